@@ -1,0 +1,49 @@
+/** Time as a dependency, so that tests and simulations run on their own. */
+export interface Clock {
+  /** Monotonic milliseconds from an arbitrary origin; never goes back. Use it for durations. */
+  now(): number
+  /** Milliseconds since the Unix epoch; may jump. Use it only for what people read. */
+  wallNow(): number
+  /**
+   * Calls `fn` once, `delayMs` (at least 0) milliseconds from now.
+   *
+   * @returns A function that cancels the call; harmless after it has happened.
+   */
+  after(delayMs: number, fn: () => void): () => void
+}
+
+/** The clock of this process. A pending `after` does not keep the process alive. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  after(delayMs, fn) {
+    const timer = setTimeout(fn, delayMs)
+    timer.unref()
+    return () => {
+      clearTimeout(timer)
+    }
+  },
+}
+
+/** Resolves after `delayMs`, or at once when `signal` aborts; it never rejects. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) {
+      resolve()
+      return
+    }
+    const finish = () => {
+      cancel()
+      signal?.removeEventListener('abort', finish)
+      resolve()
+    }
+    const cancel = clock.after(delayMs, finish)
+    signal?.addEventListener('abort', finish, { once: true })
+  })
+}
+
+/** A source of chance: each call gives a number in `[0, 1)`. */
+export type Random = () => number
+
+/** Chance as V8 gives it; not for secrets. */
+export const systemRandom: Random = () => Math.random()

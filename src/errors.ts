@@ -1,0 +1,71 @@
+/**
+ * Every code that a `RingmanError` can carry, with its one-line meaning. The list is closed: callers switch
+ * on codes, never on message text. `docs/errors.md` documents the same list, and a test holds them together.
+ */
+export const ERROR_CODES = {
+  BODY_INVALID: 'The request body is not what the route takes (bad JSON, wrong fields, wrong type).',
+  BODY_TOO_LARGE: 'The request body is larger than the limit.',
+  CONFIG_INVALID: 'The configuration has unknown keys or values that are not allowed.',
+  INTERNAL: 'A fault of ringman itself.',
+  KEY_EMPTY: 'The key is empty.',
+  KEY_INVALID: 'The key is not valid percent-encoded text.',
+  KEY_MISSING: 'The request names no key.',
+  KEY_REPEATED: 'The request names the key more than once.',
+  KEY_TOO_LONG: 'The key is longer than the limit.',
+  MANAGER_NOT_RUNNING: 'The ring manager has not been started, or has been stopped.',
+  METADATA_TOO_LARGE: 'The encoded member metadata is larger than 512 bytes.',
+  METHOD_NOT_ALLOWED: 'The path exists, but not with this HTTP method.',
+  N_OUT_OF_RANGE: 'The number of owners asked for is not an integer within the limits.',
+  NODE_INVALID: 'A ring node has an empty ring key or a weight that is not a positive integer.',
+  NOT_FOUND: 'There is nothing at this path.',
+  PARAMETER_INVALID: 'A query parameter is unknown, repeated or not in its form.',
+  PLAN_INVALID: 'The planned change names nodes that are not there, or are there already.',
+  RING_EMPTY: 'No nodes in ring.',
+  SOURCE_FAILED: 'The membership source could not start, or stopped working.',
+  TIMEOUT: 'An operation did not finish in its time.',
+  TOO_MANY_WATCHERS: 'The number of open ring watches is at its limit.',
+  WIRE_MALFORMED: 'Bytes from the network are not a well-formed message.',
+} as const
+
+/** One of the closed list of error codes. */
+export type ErrorCode = keyof typeof ERROR_CODES
+
+/** Small, flat facts about an error, safe to log and to show: never a key, a secret or a whole message. */
+export type ErrorDetail = Readonly<Record<string, string | number | boolean | readonly string[]>>
+
+const brand = Symbol.for('ringman.error')
+
+/**
+ * The one error class of ringman. Recognise it with {@link isRingmanError}, which also holds when two copies
+ * of the package are loaded, and tell errors apart by `code`.
+ */
+export class RingmanError extends Error {
+  override readonly name = 'RingmanError'
+  readonly code: ErrorCode
+  readonly detail: ErrorDetail
+  readonly [brand] = true
+
+  /**
+   * @param code - What went wrong, from {@link ERROR_CODES}.
+   * @param message - For a human: what was wrong and what is allowed.
+   */
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly detail?: ErrorDetail } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.detail = options.detail ?? {}
+  }
+}
+
+/** Whether `value` is a {@link RingmanError}, of this copy of the package or of another. */
+export function isRingmanError(value: unknown): value is RingmanError {
+  return value instanceof Error && brand in value
+}
+
+/** Marks a place that the type checker proves unreachable; reached at run time, it is a bug. */
+export function assertNever(value: never): never {
+  throw new RingmanError('INTERNAL', `unexpected value: ${JSON.stringify(value)}`)
+}

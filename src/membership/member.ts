@@ -1,0 +1,115 @@
+import { RingmanError } from '../errors.ts'
+
+/** The four states of the memberlist protocol, in words. */
+export type MemberState = 'alive' | 'suspect' | 'dead' | 'left'
+
+/** What a member says of itself, decoded. `servicePort` is all that the Go library knows. */
+export interface MemberMetadata {
+  /** The application's port as text; part of the default ring key. */
+  readonly servicePort: string
+  /** Relative share of the ring, integer 1 to 1000; 1 when absent. */
+  readonly weight?: number
+  /** Failure domain, such as a Kubernetes zone. */
+  readonly zone?: string
+  /** The member's name, for protocols that know members by address alone (npm `swim`). */
+  readonly name?: string
+}
+
+/** Protocol and delegate versions as memberlist lists them, each 0 to 255. */
+export interface ProtocolVersions {
+  readonly pMin: number
+  readonly pMax: number
+  readonly pCur: number
+  readonly dMin: number
+  readonly dMax: number
+  readonly dCur: number
+}
+
+/** What the Go ringman's members say: memberlist protocol 1 to 5, speaking 2, no delegate versions. */
+export const DEFAULT_VERSIONS: ProtocolVersions = { pMin: 1, pMax: 5, pCur: 2, dMin: 0, dMax: 0, dCur: 0 }
+
+/** A process known to a membership source. Immutable: a change is a new object. */
+export interface Member {
+  /** Unique within the cluster. */
+  readonly name: string
+  /** IP literal without brackets; a host name only where a source has nothing better. */
+  readonly address: string
+  /** The port of the membership protocol (gossip); 0 where the source has none. */
+  readonly port: number
+  readonly state: MemberState
+  /** When this process saw the state begin, in milliseconds since the Unix epoch. */
+  readonly stateSinceMs: number
+  /** Metadata as it came, at most {@link METADATA_LIMIT_BYTES}. */
+  readonly meta: Uint8Array
+  /** `meta` decoded; undefined when it does not decode: such a member is listed and owns nothing. */
+  readonly metadata: MemberMetadata | undefined
+  readonly versions: ProtocolVersions
+}
+
+/** Largest encoded metadata in bytes: memberlist's limit. */
+export const METADATA_LIMIT_BYTES = 512
+
+/** Largest weight that metadata may carry. */
+export const WEIGHT_LIMIT = 1000
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** A service port as the ring key takes it: a decimal integer from 1 to 65535. */
+export function isServicePort(value: unknown): value is string {
+  return typeof value === 'string' && /^[1-9]\d{0,4}$/.test(value) && Number(value) <= 65_535
+}
+
+/** A weight as metadata takes it: an integer from 1 to {@link WEIGHT_LIMIT}. */
+export function isWeight(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= WEIGHT_LIMIT
+}
+
+/**
+ * Encodes metadata as the JSON that Go ringman reads, `{"ServicePort":"8000"}`, with `Weight`, `Zone` and `Name`
+ * after it where they are set (Go ignores them).
+ *
+ * @throws {RingmanError} `METADATA_TOO_LARGE` above {@link METADATA_LIMIT_BYTES}.
+ */
+export function encodeMetadata(metadata: MemberMetadata): Uint8Array {
+  const bytes = new TextEncoder().encode(
+    JSON.stringify({
+      ServicePort: metadata.servicePort,
+      Weight: metadata.weight,
+      Zone: metadata.zone,
+      Name: metadata.name,
+    }),
+  )
+  if (bytes.byteLength > METADATA_LIMIT_BYTES) {
+    throw new RingmanError(
+      'METADATA_TOO_LARGE',
+      `member metadata takes ${bytes.byteLength} bytes; at most ${METADATA_LIMIT_BYTES} are allowed`,
+      { detail: { bytes: bytes.byteLength, limit: METADATA_LIMIT_BYTES } },
+    )
+  }
+  return bytes
+}
+
+/**
+ * Decodes metadata from the network. Unknown fields are ignored, as is a `Weight`, `Zone` or `Name` that is
+ * out of form; without a usable `ServicePort` there is no metadata.
+ *
+ * @returns undefined for bytes that are not such metadata; it never throws.
+ */
+export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
+  if (bytes.byteLength > METADATA_LIMIT_BYTES) return undefined
+  let value: unknown
+  try {
+    value = JSON.parse(utf8.decode(bytes))
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null) return undefined
+  const { ServicePort, Weight, Zone, Name } = value as Record<string, unknown>
+  if (!isServicePort(ServicePort)) return undefined
+  return {
+    servicePort: ServicePort,
+    ...(isWeight(Weight) ? { weight: Weight } : {}),
+    ...(typeof Zone === 'string' && Zone !== '' ? { zone: Zone } : {}),
+    ...(typeof Name === 'string' && Name !== '' ? { name: Name } : {}),
+  }
+}

@@ -1,0 +1,36 @@
+import type { RingNode } from '../ring/node.ts'
+import type { Member } from './member.ts'
+
+/** Which string of a member is hashed: `IP:servicePort`, as in Go, or the member's name. */
+export type RingKeyMode = 'address' | 'name'
+
+/** The ring key of a member; an IPv6 address stays unbracketed (`::1:8000`), as in Go. */
+export function ringKeyOf(member: Member, mode: RingKeyMode): string | undefined {
+  if (member.metadata === undefined) return undefined
+  return mode === 'name' ? member.name : `${member.address}:${member.metadata.servicePort}`
+}
+
+/**
+ * The nodes that a set of members makes: those alive or suspect with metadata that decodes. Where two members
+ * come to the same ring key, the one with the lower name stands for both, on every pod alike.
+ *
+ * @param members - Sorted by name, as sources publish them.
+ */
+export function placeMembers(members: readonly Member[], mode: RingKeyMode): RingNode[] {
+  const nodes = new Map<string, RingNode>()
+  for (const member of members) {
+    if (member.state !== 'alive' && member.state !== 'suspect') continue
+    const { metadata } = member
+    const ringKey = ringKeyOf(member, mode)
+    if (metadata === undefined || ringKey === undefined || nodes.has(ringKey)) continue
+    nodes.set(ringKey, {
+      ringKey,
+      weight: metadata.weight ?? 1,
+      name: member.name,
+      address: member.address,
+      port: Number(metadata.servicePort),
+      ...(metadata.zone === undefined ? {} : { zone: metadata.zone }),
+    })
+  }
+  return [...nodes.values()]
+}

@@ -1,0 +1,113 @@
+import { isIP } from 'node:net'
+import type { Clock } from '../../clock.ts'
+import { RingmanError } from '../../errors.ts'
+import { MemberSet } from '../member-set.ts'
+import { DEFAULT_VERSIONS, encodeMetadata, isServicePort, isWeight, type Member } from '../member.ts'
+import type { MembershipSource, SourceHealth } from '../source.ts'
+
+/** One member of a fixed list. */
+export interface StaticMember {
+  /** IP literal without brackets, or a host name. */
+  readonly host: string
+  /** The application's port, 1 to 65535. */
+  readonly port: number
+  /** Integer 1 to 1000. @default 1 */
+  readonly weight?: number
+}
+
+/**
+ * Parses `HOST:PORT[=WEIGHT]`; an IPv6 host is bracketed, `[::1]:8000`.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID`, saying what was given and what is allowed.
+ */
+export function parseStaticMember(text: string): StaticMember {
+  const match = /^(?:\[(?<v6>[^\]]+)\]|(?<host>[^:=[\]\s]+)):(?<port>\d+)(?:=(?<weight>.*))?$/.exec(text)
+  const { v6, host, port = '', weight = '1' } = match?.groups ?? {}
+  const valid =
+    (v6 === undefined ? host !== undefined : isIP(v6) === 6) &&
+    isServicePort(port) &&
+    /^\d+$/.test(weight) &&
+    isWeight(Number(weight))
+  if (!valid) {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `"${text}" is not a member: HOST:PORT or HOST:PORT=WEIGHT is allowed (IPv6 as [::1]:8000, port 1 to 65535, weight 1 to 1000)`,
+    )
+  }
+  return { host: v6 ?? host ?? '', port: Number(port), weight: Number(weight) }
+}
+
+/**
+ * A list of members that never changes: for look-ups from outside a cluster, and for tests. This process is not
+ * one of them. Each member is named `HOST:PORT`.
+ */
+export class StaticSource implements MembershipSource {
+  readonly kind = 'static'
+  readonly selfName = undefined
+  readonly done: Promise<void>
+  readonly #list: readonly StaticMember[]
+  readonly #clock: Clock
+  readonly #set: MemberSet
+  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+  #stopped = false
+
+  /** @param members - At least one; of two with the same host and port the last one counts. */
+  constructor(members: readonly StaticMember[], clock: Clock) {
+    this.#list = members
+    this.#clock = clock
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.done = promise
+    this.done.catch(() => {})
+    this.#settle = { resolve, reject }
+    this.#set = new MemberSet(reject)
+  }
+
+  get members(): readonly Member[] {
+    return this.#set.current
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    if (this.#stopped || signal.aborted) throw new RingmanError('SOURCE_FAILED', 'the source was stopped')
+    const stateSinceMs = this.#clock.wallNow()
+    const members = new Map<string, Member>()
+    for (const { host, port, weight } of this.#list) {
+      const metadata = { servicePort: String(port), ...(weight === undefined ? {} : { weight }) }
+      const name = `${host}:${port}`
+      members.set(name, {
+        name,
+        address: host,
+        port: 0,
+        state: 'alive',
+        stateSinceMs,
+        meta: encodeMetadata(metadata),
+        metadata,
+        versions: DEFAULT_VERSIONS,
+      })
+    }
+    this.#set.publish(members.values())
+    return Promise.resolve()
+  }
+
+  leave(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  stop(): Promise<void> {
+    this.#stopped = true
+    this.#set.close()
+    this.#settle.resolve()
+    return Promise.resolve()
+  }
+
+  subscribe(listener: (members: readonly Member[]) => void): () => void {
+    return this.#set.subscribe(listener)
+  }
+
+  health(): SourceHealth {
+    return {
+      ok: true,
+      message: 'The list is fixed by configuration',
+      detail: { members: this.#set.current.length },
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import type { Clock } from './clock.ts'
+import { RingmanError } from './errors.ts'
+import type { Logger } from './logger.ts'
+import type { HashRingManager } from './manager/hash-ring-manager.ts'
+import type { Member } from './membership/member.ts'
+import { placeMembers, type RingKeyMode } from './membership/placement.ts'
+import type { MembershipSource } from './membership/source.ts'
+
+export interface RingServiceDeps {
+  readonly source: MembershipSource
+  readonly manager: HashRingManager
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly ringKeyMode: RingKeyMode
+}
+
+/**
+ * Keeps the ring equal to what the source says: the one arrow from members to nodes.
+ *
+ * `start` resolves when the ring holds the source's first set; `leave` takes this process off the ring and
+ * tells the others; `stop` ends everything, in the reverse order of the start. `done` rejects if the source or
+ * the manager dies, so that the process can end with the reason.
+ */
+export class RingService implements AsyncDisposable {
+  readonly source: MembershipSource
+  readonly manager: HashRingManager
+  readonly ringKeyMode: RingKeyMode
+  /** Resolves after `stop`; rejects when a background loop died. */
+  readonly done: Promise<void>
+  readonly #logger: Logger
+  readonly #clock: Clock
+  readonly #abort = new AbortController()
+  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+  #state: 'new' | 'starting' | 'running' | 'leaving' | 'stopped' = 'new'
+  #stopping: Promise<void> | undefined
+  #startedAtMs = 0
+
+  constructor(deps: RingServiceDeps) {
+    this.source = deps.source
+    this.manager = deps.manager
+    this.ringKeyMode = deps.ringKeyMode
+    this.#logger = deps.logger.child({ component: 'ring' })
+    this.#clock = deps.clock
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.done = promise
+    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
+    this.done.catch(() => {})
+    this.#settle = { resolve, reject }
+  }
+
+  get state(): 'new' | 'starting' | 'running' | 'leaving' | 'stopped' {
+    return this.#state
+  }
+
+  /** Milliseconds since `start` was called, 0 before. */
+  get uptimeMs(): number {
+    return this.#state === 'new' ? 0 : this.#clock.now() - this.#startedAtMs
+  }
+
+  /**
+   * @throws {RingmanError} `SOURCE_FAILED` when the source cannot start; everything is stopped again then.
+   */
+  async start(): Promise<void> {
+    if (this.#state !== 'new') throw new RingmanError('SOURCE_FAILED', 'a ring can be started only once')
+    this.#state = 'starting'
+    this.#startedAtMs = this.#clock.now()
+    this.manager.run().catch((error: unknown) => {
+      this.#settle.reject(error)
+    })
+    this.manager.subscribe(({ current, added, removed, updated }) => {
+      this.#logger.info(
+        {
+          event: 'ring.changed',
+          epoch: current.epoch,
+          digest: current.ring.digest,
+          nodes: current.ring.size,
+          added: added.map((node) => node.ringKey),
+          removed: removed.map((node) => node.ringKey),
+          updated: updated.map((node) => node.ringKey),
+        },
+        'Changed the ring',
+      )
+    })
+    this.source.done.catch((error: unknown) => {
+      this.#settle.reject(error)
+    })
+    try {
+      await this.source.start(this.#abort.signal)
+      this.source.subscribe((members) => {
+        this.#place(members).catch((error: unknown) => {
+          if (this.#state !== 'stopped') this.#settle.reject(error)
+        })
+      })
+      await this.#place(this.source.members)
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+    // `stop` may have been called while the source started.
+    if (this.#state === 'starting') this.#state = 'running'
+  }
+
+  /** Leaves the ring, if this process is on it, and tells the others. Look-ups go on for the others' keys. */
+  async leave(): Promise<void> {
+    if (this.#state !== 'running') return
+    this.#state = 'leaving'
+    await this.source.leave()
+    await this.#place(this.source.members)
+  }
+
+  /** Stops the source, then the manager. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      this.#state = 'stopped'
+      this.#abort.abort()
+      await this.source.stop()
+      this.manager.stop()
+      this.#settle.resolve()
+    })()
+    return this.#stopping
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  #place(members: readonly Member[]): Promise<void> {
+    return this.manager.setNodes(placeMembers(members, this.ringKeyMode))
+  }
+}
