@@ -22,12 +22,59 @@ export interface RecordedMessage {
   readonly compound?: readonly RecordedMessage[]
   readonly compress?: { readonly inner: RecordedMessage; readonly plainLen: number }
   readonly hasCrc?: string
+  readonly label?: string
+  readonly encrypt?: { readonly version: 0 | 1; readonly nonce: string }
+  /** What is in a checksum, an encryption or a label. */
   readonly inner?: RecordedMessage
   readonly pushPull?: {
     readonly header: RecordedFields
     readonly nodes: readonly RecordedFields[]
-    readonly userState: string
+    readonly userState: string | { readonly hex: string }
   }
+}
+
+/** How the Go members of one run were configured. */
+export interface Setup {
+  readonly name: string
+  readonly label: string
+  readonly keys: readonly string[] | null
+  readonly compress: boolean
+}
+
+/** A recording of a run. */
+export interface Vector {
+  readonly setup: string
+  readonly proto: 'udp' | 'tcp'
+  readonly role?: 'request' | 'response'
+  readonly hex: string
+  readonly msg: RecordedMessage
+}
+
+/** What Go's LZW makes of an input, which stands there or is made by `recipeBytes`. */
+export type LzwVector =
+  | { readonly input: string; readonly output: string }
+  | {
+      readonly seed: number
+      readonly alphabet: number
+      readonly length: number
+      readonly outputLength: number
+      readonly outputSha256: string
+    }
+
+/** What hashicorp/memberlist wrote; see the file's note. */
+export const vectorFile = JSON.parse(
+  readFileSync(new URL('../../../golden/memberlist-vectors.json', import.meta.url), 'utf8'),
+) as {
+  readonly setups: readonly Setup[]
+  readonly vectors: readonly Vector[]
+  readonly integers: readonly { readonly value: number; readonly 'v0.5.5': string; readonly v2: string }[]
+  readonly lzw: readonly LzwVector[]
+}
+
+/** The layers of a recording, outermost first. */
+export function layersOf(recorded: RecordedMessage): readonly RecordedMessage[] {
+  const inner = recorded.inner ?? recorded.compress?.inner
+  return [recorded, ...(inner === undefined ? [] : layersOf(inner))]
 }
 
 /** A datagram, or all the bytes of one side of a connection. */
@@ -48,8 +95,8 @@ export function fromHex(hex: string): Uint8Array {
 }
 
 /** Lower-case hex, as in the recordings. */
-export function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex')
+export function toHex(encoded: Uint8Array): string {
+  return Buffer.from(encoded).toString('hex')
 }
 
 /** The messages of a recorded datagram, without their wrappers. */
@@ -62,6 +109,7 @@ export function expectedMessages(recorded: RecordedMessage): Message[] {
 
 /** The message of a recorded stream, without its wrappers. */
 export function expectedStreamMessage(recorded: RecordedMessage): StreamMessage {
+  if (recorded.inner !== undefined) return expectedStreamMessage(recorded.inner)
   if (recorded.compress !== undefined) return expectedStreamMessage(recorded.compress.inner)
   if (recorded.error !== undefined) return { kind: 'error', text: text(recorded.error['Error']) }
   if (recorded.pushPull === undefined) return expectedMessage(recorded) as StreamMessage
