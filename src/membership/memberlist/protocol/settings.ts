@@ -82,7 +82,7 @@ export interface ProtocolSettings {
   /** Longest wait for acks of our leaving. 5 s. */
   readonly leaveTimeoutMs: number
 
-  /** Members listed at most, the dead included; the oldest dead make room. 20,000. */
+  /** Members listed at most, the dead included; some of the dead make room. 20,000. */
   readonly maxMembers: number
   /** Messages waiting to be sent on; the ones most often sent make room. 8,192. */
   readonly maxQueued: number

@@ -1,0 +1,233 @@
+import type { MemberState, ProtocolVersions } from '../../member.ts'
+import type { Alive } from '../wire/messages.ts'
+import type { Deadline } from './deadlines.ts'
+import type { MemberView } from './effects.ts'
+import type { Endpoint } from './endpoint.ts'
+import type { Suspicion } from './suspicion.ts'
+
+/** What the machine holds of one member. Only `members.ts` and `merge.ts` write to it, but for the last three. */
+export interface MemberRecord {
+  readonly name: string
+  endpoint: Endpoint
+  addressBytes: Uint8Array
+  meta: Uint8Array
+  vsn: Uint8Array
+  incarnation: number
+  state: MemberState
+  /** On the shell's clock. */
+  sinceMs: number
+  /** Place among the living others or among the fallen; -1 in neither. */
+  index: number
+  inProbeOrder: boolean
+  /** Another process that wants this name, taken at once when the member falls. */
+  claim: { readonly alive: Alive; readonly atMs: number } | undefined
+  /** Where the name was before it was taken over, and how far its incarnations had come there. */
+  previous: { readonly endpoint: Endpoint; readonly incarnation: number } | undefined
+  /** When it is forgotten, while it is dead or left. */
+  forgetting: Deadline | undefined
+  conflictToldMs: number
+  suspicion: Suspicion | undefined
+  /** When it last answered one of our probes, on the machine's own time. */
+  lastAckMs: number
+  /** It answered over UDP while its TCP port refused: refusals prove nothing. */
+  refusalsDistrusted: boolean
+}
+
+/** Members by name, with constant-time random choice among the living and among the fallen. */
+export class MemberTable {
+  readonly #byName = new Map<string, MemberRecord>()
+  /** Alive or suspect, without this member. */
+  readonly #living: MemberRecord[] = []
+  /** Dead or left, without this member. */
+  readonly #fallen: MemberRecord[] = []
+  readonly #probeOrder: MemberRecord[] = []
+  #probeCursor = 0
+  readonly #random: () => number
+
+  constructor(random: () => number) {
+    this.#random = random
+  }
+
+  get size(): number {
+    return this.#byName.size
+  }
+
+  get(name: string): MemberRecord | undefined {
+    return this.#byName.get(name)
+  }
+
+  all(): IterableIterator<MemberRecord> {
+    return this.#byName.values()
+  }
+
+  /** The living others; not to be kept across changes. */
+  get living(): readonly MemberRecord[] {
+    return this.#living
+  }
+
+  /** The dead and the left; not to be kept across changes. */
+  get fallen(): readonly MemberRecord[] {
+    return this.#fallen
+  }
+
+  /** Lists this member itself, which is in neither group and never probed. */
+  addSelf(record: MemberRecord): void {
+    this.#byName.set(record.name, record)
+  }
+
+  /** Lists another member, as living. */
+  add(record: MemberRecord): void {
+    this.#byName.set(record.name, record)
+    push(this.#living, record)
+    this.#scheduleProbe(record)
+  }
+
+  remove(record: MemberRecord): void {
+    this.#byName.delete(record.name)
+    drop(isLiving(record) ? this.#living : this.#fallen, record)
+  }
+
+  /** Changes the state of another member. */
+  setState(record: MemberRecord, state: MemberState, clockMs: number): void {
+    const wasLiving = isLiving(record)
+    record.state = state
+    record.sinceMs = clockMs
+    if (wasLiving === isLiving(record)) return
+    drop(wasLiving ? this.#living : this.#fallen, record)
+    push(wasLiving ? this.#fallen : this.#living, record)
+    if (!wasLiving) this.#scheduleProbe(record)
+  }
+
+  /**
+   * The next member to probe: round-robin through all living others in an order that is shuffled anew for each
+   * round, so that each is probed within two rounds.
+   */
+  nextToProbe(): MemberRecord | undefined {
+    const order = this.#probeOrder
+    for (let tries = order.length; tries >= 0; tries--) {
+      if (this.#probeCursor >= order.length) this.#reshuffle()
+      const record = order[this.#probeCursor++]
+      if (record === undefined) return undefined
+      if (isLiving(record)) return record
+    }
+    return undefined
+  }
+
+  /**
+   * Up to `count` different living others at random that `accept` takes; fewer when chance does not find them in a
+   * few tries each, as in memberlist.
+   */
+  randomLiving(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
+    return this.#randomFrom(this.#living.length, count, (i) => this.#living[i], accept)
+  }
+
+  /** As {@link randomLiving}, among the living and the fallen. */
+  randomAny(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
+    const { length } = this.#living
+    const at = (i: number) => (i < length ? this.#living[i] : this.#fallen[i - length])
+    return this.#randomFrom(length + this.#fallen.length, count, at, accept)
+  }
+
+  #randomFrom(
+    length: number,
+    count: number,
+    at: (index: number) => MemberRecord | undefined,
+    accept: (record: MemberRecord) => boolean,
+  ): MemberRecord[] {
+    const chosen: MemberRecord[] = []
+    // A small group is walked through from a random place in full; chance might miss its last member.
+    const walk = length <= 3 * count + 8
+    const start = Math.floor(this.#random() * length)
+    const tries = walk ? length : 8 * count
+    const candidates = walk ? shuffledIndices(length, this.#random) : undefined
+    for (let i = 0; i < tries && chosen.length < count; i++) {
+      const index = candidates?.[i] ?? (i === 0 ? start : Math.floor(this.#random() * length))
+      const record = at(index)
+      if (record !== undefined && accept(record) && !chosen.includes(record)) chosen.push(record)
+    }
+    return chosen
+  }
+
+  #scheduleProbe(record: MemberRecord): void {
+    if (record.inProbeOrder) return
+    record.inProbeOrder = true
+    const order = this.#probeOrder
+    order.push(record)
+    swap(order, Math.floor(this.#random() * order.length), order.length - 1)
+  }
+
+  #reshuffle(): void {
+    const order = this.#probeOrder
+    let kept = 0
+    for (const record of order) {
+      if (isLiving(record) && this.#byName.get(record.name) === record) order[kept++] = record
+      else record.inProbeOrder = false
+    }
+    order.length = kept
+    for (let i = kept - 1; i > 0; i--) swap(order, i, Math.floor(this.#random() * (i + 1)))
+    this.#probeCursor = 0
+  }
+}
+
+/** Whether a member counts: alive or suspect. */
+export function isLiving(record: { readonly state: MemberState }): boolean {
+  return record.state === 'alive' || record.state === 'suspect'
+}
+
+/** The six bytes of `vsn` as versions. */
+export function versionsOf(vsn: Uint8Array): ProtocolVersions {
+  const [pMin = 0, pMax = 0, pCur = 0, dMin = 0, dMax = 0, dCur = 0] = vsn
+  return { pMin, pMax, pCur, dMin, dMax, dCur }
+}
+
+/** Versions as the six bytes of `vsn`. */
+export function vsnOf(versions: ProtocolVersions): Uint8Array {
+  const { pMin, pMax, pCur, dMin, dMax, dCur } = versions
+  return Uint8Array.of(pMin, pMax, pCur, dMin, dMax, dCur)
+}
+
+/** What others may see of a record. */
+export function viewOf(record: MemberRecord): MemberView {
+  return {
+    name: record.name,
+    endpoint: record.endpoint,
+    state: record.state,
+    stateSinceMs: record.sinceMs,
+    incarnation: record.incarnation,
+    meta: record.meta,
+    versions: versionsOf(record.vsn),
+  }
+}
+
+function push(group: MemberRecord[], record: MemberRecord): void {
+  record.index = group.length
+  group.push(record)
+}
+
+function drop(group: MemberRecord[], record: MemberRecord): void {
+  const last = group.pop()
+  if (last !== undefined && last !== record) {
+    group[record.index] = last
+    last.index = record.index
+  }
+  record.index = -1
+}
+
+function swap(list: MemberRecord[], i: number, j: number): void {
+  const a = list[i]
+  const b = list[j]
+  if (a === undefined || b === undefined) return
+  list[i] = b
+  list[j] = a
+}
+
+function shuffledIndices(length: number, random: () => number): number[] {
+  const indices = Array.from({ length }, (_, i) => i)
+  for (let i = length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    const held = indices[i] as number
+    indices[i] = indices[j] as number
+    indices[j] = held
+  }
+  return indices
+}
