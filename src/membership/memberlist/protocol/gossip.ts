@@ -33,7 +33,7 @@ export class GossipRounds {
     const core = this.#core
     const { settings, clockMs } = core
     this.#lastMs = core.nowMs
-    const targets = core.members.randomAny(
+    const targets = core.members.nextToTell(
       settings.gossipNodes,
       (record) => isLiving(record) || clockMs - record.sinceMs < settings.gossipToTheDeadMs,
     )

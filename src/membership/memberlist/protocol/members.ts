@@ -3,10 +3,15 @@ import type { Alive } from '../wire/messages.ts'
 import type { Deadline } from './deadlines.ts'
 import type { MemberView } from './effects.ts'
 import type { Endpoint } from './endpoint.ts'
+import { Rotation, type Rotating } from './rotation.ts'
 import type { Suspicion } from './suspicion.ts'
 
+/** A group up to so large is searched in full; in a larger one chance has so many tries for each wanted. */
+const WALK_LIMIT = 16
+const TRIES = 8
+
 /** What the machine holds of one member. Only `members.ts` and `merge.ts` write to it, but for the last three. */
-export interface MemberRecord {
+export interface MemberRecord extends Rotating {
   readonly name: string
   endpoint: Endpoint
   addressBytes: Uint8Array
@@ -18,7 +23,9 @@ export interface MemberRecord {
   sinceMs: number
   /** Place among the living others or among the fallen; -1 in neither. */
   index: number
-  inProbeOrder: boolean
+  rotations: number
+  /** Whether it is off the list. */
+  forgotten: boolean
   /** Another process that wants this name, taken at once when the member falls. */
   claim: { readonly alive: Alive; readonly atMs: number } | undefined
   /** Where the name was before it was taken over, and how far its incarnations had come there. */
@@ -40,12 +47,14 @@ export class MemberTable {
   readonly #living: MemberRecord[] = []
   /** Dead or left, without this member. */
   readonly #fallen: MemberRecord[] = []
-  readonly #probeOrder: MemberRecord[] = []
-  #probeCursor = 0
+  readonly #probes: Rotation<MemberRecord>
+  readonly #gossip: Rotation<MemberRecord>
   readonly #random: () => number
 
   constructor(random: () => number) {
     this.#random = random
+    this.#probes = new Rotation<MemberRecord>(1, random, isLiving)
+    this.#gossip = new Rotation<MemberRecord>(2, random, (record) => !record.forgotten)
   }
 
   get size(): number {
@@ -79,11 +88,13 @@ export class MemberTable {
   add(record: MemberRecord): void {
     this.#byName.set(record.name, record)
     push(this.#living, record)
-    this.#scheduleProbe(record)
+    this.#probes.add(record)
+    this.#gossip.add(record)
   }
 
   remove(record: MemberRecord): void {
     this.#byName.delete(record.name)
+    record.forgotten = true
     drop(isLiving(record) ? this.#living : this.#fallen, record)
   }
 
@@ -95,22 +106,20 @@ export class MemberTable {
     if (wasLiving === isLiving(record)) return
     drop(wasLiving ? this.#living : this.#fallen, record)
     push(wasLiving ? this.#fallen : this.#living, record)
-    if (!wasLiving) this.#scheduleProbe(record)
+    if (!wasLiving) this.#probes.add(record)
+  }
+
+  /** The next member to probe, each living other in turn. */
+  nextToProbe(): MemberRecord | undefined {
+    return this.#probes.next(1, isLiving)[0]
   }
 
   /**
-   * The next member to probe: round-robin through all living others in an order that is shuffled anew for each
-   * round, so that each is probed within two rounds.
+   * The next members to tell news to, in turn, so that what one member says a few times goes to different ones;
+   * the fallen among them where `accept` takes them.
    */
-  nextToProbe(): MemberRecord | undefined {
-    const order = this.#probeOrder
-    for (let tries = order.length; tries >= 0; tries--) {
-      if (this.#probeCursor >= order.length) this.#reshuffle()
-      const record = order[this.#probeCursor++]
-      if (record === undefined) return undefined
-      if (isLiving(record)) return record
-    }
-    return undefined
+  nextToTell(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
+    return this.#gossip.next(count, accept)
   }
 
   /**
@@ -118,54 +127,20 @@ export class MemberTable {
    * few tries each, as in memberlist.
    */
   randomLiving(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
-    return this.#randomFrom(this.#living.length, count, (i) => this.#living[i], accept)
-  }
-
-  /** As {@link randomLiving}, among the living and the fallen. */
-  randomAny(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
-    const { length } = this.#living
-    const at = (i: number) => (i < length ? this.#living[i] : this.#fallen[i - length])
-    return this.#randomFrom(length + this.#fallen.length, count, at, accept)
-  }
-
-  #randomFrom(
-    length: number,
-    count: number,
-    at: (index: number) => MemberRecord | undefined,
-    accept: (record: MemberRecord) => boolean,
-  ): MemberRecord[] {
+    const living = this.#living
     const chosen: MemberRecord[] = []
-    // A small group is walked through from a random place in full; chance might miss its last member.
-    const walk = length <= 3 * count + 8
-    const start = Math.floor(this.#random() * length)
-    const tries = walk ? length : 8 * count
-    const candidates = walk ? shuffledIndices(length, this.#random) : undefined
-    for (let i = 0; i < tries && chosen.length < count; i++) {
-      const index = candidates?.[i] ?? (i === 0 ? start : Math.floor(this.#random() * length))
-      const record = at(index)
+    if (living.length <= WALK_LIMIT) {
+      for (const index of shuffledIndices(living.length, this.#random)) {
+        const record = living[index]
+        if (chosen.length < count && record !== undefined && accept(record)) chosen.push(record)
+      }
+      return chosen
+    }
+    for (let tries = TRIES * count; tries > 0 && chosen.length < count; tries--) {
+      const record = living[Math.floor(this.#random() * living.length)]
       if (record !== undefined && accept(record) && !chosen.includes(record)) chosen.push(record)
     }
     return chosen
-  }
-
-  #scheduleProbe(record: MemberRecord): void {
-    if (record.inProbeOrder) return
-    record.inProbeOrder = true
-    const order = this.#probeOrder
-    order.push(record)
-    swap(order, Math.floor(this.#random() * order.length), order.length - 1)
-  }
-
-  #reshuffle(): void {
-    const order = this.#probeOrder
-    let kept = 0
-    for (const record of order) {
-      if (isLiving(record) && this.#byName.get(record.name) === record) order[kept++] = record
-      else record.inProbeOrder = false
-    }
-    order.length = kept
-    for (let i = kept - 1; i > 0; i--) swap(order, i, Math.floor(this.#random() * (i + 1)))
-    this.#probeCursor = 0
   }
 }
 
@@ -211,14 +186,6 @@ function drop(group: MemberRecord[], record: MemberRecord): void {
     last.index = record.index
   }
   record.index = -1
-}
-
-function swap(list: MemberRecord[], i: number, j: number): void {
-  const a = list[i]
-  const b = list[j]
-  if (a === undefined || b === undefined) return
-  list[i] = b
-  list[j] = a
 }
 
 function shuffledIndices(length: number, random: () => number): number[] {
