@@ -7,7 +7,12 @@ import { DEFAULT_LIMITS, type WireLimits } from './wire/limits.ts'
 import { encodeMessage } from './wire/message-codec.ts'
 import type { Message } from './wire/messages.ts'
 import { decodePacket, type PacketResult, type Reception } from './wire/packet-decoder.ts'
-import { DEFAULT_PACKET_BYTES, encodePackets, packetRoomBytes, type PacketEncoding } from './wire/packet-encoder.ts'
+import {
+  DEFAULT_PACKET_BYTES,
+  encodePackets,
+  packetRoomBytes,
+  type PacketEncoding,
+} from './wire/packet-encoder.ts'
 import type { StreamReception } from './wire/stream-decoder.ts'
 import { encodeStream } from './wire/stream-encoder.ts'
 import type { StreamMessage, StreamRole } from './wire/stream-messages.ts'

@@ -113,7 +113,10 @@ async function tryOpen(options: GossipSocketsOptions): Promise<GossipSockets> {
   }
 }
 
-async function openUdp({ bindHost, onDatagram }: GossipSocketsOptions, port: number): Promise<UdpSocket | undefined> {
+async function openUdp(
+  { bindHost, onDatagram }: GossipSocketsOptions,
+  port: number,
+): Promise<UdpSocket | undefined> {
   if (onDatagram === undefined) return undefined
   const type = isIPv6(bindHost) ? 'udp6' : 'udp4'
   const udp = createSocket({
@@ -129,8 +132,10 @@ async function openUdp({ bindHost, onDatagram }: GossipSocketsOptions, port: num
     if (from !== undefined) onDatagram(datagram, from)
   })
   try {
+    // Listened for first: with the look-up above, binding is over before `bind` returns.
+    const listening = once(udp, 'listening')
     udp.bind({ address: bindHost, port, exclusive: true })
-    await once(udp, 'listening')
+    await listening
   } catch (error) {
     udp.close()
     throw error

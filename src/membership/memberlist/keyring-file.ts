@@ -79,7 +79,10 @@ export class KeyringFile {
       if (text !== this.#text) {
         const keyring = parseKeyring(text)
         this.#text = text
-        logger.info({ event: 'keyring.changed', path, keys: keyring.map(keyId) }, 'Took up the changed keyring')
+        logger.info(
+          { event: 'keyring.changed', path, keys: keyring.map(keyId) },
+          'Took up the changed keyring',
+        )
         onChange(keyring)
       }
       this.#failure = undefined

@@ -1,15 +1,12 @@
-import { isIP, type Socket } from 'node:net'
+import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { assertNever, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { chooseAdvertisedAddress } from '../advertised-address.ts'
 import { METADATA_LIMIT_BYTES } from '../member.ts'
-import { DropReport } from './drop-report.ts'
-import { GossipCodec } from './gossip-codec.ts'
-import { openGossipSockets, type GossipSockets } from './gossip-sockets.ts'
+import { GossipTransport } from './gossip-transport.ts'
 import type { Keyring } from './keyring.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
-import { tryOpenEnvelope, wrapInEnvelope } from './packet-envelope.ts'
 import type { Counters } from './protocol/counters.ts'
 import type { Delegate } from './protocol/dependencies.ts'
 import type {
@@ -20,25 +17,17 @@ import type {
   LogEffect,
   MemberChangedEffect,
   MemberView,
-  StartPushPullEffect,
-  StartStreamProbeEffect,
 } from './protocol/effects.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import type { ProtocolEvent } from './protocol/events.ts'
 import { Protocol } from './protocol/protocol.ts'
 import { PRESETS, type ProtocolSettings } from './protocol/settings.ts'
-import { StreamClient, unexpectedAnswer, type StreamAnswer } from './stream-client.ts'
-import { StreamServer } from './stream-server.ts'
+import type { StreamAnswer } from './stream-client.ts'
 import { UdpReachability } from './udp-reachability.ts'
 import type { DropReason } from './wire/drop.ts'
-import type { Message, Ping } from './wire/messages.ts'
-import type { DecodedStream } from './wire/stream-decoder.ts'
 
 /** Memberlist's default port. */
 export const DEFAULT_GOSSIP_PORT = 7946
-
-/** Peers that know checksums have at least this as their highest protocol version. */
-const CRC_PROTOCOL = 5
 
 /** What a node tells its owner. */
 export interface MemberlistNodeEvents {
@@ -57,18 +46,12 @@ export class MemberlistNode {
   readonly done: Promise<void>
   readonly #events: MemberlistNodeEvents
   readonly #logger: Logger
-  readonly #codec: GossipCodec
-  readonly #drops: DropReport
+  readonly #transport: GossipTransport
   readonly #udp: UdpReachability
-  readonly #server: StreamServer
-  readonly #client: StreamClient
   readonly #settings: ProtocolSettings
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
-  /** By `address port`: what must be known of a peer to send to it. */
-  readonly #crcPeers = new Set<string>()
   readonly #broadcasts = new Map<number, (outcome: BroadcastFinishedEffect['outcome']) => void>()
   readonly #leaving: ((result: LeftEffect) => void)[] = []
-  #sockets: GossipSockets | undefined
   #machine: Protocol | undefined
   #endpoint: Endpoint | undefined
   #cancelTimer: (() => void) | undefined
@@ -81,26 +64,24 @@ export class MemberlistNode {
     this.options = options
     this.#events = events
     this.#logger = options.logger
-    this.#codec = new GossipCodec(options)
-    this.#drops = new DropReport(options.clock, options.logger)
     this.#udp = new UdpReachability(options.clock, options.logger)
     this.#settings = {
       ...PRESETS[options.preset ?? 'lan'],
       ...(options.clusterName === undefined ? {} : { clusterName: options.clusterName }),
       ...options.settings,
     }
-    this.#client = new StreamClient(options.clock)
-    this.#server = new StreamServer({
-      clock: options.clock,
-      reception: () => this.#codec.streamReception('request'),
-      onMessage: (stream, message, from) => {
-        this.#receiveStream(stream, message, from)
+    this.#transport = new GossipTransport({
+      node: options,
+      settings: this.#settings,
+      onEvent: (event) => {
+        this.#handle(event)
       },
-      onDrop: (drop, from) => {
-        this.#drops.add(drop, from, 'tcp')
+      onUserMessage: (payload) => {
+        this.#guard(() => options.delegate?.notifyMessage?.(payload))
       },
-      timeoutMs: this.#settings.streamTimeoutMs,
-      ...(options.streamLimits === undefined ? {} : { limits: options.streamLimits }),
+      onError: (error) => {
+        this.#fail(error)
+      },
     })
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
@@ -115,7 +96,7 @@ export class MemberlistNode {
 
   /** The port that the sockets have; undefined before `start`. */
   get gossipPort(): number | undefined {
-    return this.#sockets?.port
+    return this.#transport.port
   }
 
   get livingCount(): number {
@@ -136,7 +117,7 @@ export class MemberlistNode {
   }
 
   get drops(): Readonly<Record<DropReason, number>> {
-    return this.#drops.counts
+    return this.#transport.drops.counts
   }
 
   /** Members that answer over TCP and not over UDP. */
@@ -146,7 +127,7 @@ export class MemberlistNode {
 
   /** Connections of peers that were closed because there were too many, or too much in them. */
   get refusedConnections(): number {
-    return this.#server.refused
+    return this.#transport.refusedConnections
   }
 
   members(): MemberView[] {
@@ -173,32 +154,20 @@ export class MemberlistNode {
       local: preset === 'local',
       interfaces: (this.options.interfaces ?? networkInterfaces)(),
     })
-    const sockets = await openGossipSockets({
-      bindHost,
-      port: this.options.gossipPort ?? DEFAULT_GOSSIP_PORT,
-      onDatagram:
-        this.options.tcpOnly === true
-          ? undefined
-          : (datagram, from) => {
-              this.#receiveDatagram(datagram, from)
-            },
-      onConnection: (socket: Socket, from) => {
-        this.#server.accept(socket, from)
-      },
-      onError: (error) => {
-        this.#fail(new RingmanError('SOURCE_FAILED', `a gossip socket broke: ${error.message}`, { cause: error }))
-      },
-    })
+    const port = await this.#transport.open(bindHost, this.options.gossipPort ?? DEFAULT_GOSSIP_PORT)
     if (this.#stopped || signal.aborted) {
-      await sockets.close()
+      await this.#transport.close()
       this.#checkStart(signal)
     }
-    this.#sockets = sockets
-    this.#endpoint = { address, port: this.options.advertisePort ?? sockets.port }
+    this.#endpoint = { address, port: this.options.advertisePort ?? port }
     this.#machine = new Protocol(
       { name, endpoint: this.#endpoint, meta },
-      { ...this.#settings, packetBudgetBytes: this.#codec.packetBudgetBytes },
-      { random: this.options.random, sizeOf: this.#codec.sizeOf, delegate: this.#machineDelegate() },
+      { ...this.#settings, packetBudgetBytes: this.#transport.codec.packetBudgetBytes },
+      {
+        random: this.options.random,
+        sizeOf: this.#transport.codec.sizeOf,
+        delegate: this.#machineDelegate(),
+      },
     )
     this.#handle({ kind: 'start' })
   }
@@ -245,21 +214,16 @@ export class MemberlistNode {
 
   /** Sends bytes to one member's delegate over TCP. */
   send(to: Endpoint, payload: Uint8Array): Promise<StreamAnswer> {
-    return this.#client.call({
-      to,
-      bytes: this.#codec.encodeStream({ kind: 'user', payload }, 'request'),
-      timeoutMs: this.#settings.streamTimeoutMs,
-      reception: undefined,
-    })
+    return this.#transport.sendUserMessage(to, payload)
   }
 
   /** From now on the first of these keys encrypts and all of them decrypt. */
   setKeyring(keyring: Keyring): void {
-    this.#codec.setKeyring(keyring)
+    this.#transport.codec.setKeyring(keyring)
   }
 
   get keyring(): Keyring {
-    return this.#codec.keyring
+    return this.#transport.codec.keyring
   }
 
   /** Releases sockets and timers. Without a `leave` before it, the others will find this member dead. Idempotent. */
@@ -270,9 +234,7 @@ export class MemberlistNode {
     for (const resolve of this.#leaving.splice(0)) resolve({ kind: 'left', acknowledgedBy: 0, others: 0 })
     for (const resolve of this.#broadcasts.values()) resolve('dropped')
     this.#broadcasts.clear()
-    this.#client.close()
-    this.#server.close()
-    await this.#sockets?.close()
+    await this.#transport.close()
     this.#settle.resolve()
   }
 
@@ -289,17 +251,24 @@ export class MemberlistNode {
     if (!this.#stopped) this.#settle.reject(error)
   }
 
+  /** Runs code that is not ours: what it throws ends the node. */
+  #guard(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
   /** Gives an event to the machine and carries out what it asks for. */
   #handle(event: ProtocolEvent): void {
     const machine = this.#machine
     if (machine === undefined || this.#stopped) return
     const changes: MemberChangedEffect[] = []
-    try {
+    this.#guard(() => {
       for (const effect of machine.handle(event, this.options.clock.now())) this.#carryOut(effect, changes)
       if (changes.length > 0) this.#events.onMembers?.(changes)
-    } catch (error) {
-      this.#fail(error)
-    }
+    })
     this.#setTimer(machine.nextDueMs)
   }
 
@@ -320,27 +289,24 @@ export class MemberlistNode {
     const { delegate } = this.options
     switch (effect.kind) {
       case 'send-packet':
-        this.#sendPacket(effect.to, effect.messages)
+        this.#transport.sendPacket(effect.to, effect.messages, this.#endpoint?.port ?? DEFAULT_GOSSIP_PORT)
         break
       case 'start-stream-probe':
-        void this.#probeStream(effect)
+        void this.#transport.probe(effect)
         break
       case 'answer-stream-ping':
-        this.#server.answer(effect.stream, this.#codec.encodeStream(effect.ack, 'response'))
+        this.#transport.answer(effect.stream, effect.ack)
         break
       case 'start-push-pull':
-        void this.#pushPull(effect)
+        void this.#transport.pushPull(effect, this.#localState(effect.state.join))
         break
       case 'answer-push-pull': {
-        const pushPull = { ...effect.state, userState: delegate?.localState?.(effect.state.join) ?? new Uint8Array() }
-        this.#server.answer(effect.stream, this.#codec.encodeStream({ kind: 'push-pull', pushPull }, 'response'))
+        const pushPull = { ...effect.state, userState: this.#localState(effect.state.join) }
+        this.#transport.answer(effect.stream, { kind: 'push-pull', pushPull })
         break
       }
       case 'refuse-stream':
-        this.#server.answer(
-          effect.stream,
-          this.#codec.encodeStream({ kind: 'error', text: `refused: ${effect.reason}` }, 'response'),
-        )
+        this.#transport.answer(effect.stream, { kind: 'error', text: `refused: ${effect.reason}` })
         break
       case 'member-changed':
         this.#noteMember(effect)
@@ -357,7 +323,8 @@ export class MemberlistNode {
         break
       case 'probe-finished':
         if (this.options.tcpOnly !== true) this.#udp.add(effect)
-        if (effect.via === 'direct') delegate?.pingCompleted?.(effect.member, effect.durationMs, effect.payload)
+        if (effect.via === 'direct')
+          delegate?.pingCompleted?.(effect.member, effect.durationMs, effect.payload)
         break
       case 'join-finished':
         this.#events.onJoinFinished?.(effect)
@@ -384,9 +351,7 @@ export class MemberlistNode {
 
   #noteMember({ change, member }: MemberChangedEffect): void {
     const { delegate, name } = this.options
-    const place = placeOf(member.endpoint)
-    if (member.versions.pMax >= CRC_PROTOCOL && change !== 'forgotten') this.#crcPeers.add(place)
-    else this.#crcPeers.delete(place)
+    this.#transport.noteMember(member, change !== 'forgotten')
     if (member.name === name) return
     switch (change) {
       case 'joined':
@@ -409,120 +374,8 @@ export class MemberlistNode {
     }
   }
 
-  #sendPacket(to: Endpoint, messages: readonly Message[]): void {
-    if (this.options.tcpOnly === true) {
-      this.#sendOverStreams(to, messages)
-      return
-    }
-    for (const packet of this.#codec.encodePackets(messages, this.#crcPeers.has(placeOf(to)))) {
-      this.#sockets?.send(packet, to)
-    }
-  }
-
-  /** Without UDP, pings go as memberlist's own pings over TCP, which any peer answers; the rest in envelopes. */
-  #sendOverStreams(to: Endpoint, messages: readonly Message[]): void {
-    const others: Message[] = []
-    for (const message of messages) {
-      if (message.kind === 'ping') void this.#pingOverStream(to, message)
-      else others.push(message)
-    }
-    if (others.length > 0) void this.send(to, wrapInEnvelope(others, this.#endpoint?.port ?? DEFAULT_GOSSIP_PORT))
-  }
-
-  async #pingOverStream(to: Endpoint, ping: Ping): Promise<void> {
-    const answer = await this.#call(to, this.#codec.encodeStream(ping, 'request'), this.#settings.probeIntervalMs)
-    if (answer.outcome !== 'answered' || answer.message.kind !== 'ack') return
-    this.#handle({ kind: 'packet-received', from: to, messages: [answer.message] })
-  }
-
-  async #probeStream({ probe, to, ping, timeoutMs }: StartStreamProbeEffect): Promise<void> {
-    const answer = await this.#call(to, this.#codec.encodeStream(ping, 'request'), timeoutMs)
-    const acked =
-      answer.outcome === 'answered' && answer.message.kind === 'ack' && answer.message.seqNo === ping.seqNo
-    this.#handle({
-      kind: 'stream-probe-finished',
-      probe,
-      outcome: acked ? 'acked' : answer.outcome === 'refused' ? 'refused' : 'failed',
-    })
-  }
-
-  async #pushPull({ exchange, to, state, timeoutMs }: StartPushPullEffect): Promise<void> {
-    const userState = this.options.delegate?.localState?.(state.join) ?? new Uint8Array()
-    const bytes = this.#codec.encodeStream({ kind: 'push-pull', pushPull: { ...state, userState } }, 'request')
-    const answer = await this.#call(to, bytes, timeoutMs)
-    switch (answer.outcome) {
-      case 'answered':
-        if (answer.message.kind === 'push-pull') {
-          this.#handle({ kind: 'push-pull-answered', exchange, state: answer.message.pushPull })
-        } else {
-          const outcome = answer.message.kind === 'error' ? 'rejected' : 'failed'
-          this.#handle({ kind: 'push-pull-failed', exchange, outcome, message: unexpectedAnswer(answer.message) })
-        }
-        break
-      case 'refused':
-      case 'failed':
-        this.#handle({ kind: 'push-pull-failed', exchange, outcome: answer.outcome, message: answer.reason })
-        break
-      case 'sent':
-        this.#handle({ kind: 'push-pull-failed', exchange, outcome: 'failed', message: 'no answer was read' })
-        break
-      default:
-        assertNever(answer)
-    }
-  }
-
-  #call(to: Endpoint, bytes: Uint8Array, timeoutMs: number): Promise<StreamAnswer> {
-    return this.#client.call({ to, bytes, timeoutMs, reception: this.#codec.streamReception('response') })
-  }
-
-  #receiveDatagram(datagram: Uint8Array, from: Endpoint): void {
-    const packet = this.#codec.decodePacket(datagram)
-    if (!packet.ok) {
-      this.#drops.add(packet, from, 'udp')
-      return
-    }
-    for (const fault of packet.faults) this.#drops.add(fault, from, 'udp')
-    this.#handle({ kind: 'packet-received', from, messages: packet.messages })
-  }
-
-  #receiveStream(stream: number, { message }: DecodedStream, from: Endpoint): void {
-    switch (message.kind) {
-      case 'ping':
-        this.#handle({ kind: 'stream-ping-received', stream, ping: message })
-        break
-      case 'push-pull':
-        this.#handle({ kind: 'push-pull-received', stream, from, state: message.pushPull })
-        break
-      case 'user':
-        this.#server.refuse(stream)
-        this.#receiveUserMessage(message.payload, from)
-        break
-      case 'ack':
-      case 'error':
-        this.#drops.add({ reason: 'unknown-type', detail: { kind: message.kind } }, from, 'tcp')
-        this.#server.refuse(stream)
-        break
-      default:
-        assertNever(message)
-    }
-  }
-
-  #receiveUserMessage(payload: Uint8Array, from: Endpoint): void {
-    const envelope = tryOpenEnvelope(payload)
-    if (envelope === undefined) {
-      try {
-        this.options.delegate?.notifyMessage?.(payload)
-      } catch (error) {
-        this.#fail(error)
-      }
-    } else if (envelope.packet.ok) {
-      const { gossipPort, packet } = envelope
-      this.#handle({
-        kind: 'packet-received',
-        from: { address: from.address, port: gossipPort },
-        messages: packet.messages,
-      })
-    } else this.#drops.add(envelope.packet, from, 'tcp')
+  #localState(join: boolean): Uint8Array {
+    return this.options.delegate?.localState?.(join) ?? new Uint8Array()
   }
 
   #machineDelegate(): Delegate {
@@ -537,13 +390,12 @@ export class MemberlistNode {
   }
 }
 
-function placeOf({ address, port }: Endpoint): string {
-  return `${address} ${port}`
-}
-
 function checkOptions({ name }: MemberlistNodeOptions, bindHost: string, meta: Uint8Array): void {
   if (name === '' || name.length > 255) {
-    throw new RingmanError('CONFIG_INVALID', `the name "${name.slice(0, 64)}" has ${name.length} characters; 1 to 255 are allowed`)
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `the name "${name.slice(0, 64)}" has ${name.length} characters; 1 to 255 are allowed`,
+    )
   }
   if (isIP(bindHost) === 0) {
     throw new RingmanError('CONFIG_INVALID', `cannot bind to "${bindHost}": an IP address is allowed`)

@@ -23,7 +23,8 @@ export function wrapInEnvelope(messages: readonly PacketPart[], gossipPort: numb
 export function tryOpenEnvelope(
   payload: Uint8Array,
 ): { readonly gossipPort: number; readonly packet: PacketResult } | undefined {
-  if (payload.length < MAGIC.length + 2 || !MAGIC.every((byte, index) => payload[index] === byte)) return undefined
+  if (payload.length < MAGIC.length + 2 || !MAGIC.every((byte, index) => payload[index] === byte))
+    return undefined
   const gossipPort = new DataView(payload.buffer, payload.byteOffset).getUint16(MAGIC.length)
   const packet = decodePacket(payload.subarray(MAGIC.length + 2), {
     keyring: [],

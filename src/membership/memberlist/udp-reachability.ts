@@ -51,7 +51,13 @@ export class UdpReachability {
     if (nowMs - this.#loggedAtMs < LOG_EVERY_MS) return
     this.#loggedAtMs = nowMs
     this.#logger.warn(
-      { event: 'udp.blocked', memberId: name, address: formatAddress(endpoint), probes, members: this.blockedCount },
+      {
+        event: 'udp.blocked',
+        memberId: name,
+        address: formatAddress(endpoint),
+        probes,
+        members: this.blockedCount,
+      },
       'Reached a member over TCP and not over UDP: UDP is blocked between here and there; open it, or use TCP only',
     )
   }
