@@ -9,6 +9,8 @@ export class SwimProcess {
   /** State of each member by name, as this process sees it. */
   states: Readonly<Record<string, string>> = {}
   left = false
+  /** What it wrote to standard error. */
+  stderr = ''
   readonly #child: ChildProcess
   readonly #listeners = new Set<() => void>()
 
@@ -16,6 +18,9 @@ export class SwimProcess {
     this.name = name
     this.port = port
     this.#child = child
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text
+    })
     child.on('message', (message: SwimProcessReport) => {
       if (message.kind === 'members') this.states = message.states
       else if (message.kind === 'left') this.left = true
@@ -25,7 +30,7 @@ export class SwimProcess {
 
   static async start(options: SwimProcessOptions): Promise<SwimProcess> {
     const child = fork(new URL('swim-process.ts', import.meta.url), [JSON.stringify(options)], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
       execArgv: [],
     })
     const [message] = (await Promise.race([
