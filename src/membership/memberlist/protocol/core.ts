@@ -158,22 +158,15 @@ export class Core {
     return this.#sizeOf(message) + COMPOUND_ENTRY_BYTES
   }
 
-  /** Our own word on ourselves. */
+  /** Our own word on ourselves: that we are alive. */
+  ownWord(): Message {
+    const { name: node, incarnation, addressBytes: address, endpoint, meta, vsn } = this.self
+    return { kind: 'alive', incarnation, node, address, port: endpoint.port, meta, vsn, ...this.clusterName }
+  }
+
+  /** Tells everybody our own word. */
   announceSelf(): void {
-    const { name, incarnation, addressBytes, endpoint, meta, vsn } = this.self
-    this.queueMessage(
-      {
-        kind: 'alive',
-        incarnation,
-        node: name,
-        address: addressBytes,
-        port: endpoint.port,
-        meta,
-        vsn,
-        ...this.clusterName,
-      },
-      { space: 'member', name },
-    )
+    this.queueMessage(this.ownWord(), { space: 'member', name: this.self.name })
   }
 
   /** The cluster name as messages carry it: a field, or none. */

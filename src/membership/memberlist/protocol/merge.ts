@@ -69,13 +69,14 @@ export class Merge {
     if (record === undefined || !isLiving(record) || message.incarnation < record.incarnation) return
     if (!this.#isPlausible(message, record) || isStale(record, message)) return
     const topic = { space: 'member', name: record.name } as const
+    // A higher incarnation is another life: between the two it refuted, and its time begins anew.
+    if (message.incarnation > record.incarnation) this.#suspicions.end(record)
     if (record.suspicion !== undefined) {
-      record.incarnation = Math.max(record.incarnation, message.incarnation)
       if (this.#suspicions.confirm(record, message.from)) this.#core.queueMessage(message, topic)
       return
     }
     record.incarnation = message.incarnation
-    this.#core.members.setState(record, 'suspect', this.#core.clockMs)
+    if (record.state === 'alive') this.#core.members.setState(record, 'suspect', this.#core.clockMs)
     this.#suspicions.begin(record, message.from)
     this.#core.queueMessage(message, topic)
     this.#core.tell('suspected', record)

@@ -46,8 +46,13 @@ export class Protocol {
   /** @throws {RingmanError} `CONFIG_INVALID` for an identity or settings that no cluster could take. */
   constructor(identity: Identity, settings: ProtocolSettings, dependencies: Dependencies) {
     const core = new Core(identity, settings, dependencies)
-    const suspicions = new Suspicions(core, (record, byEvidence) => {
-      this.#merge.condemn(record, byEvidence)
+    const suspicions = new Suspicions(core, {
+      condemn: (record, byEvidence) => {
+        this.#merge.condemn(record, byEvidence)
+      },
+      hear: (record) => {
+        this.#exchanges.start(record.endpoint, false, () => {})
+      },
     })
     this.#core = core
     this.#merge = new Merge(core, suspicions, new SelfDefence(core), {
@@ -230,8 +235,16 @@ export class Protocol {
     core.counters.messagesReceived += messages.length
     // Facts first, so that an answer to a ping of this packet already carries what we say to them.
     for (const message of messages) this.#learn(message, from)
+    const self = core.self
+    // Who pings us with word that we refuted before has missed that: we say it again.
+    const missedUs = messages.some(
+      (message) =>
+        (message.kind === 'suspect' || message.kind === 'dead') &&
+        message.node === self.name &&
+        message.incarnation < self.incarnation,
+    )
     for (const message of messages) {
-      if (message.kind === 'ping') this.#answer(message, from)
+      if (message.kind === 'ping') this.#answer(message, from, missedUs)
       else if (message.kind === 'indirect-ping') this.#relays.relay(message, replyTo(message, from))
     }
   }
@@ -264,7 +277,7 @@ export class Protocol {
     }
   }
 
-  #answer(ping: Ping, from: Endpoint): void {
+  #answer(ping: Ping, from: Endpoint, missedUs: boolean): void {
     const core = this.#core
     if (ping.node !== '' && ping.node !== core.self.name) {
       core.refuse('not-for-us', { meant: ping.node.slice(0, 255), from: from.address })
@@ -276,7 +289,8 @@ export class Protocol {
     // Whoever pings us and is dead or suspect here is told, so that it can refute.
     const told = isKnown && asker !== core.self ? accusation(core, asker) : []
     // Where the answer goes elsewhere than to the sender, it carries no more than it must.
-    core.send(to, [this.#ack(ping), ...told], isKnown || sameEndpoint(to, from))
+    const word = missedUs && !core.leaving ? [core.ownWord()] : []
+    core.send(to, [this.#ack(ping), ...told, ...word], isKnown || sameEndpoint(to, from))
   }
 
   #answerStream(stream: number, ping: Ping): void {

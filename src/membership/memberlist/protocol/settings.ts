@@ -56,8 +56,8 @@ export interface ProtocolSettings {
   /** Whether a ping tells a suspect that it is suspected, so that its ack can refute (Lifeguard's buddy system). */
   readonly tellSuspects: boolean
   /**
-   * In the last half of a suspicion the suspect is pinged every `probeIntervalMs / 2`, and once over TCP; an answer
-   * puts our verdict off by the shortest suspicion time.
+   * From half of the shortest suspicion time on the suspect is pinged every `probeIntervalMs / 2`, and once over TCP;
+   * an answer puts our verdict off by the shortest suspicion time.
    */
   readonly checkSuspects: boolean
   /**

@@ -33,6 +33,14 @@ interface Evidence {
   nacked: boolean
 }
 
+/** What comes of a suspicion when its time is over. */
+export interface SuspectJudge {
+  /** The suspect is to be declared dead, which ends the suspicion. */
+  condemn(record: MemberRecord, byEvidence: boolean): void
+  /** The suspect answers our pings, and yet its word that it lives has not reached us: it should be asked for it. */
+  hear(record: MemberRecord): void
+}
+
 /** Answers put a verdict off so often at most. */
 const EXTENSIONS_LIMIT = 8
 /** Pings while strong evidence stands. */
@@ -46,12 +54,11 @@ const STREAM_CHECK_MIN_MS = 100
  */
 export class Suspicions {
   readonly #core: Core
-  readonly #verdict: (record: MemberRecord, byEvidence: boolean) => void
+  readonly #judge: SuspectJudge
 
-  /** @param verdict - Called when a suspect's time is over; it ends the suspicion. */
-  constructor(core: Core, verdict: (record: MemberRecord, byEvidence: boolean) => void) {
+  constructor(core: Core, judge: SuspectJudge) {
     this.#core = core
-    this.#verdict = verdict
+    this.#judge = judge
   }
 
   /** Begins to suspect `record` on the word of `from`. */
@@ -138,19 +145,18 @@ export class Suspicions {
     if (suspicion.verdict !== undefined) suspicion.verdict.cancelled = true
     suspicion.dueMs = dueMs
     suspicion.verdict = deadlines.set(dueMs, () => {
-      this.#judge(record, suspicion)
+      this.#decide(record, suspicion)
     })
     if (!settings.checkSuspects || suspicion.evidence !== undefined) return
-    if (suspicion.check !== undefined) suspicion.check.cancelled = true
-    const halfMs = suspicion.armedMs + (dueMs - suspicion.armedMs) / 2
+    if (suspicion.check !== undefined) return
     // A little chance, so that those who suspect the same member do not all ask it at once.
     const stepMs = settings.probeIntervalMs / 2
-    suspicion.check = deadlines.set(Math.max(nowMs, halfMs) + this.#core.random() * stepMs, () => {
+    suspicion.check = deadlines.set(nowMs + suspicion.minMs / 2 + this.#core.random() * stepMs, () => {
       this.#checkOn(record, suspicion, stepMs)
     })
   }
 
-  #judge(record: MemberRecord, suspicion: Suspicion): void {
+  #decide(record: MemberRecord, suspicion: Suspicion): void {
     if (record.suspicion !== suspicion) return
     const answered = this.#core.settings.checkSuspects && record.lastAckMs > suspicion.armedMs
     if (answered && suspicion.extensions < EXTENSIONS_LIMIT) {
@@ -158,9 +164,10 @@ export class Suspicions {
       suspicion.armedMs = this.#core.nowMs
       suspicion.streamChecked = false
       this.#setVerdict(record, suspicion, this.#core.nowMs + suspicion.minMs)
+      this.#judge.hear(record)
       return
     }
-    this.#verdict(record, false)
+    this.#judge.condemn(record, false)
   }
 
   /** Strong evidence counts when the suspect answered nothing since, and others do not reach it either. */
@@ -169,7 +176,7 @@ export class Suspicions {
     if (record.suspicion !== suspicion || evidence === undefined) return
     if (record.lastAckMs >= evidence.sinceMs) return
     const borneOut = evidence.nacked || evidence.relays.every((relay) => relay.state !== 'alive')
-    if (borneOut) this.#verdict(record, true)
+    if (borneOut) this.#judge.condemn(record, true)
   }
 
   /** Pings the suspect now and every `stepMs` until the verdict, and tries a stream once. */

@@ -3,9 +3,9 @@ import { malformed } from './malformed.ts'
 import { MESSAGE_TYPE } from './message-type.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { MsgpackWriter } from './msgpack-writer.ts'
-import { decodeRecord, encodeRecord, type Schema } from './record.ts'
+import { decodeRecord, encodeRecord, defineSchema } from './record.ts'
 
-const COMPRESS = { Algo: 'u8', Buf: 'bytes' } as const satisfies Schema
+const COMPRESS = defineSchema({ Algo: 'u8', Buf: 'bytes' })
 
 /** The one algorithm there is. */
 const LZW = 0

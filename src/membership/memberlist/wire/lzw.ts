@@ -10,85 +10,76 @@ const END_CODE = 257
 const FIRST_CODE = 258
 const MIN_WIDTH = 9
 const MAX_WIDTH = 12
-const MAX_CODES = 1 << MAX_WIDTH
+
+/** Table entries beside the literals and the two marks. */
+const MAX_ENTRIES = (1 << MAX_WIDTH) - FIRST_CODE
+
+/** From this length on, the engine's own copy is faster than a loop. */
+const LONG_COPY_BYTES = 24
 
 /**
  * Decompresses `input`.
  *
- * A table entry is a place in the output: each new string is an earlier one and the byte that came after it, so
- * it stands there already. Memory is bounded by `maxBytes` and the length of the input, time by both.
+ * Each code after the first defines an entry: what the code before it stood for, and one byte more. That byte
+ * is the first one of what follows, so the whole entry stands in the output already, and the table needs only
+ * remember where each code's output began. Memory is bounded by `maxBytes` and the length of the input, time by
+ * their sum.
  *
  * @param maxBytes - The most that may come out.
  * @throws RingmanError `WIRE_MALFORMED` when the data is cut off, uses a code that is not in the table, or is
  * larger than `maxBytes` (then with `detail.limit`). Bytes behind the end code are ignored, as in Go.
  */
 export function decompressLzw(input: Uint8Array, maxBytes: number): Uint8Array {
-  // Codes take 9 bits at least, so a short input cannot define the whole table.
-  const entries = Math.min(MAX_CODES, FIRST_CODE + Math.ceil((input.length * 8) / MIN_WIDTH))
-  const starts = new Uint32Array(entries)
-  const lengths = new Uint32Array(entries)
+  // A code takes 9 bits at least, so a short input cannot define the whole table.
+  const starts = new Uint32Array(Math.min(MAX_ENTRIES, Math.ceil((input.length * 8) / MIN_WIDTH)) + 1)
   let output = new Uint8Array(Math.min(maxBytes, 64 + input.length * 3))
   let written = 0
 
   let width = MIN_WIDTH
-  let next = FIRST_CODE
-  let previousStart = 0
-  let previousLength = 0
+  /** Codes since the table was emptied. */
+  let codes = 0
 
   let at = 0
   let bits = 0
   let bitCount = 0
   for (;;) {
     while (bitCount < width) {
-      if (at === input.length) throw malformed('compressed data is cut off', { length: input.length })
+      if (at >= input.length) throw malformed('compressed data is cut off', { length: input.length })
       bits |= input[at++]! << bitCount
       bitCount += 8
     }
     const code = bits & ((1 << width) - 1)
-    bits >>>= width
+    bits >>= width
     bitCount -= width
 
     if (code === END_CODE) return output.subarray(0, written)
     if (code === CLEAR_CODE) {
       width = MIN_WIDTH
-      next = FIRST_CODE
-      previousLength = 0
+      codes = 0
       continue
     }
 
-    let length = 1
-    let start = -1
-    if (code >= FIRST_CODE) {
-      if (code < next) {
-        start = starts[code]!
-        length = lengths[code]!
-      } else if (code === next && previousLength > 0) {
-        // The string that this very code defines: the previous one and its own first byte.
-        start = previousStart
-        length = previousLength + 1
-      } else throw malformed('compressed data uses a code that is not defined', { code, offset: at })
-    }
-
+    if (codes <= MAX_ENTRIES) starts[codes] = written
+    const entry = code - FIRST_CODE
+    if (entry >= codes)
+      throw malformed('compressed data uses a code that is not defined', { code, offset: at })
+    const start = entry < 0 ? written : starts[entry]!
+    const length = entry < 0 ? 1 : starts[entry + 1]! + 1 - start
     const end = written + length
-    if (end > maxBytes) throw overLimit('the decompressed size', maxBytes)
     if (end > output.length) {
+      if (end > maxBytes) throw overLimit('the decompressed size', maxBytes)
       const grown = new Uint8Array(Math.min(maxBytes, Math.max(end, output.length * 2)))
       grown.set(output)
       output = grown
     }
-    if (start < 0) output[written] = code
-    // Byte by byte and forwards: the source of the last byte may be the first one written here.
-    else for (let i = 0; i < length; i++) output[written + i] = output[start + i]!
-
-    if (previousLength > 0 && next < MAX_CODES) {
-      starts[next] = previousStart
-      lengths[next] = previousLength + 1
-      next++
-      if (next === 1 << width && width < MAX_WIDTH) width++
-    }
-    previousStart = written
-    previousLength = length
+    if (entry < 0) output[written] = code
+    else if (length >= LONG_COPY_BYTES && start + length <= written)
+      output.copyWithin(written, start, start + length)
+    // Forwards: the last byte of an entry that is defined only now is the first one written here.
+    else for (let to = written, from = start; to < end; to++, from++) output[to] = output[from]!
     written = end
+    codes++
+    if (FIRST_CODE - 1 + codes === 1 << width && width < MAX_WIDTH) width++
   }
 }
 
@@ -107,7 +98,7 @@ export function compressLzw(input: Uint8Array): Uint8Array {
   const takeCode = (): boolean => {
     last++
     if (last === 1 << writer.width) writer.width++
-    if (last < MAX_CODES - 1) return true
+    if (last < FIRST_CODE + MAX_ENTRIES - 1) return true
     writer.write(CLEAR_CODE)
     writer.width = MIN_WIDTH
     last = FIRST_CODE - 1

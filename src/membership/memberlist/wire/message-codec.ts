@@ -5,33 +5,35 @@ import type { Message, PingSource } from './messages.ts'
 import { MESSAGE_TYPE } from './message-type.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { MsgpackWriter } from './msgpack-writer.ts'
-import { type DecodedRecord, decodeRecord, encodeRecord, type Schema } from './record.ts'
+import { type DecodedRecord, decodeRecord, encodeRecord, defineSchema } from './record.ts'
 
-const SOURCE = { SourceAddr: 'bytes', SourceNode: 'text', SourcePort: 'u16' } as const satisfies Schema
+const SOURCE_FIELDS = { SourceAddr: 'bytes', SourceNode: 'text', SourcePort: 'u16' } as const
 
-const PING = { Node: 'text', SeqNo: 'u32', ...SOURCE } as const satisfies Schema
+const SOURCE = defineSchema(SOURCE_FIELDS)
 
-const INDIRECT_PING = {
+const PING = defineSchema({ Node: 'text', SeqNo: 'u32', ...SOURCE_FIELDS })
+
+const INDIRECT_PING = defineSchema({
   Nack: 'boolean',
   Node: 'text',
   Port: 'u16',
   SeqNo: 'u32',
-  ...SOURCE,
+  ...SOURCE_FIELDS,
   Target: 'bytes',
-} as const satisfies Schema
+})
 
-const ACK = { Payload: 'bytes', SeqNo: 'u32' } as const satisfies Schema
+const ACK = defineSchema({ Payload: 'bytes', SeqNo: 'u32' })
 
-const NACK = { SeqNo: 'u32' } as const satisfies Schema
+const NACK = defineSchema({ SeqNo: 'u32' })
 
-const SUSPECT_OR_DEAD = {
+const SUSPECT_OR_DEAD = defineSchema({
   ClusterName: 'text',
   From: 'text',
   Incarnation: 'u32',
   Node: 'text',
-} as const satisfies Schema
+})
 
-const ALIVE = {
+const ALIVE = defineSchema({
   Addr: 'bytes',
   ClusterName: 'text',
   Incarnation: 'u32',
@@ -39,7 +41,7 @@ const ALIVE = {
   Node: 'text',
   Port: 'u16',
   Vsn: 'bytes',
-} as const satisfies Schema
+})
 
 /**
  * Encodes one message as it stands alone in a datagram: its type byte, then its body.

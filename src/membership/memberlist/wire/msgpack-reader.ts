@@ -82,15 +82,20 @@ export class MsgpackReader {
     return text
   }
 
-  /** A map's key; the empty string for one that is longer than `maxBytes` and so cannot be known. */
-  readKey(maxBytes: number): string {
+  /**
+   * Reads a map's key.
+   *
+   * @param names - The keys that are known.
+   * @param guess - The index of the one that is likely to be next.
+   * @returns The key's index in `names`, or -1 for one that is not among them.
+   */
+  readKey(names: readonly Uint8Array[], guess: number): number {
     const length = this.#readRawHeader()
     const start = this.#offset
     this.#offset += length
-    if (length > maxBytes) return ''
-    let key = ''
-    for (let at = start; at < this.#offset; at++) key += String.fromCharCode(this.#bytes[at]!)
-    return key
+    const likely = names[guess]
+    if (likely !== undefined && this.#isAt(start, length, likely)) return guess
+    return names.findIndex((name) => this.#isAt(start, length, name))
   }
 
   /** Passes over one value of any kind and depth. */
@@ -98,6 +103,12 @@ export class MsgpackReader {
     const end = new MsgpackScanner(this.#offset, this.#end).advance(this.#bytes, this.#end)
     if (end === undefined) throw malformed('a msgpack value is cut off', { offset: this.#offset })
     this.#offset = end
+  }
+
+  #isAt(start: number, length: number, expected: Uint8Array): boolean {
+    if (length !== expected.length) return false
+    for (let i = 0; i < length; i++) if (this.#bytes[start + i] !== expected[i]) return false
+    return true
   }
 
   #readWideUint(type: number, at: number): number {

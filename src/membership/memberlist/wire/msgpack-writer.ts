@@ -69,7 +69,21 @@ export class MsgpackWriter {
   }
 
   writeText(text: string): void {
-    this.writeBytes(encodeText(text))
+    const length = text.length
+    const headStart = this.#length
+    this.#writeRawHeader(length)
+    this.#reserve(length)
+    const start = this.#length
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i)
+      if (unit >= 0x80) {
+        this.#length = headStart
+        this.writeBytes(encodeText(text))
+        return
+      }
+      this.#bytes[start + i] = unit
+    }
+    this.#length += length
   }
 
   #writeRawHeader(length: number): void {

@@ -16,18 +16,18 @@ import { MESSAGE_TYPE } from './message-type.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { MsgpackScanner } from './msgpack-scanner.ts'
 import { MsgpackWriter } from './msgpack-writer.ts'
-import { decodeRecord, encodeRecord, type Schema } from './record.ts'
+import { decodeRecord, encodeRecord, defineSchema } from './record.ts'
 import { tryDecodeText } from './text.ts'
 
-const HEADER = {
+const HEADER = defineSchema({
   ClusterName: 'text',
   Join: 'boolean',
   Nodes: 'u32',
   UserStateLen: 'u32',
-} as const satisfies Schema
+})
 
 /** `Name` is read as bytes, so that one member with a strange name does not spoil the whole exchange. */
-const NODE = {
+const NODE = defineSchema({
   Addr: 'bytes',
   Incarnation: 'u32',
   Meta: 'bytes',
@@ -35,9 +35,9 @@ const NODE = {
   Port: 'u16',
   State: 'u8',
   Vsn: 'bytes',
-} as const satisfies Schema
+})
 
-const NODE_TO_ENCODE = { ...NODE, Name: 'text' } as const satisfies Schema
+const NODE_TO_ENCODE = defineSchema({ ...NODE.fields, Name: 'text' })
 
 /** A push/pull off the wire. */
 export interface DecodedPushPull {

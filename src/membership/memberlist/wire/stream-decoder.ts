@@ -13,14 +13,14 @@ import { MsgpackScanner, readU32 } from './msgpack-scanner.ts'
 import { labelDetail, type Reception } from './packet-decoder.ts'
 import { joinBytes } from './packet-encoder.ts'
 import { PushPullDecoder } from './push-pull.ts'
-import { decodeRecord, type Schema } from './record.ts'
+import { decodeRecord, defineSchema } from './record.ts'
 import type { StreamMessage, StreamRole } from './stream-messages.ts'
 import { decodeTextLossily } from './text.ts'
 
-const USER_HEADER = { UserMsgLen: 'u32' } as const satisfies Schema
+const USER_HEADER = defineSchema({ UserMsgLen: 'u32' })
 
 /** The text is read as bytes: it may be anything, and only people read it. */
-const ERROR = { Error: 'bytes' } as const satisfies Schema
+const ERROR = defineSchema({ Error: 'bytes' })
 
 const FRAME_HEADER_BYTES = 5
 

@@ -9,13 +9,13 @@ import { MESSAGE_TYPE } from './message-type.ts'
 import { MsgpackWriter } from './msgpack-writer.ts'
 import { joinBytes } from './packet-encoder.ts'
 import { encodePushPull } from './push-pull.ts'
-import { encodeRecord, type Schema } from './record.ts'
+import { encodeRecord, defineSchema } from './record.ts'
 import type { StreamMessage, StreamRole } from './stream-messages.ts'
 import { encodeText } from './text.ts'
 
-const USER_HEADER = { UserMsgLen: 'u32' } as const satisfies Schema
+const USER_HEADER = defineSchema({ UserMsgLen: 'u32' })
 
-const ERROR = { Error: 'text' } as const satisfies Schema
+const ERROR = defineSchema({ Error: 'text' })
 
 /** How one side's bytes of a connection are made. */
 export interface StreamEncoding {
