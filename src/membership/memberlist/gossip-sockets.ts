@@ -30,6 +30,8 @@ export interface GossipSockets {
   send(datagram: Uint8Array, to: Endpoint): void
   /** Datagrams that the system refused to send. */
   readonly sendFailures: number
+  /** 0 once closed. */
+  readonly openSockets: number
   close(): Promise<void>
 }
 
@@ -91,6 +93,9 @@ async function tryOpen(options: GossipSocketsOptions): Promise<GossipSockets> {
     port,
     get sendFailures() {
       return sendFailures
+    },
+    get openSockets() {
+      return closed ? 0 : udp === undefined ? 1 : 2
     },
     send(datagram, to) {
       if (closed || udp === undefined) return

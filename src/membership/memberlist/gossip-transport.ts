@@ -70,6 +70,11 @@ export class GossipTransport {
     return this.#server.refused
   }
 
+  /** Sockets that are open, listeners and connections. */
+  get openSockets(): number {
+    return (this.#sockets?.openSockets ?? 0) + this.#server.openConnections + this.#client.openConnections
+  }
+
   /** Datagrams that the system refused to send. */
   get sendFailures(): number {
     return this.#sockets?.sendFailures ?? 0

@@ -130,6 +130,11 @@ export class MemberlistNode {
     return this.#transport.refusedConnections
   }
 
+  /** Sockets that are open, listeners and connections. */
+  get openSockets(): number {
+    return this.#transport.openSockets
+  }
+
   members(): MemberView[] {
     return this.#machine?.members() ?? []
   }
