@@ -3,7 +3,7 @@ import type { Logger } from '../../logger.ts'
 import { formatAddress } from '../../seeds/seed.ts'
 import type { MemberView, ProbeFinishedEffect } from './protocol/effects.ts'
 
-/** Probes in a row that only TCP answered before that is called a finding. */
+/** Probes that only TCP answered, with none between that UDP did, before that is called a finding. */
 const PROBES_NEEDED = 3
 
 const LOG_EVERY_MS = 60_000
@@ -15,7 +15,7 @@ const LOG_EVERY_MS = 60_000
 export class UdpReachability {
   readonly #clock: Clock
   readonly #logger: Logger
-  /** Probes in a row that only TCP answered, by member name. */
+  /** Probes that only TCP answered since UDP last did, by member name. */
   readonly #streamOnly = new Map<string, number>()
   #loggedAtMs = -Infinity
 
@@ -32,11 +32,9 @@ export class UdpReachability {
   }
 
   add({ member, via }: ProbeFinishedEffect): void {
-    if (via !== 'stream') {
-      // A relay's success says nothing about our own UDP, but it is no stream's either.
-      this.#streamOnly.delete(member.name)
-      return
-    }
+    if (via === 'direct') this.#streamOnly.delete(member.name)
+    // A relay's answer says nothing about UDP between here and there, and no answer says nothing at all.
+    if (via !== 'stream') return
     const probes = (this.#streamOnly.get(member.name) ?? 0) + 1
     this.#streamOnly.set(member.name, probes)
     if (probes >= PROBES_NEEDED) this.#tell(member, probes)
