@@ -1,0 +1,37 @@
+import { LOG_LEVELS } from '../telemetry/logger.ts'
+import { choice, duration, integer } from './value-type.ts'
+import type { SettingTable, ValuesOf } from './setting.ts'
+
+/** What `ringman dev` can be told, by flags alone: a member's environment and file do not concern it. */
+export const DEV_SETTINGS = {
+  nodes: {
+    type: integer(1, 50),
+    default: 3,
+    help: 'Members to start, each a process of its own',
+    category: 'Local cluster',
+    inFile: false,
+  },
+  source: {
+    type: choice(['swim']),
+    default: 'swim',
+    help: 'How the members find each other',
+    category: 'Local cluster',
+    inFile: false,
+  },
+  killOneAfterMs: {
+    type: duration(0, 24 * 3_600_000),
+    help: 'Kill one member without warning after this time, and show when the others notice',
+    category: 'Local cluster',
+    inFile: false,
+  },
+  logLevel: {
+    type: choice(LOG_LEVELS),
+    default: 'warn',
+    help: "The least severe lines of the members' logs that are shown",
+    category: 'Local cluster',
+    inFile: false,
+  },
+} as const satisfies SettingTable
+
+/** The values of {@link DEV_SETTINGS}. */
+export type DevConfig = ValuesOf<typeof DEV_SETTINGS>
