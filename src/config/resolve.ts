@@ -58,14 +58,16 @@ export function resolveSettings<Table extends SettingTable>(
     ok: true,
     resolved: Object.freeze({
       values: Object.freeze(values) as ValuesOf<Table>,
-      origins: Object.freeze(origins) as Record<keyof Table, Origin>,
+      origins: deepFreeze(origins) as Record<keyof Table, Origin>,
     }),
   }
 }
 
 function problemsOf(property: string, setting: Setting, given: Given, error: z.ZodError): ConfigProblem[] {
-  return error.issues.map(({ path, message }) => {
-    const [index] = path
+  const problems = error.issues.map((issue) => {
+    const [index] = issue.path
+    // What a parser says is a sentence of its own; everything else says what is allowed.
+    const whole = issue.code === 'custom' && issue.params?.['whole'] === true
     const items: unknown = typeof given.value === 'string' ? given.value.split(',') : given.value
     const part: unknown = typeof index === 'number' && Array.isArray(items) ? items[index] : given.value
     return {
@@ -74,13 +76,18 @@ function problemsOf(property: string, setting: Setting, given: Given, error: z.Z
       ...(setting.secret === true
         ? {}
         : { given: quoteGiven(typeof part === 'string' ? part.trim() : part) }),
-      message: `allowed: ${message}`,
+      message: whole ? issue.message : `allowed: ${issue.message}`,
     }
   })
+  // A value that breaks two rules of its form is one problem still.
+  return problems.filter(
+    ({ given: shown, message }, at) =>
+      problems.findIndex((other) => other.given === shown && other.message === message) === at,
+  )
 }
 
 function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+  if (typeof value === 'object' && value !== null) {
     for (const part of Object.values(value)) deepFreeze(part)
     Object.freeze(value)
   }

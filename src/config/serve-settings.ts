@@ -1,7 +1,7 @@
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
-import { choice, duration, integer, listenPort, path, word } from './value-type.ts'
+import { choice, duration, integer, listenPort, path, size, word } from './value-type.ts'
 
 /** Everything that `ringman serve` can be told. */
 export const SERVE_SETTINGS = {
@@ -22,6 +22,24 @@ export const SERVE_SETTINGS = {
     type: listenPort,
     default: 8081,
     help: 'Port for probes and operators',
+    category: 'HTTP',
+  },
+  maxKeyBytes: {
+    type: size(1, 1024 * 1024),
+    default: '64KiB',
+    help: 'Longest key that a look-up may ask for',
+    category: 'HTTP',
+  },
+  maxWatchers: {
+    type: integer(0, 1_000_000),
+    default: 1000,
+    help: 'Ring watches open at once; further ones are refused',
+    category: 'HTTP',
+  },
+  maxConnections: {
+    type: integer(1, 1_000_000),
+    default: 4096,
+    help: 'Connections open at once, per port; further ones are closed as they come',
     category: 'HTTP',
   },
   minMembers: {

@@ -92,6 +92,35 @@ export function formatDuration(ms: number): string {
   return ms === 0 ? '0s' : `${ms}ms`
 }
 
+const UNITS_BYTES = { B: 1, KiB: 1024, MiB: 1024 * 1024 } as const
+
+/** A size such as `512B`, `64KiB` or `1MiB`; a bare number is in bytes. The value is in bytes. */
+export function size(minBytes: number, maxBytes: number): ValueType<number> {
+  const allowed = `a size from ${formatSize(minBytes)} to ${formatSize(maxBytes)}, such as 512B, 64KiB or 1MiB`
+  return {
+    schema: z.union([z.string(), z.int()], { error: allowed }).transform((value, context) => {
+      const [, amount, unit = 'B'] = /^(\d{1,12})(B|KiB|MiB)?$/.exec(String(value)) ?? []
+      const bytes = Number(amount ?? Number.NaN) * UNITS_BYTES[unit as keyof typeof UNITS_BYTES]
+      if (bytes >= minBytes && bytes <= maxBytes) return bytes
+      context.addIssue({ code: 'custom', message: allowed })
+      return z.NEVER
+    }),
+    placeholder: 'SIZE',
+    allowed,
+    encode: formatSize,
+  }
+}
+
+/** Bytes as the shortest size text that says exactly the same. */
+export function formatSize(bytes: number): string {
+  for (const unit of ['MiB', 'KiB'] as const) {
+    if (bytes >= UNITS_BYTES[unit] && bytes % UNITS_BYTES[unit] === 0) {
+      return `${bytes / UNITS_BYTES[unit]}${unit}`
+    }
+  }
+  return `${bytes}B`
+}
+
 /** One of a few words. */
 export function choice<const Words extends readonly [string, ...string[]]>(
   words: Words,
@@ -182,7 +211,7 @@ export function parsed<T>(
         return parse(text)
       } catch (error) {
         if (!isRingmanError(error)) throw error
-        context.addIssue({ code: 'custom', message: error.message })
+        context.addIssue({ code: 'custom', message: error.message, params: { whole: true } })
         return z.NEVER
       }
     }),
