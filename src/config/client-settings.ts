@@ -8,14 +8,14 @@ export const CLIENT_SETTINGS = {
     default: 'http://127.0.0.1:8080',
     help: 'Any member of the ring; of several the first that answers is asked',
     category: 'Connection',
-    inFile: false,
+    places: ['flag', 'variable'],
   },
   timeoutMs: {
     type: duration(1, 3_600_000),
     default: '5s',
     help: 'How long to wait for an answer',
     category: 'Connection',
-    inFile: false,
+    places: ['flag', 'variable'],
   },
 } as const satisfies SettingTable
 

@@ -37,12 +37,12 @@ export function describeConfig<Table extends SettingTable>(
  */
 export function renderConfig<Table extends SettingTable>(table: Table, resolved: Resolved<Table>): string {
   const described = describeConfig(table, resolved)
-  const rows = Object.keys(table).map((property) => {
+  const rows = Object.entries(table).map(([property, setting]) => {
     const key = fileKeyOf(property)
     const { value, secret, origin } = described[key] ?? { origin: { kind: 'default' } }
     const hidden = secret === true ? '(hidden)' : undefined
     const noValue = value === null || value === undefined
-    const comment = noValue || table[property]?.inFile === false ? '# ' : ''
+    const comment = noValue || setting.places?.includes('file') === false ? '# ' : ''
     const shown = hidden ?? (noValue ? '' : ` ${renderValue(value)}`)
     return {
       left: `${comment}${key}:${shown}`,

@@ -9,27 +9,27 @@ export const DEV_SETTINGS = {
     default: 3,
     help: 'Members to start, each a process of its own',
     category: 'Local cluster',
-    inFile: false,
+    places: ['flag'],
   },
   source: {
     type: choice(['swim']),
     default: 'swim',
     help: 'How the members find each other',
     category: 'Local cluster',
-    inFile: false,
+    places: ['flag'],
   },
   killOneAfterMs: {
     type: duration(0, 24 * 3_600_000),
     help: 'Kill one member without warning after this time, and show when the others notice',
     category: 'Local cluster',
-    inFile: false,
+    places: ['flag'],
   },
   logLevel: {
     type: choice(LOG_LEVELS),
     default: 'warn',
     help: "The least severe lines of the members' logs that are shown",
     category: 'Local cluster',
-    inFile: false,
+    places: ['flag'],
   },
 } as const satisfies SettingTable
 

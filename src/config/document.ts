@@ -1,6 +1,6 @@
 import { CLIENT_SETTINGS } from './client-settings.ts'
 import { SERVE_SETTINGS } from './serve-settings.ts'
-import { fileKeyOf, flagOf, variableOf, type Setting, type SettingTable } from './setting.ts'
+import { fileKeyOf, flagOf, isSettableIn, variableOf, type Setting, type SettingTable } from './setting.ts'
 
 const INTRODUCTION = `# Configuration
 
@@ -65,9 +65,9 @@ function documentTable(table: SettingTable, heading: string): string[] {
 }
 
 function documentSetting(property: string, setting: Setting, heading: string): string {
-  const { type, help, sources, inFile, computedDefault } = setting
+  const { type, help, sources, computedDefault } = setting
   const places = [`variable \`${variableOf(property)}\``]
-  if (inFile !== false) places.push(`key \`${fileKeyOf(property)}\``)
+  if (isSettableIn(setting, 'file')) places.push(`key \`${fileKeyOf(property)}\``)
   const fallback =
     computedDefault?.words ??
     (setting.default === undefined ? 'none' : setting.default === '' ? 'empty' : `\`${setting.default}\``)

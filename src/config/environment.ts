@@ -1,7 +1,7 @@
 import type { ConfigProblem } from './problem.ts'
 import { quoteGiven, unknownMessage } from './problem.ts'
 import type { Given, Layer } from './resolve.ts'
-import { variableOf, type SettingTable } from './setting.ts'
+import { isSettableIn, variableOf, type SettingTable } from './setting.ts'
 
 /** The environment of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -35,8 +35,8 @@ export function readEnvironment(
   known: readonly SettingTable[],
   env: Environment,
 ): EnvironmentLayer {
-  const wanted = new Map(Object.keys(table).map((property) => [variableOf(property), property]))
-  const allNames = new Set([table, ...known].flatMap((one) => Object.keys(one).map(variableOf)))
+  const wanted = new Map(variablesOf(table))
+  const allNames = new Set([table, ...known].flatMap((one) => variablesOf(one).map(([name]) => name)))
   const layer = new Map<string, Given>()
   const problems: ConfigProblem[] = []
   let ignoredServicePort = false
@@ -59,6 +59,12 @@ export function readEnvironment(
     }
   }
   return { layer, problems, ignoredServicePort }
+}
+
+function variablesOf(table: SettingTable): [name: string, property: string][] {
+  return Object.entries(table)
+    .filter(([, setting]) => isSettableIn(setting, 'variable'))
+    .map(([property]) => [variableOf(property), property])
 }
 
 /** Whether Kubernetes made this variable for a Service. */

@@ -3,7 +3,7 @@ import { extname } from 'node:path'
 import { parseDocument } from 'yaml'
 import { unknownMessage, type ConfigProblem } from './problem.ts'
 import type { Given, Layer } from './resolve.ts'
-import { fileKeyOf, type SettingTable } from './setting.ts'
+import { fileKeyOf, isSettableIn, type SettingTable } from './setting.ts'
 
 /** What the configuration file says. */
 export interface FileLayer {
@@ -34,7 +34,7 @@ export function readConfigFile(table: SettingTable, path: string): FileLayer {
   }
   const wanted = new Map(
     Object.entries(table)
-      .filter(([, { inFile }]) => inFile !== false)
+      .filter(([, setting]) => isSettableIn(setting, 'file'))
       .map(([property]) => [fileKeyOf(property), property]),
   )
   const layer = new Map<string, Given>()

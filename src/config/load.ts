@@ -57,23 +57,20 @@ export function loadServeConfig(flags: GivenFlags, env: Environment): LoadedConf
 }
 
 /**
- * The settings of a command other than `serve`: flags, then variables where `env` is given, then defaults.
+ * The settings of a command other than `serve`: flags, then variables, then defaults. There is no file for them.
  *
  * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message.
  */
 export function loadCommandConfig<Table extends SettingTable>(
   table: Table,
   flags: GivenFlags,
-  env?: Environment,
+  env: Environment,
 ): Resolved<Table> {
   const problems: ConfigProblem[] = []
-  const layers = [readFlags(table, flags, problems)]
-  if (env !== undefined) {
-    const variables = readEnvironment(table, TABLES, env)
-    problems.push(...variables.problems)
-    layers.push(variables.layer)
-  }
-  return settle(table, layers, problems, () => [])
+  const flagLayer = readFlags(table, flags, problems)
+  const variables = readEnvironment(table, TABLES, env)
+  problems.push(...variables.problems)
+  return settle(table, [flagLayer, variables.layer], problems, () => [])
 }
 
 /**

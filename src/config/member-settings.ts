@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { WEIGHT_LIMIT } from '../membership/member.ts'
 import type { SourceKind } from '../membership/source.ts'
+import { formatSeed, parseSeed, type Seed } from '../seeds/seed.ts'
 import { parseStaticMember, type StaticMember } from '../membership/static/static-source.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {
@@ -25,8 +26,10 @@ export type SourceName = (typeof SOURCE_NAMES)[number]
 /** Sources whose members gossip with each other. */
 const GOSSIP: readonly SourceName[] = ['swim']
 
+const seed = parsed<Seed>('SEED', 'HOST[:PORT], dns:NAME[:PORT] or srv:NAME', parseSeed, formatSeed)
+
 const staticMember = parsed<StaticMember>(
-  'HOST:PORT[=WEIGHT]',
+  'MEMBER',
   'HOST:PORT or HOST:PORT=WEIGHT',
   parseStaticMember,
   ({ host, port: servicePort, weight }) =>
@@ -48,9 +51,9 @@ export const MEMBER_SETTINGS = {
     category: 'Membership',
   },
   seeds: {
-    type: list(word('SEED', 300), { max: 1000 }),
+    type: list(seed, { max: 1000 }),
     default: '',
-    help: 'Addresses to join through: HOST[:PORT], dns:NAME[:PORT] or srv:NAME; resolved again and again',
+    help: 'Addresses to join through, resolved again and again',
     category: 'Membership',
     sources: GOSSIP,
   },

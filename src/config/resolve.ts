@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { quoteGiven, type ConfigProblem } from './problem.ts'
+import { splitList } from './value-type.ts'
 import { fileKeyOf, type Origin, type Setting, type SettingTable, type ValuesOf } from './setting.ts'
 
 /** What one place says about a setting, before it is checked. */
@@ -68,14 +69,12 @@ function problemsOf(property: string, setting: Setting, given: Given, error: z.Z
     const [index] = issue.path
     // What a parser says is a sentence of its own; everything else says what is allowed.
     const whole = issue.code === 'custom' && issue.params?.['whole'] === true
-    const items: unknown = typeof given.value === 'string' ? given.value.split(',') : given.value
+    const items: unknown = typeof given.value === 'string' ? splitList(given.value) : given.value
     const part: unknown = typeof index === 'number' && Array.isArray(items) ? items[index] : given.value
     return {
       key: fileKeyOf(property),
       origin: given.origin,
-      ...(setting.secret === true
-        ? {}
-        : { given: quoteGiven(typeof part === 'string' ? part.trim() : part) }),
+      ...(setting.secret === true ? {} : { given: quoteGiven(part) }),
       message: whole ? issue.message : `allowed: ${issue.message}`,
     }
   })

@@ -76,7 +76,7 @@ export const SERVE_SETTINGS = {
     type: path,
     help: 'Configuration file, YAML or JSON',
     category: 'Configuration',
-    inFile: false,
+    places: ['flag', 'variable'],
   },
 } as const satisfies SettingTable
 

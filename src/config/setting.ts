@@ -2,6 +2,9 @@ import { assertNever } from '../errors.ts'
 import type { SourceKind } from '../membership/source.ts'
 import type { ValueType } from './value-type.ts'
 
+/** Where a person can set something. */
+export type Place = 'flag' | 'variable' | 'file'
+
 /** One setting: everything that its flag, variable, file key, help and documentation are made of. */
 export interface Setting<T = unknown> {
   readonly type: ValueType<T>
@@ -16,8 +19,10 @@ export interface Setting<T = unknown> {
   readonly sources?: readonly SourceKind[]
   /** Never shown in messages or by `--print-config`. */
   readonly secret?: true
-  /** False for what cannot be in the file. @default true */
-  readonly inFile?: false
+  /** Where it can be set. @default all of them */
+  readonly places?: readonly Place[]
+  /** A second, short flag such as `-n`. */
+  readonly short?: string
 }
 
 /**
@@ -48,6 +53,11 @@ export function flagOf(property: string): string {
 /** The environment variable: `minMembersTimeoutMs` is `RINGMAN_MIN_MEMBERS_TIMEOUT`. */
 export function variableOf(property: string): string {
   return `RINGMAN_${flagOf(property).slice(2).replaceAll('-', '_').toUpperCase()}`
+}
+
+/** Whether a setting can be set in a place. */
+export function isSettableIn(setting: Setting, place: Place): boolean {
+  return setting.places?.includes(place) ?? true
 }
 
 /** Where a value came from. */

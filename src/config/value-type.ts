@@ -239,6 +239,10 @@ export function list<T>(
   }
 }
 
-function splitList(text: string): string[] {
-  return text.trim() === '' ? [] : text.split(',').map((part) => part.trim())
+/** The items of a list given as text; blanks around them and empty ones are ignored. */
+export function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 }

@@ -142,8 +142,15 @@ describe('values', () => {
     ['weight', '1000', 1000],
     ['maxKeyBytes', '512', 512],
     ['maxKeyBytes', '1MiB', 1_048_576],
-    ['seeds', 'a:1, dns:b.c ,', undefined],
-    ['seeds', 'a:1,dns:b.c', ['a:1', 'dns:b.c']],
+    ['seeds', 'a:1, b::2', undefined],
+    [
+      'seeds',
+      'a:1, dns:b.c ,',
+      [
+        { kind: 'host', name: 'a', port: 1 },
+        { kind: 'dns', name: 'b.c' },
+      ],
+    ],
     ['advertise', 'fd00::1', 'fd00::1'],
     ['bind', '::', '::'],
     ['ringKey', 'name', 'name'],
@@ -188,7 +195,7 @@ describe('values', () => {
       drainMs: 0,
     })
     expect(load({ config: file('{"seeds": "a,b", "httpPort": 9}', 'json') }).values).toMatchObject({
-      seeds: ['a', 'b'],
+      seeds: [{ name: 'a' }, { name: 'b' }],
       httpPort: 9,
     })
   })
