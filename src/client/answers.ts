@@ -1,0 +1,36 @@
+import { z } from 'zod'
+
+// Fields that this version does not know are left out, so that a newer member can say more.
+
+const node = z.object({
+  ringKey: z.string(),
+  weight: z.number(),
+  name: z.string().optional(),
+  address: z.string().optional(),
+  port: z.number().optional(),
+  zone: z.string().optional(),
+})
+
+const state = { digest: z.string(), epoch: z.number() }
+
+/** A node as members describe it. */
+export type NodeView = z.infer<typeof node>
+
+/** `GET /v1/owner`. */
+export const ownerAnswer = z.object({ owner: node, ...state })
+/** Who owns a key, by which ring. */
+export type OwnerAnswer = z.infer<typeof ownerAnswer>
+
+/** `GET /v1/owners`. */
+export const ownersAnswer = z.object({ owners: z.array(node), ...state })
+/** The first owners of a key, by which ring. */
+export type OwnersAnswer = z.infer<typeof ownersAnswer>
+
+/** `GET /v1/ring` and the events of `/v1/ring/watch`. */
+export const ringAnswer = z.object({
+  nodes: z.array(node.extend({ share: z.number() })),
+  sinceChangeMs: z.number(),
+  ...state,
+})
+/** The whole ring. */
+export type RingAnswer = z.infer<typeof ringAnswer>
