@@ -168,7 +168,8 @@ export function describeEnd({ code, signal, reason }: DevMemberEnd): string {
   return reason === undefined ? how : `${how}: ${reason}`
 }
 
-function eachLine(stream: Readable, take: (line: string) => void): void {
+function eachLine(stream: Readable | null, take: (line: string) => void): void {
+  if (stream === null) return
   createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
     take(line.length <= LINE_LIMIT ? line : `${line.slice(0, LINE_LIMIT)}…`)
   })

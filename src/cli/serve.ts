@@ -1,9 +1,10 @@
 import { sleep, systemClock, systemRandom } from '../clock.ts'
-import { composeProcess, type RingProcess } from '../compose.ts'
+import type { RingProcess } from '../compose.ts'
 import { describeConfig, renderConfig } from '../config/describe.ts'
 import type { Environment } from '../config/environment.ts'
 import { loadServeConfig, type GivenFlags } from '../config/load.ts'
 import { SERVE_SETTINGS, type ServeConfig } from '../config/serve-settings.ts'
+import { isRingmanError } from '../errors.ts'
 import { createLogger, type ProcessLogger } from '../telemetry/logger.ts'
 import type { ExitCode } from './exit-code.ts'
 import { renderJson, type Terminal } from './terminal.ts'
@@ -55,6 +56,7 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
   for (const warning of loaded.warnings) logger.warn({ event: 'config.ignored' }, warning)
   endOnUncaught(logger)
   const stopRequest = listenForStop(logger)
+  const { composeProcess } = await import('../compose.ts')
   const member = composeProcess(config, { clock: systemClock, random: systemRandom, logger })
   const code = await live(member, config, { logger, stopRequest, version: input.version })
   setTimeout(() => {
@@ -97,7 +99,8 @@ async function live(member: RingProcess, config: ServeConfig, life: Life): Promi
     over.abort()
     logger.fatal({ event: 'process.failed', err: error }, 'Ended because of a failure')
     await member.close(0)
-    return 1
+    // Some settings are only found wrong where they are used, such as an address that this machine does not have.
+    return isRingmanError(error) && error.code === 'CONFIG_INVALID' ? 2 : 1
   }
 }
 

@@ -34,3 +34,28 @@ export const ringAnswer = z.object({
 })
 /** The whole ring. */
 export type RingAnswer = z.infer<typeof ringAnswer>
+
+/** `GET /v1/members`. */
+export const membersAnswer = z.object({
+  members: z.array(
+    z.object({
+      name: z.string(),
+      address: z.string(),
+      port: z.number(),
+      state: z.string(),
+      stateSinceMs: z.number(),
+    }),
+  ),
+})
+/** All members that the asked one knows. */
+export type MembersAnswer = z.infer<typeof membersAnswer>
+
+/** `GET /v1/plan`. */
+export const planAnswer = z.object({
+  before: z.string(),
+  after: z.string(),
+  movedShare: z.number(),
+  moves: z.array(z.object({ from: z.string().nullable(), to: z.string().nullable(), share: z.number() })),
+})
+/** What a change of the ring would move. */
+export type PlanAnswer = z.infer<typeof planAnswer>

@@ -205,11 +205,13 @@ export class RingmanClient {
         const cancel = this.#clock.after(this.#silenceMs, () => {
           silence.abort(new RingmanError('TIMEOUT', `${url} was silent for ${this.#silenceMs} ms`))
         })
-        let chunk: ReadableStreamReadResult<Uint8Array>
+        let chunk: { readonly done: boolean; readonly value?: Uint8Array | undefined }
         try {
           chunk = await reader.read()
         } catch (error) {
-          throw signal.aborted ? signal.reason : new RingmanError('UNREACHABLE', `lost ${url}`, { cause: error })
+          throw signal.aborted
+            ? signal.reason
+            : new RingmanError('UNREACHABLE', `lost ${url}`, { cause: error })
         } finally {
           cancel()
         }

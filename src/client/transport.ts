@@ -83,7 +83,9 @@ function translate(error: unknown, url: string, timeout: AbortSignal, patience: 
   if (isRingmanError(error)) return error
   if (patience.signal?.aborted === true) return patience.signal.reason
   if (timeout.aborted) {
-    return new RingmanError('TIMEOUT', `${url} did not answer within ${patience.timeoutMs} ms`, { cause: error })
+    return new RingmanError('TIMEOUT', `${url} did not answer within ${patience.timeoutMs} ms`, {
+      cause: error,
+    })
   }
   return new RingmanError('UNREACHABLE', `cannot reach ${url}: ${reasonOf(error)}`, { cause: error })
 }

@@ -25,9 +25,9 @@ export const DEV_SETTINGS = {
     places: ['flag'],
   },
   logLevel: {
-    type: choice(LOG_LEVELS),
+    type: choice(LOG_LEVELS, 'LEVEL'),
     default: 'warn',
-    help: "The least severe lines of the members' logs that are shown",
+    help: `The least severe lines of the members' logs that are shown: ${LOG_LEVELS.join(', ')}`,
     category: 'Local cluster',
     places: ['flag'],
   },

@@ -163,11 +163,12 @@ function readFlags(table: SettingTable, flags: GivenFlags, problems: ConfigProbl
   }
   const known = Object.keys(table).map(flagOf)
   for (const argument of flags.unknown) {
-    const name = argument.split('=')[0] ?? argument
+    const isFlag = argument.startsWith('-')
+    const name = (isFlag ? argument.split('=')[0] : undefined) ?? argument
     problems.push({
       key: name,
-      origin: { kind: 'flag', name },
-      message: name.startsWith('-') ? unknownMessage('flag', name, known) : 'there is no such argument',
+      origin: { kind: isFlag ? 'flag' : 'argument', name },
+      message: isFlag ? unknownMessage('flag', name, known) : 'there is no such argument',
     })
   }
   return layer

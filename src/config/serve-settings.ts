@@ -61,9 +61,9 @@ export const SERVE_SETTINGS = {
     category: 'Lifecycle',
   },
   logLevel: {
-    type: choice(LOG_LEVELS),
+    type: choice(LOG_LEVELS, 'LEVEL'),
     default: 'info',
-    help: 'The least severe lines that are logged',
+    help: `The least severe lines that are logged: ${LOG_LEVELS.join(', ')}`,
     category: 'Logging',
   },
   logFormat: {

@@ -63,6 +63,7 @@ export function isSettableIn(setting: Setting, place: Place): boolean {
 /** Where a value came from. */
 export type Origin =
   | { readonly kind: 'flag'; readonly name: string }
+  | { readonly kind: 'argument'; readonly name: string }
   | { readonly kind: 'variable'; readonly name: string }
   | { readonly kind: 'file'; readonly path: string; readonly key: string }
   | { readonly kind: 'option'; readonly name: string }
@@ -73,6 +74,8 @@ export function describeOrigin(origin: Origin): string {
   switch (origin.kind) {
     case 'flag':
       return `flag ${origin.name}`
+    case 'argument':
+      return `argument ${origin.name}`
     case 'variable':
       return `variable ${origin.name}`
     case 'file':

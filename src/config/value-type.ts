@@ -124,11 +124,12 @@ export function formatSize(bytes: number): string {
 /** One of a few words. */
 export function choice<const Words extends readonly [string, ...string[]]>(
   words: Words,
+  placeholder: string = words.join('|'),
 ): ValueType<Words[number]> {
   const allowed = words.length === 1 ? words[0] : `one of ${words.join(', ')}`
   return {
     schema: z.enum(words, { error: allowed }) as z.ZodType<Words[number]>,
-    placeholder: words.join('|'),
+    placeholder,
     allowed,
     encode: (value) => value,
   }
