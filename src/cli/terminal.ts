@@ -3,9 +3,9 @@ import { styleText } from 'node:util'
 /** Where a command prints. */
 export interface Terminal {
   /** Prints to standard output, as it is. */
-  out(text: string): void
+  readonly out: (text: string) => void
   /** Prints to standard error, as it is. */
-  err(text: string): void
+  readonly err: (text: string) => void
   /** Colours or otherwise marks text for standard output; as it is where that is no terminal. */
   style(format: 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan', text: string): string
   /** Width of standard output in columns; 80 where it is no terminal. */

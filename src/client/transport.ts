@@ -105,7 +105,7 @@ async function problemOf(response: Response, url: string): Promise<RingmanError>
     return notRingman(url, `status ${response.status} without a problem document`)
   }
   const problem = parseJson(await readText(response, PROBLEM_LIMIT_BYTES, url), url)
-  const { code, detail, title } = (typeof problem === 'object' ? problem : {}) as Record<string, unknown>
+  const { code, detail, title } = (problem ?? {}) as Record<string, unknown>
   if (typeof code !== 'string' || !Object.hasOwn(ERROR_CODES, code)) {
     return notRingman(url, `status ${response.status} with a code that is not known here`)
   }
