@@ -104,6 +104,10 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     get gossipAddress() {
       return gossipAddress()
     },
+    owns: (key) => {
+      const { name } = manager.getNode(key)
+      return source.selfName !== undefined && name === source.selfName
+    },
     routes: ({ limits } = {}) =>
       createRoutes({
         ring: service,

@@ -15,6 +15,12 @@ export interface Ring extends AsyncDisposable {
   readonly gossipAddress: { readonly host: string; readonly port: number } | undefined
   /** Resolves after `shutdown`; rejects when the source or the manager died, and look-ups are not to be trusted. */
   readonly done: Promise<void>
+  /**
+   * Whether this member owns the key; never so for sources that do not make this process a member.
+   *
+   * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   */
+  owns(key: string | Uint8Array): boolean
   /** Koa middleware with the look-ups under `/v1` and `/hashring`; it passes on what is not its own. */
   routes(options?: { readonly limits?: Partial<HttpLimits> }): Koa.Middleware
   /** Leaves the ring, tells the others, and releases everything. Idempotent. */
