@@ -15,8 +15,7 @@ import type { AddressInfo } from 'node:net'
 import Koa from 'koa'
 import { createRing } from '../src/index.ts' // in your program: from 'ringman'
 
-const app = new Koa()
-const server = createServer(app.callback())
+const server = createServer()
 server.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1')
 await once(server, 'listening')
 const { port } = server.address() as AddressInfo
@@ -32,6 +31,7 @@ const ring = await createRing({
   seeds: process.env['SEEDS']?.split(',') ?? [],
 })
 
+const app = new Koa()
 app.use(ring.routes())
 app.use((context) => {
   const [, id] = /^\/carts\/(\w+)$/.exec(context.path) ?? []
@@ -45,6 +45,7 @@ app.use((context) => {
   context.redirect(`http://${owner.address}:${owner.port}${context.path}`)
 })
 
+server.on('request', app.callback())
 console.log(JSON.stringify({ port, gossipPort: ring.gossipAddress?.port }))
 
 process.once('SIGTERM', () => void shutDown())

@@ -55,9 +55,10 @@ server.on('request', (request, response) => {
     response.writeHead(unavailable ? 503 : 502).end(`${String(error)}\n`)
   })
 })
-ring.manager.subscribe(({ current, added, removed }) => {
-  console.error(`ring of ${current.ring.size}: ${added.length} came, ${removed.length} went`)
+ring.manager.subscribe(({ current }) => {
+  console.error(`ring of ${current.ring.size}`)
 })
+console.error(`ring of ${ring.manager.snapshot.ring.size}`)
 console.log(JSON.stringify({ port, gossipPort: ring.gossipAddress?.port }))
 
 await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT'), ring.done])

@@ -84,11 +84,11 @@ export class DevCluster {
           env: options.env,
           listener: {
             ringChanged: (member, change) => {
-              this.#agreement.report(member.name, change)
               const killed = this.#killed
               if (killed !== undefined && change.removed.includes(killed.member.ringKey)) {
                 listener.noticed(member, killed.member, options.clock.now() - killed.atMs)
               }
+              this.#agreement.report(member.name, change)
             },
             logged: (member, level, line) => {
               listener.logged(member, level, line)

@@ -39,12 +39,15 @@ export async function runNodes({ config, terminal, json }: QueryInput<ClientConf
   const rows = answer.members.map((member) => [
     member.name,
     member.state,
-    `${Math.max(0, Math.round((nowMs - member.stateSinceMs) / 1000))}s`,
-    member.address,
-    member.servicePort ?? '-',
+    renderAge(nowMs - member.stateSinceMs),
+    member.ringKey ?? '-',
+    member.weight === null ? '-' : String(member.weight),
     member.zone ?? '-',
+    member.offRingReason?.message ?? (member.self ? 'answers you' : ''),
   ])
-  terminal.out(renderTable([['MEMBER', 'STATE', 'SINCE', 'ADDRESS', 'SERVICE PORT', 'ZONE'], ...rows], [2]))
+  const table = renderTable([['MEMBER', 'STATE', 'FOR', 'RING KEY', 'WEIGHT', 'ZONE', ''], ...rows], [2, 4])
+  const { kind, ok, message } = answer.source
+  terminal.out(`${table}\nSource ${kind}: ${ok ? message : terminal.style('yellow', message)}\n`)
 }
 
 /**
@@ -149,4 +152,12 @@ function renderChange(before: RingAnswer | undefined, ring: RingAnswer, terminal
     ...[...old].filter((key) => !current.has(key)).map((key) => terminal.style('red', `-${key}`)),
   ]
   return [`${ring.nodes.length} nodes`, `digest ${ring.digest}`, ...difference].join('  ')
+}
+
+/** A time span in its largest sensible unit. */
+function renderAge(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000))
+  if (seconds < 120) return `${seconds}s`
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
 }

@@ -44,8 +44,16 @@ export const membersAnswer = z.object({
       port: z.number(),
       state: z.string(),
       stateSinceMs: z.number(),
+      self: z.boolean(),
+      ringKey: z.string().nullable(),
+      weight: z.number().nullable(),
+      zone: z.string().nullable(),
+      onRing: z.boolean(),
+      offRingReason: z.object({ code: z.string(), message: z.string() }).nullable(),
     }),
   ),
+  source: z.object({ kind: z.string(), ok: z.boolean(), message: z.string() }),
+  ...state,
 })
 /** All members that the asked one knows. */
 export type MembersAnswer = z.infer<typeof membersAnswer>

@@ -88,13 +88,18 @@ export class RingmanClient {
   }
 
   /** The owner of a key. */
-  owner(key: string, signal?: AbortSignal): Promise<OwnerAnswer> {
-    return this.#get('/v1/owner', new URLSearchParams({ key }), ownerAnswer, signal)
+  async owner(key: string, signal?: AbortSignal): Promise<OwnerAnswer> {
+    return this.#get('/v1/owner', new URLSearchParams({ key: checked(key) }), ownerAnswer, signal)
   }
 
   /** The first `n` distinct owners of a key, or all nodes where there are fewer. */
-  owners(key: string, n: number, signal?: AbortSignal): Promise<OwnersAnswer> {
-    return this.#get('/v1/owners', new URLSearchParams({ key, n: String(n) }), ownersAnswer, signal)
+  async owners(key: string, n: number, signal?: AbortSignal): Promise<OwnersAnswer> {
+    return this.#get(
+      '/v1/owners',
+      new URLSearchParams({ key: checked(key), n: String(n) }),
+      ownersAnswer,
+      signal,
+    )
   }
 
   /** The ring as the asked member holds it. */
@@ -229,6 +234,12 @@ export class RingmanClient {
       })
     }
   }
+}
+
+/** A URL would silently carry another key than one with half a surrogate pair. */
+function checked(key: string): string {
+  if (key.isWellFormed()) return key
+  throw new RingmanError('KEY_INVALID', 'the key has half a surrogate pair, which no UTF-8 can have')
 }
 
 const JSON_HEADERS = { accept: 'application/json' }

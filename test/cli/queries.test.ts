@@ -48,7 +48,7 @@ test('nodes lists the members', async () => {
   const { code, out } = await runMain(['nodes'], env)
   expect(code).toBe(0)
   expect(out).toMatch(/^MEMBER/)
-  expect(out).toMatch(/10\.0\.0\.1:8000 +alive/)
+  expect(out).toMatch(/10\.0\.0\.1:8000 +alive +\d+s +10\.0\.0\.1:8000 +1/)
   const { members } = JSON.parse((await runMain(['nodes', '--json'], env)).out) as {
     members: { state: string }[]
   }

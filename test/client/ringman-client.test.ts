@@ -142,6 +142,12 @@ describe('a request', () => {
     await expect(client.owner('s3cret')).rejects.toThrow(/^(?!.*s3cret)/)
   })
 
+  test('refuses a key that no URL can carry', async () => {
+    const { url, asked } = await fakeServer(json(ownerBody))
+    expect(await codeOf(new RingmanClient({ urls: [url] }).owner('\uD800'))).toBe('KEY_INVALID')
+    expect(asked).toEqual([])
+  })
+
   test('needs a URL', () => {
     expect(() => new RingmanClient({ urls: [] })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
   })

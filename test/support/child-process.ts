@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 
@@ -38,13 +39,18 @@ export class TestProcess implements AsyncDisposable {
       stdio: ['ignore', stdout, 'pipe', ...(ipc ? ['ipc' as const] : [])],
       env: { ...Object.fromEntries(inherited), NO_COLOR: '1', ...env },
     })
-    this.#collect(this.child.stdout, this.outLines)
-    this.#collect(this.child.stderr, this.errLines)
+    const collected = [
+      this.#collect(this.child.stdout, this.outLines),
+      this.#collect(this.child.stderr, this.errLines),
+    ]
+    // Not `close`: it does not come once the parent has closed the IPC channel.
     this.ended = new Promise((resolve) => {
-      this.child.once('close', (code, signal) => {
-        this.#isOver = true
-        this.#wake()
-        resolve({ code, signal })
+      this.child.once('exit', (code, signal) => {
+        void Promise.all(collected).then(() => {
+          this.#isOver = true
+          this.#wake()
+          resolve({ code, signal })
+        })
       })
     })
   }
@@ -113,12 +119,14 @@ export class TestProcess implements AsyncDisposable {
     await this.ended
   }
 
-  #collect(stream: Readable | null, lines: string[]): void {
+  /** Resolves when the stream is over, also when the test has destroyed it. */
+  async #collect(stream: Readable | null, lines: string[]): Promise<void> {
     if (stream === null) return
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line)
       this.#wake()
     })
+    await once(stream, 'close')
   }
 
   #wake(): void {
