@@ -25,7 +25,7 @@ export class HashRing {
   #byRingKey: ReadonlyMap<string, RingNode> | undefined
 
   private constructor(nodes: readonly RingNode[], table: PointTable, digest?: string) {
-    this.nodes = nodes
+    this.nodes = Object.freeze(nodes)
     this.#table = table
     this.#digest = digest
   }

@@ -80,7 +80,7 @@ export function compareRingKeys(a: string, b: string): number {
   return a.length - b.length
 }
 
-/** Moves surrogates above the rest of the 16-bit range, where the code points that they stand for belong. */
+/** Puts surrogates above the rest of the 16-bit range, where the code points that they stand for belong. */
 function liftSurrogate(unit: number): number {
-  return unit < 0xe000 ? unit + 0x2000 : unit
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
 }

@@ -50,7 +50,8 @@ export function computePoints(ranges: readonly DigestRange[]): PointList {
       md5Points(message, prefix.length + digits.length, points, at)
     }
   }
-  return sortByPoint({ points, owners })
+  // Points of one node are alike but for their place.
+  return ranges.length <= 1 ? { points: points.sort(), owners } : sortByPoint({ points, owners })
 }
 
 const RADIX_BITS = 11

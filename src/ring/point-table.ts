@@ -259,16 +259,17 @@ function copyKept(
 /** Below this many numbers a loop is quicker than the calls that copy memory. */
 const SHORT_RUN = 64
 
-/** For each of `2 ** sliceBits` equal slices of the circle, how many of the points lie before it. */
+/** For each of `2 ** sliceBits` equal slices of the circle, how many of the sorted points lie before it. */
 function countBefore(points: Uint32Array, sliceBits: number): Uint32Array {
-  const starts = new Uint32Array(2 ** sliceBits)
+  const counts = new Uint32Array(2 ** sliceBits)
   const shift = 32 - sliceBits
-  for (let i = 0; i < points.length; i++) starts[points[i]! >>> shift]!++
+  // A slice's last point writes last: how many points there are up to the end of the slice, or 0 without points.
+  for (let i = 0; i < points.length; i++) counts[points[i]! >>> shift] = i + 1
   let before = 0
-  for (let slice = 0; slice < starts.length; slice++) {
-    const count = starts[slice]!
-    starts[slice] = before
-    before += count
+  for (let slice = 0; slice < counts.length; slice++) {
+    const upToEnd = counts[slice]!
+    counts[slice] = before
+    before = Math.max(before, upToEnd)
   }
-  return starts
+  return counts
 }

@@ -8,7 +8,7 @@ export interface MsgpackMap {
 }
 
 /** Nesting below the outermost value that is read. */
-const DEPTH_LIMIT = 3
+const DEPTH_LIMIT = 4
 
 /** Values in one body, keys not counted. */
 const VALUE_LIMIT = 128

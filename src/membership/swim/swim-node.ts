@@ -277,11 +277,11 @@ export class SwimNode {
       this.#drop('member-limit', from)
       return
     }
-    const known = this.#library.live(data.host)
-    // "Dead" of a member that seems well here is hearsay, say of an island that just came back: it may deny.
+    // "Dead" of a live member is hearsay, say of an island that just came back: each process waits its own time
+    // for the denial. Who died is suspected everywhere at about the same time, so that this costs nothing.
     const hearsay =
       data.state === LIBRARY_STATE.faulty &&
-      known?.state === LIBRARY_STATE.alive &&
+      this.#library.live(data.host) !== undefined &&
       tryDecodeSwimMeta(data.meta)?.left !== true
     this.#library.deliver(
       { kind: 'update', data: hearsay ? { ...data, state: LIBRARY_STATE.suspect } : data },
