@@ -45,7 +45,8 @@ app.use((context) => {
   context.redirect(`http://${owner.address}:${owner.port}${context.path}`)
 })
 
-server.on('request', app.callback())
+const handle = app.callback()
+server.on('request', (request, response) => void handle(request, response))
 console.log(JSON.stringify({ port, gossipPort: ring.gossipAddress?.port }))
 
 process.once('SIGTERM', () => void shutDown())

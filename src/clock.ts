@@ -27,8 +27,7 @@ export const systemClock: Clock = {
 
 /** The same, but a pending `after` keeps the process alive: for waits that somebody awaits. */
 export const holdingClock: Clock = {
-  now: systemClock.now,
-  wallNow: systemClock.wallNow,
+  ...systemClock,
   after(delayMs, fn) {
     const timer = setTimeout(fn, delayMs)
     return () => {

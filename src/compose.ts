@@ -149,7 +149,8 @@ export interface RingProcess {
    * Opens both servers, then starts the source. The servers come first, so that a port in use is found before keys
    * move to this member, and probes get an answer meanwhile; look-ups get 503 until the ring holds a node.
    *
-   * @throws {RingmanError} `SOURCE_FAILED`, or {Error} when a port cannot be had; all is closed again then.
+   * @throws {RingmanError} `LISTEN_FAILED`, `SOURCE_FAILED`, `CONFIG_INVALID` (an address that this machine does not
+   *   have); all is closed again then.
    */
   start(): Promise<ProcessAddresses>
   /** Closes the servers, then the ring. Requests under way get `graceMs` to end. Idempotent. */

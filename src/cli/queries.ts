@@ -71,8 +71,13 @@ export async function runWatch({ config, terminal, json }: QueryInput<ClientConf
       over.abort()
     })
   }
-  // A first look-up, so that a wrong URL ends the command instead of being tried for ever.
-  await client.ring(over.signal)
+  try {
+    // A first look-up, so that a wrong URL ends the command instead of being tried for ever.
+    await client.ring(over.signal)
+  } catch (error) {
+    if (over.signal.aborted) return
+    throw error
+  }
   let before: RingAnswer | undefined
   const watch = client.watch({
     signal: over.signal,

@@ -42,6 +42,10 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     format: config.logFormat,
     base: { member: config.name },
   })
+  logger.info(
+    { event: 'process.started', version: input.version, node: process.version, source: config.source },
+    'Started the process',
+  )
   for (const warning of loaded.warnings) logger.warn({ event: 'config.ignored' }, warning)
   endOnUncaught(logger)
   const stopRequest = listenForStop(logger)

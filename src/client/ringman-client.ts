@@ -17,8 +17,10 @@ import {
 import { notRingman, openEventStream, requestJson, type Fetch } from './transport.ts'
 
 export interface RingmanClientOptions {
-  /** Base URLs of members, at least one, such as `http://10.0.0.1:8080`; any member answers for all. */
-  readonly urls: readonly string[]
+  /** Base URL of a member or of a Service of members, such as `http://10.0.0.1:8080`; any member answers for all. */
+  readonly url?: string
+  /** Several, in the order in which they are tried; together with `url` that one comes first. */
+  readonly urls?: readonly string[]
   /** Milliseconds that one member may take to answer. @default 5000 */
   readonly timeoutMs?: number
   /** Milliseconds without a sign of life after which a watch goes to the next member. @default 45_000 */
@@ -76,13 +78,14 @@ export class RingmanClient {
 
   /** @throws {RingmanError} `CONFIG_INVALID` without a URL. */
   constructor(options: RingmanClientOptions) {
-    if (options.urls.length === 0) {
+    const { url, urls = [] } = options
+    this.#urls = [...(url === undefined ? [] : [url]), ...urls].map((base) => base.replace(/\/+$/, ''))
+    if (this.#urls.length === 0) {
       throw new RingmanError('CONFIG_INVALID', 'a client needs the URL of at least one member')
     }
-    this.#urls = options.urls.map((url) => url.replace(/\/+$/, ''))
     this.#timeoutMs = options.timeoutMs ?? 5000
     this.#silenceMs = options.silenceMs ?? 45_000
-    this.#fetch = options.fetch ?? ((url, init) => fetch(url, init))
+    this.#fetch = options.fetch ?? ((...request) => fetch(...request))
     this.#clock = options.clock ?? holdingClock
     this.#random = options.random ?? systemRandom
   }

@@ -63,7 +63,7 @@ describe('dev', () => {
       removed: [killed['name']],
     })
     const noticed = dev.events.filter(({ event }) => event === 'member.noticed')
-    expect(noticed.map(({ name }) => name).sort()).toEqual(
+    expect(noticed.map(({ name }) => String(name)).sort()).toEqual(
       members.map(({ name }) => name).filter((name) => name !== killed['name']),
     )
     dev.signal('SIGTERM')

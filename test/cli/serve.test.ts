@@ -2,7 +2,8 @@ import { createServer } from 'node:net'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { ringman, TestProcess } from '../support/child-process.ts'
+import { ringman, type TestProcess } from '../support/child-process.ts'
+import { runMain } from '../support/recording-terminal.ts'
 
 const LOOPBACK = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0']
 const STATIC = ['serve', ...LOOPBACK, '--source', 'static', '--static-members', '10.0.0.1:8000,10.0.0.2:8000']
@@ -62,11 +63,11 @@ describe('serve', () => {
     const { url, adminUrl } = await ready(goes)
     await stays.event('ring.changed', ringOf(2))
 
-    let running = true
+    const running = new AbortController()
     const failures: unknown[] = []
     let answered = 0
     const asking = (async () => {
-      while (running) {
+      while (!running.signal.aborted) {
         const response = await fetch(`${url}/v1/owner?key=${answered}`)
         if (response.status !== 200) failures.push(await response.text())
         answered++
@@ -82,7 +83,7 @@ describe('serve', () => {
     const answeredBefore = answered
     const { owner } = (await (await fetch(`${url}/v1/owner?key=k`)).json()) as { owner: { name: string } }
     expect(owner.name).toBe('stays')
-    running = false
+    running.abort()
     await asking
     expect(answered).toBeGreaterThan(answeredBefore)
     expect(failures).toEqual([])
@@ -101,6 +102,18 @@ describe('serve', () => {
     await member.event('ring.left')
     member.signal(signal)
     expect(await member.ended).toEqual({ code, signal: null })
+  })
+
+  test('the last member, once it has left, has no answers; commands say so with 4', async () => {
+    await using member = swim('only', 8001, '--drain', '1h')
+    const { url } = await ready(member)
+    member.signal('SIGTERM')
+    await member.event('ring.left')
+    for (const args of [['get', 'k'], ['ring']]) {
+      const { code, err } = await runMain(args, { RINGMAN_URL: url })
+      expect(code).toBe(4)
+      expect(err).toMatch(/^ringman: .*\n$/)
+    }
   })
 
   test('a port in use ends it with 1 and one clear line', async () => {

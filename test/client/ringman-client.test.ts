@@ -68,7 +68,7 @@ async function codeOf(promise: Promise<unknown>): Promise<ErrorCode> {
 describe('a request', () => {
   test('asks with the key encoded, and leaves unknown fields out', async () => {
     const { url, asked } = await fakeServer(json(ownerBody))
-    const client = new RingmanClient({ urls: [`${url}/`] })
+    const client = new RingmanClient({ url: `${url}/` })
     expect(await client.owner('a b&ü')).toEqual({ owner: node, digest: 'd1', epoch: 1 })
     expect(new URL(asked[0] ?? '', url).searchParams.get('key')).toBe('a b&ü')
     expect(new URL(asked[0] ?? '', url).pathname).toBe('/v1/owner')
@@ -149,7 +149,9 @@ describe('a request', () => {
   })
 
   test('needs a URL', () => {
-    expect(() => new RingmanClient({ urls: [] })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+    for (const options of [{}, { urls: [] }]) {
+      expect(() => new RingmanClient(options)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+    }
   })
 })
 

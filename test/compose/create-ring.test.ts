@@ -66,7 +66,8 @@ describe('createRing', () => {
     const app = new Koa().use(ring.routes({ limits: { maxKeyBytes: 4 } })).use((context) => {
       context.body = 'the program itself'
     })
-    const server = createServer(app.callback()).listen(0, '127.0.0.1')
+    const handle = app.callback()
+    const server = createServer((request, response) => void handle(request, response)).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const answer = (await (await fetch(`${url}/v1/owner?key=k`)).json()) as { owner: { ringKey: string } }
