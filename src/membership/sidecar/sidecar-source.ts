@@ -260,7 +260,9 @@ export class SidecarSource implements MembershipSource {
       const pausedAtMs = this.#clock.now()
       await this.#pause(baseMs * (0.9 + 0.2 * this.#random()))
       // Woken by the stream: soon, but not at once, however often the stream says so.
-      if (this.#clock.now() - pausedAtMs < baseMs / 2) await this.#pause(Math.min(SOON_MS, refetchIntervalMs))
+      if (this.#clock.now() - pausedAtMs < baseMs / 2) {
+        await sleep(this.#clock, Math.min(SOON_MS, refetchIntervalMs), this.#abort.signal)
+      }
       if (this.#abort.signal.aborted) return
       const version = this.#ledger.version
       try {
