@@ -71,6 +71,7 @@ export class SidecarClient {
           yield parseState(parseJson(document), serviceName)
         }
       }
+      if (splitter.heldBytes > 0) throw new RingmanError('BODY_INVALID', 'the stream ended within a document')
     } catch (error) {
       throw deadline.explain(error)
     } finally {
