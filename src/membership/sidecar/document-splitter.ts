@@ -1,4 +1,5 @@
 import { RingmanError } from '../../errors.ts'
+import { GrowingBuffer } from '../../growing-buffer.ts'
 
 /**
  * Cuts a stream of JSON objects, one right after the other or with white space between, into the bytes of each.
@@ -7,8 +8,7 @@ import { RingmanError } from '../../errors.ts'
  */
 export class DocumentSplitter {
   readonly #limitBytes: number
-  #held = new Uint8Array(0)
-  #heldBytes = 0
+  readonly #held = new GrowingBuffer()
   #depth = 0
   #inString = false
   #escaped = false
@@ -20,7 +20,7 @@ export class DocumentSplitter {
 
   /** Bytes of the unfinished object. */
   get heldBytes(): number {
-    return this.#heldBytes
+    return this.#held.sizeBytes
   }
 
   /**
@@ -54,8 +54,7 @@ export class DocumentSplitter {
         this.#depth -= 1
         if (this.#depth === 0) {
           this.#hold(chunk.subarray(begin, at + 1))
-          documents.push(this.#held.slice(0, this.#heldBytes))
-          this.#heldBytes = 0
+          documents.push(this.#held.take())
         }
       }
     }
@@ -63,10 +62,8 @@ export class DocumentSplitter {
     return documents
   }
 
-  /** Copies into one buffer, which at least doubles when it grows: a byte a chunk costs no more than one chunk. */
   #hold(part: Uint8Array): void {
-    const sizeBytes = this.#heldBytes + part.length
-    if (sizeBytes > this.#limitBytes) {
+    if (this.#held.sizeBytes + part.length > this.#limitBytes) {
       throw new RingmanError(
         'BODY_TOO_LARGE',
         `a document of the stream is larger than ${this.#limitBytes} bytes`,
@@ -75,12 +72,6 @@ export class DocumentSplitter {
         },
       )
     }
-    if (sizeBytes > this.#held.length) {
-      const grown = new Uint8Array(Math.max(sizeBytes, 2 * this.#held.length))
-      grown.set(this.#held.subarray(0, this.#heldBytes))
-      this.#held = grown
-    }
-    this.#held.set(part, this.#heldBytes)
-    this.#heldBytes = sizeBytes
+    this.#held.append(part)
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
+import { GrowingBuffer } from '../../growing-buffer.ts'
 import { parseJson, parseState, type SidecarState } from './catalog.ts'
 import { DocumentSplitter } from './document-splitter.ts'
 import type { HttpAnswer, HttpGet } from './http-get.ts'
@@ -36,18 +37,16 @@ export class SidecarClient {
     const deadline = this.#deadline(signal)
     try {
       const { body } = await this.#open(url, deadline.signal)
-      const parts: Uint8Array[] = []
-      let sizeBytes = 0
+      const whole = new GrowingBuffer()
       for await (const part of body) {
-        sizeBytes += part.length
-        if (sizeBytes > limitBytes) {
+        if (whole.sizeBytes + part.length > limitBytes) {
           throw new RingmanError('BODY_TOO_LARGE', `the state is larger than ${limitBytes} bytes`, {
             detail: { limitBytes },
           })
         }
-        parts.push(part)
+        whole.append(part)
       }
-      return parseState(parseJson(Buffer.concat(parts)), serviceName)
+      return parseState(parseJson(whole.take()), serviceName)
     } catch (error) {
       throw deadline.explain(error)
     } finally {
