@@ -1,3 +1,3 @@
 module ringman.test/sidecar-stand-in
 
-go 1.21
+go 1.22

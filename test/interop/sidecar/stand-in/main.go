@@ -23,7 +23,7 @@ import (
 // The numbers of a service's status.
 const (
 	alive = iota
-	tombstone
+	_     // a tombstone: what a static list holds never becomes one
 	unhealthy
 	unknown
 	draining
@@ -92,7 +92,12 @@ type sidecar struct {
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address of the API")
 	interval := flag.Duration("check-interval", 200*time.Millisecond, "time between two checks of a service")
+	reencode := flag.String("reencode", "", "decode a `state` or `event` from standard input, write it again, and exit")
 	flag.Parse()
+	if *reencode != "" {
+		reencodeStdin(*reencode)
+		return
+	}
 	log.SetFlags(log.Lmicroseconds)
 
 	s := &sidecar{checks: map[string]string{}, streams: map[chan struct{}]bool{}}
@@ -114,6 +119,7 @@ func main() {
 	for _, prefix := range []string{"/api", ""} {
 		mux.HandleFunc(prefix+"/state.json", s.serveState)
 		mux.HandleFunc(prefix+"/watch", s.serveWatch)
+		mux.HandleFunc("POST "+prefix+"/services/{id}/drain", s.serveDrain)
 	}
 	socket, err := net.Listen("tcp", *listen)
 	if err != nil {
@@ -121,6 +127,22 @@ func main() {
 	}
 	fmt.Printf("listening on %s\n", socket.Addr())
 	log.Fatal(http.Serve(socket, mux))
+}
+
+// reencodeStdin lets a test hold this program's JSON against what the real Sidecar was recorded to write.
+func reencodeStdin(kind string) {
+	var value any = &stateChangedEvent{}
+	if kind == "state" {
+		value = &state{}
+	}
+	if err := json.NewDecoder(os.Stdin).Decode(value); err != nil {
+		log.Fatalf("cannot decode the %s: %v", kind, err)
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		log.Fatalf("cannot encode the %s: %v", kind, err)
+	}
+	os.Stdout.Write(text)
 }
 
 // load reads the list of services. Each begins as unknown, under an ID of its own.
@@ -183,7 +205,8 @@ func (s *sidecar) setStatus(id string, status int) {
 			continue
 		}
 		svc.Updated, server.LastUpdated = now, now
-		if svc.Status == status {
+		// What drains stays so while it answers.
+		if svc.Status == status || svc.Status == draining && status == alive {
 			return
 		}
 		previous := svc.Status
@@ -241,6 +264,11 @@ func (s *sidecar) post(url string, events <-chan changeEvent) {
 func (s *sidecar) serveState(response http.ResponseWriter, _ *http.Request) {
 	response.Header().Set("Content-Type", "application/json")
 	response.Write(s.encode(func() any { return &s.state }))
+}
+
+func (s *sidecar) serveDrain(response http.ResponseWriter, request *http.Request) {
+	s.setStatus(request.PathValue("id"), draining)
+	response.WriteHeader(http.StatusAccepted)
 }
 
 // serveWatch streams the state, or with by_service other than false the services by name, at once and after
