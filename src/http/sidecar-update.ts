@@ -4,7 +4,7 @@ import type { Context, Middleware } from 'koa'
 import type { Clock } from '../clock.ts'
 import { isRingmanError } from '../errors.ts'
 import { GrowingBuffer } from '../growing-buffer.ts'
-import { goJson } from './sidecar-nodes.ts'
+import { goJsonString, toByteText } from './go-json.ts'
 
 /** What takes the updates: a Sidecar source, as far as this handler needs it. */
 export interface SidecarUpdates {
@@ -117,7 +117,7 @@ function refuse(ctx: Context, status: number, message: string): void {
 function answer(ctx: Context, status: number, message: string): void {
   ctx.status = status
   ctx.set('Content-Type', 'application/json')
-  ctx.body = goJson({ errors: [message] })
+  ctx.body = Buffer.from(`{"errors":[${goJsonString(toByteText(message))}]}`, 'latin1')
 }
 
 interface ReadOptions {

@@ -246,7 +246,8 @@ describe('sidecarNodesJson', () => {
     expect(sidecarNodesJson(['host-b:12345', '127.0.0.1:23423'])).toBe(
       '{\n  "127.0.0.1:23423": {},\n  "host-b:12345": {}\n}',
     )
-    expect(sidecarNodesJson(['\u{1f600}:1', '\uff5e:1', 'a<b>&:1'])).toBe(
+    const bytes = Buffer.from(sidecarNodesJson(['\u{1f600}:1', '\uff5e:1', 'a<b>&:1']), 'latin1')
+    expect(bytes.toString('utf8')).toBe(
       '{\n  "a\\u003cb\\u003e\\u0026:1": {},\n  "\uff5e:1": {},\n  "\u{1f600}:1": {}\n}',
     )
   })
