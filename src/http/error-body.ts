@@ -64,7 +64,13 @@ export function problemOf(error: unknown): ProblemAnswer {
       ? error.message
       : 'A fault of ringman itself; its log says more.'
   return {
-    problem: { type: `urn:ringman:error:${code.toLowerCase().replaceAll('_', '-')}`, title, status, detail, code },
+    problem: {
+      type: `urn:ringman:error:${code.toLowerCase().replaceAll('_', '-')}`,
+      title,
+      status,
+      detail,
+      code,
+    },
     retryAfterSeconds,
     internal: known === undefined,
   }

@@ -57,9 +57,7 @@ function escapeAscii(code: number): string {
     case 0x3e:
       return String.raw`\u00` + code.toString(16)
     default:
-      return code < 0x20
-        ? String.raw`\u00` + code.toString(16).padStart(2, '0')
-        : String.fromCharCode(code)
+      return code < 0x20 ? String.raw`\u00` + code.toString(16).padStart(2, '0') : String.fromCharCode(code)
   }
 }
 

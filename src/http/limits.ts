@@ -8,6 +8,8 @@ export interface HttpLimits {
   readonly maxBatchKeys: number
   /** Most owners that one batch look-up may ask for in all: keys times `n`, `n` counting at most the ring's size. */
   readonly maxBatchOwners: number
+  /** Most nodes that one plan may name. */
+  readonly maxPlannedNodes: number
   /** Largest request body in bytes. */
   readonly maxBodyBytes: number
   /** Bytes of request bodies that may be held at once, over all requests. At least `maxBodyBytes`. */
@@ -41,6 +43,7 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   maxOwners: 1000,
   maxBatchKeys: 10_000,
   maxBatchOwners: 100_000,
+  maxPlannedNodes: 1000,
   maxBodyBytes: 2 * 1024 * 1024,
   maxHeldBodyBytes: 64 * 1024 * 1024,
   maxWatchers: 1000,
