@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
-import type { Context, Middleware } from 'koa'
+import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
-import { isRingmanError } from '../errors.ts'
-import { GrowingBuffer } from '../growing-buffer.ts'
+import { isRingmanError, type ErrorCode } from '../errors.ts'
+import { BodyReader } from './body.ts'
 import { goJsonString, toByteText } from './go-json.ts'
+import { makeAnswer, send, sendAndHangUp, type Answer } from './respond.ts'
 
 /** What takes the updates: a Sidecar source, as far as this handler needs it. */
 export interface SidecarUpdates {
@@ -24,68 +24,71 @@ export interface SidecarUpdateOptions {
   readonly limitBytes?: number
   /** Bytes of unfinished bodies that may be held at once, over all requests. @default 32 MiB */
   readonly heldLimitBytes?: number
-  /** Milliseconds within which a body must have come. @default 10_000 */
-  readonly timeoutMs?: number
 }
 
 const MIB = 1024 * 1024
+const JSON_HEADERS = ['Content-Type', 'application/json'] as const
+const UNDERSTOOD = makeAnswer(200, JSON_HEADERS, '')
+const UNAUTHORIZED = errorAnswer(401, 'the token is missing or wrong', [
+  'WWW-Authenticate',
+  'Bearer realm="ringman"',
+])
 
 /**
  * `/hashring/update`: where Sidecar posts its state at each change. The method does not matter, nor does the
  * content type, as in the Go library. What is understood is answered with 200 and no body, also when it changes
- * nothing; what is not, with Sidecar's error shape, `{"errors":["…"]}`: 500 for bad JSON, 401 without the token,
- * 413 above the limit, 408 when the body does not come, 503 while too much is held or after the stop.
+ * nothing; what is not, with Sidecar's error shape, `{"errors":["…"]}`: 500 for bad JSON and for JSON that is no
+ * update, 401 without the token, 413 above the limit, 503 while too much is held and after the stop. How long a
+ * body may take is the server's to limit.
  */
-export function sidecarUpdate(options: SidecarUpdateOptions): Middleware {
+export function sidecarUpdate(options: SidecarUpdateOptions): (ctx: Koa.Context) => Promise<void> {
   const { updates, clock, token } = options
   const limitBytes = options.limitBytes ?? 8 * MIB
   const heldLimitBytes = options.heldLimitBytes ?? 32 * MIB
-  const timeoutMs = options.timeoutMs ?? 10_000
+  const bodies = new BodyReader({ maxBodyBytes: limitBytes, maxHeldBodyBytes: heldLimitBytes })
   const tokenDigest = token === undefined ? undefined : digestOf(token)
-  const held = { bytes: 0 }
+
+  // A connection of which nothing is left to read can go on.
+  const refuse = (ctx: Koa.Context, refusal: Answer) => {
+    if (ctx.req.complete) send(ctx, refusal)
+    else sendAndHangUp(ctx, refusal, clock)
+  }
 
   return async (ctx) => {
     if (tokenDigest !== undefined && !isAuthorized(ctx.get('authorization'), tokenDigest)) {
-      ctx.set('WWW-Authenticate', 'Bearer realm="ringman"')
-      refuse(ctx, 401, 'the token is missing or wrong')
+      refuse(ctx, UNAUTHORIZED)
       return
-    }
-    if (Number(ctx.get('content-length')) > limitBytes) {
-      refuse(ctx, 413, `an update may have ${limitBytes} bytes at most`)
-      return
-    }
-    const body = await readBody(ctx.req, { limitBytes, heldLimitBytes, timeoutMs, held, clock })
-    switch (body) {
-      case 'too large':
-        refuse(ctx, 413, `an update may have ${limitBytes} bytes at most`)
-        return
-      case 'too much held':
-        ctx.set('Retry-After', '1')
-        refuse(ctx, 503, 'too many updates at once')
-        return
-      case 'too slow':
-        refuse(ctx, 408, `the update did not come within ${timeoutMs} ms`)
-        return
-      case 'aborted':
-        // Nobody is there to be answered.
-        refuse(ctx, 400, 'the update was cut off')
-        return
     }
     try {
-      if (updates.update(body) === 'stopped') {
-        refuse(ctx, 503, 'the ring is shutting down')
-        return
-      }
+      const outcome = updates.update(await bodies.read(ctx.req))
+      send(ctx, outcome === 'stopped' ? errorAnswer(503, 'the ring is shutting down') : UNDERSTOOD)
     } catch (error) {
-      if (!isRingmanError(error) || (error.code !== 'BODY_INVALID' && error.code !== 'BODY_TOO_LARGE'))
-        throw error
-      answer(ctx, error.code === 'BODY_INVALID' ? 500 : 413, error.message)
-      return
+      const refusal = tryRefusal(error)
+      if (refusal === undefined) throw error
+      refuse(ctx, refusal)
     }
-    ctx.status = 200
-    ctx.set('Content-Type', 'application/json')
-    ctx.body = ''
   }
+}
+
+const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
+  BODY_INVALID: 500,
+  BODY_TOO_LARGE: 413,
+  OVERLOADED: 503,
+}
+
+function tryRefusal(error: unknown): Answer | undefined {
+  if (!isRingmanError(error)) return undefined
+  const status = STATUSES[error.code]
+  if (status === undefined) return undefined
+  return errorAnswer(status, error.message, status === 503 ? ['Retry-After', '1'] : [])
+}
+
+function errorAnswer(status: number, message: string, headers: readonly string[] = []): Answer {
+  return makeAnswer(
+    status,
+    [...JSON_HEADERS, ...headers],
+    `{"errors":[${goJsonString(toByteText(message))}]}`,
+  )
 }
 
 /** Whether an `Authorization` header holds the token; it takes the same time however much of it is right. */
@@ -106,71 +109,4 @@ function isAuthorized(header: string, tokenDigest: Buffer): boolean {
 
 function digestOf(secret: string): Buffer {
   return createHash('sha256').update(secret).digest()
-}
-
-/** Refuses without having read the body to its end: the connection is of no further use. */
-function refuse(ctx: Context, status: number, message: string): void {
-  ctx.set('Connection', 'close')
-  answer(ctx, status, message)
-}
-
-function answer(ctx: Context, status: number, message: string): void {
-  ctx.status = status
-  ctx.set('Content-Type', 'application/json')
-  ctx.body = Buffer.from(`{"errors":[${goJsonString(toByteText(message))}]}`, 'latin1')
-}
-
-interface ReadOptions {
-  readonly limitBytes: number
-  readonly heldLimitBytes: number
-  readonly timeoutMs: number
-  /** Bytes held by all requests that share it. */
-  readonly held: { bytes: number }
-  readonly clock: Clock
-}
-
-/** Reads a whole body, or says why not; what it held is given back when it returns. */
-function readBody(
-  request: IncomingMessage,
-  { limitBytes, heldLimitBytes, timeoutMs, held, clock }: ReadOptions,
-): Promise<Uint8Array | 'too large' | 'too much held' | 'too slow' | 'aborted'> {
-  return new Promise((resolve) => {
-    const body = new GrowingBuffer()
-    const finish = (result: Uint8Array | 'too large' | 'too much held' | 'too slow' | 'aborted') => {
-      cancel()
-      held.bytes -= typeof result === 'string' ? body.sizeBytes : result.length
-      request.off('data', onData)
-      request.off('end', onEnd)
-      request.off('close', onClose)
-      // An error that comes after this one has nobody else to hear it.
-      request.on('error', () => {})
-      request.off('error', onClose)
-      if (typeof result === 'string') request.pause()
-      resolve(result)
-    }
-    const onData = (part: Buffer) => {
-      if (body.sizeBytes + part.length > limitBytes) {
-        finish('too large')
-      } else if (held.bytes + part.length > heldLimitBytes) {
-        finish('too much held')
-      } else {
-        held.bytes += part.length
-        body.append(part)
-      }
-    }
-    const onEnd = () => {
-      finish(body.take())
-    }
-    const onClose = () => {
-      finish('aborted')
-    }
-    const cancel = clock.after(timeoutMs, () => {
-      finish('too slow')
-    })
-    request.on('data', onData)
-    request.on('end', onEnd)
-    request.on('close', onClose)
-    request.on('error', onClose)
-    if (request.destroyed) finish('aborted')
-  })
 }

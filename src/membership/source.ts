@@ -25,6 +25,11 @@ export interface MembershipSource {
   /** The current set, sorted by name; members that are `dead` or `left` stay listed for a while. */
   readonly members: readonly Member[]
   /**
+   * Whether the source has heard of the members at all: tells "there are none" from "nobody has said yet". Left
+   * out by a source that is populated by its start.
+   */
+  readonly populated?: boolean
+  /**
    * Resolves when the source is populated; it does not wait for other members.
    *
    * @throws {RingmanError} `SOURCE_FAILED` when it cannot start (a port in use, a failed first fetch), or when

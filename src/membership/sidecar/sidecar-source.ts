@@ -96,8 +96,7 @@ export class SidecarSource implements MembershipSource {
     return this.#set.current
   }
 
-  /** Whether any state has come yet. Until then Go's node list is `null`; afterwards it may be empty. */
-  get hasState(): boolean {
+  get populated(): boolean {
     return this.#applied !== undefined
   }
 

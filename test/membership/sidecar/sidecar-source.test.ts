@@ -62,7 +62,7 @@ describe('the start', () => {
     const { source, sidecar } = await started({ url: URL }, new FakeSidecar([a, b]))
     expect(sidecar.fetches).toBe(1)
     expect(keys(source)).toEqual(['10.0.0.1:8000', '10.0.0.2:8000'])
-    expect(source.hasState).toBe(true)
+    expect(source.populated).toBe(true)
     expect(source.health().ok).toBe(true)
   })
 
@@ -71,7 +71,7 @@ describe('the start', () => {
     await clock.advance(3_600_000)
     expect(sidecar.fetches).toBe(0)
     expect(source.members).toEqual([])
-    expect(source.hasState).toBe(false)
+    expect(source.populated).toBe(false)
     expect(source.health().ok).toBe(false)
     expect(source.update(golden('sidecar-event.json'))).toBe('accepted')
     expect(keys(source)).toEqual(['127.0.0.1:23423', 'host-b:12345'])
@@ -125,7 +125,7 @@ describe('the start', () => {
   test('an empty first state is a state', async () => {
     const { source } = await started({ url: URL }, new FakeSidecar([]))
     expect(source.members).toEqual([])
-    expect(source.hasState).toBe(true)
+    expect(source.populated).toBe(true)
   })
 })
 
