@@ -12,6 +12,8 @@ export interface SourceHarness {
    * A new source, not started. Called once or more per test; a name given by `addMember` never clashes with it.
    */
   create(): MembershipSource
+  /** The name under which a source lists what was added as `added`. @default the same */
+  nameOf?(added: string): string
   /** Makes one more member appear to the sources that were started. */
   addMember?(name: string): Promise<void>
   /** Lets a member that was added go in an orderly way: it is to become `left`, `dead` or unlisted. */
@@ -72,8 +74,11 @@ export function describeSourceContract(
       }
     }
 
+    const nameOf = (added: string) => harness.nameOf?.(added) ?? added
+
     const stateOf = (source: MembershipSource, member: string) =>
-      source.members.find((candidate) => candidate.name === member)?.state
+      source.members.find(({ name: candidate }) => candidate === member || candidate === nameOf(member))
+        ?.state
 
     describe('start', () => {
       test('there are no members before it, and health can be asked', () => {
@@ -235,7 +240,8 @@ export function describeSourceContract(
           expect(new Set(sets).size).toBe(sets.length)
           expect(sets.length).toBeGreaterThan(1)
           expect(sets.at(-1)).toBe(source.members)
-          const first = (set: readonly Member[] | undefined) => set?.find((member) => member.name === 'one')
+          const first = (set: readonly Member[] | undefined) =>
+            set?.find((member) => member.name === nameOf('one'))
           const since = sets.filter((set) => live(first(set)?.state)).map((set) => first(set)?.stateSinceMs)
           expect(since.every((ms) => typeof ms === 'number' && ms > 0)).toBe(true)
         },

@@ -1,3 +1,4 @@
+import { assertNever } from '../../src/errors.ts'
 import type { Message } from '../../src/membership/memberlist/wire/messages.ts'
 
 /** About what a message takes encoded: field names, headers and values as msgpack writes them. */
@@ -18,6 +19,8 @@ export function estimateSize(message: Message): number {
       return 62 + message.node.length + message.address.length + message.meta.length + clusterSize(message)
     case 'user':
       return 1 + message.payload.length
+    default:
+      return assertNever(message)
   }
 }
 

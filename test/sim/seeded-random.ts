@@ -28,7 +28,10 @@ export function seededRandom(seed: number): () => number {
   }
 }
 
-/** The seed of this run: `SIM_SEED` from the environment, else `fallback`. */
-export function simSeed(fallback: number): number {
-  return Number(process.env['SIM_SEED'] ?? fallback)
+/**
+ * A test's seed: `own`, moved by `SIM_SEED` from the environment, so that the suite runs with other chance each time
+ * that one is given. Without it every run is the same.
+ */
+export function simSeed(own: number): number {
+  return own + 10_007 * Number(process.env['SIM_SEED'] ?? 0)
 }

@@ -49,6 +49,8 @@ export class SimNetwork {
   passes: (from: string, to: string) => boolean = () => true
   /** Further loss by address, for single bad links or hosts; multiplies what gets through. */
   readonly lossRateOf = new Map<string, number>()
+  /** Addresses at which streams are refused, as by a firewall that answers. */
+  readonly tcpRefusedAt = new Set<string>()
   /** Drops all packets, but no streams. */
   udpBlocked = false
   packetsSent = 0
@@ -139,7 +141,7 @@ export class SimNetwork {
     })
     this.#pass(from, to, SYN_RETRY_MS, state, () => {
       const listener = this.#listenerAt(to)
-      if (listener === undefined) {
+      if (listener === undefined || this.tcpRefusedAt.has(to.address)) {
         finish({ kind: 'refused' })
         return
       }

@@ -1,6 +1,11 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import type { SwimProcessCommand, SwimProcessOptions, SwimProcessReport } from './swim-process.ts'
+import type {
+  SwimProcessCommand,
+  SwimProcessOptions,
+  SwimProcessReport,
+  SwimProcessStats,
+} from './swim-process.ts'
 
 /** A member process and what it last said of the others. */
 export class SwimProcess {
@@ -31,7 +36,7 @@ export class SwimProcess {
   static async start(options: SwimProcessOptions): Promise<SwimProcess> {
     const child = fork(new URL('swim-process.ts', import.meta.url), [JSON.stringify(options)], {
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-      execArgv: [],
+      execArgv: ['--expose-gc'],
     })
     const [message] = (await Promise.race([
       once(child, 'message'),
@@ -47,9 +52,23 @@ export class SwimProcess {
     this.#child.send(command)
   }
 
+  /** Whether it still runs. */
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** What it says of its memory and of what it dropped. */
+  async stats(): Promise<SwimProcessStats> {
+    this.send({ kind: 'stats' })
+    for (;;) {
+      const [message] = (await once(this.#child, 'message')) as [SwimProcessReport]
+      if (message.kind === 'stats') return message.stats
+    }
+  }
+
   /** Ends it and waits until it has. */
   async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    if (!this.running) return
     const exited = once(this.#child, 'exit')
     this.#child.kill(signal)
     await exited

@@ -47,13 +47,28 @@ export class SwimNetwork {
   }
 
   /** Starts node `n`, which contacts `seeds` at once. */
-  add(n: number, seeds: readonly number[] = [], wallAheadMs = 0): SwimNode {
+  add(
+    n: number,
+    seeds: readonly number[] = [],
+    options: {
+      /** How far this node's wall clock is ahead. */
+      readonly wallAheadMs?: number
+      readonly servicePort?: string
+      /** How long this node has stood still so far. */
+      readonly stalledMs?: () => number
+    } = {},
+  ): SwimNode {
+    const { wallAheadMs = 0, servicePort = '8000', stalledMs = () => 0 } = options
     const host = SwimNetwork.host(n)
     const node: SwimNode = new SwimNode({
       host,
-      metadata: { servicePort: '8000', name: `m${n}` },
+      metadata: { servicePort, name: `m${n}` },
       settings: this.#settings,
-      clock: { ...systemClock, wallNow: () => Date.now() + wallAheadMs },
+      clock: {
+        ...systemClock,
+        now: () => systemClock.now() + stalledMs(),
+        wallNow: () => Date.now() + wallAheadMs,
+      },
       random: this.#random,
       logger: silentLogger,
       send: (bytes, to) => {

@@ -18,9 +18,18 @@ export type SwimProcessReport =
   | { readonly kind: 'started'; readonly port: number }
   | { readonly kind: 'members'; readonly states: Readonly<Record<string, string>> }
   | { readonly kind: 'left' }
+  | { readonly kind: 'stats'; readonly stats: SwimProcessStats }
+
+export interface SwimProcessStats {
+  /** Heap and what Node keeps outside of it, in bytes, after a garbage collection where the process allows one. */
+  readonly memoryBytes: number
+  /** Datagrams and messages dropped so far. */
+  readonly dropped: number
+}
 
 export type SwimProcessCommand =
   | { readonly kind: 'leave' }
+  | { readonly kind: 'stats' }
   /** Blocks the event loop. */
   | { readonly kind: 'stall'; readonly ms: number }
 
@@ -55,6 +64,13 @@ process.on('message', (command: SwimProcessCommand) => {
     while (performance.now() < endMs) {
       // Standing still is the purpose.
     }
+    return
+  }
+  if (command.kind === 'stats') {
+    globalThis.gc?.()
+    const { heapUsed, external } = process.memoryUsage()
+    const dropped = [...source.drops.values()].reduce((sum, count) => sum + count, 0)
+    report({ kind: 'stats', stats: { memoryBytes: heapUsed + external, dropped } })
     return
   }
   void (async () => {

@@ -65,11 +65,14 @@ export class MemberView {
     return { members, conflicts }
   }
 
-  #member({ host, state, meta }: NodeMember): Member {
+  #member({ host, state, incarnation, meta }: NodeMember): Member {
+    const entry = this.#entries.get(host)
+    const known = entry?.member
+    // Metadata changes with the incarnation only, so that in a large cluster few members are decoded anew.
+    if (known?.state === state && entry?.incarnation === incarnation) return known
     const decoded = tryDecodeSwimMeta(meta)
     const bytes = decoded?.bytes ?? new Uint8Array()
-    const known = this.#entries.get(host)?.member
-    if (known !== undefined && known.state === state && Buffer.compare(known.meta, bytes) === 0) return known
+    if (known?.state === state && Buffer.compare(known.meta, bytes) === 0) return known
     const colon = host.indexOf(':')
     return {
       name: decoded?.metadata?.name ?? host,

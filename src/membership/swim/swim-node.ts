@@ -263,11 +263,9 @@ export class SwimNode {
   #takeUpdate(data: UpdateData, from: string): void {
     const { local } = this.#library
     if (data.host === this.host) {
-      // A leave is not to be denied.
-      if (this.#left) return
       const { incarnation } = local
       this.#library.deliver({ kind: 'update', data }, from)
-      // Whoever holds this process for suspect or dead hears of the denial at once.
+      // Whoever holds this process for suspect or dead hears of the denial at once; after a leave, of the leave.
       if (local.incarnation !== incarnation && data.state !== LIBRARY_STATE.alive) {
         this.#library.sendUpdate(local.data(), from)
       }

@@ -69,7 +69,7 @@ describe('members by name', () => {
     expect(second[1]?.stateSinceMs).toBe(clock.wallNow())
     await clock.advance(1000)
     const third = view.view([
-      node('10.0.0.1:1', { meta: { ServicePort: '8001' } }),
+      node('10.0.0.1:1', { incarnation: 10, meta: { ServicePort: '8001' } }),
       node('10.0.0.2:1', { state: 'suspect' }),
     ]).members
     expect(third[0]?.metadata?.servicePort).toBe('8001')

@@ -145,14 +145,27 @@ describe.each(SEEDS)('a cluster, with chance seeded by %i', (seed) => {
     await timeUntil(() => network.agrees(), 2000, 'the return')
   })
 
+  test('takes a member for a new one that comes back at once with other metadata', async () => {
+    await form(3)
+    network.kill(2)
+    network.add(2, [1], { servicePort: '9999' })
+    const told = (n: number) =>
+      network
+        .node(n)
+        .members()
+        .some(({ meta }) => (meta as { ServicePort?: string }).ServicePort === '9999')
+    await timeUntil(() => told(1) && told(3), 2000, 'the new metadata')
+    expect(network.agrees()).toBe(true)
+  })
+
   test('takes a member back whose clock went back, before and after it was found dead', async () => {
     await form(3)
     network.kill(2)
-    network.add(2, [1], -3_600_000)
+    network.add(2, [1], { wallAheadMs: -3_600_000 })
     await timeUntil(() => network.agrees(), 3000, 'the return')
     network.kill(2)
     await timeUntil(() => network.agrees(), 6000, 'removal')
-    network.add(2, [1], -7_200_000)
+    network.add(2, [1], { wallAheadMs: -7_200_000 })
     await timeUntil(() => network.agrees(), 3000, 'the second return')
     await vi.advanceTimersByTimeAsync(10_000)
     expect(network.agrees()).toBe(true)
@@ -372,6 +385,78 @@ describe('one node', () => {
     expect(state(2)).toBe('suspect')
     await vi.advanceTimersByTimeAsync(200)
     expect(state(2)).toBe('dead')
+  })
+
+  test('denies at once, to whoever holds it for suspect or dead', () => {
+    const node = network.add(1)
+    for (const state of [1, 2]) {
+      network.sent.length = 0
+      const { incarnation } = node.members()[0] ?? { incarnation: 0 }
+      node.receive(packet('update', update(host(1), { state, incarnation })), host(5))
+      const denial = network.sent.filter(({ to }) => to === host(5)).flatMap(({ bytes }) => messagesIn(bytes))
+      expect(denial).toMatchObject([
+        { kind: 'update', data: { host: host(1), state: 0, incarnation: incarnation + 1 } },
+      ])
+    }
+  })
+
+  test('does not deny that it left, but says so again', () => {
+    const node = network.add(1)
+    void node.leave()
+    for (const state of [0, 1, 2]) {
+      network.sent.length = 0
+      const { incarnation } = node.members()[0] ?? { incarnation: 0 }
+      node.receive(packet('update', update(host(1), { state, incarnation: incarnation + 1 })), host(5))
+      for (const message of network.sent.flatMap(({ bytes }) => messagesIn(bytes))) {
+        expect(message).toMatchObject({
+          kind: 'update',
+          data: { host: host(1), state: 2, meta: { Left: true } },
+        })
+      }
+      expect(network.sent.length).toBe(state === 0 ? 0 : 1)
+      expect(node.members()[0]?.state).toBe('left')
+    }
+  })
+
+  test('tells a member that speaks that it is held dead, now and then; one that left it does not', async () => {
+    const node = network.add(1)
+    for (const n of [2, 3]) node.receive(packet('update', update(host(n))), host(n))
+    node.receive(packet('update', update(host(2), { state: 2 })), host(9))
+    node.receive(packet('update', update(host(3), { state: 2, meta: { Left: true } })), host(9))
+    await vi.advanceTimersByTimeAsync(3000)
+    const verdicts = () => {
+      const found = network.sent.flatMap(({ bytes, to }) =>
+        messagesIn(bytes).length === 1 ? messagesIn(bytes).map((message) => ({ message, to })) : [],
+      )
+      return found.filter(({ message, to }) => message.kind === 'update' && message.data.host === to)
+    }
+    network.sent.length = 0
+    for (let n = 0; n < 10; n++) {
+      node.receive(packet('ping', { seq: n }), host(2))
+      node.receive(packet('ping', { seq: n }), host(3))
+    }
+    expect(verdicts()).toMatchObject([{ to: host(2), message: { data: { state: 2 } } }])
+    await vi.advanceTimersByTimeAsync(600)
+    network.sent.length = 0
+    node.receive(packet('ping', { seq: 99 }), host(2))
+    expect(verdicts()).toHaveLength(1)
+  })
+
+  test('does not believe its own timers when it stood still, but does not excuse for ever either', async () => {
+    let stalledMs = 0
+    const node = network.add(1, [], { stalledMs: () => stalledMs })
+    const state = () => node.members().find((member) => member.host === host(2))?.state
+    node.receive(packet('update', update(host(2))), host(2))
+    for (let passedMs = 0; passedMs < 2250; passedMs += 250) {
+      expect(state()).toBe('alive')
+      stalledMs += 500
+      await vi.advanceTimersByTimeAsync(250)
+    }
+    for (let passedMs = 0; passedMs < 10_000; passedMs += 250) {
+      stalledMs += 500
+      await vi.advanceTimersByTimeAsync(250)
+    }
+    expect(state()).toBe('dead')
   })
 
   test('after stop it says nothing and holds no timer', async () => {

@@ -119,6 +119,7 @@ export class Core {
    * receivers that are not known to want it).
    */
   send(to: Endpoint, messages: readonly Message[], fill = true): void {
+    if (!this.settings.packets) return
     let room = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     for (const message of messages) room -= this.sizeInPacket(message)
     const more = fill ? this.takeQueued(room, COMPOUND_LIMIT - messages.length) : []
@@ -127,6 +128,11 @@ export class Core {
     this.counters.packetsSent++
     this.counters.messagesSent += all.length
     this.emit({ kind: 'send-packet', to, messages: all })
+  }
+
+  /** Counts everything that waits as said once, since somebody got our whole state. */
+  countStateSent(): void {
+    this.queue.take(Infinity, Infinity, retransmitLimit(this.settings.retransmitMult, this.livingCount))
   }
 
   /** What waits to be said, for one packet with so much room. */

@@ -162,7 +162,7 @@ export interface LeftEffect {
 export interface BroadcastFinishedEffect {
   readonly kind: 'broadcast-finished'
   readonly id: number
-  /** `sent` as often as the limit allows; `replaced` by a later one of its topic; `dropped`: queue full, too large. */
+  /** `sent` as often as the limit allows; `replaced` by a later one of its topic; `dropped`: queue full, too large, no packets. */
   readonly outcome: 'sent' | 'replaced' | 'dropped'
 }
 

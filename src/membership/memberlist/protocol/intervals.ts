@@ -36,12 +36,12 @@ export function confirmedTimeoutMs(c: number, k: number, minMs: number, maxMs: n
 
 /**
  * How often one message is sent on by each member: `mult * ceil(log10(n + 1))`, and in clusters below ten, where
- * that would let one message in fifty miss a member, `n - 1` up to `2 * mult`.
+ * that would let one message in fifty miss a member, `n` up to `2 * mult`.
  *
  * @param n - Living members, this one included.
  */
 export function retransmitLimit(mult: number, n: number): number {
-  return Math.max(mult * Math.ceil(Math.log10(n + 1)), Math.min(n - 1, 2 * mult))
+  return Math.max(mult * Math.ceil(Math.log10(n + 1)), Math.min(n, 2 * mult))
 }
 
 /** Members up to which push/pull keeps its interval. */

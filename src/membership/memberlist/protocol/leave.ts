@@ -1,5 +1,6 @@
 import type { Message } from '../wire/messages.ts'
 import type { Core } from './core.ts'
+import type { Exchanges } from './exchanges.ts'
 
 /** Peers whose acks make a leave sure; all of them where there are fewer. */
 const ACKS_WANTED = 3
@@ -10,6 +11,7 @@ const ACKS_WANTED = 3
  */
 export class Leave {
   readonly #core: Core
+  readonly #exchanges: Exchanges
   readonly #onLeft: () => void
   readonly #acked = new Set<string>()
   #others = 0
@@ -17,8 +19,9 @@ export class Leave {
   #finished = false
 
   /** @param onLeft - Called once, when leaving is over. */
-  constructor(core: Core, onLeft: () => void) {
+  constructor(core: Core, exchanges: Exchanges, onLeft: () => void) {
     this.#core = core
+    this.#exchanges = exchanges
     this.#onLeft = onLeft
   }
 
@@ -45,12 +48,17 @@ export class Leave {
     }
     const targets = core.members.randomLiving(wanted, (record) => !this.#acked.has(record.name))
     for (const record of targets) {
+      if (!core.settings.packets) {
+        this.#exchanges.start(record.endpoint, false, (failure) => {
+          if (failure === undefined) this.#ack(record.name, wanted)
+        })
+        continue
+      }
       const seqNo = core.takeSeqNo()
       core.pending.set(seqNo, {
         acked: () => {
           core.pending.delete(seqNo)
-          this.#acked.add(record.name)
-          if (this.#acked.size >= wanted) this.#finish()
+          this.#ack(record.name, wanted)
         },
       })
       core.deadlines.set(core.nowMs + core.settings.probeIntervalMs, () => {
@@ -58,9 +66,16 @@ export class Leave {
       })
       core.send(record.endpoint, [core.pingFor(record, seqNo), this.#word()])
     }
-    core.deadlines.set(core.nowMs + core.settings.gossipIntervalMs, () => {
+    // A stream tries by itself; a packet has to be sent again.
+    const waitMs = core.settings.packets ? core.settings.gossipIntervalMs : core.settings.leaveTimeoutMs
+    core.deadlines.set(core.nowMs + waitMs, () => {
       this.#press()
     })
+  }
+
+  #ack(name: string, wanted: number): void {
+    this.#acked.add(name)
+    if (this.#acked.size >= wanted) this.#finish()
   }
 
   #word(): Message {

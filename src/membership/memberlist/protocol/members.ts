@@ -53,8 +53,8 @@ export class MemberTable {
 
   constructor(random: () => number) {
     this.#random = random
-    this.#probes = new Rotation<MemberRecord>(1, random, isLiving)
-    this.#gossip = new Rotation<MemberRecord>(2, random, (record) => !record.forgotten)
+    this.#probes = new Rotation<MemberRecord>(1, true, random, isLiving)
+    this.#gossip = new Rotation<MemberRecord>(2, false, random, (record) => !record.forgotten)
   }
 
   get size(): number {

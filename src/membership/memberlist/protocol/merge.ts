@@ -242,6 +242,8 @@ export class Merge {
         claimedByAddress: endpoint.address,
         claimedByPort: endpoint.port,
       })
+      // Nobody sends the claim on; the one it concerns should know of it, and speak up if it lives.
+      core.send(record.endpoint, [message])
     }
     this.#listener.claimed(record)
   }

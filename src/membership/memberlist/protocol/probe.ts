@@ -105,6 +105,15 @@ export class Prober {
   #run(probe: Probe): void {
     const { deadlines, nowMs, settings } = this.#core
     probe.startedMs = nowMs
+    if (!settings.packets) {
+      this.#tryStream(probe)
+      probe.deadlines = [
+        deadlines.set(nowMs + probe.intervalMs, () => {
+          this.#silent(probe)
+        }),
+      ]
+      return
+    }
     this.#ping(probe)
     const at = (afterMs: number, run: () => void) => deadlines.set(nowMs + afterMs, run)
     const fallbackMs = Math.min(probe.timeoutMs, probe.intervalMs)
@@ -143,7 +152,12 @@ export class Prober {
       (other) => other !== record && other.state === 'alive',
     )
     askRelays(core, record, probe.relays, seqNo)
-    if (!core.settings.streamProbes) return
+    if (core.settings.streamProbes) this.#tryStream(probe)
+  }
+
+  #tryStream(probe: Probe): void {
+    const core = this.#core
+    const { record, seqNo } = probe
     core.pendingStreams.set(seqNo, (outcome) => {
       core.pendingStreams.delete(seqNo)
       if (this.#running.get(record) !== probe) return
@@ -171,6 +185,7 @@ export class Prober {
 
   /** Says so when streams reach members that packets do not. */
   #watchStreams(record: MemberRecord, via: 'direct' | 'relay' | 'stream'): void {
+    if (!this.#core.settings.packets) return
     this.#streamOnly = via === 'stream' ? this.#streamOnly + 1 : 0
     if (this.#streamOnly < STREAM_ONLY_LIMIT) return
     this.#core.logLimited('warn', 'udp.blocked', 'Members answered over TCP only; UDP seems to be blocked', {

@@ -60,7 +60,8 @@ export class Protocol {
         this.#reconnect.note(record)
       },
       claimed: (record) => {
-        this.#prober.probe(record)
+        // Peers can repeat a claim as often as they like; one probe at a time says enough.
+        if (core.nowMs - record.lastAckMs > settings.probeIntervalMs) this.#prober.probe(record)
       },
     })
     this.#prober = new Prober(core, {
@@ -79,10 +80,10 @@ export class Protocol {
     this.#pushPullRounds = new PushPullRounds(core, this.#exchanges, this.#prober)
     this.#rejoin = new Rejoin(core, this.#exchanges)
     this.#reconnect = new Reconnect(core, this.#exchanges)
-    this.#leave = new Leave(core, () => {
+    this.#leave = new Leave(core, this.#exchanges, () => {
       this.#pushPullRounds.hasten()
     })
-    const gossip = new GossipRounds(core)
+    const gossip = new GossipRounds(core, this.#exchanges)
     core.onQueued = () => {
       gossip.wake()
     }
@@ -324,7 +325,7 @@ export class Protocol {
     const finished = (outcome: 'sent' | 'replaced' | 'dropped') => {
       core.emit({ kind: 'broadcast-finished', id, outcome })
     }
-    if (core.sizeInPacket(message) > core.settings.packetBudgetBytes / 2) {
+    if (!core.settings.packets || core.sizeInPacket(message) > core.settings.packetBudgetBytes / 2) {
       finished('dropped')
       return
     }

@@ -5,13 +5,14 @@ export interface Rotating {
 }
 
 /**
- * Everybody in turn, in an order that is shuffled anew for each round: nobody waits longer than two rounds, and
- * none comes twice before the others. Who joins comes in at a random place.
+ * Everybody in turn, in a random order; who joins comes in at a random place. Shuffled anew for each round, nobody
+ * waits longer than two rounds and no order is kept up; not shuffled, any run of as many as there are misses nobody.
  *
  * @see SWIM (Das, Gupta, Motivala 2002), section 4.3
  */
 export class Rotation<T extends Rotating> {
   readonly #bit: number
+  readonly #shuffles: boolean
   readonly #stays: (item: T) => boolean
   readonly #random: () => number
   readonly #order: T[] = []
@@ -19,10 +20,12 @@ export class Rotation<T extends Rotating> {
 
   /**
    * @param bit - This rotation's own bit in `rotations`.
+   * @param shuffles - Whether each round has an order of its own.
    * @param stays - Whether an item takes part in the next round; others are dropped until added again.
    */
-  constructor(bit: number, random: () => number, stays: (item: T) => boolean) {
+  constructor(bit: number, shuffles: boolean, random: () => number, stays: (item: T) => boolean) {
     this.#bit = bit
+    this.#shuffles = shuffles
     this.#random = random
     this.#stays = stays
   }
@@ -39,14 +42,14 @@ export class Rotation<T extends Rotating> {
   next(count: number, accept: (item: T) => boolean): T[] {
     const chosen: T[] = []
     for (let tries = this.#order.length; tries > 0 && chosen.length < count; tries--) {
-      if (this.#cursor >= this.#order.length) this.#reshuffle()
+      if (this.#cursor >= this.#order.length) this.#nextRound()
       const item = this.#order[this.#cursor++]
       if (item !== undefined && this.#stays(item) && accept(item) && !chosen.includes(item)) chosen.push(item)
     }
     return chosen
   }
 
-  #reshuffle(): void {
+  #nextRound(): void {
     const order = this.#order
     let kept = 0
     for (const item of order) {
@@ -54,7 +57,8 @@ export class Rotation<T extends Rotating> {
       else item.rotations &= ~this.#bit
     }
     order.length = kept
-    for (let i = kept - 1; i > 0; i--) this.#swap(i, Math.floor(this.#random() * (i + 1)))
+    for (let i = this.#shuffles ? kept - 1 : 0; i > 0; i--)
+      this.#swap(i, Math.floor(this.#random() * (i + 1)))
     this.#cursor = 0
   }
 

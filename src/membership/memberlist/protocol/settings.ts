@@ -15,6 +15,12 @@ export interface ProtocolSettings {
   readonly probeTimeoutMs: number
   /** Members asked to probe in our stead. LAN 3, WAN 3, local 1. */
   readonly indirectChecks: number
+  /**
+   * Whether packets (UDP) are used. Without them, for networks that drop them, probes go over streams (TCP) at once,
+   * nobody is asked to probe for us, and news spreads by a push/pull with one member each `5 * gossipIntervalMs`;
+   * user broadcasts are not carried. Members with and without packets can be mixed. true.
+   */
+  readonly packets: boolean
   /** Whether a member that does not ack over UDP is also probed over TCP. */
   readonly streamProbes: boolean
   /** Shortest suspicion: `suspicionMult * max(1, log10(n)) * probeIntervalMs`. LAN 4, WAN 6, local 3. */
@@ -24,7 +30,7 @@ export interface ProtocolSettings {
    * `k = suspicionMult - 2`. 1 makes the time fixed, as in plain SWIM. 6.
    */
   readonly suspicionMaxTimeoutMult: number
-  /** Times a message is sent on: `retransmitMult * ceil(log10(n + 1))`, and at least `min(n - 1, 2 * retransmitMult)`. LAN 4, WAN 4, local 2. */
+  /** Times a message is sent on: `retransmitMult * ceil(log10(n + 1))`, and at least `min(n, 2 * retransmitMult)`. LAN 4, WAN 4, local 2. */
   readonly retransmitMult: number
   /** Members that get gossip each time. LAN 3, WAN 4, local 3. */
   readonly gossipNodes: number
@@ -98,6 +104,7 @@ const lan: ProtocolSettings = {
   probeIntervalMs: 1000,
   probeTimeoutMs: 500,
   indirectChecks: 3,
+  packets: true,
   streamProbes: true,
   suspicionMult: 4,
   suspicionMaxTimeoutMult: 6,

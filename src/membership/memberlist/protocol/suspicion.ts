@@ -118,7 +118,7 @@ export class Suspicions {
     const { suspicion } = record
     const { settings, nowMs, awareness } = this.#core
     if (suspicion === undefined || suspicion.evidence !== undefined) return
-    if (settings.refusedSuspicionMult <= 0 || record.refusalsDistrusted) return
+    if (settings.refusedSuspicionMult <= 0 || !settings.packets || record.refusalsDistrusted) return
     const waitMs = awareness.scale(settings.refusedSuspicionMult * settings.probeIntervalMs)
     if (nowMs + waitMs >= suspicion.dueMs) return
     const relays = this.#core.members.randomLiving(
@@ -185,7 +185,11 @@ export class Suspicions {
     const core = this.#core
     const seqNo = this.#openCheck(record, suspicion)
     core.send(record.endpoint, [core.pingFor(record, seqNo), ...accusation(core, record)])
-    if (!suspicion.streamChecked && suspicion.evidence === undefined && core.settings.streamProbes) {
+    if (
+      !suspicion.streamChecked &&
+      suspicion.evidence === undefined &&
+      (core.settings.streamProbes || !core.settings.packets)
+    ) {
       suspicion.streamChecked = true
       this.#checkStream(record, suspicion, seqNo)
     }
