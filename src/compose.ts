@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import type Koa from 'koa'
 import { holdingClock, systemClock, systemRandom, type Clock, type Random } from './clock.ts'
+import { protocolSettingsOf } from './config/gossip-settings.ts'
 import { checkMember, loadOptions } from './config/load.ts'
 import { MEMBER_SETTINGS, type MemberConfig, type SourceName } from './config/member-settings.ts'
 import type { ServeConfig } from './config/serve-settings.ts'
@@ -9,8 +11,12 @@ import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './http/limits.ts'
 import { Readiness } from './http/readiness.ts'
 import { createRoutes } from './http/routes.ts'
 import { openServer } from './http/server.ts'
+import { sidecarUpdate } from './http/sidecar-update.ts'
+import { RingmanError } from './errors.ts'
 import { silentLogger, type Logger } from './logger.ts'
 import { HashRingManager } from './manager/hash-ring-manager.ts'
+import { MemberlistSource } from './membership/memberlist/memberlist-source.ts'
+import { SidecarSource } from './membership/sidecar/sidecar-source.ts'
 import type { MembershipSource } from './membership/source.ts'
 import { StaticSource } from './membership/static/static-source.ts'
 import { SwimSource } from './membership/swim/swim-source.ts'
@@ -29,6 +35,8 @@ interface Surroundings {
 interface SourcePart {
   readonly source: MembershipSource
   readonly gossipAddress: () => ListenAddress | undefined
+  /** Paths of the look-up port that belong to the source. */
+  readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
 }
 
 /** An address that this process listens on. */
@@ -45,24 +53,76 @@ const SOURCES: Readonly<
     source: new StaticSource(config.staticMembers ?? [], clock),
     gossipAddress: () => undefined,
   }),
-  swim: (config, surroundings) => {
-    const source = new SwimSource({
+  memberlist: (config, surroundings) => {
+    const source = new MemberlistSource({
       ...surroundings,
-      name: config.name,
-      bindHost: config.bind,
-      gossipPort: config.gossipPort,
-      ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
-      ...(config.advertisePort === undefined ? {} : { advertisePort: config.advertisePort }),
-      metadata: {
-        servicePort: String(config.servicePort),
-        ...(config.weight === 1 ? {} : { weight: config.weight }),
-        ...(config.zone === undefined ? {} : { zone: config.zone }),
-      },
-      seeds: config.seeds,
-      preset: config.preset,
+      ...gossipOptionsOf(config),
+      ...(config.label === undefined ? {} : { label: config.label }),
+      ...(config.clusterName === undefined ? {} : { clusterName: config.clusterName }),
+      ...(config.keyringFile === undefined ? {} : { keyringFile: config.keyringFile }),
+      requireEncryption: config.requireEncryption,
+      encryptOutgoing: config.encryptOutgoing,
+      tcpOnly: config.tcpOnly,
+      compression: config.compression,
+      maxPacketBytes: config.maxPacketBytes,
+      settings: protocolSettingsOf(config),
     })
     return { source, gossipAddress: () => source.gossipAddress }
   },
+  swim: (config, surroundings) => {
+    const source = new SwimSource({ ...surroundings, ...gossipOptionsOf(config) })
+    return { source, gossipAddress: () => source.gossipAddress }
+  },
+  sidecar: (config, surroundings) => {
+    const token = config.sidecarTokenFile === undefined ? undefined : readToken(config.sidecarTokenFile)
+    const source = new SidecarSource(
+      {
+        serviceName: config.sidecarService ?? '',
+        servicePort: config.sidecarServicePort ?? 0,
+        watch: config.sidecarWatch,
+        refetchIntervalMs: config.sidecarRefetchMs,
+        holdDownMs: config.sidecarHoldDownMs,
+        ...(config.sidecarUrl === undefined ? {} : { url: config.sidecarUrl }),
+      },
+      surroundings,
+    )
+    const update = sidecarUpdate({
+      updates: source,
+      clock: surroundings.clock,
+      ...(token === undefined ? {} : { token }),
+    })
+    return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }
+  },
+}
+
+/** What every source takes whose members gossip. */
+function gossipOptionsOf(config: MemberConfig) {
+  return {
+    name: config.name,
+    bindHost: config.bind,
+    gossipPort: config.gossipPort,
+    ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
+    ...(config.advertisePort === undefined ? {} : { advertisePort: config.advertisePort }),
+    metadata: {
+      servicePort: String(config.servicePort),
+      ...(config.weight === 1 ? {} : { weight: config.weight }),
+      ...(config.zone === undefined ? {} : { zone: config.zone }),
+    },
+    seeds: config.seeds,
+    preset: config.preset,
+  }
+}
+
+/** @throws {RingmanError} `CONFIG_INVALID` when there is no token in the file. */
+function readToken(path: string): string {
+  let token: string
+  try {
+    token = readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read`, { cause: error })
+  }
+  if (token === '') throw new RingmanError('CONFIG_INVALID', `the token file ${path} is empty`)
+  return token
 }
 
 function createService(config: MemberConfig, surroundings: Surroundings) {
@@ -90,7 +150,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
   const { values } = loadOptions(MEMBER_SETTINGS, settings, (resolved) =>
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
-  const { source, manager, service, gossipAddress } = createService(values, {
+  const { source, manager, service, gossipAddress, extraRoutes } = createService(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
@@ -114,6 +174,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
         clock: systemClock,
         logger,
         version: readVersion(),
+        ...(extraRoutes === undefined ? {} : { extraRoutes }),
         ...(limits === undefined ? {} : { limits }),
       }),
     shutdown: () => {
@@ -160,7 +221,7 @@ export interface RingProcess {
 /** Wires the parts of `ringman serve`; nothing is opened yet. */
 export function composeProcess(config: ServeConfig, surroundings: Surroundings): RingProcess {
   const { logger, clock } = surroundings
-  const { service, gossipAddress } = createService(config, surroundings)
+  const { service, gossipAddress, extraRoutes } = createService(config, surroundings)
   const readiness = new Readiness({
     ring: service,
     clock,
@@ -200,7 +261,14 @@ export function composeProcess(config: ServeConfig, surroundings: Surroundings):
           createAdminApp({ ring: service, readiness, clock, logger }),
           config.adminPort,
         )
-        const app = createApp({ ring: service, clock, logger, limits, version: readVersion() })
+        const app = createApp({
+          ring: service,
+          clock,
+          logger,
+          limits,
+          version: readVersion(),
+          ...(extraRoutes === undefined ? {} : { extraRoutes }),
+        })
         const http = await listen(app, config.httpPort)
         await service.start()
         const gossip = gossipAddress()

@@ -5,7 +5,9 @@ export type {
   CommonRingOptions,
   CreateRingOptions,
   GossipRingOptions,
+  MemberlistRingOptions,
   Ring,
+  SidecarRingOptions,
   StaticRingOptions,
   SwimRingOptions,
 } from './ring.ts'
@@ -37,6 +39,11 @@ export type {
   RingAnswer,
 } from './client/answers.ts'
 export type { Fetch } from './client/transport.ts'
+
+export { generateKey, parseKeyring, type Keyring } from './membership/memberlist/keyring.ts'
+export { MemberlistNode, type MemberlistNodeEvents } from './membership/memberlist/memberlist-node.ts'
+export type { MemberlistDelegate } from './membership/memberlist/delegate.ts'
+export type { MemberlistNodeOptions } from './membership/memberlist/node-options.ts'
 
 export { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode, type ErrorDetail } from './errors.ts'
 export { silentLogger, type LogFields, type Logger } from './logger.ts'

@@ -73,5 +73,62 @@ export interface SwimRingOptions extends GossipRingOptions {
   readonly source: 'swim'
 }
 
+/** Members gossip by HashiCorp memberlist's protocol; they may be Go programs. */
+export interface MemberlistRingOptions extends GossipRingOptions {
+  readonly source: 'memberlist'
+  /** Only members with this label are heard. @default none */
+  readonly label?: string
+  /** Cluster name of Go ringman; not set for stock memberlist. */
+  readonly clusterName?: string
+  /** File of base64 keys: the first encrypts, all decrypt; changes are taken up. @default no encryption */
+  readonly keyringFile?: string
+  /** With keys: drop plain gossip. @default true */
+  readonly requireEncryption?: boolean
+  /** With keys: encrypt what is sent. @default true */
+  readonly encryptOutgoing?: boolean
+  /** Delegate versions as `MIN-MAX:CURRENT`; serf wants `2-5:5`. @default '0-0:0' */
+  readonly delegateVersions?: string
+  /** Never use UDP. @default false */
+  readonly tcpOnly?: boolean
+  /** Compress what becomes smaller by it. @default true */
+  readonly compression?: boolean
+  /** Largest datagram, 512 to 65,000 bytes. @default 1400 */
+  readonly maxPacketBytes?: number
+  /** Milliseconds; like the further ones, the preset's when not set. `docs/configuration.md` explains each. */
+  readonly probeIntervalMs?: number
+  readonly probeTimeoutMs?: number
+  readonly indirectChecks?: number
+  readonly suspicionMult?: number
+  readonly suspicionMaxTimeoutMult?: number
+  readonly retransmitMult?: number
+  readonly gossipNodes?: number
+  readonly gossipIntervalMs?: number
+  readonly gossipToTheDeadMs?: number
+  readonly pushPullIntervalMs?: number
+  readonly streamTimeoutMs?: number
+  readonly deadKeptMs?: number
+  readonly rejoinIntervalMs?: number
+  readonly leaveTimeoutMs?: number
+}
+
+/** Members from Nitro Sidecar; `routes()` then serves `/hashring/update` too. This process is not one of them. */
+export interface SidecarRingOptions extends CommonRingOptions {
+  readonly source: 'sidecar'
+  /** Where Sidecar's state is; without it the ring is empty until the first update. */
+  readonly sidecarUrl?: string
+  readonly sidecarService: string
+  /** The `ServicePort` by which an instance's port is found, 1 to 65535. */
+  readonly sidecarServicePort: number
+  /** Follow Sidecar's stream of states; needs the URL. @default false */
+  readonly sidecarWatch?: boolean
+  /** Milliseconds between two fetches, 0 for none after the first. @default 30_000 */
+  readonly sidecarRefetchMs?: number
+  /** Least milliseconds between two changes in a burst. @default 5000 */
+  readonly sidecarHoldDownMs?: number
+  /** File with a token that whoever posts updates must show. @default none needed */
+  readonly sidecarTokenFile?: string
+}
+
 /** What `createRing` takes; the names are those of the configuration file, with the unit where there is one. */
-export type CreateRingOptions = StaticRingOptions | SwimRingOptions
+export type CreateRingOptions =
+  MemberlistRingOptions | SwimRingOptions | SidecarRingOptions | StaticRingOptions

@@ -4,6 +4,7 @@ import { DEV_SETTINGS } from '../config/dev-settings.ts'
 import type { Environment } from '../config/environment.ts'
 import { loadCommandConfig } from '../config/load.ts'
 import { SERVE_SETTINGS } from '../config/serve-settings.ts'
+import { KEYGEN_SETTINGS } from './keygen-settings.ts'
 import { GET_SETTINGS, PLAN_SETTINGS } from './query-settings.ts'
 import type { ExitCode } from './exit-code.ts'
 import { addSettingOptions, givenFlags, unknownArguments } from './setting-options.ts'
@@ -62,6 +63,7 @@ export function createProgram(context: ProgramContext): Command {
       'after',
       examples([
         'ringman serve --seeds dns:ringman-gossip.default.svc --min-members 3',
+        'ringman serve --seeds a:7946,b:7946 --label prod/ring --keyring-file /etc/ringman/keyring',
         'ringman serve --source static --static-members 10.0.0.1:8000,10.0.0.2:8000=3',
         'ringman serve --config /etc/ringman.yaml --print-config',
       ]),
@@ -144,6 +146,16 @@ export function createProgram(context: ProgramContext): Command {
       const { runPlan } = await import('./queries.ts')
       const { values } = loadCommandConfig(PLAN_SETTINGS, givenFlags(plan, PLAN_SETTINGS), env)
       await runPlan({ config: values, terminal, json: isJson(plan) })
+      finish(0)
+    })
+
+  const keygen = define(program, 'keygen', 'Print a new key for the keyring file, in base64')
+  addSettingOptions(keygen, KEYGEN_SETTINGS)
+    .addHelpText('after', examples(['ringman keygen > keyring', 'ringman keygen --bytes 16']))
+    .action(async () => {
+      const { generateKey } = await import('../membership/memberlist/keyring.ts')
+      const { values } = loadCommandConfig(KEYGEN_SETTINGS, givenFlags(keygen, KEYGEN_SETTINGS), {})
+      terminal.out(`${generateKey(Number(values.bytes))}\n`)
       finish(0)
     })
   return program

@@ -1,13 +1,17 @@
 import { Option, type Command } from 'commander'
 import type { GivenFlags } from '../config/load.ts'
 import { fileKeyOf, flagOf, isSettableIn, type Setting, type SettingTable } from '../config/setting.ts'
+import { boolean } from '../config/value-type.ts'
 
 /** Gives a command a flag for each setting of a table, under the table's categories. */
 export function addSettingOptions(command: Command, table: SettingTable): Command {
   for (const [property, setting] of Object.entries(table)) {
     if (!isSettableIn(setting, 'flag')) continue
-    const flags = `${setting.short === undefined ? '' : `${setting.short}, `}${flagOf(property)} <${setting.type.placeholder}>`
+    const isSwitch = setting.type === boolean
+    const value = isSwitch ? `[${setting.type.placeholder}]` : `<${setting.type.placeholder}>`
+    const flags = `${setting.short === undefined ? '' : `${setting.short}, `}${flagOf(property)} ${value}`
     const option = new Option(flags, describe(setting)).helpGroup(`${setting.category}:`)
+    if (isSwitch) option.preset('true')
     // A list may be given in several parts.
     if (setting.type.placeholder.endsWith('…')) {
       option.argParser((value: string, previous: string | undefined) =>

@@ -12,8 +12,8 @@ export const DEV_SETTINGS = {
     places: ['flag'],
   },
   source: {
-    type: choice(['swim']),
-    default: 'swim',
+    type: choice(['memberlist', 'swim']),
+    default: 'memberlist',
     help: 'How the members find each other',
     category: 'Local cluster',
     places: ['flag'],

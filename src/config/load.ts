@@ -117,13 +117,20 @@ export function checkMember(
       })
     }
   }
-  if (member.source === 'static' && member.staticMembers === undefined) {
+  const need = (property: keyof MemberConfig & string, what: string) => {
+    if (member[property] !== undefined) return
     problems.push({
-      key: 'staticMembers',
+      key: fileKeyOf(property),
       origin: sourceOrigin,
-      given: quoteGiven('static'),
-      message: 'this source needs staticMembers (--static-members), the list of members',
+      given: quoteGiven(member.source),
+      message: `this source needs ${fileKeyOf(property)} (${flagOf(property)}), ${what}`,
     })
+  }
+  if (member.source === 'static') need('staticMembers', 'the list of members')
+  if (member.source === 'sidecar') {
+    need('sidecarService', 'the name of the service')
+    need('sidecarServicePort', 'the ServicePort of the service')
+    if (member.sidecarWatch) need('sidecarUrl', "where Sidecar's state is, to watch it")
   }
   try {
     encodeMetadata({

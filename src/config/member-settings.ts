@@ -3,7 +3,9 @@ import { WEIGHT_LIMIT } from '../membership/member.ts'
 import type { SourceKind } from '../membership/source.ts'
 import { formatSeed, parseSeed, type Seed } from '../seeds/seed.ts'
 import { parseStaticMember, type StaticMember } from '../membership/static/static-source.ts'
+import { GOSSIP_SETTINGS } from './gossip-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
+import { SIDECAR_SETTINGS } from './sidecar-settings.ts'
 import {
   bindAddress,
   choice,
@@ -18,13 +20,18 @@ import {
 } from './value-type.ts'
 
 /** The sources that can be chosen; `compose.ts` has the part that belongs to each. */
-export const SOURCE_NAMES = ['swim', 'static'] as const satisfies readonly SourceKind[]
+export const SOURCE_NAMES = [
+  'memberlist',
+  'swim',
+  'sidecar',
+  'static',
+] as const satisfies readonly SourceKind[]
 
 /** One of the sources that can be chosen. */
 export type SourceName = (typeof SOURCE_NAMES)[number]
 
 /** Sources whose members gossip with each other. */
-const GOSSIP: readonly SourceName[] = ['swim']
+const GOSSIP: readonly SourceName[] = ['memberlist', 'swim']
 
 const seed = parsed<Seed>('SEED', 'HOST[:PORT], dns:NAME[:PORT] or srv:NAME', parseSeed, formatSeed)
 
@@ -40,7 +47,7 @@ const staticMember = parsed<StaticMember>(
 export const MEMBER_SETTINGS = {
   source: {
     type: choice(SOURCE_NAMES),
-    default: 'swim',
+    default: 'memberlist',
     help: 'Where members come from',
     category: 'Membership',
   },
@@ -128,6 +135,8 @@ export const MEMBER_SETTINGS = {
     category: 'Gossip',
     sources: GOSSIP,
   },
+  ...GOSSIP_SETTINGS,
+  ...SIDECAR_SETTINGS,
 } as const satisfies SettingTable
 
 /** The values of {@link MEMBER_SETTINGS}. */

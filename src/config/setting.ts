@@ -9,7 +9,7 @@ export type Place = 'flag' | 'variable' | 'file'
 export interface Setting<T = unknown> {
   readonly type: ValueType<T>
   /** What counts when nobody sets it, as a file would hold it; absent: then there is no value. */
-  readonly default?: string | number
+  readonly default?: string | number | boolean
   /** For a default that depends on the machine: how it is found and what the documentation says of it. */
   readonly computedDefault?: { readonly compute: () => string; readonly words: string }
   /** One sentence, without full stop. */
@@ -34,7 +34,8 @@ export type SettingTable = Readonly<Record<string, Setting>>
 /** The values of a table: what has no default may be undefined. */
 export type ValuesOf<Table extends SettingTable> = {
   readonly [Name in keyof Table]: Table[Name] extends Setting<infer T>
-    ? Table[Name] extends { readonly default: string | number } | { readonly computedDefault: object }
+    ? Table[Name] extends
+        { readonly default: string | number | boolean } | { readonly computedDefault: object }
       ? T
       : T | undefined
     : never

@@ -135,6 +135,16 @@ export function choice<const Words extends readonly [string, ...string[]]>(
   }
 }
 
+/** Yes or no. A flag without a value means yes. */
+export const boolean: ValueType<boolean> = {
+  schema: z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')], {
+    error: 'true or false',
+  }),
+  placeholder: 'true|false',
+  allowed: 'true or false',
+  encode: (value) => value,
+}
+
 /** Text of printable characters without white space. */
 export function word(placeholder: string, maxLength: number): ValueType<string> {
   const allowed = `1 to ${maxLength} printable characters without white space`

@@ -7,7 +7,14 @@ import { createRing } from '../../src/compose.ts'
 import type { MEMBER_SETTINGS } from '../../src/config/member-settings.ts'
 import { isRingmanError } from '../../src/errors.ts'
 import * as ringman from '../../src/index.ts'
-import type { CreateRingOptions, Ring, StaticRingOptions, SwimRingOptions } from '../../src/ring.ts'
+import type {
+  CreateRingOptions,
+  MemberlistRingOptions,
+  Ring,
+  SidecarRingOptions,
+  StaticRingOptions,
+  SwimRingOptions,
+} from '../../src/ring.ts'
 import { TestProcess } from '../support/child-process.ts'
 
 const STATIC: StaticRingOptions = { source: 'static', staticMembers: ['10.0.0.1:8000', '[::1]:8000=3'] }
@@ -126,7 +133,8 @@ describe('createRing', () => {
   })
 
   test('takes every setting of members, under the same name', () => {
-    type OptionName = keyof SwimRingOptions | keyof StaticRingOptions
+    type OptionName =
+      keyof MemberlistRingOptions | keyof SwimRingOptions | keyof SidecarRingOptions | keyof StaticRingOptions
     expectTypeOf<keyof typeof MEMBER_SETTINGS>().toEqualTypeOf<Exclude<OptionName, 'logger'>>()
   })
 })
@@ -138,12 +146,15 @@ test('the public face is what it is meant to be', () => {
     'ERROR_CODES',
     'HashRing',
     'HashRingManager',
+    'MemberlistNode',
     'PING_TIMEOUT_MS',
     'RingmanClient',
     'RingmanError',
     'createRing',
+    'generateKey',
     'holdingClock',
     'isRingmanError',
+    'parseKeyring',
     'plan',
     'silentLogger',
     'systemClock',

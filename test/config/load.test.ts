@@ -44,7 +44,7 @@ describe('the defaults', () => {
   test('are those that scripts and charts rely on', () => {
     const { values, origins, warnings } = load()
     expect(values).toMatchObject({
-      source: 'swim',
+      source: 'memberlist',
       bind: '0.0.0.0',
       gossipPort: 7946,
       servicePort: 8000,
