@@ -70,7 +70,7 @@ export class Protocol {
         if (this.#merge.isClaimed(record)) suspicions.addEvidence(record)
       },
       refused: (record) => {
-        if (settings.refusedSuspicionMult <= 0 || record.refusalsDistrusted) return
+        if (settings.refusedSuspicionMult <= 0 || core.nowMs < record.refusalsDistrustedUntilMs) return
         this.#merge.accuse(record)
         suspicions.addEvidence(record)
       },
