@@ -289,6 +289,6 @@ export function createRecord(
     conflictToldMs: -Infinity,
     suspicion: undefined,
     lastAckMs: -Infinity,
-    refusalsDistrusted: false,
+    refusalsDistrustedUntilMs: -Infinity,
   }
 }

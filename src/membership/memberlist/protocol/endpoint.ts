@@ -75,8 +75,9 @@ function tryParseV4(text: string): Uint8Array | undefined {
 function tryParseV6(text: string): Uint8Array | undefined {
   const halves = text.split('::')
   if (halves.length > 2) return undefined
-  const head = parseGroups(halves[0] ?? '')
-  const tail = parseGroups(halves[1] ?? '')
+  // An IPv4 address may stand at the very end only.
+  const head = parseGroups(halves[0] ?? '', halves.length === 1)
+  const tail = parseGroups(halves[1] ?? '', true)
   if (head === undefined || tail === undefined) return undefined
   const missing = 16 - head.length - tail.length
   if (halves.length === 2 ? missing < 2 : missing !== 0) return undefined
@@ -86,13 +87,13 @@ function tryParseV6(text: string): Uint8Array | undefined {
   return bytes
 }
 
-function parseGroups(text: string): number[] | undefined {
+function parseGroups(text: string, mayEndInV4: boolean): number[] | undefined {
   if (text === '') return []
   const bytes: number[] = []
   const groups = text.split(':')
   for (const [i, group] of groups.entries()) {
     if (group.includes('.')) {
-      const v4 = i === groups.length - 1 ? tryParseV4(group) : undefined
+      const v4 = mayEndInV4 && i === groups.length - 1 ? tryParseV4(group) : undefined
       if (v4 === undefined) return undefined
       bytes.push(...v4)
     } else {

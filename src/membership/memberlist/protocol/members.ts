@@ -36,8 +36,8 @@ export interface MemberRecord extends Rotating {
   suspicion: Suspicion | undefined
   /** When it last answered one of our probes, on the machine's own time. */
   lastAckMs: number
-  /** It answered over UDP while its TCP port refused: refusals prove nothing. */
-  refusalsDistrusted: boolean
+  /** It answered over UDP while its TCP port refused: until then refusals prove nothing. On the machine's own time. */
+  refusalsDistrustedUntilMs: number
 }
 
 /** Members by name, with constant-time random choice among the living and among the fallen. */

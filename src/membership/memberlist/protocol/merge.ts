@@ -97,12 +97,11 @@ export class Merge {
     const record = this.#core.members.get(message.node)
     if (record === undefined || message.incarnation < record.incarnation) return
     if (!this.#isPlausible(message, record) || isStale(record, message)) return
-    const left = message.from === message.node
-    if (!isLiving(record)) {
-      record.incarnation = message.incarnation
-      if (!left || record.state === 'left') return
-    }
-    this.#fall(record, message, left ? 'left' : 'dead')
+    const state = message.from === message.node ? 'left' : 'dead'
+    // Of a fallen member its own word weighs more in the same incarnation.
+    const isOld = state === record.state || (state === 'dead' && message.incarnation === record.incarnation)
+    if (!isLiving(record) && isOld) record.incarnation = message.incarnation
+    else this.#fall(record, message, state)
   }
 
   /** Suspects a member on our own word. */
@@ -188,7 +187,6 @@ export class Merge {
     record.incarnation = message.incarnation
     record.meta = message.meta
     record.vsn = message.vsn
-    record.refusalsDistrusted = false
     if (record.state !== 'alive') this.#core.members.setState(record, 'alive', this.#core.clockMs)
   }
 
@@ -209,6 +207,7 @@ export class Merge {
     record.previous = { endpoint: record.endpoint, incarnation: record.incarnation }
     record.endpoint = endpoint
     record.addressBytes = message.address
+    record.refusalsDistrustedUntilMs = -Infinity
     this.#apply(record, message)
     // Beside the word of the fall, not in its place: who has not heard that yet would hold this for a conflict.
     core.queueMessage(message, { space: 'claim', name: record.name })

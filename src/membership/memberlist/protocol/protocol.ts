@@ -70,7 +70,7 @@ export class Protocol {
         if (this.#merge.isClaimed(record)) suspicions.addEvidence(record)
       },
       refused: (record) => {
-        if (settings.refusedSuspicionMult <= 0 || record.refusalsDistrusted) return
+        if (settings.refusedSuspicionMult <= 0 || core.nowMs < record.refusalsDistrustedUntilMs) return
         this.#merge.accuse(record)
         suspicions.addEvidence(record)
       },
@@ -234,8 +234,6 @@ export class Protocol {
     const core = this.#core
     core.counters.packetsReceived++
     core.counters.messagesReceived += messages.length
-    // Facts first, so that an answer to a ping of this packet already carries what we say to them.
-    for (const message of messages) this.#learn(message, from)
     const self = core.self
     // Who pings us with word that we refuted before has missed that: we say it again.
     const missedUs = messages.some(
@@ -244,6 +242,8 @@ export class Protocol {
         message.node === self.name &&
         message.incarnation < self.incarnation,
     )
+    // Facts first, so that an answer to a ping of this packet already carries what we say to them.
+    for (const message of messages) this.#learn(message, from)
     for (const message of messages) {
       if (message.kind === 'ping') this.#answer(message, from, missedUs)
       else if (message.kind === 'indirect-ping') this.#relays.relay(message, replyTo(message, from))

@@ -45,6 +45,8 @@ export interface SuspectJudge {
 const EXTENSIONS_LIMIT = 8
 /** Pings while strong evidence stands. */
 const EVIDENCE_PINGS = 5
+/** A member that answers packets while it refuses streams has a closed port, and is believed to keep it so long. */
+const DISTRUST_MS = 600_000
 /** The shortest wait for a check over a stream. */
 const STREAM_CHECK_MIN_MS = 100
 
@@ -118,7 +120,8 @@ export class Suspicions {
     const { suspicion } = record
     const { settings, nowMs, awareness } = this.#core
     if (suspicion === undefined || suspicion.evidence !== undefined) return
-    if (settings.refusedSuspicionMult <= 0 || !settings.packets || record.refusalsDistrusted) return
+    if (settings.refusedSuspicionMult <= 0 || !settings.packets) return
+    if (nowMs < record.refusalsDistrustedUntilMs) return
     const waitMs = awareness.scale(settings.refusedSuspicionMult * settings.probeIntervalMs)
     if (nowMs + waitMs >= suspicion.dueMs) return
     const relays = this.#core.members.randomLiving(
@@ -240,8 +243,9 @@ export class Suspicions {
 /** Notes that a member answered us, and by which way: what it says of its TCP port is judged by that. */
 export function noteAnswer(core: Core, record: MemberRecord, via: 'packet' | 'stream'): void {
   record.lastAckMs = core.nowMs
-  if (via === 'stream') record.refusalsDistrusted = false
-  else if (record.suspicion?.evidence !== undefined) record.refusalsDistrusted = true
+  if (via === 'stream') record.refusalsDistrustedUntilMs = -Infinity
+  else if (record.suspicion?.evidence !== undefined)
+    record.refusalsDistrustedUntilMs = core.nowMs + DISTRUST_MS
 }
 
 /** Asks others to reach `record` in our stead, under our sequence number. */
