@@ -1,0 +1,294 @@
+import { RingmanError } from '../../../errors.ts'
+import type { Message, Ping, PushPull } from '../wire/messages.ts'
+import { Awareness } from './awareness.ts'
+import { createCounters, type Counters } from './counters.ts'
+import { Deadlines } from './deadlines.ts'
+import type { Delegate, Dependencies, Identity } from './dependencies.ts'
+import type { Effect, LogEffect, MemberChange, Refusal } from './effects.ts'
+import { type Endpoint, formatAddress, tryParseAddress } from './endpoint.ts'
+import { GossipQueue, type QueueOutcome, type QueueTopic } from './gossip-queue.ts'
+import { retransmitLimit } from './intervals.ts'
+import { type MemberRecord, MemberTable, viewOf, vsnOf } from './members.ts'
+import type { ProtocolSettings } from './settings.ts'
+
+/** What waits for the answer to one of our sequence numbers. */
+export interface PendingAnswer {
+  acked: (payload: Uint8Array, from: Endpoint) => void
+  nacked?: (from: Endpoint) => void
+}
+
+/** Bytes that a compound takes before its first message, and for each message's length. */
+const COMPOUND_HEADER_BYTES = 2
+const COMPOUND_ENTRY_BYTES = 2
+/** Messages that one compound can hold. */
+const COMPOUND_LIMIT = 255
+/** Type byte and nothing else: what a user message adds to its payload. */
+const USER_MESSAGE_BYTES = 1
+/** A kind of log line that peers can cause comes at most this often. */
+const LOG_INTERVAL_MS = 10_000
+
+const NO_BYTES = new Uint8Array(0)
+
+/**
+ * What the parts of the machine share: who we are, who the others are, what waits to be said, what is due, and
+ * the effects of the event at hand.
+ */
+export class Core {
+  readonly settings: ProtocolSettings
+  readonly delegate: Delegate
+  readonly random: () => number
+  readonly members: MemberTable
+  readonly queue: GossipQueue
+  readonly deadlines = new Deadlines()
+  readonly awareness: Awareness
+  readonly counters: Counters = createCounters()
+  readonly self: MemberRecord
+  /** By sequence number of our pings. */
+  readonly pending = new Map<number, PendingAnswer>()
+  /** By number of our probes over streams. */
+  readonly pendingStreams = new Map<number, (outcome: 'acked' | 'refused' | 'failed') => void>()
+  /** The machine's own time: the shell's less what was lost to stalls. Deadlines are on it. */
+  nowMs = 0
+  /** The shell's time. What is shown to others is on it. */
+  clockMs = 0
+  /** Whether this member has begun to leave. */
+  leaving = false
+  /** Called when something was put in the queue. */
+  onQueued: () => void = () => {}
+  #effects: Effect[] = []
+  #nextSeqNo: number
+  readonly #sizeOf: (message: Message) => number
+  readonly #loggedMs = new Map<string, { atMs: number; suppressed: number }>()
+
+  /** @throws {RingmanError} `CONFIG_INVALID` for an identity or settings that no cluster could take. */
+  constructor(identity: Identity, settings: ProtocolSettings, dependencies: Dependencies) {
+    this.settings = settings
+    this.random = dependencies.random
+    this.#sizeOf = dependencies.sizeOf
+    this.delegate = dependencies.delegate ?? {}
+    this.members = new MemberTable(dependencies.random)
+    this.queue = new GossipQueue(settings.maxQueued)
+    this.awareness = new Awareness(settings.awarenessMaxMultiplier)
+    this.#nextSeqNo = Math.floor(dependencies.random() * 2 ** 32)
+    this.self = createSelf(identity, settings)
+    this.members.addSelf(this.self)
+  }
+
+  /** Living members, this one included while it has not left. */
+  get livingCount(): number {
+    return this.members.living.length + (this.self.state === 'alive' ? 1 : 0)
+  }
+
+  /** Hands over the effects gathered so far. */
+  takeEffects(): readonly Effect[] {
+    const effects = this.#effects
+    this.#effects = []
+    return effects
+  }
+
+  emit(effect: Effect): void {
+    this.#effects.push(effect)
+  }
+
+  /** Tells what happened to a member. */
+  tell(change: MemberChange, record: MemberRecord): void {
+    this.emit({ kind: 'member-changed', change, member: viewOf(record) })
+  }
+
+  /** A sequence number that nothing of ours waits on. */
+  takeSeqNo(): number {
+    do {
+      this.#nextSeqNo = (this.#nextSeqNo + 1) >>> 0
+    } while (this.pending.has(this.#nextSeqNo) || this.pendingStreams.has(this.#nextSeqNo))
+    return this.#nextSeqNo
+  }
+
+  /** A ping for `record`, that says where to answer. */
+  pingFor(record: { readonly name: string }, seqNo: number): Ping {
+    const { addressBytes, endpoint, name } = this.self
+    return {
+      kind: 'ping',
+      seqNo,
+      node: record.name,
+      source: { address: addressBytes, port: endpoint.port, node: name },
+    }
+  }
+
+  /**
+   * Sends one packet; what room is left is filled with what waits to be said, unless `fill` is false (for
+   * receivers that are not known to want it).
+   */
+  send(to: Endpoint, messages: readonly Message[], fill = true): void {
+    if (!this.settings.packets) return
+    let room = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
+    for (const message of messages) room -= this.sizeInPacket(message)
+    const more = fill ? this.takeQueued(room, COMPOUND_LIMIT - messages.length) : []
+    const all = more.length === 0 ? messages : messages.length === 0 ? more : [...messages, ...more]
+    if (all.length === 0) return
+    this.counters.packetsSent++
+    this.counters.messagesSent += all.length
+    this.emit({ kind: 'send-packet', to, messages: all })
+  }
+
+  /** Counts everything that waits as said once, since somebody got our whole state. */
+  countStateSent(): void {
+    this.queue.take(Infinity, Infinity, retransmitLimit(this.settings.retransmitMult, this.livingCount))
+  }
+
+  /** What waits to be said, for one packet with so much room. */
+  takeQueued(roomBytes: number, maxCount: number): Message[] {
+    if (roomBytes <= COMPOUND_ENTRY_BYTES || maxCount <= 0) return []
+    const limit = retransmitLimit(this.settings.retransmitMult, this.livingCount)
+    const taken = this.queue.count === 0 ? [] : this.queue.take(roomBytes, maxCount, limit)
+    const ask = this.delegate.userBroadcasts
+    if (ask === undefined || taken.length >= maxCount) return taken
+    const overheadBytes = COMPOUND_ENTRY_BYTES + USER_MESSAGE_BYTES
+    let left = roomBytes
+    for (const message of taken) left -= this.sizeInPacket(message)
+    if (left <= overheadBytes) return taken
+    for (const payload of ask(overheadBytes, left).slice(0, maxCount - taken.length)) {
+      left -= payload.length + overheadBytes
+      if (left >= 0) taken.push({ kind: 'user', payload })
+    }
+    return taken
+  }
+
+  /** Queues a message to be sent on. */
+  queueMessage(message: Message, topic?: QueueTopic, finished?: (outcome: QueueOutcome) => void): void {
+    this.counters.dropped += this.queue.offer(message, this.sizeInPacket(message), topic, finished)
+    this.onQueued()
+  }
+
+  /** What a message takes in a compound. */
+  sizeInPacket(message: Message): number {
+    return this.#sizeOf(message) + COMPOUND_ENTRY_BYTES
+  }
+
+  /** Our own word on ourselves: that we are alive. */
+  ownWord(): Message {
+    const { name: node, incarnation, addressBytes: address, endpoint, meta, vsn } = this.self
+    return { kind: 'alive', incarnation, node, address, port: endpoint.port, meta, vsn, ...this.clusterName }
+  }
+
+  /** Tells everybody our own word. */
+  announceSelf(): void {
+    this.queueMessage(this.ownWord(), { space: 'member', name: this.self.name })
+  }
+
+  /** The cluster name as messages carry it: a field, or none. */
+  get clusterName(): { readonly clusterName?: string } {
+    const { clusterName } = this.settings
+    return clusterName === undefined ? {} : { clusterName }
+  }
+
+  /** Whether a message with this cluster name is for our cluster. */
+  isOurCluster(message: { readonly clusterName?: string }): boolean {
+    const ours = this.settings.clusterName
+    return ours === undefined || (message.clusterName ?? '') === ours
+  }
+
+  /** Everything we know, as a push/pull carries it. */
+  localState(join: boolean): PushPull {
+    const nodes = Array.from(this.members.all(), (record) => ({
+      name: record.name,
+      address: record.addressBytes,
+      port: record.endpoint.port,
+      meta: record.meta,
+      incarnation: record.incarnation,
+      state: STATE_NUMBERS[record.state],
+      vsn: record.vsn,
+    }))
+    return { join, nodes, userState: NO_BYTES, ...this.clusterName }
+  }
+
+  /** Counts something refused, and logs it at a limited rate. */
+  refuse(reason: Refusal, fields: LogEffect['fields'] = {}): void {
+    this.counters.refused[reason]++
+    this.logLimited('warn', `message.refused ${reason}`, 'Refused a message', {
+      event: 'message.refused',
+      reason,
+      ...fields,
+    })
+  }
+
+  log(level: LogEffect['level'], message: string, fields: LogEffect['fields']): void {
+    this.emit({ kind: 'log', level, message, fields })
+  }
+
+  /** Logs unless a line of the same `kind` (of a small fixed set) came within {@link LOG_INTERVAL_MS}. */
+  logLimited(level: LogEffect['level'], kind: string, message: string, fields: LogEffect['fields']): void {
+    const last = this.#loggedMs.get(kind)
+    if (last !== undefined && this.clockMs - last.atMs < LOG_INTERVAL_MS) {
+      last.suppressed++
+      return
+    }
+    this.log(
+      level,
+      message,
+      last === undefined || last.suppressed === 0 ? fields : { ...fields, suppressed: last.suppressed },
+    )
+    this.#loggedMs.set(kind, { atMs: this.clockMs, suppressed: 0 })
+  }
+
+  /** `ms` times 0.5 to 1.5, so that members do not act at once. */
+  jitter(ms: number): number {
+    return ms * (0.5 + this.random())
+  }
+}
+
+/** States as push/pull numbers them. */
+export const STATE_NUMBERS = { alive: 0, suspect: 1, dead: 2, left: 3 } as const
+
+function createSelf(identity: Identity, settings: ProtocolSettings): MemberRecord {
+  const { name, endpoint, meta } = identity
+  const addressBytes = tryParseAddress(endpoint.address)
+  const address = addressBytes === undefined ? undefined : formatAddress(addressBytes)
+  if (name === '' || addressBytes === undefined || address === undefined) {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `a member needs a name and an address that others can reach: "${name}" at "${endpoint.address}" is none`,
+    )
+  }
+  for (const key of [
+    'probeIntervalMs',
+    'probeTimeoutMs',
+    'gossipIntervalMs',
+    'suspicionMult',
+    'retransmitMult',
+  ] as const) {
+    if (!(settings[key] > 0)) {
+      throw new RingmanError('CONFIG_INVALID', `${key} is ${settings[key]}; it must be above 0`)
+    }
+  }
+  return createRecord(name, { address, port: endpoint.port }, addressBytes, meta, vsnOf(settings.versions))
+}
+
+/** A record that is alive in incarnation 0 and in no group yet. */
+export function createRecord(
+  name: string,
+  endpoint: Endpoint,
+  addressBytes: Uint8Array,
+  meta: Uint8Array,
+  vsn: Uint8Array,
+): MemberRecord {
+  return {
+    name,
+    endpoint,
+    addressBytes,
+    meta,
+    vsn,
+    incarnation: 0,
+    state: 'alive',
+    sinceMs: 0,
+    index: -1,
+    rotations: 0,
+    forgotten: false,
+    claim: undefined,
+    previous: undefined,
+    forgetting: undefined,
+    conflictToldMs: -Infinity,
+    suspicion: undefined,
+    lastAckMs: -Infinity,
+    refusalsDistrustedUntilMs: -Infinity,
+  }
+}

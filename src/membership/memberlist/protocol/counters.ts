@@ -1,0 +1,61 @@
+import type { Refusal } from './effects.ts'
+
+/** What the machine has counted since it began. Only ever rising. */
+export interface Counters {
+  packetsSent: number
+  packetsReceived: number
+  messagesSent: number
+  messagesReceived: number
+  /** Probes begun by this member's rounds, and those that ended without an answer. */
+  probes: number
+  probesFailed: number
+  /** Suspicions that began here by our own probes. */
+  suspicionsRaised: number
+  /** Accusations against this member that it answered. */
+  refutations: number
+  /** Members declared dead by this member's own verdict, and those of them by the evidence of refusal. */
+  verdicts: number
+  verdictsByRefusal: number
+  pushPullsStarted: number
+  pushPullsAnswered: number
+  pushPullsFailed: number
+  /** Times that this process was found stalled, and for how long in all. */
+  stalls: number
+  stalledMs: number
+  /** Messages dropped from a full queue. */
+  dropped: number
+  /** Messages and streams refused, by reason. */
+  readonly refused: Record<Refusal, number>
+}
+
+/** Counters at zero. */
+export function createCounters(): Counters {
+  return {
+    packetsSent: 0,
+    packetsReceived: 0,
+    messagesSent: 0,
+    messagesReceived: 0,
+    probes: 0,
+    probesFailed: 0,
+    suspicionsRaised: 0,
+    refutations: 0,
+    verdicts: 0,
+    verdictsByRefusal: 0,
+    pushPullsStarted: 0,
+    pushPullsAnswered: 0,
+    pushPullsFailed: 0,
+    stalls: 0,
+    stalledMs: 0,
+    dropped: 0,
+    refused: {
+      'cluster-name-differs': 0,
+      'version-incompatible': 0,
+      'delegate-refused': 0,
+      'too-many-members': 0,
+      malformed: 0,
+      'incarnation-out-of-range': 0,
+      'not-for-us': 0,
+      overloaded: 0,
+    },
+  }
+}

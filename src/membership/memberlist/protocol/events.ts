@@ -1,0 +1,125 @@
+import type { Message, Ping, PushPull } from '../wire/messages.ts'
+import type { Endpoint } from './endpoint.ts'
+
+/** Everything that can happen to the machine. The shell turns sockets, timers and calls into these. */
+export type ProtocolEvent =
+  | StartEvent
+  | TickEvent
+  | PacketReceivedEvent
+  | StreamProbeFinishedEvent
+  | StreamPingReceivedEvent
+  | PushPullReceivedEvent
+  | PushPullAnsweredEvent
+  | PushPullFailedEvent
+  | JoinEvent
+  | LeaveEvent
+  | UpdateMetadataEvent
+  | BroadcastEvent
+  | LoopDelayedEvent
+
+/** The first event, once: this member becomes alive and the rounds begin. Events before it are ignored. */
+export interface StartEvent {
+  readonly kind: 'start'
+}
+
+/** The time has come that `Protocol.nextDueMs` named. An early or a needless tick does no harm. */
+export interface TickEvent {
+  readonly kind: 'tick'
+}
+
+/**
+ * The messages of one datagram, unpacked (compound, checksum, compression, encryption, label are the shell's and
+ * the wire layer's), in their order.
+ */
+export interface PacketReceivedEvent {
+  readonly kind: 'packet-received'
+  readonly from: Endpoint
+  readonly messages: readonly Message[]
+}
+
+/**
+ * How a probe over TCP ended: `acked` with the right sequence number in time; `refused` when the host answered
+ * that nothing listens there (ECONNREFUSED); `failed` for all else (timeout, reset, unreachable, no ack).
+ */
+export type StreamProbeOutcome = 'acked' | 'refused' | 'failed'
+
+/** Ends what the effect `start-stream-probe` began. An unknown or late `probe` is ignored. */
+export interface StreamProbeFinishedEvent {
+  readonly kind: 'stream-probe-finished'
+  readonly probe: number
+  readonly outcome: StreamProbeOutcome
+}
+
+/** A peer opened a stream and sent a ping on it. Answered by `answer-stream-ping` or `refuse-stream`. */
+export interface StreamPingReceivedEvent {
+  readonly kind: 'stream-ping-received'
+  /** The shell's number for the stream. */
+  readonly stream: number
+  readonly ping: Ping
+}
+
+/** A peer opened a stream and sent its state. Answered by `answer-push-pull` or `refuse-stream`. */
+export interface PushPullReceivedEvent {
+  readonly kind: 'push-pull-received'
+  /** The shell's number for the stream. */
+  readonly stream: number
+  readonly from: Endpoint
+  readonly state: PushPull
+}
+
+/** The peer of a `start-push-pull` sent its state back. An unknown or late `exchange` is ignored. */
+export interface PushPullAnsweredEvent {
+  readonly kind: 'push-pull-answered'
+  readonly exchange: number
+  readonly state: PushPull
+}
+
+/** A `start-push-pull` came to nothing. An unknown or late `exchange` is ignored. */
+export interface PushPullFailedEvent {
+  readonly kind: 'push-pull-failed'
+  readonly exchange: number
+  /** `refused`: nothing listens there; `rejected`: the peer answered with an error; `failed`: all else. */
+  readonly outcome: 'refused' | 'rejected' | 'failed'
+  /** For a human, such as the error's text. */
+  readonly message: string
+}
+
+/**
+ * The seeds are these from now on (the shell resolves names, again and again, and repeats this event). Those
+ * that are not alive here are contacted at once, and later at intervals, for ever. This member's own endpoint is
+ * skipped. Ends in `join-finished`.
+ */
+export interface JoinEvent {
+  readonly kind: 'join'
+  readonly seeds: readonly Endpoint[]
+}
+
+/** Leave the cluster, telling the others. Ends in `left`; asked twice, it ends once. */
+export interface LeaveEvent {
+  readonly kind: 'leave'
+}
+
+/** This member's metadata is now `meta`, at most 512 bytes: its incarnation rises and the others are told. */
+export interface UpdateMetadataEvent {
+  readonly kind: 'update-metadata'
+  readonly meta: Uint8Array
+}
+
+/** Spread these bytes to every member, best effort. Ends in `broadcast-finished`. */
+export interface BroadcastEvent {
+  readonly kind: 'broadcast'
+  /** The caller's number for it. */
+  readonly id: number
+  readonly payload: Uint8Array
+  /** A later broadcast with the same topic takes the place of this one in the queue. */
+  readonly topic?: string
+}
+
+/**
+ * The shell saw its event loop run late by `delayMs` in a way that ticks do not show (inbound packets waited,
+ * for instance). Lateness of ticks is found by the machine itself.
+ */
+export interface LoopDelayedEvent {
+  readonly kind: 'loop-delayed'
+  readonly delayMs: number
+}

@@ -1,0 +1,150 @@
+import type { PushPull, PushPullNode } from '../wire/messages.ts'
+import { type Core, STATE_NUMBERS } from './core.ts'
+import type { MemberView, Refusal } from './effects.ts'
+import { type Endpoint, formatAddress } from './endpoint.ts'
+import { versionsOf } from './members.ts'
+import type { Merge } from './merge.ts'
+
+/** How an exchange that we began ended: undefined when the peer's state was merged, else why not. */
+export type ExchangeEnd = (
+  failure: { readonly outcome: 'refused' | 'rejected' | 'failed'; readonly message: string } | undefined,
+) => void
+
+/** Our own end of an exchange that the shell does not end: this many times its timeout. */
+const OVERDUE = 2
+
+/** Push/pulls: sending and taking whole states, begun by us or by peers. */
+export class Exchanges {
+  readonly #core: Core
+  readonly #merge: Merge
+  readonly #running = new Map<
+    number,
+    { readonly to: Endpoint; readonly join: boolean; readonly end: ExchangeEnd }
+  >()
+  #nextId = 0
+
+  constructor(core: Core, merge: Merge) {
+    this.#core = core
+    this.#merge = merge
+  }
+
+  /** Exchanges begun and not ended. */
+  get runningCount(): number {
+    return this.#running.size
+  }
+
+  /** Begins an exchange with whoever is at `to`. */
+  start(to: Endpoint, join: boolean, end: ExchangeEnd): void {
+    const core = this.#core
+    const exchange = ++this.#nextId
+    const timeoutMs = core.settings.streamTimeoutMs
+    this.#running.set(exchange, { to, join, end })
+    core.counters.pushPullsStarted++
+    core.emit({ kind: 'start-push-pull', exchange, to, state: core.localState(join), timeoutMs })
+    core.deadlines.set(core.nowMs + OVERDUE * timeoutMs, () => {
+      this.failed(exchange, 'failed', `no answer within ${OVERDUE * timeoutMs} ms`)
+    })
+  }
+
+  /** The peer of one of our exchanges sent its state. */
+  answered(exchange: number, state: PushPull): void {
+    const running = this.#running.get(exchange)
+    if (running === undefined) return
+    this.#running.delete(exchange)
+    const refusal = this.#refusal(state, running.join)
+    if (refusal !== undefined) {
+      this.#core.refuse(refusal.reason, { peer: running.to.address, ...refusal.fields })
+      this.#core.counters.pushPullsFailed++
+      running.end({ outcome: 'rejected', message: refusal.reason })
+      return
+    }
+    const incarnation = this.#core.self.incarnation
+    this.#take(state, running.join)
+    // The peer held us for dead, and would not gossip to us: it has to hear it from us.
+    if (this.#core.self.incarnation !== incarnation) this.#core.send(running.to, [])
+    running.end(undefined)
+  }
+
+  /** One of our exchanges came to nothing. */
+  failed(exchange: number, outcome: 'refused' | 'rejected' | 'failed', message: string): void {
+    const running = this.#running.get(exchange)
+    if (running === undefined) return
+    this.#running.delete(exchange)
+    this.#core.counters.pushPullsFailed++
+    running.end({ outcome, message })
+  }
+
+  /** A peer began an exchange: our state goes back as it was before the peer's is merged. */
+  received(stream: number, from: Endpoint, state: PushPull): void {
+    const core = this.#core
+    const refusal = this.#refusal(state, state.join)
+    if (refusal !== undefined) {
+      core.refuse(refusal.reason, { peer: from.address, ...refusal.fields })
+      core.emit({ kind: 'refuse-stream', stream, reason: refusal.reason })
+      return
+    }
+    core.counters.pushPullsAnswered++
+    core.emit({ kind: 'answer-push-pull', stream, state: core.localState(false) })
+    this.#take(state, state.join)
+  }
+
+  #take(state: PushPull, join: boolean): void {
+    this.#merge.state(state)
+    if (state.userState.length > 0) this.#core.emit({ kind: 'remote-state', payload: state.userState, join })
+  }
+
+  #refusal(
+    state: PushPull,
+    join: boolean,
+  ): { readonly reason: Refusal; readonly fields: Readonly<Record<string, string | number>> } | undefined {
+    const core = this.#core
+    if (!core.isOurCluster(state)) {
+      const theirs = (state.clusterName ?? '').slice(0, 64)
+      return { reason: 'cluster-name-differs', fields: { ours: core.settings.clusterName ?? '', theirs } }
+    }
+    if (state.nodes.length > core.settings.maxMembers) {
+      return { reason: 'too-many-members', fields: { members: state.nodes.length } }
+    }
+    const incompatible = this.#incompatible(state.nodes)
+    if (incompatible !== undefined)
+      return { reason: 'version-incompatible', fields: { member: incompatible.name.slice(0, 255) } }
+    const reason = core.delegate.refuseMerge?.(viewsOf(state.nodes, core.clockMs), join)
+    return reason === undefined ? undefined : { reason: 'delegate-refused', fields: { because: reason } }
+  }
+
+  /**
+   * Everybody alive must speak what everybody alive understands: the member, if any, whose current protocol or
+   * delegate version lies outside what all have in common.
+   */
+  #incompatible(nodes: readonly PushPullNode[]): { readonly name: string } | undefined {
+    const alive: { readonly name: string; readonly vsn: Uint8Array }[] = [
+      this.#core.self,
+      ...this.#core.members.living,
+      ...nodes.filter((node) => node.state === STATE_NUMBERS.alive && node.vsn.length === 6),
+    ]
+    let [pLow, pHigh, dLow, dHigh] = [0, 255, 0, 255]
+    for (const { vsn } of alive) {
+      const { pMin, pMax, dMin, dMax } = versionsOf(vsn)
+      pLow = Math.max(pLow, pMin)
+      pHigh = Math.min(pHigh, pMax)
+      dLow = Math.max(dLow, dMin)
+      dHigh = Math.min(dHigh, dMax)
+    }
+    return alive.find(({ vsn }) => {
+      const { pCur, dCur } = versionsOf(vsn)
+      return pCur < pLow || pCur > pHigh || dCur < dLow || dCur > dHigh
+    })
+  }
+}
+
+function viewsOf(nodes: readonly PushPullNode[], clockMs: number): MemberView[] {
+  const states = ['alive', 'suspect', 'dead', 'left'] as const
+  return nodes.flatMap((node) => {
+    const address = formatAddress(node.address)
+    const state = states[node.state]
+    if (address === undefined || state === undefined) return []
+    const { name, port, meta, vsn, incarnation } = node
+    const view = { name, endpoint: { address, port }, state, stateSinceMs: clockMs, incarnation, meta }
+    return [{ ...view, versions: versionsOf(vsn) }]
+  })
+}

@@ -1,0 +1,71 @@
+import type { Core } from './core.ts'
+import type { Exchanges } from './exchanges.ts'
+import { isLiving } from './members.ts'
+
+/** Without packets, whole states are exchanged instead, so many times less often. */
+const EXCHANGE_EVERY = 5
+/** The first word of news waits this part of the interval at most, so that what comes together goes together. */
+const FIRST_WAIT = 0.1
+
+/**
+ * Gossip: while something waits to be said, each `gossipIntervalMs` a packet of it to each of `gossipNodes` random
+ * members, the recently dead among them. The first word goes nearly at once.
+ */
+export class GossipRounds {
+  readonly #core: Core
+  readonly #exchanges: Exchanges
+  readonly #intervalMs: number
+  #scheduled = false
+  #exchanging = false
+  #lastMs = -Infinity
+
+  constructor(core: Core, exchanges: Exchanges) {
+    this.#core = core
+    this.#exchanges = exchanges
+    this.#intervalMs = core.settings.gossipIntervalMs * (core.settings.packets ? 1 : EXCHANGE_EVERY)
+  }
+
+  /** Sees to it that what waits is said. */
+  wake(): void {
+    if (this.#scheduled) return
+    const { deadlines, nowMs, random } = this.#core
+    this.#scheduled = true
+    const soonMs = nowMs + random() * FIRST_WAIT * this.#intervalMs
+    deadlines.set(Math.max(soonMs, this.#lastMs + this.#intervalMs), () => {
+      this.#scheduled = false
+      if (this.#core.settings.packets) this.#gossip()
+      else this.#exchange()
+    })
+  }
+
+  #gossip(): void {
+    const core = this.#core
+    const { settings, clockMs } = core
+    this.#lastMs = core.nowMs
+    const targets = core.members.nextToTell(
+      settings.gossipNodes,
+      (record) => isLiving(record) || clockMs - record.sinceMs < settings.gossipToTheDeadMs,
+    )
+    for (const { endpoint } of targets) {
+      if (core.queue.count === 0) return
+      core.send(endpoint, [])
+    }
+    // With nobody to tell it waits for somebody, without a timer that runs for nothing.
+    if (targets.length > 0 && core.queue.count > 0) this.wake()
+  }
+
+  #exchange(): void {
+    const core = this.#core
+    this.#lastMs = core.nowMs
+    const [target] = core.members.nextToTell(1, isLiving)
+    if (target === undefined) return
+    if (!this.#exchanging) {
+      this.#exchanging = true
+      this.#exchanges.start(target.endpoint, false, (failure) => {
+        this.#exchanging = false
+        if (failure === undefined) core.countStateSent()
+      })
+    }
+    if (core.queue.count > 0) this.wake()
+  }
+}

@@ -1,0 +1,92 @@
+import type { Message } from '../wire/messages.ts'
+import type { Core } from './core.ts'
+import type { Exchanges } from './exchanges.ts'
+
+/** Peers whose acks make a leave sure; all of them where there are fewer. */
+const ACKS_WANTED = 3
+
+/**
+ * The graceful leave: word of our own death, gossiped as all news is, and besides pressed on random members with
+ * pings until enough of them have acked a packet that carried it.
+ */
+export class Leave {
+  readonly #core: Core
+  readonly #exchanges: Exchanges
+  readonly #onLeft: () => void
+  readonly #acked = new Set<string>()
+  #others = 0
+  #untilMs = 0
+  #finished = false
+
+  /** @param onLeft - Called once, when leaving is over. */
+  constructor(core: Core, exchanges: Exchanges, onLeft: () => void) {
+    this.#core = core
+    this.#exchanges = exchanges
+    this.#onLeft = onLeft
+  }
+
+  start(): void {
+    const core = this.#core
+    if (core.leaving) return
+    core.leaving = true
+    core.self.state = 'left'
+    core.self.sinceMs = core.clockMs
+    core.tell('left', core.self)
+    this.#others = core.members.living.length
+    this.#untilMs = core.nowMs + core.settings.leaveTimeoutMs
+    core.queueMessage(this.#word(), { space: 'member', name: core.self.name })
+    this.#press()
+  }
+
+  #press(): void {
+    if (this.#finished) return
+    const core = this.#core
+    const wanted = Math.min(ACKS_WANTED, core.members.living.length)
+    if (this.#acked.size >= wanted || core.nowMs >= this.#untilMs) {
+      this.#finish()
+      return
+    }
+    const targets = core.members.randomLiving(wanted, (record) => !this.#acked.has(record.name))
+    for (const record of targets) {
+      if (!core.settings.packets) {
+        this.#exchanges.start(record.endpoint, false, (failure) => {
+          if (failure === undefined) this.#ack(record.name, wanted)
+        })
+        continue
+      }
+      const seqNo = core.takeSeqNo()
+      core.pending.set(seqNo, {
+        acked: () => {
+          core.pending.delete(seqNo)
+          this.#ack(record.name, wanted)
+        },
+      })
+      core.deadlines.set(core.nowMs + core.settings.probeIntervalMs, () => {
+        core.pending.delete(seqNo)
+      })
+      core.send(record.endpoint, [core.pingFor(record, seqNo), this.#word()])
+    }
+    // A stream tries by itself; a packet has to be sent again.
+    const waitMs = core.settings.packets ? core.settings.gossipIntervalMs : core.settings.leaveTimeoutMs
+    core.deadlines.set(core.nowMs + waitMs, () => {
+      this.#press()
+    })
+  }
+
+  #ack(name: string, wanted: number): void {
+    this.#acked.add(name)
+    if (this.#acked.size >= wanted) this.#finish()
+  }
+
+  #word(): Message {
+    const { self, clusterName } = this.#core
+    return { kind: 'dead', incarnation: self.incarnation, node: self.name, from: self.name, ...clusterName }
+  }
+
+  #finish(): void {
+    if (this.#finished) return
+    this.#finished = true
+    this.#core.emit({ kind: 'left', acknowledgedBy: this.#acked.size, others: this.#others })
+    this.#onLeft()
+  }
+}

@@ -1,0 +1,200 @@
+import type { MemberState, ProtocolVersions } from '../../member.ts'
+import type { Alive } from '../wire/messages.ts'
+import type { Deadline } from './deadlines.ts'
+import type { MemberView } from './effects.ts'
+import type { Endpoint } from './endpoint.ts'
+import { Rotation, type Rotating } from './rotation.ts'
+import type { Suspicion } from './suspicion.ts'
+
+/** A group up to so large is searched in full; in a larger one chance has so many tries for each wanted. */
+const WALK_LIMIT = 16
+const TRIES = 8
+
+/** What the machine holds of one member. Only `members.ts` and `merge.ts` write to it, but for the last three. */
+export interface MemberRecord extends Rotating {
+  readonly name: string
+  endpoint: Endpoint
+  addressBytes: Uint8Array
+  meta: Uint8Array
+  vsn: Uint8Array
+  incarnation: number
+  state: MemberState
+  /** On the shell's clock. */
+  sinceMs: number
+  /** Place among the living others or among the fallen; -1 in neither. */
+  index: number
+  rotations: number
+  /** Whether it is off the list. */
+  forgotten: boolean
+  /** Another process that wants this name, taken at once when the member falls. */
+  claim: { readonly alive: Alive; readonly atMs: number } | undefined
+  /** Where the name was before it was taken over, and how far its incarnations had come there. */
+  previous: { readonly endpoint: Endpoint; readonly incarnation: number } | undefined
+  /** When it is forgotten, while it is dead or left. */
+  forgetting: Deadline | undefined
+  conflictToldMs: number
+  suspicion: Suspicion | undefined
+  /** When it last answered one of our probes, on the machine's own time. */
+  lastAckMs: number
+  /** It answered over UDP while its TCP port refused: until then refusals prove nothing. On the machine's own time. */
+  refusalsDistrustedUntilMs: number
+}
+
+/** Members by name, with constant-time random choice among the living and among the fallen. */
+export class MemberTable {
+  readonly #byName = new Map<string, MemberRecord>()
+  /** Alive or suspect, without this member. */
+  readonly #living: MemberRecord[] = []
+  /** Dead or left, without this member. */
+  readonly #fallen: MemberRecord[] = []
+  readonly #probes: Rotation<MemberRecord>
+  readonly #gossip: Rotation<MemberRecord>
+  readonly #random: () => number
+
+  constructor(random: () => number) {
+    this.#random = random
+    this.#probes = new Rotation<MemberRecord>(1, true, random, isLiving)
+    this.#gossip = new Rotation<MemberRecord>(2, false, random, (record) => !record.forgotten)
+  }
+
+  get size(): number {
+    return this.#byName.size
+  }
+
+  get(name: string): MemberRecord | undefined {
+    return this.#byName.get(name)
+  }
+
+  all(): IterableIterator<MemberRecord> {
+    return this.#byName.values()
+  }
+
+  /** The living others; not to be kept across changes. */
+  get living(): readonly MemberRecord[] {
+    return this.#living
+  }
+
+  /** The dead and the left; not to be kept across changes. */
+  get fallen(): readonly MemberRecord[] {
+    return this.#fallen
+  }
+
+  /** Lists this member itself, which is in neither group and never probed. */
+  addSelf(record: MemberRecord): void {
+    this.#byName.set(record.name, record)
+  }
+
+  /** Lists another member, as living. */
+  add(record: MemberRecord): void {
+    this.#byName.set(record.name, record)
+    push(this.#living, record)
+    this.#probes.add(record)
+    this.#gossip.add(record)
+  }
+
+  remove(record: MemberRecord): void {
+    this.#byName.delete(record.name)
+    record.forgotten = true
+    drop(isLiving(record) ? this.#living : this.#fallen, record)
+  }
+
+  /** Changes the state of another member. */
+  setState(record: MemberRecord, state: MemberState, clockMs: number): void {
+    const wasLiving = isLiving(record)
+    record.state = state
+    record.sinceMs = clockMs
+    if (wasLiving === isLiving(record)) return
+    drop(wasLiving ? this.#living : this.#fallen, record)
+    push(wasLiving ? this.#fallen : this.#living, record)
+    if (!wasLiving) this.#probes.add(record)
+  }
+
+  /** The next member to probe, each living other in turn. */
+  nextToProbe(): MemberRecord | undefined {
+    return this.#probes.next(1, isLiving)[0]
+  }
+
+  /**
+   * The next members to tell news to, in turn, so that what one member says a few times goes to different ones;
+   * the fallen among them where `accept` takes them.
+   */
+  nextToTell(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
+    return this.#gossip.next(count, accept)
+  }
+
+  /**
+   * Up to `count` different living others at random that `accept` takes; fewer when chance does not find them in a
+   * few tries each, as in memberlist.
+   */
+  randomLiving(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
+    const living = this.#living
+    const chosen: MemberRecord[] = []
+    if (living.length <= WALK_LIMIT) {
+      for (const index of shuffledIndices(living.length, this.#random)) {
+        const record = living[index]
+        if (chosen.length < count && record !== undefined && accept(record)) chosen.push(record)
+      }
+      return chosen
+    }
+    for (let tries = TRIES * count; tries > 0 && chosen.length < count; tries--) {
+      const record = living[Math.floor(this.#random() * living.length)]
+      if (record !== undefined && accept(record) && !chosen.includes(record)) chosen.push(record)
+    }
+    return chosen
+  }
+}
+
+/** Whether a member counts: alive or suspect. */
+export function isLiving(record: { readonly state: MemberState }): boolean {
+  return record.state === 'alive' || record.state === 'suspect'
+}
+
+/** The six bytes of `vsn` as versions. */
+export function versionsOf(vsn: Uint8Array): ProtocolVersions {
+  const [pMin = 0, pMax = 0, pCur = 0, dMin = 0, dMax = 0, dCur = 0] = vsn
+  return { pMin, pMax, pCur, dMin, dMax, dCur }
+}
+
+/** Versions as the six bytes of `vsn`. */
+export function vsnOf(versions: ProtocolVersions): Uint8Array {
+  const { pMin, pMax, pCur, dMin, dMax, dCur } = versions
+  return Uint8Array.of(pMin, pMax, pCur, dMin, dMax, dCur)
+}
+
+/** What others may see of a record. */
+export function viewOf(record: MemberRecord): MemberView {
+  return {
+    name: record.name,
+    endpoint: record.endpoint,
+    state: record.state,
+    stateSinceMs: record.sinceMs,
+    incarnation: record.incarnation,
+    meta: record.meta,
+    versions: versionsOf(record.vsn),
+  }
+}
+
+function push(group: MemberRecord[], record: MemberRecord): void {
+  record.index = group.length
+  group.push(record)
+}
+
+function drop(group: MemberRecord[], record: MemberRecord): void {
+  const last = group.pop()
+  if (last !== undefined && last !== record) {
+    group[record.index] = last
+    last.index = record.index
+  }
+  record.index = -1
+}
+
+function shuffledIndices(length: number, random: () => number): number[] {
+  const indices = Array.from({ length }, (_, i) => i)
+  for (let i = length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    const held = indices[i] as number
+    indices[i] = indices[j] as number
+    indices[j] = held
+  }
+  return indices
+}

@@ -1,0 +1,376 @@
+import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
+import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
+import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
+import { INCARNATION_JUMP_LIMIT, INCARNATION_LIMIT } from './incarnation.ts'
+import { isLiving, type MemberRecord, viewOf } from './members.ts'
+import type { SelfDefence } from './refute.ts'
+import type { Suspicions } from './suspicion.ts'
+
+/** Characters of a name at most. */
+const NAME_LIMIT = 255
+const META_LIMIT_BYTES = 512
+const VSN_BYTES = 6
+/** A claim on a name counts so long. */
+const CLAIM_MS = 60_000
+/** A member's conflict is told at most this often. */
+const CONFLICT_INTERVAL_MS = 10_000
+
+/** Who has to act on what was learned. */
+export interface MergeListener {
+  /** Another member died or left. */
+  fell(record: MemberRecord): void
+  /** A living member's name is claimed from another endpoint. */
+  claimed(record: MemberRecord): void
+}
+
+/**
+ * The rules by which word of members becomes what we hold of them. Of two facts on one member the higher
+ * incarnation wins; with equal ones dead beats suspect beats alive.
+ *
+ * @see SWIM (Das, Gupta, Motivala 2002), section 4.2
+ */
+export class Merge {
+  readonly #core: Core
+  readonly #suspicions: Suspicions
+  readonly #defence: SelfDefence
+  readonly #listener: MergeListener
+
+  constructor(core: Core, suspicions: Suspicions, defence: SelfDefence, listener: MergeListener) {
+    this.#core = core
+    this.#suspicions = suspicions
+    this.#defence = defence
+    this.#listener = listener
+  }
+
+  /** Takes word that a member is alive. */
+  alive(message: Alive): void {
+    const endpoint = this.#checkAlive(message)
+    if (endpoint === undefined) return
+    if (message.node === this.#core.self.name) {
+      this.#defence.alive(message, endpoint)
+      return
+    }
+    const known = this.#core.members.get(message.node)
+    if (known === undefined) this.#admit(message, endpoint)
+    else if (!sameEndpoint(known.endpoint, endpoint)) this.#moved(known, message, endpoint)
+    else if (message.incarnation > known.incarnation && this.#isPlausible(message, known)) {
+      if (!this.#isRefused(message, endpoint)) this.#revive(known, message)
+    }
+  }
+
+  /** Takes word that a member is suspected. */
+  suspect(message: Suspect): void {
+    if (!this.#isOurs(message)) return
+    if (message.node === this.#core.self.name) {
+      this.#defence.accused(message)
+      return
+    }
+    const record = this.#core.members.get(message.node)
+    if (record === undefined || !isLiving(record) || message.incarnation < record.incarnation) return
+    if (!this.#isPlausible(message, record) || isStale(record, message)) return
+    const topic = { space: 'member', name: record.name } as const
+    // A higher incarnation is another life: between the two it refuted, and its time begins anew.
+    if (message.incarnation > record.incarnation) this.#suspicions.end(record)
+    if (record.suspicion !== undefined) {
+      if (this.#suspicions.confirm(record, message.from)) this.#core.queueMessage(message, topic)
+      return
+    }
+    record.incarnation = message.incarnation
+    if (record.state === 'alive') this.#core.members.setState(record, 'suspect', this.#core.clockMs)
+    this.#suspicions.begin(record, message.from)
+    this.#core.queueMessage(message, topic)
+    this.#core.tell('suspected', record)
+    this.#core.logLimited('debug', 'member.suspected', 'A member was suspected', {
+      event: 'member.suspected',
+      member: record.name,
+      by: message.from,
+    })
+  }
+
+  /** Takes word that a member is dead, or, from itself, that it left. */
+  dead(message: Dead): void {
+    if (!this.#isOurs(message)) return
+    if (message.node === this.#core.self.name) {
+      this.#defence.accused(message)
+      return
+    }
+    const record = this.#core.members.get(message.node)
+    if (record === undefined || message.incarnation < record.incarnation) return
+    if (!this.#isPlausible(message, record) || isStale(record, message)) return
+    const state = message.from === message.node ? 'left' : 'dead'
+    // Of a fallen member its own word weighs more in the same incarnation.
+    const isOld = state === record.state || (state === 'dead' && message.incarnation === record.incarnation)
+    if (!isLiving(record) && isOld) record.incarnation = message.incarnation
+    else this.#fall(record, message, state)
+  }
+
+  /** Suspects a member on our own word. */
+  accuse(record: MemberRecord): void {
+    const { self, clusterName } = this.#core
+    if (record.state === 'alive') this.#core.counters.suspicionsRaised++
+    const { incarnation, name } = record
+    this.suspect({ kind: 'suspect', incarnation, node: name, from: self.name, ...clusterName })
+  }
+
+  /** Declares a suspect dead on our own word. */
+  condemn(record: MemberRecord, byEvidence: boolean): void {
+    const { self, clusterName, counters } = this.#core
+    counters.verdicts++
+    if (byEvidence) counters.verdictsByRefusal++
+    const { incarnation, name } = record
+    this.#core.log('info', 'A suspect did not answer and was declared dead', {
+      event: 'member.condemned',
+      member: name,
+      address: record.endpoint.address,
+      byEvidence,
+    })
+    this.dead({ kind: 'dead', incarnation, node: name, from: self.name, ...clusterName })
+  }
+
+  /**
+   * Takes a peer's whole state. What it holds for dead is only suspected here: its member may have refuted, and
+   * who is dead will be found silent.
+   */
+  state(state: PushPull): void {
+    const { clusterName } = this.#core
+    for (const node of state.nodes) {
+      const { name, incarnation } = node
+      if (node.state === STATE_NUMBERS.alive) this.alive(aliveOf(node, clusterName))
+      else if (node.state === STATE_NUMBERS.left) {
+        this.dead({ kind: 'dead', incarnation, node: name, from: name, ...clusterName })
+      } else {
+        const known = this.#core.members.get(name)
+        const isNews = known === undefined || incarnation > known.incarnation
+        // A suspect that we have not heard of is a member all the same.
+        if (node.state === STATE_NUMBERS.suspect && isNews) this.alive(aliveOf(node, clusterName))
+        this.suspect({ kind: 'suspect', incarnation, node: name, from: this.#core.self.name, ...clusterName })
+      }
+    }
+  }
+
+  #admit(message: Alive, endpoint: Endpoint): void {
+    const core = this.#core
+    if (this.#isRefused(message, endpoint)) return
+    if (core.members.size >= core.settings.maxMembers) {
+      const [fallen] = core.members.fallen
+      if (fallen === undefined) {
+        core.refuse('too-many-members', { member: message.node, address: endpoint.address })
+        return
+      }
+      this.forget(fallen)
+    }
+    const record = createRecord(message.node, endpoint, message.address, message.meta, message.vsn)
+    record.incarnation = message.incarnation
+    record.sinceMs = core.clockMs
+    core.members.add(record)
+    core.queueMessage(message, { space: 'member', name: record.name })
+    core.tell('joined', record)
+  }
+
+  /** The same process with newer word of itself; dead, left or suspect, it is alive again. */
+  #revive(record: MemberRecord, message: Alive): void {
+    const { state } = record
+    const changed = !sameBytes(record.meta, message.meta) || !sameBytes(record.vsn, message.vsn)
+    this.#core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
+    this.#apply(record, message)
+    this.#core.queueMessage(message, { space: 'member', name: record.name })
+    if (state === 'dead' || state === 'left') this.#core.tell('joined', record)
+    else if (state === 'suspect') this.#core.tell('restored', record)
+    if (changed && isLiving({ state })) this.#core.tell('updated', record)
+  }
+
+  #apply(record: MemberRecord, message: Alive): void {
+    this.#suspicions.end(record)
+    if (record.forgetting !== undefined) record.forgetting.cancelled = true
+    record.forgetting = undefined
+    record.claim = undefined
+    record.incarnation = message.incarnation
+    record.meta = message.meta
+    record.vsn = message.vsn
+    if (record.state !== 'alive') this.#core.members.setState(record, 'alive', this.#core.clockMs)
+  }
+
+  /** The name is claimed from another endpoint: taken over when its member has fallen, else a conflict. */
+  #moved(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
+    const { previous } = record
+    const isOld =
+      previous !== undefined &&
+      sameEndpoint(previous.endpoint, endpoint) &&
+      message.incarnation <= Math.max(previous.incarnation, record.incarnation)
+    if (isOld || this.#isRefused(message, endpoint)) return
+    if (isLiving(record)) this.#conflict(record, message, endpoint)
+    else this.#takeOver(record, message, endpoint)
+  }
+
+  #takeOver(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
+    const core = this.#core
+    record.previous = { endpoint: record.endpoint, incarnation: record.incarnation }
+    record.endpoint = endpoint
+    record.addressBytes = message.address
+    record.refusalsDistrustedUntilMs = -Infinity
+    this.#apply(record, message)
+    // Beside the word of the fall, not in its place: who has not heard that yet would hold this for a conflict.
+    core.queueMessage(message, { space: 'claim', name: record.name })
+    core.tell('joined', record)
+    core.log('info', 'A name came back from another address', {
+      event: 'member.moved',
+      member: record.name,
+      from: record.previous.endpoint.address,
+      to: endpoint.address,
+    })
+  }
+
+  #conflict(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
+    const core = this.#core
+    const { claim } = record
+    if (
+      claim === undefined ||
+      message.incarnation >= claim.alive.incarnation ||
+      !isFresh(claim, core.clockMs)
+    ) {
+      record.claim = { alive: message, atMs: core.clockMs }
+    }
+    if (core.clockMs - record.conflictToldMs >= CONFLICT_INTERVAL_MS) {
+      record.conflictToldMs = core.clockMs
+      core.emit({ kind: 'conflict-found', known: viewOf(record), claimedBy: endpoint })
+      core.logLimited('warn', 'conflict.found', 'A name was claimed from another address', {
+        event: 'conflict.found',
+        member: record.name,
+        address: record.endpoint.address,
+        port: record.endpoint.port,
+        claimedByAddress: endpoint.address,
+        claimedByPort: endpoint.port,
+      })
+      // Nobody sends the claim on; the one it concerns should know of it, and speak up if it lives.
+      core.send(record.endpoint, [message])
+    }
+    this.#listener.claimed(record)
+  }
+
+  /** Whether another process lately claimed this living member's name. */
+  isClaimed(record: MemberRecord): boolean {
+    return record.claim !== undefined && isFresh(record.claim, this.#core.clockMs)
+  }
+
+  #fall(record: MemberRecord, message: Dead, state: 'dead' | 'left'): void {
+    const core = this.#core
+    const { claim } = record
+    this.#suspicions.end(record)
+    record.incarnation = message.incarnation
+    core.members.setState(record, state, core.clockMs)
+    core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
+    core.queueMessage(message, { space: 'member', name: record.name })
+    core.tell(state === 'left' ? 'left' : 'died', record)
+    this.#listener.fell(record)
+    if (record.forgetting !== undefined) record.forgetting.cancelled = true
+    record.forgetting = core.deadlines.set(core.nowMs + core.settings.deadKeptMs, () => {
+      this.forget(record)
+    })
+    record.claim = undefined
+    if (claim !== undefined && isFresh(claim, core.clockMs)) this.alive(claim.alive)
+  }
+
+  /** Takes a fallen member off the list. */
+  forget(record: MemberRecord): void {
+    if (record.forgetting !== undefined) record.forgetting.cancelled = true
+    this.#core.members.remove(record)
+    this.#core.tell('forgotten', record)
+  }
+
+  /** @returns The endpoint that the message names; undefined when it was refused and counted. */
+  #checkAlive(message: Alive): Endpoint | undefined {
+    if (!this.#isOurs(message)) return undefined
+    const address = this.#endpointAddress(message)
+    const { node, port, meta, vsn } = message
+    const [pMin = 0, pMax = 0] = vsn
+    const wellFormed =
+      address !== undefined &&
+      node.length <= NAME_LIMIT &&
+      port >= 1 &&
+      port <= 65_535 &&
+      meta.length <= META_LIMIT_BYTES &&
+      vsn.length === VSN_BYTES
+    if (!wellFormed) {
+      this.#core.refuse('malformed', { kind: message.kind })
+      return undefined
+    }
+    if (pMin === 0 || pMin > pMax) {
+      this.#core.refuse('version-incompatible', { member: node, pMin, pMax })
+      return undefined
+    }
+    const known = this.#core.members.get(node)
+    return known !== undefined && known.endpoint.port === port && known.endpoint.address === address
+      ? known.endpoint
+      : { address, port }
+  }
+
+  /** The address as text, without making it anew for each message on a known member. */
+  #endpointAddress(message: Alive): string | undefined {
+    const known = this.#core.members.get(message.node)
+    if (known !== undefined && sameBytes(known.addressBytes, message.address)) return known.endpoint.address
+    return formatAddress(message.address)
+  }
+
+  #isOurs(message: Alive | Suspect | Dead): boolean {
+    if (!this.#core.isOurCluster(message)) {
+      this.#core.refuse('cluster-name-differs', {
+        member: message.node.slice(0, NAME_LIMIT),
+        kind: message.kind,
+      })
+      return false
+    }
+    if (message.incarnation >= INCARNATION_LIMIT) {
+      this.#core.refuse('incarnation-out-of-range', {
+        member: message.node.slice(0, NAME_LIMIT),
+        kind: message.kind,
+      })
+      return false
+    }
+    if (message.node === '') {
+      this.#core.refuse('malformed', { kind: message.kind })
+      return false
+    }
+    return true
+  }
+
+  #isPlausible(
+    message: { readonly incarnation: number; readonly kind: string },
+    record: MemberRecord,
+  ): boolean {
+    if (message.incarnation - record.incarnation <= INCARNATION_JUMP_LIMIT) return true
+    this.#core.refuse('incarnation-out-of-range', { member: record.name, kind: message.kind })
+    return false
+  }
+
+  #isRefused(message: Alive, endpoint: Endpoint): boolean {
+    const ask = this.#core.delegate.refuseAlive
+    if (ask === undefined) return false
+    const record = createRecord(message.node, endpoint, message.address, message.meta, message.vsn)
+    record.incarnation = message.incarnation
+    record.sinceMs = this.#core.clockMs
+    const reason = ask(viewOf(record))
+    if (reason === undefined) return false
+    this.#core.refuse('delegate-refused', { member: message.node, because: reason })
+    return true
+  }
+}
+
+/** Word of what a name was before another endpoint took it over, in incarnations above those of the new one. */
+function isStale(record: MemberRecord, message: Suspect | Dead): boolean {
+  const { previous, incarnation } = record
+  return (
+    isLiving(record) &&
+    previous !== undefined &&
+    message.incarnation > incarnation &&
+    message.incarnation <= previous.incarnation
+  )
+}
+
+function isFresh(claim: { readonly atMs: number }, clockMs: number): boolean {
+  return clockMs - claim.atMs < CLAIM_MS
+}
+
+function aliveOf(node: PushPullNode, clusterName: { readonly clusterName?: string }): Alive {
+  const { name, address, port, meta, vsn, incarnation } = node
+  return { kind: 'alive', incarnation, node: name, address, port, meta, vsn, ...clusterName }
+}

@@ -1,0 +1,218 @@
+import type { Core } from './core.ts'
+import type { Deadline } from './deadlines.ts'
+import type { ProbeFinishedEffect } from './effects.ts'
+import { isLiving, type MemberRecord, viewOf } from './members.ts'
+import { accusation, askRelays, noteAnswer } from './suspicion.ts'
+
+/** Relays of this protocol version and later say so when the target does not answer them. */
+const NACK_SINCE_VERSION = 4
+/** Probes that only streams answered, in a row, before we say that UDP seems blocked. */
+const STREAM_ONLY_LIMIT = 3
+const NO_BYTES = new Uint8Array(0)
+
+interface Probe {
+  readonly record: MemberRecord
+  readonly seqNo: number
+  startedMs: number
+  /** Waits of this probe, scaled by our health when it began. */
+  readonly timeoutMs: number
+  readonly intervalMs: number
+  deadlines: Deadline[]
+  relays: readonly MemberRecord[]
+  nacks: number
+  refused: boolean
+}
+
+/** What a probe has to say of a member. */
+export interface ProbeVerdicts {
+  /** It did not answer in any way. */
+  silent(record: MemberRecord): void
+  /** Its host refuses a connection, while it did not answer our pings so far. */
+  refused(record: MemberRecord): void
+}
+
+/**
+ * The probe rounds: one member each `probeIntervalMs`, round-robin. A ping; a second one half-way; after
+ * `probeTimeoutMs` others are asked to ping it and a stream is tried, until the interval is over.
+ */
+export class Prober {
+  readonly #core: Core
+  readonly #verdicts: ProbeVerdicts
+  readonly #running = new Map<MemberRecord, Probe>()
+  #streamOnly = 0
+
+  constructor(core: Core, verdicts: ProbeVerdicts) {
+    this.#core = core
+    this.#verdicts = verdicts
+  }
+
+  /** Begins the rounds, at a random moment of the first interval. */
+  start(): void {
+    const { deadlines, nowMs, random, settings } = this.#core
+    deadlines.set(nowMs + random() * settings.probeIntervalMs, () => {
+      this.#round()
+    })
+  }
+
+  /** Probes a member out of turn, unless it is being probed or has fallen. */
+  probe(record: MemberRecord): void {
+    if (this.#running.has(record) || !isLiving(record)) return
+    const core = this.#core
+    const probe: Probe = {
+      record,
+      seqNo: core.takeSeqNo(),
+      startedMs: core.nowMs,
+      timeoutMs: core.awareness.scale(core.settings.probeTimeoutMs),
+      intervalMs: core.awareness.scale(core.settings.probeIntervalMs),
+      deadlines: [],
+      relays: [],
+      nacks: 0,
+      refused: false,
+    }
+    this.#running.set(record, probe)
+    core.counters.probes++
+    core.pending.set(probe.seqNo, {
+      acked: (payload, from) => {
+        const direct = from.port === record.endpoint.port && from.address === record.endpoint.address
+        this.#answered(probe, direct || probe.relays.length === 0 ? 'direct' : 'relay', payload)
+      },
+      nacked: () => {
+        probe.nacks++
+      },
+    })
+    this.#run(probe)
+  }
+
+  /** Begins all probes under way anew: while we were stalled their answers could not reach us. */
+  restart(): void {
+    for (const probe of this.#running.values()) {
+      for (const deadline of probe.deadlines) deadline.cancelled = true
+      probe.nacks = 0
+      probe.relays = []
+      this.#run(probe)
+    }
+  }
+
+  #round(): void {
+    const core = this.#core
+    const record = core.members.nextToProbe()
+    if (record !== undefined) this.probe(record)
+    core.deadlines.set(core.nowMs + core.awareness.scale(core.settings.probeIntervalMs), () => {
+      this.#round()
+    })
+  }
+
+  #run(probe: Probe): void {
+    const { deadlines, nowMs, settings } = this.#core
+    probe.startedMs = nowMs
+    if (!settings.packets) {
+      this.#tryStream(probe)
+      probe.deadlines = [
+        deadlines.set(nowMs + probe.intervalMs, () => {
+          this.#silent(probe)
+        }),
+      ]
+      return
+    }
+    this.#ping(probe)
+    const at = (afterMs: number, run: () => void) => deadlines.set(nowMs + afterMs, run)
+    const fallbackMs = Math.min(probe.timeoutMs, probe.intervalMs)
+    probe.deadlines = [
+      ...(settings.repeatPings
+        ? [
+            at(fallbackMs / 2, () => {
+              this.#ping(probe)
+            }),
+          ]
+        : []),
+      at(fallbackMs, () => {
+        this.#askOthers(probe)
+      }),
+      // Never in the same moment as the question to the others.
+      at(Math.max(probe.intervalMs, fallbackMs + 1), () => {
+        this.#silent(probe)
+      }),
+    ]
+  }
+
+  #ping(probe: Probe): void {
+    const core = this.#core
+    core.send(probe.record.endpoint, [
+      core.pingFor(probe.record, probe.seqNo),
+      ...accusation(core, probe.record),
+    ])
+  }
+
+  #askOthers(probe: Probe): void {
+    const core = this.#core
+    const { record, seqNo } = probe
+    if (core.settings.repeatPings) this.#ping(probe)
+    probe.relays = core.members.randomLiving(
+      core.settings.indirectChecks,
+      (other) => other !== record && other.state === 'alive',
+    )
+    askRelays(core, record, probe.relays, seqNo)
+    if (core.settings.streamProbes) this.#tryStream(probe)
+  }
+
+  #tryStream(probe: Probe): void {
+    const core = this.#core
+    const { record, seqNo } = probe
+    core.pendingStreams.set(seqNo, (outcome) => {
+      core.pendingStreams.delete(seqNo)
+      if (this.#running.get(record) !== probe) return
+      if (outcome === 'acked') this.#answered(probe, 'stream', NO_BYTES)
+      else if (outcome === 'refused' && !probe.refused) {
+        probe.refused = true
+        this.#verdicts.refused(record)
+      }
+    })
+    core.emit({
+      kind: 'start-stream-probe',
+      probe: seqNo,
+      to: record.endpoint,
+      ping: core.pingFor(record, seqNo),
+      timeoutMs: Math.max(1, probe.intervalMs - (core.nowMs - probe.startedMs)),
+    })
+  }
+
+  #answered(probe: Probe, via: 'direct' | 'relay' | 'stream', payload: Uint8Array): void {
+    this.#end(probe, via, payload)
+    noteAnswer(this.#core, probe.record, via === 'stream' ? 'stream' : 'packet')
+    this.#core.awareness.adjust(-1)
+    this.#watchStreams(probe.record, via)
+  }
+
+  /** Says so when streams reach members that packets do not. */
+  #watchStreams(record: MemberRecord, via: 'direct' | 'relay' | 'stream'): void {
+    if (!this.#core.settings.packets) return
+    this.#streamOnly = via === 'stream' ? this.#streamOnly + 1 : 0
+    if (this.#streamOnly < STREAM_ONLY_LIMIT) return
+    this.#core.logLimited('warn', 'udp.blocked', 'Members answered over TCP only; UDP seems to be blocked', {
+      event: 'udp.blocked',
+      probes: this.#streamOnly,
+      member: record.name,
+      port: record.endpoint.port,
+    })
+  }
+
+  /** Nobody reached it. What the relays did not say either counts against ourselves. */
+  #silent(probe: Probe): void {
+    const core = this.#core
+    this.#end(probe, 'none', NO_BYTES)
+    core.counters.probesFailed++
+    const expected = probe.relays.filter((relay) => (relay.vsn[1] ?? 0) >= NACK_SINCE_VERSION).length
+    core.awareness.adjust(expected > 0 ? Math.max(0, expected - probe.nacks) : 1)
+    if (isLiving(probe.record)) this.#verdicts.silent(probe.record)
+  }
+
+  #end(probe: Probe, via: ProbeFinishedEffect['via'], payload: Uint8Array): void {
+    const core = this.#core
+    for (const deadline of probe.deadlines) deadline.cancelled = true
+    core.pending.delete(probe.seqNo)
+    core.pendingStreams.delete(probe.seqNo)
+    this.#running.delete(probe.record)
+    const durationMs = core.nowMs - probe.startedMs
+    core.emit({ kind: 'probe-finished', member: viewOf(probe.record), via, durationMs, payload })
+  }
+}

@@ -1,0 +1,342 @@
+import { assertNever } from '../../../errors.ts'
+import type { Message, Ping } from '../wire/messages.ts'
+import { Core } from './core.ts'
+import type { Counters } from './counters.ts'
+import type { Dependencies, Identity } from './dependencies.ts'
+import type { Effect, MemberView } from './effects.ts'
+import { type Endpoint, formatAddress, sameEndpoint } from './endpoint.ts'
+import type { PacketReceivedEvent, ProtocolEvent } from './events.ts'
+import { Exchanges } from './exchanges.ts'
+import { GossipRounds } from './gossip.ts'
+import { Leave } from './leave.ts'
+import { viewOf } from './members.ts'
+import { Merge } from './merge.ts'
+import { Prober } from './probe.ts'
+import { PushPullRounds } from './push-pull-rounds.ts'
+import { Reconnect } from './reconnect.ts'
+import { SelfDefence } from './refute.ts'
+import { Rejoin } from './rejoin.ts'
+import { Relays } from './relay.ts'
+import type { ProtocolSettings } from './settings.ts'
+import { accusation, Suspicions } from './suspicion.ts'
+
+const META_LIMIT_BYTES = 512
+const NO_BYTES = new Uint8Array(0)
+
+/**
+ * HashiCorp memberlist's protocol (SWIM with Lifeguard) as a machine: events and time in, effects out.
+ *
+ * The shell calls `handle` for each event, carries out the effects, and after each call sets its one timer to
+ * `nextDueMs`, when it sends `{ kind: 'tick' }`. That is all. A machine does nothing before its `start` event.
+ */
+export class Protocol {
+  readonly #core: Core
+  readonly #merge: Merge
+  readonly #prober: Prober
+  readonly #relays: Relays
+  readonly #exchanges: Exchanges
+  readonly #pushPullRounds: PushPullRounds
+  readonly #rejoin: Rejoin
+  readonly #reconnect: Reconnect
+  readonly #leave: Leave
+  #started = false
+  /** Time lost to stalls: the shell's clock less this is the machine's. */
+  #lostMs = 0
+
+  /** @throws {RingmanError} `CONFIG_INVALID` for an identity or settings that no cluster could take. */
+  constructor(identity: Identity, settings: ProtocolSettings, dependencies: Dependencies) {
+    const core = new Core(identity, settings, dependencies)
+    const suspicions = new Suspicions(core, {
+      condemn: (record, byEvidence) => {
+        this.#merge.condemn(record, byEvidence)
+      },
+      hear: (record) => {
+        this.#exchanges.start(record.endpoint, false, () => {})
+      },
+    })
+    this.#core = core
+    this.#merge = new Merge(core, suspicions, new SelfDefence(core), {
+      fell: (record) => {
+        this.#reconnect.note(record)
+      },
+      claimed: (record) => {
+        // Peers can repeat a claim as often as they like; one probe at a time says enough.
+        if (core.nowMs - record.lastAckMs > settings.probeIntervalMs) this.#prober.probe(record)
+      },
+    })
+    this.#prober = new Prober(core, {
+      silent: (record) => {
+        this.#merge.accuse(record)
+        if (this.#merge.isClaimed(record)) suspicions.addEvidence(record)
+      },
+      refused: (record) => {
+        if (settings.refusedSuspicionMult <= 0 || core.nowMs < record.refusalsDistrustedUntilMs) return
+        this.#merge.accuse(record)
+        suspicions.addEvidence(record)
+      },
+    })
+    this.#relays = new Relays(core)
+    this.#exchanges = new Exchanges(core, this.#merge)
+    this.#pushPullRounds = new PushPullRounds(core, this.#exchanges, this.#prober)
+    this.#rejoin = new Rejoin(core, this.#exchanges)
+    this.#reconnect = new Reconnect(core, this.#exchanges)
+    this.#leave = new Leave(core, this.#exchanges, () => {
+      this.#pushPullRounds.hasten()
+    })
+    const gossip = new GossipRounds(core, this.#exchanges)
+    core.onQueued = () => {
+      gossip.wake()
+    }
+  }
+
+  /**
+   * Takes one event.
+   *
+   * @param nowMs - Monotonic milliseconds; a time before an earlier call's counts as that one's.
+   * @returns What to do, in order.
+   */
+  handle(event: ProtocolEvent, nowMs: number): readonly Effect[] {
+    const core = this.#core
+    core.clockMs = this.#started ? Math.max(core.clockMs, nowMs) : nowMs
+    if (event.kind === 'start') this.#start()
+    if (!this.#started) return []
+    this.#findStall()
+    core.nowMs = core.clockMs - this.#lostMs
+    this.#apply(event)
+    core.deadlines.runDue(core.nowMs)
+    return core.takeEffects()
+  }
+
+  /** When the next tick is due, on the clock of `handle`; `Infinity` before `start`. */
+  get nextDueMs(): number {
+    return this.#core.deadlines.nextMs + this.#lostMs
+  }
+
+  /** Every member known, this one included, in no order. Costs as much as there are members. */
+  members(): MemberView[] {
+    return Array.from(this.#core.members.all(), viewOf)
+  }
+
+  /** One member by name. */
+  member(name: string): MemberView | undefined {
+    const record = this.#core.members.get(name)
+    return record === undefined ? undefined : viewOf(record)
+  }
+
+  /** Living members (alive or suspect), this one included while it has not left. */
+  get livingCount(): number {
+    return this.#core.livingCount
+  }
+
+  /** 0 (well) to `awarenessMaxMultiplier - 1`. */
+  get healthScore(): number {
+    return this.#core.awareness.score
+  }
+
+  /** Messages waiting to be sent on. */
+  get queuedCount(): number {
+    return this.#core.queue.count
+  }
+
+  get counters(): Readonly<Counters> {
+    return this.#core.counters
+  }
+
+  #apply(event: ProtocolEvent): void {
+    const core = this.#core
+    switch (event.kind) {
+      case 'start':
+      case 'tick':
+        return
+      case 'packet-received':
+        this.#receive(event)
+        return
+      case 'stream-probe-finished':
+        core.pendingStreams.get(event.probe)?.(event.outcome)
+        return
+      case 'stream-ping-received':
+        this.#answerStream(event.stream, event.ping)
+        return
+      case 'push-pull-received':
+        this.#exchanges.received(event.stream, event.from, event.state)
+        return
+      case 'push-pull-answered':
+        this.#exchanges.answered(event.exchange, event.state)
+        return
+      case 'push-pull-failed':
+        this.#exchanges.failed(event.exchange, event.outcome, event.message)
+        return
+      case 'join':
+        this.#rejoin.join(event.seeds)
+        return
+      case 'leave':
+        this.#leave.start()
+        return
+      case 'update-metadata':
+        this.#updateMetadata(event.meta)
+        return
+      case 'broadcast':
+        this.#broadcast(event.id, event.payload, event.topic)
+        return
+      case 'loop-delayed':
+        if (event.delayMs >= core.settings.stallThresholdMs) this.#stalled(event.delayMs)
+        return
+      default:
+        assertNever(event)
+    }
+  }
+
+  #start(): void {
+    if (this.#started) return
+    this.#started = true
+    const core = this.#core
+    core.nowMs = core.clockMs
+    core.self.incarnation = 1
+    core.self.sinceMs = core.clockMs
+    core.announceSelf()
+    core.tell('joined', core.self)
+    this.#prober.start()
+    this.#pushPullRounds.start()
+    this.#reconnect.start()
+  }
+
+  /**
+   * A deadline found late means that this process did not run: what fell due meanwhile is put off by as much, and a
+   * little more, so that the answers that wait in the sockets are heard first.
+   */
+  #findStall(): void {
+    const lateMs = this.#core.clockMs - this.nextDueMs
+    if (this.#core.settings.stallThresholdMs > 0 && lateMs >= this.#core.settings.stallThresholdMs) {
+      this.#core.nowMs = this.#core.clockMs - this.#lostMs
+      this.#stalled(lateMs)
+    }
+  }
+
+  #stalled(lateMs: number): void {
+    const core = this.#core
+    const { settings } = core
+    if (settings.stallThresholdMs <= 0) return
+    this.#lostMs += lateMs + Math.min(lateMs, settings.probeTimeoutMs)
+    core.nowMs = core.clockMs - this.#lostMs
+    core.counters.stalls++
+    core.counters.stalledMs += lateMs
+    core.awareness.adjust(1)
+    this.#prober.restart()
+    // After so long a time others may have declared us dead, and word of it may have been lost.
+    if (lateMs >= settings.suspicionMult * settings.probeIntervalMs) this.#pushPullRounds.hasten()
+    core.logLimited('warn', 'loop.stalled', 'This process was stalled; the time lost counts against nobody', {
+      event: 'loop.stalled',
+      lateMs: Math.round(lateMs),
+    })
+  }
+
+  #receive({ from, messages }: PacketReceivedEvent): void {
+    const core = this.#core
+    core.counters.packetsReceived++
+    core.counters.messagesReceived += messages.length
+    const self = core.self
+    // Who pings us with word that we refuted before has missed that: we say it again.
+    const missedUs = messages.some(
+      (message) =>
+        (message.kind === 'suspect' || message.kind === 'dead') &&
+        message.node === self.name &&
+        message.incarnation < self.incarnation,
+    )
+    // Facts first, so that an answer to a ping of this packet already carries what we say to them.
+    for (const message of messages) this.#learn(message, from)
+    for (const message of messages) {
+      if (message.kind === 'ping') this.#answer(message, from, missedUs)
+      else if (message.kind === 'indirect-ping') this.#relays.relay(message, replyTo(message, from))
+    }
+  }
+
+  #learn(message: Message, from: Endpoint): void {
+    switch (message.kind) {
+      case 'alive':
+        this.#merge.alive(message)
+        return
+      case 'suspect':
+        this.#merge.suspect(message)
+        return
+      case 'dead':
+        this.#merge.dead(message)
+        return
+      case 'ack':
+        this.#core.pending.get(message.seqNo)?.acked(message.payload, from)
+        return
+      case 'nack':
+        this.#core.pending.get(message.seqNo)?.nacked?.(from)
+        return
+      case 'user':
+        this.#core.emit({ kind: 'user-message', payload: message.payload })
+        return
+      case 'ping':
+      case 'indirect-ping':
+        return
+      default:
+        assertNever(message)
+    }
+  }
+
+  #answer(ping: Ping, from: Endpoint, missedUs: boolean): void {
+    const core = this.#core
+    if (ping.node !== '' && ping.node !== core.self.name) {
+      core.refuse('not-for-us', { meant: ping.node.slice(0, 255), from: from.address })
+      return
+    }
+    const to = replyTo(ping, from)
+    const asker = ping.source === undefined ? undefined : core.members.get(ping.source.node)
+    const isKnown = asker !== undefined && sameEndpoint(asker.endpoint, to)
+    // Whoever pings us and is dead or suspect here is told, so that it can refute.
+    const told = isKnown && asker !== core.self ? accusation(core, asker) : []
+    // Where the answer goes elsewhere than to the sender, it carries no more than it must.
+    const word = missedUs && !core.leaving ? [core.ownWord()] : []
+    core.send(to, [this.#ack(ping), ...told, ...word], isKnown || sameEndpoint(to, from))
+  }
+
+  #answerStream(stream: number, ping: Ping): void {
+    if (ping.node !== '' && ping.node !== this.#core.self.name) {
+      this.#core.refuse('not-for-us', { meant: ping.node.slice(0, 255) })
+      this.#core.emit({ kind: 'refuse-stream', stream, reason: 'not-for-us' })
+      return
+    }
+    this.#core.emit({ kind: 'answer-stream-ping', stream, ack: this.#ack(ping) })
+  }
+
+  #ack(ping: Ping): Extract<Message, { kind: 'ack' }> {
+    return { kind: 'ack', seqNo: ping.seqNo, payload: this.#core.delegate.ackPayload?.() ?? NO_BYTES }
+  }
+
+  #updateMetadata(meta: Uint8Array): void {
+    const core = this.#core
+    if (core.leaving || meta.length > META_LIMIT_BYTES) {
+      core.log('warn', 'Did not take new metadata', { event: 'metadata.refused', sizeBytes: meta.length })
+      return
+    }
+    core.self.meta = meta
+    core.self.incarnation++
+    core.announceSelf()
+    core.tell('updated', core.self)
+  }
+
+  #broadcast(id: number, payload: Uint8Array, topic: string | undefined): void {
+    const core = this.#core
+    const message: Message = { kind: 'user', payload }
+    const finished = (outcome: 'sent' | 'replaced' | 'dropped') => {
+      core.emit({ kind: 'broadcast-finished', id, outcome })
+    }
+    if (!core.settings.packets || core.sizeInPacket(message) > core.settings.packetBudgetBytes / 2) {
+      finished('dropped')
+      return
+    }
+    core.queueMessage(message, topic === undefined ? undefined : { space: 'user', name: topic }, finished)
+  }
+}
+
+/** Where an answer goes: where the asker says, else where the packet came from. */
+function replyTo(message: Pick<Ping, 'source'>, from: Endpoint): Endpoint {
+  const { source } = message
+  if (source === undefined || source.port < 1 || source.port > 65_535) return from
+  const address = formatAddress(source.address)
+  return address === undefined ? from : { address, port: source.port }
+}

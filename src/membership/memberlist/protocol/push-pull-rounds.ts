@@ -1,0 +1,63 @@
+import type { Core } from './core.ts'
+import type { Exchanges } from './exchanges.ts'
+import { pushPullIntervalMs } from './intervals.ts'
+import type { Prober } from './probe.ts'
+
+/** After its leave a member gets less gossip, and follows the others by push/pull at least this often. */
+const FOLLOW_INTERVAL_MS = 5000
+
+/** Anti-entropy: at intervals the whole state is exchanged with one random member, so that nothing stays lost. */
+export class PushPullRounds {
+  readonly #core: Core
+  readonly #exchanges: Exchanges
+  readonly #prober: Prober
+  #round = 0
+
+  constructor(core: Core, exchanges: Exchanges, prober: Prober) {
+    this.#core = core
+    this.#exchanges = exchanges
+    this.#prober = prober
+  }
+
+  /** Begins the rounds, at a random moment of the first interval. */
+  start(): void {
+    const { random, settings } = this.#core
+    if (settings.pushPullIntervalMs > 0) this.#schedule(random() * this.#intervalMs(), ++this.#round)
+  }
+
+  /** The next round is now: after a time in which news may have passed us by, or as the first after leaving. */
+  hasten(): void {
+    if (this.#core.settings.pushPullIntervalMs > 0) this.#schedule(0, ++this.#round)
+  }
+
+  #intervalMs(): number {
+    const { settings, livingCount, leaving } = this.#core
+    const intervalMs = pushPullIntervalMs(settings.pushPullIntervalMs, livingCount)
+    return leaving ? Math.min(intervalMs, FOLLOW_INTERVAL_MS) : intervalMs
+  }
+
+  #schedule(afterMs: number, round: number): void {
+    this.#core.deadlines.set(this.#core.nowMs + afterMs, () => {
+      if (round !== this.#round) return
+      this.#exchange()
+      this.#schedule(this.#intervalMs(), round)
+    })
+  }
+
+  #exchange(): void {
+    const core = this.#core
+    const [record] = core.members.randomLiving(1, (other) => other.state === 'alive')
+    if (record === undefined) return
+    this.#exchanges.start(record.endpoint, false, (failure) => {
+      if (failure === undefined) return
+      core.logLimited('warn', 'push-pull.failed', 'Could not exchange state with a member', {
+        event: 'push-pull.failed',
+        member: record.name,
+        outcome: failure.outcome,
+        error: failure.message,
+      })
+      // A closed port is worth a look at once.
+      if (failure.outcome === 'refused') this.#prober.probe(record)
+    })
+  }
+}

@@ -1,0 +1,93 @@
+import type { Alive, Dead, Suspect } from '../wire/messages.ts'
+import type { Core } from './core.ts'
+import { type Endpoint, sameBytes, sameEndpoint } from './endpoint.ts'
+import { INCARNATION_JUMP_LIMIT, INCARNATION_LIMIT } from './incarnation.ts'
+import { viewOf } from './members.ts'
+
+/** Between two answers to another process of our name, at first and at most. */
+const CONTEST_MIN_MS = 1000
+const CONTEST_MAX_MS = 60_000
+
+/** What others say of this member itself, and its answer: a higher incarnation. */
+export class SelfDefence {
+  readonly #core: Core
+  #contestWaitMs = CONTEST_MIN_MS
+  #contestedMs = -Infinity
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** Somebody holds us for suspect or dead. */
+  accused(message: Suspect | Dead): void {
+    const { self, leaving } = this.#core
+    if (leaving || message.incarnation < self.incarnation) return
+    if (message.from === self.name) {
+      // Our own leaving before a restart, or a push/pull's word, which names no accuser.
+      this.#core.log('debug', 'Refuted word of an earlier life', {
+        event: 'self.refuted',
+        kind: message.kind,
+      })
+    } else {
+      this.#core.logLimited('warn', 'self.accused', 'Refuted being called suspect or dead', {
+        event: 'self.refuted',
+        kind: message.kind,
+        by: message.from.slice(0, 255),
+      })
+    }
+    this.#refute(message)
+  }
+
+  /** Somebody says that we are alive: our own word, of an earlier life, or of another process of our name. */
+  alive(message: Alive, endpoint: Endpoint): void {
+    const { self, leaving } = this.#core
+    if (leaving) return
+    if (!sameEndpoint(endpoint, self.endpoint)) {
+      this.#contest(message, endpoint)
+      return
+    }
+    if (message.incarnation < self.incarnation) return
+    const isOurWord = sameBytes(message.meta, self.meta) && sameBytes(message.vsn, self.vsn)
+    if (message.incarnation === self.incarnation && isOurWord) return
+    this.#refute(message)
+  }
+
+  /**
+   * Our name lives elsewhere: it is what we were before we moved, or a second process of our name. Either way the
+   * others learn where we are; but two such processes must not outbid each other without end.
+   */
+  #contest(message: Alive, endpoint: Endpoint): void {
+    const core = this.#core
+    const sinceMs = core.clockMs - this.#contestedMs
+    if (sinceMs < this.#contestWaitMs) return
+    this.#contestWaitMs =
+      sinceMs > 2 * CONTEST_MAX_MS ? CONTEST_MIN_MS : Math.min(CONTEST_MAX_MS, this.#contestWaitMs * 2)
+    this.#contestedMs = core.clockMs
+    core.emit({ kind: 'conflict-found', known: viewOf(core.self), claimedBy: endpoint })
+    core.logLimited('warn', 'self.contested', 'Another address goes by the name of this member', {
+      event: 'conflict.found',
+      member: core.self.name,
+      claimedByAddress: endpoint.address,
+      claimedByPort: endpoint.port,
+    })
+    this.#outbid(message)
+  }
+
+  #refute(message: Alive | Suspect | Dead): void {
+    if (!this.#outbid(message)) return
+    this.#core.counters.refutations++
+    this.#core.awareness.adjust(1)
+  }
+
+  #outbid(message: Alive | Suspect | Dead): boolean {
+    const core = this.#core
+    const next = Math.max(core.self.incarnation, message.incarnation) + 1
+    if (next >= INCARNATION_LIMIT || next - core.self.incarnation > INCARNATION_JUMP_LIMIT) {
+      core.refuse('incarnation-out-of-range', { member: core.self.name, kind: message.kind })
+      return false
+    }
+    core.self.incarnation = next
+    core.announceSelf()
+    return true
+  }
+}

@@ -1,0 +1,134 @@
+import type { Core } from './core.ts'
+import { type Endpoint, sameEndpoint } from './endpoint.ts'
+import type { Exchanges } from './exchanges.ts'
+
+/** Seeds contacted at once. */
+const PARALLEL_LIMIT = 8
+/** Seeds kept at most. */
+const SEEDS_LIMIT = 1024
+/** The first wait before seeds are contacted again. */
+const FIRST_WAIT_MS = 1000
+
+interface Join {
+  waiting: Endpoint[]
+  runningCount: number
+  readonly reached: Endpoint[]
+  readonly failed: { readonly seed: Endpoint; readonly message: string }[]
+}
+
+/**
+ * Joining by seeds, once on request and then for ever: a seed that is no living member here may be the door to
+ * another island of the same cluster.
+ */
+export class Rejoin {
+  readonly #core: Core
+  readonly #exchanges: Exchanges
+  #seeds: readonly Endpoint[] = []
+  #join: Join | undefined
+  #waitMs = FIRST_WAIT_MS
+  #retrying = false
+  #scheduled = false
+
+  constructor(core: Core, exchanges: Exchanges) {
+    this.#core = core
+    this.#exchanges = exchanges
+  }
+
+  /** The seeds are these from now on; those not alive here are contacted now. */
+  join(seeds: readonly Endpoint[]): void {
+    const own = this.#core.self.endpoint
+    this.#seeds = seeds.filter((seed) => !sameEndpoint(seed, own)).slice(0, SEEDS_LIMIT)
+    const running = this.#join
+    // Asked again while at it, both end as one.
+    this.#join = {
+      runningCount: 0,
+      reached: [],
+      failed: [],
+      ...running,
+      waiting: this.#shuffled([...this.#seeds]),
+    }
+    this.#advance(this.#join)
+    this.#schedule()
+  }
+
+  #advance(join: Join): void {
+    const alive = this.#livingKeys()
+    while (join.runningCount < PARALLEL_LIMIT) {
+      const seed = join.waiting.shift()
+      if (seed === undefined) break
+      if (alive.has(keyOf(seed))) {
+        join.reached.push(seed)
+        continue
+      }
+      join.runningCount++
+      this.#exchanges.start(seed, true, (failure) => {
+        join.runningCount--
+        if (failure === undefined) join.reached.push(seed)
+        else join.failed.push({ seed, message: failure.message })
+        this.#advance(join)
+      })
+    }
+    if (join.runningCount > 0 || join.waiting.length > 0 || this.#join !== join) return
+    this.#join = undefined
+    this.#core.emit({ kind: 'join-finished', reached: join.reached, failed: join.failed })
+  }
+
+  #schedule(): void {
+    const { settings, deadlines, nowMs } = this.#core
+    if (this.#scheduled || settings.rejoinIntervalMs <= 0 || this.#seeds.length === 0) return
+    this.#scheduled = true
+    deadlines.set(nowMs + this.#core.jitter(this.#waitMs), () => {
+      this.#scheduled = false
+      this.#retry()
+      this.#schedule()
+    })
+  }
+
+  /** Contacts one missing seed; all of them (few at once) while alone. */
+  #retry(): void {
+    const { settings, leaving, members } = this.#core
+    const alive = this.#livingKeys()
+    const missing = this.#seeds.filter((seed) => !alive.has(keyOf(seed)))
+    const intervalMs = settings.rejoinIntervalMs
+    if (missing.length === 0) {
+      this.#waitMs = Math.min(FIRST_WAIT_MS, intervalMs)
+      return
+    }
+    this.#waitMs = Math.min(intervalMs, this.#waitMs * 2)
+    if (leaving || this.#join !== undefined || this.#retrying) return
+    const chosen = this.#shuffled(missing).slice(0, members.living.length === 0 ? PARALLEL_LIMIT : 1)
+    let runningCount = chosen.length
+    this.#retrying = true
+    for (const seed of chosen) {
+      this.#exchanges.start(seed, true, (failure) => {
+        if (--runningCount === 0) this.#retrying = false
+        if (failure === undefined) return
+        this.#core.logLimited('info', 'seed.failed', 'Could not reach a seed; trying on', {
+          event: 'seed.failed',
+          address: seed.address,
+          port: seed.port,
+          outcome: failure.outcome,
+          error: failure.message,
+        })
+      })
+    }
+  }
+
+  #livingKeys(): Set<string> {
+    return new Set(this.#core.members.living.map(({ endpoint }) => keyOf(endpoint)))
+  }
+
+  #shuffled(seeds: Endpoint[]): Endpoint[] {
+    for (let i = seeds.length - 1; i > 0; i--) {
+      const j = Math.floor(this.#core.random() * (i + 1))
+      const held = seeds[i] as Endpoint
+      seeds[i] = seeds[j] as Endpoint
+      seeds[j] = held
+    }
+    return seeds
+  }
+}
+
+function keyOf(endpoint: Endpoint): string {
+  return `${endpoint.address} ${endpoint.port}`
+}

@@ -1,0 +1,288 @@
+import type { Core } from './core.ts'
+import type { Deadline } from './deadlines.ts'
+import { confirmedTimeoutMs, expectedConfirmations, suspicionTimeoutMs } from './intervals.ts'
+import type { MemberRecord } from './members.ts'
+
+/** One member's time of being suspected by us, and what speaks for and against. */
+export interface Suspicion {
+  readonly sinceMs: number
+  readonly minMs: number
+  readonly maxMs: number
+  /** Confirmations that bring the time to `minMs`. */
+  readonly k: number
+  /** Who suspects, the first one included; at most `k + 1`. */
+  readonly accusers: Set<string>
+  /** Since when an answer of the suspect puts the verdict off. */
+  armedMs: number
+  extensions: number
+  dueMs: number
+  verdict: Deadline | undefined
+  check: Deadline | undefined
+  checkSeqNo: number | undefined
+  streamChecked: boolean
+  evidence: Evidence | undefined
+}
+
+/** Strong evidence against a suspect: its port refuses, or its name is claimed from elsewhere. */
+interface Evidence {
+  readonly sinceMs: number
+  /** Until then the suspect can clear itself by answering. */
+  readonly dueMs: number
+  /** Those asked to reach it as well. */
+  readonly relays: readonly MemberRecord[]
+  nacked: boolean
+}
+
+/** What comes of a suspicion when its time is over. */
+export interface SuspectJudge {
+  /** The suspect is to be declared dead, which ends the suspicion. */
+  condemn(record: MemberRecord, byEvidence: boolean): void
+  /** The suspect answers our pings, and yet its word that it lives has not reached us: it should be asked for it. */
+  hear(record: MemberRecord): void
+}
+
+/** Answers put a verdict off so often at most. */
+const EXTENSIONS_LIMIT = 8
+/** Pings while strong evidence stands. */
+const EVIDENCE_PINGS = 5
+/** A member that answers packets while it refuses streams has a closed port, and is believed to keep it so long. */
+const DISTRUST_MS = 600_000
+/** The shortest wait for a check over a stream. */
+const STREAM_CHECK_MIN_MS = 100
+
+/**
+ * Suspicions and their time: confirmations shorten it (Lifeguard), answers to our own checks put the verdict off,
+ * strong evidence that another member bears out brings it forward.
+ */
+export class Suspicions {
+  readonly #core: Core
+  readonly #judge: SuspectJudge
+
+  constructor(core: Core, judge: SuspectJudge) {
+    this.#core = core
+    this.#judge = judge
+  }
+
+  /** Begins to suspect `record` on the word of `from`. */
+  begin(record: MemberRecord, from: string): void {
+    const { settings, livingCount, nowMs } = this.#core
+    const minMs = suspicionTimeoutMs(settings.suspicionMult, livingCount, settings.probeIntervalMs)
+    const k = expectedConfirmations(settings.suspicionMult, livingCount)
+    record.suspicion = {
+      sinceMs: nowMs,
+      minMs,
+      maxMs: minMs * Math.max(1, settings.suspicionMaxTimeoutMult),
+      k,
+      accusers: new Set([from]),
+      armedMs: nowMs,
+      extensions: 0,
+      dueMs: Infinity,
+      verdict: undefined,
+      check: undefined,
+      checkSeqNo: undefined,
+      streamChecked: false,
+      evidence: undefined,
+    }
+    this.#arm(record, record.suspicion)
+  }
+
+  /**
+   * Adds the word of another member; only living members count, and only once each.
+   *
+   * @returns Whether it was news, to be sent on.
+   */
+  confirm(record: MemberRecord, from: string): boolean {
+    const { suspicion } = record
+    if (suspicion === undefined || suspicion.accusers.size > suspicion.k || suspicion.accusers.has(from))
+      return false
+    const accuser = this.#core.members.get(from)
+    if (accuser === undefined || accuser.state === 'dead' || accuser.state === 'left') return false
+    suspicion.accusers.add(from)
+    if (suspicion.extensions === 0) this.#arm(record, suspicion)
+    return true
+  }
+
+  /** Forgets the suspicion, if there is one. */
+  end(record: MemberRecord): void {
+    const { suspicion } = record
+    if (suspicion === undefined) return
+    record.suspicion = undefined
+    for (const deadline of [suspicion.verdict, suspicion.check])
+      if (deadline !== undefined) deadline.cancelled = true
+    if (suspicion.checkSeqNo !== undefined) {
+      this.#core.pending.delete(suspicion.checkSeqNo)
+      this.#core.pendingStreams.delete(suspicion.checkSeqNo)
+    }
+  }
+
+  /** Notes that the suspect's port refuses a connection, or that its name is claimed from elsewhere. */
+  addEvidence(record: MemberRecord): void {
+    const { suspicion } = record
+    const { settings, nowMs, awareness } = this.#core
+    if (suspicion === undefined || suspicion.evidence !== undefined) return
+    if (settings.refusedSuspicionMult <= 0 || !settings.packets) return
+    if (nowMs < record.refusalsDistrustedUntilMs) return
+    const waitMs = awareness.scale(settings.refusedSuspicionMult * settings.probeIntervalMs)
+    if (nowMs + waitMs >= suspicion.dueMs) return
+    const relays = this.#core.members.randomLiving(
+      settings.indirectChecks,
+      (other) => other !== record && other.state === 'alive',
+    )
+    suspicion.evidence = { sinceMs: nowMs, dueMs: nowMs + waitMs, relays, nacked: false }
+    const seqNo = this.#openCheck(record, suspicion)
+    askRelays(this.#core, record, relays, seqNo)
+    this.#checkOn(record, suspicion, waitMs / EVIDENCE_PINGS)
+    this.#core.deadlines.set(nowMs + waitMs, () => {
+      this.#weigh(record, suspicion)
+    })
+  }
+
+  /** Sets the verdict's time by the confirmations so far, and the checks before it. */
+  #arm(record: MemberRecord, suspicion: Suspicion): void {
+    const { k, minMs, maxMs, accusers, sinceMs } = suspicion
+    this.#setVerdict(record, suspicion, sinceMs + confirmedTimeoutMs(accusers.size - 1, k, minMs, maxMs))
+  }
+
+  #setVerdict(record: MemberRecord, suspicion: Suspicion, dueMs: number): void {
+    const { deadlines, settings, nowMs } = this.#core
+    if (suspicion.verdict !== undefined) suspicion.verdict.cancelled = true
+    suspicion.dueMs = dueMs
+    suspicion.verdict = deadlines.set(dueMs, () => {
+      this.#decide(record, suspicion)
+    })
+    if (!settings.checkSuspects || suspicion.evidence !== undefined) return
+    if (suspicion.check !== undefined) return
+    // A little chance, so that those who suspect the same member do not all ask it at once.
+    const stepMs = settings.probeIntervalMs / 2
+    suspicion.check = deadlines.set(nowMs + suspicion.minMs / 2 + this.#core.random() * stepMs, () => {
+      this.#checkOn(record, suspicion, stepMs)
+    })
+  }
+
+  #decide(record: MemberRecord, suspicion: Suspicion): void {
+    if (record.suspicion !== suspicion) return
+    const answered = this.#core.settings.checkSuspects && record.lastAckMs > suspicion.armedMs
+    if (answered && suspicion.extensions < EXTENSIONS_LIMIT) {
+      suspicion.extensions++
+      suspicion.armedMs = this.#core.nowMs
+      suspicion.streamChecked = false
+      this.#setVerdict(record, suspicion, this.#core.nowMs + suspicion.minMs)
+      this.#judge.hear(record)
+      return
+    }
+    this.#judge.condemn(record, false)
+  }
+
+  /** Strong evidence counts when the suspect answered nothing since, and others do not reach it either. */
+  #weigh(record: MemberRecord, suspicion: Suspicion): void {
+    const { evidence } = suspicion
+    if (record.suspicion !== suspicion || evidence === undefined) return
+    if (record.lastAckMs >= evidence.sinceMs) return
+    const borneOut = evidence.nacked || evidence.relays.every((relay) => relay.state !== 'alive')
+    if (borneOut) this.#judge.condemn(record, true)
+  }
+
+  /** Pings the suspect now and every `stepMs` until the verdict, and tries a stream once. */
+  #checkOn(record: MemberRecord, suspicion: Suspicion, stepMs: number): void {
+    if (record.suspicion !== suspicion) return
+    const core = this.#core
+    const seqNo = this.#openCheck(record, suspicion)
+    core.send(record.endpoint, [core.pingFor(record, seqNo), ...accusation(core, record)])
+    if (
+      !suspicion.streamChecked &&
+      suspicion.evidence === undefined &&
+      (core.settings.streamProbes || !core.settings.packets)
+    ) {
+      suspicion.streamChecked = true
+      this.#checkStream(record, suspicion, seqNo)
+    }
+    if (suspicion.check !== undefined) suspicion.check.cancelled = true
+    suspicion.check = core.deadlines.set(core.nowMs + stepMs, () => {
+      this.#checkOn(record, suspicion, stepMs)
+    })
+  }
+
+  #checkStream(record: MemberRecord, suspicion: Suspicion, seqNo: number): void {
+    const core = this.#core
+    core.pendingStreams.set(seqNo, (outcome) => {
+      core.pendingStreams.delete(seqNo)
+      if (record.suspicion !== suspicion) return
+      if (outcome === 'acked') noteAnswer(core, record, 'stream')
+      else if (outcome === 'refused') this.addEvidence(record)
+    })
+    core.emit({
+      kind: 'start-stream-probe',
+      probe: seqNo,
+      to: record.endpoint,
+      ping: core.pingFor(record, seqNo),
+      timeoutMs: Math.max(STREAM_CHECK_MIN_MS, suspicion.dueMs - core.nowMs),
+    })
+  }
+
+  /** The sequence number of a suspicion's checks. */
+  #openCheck(record: MemberRecord, suspicion: Suspicion): number {
+    if (suspicion.checkSeqNo !== undefined) return suspicion.checkSeqNo
+    const seqNo = this.#core.takeSeqNo()
+    suspicion.checkSeqNo = seqNo
+    this.#core.pending.set(seqNo, {
+      acked: () => {
+        noteAnswer(this.#core, record, 'packet')
+      },
+      nacked: () => {
+        const { evidence } = suspicion
+        if (evidence === undefined) return
+        evidence.nacked = true
+        // The relays' word may come after the wait is over.
+        if (this.#core.nowMs >= evidence.dueMs) this.#weigh(record, suspicion)
+      },
+    })
+    return seqNo
+  }
+}
+
+/** Notes that a member answered us, and by which way: what it says of its TCP port is judged by that. */
+export function noteAnswer(core: Core, record: MemberRecord, via: 'packet' | 'stream'): void {
+  record.lastAckMs = core.nowMs
+  if (via === 'stream') record.refusalsDistrustedUntilMs = -Infinity
+  else if (record.suspicion?.evidence !== undefined)
+    record.refusalsDistrustedUntilMs = core.nowMs + DISTRUST_MS
+}
+
+/** Asks others to reach `record` in our stead, under our sequence number. */
+export function askRelays(
+  core: Core,
+  record: MemberRecord,
+  relays: readonly MemberRecord[],
+  seqNo: number,
+): void {
+  for (const relay of relays) {
+    core.send(relay.endpoint, [
+      {
+        kind: 'indirect-ping',
+        seqNo,
+        target: record.addressBytes,
+        port: record.endpoint.port,
+        node: record.name,
+        nack: true,
+        source: { address: core.self.addressBytes, port: core.self.endpoint.port, node: core.self.name },
+      },
+    ])
+  }
+}
+
+/** What we hold against a member, for a packet to it, so that it can refute: one message or none. */
+export function accusation(
+  core: Core,
+  record: MemberRecord,
+): readonly {
+  kind: 'suspect' | 'dead'
+  incarnation: number
+  node: string
+  from: string
+  clusterName?: string
+}[] {
+  if (!core.settings.tellSuspects || record.state === 'alive' || record.state === 'left') return []
+  const { incarnation, name } = record
+  const kind = record.state
+  return [{ kind, incarnation, node: name, from: core.self.name, ...core.clusterName }]
+}

@@ -1,0 +1,71 @@
+import fc from 'fast-check'
+import { isIPv4, isIPv6 } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { formatAddress, tryParseAddress } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
+
+describe('addresses', () => {
+  test.each([
+    ['10.0.0.1', '10.0.0.1'],
+    ['255.255.255.255', '255.255.255.255'],
+    ['::1', '::1'],
+    ['2001:DB8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
+    ['fe80:0:0:0:0:0:0:0', 'fe80::'],
+    ['1:2:3:4:5:6:7:8', '1:2:3:4:5:6:7:8'],
+    ['1:0:3:4:5:6:7:8', '1:0:3:4:5:6:7:8'],
+    ['::ffff:10.1.2.3', '10.1.2.3'],
+    ['64:ff9b::10.1.2.3', '64:ff9b::a01:203'],
+  ])('%s is written %s', (text, canonical) => {
+    expect(formatAddress(tryParseAddress(text)!)).toBe(canonical)
+  })
+
+  test.each([
+    '',
+    '1.2.3',
+    '1.2.3.4.5',
+    '256.1.1.1',
+    '1.2.3.x',
+    ':',
+    ':::',
+    '1::2::3',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '12345::',
+    'g::',
+    'fe80::1%eth0',
+    '1.2.3.4::',
+    'name',
+  ])('%j is no address', (text) => {
+    expect(tryParseAddress(text)).toBeUndefined()
+  })
+
+  test.each([[[0, 0, 0, 0]], [new Array<number>(16).fill(0)], [[1, 2, 3]], [[]]])(
+    '%j is nothing to reach',
+    (bytes) => {
+      expect(formatAddress(Uint8Array.from(bytes))).toBeUndefined()
+    },
+  )
+
+  test('any bytes come back from their text, which is an IP literal', () => {
+    const bytes = fc.oneof(
+      fc.uint8Array({ minLength: 4, maxLength: 4 }),
+      fc.uint8Array({ minLength: 16, maxLength: 16 }),
+      // Many zeros, for the abbreviations.
+      fc
+        .array(fc.constantFrom(0, 0, 0, 1, 255), { minLength: 16, maxLength: 16 })
+        .map((list) => Uint8Array.from(list)),
+    )
+    fc.assert(
+      fc.property(bytes, (address) => {
+        const text = formatAddress(address)
+        if (text === undefined) {
+          expect(address.every((byte) => byte === 0)).toBe(true)
+          return
+        }
+        expect(isIPv4(text) || isIPv6(text)).toBe(true)
+        const again = tryParseAddress(text)!
+        expect(formatAddress(again)).toBe(text)
+        if (again.length === address.length) expect([...again]).toEqual([...address])
+      }),
+    )
+  })
+})

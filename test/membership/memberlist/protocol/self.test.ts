@@ -1,0 +1,538 @@
+import { describe, expect, test } from 'vitest'
+import { alive, dead, endpointOf, Machine, node, suspect } from './machine.ts'
+
+const own = (machine: Machine) => machine.protocol.member('m1')!
+const ownWords = (machine: Machine) => machine.sent('alive').filter(({ message }) => message.node === 'm1')
+
+describe('starting', () => {
+  test('nothing happens before the start event; then this member is alive and says so', () => {
+    const machine = new Machine()
+    expect(machine.changes()).toEqual(['m1 joined'])
+    expect(own(machine)).toMatchObject({ state: 'alive', incarnation: 1 })
+    machine.packet(2, alive(2))
+    machine.run(300)
+    expect(ownWords(machine).map(({ to }) => to)).toContain(2)
+  })
+
+  test.each([
+    ['', '10.0.0.1'],
+    ['a', '0.0.0.0'],
+    ['a', '::'],
+    ['a', 'host.example'],
+  ])('name %j at %j is refused', async (name, address) => {
+    const { Protocol } = await import('../../../../src/membership/memberlist/protocol/protocol.ts')
+    const { PRESETS } = await import('../../../../src/membership/memberlist/protocol/settings.ts')
+    const identity = { name, endpoint: { address, port: 7946 }, meta: new Uint8Array(0) }
+    const create = () => new Protocol(identity, PRESETS.lan, { random: () => 0.5, sizeOf: () => 1 })
+    expect(create).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+  })
+
+  test.each([
+    'probeIntervalMs',
+    'probeTimeoutMs',
+    'gossipIntervalMs',
+    'suspicionMult',
+    'retransmitMult',
+  ] as const)('a %s of 0 is refused', (key) => {
+    expect(() => new Machine({ [key]: 0 })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+  })
+})
+
+describe('refutation', () => {
+  test.each([
+    ['suspected', suspect(1, 1, 'm2'), 2],
+    ['declared dead', dead(1, 1, 'm2'), 2],
+    ['declared dead in a later life', dead(1, 6, 'm2'), 7],
+    ['said to have left in an earlier life', dead(1, 6, 'm1'), 7],
+    ['said to live in a later life', alive(1, 6), 7],
+    ['said to live with other metadata', alive(1, 1), 2],
+  ])('%s, this member answers with a higher incarnation', (_, message, incarnation) => {
+    const machine = new Machine().withMembers(3)
+    machine.packet(2, message)
+    expect(own(machine)).toMatchObject({ state: 'alive', incarnation })
+    machine.run(100)
+    expect(ownWords(machine).every(({ message: word }) => word.incarnation === incarnation)).toBe(true)
+    expect(ownWords(machine).length).toBeGreaterThan(0)
+    expect(machine.protocol.counters.refutations).toBe(1)
+    expect(machine.protocol.healthScore).toBe(1)
+  })
+
+  test.each([
+    ['an old accusation', suspect(1, 0, 'm2')],
+    ['its own word', alive(1, 1, { meta: Uint8Array.of(1) })],
+    ['its own word of an earlier life', alive(1, 0)],
+  ])('%s needs no answer', (_, message) => {
+    const machine = new Machine().withMembers(3)
+    machine.packet(2, message)
+    expect(own(machine).incarnation).toBe(1)
+  })
+
+  test('the ack to a ping that came with an accusation carries the answer', () => {
+    const machine = new Machine().withMembers(3)
+    machine.run(5000)
+    machine.clear()
+    machine.packet(2, { kind: 'ping', seqNo: 9, node: 'm1' }, suspect(1, 1, 'm2'))
+    expect(machine.of('send-packet')[0]?.messages).toMatchObject([
+      { kind: 'ack', seqNo: 9 },
+      { kind: 'alive', node: 'm1', incarnation: 2 },
+    ])
+  })
+
+  test('and carries it again for who has missed it', () => {
+    const machine = new Machine().withMembers(3)
+    machine.packet(2, suspect(1, 1, 'm2'))
+    machine.run(10_000)
+    machine.clear()
+    machine.packet(2, { kind: 'ping', seqNo: 9, node: 'm1' }, suspect(1, 1, 'm2'))
+    expect(machine.of('send-packet')[0]?.messages).toMatchObject([
+      { kind: 'ack', seqNo: 9 },
+      { kind: 'alive', node: 'm1', incarnation: 2 },
+    ])
+    expect(own(machine).incarnation).toBe(2)
+  })
+
+  test.each([2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 20 + 2])(
+    'an accusation in incarnation %i cannot drive ours to its end',
+    (incarnation) => {
+      const machine = new Machine().withMembers(3)
+      machine.packet(2, suspect(1, incarnation, 'm2'), dead(1, incarnation, 'm2'), alive(1, incarnation))
+      expect(own(machine)).toMatchObject({ state: 'alive', incarnation: 1 })
+      expect(machine.protocol.counters.refused['incarnation-out-of-range']).toBe(3)
+    },
+  )
+
+  test('another process of our name is told of, and not outbid without end', () => {
+    const machine = new Machine().withMembers(3)
+    const startedMs = machine.nowMs
+    for (let i = 0; i < 600; i++) {
+      machine.packet(2, alive(1, own(machine).incarnation + 1, { address: alive(9).address }))
+      machine.run(1000)
+    }
+    expect(machine.nowMs - startedMs).toBe(600_000)
+    expect(machine.of('conflict-found').length).toBeGreaterThan(3)
+    expect(own(machine).incarnation).toBeLessThan(60)
+    expect(own(machine).endpoint).toEqual(endpointOf(1))
+  })
+})
+
+describe('answers', () => {
+  test('a ping for us is acked, where it says or where it came from', () => {
+    const machine = new Machine({}, { ackPayload: () => Uint8Array.of(5) })
+    machine.packet(7, { kind: 'ping', seqNo: 1, node: 'm1' })
+    const source = { address: alive(8).address, port: 9999, node: 'm8' }
+    machine.packet(7, { kind: 'ping', seqNo: 2, node: 'm1', source })
+    machine.packet(7, { kind: 'ping', seqNo: 3, node: '' })
+    expect(machine.sent('ack')).toMatchObject([
+      { to: 7, message: { seqNo: 1, payload: Uint8Array.of(5) } },
+      { to: 8, message: { seqNo: 2 } },
+      { to: 7, message: { seqNo: 3 } },
+    ])
+    expect(machine.of('send-packet')[1]?.to.port).toBe(9999)
+  })
+
+  test('an ack that goes elsewhere than to the sender or a member carries nothing else', () => {
+    const machine = new Machine()
+    machine.packet(2, alive(2), alive(3))
+    machine.clear()
+    const ping = (n: number) => ({ kind: 'ping' as const, seqNo: n, node: 'm1' })
+    machine.packet(7, { ...ping(1), source: { address: alive(8).address, port: 7946, node: 'm8' } })
+    machine.packet(7, { ...ping(2), source: { address: alive(2).address, port: 7946, node: 'm2' } })
+    machine.packet(7, ping(3))
+    expect(machine.of('send-packet').map(({ messages }) => messages.length > 1)).toEqual([false, true, true])
+  })
+
+  test('a ping for another is not', () => {
+    const machine = new Machine()
+    machine.packet(7, { kind: 'ping', seqNo: 1, node: 'm2' })
+    machine.handle({ kind: 'stream-ping-received', stream: 4, ping: { kind: 'ping', seqNo: 1, node: 'm2' } })
+    expect(machine.sent('ack')).toEqual([])
+    expect(machine.of('refuse-stream')).toEqual([{ kind: 'refuse-stream', stream: 4, reason: 'not-for-us' }])
+    expect(machine.protocol.counters.refused['not-for-us']).toBe(2)
+  })
+
+  test('a ping on a stream is acked there', () => {
+    const machine = new Machine()
+    machine.handle({ kind: 'stream-ping-received', stream: 4, ping: { kind: 'ping', seqNo: 77, node: 'm1' } })
+    expect(machine.of('answer-stream-ping')).toMatchObject([{ stream: 4, ack: { seqNo: 77 } }])
+  })
+
+  test('a member that we hold for dead is told so when it pings us', () => {
+    const machine = new Machine().withMembers(3)
+    machine.packet(3, dead(2, 4, 'm3'))
+    machine.clear()
+    const source = { address: alive(2).address, port: 7946, node: 'm2' }
+    machine.packet(2, { kind: 'ping', seqNo: 1, node: 'm1', source })
+    expect(machine.of('send-packet')[0]?.messages[1]).toMatchObject({
+      kind: 'dead',
+      node: 'm2',
+      incarnation: 4,
+    })
+  })
+})
+
+describe('relaying', () => {
+  const ask = (over = {}) => ({
+    kind: 'indirect-ping' as const,
+    seqNo: 50,
+    target: alive(3).address,
+    port: 7946,
+    node: 'm3',
+    nack: true,
+    ...over,
+  })
+
+  test('an ack is passed on under the number of the asker', () => {
+    const machine = new Machine().withMembers(3)
+    machine.answering.clear()
+    machine.packet(2, ask())
+    const [ping] = machine.sent('ping')
+    expect(ping).toMatchObject({ to: 3, message: { node: 'm3' } })
+    expect(ping?.message.seqNo).not.toBe(50)
+    machine.packet(3, { kind: 'ack', seqNo: ping!.message.seqNo, payload: Uint8Array.of(1) })
+    expect(machine.sent('ack')).toMatchObject([{ to: 2, message: { seqNo: 50, payload: Uint8Array.of(1) } }])
+    machine.run(1000)
+    expect(machine.sent('nack')).toEqual([])
+  })
+
+  test('silence is told after 0.8 of the timeout, if wanted; a late ack is still passed on', () => {
+    const machine = new Machine().withMembers(3)
+    machine.answering.clear()
+    const startedMs = machine.nowMs
+    machine.packet(2, ask(), ask({ seqNo: 51, nack: false }))
+    const [ping] = machine.sent('ping')
+    machine.run(700)
+    expect(
+      machine.sent('nack').map(({ atMs, message, to }) => [Math.round(atMs - startedMs), message.seqNo, to]),
+    ).toEqual([[400, 50, 2]])
+    machine.packet(3, { kind: 'ack', seqNo: ping!.message.seqNo, payload: new Uint8Array(0) })
+    expect(machine.sent('ack')).toHaveLength(1)
+  })
+
+  test('there is a limit, and what cannot be reached is refused', () => {
+    const machine = new Machine({ maxRelays: 3 }).withMembers(3)
+    machine.answering.clear()
+    for (let i = 0; i < 5; i++) machine.packet(2, ask({ seqNo: i }))
+    expect(machine.sent('ping')).toHaveLength(3)
+    expect(machine.protocol.counters.refused.overloaded).toBe(2)
+    machine.packet(2, ask({ target: new Uint8Array(4) }), ask({ port: 0 }))
+    expect(machine.protocol.counters.refused.malformed).toBe(2)
+    machine.run(1100)
+    machine.clear()
+    machine.packet(2, ask())
+    expect(machine.sent('ping').some(({ to }) => to === 3)).toBe(true)
+  })
+})
+
+describe('metadata', () => {
+  test('an update raises the incarnation and is told', () => {
+    const machine = new Machine().withMembers(3)
+    machine.handle({ kind: 'update-metadata', meta: Uint8Array.of(9) })
+    expect(own(machine)).toMatchObject({ incarnation: 2, meta: Uint8Array.of(9) })
+    expect(machine.changes()).toEqual(['m1 updated'])
+    machine.run(100)
+    expect(ownWords(machine)[0]?.message).toMatchObject({ incarnation: 2, meta: Uint8Array.of(9) })
+  })
+
+  test('more than 512 bytes are not taken', () => {
+    const machine = new Machine()
+    machine.handle({ kind: 'update-metadata', meta: new Uint8Array(513) })
+    expect(own(machine)).toMatchObject({ incarnation: 1, meta: Uint8Array.of(1) })
+  })
+})
+
+describe('user messages', () => {
+  test('come out, and go out until they were sent often enough', () => {
+    const machine = new Machine().withMembers(5)
+    machine.packet(2, { kind: 'user', payload: Uint8Array.of(4) })
+    expect(machine.of('user-message')).toEqual([{ kind: 'user-message', payload: Uint8Array.of(4) }])
+    machine.handle({ kind: 'broadcast', id: 1, payload: Uint8Array.of(1), topic: 't' })
+    machine.handle({ kind: 'broadcast', id: 2, payload: Uint8Array.of(2), topic: 't' })
+    machine.handle({ kind: 'broadcast', id: 3, payload: new Uint8Array(1400) })
+    machine.run(5000)
+    expect(machine.of('broadcast-finished').map(({ id, outcome }) => [id, outcome])).toEqual([
+      [1, 'replaced'],
+      [3, 'dropped'],
+      [2, 'sent'],
+    ])
+    expect(machine.sent('user').map(({ message }) => message.payload[0])).toEqual([2, 2, 2, 2, 2])
+  })
+
+  test('of the delegate fill the room that is left', () => {
+    const asked: number[] = []
+    const machine = new Machine(
+      {},
+      {
+        userBroadcasts: (overheadBytes, limitBytes) => {
+          asked.push(limitBytes)
+          expect(overheadBytes).toBe(3)
+          return [Uint8Array.of(1), new Uint8Array(limitBytes)]
+        },
+      },
+    ).withMembers(2)
+    machine.packet(2, { kind: 'ping', seqNo: 1, node: 'm1' })
+    const { messages } = machine.of('send-packet').at(-1)!
+    // The second one does not fit any more.
+    expect(messages.filter(({ kind }) => kind === 'user')).toEqual([
+      { kind: 'user', payload: Uint8Array.of(1) },
+    ])
+    expect(Math.max(...asked)).toBeLessThan(1400)
+  })
+})
+
+describe('leaving', () => {
+  test('tells some members until three have acked, and ends once', () => {
+    const machine = new Machine().withMembers(6)
+    machine.answering.clear()
+    machine.handle({ kind: 'leave' })
+    expect(own(machine).state).toBe('left')
+    machine.run(450)
+    const told = machine
+      .of('send-packet')
+      .filter(({ messages }) => messages[0]?.kind === 'ping' && messages[1]?.kind === 'dead')
+    expect(told).toHaveLength(9)
+    expect(told[0]?.messages[1]).toMatchObject({ node: 'm1', from: 'm1', incarnation: 1 })
+    for (const n of [2, 3, 4, 5, 6]) machine.answering.add(n)
+    machine.run(250)
+    expect(machine.of('left')).toEqual([{ kind: 'left', acknowledgedBy: 3, others: 5 }])
+    machine.handle({ kind: 'leave' })
+    machine.run(10_000)
+    expect(machine.of('left')).toHaveLength(1)
+    expect(machine.changes()).toEqual(['m1 left'])
+  })
+
+  test('has an end when nobody answers', () => {
+    const machine = new Machine().withMembers(3)
+    machine.answering.clear()
+    machine.handle({ kind: 'leave' })
+    machine.run(5300)
+    expect(machine.of('left')).toEqual([{ kind: 'left', acknowledgedBy: 0, others: 2 }])
+  })
+
+  test('being called dead is then nothing to refute, and new metadata is not told', () => {
+    const machine = new Machine().withMembers(3)
+    machine.handle({ kind: 'leave' })
+    machine.packet(2, dead(1, 1, 'm2'), suspect(1, 4, 'm2'), alive(1, 9))
+    machine.handle({ kind: 'update-metadata', meta: Uint8Array.of(9) })
+    expect(own(machine)).toMatchObject({ state: 'left', incarnation: 1 })
+    machine.packet(2, alive(7))
+    expect(machine.state(7)).toBe('alive')
+  })
+})
+
+describe('push/pull', () => {
+  const state = (...nodes: ReturnType<typeof node>[]) => ({
+    join: false,
+    nodes,
+    userState: new Uint8Array(0),
+  })
+
+  test('goes to a random member at intervals', () => {
+    const machine = new Machine().withMembers(3)
+    machine.run(95_000)
+    const started = machine.of('start-push-pull')
+    expect(started).toHaveLength(3)
+    expect(started[0]!.state.nodes.map(({ name }) => name).toSorted()).toEqual(['m1', 'm2', 'm3'])
+    expect(started[0]).toMatchObject({ timeoutMs: 10_000, state: { join: false } })
+  })
+
+  test('of a peer is answered with our state as it was, then merged', () => {
+    const machine = new Machine().withMembers(2)
+    const nodes = [node(2, 3), node(3), node(4, 1, 1), node(5, 1, 2), node(6, 1, 3)]
+    const userState = Uint8Array.of(1)
+    machine.handle({
+      kind: 'push-pull-received',
+      stream: 8,
+      from: endpointOf(2),
+      state: { ...state(...nodes), userState, join: true },
+    })
+    const [answer] = machine.of('answer-push-pull')
+    expect(answer).toMatchObject({ stream: 8, state: { join: false } })
+    expect(answer!.state.nodes.map(({ name }) => name)).toEqual(['m1', 'm2'])
+    expect(machine.protocol.member('m2')?.incarnation).toBe(3)
+    expect([3, 4, 5, 6].map((n) => machine.state(n))).toEqual(['alive', 'suspect', undefined, undefined])
+    expect(machine.of('remote-state')).toEqual([{ kind: 'remote-state', payload: userState, join: true }])
+  })
+
+  test('what the peer holds for dead is suspected; what left has left', () => {
+    const machine = new Machine().withMembers(4)
+    machine.handle({
+      kind: 'push-pull-received',
+      stream: 8,
+      from: endpointOf(2),
+      state: state(node(3, 1, 2), node(4, 1, 3)),
+    })
+    expect([machine.state(3), machine.state(4)]).toEqual(['suspect', 'left'])
+  })
+
+  test('in which a peer holds us for dead is answered at once with our word', () => {
+    const machine = new Machine()
+    machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
+    const [started] = machine.of('start-push-pull')
+    machine.clear()
+    machine.handle({
+      kind: 'push-pull-answered',
+      exchange: started!.exchange,
+      state: state(node(2), node(1, 4, 2)),
+    })
+    expect(own(machine).incarnation).toBe(5)
+    expect(ownWords(machine)).toMatchObject([{ to: 2, message: { incarnation: 5 } }])
+  })
+
+  test.each([
+    ['cluster-name-differs', { clusterName: 'blue' }, state(node(2)), {}],
+    ['too-many-members', { maxMembers: 2 }, state(node(2), node(3), node(4)), {}],
+    ['version-incompatible', {}, state({ ...node(2), vsn: Uint8Array.of(1, 5, 2, 2, 5, 5) }), {}],
+    ['delegate-refused', {}, state(node(2)), { refuseMerge: () => 'not today' }],
+  ] as const)('%s: the stream is refused and nothing is merged', (reason, settings, theirs, delegate) => {
+    const machine = new Machine(settings, delegate)
+    machine.handle({ kind: 'push-pull-received', stream: 8, from: endpointOf(2), state: theirs })
+    expect(machine.of('refuse-stream')).toEqual([{ kind: 'refuse-stream', stream: 8, reason }])
+    expect(machine.protocol.members()).toHaveLength(1)
+    machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
+    const exchange = machine.of('start-push-pull')[0]!.exchange
+    machine.handle({ kind: 'push-pull-answered', exchange, state: theirs })
+    expect(machine.protocol.members()).toHaveLength(1)
+    expect(machine.of('join-finished')).toMatchObject([
+      { reached: [], failed: [{ seed: endpointOf(2), message: reason }] },
+    ])
+    expect(machine.protocol.counters.refused[reason]).toBe(2)
+  })
+
+  test('delegate versions that fit are taken', () => {
+    const versions = { pMin: 1, pMax: 5, pCur: 2, dMin: 2, dMax: 5, dCur: 5 }
+    const machine = new Machine({ versions })
+    machine.handle({
+      kind: 'push-pull-received',
+      stream: 8,
+      from: endpointOf(2),
+      state: state({ ...node(2), vsn: Uint8Array.of(1, 5, 2, 2, 5, 5) }),
+    })
+    expect(machine.state(2)).toBe('alive')
+  })
+
+  test('a refused connection has the member probed', () => {
+    const machine = new Machine().withMembers(2)
+    const { exchange } = machine.runUntil('start-push-pull')
+    machine.answering.clear()
+    machine.clear()
+    machine.handle({ kind: 'push-pull-failed', exchange, outcome: 'refused', message: 'ECONNREFUSED' })
+    expect(machine.sent('ping').map(({ to }) => to)).toEqual([2])
+  })
+})
+
+describe('joining', () => {
+  const answer = { join: false, nodes: [node(2), node(3)], userState: new Uint8Array(0) }
+
+  test('contacts the seeds but not itself, and tells how it went', () => {
+    const machine = new Machine()
+    machine.handle({ kind: 'join', seeds: [endpointOf(1), endpointOf(2), endpointOf(4)] })
+    const started = machine.of('start-push-pull')
+    expect(started.map(({ to }) => to.address).toSorted()).toEqual(['10.0.0.2', '10.0.0.4'])
+    expect(started.every(({ state }) => state.join)).toBe(true)
+    for (const { exchange, to } of started) {
+      if (to.address === '10.0.0.2') machine.handle({ kind: 'push-pull-answered', exchange, state: answer })
+      else machine.handle({ kind: 'push-pull-failed', exchange, outcome: 'refused', message: 'no' })
+    }
+    expect(machine.of('join-finished')).toEqual([
+      { kind: 'join-finished', reached: [endpointOf(2)], failed: [{ seed: endpointOf(4), message: 'no' }] },
+    ])
+    expect(machine.protocol.livingCount).toBe(3)
+  })
+
+  test('no more than eight at once, and none that is known by then', () => {
+    const machine = new Machine()
+    const seeds = Array.from({ length: 20 }, (_, i) => endpointOf(i + 2))
+    machine.handle({ kind: 'join', seeds })
+    const started = machine.of('start-push-pull')
+    expect(started).toHaveLength(8)
+    const everybody = { ...answer, nodes: seeds.map((_, i) => node(i + 2)) }
+    for (const { exchange } of started)
+      machine.handle({ kind: 'push-pull-answered', exchange, state: everybody })
+    expect(machine.of('start-push-pull')).toHaveLength(8)
+    expect(machine.of('join-finished')[0]?.reached).toHaveLength(20)
+  })
+
+  test('without seeds it is over at once', () => {
+    const machine = new Machine()
+    machine.handle({ kind: 'join', seeds: [endpointOf(1)] })
+    expect(machine.of('join-finished')).toEqual([{ kind: 'join-finished', reached: [], failed: [] }])
+  })
+
+  test('goes on for ever while alone, at growing intervals', () => {
+    const machine = new Machine()
+    machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
+    const tries: number[] = []
+    let seen = 0
+    const untilMs = machine.nowMs + 600_000
+    while (machine.nowMs < untilMs) {
+      const started = machine.of('start-push-pull')
+      for (; seen < started.length; seen++) {
+        tries.push(machine.nowMs)
+        machine.handle({
+          kind: 'push-pull-failed',
+          exchange: started[seen]!.exchange,
+          outcome: 'failed',
+          message: 'no',
+        })
+      }
+      machine.run(100)
+    }
+    expect(tries[1]! - tries[0]!).toBeLessThan(1700)
+    const gaps = tries.slice(-20).map((atMs, i, list) => (i === 0 ? 10_000 : atMs - list[i - 1]!))
+    for (const gap of gaps) {
+      expect(gap).toBeGreaterThan(4900)
+      expect(gap).toBeLessThan(15_200)
+    }
+    // Log lines about it come at a limited rate.
+    expect(machine.of('log').length).toBeLessThanOrEqual(61)
+  })
+
+  test('contacts a seed that died, though others live', () => {
+    const machine = new Machine({ reconnectIntervalMs: 0 }).withMembers(3)
+    machine.handle({ kind: 'join', seeds: [endpointOf(2), endpointOf(3)] })
+    expect(machine.of('start-push-pull')).toEqual([])
+    machine.packet(3, dead(2, 1, 'm3'))
+    const { to, state } = machine.runUntil('start-push-pull', ({ state: theirs }) => theirs.join, 16_000)
+    expect(to).toEqual(endpointOf(2))
+    expect(state.join).toBe(true)
+  })
+})
+
+describe('the lost', () => {
+  test('are pinged now and then with what is held against them, and met again', () => {
+    const machine = new Machine({ pushPullIntervalMs: 0 }).withMembers(3)
+    machine.packet(3, dead(2, 1, 'm3'))
+    machine.answering.delete(2)
+    machine.clear()
+    machine.run(30_000)
+    const packets = machine
+      .of('send-packet')
+      .filter(({ to, messages }) => to.address === '10.0.0.2' && messages[0]?.kind === 'ping')
+    expect(packets.length).toBeGreaterThan(2)
+    expect(packets[0]?.messages[1]).toMatchObject({ kind: 'dead', node: 'm2', incarnation: 1 })
+    machine.answering.add(2)
+    const { to } = machine.runUntil('start-push-pull')
+    expect(to).toEqual(endpointOf(2))
+  })
+
+  test('those who left are let go, and all of them in the end', () => {
+    const machine = new Machine({
+      pushPullIntervalMs: 0,
+      lostKeptMs: 60_000,
+      deadKeptMs: 20_000,
+    }).withMembers(4)
+    machine.packet(3, dead(2, 1, 'm2'), dead(4, 1, 'm3'))
+    machine.answering.delete(4)
+    machine.run(70_000)
+    const pinged = (sinceMs: number) =>
+      machine
+        .sent('ping')
+        .filter(({ atMs }) => atMs > sinceMs)
+        .map(({ to }) => to)
+    expect(pinged(0)).toContain(4)
+    expect(pinged(0)).not.toContain(2)
+    const sinceMs = machine.nowMs
+    machine.run(60_000)
+    expect(pinged(sinceMs)).not.toContain(4)
+  })
+})

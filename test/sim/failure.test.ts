@@ -1,0 +1,192 @@
+import { describe, expect, test } from 'vitest'
+import { plainSwim, PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
+import { simSeed } from './seeded-random.ts'
+import { SimCluster } from './sim-cluster.ts'
+import type { SimMember } from './sim-member.ts'
+import { GOOD_LAN } from './sim-network.ts'
+
+function settled(seed: number, count: number, settings = PRESETS.lan): SimCluster {
+  const cluster = new SimCluster(seed, settings)
+  cluster.startMany(count)
+  if (cluster.runUntil(() => cluster.isConverged(), 60_000) === undefined)
+    throw new Error(`seed ${seed}: no start`)
+  cluster.run(5000)
+  return cluster
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
+}
+
+/** Times until a killed member is gone everywhere, over some seeds. */
+function removalTimes(
+  count: number,
+  seeds: number,
+  kill: (cluster: SimCluster, victim: SimMember) => void,
+): number[] {
+  return Array.from({ length: seeds }, (_, i) => {
+    const cluster = settled(simSeed(100 + i), count)
+    const victim = cluster.get('node-1')
+    kill(cluster, victim)
+    const tookMs = cluster.runUntil(() => cluster.isGoneEverywhere(victim.name), 60_000)
+    expect(tookMs, `seed ${cluster.seed}`).toBeDefined()
+    expect(cluster.falseRemovals, `seed ${cluster.seed}`).toEqual([])
+    return tookMs!
+  })
+}
+
+describe('detection', () => {
+  test.each([
+    [3, 3200],
+    [10, 3900],
+  ])(
+    'a process killed on a living host is gone from %i members in half of the time of Go',
+    (count, limitMs) => {
+      const times = removalTimes(count, 20, (_, victim) => {
+        victim.kill()
+      })
+      expect(median(times)).toBeLessThan(limitMs)
+    },
+  )
+
+  test('the same holds after others have left', () => {
+    const times = Array.from({ length: 20 }, (_, i) => {
+      const cluster = settled(simSeed(200 + i), 5)
+      for (const name of ['node-3', 'node-4']) {
+        cluster.get(name).handle({ kind: 'leave' })
+        cluster.run(500)
+        cluster.get(name).kill()
+      }
+      cluster.run(1000)
+      cluster.get('node-1').kill()
+      return cluster.runUntil(() => cluster.isGoneEverywhere('node-1'), 60_000)!
+    })
+    expect(median(times)).toBeLessThan(3200)
+  })
+
+  test('a silent host takes the shortest suspicion, not longer after others have left', () => {
+    const times = Array.from({ length: 10 }, (_, i) => {
+      const cluster = settled(simSeed(300 + i), 5)
+      for (const name of ['node-3', 'node-4']) {
+        cluster.get(name).handle({ kind: 'leave' })
+        cluster.run(500)
+        cluster.get(name).kill()
+      }
+      const victim = cluster.get('node-1')
+      victim.kill()
+      cluster.network.hostDown(victim.endpoint.address)
+      return cluster.runUntil(() => cluster.isGoneEverywhere('node-1'), 60_000)!
+    })
+    expect(Math.max(...times)).toBeLessThan(9000)
+  })
+
+  test('a member whose TCP port refuses but that answers pings stays, under loss too', () => {
+    const cluster = settled(simSeed(1), 8)
+    cluster.network.conditions = { ...GOOD_LAN, lossRate: 0.2 }
+    cluster.network.tcpRefusedAt.add(cluster.get('node-1').endpoint.address)
+    cluster.run(300_000)
+    expect(cluster.falseRemovals, `seed ${cluster.seed}`).toEqual([])
+    const verdicts = cluster.running.map((member) => member.protocol.counters.verdicts)
+    expect(verdicts.every((count) => count === 0)).toBe(true)
+  })
+
+  test('a member that answers over TCP only stays', () => {
+    const cluster = settled(simSeed(2), 5)
+    cluster.network.udpBlocked = true
+    const warned = new Set<string>()
+    for (const member of cluster.running) {
+      member.onEffect = (effect) => {
+        if (effect.kind === 'log' && effect.fields['event'] === 'udp.blocked') warned.add(member.name)
+      }
+    }
+    cluster.run(60_000)
+    expect(cluster.isConverged()).toBe(true)
+    expect(warned.size).toBe(5)
+  })
+
+  test('without UDP, members that know it find each other, the dead and the left over TCP', () => {
+    const cluster = new SimCluster(simSeed(8), { ...PRESETS.lan, packets: false })
+    cluster.network.udpBlocked = true
+    cluster.startMany(10)
+    expect(
+      cluster.runUntil(() => cluster.isConverged(), 30_000),
+      `seed ${cluster.seed}`,
+    ).toBeDefined()
+    cluster.run(10_000)
+    cluster.get('node-1').kill()
+    expect(
+      cluster.runUntil(() => cluster.isGoneEverywhere('node-1'), 40_000),
+      `seed ${cluster.seed}`,
+    ).toBeDefined()
+    const leaver = cluster.get('node-2')
+    leaver.keepEffects = true
+    leaver.handle({ kind: 'leave' })
+    cluster.run(1000)
+    expect(leaver.effects.find(({ effect }) => effect.kind === 'left')?.effect).toMatchObject({
+      acknowledgedBy: 3,
+    })
+    leaver.kill()
+    const shown = () => cluster.running.every((member) => member.protocol.member('node-2')?.state === 'left')
+    expect(cluster.runUntil(shown, 30_000), `seed ${cluster.seed}`).toBeDefined()
+    expect(cluster.network.packetsSent).toBe(0)
+    expect(cluster.falseRemovals).toEqual([])
+  })
+})
+
+describe('no false removals', () => {
+  test.each([
+    [0.1, 30],
+    [0.25, 50],
+    [0.25, 12],
+    [0.25, 5],
+  ])('at %f loss among %i members for five minutes', (lossRate, count) => {
+    const cluster = settled(simSeed(3), count)
+    cluster.network.conditions = {
+      ...GOOD_LAN,
+      lossRate,
+      reorderRate: 0.1,
+      reorderDelayMs: 20,
+      duplicateRate: 0.02,
+    }
+    cluster.run(600_000)
+    expect(cluster.falseRemovals, `seed ${cluster.seed}`).toEqual([])
+  })
+
+  test('where plain SWIM removes members that live', () => {
+    const cluster = settled(simSeed(4), 30, plainSwim(PRESETS.lan))
+    cluster.network.conditions = { ...GOOD_LAN, lossRate: 0.25 }
+    cluster.run(300_000)
+    expect(cluster.falseRemovals.length).toBeGreaterThan(0)
+  })
+
+  test('while members stall for seconds: nobody is accused to death by the stalled', () => {
+    const cluster = settled(simSeed(5), 20)
+    const slow = cluster.running.slice(0, 4)
+    for (let round = 0; round < 30; round++) {
+      for (const member of slow) member.freeze()
+      cluster.run(1500)
+      for (const member of slow) member.thaw()
+      cluster.run(2500)
+    }
+    expect(cluster.falseRemovals, `seed ${cluster.seed}`).toEqual([])
+    expect(slow.every((member) => member.protocol.counters.stalls > 10)).toBe(true)
+  })
+
+  test('a member frozen for long is removed, and back at once when it goes on, without accusing others', () => {
+    const cluster = settled(simSeed(6), 10)
+    const frozen = cluster.get('node-1')
+    frozen.freeze()
+    cluster.run(20_000)
+    expect(cluster.isGoneEverywhere('node-1')).toBe(true)
+    const before = cluster.falseRemovals.length
+    frozen.thaw()
+    expect(
+      cluster.runUntil(() => cluster.isConverged(), 3000),
+      `seed ${cluster.seed}`,
+    ).toBeDefined()
+    cluster.run(20_000)
+    expect(cluster.isConverged()).toBe(true)
+    expect(cluster.falseRemovals.slice(before)).toEqual([])
+    expect(frozen.protocol.counters.verdicts).toBe(0)
+  })
+})

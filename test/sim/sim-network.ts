@@ -1,0 +1,207 @@
+import { type Endpoint, sameEndpoint } from '../../src/membership/memberlist/protocol/endpoint.ts'
+import type { Ack, Message, Ping, PushPull } from '../../src/membership/memberlist/wire/messages.ts'
+import type { SimClock } from './sim-clock.ts'
+
+/** What the network does to packets. Rates are probabilities per packet and direction. */
+export interface Conditions {
+  readonly lossRate: number
+  readonly minDelayMs: number
+  readonly maxDelayMs: number
+  readonly duplicateRate: number
+  /** Packets held back by up to {@link Conditions.reorderDelayMs}, so that later ones pass them. */
+  readonly reorderRate: number
+  readonly reorderDelayMs: number
+}
+
+export const GOOD_LAN: Conditions = {
+  lossRate: 0,
+  minDelayMs: 0.1,
+  maxDelayMs: 1,
+  duplicateRate: 0,
+  reorderRate: 0,
+  reorderDelayMs: 0,
+}
+
+/** A listening process. */
+export interface Listener {
+  packet: (from: Endpoint, messages: readonly Message[]) => void
+  /** `answer` with undefined closes the stream. */
+  streamPing: (ping: Ping, answer: (ack: Ack | undefined) => void) => void
+  pushPull: (from: Endpoint, state: PushPull, answer: (state: PushPull | undefined) => void) => void
+}
+
+/** How a stream ended for the one who opened it. */
+export type StreamEnd<T> =
+  { readonly kind: 'answered'; readonly value: T } | { readonly kind: 'refused' | 'closed' | 'timeout' }
+
+/** A lost SYN is sent again after this, then doubled; as Linux does. */
+const SYN_RETRY_MS = 1000
+/** A lost segment is sent again after this, then doubled. */
+const DATA_RETRY_MS = 200
+
+/**
+ * Hosts, and packets and streams between them. A host that is up answers for itself: where no process listens a
+ * stream is refused. A host that is down is silence.
+ */
+export class SimNetwork {
+  conditions: Conditions
+  /** Whether packets pass from one address to another; any shape of partition. */
+  passes: (from: string, to: string) => boolean = () => true
+  /** Further loss by address, for single bad links or hosts; multiplies what gets through. */
+  readonly lossRateOf = new Map<string, number>()
+  /** Addresses at which streams are refused, as by a firewall that answers. */
+  readonly tcpRefusedAt = new Set<string>()
+  /** Drops all packets, but no streams. */
+  udpBlocked = false
+  packetsSent = 0
+  streamsOpened = 0
+  readonly #clock: SimClock
+  readonly #random: () => number
+  readonly #hosts = new Set<string>()
+  readonly #listeners = new Map<string, { readonly endpoint: Endpoint; readonly listener: Listener }>()
+
+  constructor(clock: SimClock, random: () => number, conditions: Conditions = GOOD_LAN) {
+    this.#clock = clock
+    this.#random = random
+    this.conditions = conditions
+  }
+
+  /** Brings up a host's address, with or without a process. */
+  hostUp(address: string): void {
+    this.#hosts.add(address)
+  }
+
+  hostDown(address: string): void {
+    this.#hosts.delete(address)
+  }
+
+  listen(endpoint: Endpoint, listener: Listener): void {
+    this.#hosts.add(endpoint.address)
+    this.#listeners.set(keyOf(endpoint), { endpoint, listener })
+  }
+
+  close(endpoint: Endpoint): void {
+    this.#listeners.delete(keyOf(endpoint))
+  }
+
+  sendPacket(from: Endpoint, to: Endpoint, messages: readonly Message[]): void {
+    this.packetsSent++
+    const copies = this.#random() < this.conditions.duplicateRate ? 2 : 1
+    for (let copy = 0; copy < copies; copy++) {
+      if (this.udpBlocked || this.#isLost(from.address, to.address)) continue
+      const { reorderRate, reorderDelayMs } = this.conditions
+      const heldMs = reorderRate > 0 && this.#random() < reorderRate ? this.#random() * reorderDelayMs : 0
+      this.#clock.after(this.#delayMs() + heldMs, () => {
+        if (this.#reaches(from.address, to.address)) this.#listenerAt(to)?.packet(from, messages)
+      })
+    }
+  }
+
+  streamPing(
+    from: Endpoint,
+    to: Endpoint,
+    ping: Ping,
+    timeoutMs: number,
+    end: (end: StreamEnd<Ack>) => void,
+  ): void {
+    this.#stream(from, to, timeoutMs, end, (listener, answer) => {
+      listener.streamPing(ping, answer)
+    })
+  }
+
+  pushPull(
+    from: Endpoint,
+    to: Endpoint,
+    state: PushPull,
+    timeoutMs: number,
+    end: (end: StreamEnd<PushPull>) => void,
+  ): void {
+    this.#stream(from, to, timeoutMs, end, (listener, answer) => {
+      listener.pushPull(from, state, answer)
+    })
+  }
+
+  /** Connect, request, answer: each passes when both of its directions do, with retries as TCP makes them. */
+  #stream<T>(
+    from: Endpoint,
+    to: Endpoint,
+    timeoutMs: number,
+    end: (end: StreamEnd<T>) => void,
+    request: (listener: Listener, answer: (value: T | undefined) => void) => void,
+  ): void {
+    this.streamsOpened++
+    const state = { over: false }
+    const finish = (result: StreamEnd<T>) => {
+      if (state.over) return
+      state.over = true
+      end(result)
+    }
+    this.#clock.after(timeoutMs, () => {
+      finish({ kind: 'timeout' })
+    })
+    this.#pass(from, to, SYN_RETRY_MS, state, () => {
+      const listener = this.#listenerAt(to)
+      if (listener === undefined || this.tcpRefusedAt.has(to.address)) {
+        finish({ kind: 'refused' })
+        return
+      }
+      this.#pass(from, to, DATA_RETRY_MS, state, () => {
+        // The process may have gone, or another one come, since the connection was made.
+        if (this.#listenerAt(to) !== listener) {
+          finish({ kind: 'closed' })
+          return
+        }
+        request(listener, (value) => {
+          this.#pass(to, from, DATA_RETRY_MS, state, () => {
+            finish(value === undefined ? { kind: 'closed' } : { kind: 'answered', value })
+          })
+        })
+      })
+    })
+  }
+
+  /** One step of a stream: there and back, tried again after `retryMs`, doubling, until the stream is over. */
+  #pass(
+    from: Endpoint,
+    to: Endpoint,
+    retryMs: number,
+    state: { readonly over: boolean },
+    then: () => void,
+  ): void {
+    if (state.over) return
+    const isThrough =
+      this.#reaches(from.address, to.address) &&
+      !this.#isLost(from.address, to.address) &&
+      !this.#isLost(to.address, from.address)
+    this.#clock.after(isThrough ? this.#delayMs() : retryMs, () => {
+      if (state.over) return
+      if (isThrough) then()
+      else this.#pass(from, to, retryMs * 2, state, then)
+    })
+  }
+
+  #reaches(from: string, to: string): boolean {
+    return this.#hosts.has(from) && this.#hosts.has(to) && this.passes(from, to)
+  }
+
+  #isLost(from: string, to: string): boolean {
+    const { lossRate } = this.conditions
+    const through =
+      (1 - lossRate) * (1 - (this.lossRateOf.get(from) ?? 0)) * (1 - (this.lossRateOf.get(to) ?? 0))
+    return through < 1 && this.#random() >= through
+  }
+
+  #delayMs(): number {
+    const { minDelayMs, maxDelayMs } = this.conditions
+    return minDelayMs + this.#random() * (maxDelayMs - minDelayMs)
+  }
+
+  #listenerAt(endpoint: Endpoint): Listener | undefined {
+    const found = this.#listeners.get(keyOf(endpoint))
+    return found !== undefined && sameEndpoint(found.endpoint, endpoint) ? found.listener : undefined
+  }
+}
+
+function keyOf(endpoint: Endpoint): string {
+  return `${endpoint.address} ${endpoint.port}`
+}
