@@ -82,6 +82,7 @@ func run(settings Settings) error {
 		return err
 	}
 	out := console.New(os.Stdout)
+	os.Stdout = os.Stderr // the fork prints warnings to what must be the console alone
 	ring, err := newRing(out, settings.ServicePort)
 	if err != nil {
 		return err
