@@ -164,9 +164,10 @@ describe('ringman-peer', () => {
     const nodes = await first.nodes()
     expect(new Map(nodes.map(({ Name, Meta }) => [Name, atob(Meta)]))).toEqual(
       new Map([
-      ['a', '{"ServicePort":"8001"}'],
-      ['b', '{"ServicePort":"8002"}'],
-    ]))
+        ['a', '{"ServicePort":"8001"}'],
+        ['b', '{"ServicePort":"8002"}'],
+      ]),
+    )
     const keys = Array.from({ length: 100 }, (_, i) => `key-${i}`)
     const [here, there] = await Promise.all([first, second].map((peer) => owners(peer, keys)))
     expect(here).toEqual(there)
