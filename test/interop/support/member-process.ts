@@ -82,7 +82,7 @@ export class MemberProcess implements AsyncDisposable {
 
   get pid(): number {
     const { pid } = this.#child
-    if (pid === undefined) throw this.#explain('has no process')
+    if (pid === undefined) throw this.explain('has no process')
     return pid
   }
 
@@ -90,10 +90,14 @@ export class MemberProcess implements AsyncDisposable {
     return this.#failure === undefined
   }
 
+  get isReady(): boolean {
+    return this.lines.some((line) => line.type === 'ready')
+  }
+
   /** What the program said of itself when it was ready. */
   get facts(): Readonly<Record<string, unknown>> {
     const ready = this.lines.find((line): line is Notice => line.type === 'ready')
-    if (ready === undefined) throw this.#explain('is not ready')
+    if (ready === undefined) throw this.explain('is not ready')
     return ready.fields
   }
 
@@ -104,7 +108,7 @@ export class MemberProcess implements AsyncDisposable {
   }
 
   ready(deadlineMs = READY_DEADLINE_MS): Promise<void> {
-    return this.until('ready', () => this.lines.some((line) => line.type === 'ready'), deadlineMs)
+    return this.until('ready', () => this.isReady, deadlineMs)
   }
 
   /** Calls `listener` with every line from now on. */
@@ -137,7 +141,7 @@ export class MemberProcess implements AsyncDisposable {
     } finally {
       this.#answers.delete(id)
     }
-    if (answer?.error !== undefined) throw this.#explain(`refused ${action}: ${answer.error}`)
+    if (answer?.error !== undefined) throw this.explain(`refused ${action}: ${answer.error}`)
     return answer?.result
   }
 
@@ -158,13 +162,13 @@ export class MemberProcess implements AsyncDisposable {
           finish(resolve)
         } else if (this.#failure !== undefined) {
           finish(() => {
-            reject(this.#explain(`while waiting for ${what}`))
+            reject(this.explain(`while waiting for ${what}`))
           })
         }
       }
       const timer = setTimeout(() => {
         finish(() => {
-          reject(this.#explain(`not within ${deadlineMs} ms: ${what}`))
+          reject(this.explain(`not within ${deadlineMs} ms: ${what}`))
         })
       }, deadlineMs)
       this.#waiters.add(ask)
@@ -232,7 +236,8 @@ export class MemberProcess implements AsyncDisposable {
     for (const ask of this.#waiters) ask()
   }
 
-  #explain(what: string): Error {
+  /** An error that says `what`, with what this program shows and the end of its standard error. */
+  explain(what: string): Error {
     const shown = [...this.view.names].sort().join(', ')
     return new Error(
       `${this.name}: ${what}${this.#failure === undefined ? '' : ` (${this.#failure.message})`}\n` +
