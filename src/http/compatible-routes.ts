@@ -34,8 +34,7 @@ export function compatibleRoutes(deps: {
   const { ring, bodies, clock } = deps
   const writeNodes = nodeListWriterOf(ring.source.kind)
   let listed:
-    | { members: readonly Member[]; snapshot: RingSnapshot; populated: boolean; answer: Answer }
-    | undefined
+    { members: readonly Member[]; snapshot: RingSnapshot; populated: boolean; answer: Answer } | undefined
 
   const listNodes = (ctx: Koa.Context) => {
     const { members } = ring.source
