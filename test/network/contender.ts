@@ -1,4 +1,4 @@
-import { buildGoProgram } from '../interop/support/go-program.ts'
+import { buildGoProgram, type GoProgram } from '../interop/support/go-program.ts'
 import type { MemberCommand } from '../interop/support/member-process.ts'
 import type { MemberSettings } from '../interop/support/member-protocol.ts'
 
@@ -13,15 +13,31 @@ export interface Contender {
 
 /** The newest HashiCorp memberlist. */
 export function goMemberlist(): Contender {
+  return goContender('go', 'memberlist-peer', (settings) => settings)
+}
+
+/** The fork of memberlist that Go ringman was shipped with, as of 2017. */
+export function goRingman(): Contender {
+  return goContender('go-ringman', 'ringman-peer', ({ meta, ...settings }) => {
+    const { ServicePort } = JSON.parse(meta) as { ServicePort: string }
+    return { ...settings, servicePort: ServicePort, httpAddress: `${settings.bindAddress}:0` }
+  })
+}
+
+function goContender(
+  name: string,
+  source: GoProgram,
+  translate: (settings: MemberSettings) => MemberCommand['settings'],
+): Contender {
   let executable: string | undefined
   return {
-    name: 'go',
+    name,
     async prepare() {
-      executable = await buildGoProgram('memberlist-peer')
+      executable = await buildGoProgram(source)
     },
     command(settings) {
       if (executable === undefined) throw new Error('prepare first')
-      return { command: executable, args: [], settings }
+      return { command: executable, args: [], settings: translate(settings) }
     },
   }
 }
