@@ -2,7 +2,9 @@ import { beforeAll, expect, test } from 'vitest'
 import type { PushPullNode } from '../../../src/membership/memberlist/wire/messages.ts'
 import { buildGoProgram } from '../support/go-program.ts'
 import { MemberlistPeer } from '../support/memberlist-peer.ts'
-import { exchangeState, metaOf, NEWS_MS, shownBy, type Shown } from './mixed-cluster.ts'
+import { exchangeState } from './held-state.ts'
+import { metaOf, NEWS_MS, shownBy } from './mixed-cluster.ts'
+import { type Shown } from './mixed-member.ts'
 import { OurMember } from './our-member.ts'
 
 const CROWD = 500
@@ -81,7 +83,7 @@ const linesOf = (members: readonly Shown[]) => new Set(members.map((shown) => JS
 
 /** What only one of the two has, the first few. */
 function differences(a: ReadonlySet<string>, b: ReadonlySet<string>): string[] {
-  return [...a.symmetricDifference(b)].slice(0, 5)
+  return [...[...a].filter((line) => !b.has(line)), ...[...b].filter((line) => !a.has(line))].slice(0, 5)
 }
 
 function addressOf({ process }: MemberlistPeer) {

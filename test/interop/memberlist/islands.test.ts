@@ -2,7 +2,8 @@ import { beforeAll, expect, test } from 'vitest'
 import type { DnsResolver } from '../../../src/seeds/dns-resolver.ts'
 import { buildGoProgram } from '../support/go-program.ts'
 import { MemberlistPeer } from '../support/memberlist-peer.ts'
-import { asShown, everybodyShows, metaOf, NEWS_MS, shownBy, type MixedMember } from './mixed-cluster.ts'
+import { everybodyShows, metaOf, NEWS_MS, shownBy } from './mixed-cluster.ts'
+import { asShown, type MixedMember } from './mixed-member.ts'
 import { OurMember } from './our-member.ts'
 
 const SEED = { kind: 'dns', name: 'gossip.example' } as const

@@ -1,16 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { buildGoProgram } from '../support/go-program.ts'
 import { MemberlistPeer } from '../support/memberlist-peer.ts'
-import {
-  asShown,
-  everybodyShows,
-  metaOf,
-  NEWS_MS,
-  NOTICE_MS,
-  shownBy,
-  startMixed,
-  untilHeld,
-} from './mixed-cluster.ts'
+import { untilHeld } from './held-state.ts'
+import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS, shownBy, startMixed } from './mixed-cluster.ts'
+import { asShown } from './mixed-member.ts'
 import { OurMember } from './our-member.ts'
 
 beforeAll(async () => {

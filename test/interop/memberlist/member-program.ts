@@ -77,12 +77,12 @@ async function join(addresses: readonly string[]): Promise<{ joined: number }> {
   return { joined: reached.length }
 }
 
-async function carryOut(command: Command): Promise<unknown> {
+function carryOut(command: Command): unknown {
   switch (command.do) {
     case 'join':
-      return await join(command.addresses ?? [])
+      return join(command.addresses ?? [])
     case 'leave':
-      return await node.leave()
+      return node.leave()
     case 'members':
       return {
         members: node
@@ -96,7 +96,7 @@ async function carryOut(command: Command): Promise<unknown> {
     case 'send': {
       const to = node.member(command.to ?? '')
       if (to === undefined) throw new Error(`no member is named "${command.to ?? ''}"`)
-      return await node.send(to.endpoint, new TextEncoder().encode(command.text ?? ''))
+      return node.send(to.endpoint, new TextEncoder().encode(command.text ?? ''))
     }
     case 'health':
       return { score: node.healthScore }
@@ -131,7 +131,7 @@ say('ready', {
   },
 })
 node.done.catch((error: unknown) => {
-  console.error(error)
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
   process.exit(1)
 })
 for await (const line of createInterface({ input: process.stdin })) await answer(line)

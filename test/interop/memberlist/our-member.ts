@@ -8,7 +8,8 @@ import {
 import type { StreamAnswer } from '../../../src/membership/memberlist/stream-client.ts'
 import { formatAddress, parseSeed, type Seed } from '../../../src/seeds/seed.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
-import { eventually, type Shown } from './mixed-cluster.ts'
+import { eventually } from './eventually.ts'
+import type { Shown } from './mixed-member.ts'
 
 /** Settings of one of our members; what is left out is as in the source itself. */
 export type OurSettings = Partial<Omit<MemberlistSourceOptions, 'name' | 'seeds' | 'metadata'>> & {

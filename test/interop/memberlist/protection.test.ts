@@ -1,19 +1,19 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { generateKey, parseKeyring } from '../../../src/membership/memberlist/keyring.ts'
 import { buildGoProgram } from '../support/go-program.ts'
 import { MemberlistPeer } from '../support/memberlist-peer.ts'
+import { eventually } from './eventually.ts'
+import { statesHeldBy } from './held-state.ts'
 import {
   everybodyShows,
-  eventually,
   FAR_REACHING,
   metaOf,
   NEWS_MS,
   shownBy,
   startMixed,
-  statesHeldBy,
   textsOf,
   type MixedCluster,
 } from './mixed-cluster.ts'
@@ -94,10 +94,10 @@ describe('what protects the gossip', () => {
 
   test('keys are rotated by add, use, remove, across both kinds, and nobody is lost', async () => {
     await using stack = new AsyncDisposableStack()
-    const directory = await mkdtemp(join(tmpdir(), 'ringman-keys-'))
+    const directory = await mkdtemp(resolve(tmpdir(), 'ringman-keys-'))
     stack.defer(() => rm(directory, { recursive: true }))
     const [oldKey, newKey] = [generateKey(32), generateKey(16)]
-    const keyringFile = join(directory, 'keys')
+    const keyringFile = resolve(directory, 'keys')
     await writeFile(keyringFile, oldKey)
     const cluster = await startMixed(stack, {
       go: { keys: [oldKey] },

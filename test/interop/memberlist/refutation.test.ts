@@ -1,10 +1,12 @@
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { buildGoProgram } from '../support/go-program.ts'
 import { MemberProcess } from '../support/member-process.ts'
 import { MemberlistPeer } from '../support/memberlist-peer.ts'
-import { everybodyShows, eventually, metaOf, NEWS_MS, startMixed, statesHeldBy } from './mixed-cluster.ts'
-import { OurMember } from './our-member.ts'
+import { eventually } from './eventually.ts'
+import { statesHeldBy } from './held-state.ts'
+import { everybodyShows, metaOf, NEWS_MS, startMixed } from './mixed-cluster.ts'
+import type { OurMember } from './our-member.ts'
 
 /** At least so long a member is frozen. The `lan` preset gives a suspect no less than 4 s to deny it. */
 const FROZEN_MS = 3000
@@ -16,13 +18,13 @@ beforeAll(async () => {
 })
 
 /** One of ours as a process. */
-function startOurProcess(name: string, join_: readonly string[]): Promise<MemberProcess> {
+function startOurProcess(name: string, join: readonly string[]): Promise<MemberProcess> {
   return MemberProcess.start({
     command: process.execPath,
-    args: [join(import.meta.dirname, 'member-program.ts')],
+    args: [resolve(import.meta.dirname, 'member-program.ts')],
     settings: {
       ...{ name, bindAddress: '127.0.0.1', bindPort: 0, preset: 'lan', meta: metaOf(8003) },
-      ...{ join: join_ },
+      ...{ join },
     },
   })
 }
@@ -68,7 +70,7 @@ async function freeze(
 /** That nobody took `name` off its list meanwhile. */
 function expectNeverRemoved(name: string, go: readonly MemberlistPeer[], ours: readonly OurMember[]): void {
   for (const peer of go) {
-    const leaves = peer.process.lines.filter((line) => line.type === 'leave').map((line) => line.member.name)
+    const leaves = peer.process.lines.flatMap((line) => (line.type === 'leave' ? [line.member.name] : []))
     expect(leaves, peer.process.explain('saw leaves').message).not.toContain(name)
   }
   for (const our of ours) expect(our.timesSeen('dead', name), our.facts()).toBe(0)

@@ -9,16 +9,10 @@ import { HashRingManager } from '../../../src/manager/hash-ring-manager.ts'
 import { RingService } from '../../../src/ring-service.ts'
 import { buildGoProgram } from '../support/go-program.ts'
 import { RingmanPeer } from '../support/ringman-peer.ts'
-import {
-  asShown,
-  everybodyShows,
-  eventually,
-  metaOf,
-  NEWS_MS,
-  NOTICE_MS,
-  statesHeldBy,
-  untilHeld,
-} from './mixed-cluster.ts'
+import { eventually } from './eventually.ts'
+import { statesHeldBy, untilHeld } from './held-state.ts'
+import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS } from './mixed-cluster.ts'
+import { asShown } from './mixed-member.ts'
 import { OurMember, type OurSettings } from './our-member.ts'
 
 const KEYS = Array.from({ length: 10_000 }, (_, i) => `user:${i}:${(i * 2_654_435_761) % 4_294_967_296}`)
