@@ -23,10 +23,12 @@ export const ERROR_CODES = {
   OVERLOADED: 'The process already holds as many request bodies as it may.',
   PARAMETER_INVALID: 'A query parameter is unknown, repeated or not in its form.',
   PLAN_INVALID: 'The planned change names nodes that are not there, or are there already.',
+  RESPONSE_INVALID: 'What answered a request is not ringman, or not a version that this one understands.',
   RING_EMPTY: 'No nodes in ring.',
   SOURCE_FAILED: 'The membership source could not start, or stopped working.',
   TIMEOUT: 'An operation did not finish in its time.',
   TOO_MANY_WATCHERS: 'The number of open ring watches is at its limit.',
+  UNREACHABLE: 'No member could be reached.',
   WIRE_MALFORMED: 'Bytes from the network are not a well-formed message.',
 } as const
 

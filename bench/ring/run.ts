@@ -120,7 +120,7 @@ const range = ({ median, min, max }: Summary) => `${format(median)} (${format(mi
 const verdict = (met: boolean) => (met ? 'met' : 'MISSED')
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, ms: { type: 'string', default: '400' } },
+  options: { rounds: { type: 'string', default: '5' }, ms: { type: 'string', default: '200' } },
 })
 const rounds = Number(values.rounds)
 const forMs = Number(values.ms)

@@ -33,14 +33,16 @@ export function compatibleRoutes(deps: {
 }): Route[] {
   const { ring, bodies, clock } = deps
   const writeNodes = nodeListWriterOf(ring.source.kind)
-  let listed: { members: readonly Member[]; snapshot: RingSnapshot; answer: Answer } | undefined
+  let listed:
+    { members: readonly Member[]; snapshot: RingSnapshot; populated: boolean; answer: Answer } | undefined
 
   const listNodes = (ctx: Koa.Context) => {
     const { members } = ring.source
     const { snapshot } = ring.manager
-    if (listed?.members !== members || listed.snapshot !== snapshot) {
-      const body = writeNodes({ members, snapshot })
-      listed = { members, snapshot, answer: makeAnswer(200, PLAIN_TEXT, body) }
+    const populated = ring.source.populated ?? snapshot.epoch > 0
+    if (listed?.members !== members || listed.snapshot !== snapshot || listed.populated !== populated) {
+      const body = writeNodes({ members, snapshot, populated })
+      listed = { members, snapshot, populated, answer: makeAnswer(200, PLAIN_TEXT, body) }
     }
     send(ctx, listed.answer)
   }

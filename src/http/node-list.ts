@@ -8,6 +8,8 @@ import { goJsonString, toByteText } from './go-json.ts'
 export interface NodeListInput {
   readonly members: readonly Member[]
   readonly snapshot: RingSnapshot
+  /** Whether the source knows its members; see `MembershipSource.populated`. */
+  readonly populated: boolean
 }
 
 /** Writes the body of `/hashring/nodes`, in byte text. */
@@ -49,8 +51,8 @@ function writeMember({ name, address, port, meta, versions }: Member): string {
   }`
 }
 
-/** SidecarRing's list: the ring keys in byte order, or `null` before the first nodes. */
-function writeRingKeys({ snapshot: { ring, epoch } }: NodeListInput): string {
-  if (ring.size === 0) return epoch === 0 ? 'null' : '{}'
+/** SidecarRing's list: the ring keys in byte order, or `null` before any state came. */
+function writeRingKeys({ snapshot: { ring }, populated }: NodeListInput): string {
+  if (ring.size === 0) return populated ? '{}' : 'null'
   return `{\n${ring.nodes.map(({ ringKey }) => `  ${goJsonString(toByteText(ringKey))}: {}`).join(',\n')}\n}`
 }

@@ -101,7 +101,7 @@ const PROBLEMS = {
 function apply(ring: HashRing, { leave = [], join = [], reweight = [] }: RingPlanChange): HashRing {
   const nodes = new Map(ring.nodes.map((node) => [node.ringKey, node]))
   for (const ringKey of leave) nodes.delete(ringKey)
-  for (const { ringKey, weight } of reweight) nodes.set(ringKey, { ...ring.get(ringKey), ringKey, weight })
+  for (const { ringKey, weight } of reweight) nodes.set(ringKey, { ringKey, weight })
   for (const node of join) nodes.set(node.ringKey, node)
   return ring.with(nodes.values())
 }
