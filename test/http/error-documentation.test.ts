@@ -62,7 +62,7 @@ describe('problemOf', () => {
 
 describe('docs/http.md', () => {
   test('lists every limit with its default', () => {
-    const documented = [...read('http.md').matchAll(/^\| `(\w+)` \| ([\d,]+) /gm)].map(
+    const documented = [...read('http.md').matchAll(/^\| `(\w+)` +\| ([\d,]+) /gm)].map(
       ([, name, value = '']) => [name, Number(value.replaceAll(',', ''))] as const,
     )
     expect(Object.fromEntries(documented)).toEqual(DEFAULT_HTTP_LIMITS)

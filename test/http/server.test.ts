@@ -357,6 +357,20 @@ describe('targets with bytes above 0x7f', () => {
     expect((await exchange(server.port, get('/'))).status).toBe(200)
   })
 
+  test('are refused when more is wrong with them, and an answer that breaks off is cut', async () => {
+    const server = await serve((ctx) => {
+      ctx.respond = false
+      ctx.res.writeHead(200, { 'Content-Length': '10' })
+      ctx.res.write('half')
+      setTimeout(() => {
+        ctx.res.destroy()
+      }, 20)
+    })
+    const bad = await exchange(server.port, `GET /${cafe} HTTP/1.1\r\nHost: a\r\nBad Header\r\n\r\n`)
+    expect(bad.status).toBe(400)
+    await expect(exchange(server.port, get(`/${cafe}`))).rejects.toThrow('half')
+  })
+
   test('end with the server', async () => {
     const arrived = Promise.withResolvers<void>()
     const server = await serve(async () => {
