@@ -55,7 +55,7 @@ print(`  largest resident size: ${megabytes(maxRssBytes)}`)
 print('datagrams that were built to be slow, least of many tries:')
 let worstUs = 0
 for (const datagram of worstDatagrams()) {
-  const us = leastUs(datagram)
+  const us = leastUs(datagram, MAX_DATAGRAM_US)
   worstUs = Math.max(worstUs, us)
   print(`  ${us.toFixed(0).padStart(5)} us  ${datagram.name} (${datagram.bytes.length} bytes)`)
 }
