@@ -53,13 +53,13 @@ print(
 )
 print(`  largest resident size: ${megabytes(maxRssBytes)}`)
 print('datagrams that were built to be slow, least of many tries:')
-let worstUs = 0
+let isTooSlow = slowestDatagram.us > MAX_DATAGRAM_US
 for (const datagram of worstDatagrams()) {
-  const us = leastUs(datagram, MAX_DATAGRAM_US)
-  worstUs = Math.max(worstUs, us)
+  const us = leastUs(datagram)
+  if (us > datagram.limitUs) isTooSlow = true
   print(`  ${us.toFixed(0).padStart(5)} us  ${datagram.name} (${datagram.bytes.length} bytes)`)
 }
-if (worstUs > MAX_DATAGRAM_US || slowestDatagram.us > MAX_DATAGRAM_US || maxRssBytes > MAX_RSS_BYTES) {
+if (isTooSlow || maxRssBytes > MAX_RSS_BYTES) {
   print(`FAILED: the limits are ${MAX_DATAGRAM_US} us for a datagram and ${megabytes(MAX_RSS_BYTES)}`)
   process.exitCode = 1
 }
