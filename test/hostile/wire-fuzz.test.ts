@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { WireFuzzer } from './wire-fuzz.ts'
 import { loadSamples } from './wire-fuzz-samples.ts'
+import { leastUs, worstDatagrams } from './wire-fuzz-worst.ts'
 
 const cases = Number(process.env['RINGMAN_FUZZ_CASES'] ?? 200_000)
 const seed = Number(process.env['RINGMAN_FUZZ_SEED'] ?? Math.trunc(Math.random() * 2 ** 31))
@@ -22,4 +23,9 @@ test(`the wire decoders keep their promises for ${cases} hostile inputs (seed ${
   ]) {
     expect([outcome, outcomes.get(outcome) ?? 0]).not.toEqual([outcome, 0])
   }
+})
+
+test.each(worstDatagrams())('decoding takes less than $limitUs us: $name', (datagram) => {
+  expect(datagram.bytes.length).toBeLessThanOrEqual(65_535)
+  expect(leastUs(datagram)).toBeLessThan(datagram.limitUs)
 })
