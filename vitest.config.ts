@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 /**
- * `default` is what `npm test` runs: no root, no network beyond loopback, under two minutes.
- * The slower suites (real peers, long fuzzing) are projects of their own, named after their folder.
+ * `default` is what `npm test` runs: no root, no network beyond loopback, under two minutes. `hostile` sends
+ * great numbers of bad bytes, `interop` runs real peers, which it builds or needs to have installed.
  */
 export default defineConfig({
   test: {
@@ -11,7 +11,7 @@ export default defineConfig({
         test: {
           name: 'default',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/interop/**', 'test/hostile/**'],
+          exclude: ['test/interop/**', 'test/hostile/**', 'test/network/**'],
           testTimeout: 20_000,
         },
       },
@@ -19,7 +19,17 @@ export default defineConfig({
         test: {
           name: 'hostile',
           include: ['test/hostile/**/*.test.ts'],
-          testTimeout: 600_000,
+          testTimeout: 900_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'interop',
+          include: ['test/interop/**/*.test.ts', 'test/network/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
           fileParallelism: false,
         },
       },

@@ -25,6 +25,17 @@ export const systemClock: Clock = {
   },
 }
 
+/** The same, but a pending `after` keeps the process alive: for waits that somebody awaits. */
+export const holdingClock: Clock = {
+  ...systemClock,
+  after(delayMs, fn) {
+    const timer = setTimeout(fn, delayMs)
+    return () => {
+      clearTimeout(timer)
+    }
+  },
+}
+
 /** Resolves after `delayMs`, or at once when `signal` aborts; it never rejects. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

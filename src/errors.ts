@@ -3,27 +3,32 @@
  * on codes, never on message text. `docs/errors.md` documents the same list, and a test holds them together.
  */
 export const ERROR_CODES = {
-  BODY_INVALID: 'The request body is not what the route takes (bad JSON, wrong fields, wrong type).',
+  BODY_INVALID: 'The request body is not what the route takes (bad JSON, wrong fields).',
   BODY_TOO_LARGE: 'The request body is larger than the limit.',
   CONFIG_INVALID: 'The configuration has unknown keys or values that are not allowed.',
+  CONTENT_TYPE_UNSUPPORTED: 'The request body has a content type that the route does not take.',
   INTERNAL: 'A fault of ringman itself.',
   KEY_EMPTY: 'The key is empty.',
   KEY_INVALID: 'The key is not valid percent-encoded text.',
   KEY_MISSING: 'The request names no key.',
   KEY_REPEATED: 'The request names the key more than once.',
   KEY_TOO_LONG: 'The key is longer than the limit.',
+  LISTEN_FAILED: 'A server could not listen on its address.',
   MANAGER_NOT_RUNNING: 'The ring manager has not been started, or has been stopped.',
   METADATA_TOO_LARGE: 'The encoded member metadata is larger than 512 bytes.',
   METHOD_NOT_ALLOWED: 'The path exists, but not with this HTTP method.',
   N_OUT_OF_RANGE: 'The number of owners asked for is not an integer within the limits.',
   NODE_INVALID: 'A ring node has an empty ring key or a weight that is not a positive integer.',
   NOT_FOUND: 'There is nothing at this path.',
+  OVERLOADED: 'The process already holds as many request bodies as it may.',
   PARAMETER_INVALID: 'A query parameter is unknown, repeated or not in its form.',
   PLAN_INVALID: 'The planned change names nodes that are not there, or are there already.',
+  RESPONSE_INVALID: 'What answered a request is not ringman, or not a version that this one understands.',
   RING_EMPTY: 'No nodes in ring.',
   SOURCE_FAILED: 'The membership source could not start, or stopped working.',
   TIMEOUT: 'An operation did not finish in its time.',
   TOO_MANY_WATCHERS: 'The number of open ring watches is at its limit.',
+  UNREACHABLE: 'No member could be reached.',
   WIRE_MALFORMED: 'Bytes from the network are not a well-formed message.',
 } as const
 

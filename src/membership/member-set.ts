@@ -45,6 +45,8 @@ export class MemberSet {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         this.#current = next
         for (const listener of [...this.#listeners]) {
+          // An earlier listener may have ended this subscription, or all of them.
+          if (!this.#listeners.has(listener)) continue
           try {
             listener(next)
           } catch (error) {

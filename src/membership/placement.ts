@@ -1,4 +1,4 @@
-import type { RingNode } from '../ring/node.ts'
+import { isRingKey, type RingNode } from '../ring/node.ts'
 import type { Member } from './member.ts'
 
 /** Which string of a member is hashed: `IP:servicePort`, as in Go, or the member's name. */
@@ -23,6 +23,8 @@ export function placeMembers(members: readonly Member[], mode: RingKeyMode): Rin
     const { metadata } = member
     const ringKey = ringKeyOf(member, mode)
     if (metadata === undefined || ringKey === undefined || nodes.has(ringKey)) continue
+    // A member may call itself anything; one name that is no ring key must not keep the others off the ring.
+    if (!isRingKey(ringKey)) continue
     nodes.set(ringKey, {
       ringKey,
       weight: metadata.weight ?? 1,

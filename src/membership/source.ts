@@ -8,8 +8,8 @@ export type SourceKind = 'memberlist' | 'swim' | 'sidecar' | 'kubernetes' | 'sta
  * members at each change, so that a missed or repeated event cannot leave a stale node.
  *
  * Promises of every source (`test/contract/` holds each one to them):
- * - Before `start` resolves, `members` is empty and nothing is published. When it resolves, `members` is
- *   populated: with this process itself, if the source makes it a member.
+ * - When `start` is called `members` is empty and stays so until it is about to resolve; then it is populated: with
+ *   this process itself, if the source makes it a member. A listener from before hears of that first set.
  * - `members` is immutable, has unique names, is sorted by name (UTF-16 order), and is a new array at each
  *   change; listeners are called after it was replaced, in the order of the changes, never re-entrantly.
  * - A listener that throws does not keep others from being called; the error rejects `done`.
@@ -24,6 +24,11 @@ export interface MembershipSource {
   readonly selfName: string | undefined
   /** The current set, sorted by name; members that are `dead` or `left` stay listed for a while. */
   readonly members: readonly Member[]
+  /**
+   * Whether the source has heard of the members at all: tells "there are none" from "nobody has said yet". Left
+   * out by a source that is populated by its start.
+   */
+  readonly populated?: boolean
   /**
    * Resolves when the source is populated; it does not wait for other members.
    *

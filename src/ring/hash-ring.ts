@@ -1,97 +1,212 @@
-import { checkNode, type RingNode } from './node.ts'
+import { hashKey } from './key-hash.ts'
 import { md5 } from './md5.ts'
+import { checkNode, compareRingKeys, sameNode, type RingNode } from './node.ts'
+import { PointTable } from './point-table.ts'
 
-/** Points per node when all weights are equal: three from each of 40 digests. */
-export const POINTS_PER_NODE = 120
-
-/** First placeholder of the interface; see the class comment of the finished ring. */
+/**
+ * A consistent hash ring: which node owns a key. Immutable; `add`, `remove` and `with` give the next ring.
+ *
+ * The same set of ring keys and weights gives the same ring, in whatever order and through whatever history it
+ * came together. Points, owners and weights are those of serialx/hashring of April 2019 (`docs/ring.md` has the
+ * algorithm), but for one thing: a point that two nodes share is the lower ring key's, not the latest one's.
+ *
+ * Nodes are copied and frozen when they come, and keep their identity from ring to ring while nothing in them
+ * changes. Look-ups of text keys take no memory; the rings of one history share what did not change.
+ */
 export class HashRing {
-  static readonly empty: HashRing = new HashRing([])
-  /** Every node, sorted by ring key in byte order. */
+  // `new this`: the compiler names the class by an alias in `dist`, which is not set yet where `empty` is made.
+  /** The ring without nodes. */
+  static readonly empty: HashRing = new this([], PointTable.empty)
+
+  /** Every node, in the byte order of ring keys. */
   readonly nodes: readonly RingNode[]
-  readonly digest: string
-  readonly #points: { point: number; node: RingNode }[]
+  readonly #table: PointTable
+  #digest: string | undefined
+  #shares: ReadonlyMap<string, number> | undefined
+  #byRingKey: ReadonlyMap<string, RingNode> | undefined
 
-  private constructor(nodes: readonly RingNode[]) {
-    this.nodes = nodes
-    const total = nodes.reduce((sum, node) => sum + node.weight, 0)
-    const points = new Map<number, RingNode>()
-    for (const node of nodes) {
-      const factor = Math.floor((40 * nodes.length * node.weight) / total)
-      for (let j = 0; j < factor; j++) {
-        const d = md5(`${node.ringKey}-${j}`)
-        for (const i of [0, 4, 8]) {
-          const point = new DataView(d.buffer).getUint32(i, true)
-          if (!points.has(point)) points.set(point, node)
-        }
-      }
-    }
-    this.#points = [...points].map(([point, node]) => ({ point, node })).sort((a, b) => a.point - b.point)
-    const d = md5(nodes.map((n) => `${n.ringKey}|${n.weight}\n`).join(''))
-    this.digest = Array.from(d.subarray(0, 8), (b) => b.toString(16).padStart(2, '0')).join('')
+  private constructor(nodes: readonly RingNode[], table: PointTable, digest?: string) {
+    this.nodes = Object.freeze(nodes)
+    this.#table = table
+    this.#digest = digest
   }
 
+  /**
+   * A ring of these nodes; of two with one ring key, the later one counts.
+   *
+   * @throws {RingmanError} `NODE_INVALID`, see {@link checkNode}.
+   */
   static of(nodes: Iterable<RingNode>): HashRing {
-    const byKey = new Map<string, RingNode>()
-    for (const node of nodes) {
-      checkNode(node)
-      byKey.set(node.ringKey, node)
-    }
-    return new HashRing(
-      [...byKey.values()].sort((a, b) => Buffer.compare(Buffer.from(a.ringKey), Buffer.from(b.ringKey))),
-    )
+    return HashRing.empty.with(nodes)
   }
 
+  /** How many nodes there are, also those whose weight rounds down to no points. */
   get size(): number {
     return this.nodes.length
   }
 
+  /** How many points there are; one that two nodes share counts for both. */
   get pointCount(): number {
-    return this.#points.length
+    return this.#table.points.length
   }
 
-  get(ringKey: string): RingNode | undefined {
-    return this.nodes.find((n) => n.ringKey === ringKey)
+  /** Bytes that the points take, with everything that is kept for each of them. */
+  get sizeBytes(): number {
+    return this.#table.sizeBytes
   }
 
-  add(node: RingNode): HashRing {
-    return HashRing.of([...this.nodes, node])
-  }
-
-  remove(ringKey: string): HashRing {
-    return HashRing.of(this.nodes.filter((n) => n.ringKey !== ringKey))
-  }
-
-  with(nodes: Iterable<RingNode>): HashRing {
-    return HashRing.of(nodes)
-  }
-
-  ownerOf(key: string | Uint8Array): RingNode | undefined {
-    return this.ownersOf(key, 1)[0]
-  }
-
-  ownersOf(key: string | Uint8Array, n: number): RingNode[] {
-    const hash = new DataView(md5(key).buffer).getUint32(0, true)
-    const owners = new Set<RingNode>()
-    const points = this.#points
-    if (points.length === 0) return []
-    const first = Math.max(
-      0,
-      points.findIndex((p) => p.point > hash),
-    )
-    for (let i = 0; i < points.length && owners.size < n; i++) {
-      owners.add(points[(first + i) % points.length]!.node)
+  /**
+   * Identifies ring keys and weights, for comparing rings of different processes: the first 8 bytes of the MD5
+   * of the lines `ringKey|weight\n`, in the byte order of ring keys, as 16 lower-case hexadecimal characters.
+   */
+  get digest(): string {
+    if (this.#digest === undefined) {
+      const bytes = md5(this.nodes.map((node) => `${node.ringKey}|${node.weight}\n`).join(''))
+      this.#digest = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('')
     }
-    return [...owners]
+    return this.#digest
   }
 
+  /** The node with this ring key. */
+  get(ringKey: string): RingNode | undefined {
+    this.#byRingKey ??= new Map(this.nodes.map((node) => [node.ringKey, node]))
+    return this.#byRingKey.get(ringKey)
+  }
+
+  /**
+   * The node of the first point strictly after the key's hash, around the circle.
+   *
+   * @param key - Text, hashed as its UTF-8 bytes (a lone surrogate as those of U+FFFD), or bytes.
+   * @returns undefined on the empty ring.
+   */
+  ownerOf(key: string | Uint8Array): RingNode | undefined {
+    const table = this.#table
+    if (table.points.length === 0) return undefined
+    return this.nodes[table.owners[table.find(hashKey(key))]!]
+  }
+
+  /**
+   * The first `n` distinct nodes at and after the key's owner, around the circle.
+   *
+   * @param key - As {@link ownerOf} takes it.
+   * @param n - How many; below 1 gives none.
+   * @returns The owner first; fewer than `n` when fewer nodes have points.
+   */
+  ownersOf(key: string | Uint8Array, n: number): RingNode[] {
+    const table = this.#table
+    const { points, owners } = table
+    const found: RingNode[] = []
+    if (points.length === 0 || !(n >= 1)) return found
+    const limit = Math.min(Math.floor(n), this.nodes.length)
+    const seen = limit <= FEW ? undefined : new Uint8Array(this.nodes.length)
+    let at = table.find(hashKey(key))
+    for (let left = points.length; left > 0; left--) {
+      const owner = owners[at]!
+      const node = this.nodes[owner]!
+      if (!(seen === undefined ? found.includes(node) : seen[owner] === 1) && !table.isCovered(at)) {
+        found.push(node)
+        if (found.length === limit) break
+        if (seen !== undefined) seen[owner] = 1
+      }
+      at = at + 1 === points.length ? 0 : at + 1
+    }
+    return found
+  }
+
+  /**
+   * The fraction of the circle that each node owns, exactly, by ring key in byte order.
+   *
+   * @returns Numbers from 0 to 1 that add up to exactly 1; empty for the empty ring.
+   */
   shares(): ReadonlyMap<string, number> {
-    const shares = new Map(this.nodes.map((n) => [n.ringKey, 0]))
-    const points = this.#points
-    points.forEach(({ point, node }, i) => {
-      const before = i === 0 ? points[points.length - 1]!.point - 2 ** 32 : points[i - 1]!.point
-      shares.set(node.ringKey, shares.get(node.ringKey)! + (point - before) / 2 ** 32)
+    if (this.#shares === undefined) {
+      const arcs = this.#table.arcs(this.nodes.length)
+      this.#shares = new Map(this.nodes.map(({ ringKey }, i) => [ringKey, arcs[i]! / 2 ** 32]))
+    }
+    return this.#shares
+  }
+
+  /**
+   * The ring with this node added, or in the place of the one with its ring key.
+   *
+   * @throws {RingmanError} `NODE_INVALID`.
+   */
+  add(node: RingNode): HashRing {
+    checkNode(node)
+    const at = this.#placeOf(node.ringKey)
+    const replaces = this.nodes[at]?.ringKey === node.ringKey
+    return this.#next(this.nodes.toSpliced(at, replaces ? 1 : 0, node))
+  }
+
+  /** The ring without the node of this ring key; the same ring when there is none. */
+  remove(ringKey: string): HashRing {
+    const at = this.#placeOf(ringKey)
+    return this.nodes[at]?.ringKey === ringKey ? this.#next(this.nodes.toSpliced(at, 1)) : this
+  }
+
+  /**
+   * The ring of exactly these nodes, made from this one: only what differs is computed. Of two nodes with one
+   * ring key, the later one counts.
+   *
+   * @returns This very ring when nothing differs.
+   * @throws {RingmanError} `NODE_INVALID`.
+   */
+  with(nodes: Iterable<RingNode>): HashRing {
+    const byRingKey = new Map<string, RingNode>()
+    for (const node of nodes) {
+      checkNode(node)
+      byRingKey.set(node.ringKey, node)
+    }
+    return this.#next([...byRingKey.values()].sort((a, b) => compareRingKeys(a.ringKey, b.ringKey)))
+  }
+
+  /**
+   * Walks the circle over both this ring and another.
+   *
+   * @param visit - Called for each stretch between two neighbouring points of either ring, with its length, a
+   *   number of hashes, and with its owner on this ring and on the other (undefined on the empty ring). The
+   *   lengths add up to 2^32.
+   */
+  compare(
+    other: HashRing,
+    visit: (length: number, owner: RingNode | undefined, otherOwner: RingNode | undefined) => void,
+  ): void {
+    this.#table.compare(other.#table, (length, owner, otherOwner) => {
+      visit(length, this.nodes[owner], other.nodes[otherOwner])
     })
-    return shares
+  }
+
+  /** Where in `nodes` a ring key is or would be. */
+  #placeOf(ringKey: string): number {
+    let low = 0
+    let high = this.nodes.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (compareRingKeys(this.nodes[middle]!.ringKey, ringKey) < 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** @param sorted - Checked nodes in the byte order of ring keys, each of them once. */
+  #next(sorted: readonly RingNode[]): HashRing {
+    const before = this.nodes
+    let sameTable = sorted.length === before.length
+    let sameNodes = sameTable
+    let i = 0
+    const nodes = sorted.map((node) => {
+      while (i < before.length && compareRingKeys(before[i]!.ringKey, node.ringKey) < 0) i++
+      const known = before[i]
+      if (known !== undefined && sameNode(known, node)) return known
+      sameNodes = false
+      if (known?.ringKey !== node.ringKey || known.weight !== node.weight) sameTable = false
+      return Object.freeze({ ...node })
+    })
+    if (sameNodes) return this
+    if (sameTable) return new HashRing(nodes, this.#table, this.#digest)
+    return new HashRing(nodes, this.#table.change(before, nodes))
   }
 }
+
+/** Up to this many owners, looking through the list of those found is quicker than marking them. */
+const FEW = 16

@@ -19,10 +19,28 @@ export interface RingNode {
   readonly zone?: string
 }
 
-/** @throws {RingmanError} `NODE_INVALID` for an empty ring key or a weight that is not a positive integer. */
+/**
+ * Whether a string can be a ring key: not empty, well-formed Unicode (two ill-formed strings may have the same
+ * UTF-8 bytes) and without line feeds (they part the lines of the ring's digest).
+ */
+export function isRingKey(ringKey: string): boolean {
+  return ringKey !== '' && ringKey.isWellFormed() && !ringKey.includes('\n')
+}
+
+/** Whether a number can be a weight: a positive safe integer. */
+export function isNodeWeight(weight: number): boolean {
+  return Number.isSafeInteger(weight) && weight >= 1
+}
+
+/** @throws {RingmanError} `NODE_INVALID` for what is no ring key, or a weight that is not a positive integer. */
 export function checkNode(node: RingNode): void {
-  if (node.ringKey === '') throw new RingmanError('NODE_INVALID', 'a ring key must not be empty')
-  if (!Number.isSafeInteger(node.weight) || node.weight < 1) {
+  if (!isRingKey(node.ringKey)) {
+    throw new RingmanError(
+      'NODE_INVALID',
+      `a ring key must be well-formed text, not empty and without line feeds, got ${JSON.stringify(node.ringKey)}`,
+    )
+  }
+  if (!isNodeWeight(node.weight)) {
     throw new RingmanError(
       'NODE_INVALID',
       `the weight of a node must be a positive integer, got ${node.weight}`,
@@ -43,4 +61,26 @@ export function sameNode(a: RingNode, b: RingNode): boolean {
     a.port === b.port &&
     a.zone === b.zone
   )
+}
+
+/**
+ * Orders ring keys by their UTF-8 bytes, which is the order of their code points. (JavaScript's own order, by
+ * UTF-16 unit, has U+10000 and above before U+E000 to U+FFFF.)
+ *
+ * @returns Negative, zero or positive, as `Array.prototype.sort` takes it.
+ */
+export function compareRingKeys(a: string, b: string): number {
+  if (a === b) return 0
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i)
+    const y = b.charCodeAt(i)
+    if (x !== y) return x < 0xd800 || y < 0xd800 ? x - y : liftSurrogate(x) - liftSurrogate(y)
+  }
+  return a.length - b.length
+}
+
+/** Puts surrogates above the rest of the 16-bit range, where the code points that they stand for belong. */
+function liftSurrogate(unit: number): number {
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
 }

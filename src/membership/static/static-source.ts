@@ -49,7 +49,7 @@ export class StaticSource implements MembershipSource {
   readonly #clock: Clock
   readonly #set: MemberSet
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
-  #stopped = false
+  #state: 'new' | 'started' | 'stopped' = 'new'
 
   /** @param members - At least one; of two with the same host and port the last one counts. */
   constructor(members: readonly StaticMember[], clock: Clock) {
@@ -66,8 +66,22 @@ export class StaticSource implements MembershipSource {
     return this.#set.current
   }
 
+  /** A getter, so that the checker does not take an earlier look for this one. */
+  get #stopped(): boolean {
+    return this.#state === 'stopped'
+  }
+
   async start(signal: AbortSignal): Promise<void> {
-    if (this.#stopped || signal.aborted) throw new RingmanError('SOURCE_FAILED', 'the source was stopped')
+    if (this.#state !== 'new') {
+      throw new RingmanError('SOURCE_FAILED', `a source can be started only once; this one is ${this.#state}`)
+    }
+    this.#state = 'started'
+    // A turn later, so that `stop` and the signal can come before the first set, as with any source.
+    await Promise.resolve()
+    if (this.#stopped || signal.aborted) {
+      await this.stop()
+      throw new RingmanError('SOURCE_FAILED', 'the source was stopped before it had started')
+    }
     const stateSinceMs = this.#clock.wallNow()
     const members = new Map<string, Member>()
     for (const { host, port, weight } of this.#list) {
@@ -85,7 +99,6 @@ export class StaticSource implements MembershipSource {
       })
     }
     this.#set.publish(members.values())
-    return Promise.resolve()
   }
 
   leave(): Promise<void> {
@@ -93,7 +106,7 @@ export class StaticSource implements MembershipSource {
   }
 
   stop(): Promise<void> {
-    this.#stopped = true
+    this.#state = 'stopped'
     this.#set.close()
     this.#settle.resolve()
     return Promise.resolve()

@@ -1,0 +1,127 @@
+import { RingmanClient } from '../client/ringman-client.ts'
+import { holdingClock } from '../clock.ts'
+import type { DevConfig } from '../config/dev-settings.ts'
+import type { Environment } from '../config/environment.ts'
+import { configError } from '../config/problem.ts'
+import { flagOf } from '../config/setting.ts'
+import { RingmanError } from '../errors.ts'
+import { LOG_LEVELS } from '../telemetry/logger.ts'
+import { DevCluster } from './dev-cluster.ts'
+import { createJsonView, createTextView } from './dev-view.ts'
+import type { ExitCode } from './exit-code.ts'
+import type { Terminal } from './terminal.ts'
+
+/** How long members may take to stop before they are killed, in milliseconds. */
+const STOP_PATIENCE_MS = 5000
+
+export interface DevInput {
+  readonly config: DevConfig
+  readonly env: Environment
+  readonly terminal: Terminal
+  readonly json: boolean
+}
+
+/**
+ * `ringman dev`: a local cluster until Ctrl-C. Its members are children that end with it, however it ends.
+ *
+ * @returns 0 after a signal; 1 when no member is left.
+ * @throws {RingmanError} `CONFIG_INVALID`; `SOURCE_FAILED` when the cluster does not come up.
+ */
+export async function runDev({ config, env, terminal, json }: DevInput): Promise<ExitCode> {
+  const { nodes, source, killOneAfterMs, logLevel } = config
+  if (killOneAfterMs !== undefined && nodes < 2) {
+    const name = flagOf('killOneAfterMs')
+    throw configError([
+      {
+        key: 'killOneAfter',
+        origin: { kind: 'flag', name },
+        message: 'it needs at least 2 members (--nodes)',
+      },
+    ])
+  }
+  const clock = holdingClock
+  const startedMs = clock.now()
+  const view = (json ? createJsonView : createTextView)(
+    terminal,
+    logLevel,
+    () => (clock.now() - startedMs) / 1000,
+  )
+  // The lines about the ring are `info`: members log those even where they are not shown.
+  const memberLevel = LOG_LEVELS.indexOf(logLevel) < LOG_LEVELS.indexOf('info') ? logLevel : 'info'
+  const cluster = new DevCluster({
+    size: nodes,
+    flags: ['--source', source, '--preset', 'local', '--log-level', memberLevel],
+    env,
+    clock,
+    listener: view,
+  })
+  process.once('exit', () => {
+    cluster.killAll()
+  })
+  const stopRequest = listenForStop()
+  const over = Promise.withResolvers<'nobody left'>()
+  for (const member of cluster.members) {
+    void member.ended.then(() => {
+      if (cluster.alive.length === 0) over.resolve('nobody left')
+    })
+  }
+  view.starting(nodes, source)
+  try {
+    const digest = await Promise.race([cluster.start(), stopRequest])
+    if (digest !== STOP) {
+      view.started(cluster, digest, await sharesOf(cluster), clock.now() - startedMs)
+      const cancelKill =
+        killOneAfterMs === undefined
+          ? undefined
+          : clock.after(killOneAfterMs, () => {
+              // The first member is the others' seed: it stays.
+              const member = cluster.alive.at(-1)
+              if (member === undefined) return
+              view.killed(member)
+              cluster.kill(member)
+            })
+      const reason = await Promise.race([stopRequest, over.promise])
+      cancelKill?.()
+      if (reason !== STOP) {
+        terminal.err('ringman: no member is left\n')
+        return 1
+      }
+    }
+  } catch (error) {
+    await cluster.stop(STOP_PATIENCE_MS)
+    if (!(error instanceof Error)) throw error
+    throw new RingmanError('SOURCE_FAILED', `the local cluster did not come up: ${error.message}`, {
+      cause: error,
+    })
+  }
+  view.stopping()
+  await cluster.stop(STOP_PATIENCE_MS)
+  view.stopped()
+  return 0
+}
+
+async function sharesOf(cluster: DevCluster): Promise<ReadonlyMap<string, number>> {
+  const client = new RingmanClient({ urls: cluster.members.flatMap(({ addresses }) => addresses?.url ?? []) })
+  const ring = await client.ring()
+  return new Map(ring.nodes.map(({ ringKey, share }) => [ringKey, share]))
+}
+
+const STOP = Symbol('stop')
+
+/** The first signal asks for an orderly end, a second one ends this process, which takes its members along. */
+function listenForStop(): Promise<typeof STOP> {
+  const { promise, resolve } = Promise.withResolvers<typeof STOP>()
+  let asked = false
+  for (const [signal, code] of [
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+    ['SIGHUP', 129],
+  ] as const) {
+    process.on(signal, () => {
+      if (asked) process.exit(code)
+      asked = true
+      resolve(STOP)
+    })
+  }
+  return promise
+}

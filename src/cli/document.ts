@@ -1,0 +1,65 @@
+import type { Command } from 'commander'
+import { EXIT_CODES } from './exit-code.ts'
+import { createProgram } from './program.ts'
+
+/** Width of the help in the documentation, in columns. */
+const HELP_COLUMNS = 100
+
+const INTRODUCTION = `# The command line
+
+\`ringman COMMAND\`; in a checkout \`npm run -s ringman -- COMMAND\`. This page is made from the commands' own help, and a
+test holds it to them.
+
+- \`serve\` runs a member. Its settings are also variables and keys of a file: [configuration.md](configuration.md).
+- \`dev\` runs a local cluster, to try things out. It takes free ports, and its members end with it, however it ends.
+- \`get\`, \`nodes\`, \`ring\`, \`watch\` and \`plan\` ask a running member, any one, at \`--url\` or \`RINGMAN_URL\`.
+
+Results go to standard output, errors to standard error, one clear line each; \`--json\` prints the same for scripts.
+Colours are only used on a terminal, and not with \`NO_COLOR\`.
+
+## Exit codes
+`
+
+const LIFECYCLE = `
+## The life of \`ringman serve\`
+
+1. It opens the admin port, then the port for look-ups, so that a port in use is found before any key moves to this
+   member and probes get an answer at once. Look-ups get 503 until the ring holds a node.
+2. It starts the source and joins through the seeds. Once it is ready it logs one line with \`"event":"ready"\` and the
+   addresses it listens on: \`http\`, \`admin\` (each with \`host\`, \`port\`, \`url\`) and \`gossip\` (\`host\`, \`port\`).
+3. On SIGTERM or SIGINT it becomes not ready, leaves the ring and tells the others, goes on answering for \`--drain\`,
+   closes, and ends with 0. A second signal ends it at once.
+4. If its source or its ring dies, or on a fault that nobody caught, it logs a \`fatal\` line with the reason and ends
+   with 1; it never limps on.
+
+Started with an IPC channel (as \`dev\` and other Node.js programs can), it takes the end of the channel for SIGTERM.
+
+The log goes to standard output, a JSON object per line, or lines for people on a terminal. A log that cannot be written
+costs lines, never look-ups.
+`
+
+/** The text of `docs/cli.md`. */
+export function documentCommandLine(): string {
+  const program = createProgram({
+    terminal: { out: () => {}, err: () => {}, style: (_, text) => text, columns: HELP_COLUMNS },
+    env: {},
+    version: '',
+    finish: () => {},
+  })
+  const codes = Object.entries(EXIT_CODES).map(([code, meaning]) => `- \`${code}\`: ${meaning}.`)
+  const commands = program.commands.filter((command) => command.name() !== 'help')
+  return [
+    INTRODUCTION,
+    `${codes.join('\n')}\n`,
+    LIFECYCLE.trimStart(),
+    helpOf('ringman', program),
+    ...commands.map((command) => helpOf(`ringman ${command.name()}`, command)),
+  ].join('\n')
+}
+
+function helpOf(title: string, command: Command): string {
+  let text = ''
+  command.configureOutput({ writeOut: (part) => (text += part) })
+  command.outputHelp()
+  return `## \`${title}\`\n\n\`\`\`text\n${text.trim()}\n\`\`\`\n`
+}

@@ -1,0 +1,38 @@
+import { isRingmanError, type ErrorCode } from '../errors.ts'
+
+/** What the command's exit codes mean; `docs/cli.md` shows this table. */
+export const EXIT_CODES = {
+  0: 'Done; for `serve` and `dev`: stopped as asked',
+  1: 'Failed: something went wrong at run time, and standard error or the log says what',
+  2: 'Wrong usage: unknown flags, bad values, or a request that the member refused as wrong',
+  3: 'No member answered: it could not be reached, did not answer in time, or what answered is not ringman',
+  4: 'The ring has no nodes',
+  130: 'A second SIGINT (Ctrl-C) ended `serve` or `dev` at once',
+  143: 'A second SIGTERM ended `serve` or `dev` at once',
+} as const
+
+/** One of the exit codes. */
+export type ExitCode = keyof typeof EXIT_CODES
+
+const BY_ERROR_CODE: Partial<Record<ErrorCode, ExitCode>> = {
+  BODY_INVALID: 2,
+  BODY_TOO_LARGE: 2,
+  CONFIG_INVALID: 2,
+  KEY_EMPTY: 2,
+  KEY_INVALID: 2,
+  KEY_MISSING: 2,
+  KEY_REPEATED: 2,
+  KEY_TOO_LONG: 2,
+  N_OUT_OF_RANGE: 2,
+  PARAMETER_INVALID: 2,
+  PLAN_INVALID: 2,
+  RESPONSE_INVALID: 3,
+  TIMEOUT: 3,
+  UNREACHABLE: 3,
+  RING_EMPTY: 4,
+}
+
+/** The exit code for an error that ended a command. */
+export function exitCodeOf(error: unknown): ExitCode {
+  return (isRingmanError(error) ? BY_ERROR_CODE[error.code] : undefined) ?? 1
+}

@@ -1,0 +1,39 @@
+import { CommanderError } from 'commander'
+import type { Environment } from '../config/environment.ts'
+import { isRingmanError } from '../errors.ts'
+import { readVersion } from '../version.ts'
+import { exitCodeOf, type ExitCode } from './exit-code.ts'
+import { createProgram } from './program.ts'
+import type { Terminal } from './terminal.ts'
+
+/**
+ * Runs the command line.
+ *
+ * @param args - Without the program itself.
+ * @returns The exit code; what went wrong is on standard error then, a stack trace only for a fault of ringman.
+ */
+export async function main(args: readonly string[], env: Environment, terminal: Terminal): Promise<ExitCode> {
+  let code: ExitCode = 0
+  const program = createProgram({
+    terminal,
+    env,
+    version: readVersion(),
+    finish: (finished) => {
+      code = finished
+    },
+  })
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return code
+  } catch (error) {
+    // Commander has said what is wrong by itself; it also "throws" after help and version.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    terminal.err(`ringman: ${describe(error)}\n`)
+    return exitCodeOf(error)
+  }
+}
+
+function describe(error: unknown): string {
+  if (isRingmanError(error) && error.code !== 'INTERNAL') return error.message
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -1,0 +1,188 @@
+import { Command, Help } from 'commander'
+import { CLIENT_SETTINGS } from '../config/client-settings.ts'
+import { DEV_SETTINGS } from '../config/dev-settings.ts'
+import type { Environment } from '../config/environment.ts'
+import { loadCommandConfig } from '../config/load.ts'
+import { SERVE_SETTINGS } from '../config/serve-settings.ts'
+import { KEYGEN_SETTINGS } from './keygen-settings.ts'
+import { GET_SETTINGS, PLAN_SETTINGS } from './query-settings.ts'
+import type { ExitCode } from './exit-code.ts'
+import { addSettingOptions, givenFlags, unknownArguments } from './setting-options.ts'
+import type { Terminal } from './terminal.ts'
+
+/** What the commands run in. */
+export interface ProgramContext {
+  readonly terminal: Terminal
+  readonly env: Environment
+  readonly version: string
+  /** Columns to fold help at. @default the terminal's */
+  readonly helpColumns?: number
+  /** Takes the exit code of the command that ran. */
+  readonly finish: (code: ExitCode) => void
+}
+
+/**
+ * The command line `ringman`, ready to parse. Each command loads its parts when it runs, so that a look-up does not wait
+ * for the server's code. What a command cannot do it throws.
+ */
+export function createProgram(context: ProgramContext): Command {
+  const { terminal, env, finish } = context
+  const program = new Command('ringman')
+    .description('Which instance owns this key? A gossiped consistent hash ring.')
+    .version(context.version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [COMMAND]', 'print the help of a command')
+    .configureOutput({
+      writeOut: terminal.out,
+      writeErr: terminal.err,
+      getOutHelpWidth: () => context.helpColumns ?? terminal.columns,
+      getErrHelpWidth: () => context.helpColumns ?? terminal.columns,
+      outputError: (text, write) => {
+        write(text.replace(/^error: /, 'ringman: '))
+      },
+    })
+    .configureHelp({ styleTitle: (title) => terminal.style('bold', title), subcommandTerm: commandTerm })
+    .showSuggestionAfterError()
+    .exitOverride()
+  program.addHelpText(
+    'after',
+    examples(['ringman dev', 'ringman get user:42', 'ringman serve --print-config']),
+  )
+
+  const serve = define(program, 'serve', 'Run one member: gossip, ring, look-ups over HTTP')
+    .option('--print-config', 'Print every setting with its origin, and end')
+    .option('--json', 'With --print-config: as JSON')
+    .allowUnknownOption()
+    .allowExcessArguments()
+  addSettingOptions(serve, SERVE_SETTINGS)
+    .addHelpText(
+      'after',
+      `\nEvery setting is also a variable, RINGMAN_HTTP_PORT for --http-port, and a key of the file.\n`,
+    )
+    .addHelpText(
+      'after',
+      examples([
+        'ringman serve --seeds dns:ringman-gossip.default.svc --min-members 3',
+        'ringman serve --seeds a:7946,b:7946 --label prod/ring --keyring-file /etc/ringman/keyring',
+        'ringman serve --source static --static-members 10.0.0.1:8000,10.0.0.2:8000=3',
+        'ringman serve --config /etc/ringman.yaml --print-config',
+      ]),
+    )
+    .action(async () => {
+      const { runServe } = await import('./serve.ts')
+      const { printConfig = false, json = false } = serve.opts<{ printConfig?: boolean; json?: boolean }>()
+      const flags = givenFlags(serve, SERVE_SETTINGS, unknownArguments(serve.args))
+      finish(await runServe({ flags, env, terminal, version: context.version, printConfig, json }))
+    })
+
+  const dev = define(program, 'dev', 'Run a local cluster on free ports, to try things out').option(
+    '--json',
+    'Print one JSON object per line',
+  )
+  addSettingOptions(dev, DEV_SETTINGS)
+    .addHelpText('after', examples(['ringman dev', 'ringman dev --nodes 5 --kill-one-after 10s']))
+    .action(async () => {
+      const { runDev } = await import('./dev.ts')
+      const { values } = loadCommandConfig(DEV_SETTINGS, givenFlags(dev, DEV_SETTINGS), {})
+      finish(await runDev({ config: values, terminal, env, json: isJson(dev) }))
+    })
+
+  const get = define(program, 'get', 'Print who owns a key').argument(
+    'KEY',
+    'any text; put -- before one that begins with a dash',
+  )
+  addSettingOptions(withJson(get), GET_SETTINGS)
+    .addHelpText(
+      'after',
+      examples(['ringman get user:42', 'ringman get user:42 -n 3 --json', 'ringman get -- -key']),
+    )
+    .action(async (key: string) => {
+      const { runGet } = await import('./queries.ts')
+      const { values } = loadCommandConfig(GET_SETTINGS, givenFlags(get, GET_SETTINGS), env)
+      await runGet({ key, config: values, terminal, json: isJson(get) })
+      finish(0)
+    })
+
+  const nodes = withJson(define(program, 'nodes', 'List the members and their states'))
+  addSettingOptions(nodes, CLIENT_SETTINGS)
+    .addHelpText('after', examples(['ringman nodes --url http://10.0.0.1:8080']))
+    .action(async () => {
+      const { runNodes } = await import('./queries.ts')
+      await runNodes({ config: clientConfig(nodes, env), terminal, json: isJson(nodes) })
+      finish(0)
+    })
+
+  const ring = withJson(define(program, 'ring', 'Show the nodes of the ring with their shares as bars'))
+  addSettingOptions(ring, CLIENT_SETTINGS)
+    .addHelpText('after', examples(['ringman ring', "ringman ring --json | jq -r '.digest'"]))
+    .action(async () => {
+      const { runRing } = await import('./queries.ts')
+      await runRing({ config: clientConfig(ring, env), terminal, json: isJson(ring) })
+      finish(0)
+    })
+
+  const watch = define(program, 'watch', 'Print a line at each change of the ring, until Ctrl-C').option(
+    '--json',
+    'Print the whole ring at each change, one JSON object per line',
+  )
+  addSettingOptions(watch, CLIENT_SETTINGS)
+    .addHelpText('after', examples(['ringman watch', 'ringman watch --url http://a:8080,http://b:8080']))
+    .action(async () => {
+      const { runWatch } = await import('./queries.ts')
+      await runWatch({ config: clientConfig(watch, env), terminal, json: isJson(watch) })
+      finish(0)
+    })
+
+  const plan = withJson(define(program, 'plan', 'Show which share of the keys would move, and to whom'))
+  addSettingOptions(plan, PLAN_SETTINGS)
+    .addHelpText(
+      'after',
+      examples([
+        'ringman plan --leave 10.0.0.1:8000',
+        'ringman plan --join 10.0.0.9:8000=2 --weight 10.0.0.1:8000=3',
+      ]),
+    )
+    .action(async () => {
+      const { runPlan } = await import('./queries.ts')
+      const { values } = loadCommandConfig(PLAN_SETTINGS, givenFlags(plan, PLAN_SETTINGS), env)
+      await runPlan({ config: values, terminal, json: isJson(plan) })
+      finish(0)
+    })
+
+  const keygen = define(program, 'keygen', 'Print a new key for the keyring file, in base64')
+  addSettingOptions(keygen, KEYGEN_SETTINGS)
+    .addHelpText('after', examples(['ringman keygen > keyring', 'ringman keygen --bytes 16']))
+    .action(async () => {
+      const { generateKey } = await import('../membership/memberlist/keyring.ts')
+      const { values } = loadCommandConfig(KEYGEN_SETTINGS, givenFlags(keygen, KEYGEN_SETTINGS), {})
+      terminal.out(`${generateKey(Number(values.bytes))}\n`)
+      finish(0)
+    })
+  return program
+}
+
+/** A subcommand; it gets what its parent was configured with. */
+function define(program: Command, name: string, summary: string): Command {
+  return program.command(name).description(summary).helpOption('-h, --help', 'Print this help')
+}
+
+function withJson(command: Command): Command {
+  return command.option('--json', 'Print JSON')
+}
+
+function isJson(command: Command): boolean {
+  return command.opts<{ json?: boolean }>().json ?? false
+}
+
+function clientConfig(command: Command, env: Environment) {
+  return loadCommandConfig(CLIENT_SETTINGS, givenFlags(command, CLIENT_SETTINGS), env).values
+}
+
+/** The list of commands shows names and operands, not `[options]` each time. */
+function commandTerm(this: void, command: Command): string {
+  return new Help().subcommandTerm(command).replace(' [options]', '')
+}
+
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}\n`).join('')}`
+}

@@ -1,0 +1,168 @@
+import type { NodeView, RingAnswer } from '../client/answers.ts'
+import { RingmanClient } from '../client/ringman-client.ts'
+import type { ClientConfig } from '../config/client-settings.ts'
+import { RingmanError } from '../errors.ts'
+import type { GetConfig, PlanConfig } from './query-settings.ts'
+import { renderBar, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
+
+/** Longest bar of `ringman ring`, in characters. */
+const BAR_WIDTH = 40
+
+/** What a query command gets. */
+export interface QueryInput<Config extends ClientConfig> {
+  readonly config: Config
+  readonly terminal: Terminal
+  readonly json: boolean
+}
+
+/** `ringman get`: one line per owner, ring key and address. */
+export async function runGet(input: QueryInput<GetConfig> & { readonly key: string }): Promise<void> {
+  const { config, terminal, json, key } = input
+  const client = clientOf(config)
+  if (config.count === 1) {
+    const answer = await client.owner(key)
+    terminal.out(json ? renderJson(answer) : renderOwners([answer.owner]))
+  } else {
+    const answer = await client.owners(key, config.count)
+    terminal.out(json ? renderJson(answer) : renderOwners(answer.owners))
+  }
+}
+
+/** `ringman nodes`: every member that the asked one knows. */
+export async function runNodes({ config, terminal, json }: QueryInput<ClientConfig>): Promise<void> {
+  const answer = await clientOf(config).members()
+  if (json) {
+    terminal.out(renderJson(answer))
+    return
+  }
+  const nowMs = Date.now()
+  const rows = answer.members.map((member) => [
+    member.name,
+    member.state,
+    renderAge(nowMs - member.stateSinceMs),
+    member.ringKey ?? '-',
+    member.weight === null ? '-' : String(member.weight),
+    member.zone ?? '-',
+    member.offRingReason?.message ?? (member.self ? 'answers you' : ''),
+  ])
+  const table = renderTable([['MEMBER', 'STATE', 'FOR', 'RING KEY', 'WEIGHT', 'ZONE', ''], ...rows], [2, 4])
+  const { kind, ok, message } = answer.source
+  terminal.out(`${table}\nSource ${kind}: ${ok ? message : terminal.style('yellow', message)}\n`)
+}
+
+/**
+ * `ringman ring`: shares as bars, the longest first.
+ *
+ * @throws {RingmanError} `RING_EMPTY`, after it has printed what there is.
+ */
+export async function runRing({ config, terminal, json }: QueryInput<ClientConfig>): Promise<void> {
+  const ring = await clientOf(config).ring()
+  if (json) terminal.out(renderJson(ring))
+  else if (ring.nodes.length > 0) terminal.out(renderRing(ring, terminal))
+  if (ring.nodes.length === 0) throw new RingmanError('RING_EMPTY', 'no nodes in ring')
+}
+
+/** `ringman watch`: a line, or the whole ring as JSON, now and at each change, until SIGINT or SIGTERM. */
+export async function runWatch({ config, terminal, json }: QueryInput<ClientConfig>): Promise<void> {
+  const client = clientOf(config)
+  const over = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      over.abort()
+    })
+  }
+  try {
+    // A first look-up, so that a wrong URL ends the command instead of being tried for ever.
+    await client.ring(over.signal)
+  } catch (error) {
+    if (over.signal.aborted) return
+    throw error
+  }
+  let before: RingAnswer | undefined
+  const watch = client.watch({
+    signal: over.signal,
+    onDisconnect: (error) => {
+      terminal.err(`ringman: ${error.message}; trying again\n`)
+    },
+  })
+  for await (const ring of watch) {
+    if (json) terminal.out(`${JSON.stringify(ring)}\n`)
+    else terminal.out(`${new Date().toISOString()}  ${renderChange(before, ring, terminal)}\n`)
+    before = ring
+  }
+}
+
+/** `ringman plan`: what would move, in all and from whom to whom. */
+export async function runPlan({ config, terminal, json }: QueryInput<PlanConfig>): Promise<void> {
+  const { leave, join, weight } = config
+  const answer = await clientOf(config).plan({ leave, join, weight })
+  if (json) {
+    terminal.out(renderJson(answer))
+    return
+  }
+  terminal.out(`${terminal.style('bold', renderShare(answer.movedShare))} of all keys would move\n`)
+  if (answer.moves.length === 0) return
+  const rows = answer.moves.map(({ from, to, share }) => [
+    renderShare(share),
+    from ?? '-',
+    to ?? '-',
+    renderBar(share, BAR_WIDTH),
+  ])
+  terminal.out(`\n${renderTable([['SHARE', 'FROM', 'TO', ''], ...rows], [0])}`)
+}
+
+function clientOf(config: ClientConfig): RingmanClient {
+  return new RingmanClient({ urls: config.url, timeoutMs: config.timeoutMs })
+}
+
+/** An owner per line: its ring key, and where it is reached if that says more. */
+function renderOwners(owners: readonly NodeView[]): string {
+  return renderTable(
+    owners.map(({ ringKey, name, address, port }) => {
+      const reached = address === undefined || port === undefined ? ringKey : `${address}:${port}`
+      return [ringKey, ...[reached, name ?? ringKey].filter((text) => text !== ringKey)]
+    }),
+  )
+}
+
+function renderRing(ring: RingAnswer, terminal: Terminal): string {
+  const nodes = ring.nodes.toSorted((a, b) => b.share - a.share)
+  const largest = nodes[0]?.share ?? 1
+  const labels = nodes.map(({ ringKey, name, weight, share }) => [
+    ringKey,
+    name === undefined || name === ringKey ? '' : name,
+    String(weight),
+    renderShare(share),
+  ])
+  const lines = renderTable([['RING KEY', 'NAME', 'WEIGHT', 'SHARE'], ...labels], [2, 3])
+    .trimEnd()
+    .split('\n')
+  const widest = Math.max(...lines.map((line) => line.length))
+  const barWidth = Math.max(8, Math.min(BAR_WIDTH, terminal.columns - widest - 2))
+  const withBars = lines.map((line, at) => {
+    const node = nodes[at - 1]
+    if (node === undefined) return terminal.style('bold', line)
+    const bar = renderBar(node.share / largest, barWidth)
+    return `${line.padEnd(widest)}  ${terminal.style('cyan', bar)}`
+  })
+  const seconds = (ring.sinceChangeMs / 1000).toFixed(1)
+  return `${withBars.join('\n')}\n\n${ring.nodes.length} nodes, digest ${ring.digest}, epoch ${ring.epoch}, last change ${seconds} s ago\n`
+}
+
+function renderChange(before: RingAnswer | undefined, ring: RingAnswer, terminal: Terminal): string {
+  const keys = (answer: RingAnswer | undefined) => new Set(answer?.nodes.map(({ ringKey }) => ringKey))
+  const [old, current] = [keys(before), keys(ring)]
+  const difference = [
+    ...[...current].filter((key) => !old.has(key)).map((key) => terminal.style('green', `+${key}`)),
+    ...[...old].filter((key) => !current.has(key)).map((key) => terminal.style('red', `-${key}`)),
+  ]
+  return [`${ring.nodes.length} nodes`, `digest ${ring.digest}`, ...difference].join('  ')
+}
+
+/** A time span in its largest sensible unit. */
+function renderAge(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000))
+  if (seconds < 120) return `${seconds}s`
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
+}

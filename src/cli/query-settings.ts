@@ -1,0 +1,50 @@
+import { CLIENT_SETTINGS } from '../config/client-settings.ts'
+import type { SettingTable, ValuesOf } from '../config/setting.ts'
+import { integer, list, word } from '../config/value-type.ts'
+
+/** What `ringman get` can be told. */
+export const GET_SETTINGS = {
+  count: {
+    type: integer(1, 1000),
+    default: 1,
+    help: 'How many distinct owners to print',
+    category: 'Look-up',
+    short: '-n',
+    places: ['flag'],
+  },
+  ...CLIENT_SETTINGS,
+} as const satisfies SettingTable
+
+/** The values of {@link GET_SETTINGS}. */
+export type GetConfig = ValuesOf<typeof GET_SETTINGS>
+
+const nodeList = list(word('NODE', 300), { max: 1000 })
+
+/** What `ringman plan` can be told. */
+export const PLAN_SETTINGS = {
+  leave: {
+    type: nodeList,
+    default: '',
+    help: 'Ring keys of nodes that would leave',
+    category: 'Change',
+    places: ['flag'],
+  },
+  join: {
+    type: nodeList,
+    default: '',
+    help: 'Ring keys of nodes that would join, each with =WEIGHT if it is not 1',
+    category: 'Change',
+    places: ['flag'],
+  },
+  weight: {
+    type: nodeList,
+    default: '',
+    help: 'Ring keys of nodes with the weights that they would have, RINGKEY=WEIGHT',
+    category: 'Change',
+    places: ['flag'],
+  },
+  ...CLIENT_SETTINGS,
+} as const satisfies SettingTable
+
+/** The values of {@link PLAN_SETTINGS}. */
+export type PlanConfig = ValuesOf<typeof PLAN_SETTINGS>

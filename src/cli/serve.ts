@@ -1,0 +1,103 @@
+import { holdingClock, systemClock, systemRandom } from '../clock.ts'
+import { describeConfig, renderConfig } from '../config/describe.ts'
+import type { Environment } from '../config/environment.ts'
+import { loadServeConfig, type GivenFlags } from '../config/load.ts'
+import { SERVE_SETTINGS } from '../config/serve-settings.ts'
+import { createLogger, type ProcessLogger } from '../telemetry/logger.ts'
+import type { ExitCode } from './exit-code.ts'
+import { liveUntilStopped } from './member-life.ts'
+import { renderJson, type Terminal } from './terminal.ts'
+
+/** How long a process whose work is done may linger before it is ended, in milliseconds. */
+const LINGER_MS = 500
+
+export interface ServeInput {
+  readonly flags: GivenFlags
+  readonly env: Environment
+  readonly terminal: Terminal
+  readonly version: string
+  readonly printConfig: boolean
+  /** For `printConfig`. */
+  readonly json: boolean
+}
+
+/**
+ * `ringman serve`: one member, until a signal ends it or something in it dies.
+ *
+ * SIGTERM and SIGINT ask for an orderly end, a second one ends it at once. With an IPC channel (as `ringman dev` opens one) the end of the
+ * channel counts as SIGTERM, so that a member never outlives the process that keeps it.
+ */
+export async function runServe(input: ServeInput): Promise<ExitCode> {
+  const { flags, env, terminal } = input
+  const loaded = loadServeConfig(flags, env)
+  if (input.printConfig) {
+    terminal.out(
+      input.json ? renderJson(describeConfig(SERVE_SETTINGS, loaded)) : renderConfig(SERVE_SETTINGS, loaded),
+    )
+    return 0
+  }
+  const config = loaded.values
+  const logger = createLogger({
+    level: config.logLevel,
+    format: config.logFormat,
+    base: { member: config.name },
+  })
+  logger.info(
+    { event: 'process.started', version: input.version, node: process.version, source: config.source },
+    'Started the process',
+  )
+  for (const warning of loaded.warnings) logger.warn({ event: 'config.ignored' }, warning)
+  endOnUncaught(logger)
+  const stopRequest = listenForStop(logger)
+  const { composeProcess } = await import('../compose.ts')
+  const member = composeProcess(config, { clock: systemClock, random: systemRandom, logger })
+  const code = await liveUntilStopped(member, {
+    stopRequest,
+    drainMs: config.drainMs,
+    logger,
+    clock: holdingClock,
+    readyFields: { version: input.version, source: config.source },
+  })
+  setTimeout(() => {
+    logger.warn({ event: 'process.lingered' }, 'Ended the process although something was still open')
+    process.exit(code)
+  }, LINGER_MS).unref()
+  return code
+}
+
+/** The first signal asks for an orderly end; the second one ends the process. */
+function listenForStop(logger: ProcessLogger): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  let asked = false
+  for (const [signal, code] of [
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const) {
+    process.on(signal, () => {
+      if (asked) {
+        logger.warn({ event: 'process.ended', signal }, 'Ended at once because of a second signal')
+        process.exit(code)
+      }
+      asked = true
+      resolve(signal)
+    })
+  }
+  if (process.channel !== undefined) {
+    process.channel.unref()
+    process.once('disconnect', () => {
+      asked = true
+      resolve('the end of the parent process')
+    })
+  }
+  return promise
+}
+
+/** A fault that nobody caught leaves the process in an unknown state: it says why and ends. */
+function endOnUncaught(logger: ProcessLogger): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      logger.fatal({ event: 'process.failed', err: error, origin: event }, 'Ended because of a fault')
+      process.exit(1)
+    })
+  }
+}

@@ -1,0 +1,282 @@
+import { readFileSync } from 'node:fs'
+import type Koa from 'koa'
+import { holdingClock, systemClock, systemRandom, type Clock, type Random } from './clock.ts'
+import { protocolSettingsOf } from './config/gossip-settings.ts'
+import { checkMember, loadOptions } from './config/load.ts'
+import { MEMBER_SETTINGS, type MemberConfig, type SourceName } from './config/member-settings.ts'
+import type { ServeConfig } from './config/serve-settings.ts'
+import { createAdminApp } from './http/admin-app.ts'
+import { createApp } from './http/app.ts'
+import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './http/limits.ts'
+import { Readiness } from './http/readiness.ts'
+import { createRoutes } from './http/routes.ts'
+import { openServer } from './http/server.ts'
+import { sidecarUpdate } from './http/sidecar-update.ts'
+import { RingmanError } from './errors.ts'
+import { silentLogger, type Logger } from './logger.ts'
+import { HashRingManager } from './manager/hash-ring-manager.ts'
+import { MemberlistSource } from './membership/memberlist/memberlist-source.ts'
+import { SidecarSource } from './membership/sidecar/sidecar-source.ts'
+import type { MembershipSource } from './membership/source.ts'
+import { StaticSource } from './membership/static/static-source.ts'
+import { SwimSource } from './membership/swim/swim-source.ts'
+import type { CreateRingOptions, Ring } from './ring.ts'
+import { RingService } from './ring-service.ts'
+import { readVersion } from './version.ts'
+
+/** What the parts of a ring are made with. */
+interface Surroundings {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/** A source, and where it listens for other members once it has started. */
+interface SourcePart {
+  readonly source: MembershipSource
+  readonly gossipAddress: () => ListenAddress | undefined
+  /** Paths of the look-up port that belong to the source. */
+  readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+}
+
+/** An address that this process listens on. */
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** Every source that can be chosen. A new one is one more entry here and its name in `SOURCE_NAMES`. */
+const SOURCES: Readonly<
+  Record<SourceName, (config: MemberConfig, surroundings: Surroundings) => SourcePart>
+> = {
+  static: (config, { clock }) => ({
+    source: new StaticSource(config.staticMembers ?? [], clock),
+    gossipAddress: () => undefined,
+  }),
+  memberlist: (config, surroundings) => {
+    const source = new MemberlistSource({
+      ...surroundings,
+      ...gossipOptionsOf(config),
+      ...(config.label === undefined ? {} : { label: config.label }),
+      ...(config.clusterName === undefined ? {} : { clusterName: config.clusterName }),
+      ...(config.keyringFile === undefined ? {} : { keyringFile: config.keyringFile }),
+      requireEncryption: config.requireEncryption,
+      encryptOutgoing: config.encryptOutgoing,
+      tcpOnly: config.tcpOnly,
+      compression: config.compression,
+      maxPacketBytes: config.maxPacketBytes,
+      settings: protocolSettingsOf(config),
+    })
+    return { source, gossipAddress: () => source.gossipAddress }
+  },
+  swim: (config, surroundings) => {
+    const source = new SwimSource({ ...surroundings, ...gossipOptionsOf(config) })
+    return { source, gossipAddress: () => source.gossipAddress }
+  },
+  sidecar: (config, surroundings) => {
+    const token = config.sidecarTokenFile === undefined ? undefined : readToken(config.sidecarTokenFile)
+    const source = new SidecarSource(
+      {
+        serviceName: config.sidecarService ?? '',
+        servicePort: config.sidecarServicePort ?? 0,
+        watch: config.sidecarWatch,
+        refetchIntervalMs: config.sidecarRefetchMs,
+        holdDownMs: config.sidecarHoldDownMs,
+        ...(config.sidecarUrl === undefined ? {} : { url: config.sidecarUrl }),
+      },
+      surroundings,
+    )
+    const update = sidecarUpdate({
+      updates: source,
+      clock: surroundings.clock,
+      ...(token === undefined ? {} : { token }),
+    })
+    return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }
+  },
+}
+
+/** What every source takes whose members gossip. */
+function gossipOptionsOf(config: MemberConfig) {
+  return {
+    name: config.name,
+    bindHost: config.bind,
+    gossipPort: config.gossipPort,
+    ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
+    ...(config.advertisePort === undefined ? {} : { advertisePort: config.advertisePort }),
+    metadata: {
+      servicePort: String(config.servicePort),
+      ...(config.weight === 1 ? {} : { weight: config.weight }),
+      ...(config.zone === undefined ? {} : { zone: config.zone }),
+    },
+    seeds: config.seeds,
+    preset: config.preset,
+  }
+}
+
+/** @throws {RingmanError} `CONFIG_INVALID` when there is no token in the file. */
+function readToken(path: string): string {
+  let token: string
+  try {
+    token = readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read`, { cause: error })
+  }
+  if (token === '') throw new RingmanError('CONFIG_INVALID', `the token file ${path} is empty`)
+  return token
+}
+
+function createService(config: MemberConfig, surroundings: Surroundings) {
+  const part = SOURCES[config.source](config, surroundings)
+  // Whoever awaits a change of the ring must not see the process end instead, even if nothing else is going on.
+  const manager = new HashRingManager({ clock: holdingClock, foldWindowMs: config.foldWindowMs })
+  const service = new RingService({
+    source: part.source,
+    manager,
+    logger: surroundings.logger,
+    clock: surroundings.clock,
+    ringKeyMode: config.ringKey,
+  })
+  return { ...part, manager, service }
+}
+
+/**
+ * Makes a ring in this process and joins it. Several may live side by side.
+ *
+ * @returns Resolves when the ring runs and holds this member; it does not wait for others.
+ * @throws {RingmanError} `CONFIG_INVALID` with everything that is wrong with the options; `SOURCE_FAILED`.
+ */
+export async function createRing(options: CreateRingOptions): Promise<Ring> {
+  const { logger = silentLogger, ...settings } = options
+  const { values } = loadOptions(MEMBER_SETTINGS, settings, (resolved) =>
+    checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
+  )
+  const { source, manager, service, gossipAddress, extraRoutes } = createService(values, {
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+  })
+  await service.start()
+  let shutdown: Promise<void> | undefined
+  const ring: Ring = {
+    manager,
+    source,
+    done: service.done,
+    get gossipAddress() {
+      return gossipAddress()
+    },
+    owns: (key) => {
+      const { name } = manager.getNode(key)
+      return source.selfName !== undefined && name === source.selfName
+    },
+    routes: ({ limits } = {}) =>
+      createRoutes({
+        ring: service,
+        clock: systemClock,
+        logger,
+        version: readVersion(),
+        ...(extraRoutes === undefined ? {} : { extraRoutes }),
+        ...(limits === undefined ? {} : { limits }),
+      }),
+    shutdown: () => {
+      shutdown ??= leaveAndStop(service)
+      return shutdown
+    },
+    [Symbol.asyncDispose]: () => ring.shutdown(),
+  }
+  return ring
+}
+
+async function leaveAndStop(service: RingService): Promise<void> {
+  try {
+    await service.leave()
+  } finally {
+    await service.stop()
+  }
+}
+
+/** Where the parts of a process listen. */
+export interface ProcessAddresses {
+  readonly http: ListenAddress & { readonly url: string }
+  readonly admin: ListenAddress & { readonly url: string }
+  /** Absent for sources without gossip. */
+  readonly gossip?: ListenAddress
+}
+
+/** One member as a process of its own: its ring, its two servers, its readiness. */
+export interface RingProcess {
+  readonly service: RingService
+  readonly readiness: Readiness
+  /**
+   * Opens both servers, then starts the source. The servers come first, so that a port in use is found before keys
+   * move to this member, and probes get an answer meanwhile; look-ups get 503 until the ring holds a node.
+   *
+   * @throws {RingmanError} `LISTEN_FAILED`, `SOURCE_FAILED`, `CONFIG_INVALID` (an address that this machine does not
+   *   have); all is closed again then.
+   */
+  start(): Promise<ProcessAddresses>
+  /** Closes the servers, then the ring. Requests under way get `graceMs` to end. Idempotent. */
+  close(graceMs: number): Promise<void>
+}
+
+/** Wires the parts of `ringman serve`; nothing is opened yet. */
+export function composeProcess(config: ServeConfig, surroundings: Surroundings): RingProcess {
+  const { logger, clock } = surroundings
+  const { service, gossipAddress, extraRoutes } = createService(config, surroundings)
+  const readiness = new Readiness({
+    ring: service,
+    clock,
+    minMembers: config.minMembers,
+    minMembersTimeoutMs: config.minMembersTimeoutMs,
+  })
+  const limits: HttpLimits = {
+    ...DEFAULT_HTTP_LIMITS,
+    maxKeyBytes: config.maxKeyBytes,
+    // Each byte of a key may come as %XX.
+    maxHeaderBytes: Math.max(DEFAULT_HTTP_LIMITS.maxHeaderBytes, 3 * config.maxKeyBytes + 16 * 1024),
+    maxWatchers: config.maxWatchers,
+    maxConnections: config.maxConnections,
+  }
+  const open: Awaited<ReturnType<typeof openServer>>[] = []
+  let closing: Promise<void> | undefined
+
+  const listen = async (app: Koa, port: number) => {
+    const server = await openServer(app, { host: config.httpHost, port, limits, logger })
+    open.push(server)
+    return { host: server.address, port: server.port, url: server.url }
+  }
+  const close = (graceMs: number) => {
+    closing ??= (async () => {
+      await Promise.all(open.map((server) => server.close(graceMs)))
+      await service.stop()
+    })()
+    return closing
+  }
+  return {
+    service,
+    readiness,
+    close,
+    async start() {
+      try {
+        const admin = await listen(
+          createAdminApp({ ring: service, readiness, clock, logger }),
+          config.adminPort,
+        )
+        const app = createApp({
+          ring: service,
+          clock,
+          logger,
+          limits,
+          version: readVersion(),
+          ...(extraRoutes === undefined ? {} : { extraRoutes }),
+        })
+        const http = await listen(app, config.httpPort)
+        await service.start()
+        const gossip = gossipAddress()
+        return { http, admin, ...(gossip === undefined ? {} : { gossip }) }
+      } catch (error) {
+        await close(0)
+        throw error
+      }
+    },
+  }
+}

@@ -1,0 +1,37 @@
+import { LOG_LEVELS } from '../telemetry/logger.ts'
+import { choice, duration, integer } from './value-type.ts'
+import type { SettingTable, ValuesOf } from './setting.ts'
+
+/** What `ringman dev` can be told, by flags alone: a member's environment and file do not concern it. */
+export const DEV_SETTINGS = {
+  nodes: {
+    type: integer(1, 50),
+    default: 3,
+    help: 'Members to start, each a process of its own',
+    category: 'Local cluster',
+    places: ['flag'],
+  },
+  source: {
+    type: choice(['memberlist', 'swim']),
+    default: 'memberlist',
+    help: 'How the members find each other',
+    category: 'Local cluster',
+    places: ['flag'],
+  },
+  killOneAfterMs: {
+    type: duration(0, 24 * 3_600_000),
+    help: 'Kill one member without warning after this time, and show when the others notice',
+    category: 'Local cluster',
+    places: ['flag'],
+  },
+  logLevel: {
+    type: choice(LOG_LEVELS, 'LEVEL'),
+    default: 'warn',
+    help: `The least severe lines of the members' logs that are shown: ${LOG_LEVELS.join(', ')}`,
+    category: 'Local cluster',
+    places: ['flag'],
+  },
+} as const satisfies SettingTable
+
+/** The values of {@link DEV_SETTINGS}. */
+export type DevConfig = ValuesOf<typeof DEV_SETTINGS>

@@ -1,0 +1,89 @@
+import { CLIENT_SETTINGS } from './client-settings.ts'
+import { SERVE_SETTINGS } from './serve-settings.ts'
+import { fileKeyOf, flagOf, isSettableIn, variableOf, type Setting, type SettingTable } from './setting.ts'
+
+const INTRODUCTION = `# Configuration
+
+Every setting of \`ringman serve\` has a flag, an environment variable and a key in the configuration file. This page
+is made from the same table as those three (\`src/config/\`), and a test holds it to them.
+
+- **Which one counts**: flags before variables before the file before defaults.
+- **The file** is YAML, or JSON where its name ends in \`.json\`: one flat mapping. \`--config\` or \`RINGMAN_CONFIG\`
+  names it.
+- **Nothing is guessed**: unknown flags, unknown \`RINGMAN_…\` variables, unknown keys of the file and bad values are
+  refused at start, all of them in one message; the exit code is then 2. A bad value is refused even where a stronger
+  place sets another one. A setting for another source than the one chosen is refused too.
+- **Empty means not set**: an empty variable, and a key of the file without a value.
+- **Durations** have a unit, \`500ms\`, \`1.5s\`, \`2m\`, \`1h\`; only \`0\` may go without.
+- **Lists** are separated by commas; a file may hold a real list. A flag for a list may be repeated.
+- \`ringman serve --print-config\` prints every value and where it came from, as YAML that can be used as a file; with
+  \`--json\` as JSON. It starts nothing.
+
+\`\`\`yaml
+# /etc/ringman.yaml
+seeds:
+  - dns:ringman-gossip.default.svc
+minMembers: 3
+drain: 10s
+\`\`\`
+
+## Beside a Kubernetes Service called \`ringman\`
+
+Kubernetes tells pods of each Service in their namespace by environment variables, and those of a Service \`ringman\`
+begin with \`RINGMAN_\` as well: \`RINGMAN_SERVICE_HOST\`, \`RINGMAN_PORT=tcp://10.0.0.1:8080\`,
+\`RINGMAN_PORT_8080_TCP_ADDR\` and so on. They are recognised by name and form and ignored, and so are those of Services
+called \`ringman-…\`, even \`RINGMAN_HTTP_PORT=tcp://…\`.
+
+One of them has the name and the form of a setting: \`RINGMAN_SERVICE_PORT\`. Where \`RINGMAN_SERVICE_HOST\` is there too
+and \`RINGMAN_PORT\` ends in the same port, it is taken for Kubernetes's and **ignored, with a warning in the log**. To
+be sure, set \`enableServiceLinks: false\` in the pod, or give the service port by flag or file.
+`
+
+/** The text of `docs/configuration.md`. */
+export function documentConfiguration(): string {
+  return [
+    INTRODUCTION,
+    ...documentTable(SERVE_SETTINGS, '##'),
+    `## Commands that ask a member
+
+\`get\`, \`nodes\`, \`ring\`, \`watch\` and \`plan\` take these as flags or variables; they read no file.
+`,
+    ...documentTable(CLIENT_SETTINGS, '###'),
+  ].join('\n')
+}
+
+function documentTable(table: SettingTable, heading: string): string[] {
+  const properties = Object.keys(table)
+  const categories = new Set(Object.values(table).map(({ category }) => category))
+  return [...categories].flatMap((category) => [
+    `${heading} ${category}\n`,
+    ...properties.flatMap((property) => {
+      const setting = table[property]
+      return setting?.category === category ? documentSetting(property, setting, `${heading}#`) : []
+    }),
+  ])
+}
+
+function documentSetting(property: string, setting: Setting, heading: string): string {
+  const { type, help, sources, computedDefault } = setting
+  const places = [`variable \`${variableOf(property)}\``]
+  if (isSettableIn(setting, 'file')) places.push(`key \`${fileKeyOf(property)}\``)
+  const fallback =
+    computedDefault?.words ??
+    (setting.default === undefined ? 'none' : setting.default === '' ? 'empty' : `\`${setting.default}\``)
+  return [
+    `${heading} \`${flagOf(property)}\`\n`,
+    `${help}.\n`,
+    `- ${capitalise(places.join(', '))}`,
+    `- Default: ${fallback}`,
+    `- Allowed: ${type.allowed}`,
+    ...(sources === undefined
+      ? []
+      : [`- Only for the source ${sources.map((one) => `\`${one}\``).join(', ')}`]),
+    '',
+  ].join('\n')
+}
+
+function capitalise(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}

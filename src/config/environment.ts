@@ -1,0 +1,78 @@
+import type { ConfigProblem } from './problem.ts'
+import { quoteGiven, unknownMessage } from './problem.ts'
+import type { Given, Layer } from './resolve.ts'
+import { isSettableIn, variableOf, type SettingTable } from './setting.ts'
+
+/** The environment of a process. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+const PREFIX = 'RINGMAN_'
+
+/** What the variables say. */
+export interface EnvironmentLayer {
+  readonly layer: Layer
+  readonly problems: readonly ConfigProblem[]
+  /** Whether a `RINGMAN_SERVICE_PORT` was taken for Kubernetes's and left out: see {@link readEnvironment}. */
+  readonly ignoredServicePort: boolean
+}
+
+/**
+ * Reads the variables that begin with `RINGMAN_`. An empty one counts as not set; one that no command knows is a
+ * problem.
+ *
+ * Kubernetes puts variables into the pods of a namespace for each Service in it, and those of a Service called
+ * `ringman` (or `ringman-…`) begin with `RINGMAN_` too: `RINGMAN_SERVICE_HOST`, `RINGMAN_PORT`,
+ * `RINGMAN_PORT_8080_TCP_ADDR`, for `ringman-http` even `RINGMAN_HTTP_PORT=tcp://…`. They are recognised by name
+ * and form and ignored. One has the name and the form of a setting: `RINGMAN_SERVICE_PORT`. It is taken for
+ * Kubernetes's when it says the same as the `RINGMAN_PORT` and `RINGMAN_SERVICE_HOST` beside it.
+ *
+ * @param table - The settings wanted.
+ * @param known - Every table of the program: their variables may be there without being read.
+ * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ */
+export function readEnvironment(
+  table: SettingTable,
+  known: readonly SettingTable[],
+  env: Environment,
+): EnvironmentLayer {
+  const wanted = new Map(variablesOf(table))
+  const allNames = new Set([table, ...known].flatMap((one) => variablesOf(one).map(([name]) => name)))
+  const layer = new Map<string, Given>()
+  const problems: ConfigProblem[] = []
+  let ignoredServicePort = false
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith(PREFIX) || value === undefined || value === '') continue
+    if (isServiceLink(name, value, env)) {
+      ignoredServicePort ||= name === 'RINGMAN_SERVICE_PORT' && wanted.has(name) && /^\d+$/.test(value)
+      continue
+    }
+    const property = wanted.get(name)
+    const origin = { kind: 'variable', name } as const
+    if (property !== undefined) layer.set(property, { value, origin })
+    else if (!allNames.has(name)) {
+      problems.push({
+        key: name,
+        origin,
+        given: quoteGiven(value),
+        message: unknownMessage('setting', name, allNames),
+      })
+    }
+  }
+  return { layer, problems, ignoredServicePort }
+}
+
+function variablesOf(table: SettingTable): [name: string, property: string][] {
+  return Object.entries(table)
+    .filter(([, setting]) => isSettableIn(setting, 'variable'))
+    .map(([property]) => [variableOf(property), property])
+}
+
+/** Whether Kubernetes made this variable for a Service. */
+function isServiceLink(name: string, value: string, env: Environment): boolean {
+  if (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value)) return true
+  if (/_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name)) return true
+  if (name.endsWith('_SERVICE_HOST')) return true
+  const [, service] = /^(.+)_SERVICE_PORT(?:_.+)?$/.exec(name) ?? []
+  if (service === undefined || env[`${service}_SERVICE_HOST`] === undefined) return false
+  return name !== 'RINGMAN_SERVICE_PORT' || (env['RINGMAN_PORT'] ?? '').endsWith(`:${value}`)
+}

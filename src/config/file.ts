@@ -1,0 +1,64 @@
+import { readFileSync } from 'node:fs'
+import { extname } from 'node:path'
+import { parseDocument } from 'yaml'
+import { unknownMessage, type ConfigProblem } from './problem.ts'
+import type { Given, Layer } from './resolve.ts'
+import { fileKeyOf, isSettableIn, type SettingTable } from './setting.ts'
+
+/** What the configuration file says. */
+export interface FileLayer {
+  readonly layer: Layer
+  readonly problems: readonly ConfigProblem[]
+}
+
+/**
+ * Reads a configuration file: one flat mapping from keys to values, as JSON where the name ends in `.json`, else as
+ * YAML. A key without a value counts as not set; an unknown or repeated one is a problem, as is a file that
+ * cannot be read.
+ */
+export function readConfigFile(table: SettingTable, path: string): FileLayer {
+  const origin = { kind: 'file', path, key: 'file' } as const
+  const failed = (message: string): FileLayer => ({
+    layer: new Map(),
+    problems: [{ key: 'config', origin: { ...origin, key: 'configuration' }, message }],
+  })
+  let content: unknown
+  try {
+    content = parse(path, readFileSync(path, 'utf8'))
+  } catch (error) {
+    return failed(error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error))
+  }
+  if (content === undefined || content === null) return { layer: new Map(), problems: [] }
+  if (typeof content !== 'object' || Array.isArray(content)) {
+    return failed('a mapping from keys to values is allowed, nothing else')
+  }
+  const wanted = new Map(
+    Object.entries(table)
+      .filter(([, setting]) => isSettableIn(setting, 'file'))
+      .map(([property]) => [fileKeyOf(property), property]),
+  )
+  const layer = new Map<string, Given>()
+  const problems: ConfigProblem[] = []
+  for (const [key, value] of Object.entries(content)) {
+    const property = wanted.get(key)
+    if (property === undefined) {
+      problems.push({
+        key,
+        origin: { kind: 'file', path, key },
+        message: unknownMessage('key', key, wanted.keys()),
+      })
+    } else if (value !== null) {
+      layer.set(property, { value, origin: { kind: 'file', path, key } })
+    }
+  }
+  return { layer, problems }
+}
+
+/** @throws {Error} for text that is not in the form; its first line says what and where. */
+function parse(path: string, text: string): unknown {
+  if (extname(path).toLowerCase() === '.json') return JSON.parse(text)
+  const document = parseDocument(text)
+  const [error] = document.errors
+  if (error !== undefined) throw error
+  return document.toJS() as unknown
+}

@@ -1,0 +1,204 @@
+import { RingmanError } from '../errors.ts'
+import type { ProtocolSettings } from '../membership/memberlist/protocol/settings.ts'
+import type { SettingTable, ValuesOf } from './setting.ts'
+import { boolean, duration, integer, parsed, path, size, word } from './value-type.ts'
+
+const MEMBERLIST = ['memberlist'] as const
+const SECURITY = { category: 'Who may gossip', sources: MEMBERLIST } as const
+const TIMING = { category: 'Gossip timing', sources: MEMBERLIST } as const
+const HOUR_MS = 3_600_000
+
+/** Delegate protocol versions, as memberlist's applications have them. */
+export interface DelegateVersions {
+  readonly min: number
+  readonly max: number
+  readonly current: number
+}
+
+const delegateVersions = parsed<DelegateVersions>(
+  'MIN-MAX:CURRENT',
+  'versions such as 2-5:5, each 0 to 255 and the current one within the others',
+  (text) => {
+    const [, min = '', max = '', current = ''] = /^(\d{1,3})-(\d{1,3}):(\d{1,3})$/.exec(text) ?? []
+    const versions = { min: Number(min), max: Number(max), current: Number(current) }
+    const inOrder =
+      versions.min <= versions.current && versions.current <= versions.max && versions.max <= 255
+    if (current === '' || !inOrder) {
+      throw new RingmanError(
+        'CONFIG_INVALID',
+        `"${text.slice(0, 32)}" are no delegate versions: MIN-MAX:CURRENT such as 2-5:5 is allowed, each 0 to 255`,
+      )
+    }
+    return versions
+  },
+  ({ min, max, current }) => `${min}-${max}:${current}`,
+)
+
+/** Who may gossip with whom, and how the bytes travel; see `docs/memberlist.md`. */
+export const GOSSIP_SETTINGS = {
+  label: {
+    ...SECURITY,
+    type: word('LABEL', 255),
+    help: 'Only members with this label are heard; protects against clusters that come to share addresses',
+  },
+  clusterName: {
+    ...SECURITY,
+    type: word('NAME', 128),
+    help: 'Cluster name of Go ringman, which says "default" when not told otherwise; not set for stock memberlist',
+  },
+  keyringFile: {
+    ...SECURITY,
+    type: path,
+    help: 'File of base64 keys: the first encrypts gossip, all decrypt; changes are taken up without restart',
+  },
+  requireEncryption: {
+    ...SECURITY,
+    type: boolean,
+    default: true,
+    help: 'With keys, whether plain gossip is dropped; false while encryption is being introduced',
+  },
+  encryptOutgoing: {
+    ...SECURITY,
+    type: boolean,
+    default: true,
+    help: 'With keys, whether what is sent is encrypted; false while encryption is being introduced',
+  },
+  delegateVersions: {
+    ...SECURITY,
+    type: delegateVersions,
+    help: 'Delegate protocol versions told to others; serf wants 2-5:5 (default: 0-0:0, as Go ringman)',
+  },
+  tcpOnly: {
+    category: 'Gossip',
+    sources: MEMBERLIST,
+    type: boolean,
+    default: false,
+    help: 'Gossip over TCP alone, for networks that drop UDP',
+  },
+  compression: {
+    category: 'Gossip',
+    sources: MEMBERLIST,
+    type: boolean,
+    default: true,
+    help: 'Compress gossip that becomes smaller by it; every member reads both',
+  },
+  maxPacketBytes: {
+    category: 'Gossip',
+    sources: MEMBERLIST,
+    type: size(512, 65_000),
+    default: '1400B',
+    help: 'Largest datagram sent; lower it where tunnels take some of the usual 1500',
+  },
+  probeIntervalMs: {
+    ...TIMING,
+    type: duration(10, HOUR_MS),
+    help: 'Time between two probes (lan 1s, wan 5s, local 1s)',
+  },
+  probeTimeoutMs: {
+    ...TIMING,
+    type: duration(1, HOUR_MS),
+    help: 'Wait for an answer before others are asked to probe (lan 500ms, wan 3s, local 200ms)',
+  },
+  indirectChecks: {
+    ...TIMING,
+    type: integer(0, 100),
+    help: 'Members asked to probe in our stead (lan 3, wan 3, local 1)',
+  },
+  suspicionMult: {
+    ...TIMING,
+    type: integer(1, 100),
+    help: 'A suspect has this x max(1, log10(members)) x probe interval to deny it (lan 4, wan 6, local 3)',
+  },
+  suspicionMaxTimeoutMult: {
+    ...TIMING,
+    type: integer(1, 100),
+    help: 'Times as long while nobody confirms the suspicion (6)',
+  },
+  retransmitMult: {
+    ...TIMING,
+    type: integer(1, 100),
+    help: 'News is sent on this x ceil(log10(members + 1)) times (lan 4, wan 4, local 2)',
+  },
+  gossipNodes: {
+    ...TIMING,
+    type: integer(1, 100),
+    help: 'Members that get news each time (lan 3, wan 4, local 3)',
+  },
+  gossipIntervalMs: {
+    ...TIMING,
+    type: duration(5, HOUR_MS),
+    help: 'Time between two times (lan 200ms, wan 500ms, local 100ms)',
+  },
+  gossipToTheDeadMs: {
+    ...TIMING,
+    type: duration(0, HOUR_MS),
+    help: 'How long the dead still get news, so that they can deny it (lan 30s, wan 1m, local 15s)',
+  },
+  pushPullIntervalMs: {
+    ...TIMING,
+    type: duration(0, 24 * HOUR_MS),
+    help: 'Time between two exchanges of the whole state, longer above 32 members; 0 for none (lan 30s, wan 1m, local 15s)',
+  },
+  streamTimeoutMs: {
+    ...TIMING,
+    type: duration(10, HOUR_MS),
+    help: 'Time for such an exchange (lan 10s, wan 30s, local 1s)',
+  },
+  deadKeptMs: {
+    ...TIMING,
+    type: duration(0, 24 * HOUR_MS),
+    help: 'How long the dead and the left stay listed (lan 1m, wan 2m, local 30s)',
+  },
+  rejoinIntervalMs: {
+    ...TIMING,
+    type: duration(0, HOUR_MS),
+    help: 'Time between contacts with seeds that are not alive here, by which islands merge; 0 for none (lan 10s, wan 20s, local 5s)',
+  },
+  leaveTimeoutMs: {
+    ...TIMING,
+    type: duration(0, HOUR_MS),
+    help: 'Longest wait until others have acknowledged that this member leaves (5s)',
+  },
+} as const satisfies SettingTable
+
+/** The values of {@link GOSSIP_SETTINGS}. */
+export type GossipConfig = ValuesOf<typeof GOSSIP_SETTINGS>
+
+/** Settings of the machine that can be set one by one; what is not set is the preset's. */
+const TIMING_NAMES = [
+  'probeIntervalMs',
+  'probeTimeoutMs',
+  'indirectChecks',
+  'suspicionMult',
+  'suspicionMaxTimeoutMult',
+  'retransmitMult',
+  'gossipNodes',
+  'gossipIntervalMs',
+  'gossipToTheDeadMs',
+  'pushPullIntervalMs',
+  'streamTimeoutMs',
+  'deadKeptMs',
+  'rejoinIntervalMs',
+  'leaveTimeoutMs',
+] as const satisfies readonly (keyof GossipConfig & keyof ProtocolSettings)[]
+
+/** What was set of the machine's settings. */
+export function protocolSettingsOf(config: GossipConfig): Partial<ProtocolSettings> {
+  const set: { -readonly [Name in keyof ProtocolSettings]?: ProtocolSettings[Name] } = {}
+  for (const name of TIMING_NAMES) {
+    const value = config[name]
+    if (value !== undefined) set[name] = value
+  }
+  const { delegateVersions: versions } = config
+  if (versions !== undefined) {
+    set.versions = {
+      pMin: 1,
+      pMax: 5,
+      pCur: 2,
+      dMin: versions.min,
+      dMax: versions.max,
+      dCur: versions.current,
+    }
+  }
+  return set
+}

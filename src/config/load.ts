@@ -1,0 +1,195 @@
+import { encodeMetadata } from '../membership/member.ts'
+import { isRingmanError } from '../errors.ts'
+import { CLIENT_SETTINGS } from './client-settings.ts'
+import { readEnvironment, type Environment } from './environment.ts'
+import { readConfigFile } from './file.ts'
+import type { MemberConfig } from './member-settings.ts'
+import { configError, quoteGiven, unknownMessage, type ConfigProblem } from './problem.ts'
+import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
+import { SERVE_SETTINGS } from './serve-settings.ts'
+import { fileKeyOf, flagOf, type Origin, type SettingTable } from './setting.ts'
+
+/** What was given on the command line. */
+export interface GivenFlags {
+  /** Text by property name. */
+  readonly values: Readonly<Record<string, string | undefined>>
+  /** Arguments that are no flag of the command, such as `--htp-port`. */
+  readonly unknown: readonly string[]
+}
+
+/** A configuration, where each value came from, and what to tell the operator about it. */
+export interface LoadedConfig<Table extends SettingTable> extends Resolved<Table> {
+  /** Sentences for the log. */
+  readonly warnings: readonly string[]
+}
+
+const TABLES: readonly SettingTable[] = [SERVE_SETTINGS, CLIENT_SETTINGS]
+
+/**
+ * The configuration of `ringman serve`: flags before variables before the file before defaults.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID` with every problem of every place in one message.
+ */
+export function loadServeConfig(flags: GivenFlags, env: Environment): LoadedConfig<typeof SERVE_SETTINGS> {
+  const problems: ConfigProblem[] = []
+  const flagLayer = readFlags(SERVE_SETTINGS, flags, problems)
+  const variables = readEnvironment(SERVE_SETTINGS, TABLES, env)
+  problems.push(...variables.problems)
+  const layers: Layer[] = [flagLayer, variables.layer]
+  const path = (flagLayer.get('config') ?? variables.layer.get('config'))?.value
+  if (typeof path === 'string' && path !== '') {
+    const file = readConfigFile(SERVE_SETTINGS, path)
+    problems.push(...file.problems)
+    layers.push(file.layer)
+  }
+  const loaded = settle(SERVE_SETTINGS, layers, problems, (resolved) => [
+    ...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins),
+    ...checkPorts(resolved),
+  ])
+  const ignored = variables.ignoredServicePort && loaded.origins.servicePort.kind === 'default'
+  const warnings = ignored
+    ? [
+        `Ignored RINGMAN_SERVICE_PORT=${env['RINGMAN_SERVICE_PORT']}: it comes from the Kubernetes Service "ringman" ` +
+          'beside it. Set enableServiceLinks: false in the pod, or set --service-port',
+      ]
+    : []
+  return { ...loaded, warnings }
+}
+
+/**
+ * The settings of a command other than `serve`: flags, then variables, then defaults. There is no file for them.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message.
+ */
+export function loadCommandConfig<Table extends SettingTable>(
+  table: Table,
+  flags: GivenFlags,
+  env: Environment,
+): Resolved<Table> {
+  const problems: ConfigProblem[] = []
+  const flagLayer = readFlags(table, flags, problems)
+  const variables = readEnvironment(table, TABLES, env)
+  problems.push(...variables.problems)
+  return settle(table, [flagLayer, variables.layer], problems, () => [])
+}
+
+/**
+ * Checks what a program passes to the library, by property name; a `…Ms` is a number of milliseconds.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message.
+ */
+export function loadOptions<Table extends SettingTable>(
+  table: Table,
+  options: Readonly<Record<string, unknown>>,
+  check: (resolved: Resolved<Table>) => readonly ConfigProblem[],
+): Resolved<Table> {
+  const problems: ConfigProblem[] = []
+  const layer = new Map<string, Given>()
+  for (const [name, value] of Object.entries(options)) {
+    const origin = { kind: 'option', name } as const
+    if (!Object.hasOwn(table, name)) {
+      problems.push({ key: name, origin, message: unknownMessage('option', name, Object.keys(table)) })
+    } else if (value !== undefined) {
+      // Only a program can say milliseconds as a number: its option has the unit in its name.
+      const inMs = name.endsWith('Ms') && typeof value === 'number'
+      layer.set(name, { value: inMs ? `${value}ms` : value, origin })
+    }
+  }
+  return settle(table, [layer], problems, check)
+}
+
+/** What members' settings must be together. */
+export function checkMember(
+  table: SettingTable,
+  member: MemberConfig,
+  origins: Readonly<Record<string, Origin>>,
+): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const sourceOrigin = origins['source'] ?? { kind: 'default' }
+  for (const [property, { sources }] of Object.entries(table)) {
+    const origin = origins[property]
+    if (sources === undefined || origin === undefined || origin.kind === 'default') continue
+    if (!sources.includes(member.source)) {
+      problems.push({
+        key: fileKeyOf(property),
+        origin,
+        message: `it is only for the source ${sources.join(', ')}, and the source is ${member.source}`,
+      })
+    }
+  }
+  const need = (property: keyof MemberConfig, what: string) => {
+    if (member[property] !== undefined) return
+    problems.push({
+      key: fileKeyOf(property),
+      origin: sourceOrigin,
+      given: quoteGiven(member.source),
+      message: `this source needs ${fileKeyOf(property)} (${flagOf(property)}), ${what}`,
+    })
+  }
+  if (member.source === 'static') need('staticMembers', 'the list of members')
+  if (member.source === 'sidecar') {
+    need('sidecarService', 'the name of the service')
+    need('sidecarServicePort', 'the ServicePort of the service')
+    if (member.sidecarWatch) need('sidecarUrl', "where Sidecar's state is, to watch it")
+  }
+  try {
+    encodeMetadata({
+      servicePort: String(member.servicePort),
+      weight: member.weight,
+      name: member.name,
+      ...(member.zone === undefined ? {} : { zone: member.zone }),
+    })
+  } catch (error) {
+    if (!isRingmanError(error)) throw error
+    problems.push({
+      key: 'name',
+      origin: origins['name'] ?? { kind: 'default' },
+      message: `together with the zone it is too long: ${error.message}`,
+    })
+  }
+  return problems
+}
+
+function checkPorts({ values, origins }: Resolved<typeof SERVE_SETTINGS>): ConfigProblem[] {
+  if (values.httpPort === 0 || values.httpPort !== values.adminPort) return []
+  const moved = origins.adminPort.kind === 'default' ? 'httpPort' : 'adminPort'
+  return [
+    {
+      key: moved,
+      origin: origins[moved],
+      given: quoteGiven(values.httpPort),
+      message: 'httpPort and adminPort must differ',
+    },
+  ]
+}
+
+function readFlags(table: SettingTable, flags: GivenFlags, problems: ConfigProblem[]): Layer {
+  const layer = new Map<string, Given>()
+  for (const [property, value] of Object.entries(flags.values)) {
+    if (value !== undefined) layer.set(property, { value, origin: { kind: 'flag', name: flagOf(property) } })
+  }
+  const known = Object.keys(table).map(flagOf)
+  for (const argument of flags.unknown) {
+    const isFlag = argument.startsWith('-')
+    const name = (isFlag ? argument.split('=')[0] : undefined) ?? argument
+    problems.push({
+      key: name,
+      origin: { kind: isFlag ? 'flag' : 'argument', name },
+      message: isFlag ? unknownMessage('flag', name, known) : 'there is no such argument',
+    })
+  }
+  return layer
+}
+
+/** Resolves, then checks values against each other; throws once, with everything that is wrong. */
+function settle<Table extends SettingTable>(
+  table: Table,
+  layers: readonly Layer[],
+  problems: readonly ConfigProblem[],
+  check: (resolved: Resolved<Table>) => readonly ConfigProblem[],
+): Resolved<Table> {
+  const resolution = resolveSettings(table, layers)
+  const all = [...problems, ...(resolution.ok ? check(resolution.resolved) : resolution.problems)]
+  if (!resolution.ok || all.length > 0) throw configError(all)
+  return resolution.resolved
+}

@@ -1,0 +1,143 @@
+import { hostname } from 'node:os'
+import { WEIGHT_LIMIT } from '../membership/member.ts'
+import type { SourceKind } from '../membership/source.ts'
+import { formatSeed, parseSeed, type Seed } from '../seeds/seed.ts'
+import { parseStaticMember, type StaticMember } from '../membership/static/static-source.ts'
+import { GOSSIP_SETTINGS } from './gossip-settings.ts'
+import type { SettingTable, ValuesOf } from './setting.ts'
+import { SIDECAR_SETTINGS } from './sidecar-settings.ts'
+import {
+  bindAddress,
+  choice,
+  duration,
+  integer,
+  list,
+  listenPort,
+  parsed,
+  port,
+  reachableAddress,
+  word,
+} from './value-type.ts'
+
+/** The sources that can be chosen; `compose.ts` has the part that belongs to each. */
+export const SOURCE_NAMES = [
+  'memberlist',
+  'swim',
+  'sidecar',
+  'static',
+] as const satisfies readonly SourceKind[]
+
+/** One of the sources that can be chosen. */
+export type SourceName = (typeof SOURCE_NAMES)[number]
+
+/** Sources whose members gossip with each other. */
+const GOSSIP: readonly SourceName[] = ['memberlist', 'swim']
+
+const seed = parsed<Seed>('SEED', 'HOST[:PORT], dns:NAME[:PORT] or srv:NAME', parseSeed, formatSeed)
+
+const staticMember = parsed<StaticMember>(
+  'MEMBER',
+  'HOST:PORT or HOST:PORT=WEIGHT',
+  parseStaticMember,
+  ({ host, port: servicePort, weight }) =>
+    `${host.includes(':') ? `[${host}]` : host}:${servicePort}${weight === undefined || weight === 1 ? '' : `=${weight}`}`,
+)
+
+/** What makes a ring: the settings that the command and the library share, under the same names. */
+export const MEMBER_SETTINGS = {
+  source: {
+    type: choice(SOURCE_NAMES),
+    default: 'memberlist',
+    help: 'Where members come from',
+    category: 'Membership',
+  },
+  name: {
+    type: word('NAME', 128),
+    computedDefault: { compute: hostname, words: 'the host name' },
+    help: "This member's name, unique in the cluster",
+    category: 'Membership',
+  },
+  seeds: {
+    type: list(seed, { max: 1000 }),
+    default: '',
+    help: 'Addresses to join through, resolved again and again',
+    category: 'Membership',
+    sources: GOSSIP,
+  },
+  staticMembers: {
+    type: list(staticMember, { min: 1, max: 10_000 }),
+    help: 'The fixed list of members; an IPv6 host is bracketed',
+    category: 'Membership',
+    sources: ['static'],
+  },
+  ringKey: {
+    type: choice(['address', 'name']),
+    default: 'address',
+    help: 'What is hashed for each node: IP:SERVICE-PORT, or the name, which survives a change of address',
+    category: 'Membership',
+  },
+  servicePort: {
+    type: port,
+    default: 8000,
+    help: "The application's port that others are told; part of the ring key",
+    category: 'Membership',
+    sources: GOSSIP,
+  },
+  weight: {
+    type: integer(1, WEIGHT_LIMIT),
+    default: 1,
+    help: "This member's share of the ring, relative to the others' weights",
+    category: 'Membership',
+    sources: GOSSIP,
+  },
+  zone: {
+    type: word('ZONE', 128),
+    help: "This member's failure domain, told to the others",
+    category: 'Membership',
+    sources: GOSSIP,
+  },
+  foldWindowMs: {
+    type: duration(0, 10_000),
+    default: '10ms',
+    help: 'How long changes of members gather before they become one new ring',
+    category: 'Membership',
+  },
+  bind: {
+    type: bindAddress,
+    default: '0.0.0.0',
+    help: 'Address of the gossip sockets',
+    category: 'Gossip',
+    sources: GOSSIP,
+  },
+  gossipPort: {
+    type: listenPort,
+    default: 7946,
+    help: 'Port of the gossip sockets',
+    category: 'Gossip',
+    sources: GOSSIP,
+  },
+  advertise: {
+    type: reachableAddress,
+    help: 'Address that the others are told; found by itself when not set',
+    category: 'Gossip',
+    sources: GOSSIP,
+  },
+  advertisePort: {
+    type: port,
+    help: 'Gossip port that the others are told; the bound one when not set',
+    category: 'Gossip',
+    sources: GOSSIP,
+  },
+  preset: {
+    type: choice(['lan', 'wan', 'local']),
+    default: 'lan',
+    help: 'Timing of the gossip, for a network like this',
+    category: 'Gossip',
+    sources: GOSSIP,
+  },
+  ...GOSSIP_SETTINGS,
+  ...SIDECAR_SETTINGS,
+} as const satisfies SettingTable
+
+/** The values of {@link MEMBER_SETTINGS}. */
+export type MemberConfig = ValuesOf<typeof MEMBER_SETTINGS>

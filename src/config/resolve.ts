@@ -1,0 +1,94 @@
+import type { z } from 'zod'
+import { quoteGiven, type ConfigProblem } from './problem.ts'
+import { splitList } from './value-type.ts'
+import { fileKeyOf, type Origin, type Setting, type SettingTable, type ValuesOf } from './setting.ts'
+
+/** What one place says about a setting, before it is checked. */
+export interface Given {
+  readonly value: unknown
+  readonly origin: Origin
+}
+
+/** What one place (flags, variables, a file) says, by property name. */
+export type Layer = ReadonlyMap<string, Given>
+
+/** Checked values, and for each where it came from. */
+export interface Resolved<Table extends SettingTable> {
+  /** Frozen, all the way down. */
+  readonly values: ValuesOf<Table>
+  readonly origins: Readonly<Record<keyof Table, Origin>>
+}
+
+/** Either every value, or everything that is wrong. */
+export type Resolution<Table extends SettingTable> =
+  | { readonly ok: true; readonly resolved: Resolved<Table> }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] }
+
+/**
+ * Puts layers together: of the places that set a value the first one wins, then comes the default. Every place is
+ * checked, also where another one wins.
+ *
+ * @param layers - The strongest first. Names that the table does not have are ignored: whoever made the layer has
+ *   looked for those.
+ */
+export function resolveSettings<Table extends SettingTable>(
+  table: Table,
+  layers: readonly Layer[],
+): Resolution<Table> {
+  const problems: ConfigProblem[] = []
+  const values: Record<string, unknown> = {}
+  const origins: Record<string, Origin> = {}
+  for (const [property, setting] of Object.entries(table)) {
+    origins[property] = { kind: 'default' }
+    values[property] = undefined
+    const places = layers.flatMap((layer) => layer.get(property) ?? [])
+    const fallback = setting.default ?? setting.computedDefault?.compute()
+    if (fallback !== undefined) places.push({ value: fallback, origin: { kind: 'default' } })
+    for (const given of places.toReversed()) {
+      const result = setting.type.schema.safeParse(given.value)
+      if (result.success) {
+        values[property] = deepFreeze(result.data)
+        origins[property] = given.origin
+      } else {
+        problems.push(...problemsOf(property, setting, given, result.error))
+      }
+    }
+  }
+  if (problems.length > 0) return { ok: false, problems }
+  return {
+    ok: true,
+    resolved: Object.freeze({
+      values: Object.freeze(values) as ValuesOf<Table>,
+      origins: deepFreeze(origins) as Record<keyof Table, Origin>,
+    }),
+  }
+}
+
+function problemsOf(property: string, setting: Setting, given: Given, error: z.ZodError): ConfigProblem[] {
+  const problems = error.issues.map((issue) => {
+    const [index] = issue.path
+    // What a parser says is a sentence of its own; everything else says what is allowed.
+    const whole = issue.code === 'custom' && issue.params?.['whole'] === true
+    const items: unknown = typeof given.value === 'string' ? splitList(given.value) : given.value
+    const part: unknown = typeof index === 'number' && Array.isArray(items) ? items[index] : given.value
+    return {
+      key: fileKeyOf(property),
+      origin: given.origin,
+      ...(setting.secret === true ? {} : { given: quoteGiven(part) }),
+      message: whole ? issue.message : `allowed: ${issue.message}`,
+    }
+  })
+  // A value that breaks two rules of its form is one problem still.
+  return problems.filter(
+    ({ given: shown, message }, at) =>
+      problems.findIndex((other) => other.given === shown && other.message === message) === at,
+  )
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) deepFreeze(part)
+    Object.freeze(value)
+  }
+  return value
+}

@@ -1,0 +1,84 @@
+import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
+import { MEMBER_SETTINGS } from './member-settings.ts'
+import type { SettingTable, ValuesOf } from './setting.ts'
+import { choice, duration, integer, listenPort, path, size, word } from './value-type.ts'
+
+/** Everything that `ringman serve` can be told. */
+export const SERVE_SETTINGS = {
+  ...MEMBER_SETTINGS,
+  httpHost: {
+    type: word('HOST', 253),
+    default: '0.0.0.0',
+    help: 'Address of the HTTP servers, for look-ups and for the admin port',
+    category: 'HTTP',
+  },
+  httpPort: {
+    type: listenPort,
+    default: 8080,
+    help: 'Port for look-ups',
+    category: 'HTTP',
+  },
+  adminPort: {
+    type: listenPort,
+    default: 8081,
+    help: 'Port for probes and operators',
+    category: 'HTTP',
+  },
+  maxKeyBytes: {
+    type: size(1, 1024 * 1024),
+    default: '64KiB',
+    help: 'Longest key that a look-up may ask for',
+    category: 'HTTP',
+  },
+  maxWatchers: {
+    type: integer(0, 1_000_000),
+    default: 1000,
+    help: 'Ring watches open at once; further ones are refused',
+    category: 'HTTP',
+  },
+  maxConnections: {
+    type: integer(1, 1_000_000),
+    default: 4096,
+    help: 'Connections open at once, per port; further ones are closed as they come',
+    category: 'HTTP',
+  },
+  minMembers: {
+    type: integer(1, 100_000),
+    default: 1,
+    help: 'Nodes that the ring must hold before this member is ready',
+    category: 'Lifecycle',
+  },
+  minMembersTimeoutMs: {
+    type: duration(0, 24 * 3_600_000),
+    default: '1m',
+    help: 'After this time the member is ready with fewer, so that readiness never deadlocks',
+    category: 'Lifecycle',
+  },
+  drainMs: {
+    type: duration(0, 3_600_000),
+    default: '5s',
+    help: 'How long look-ups are still answered after SIGTERM, once the ring was left',
+    category: 'Lifecycle',
+  },
+  logLevel: {
+    type: choice(LOG_LEVELS, 'LEVEL'),
+    default: 'info',
+    help: `The least severe lines that are logged: ${LOG_LEVELS.join(', ')}`,
+    category: 'Logging',
+  },
+  logFormat: {
+    type: choice(LOG_FORMATS),
+    default: 'auto',
+    help: 'JSON lines, or lines for people; auto takes the latter on a terminal',
+    category: 'Logging',
+  },
+  config: {
+    type: path,
+    help: 'Configuration file, YAML or JSON',
+    category: 'Configuration',
+    places: ['flag', 'variable'],
+  },
+} as const satisfies SettingTable
+
+/** The values of {@link SERVE_SETTINGS}. */
+export type ServeConfig = ValuesOf<typeof SERVE_SETTINGS>

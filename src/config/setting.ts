@@ -1,0 +1,91 @@
+import { assertNever } from '../errors.ts'
+import type { SourceKind } from '../membership/source.ts'
+import type { ValueType } from './value-type.ts'
+
+/** Where a person can set something. */
+export type Place = 'flag' | 'variable' | 'file'
+
+/** One setting: everything that its flag, variable, file key, help and documentation are made of. */
+export interface Setting<T = unknown> {
+  readonly type: ValueType<T>
+  /** What counts when nobody sets it, as a file would hold it; absent: then there is no value. */
+  readonly default?: string | number | boolean
+  /** For a default that depends on the machine: how it is found and what the documentation says of it. */
+  readonly computedDefault?: { readonly compute: () => string; readonly words: string }
+  /** One sentence, without full stop. */
+  readonly help: string
+  readonly category: string
+  /** The sources that it is for; setting it with another one is refused. @default all */
+  readonly sources?: readonly SourceKind[]
+  /** Never shown in messages or by `--print-config`. */
+  readonly secret?: true
+  /** Where it can be set. @default all of them */
+  readonly places?: readonly Place[]
+  /** A second, short flag such as `-n`. */
+  readonly short?: string
+}
+
+/**
+ * A table of settings by property name. A property's unit suffix, `Ms` or `Bytes`, belongs to the value in the
+ * program; the names that people write go without it: see {@link fileKeyOf}.
+ */
+export type SettingTable = Readonly<Record<string, Setting>>
+
+/** The values of a table: what has no default may be undefined. */
+export type ValuesOf<Table extends SettingTable> = {
+  readonly [Name in keyof Table]: Table[Name] extends Setting<infer T>
+    ? Table[Name] extends
+        { readonly default: string | number | boolean } | { readonly computedDefault: object }
+      ? T
+      : T | undefined
+    : never
+}
+
+/** The key in the configuration file: `minMembersTimeoutMs` is `minMembersTimeout`. */
+export function fileKeyOf(property: string): string {
+  return property.replace(/(Ms|Bytes)$/, '')
+}
+
+/** The flag: `minMembersTimeoutMs` is `--min-members-timeout`. */
+export function flagOf(property: string): string {
+  return `--${fileKeyOf(property).replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+/** The environment variable: `minMembersTimeoutMs` is `RINGMAN_MIN_MEMBERS_TIMEOUT`. */
+export function variableOf(property: string): string {
+  return `RINGMAN_${flagOf(property).slice(2).replaceAll('-', '_').toUpperCase()}`
+}
+
+/** Whether a setting can be set in a place. */
+export function isSettableIn(setting: Setting, place: Place): boolean {
+  return setting.places?.includes(place) ?? true
+}
+
+/** Where a value came from. */
+export type Origin =
+  | { readonly kind: 'flag'; readonly name: string }
+  | { readonly kind: 'argument'; readonly name: string }
+  | { readonly kind: 'variable'; readonly name: string }
+  | { readonly kind: 'file'; readonly path: string; readonly key: string }
+  | { readonly kind: 'option'; readonly name: string }
+  | { readonly kind: 'default' }
+
+/** An origin in words, such as `flag --http-port`. */
+export function describeOrigin(origin: Origin): string {
+  switch (origin.kind) {
+    case 'flag':
+      return `flag ${origin.name}`
+    case 'argument':
+      return `argument ${origin.name}`
+    case 'variable':
+      return `variable ${origin.name}`
+    case 'file':
+      return `${origin.key} in ${origin.path}`
+    case 'option':
+      return `option ${origin.name}`
+    case 'default':
+      return 'default'
+    default:
+      return assertNever(origin)
+  }
+}

@@ -1,0 +1,63 @@
+import Koa from 'koa'
+import type { Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import { sendCompatibleNotFound } from './compatible-routes.ts'
+import { splitTarget } from './query.ts'
+import { shorten } from './parameters.ts'
+import { sendProblem } from './respond.ts'
+import { createRoutes, type RoutesDeps } from './routes.ts'
+
+export interface AppDeps extends RoutesDeps {
+  /** Middleware around the routes, outermost first: metrics, traces, the page. */
+  readonly extend?: readonly Koa.Middleware[]
+}
+
+/**
+ * The stand-alone application of the look-up port: the routes, and `application/problem+json` for every path that
+ * is not there. (Unknown paths under `/hashring/` are answered as the Go library answers them.)
+ */
+export function createApp(deps: AppDeps): Koa {
+  const app = createBareApp(deps.logger)
+  for (const middleware of deps.extend ?? []) app.use(middleware)
+  app.use(createRoutes(deps))
+  app.use((ctx) => {
+    if (!sendCompatibleNotFound(ctx, splitTarget(ctx.req.url ?? '').path)) sendNotFound(ctx, deps)
+  })
+  return app
+}
+
+/** A Koa application that logs what its middleware throws, instead of printing it. */
+export function createBareApp(logger: Logger): Koa {
+  const app = new Koa({ env: 'production' })
+  const log = logger.child({ component: 'http' })
+  app.on('error', (error: unknown) => {
+    const code = (error as { readonly code?: unknown } | null)?.code
+    if (typeof code === 'string' && CLIENT_GONE.has(code)) {
+      log.debug({ event: 'client.gone', code }, 'Lost a client during an answer')
+    } else {
+      log.error({ event: 'request.failed', err: error }, 'Failed a request')
+    }
+  })
+  return app
+}
+
+/** Codes with which a connection ends when its client goes away: nothing of ours. */
+const CLIENT_GONE: ReadonlySet<string> = new Set([
+  'ECANCELED',
+  'ECONNABORTED',
+  'ECONNRESET',
+  'EPIPE',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'ETIMEDOUT',
+])
+
+/** Answers that there is nothing at the path asked for. */
+export function sendNotFound(
+  ctx: Koa.Context,
+  deps: { readonly clock: Clock; readonly logger: Logger },
+): void {
+  const { path } = splitTarget(ctx.req.url ?? '')
+  sendProblem(ctx, new RingmanError('NOT_FOUND', `there is nothing at ${shorten(path)}`), deps)
+}

@@ -1,0 +1,102 @@
+import type Koa from 'koa'
+import type { Member } from '../membership/member.ts'
+import type { RingService } from '../ring-service.ts'
+import { isRingmanError } from '../errors.ts'
+import type { RingSnapshot } from '../manager/snapshot.ts'
+import type { BodyReader } from './body.ts'
+import type { Clock } from '../clock.ts'
+import { formValue } from './form-value.ts'
+import { goJsonString, toByteText } from './go-json.ts'
+import { nodeListWriterOf } from './node-list.ts'
+import { makeAnswer, send, sendAndHangUp, type Answer } from './respond.ts'
+import type { Handler, Route } from './route.ts'
+
+const PLAIN_TEXT = ['Content-Type', 'text/plain; charset=utf-8'] as const
+
+/** What Go's `http.Error` adds. */
+const ERROR_TEXT = [...PLAIN_TEXT, 'X-Content-Type-Options', 'nosniff'] as const
+
+const INVALID_KEY = errorAnswer(404, 'Invalid key')
+
+/** What Go's multiplexer says of a path under `/hashring/` that it does not know. */
+const PAGE_NOT_FOUND = makeAnswer(404, ERROR_TEXT, '404 page not found\n')
+
+/**
+ * The routes of the Go library, under `/hashring`, with its bytes: any method, the key from the query or a form,
+ * JSON as Go escapes it, and look-up errors as an empty `Node` with status 200. The key is a string of bytes; it
+ * need not be UTF-8. Only a body above the limit is answered in a way that Go does not know.
+ */
+export function compatibleRoutes(deps: {
+  readonly ring: RingService
+  readonly bodies: BodyReader
+  readonly clock: Clock
+}): Route[] {
+  const { ring, bodies, clock } = deps
+  const writeNodes = nodeListWriterOf(ring.source.kind)
+  let listed:
+    { members: readonly Member[]; snapshot: RingSnapshot; populated: boolean; answer: Answer } | undefined
+
+  const listNodes = (ctx: Koa.Context) => {
+    const { members } = ring.source
+    const { snapshot } = ring.manager
+    const populated = ring.source.populated ?? snapshot.epoch > 0
+    if (listed?.members !== members || listed.snapshot !== snapshot || listed.populated !== populated) {
+      const body = writeNodes({ members, snapshot, populated })
+      listed = { members, snapshot, populated, answer: makeAnswer(200, PLAIN_TEXT, body) }
+    }
+    send(ctx, listed.answer)
+  }
+
+  const sendOwner = (ctx: Koa.Context, key: string | undefined) => {
+    if (key === undefined || key === '') {
+      send(ctx, INVALID_KEY)
+      return
+    }
+    const node = goJsonString(toByteText(ownerOf(ring, key)))
+    send(ctx, makeAnswer(200, PLAIN_TEXT, `{\n  "Node": ${node},\n  "Key": ${goJsonString(key)}\n}`))
+  }
+
+  const sendFormOwner = async (ctx: Koa.Context, value: Promise<string | undefined>) => {
+    try {
+      sendOwner(ctx, await value)
+    } catch (error) {
+      if (!isRingmanError(error) || !Object.hasOwn(BODY_REFUSALS, error.code)) throw error
+      sendAndHangUp(ctx, BODY_REFUSALS[error.code as keyof typeof BODY_REFUSALS], clock)
+    }
+  }
+
+  const getNode: Handler = (ctx, query) => {
+    const key = formValue(ctx.req, query, 'key', bodies)
+    return typeof key === 'object' ? sendFormOwner(ctx, key) : sendOwner(ctx, key)
+  }
+
+  return [
+    { path: '/hashring/nodes', any: listNodes },
+    { path: '/hashring/nodes/get', any: getNode },
+  ]
+}
+
+const BODY_REFUSALS = {
+  BODY_INVALID: errorAnswer(400, 'Incomplete body'),
+  BODY_TOO_LARGE: errorAnswer(413, 'Body too large'),
+  OVERLOADED: errorAnswer(503, 'Too many bodies at once'),
+}
+
+function errorAnswer(status: number, message: string): Answer {
+  return makeAnswer(status, ERROR_TEXT, `{"status": "error", "message": "${message}"}\n`)
+}
+
+/** Answers an unknown path under `/hashring/` as Go does; false when the path is not under it. */
+export function sendCompatibleNotFound(ctx: Koa.Context, path: string): boolean {
+  if (!path.startsWith('/hashring/')) return false
+  send(ctx, PAGE_NOT_FOUND)
+  return true
+}
+
+/** The owner's ring key, empty when there is none or the manager does not run. */
+function ownerOf(ring: RingService, key: string): string {
+  if (!ring.manager.running) return ''
+  // oxlint-disable-next-line no-control-regex
+  const hashed = /^[\0-\x7f]*$/.test(key) ? key : Buffer.from(key, 'latin1')
+  return ring.manager.snapshot.ring.ownerOf(hashed)?.ringKey ?? ''
+}

@@ -1,0 +1,77 @@
+import { isRingmanError, type ErrorCode } from '../errors.ts'
+
+/** How an error code looks over HTTP. */
+export interface ErrorStatus {
+  readonly status: number
+  /** Short and always the same for a code; the `title` of the problem. */
+  readonly title: string
+  /** Seconds after which a client may try again. */
+  readonly retryAfterSeconds?: number
+}
+
+/**
+ * Every code that a client gets to see. An error with any other code, and anything else that is thrown,
+ * becomes `INTERNAL` without its message.
+ */
+export const ERROR_STATUSES: Readonly<Partial<Record<ErrorCode, ErrorStatus>>> = {
+  BODY_INVALID: { status: 400, title: 'Invalid body' },
+  BODY_TOO_LARGE: { status: 413, title: 'Body too large' },
+  CONTENT_TYPE_UNSUPPORTED: { status: 415, title: 'Unsupported content type' },
+  KEY_EMPTY: { status: 400, title: 'Empty key' },
+  KEY_INVALID: { status: 400, title: 'Invalid key' },
+  KEY_MISSING: { status: 400, title: 'Missing key' },
+  KEY_REPEATED: { status: 400, title: 'Repeated key' },
+  KEY_TOO_LONG: { status: 400, title: 'Key too long' },
+  MANAGER_NOT_RUNNING: { status: 503, title: 'Ring manager not running', retryAfterSeconds: 1 },
+  METHOD_NOT_ALLOWED: { status: 405, title: 'Method not allowed' },
+  N_OUT_OF_RANGE: { status: 400, title: 'Number of owners out of range' },
+  NOT_FOUND: { status: 404, title: 'Not found' },
+  OVERLOADED: { status: 503, title: 'Overloaded', retryAfterSeconds: 1 },
+  PARAMETER_INVALID: { status: 400, title: 'Invalid parameter' },
+  PLAN_INVALID: { status: 400, title: 'Invalid plan' },
+  RING_EMPTY: { status: 503, title: 'Empty ring', retryAfterSeconds: 1 },
+  TOO_MANY_WATCHERS: { status: 503, title: 'Too many watchers', retryAfterSeconds: 5 },
+}
+
+const INTERNAL_STATUS: ErrorStatus = { status: 500, title: 'Internal error' }
+
+/** The body of an `application/problem+json` answer (RFC 9457), with the stable `code` beside its members. */
+export interface Problem {
+  /** `urn:ringman:error:` and the code in lower case with dashes. */
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  /** For a human: what was given and what is allowed. */
+  readonly detail: string
+  readonly code: ErrorCode
+}
+
+/** A problem and what goes beside it. */
+export interface ProblemAnswer {
+  readonly problem: Problem
+  readonly retryAfterSeconds: number | undefined
+  /** Whether the error is a fault of ours, whose details must not leave the process and must be logged. */
+  readonly internal: boolean
+}
+
+/** What a client is told of an error. */
+export function problemOf(error: unknown): ProblemAnswer {
+  const known = isRingmanError(error) ? ERROR_STATUSES[error.code] : undefined
+  const code: ErrorCode = known !== undefined && isRingmanError(error) ? error.code : 'INTERNAL'
+  const { status, title, retryAfterSeconds } = known ?? INTERNAL_STATUS
+  const detail =
+    known !== undefined && isRingmanError(error)
+      ? error.message
+      : 'A fault of ringman itself; its log says more.'
+  return {
+    problem: {
+      type: `urn:ringman:error:${code.toLowerCase().replaceAll('_', '-')}`,
+      title,
+      status,
+      detail,
+      code,
+    },
+    retryAfterSeconds,
+    internal: known === undefined,
+  }
+}

@@ -1,0 +1,82 @@
+import type { IncomingMessage } from 'node:http'
+import { Busboy, type BusboyInstance } from '@fastify/busboy'
+import type { BodyReader } from './body.ts'
+import { firstValue } from './query.ts'
+
+/** Parts of a multipart form that are looked at; the rest is passed over. */
+const MAX_PARTS = 1000
+
+/**
+ * The value of a field as Go's `Request.FormValue` finds it, in byte text; undefined when there is none. Looked at
+ * in this order, malformed pairs and forms being passed over:
+ *
+ * 1. an urlencoded body, with POST, PUT and PATCH alone;
+ * 2. the query;
+ * 3. a multipart body, with any method.
+ *
+ * @throws {RingmanError} as {@link BodyReader.read} does, if the body has to be read.
+ * @see https://pkg.go.dev/net/http#Request.FormValue
+ */
+export function formValue(
+  request: IncomingMessage,
+  query: string,
+  name: string,
+  bodies: BodyReader,
+): string | undefined | Promise<string | undefined> {
+  const contentType = request.headers['content-type']
+  if (contentType === undefined) return firstValue(query, name)
+  const mediaType = contentType.split(';', 1)[0]?.trim().toLowerCase()
+  if (
+    mediaType === 'application/x-www-form-urlencoded' &&
+    /^(?:POST|PUT|PATCH)$/.test(request.method ?? '')
+  ) {
+    return bodies.read(request).then((body) => firstValue(toLatin1(body), name) ?? firstValue(query, name))
+  }
+  const inQuery = firstValue(query, name)
+  if (inQuery !== undefined || mediaType !== 'multipart/form-data') return inQuery
+  return bodies.read(request).then((body) => multipartValue(body, contentType, name))
+}
+
+function toLatin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+}
+
+/** The first field of that name in a whole multipart body; undefined when the body is malformed. */
+function multipartValue(body: Uint8Array, contentType: string, name: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const malformed = () => {
+      resolve(undefined)
+    }
+    let parser: BusboyInstance
+    try {
+      parser = new Busboy({
+        headers: { 'content-type': contentType },
+        // Every part as a stream of raw bytes: as a field it would be decoded, and lose what is not UTF-8.
+        isPartAFile: () => true,
+        limits: { parts: MAX_PARTS },
+      })
+    } catch {
+      // No boundary: the form is malformed, as Go has it.
+      malformed()
+      return
+    }
+    let value: string | undefined
+    parser.on('file', (fieldName: string | undefined, stream, fileName: string | undefined) => {
+      stream.on('error', malformed)
+      if (fieldName !== name || (fileName ?? '') !== '' || value !== undefined) {
+        stream.resume()
+        return
+      }
+      value = ''
+      stream.setEncoding('latin1')
+      stream.on('data', (part: string) => {
+        value = (value ?? '') + part
+      })
+    })
+    parser.on('error', malformed)
+    parser.on('finish', () => {
+      resolve(value)
+    })
+    parser.end(body)
+  })
+}

@@ -1,0 +1,144 @@
+import type { Clock } from '../clock.ts'
+import { assertNever } from '../errors.ts'
+import type { RingService } from '../ring-service.ts'
+
+/** One condition of readiness. */
+export interface ReadinessCheck {
+  readonly name: 'manager' | 'source' | 'self' | 'members' | 'draining'
+  readonly ok: boolean
+  /** For a human, one sentence: why it holds, or why not. */
+  readonly message: string
+}
+
+/** Whether this process should get look-ups, and why. */
+export interface ReadinessReport {
+  readonly ready: boolean
+  readonly checks: readonly ReadinessCheck[]
+}
+
+export interface ReadinessOptions {
+  readonly ring: RingService
+  readonly clock: Clock
+  /** Members, this one among them, that should have been seen before the first look-up; 1 for none to wait for. */
+  readonly minMembers: number
+  /** Milliseconds since the ring's start after which too few members are no reason any more. */
+  readonly minMembersTimeoutMs: number
+}
+
+/**
+ * Says whether this process is ready for look-ups. It never deadlocks: waiting for other members has an end, and
+ * once enough were seen, members that go again do not make it unready (pods that all wait for each other, or all
+ * step back because one restarts, help nobody).
+ */
+export class Readiness {
+  readonly #ring: RingService
+  readonly #clock: Clock
+  readonly #minMembers: number
+  readonly #minMembersTimeoutMs: number
+  #draining = false
+  #membersSeen = false
+
+  constructor(options: ReadinessOptions) {
+    this.#ring = options.ring
+    this.#clock = options.clock
+    this.#minMembers = options.minMembers
+    this.#minMembersTimeoutMs = options.minMembersTimeoutMs
+  }
+
+  /** Makes this process unready for good: it is about to go. */
+  setDraining(): void {
+    this.#draining = true
+  }
+
+  /** Checks everything now. It takes at most the manager's ping timeout, and never rejects. */
+  async evaluate(): Promise<ReadinessReport> {
+    const checks = [
+      await this.#checkManager(),
+      this.#checkSource(),
+      this.#checkSelf(),
+      this.#checkMembers(),
+      this.#checkDraining(),
+    ]
+    return { ready: checks.every(({ ok }) => ok), checks }
+  }
+
+  async #checkManager(): Promise<ReadinessCheck> {
+    const { manager } = this.#ring
+    if (!manager.running) return check('manager', false, 'The ring manager is not running.')
+    const startedMs = this.#clock.now()
+    return (await manager.ping())
+      ? check('manager', true, 'The ring manager answers.')
+      : check(
+          'manager',
+          false,
+          `The ring manager did not answer a ping within ${Math.round(this.#clock.now() - startedMs)} ms.`,
+        )
+  }
+
+  #checkSource(): ReadinessCheck {
+    const { source, state } = this.#ring
+    switch (state) {
+      case 'new':
+      case 'starting':
+        return check('source', false, `The source ${source.kind} has not started yet.`)
+      case 'stopped':
+        return check('source', false, `The source ${source.kind} was stopped.`)
+      case 'running':
+      case 'leaving': {
+        const { ok, message } = source.health()
+        const remark = ok ? '' : ` It reports: ${message}.`
+        return check('source', true, `The source ${source.kind} has started.${remark}`)
+      }
+      default:
+        return assertNever(state)
+    }
+  }
+
+  #checkSelf(): ReadinessCheck {
+    const { manager, source } = this.#ring
+    const { selfName } = source
+    if (selfName === undefined) return check('self', true, 'This process only watches the ring.')
+    const onRing = manager.snapshot.ring.nodes.some(({ name }) => name === selfName)
+    return check(
+      'self',
+      onRing,
+      onRing
+        ? `This member, ${JSON.stringify(selfName)}, is on the ring.`
+        : `This member, ${JSON.stringify(selfName)}, is not on the ring.`,
+    )
+  }
+
+  #checkMembers(): ReadinessCheck {
+    const living = this.#ring.source.members.filter(({ state }) => state === 'alive' || state === 'suspect')
+    const count = living.length
+    this.#membersSeen ||= count >= this.#minMembers
+    const seen = `${count} of at least ${this.#minMembers} members`
+    if (this.#membersSeen) {
+      return check(
+        'members',
+        true,
+        count >= this.#minMembers
+          ? `There are ${seen}.`
+          : `There are ${seen} now, but there were enough before.`,
+      )
+    }
+    const waitedMs = this.#ring.uptimeMs
+    const waited = `${Math.floor(waitedMs / 1000)} s of ${this.#minMembersTimeoutMs / 1000} s`
+    return waitedMs >= this.#minMembersTimeoutMs && this.#ring.state !== 'new'
+      ? check('members', true, `There are only ${seen}, but the wait for more is over.`)
+      : check('members', false, `There are only ${seen}; waited ${waited} for more.`)
+  }
+
+  #checkDraining(): ReadinessCheck {
+    const draining = this.#draining || this.#ring.state === 'leaving'
+    return check(
+      'draining',
+      !draining,
+      draining ? 'This process is leaving and takes no new work.' : 'This process is not about to leave.',
+    )
+  }
+}
+
+function check(name: ReadinessCheck['name'], ok: boolean, message: string): ReadinessCheck {
+  return { name, ok, message }
+}

@@ -1,0 +1,84 @@
+import type Koa from 'koa'
+import type { Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import { compareRingKeys } from '../ring/node.ts'
+import { plan } from '../ring/plan.ts'
+import type { RingService } from '../ring-service.ts'
+import type { HttpLimits } from './limits.ts'
+import { viewMember } from './member-view.ts'
+import { readParameters } from './parameters.ts'
+import { parsePlanQuery } from './plan-query.ts'
+import { asciiJson, jsonAnswer, makeAnswer, send, type Answer } from './respond.ts'
+import { matchesEtag, type CurrentView } from './ring-view.ts'
+import type { RingWatch } from './ring-watch.ts'
+import type { Route } from './route.ts'
+
+/** `/v1/ring`, `/v1/ring/watch`, `/v1/members` and `/v1/plan`: the ring as a whole. */
+export function ringRoutes(deps: {
+  readonly ring: RingService
+  readonly view: CurrentView
+  readonly watch: RingWatch
+  readonly clock: Clock
+  readonly limits: HttpLimits
+}): Route[] {
+  const { ring, view, watch, clock, limits } = deps
+
+  const runningView = () => {
+    if (ring.manager.running) return view.get()
+    throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring manager is not running')
+  }
+
+  const getRing = (ctx: Koa.Context, query: string) => {
+    readParameters(query, [])
+    const current = runningView()
+    const caching = ['ETag', current.etag, 'Cache-Control', 'no-cache']
+    send(
+      ctx,
+      matchesEtag(ctx.req.headers['if-none-match'], current.etag)
+        ? notModified(caching)
+        : makeAnswer(200, ['Content-Type', 'application/json', ...caching], current.ringJson(clock.now())),
+    )
+  }
+
+  const watchRing = (ctx: Koa.Context, query: string) => {
+    readParameters(query, [])
+    watch.open(ctx)
+  }
+
+  const getMembers = (ctx: Koa.Context, query: string) => {
+    readParameters(query, [])
+    const { source, ringKeyMode: mode } = ring
+    const { snapshot, state } = view.get()
+    const members = source.members.map((member) =>
+      asciiJson(viewMember(member, { snapshot, mode, selfName: source.selfName })),
+    )
+    const { ok, message } = source.health()
+    const health = asciiJson({ kind: source.kind, ok, message })
+    send(ctx, jsonAnswer(`{"members":[${members.join(',')}],"source":${health},${state}}`))
+  }
+
+  const getPlan = (ctx: Koa.Context, query: string) => {
+    const change = parsePlanQuery(query, limits)
+    const { snapshot, state } = runningView()
+    const { sharesBefore, sharesAfter, ...rest } = plan(snapshot.ring, change)
+    const ringKeys = [...new Set([...sharesBefore.keys(), ...sharesAfter.keys()])].sort(compareRingKeys)
+    const shares = ringKeys.map((ringKey) => ({
+      ringKey,
+      before: sharesBefore.get(ringKey) ?? 0,
+      after: sharesAfter.get(ringKey) ?? 0,
+    }))
+    send(ctx, jsonAnswer(`${asciiJson({ ...rest, shares }).slice(0, -1)},${state}}`))
+  }
+
+  return [
+    { path: '/v1/ring', GET: getRing },
+    { path: '/v1/ring/watch', GET: watchRing },
+    { path: '/v1/members', GET: getMembers },
+    { path: '/v1/plan', GET: getPlan },
+  ]
+}
+
+/** A 304, which has no body and no Content-Length. */
+function notModified(caching: readonly string[]): Answer {
+  return { status: 304, headers: [...caching], body: '' }
+}

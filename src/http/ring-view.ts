@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto'
+import type { HashRingManager } from '../manager/hash-ring-manager.ts'
+import type { RingSnapshot } from '../manager/snapshot.ts'
+import type { RingNode } from '../ring/node.ts'
+import { asciiJson, jsonAnswer, type Answer } from './respond.ts'
+
+/** One ring as HTTP shows it. What every look-up writes is made once per ring, when it is first asked for. */
+export class RingView {
+  readonly snapshot: RingSnapshot
+  /** `"digest":"…","epoch":…`: what stands in each answer of this ring. */
+  readonly state: string
+  readonly #nodes = new Map<RingNode, string>()
+  readonly #ownerAnswers = new Map<RingNode, Answer>()
+  #nodeList: string | undefined
+  #etag: string | undefined
+
+  constructor(snapshot: RingSnapshot) {
+    this.snapshot = snapshot
+    this.state = `"digest":"${snapshot.ring.digest}","epoch":${snapshot.epoch}`
+  }
+
+  /** A node of this ring as JSON. */
+  nodeJson(node: RingNode): string {
+    let json = this.#nodes.get(node)
+    if (json === undefined) {
+      json = asciiJson(nodeFields(node))
+      this.#nodes.set(node, json)
+    }
+    return json
+  }
+
+  /** The answer of `/v1/owner` for every key of that node. */
+  ownerAnswer(node: RingNode): Answer {
+    let answer = this.#ownerAnswers.get(node)
+    if (answer === undefined) {
+      answer = jsonAnswer(`{"owner":${this.nodeJson(node)},${this.state}}`)
+      this.#ownerAnswers.set(node, answer)
+    }
+    return answer
+  }
+
+  /** The whole ring as JSON, on one line. `nowMs` is of the manager's clock. */
+  ringJson(nowMs: number): string {
+    if (this.#nodeList === undefined) {
+      const { ring } = this.snapshot
+      const shares = ring.shares()
+      this.#nodeList = ring.nodes
+        .map((node) => asciiJson({ ...nodeFields(node), share: shares.get(node.ringKey) ?? 0 }))
+        .join(',')
+    }
+    const sinceChangeMs = Math.max(0, Math.round(nowMs - this.snapshot.changedAtMs))
+    return `{"nodes":[${this.#nodeList}],${this.state},"sinceChangeMs":${sinceChangeMs}}`
+  }
+
+  /**
+   * The entity tag: the digest, while it says all that a caller needs to reach the nodes, because every ring key
+   * is its node's `address:port`. Where it is not, a node can get another address and keep the digest, so a hash
+   * of the nodes' details follows it.
+   */
+  get etag(): string {
+    if (this.#etag === undefined) {
+      const { ring } = this.snapshot
+      const reachable = ring.nodes.every(({ ringKey, address, port }) => ringKey === `${address}:${port}`)
+      if (reachable) {
+        this.#etag = `"${ring.digest}"`
+      } else {
+        const details = ring.nodes.map((node) => this.nodeJson(node)).join('\n')
+        const hash = createHash('sha256').update(details).digest('hex').slice(0, 16)
+        this.#etag = `"${ring.digest}-${hash}"`
+      }
+    }
+    return this.#etag
+  }
+}
+
+function nodeFields({ ringKey, weight, name, address, port, zone }: RingNode) {
+  return { name, address, port, ringKey, weight, zone }
+}
+
+/** The view of a manager's current ring; it holds one at a time. */
+export class CurrentView {
+  readonly #manager: HashRingManager
+  #view: RingView | undefined
+
+  constructor(manager: HashRingManager) {
+    this.#manager = manager
+  }
+
+  get(): RingView {
+    const { snapshot } = this.#manager
+    if (this.#view?.snapshot !== snapshot) this.#view = new RingView(snapshot)
+    return this.#view
+  }
+}
+
+/** Whether an If-None-Match header names the entity tag, as RFC 9110 compares there (weakly). */
+export function matchesEtag(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false
+  if (header.trim() === '*') return true
+  return header.split(',').some((candidate) => candidate.trim().replace(/^W\//, '') === etag)
+}

@@ -1,0 +1,20 @@
+import type Koa from 'koa'
+
+/** Answers one request. `query` is what follows the question mark, as it came. */
+export type Handler = (ctx: Koa.Context, query: string) => void | Promise<void>
+
+/** What the routes answer at one path: any method alike, or some methods. HEAD goes where GET goes. */
+export type Route = { readonly path: string } & (
+  { readonly any: Handler } | { readonly GET?: Handler; readonly POST?: Handler }
+)
+
+/** The methods of a route as an Allow header lists them; undefined when it takes any. */
+export function allowedMethods(route: Route): string | undefined {
+  if ('any' in route) return undefined
+  const methods = [
+    ...(route.GET === undefined ? [] : ['GET', 'HEAD']),
+    ...(route.POST === undefined ? [] : ['POST']),
+    'OPTIONS',
+  ]
+  return methods.join(', ')
+}

@@ -1,0 +1,122 @@
+import type Koa from 'koa'
+import type { Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { RingService } from '../ring-service.ts'
+import { BodyReader } from './body.ts'
+import { compatibleRoutes } from './compatible-routes.ts'
+import { withDefaultLimits, type HttpLimits } from './limits.ts'
+import { lookUpRoutes } from './look-up-routes.ts'
+import { describeApi } from './openapi.ts'
+import { splitTarget, tryDecodePath } from './query.ts'
+import { readParameters } from './parameters.ts'
+import { asciiJson, jsonAnswer, send, sendProblem } from './respond.ts'
+import { ringRoutes } from './ring-routes.ts'
+import { RingWatch } from './ring-watch.ts'
+import { CurrentView } from './ring-view.ts'
+import { allowedMethods, type Route } from './route.ts'
+
+export interface RoutesDeps {
+  readonly ring: RingService
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly limits?: Partial<HttpLimits>
+  /** This program's version, for `/openapi.json`. @default '0.0.0' */
+  readonly version?: string
+  /**
+   * Middleware for further exact paths, with any method: where a source has a route of its own, such as
+   * `/hashring/update`. It gets Koa's `ctx` and writes `ctx.body` as usual.
+   */
+  readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+}
+
+/**
+ * The look-ups as Koa middleware, to mount anywhere: the compatible routes under `/hashring`, those under `/v1`,
+ * and `/openapi.json`. Every other path goes on to `next()`. A wrong method, and whatever goes wrong at a path of
+ * ours, is answered here, as `application/problem+json`.
+ *
+ * The answers are written at once, past Koa's body handling: headers that other middleware wants on them must be
+ * set before it calls `next()`. The middleware sets `ctx._matchedRoute`, as routers do, for metrics and traces.
+ */
+export function createRoutes(deps: RoutesDeps): Koa.Middleware {
+  const { clock, extraRoutes = {} } = deps
+  const logger = deps.logger.child({ component: 'http' })
+  const routes = new Map(listRoutes(deps, logger).map((route) => [route.path, withAllow(route)]))
+  const extra = new Map(Object.entries(extraRoutes))
+
+  return (ctx, next) => {
+    const { path: raw, query } = splitTarget(ctx.req.url ?? '')
+    let path = raw
+    let route = routes.get(path)
+    if (route === undefined && raw.includes('%')) {
+      path = tryDecodePath(raw) ?? raw
+      route = routes.get(path)
+    }
+    if (route === undefined) {
+      const middleware = extra.get(path)
+      if (middleware === undefined) return next()
+      ctx['_matchedRoute'] = path
+      return middleware(ctx, next) as unknown
+    }
+    ctx['_matchedRoute'] = path
+    try {
+      const handler = handlerOf(route, ctx.req.method)
+      if (handler !== undefined) {
+        return handler(ctx, query)?.catch((error: unknown) => {
+          sendProblem(ctx, error, { clock, logger })
+        })
+      }
+      if (ctx.req.method === 'OPTIONS') {
+        send(ctx, { status: 204, headers: ['Allow', route.allow], body: '' })
+        return undefined
+      }
+      throw new RingmanError('METHOD_NOT_ALLOWED', `${path} takes ${route.allow}`)
+    } catch (error) {
+      sendProblem(ctx, error, { clock, logger }, route.allow === '' ? [] : allowHeader(error, route.allow))
+      return undefined
+    }
+  }
+}
+
+type DispatchedRoute = Route & { readonly allow: string }
+
+function withAllow(route: Route): DispatchedRoute {
+  return { ...route, allow: allowedMethods(route) ?? '' }
+}
+
+function handlerOf(route: Route, method: string | undefined) {
+  if ('any' in route) return route.any
+  if (method === 'GET' || method === 'HEAD') return route.GET
+  return method === 'POST' ? route.POST : undefined
+}
+
+function allowHeader(error: unknown, allow: string): string[] {
+  return error instanceof RingmanError && error.code === 'METHOD_NOT_ALLOWED' ? ['Allow', allow] : []
+}
+
+/** Every route of the look-ups, the description of the API among them. */
+export function listRoutes(deps: RoutesDeps, logger: Logger): Route[] {
+  const { ring, clock, version = '0.0.0' } = deps
+  const limits = withDefaultLimits(deps.limits)
+  const bodies = new BodyReader(limits)
+  const view = new CurrentView(ring.manager)
+  const watch = new RingWatch({ ring, view, clock, logger, limits })
+  const endWatches = () => {
+    watch.close()
+  }
+  // How the ring came to its end is for whoever started it to handle.
+  ring.done.then(endWatches, endWatches)
+  const description = jsonAnswer(asciiJson(describeApi(limits, version)))
+  return [
+    ...compatibleRoutes({ ring, bodies, clock }),
+    ...lookUpRoutes({ manager: ring.manager, view, bodies, limits }),
+    ...ringRoutes({ ring, view, watch, clock, limits }),
+    {
+      path: '/openapi.json',
+      GET: (ctx, query) => {
+        readParameters(query, [])
+        send(ctx, description)
+      },
+    },
+  ]
+}

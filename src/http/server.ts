@@ -1,0 +1,202 @@
+import {
+  createServer,
+  ServerResponse,
+  type IncomingMessage,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+  type Server,
+} from 'node:http'
+import { Socket, type AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type Koa from 'koa'
+import { systemClock, type Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { HttpLimits } from './limits.ts'
+import { tryRescueRawTarget, type ParserError } from './raw-target.ts'
+import { CLOSING_EVENT } from './ring-watch.ts'
+
+export interface ServerOptions {
+  /** IP literal or host name to listen at. */
+  readonly host: string
+  /** 0 takes a free one. */
+  readonly port: number
+  readonly limits: HttpLimits
+  readonly logger: Logger
+  /** @default systemClock */
+  readonly clock?: Clock
+}
+
+/** A server that listens. */
+export interface OpenServer {
+  /** The address it listens at, as the system says. */
+  readonly address: string
+  readonly port: number
+  /** `http://` with the address and the port. */
+  readonly url: string
+  /**
+   * Takes no new connections, ends those without a request, and lets the requests under way finish, for `graceMs`
+   * at most; each answer from now on says `Connection: close`. Watches end at once. Idempotent.
+   *
+   * @returns Resolves when every connection is closed; it never rejects.
+   */
+  close(graceMs: number): Promise<void>
+}
+
+/** Milliseconds between two looks for connections over their time. */
+const CHECK_INTERVAL_MS = 1000
+
+/** Milliseconds between two looks for connections that became idle while closing. */
+const CLOSING_INTERVAL_MS = 50
+
+/**
+ * Serves a Koa application, within the limits.
+ *
+ * @throws {RingmanError} `LISTEN_FAILED`, saying which address and why.
+ */
+export async function openServer(app: Koa, options: ServerOptions): Promise<OpenServer> {
+  const { limits, clock = systemClock } = options
+  const logger = options.logger.child({ component: 'http' })
+  const closing = { begun: false }
+  const server = createLimitedServer(app, limits, closing)
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Duplex) => {
+    if (!(socket instanceof Socket)) return
+    sockets.add(socket)
+    socket.on('close', () => {
+      sockets.delete(socket)
+    })
+  })
+  const rescued = new WeakSet<Duplex>()
+  server.on('clientError', (error: ParserError, socket) => {
+    // The parser that refused goes on to refuse whatever follows.
+    if (rescued.has(socket)) return
+    if (socket instanceof Socket && tryRescueRawTarget(server, error, socket)) rescued.add(socket)
+    else refuse(socket, error)
+  })
+  server.on('drop', () => {
+    logger.debug({ event: 'connection.dropped', limit: limits.maxConnections }, 'Dropped a connection')
+  })
+  await listen(server, options)
+  server.on('error', (err) => {
+    logger.error({ event: 'server.failed', err }, 'Failed to take a connection')
+  })
+  const { address, port } = server.address() as AddressInfo
+
+  let closed: Promise<void> | undefined
+  return {
+    address,
+    port,
+    url: `http://${address.includes(':') ? `[${address}]` : address}:${port}`,
+    close(graceMs) {
+      closed ??= new Promise((resolve) => {
+        closing.begun = true
+        app.emit(CLOSING_EVENT)
+        let cancelSweep = () => {}
+        const cancelGrace = clock.after(graceMs, () => {
+          server.closeAllConnections()
+          for (const socket of sockets) socket.destroy()
+        })
+        server.close(() => {
+          cancelSweep()
+          cancelGrace()
+          resolve()
+        })
+        // One that has not sent a byte counts as active for Node, and could hold up the end.
+        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+        const sweep = () => {
+          server.closeIdleConnections()
+          cancelSweep = clock.after(CLOSING_INTERVAL_MS, sweep)
+        }
+        cancelSweep = clock.after(CLOSING_INTERVAL_MS, sweep)
+      })
+      return closed
+    },
+  }
+}
+
+type HeaderArgument = OutgoingHttpHeaders | OutgoingHttpHeader[]
+
+function createLimitedServer(app: Koa, limits: HttpLimits, closing: { readonly begun: boolean }): Server {
+  /** Tells clients that the connection ends, from the moment the server closes. */
+  class ClosingResponse extends ServerResponse {
+    override writeHead(status: number, message?: string, headers?: HeaderArgument): this
+    override writeHead(status: number, headers?: HeaderArgument): this
+    override writeHead(status: number, second?: string | HeaderArgument, third?: HeaderArgument): this {
+      if (closing.begun && !this.headersSent) this.setHeader('Connection', 'close')
+      return typeof second === 'string'
+        ? super.writeHead(status, second, third)
+        : super.writeHead(status, second)
+    }
+  }
+  const handle = app.callback()
+  const server = createServer(
+    {
+      ServerResponse: ClosingResponse,
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: Math.max(limits.requestTimeoutMs, limits.headersTimeoutMs),
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      insecureHTTPParser: false,
+      noDelay: true,
+    },
+    (request, response) => {
+      // Koa's callback handles its own errors; its promise never rejects.
+      void handle(request, response)
+    },
+  )
+  server.maxConnections = limits.maxConnections
+  server.timeout = limits.socketTimeoutMs
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    // A body that will be refused for its size need not be sent.
+    if (!(Number(request.headers['content-length'] ?? 0) > limits.maxBodyBytes)) response.writeContinue()
+    void handle(request, response)
+  })
+  return server
+}
+
+/** Tells a client what its bytes were not, unless an answer is under way, and ends the connection. */
+function refuse(socket: Duplex, error: ParserError): void {
+  const { _httpMessage: response } = socket as Duplex & { readonly _httpMessage?: ServerResponse | null }
+  if (!socket.writable || error.code === 'ECONNRESET' || response?.headersSent === true) {
+    socket.destroy()
+    return
+  }
+  socket.end(`HTTP/1.1 ${REFUSALS[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
+  // The stream of a rescued request is no socket; whoever made it ends its connection.
+  if (socket instanceof Socket) socket.destroySoon()
+}
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException) => {
+      const where = `${host.includes(':') ? `[${host}]` : host}:${port}`
+      const reason = LISTEN_REASONS[error.code ?? ''] ?? error.message
+      reject(
+        new RingmanError('LISTEN_FAILED', `cannot listen on ${where}: ${reason}`, {
+          cause: error,
+          detail: { host, port, reason: error.code ?? 'unknown' },
+        }),
+      )
+    }
+    server.once('error', fail)
+    server.listen({ host, port, backlog: 511 }, () => {
+      server.off('error', fail)
+      resolve()
+    })
+  })
+}
+
+const LISTEN_REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'not allowed to use that port',
+  EADDRINUSE: 'the port is taken by another program',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  ENOTFOUND: 'the host name does not resolve',
+}

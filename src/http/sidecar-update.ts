@@ -1,0 +1,112 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type Koa from 'koa'
+import type { Clock } from '../clock.ts'
+import { isRingmanError, type ErrorCode } from '../errors.ts'
+import { BodyReader } from './body.ts'
+import { goJsonString, toByteText } from './go-json.ts'
+import { makeAnswer, send, sendAndHangUp, type Answer } from './respond.ts'
+
+/** What takes the updates: a Sidecar source, as far as this handler needs it. */
+export interface SidecarUpdates {
+  /**
+   * @returns `stopped` when it takes none any more; anything else means that it was understood.
+   * @throws {RingmanError} `BODY_INVALID` or `BODY_TOO_LARGE`; nothing was changed then.
+   */
+  update(body: Uint8Array): string
+}
+
+export interface SidecarUpdateOptions {
+  readonly updates: SidecarUpdates
+  readonly clock: Clock
+  /** Required of the sender when given: as bearer token, or as the password of basic authentication. */
+  readonly token?: string
+  /** Largest body in bytes. @default 8 MiB */
+  readonly limitBytes?: number
+  /** Bytes of unfinished bodies that may be held at once, over all requests. @default 32 MiB */
+  readonly heldLimitBytes?: number
+}
+
+const MIB = 1024 * 1024
+const JSON_HEADERS = ['Content-Type', 'application/json'] as const
+const UNDERSTOOD = makeAnswer(200, JSON_HEADERS, '')
+const UNAUTHORIZED = errorAnswer(401, 'the token is missing or wrong', [
+  'WWW-Authenticate',
+  'Bearer realm="ringman"',
+])
+
+/**
+ * `/hashring/update`: where Sidecar posts its state at each change. The method does not matter, nor does the
+ * content type, as in the Go library. What is understood is answered with 200 and no body, also when it changes
+ * nothing; what is not, with Sidecar's error shape, `{"errors":["…"]}`: 500 for bad JSON and for JSON that is no
+ * update, 401 without the token, 413 above the limit, 503 while too much is held and after the stop. How long a
+ * body may take is the server's to limit.
+ */
+export function sidecarUpdate(options: SidecarUpdateOptions): (ctx: Koa.Context) => Promise<void> {
+  const { updates, clock, token } = options
+  const limitBytes = options.limitBytes ?? 8 * MIB
+  const heldLimitBytes = options.heldLimitBytes ?? 32 * MIB
+  const bodies = new BodyReader({ maxBodyBytes: limitBytes, maxHeldBodyBytes: heldLimitBytes })
+  const tokenDigest = token === undefined ? undefined : digestOf(token)
+
+  // A connection of which nothing is left to read can go on.
+  const refuse = (ctx: Koa.Context, refusal: Answer) => {
+    if (ctx.req.complete) send(ctx, refusal)
+    else sendAndHangUp(ctx, refusal, clock)
+  }
+
+  return async (ctx) => {
+    if (tokenDigest !== undefined && !isAuthorized(ctx.get('authorization'), tokenDigest)) {
+      refuse(ctx, UNAUTHORIZED)
+      return
+    }
+    try {
+      const outcome = updates.update(await bodies.read(ctx.req))
+      send(ctx, outcome === 'stopped' ? errorAnswer(503, 'the ring is shutting down') : UNDERSTOOD)
+    } catch (error) {
+      const refusal = tryRefusal(error)
+      if (refusal === undefined) throw error
+      refuse(ctx, refusal)
+    }
+  }
+}
+
+const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
+  BODY_INVALID: 500,
+  BODY_TOO_LARGE: 413,
+  OVERLOADED: 503,
+}
+
+function tryRefusal(error: unknown): Answer | undefined {
+  if (!isRingmanError(error)) return undefined
+  const status = STATUSES[error.code]
+  if (status === undefined) return undefined
+  return errorAnswer(status, error.message, status === 503 ? ['Retry-After', '1'] : [])
+}
+
+function errorAnswer(status: number, message: string, headers: readonly string[] = []): Answer {
+  return makeAnswer(
+    status,
+    [...JSON_HEADERS, ...headers],
+    `{"errors":[${goJsonString(toByteText(message))}]}`,
+  )
+}
+
+/** Whether an `Authorization` header holds the token; it takes the same time however much of it is right. */
+function isAuthorized(header: string, tokenDigest: Buffer): boolean {
+  const [, scheme = '', credentials = ''] = /^(\S+) +(\S+) *$/.exec(header) ?? []
+  let given: string
+  if (scheme.toLowerCase() === 'bearer') {
+    given = credentials
+  } else if (scheme.toLowerCase() === 'basic') {
+    // Sidecar knows no headers, but Go sends the user and password of a listener's URL this way.
+    const pair = Buffer.from(credentials, 'base64').toString('utf8')
+    given = pair.slice(pair.indexOf(':') + 1)
+  } else {
+    return false
+  }
+  return timingSafeEqual(digestOf(given), tokenDigest)
+}
+
+function digestOf(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest()
+}

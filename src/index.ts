@@ -1,0 +1,50 @@
+/** The library's public face. What is not exported here may change without notice. */
+
+export { createRing } from './compose.ts'
+export type {
+  CommonRingOptions,
+  CreateRingOptions,
+  GossipRingOptions,
+  MemberlistRingOptions,
+  Ring,
+  SidecarRingOptions,
+  StaticRingOptions,
+  SwimRingOptions,
+} from './ring.ts'
+
+export { HashRing } from './ring/hash-ring.ts'
+export type { RingNode } from './ring/node.ts'
+export { plan, type RingMove, type RingPlan, type RingPlanChange } from './ring/plan.ts'
+
+export {
+  COMMAND_CHANNEL_LENGTH,
+  DEFAULT_FOLD_WINDOW_MS,
+  HashRingManager,
+  PING_TIMEOUT_MS,
+  type HashRingManagerOptions,
+} from './manager/hash-ring-manager.ts'
+export type { RingChange, RingSnapshot } from './manager/snapshot.ts'
+
+export type { Member, MemberMetadata, MemberState, ProtocolVersions } from './membership/member.ts'
+export type { RingKeyMode } from './membership/placement.ts'
+export type { MembershipSource, SourceHealth, SourceKind } from './membership/source.ts'
+
+export { RingmanClient, type PlannedChange, type RingmanClientOptions } from './client/ringman-client.ts'
+export type {
+  MembersAnswer,
+  NodeView,
+  OwnerAnswer,
+  OwnersAnswer,
+  PlanAnswer,
+  RingAnswer,
+} from './client/answers.ts'
+export type { Fetch } from './client/transport.ts'
+
+export { generateKey, parseKeyring, type Keyring } from './membership/memberlist/keyring.ts'
+export { MemberlistNode, type MemberlistNodeEvents } from './membership/memberlist/memberlist-node.ts'
+export type { MemberlistDelegate } from './membership/memberlist/delegate.ts'
+export type { MemberlistNodeOptions } from './membership/memberlist/node-options.ts'
+
+export { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode, type ErrorDetail } from './errors.ts'
+export { silentLogger, type LogFields, type Logger } from './logger.ts'
+export { holdingClock, systemClock, systemRandom, type Clock, type Random } from './clock.ts'

@@ -1,0 +1,61 @@
+import { isIPv4, isIPv6 } from 'node:net'
+import type { NetworkInterfaceInfo } from 'node:os'
+import { RingmanError } from '../errors.ts'
+import { isUnspecified } from '../seeds/seed.ts'
+
+/** What `os.networkInterfaces()` gives. */
+export type NetworkInterfaces = NodeJS.Dict<NetworkInterfaceInfo[]>
+
+export interface AdvertisedAddressOptions {
+  /** What was asked for; undefined to find one. */
+  readonly advertise: string | undefined
+  /** IP literal that the sockets are bound to. */
+  readonly bindHost: string
+  /** Whether the members are all on this machine, so that loopback will do. */
+  readonly local: boolean
+  readonly interfaces: NetworkInterfaces
+}
+
+/**
+ * The address that others are told: the one given, or the one bound to, or the only one of the machine. An IPv4
+ * address is preferred where a socket serves both kinds.
+ *
+ * @returns An IP literal.
+ * @throws {RingmanError} `CONFIG_INVALID` for an address that leads nowhere, and when there are several to choose
+ *   from: the message lists them.
+ */
+export function chooseAdvertisedAddress(options: AdvertisedAddressOptions): string {
+  const { advertise, bindHost, local, interfaces } = options
+  if (advertise !== undefined) {
+    if (isReachable(advertise)) return advertise
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `cannot advertise "${advertise}": the IP address at which others reach this process is allowed`,
+    )
+  }
+  if (!isUnspecified(bindHost)) return bindHost
+  const serves = isIPv6(bindHost) ? () => true : isIPv4
+  if (local) return '127.0.0.1'
+  const found = Object.values(interfaces)
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ address, internal }) => !internal && serves(address) && !isLinkLocal(address))
+    .map(({ address }) => address)
+  const v4 = found.filter((address) => isIPv4(address))
+  const candidates = [...new Set(v4.length > 0 ? v4 : found)]
+  if (candidates.length > 1) {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `there are several addresses to advertise: ${candidates.join(', ')}; name one of them as the advertised address, or bind to it`,
+      { detail: { candidates } },
+    )
+  }
+  return candidates[0] ?? '127.0.0.1'
+}
+
+function isReachable(address: string): boolean {
+  return (isIPv4(address) || (isIPv6(address) && !address.includes('%'))) && !isUnspecified(address)
+}
+
+function isLinkLocal(address: string): boolean {
+  return address.startsWith('169.254.') || /^fe[89ab]/i.test(address)
+}

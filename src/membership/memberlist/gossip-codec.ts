@@ -1,0 +1,149 @@
+import { randomFillSync } from 'node:crypto'
+import type { Keyring } from './keyring.ts'
+import type { MemberlistNodeOptions } from './node-options.ts'
+import { COMPOUND_PART_BYTES } from './wire/compound.ts'
+import type { Encryption } from './wire/encryption.ts'
+import { DEFAULT_LIMITS, type WireLimits } from './wire/limits.ts'
+import { encodeMessage } from './wire/message-codec.ts'
+import type { Message } from './wire/messages.ts'
+import { decodePacket, type PacketResult, type Reception } from './wire/packet-decoder.ts'
+import {
+  DEFAULT_PACKET_BYTES,
+  encodePackets,
+  packetRoomBytes,
+  type PacketEncoding,
+} from './wire/packet-encoder.ts'
+import type { StreamReception } from './wire/stream-decoder.ts'
+import { encodeStream } from './wire/stream-encoder.ts'
+import type { StreamMessage, StreamRole } from './wire/stream-messages.ts'
+
+/** Nonces made at once: asking for randomness costs more than making a few more bytes of it. */
+const NONCES_PER_FILL = 128
+
+const NONCE_BYTES = 12
+
+/**
+ * Stream sizes far below memberlist's own 20 MiB: a push/pull of 10,000 members takes about 2 MiB, and several
+ * peers may send theirs at once.
+ */
+const STREAM_LIMIT_BYTES = 8 * 1024 * 1024
+
+const SHELL_LIMITS: WireLimits = {
+  ...DEFAULT_LIMITS,
+  maxStreamBytes: STREAM_LIMIT_BYTES,
+  maxStreamExpandedBytes: 2 * STREAM_LIMIT_BYTES,
+  maxUserStateBytes: STREAM_LIMIT_BYTES,
+  maxUserMessageBytes: STREAM_LIMIT_BYTES,
+}
+
+/** Turns messages into what goes over the network and back: label, keyring, compression, checksum. */
+export class GossipCodec {
+  readonly #options: MemberlistNodeOptions
+  readonly #limits: WireLimits
+  readonly #label: string
+  readonly #encoded = new WeakMap<Message, Uint8Array>()
+  readonly #nonces = new Uint8Array(NONCES_PER_FILL * NONCE_BYTES)
+  #nextNonceAt = NONCES_PER_FILL * NONCE_BYTES
+  #keyring: Keyring
+  #reception: Reception
+  #encryption: Encryption | undefined
+
+  constructor(options: MemberlistNodeOptions) {
+    this.#options = options
+    this.#limits = { ...SHELL_LIMITS, ...options.limits }
+    this.#label = options.label ?? ''
+    this.#keyring = options.keyring ?? []
+    this.#reception = this.#makeReception()
+    this.#encryption = this.#makeEncryption()
+  }
+
+  get keyring(): Keyring {
+    return this.#keyring
+  }
+
+  /** From now on the first of these keys encrypts and all of them decrypt. */
+  setKeyring(keyring: Keyring): void {
+    this.#keyring = keyring
+    this.#reception = this.#makeReception()
+    this.#encryption = this.#makeEncryption()
+  }
+
+  /** Bytes that the messages of a datagram may take, compound framing included. */
+  get packetBudgetBytes(): number {
+    return packetRoomBytes(this.#packetEncoding(true))
+  }
+
+  /** Bytes that a message takes in a compound. What is sent often is encoded once. */
+  readonly sizeOf = (message: Message): number => this.#encode(message).length + COMPOUND_PART_BYTES
+
+  /** @param crc - Whether the peer knows checksums: its highest protocol version is 5 or more. */
+  encodePackets(messages: readonly Message[], crc: boolean): Uint8Array[] {
+    return encodePackets(
+      messages.map((message) => this.#encode(message)),
+      this.#packetEncoding(crc),
+    )
+  }
+
+  decodePacket(datagram: Uint8Array): PacketResult {
+    return decodePacket(datagram, this.#reception)
+  }
+
+  encodeStream(message: StreamMessage, role: StreamRole): Uint8Array {
+    return encodeStream(message, {
+      role,
+      compression: this.#options.compression ?? true,
+      label: this.#label,
+      ...(this.#encryption === undefined ? {} : { encryption: this.#encryption }),
+    })
+  }
+
+  streamReception(role: StreamRole): StreamReception {
+    return { ...this.#reception, role }
+  }
+
+  #encode(message: Message): Uint8Array {
+    let bytes = this.#encoded.get(message)
+    if (bytes === undefined) {
+      bytes = encodeMessage(message)
+      this.#encoded.set(message, bytes)
+    }
+    return bytes
+  }
+
+  #packetEncoding(crc: boolean): PacketEncoding {
+    return {
+      maxBytes: this.#options.maxPacketBytes ?? DEFAULT_PACKET_BYTES,
+      compression: this.#options.compression ?? true,
+      crc,
+      label: this.#label,
+      ...(this.#encryption === undefined ? {} : { encryption: this.#encryption }),
+    }
+  }
+
+  #makeReception(): Reception {
+    return {
+      keyring: this.#keyring,
+      requireEncryption: this.#options.requireEncryption ?? true,
+      label: this.#label,
+      skipInboundLabelCheck: this.#options.skipInboundLabelCheck ?? false,
+      limits: this.#limits,
+    }
+  }
+
+  #makeEncryption(): Encryption | undefined {
+    const key = this.#keyring[0]
+    if (key === undefined || this.#options.encryptOutgoing === false) return undefined
+    return { key, version: 1, nextNonce: () => this.#nextNonce() }
+  }
+
+  /** Each one is handed out once. */
+  #nextNonce(): Uint8Array {
+    if (this.#nextNonceAt === this.#nonces.length) {
+      randomFillSync(this.#nonces)
+      this.#nextNonceAt = 0
+    }
+    const nonce = this.#nonces.slice(this.#nextNonceAt, this.#nextNonceAt + NONCE_BYTES)
+    this.#nextNonceAt += NONCE_BYTES
+    return nonce
+  }
+}

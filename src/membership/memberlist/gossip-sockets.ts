@@ -1,0 +1,158 @@
+import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createServer, isIPv6, type Server, type Socket } from 'node:net'
+import { RingmanError } from '../../errors.ts'
+import type { Endpoint } from './protocol/endpoint.ts'
+import { endpointOf } from './socket-address.ts'
+
+/** How often a free port is sought that is free for both UDP and TCP. */
+const PORT_TRIES = 20
+
+/** Asked of the system for the UDP socket, so that a burst outlives a short stall of this process. */
+const RECEIVE_BUFFER_BYTES = 2 * 1024 * 1024
+
+export interface GossipSocketsOptions {
+  /** IP literal; `0.0.0.0` for every IPv4 address, `::` for every address. */
+  readonly bindHost: string
+  /** 0 takes a port that is free for both. */
+  readonly port: number
+  /** Without it there is no UDP socket. */
+  readonly onDatagram: ((datagram: Uint8Array, from: Endpoint) => void) | undefined
+  readonly onConnection: (socket: Socket, from: Endpoint) => void
+  /** A socket broke; it serves no more. */
+  readonly onError: (error: Error) => void
+}
+
+/** The UDP socket and the TCP listener of a member, on the same port. */
+export interface GossipSockets {
+  readonly port: number
+  /** Sends one datagram, best effort: what the system refuses is lost, as on the network. */
+  send(datagram: Uint8Array, to: Endpoint): void
+  /** Datagrams that the system refused to send. */
+  readonly sendFailures: number
+  /** 0 once closed. */
+  readonly openSockets: number
+  close(): Promise<void>
+}
+
+/** @throws {RingmanError} `SOURCE_FAILED` naming the address when it cannot be had. */
+export async function openGossipSockets(options: GossipSocketsOptions): Promise<GossipSockets> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await tryOpen(options)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (options.port === 0 && code === 'EADDRINUSE' && attempt < PORT_TRIES) continue
+      throw new RingmanError(
+        'SOURCE_FAILED',
+        `the gossip port ${options.bindHost}:${options.port} cannot be opened: ${explain(error)}`,
+        { cause: error, detail: { address: options.bindHost, port: options.port } },
+      )
+    }
+  }
+}
+
+function explain(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'another process has it'
+    case 'EADDRNOTAVAIL':
+      return 'this machine has no such address'
+    case 'EACCES':
+      return 'this process may not have it'
+    case undefined:
+    default:
+      return message
+  }
+}
+
+async function tryOpen(options: GossipSocketsOptions): Promise<GossipSockets> {
+  const { bindHost, onError } = options
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const from = endpointOf(socket.remoteAddress, socket.remotePort)
+    if (from === undefined) socket.destroy()
+    else options.onConnection(socket, from)
+  })
+  server.listen({ host: bindHost, port: options.port, backlog: 511 })
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  let udp: UdpSocket | undefined
+  try {
+    udp = await openUdp(options, port)
+  } catch (error) {
+    await closeServer(server)
+    throw error
+  }
+  server.on('error', onError)
+  udp?.on('error', onError)
+
+  const mapped = isIPv6(bindHost)
+  let sendFailures = 0
+  let closed = false
+  return {
+    port,
+    get sendFailures() {
+      return sendFailures
+    },
+    get openSockets() {
+      return closed ? 0 : udp === undefined ? 1 : 2
+    },
+    send(datagram, to) {
+      if (closed || udp === undefined) return
+      const address = mapped && !to.address.includes(':') ? `::ffff:${to.address}` : to.address
+      try {
+        udp.send(datagram, to.port, address, (error) => {
+          if (error !== null) sendFailures++
+        })
+      } catch {
+        // Thrown for addresses that this kind of socket cannot reach, such as IPv6 from an IPv4 one.
+        sendFailures++
+      }
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      udp?.close()
+      await closeServer(server)
+    },
+  }
+}
+
+async function openUdp(
+  { bindHost, onDatagram }: GossipSocketsOptions,
+  port: number,
+): Promise<UdpSocket | undefined> {
+  if (onDatagram === undefined) return undefined
+  const type = isIPv6(bindHost) ? 'udp6' : 'udp4'
+  const udp = createSocket({
+    type,
+    recvBufferSize: RECEIVE_BUFFER_BYTES,
+    // Addresses are literals: without this, each send would go through a name look-up.
+    lookup: (host, _, callback) => {
+      callback(null, host, type === 'udp6' ? 6 : 4)
+    },
+  })
+  udp.on('message', (datagram: Buffer, { address, port: fromPort }: RemoteInfo) => {
+    const from = endpointOf(address, fromPort)
+    if (from !== undefined) onDatagram(datagram, from)
+  })
+  try {
+    // Listened for first: with the look-up above, binding is over before `bind` returns.
+    const listening = once(udp, 'listening')
+    udp.bind({ address: bindHost, port, exclusive: true })
+    await listening
+  } catch (error) {
+    udp.close()
+    throw error
+  }
+  return udp
+}
+
+async function closeServer(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.close(() => {
+      resolve()
+    })
+  })
+}

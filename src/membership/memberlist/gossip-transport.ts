@@ -1,0 +1,249 @@
+import type { Socket } from 'node:net'
+import { assertNever, RingmanError } from '../../errors.ts'
+import { DropReport } from './drop-report.ts'
+import { GossipCodec } from './gossip-codec.ts'
+import { openGossipSockets, type GossipSockets } from './gossip-sockets.ts'
+import type { MemberlistNodeOptions } from './node-options.ts'
+import { tryOpenEnvelope, wrapInEnvelope } from './packet-envelope.ts'
+import type { MemberView, StartPushPullEffect, StartStreamProbeEffect } from './protocol/effects.ts'
+import type { Endpoint } from './protocol/endpoint.ts'
+import type { ProtocolEvent } from './protocol/events.ts'
+import type { ProtocolSettings } from './protocol/settings.ts'
+import { StreamClient, unexpectedAnswer, type StreamAnswer } from './stream-client.ts'
+import { StreamServer } from './stream-server.ts'
+import type { Message, Ping } from './wire/messages.ts'
+import type { DecodedStream } from './wire/stream-decoder.ts'
+import type { StreamMessage } from './wire/stream-messages.ts'
+
+/** Peers that know checksums have at least this as their highest protocol version. */
+const CRC_PROTOCOL = 5
+
+export interface GossipTransportOptions {
+  readonly node: MemberlistNodeOptions
+  readonly settings: ProtocolSettings
+  /** Something arrived, or something that was begun has ended. */
+  readonly onEvent: (event: ProtocolEvent) => void
+  /** An application's bytes arrived over TCP. */
+  readonly onUserMessage: (payload: Uint8Array) => void
+  /** A socket broke; the transport serves no more. */
+  readonly onError: (error: RingmanError) => void
+}
+
+/** How the messages of the machine travel: datagrams and streams, encoded, encrypted, checked and bounded. */
+export class GossipTransport {
+  readonly codec: GossipCodec
+  readonly drops: DropReport
+  readonly #options: GossipTransportOptions
+  readonly #server: StreamServer
+  readonly #client: StreamClient
+  /** Places, as {@link placeOf} writes them, whose members know checksums. */
+  readonly #crcPlaces = new Set<string>()
+  #sockets: GossipSockets | undefined
+
+  constructor(options: GossipTransportOptions) {
+    const { node, settings } = options
+    this.#options = options
+    this.codec = new GossipCodec(node)
+    this.drops = new DropReport(node.clock, node.logger)
+    this.#client = new StreamClient(node.clock)
+    this.#server = new StreamServer({
+      clock: node.clock,
+      reception: () => this.codec.streamReception('request'),
+      onMessage: (stream, message, from) => {
+        this.#receiveStream(stream, message, from)
+      },
+      onDrop: (drop, from) => {
+        this.drops.add(drop, from, 'tcp')
+      },
+      timeoutMs: settings.streamTimeoutMs,
+      ...(node.streamLimits === undefined ? {} : { limits: node.streamLimits }),
+    })
+  }
+
+  /** The port of the sockets; undefined before `open`. */
+  get port(): number | undefined {
+    return this.#sockets?.port
+  }
+
+  /** Connections of peers that were closed because there were too many, or too much in them. */
+  get refusedConnections(): number {
+    return this.#server.refused
+  }
+
+  /** Sockets that are open, listeners and connections. */
+  get openSockets(): number {
+    return (this.#sockets?.openSockets ?? 0) + this.#server.openConnections + this.#client.openConnections
+  }
+
+  /** Datagrams that the system refused to send. */
+  get sendFailures(): number {
+    return this.#sockets?.sendFailures ?? 0
+  }
+
+  /** @throws {RingmanError} `SOURCE_FAILED` naming the address when it cannot be had. */
+  async open(bindHost: string, port: number): Promise<number> {
+    this.#sockets = await openGossipSockets({
+      bindHost,
+      port,
+      onDatagram:
+        this.#options.node.tcpOnly === true
+          ? undefined
+          : (datagram, from) => {
+              this.#receiveDatagram(datagram, from)
+            },
+      onConnection: (socket: Socket, from) => {
+        this.#server.accept(socket, from)
+      },
+      onError: (error) => {
+        this.#options.onError(
+          new RingmanError('SOURCE_FAILED', `a gossip socket broke: ${error.message}`, { cause: error }),
+        )
+      },
+    })
+    return this.#sockets.port
+  }
+
+  async close(): Promise<void> {
+    this.#client.close()
+    this.#server.close()
+    await this.#sockets?.close()
+  }
+
+  /** Remembers what must be known of a member to send to it; `listed` is false once it is not known any more. */
+  noteMember({ endpoint, versions }: MemberView, listed: boolean): void {
+    if (listed && versions.pMax >= CRC_PROTOCOL) this.#crcPlaces.add(placeOf(endpoint))
+    else this.#crcPlaces.delete(placeOf(endpoint))
+  }
+
+  sendPacket(to: Endpoint, messages: readonly Message[], ownPort: number): void {
+    if (this.#options.node.tcpOnly === true) {
+      this.#sendOverStreams(to, messages, ownPort)
+      return
+    }
+    for (const packet of this.codec.encodePackets(messages, this.#crcPlaces.has(placeOf(to)))) {
+      this.#sockets?.send(packet, to)
+    }
+  }
+
+  /** Sends bytes to a member's application over TCP. */
+  sendUserMessage(to: Endpoint, payload: Uint8Array): Promise<StreamAnswer> {
+    return this.#client.call({
+      to,
+      bytes: this.codec.encodeStream({ kind: 'user', payload }, 'request'),
+      timeoutMs: this.#options.settings.streamTimeoutMs,
+      reception: undefined,
+    })
+  }
+
+  /** Answers on a stream that a peer opened, and closes it. */
+  answer(stream: number, message: StreamMessage): void {
+    this.#server.answer(stream, this.codec.encodeStream(message, 'response'))
+  }
+
+  async probe({ probe, to, ping, timeoutMs }: StartStreamProbeEffect): Promise<void> {
+    const answer = await this.#call(to, ping, timeoutMs)
+    const acked =
+      answer.outcome === 'answered' && answer.message.kind === 'ack' && answer.message.seqNo === ping.seqNo
+    this.#options.onEvent({
+      kind: 'stream-probe-finished',
+      probe,
+      outcome: acked ? 'acked' : answer.outcome === 'refused' ? 'refused' : 'failed',
+    })
+  }
+
+  /** @param userState - The application's bytes to send along. */
+  async pushPull(effect: StartPushPullEffect, userState: Uint8Array): Promise<void> {
+    const { exchange, to, state, timeoutMs } = effect
+    const { onEvent } = this.#options
+    const answer = await this.#call(to, { kind: 'push-pull', pushPull: { ...state, userState } }, timeoutMs)
+    switch (answer.outcome) {
+      case 'answered':
+        if (answer.message.kind === 'push-pull') {
+          onEvent({ kind: 'push-pull-answered', exchange, state: answer.message.pushPull })
+        } else {
+          const outcome = answer.message.kind === 'error' ? 'rejected' : 'failed'
+          onEvent({ kind: 'push-pull-failed', exchange, outcome, message: unexpectedAnswer(answer.message) })
+        }
+        break
+      case 'refused':
+      case 'failed':
+        onEvent({ kind: 'push-pull-failed', exchange, outcome: answer.outcome, message: answer.reason })
+        break
+      case 'sent':
+        onEvent({ kind: 'push-pull-failed', exchange, outcome: 'failed', message: 'no answer was read' })
+        break
+      default:
+        assertNever(answer)
+    }
+  }
+
+  #call(to: Endpoint, message: StreamMessage, timeoutMs: number): Promise<StreamAnswer> {
+    const bytes = this.codec.encodeStream(message, 'request')
+    return this.#client.call({ to, bytes, timeoutMs, reception: this.codec.streamReception('response') })
+  }
+
+  /** Without UDP, pings go as memberlist's own pings over TCP, which any peer answers; the rest in envelopes. */
+  #sendOverStreams(to: Endpoint, messages: readonly Message[], ownPort: number): void {
+    const others: Message[] = []
+    for (const message of messages) {
+      if (message.kind === 'ping') void this.#pingOverStream(to, message)
+      else others.push(message)
+    }
+    if (others.length > 0) void this.sendUserMessage(to, wrapInEnvelope(others, ownPort))
+  }
+
+  async #pingOverStream(to: Endpoint, ping: Ping): Promise<void> {
+    const answer = await this.#call(to, ping, this.#options.settings.probeIntervalMs)
+    if (answer.outcome !== 'answered' || answer.message.kind !== 'ack') return
+    this.#options.onEvent({ kind: 'packet-received', from: to, messages: [answer.message] })
+  }
+
+  #receiveDatagram(datagram: Uint8Array, from: Endpoint): void {
+    const packet = this.codec.decodePacket(datagram)
+    if (!packet.ok) {
+      this.drops.add(packet, from, 'udp')
+      return
+    }
+    for (const fault of packet.faults) this.drops.add(fault, from, 'udp')
+    this.#options.onEvent({ kind: 'packet-received', from, messages: packet.messages })
+  }
+
+  #receiveStream(stream: number, { message }: DecodedStream, from: Endpoint): void {
+    const { onEvent } = this.#options
+    switch (message.kind) {
+      case 'ping':
+        onEvent({ kind: 'stream-ping-received', stream, ping: message })
+        break
+      case 'push-pull':
+        onEvent({ kind: 'push-pull-received', stream, from, state: message.pushPull })
+        break
+      case 'user':
+        this.#server.refuse(stream)
+        this.#receiveUserMessage(message.payload, from)
+        break
+      case 'ack':
+      case 'error':
+        this.drops.add({ reason: 'unknown-type', detail: { kind: message.kind } }, from, 'tcp')
+        this.#server.refuse(stream)
+        break
+      default:
+        assertNever(message)
+    }
+  }
+
+  #receiveUserMessage(payload: Uint8Array, { address }: Endpoint): void {
+    const envelope = tryOpenEnvelope(payload)
+    if (envelope === undefined) {
+      this.#options.onUserMessage(payload)
+      return
+    }
+    const { gossipPort: port, packet } = envelope
+    const from = { address, port }
+    if (packet.ok) this.#options.onEvent({ kind: 'packet-received', from, messages: packet.messages })
+    else this.drops.add(packet, from, 'tcp')
+  }
+}
+
+function placeOf({ address, port }: Endpoint): string {
+  return `${address} ${port}`
+}

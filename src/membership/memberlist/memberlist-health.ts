@@ -1,0 +1,69 @@
+import type { SeedStatus } from '../../seeds/seed-resolver.ts'
+import { formatAddress, type Seed } from '../../seeds/seed.ts'
+import type { SourceHealth } from '../source.ts'
+import type { MemberlistNode } from './memberlist-node.ts'
+import type { JoinFinishedEffect } from './protocol/effects.ts'
+import type { DropReason } from './wire/drop.ts'
+
+export interface HealthFacts {
+  readonly node: Pick<MemberlistNode, 'livingCount' | 'healthScore' | 'drops' | 'udpBlockedCount'>
+  readonly seeds: readonly Seed[]
+  readonly seedStatus: SeedStatus
+  readonly lastJoin: JoinFinishedEffect | undefined
+  readonly running: boolean
+}
+
+/** Drops that mean somebody is configured otherwise, rather than a fault on the way. */
+const MISFITS: readonly DropReason[] = [
+  'label-differs',
+  'not-encrypted',
+  'cannot-decrypt',
+  'encrypted-unexpectedly',
+]
+
+/** What the source has to say about its own health: above all, why it is alone. */
+export function describeHealth(facts: HealthFacts): SourceHealth {
+  const { node, seedStatus } = facts
+  const misfits = MISFITS.filter((reason) => node.drops[reason] > 0)
+  const detail = {
+    living: node.livingCount,
+    healthScore: node.healthScore,
+    seedAddresses: seedStatus.addresses.length,
+    seedFailures: seedStatus.failures.length,
+    udpBlocked: node.udpBlockedCount,
+    ...Object.fromEntries(
+      Object.entries(node.drops)
+        .filter(([, count]) => count > 0)
+        .map(([reason, count]) => [`dropped.${reason}`, count]),
+    ),
+  }
+  const problem = findProblem(facts, misfits)
+  return problem === undefined
+    ? { ok: true, message: `Gossips with ${Math.max(0, node.livingCount - 1)} others`, detail }
+    : { ok: false, message: problem, detail }
+}
+
+function findProblem(facts: HealthFacts, misfits: readonly DropReason[]): string | undefined {
+  const { node, seeds, seedStatus, lastJoin, running } = facts
+  if (!running) return 'It is not running'
+  if (node.livingCount > 1) {
+    return node.udpBlockedCount > 0
+      ? `UDP is blocked: ${node.udpBlockedCount} members answer over TCP only`
+      : undefined
+  }
+  if (seeds.length === 0) return undefined
+  if (misfits.length > 0) return `It is alone, and gossip of others was dropped: ${misfits.join(', ')}`
+  const [failure] = seedStatus.failures
+  if (seedStatus.addresses.length === 0) {
+    if (failure !== undefined)
+      return `It is alone: the seed ${failure.seed} does not resolve (${failure.reason})`
+    if (seedStatus.foundSelf) return 'It is alone: the seeds have only this member'
+    return seedStatus.rounds === 0
+      ? 'It is alone: the seeds are being resolved'
+      : 'It is alone: the seeds have no address'
+  }
+  const [unreached] = lastJoin?.failed ?? []
+  return unreached === undefined
+    ? 'It is alone: the seeds are being contacted'
+    : `It is alone: the seed ${formatAddress(unreached.seed)} does not answer (${unreached.message})`
+}

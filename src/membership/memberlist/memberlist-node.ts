@@ -1,0 +1,418 @@
+import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { assertNever, RingmanError } from '../../errors.ts'
+import type { Logger } from '../../logger.ts'
+import { chooseAdvertisedAddress } from '../advertised-address.ts'
+import { METADATA_LIMIT_BYTES } from '../member.ts'
+import { GossipTransport } from './gossip-transport.ts'
+import type { Keyring } from './keyring.ts'
+import type { MemberlistNodeOptions } from './node-options.ts'
+import type { Counters } from './protocol/counters.ts'
+import type { Delegate } from './protocol/dependencies.ts'
+import type {
+  BroadcastFinishedEffect,
+  Effect,
+  JoinFinishedEffect,
+  LeftEffect,
+  LogEffect,
+  MemberChangedEffect,
+  MemberView,
+} from './protocol/effects.ts'
+import type { Endpoint } from './protocol/endpoint.ts'
+import type { ProtocolEvent } from './protocol/events.ts'
+import { Protocol } from './protocol/protocol.ts'
+import { PRESETS, type ProtocolSettings } from './protocol/settings.ts'
+import type { StreamAnswer } from './stream-client.ts'
+import { UdpReachability } from './udp-reachability.ts'
+import type { DropReason } from './wire/drop.ts'
+
+/** Memberlist's default port. */
+export const DEFAULT_GOSSIP_PORT = 7946
+
+/** What a node tells its owner. */
+export interface MemberlistNodeEvents {
+  /** Members changed; `members()` has the whole set. Called once for all that one event brought about. */
+  readonly onMembers?: (changes: readonly MemberChangedEffect[]) => void
+  readonly onJoinFinished?: (result: JoinFinishedEffect) => void
+}
+
+/**
+ * A member of a memberlist cluster: the shell around the pure protocol machine. It owns the sockets, the one
+ * timer and the randomness; it carries out effects and turns what happens into events.
+ */
+export class MemberlistNode {
+  readonly options: MemberlistNodeOptions
+  /** Resolves after `stop`; rejects when a socket breaks, a delegate throws, or the machine has a bug. */
+  readonly done: Promise<void>
+  readonly #events: MemberlistNodeEvents
+  readonly #logger: Logger
+  readonly #transport: GossipTransport
+  readonly #udp: UdpReachability
+  readonly #settings: ProtocolSettings
+  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+  readonly #broadcasts = new Map<number, (outcome: BroadcastFinishedEffect['outcome']) => void>()
+  readonly #leaving: ((result: LeftEffect) => void)[] = []
+  #machine: Protocol | undefined
+  #endpoint: Endpoint | undefined
+  #cancelTimer: (() => void) | undefined
+  #timerDueMs = Infinity
+  #nextBroadcast = 1
+  #left: LeftEffect | undefined
+  #stopped = false
+
+  constructor(options: MemberlistNodeOptions, events: MemberlistNodeEvents = {}) {
+    this.options = options
+    this.#events = events
+    this.#logger = options.logger
+    this.#udp = new UdpReachability(options.clock, options.logger)
+    this.#settings = {
+      ...PRESETS[options.preset ?? 'lan'],
+      ...(options.clusterName === undefined ? {} : { clusterName: options.clusterName }),
+      ...options.settings,
+    }
+    this.#transport = new GossipTransport({
+      node: options,
+      settings: this.#settings,
+      onEvent: (event) => {
+        this.#handle(event)
+      },
+      onUserMessage: (payload) => {
+        this.#guard(() => options.delegate?.notifyMessage?.(payload))
+      },
+      onError: (error) => {
+        this.#fail(error)
+      },
+    })
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.done = promise
+    this.done.catch(() => {})
+    this.#settle = { resolve, reject }
+  }
+
+  /** What others are told; undefined before `start`. */
+  get endpoint(): Endpoint | undefined {
+    return this.#endpoint
+  }
+
+  /** The port that the sockets have; undefined before `start`. */
+  get gossipPort(): number | undefined {
+    return this.#transport.port
+  }
+
+  get livingCount(): number {
+    return this.#machine?.livingCount ?? 0
+  }
+
+  /** 0 is well; see `awarenessMaxMultiplier`. */
+  get healthScore(): number {
+    return this.#machine?.healthScore ?? 0
+  }
+
+  get queuedCount(): number {
+    return this.#machine?.queuedCount ?? 0
+  }
+
+  get counters(): Readonly<Counters> | undefined {
+    return this.#machine?.counters
+  }
+
+  get drops(): Readonly<Record<DropReason, number>> {
+    return this.#transport.drops.counts
+  }
+
+  /** Members that answer over TCP and not over UDP. */
+  get udpBlockedCount(): number {
+    return this.#udp.blockedCount
+  }
+
+  /** Connections of peers that were closed because there were too many, or too much in them. */
+  get refusedConnections(): number {
+    return this.#transport.refusedConnections
+  }
+
+  /** Sockets that are open, listeners and connections. */
+  get openSockets(): number {
+    return this.#transport.openSockets
+  }
+
+  members(): MemberView[] {
+    return this.#machine?.members() ?? []
+  }
+
+  member(name: string): MemberView | undefined {
+    return this.#machine?.member(name)
+  }
+
+  /**
+   * Opens the sockets and becomes alive, alone.
+   *
+   * @throws {RingmanError} `CONFIG_INVALID` for a name, address or metadata that cannot be used; `SOURCE_FAILED`
+   *   when the port cannot be had, or `signal` aborts, or it was stopped.
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    const { name, bindHost = '0.0.0.0', meta = new Uint8Array(), preset = 'lan' } = this.options
+    this.#checkStart(signal)
+    checkOptions(this.options, bindHost, meta)
+    const address = chooseAdvertisedAddress({
+      advertise: this.options.advertise,
+      bindHost,
+      local: preset === 'local',
+      interfaces: (this.options.interfaces ?? networkInterfaces)(),
+    })
+    const port = await this.#transport.open(bindHost, this.options.gossipPort ?? DEFAULT_GOSSIP_PORT)
+    if (this.#stopped || signal.aborted) {
+      await this.#transport.close()
+      this.#checkStart(signal)
+    }
+    this.#endpoint = { address, port: this.options.advertisePort ?? port }
+    this.#machine = new Protocol(
+      { name, endpoint: this.#endpoint, meta },
+      { ...this.#settings, packetBudgetBytes: this.#transport.codec.packetBudgetBytes },
+      {
+        random: this.options.random,
+        sizeOf: this.#transport.codec.sizeOf,
+        delegate: this.#machineDelegate(),
+      },
+    )
+    this.#handle({ kind: 'start' })
+  }
+
+  /** The seeds are these from now on: those not alive here are contacted now, and again at intervals. */
+  join(seeds: readonly Endpoint[]): void {
+    this.#handle({ kind: 'join', seeds })
+  }
+
+  /**
+   * Leaves the cluster, telling the others; it goes on following them until `stop`.
+   *
+   * @returns How many of the others are known to have got the message.
+   */
+  leave(): Promise<LeftEffect> {
+    if (this.#left !== undefined) return Promise.resolve(this.#left)
+    if (this.#machine === undefined || this.#stopped) {
+      return Promise.resolve({ kind: 'left', acknowledgedBy: 0, others: 0 })
+    }
+    const left = new Promise<LeftEffect>((resolve) => this.#leaving.push(resolve))
+    this.#handle({ kind: 'leave' })
+    return left
+  }
+
+  /** @throws {RingmanError} `METADATA_TOO_LARGE` above 512 bytes. */
+  updateMetadata(meta: Uint8Array): void {
+    checkMetadata(meta)
+    this.#handle({ kind: 'update-metadata', meta })
+  }
+
+  /**
+   * Spreads bytes to every member's delegate, best effort.
+   *
+   * @param topic - A later broadcast with the same topic takes the place of this one while it waits.
+   */
+  broadcast(payload: Uint8Array, topic?: string): Promise<BroadcastFinishedEffect['outcome']> {
+    if (this.#machine === undefined || this.#stopped) return Promise.resolve('dropped')
+    const id = this.#nextBroadcast++
+    return new Promise((resolve) => {
+      this.#broadcasts.set(id, resolve)
+      this.#handle({ kind: 'broadcast', id, payload, ...(topic === undefined ? {} : { topic }) })
+    })
+  }
+
+  /** Sends bytes to one member's delegate over TCP. */
+  send(to: Endpoint, payload: Uint8Array): Promise<StreamAnswer> {
+    return this.#transport.sendUserMessage(to, payload)
+  }
+
+  /** From now on the first of these keys encrypts and all of them decrypt. */
+  setKeyring(keyring: Keyring): void {
+    this.#transport.codec.setKeyring(keyring)
+  }
+
+  get keyring(): Keyring {
+    return this.#transport.codec.keyring
+  }
+
+  /** Releases sockets and timers. Without a `leave` before it, the others will find this member dead. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+    for (const resolve of this.#leaving.splice(0)) resolve({ kind: 'left', acknowledgedBy: 0, others: 0 })
+    for (const resolve of this.#broadcasts.values()) resolve('dropped')
+    this.#broadcasts.clear()
+    await this.#transport.close()
+    this.#settle.resolve()
+  }
+
+  #checkStart(signal: AbortSignal): void {
+    if (this.#machine !== undefined) throw new RingmanError('SOURCE_FAILED', 'the member was started already')
+    if (this.#stopped || signal.aborted) {
+      throw new RingmanError('SOURCE_FAILED', 'the member was stopped before it had started', {
+        ...(signal.aborted ? { cause: signal.reason } : {}),
+      })
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#stopped) this.#settle.reject(error)
+  }
+
+  /** Runs code that is not ours: what it throws ends the node. */
+  #guard(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** Gives an event to the machine and carries out what it asks for. */
+  #handle(event: ProtocolEvent): void {
+    const machine = this.#machine
+    if (machine === undefined || this.#stopped) return
+    const changes: MemberChangedEffect[] = []
+    this.#guard(() => {
+      for (const effect of machine.handle(event, this.options.clock.now())) this.#carryOut(effect, changes)
+      if (changes.length > 0) this.#events.onMembers?.(changes)
+    })
+    this.#setTimer(machine.nextDueMs)
+  }
+
+  #setTimer(dueMs: number): void {
+    if (this.#stopped || (dueMs === this.#timerDueMs && this.#cancelTimer !== undefined)) return
+    this.#cancelTimer?.()
+    this.#timerDueMs = dueMs
+    this.#cancelTimer =
+      dueMs === Infinity
+        ? undefined
+        : this.options.clock.after(Math.max(0, dueMs - this.options.clock.now()), () => {
+            this.#cancelTimer = undefined
+            this.#handle({ kind: 'tick' })
+          })
+  }
+
+  #carryOut(effect: Effect, changes: MemberChangedEffect[]): void {
+    const { delegate } = this.options
+    switch (effect.kind) {
+      case 'send-packet':
+        this.#transport.sendPacket(effect.to, effect.messages, this.#endpoint?.port ?? DEFAULT_GOSSIP_PORT)
+        break
+      case 'start-stream-probe':
+        void this.#transport.probe(effect)
+        break
+      case 'answer-stream-ping':
+        this.#transport.answer(effect.stream, effect.ack)
+        break
+      case 'start-push-pull':
+        void this.#transport.pushPull(effect, this.#localState(effect.state.join))
+        break
+      case 'answer-push-pull': {
+        const pushPull = { ...effect.state, userState: this.#localState(effect.state.join) }
+        this.#transport.answer(effect.stream, { kind: 'push-pull', pushPull })
+        break
+      }
+      case 'refuse-stream':
+        this.#transport.answer(effect.stream, { kind: 'error', text: `refused: ${effect.reason}` })
+        break
+      case 'member-changed':
+        this.#noteMember(effect)
+        changes.push(effect)
+        break
+      case 'conflict-found':
+        delegate?.conflicted?.(effect.known, effect.claimedBy)
+        break
+      case 'user-message':
+        delegate?.notifyMessage?.(effect.payload)
+        break
+      case 'remote-state':
+        delegate?.mergeRemoteState?.(effect.payload, effect.join)
+        break
+      case 'probe-finished':
+        if (this.options.tcpOnly !== true) this.#udp.add(effect)
+        if (effect.via === 'direct')
+          delegate?.pingCompleted?.(effect.member, effect.durationMs, effect.payload)
+        break
+      case 'join-finished':
+        this.#events.onJoinFinished?.(effect)
+        break
+      case 'left':
+        this.#left = effect
+        for (const resolve of this.#leaving.splice(0)) resolve(effect)
+        break
+      case 'broadcast-finished':
+        this.#broadcasts.get(effect.id)?.(effect.outcome)
+        this.#broadcasts.delete(effect.id)
+        break
+      case 'log':
+        this.#log(effect)
+        break
+      default:
+        assertNever(effect)
+    }
+  }
+
+  #log({ level, message, fields }: LogEffect): void {
+    this.#logger[level](fields, message)
+  }
+
+  #noteMember({ change, member }: MemberChangedEffect): void {
+    const { delegate, name } = this.options
+    this.#transport.noteMember(member, change !== 'forgotten')
+    if (member.name === name) return
+    switch (change) {
+      case 'joined':
+        delegate?.joined?.(member)
+        break
+      case 'updated':
+        delegate?.updated?.(member)
+        break
+      case 'died':
+      case 'left':
+        this.#udp.forget(member.name)
+        delegate?.left?.(member)
+        break
+      case 'suspected':
+      case 'restored':
+      case 'forgotten':
+        break
+      default:
+        assertNever(change)
+    }
+  }
+
+  #localState(join: boolean): Uint8Array {
+    return this.options.delegate?.localState?.(join) ?? new Uint8Array()
+  }
+
+  #machineDelegate(): Delegate {
+    const { delegate } = this.options
+    if (delegate === undefined) return {}
+    return {
+      refuseAlive: (member) => delegate.refuseAlive?.(member),
+      refuseMerge: (members, join) => delegate.refuseMerge?.(members, join),
+      ackPayload: () => delegate.ackPayload?.() ?? new Uint8Array(),
+      userBroadcasts: (overheadBytes, limitBytes) => delegate.broadcasts?.(overheadBytes, limitBytes) ?? [],
+    }
+  }
+}
+
+function checkOptions({ name }: MemberlistNodeOptions, bindHost: string, meta: Uint8Array): void {
+  if (name === '' || name.length > 255) {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `the name "${name.slice(0, 64)}" has ${name.length} characters; 1 to 255 are allowed`,
+    )
+  }
+  if (isIP(bindHost) === 0) {
+    throw new RingmanError('CONFIG_INVALID', `cannot bind to "${bindHost}": an IP address is allowed`)
+  }
+  checkMetadata(meta)
+}
+
+function checkMetadata(meta: Uint8Array): void {
+  if (meta.byteLength > METADATA_LIMIT_BYTES) {
+    throw new RingmanError(
+      'METADATA_TOO_LARGE',
+      `member metadata takes ${meta.byteLength} bytes; at most ${METADATA_LIMIT_BYTES} are allowed`,
+    )
+  }
+}

@@ -1,0 +1,207 @@
+import { RingmanError } from '../../errors.ts'
+import type { DnsResolver } from '../../seeds/dns-resolver.ts'
+import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
+import { SeedResolver, type SeedSettings } from '../../seeds/seed-resolver.ts'
+import type { Seed } from '../../seeds/seed.ts'
+import { MemberSet } from '../member-set.ts'
+import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
+import type { MembershipSource, SourceHealth } from '../source.ts'
+import { KeyringFile } from './keyring-file.ts'
+import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
+import type { MemberlistNodeOptions } from './node-options.ts'
+import type { JoinFinishedEffect, MemberView } from './protocol/effects.ts'
+import type { Endpoint } from './protocol/endpoint.ts'
+import { describeHealth } from './memberlist-health.ts'
+
+export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'meta'> {
+  /** What this member says of itself. */
+  readonly metadata: MemberMetadata
+  /** Addresses to join through; none makes a cluster of one, which others can join. @default none */
+  readonly seeds?: readonly Seed[]
+  readonly seedSettings?: Partial<SeedSettings>
+  /** A file of keys, followed while the source runs; see `parseKeyring`. In place of `keyring`. */
+  readonly keyringFile?: string
+  /** How often the keyring file is looked at, in milliseconds. @default 5000 */
+  readonly keyringPollMs?: number
+  /** @default the DNS of this machine */
+  readonly dns?: DnsResolver
+}
+
+/** Members by HashiCorp memberlist's protocol: ours, wire-compatible with the Go library. */
+export class MemberlistSource implements MembershipSource {
+  readonly kind = 'memberlist'
+  readonly selfName: string
+  readonly done: Promise<void>
+  /** The node behind the source: counters, broadcasts, delegates. */
+  readonly node: MemberlistNode
+  readonly #options: MemberlistSourceOptions
+  readonly #set: MemberSet
+  readonly #resolver: SeedResolver
+  readonly #keyringFile: KeyringFile | undefined
+  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+  /** What metadata means is found out once, while the bytes live. */
+  readonly #decoded = new WeakMap<Uint8Array, { readonly metadata: MemberMetadata | undefined }>()
+  /** Adds up with the monotonic time to the time of day. */
+  #wallOriginMs = 0
+  #state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
+  #lastJoin: JoinFinishedEffect | undefined
+
+  /** @throws {RingmanError} `METADATA_TOO_LARGE`. */
+  constructor(options: MemberlistSourceOptions) {
+    const { name, metadata, clock, random, logger } = options
+    this.#options = options
+    this.selfName = name
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.done = promise
+    this.done.catch(() => {})
+    this.#settle = { resolve, reject }
+    this.#set = new MemberSet(reject)
+    this.node = new MemberlistNode(
+      { ...options, meta: encodeMetadata(metadata) },
+      {
+        onMembers: () => {
+          if (this.#state === 'running') this.#publish()
+        },
+        onJoinFinished: (result) => {
+          this.#lastJoin = result
+        },
+      },
+    )
+    this.node.done.catch(reject)
+    this.#resolver = new SeedResolver({
+      seeds: options.seeds ?? [],
+      defaultPort:
+        options.gossipPort === undefined || options.gossipPort === 0
+          ? DEFAULT_GOSSIP_PORT
+          : options.gossipPort,
+      dns: options.dns ?? new NodeDnsResolver(),
+      clock,
+      random,
+      logger,
+      isSelf: ({ address, port }) => this.#isSelf({ address, port }),
+      onAddresses: (addresses) => {
+        this.node.join(addresses)
+      },
+      ...(options.seedSettings === undefined ? {} : { settings: options.seedSettings }),
+    })
+    this.#keyringFile =
+      options.keyringFile === undefined
+        ? undefined
+        : new KeyringFile({
+            path: options.keyringFile,
+            clock,
+            logger,
+            onChange: (keyring) => {
+              this.node.setKeyring(keyring)
+            },
+            ...(options.keyringPollMs === undefined ? {} : { pollMs: options.keyringPollMs }),
+          })
+  }
+
+  get members(): readonly Member[] {
+    return this.#set.current
+  }
+
+  /** What others are told of this member's gossip; undefined before `start`. */
+  get gossipAddress(): { readonly host: string; readonly port: number } | undefined {
+    const { endpoint } = this.node
+    return endpoint === undefined ? undefined : { host: endpoint.address, port: endpoint.port }
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    if (this.#state !== 'new') {
+      throw new RingmanError(
+        'SOURCE_FAILED',
+        this.#state === 'stopped' ? 'the source was stopped' : 'the source was started already',
+      )
+    }
+    const { servicePort } = this.#options.metadata
+    if (decodeMetadata(encodeMetadata({ servicePort })) === undefined) {
+      throw new RingmanError(
+        'CONFIG_INVALID',
+        `"${servicePort}" is not a service port: 1 to 65535 is allowed`,
+      )
+    }
+    this.#state = 'starting'
+    const { clock } = this.#options
+    this.#wallOriginMs = clock.wallNow() - clock.now()
+    try {
+      if (this.#keyringFile !== undefined) this.node.setKeyring(await this.#keyringFile.start())
+      await this.node.start(signal)
+      if (this.#wasStopped())
+        throw new RingmanError('SOURCE_FAILED', 'the source was stopped while it started')
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+    this.#state = 'running'
+    this.#publish()
+    this.#resolver.start()
+  }
+
+  async leave(): Promise<void> {
+    if (this.#state !== 'running') return
+    const { acknowledgedBy, others } = await this.node.leave()
+    this.#options.logger.info(
+      { event: 'member.left', memberId: this.selfName, acknowledgedBy, others },
+      others > 0 && acknowledgedBy === 0 ? 'Left the cluster; nobody acknowledged it' : 'Left the cluster',
+    )
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === 'stopped') return
+    this.#state = 'stopped'
+    this.#resolver.stop()
+    this.#keyringFile?.stop()
+    this.#set.close()
+    await this.node.stop()
+    this.#settle.resolve()
+  }
+
+  subscribe(listener: (members: readonly Member[]) => void): () => void {
+    return this.#set.subscribe(listener)
+  }
+
+  health(): SourceHealth {
+    return describeHealth({
+      node: this.node,
+      seeds: this.#options.seeds ?? [],
+      seedStatus: this.#resolver.status,
+      lastJoin: this.#lastJoin,
+      running: this.#state === 'running',
+    })
+  }
+
+  /** Behind a function, because the state may have changed during an `await`. */
+  #wasStopped(): boolean {
+    return this.#state === 'stopped'
+  }
+
+  #isSelf(place: Endpoint): boolean {
+    const { endpoint } = this.node
+    return endpoint !== undefined && place.address === endpoint.address && place.port === endpoint.port
+  }
+
+  #publish(): void {
+    this.#resolver.setAlone(this.node.livingCount <= 1)
+    this.#set.publish(this.node.members().map((view) => this.#toMember(view)))
+  }
+
+  #toMember({ name, endpoint, state, stateSinceMs, meta, versions }: MemberView): Member {
+    let decoded = this.#decoded.get(meta)
+    if (decoded === undefined) {
+      decoded = { metadata: decodeMetadata(meta) }
+      this.#decoded.set(meta, decoded)
+    }
+    return {
+      name,
+      address: endpoint.address,
+      port: endpoint.port,
+      state,
+      stateSinceMs: Math.round(this.#wallOriginMs + stateSinceMs),
+      meta,
+      metadata: decoded.metadata,
+      versions,
+    }
+  }
+}

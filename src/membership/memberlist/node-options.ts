@@ -1,0 +1,54 @@
+import type { Clock, Random } from '../../clock.ts'
+import type { Logger } from '../../logger.ts'
+import type { NetworkInterfaces } from '../advertised-address.ts'
+import type { MemberlistDelegate } from './delegate.ts'
+import type { Keyring } from './keyring.ts'
+import type { Preset, ProtocolSettings } from './protocol/settings.ts'
+import type { StreamServerLimits } from './stream-server.ts'
+import type { WireLimits } from './wire/limits.ts'
+
+/** How a {@link import('./memberlist-node.ts').MemberlistNode} is made. */
+export interface MemberlistNodeOptions {
+  /** Unique in the cluster, 1 to 255 characters. */
+  readonly name: string
+  /** At most 512 bytes. @default empty */
+  readonly meta?: Uint8Array
+  /** IP literal to bind to; `0.0.0.0` for every IPv4 address, `::` for every address. @default '0.0.0.0' */
+  readonly bindHost?: string
+  /** UDP and TCP; 0 takes a free one. @default 7946 */
+  readonly gossipPort?: number
+  /** IP literal that others are told. @default found by itself where there is one candidate */
+  readonly advertise?: string
+  /** Port that others are told. @default the gossip port */
+  readonly advertisePort?: number
+  /** @default 'lan' */
+  readonly preset?: Preset
+  /** Over the preset's. */
+  readonly settings?: Partial<ProtocolSettings>
+  /** The cluster name of the Nitro fork; undefined for stock memberlist. */
+  readonly clusterName?: string
+  /** Who may gossip with whom: peers with another label are not heard. @default '' (none) */
+  readonly label?: string
+  /** Whether a label header of peers is checked elsewhere. @default false */
+  readonly skipInboundLabelCheck?: boolean
+  /** With keys, what is sent is encrypted. @default none */
+  readonly keyring?: Keyring
+  /** With keys: whether plain bytes of peers are dropped. False while encryption is being introduced. @default true */
+  readonly requireEncryption?: boolean
+  /** With keys: whether what is sent is encrypted. False while encryption is being introduced. @default true */
+  readonly encryptOutgoing?: boolean
+  /** Compress what becomes smaller by it, with LZW as Go does. @default true */
+  readonly compression?: boolean
+  /** Largest datagram sent, in bytes. @default 1400 */
+  readonly maxPacketBytes?: number
+  /** Never use UDP: for networks that drop it. Probes and gossip go over TCP then. @default false */
+  readonly tcpOnly?: boolean
+  readonly delegate?: MemberlistDelegate
+  readonly limits?: Partial<WireLimits>
+  readonly streamLimits?: Partial<StreamServerLimits>
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** @default what the operating system says */
+  readonly interfaces?: () => NetworkInterfaces
+}

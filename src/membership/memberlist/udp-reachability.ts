@@ -1,0 +1,62 @@
+import type { Clock } from '../../clock.ts'
+import type { Logger } from '../../logger.ts'
+import { formatAddress } from '../../seeds/seed.ts'
+import type { MemberView, ProbeFinishedEffect } from './protocol/effects.ts'
+
+/** Probes that only TCP answered, with none between that UDP did, before that is called a finding. */
+const PROBES_NEEDED = 3
+
+const LOG_EVERY_MS = 60_000
+
+/**
+ * Finds members that answer over TCP and never over UDP: a firewall or a policy drops UDP. memberlist goes on
+ * working then, badly, and nobody knows why; so it is said plainly.
+ */
+export class UdpReachability {
+  readonly #clock: Clock
+  readonly #logger: Logger
+  /** Probes that only TCP answered since UDP last did, by member name. */
+  readonly #streamOnly = new Map<string, number>()
+  #loggedAtMs = -Infinity
+
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock
+    this.#logger = logger
+  }
+
+  /** Members that answer over TCP alone at present. */
+  get blockedCount(): number {
+    let count = 0
+    for (const probes of this.#streamOnly.values()) if (probes >= PROBES_NEEDED) count++
+    return count
+  }
+
+  add({ member, via }: ProbeFinishedEffect): void {
+    if (via === 'direct') this.#streamOnly.delete(member.name)
+    // A relay's answer says nothing about UDP between here and there, and no answer says nothing at all.
+    if (via !== 'stream') return
+    const probes = (this.#streamOnly.get(member.name) ?? 0) + 1
+    this.#streamOnly.set(member.name, probes)
+    if (probes >= PROBES_NEEDED) this.#tell(member, probes)
+  }
+
+  forget(name: string): void {
+    this.#streamOnly.delete(name)
+  }
+
+  #tell({ name, endpoint }: MemberView, probes: number): void {
+    const nowMs = this.#clock.now()
+    if (nowMs - this.#loggedAtMs < LOG_EVERY_MS) return
+    this.#loggedAtMs = nowMs
+    this.#logger.warn(
+      {
+        event: 'udp.blocked',
+        memberId: name,
+        address: formatAddress(endpoint),
+        probes,
+        members: this.blockedCount,
+      },
+      'Reached a member over TCP and not over UDP: UDP is blocked between here and there; open it, or use TCP only',
+    )
+  }
+}

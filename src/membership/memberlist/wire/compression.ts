@@ -1,0 +1,34 @@
+import { compressLzw, decompressLzw } from './lzw.ts'
+import { malformed } from './malformed.ts'
+import { MESSAGE_TYPE } from './message-type.ts'
+import { MsgpackReader } from './msgpack-reader.ts'
+import { MsgpackWriter } from './msgpack-writer.ts'
+import { decodeRecord, encodeRecord, defineSchema } from './record.ts'
+
+const COMPRESS = defineSchema({ Algo: 'u8', Buf: 'bytes' })
+
+/** The one algorithm there is. */
+const LZW = 0
+
+/** Wraps an encoded message into a compress message. It may come out longer. */
+export function encodeCompressed(message: Uint8Array): Uint8Array {
+  const compressed = compressLzw(message)
+  const writer = new MsgpackWriter(compressed.length + 32)
+  writer.writeByte(MESSAGE_TYPE.compress)
+  encodeRecord(writer, COMPRESS, { Algo: LZW, Buf: compressed })
+  return writer.finish()
+}
+
+/**
+ * Unwraps a compress message, its type byte first.
+ *
+ * @param maxBytes - The most that may come out.
+ * @throws RingmanError `WIRE_MALFORMED`; with `detail.limit` when more than `maxBytes` would come out.
+ */
+export function decodeCompressed(bytes: Uint8Array, maxBytes: number): Uint8Array {
+  const record = decodeRecord(new MsgpackReader(bytes, 1), COMPRESS)
+  const algorithm = record.Algo ?? LZW
+  if (algorithm !== LZW) throw malformed('an unknown compression algorithm', { algorithm })
+  if (record.Buf === undefined) throw malformed('a field is missing', { field: 'compress.Buf' })
+  return decompressLzw(record.Buf, maxBytes)
+}

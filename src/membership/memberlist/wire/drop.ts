@@ -1,0 +1,33 @@
+import type { ErrorDetail, RingmanError } from '../../../errors.ts'
+import { isOverLimit } from './malformed.ts'
+
+/** Why bytes off the network were dropped, each with its one-line meaning. The list is closed. */
+export const DROP_REASONS = {
+  'cannot-decrypt': 'No key of the keyring fits: the sender has another key, or the bytes were changed.',
+  'crc-mismatch': 'The checksum is wrong: the bytes were changed on their way.',
+  'encrypted-unexpectedly': 'It is encrypted, and this member has no key.',
+  'label-differs':
+    'The sender has another label, or has one where this member has none, or none where it has one.',
+  malformed: 'It is not a well-formed message.',
+  'nested-too-deep': 'Messages are wrapped into each other more often than is allowed.',
+  'not-encrypted': 'It is not encrypted, and this member requires it.',
+  'too-large': 'It is larger, or asks for more, than the limits allow.',
+  'unknown-type': 'The message type is unknown, or does not belong here.',
+} as const
+
+/** One of the closed list of reasons. */
+export type DropReason = keyof typeof DROP_REASONS
+
+/** Why something was dropped, and small facts about it that are safe to log. */
+export interface Drop {
+  readonly reason: DropReason
+  readonly detail: ErrorDetail
+}
+
+/** The drop that a codec's `WIRE_MALFORMED` means. */
+export function dropOf(error: RingmanError): Drop {
+  return {
+    reason: isOverLimit(error) ? 'too-large' : 'malformed',
+    detail: { ...error.detail, message: error.message },
+  }
+}

@@ -1,0 +1,181 @@
+import { isRingmanError, type RingmanError } from '../../../errors.ts'
+import { plainView } from './byte-buffer.ts'
+import { decodeCompound } from './compound.ts'
+import { decodeCompressed } from './compression.ts'
+import { crc32 } from './crc.ts'
+import { type Drop, dropOf } from './drop.ts'
+import { encryptedLength, tryDecrypt } from './encryption.ts'
+import { isSameLabel, labelBytes, tryDecodeLabelHeader } from './label.ts'
+import { DEFAULT_LIMITS, type WireLimits } from './limits.ts'
+import { tryDecodeMessage } from './message-codec.ts'
+import { MESSAGE_TYPE } from './message-type.ts'
+import type { Message } from './messages.ts'
+import { readU32 } from './msgpack-scanner.ts'
+import { decodeTextLossily } from './text.ts'
+
+/** Whom this member listens to: the same for datagrams and streams. */
+export interface Reception {
+  /** Keys to decrypt with, in the order to try them; with none, nothing is decrypted. */
+  readonly keyring: readonly Uint8Array[]
+  /** With keys: whether plain bytes are dropped (memberlist's GossipVerifyIncoming). */
+  readonly requireEncryption: boolean
+  /** The label that peers must send; empty for none. */
+  readonly label: string | Uint8Array
+  /** Whether something in front has checked and taken away the label header. The label still protects what is encrypted. */
+  readonly skipInboundLabelCheck?: boolean
+  readonly limits?: WireLimits
+}
+
+/** A datagram's messages, in their order. */
+export interface DecodedPacket {
+  readonly ok: true
+  readonly messages: readonly Message[]
+  /** Parts that were dropped while others were kept; a few at most. */
+  readonly faults: readonly Drop[]
+}
+
+/** A datagram of which nothing was kept. */
+export interface DroppedPacket extends Drop {
+  readonly ok: false
+}
+
+export type PacketResult = DecodedPacket | DroppedPacket
+
+/**
+ * Decodes a datagram: label, decryption, checksum, then messages out of compounds and compression. It never
+ * throws for what is in the bytes, and the result holds no view into them.
+ *
+ * As in Go, a part of a compound that cannot be read is dropped by itself. Only when nothing can be kept is
+ * the whole datagram dropped, for the first fault.
+ */
+export function decodePacket(datagram: Uint8Array, reception: Reception): PacketResult {
+  try {
+    return openPacket(plainView(datagram), reception)
+  } catch (error) {
+    if (!isMalformed(error)) throw error
+    return { ok: false, ...dropOf(error) }
+  }
+}
+
+function openPacket(datagram: Uint8Array, reception: Reception): PacketResult {
+  const limits = reception.limits ?? DEFAULT_LIMITS
+  if (datagram.length > limits.maxPacketBytes) {
+    return dropped('too-large', { length: datagram.length, max: limits.maxPacketBytes })
+  }
+  if (datagram.length === 0) return dropped('malformed', { length: 0 })
+
+  const ownLabel = labelBytes(reception.label)
+  const header = tryDecodeLabelHeader(datagram, datagram.length)
+  if (header === undefined) return dropped('malformed', { field: 'label', length: datagram.length })
+  const expected = reception.skipInboundLabelCheck === true ? ownLabel.subarray(0, 0) : ownLabel
+  if (!isSameLabel(header.label, expected)) return dropped('label-differs', labelDetail(header.label))
+  const body = datagram.subarray(header.headerBytes)
+
+  const { keyring } = reception
+  if (keyring.length === 0) {
+    const result = readChecked(body, limits)
+    return !result.ok && looksEncrypted(body) ? dropped('encrypted-unexpectedly', {}) : result
+  }
+  const plain = tryDecrypt(body, keyring, ownLabel)
+  if (plain !== undefined) return readChecked(plain, limits)
+  const asPlain = readChecked(body, limits)
+  if (!reception.requireEncryption && (asPlain.ok || !looksEncrypted(body))) return asPlain
+  return asPlain.ok || isPlainType(body[0]) ? dropped('not-encrypted', {}) : dropped('cannot-decrypt', {})
+}
+
+/** The label that came, for a log line: at most 255 bytes. */
+export function labelDetail(label: Uint8Array): { readonly label: string } {
+  return { label: decodeTextLossily(label) }
+}
+
+function dropped(reason: Drop['reason'], detail: Drop['detail']): DroppedPacket {
+  return { ok: false, reason, detail }
+}
+
+/** Whether bytes that are no message look like an encrypted one: a version, and long enough. */
+function looksEncrypted(bytes: Uint8Array): boolean {
+  const version = bytes[0]
+  return (version === 0 || version === 1) && bytes.length >= encryptedLength(0, version)
+}
+
+/** Whether a datagram that starts with this is plain: the versions of encryption are 0 and 1, other types are not. */
+function isPlainType(type: number | undefined): boolean {
+  return type !== undefined && type > 1 && type <= MESSAGE_TYPE.error
+}
+
+/** Checks the checksum that Go puts before everything else for peers that know it, then reads the messages. */
+function readChecked(bytes: Uint8Array, limits: WireLimits): PacketResult {
+  if (bytes[0] !== MESSAGE_TYPE.crc || bytes.length < 5) return new PacketReader(limits).read(bytes)
+  const body = bytes.subarray(5)
+  if (crc32(body) !== readU32(bytes, 1)) return dropped('crc-mismatch', { length: body.length })
+  return new PacketReader(limits).read(body)
+}
+
+/** Unwraps one datagram. What it may make is bounded over the whole datagram, not per part. */
+class PacketReader {
+  readonly #limits: WireLimits
+  readonly #messages: Message[] = []
+  readonly #faults: Drop[] = []
+  #expandedBytes = 0
+
+  constructor(limits: WireLimits) {
+    this.#limits = limits
+  }
+
+  read(bytes: Uint8Array): PacketResult {
+    this.#readPart(bytes, 0)
+    const first = this.#faults[0]
+    if (first !== undefined && this.#messages.length === 0) return { ok: false, ...first }
+    return { ok: true, messages: this.#messages, faults: this.#faults }
+  }
+
+  get #isFull(): boolean {
+    return this.#faults.length >= this.#limits.maxPacketFaults
+  }
+
+  #readPart(bytes: Uint8Array, depth: number): void {
+    try {
+      this.#unwrap(bytes, depth)
+    } catch (error) {
+      if (!isMalformed(error)) throw error
+      this.#fault(dropOf(error))
+    }
+  }
+
+  #unwrap(bytes: Uint8Array, depth: number): void {
+    const type = bytes[0]
+    const isWrapper = type === MESSAGE_TYPE.compound || type === MESSAGE_TYPE.compress
+    if (isWrapper && depth >= this.#limits.maxNesting) {
+      this.#fault({ reason: 'nested-too-deep', detail: { max: this.#limits.maxNesting } })
+    } else if (type === MESSAGE_TYPE.compound) {
+      const { parts, missing } = decodeCompound(bytes)
+      for (const part of parts) {
+        if (this.#isFull) return
+        this.#readPart(part, depth + 1)
+      }
+      if (missing > 0) this.#fault({ reason: 'malformed', detail: { missingParts: missing } })
+    } else if (type === MESSAGE_TYPE.compress) {
+      const expanded = decodeCompressed(bytes, this.#limits.maxPacketExpandedBytes - this.#expandedBytes)
+      this.#expandedBytes += expanded.length
+      this.#readPart(expanded, depth + 1)
+    } else this.#readMessage(bytes)
+  }
+
+  #readMessage(bytes: Uint8Array): void {
+    if (this.#messages.length >= this.#limits.maxPacketMessages) {
+      this.#fault({ reason: 'too-large', detail: { limit: 'maxPacketMessages' } })
+      return
+    }
+    const message = tryDecodeMessage(bytes)
+    if (message === undefined) this.#fault({ reason: 'unknown-type', detail: { type: bytes[0]! } })
+    else this.#messages.push(message)
+  }
+
+  #fault(fault: Drop): void {
+    if (!this.#isFull) this.#faults.push(fault)
+  }
+}
+
+function isMalformed(error: unknown): error is RingmanError {
+  return isRingmanError(error) && error.code === 'WIRE_MALFORMED'
+}

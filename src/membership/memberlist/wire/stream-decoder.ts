@@ -1,0 +1,250 @@
+import { isRingmanError } from '../../../errors.ts'
+import { ByteBuffer, plainView } from './byte-buffer.ts'
+import { decodeCompressed } from './compression.ts'
+import { type Drop, dropOf } from './drop.ts'
+import { encryptedLength, tryDecrypt } from './encryption.ts'
+import { isSameLabel, labelBytes, tryDecodeLabelHeader } from './label.ts'
+import { DEFAULT_LIMITS, MAX_ERROR_TEXT_BYTES, MAX_LABEL_BYTES, type WireLimits } from './limits.ts'
+import { malformed, overLimit } from './malformed.ts'
+import { required, tryDecodeMessage } from './message-codec.ts'
+import { MESSAGE_TYPE } from './message-type.ts'
+import { MsgpackReader } from './msgpack-reader.ts'
+import { MsgpackScanner, readU32 } from './msgpack-scanner.ts'
+import { labelDetail, type Reception } from './packet-decoder.ts'
+import { joinBytes } from './packet-encoder.ts'
+import { PushPullDecoder } from './push-pull.ts'
+import { decodeRecord, defineSchema } from './record.ts'
+import type { StreamMessage, StreamRole } from './stream-messages.ts'
+import { decodeTextLossily } from './text.ts'
+
+const USER_HEADER = defineSchema({ UserMsgLen: 'u32' })
+
+/** The text is read as bytes: it may be anything, and only people read it. */
+const ERROR = defineSchema({ Error: 'bytes' })
+
+const FRAME_HEADER_BYTES = 5
+
+/** The message of a stream. */
+export interface DecodedStream {
+  readonly ok: true
+  readonly message: StreamMessage
+  /** Of a push/pull: members that were left out because they cannot be used. */
+  readonly skippedNodes: number
+  /** Whether it came encrypted: an answer should then be, too. */
+  readonly encrypted: boolean
+}
+
+/** A stream that must be closed. */
+export interface DroppedStream extends Drop {
+  readonly ok: false
+}
+
+export type StreamResult = DecodedStream | DroppedStream
+
+/** Whom this member listens to on a connection, and which side of it this member is. */
+export interface StreamReception extends Reception {
+  /** Which side's bytes these are: `request` on a connection that was accepted, `response` on one that was dialled. */
+  readonly role: StreamRole
+}
+
+/**
+ * Decodes the one message that a peer sends on a connection, while its bytes arrive. It holds what has arrived,
+ * at most `maxStreamBytes`, and makes no room for more because a peer says so. It looks at each byte once,
+ * however small the pieces are. It never throws for what is in the bytes.
+ */
+export class StreamDecoder {
+  readonly #reception: StreamReception
+  readonly #limits: WireLimits
+  readonly #buffer: ByteBuffer
+  /** Where the message starts, once the label has been read. */
+  #start: number | undefined
+  #body: BodyDecoder | undefined
+  #result: StreamResult | undefined
+
+  constructor(reception: StreamReception) {
+    this.#reception = reception
+    this.#limits = reception.limits ?? DEFAULT_LIMITS
+    this.#buffer = new ByteBuffer(2 + MAX_LABEL_BYTES + FRAME_HEADER_BYTES + this.#limits.maxStreamBytes)
+  }
+
+  /**
+   * Takes the next bytes.
+   *
+   * @returns The result as soon as there is one, and from then on the same; bytes behind the message are ignored.
+   * Undefined while bytes are missing.
+   */
+  push(chunk: Uint8Array): StreamResult | undefined {
+    if (this.#result !== undefined) return this.#result
+    try {
+      this.#buffer.append(plainView(chunk))
+      this.#result = this.#advance()
+    } catch (error) {
+      if (!isRingmanError(error) || error.code !== 'WIRE_MALFORMED') throw error
+      this.#result = { ok: false, ...dropOf(error) }
+    }
+    return this.#result
+  }
+
+  /** Tells that the peer has sent all: what is not whole now is malformed. */
+  end(): StreamResult {
+    this.#result ??= dropped('malformed', { message: 'the stream is cut off', length: this.#buffer.length })
+    return this.#result
+  }
+
+  #advance(): StreamResult | undefined {
+    if (this.#start === undefined) {
+      const drop = this.#readLabel()
+      if (drop !== undefined) return drop
+      if (this.#start === undefined) return undefined
+    }
+    const { bytes, length } = this.#buffer
+    const start: number = this.#start
+    if (this.#body === undefined) {
+      if (length === start) return undefined
+      const { keyring, requireEncryption } = this.#reception
+      if (bytes[start] === MESSAGE_TYPE.encrypt) {
+        return keyring.length === 0 ? dropped('encrypted-unexpectedly', {}) : this.#tryReadFrame(start)
+      }
+      if (keyring.length > 0 && requireEncryption) return dropped('not-encrypted', { type: bytes[start]! })
+      this.#body = new BodyDecoder(start, this.#limits, this.#limits.maxStreamBytes, false)
+    }
+    return this.#body.advance(bytes, length)
+  }
+
+  /** Finds where the message starts, or why it must not be read. */
+  #readLabel(): DroppedStream | undefined {
+    const { role, label, skipInboundLabelCheck } = this.#reception
+    if (role === 'response') {
+      this.#start = 0
+      return undefined
+    }
+    const header = tryDecodeLabelHeader(this.#buffer.bytes, this.#buffer.length)
+    if (header === undefined) return undefined
+    const expected = skipInboundLabelCheck === true ? new Uint8Array(0) : labelBytes(label)
+    if (!isSameLabel(header.label, expected)) return dropped('label-differs', labelDetail(header.label))
+    this.#start = header.headerBytes
+    return undefined
+  }
+
+  /** Reads an encrypted message: type, length, bytes. */
+  #tryReadFrame(start: number): StreamResult | undefined {
+    const { bytes, length } = this.#buffer
+    if (length - start < FRAME_HEADER_BYTES) return undefined
+    const frameBytes = readU32(bytes, start + 1)
+    if (frameBytes > this.#limits.maxStreamBytes)
+      throw overLimit('maxStreamBytes', this.#limits.maxStreamBytes)
+    if (frameBytes < encryptedLength(0, 1)) {
+      return dropped('malformed', { message: 'an encrypted message is too short', length: frameBytes })
+    }
+    const bodyStart = start + FRAME_HEADER_BYTES
+    if (length - bodyStart < frameBytes) return undefined
+    const associatedData = joinBytes(bytes.slice(start, bodyStart), labelBytes(this.#reception.label))
+    const frame = bytes.subarray(bodyStart, bodyStart + frameBytes)
+    const plain = tryDecrypt(frame, this.#reception.keyring, associatedData)
+    if (plain === undefined) return dropped('cannot-decrypt', { length: frameBytes })
+    return readWhole(new BodyDecoder(0, this.#limits, plain.length, true), plain)
+  }
+}
+
+function dropped(reason: Drop['reason'], detail: Drop['detail']): DroppedStream {
+  return { ok: false, reason, detail }
+}
+
+/** Decodes bytes of which no more will come. */
+function readWhole(body: BodyDecoder, bytes: Uint8Array): StreamResult {
+  const result = body.advance(bytes, bytes.length)
+  if (result === undefined) throw malformed('a message is cut off', { length: bytes.length })
+  return result
+}
+
+/** Decodes a message by its type, while its bytes arrive. */
+class BodyDecoder {
+  readonly #start: number
+  readonly #maxEnd: number
+  readonly #limits: WireLimits
+  readonly #encrypted: boolean
+  readonly #compressed: boolean
+  readonly #scanner: MsgpackScanner
+  readonly #pushPull: PushPullDecoder
+  /** Of a user message: where its bytes end. */
+  #userEnd: number | undefined
+  #userStart = 0
+
+  /**
+   * @param start - Offset of the type byte.
+   * @param maxBytes - The most that the message may take.
+   * @param encrypted - Whether it came encrypted.
+   * @param compressed - Whether it came compressed, and must not be once more.
+   */
+  constructor(start: number, limits: WireLimits, maxBytes: number, encrypted: boolean, compressed = false) {
+    this.#start = start
+    this.#maxEnd = start + maxBytes
+    this.#limits = limits
+    this.#encrypted = encrypted
+    this.#compressed = compressed
+    this.#scanner = new MsgpackScanner(start + 1, this.#maxEnd)
+    this.#pushPull = new PushPullDecoder(start + 1, this.#maxEnd, limits)
+  }
+
+  /** Goes on over `bytes[0, available)`, which must begin with the bytes of earlier calls. */
+  advance(bytes: Uint8Array, available: number): StreamResult | undefined {
+    if (available <= this.#start) return undefined
+    const type = bytes[this.#start]!
+    switch (type) {
+      case MESSAGE_TYPE.pushPull: {
+        const decoded = this.#pushPull.advance(bytes, available)
+        if (decoded === undefined) return undefined
+        const { pushPull, skippedNodes } = decoded
+        return this.#decoded({ kind: 'push-pull', pushPull }, skippedNodes)
+      }
+      case MESSAGE_TYPE.user:
+        return this.#advanceUser(bytes, available)
+      case MESSAGE_TYPE.ping:
+      case MESSAGE_TYPE.ack:
+      case MESSAGE_TYPE.error:
+      case MESSAGE_TYPE.compress: {
+        const end = this.#scanner.advance(bytes, available)
+        return end === undefined ? undefined : this.#readMap(bytes.subarray(this.#start, end))
+      }
+      default:
+        return dropped('unknown-type', { type })
+    }
+  }
+
+  /** Reads a message that is one msgpack map, its type byte first. */
+  #readMap(bytes: Uint8Array): StreamResult {
+    if (bytes[0] === MESSAGE_TYPE.compress) {
+      if (this.#compressed) return dropped('nested-too-deep', { max: 1 })
+      const expanded = decodeCompressed(bytes, this.#limits.maxStreamExpandedBytes)
+      return readWhole(new BodyDecoder(0, this.#limits, expanded.length, this.#encrypted, true), expanded)
+    }
+    if (bytes[0] === MESSAGE_TYPE.error) {
+      const text = decodeRecord(new MsgpackReader(bytes, 1), ERROR).Error ?? new Uint8Array(0)
+      if (text.length > MAX_ERROR_TEXT_BYTES) throw overLimit('the error text', MAX_ERROR_TEXT_BYTES)
+      return this.#decoded({ kind: 'error', text: decodeTextLossily(text) })
+    }
+    const message = tryDecodeMessage(bytes)
+    if (message?.kind === 'ping' || message?.kind === 'ack') return this.#decoded(message)
+    return dropped('unknown-type', { type: bytes[0]! })
+  }
+
+  #advanceUser(bytes: Uint8Array, available: number): StreamResult | undefined {
+    if (this.#userEnd === undefined) {
+      const headerEnd = this.#scanner.advance(bytes, available)
+      if (headerEnd === undefined) return undefined
+      const record = decodeRecord(new MsgpackReader(bytes, this.#start + 1, headerEnd), USER_HEADER)
+      const payloadBytes = required(record.UserMsgLen, 'user.UserMsgLen')
+      if (payloadBytes > this.#limits.maxUserMessageBytes || headerEnd + payloadBytes > this.#maxEnd) {
+        throw overLimit('maxUserMessageBytes', this.#limits.maxUserMessageBytes)
+      }
+      this.#userStart = headerEnd
+      this.#userEnd = headerEnd + payloadBytes
+    }
+    if (available < this.#userEnd) return undefined
+    return this.#decoded({ kind: 'user', payload: bytes.slice(this.#userStart, this.#userEnd) })
+  }
+
+  #decoded(message: StreamMessage, skippedNodes = 0): DecodedStream {
+    return { ok: true, message, skippedNodes, encrypted: this.#encrypted }
+  }
+}

@@ -1,0 +1,136 @@
+import { assertNever } from '../../errors.ts'
+import { DEFAULT_VERSIONS, encodeMetadata, isServicePort, type Member } from '../member.ts'
+import { STATUS, type SidecarService } from './catalog.ts'
+
+/** A place where the service runs, or ran: what becomes a member. */
+export interface Instance {
+  /** `address:port`, unique in a selection. */
+  readonly name: string
+  readonly address: string
+  readonly port: number
+  readonly state: 'alive' | 'left' | 'dead'
+}
+
+/** Why an instance that is alive is not in a selection. */
+export type SkipReason = 'no-matching-port' | 'port-out-of-range' | 'address-unusable'
+
+/** The members-to-be of one state, and the instances that had to be left out. */
+export interface Selection {
+  /** Sorted by name. */
+  readonly instances: readonly Instance[]
+  readonly skipped: readonly { readonly id: string; readonly hostname: string; readonly reason: SkipReason }[]
+  /** Equal for two selections exactly when their instances are. */
+  readonly signature: string
+}
+
+/** No instances: what a source has before any state came. */
+export const EMPTY_SELECTION: Selection = { instances: [], skipped: [], signature: '[]' }
+
+/** Longest address in characters: that of a host name. */
+const ADDRESS_LIMIT = 253
+
+/** What an address may not hold: spaces, control characters, and halves of characters. */
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const unusable = /[\s\u0000-\u001f\u007f-\u009f\ud800-\udfff]/u
+
+/**
+ * Turns the instances of a service into members-to-be. The first port whose `ServicePort` matches is the one;
+ * its IP, or the instance's host name where it has none, is the address. A container that was replaced leaves a
+ * tombstone on the same address and port: what is alive stands for both, else what was updated last.
+ */
+export function selectInstances(services: readonly SidecarService[], servicePort: number): Selection {
+  const chosen = new Map<
+    string,
+    { readonly instance: Instance; readonly updated: bigint; readonly id: string }
+  >()
+  const skipped: { id: string; hostname: string; reason: SkipReason }[] = []
+  for (const service of services) {
+    const state = stateOf(service.status)
+    const found = place(service, servicePort)
+    if (typeof found === 'string') {
+      if (state === 'alive') skipped.push({ id: service.id, hostname: service.hostname, reason: found })
+      continue
+    }
+    const name = `${found.address}:${found.port}`
+    const rival = chosen.get(name)
+    const candidate = { instance: { ...found, name, state }, updated: service.updated, id: service.id }
+    if (rival === undefined || prevails(candidate, rival)) chosen.set(name, candidate)
+  }
+  const instances = [...chosen.values()].map(({ instance }) => instance).sort(byName)
+  return {
+    instances,
+    skipped,
+    signature: JSON.stringify(instances.map(({ name, state }) => [name, state])),
+  }
+}
+
+/**
+ * The members that a selection makes. One that was there in the same state before is the same object, so that
+ * it keeps the moment since which it is in that state.
+ *
+ * @param nowMs - Milliseconds since the Unix epoch.
+ */
+export function membersOf(selection: Selection, before: readonly Member[], nowMs: number): Member[] {
+  const known = new Map(before.map((member) => [member.name, member]))
+  return selection.instances.map(({ name, address, port, state }) => {
+    const member = known.get(name)
+    if (member !== undefined && member.state === state) return member
+    const metadata = { servicePort: String(port) }
+    return {
+      name,
+      address,
+      port: 0,
+      state,
+      stateSinceMs: nowMs,
+      meta: encodeMetadata(metadata),
+      metadata,
+      versions: DEFAULT_VERSIONS,
+    }
+  })
+}
+
+/** What the reason means, for a log line. */
+export function explainSkip(reason: SkipReason): string {
+  switch (reason) {
+    case 'no-matching-port':
+      return 'none of its ports has the service port'
+    case 'port-out-of-range':
+      return 'its port is not from 1 to 65535'
+    case 'address-unusable':
+      return 'its port has no usable IP and it has no usable host name'
+    default:
+      return assertNever(reason)
+  }
+}
+
+function place(service: SidecarService, servicePort: number): { address: string; port: number } | SkipReason {
+  const match = service.ports.find((port) => port.servicePort === servicePort)
+  if (match === undefined) return 'no-matching-port'
+  if (!isServicePort(String(match.port))) return 'port-out-of-range'
+  const address = match.ip === '' ? service.hostname : match.ip
+  if (address === '' || address.length > ADDRESS_LIMIT || unusable.test(address)) return 'address-unusable'
+  return { address, port: match.port }
+}
+
+/**
+ * A draining instance goes on purpose, which is `left`. The unhealthy and the unknown are `dead`, not `suspect`:
+ * a suspect keeps its place on the ring, and Sidecar's rule is that only the alive have one.
+ */
+function stateOf(status: number): Instance['state'] {
+  if (status === STATUS.alive) return 'alive'
+  return status === STATUS.draining ? 'left' : 'dead'
+}
+
+/** Whether `a` stands for the name that both have; the order in which they came does not matter. */
+function prevails(
+  a: { readonly instance: Instance; readonly updated: bigint; readonly id: string },
+  b: { readonly instance: Instance; readonly updated: bigint; readonly id: string },
+): boolean {
+  if ((a.instance.state === 'alive') !== (b.instance.state === 'alive')) return a.instance.state === 'alive'
+  if (a.updated !== b.updated) return a.updated > b.updated
+  return a.id < b.id
+}
+
+function byName(a: Instance, b: Instance): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0
+}

@@ -1,0 +1,130 @@
+import type { Clock } from '../../clock.ts'
+import { RingmanError } from '../../errors.ts'
+import { GrowingBuffer } from '../../growing-buffer.ts'
+import { parseJson, parseState, type SidecarState } from './catalog.ts'
+import { DocumentSplitter } from './document-splitter.ts'
+import type { HttpAnswer, HttpGet } from './http-get.ts'
+import { watchUrlOf } from './sidecar-endpoint.ts'
+
+export interface SidecarClientOptions {
+  /** Where the state is, as `parseSidecarUrl` gives it. */
+  readonly url: URL
+  readonly serviceName: string
+  readonly clock: Clock
+  readonly get: HttpGet
+  /** Time in milliseconds for a whole state to come, and for a stream to begin. */
+  readonly timeoutMs: number
+  /** Largest state in bytes. */
+  readonly limitBytes: number
+}
+
+/** Asks a Sidecar for its state, once or for good. */
+export class SidecarClient {
+  readonly #options: SidecarClientOptions
+
+  constructor(options: SidecarClientOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Fetches the state.
+   *
+   * @throws {RingmanError} `TIMEOUT`, `BODY_INVALID`, `BODY_TOO_LARGE`, or `SOURCE_FAILED` for a connection that
+   *   fails and for another status than 200 to 299.
+   */
+  async fetchState(signal: AbortSignal): Promise<SidecarState> {
+    const { url, serviceName, limitBytes } = this.#options
+    const deadline = this.#deadline(signal)
+    try {
+      const { body } = await this.#open(url, deadline.signal)
+      const whole = new GrowingBuffer()
+      for await (const part of body) {
+        if (whole.sizeBytes + part.length > limitBytes) {
+          throw new RingmanError('BODY_TOO_LARGE', `the state is larger than ${limitBytes} bytes`, {
+            detail: { limitBytes },
+          })
+        }
+        whole.append(part)
+      }
+      return parseState(parseJson(whole.take()), serviceName)
+    } catch (error) {
+      throw deadline.explain(error)
+    } finally {
+      deadline.end()
+    }
+  }
+
+  /**
+   * Follows the state: yields it at once and after each change, until the stream ends or fails as
+   * {@link SidecarClient.fetchState} does.
+   */
+  async *watchState(signal: AbortSignal): AsyncGenerator<SidecarState, void, undefined> {
+    const { url, serviceName, limitBytes } = this.#options
+    const deadline = this.#deadline(signal)
+    try {
+      const { body } = await this.#open(watchUrlOf(url), deadline.signal)
+      const splitter = new DocumentSplitter(limitBytes)
+      for await (const chunk of body) {
+        for (const document of splitter.push(chunk)) {
+          deadline.lift()
+          yield parseState(parseJson(document), serviceName)
+        }
+      }
+      if (splitter.heldBytes > 0) throw new RingmanError('BODY_INVALID', 'the stream ended within a document')
+    } catch (error) {
+      throw deadline.explain(error)
+    } finally {
+      deadline.end()
+    }
+  }
+
+  async #open(url: URL, signal: AbortSignal): Promise<HttpAnswer> {
+    const answer = await this.#options.get(url, signal)
+    if (answer.status < 200 || answer.status > 299) {
+      throw new RingmanError('SOURCE_FAILED', `it answered with status ${answer.status}`, {
+        detail: { status: answer.status },
+      })
+    }
+    return answer
+  }
+
+  /** Ends a request after the timeout, when `signal` aborts, or when asked to. */
+  #deadline(signal: AbortSignal) {
+    const { clock, timeoutMs } = this.#options
+    const abort = new AbortController()
+    let timedOut = false
+    const onAbort = () => {
+      abort.abort()
+    }
+    const cancel = clock.after(timeoutMs, () => {
+      timedOut = true
+      abort.abort()
+    })
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    return {
+      signal: abort.signal,
+      /** No more timeout: what was waited for has come. */
+      lift: cancel,
+      explain(error: unknown): Error {
+        if (timedOut) {
+          return new RingmanError('TIMEOUT', `no whole answer within ${timeoutMs} ms`, { cause: error })
+        }
+        if (error instanceof RingmanError) return error
+        return new RingmanError('SOURCE_FAILED', reasonOf(error), { cause: error })
+      },
+      end() {
+        cancel()
+        signal.removeEventListener('abort', onAbort)
+        abort.abort()
+      },
+    }
+  }
+}
+
+/** Why a connection failed. Where every address of a name refused, Node's error has a code and no message. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error'
+  if (error.message !== '') return error.message
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+}

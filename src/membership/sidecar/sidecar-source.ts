@@ -1,0 +1,390 @@
+import { sleep, systemClock, systemRandom, type Clock, type Random } from '../../clock.ts'
+import { RingmanError } from '../../errors.ts'
+import type { Logger } from '../../logger.ts'
+import { MemberSet } from '../member-set.ts'
+import type { Member } from '../member.ts'
+import type { MembershipSource, SourceHealth } from '../source.ts'
+import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catalog.ts'
+import { HoldDown } from './hold-down.ts'
+import { getOverHttp, type HttpGet } from './http-get.ts'
+import { explainSkip, membersOf, selectInstances, type Selection } from './instances.ts'
+import { LimitedWarning } from './limited-warning.ts'
+import { SidecarClient } from './sidecar-client.ts'
+import { parseSidecarUrl } from './sidecar-endpoint.ts'
+import { sidecarHealth } from './sidecar-health.ts'
+import { resolveOptions, type ResolvedOptions, type SidecarSourceOptions } from './sidecar-options.ts'
+import { StateLedger, type Verdict } from './state-ledger.ts'
+
+/** After a fetch that left a doubt, and after the first that failed. */
+const SOON_MS = 1000
+/** Longest wait before the stream is asked for again. */
+const RECONNECT_LIMIT_MS = 30_000
+const WARNING_INTERVAL_MS = 10_000
+/** Fetches that may be missing before the members count as out of date. */
+const STALE_AFTER_INTERVALS = 3
+/** Instances that one log line names. */
+const NAMED_LIMIT = 10
+
+export interface SidecarSourceDeps {
+  readonly logger: Logger
+  readonly clock?: Clock
+  readonly random?: Random
+  /** How HTTP is spoken; tests bring their own. */
+  readonly get?: HttpGet
+}
+
+/** What became of an update: `accepted` ones change the ring, now or when the hold-down ends. */
+export type UpdateOutcome = 'accepted' | 'not-newer' | 'not-counting' | 'other-service' | 'stopped'
+
+/**
+ * Members from Nitro Sidecar: the instances of one service that Sidecar knows to be alive are on the ring. This
+ * process is not one of the members; it may run as one of the instances, but that is Sidecar's to say.
+ *
+ * The state comes in four ways: fetched at the start, posted by Sidecar ({@link SidecarSource.update}), streamed
+ * (`watch`), and fetched again at intervals, so that a lost post cannot leave the ring stale. Which one counts
+ * is {@link StateLedger}'s to decide.
+ */
+export class SidecarSource implements MembershipSource {
+  readonly kind = 'sidecar'
+  readonly selfName = undefined
+  readonly done: Promise<void>
+  readonly #options: ResolvedOptions
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #get: HttpGet
+  readonly #logger: Logger
+  readonly #set: MemberSet
+  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+  readonly #ledger = new StateLedger()
+  readonly #holdDown: HoldDown<Selection>
+  readonly #abort = new AbortController()
+  readonly #skipWarning: LimitedWarning
+  readonly #updateWarning: LimitedWarning
+  readonly #counts = { accepted: 0, ignored: 0, refused: 0, folded: 0, fetchFailures: 0 }
+  #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
+  #applied: Selection | undefined
+  #loops: Promise<unknown>[] = []
+  #stopping: Promise<void> | undefined
+  #confirmedAtMs: number | undefined
+  #watching = false
+  /** Cuts the wait before the next fetch short. */
+  #wake: (() => void) | undefined
+
+  constructor(options: SidecarSourceOptions, deps: SidecarSourceDeps) {
+    this.#options = resolveOptions(options)
+    this.#clock = deps.clock ?? systemClock
+    this.#random = deps.random ?? systemRandom
+    this.#get = deps.get ?? getOverHttp
+    this.#logger = deps.logger.child({ component: 'sidecar' })
+    this.#skipWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
+    this.#updateWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.done = promise
+    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
+    this.done.catch(() => {})
+    this.#settle = { resolve, reject }
+    this.#set = new MemberSet(reject)
+    this.#holdDown = new HoldDown({
+      clock: this.#clock,
+      holdDownMs: this.#options.holdDownMs,
+      capacity: this.#options.capacity,
+      apply: (selection, folded) => this.#apply(selection, folded),
+    })
+  }
+
+  get members(): readonly Member[] {
+    return this.#set.current
+  }
+
+  get populated(): boolean {
+    return this.#applied !== undefined
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    if (this.#phase !== 'new') {
+      throw new RingmanError('SOURCE_FAILED', `the source can be started only once, and is ${this.#phase}`)
+    }
+    if (signal.aborted) throw await this.#ended()
+    this.#phase = 'starting'
+    const { url } = this.#options
+    if (url === undefined) {
+      if (this.#options.watch) {
+        throw new RingmanError('SOURCE_FAILED', "watching Sidecar needs the URL of Sidecar's state")
+      }
+      // As if it had asked somebody: `stop` and `signal` may come before the start is over.
+      await Promise.resolve()
+      if (signal.aborted || this.#phase !== 'starting') throw await this.#ended()
+    } else {
+      const client = this.#client(url)
+      await this.#fetchFirst(client, url, AbortSignal.any([signal, this.#abort.signal]))
+      if (signal.aborted || this.#phase !== 'starting') throw await this.#ended()
+      if (this.#options.refetchIntervalMs > 0) this.#follow(this.#refetchLoop(client))
+      if (this.#options.watch) this.#follow(this.#watchLoop(client))
+    }
+    this.#phase = 'running'
+    // What was posted meanwhile is in the ledger, if it is newer than what was fetched.
+    if (this.#ledger.version > 0) this.#apply(this.#ledger.newest, 0)
+  }
+
+  /**
+   * Takes what Sidecar posts to its listeners. Any number may come at any time: see {@link HoldDown}.
+   *
+   * @param body - JSON as bytes, or decoded already.
+   * @throws {RingmanError} `BODY_INVALID` when it is no such update, `BODY_TOO_LARGE` above the limit; nothing
+   *   is changed then.
+   */
+  update(body: unknown): UpdateOutcome {
+    if (this.#phase === 'stopped') return 'stopped'
+    const { serviceName, limitBytes } = this.#options
+    let update
+    try {
+      if (body instanceof Uint8Array && body.byteLength > limitBytes) {
+        throw new RingmanError('BODY_TOO_LARGE', `an update may have ${limitBytes} bytes at most`, {
+          detail: { limitBytes },
+        })
+      }
+      update = parseUpdate(body instanceof Uint8Array ? parseJson(body) : body, serviceName)
+    } catch (error) {
+      this.#counts.refused += 1
+      this.#updateWarning.warn(
+        {
+          event: 'update.refused',
+          err: error,
+          sizeBytes: body instanceof Uint8Array ? body.byteLength : undefined,
+        },
+        'Refused an update that is not one of Sidecar',
+      )
+      throw error
+    }
+    const outcome = this.#judge(update)
+    if (outcome !== 'accepted') this.#counts.ignored += 1
+    this.#logger.debug({ event: 'update.received', outcome }, 'Received an update')
+    return outcome
+  }
+
+  leave(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      this.#phase = 'stopped'
+      this.#holdDown.close()
+      this.#set.close()
+      this.#abort.abort()
+      this.#wake?.()
+      await Promise.allSettled(this.#loops)
+      this.#settle.resolve()
+    })()
+    return this.#stopping
+  }
+
+  subscribe(listener: (members: readonly Member[]) => void): () => void {
+    return this.#set.subscribe(listener)
+  }
+
+  health(): SourceHealth {
+    const { url, refetchIntervalMs, timeoutMs, watch } = this.#options
+    return sidecarHealth({
+      fetches: url === undefined ? 'never' : refetchIntervalMs > 0 ? 'again and again' : 'once',
+      staleAfterMs: STALE_AFTER_INTERVALS * (refetchIntervalMs + timeoutMs),
+      sinceConfirmedMs:
+        this.#confirmedAtMs === undefined ? undefined : this.#clock.now() - this.#confirmedAtMs,
+      stream: watch ? (this.#watching ? 'open' : 'lost') : 'none',
+      detail: {
+        instances: this.#set.current.length,
+        skippedInstances: this.#applied?.skipped.length ?? 0,
+        updatesAccepted: this.#counts.accepted,
+        updatesIgnored: this.#counts.ignored,
+        updatesRefused: this.#counts.refused,
+        updatesFolded: this.#counts.folded,
+        updatesWaiting: this.#holdDown.waitingCount,
+        fetchFailuresInARow: this.#counts.fetchFailures,
+      },
+    })
+  }
+
+  #client(url: string): SidecarClient {
+    const { serviceName, timeoutMs, limitBytes } = this.#options
+    const clock = this.#clock
+    try {
+      return new SidecarClient({
+        url: parseSidecarUrl(url),
+        serviceName,
+        clock,
+        get: this.#get,
+        timeoutMs,
+        limitBytes,
+      })
+    } catch (error) {
+      throw new RingmanError('SOURCE_FAILED', error instanceof Error ? error.message : 'bad URL', {
+        cause: error,
+      })
+    }
+  }
+
+  async #fetchFirst(client: SidecarClient, url: string, signal: AbortSignal): Promise<void> {
+    try {
+      this.#offerPresent(await client.fetchState(signal), this.#ledger.version)
+    } catch (error) {
+      if (signal.aborted) throw await this.#ended()
+      const reason = error instanceof Error ? error.message : 'unknown error'
+      throw new RingmanError('SOURCE_FAILED', `Sidecar's state could not be fetched from ${url}: ${reason}`, {
+        cause: error,
+      })
+    }
+  }
+
+  /** Stops, and gives the error that says so. */
+  async #ended(): Promise<RingmanError> {
+    await this.stop()
+    return new RingmanError('SOURCE_FAILED', 'the source was stopped before it had started')
+  }
+
+  #follow(loop: Promise<void>): void {
+    this.#loops.push(
+      loop.catch((error: unknown) => {
+        this.#settle.reject(error)
+      }),
+    )
+  }
+
+  async #refetchLoop(client: SidecarClient): Promise<void> {
+    const { refetchIntervalMs } = this.#options
+    let doubtful = false
+    while (!this.#abort.signal.aborted) {
+      const failures = this.#counts.fetchFailures
+      const soonMs = SOON_MS * 2 ** Math.min(failures, 10)
+      const baseMs = failures > 0 || doubtful ? Math.min(soonMs, refetchIntervalMs) : refetchIntervalMs
+      const pausedAtMs = this.#clock.now()
+      await this.#pause(baseMs * (0.9 + 0.2 * this.#random()))
+      // Woken by the stream: soon, but not at once, however often the stream says so.
+      if (this.#clock.now() - pausedAtMs < baseMs / 2) {
+        await sleep(this.#clock, Math.min(SOON_MS, refetchIntervalMs), this.#abort.signal)
+      }
+      if (this.#abort.signal.aborted) return
+      const version = this.#ledger.version
+      try {
+        const verdict = this.#offerPresent(await client.fetchState(this.#abort.signal), version)
+        doubtful = verdict === 'doubtful'
+        if (this.#counts.fetchFailures > 0) {
+          this.#logger.info(
+            { event: 'sidecar.reached', failures: this.#counts.fetchFailures },
+            "Fetched Sidecar's state again",
+          )
+        }
+        this.#counts.fetchFailures = 0
+      } catch (error) {
+        if (this.#abort.signal.aborted) return
+        this.#counts.fetchFailures += 1
+        const fields = { event: 'sidecar.fetch-failed', err: error, failures: this.#counts.fetchFailures }
+        // Once an outage, not once a try.
+        if (this.#counts.fetchFailures === 1) this.#logger.warn(fields, "Failed to fetch Sidecar's state")
+        else this.#logger.debug(fields, "Failed to fetch Sidecar's state")
+      }
+    }
+  }
+
+  async #watchLoop(client: SidecarClient): Promise<void> {
+    let failures = 0
+    while (!this.#abort.signal.aborted) {
+      try {
+        // A document that follows was made after the one before it was read here, or the stream was opened.
+        let version = this.#ledger.version
+        for await (const state of client.watchState(this.#abort.signal)) {
+          if (!this.#watching) this.#logger.info({ event: 'watch.opened' }, "Opened Sidecar's stream")
+          this.#watching = true
+          failures = 0
+          if (this.#offerPresent(state, version) === 'doubtful') this.#wake?.()
+          version = this.#ledger.version
+        }
+        this.#closeWatch(undefined, failures)
+      } catch (error) {
+        if (this.#abort.signal.aborted) return
+        this.#closeWatch(error, failures)
+      }
+      const waitMs = Math.min(SOON_MS * 2 ** Math.min(failures, 10), RECONNECT_LIMIT_MS)
+      failures += 1
+      await sleep(this.#clock, waitMs * (0.5 + 0.5 * this.#random()), this.#abort.signal)
+    }
+  }
+
+  #closeWatch(error: unknown, failures: number): void {
+    this.#watching = false
+    const fields = { event: 'watch.closed', ...(error === undefined ? {} : { err: error }) }
+    if (failures === 0) this.#logger.warn(fields, "Lost Sidecar's stream")
+    else this.#logger.debug(fields, "Failed to open Sidecar's stream")
+  }
+
+  /** Waits for `delayMs`, or for `#wake`. */
+  async #pause(delayMs: number): Promise<void> {
+    if (this.#abort.signal.aborted) return
+    const wake = new AbortController()
+    this.#wake = () => {
+      wake.abort()
+    }
+    await sleep(this.#clock, delayMs, wake.signal)
+    this.#wake = undefined
+  }
+
+  #judge({ state, change }: ReturnType<typeof parseUpdate>): UpdateOutcome {
+    // Neither of the two moves the time of the newest state: Sidecar posts one state for several changes, and
+    // the one that counts may come after one that does not.
+    if (change.serviceName !== this.#options.serviceName) return 'other-service'
+    if (!changeCounts(change.status, change.previousStatus)) return 'not-counting'
+    const selection = this.#select(state)
+    if (this.#ledger.offerPosted({ lastChanged: state.lastChanged, selection }) !== 'accepted')
+      return 'not-newer'
+    this.#accepted(selection)
+    return 'accepted'
+  }
+
+  #offerPresent(state: SidecarState, askedAtVersion: number): Verdict {
+    this.#confirmedAtMs = this.#clock.now()
+    const selection = this.#select(state)
+    const verdict = this.#ledger.offerPresent({ lastChanged: state.lastChanged, selection }, askedAtVersion)
+    if (verdict === 'accepted') this.#accepted(selection)
+    return verdict
+  }
+
+  #accepted(selection: Selection): void {
+    this.#counts.accepted += 1
+    this.#confirmedAtMs = this.#clock.now()
+    if (this.#phase === 'running') this.#holdDown.offer(selection)
+  }
+
+  #apply(selection: Selection, folded: number): boolean {
+    this.#counts.folded += folded
+    const changed = this.#applied?.signature !== selection.signature
+    const first = this.#applied === undefined
+    this.#applied = selection
+    if (!changed || (first && selection.instances.length === 0)) return false
+    if (folded > 0) this.#logger.info({ event: 'updates.folded', folded }, 'Folded updates into one change')
+    this.#set.publish(membersOf(selection, this.#set.current, this.#clock.wallNow()))
+    return true
+  }
+
+  #select(state: SidecarState): Selection {
+    const selection = selectInstances(state.services, this.#options.servicePort)
+    if (selection.skipped.length > 0) {
+      this.#skipWarning.warn(
+        {
+          event: 'instance.skipped',
+          service: this.#options.serviceName,
+          servicePort: this.#options.servicePort,
+          instances: selection.skipped
+            .slice(0, NAMED_LIMIT)
+            .map(({ id, hostname, reason }) => `${short(id)} on ${short(hostname)}: ${explainSkip(reason)}`),
+          skipped: selection.skipped.length,
+        },
+        'Skipped instances that have no place on the ring',
+      )
+    }
+    return selection
+  }
+}
+
+/** Names come from the network: a log line takes so much of one. */
+function short(name: string): string {
+  return name.length > 64 ? `${name.slice(0, 64)}…` : name
+}

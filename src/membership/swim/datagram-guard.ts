@@ -1,0 +1,168 @@
+import { isIPv4 } from 'node:net'
+import { tryDecodeMsgpack, type MsgpackMap } from './msgpack-reader.ts'
+import { tryDecodeSwimMeta } from './swim-metadata.ts'
+
+/** Message types of the library's protocol that it handles; 1 (compressed) and 2 (encrypted) it only reserves. */
+export const MESSAGE_TYPE = { compound: 0, ping: 10, pingReq: 11, sync: 12, ack: 13, update: 14 } as const
+
+/** Member states of the library's protocol. */
+export const LIBRARY_STATE = { alive: 0, suspect: 1, faulty: 2 } as const
+
+/** What an update says of a member. */
+export interface UpdateData {
+  /** `IPV4:PORT` */
+  readonly host: string
+  /** One of {@link LIBRARY_STATE}. */
+  readonly state: number
+  /** Safe integer >= 0. */
+  readonly incarnation: number
+  /** As it came; `tryDecodeSwimMeta` accepts it. */
+  readonly meta: unknown
+}
+
+/** A message that is safe to hand to the library. */
+export type SwimMessage =
+  | { readonly kind: 'ping'; readonly seq: number }
+  | { readonly kind: 'ping-req'; readonly seq: number; readonly destination: string }
+  | { readonly kind: 'ack'; readonly seq: number }
+  | { readonly kind: 'sync'; readonly data: UpdateData }
+  | { readonly kind: 'update'; readonly data: UpdateData }
+
+/** Why a datagram was dropped, from its bytes alone. */
+export type MalformedReason =
+  | 'empty'
+  | 'oversized'
+  | 'type-unknown'
+  | 'compound-malformed'
+  | 'compound-nested'
+  | 'body-malformed'
+  | 'seq-invalid'
+  | 'host-invalid'
+  | 'state-invalid'
+  | 'incarnation-invalid'
+  | 'metadata-invalid'
+
+export interface GuardLimits {
+  /** Bytes of a datagram. */
+  readonly maxBytes: number
+  /** Largest incarnation that is believed. */
+  readonly maxIncarnation: number
+}
+
+/** Types whose message is one MessagePack map. */
+const BODY_TYPES: ReadonlySet<unknown> = new Set([
+  MESSAGE_TYPE.ping,
+  MESSAGE_TYPE.pingReq,
+  MESSAGE_TYPE.sync,
+  MESSAGE_TYPE.ack,
+  MESSAGE_TYPE.update,
+])
+
+/** Parts of a compound message. */
+const PART_LIMIT = 1024
+
+/** The largest incarnation that is believed lies this far ahead of the clock, in milliseconds. */
+export const INCARNATION_AHEAD_MS = 86_400_000
+
+/**
+ * Checks a datagram whole before the library sees any of it: one bad part, and nothing of it counts.
+ *
+ * @returns The messages in order, or why there are none. It never throws.
+ */
+export function checkDatagram(
+  bytes: Uint8Array,
+  limits: GuardLimits,
+): { readonly messages: readonly SwimMessage[] } | { readonly reason: MalformedReason } {
+  if (bytes.byteLength === 0) return { reason: 'empty' }
+  if (bytes.byteLength > limits.maxBytes) return { reason: 'oversized' }
+  if (bytes[0] !== MESSAGE_TYPE.compound) {
+    const message = checkMessage(bytes, limits)
+    return typeof message === 'string' ? { reason: message } : { messages: [message] }
+  }
+  const parts = splitCompound(bytes)
+  if (parts === undefined) return { reason: 'compound-malformed' }
+  const messages: SwimMessage[] = []
+  for (const part of parts) {
+    const message = checkMessage(part, limits)
+    if (typeof message === 'string') return { reason: message }
+    messages.push(message)
+  }
+  return { messages }
+}
+
+/** A compound is: type 0, count (uint16 LE), then count times length (uint16 LE) and message. */
+function splitCompound(bytes: Uint8Array): Uint8Array[] | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (bytes.byteLength < 3) return undefined
+  const count = view.getUint16(1, true)
+  if (count === 0 || count > PART_LIMIT) return undefined
+  const parts: Uint8Array[] = []
+  let offset = 3
+  for (let index = 0; index < count; index++) {
+    if (offset + 2 > bytes.byteLength) return undefined
+    const length = view.getUint16(offset, true)
+    offset += 2
+    if (length === 0 || offset + length > bytes.byteLength) return undefined
+    parts.push(bytes.subarray(offset, offset + length))
+    offset += length
+  }
+  return offset === bytes.byteLength ? parts : undefined
+}
+
+function checkMessage(bytes: Uint8Array, limits: GuardLimits): SwimMessage | MalformedReason {
+  const type = bytes[0]
+  if (type === MESSAGE_TYPE.compound) return 'compound-nested'
+  if (!BODY_TYPES.has(type)) return 'type-unknown'
+  const decoded = tryDecodeMsgpack(bytes.subarray(1))
+  if (decoded === undefined || !isMap(decoded.value)) return 'body-malformed'
+  const body = decoded.value
+  if (type === MESSAGE_TYPE.sync || type === MESSAGE_TYPE.update) {
+    const data = checkUpdate(body, limits)
+    if (typeof data === 'string') return data
+    if (type === MESSAGE_TYPE.update) return { kind: 'update', data }
+    // Who asks to be told of the others is alive; the library would take any state as that.
+    return data.state === LIBRARY_STATE.alive ? { kind: 'sync', data } : 'state-invalid'
+  }
+  const { seq, destination } = body
+  if (!isCounter(seq, Number.MAX_SAFE_INTEGER)) return 'seq-invalid'
+  if (type === MESSAGE_TYPE.ping) return { kind: 'ping', seq }
+  if (type === MESSAGE_TYPE.ack) return { kind: 'ack', seq }
+  return isHost(destination) ? { kind: 'ping-req', seq, destination } : 'host-invalid'
+}
+
+function checkUpdate(body: MsgpackMap, limits: GuardLimits): UpdateData | MalformedReason {
+  const { host, state, incarnation, meta } = body
+  if (!isHost(host)) return 'host-invalid'
+  if (state !== LIBRARY_STATE.alive && state !== LIBRARY_STATE.suspect && state !== LIBRARY_STATE.faulty) {
+    return 'state-invalid'
+  }
+  if (!isCounter(incarnation, limits.maxIncarnation)) return 'incarnation-invalid'
+  if (tryDecodeSwimMeta(meta) === undefined) return 'metadata-invalid'
+  return { host, state, incarnation, meta: meta ?? undefined }
+}
+
+/** Whether a value is `IPV4:PORT` in its one spelling, of a single host: not `0.x`, multicast or broadcast. */
+export function isHost(value: unknown): value is string {
+  if (typeof value !== 'string' || value.length > 21) return false
+  const colon = value.indexOf(':')
+  const address = value.slice(0, colon)
+  const port = value.slice(colon + 1)
+  return isUnicast(address) && /^[1-9]\d{0,4}$/.test(port) && Number(port) <= 65_535
+}
+
+/** Whether a text is an IPv4 literal of a single host. */
+export function isUnicast(address: string): boolean {
+  if (!isIPv4(address)) return false
+  const first = Number(address.slice(0, address.indexOf('.')))
+  return first > 0 && first < 224
+}
+
+function isCounter(value: unknown, limit: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= limit
+}
+
+function isMap(value: unknown): value is MsgpackMap {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
+  )
+}

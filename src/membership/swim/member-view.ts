@@ -1,0 +1,92 @@
+import type { Clock } from '../../clock.ts'
+import { DEFAULT_VERSIONS, type Member } from '../member.ts'
+import { tryDecodeSwimMeta } from './swim-metadata.ts'
+import type { NodeMember } from './swim-node.ts'
+
+interface Entry {
+  readonly member: Member
+  readonly incarnation: number
+}
+
+/** What a view of the members comes to. */
+export interface ViewedMembers {
+  /** One per name, in no order. */
+  readonly members: readonly Member[]
+  /** Names that two live members claim at this moment, with the hosts that lost. */
+  readonly conflicts: readonly {
+    readonly name: string
+    readonly winner: string
+    readonly losers: readonly string[]
+  }[]
+}
+
+/**
+ * Turns members known by address into members known by name. The name travels in the metadata; without one it is
+ * `IPV4:PORT`. Of two members with the same name the one that lives stands for both, then the newer one (the
+ * higher incarnation), then the higher address: the same on every process that has heard of both.
+ */
+export class MemberView {
+  readonly #clock: Clock
+  #entries = new Map<string, Entry>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** A member that did not change is the same object as before. */
+  view(nodes: readonly NodeMember[]): ViewedMembers {
+    const entries = new Map<string, Entry>()
+    const byName = new Map<string, (Entry & { readonly host: string })[]>()
+    for (const node of nodes) {
+      const member = this.#member(node)
+      const entry = { member, incarnation: node.incarnation }
+      entries.set(node.host, entry)
+      const others = byName.get(member.name)
+      if (others === undefined) byName.set(member.name, [{ ...entry, host: node.host }])
+      else others.push({ ...entry, host: node.host })
+    }
+    this.#entries = entries
+
+    const members: Member[] = []
+    const conflicts: ViewedMembers['conflicts'][number][] = []
+    for (const [name, claims] of byName) {
+      claims.sort(
+        (a, b) =>
+          Number(isLive(b.member)) - Number(isLive(a.member)) ||
+          b.incarnation - a.incarnation ||
+          (a.host < b.host ? 1 : -1),
+      )
+      const [winner, ...others] = claims
+      if (winner === undefined) continue
+      members.push(winner.member)
+      const losers = others.filter(({ member }) => isLive(member)).map(({ host }) => host)
+      if (losers.length > 0) conflicts.push({ name, winner: winner.host, losers })
+    }
+    return { members, conflicts }
+  }
+
+  #member({ host, state, incarnation, meta }: NodeMember): Member {
+    const entry = this.#entries.get(host)
+    const known = entry?.member
+    // Metadata changes with the incarnation only, so that in a large cluster few members are decoded anew.
+    if (known?.state === state && entry?.incarnation === incarnation) return known
+    const decoded = tryDecodeSwimMeta(meta)
+    const bytes = decoded?.bytes ?? new Uint8Array()
+    if (known?.state === state && Buffer.compare(known.meta, bytes) === 0) return known
+    const colon = host.indexOf(':')
+    return {
+      name: decoded?.metadata?.name ?? host,
+      address: host.slice(0, colon),
+      port: Number(host.slice(colon + 1)),
+      state,
+      stateSinceMs: known?.state === state ? known.stateSinceMs : this.#clock.wallNow(),
+      meta: bytes,
+      metadata: decoded?.metadata,
+      versions: DEFAULT_VERSIONS,
+    }
+  }
+}
+
+function isLive({ state }: Member): boolean {
+  return state === 'alive' || state === 'suspect'
+}

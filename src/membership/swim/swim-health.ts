@@ -1,0 +1,80 @@
+import type { SeedStatus } from '../../seeds/seed-resolver.ts'
+import type { Member } from '../member.ts'
+import type { SourceHealth } from '../source.ts'
+import type { ViewedMembers } from './member-view.ts'
+
+export interface HealthFacts {
+  readonly state: 'new' | 'starting' | 'running' | 'left' | 'stopped'
+  readonly members: readonly Member[]
+  readonly selfName: string
+  /** The seeds as configured. */
+  readonly seedTexts: readonly string[]
+  readonly seeds: SeedStatus | undefined
+  readonly conflicts: ViewedMembers['conflicts']
+  readonly drops: ReadonlyMap<string, number>
+  readonly sendErrors: number
+  readonly lastSendError: string | undefined
+  readonly longestStallMs: number
+}
+
+/** Says how the source is, and, when it is alone against its wish, why that may be. */
+export function describeHealth(facts: HealthFacts): SourceHealth {
+  const { members, selfName, seedTexts, seeds } = facts
+  const count = (state: Member['state']) => members.filter((member) => member.state === state).length
+  const others = members.filter(
+    ({ name, state }) => name !== selfName && (state === 'alive' || state === 'suspect'),
+  ).length
+  const detail = {
+    alive: count('alive'),
+    suspect: count('suspect'),
+    dead: count('dead'),
+    left: count('left'),
+    seeds: seedTexts.length,
+    seedAddresses: seeds?.addresses.length ?? 0,
+    seedFailures: (seeds?.failures ?? []).map(({ seed, reason }) => `${seed} ${reason}`).join(', '),
+    sendErrors: facts.sendErrors,
+    ...(facts.lastSendError === undefined ? {} : { lastSendError: facts.lastSendError }),
+    longestStallMs: Math.round(facts.longestStallMs),
+    ...Object.fromEntries([...facts.drops].map(([reason, drops]) => [`dropped.${reason}`, drops])),
+  }
+  const say = (ok: boolean, message: string): SourceHealth => ({ ok, message, detail })
+
+  switch (facts.state) {
+    case 'new':
+      return say(false, 'Not started')
+    case 'starting':
+      return say(false, 'Starting')
+    case 'stopped':
+      return say(false, 'Stopped')
+    case 'left':
+      return say(true, `Left the cluster of ${others} other members`)
+    case 'running':
+      break
+  }
+  const [conflict] = facts.conflicts
+  if (conflict !== undefined) {
+    const hosts = [conflict.winner, ...conflict.losers].join(' and ')
+    return say(false, `Two members have the name "${conflict.name}": ${hosts}; names must be unique`)
+  }
+  if (others > 0) return say(true, `Gossips with ${others} other members`)
+  if (seedTexts.length === 0) return say(true, 'Alone, and no seeds are configured')
+  return say(false, `Alone: ${reasonOfSolitude(facts)}`)
+}
+
+function reasonOfSolitude({ seeds, sendErrors, lastSendError, drops }: HealthFacts): string {
+  if (seeds === undefined || seeds.rounds === 0) return 'the seeds are being resolved'
+  const [failure] = seeds.failures
+  if (seeds.addresses.length === 0) {
+    if (failure !== undefined) return `the seed ${failure.seed} does not resolve (${failure.reason})`
+    return seeds.foundSelf ? 'the seeds lead only to this process' : 'the seeds resolve to no address'
+  }
+  if (seeds.addresses.every(({ address }) => address.includes(':'))) {
+    return 'the seeds resolve to IPv6 addresses only, which the swim source does not know'
+  }
+  if (sendErrors > 0 && lastSendError !== undefined) {
+    return `no seed answers, and datagrams cannot be sent (${lastSendError})`
+  }
+  const dropped = [...drops.values()].reduce((sum, drops_) => sum + drops_, 0)
+  const hint = dropped > 0 ? `; ${dropped} datagrams that arrived were not of this protocol` : ''
+  return `no seed answers at ${seeds.addresses.length} addresses (is UDP let through?)${hint}`
+}

@@ -1,0 +1,133 @@
+import { RingmanError } from '../../errors.ts'
+import { DEFAULT_SEED_SETTINGS, type SeedSettings } from '../../seeds/seed-resolver.ts'
+
+/** Ready-made timings: one network (`lan`), between sites (`wan`), one machine (`local`). */
+export type SwimPreset = 'lan' | 'wan' | 'local'
+
+/** Everything about the `swim` source that can be set. All times in milliseconds. */
+export interface SwimSettings {
+  /** One member is probed each time; in a cluster of n each is probed by each once in n-1 times this. */
+  readonly probeIntervalMs: number
+  /** How long a direct probe waits before others are asked to probe. */
+  readonly probeTimeoutMs: number
+  /** How long the indirect probe waits, after the direct one, before the member is suspected. */
+  readonly indirectTimeoutMs: number
+  /** How many others are asked to probe. */
+  readonly indirectProbes: number
+  /** How long a suspect has to deny, in a cluster of up to 10; times log10(n) in one of n. */
+  readonly suspicionMs: number
+  /** A delay of this process's event loop beyond this makes it distrust what its timers conclude. */
+  readonly stallMs: number
+  /** Between two exchanges of the whole member list with a member chosen by chance. */
+  readonly syncIntervalMs: number
+  /** An update travels along in about this times log10(n+1) datagrams of each member. */
+  readonly gossipFactor: number
+  /** Largest datagram sent, in bytes; what is received may have {@link RECEIVE_FACTOR} times as many. */
+  readonly datagramBytes: number
+  /** How often the news of a leave is sent to each member. */
+  readonly leaveRepeats: number
+  /** Between two of these. */
+  readonly leaveIntervalMs: number
+  /** How long members that are dead or left stay listed. */
+  readonly goneRetentionMs: number
+  /** Members, this one not counted, beyond which no more are taken in. */
+  readonly maxMembers: number
+  /** Members that are dead or left beyond which the oldest are forgotten early. */
+  readonly maxGone: number
+  /** Addresses of seeds contacted in one round. */
+  readonly seedContacts: number
+  readonly seeds: SeedSettings
+}
+
+/** What is received may be this many times larger than what is sent: peers may be set otherwise. */
+export const RECEIVE_FACTOR = 4
+
+const LAN: SwimSettings = {
+  probeIntervalMs: 200,
+  probeTimeoutMs: 300,
+  indirectTimeoutMs: 600,
+  indirectProbes: 3,
+  suspicionMs: 2500,
+  stallMs: 150,
+  syncIntervalMs: 10_000,
+  gossipFactor: 15,
+  datagramBytes: 1400,
+  leaveRepeats: 4,
+  leaveIntervalMs: 100,
+  goneRetentionMs: 300_000,
+  maxMembers: 4096,
+  maxGone: 1024,
+  seedContacts: 4,
+  seeds: DEFAULT_SEED_SETTINGS,
+}
+
+/** The presets, each but the first derived from it. */
+export const SWIM_PRESETS: Readonly<Record<SwimPreset, SwimSettings>> = {
+  lan: LAN,
+  wan: {
+    ...LAN,
+    probeIntervalMs: 1000,
+    probeTimeoutMs: 1500,
+    indirectTimeoutMs: 3000,
+    suspicionMs: 12_000,
+    stallMs: 500,
+    syncIntervalMs: 30_000,
+    leaveIntervalMs: 200,
+    seeds: { ...DEFAULT_SEED_SETTINGS, aloneMinMs: 1000, aloneMaxMs: 10_000, settledMs: 30_000 },
+  },
+  local: {
+    ...LAN,
+    probeIntervalMs: 100,
+    probeTimeoutMs: 200,
+    indirectTimeoutMs: 400,
+    suspicionMs: 1000,
+    stallMs: 100,
+    syncIntervalMs: 2000,
+    leaveIntervalMs: 50,
+    goneRetentionMs: 60_000,
+    seeds: { ...DEFAULT_SEED_SETTINGS, aloneMinMs: 100, aloneMaxMs: 1000, settledMs: 2000 },
+  },
+}
+
+/** Overrides of single settings; those of the seeds one by one too. */
+export type SwimOverrides = Partial<Omit<SwimSettings, 'seeds'>> & { readonly seeds?: Partial<SeedSettings> }
+
+/** Least and most of each number; all but the factor are integers. */
+const RANGES: Readonly<Record<Exclude<keyof SwimSettings, 'seeds'>, readonly [least: number, most: number]>> =
+  {
+    probeIntervalMs: [10, 60_000],
+    probeTimeoutMs: [10, 60_000],
+    indirectTimeoutMs: [10, 60_000],
+    indirectProbes: [1, 16],
+    suspicionMs: [10, 600_000],
+    stallMs: [20, 60_000],
+    syncIntervalMs: [100, 3_600_000],
+    gossipFactor: [1, 100],
+    // The largest member takes about 700 bytes; a UDP datagram at most 65,507.
+    datagramBytes: [1000, 16_000],
+    leaveRepeats: [1, 20],
+    leaveIntervalMs: [10, 10_000],
+    goneRetentionMs: [1000, 86_400_000],
+    maxMembers: [1, 100_000],
+    maxGone: [1, 100_000],
+    seedContacts: [1, 64],
+  }
+
+/**
+ * The settings of a preset with overrides.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID`, with all values that are not allowed in one message.
+ */
+export function swimSettings(preset: SwimPreset, overrides: SwimOverrides = {}): SwimSettings {
+  const base = SWIM_PRESETS[preset]
+  const settings: SwimSettings = { ...base, ...overrides, seeds: { ...base.seeds, ...overrides.seeds } }
+  const problems: string[] = []
+  for (const [key, [least, most]] of Object.entries(RANGES)) {
+    const value = settings[key as keyof typeof RANGES]
+    if (!Number.isInteger(value) || value < least || value > most) {
+      problems.push(`${key} is ${value}; an integer from ${least} to ${most} is allowed`)
+    }
+  }
+  if (problems.length > 0) throw new RingmanError('CONFIG_INVALID', `swim: ${problems.join('; ')}`)
+  return settings
+}

@@ -1,0 +1,377 @@
+import { networkInterfaces } from 'node:os'
+import { isIPv4, isIPv6 } from 'node:net'
+import { sleep, type Clock, type Random } from '../../clock.ts'
+import { isRingmanError, RingmanError } from '../../errors.ts'
+import type { Logger } from '../../logger.ts'
+import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
+import { SeedResolver } from '../../seeds/seed-resolver.ts'
+import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
+import { MemberSet } from '../member-set.ts'
+import type { Member, MemberMetadata } from '../member.ts'
+import type { MembershipSource, SourceHealth } from '../source.ts'
+import {
+  ANY_ADDRESS,
+  checkBindAddress,
+  chooseAdvertisedAddress,
+  type NetworkInterfaces,
+} from './advertised-address.ts'
+import { openUdpSocket, type GossipSocket, type OpenGossipSocket } from './gossip-socket.ts'
+import { MemberView, type ViewedMembers } from './member-view.ts'
+import { describeHealth } from './swim-health.ts'
+import { SwimNode, type DropReason } from './swim-node.ts'
+import { swimSettings, type SwimOverrides, type SwimPreset, type SwimSettings } from './swim-settings.ts'
+
+export interface SwimSourceOptions {
+  /** This member's name, unique in the cluster. */
+  readonly name: string
+  /** IPv4 address to bind the gossip socket to, `0.0.0.0` for all. */
+  readonly bindHost: string
+  /** UDP port of the gossip; 0 takes a free one. */
+  readonly gossipPort: number
+  /** IPv4 address that others are told. @default the one bound to, or the only one there is */
+  readonly advertise?: string
+  /** @default the port bound to */
+  readonly advertisePort?: number
+  /** What this member says of itself; its `name` is replaced by the one above. */
+  readonly metadata: MemberMetadata
+  readonly seeds: readonly Seed[]
+  readonly preset: SwimPreset
+  /** Single settings that differ from the preset. */
+  readonly settings?: SwimOverrides
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** @default the system's DNS */
+  readonly dns?: DnsResolver
+  /** @default UDP */
+  readonly openSocket?: OpenGossipSocket
+  /** This machine's addresses, to choose the advertised one. @default os.networkInterfaces() */
+  readonly interfaces?: () => NetworkInterfaces
+}
+
+/** Waits between attempts to open a socket that failed anew, in milliseconds. */
+const REOPEN_DELAYS_MS = [0, 100, 500, 1000, 2000, 5000]
+
+/**
+ * Members by gossip with npm `swim`: each probes the others over UDP, and news travels with the probes. Made for
+ * a network that is trusted, as the protocol has no encryption and no label; `docs/swim.md` lists the limits.
+ */
+export class SwimSource implements MembershipSource {
+  readonly kind = 'swim'
+  readonly selfName: string
+  readonly done: Promise<void>
+  readonly #options: SwimSourceOptions
+  readonly #logger: Logger
+  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+  readonly #set: MemberSet
+  readonly #view: MemberView
+  readonly #abort = new AbortController()
+  #state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
+  #settings: SwimSettings | undefined
+  #socket: GossipSocket | undefined
+  #node: SwimNode | undefined
+  #seeds: SeedResolver | undefined
+  #gossipAddress: { readonly host: string; readonly port: number } | undefined
+  #conflicts: ViewedMembers['conflicts'] = []
+  #sendErrors = 0
+  #lastSendError: string | undefined
+  #leaving: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  #reopening: Promise<void> = Promise.resolve()
+
+  constructor(options: SwimSourceOptions) {
+    this.#options = options
+    this.selfName = options.name
+    this.#logger = options.logger.child({ component: 'swim' })
+    this.#view = new MemberView(options.clock)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.done = promise
+    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
+    this.done.catch(() => {})
+    this.#settle = { resolve, reject }
+    this.#set = new MemberSet(reject)
+  }
+
+  get members(): readonly Member[] {
+    return this.#set.current
+  }
+
+  /** Where others reach this process; undefined before `start` resolves. */
+  get gossipAddress(): { readonly host: string; readonly port: number } | undefined {
+    return this.#gossipAddress
+  }
+
+  /** Datagrams and messages that were dropped, by reason. */
+  get drops(): ReadonlyMap<DropReason, number> {
+    return this.#node?.drops ?? new Map()
+  }
+
+  /**
+   * @throws {RingmanError} `SOURCE_FAILED` when the port cannot be opened, or when stopped meanwhile;
+   *   `CONFIG_INVALID` for addresses or settings that cannot be (IPv6 among them); `METADATA_TOO_LARGE`.
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    if (this.#state !== 'new') {
+      throw new RingmanError('SOURCE_FAILED', `a source can be started only once; this one is ${this.#state}`)
+    }
+    this.#state = 'starting'
+    const onAbort = () => {
+      void this.stop()
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      signal.throwIfAborted()
+      await this.#open()
+    } catch (error) {
+      await this.stop()
+      if (isRingmanError(error)) throw error
+      throw new RingmanError('SOURCE_FAILED', `the swim source could not start: ${String(error)}`, {
+        cause: error,
+      })
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  leave(): Promise<void> {
+    if (this.#state !== 'running' || this.#node === undefined) return this.#leaving ?? Promise.resolve()
+    this.#leaving ??= (async (node) => {
+      this.#logger.info({ event: 'member.left', member: this.selfName }, 'Left the cluster')
+      await node.leave()
+    })(this.#node)
+    return this.#leaving
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      this.#state = 'stopped'
+      this.#set.close()
+      this.#abort.abort()
+      this.#seeds?.stop()
+      this.#node?.stop()
+      await this.#reopening
+      await this.#socket?.close()
+      this.#settle.resolve()
+    })()
+    return this.#stopping
+  }
+
+  subscribe(listener: (members: readonly Member[]) => void): () => void {
+    return this.#set.subscribe(listener)
+  }
+
+  health(): SourceHealth {
+    return describeHealth({
+      state: this.#node?.left === true && this.#state === 'running' ? 'left' : this.#state,
+      members: this.#set.current,
+      selfName: this.selfName,
+      seedTexts: this.#options.seeds.map((seed) => formatSeed(seed)),
+      seeds: this.#seeds?.status,
+      conflicts: this.#conflicts,
+      drops: this.drops,
+      sendErrors: this.#sendErrors,
+      lastSendError: this.#lastSendError,
+      longestStallMs: this.#node?.monitor.longestMs ?? 0,
+    })
+  }
+
+  async #open(): Promise<void> {
+    const { name, bindHost, gossipPort, advertise, advertisePort, metadata, seeds, preset } = this.#options
+    const settings = swimSettings(preset, this.#options.settings)
+    this.#settings = settings
+    if (name === '') throw new RingmanError('CONFIG_INVALID', 'the name of a member must not be empty')
+    checkBindAddress(bindHost)
+    for (const seed of seeds) {
+      if (seed.kind === 'address' && isIPv6(seed.address)) {
+        throw new RingmanError(
+          'CONFIG_INVALID',
+          `the seed ${formatSeed(seed)} is of no use: the swim source knows no IPv6 (use the memberlist source); IPv4 addresses and names are allowed`,
+        )
+      }
+    }
+    const host = chooseAdvertisedAddress({
+      advertise,
+      bindHost,
+      preset,
+      interfaces: (this.#options.interfaces ?? networkInterfaces)(),
+    })
+
+    const socket = await this.#openSocket(bindHost, gossipPort)
+    this.#socket = socket
+    if (this.#isStopped) {
+      await socket.close()
+      throw new RingmanError('SOURCE_FAILED', 'the source was stopped before it had started')
+    }
+
+    const port = advertisePort ?? socket.port
+    this.#gossipAddress = { host, port }
+    const { clock, random } = this.#options
+    this.#node = new SwimNode({
+      host: `${host}:${port}`,
+      metadata: { ...metadata, name },
+      settings,
+      clock,
+      random,
+      logger: this.#logger,
+      send: (bytes, to) => {
+        this.#socket?.send(bytes, to)
+      },
+      onChange: () => {
+        this.#publish()
+      },
+    })
+    this.#seeds = this.#createSeedResolver(settings, socket.port)
+    this.#state = 'running'
+    this.#node.start()
+    this.#publish()
+    // A listener may have stopped the source just now; then there is nothing to resolve any more.
+    this.#seeds.start()
+    this.#logger.info(
+      {
+        event: 'source.started',
+        address: `${host}:${port}`,
+        bound: `${bindHost}:${socket.port}`,
+        member: name,
+      },
+      'Started to gossip',
+    )
+  }
+
+  /** A getter, so that the checker does not take an earlier look for this one. */
+  get #isStopped(): boolean {
+    return this.#state === 'stopped'
+  }
+
+  #publish(): void {
+    if (this.#node === undefined || this.#state !== 'running') return
+    const { members, conflicts } = this.#view.view(this.#node.members())
+    this.#reportConflicts(conflicts)
+    this.#seeds?.setAlone(this.#node.liveHosts.length === 0)
+    const known = new Set<Member>(this.#set.current)
+    if (members.length === known.size && members.every((member) => known.has(member))) return
+    this.#set.publish(members)
+  }
+
+  #reportConflicts(conflicts: ViewedMembers['conflicts']): void {
+    const known = new Set(this.#conflicts.map(({ name }) => name))
+    for (const conflict of conflicts) {
+      if (known.has(conflict.name)) continue
+      this.#logger.warn(
+        { event: 'member.conflicted', name: conflict.name, winner: conflict.winner, losers: conflict.losers },
+        'Found two members with the same name; the newer one stands for both',
+      )
+    }
+    this.#conflicts = conflicts
+  }
+
+  #createSeedResolver(settings: SwimSettings, boundPort: number): SeedResolver {
+    const { clock, random, seeds, dns, gossipPort } = this.#options
+    return new SeedResolver({
+      seeds,
+      // A seed without a port has the port that this cluster uses; with 0 there is no such thing but one's own.
+      defaultPort: gossipPort === 0 ? boundPort : gossipPort,
+      dns: dns ?? new NodeDnsResolver(),
+      clock,
+      random,
+      logger: this.#logger,
+      isSelf: (address) => this.#isSelf(address, boundPort),
+      onAddresses: (addresses) => {
+        this.#contact(addresses)
+      },
+      settings: settings.seeds,
+    })
+  }
+
+  /** Own is what is advertised, and what is bound: every address of this machine, when bound to all. */
+  #isSelf({ address, port }: SeedAddress, boundPort: number): boolean {
+    const { bindHost, interfaces } = this.#options
+    if (this.#gossipAddress?.host === address && this.#gossipAddress.port === port) return true
+    if (port !== boundPort) return false
+    if (bindHost !== ANY_ADDRESS) return address === bindHost
+    return (
+      address.startsWith('127.') ||
+      address === '::1' ||
+      Object.values((interfaces ?? networkInterfaces)()).some((list) =>
+        list?.some((own) => own.address === address),
+      )
+    )
+  }
+
+  /** Speaks to a few of the seeds that are not among the live members: to join, and to bring islands together. */
+  #contact(addresses: readonly SeedAddress[]): void {
+    const node = this.#node
+    if (node === undefined || this.#settings === undefined) return
+    const live = new Set(node.liveHosts)
+    const strangers = addresses
+      .filter(({ address }) => isIPv4(address))
+      .map((address) => formatAddress(address))
+      .filter((host) => !live.has(host))
+    const chosen: string[] = []
+    while (chosen.length < this.#settings.seedContacts && strangers.length > 0) {
+      chosen.push(...strangers.splice(Math.floor(this.#options.random() * strangers.length), 1))
+    }
+    node.contact(chosen)
+  }
+
+  #openSocket(bindHost: string, port: number): Promise<GossipSocket> {
+    return (this.#options.openSocket ?? openUdpSocket)(bindHost, port, {
+      onDatagram: (bytes, from) => {
+        if (this.#state === 'running') this.#node?.receive(bytes, from)
+      },
+      onSendError: (error, host) => {
+        this.#countSendError(error, host)
+      },
+      onFailure: (error) => {
+        this.#reopening = this.#reopen(error)
+      },
+    })
+  }
+
+  #countSendError(error: Error, host: string): void {
+    this.#sendErrors += 1
+    this.#lastSendError = 'code' in error ? String(error.code) : error.message
+    // The 1st, 2nd, 4th, 8th, …: a broken network cannot fill the log.
+    if ((this.#sendErrors & (this.#sendErrors - 1)) === 0) {
+      this.#logger.warn(
+        { event: 'datagram.unsent', host, err: error, count: this.#sendErrors },
+        'Failed to send a datagram; further failures are logged ever more rarely',
+      )
+    }
+  }
+
+  /** Replaces a socket that failed by a new one on the same port; when that fails for long, the source is over. */
+  async #reopen(error: Error): Promise<void> {
+    this.#logger.warn({ event: 'socket.failed', err: error }, 'Lost the gossip socket; it is opened anew')
+    const failed = this.#socket
+    let lastError: unknown = error
+    for (const delayMs of REOPEN_DELAYS_MS) {
+      await failed?.close()
+      if (delayMs > 0) await sleep(this.#options.clock, delayMs, this.#abort.signal)
+      if (this.#isStopped) return
+      try {
+        this.#socket = await this.#openSocket(
+          this.#options.bindHost,
+          failed?.port ?? this.#options.gossipPort,
+        )
+        this.#logger.info(
+          { event: 'socket.opened', port: this.#socket.port },
+          'Opened the gossip socket anew',
+        )
+        return
+      } catch (reopenError) {
+        lastError = reopenError
+      }
+    }
+    this.#settle.reject(
+      new RingmanError(
+        'SOURCE_FAILED',
+        `the gossip socket failed and could not be opened again: ${String(lastError)}`,
+        {
+          cause: lastError,
+        },
+      ),
+    )
+    this.#node?.stop()
+    this.#seeds?.stop()
+  }
+}

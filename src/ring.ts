@@ -1,0 +1,134 @@
+import type Koa from 'koa'
+import type { HttpLimits } from './http/limits.ts'
+import type { Logger } from './logger.ts'
+import type { HashRingManager } from './manager/hash-ring-manager.ts'
+import type { RingKeyMode } from './membership/placement.ts'
+import type { MembershipSource } from './membership/source.ts'
+
+/** A ring that runs in this process. */
+export interface Ring extends AsyncDisposable {
+  /** Look-ups, the current ring, its changes. */
+  readonly manager: HashRingManager
+  /** The members that the ring is made of, and how well they are known. */
+  readonly source: MembershipSource
+  /** Where other members reach this one; undefined for sources without gossip. */
+  readonly gossipAddress: { readonly host: string; readonly port: number } | undefined
+  /** Resolves after `shutdown`; rejects when the source or the manager died, and look-ups are not to be trusted. */
+  readonly done: Promise<void>
+  /**
+   * Whether this member owns the key; never so for sources that do not make this process a member.
+   *
+   * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   */
+  owns(key: string | Uint8Array): boolean
+  /** Koa middleware with the look-ups under `/v1` and `/hashring`; it passes on what is not its own. */
+  routes(options?: { readonly limits?: Partial<HttpLimits> }): Koa.Middleware
+  /** Leaves the ring, tells the others, and releases everything. Idempotent. */
+  shutdown(): Promise<void>
+}
+
+/** What every ring can be told. */
+export interface CommonRingOptions {
+  /** This member's name, unique in the cluster. @default the host name */
+  readonly name?: string
+  /** What is hashed for each node: `IP:servicePort`, or the name. @default 'address' */
+  readonly ringKey?: RingKeyMode
+  /** Milliseconds that changes of members gather before they become one ring, 0 to 10,000. @default 10 */
+  readonly foldWindowMs?: number
+  /** @default silent */
+  readonly logger?: Logger
+}
+
+/** A fixed list of members; this process is not one of them. */
+export interface StaticRingOptions extends CommonRingOptions {
+  readonly source: 'static'
+  /** At least one `HOST:PORT` or `HOST:PORT=WEIGHT`, IPv6 as `[::1]:8000=2`. */
+  readonly staticMembers: readonly string[]
+}
+
+/** What sources have in common whose members gossip. */
+export interface GossipRingOptions extends CommonRingOptions {
+  /** Addresses to join through: `HOST[:PORT]`, `dns:NAME[:PORT]`, `srv:NAME`. @default none */
+  readonly seeds?: readonly string[]
+  /** The application's port that others are told, 1 to 65535. @default 8000 */
+  readonly servicePort?: number
+  /** Relative share of the ring, 1 to 1000. @default 1 */
+  readonly weight?: number
+  /** Failure domain. */
+  readonly zone?: string
+  /** IP address of the gossip sockets. @default '0.0.0.0' */
+  readonly bind?: string
+  /** 0 takes a free one. @default 7946 */
+  readonly gossipPort?: number
+  /** IP address that others are told. @default found by itself */
+  readonly advertise?: string
+  /** Gossip port that others are told. @default the bound one */
+  readonly advertisePort?: number
+  /** Timing, for a network like this. @default 'lan' */
+  readonly preset?: 'lan' | 'wan' | 'local'
+}
+
+/** Members gossip by the protocol of npm `swim`. */
+export interface SwimRingOptions extends GossipRingOptions {
+  readonly source: 'swim'
+}
+
+/** Members gossip by HashiCorp memberlist's protocol; they may be Go programs. */
+export interface MemberlistRingOptions extends GossipRingOptions {
+  readonly source: 'memberlist'
+  /** Only members with this label are heard. @default none */
+  readonly label?: string
+  /** Cluster name of Go ringman; not set for stock memberlist. */
+  readonly clusterName?: string
+  /** File of base64 keys: the first encrypts, all decrypt; changes are taken up. @default no encryption */
+  readonly keyringFile?: string
+  /** With keys: drop plain gossip. @default true */
+  readonly requireEncryption?: boolean
+  /** With keys: encrypt what is sent. @default true */
+  readonly encryptOutgoing?: boolean
+  /** Delegate versions as `MIN-MAX:CURRENT`; serf wants `2-5:5`. @default '0-0:0' */
+  readonly delegateVersions?: string
+  /** Never use UDP. @default false */
+  readonly tcpOnly?: boolean
+  /** Compress what becomes smaller by it. @default true */
+  readonly compression?: boolean
+  /** Largest datagram, 512 to 65,000 bytes. @default 1400 */
+  readonly maxPacketBytes?: number
+  /** Milliseconds; like the further ones, the preset's when not set. `docs/configuration.md` explains each. */
+  readonly probeIntervalMs?: number
+  readonly probeTimeoutMs?: number
+  readonly indirectChecks?: number
+  readonly suspicionMult?: number
+  readonly suspicionMaxTimeoutMult?: number
+  readonly retransmitMult?: number
+  readonly gossipNodes?: number
+  readonly gossipIntervalMs?: number
+  readonly gossipToTheDeadMs?: number
+  readonly pushPullIntervalMs?: number
+  readonly streamTimeoutMs?: number
+  readonly deadKeptMs?: number
+  readonly rejoinIntervalMs?: number
+  readonly leaveTimeoutMs?: number
+}
+
+/** Members from Nitro Sidecar; `routes()` then serves `/hashring/update` too. This process is not one of them. */
+export interface SidecarRingOptions extends CommonRingOptions {
+  readonly source: 'sidecar'
+  /** Where Sidecar's state is; without it the ring is empty until the first update. */
+  readonly sidecarUrl?: string
+  readonly sidecarService: string
+  /** The `ServicePort` by which an instance's port is found, 1 to 65535. */
+  readonly sidecarServicePort: number
+  /** Follow Sidecar's stream of states; needs the URL. @default false */
+  readonly sidecarWatch?: boolean
+  /** Milliseconds between two fetches, 0 for none after the first. @default 30_000 */
+  readonly sidecarRefetchMs?: number
+  /** Least milliseconds between two changes in a burst. @default 5000 */
+  readonly sidecarHoldDownMs?: number
+  /** File with a token that whoever posts updates must show. @default none needed */
+  readonly sidecarTokenFile?: string
+}
+
+/** What `createRing` takes; the names are those of the configuration file, with the unit where there is one. */
+export type CreateRingOptions =
+  MemberlistRingOptions | SwimRingOptions | SidecarRingOptions | StaticRingOptions

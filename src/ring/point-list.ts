@@ -1,0 +1,88 @@
+import { md5Points } from './md5.ts'
+
+/** Points that one MD5 digest gives. */
+export const POINTS_PER_DIGEST = 3
+
+const utf8 = new TextEncoder()
+
+/** Digits of the largest safe integer. */
+const MAX_DIGITS = 16
+
+/** Some of a node's points: those of its digests `from` to `to - 1`. */
+export interface DigestRange {
+  readonly ringKey: string
+  /** The node's place among all nodes, in the order of ring keys. */
+  readonly owner: number
+  readonly from: number
+  readonly to: number
+}
+
+/** Points with the nodes they belong to: parallel arrays, sorted by point, those of one point by owner. */
+export interface PointList {
+  readonly points: Uint32Array
+  readonly owners: Uint32Array
+}
+
+/** How many digests the ranges hold together. */
+export function countDigests(ranges: readonly DigestRange[]): number {
+  return ranges.reduce((sum, { from, to }) => sum + to - from, 0)
+}
+
+/**
+ * Computes points: digest `j` of a node is `md5(ringKey + "-" + j)`, and its bytes 0-3, 4-7 and 8-11 are three
+ * little-endian points.
+ *
+ * @param ranges - In ascending order of owner.
+ */
+export function computePoints(ranges: readonly DigestRange[]): PointList {
+  const points = new Uint32Array(countDigests(ranges) * POINTS_PER_DIGEST)
+  const owners = new Uint32Array(points.length)
+  let at = 0
+  for (const { ringKey, owner, from, to } of ranges) {
+    const end = at + (to - from) * POINTS_PER_DIGEST
+    owners.fill(owner, at, end)
+    const prefix = utf8.encode(`${ringKey}-`)
+    const message = new Uint8Array(prefix.length + MAX_DIGITS)
+    message.set(prefix)
+    for (let j = from; j < to; j++, at += POINTS_PER_DIGEST) {
+      const digits = String(j)
+      for (let i = 0; i < digits.length; i++) message[prefix.length + i] = digits.charCodeAt(i)
+      md5Points(message, prefix.length + digits.length, points, at)
+    }
+  }
+  // Points of one node are alike but for their place.
+  return ranges.length <= 1 ? { points: points.sort(), owners } : sortByPoint({ points, owners })
+}
+
+const RADIX_BITS = 11
+const RADIX_MASK = (1 << RADIX_BITS) - 1
+
+/** Sorts by point, in time linear in the length; what belongs to one point keeps its order. */
+function sortByPoint(list: PointList): PointList {
+  const length = list.points.length
+  const spare: PointList = { points: new Uint32Array(length), owners: new Uint32Array(length) }
+  const once = distribute(list, spare, 0)
+  const twice = distribute(once, list, RADIX_BITS)
+  return distribute(twice, spare, 2 * RADIX_BITS)
+}
+
+/** One pass of a radix sort: moves `source` to `target` in the order of the digit at bit `shift`. */
+function distribute(source: PointList, target: PointList, shift: number): PointList {
+  const { points, owners } = source
+  const { points: targetPoints, owners: targetOwners } = target
+  const starts = new Uint32Array(1 << RADIX_BITS)
+  for (let i = 0; i < points.length; i++) starts[(points[i]! >>> shift) & RADIX_MASK]!++
+  let start = 0
+  for (let digit = 0; digit < starts.length; digit++) {
+    const count = starts[digit]!
+    starts[digit] = start
+    start += count
+  }
+  for (let i = 0; i < points.length; i++) {
+    const point = points[i]!
+    const to = starts[(point >>> shift) & RADIX_MASK]!++
+    targetPoints[to] = point
+    targetOwners[to] = owners[i]!
+  }
+  return target
+}

@@ -1,0 +1,266 @@
+import { isIP } from 'node:net'
+import type { Clock, Random } from '../clock.ts'
+import type { Logger } from '../logger.ts'
+import { dnsCodeOf, isAbsence, type DnsResolver } from './dns-resolver.ts'
+import { formatAddress, formatSeed, isUnspecified, type Seed, type SeedAddress } from './seed.ts'
+
+/** How often seeds are resolved, and how much of an answer counts. */
+export interface SeedSettings {
+  /** First wait between rounds while alone, in milliseconds; it doubles up to `aloneMaxMs`. @default 500 */
+  readonly aloneMinMs: number
+  /** @default 5000 */
+  readonly aloneMaxMs: number
+  /** Wait between rounds while not alone, in milliseconds. @default 15_000 */
+  readonly settledMs: number
+  /** Each wait is changed by up to this fraction, either way; 0 to 1. @default 0.2 */
+  readonly jitter: number
+  /** Milliseconds after which a name counts as not resolved for this round. @default 5000 */
+  readonly timeoutMs: number
+  /** Addresses of one seed that count, a random choice where there are more. @default 64 */
+  readonly addressesPerSeed: number
+  /** Targets of one SRV name that are looked up. @default 16 */
+  readonly targetsPerService: number
+  /** How long the last answer stands in while the DNS does not answer, in milliseconds. @default 300_000 */
+  readonly staleMs: number
+  /** At most one warning per seed and reason within this many milliseconds. @default 60_000 */
+  readonly warnEveryMs: number
+}
+
+export const DEFAULT_SEED_SETTINGS: SeedSettings = {
+  aloneMinMs: 500,
+  aloneMaxMs: 5000,
+  settledMs: 15_000,
+  jitter: 0.2,
+  timeoutMs: 5000,
+  addressesPerSeed: 64,
+  targetsPerService: 16,
+  staleMs: 300_000,
+  warnEveryMs: 60_000,
+}
+
+export interface SeedResolverOptions {
+  readonly seeds: readonly Seed[]
+  /** The port of seeds that name none. */
+  readonly defaultPort: number
+  readonly dns: DnsResolver
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Whether an address is this process's own; such a one is left out. */
+  readonly isSelf: (address: SeedAddress) => boolean
+  /** Called after each round with the other processes' addresses, without doubles, in the order of the seeds. */
+  readonly onAddresses: (addresses: readonly SeedAddress[]) => void
+  readonly settings?: Partial<SeedSettings>
+}
+
+/** What the last round came to, for health and the page. */
+export interface SeedStatus {
+  /** Rounds that ended. */
+  readonly rounds: number
+  /** Addresses of others that the last round gave. */
+  readonly addresses: readonly SeedAddress[]
+  /** Whether this process's own address was among the answers. */
+  readonly foundSelf: boolean
+  /** Seeds that do not resolve at present, with the DNS code. */
+  readonly failures: readonly { readonly seed: string; readonly reason: string }[]
+}
+
+/** What is remembered of one seed. */
+interface SeedState {
+  readonly seed: Seed
+  readonly text: string
+  lastGood: readonly SeedAddress[]
+  lastGoodAtMs: number
+  failure: string | undefined
+  warnedAtMs: number
+  /** The query that has not come back, also after its time is up: there is never a second one beside it. */
+  flight: Promise<readonly SeedAddress[]> | undefined
+}
+
+/**
+ * Resolves seeds again and again, for ever: with backoff while this process is alone, at a steady pace
+ * otherwise. A name that does not resolve is a warning with the DNS code, never an error.
+ */
+export class SeedResolver {
+  readonly #options: SeedResolverOptions
+  readonly #settings: SeedSettings
+  readonly #states: readonly SeedState[]
+  readonly #abort = new AbortController()
+  #alone = true
+  #aloneRounds = 0
+  #cancelTimer: (() => void) | undefined
+  #running = false
+  #status: SeedStatus = { rounds: 0, addresses: [], foundSelf: false, failures: [] }
+
+  constructor(options: SeedResolverOptions) {
+    this.#options = options
+    this.#settings = { ...DEFAULT_SEED_SETTINGS, ...options.settings }
+    this.#states = options.seeds.map((seed) => ({
+      seed,
+      text: formatSeed(seed),
+      lastGood: [],
+      lastGoodAtMs: 0,
+      failure: undefined,
+      warnedAtMs: -Infinity,
+      flight: undefined,
+    }))
+  }
+
+  get status(): SeedStatus {
+    return this.#status
+  }
+
+  /** Begins the first round at once. Without seeds it does nothing. */
+  start(): void {
+    if (this.#running || this.#abort.signal.aborted || this.#states.length === 0) return
+    this.#running = true
+    void this.#round()
+  }
+
+  /** Ends the rounds and cancels the queries; nothing is called afterwards. Idempotent. */
+  stop(): void {
+    this.#abort.abort()
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+  }
+
+  /** Says whether this process is without others; being alone makes the rounds faster. It is at the start. */
+  setAlone(alone: boolean): void {
+    if (alone === this.#alone) return
+    this.#alone = alone
+    this.#aloneRounds = 0
+    // A long wait may just have begun; one that became alone does not sit it out.
+    if (alone && this.#cancelTimer !== undefined) this.#schedule()
+  }
+
+  #schedule(): void {
+    this.#cancelTimer?.()
+    const { aloneMinMs, aloneMaxMs, settledMs, jitter } = this.#settings
+    const meanMs = this.#alone
+      ? Math.min(aloneMaxMs, aloneMinMs * 2 ** Math.min(this.#aloneRounds, 30))
+      : settledMs
+    if (this.#alone) this.#aloneRounds += 1
+    const delayMs = meanMs * (1 + jitter * (2 * this.#options.random() - 1))
+    this.#cancelTimer = this.#options.clock.after(delayMs, () => {
+      this.#cancelTimer = undefined
+      void this.#round()
+    })
+  }
+
+  /** One round; it never rejects. */
+  async #round(): Promise<void> {
+    const answers = await Promise.all(this.#states.map((state) => this.#resolve(state)))
+    if (this.#abort.signal.aborted) return
+    const others = new Map<string, SeedAddress>()
+    let foundSelf = false
+    for (const address of answers.flat()) {
+      if (this.#options.isSelf(address)) foundSelf = true
+      else others.set(formatAddress(address), address)
+    }
+    const addresses = [...others.values()]
+    const failures = this.#states.flatMap(({ text, failure }) =>
+      failure === undefined ? [] : [{ seed: text, reason: failure }],
+    )
+    this.#status = { rounds: this.#status.rounds + 1, addresses, foundSelf, failures }
+    this.#schedule()
+    this.#options.onAddresses(addresses)
+  }
+
+  async #resolve(state: SeedState): Promise<readonly SeedAddress[]> {
+    const { clock, logger } = this.#options
+    try {
+      const found = await this.#withinTime(state)
+      if (state.failure !== undefined && !this.#abort.signal.aborted) {
+        logger.info(
+          { event: 'seed.resolved', seed: state.text, addresses: found.length },
+          'Resolved the seed',
+        )
+      }
+      state.lastGood = found
+      state.lastGoodAtMs = clock.now()
+      state.failure = undefined
+      return found
+    } catch (error) {
+      if (this.#abort.signal.aborted) return []
+      const reason = dnsCodeOf(error)
+      const nowMs = clock.now()
+      if (reason !== state.failure || nowMs - state.warnedAtMs >= this.#settings.warnEveryMs) {
+        state.warnedAtMs = nowMs
+        logger.warn(
+          { event: 'seed.unresolved', seed: state.text, reason, err: error },
+          'Failed to resolve the seed; it is tried again',
+        )
+      }
+      state.failure = reason
+      const stale = isAbsence(error) || nowMs - state.lastGoodAtMs > this.#settings.staleMs
+      if (stale) state.lastGood = []
+      return state.lastGood
+    }
+  }
+
+  /** The answer for one seed, or a rejection with `ETIMEOUT` when its time is up; then the query is cancelled. */
+  #withinTime(state: SeedState): Promise<readonly SeedAddress[]> {
+    const { seed } = state
+    if (seed.kind === 'address') {
+      return Promise.resolve([{ address: seed.address, port: seed.port ?? this.#options.defaultPort }])
+    }
+    const abort = new AbortController()
+    state.flight ??= this.#ask(seed, AbortSignal.any([abort.signal, this.#abort.signal])).finally(() => {
+      state.flight = undefined
+    })
+    const { promise, resolve, reject } = Promise.withResolvers<readonly SeedAddress[]>()
+    const giveUp = () => {
+      reject(Object.assign(new Error(`no answer in ${this.#settings.timeoutMs} ms`), { code: 'ETIMEOUT' }))
+      abort.abort()
+    }
+    const cancelTimer = this.#options.clock.after(this.#settings.timeoutMs, giveUp)
+    this.#abort.signal.addEventListener('abort', giveUp, { once: true })
+    state.flight.then(resolve, reject)
+    return promise.finally(() => {
+      cancelTimer()
+      this.#abort.signal.removeEventListener('abort', giveUp)
+    })
+  }
+
+  async #ask(seed: Exclude<Seed, { kind: 'address' }>, signal: AbortSignal): Promise<readonly SeedAddress[]> {
+    const { dns, defaultPort } = this.#options
+    if (seed.kind === 'host') {
+      return this.#bounded(await dns.lookUp(seed.name, signal), seed.port ?? defaultPort)
+    }
+    if (seed.kind === 'dns') {
+      return this.#bounded(await dns.addressesOf(seed.name, signal), seed.port ?? defaultPort)
+    }
+    const targets = this.#sample(await dns.servicesOf(seed.name, signal), this.#settings.targetsPerService)
+    const answers = await Promise.allSettled(
+      targets.map(async ({ name, port }) => {
+        if (isIP(name) !== 0) return this.#bounded([name], port)
+        // Targets are absolute by definition; the search list has no part in them.
+        return this.#bounded(await dns.addressesOf(name.endsWith('.') ? name : `${name}.`, signal), port)
+      }),
+    )
+    const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+    const failed = answers.find((answer) => answer.status === 'rejected')
+    // With the address of at least one target, one that is just going or coming does not matter.
+    if (found.length === 0 && failed !== undefined) throw failed.reason as Error
+    return this.#sample(found, this.#settings.addressesPerSeed)
+  }
+
+  #bounded(addresses: readonly string[], port: number): SeedAddress[] {
+    const usable = addresses.filter((address) => isIP(address) !== 0 && !isUnspecified(address))
+    return this.#sample([...new Set(usable)], this.#settings.addressesPerSeed).map((address) => ({
+      address,
+      port,
+    }))
+  }
+
+  /** At most `limit` of the items, chosen by chance, so that a large service does not send everyone to the same few. */
+  #sample<T>(items: readonly T[], limit: number): T[] {
+    if (items.length <= limit) return [...items]
+    const pool = [...items]
+    for (let index = 0; index < limit; index++) {
+      const other = index + Math.floor(this.#options.random() * (pool.length - index))
+      ;[pool[index], pool[other]] = [pool[other] as T, pool[index] as T]
+    }
+    return pool.slice(0, limit)
+  }
+}

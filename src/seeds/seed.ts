@@ -1,0 +1,104 @@
+import { isIPv4, isIPv6 } from 'node:net'
+import { RingmanError } from '../errors.ts'
+
+/** An address to join through, as configured; a missing port means the default port of the gossip. */
+export type Seed =
+  /** An IP literal, without brackets. */
+  | { readonly kind: 'address'; readonly address: string; readonly port?: number }
+  /** A host name, resolved as every program of this machine resolves it (hosts file included). */
+  | { readonly kind: 'host'; readonly name: string; readonly port?: number }
+  /** A DNS name whose A and AAAA records are all seeds. */
+  | { readonly kind: 'dns'; readonly name: string; readonly port?: number }
+  /** A DNS name whose SRV records name targets and ports. */
+  | { readonly kind: 'srv'; readonly name: string }
+
+/** Where a seed leads to. */
+export interface SeedAddress {
+  /** IP literal without brackets. */
+  readonly address: string
+  /** 1 to 65535. */
+  readonly port: number
+}
+
+const ALLOWED =
+  'HOST, HOST:PORT, 1.2.3.4:PORT, [::1]:PORT, dns:NAME, dns:NAME:PORT and srv:NAME are allowed (port 1 to 65535, default the gossip port)'
+
+/**
+ * Parses one seed: `HOST[:PORT]`, `IPV4[:PORT]`, `[IPV6][:PORT]`, `dns:NAME[:PORT]` or `srv:NAME`.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID`, saying what was given and what is allowed.
+ */
+export function parseSeed(text: string): Seed {
+  const fail = (why: string): never => {
+    throw new RingmanError('CONFIG_INVALID', `"${text}" is not a seed (${why}): ${ALLOWED}`)
+  }
+  const match =
+    /^(?:(?<scheme>dns|srv):)?(?:\[(?<bracketed>[^[\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>.*))?$/.exec(text)
+  const { scheme, bracketed, host = '', port: portText } = match?.groups ?? {}
+  if (match === null) return fail(isIPv6(text) ? 'an IPv6 address needs brackets' : 'it has too many colons')
+  if (portText !== undefined && !isPort(portText)) return fail(`"${portText}" is not a port`)
+  const port = portText === undefined ? {} : { port: Number(portText) }
+
+  if (bracketed !== undefined) {
+    if (scheme !== undefined) return fail(`${scheme}: takes a name, not an address`)
+    if (!isIPv6(bracketed) || bracketed.includes('%')) return fail('in brackets must be an IPv6 address')
+    if (isUnspecified(bracketed)) return fail('the unspecified address leads nowhere')
+    return { kind: 'address', address: bracketed, ...port }
+  }
+  if (isIPv4(host)) {
+    if (scheme !== undefined) return fail(`${scheme}: takes a name, not an address`)
+    if (isUnspecified(host)) return fail('the unspecified address leads nowhere')
+    return { kind: 'address', address: host, ...port }
+  }
+  if (!isHostName(host)) return fail(host === '' ? 'the name is empty' : 'the name is not a host name')
+  if (scheme === 'srv') {
+    if (portText !== undefined) return fail('SRV records bring their ports along')
+    return { kind: 'srv', name: host }
+  }
+  return { kind: scheme === 'dns' ? 'dns' : 'host', name: host, ...port }
+}
+
+/**
+ * Parses a comma list of seeds; blanks around commas and empty items are ignored, doubles count once.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID` for the first one that is not a seed.
+ */
+export function parseSeeds(list: string): Seed[] {
+  const texts = list.split(',').map((item) => item.trim())
+  return [...new Set(texts.filter((item) => item !== ''))].map((item) => parseSeed(item))
+}
+
+/** The text that parses to this seed. */
+export function formatSeed(seed: Seed): string {
+  if (seed.kind === 'srv') return `srv:${seed.name}`
+  const port = seed.port === undefined ? '' : `:${seed.port}`
+  if (seed.kind === 'address') {
+    return isIPv6(seed.address) ? `[${seed.address}]${port}` : `${seed.address}${port}`
+  }
+  return `${seed.kind === 'dns' ? 'dns:' : ''}${seed.name}${port}`
+}
+
+/** `address:port`, with brackets around an IPv6 address. */
+export function formatAddress({ address, port }: SeedAddress): string {
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+/** Whether an IP literal is `0.0.0.0` or a spelling of `::`. */
+export function isUnspecified(address: string): boolean {
+  return address === '0.0.0.0' || (isIPv6(address) && /^[0:.]+$/.test(address))
+}
+
+function isPort(text: string): boolean {
+  return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535
+}
+
+/** Letters, digits, `-` and `_` in labels of 1 to 63; the last label is no number, as that would be an address. */
+function isHostName(text: string): boolean {
+  const name = text.endsWith('.') ? text.slice(0, -1) : text
+  const labels = name.split('.')
+  return (
+    name.length <= 253 &&
+    labels.every((label) => /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label)) &&
+    !/^\d+$/.test(labels.at(-1) ?? '')
+  )
+}

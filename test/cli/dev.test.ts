@@ -1,0 +1,103 @@
+import { describe, expect, test } from 'vitest'
+import { ringman, type TestProcess } from '../support/child-process.ts'
+
+interface StartedMember {
+  readonly name: string
+  readonly pid: number
+  readonly share: number
+  readonly url: string
+}
+
+async function started(dev: TestProcess): Promise<StartedMember[]> {
+  return (await dev.event('cluster.started'))['members'] as StartedMember[]
+}
+
+/** Whether a process is there and no zombie that only waits to be collected. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function untilGone(pids: readonly number[]): Promise<void> {
+  const deadline = AbortSignal.timeout(10_000)
+  while (pids.some(isRunning)) {
+    deadline.throwIfAborted()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+describe('dev', () => {
+  test('shows the members and what to try; Ctrl-C stops all', async () => {
+    await using dev = ringman(['dev'])
+    await dev.until('the closing words', () => dev.outLines.find((line) => line.startsWith('Ctrl-C')))
+    const rows = dev.outLines.filter((line) => /^member-\d/.test(line))
+    expect(rows).toHaveLength(3)
+    for (const row of rows)
+      expect(row).toMatch(/127\.0\.0\.1:800\d +\d\d\.\d% +http:\/\/127\.0\.0\.1:\d+ +http:/)
+    const curls = dev.outLines.flatMap((line) => /^ +curl '(.*)'$/.exec(line)?.[1] ?? [])
+    expect(curls).toHaveLength(2)
+    const answers = await Promise.all(curls.map(async (url) => (await fetch(url)).text()))
+    const [owner] = /127\.0\.0\.1:800\d/.exec(answers[0] ?? '') ?? []
+    expect(answers[1]).toContain(owner)
+    expect(dev.out).not.toContain('\u001B')
+
+    dev.signal('SIGINT')
+    expect(await dev.ended).toEqual({ code: 0, signal: null })
+    await untilGone(rows.map((row) => Number(row.trim().split(/ +/).at(-1))))
+    expect(dev.err).toBe('')
+  })
+
+  test('shows how the death of a member is noticed', async () => {
+    await using dev = ringman(['dev', '--nodes', '4', '--kill-one-after', '0', '--json'])
+    const members = await started(dev)
+    expect(members.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9)
+    const killed = await dev.event('member.killed')
+    expect(await dev.event('ring.changed')).toMatchObject({
+      nodes: 3,
+      holders: 3,
+      added: [],
+      removed: [killed['name']],
+    })
+    const noticed = dev.events.filter(({ event }) => event === 'member.noticed')
+    expect(noticed.map(({ name }) => String(name)).sort()).toEqual(
+      members.map(({ name }) => name).filter((name) => name !== killed['name']),
+    )
+    dev.signal('SIGTERM')
+    expect(await dev.ended).toEqual({ code: 0, signal: null })
+    await untilGone(members.map(({ pid }) => pid))
+  })
+
+  test('says when a member ends by itself and goes on; without members it ends', async () => {
+    await using dev = ringman(['dev', '--nodes', '2', '--json'])
+    const [first, second] = await started(dev)
+    process.kill(second?.pid ?? 0, 'SIGTERM')
+    await dev.event('member.ended', ({ name, code }) => name === second?.name && code === 0)
+    await dev.event('ring.changed', ({ nodes }) => nodes === 1)
+    process.kill(first?.pid ?? 0, 'SIGKILL')
+    expect(await dev.ended).toEqual({ code: 1, signal: null })
+  })
+
+  test('leaves no process behind when it is killed itself', async () => {
+    const dev = ringman(['dev', '--nodes', '2', '--json'])
+    const members = await started(dev)
+    dev.signal('SIGKILL')
+    await dev.ended
+    await untilGone(members.map(({ pid }) => pid))
+  })
+
+  test('a second Ctrl-C ends everything at once', async () => {
+    await using dev = ringman(['dev', '--nodes', '2', '--json'])
+    const members = await started(dev)
+    // Stopped members cannot end in order, so that the second signal has something to cut short.
+    for (const { pid } of members) process.kill(pid, 'SIGSTOP')
+    dev.signal('SIGINT')
+    await dev.event('cluster.stopping')
+    dev.signal('SIGINT')
+    expect(await dev.ended).toEqual({ code: 130, signal: null })
+    await untilGone(members.map(({ pid }) => pid))
+  })
+})

@@ -1,0 +1,6 @@
+import { expect, test } from 'vitest'
+import { documentCommandLine } from '../../src/cli/document.ts'
+
+test('docs/cli.md is what the commands say; `vitest run test/cli -u` writes it', async () => {
+  await expect(documentCommandLine()).toMatchFileSnapshot('../../docs/cli.md')
+})

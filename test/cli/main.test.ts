@@ -1,0 +1,105 @@
+import { readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import { describe, expect, test } from 'vitest'
+import { EXIT_CODES, exitCodeOf } from '../../src/cli/exit-code.ts'
+import { ERROR_CODES, RingmanError, type ErrorCode } from '../../src/errors.ts'
+import { runMain } from '../support/recording-terminal.ts'
+
+describe('help and version', () => {
+  test('go to standard output and are no failure', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+    expect(await runMain(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' })
+    for (const args of [['--help'], ['help'], ['help', 'get'], ['serve', '--help'], ['watch', '-h']]) {
+      const { code, out, err } = await runMain(args)
+      expect([code, err], args.join(' ')).toEqual([0, ''])
+      expect(out).toContain('Usage: ringman')
+    }
+  })
+})
+
+describe('wrong usage', () => {
+  test.each([
+    [[], 'Usage:'],
+    [['gte'], 'get'],
+    [['get'], 'KEY'],
+    [['get', 'a', 'b'], 'argument'],
+    [['get', 'a', '--ulr', 'x'], '--url'],
+    [['get', 'a', '-n', '0'], '--count'],
+    [['get', 'a', '-n', 'many'], '--count'],
+    [['nodes', '--url', 'localhost:1'], '--url'],
+    [['ring', '--timeout', '5'], '--timeout'],
+    [['dev', '--nodes', '51'], '--nodes'],
+    [['dev', '--nodes', '0'], '--nodes'],
+    [['dev', '--nodes', '1', '--kill-one-after', '1s'], '--kill-one-after'],
+    [['serve', '--http-port'], '--http-port'],
+    [['serve', '--http-port', 'x'], '--http-port'],
+    [['serve', '--htp-port', '1'], '--http-port'],
+    [['serve', 'stray'], 'stray'],
+    [['serve', '--config', '/does/not/exist.yaml'], '/does/not/exist.yaml'],
+    [['serve', '--source', 'static', '--print-config'], '--static-members'],
+  ])('%j ends with 2 and names the fault', async (args, named) => {
+    const { code, out, err } = await runMain(args)
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toContain(named)
+    expect(err).not.toMatch(/^\s+at /m)
+  })
+
+  test('is told all at once', async () => {
+    const { code, err } = await runMain(['serve', '--htp-port', '1', '--drain', 'soon', 'stray'], {
+      RINGMAN_GOSIP_PORT: '1',
+      RINGMAN_LOG_LEVEL: 'loud',
+    })
+    expect(code).toBe(2)
+    for (const named of ['--htp-port', '--drain', 'stray', 'RINGMAN_GOSIP_PORT', 'RINGMAN_LOG_LEVEL']) {
+      expect(err).toContain(named)
+    }
+    expect(err.trimEnd().split('\n')).toHaveLength(6)
+  })
+})
+
+describe('serve --print-config', () => {
+  const args = ['serve', '--print-config', '--drain', '9s', '--seeds', 'a', '--seeds', 'b:2']
+  const env = { RINGMAN_HTTP_PORT: '9000' }
+
+  test('prints a configuration file', async () => {
+    const { code, out, err } = await runMain(args, env)
+    expect([code, err]).toEqual([0, ''])
+    expect(parse(out)).toMatchObject({ drain: '9s', seeds: ['a', 'b:2'], httpPort: 9000, adminPort: 8081 })
+  })
+
+  test('prints JSON with each origin', async () => {
+    const { code, out } = await runMain([...args, '--json'], env)
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({
+      drain: { value: '9s', origin: { kind: 'flag', name: '--drain' } },
+      httpPort: { value: 9000, origin: { kind: 'variable', name: 'RINGMAN_HTTP_PORT' } },
+      adminPort: { value: 8081, origin: { kind: 'default' } },
+    })
+  })
+})
+
+describe('exit codes', () => {
+  test('3: nobody answers', async () => {
+    for (const args of [['get', 'k'], ['nodes'], ['ring'], ['watch'], ['plan', '--leave', 'x']]) {
+      const { code, out, err } = await runMain(args, { RINGMAN_URL: 'http://127.0.0.1:1' })
+      expect([code, out], args.join(' ')).toEqual([3, ''])
+      expect(err).toMatch(/^ringman: .*127\.0\.0\.1:1.*\n$/)
+    }
+  })
+
+  test('are the same for the same error code, and documented', () => {
+    const codes = Object.fromEntries(
+      (Object.keys(ERROR_CODES) as ErrorCode[]).map((code) => [code, exitCodeOf(new RingmanError(code, ''))]),
+    )
+    expect(codes).toMatchObject({
+      CONFIG_INVALID: 2,
+      KEY_EMPTY: 2,
+      UNREACHABLE: 3,
+      TIMEOUT: 3,
+      RING_EMPTY: 4,
+      INTERNAL: 1,
+    })
+    expect(exitCodeOf(new Error('x'))).toBe(1)
+    for (const code of Object.values(codes)) expect(Object.keys(EXIT_CODES)).toContain(String(code))
+  })
+})

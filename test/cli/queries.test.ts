@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ringman, type TestProcess } from '../support/child-process.ts'
+import { runMain } from '../support/recording-terminal.ts'
+
+let member: TestProcess
+let env: { RINGMAN_URL: string }
+let url: string
+
+const SERVE = ['serve', '--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0']
+const addressOf = (ready: Record<string, unknown>) => (ready['http'] as { url: string }).url
+
+beforeAll(async () => {
+  member = ringman([...SERVE, '--source', 'static', '--static-members', '10.0.0.1:8000,10.0.0.2:8000=3'])
+  url = addressOf(await member.event('ready'))
+  env = { RINGMAN_URL: url }
+})
+afterAll(async () => {
+  await member[Symbol.asyncDispose]()
+})
+
+describe('get', () => {
+  test('prints the owner, and as many owners as asked for', async () => {
+    const one = await runMain(['get', 'user:42'], env)
+    expect(one).toMatchObject({ code: 0, err: '' })
+    expect(one.out).toMatch(/^10\.0\.0\.[12]:8000\n$/)
+    const two = await runMain(['get', 'user:42', '-n', '2'], env)
+    expect(two.out.split('\n')[0]).toBe(one.out.trim())
+    expect(two.out.trimEnd().split('\n').sort()).toEqual(['10.0.0.1:8000', '10.0.0.2:8000'])
+  })
+
+  test('prints JSON', async () => {
+    const { out } = await runMain(['get', 'user:42', '--json', '--url', url])
+    expect(JSON.parse(out)).toMatchObject({
+      owner: { weight: expect.any(Number) as number },
+      digest: expect.any(String) as string,
+    })
+    const owners = await runMain(['get', 'user:42', '-n', '2', '--json'], env)
+    expect((JSON.parse(owners.out) as { owners: unknown[] }).owners).toHaveLength(2)
+  })
+
+  test('takes any key, also one that looks like a flag, and refuses an empty one', async () => {
+    expect((await runMain(['get', '--', '--json'], env)).out).toMatch(/^10\./)
+    expect(await runMain(['get', ''], env)).toMatchObject({ code: 2, out: '' })
+  })
+})
+
+test('nodes lists the members', async () => {
+  const { code, out } = await runMain(['nodes'], env)
+  expect(code).toBe(0)
+  expect(out).toMatch(/^MEMBER/)
+  expect(out).toMatch(/10\.0\.0\.1:8000 +alive +\d+s +10\.0\.0\.1:8000 +1/)
+  const { members } = JSON.parse((await runMain(['nodes', '--json'], env)).out) as {
+    members: { state: string }[]
+  }
+  expect(members.map(({ state }) => state)).toEqual(['alive', 'alive'])
+})
+
+test('ring shows shares as bars, the larger first', async () => {
+  const { code, out } = await runMain(['ring'], env)
+  expect(code).toBe(0)
+  const [, first = '', second = ''] = out.split('\n')
+  expect(first).toMatch(/^10\.0\.0\.2:8000 .*3 +\d\d\.\d% +█/)
+  expect(second).toMatch(/^10\.0\.0\.1:8000 .*1 +\d\d\.\d% +█/)
+  expect(first.length).toBeGreaterThan(second.length)
+  const { nodes } = JSON.parse((await runMain(['ring', '--json'], env)).out) as { nodes: { share: number }[] }
+  expect(nodes.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9)
+})
+
+test('plan says what would move', async () => {
+  const { code, out } = await runMain(['plan', '--leave', '10.0.0.1:8000'], env)
+  expect(code).toBe(0)
+  expect(out).toMatch(/^\d+\.\d% of all keys would move/)
+  expect(out).toMatch(/10\.0\.0\.1:8000 +10\.0\.0\.2:8000/)
+  const joined = await runMain(
+    ['plan', '--join', '10.0.0.9:8000=2', '--weight', '10.0.0.1:8000=5', '--json'],
+    env,
+  )
+  expect((JSON.parse(joined.out) as { movedShare: number }).movedShare).toBeGreaterThan(0)
+  expect(await runMain(['plan', '--leave', '10.9.9.9:1'], env)).toMatchObject({ code: 2, out: '' })
+})
+
+test('watch prints the ring and ends with Ctrl-C', async () => {
+  await using watch = ringman(['watch', '--url', url])
+  await watch.until('the ring', () => watch.outLines.find((line) => line.includes('2 nodes')))
+  watch.signal('SIGINT')
+  expect(await watch.ended).toEqual({ code: 0, signal: null })
+  expect(watch.err).toBe('')
+})
+
+test('watch follows a member that comes back, and reports the break', async () => {
+  const args = [...SERVE, '--source', 'static', '--static-members']
+  const first = ringman([...args, 'a:1'])
+  await using _first = first
+  const firstUrl = addressOf(await first.event('ready'))
+  await using watch = ringman(['watch', '--json', '--url', firstUrl])
+  await watch.until('the first ring', () =>
+    watch.events.find((ring) => (ring['nodes'] as unknown[]).length === 1),
+  )
+  first.signal('SIGTERM')
+  await first.ended
+  const port = new URL(firstUrl).port
+  await using second = ringman([...args, 'a:1,b:2', '--http-port', port])
+  await second.event('ready')
+  await watch.until('the second ring', () =>
+    watch.events.find((ring) => (ring['nodes'] as unknown[]).length === 2),
+  )
+  expect(watch.err).toContain('trying again')
+})
+
+test('a reader that goes away ends the command without complaint', async () => {
+  await using watch = ringman(['ring', '--url', url])
+  watch.child.stdout?.destroy()
+  expect(await watch.ended).toEqual({ code: 0, signal: null })
+  expect(watch.err).toBe('')
+})

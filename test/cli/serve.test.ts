@@ -1,0 +1,174 @@
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { ringman, type TestProcess } from '../support/child-process.ts'
+import { runMain } from '../support/recording-terminal.ts'
+
+const LOOPBACK = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0']
+const STATIC = ['serve', ...LOOPBACK, '--source', 'static', '--static-members', '10.0.0.1:8000,10.0.0.2:8000']
+
+function swim(name: string, servicePort: number, ...more: string[]): TestProcess {
+  const gossip = ['--bind', '127.0.0.1', '--gossip-port', '0', '--preset', 'local']
+  return ringman([
+    'serve',
+    ...LOOPBACK,
+    ...gossip,
+    '--name',
+    name,
+    '--service-port',
+    String(servicePort),
+    ...more,
+  ])
+}
+
+interface Ready {
+  readonly url: string
+  readonly adminUrl: string
+  readonly gossip: string
+}
+
+async function ready(member: TestProcess): Promise<Ready> {
+  const { http, admin, gossip } = (await member.event('ready')) as {
+    http: { url: string }
+    admin: { url: string }
+    gossip?: { host: string; port: number }
+  }
+  return { url: http.url, adminUrl: admin.url, gossip: `${gossip?.host ?? ''}:${gossip?.port ?? ''}` }
+}
+
+const ringOf = (size: number) => (fields: Record<string, unknown>) => fields['nodes'] === size
+
+describe('serve', () => {
+  test('says where it listens, answers, and ends with 0 on SIGTERM', async () => {
+    await using member = ringman([...STATIC, '--drain', '0'])
+    const { url, adminUrl } = await ready(member)
+    expect((await fetch(`${url}/v1/owner?key=k`)).status).toBe(200)
+    expect((await fetch(`${url}/hashring/nodes/get?key=k`)).status).toBe(200)
+    expect((await fetch(`${adminUrl}/livez`)).status).toBe(200)
+    expect((await fetch(`${adminUrl}/readyz`)).status).toBe(200)
+    member.signal('SIGTERM')
+    expect(await member.ended).toEqual({ code: 0, signal: null })
+    expect(member.err).toBe('')
+    expect(member.events).toHaveLength(member.outLines.length)
+    expect(member.events.map(({ event }) => event).filter((event) => event === 'process.lingered')).toEqual(
+      [],
+    )
+  })
+
+  test('leaves the ring and goes on answering for the drain time; no look-up fails', async () => {
+    await using stays = swim('stays', 8001)
+    const { gossip } = await ready(stays)
+    await using goes = swim('goes', 8002, '--seeds', gossip, '--drain', '1s', '--min-members', '2')
+    const { url, adminUrl } = await ready(goes)
+    await stays.event('ring.changed', ringOf(2))
+
+    const running = new AbortController()
+    const failures: unknown[] = []
+    let answered = 0
+    const asking = (async () => {
+      while (!running.signal.aborted) {
+        const response = await fetch(`${url}/v1/owner?key=${answered}`)
+        if (response.status !== 200) failures.push(await response.text())
+        answered++
+      }
+    })()
+    goes.signal('SIGTERM')
+    await goes.event('ring.left')
+    const leftMs = performance.now()
+    await stays.event('ring.changed', (fields) => String(fields['removed']).includes(':8002'))
+    expect(performance.now() - leftMs).toBeLessThan(1000)
+    const readiness = await fetch(`${adminUrl}/readyz`)
+    expect(readiness.status).toBe(503)
+    const answeredBefore = answered
+    const { owner } = (await (await fetch(`${url}/v1/owner?key=k`)).json()) as { owner: { name: string } }
+    expect(owner.name).toBe('stays')
+    running.abort()
+    await asking
+    expect(answered).toBeGreaterThan(answeredBefore)
+    expect(failures).toEqual([])
+    expect(await goes.ended).toEqual({ code: 0, signal: null })
+    const [leftAt, finishedAt] = ['ring.left', 'shutdown.finished'].map((name) =>
+      Date.parse(String(goes.events.find(({ event }) => event === name)?.['time'])),
+    )
+    expect((finishedAt ?? 0) - (leftAt ?? 0)).toBeGreaterThanOrEqual(999)
+  })
+
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const)('a second signal, %s, ends it at once', async (signal, code) => {
+    await using member = ringman([...STATIC, '--drain', '1h'])
+    await ready(member)
+    member.signal('SIGINT')
+    await member.event('ring.left')
+    member.signal(signal)
+    expect(await member.ended).toEqual({ code, signal: null })
+  })
+
+  test('the last member, once it has left, has no answers; commands say so with 4', async () => {
+    await using member = swim('only', 8001, '--drain', '1h')
+    const { url } = await ready(member)
+    member.signal('SIGTERM')
+    await member.event('ring.left')
+    for (const args of [['get', 'k'], ['ring']]) {
+      const { code, err } = await runMain(args, { RINGMAN_URL: url })
+      expect(code).toBe(4)
+      expect(err).toMatch(/^ringman: .*\n$/)
+    }
+  })
+
+  test('a port in use ends it with 1 and one clear line', async () => {
+    const blocker = createServer().listen(0, '127.0.0.1')
+    await once(blocker, 'listening')
+    const { port } = blocker.address() as AddressInfo
+    for (const flag of ['--http-port', '--admin-port']) {
+      await using member = ringman([...STATIC, flag, String(port)])
+      expect(await member.ended).toEqual({ code: 1, signal: null })
+      const fatal = member.events.filter(({ level }) => level === 'fatal')
+      expect(fatal).toHaveLength(1)
+      expect(JSON.stringify(fatal[0])).toContain(String(port))
+      expect(JSON.stringify(fatal[0])).not.toContain('stack')
+      expect(member.events.map(({ event }) => event)).not.toContain('ready')
+    }
+    blocker.close()
+  })
+
+  test('the end of its parent ends it, in order', async () => {
+    await using member = ringman([...STATIC, '--drain', '0'], { ipc: true })
+    await ready(member)
+    member.child.disconnect()
+    expect(await member.ended).toEqual({ code: 0, signal: null })
+    expect(member.events.map(({ event }) => event)).toContain('shutdown.finished')
+  })
+
+  test('a fault that nobody caught ends it with the reason', async () => {
+    for (const fault of ['throw new Error("fault-7")', 'void Promise.reject(new Error("fault-7"))']) {
+      const preload = encodeURIComponent(`process.once('SIGUSR2', () => { ${fault} })`)
+      const env = { NODE_OPTIONS: `--import=data:text/javascript,${preload}` }
+      await using member = ringman(STATIC, { env })
+      await ready(member)
+      member.signal('SIGUSR2')
+      expect(await member.ended).toEqual({ code: 1, signal: null })
+      const fatal = member.events.find(({ level }) => level === 'fatal')
+      expect(JSON.stringify(fatal)).toContain('fault-7')
+      expect(member.err).toBe('')
+    }
+  })
+
+  test('nobody reading its log does not disturb it', async () => {
+    await using member = ringman([...STATIC, '--log-level', 'trace', '--drain', '0'])
+    const { url } = await ready(member)
+    member.child.stdout?.destroy()
+    for (let i = 0; i < 200; i++) expect((await fetch(`${url}/v1/owner?key=${i}`)).status).toBe(200)
+    member.signal('SIGTERM')
+    expect(await member.ended).toEqual({ code: 0, signal: null })
+  })
+
+  test('bad settings end it with 2 before anything is opened', async () => {
+    await using member = ringman(['serve', '--http-port', 'x', '--gosip-port', '1'])
+    expect(await member.ended).toEqual({ code: 2, signal: null })
+    expect(member.out).toBe('')
+    expect(member.errLines).toHaveLength(3)
+  })
+})

@@ -1,0 +1,163 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Koa from 'koa'
+import { describe, expect, expectTypeOf, test } from 'vitest'
+import { createRing } from '../../src/compose.ts'
+import type { MEMBER_SETTINGS } from '../../src/config/member-settings.ts'
+import { isRingmanError } from '../../src/errors.ts'
+import * as ringman from '../../src/index.ts'
+import type {
+  CreateRingOptions,
+  MemberlistRingOptions,
+  Ring,
+  SidecarRingOptions,
+  StaticRingOptions,
+  SwimRingOptions,
+} from '../../src/ring.ts'
+import { TestProcess } from '../support/child-process.ts'
+
+const STATIC: StaticRingOptions = { source: 'static', staticMembers: ['10.0.0.1:8000', '[::1]:8000=3'] }
+
+function swim(name: string, servicePort: number, seeds: readonly string[] = []): Promise<Ring> {
+  return createRing({
+    source: 'swim',
+    name,
+    bind: '127.0.0.1',
+    gossipPort: 0,
+    servicePort,
+    preset: 'local',
+    seeds,
+  })
+}
+
+async function untilSize(ring: Ring, size: number): Promise<void> {
+  if (ring.manager.snapshot.ring.size === size) return
+  await new Promise<void>((resolve) => {
+    const stop = ring.manager.subscribe(({ current }) => {
+      if (current.ring.size !== size) return
+      stop()
+      resolve()
+    })
+  })
+}
+
+describe('createRing', () => {
+  test('runs when it resolves, and stays stopped after shutdown', async () => {
+    const ring = await createRing(STATIC)
+    expect(ring.manager.snapshot.ring.nodes.map(({ ringKey, weight }) => [ringKey, weight])).toEqual([
+      ['10.0.0.1:8000', 1],
+      ['::1:8000', 3],
+    ])
+    expect(await ring.manager.ping(1000)).toBe(true)
+    expect(ring.owns('k')).toBe(false)
+    expect(ring.gossipAddress).toBeUndefined()
+    await Promise.all([ring.shutdown(), ring.shutdown()])
+    await ring.done
+    expect(() => ring.manager.getNode('k')).toThrow(expect.objectContaining({ code: 'MANAGER_NOT_RUNNING' }))
+  })
+
+  test('several in one process find each other; one that shuts down is gone from the others', async () => {
+    await using first = await swim('first', 8001)
+    const second = await swim('second', 8002, [`127.0.0.1:${first.gossipAddress?.port ?? 0}`])
+    await Promise.all([untilSize(first, 2), untilSize(second, 2)])
+    expect(second.manager.snapshot.ring.digest).toBe(first.manager.snapshot.ring.digest)
+    for (let key = 0; key < 100; key++) expect(first.owns(`${key}`)).not.toBe(second.owns(`${key}`))
+    await second.shutdown()
+    await untilSize(first, 1)
+    expect(first.owns('anything')).toBe(true)
+  })
+
+  test('its look-ups are mounted in any Koa program', async () => {
+    await using ring = await createRing(STATIC)
+    const app = new Koa().use(ring.routes({ limits: { maxKeyBytes: 4 } })).use((context) => {
+      context.body = 'the program itself'
+    })
+    const handle = app.callback()
+    const server = createServer((request, response) => void handle(request, response)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const answer = (await (await fetch(`${url}/v1/owner?key=k`)).json()) as { owner: { ringKey: string } }
+    expect(answer.owner.ringKey).toBe(ring.manager.getNode('k').ringKey)
+    expect((await fetch(`${url}/v1/owner?key=12345`)).status).toBe(400)
+    expect(await (await fetch(`${url}/elsewhere`)).text()).toBe('the program itself')
+    server.close()
+    server.closeAllConnections()
+  })
+
+  test.each<[string, unknown, readonly string[]]>([
+    ['an unknown option', { ...STATIC, sevicePort: 1 }, ['sevicePort']],
+    ['an option of the command', { ...STATIC, httpPort: 1 }, ['httpPort']],
+    [
+      'bad values, all of them',
+      { source: 'swim', servicePort: 0, foldWindowMs: -1 },
+      ['servicePort', 'foldWindow'],
+    ],
+    ['a time that is no number', { ...STATIC, foldWindowMs: Number.NaN }, ['foldWindow']],
+    ['a bad seed', { source: 'swim', seeds: ['a:b:c'] }, ['seeds']],
+    ['no members', { source: 'static' }, ['staticMembers']],
+    ['what belongs to another source', { ...STATIC, seeds: ['a'] }, ['seeds']],
+    ['a source that there is not', { source: 'gossip' }, ['source']],
+  ])('refuses %s', async (_, options, keys) => {
+    const error = await createRing(options as CreateRingOptions).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    )
+    if (!isRingmanError(error)) throw new Error('not refused as expected', { cause: error })
+    expect(error.code).toBe('CONFIG_INVALID')
+    expect([...(error.detail['keys'] as string[])].sort()).toEqual([...keys].sort())
+  })
+
+  test('a port in use is a failure of the source', async () => {
+    await using first = await swim('first', 8001)
+    const second = createRing({
+      source: 'swim',
+      name: 'second',
+      bind: '127.0.0.1',
+      gossipPort: first.gossipAddress?.port ?? 0,
+    })
+    await expect(second).rejects.toMatchObject({ code: 'SOURCE_FAILED' })
+  })
+
+  test('a program that does nothing else sees its promises settle, and ends after shutdown', async () => {
+    const url = new URL('../../src/index.ts', import.meta.url).href
+    const script = `
+      import { createRing } from ${JSON.stringify(url)}
+      const ring = await createRing({ source: 'static', staticMembers: ['a:1'], foldWindowMs: 50 })
+      await ring.manager.addNode({ ringKey: 'b:2', weight: 1 })
+      console.log(ring.manager.snapshot.ring.size)
+      await ring.shutdown()`
+    await using program = new TestProcess(['--input-type=module-typescript', '--eval', script])
+    expect(await program.ended).toEqual({ code: 0, signal: null })
+    expect(program.out).toBe('2\n')
+  })
+
+  test('takes every setting of members, under the same name', () => {
+    type OptionName =
+      keyof MemberlistRingOptions | keyof SwimRingOptions | keyof SidecarRingOptions | keyof StaticRingOptions
+    expectTypeOf<keyof typeof MEMBER_SETTINGS>().toEqualTypeOf<Exclude<OptionName, 'logger'>>()
+  })
+})
+
+test('the public face is what it is meant to be', () => {
+  expect(Object.keys(ringman).sort()).toEqual([
+    'COMMAND_CHANNEL_LENGTH',
+    'DEFAULT_FOLD_WINDOW_MS',
+    'ERROR_CODES',
+    'HashRing',
+    'HashRingManager',
+    'MemberlistNode',
+    'PING_TIMEOUT_MS',
+    'RingmanClient',
+    'RingmanError',
+    'createRing',
+    'generateKey',
+    'holdingClock',
+    'isRingmanError',
+    'parseKeyring',
+    'plan',
+    'silentLogger',
+    'systemClock',
+    'systemRandom',
+  ])
+})

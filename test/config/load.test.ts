@@ -1,0 +1,357 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { loadCommandConfig, loadServeConfig } from '../../src/config/load.ts'
+import { CLIENT_SETTINGS } from '../../src/config/client-settings.ts'
+import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
+import { fileKeyOf, flagOf, variableOf } from '../../src/config/setting.ts'
+import { isRingmanError } from '../../src/errors.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'ringman-config-'))
+afterAll(() => {
+  rmSync(directory, { recursive: true })
+})
+
+let files = 0
+function file(text: string, extension = 'yaml'): string {
+  const path = join(directory, `${files++}.${extension}`)
+  writeFileSync(path, text)
+  return path
+}
+
+function load(
+  flags: Record<string, string> = {},
+  env: Record<string, string> = {},
+  unknown: readonly string[] = [],
+) {
+  return loadServeConfig({ values: flags, unknown }, env)
+}
+
+/** The keys of all problems, sorted; undefined where there are none. */
+function problemKeys(run: () => unknown): readonly string[] | undefined {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    if (!isRingmanError(error)) throw error
+    expect(error.code).toBe('CONFIG_INVALID')
+    return [...(error.detail['keys'] as readonly string[])].sort()
+  }
+}
+
+describe('the defaults', () => {
+  test('are those that scripts and charts rely on', () => {
+    const { values, origins, warnings } = load()
+    expect(values).toMatchObject({
+      source: 'memberlist',
+      bind: '0.0.0.0',
+      gossipPort: 7946,
+      servicePort: 8000,
+      httpHost: '0.0.0.0',
+      httpPort: 8080,
+      adminPort: 8081,
+      seeds: [],
+      ringKey: 'address',
+      preset: 'lan',
+      minMembers: 1,
+      drainMs: 5000,
+      logLevel: 'info',
+    })
+    expect(values.name).not.toBe('')
+    expect(values.advertise).toBeUndefined()
+    expect(new Set(Object.values(origins).map(({ kind }) => kind))).toEqual(new Set(['default']))
+    expect(warnings).toEqual([])
+  })
+
+  test('every default is a value that is allowed, and shows as it was written', () => {
+    for (const [property, setting] of Object.entries(SERVE_SETTINGS)) {
+      if (!('default' in setting) || setting.default === '') continue
+      const value = setting.type.schema.parse(setting.default)
+      expect(setting.type.encode(value as never), property).toBe(setting.default)
+    }
+  })
+
+  test('are frozen, all the way down', () => {
+    const { values, origins } = load({ source: 'static', staticMembers: 'a:1,b:2=3' })
+    expect(() => Object.assign(values, { httpPort: 1 })).toThrow(TypeError)
+    expect(() => Object.assign(values.staticMembers?.[0] ?? {}, { port: 2 })).toThrow(TypeError)
+    expect(() => Object.assign(values.seeds, ['x'])).toThrow(TypeError)
+    expect(() => Object.assign(origins.name, { kind: 'flag' })).toThrow(TypeError)
+  })
+})
+
+describe('names', () => {
+  test.each([
+    ['httpPort', '--http-port', 'RINGMAN_HTTP_PORT', 'httpPort'],
+    ['drainMs', '--drain', 'RINGMAN_DRAIN', 'drain'],
+    ['minMembersTimeoutMs', '--min-members-timeout', 'RINGMAN_MIN_MEMBERS_TIMEOUT', 'minMembersTimeout'],
+    ['maxKeyBytes', '--max-key', 'RINGMAN_MAX_KEY', 'maxKey'],
+  ])('%s is %s, %s and %s', (property, flag, variable, key) => {
+    expect([flagOf(property), variableOf(property), fileKeyOf(property)]).toEqual([flag, variable, key])
+  })
+
+  test('are told apart: no two settings share a flag', () => {
+    const flags = [...Object.keys(SERVE_SETTINGS), ...Object.keys(CLIENT_SETTINGS)].map(flagOf)
+    expect(new Set(flags).size).toBe(flags.length)
+  })
+})
+
+describe('precedence', () => {
+  test('is flags, variables, file, defaults, for each key by itself', () => {
+    const path = file('httpPort: 3\nadminPort: 3\ngossipPort: 3\n')
+    const { values, origins } = load(
+      { httpPort: '1', config: path },
+      { RINGMAN_HTTP_PORT: '2', RINGMAN_ADMIN_PORT: '2' },
+    )
+    expect(values).toMatchObject({ httpPort: 1, adminPort: 2, gossipPort: 3, servicePort: 8000 })
+    expect(origins).toMatchObject({
+      httpPort: { kind: 'flag', name: '--http-port' },
+      adminPort: { kind: 'variable', name: 'RINGMAN_ADMIN_PORT' },
+      gossipPort: { kind: 'file', path, key: 'gossipPort' },
+      servicePort: { kind: 'default' },
+    })
+  })
+
+  test('the file can be named by a variable, and a flag names another one', () => {
+    const byVariable = file('httpPort: 1000\n')
+    const byFlag = file('httpPort: 2000\n')
+    const env = { RINGMAN_CONFIG: byVariable }
+    expect(load({}, env).values.httpPort).toBe(1000)
+    expect(load({ config: byFlag }, env).values.httpPort).toBe(2000)
+  })
+
+  test('an empty variable and a key without a value count as not set', () => {
+    const { values } = load(
+      { config: file('advertise:\nhttpPort: null\n') },
+      { RINGMAN_ZONE: '', RINGMAN_HTTP_PORT: '' },
+    )
+    expect(values).toMatchObject({ advertise: undefined, zone: undefined, httpPort: 8080 })
+  })
+})
+
+describe('values', () => {
+  test.each([
+    ['drainMs', '0', 0],
+    ['drainMs', '500ms', 500],
+    ['drainMs', '1.5s', 1500],
+    ['drainMs', '2m', 120_000],
+    ['drainMs', '1h', 3_600_000],
+    ['httpPort', '0', 0],
+    ['httpPort', '65535', 65_535],
+    ['weight', '1000', 1000],
+    ['maxKeyBytes', '512', 512],
+    ['maxKeyBytes', '1MiB', 1_048_576],
+    ['seeds', 'a:1, b::2', undefined],
+    [
+      'seeds',
+      'a:1, dns:b.c ,',
+      [
+        { kind: 'host', name: 'a', port: 1 },
+        { kind: 'dns', name: 'b.c' },
+      ],
+    ],
+    ['advertise', 'fd00::1', 'fd00::1'],
+    ['bind', '::', '::'],
+    ['ringKey', 'name', 'name'],
+    ['drainMs', '5', undefined],
+    ['drainMs', '-5s', undefined],
+    ['drainMs', '2h', undefined],
+    ['drainMs', 's', undefined],
+    ['httpPort', '65536', undefined],
+    ['httpPort', '-1', undefined],
+    ['httpPort', '80.5', undefined],
+    ['httpPort', '0x50', undefined],
+    ['httpPort', ' ', undefined],
+    ['servicePort', '0', undefined],
+    ['weight', '0', undefined],
+    ['maxKeyBytes', '2MiB', undefined],
+    ['advertise', '0.0.0.0', undefined],
+    ['advertise', '::', undefined],
+    ['advertise', 'host.name', undefined],
+    ['bind', '300.0.0.1', undefined],
+    ['name', 'with space', undefined],
+    ['name', 'line\nbreak', undefined],
+    ['name', 'x'.repeat(129), undefined],
+    ['source', 'gossip', undefined],
+  ])('%s takes %j as %j', (property, text, expected) => {
+    const run = () => load({ [property]: text }).values[property as 'name']
+    if (expected === undefined) expect(problemKeys(run)).toContain(fileKeyOf(property))
+    else expect(run()).toEqual(expected)
+  })
+
+  test('the file holds numbers, lists and text alike', () => {
+    const { values } = load({
+      config: file(
+        'source: static\nstaticMembers:\n  - 10.0.0.1:8000\n  - "[::1]:8000=3"\nhttpPort: "9000"\ndrain: 0\n',
+      ),
+    })
+    expect(values).toMatchObject({
+      staticMembers: [
+        { host: '10.0.0.1', port: 8000 },
+        { host: '::1', port: 8000, weight: 3 },
+      ],
+      httpPort: 9000,
+      drainMs: 0,
+    })
+    expect(load({ config: file('{"seeds": "a,b", "httpPort": 9}', 'json') }).values).toMatchObject({
+      seeds: [{ name: 'a' }, { name: 'b' }],
+      httpPort: 9,
+    })
+  })
+
+  test.each([
+    ['a duration without unit', 'drain: 5', ['drain']],
+    ['a list for a number', 'httpPort: [1]', ['httpPort']],
+    ['true for a word', 'name: true', ['name']],
+    [
+      'each bad item of a list',
+      'source: static\nstaticMembers: [a:1, b, "c:0"]',
+      ['staticMembers', 'staticMembers'],
+    ],
+    ['an unknown key', 'gossip-port: 1', ['gossip-port']],
+    ['a key of another place', 'config: x', ['config']],
+    ['a key that objects inherit', 'constructor: 1\n__proto__: 2', ['__proto__', 'constructor']],
+    ['a repeated key', 'httpPort: 1\nhttpPort: 2', ['config']],
+    ['a list for the whole', '- 1', ['config']],
+    ['what is no YAML', 'a: [', ['config']],
+  ])('the file is refused for %s', (_, text, keys) => {
+    expect(problemKeys(() => load({ config: file(text) }))).toEqual(keys)
+  })
+
+  test('bad JSON and a missing file are refused; an empty file is not', () => {
+    expect(problemKeys(() => load({ config: file('httpPort: 1', 'json') }))).toEqual(['config'])
+    expect(problemKeys(() => load({ config: join(directory, 'none.yaml') }))).toEqual(['config'])
+    expect(problemKeys(() => load({ config: file('# nothing\n') }))).toBeUndefined()
+  })
+})
+
+describe('problems', () => {
+  test('of all places come in one error', () => {
+    const path = file('gossipPrt: 1\nweight: heavy\n')
+    const keys = problemKeys(() =>
+      load({ httpPort: '99999', config: path }, { RINGMAN_DRIAN: '5s', RINGMAN_LOG_LEVEL: 'loud' }, [
+        '--htp-port=1',
+        'stray',
+      ]),
+    )
+    expect(keys).toEqual([
+      '--htp-port',
+      'RINGMAN_DRIAN',
+      'gossipPrt',
+      'httpPort',
+      'logLevel',
+      'stray',
+      'weight',
+    ])
+  })
+
+  test('name the key, its origin, what was given and what is allowed', () => {
+    expect(() => load({ httpPort: '99999' })).toThrow(/--http-port.*"99999".*0 to 65535/)
+    expect(() => load({}, { RINGMAN_DRAIN: 'soon' })).toThrow(/RINGMAN_DRAIN.*"soon".*500ms/)
+    expect(() => load({}, { RINGMAN_DRIAN: 'x' })).toThrow(/RINGMAN_DRAIN\?/)
+    expect(() => load({}, {}, ['--servce-port'])).toThrow(/--service-port\?/)
+    const path = file('http-port: 1')
+    expect(() => load({ config: path })).toThrow(new RegExp(`http-port in ${path}.*httpPort\\?`))
+    expect(() => load({}, { RINGMAN_NAME: `${'x'.repeat(5000)} ` })).toThrow(/^.{0,250}$/)
+  })
+
+  test('a bad value is one also where a stronger place sets another', () => {
+    expect(problemKeys(() => load({ httpPort: '1' }, { RINGMAN_HTTP_PORT: 'x' }))).toEqual(['httpPort'])
+  })
+
+  test.each([
+    ['static without its list', { source: 'static' }, ['staticMembers']],
+    ['a static list with another source', { staticMembers: 'a:1' }, ['staticMembers']],
+    ['seeds with the static list', { source: 'static', staticMembers: 'a:1', seeds: 'b' }, ['seeds']],
+    [
+      'gossip settings with the static list',
+      { source: 'static', staticMembers: 'a:1', bind: '127.0.0.1', gossipPort: '1' },
+      ['bind', 'gossipPort'],
+    ],
+    ['one port for two servers', { httpPort: '8081' }, ['httpPort']],
+    ['metadata that is too long together', { name: 'é'.repeat(128), zone: 'é'.repeat(128) }, ['name']],
+  ])('%s is refused', (_, flags, keys) => {
+    expect(problemKeys(() => load(flags as Record<string, string>))).toEqual(keys)
+  })
+
+  test('two free ports are no clash', () => {
+    expect(load({ httpPort: '0', adminPort: '0' }).values).toMatchObject({ httpPort: 0, adminPort: 0 })
+  })
+})
+
+describe('variables', () => {
+  const links = {
+    RINGMAN_SERVICE_HOST: '10.96.0.7',
+    RINGMAN_SERVICE_PORT: '8080',
+    RINGMAN_SERVICE_PORT_HTTP: '8080',
+    RINGMAN_PORT: 'tcp://10.96.0.7:8080',
+    RINGMAN_PORT_8080_TCP: 'tcp://10.96.0.7:8080',
+    RINGMAN_PORT_8080_TCP_PROTO: 'tcp',
+    RINGMAN_PORT_8080_TCP_PORT: '8080',
+    RINGMAN_PORT_8080_TCP_ADDR: '10.96.0.7',
+  }
+
+  test('of a Kubernetes Service called ringman are ignored, the ambiguous one with a warning', () => {
+    const { values, origins, warnings } = load({}, links)
+    expect(values.servicePort).toBe(8000)
+    expect(origins.servicePort.kind).toBe('default')
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]).toContain('RINGMAN_SERVICE_PORT')
+  })
+
+  test('a service port that is not the Service’s, or that a flag sets, is meant', () => {
+    expect(load({}, { ...links, RINGMAN_SERVICE_PORT: '9000' })).toMatchObject({
+      values: { servicePort: 9000 },
+      warnings: [],
+    })
+    expect(load({ servicePort: '8080' }, links)).toMatchObject({
+      values: { servicePort: 8080 },
+      warnings: [],
+    })
+    expect(load({}, { RINGMAN_SERVICE_PORT: '8080' }).values.servicePort).toBe(8080)
+  })
+
+  test('of Services called ringman-… are ignored, also where they look like a setting', () => {
+    const env = {
+      RINGMAN_HTTP_SERVICE_HOST: '10.96.0.8',
+      RINGMAN_HTTP_SERVICE_PORT: '80',
+      RINGMAN_HTTP_PORT: 'tcp://10.96.0.8:80',
+      RINGMAN_HTTP_PORT_80_TCP_ADDR: '10.96.0.8',
+      RINGMAN_SERVICE_PORT: 'udp://10.96.0.9:53',
+    }
+    expect(load({}, env)).toMatchObject({ values: { httpPort: 8080, servicePort: 8000 }, warnings: [] })
+  })
+
+  test('that only look like links are refused', () => {
+    expect(problemKeys(() => load({}, { RINGMAN_HTTP_SERVICE_PORT: '80' }))).toEqual([
+      'RINGMAN_HTTP_SERVICE_PORT',
+    ])
+    expect(problemKeys(() => load({}, { RINGMAN_PORT: '80' }))).toEqual(['RINGMAN_PORT'])
+  })
+
+  test('of other commands are no error, and those of other programs are not ours', () => {
+    expect(load({}, { RINGMAN_URL: 'http://x', RINGMANIA: '1', PATH: '/bin' }).warnings).toEqual([])
+  })
+})
+
+describe('the commands that ask a member', () => {
+  const client = (flags: Record<string, string>, env: Record<string, string> = {}) =>
+    loadCommandConfig(CLIENT_SETTINGS, { values: flags, unknown: [] }, env)
+
+  test('take flags, then variables, then defaults', () => {
+    expect(client({}).values).toEqual({ url: ['http://127.0.0.1:8080'], timeoutMs: 5000 })
+    const env = { RINGMAN_URL: 'http://a:1/,https://b/base/', RINGMAN_HTTP_PORT: '7' }
+    expect(client({ timeoutMs: '1s' }, env).values).toEqual({
+      url: ['http://a:1', 'https://b/base'],
+      timeoutMs: 1000,
+    })
+  })
+
+  test.each(['host:8080', 'ftp://a', 'http://u:p@a', 'http://a?b', 'http://a#b', ''])(
+    'refuse the URL %j',
+    (url) => {
+      expect(problemKeys(() => client({ url }))).toEqual(['url'])
+    },
+  )
+})

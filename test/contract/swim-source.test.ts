@@ -1,0 +1,88 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { systemRandom } from '../../src/clock.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { openUdpSocket, type OpenGossipSocket } from '../../src/membership/swim/gossip-socket.ts'
+import { SwimSource } from '../../src/membership/swim/swim-source.ts'
+import type { Seed } from '../../src/seeds/seed.ts'
+import { CountingClock } from '../support/counting-clock.ts'
+import { describeSourceContract } from './source-contract.ts'
+
+describeSourceContract(
+  'SwimSource',
+  () => {
+    const clock = new CountingClock()
+    let openSockets = 0
+    const openSocket: OpenGossipSocket = async (bindHost, port, handlers) => {
+      const socket = await openUdpSocket(bindHost, port, handlers)
+      openSockets += 1
+      let open = true
+      return {
+        port: socket.port,
+        send: (bytes, host) => {
+          socket.send(bytes, host)
+        },
+        async close() {
+          await socket.close()
+          if (open) openSockets -= 1
+          open = false
+        },
+      }
+    }
+    const sources: SwimSource[] = []
+    const members = new Map<string, SwimSource>()
+
+    const make = (name: string, seeds: readonly Seed[], counted: boolean) => {
+      const source = new SwimSource({
+        name,
+        bindHost: '127.0.0.1',
+        gossipPort: 0,
+        metadata: { servicePort: '8000' },
+        seeds,
+        preset: 'local',
+        settings: {
+          probeIntervalMs: 30,
+          probeTimeoutMs: 60,
+          indirectTimeoutMs: 100,
+          suspicionMs: 300,
+          stallMs: 60,
+          seeds: { aloneMinMs: 50, aloneMaxMs: 100 },
+        },
+        clock: counted ? clock : new CountingClock(),
+        random: systemRandom,
+        logger: silentLogger,
+        ...(counted ? { openSocket } : {}),
+      })
+      if (counted) sources.push(source)
+      return source
+    }
+    const stopAll = async () => {
+      for (const source of [...sources, ...members.values()]) await source.stop()
+    }
+    return {
+      create: () => make(`m-self-${sources.length}`, [], true),
+      async addMember(name) {
+        const seeds = [...sources, ...members.values()].flatMap(({ gossipAddress }) =>
+          gossipAddress === undefined
+            ? []
+            : [{ kind: 'address', address: gossipAddress.host, port: gossipAddress.port } as const],
+        )
+        const member = make(name, seeds, false)
+        members.set(name, member)
+        await member.start(new AbortController().signal)
+      },
+      async removeMember(name) {
+        await members.get(name)?.leave()
+        await members.get(name)?.stop()
+      },
+      async killMember(name) {
+        await members.get(name)?.stop()
+      },
+      seenByMember: (name, source) =>
+        members.get(name)?.members.find((member) => member.name === source.selfName)?.state,
+      advance: (ms) => wait(ms),
+      openResources: () => clock.pendingTimers + openSockets,
+      close: stopAll,
+    }
+  },
+  { self: true, add: true, remove: true, kill: true, seen: true },
+)

@@ -1,0 +1,88 @@
+import { describe, expect, test } from 'vitest'
+import { TestProcess } from '../support/child-process.ts'
+
+/** Starts an example and waits until it says where it listens. */
+async function start(name: string, env: Record<string, string> = {}) {
+  const running = new TestProcess([new URL(`../../examples/${name}.ts`, import.meta.url).pathname], { env })
+  const line = await running.until('the ports', () =>
+    running.events.find(
+      (fields) => typeof fields['port'] === 'number' && typeof fields['gossipPort'] === 'number',
+    ),
+  )
+  return {
+    running,
+    url: `http://127.0.0.1:${String(line['port'])}`,
+    gossip: `127.0.0.1:${String(line['gossipPort'])}`,
+  }
+}
+
+/** Asks again and again until an answer pleases. */
+async function askUntil<T>(ask: () => Promise<T>, pleases: (answer: T) => boolean): Promise<T> {
+  const deadline = AbortSignal.timeout(10_000)
+  for (;;) {
+    const answer = await ask()
+    if (pleases(answer)) return answer
+    deadline.throwIfAborted()
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+}
+
+async function fetchJson(url: string): Promise<Record<string, unknown>> {
+  const response = await fetch(url)
+  expect(response.status, url).toBe(200)
+  return (await response.json()) as Record<string, unknown>
+}
+
+describe('examples/mount-in-koa.ts', () => {
+  test('answers on the owner, whichever instance is asked, and mounts the look-ups', async () => {
+    const first = await start('mount-in-koa')
+    await using _first = first.running
+    const second = await start('mount-in-koa', { SEEDS: first.gossip })
+    await using _second = second.running
+
+    const sizeAt = (url: string) => async () =>
+      ((await fetchJson(`${url}/v1/ring`))['nodes'] as unknown[]).length
+    for (const { url } of [first, second]) await askUntil(sizeAt(url), (size) => size === 2)
+
+    const answerers = new Set<unknown>()
+    for (let id = 0; id < 20; id++) {
+      const [a, b] = await Promise.all([first, second].map(({ url }) => fetchJson(`${url}/carts/${id}`)))
+      expect(a).toEqual(b)
+      answerers.add(a?.['answeredBy'])
+      const { owner } = (await fetchJson(`${first.url}/v1/owner?key=cart:${id}`)) as {
+        owner: { name: string }
+      }
+      expect(owner.name).toBe(a?.['answeredBy'])
+    }
+    expect(answerers.size).toBe(2)
+
+    second.running.signal('SIGTERM')
+    expect(await second.running.ended).toEqual({ code: 0, signal: null })
+    expect(await askUntil(sizeAt(first.url), (size) => size === 1)).toBe(1)
+  })
+})
+
+describe('examples/plain-http.ts', () => {
+  test('counts each key at its owner, whichever instance is asked', async () => {
+    const first = await start('plain-http')
+    await using _first = first.running
+    const second = await start('plain-http', { SEEDS: first.gossip })
+    await using _second = second.running
+    for (const { running } of [first, second]) {
+      await running.until('a ring of 2', () => running.errLines.find((line) => line.startsWith('ring of 2')))
+    }
+
+    const answerers = new Set<unknown>()
+    for (let page = 0; page < 20; page++) {
+      const a = await fetchJson(`${first.url}/visits/${page}`)
+      const b = await fetchJson(`${second.url}/visits/${page}`)
+      expect([a['count'], b['count']]).toEqual([1, 2])
+      expect(a['answeredBy']).toBe(b['answeredBy'])
+      answerers.add(a['answeredBy'])
+    }
+    expect(answerers.size).toBe(2)
+
+    first.running.signal('SIGTERM')
+    expect(await first.running.ended).toEqual({ code: 0, signal: null })
+  })
+})

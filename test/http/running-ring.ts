@@ -1,0 +1,90 @@
+import { systemClock, type Clock } from '../../src/clock.ts'
+import { createApp, type AppDeps } from '../../src/http/app.ts'
+import { withDefaultLimits, type HttpLimits } from '../../src/http/limits.ts'
+import { openServer, type OpenServer } from '../../src/http/server.ts'
+import { silentLogger, type Logger } from '../../src/logger.ts'
+import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
+import type { Member } from '../../src/membership/member.ts'
+import type { RingKeyMode } from '../../src/membership/placement.ts'
+import type { SourceKind } from '../../src/membership/source.ts'
+import { RingService } from '../../src/ring-service.ts'
+import { FakeSource, fakeMember } from '../support/fake-source.ts'
+
+export interface RingOptions {
+  readonly members?: readonly Member[]
+  readonly kind?: SourceKind
+  readonly selfName?: string
+  readonly ringKeyMode?: RingKeyMode
+  readonly clock?: Clock
+}
+
+/** The members of the recording: node1 to node3 at 127.0.0.1 to 127.0.0.3. */
+export const THREE_MEMBERS: readonly Member[] = [1, 2, 3].map((i) => fakeMember(`node${i}`, `127.0.0.${i}`))
+
+/** A ring on a fake source, not started. */
+export function makeRing(options: RingOptions = {}): {
+  readonly ring: RingService
+  readonly source: FakeSource
+} {
+  const clock = options.clock ?? systemClock
+  const source = new FakeSource(options.members ?? THREE_MEMBERS, {
+    kind: options.kind ?? 'memberlist',
+    ...(options.selfName === undefined ? {} : { selfName: options.selfName }),
+  })
+  const ring = new RingService({
+    source,
+    manager: new HashRingManager({ clock, foldWindowMs: 0 }),
+    logger: silentLogger,
+    clock,
+    ringKeyMode: options.ringKeyMode ?? 'address',
+  })
+  return { ring, source }
+}
+
+export interface ServedRing extends AsyncDisposable {
+  readonly ring: RingService
+  readonly source: FakeSource
+  readonly server: OpenServer
+  readonly limits: HttpLimits
+}
+
+/** A started ring behind the stand-alone application, on a free loopback port. */
+export async function serveRing(
+  options: RingOptions & {
+    readonly limits?: Partial<HttpLimits>
+    readonly logger?: Logger
+    readonly app?: Partial<AppDeps>
+    readonly start?: boolean
+  } = {},
+): Promise<ServedRing> {
+  const { ring, source } = makeRing(options)
+  if (options.start !== false) await ring.start()
+  const limits = withDefaultLimits(options.limits)
+  const logger = options.logger ?? silentLogger
+  const app = createApp({ ring, clock: options.clock ?? systemClock, logger, limits, ...options.app })
+  const server = await openServer(app, { host: '127.0.0.1', port: 0, limits, logger })
+  return {
+    ring,
+    source,
+    server,
+    limits,
+    async [Symbol.asyncDispose]() {
+      await server.close(0)
+      await ring.stop()
+    },
+  }
+}
+
+/** A logger that keeps its error lines. */
+export function recordingLogger(): Logger & { readonly errors: unknown[] } {
+  const errors: unknown[] = []
+  const logger = {
+    ...silentLogger,
+    errors,
+    error: (fields: unknown) => {
+      errors.push(fields)
+    },
+    child: (): Logger => logger,
+  }
+  return logger
+}

@@ -1,0 +1,233 @@
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
+import Koa from 'koa'
+import { afterEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { isRingmanError, RingmanError } from '../../src/errors.ts'
+import { sidecarUpdate, type SidecarUpdateOptions } from '../../src/http/sidecar-update.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { SidecarSource } from '../../src/membership/sidecar/sidecar-source.ts'
+
+const opened: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((close) => close()))
+})
+
+const event = readFileSync(new URL('../golden/sidecar-event.json', import.meta.url))
+
+async function serve(options: Partial<SidecarUpdateOptions> = {}) {
+  const source = new SidecarSource({ serviceName: 'some-svc', servicePort: 9999 }, { logger: silentLogger })
+  await source.start(new AbortController().signal)
+  const app = new Koa()
+  const faults: unknown[] = []
+  app.on('error', (error: unknown) => faults.push(error))
+  app.use(sidecarUpdate({ updates: source, clock: systemClock, ...options }))
+  const handle = app.callback()
+  const server = createServer((request, response) => {
+    handle(request, response).catch((error: unknown) => faults.push(error))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  opened.push(async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+    await source.stop()
+    // Koa also reports senders that go away in the middle; those are no faults of the handler.
+    const ownFaults = faults.filter(
+      (fault) => isRingmanError(fault) || !(fault instanceof Error && 'code' in fault),
+    )
+    expect(ownFaults).toEqual([])
+  })
+  return { source, port, url: `http://127.0.0.1:${port}/hashring/update` }
+}
+
+async function post(
+  url: string,
+  body: string | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string> = {},
+) {
+  const response = await fetch(url, { method: 'POST', body, headers })
+  return { status: response.status, headers: response.headers, body: await response.text() }
+}
+
+/** Sends bytes as they are and gives what comes back until the other side ends. */
+function raw(port: number, request: string, endAfterMs?: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(request))
+    let answer = ''
+    socket.on('data', (chunk) => (answer += chunk.toString('latin1')))
+    socket.on('close', () => {
+      resolve(answer)
+    })
+    socket.on('error', reject)
+    if (endAfterMs !== undefined) setTimeout(() => socket.destroy(), endAfterMs)
+  })
+}
+
+describe('updates are taken', () => {
+  test('with any method and content type, and answered as recorded', async () => {
+    const { source, port, url } = await serve()
+    const answer = await raw(
+      port,
+      `POST /hashring/update HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${event.length}\r\n\r\n${event.toString()}`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+    expect(answer).toContain('\r\nContent-Type: application/json\r\n')
+    expect(answer).toContain('\r\nContent-Length: 0\r\n')
+    expect(answer).toMatch(/\r\n\r\n$/)
+    expect(source.members.filter(({ state }) => state === 'alive').map(({ name }) => name)).toEqual([
+      '127.0.0.1:23423',
+      'host-b:12345',
+    ])
+    expect(await post(url, event)).toMatchObject({ status: 200, body: '' })
+    expect((await fetch(url, { method: 'PUT', body: event })).status).toBe(200)
+  })
+
+  test('in chunks of one byte', async () => {
+    const { source, port } = await serve()
+    const chunks = [...event].map((byte) => `1\r\n${String.fromCharCode(byte)}\r\n`).join('')
+    const head = 'POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n'
+    expect(await raw(port, `${head}${chunks}0\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 OK/)
+    expect(source.members).toHaveLength(3)
+  })
+})
+
+describe('what is malformed', () => {
+  test.each([
+    ['{bad', `{"errors":["invalid character 'b' looking for beginning of object key string"]}`],
+    ['', '{"errors":["unexpected end of JSON input"]}'],
+    ['<x>', String.raw`{"errors":["invalid character '\u003c' looking for beginning of value"]}`],
+    ['"', '{"errors":["unexpected end of JSON input"]}'],
+    ["'", String.raw`{"errors":["invalid character '\\'' looking for beginning of value"]}`],
+    ['{} x', `{"errors":["invalid character 'x' after top-level value"]}`],
+  ])('is answered as recorded, and changes nothing: %j', async (body, error) => {
+    const { source, url } = await serve()
+    const answer = await post(url, body)
+    expect(answer).toMatchObject({ status: 500, body: error })
+    expect(answer.headers.get('content-type')).toBe('application/json')
+    expect(answer.headers.get('content-length')).toBe(String(Buffer.byteLength(error)))
+    expect(source.populated).toBe(false)
+  })
+
+  test('a GET is answered as recorded', async () => {
+    const { url } = await serve()
+    const response = await fetch(url)
+    expect(response.status).toBe(500)
+    expect(await response.text()).toBe('{"errors":["unexpected end of JSON input"]}')
+  })
+
+  test.each(['{}', 'null', '[]', '{"State":null}', '{"State":{"LastChanged":"soon"}}'])(
+    'JSON that is no update has the same shape: %s',
+    async (body) => {
+      const { source, url } = await serve()
+      const answer = await post(url, body)
+      expect(answer.status).toBe(500)
+      expect(JSON.parse(answer.body)).toEqual({ errors: [expect.any(String)] })
+      expect(source.populated).toBe(false)
+    },
+  )
+})
+
+describe('limits', () => {
+  test('a body above the limit is refused, announced or not', async () => {
+    const { source, port, url } = await serve({ limitBytes: 1000 })
+    expect(await post(url, ' '.repeat(1001))).toMatchObject({ status: 413 })
+    const head = 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
+    expect(await raw(port, `${head}${`64\r\n${' '.repeat(100)}\r\n`.repeat(11)}`)).toMatch(/^HTTP\/1\.1 413 /)
+    expect(await raw(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n')).toMatch(
+      /^HTTP\/1\.1 413 .*\{"errors":\[/su,
+    )
+    expect(source.populated).toBe(false)
+    expect(await post(url, `${' '.repeat(998)}{}`)).toMatchObject({ status: 500 })
+  })
+
+  test('unfinished bodies hold no more than allowed, and give it back', async () => {
+    const { port, url } = await serve({ heldLimitBytes: 10_000 })
+    const unfinished = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n${' '.repeat(8000)}`
+    const slow = raw(port, unfinished, 300)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const refused = await post(url, ' '.repeat(5000))
+    expect(refused.status).toBe(503)
+    expect(refused.headers.get('retry-after')).toBe('1')
+    expect((await post(url, ' '.repeat(1000))).status).toBe(500)
+    await slow
+    for (let tries = 0; (await post(url, ' '.repeat(5000))).status === 503; tries++) {
+      if (tries > 100) expect.fail('the bytes of an aborted request were not given back')
+    }
+    for (let n = 0; n < 20; n++) expect((await post(url, ' '.repeat(9000))).status).toBe(500)
+  })
+
+  test('a sender that goes away harms nobody', async () => {
+    const { source, port, url } = await serve()
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        raw(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{', 20),
+      ),
+    )
+    expect((await post(url, event)).status).toBe(200)
+    expect(source.populated).toBe(true)
+  })
+})
+
+describe('the token', () => {
+  const basic = (user: string, password: string) =>
+    `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+
+  test.each([
+    ['as bearer token', 'Bearer s3cret'],
+    ['whatever the case of the scheme', 'bearer s3cret'],
+    ['as password, which is how Sidecar can send it', basic('ringman', 's3cret')],
+    ['as password of nobody', basic('', 's3cret')],
+  ])('is taken %s', async (_, authorization) => {
+    const { source, url } = await serve({ token: 's3cret' })
+    expect((await post(url, event, { authorization })).status).toBe(200)
+    expect(source.populated).toBe(true)
+  })
+
+  test.each([
+    ['nothing', undefined],
+    ['another token', 'Bearer s3cres'],
+    ['a part of it', 'Bearer s3c'],
+    ['more than it', 'Bearer s3cret1'],
+    ['no token', 'Bearer '],
+    ['another scheme', 'Digest s3cret'],
+    ['it as user name', basic('s3cret', '')],
+    ['basic without a colon', `Basic ${Buffer.from('other').toString('base64')}`],
+  ])('%s is refused and changes nothing', async (_, authorization) => {
+    const { source, url } = await serve({ token: 's3cret' })
+    const answer = await post(url, event, authorization === undefined ? {} : { authorization })
+    expect(answer).toMatchObject({ status: 401, body: '{"errors":["the token is missing or wrong"]}' })
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="ringman"')
+    expect(source.populated).toBe(false)
+  })
+})
+
+test('after the stop updates are refused', async () => {
+  const { source, url } = await serve()
+  await source.stop()
+  expect(await post(url, event)).toMatchObject({ status: 503 })
+})
+
+test('a fault of another kind is not hidden', async () => {
+  const app = new Koa()
+  const faults: unknown[] = []
+  app.on('error', (error: unknown) => faults.push(error))
+  const fault = new RingmanError('INTERNAL', 'a fault')
+  app.use(
+    sidecarUpdate({
+      clock: systemClock,
+      updates: {
+        update() {
+          throw fault
+        },
+      },
+    }),
+  )
+  const server = app.listen(0, '127.0.0.1')
+  opened.push(() => new Promise((resolve) => server.close(resolve)))
+  await new Promise((resolve) => server.once('listening', resolve))
+  const { port } = server.address() as AddressInfo
+  expect((await post(`http://127.0.0.1:${port}/`, '{}')).status).toBe(500)
+  expect(faults).toEqual([fault])
+})

@@ -1,0 +1,3 @@
+module ringman.test/sidecar-stand-in
+
+go 1.22

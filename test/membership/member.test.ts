@@ -1,0 +1,103 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { isRingmanError } from '../../src/errors.ts'
+import {
+  decodeMetadata,
+  encodeMetadata,
+  isServicePort,
+  isWeight,
+  METADATA_LIMIT_BYTES,
+} from '../../src/membership/member.ts'
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+const bytes = (json: string) => new TextEncoder().encode(json)
+
+describe('encodeMetadata', () => {
+  test('gives the JSON that Go ringman reads, further fields after its own', () => {
+    expect(text(encodeMetadata({ servicePort: '8000' }))).toBe('{"ServicePort":"8000"}')
+    expect(text(encodeMetadata({ name: 'n', zone: 'z', weight: 2, servicePort: '1' }))).toBe(
+      '{"ServicePort":"1","Weight":2,"Zone":"z","Name":"n"}',
+    )
+  })
+
+  test('refuses more than 512 bytes, counted in UTF-8', () => {
+    const room = METADATA_LIMIT_BYTES - text(encodeMetadata({ servicePort: '1', zone: '' })).length
+    expect(encodeMetadata({ servicePort: '1', zone: 'z'.repeat(room) })).toHaveLength(METADATA_LIMIT_BYTES)
+    for (const zone of ['z'.repeat(room + 1), 'é'.repeat(room / 2 + 1)]) {
+      try {
+        encodeMetadata({ servicePort: '1', zone })
+        expect.fail('was accepted')
+      } catch (error) {
+        expect(isRingmanError(error) && error.code).toBe('METADATA_TOO_LARGE')
+      }
+    }
+  })
+})
+
+describe('decodeMetadata', () => {
+  test.each([
+    ['{"ServicePort":"8000"}', { servicePort: '8000' }],
+    [' {"More":[1],"ServicePort":"8000","Zone":"z"} ', { servicePort: '8000', zone: 'z' }],
+    ['{"ServicePort":"1","Weight":0,"Zone":5,"Name":""}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Weight":1001}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Weight":1000,"Name":"n"}', { servicePort: '1', weight: 1000, name: 'n' }],
+    ['{"ServicePort":8000}', undefined],
+    ['{"ServicePort":""}', undefined],
+    ['{"ServicePort":"0"}', undefined],
+    ['{"ServicePort":"65536"}', undefined],
+    ['{"ServicePort":"80 "}', undefined],
+    ['{"serviceport":"80"}', undefined],
+    ['{}', undefined],
+    ['null', undefined],
+    ['[]', undefined],
+    ['"8000"', undefined],
+    ['', undefined],
+    ['{"ServicePort":"1"', undefined],
+    [`{"ServicePort":"1"}${' '.repeat(500)}`, undefined],
+  ])('%s', (json, metadata) => {
+    expect(decodeMetadata(bytes(json))).toEqual(metadata)
+  })
+
+  test('never throws, whatever the bytes', () => {
+    expect(decodeMetadata(Uint8Array.of(0x22, 0xff, 0x22))).toBeUndefined()
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array({ maxLength: 600 }), fc.json().map(bytes)), (given) => {
+        const metadata = decodeMetadata(given)
+        if (metadata !== undefined) expect(isServicePort(metadata.servicePort)).toBe(true)
+      }),
+    )
+  })
+
+  test('gives back what was encoded', () => {
+    const metadata = fc.record(
+      {
+        servicePort: fc.integer({ min: 1, max: 65_535 }).map(String),
+        weight: fc.integer({ min: 1, max: 1000 }),
+        zone: fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' }),
+        name: fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' }),
+      },
+      { requiredKeys: ['servicePort'] },
+    )
+    fc.assert(
+      fc.property(metadata, (given) => {
+        let encoded
+        try {
+          encoded = encodeMetadata(given)
+        } catch {
+          // Graphemes can be long: too large is fine here.
+          return
+        }
+        expect(decodeMetadata(encoded)).toEqual(given)
+      }),
+    )
+  })
+})
+
+test('weights and ports have their ranges', () => {
+  expect([1, 1000].map(isWeight)).toEqual([true, true])
+  expect([0, 1001, 1.5, '1', null, Number.NaN].map(isWeight)).toEqual(Array.from({ length: 6 }, () => false))
+  expect(['1', '65535'].map(isServicePort)).toEqual([true, true])
+  expect(['0', '65536', '01', '', 80, '1e3', '-1'].map(isServicePort)).toEqual(
+    Array.from({ length: 7 }, () => false),
+  )
+})

@@ -1,0 +1,276 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { encodeCompressed } from '../../../../src/membership/memberlist/wire/compression.ts'
+import type { DropReason } from '../../../../src/membership/memberlist/wire/drop.ts'
+import { encrypt, encryptedLength } from '../../../../src/membership/memberlist/wire/encryption.ts'
+import { DEFAULT_LIMITS } from '../../../../src/membership/memberlist/wire/limits.ts'
+import { encodeMessage } from '../../../../src/membership/memberlist/wire/message-codec.ts'
+import type { PushPull, PushPullNode } from '../../../../src/membership/memberlist/wire/messages.ts'
+import { encodePushPull } from '../../../../src/membership/memberlist/wire/push-pull.ts'
+import {
+  StreamDecoder,
+  type StreamReception,
+  type StreamResult,
+} from '../../../../src/membership/memberlist/wire/stream-decoder.ts'
+import {
+  encodeStream,
+  type StreamEncoding,
+} from '../../../../src/membership/memberlist/wire/stream-encoder.ts'
+import type { StreamMessage } from '../../../../src/membership/memberlist/wire/stream-messages.ts'
+import { anyEncryption, anyLabel, anyStreamMessage } from './arbitraries.ts'
+import { fromHex } from './recordings.ts'
+import { concat, thrownCode, utf8 } from './values.ts'
+
+const reception: StreamReception = { keyring: [], requireEncryption: false, label: '', role: 'request' }
+const encoding: StreamEncoding = { role: 'request', compression: false, label: '' }
+const ping: StreamMessage = { kind: 'ping', seqNo: 1, node: 'a' }
+const key = new Uint8Array(16).fill(1)
+const sealed = { key, version: 1 as const, nextNonce: () => new Uint8Array(12).fill(3) }
+
+const node: PushPullNode = {
+  name: 'a',
+  address: Uint8Array.of(127, 0, 0, 1),
+  port: 7946,
+  meta: new Uint8Array(0),
+  incarnation: 1,
+  state: 0,
+  vsn: Uint8Array.of(1, 5, 2, 0, 0, 0),
+}
+
+function pushPull(changes: Partial<PushPull>): StreamMessage {
+  return { kind: 'push-pull', pushPull: { join: false, nodes: [], userState: new Uint8Array(0), ...changes } }
+}
+
+/** The result of a stream that is sent in one piece and then ended. */
+function decodeAll(bytes: Uint8Array, changes: Partial<StreamReception> = {}): StreamResult {
+  const decoder = new StreamDecoder({ ...reception, ...changes })
+  return decoder.push(bytes) ?? decoder.end()
+}
+
+function reasonOf(result: StreamResult | undefined): DropReason | undefined {
+  return result === undefined || result.ok ? undefined : result.reason
+}
+
+describe('decode after encode', () => {
+  test('gives the same message, however the bytes are cut', () => {
+    fc.assert(
+      fc.property(
+        anyStreamMessage,
+        fc.record({
+          role: fc.constantFrom('request' as const, 'response' as const),
+          compression: fc.boolean(),
+          label: anyLabel,
+        }),
+        anyEncryption,
+        fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 10 }),
+        (message, options, encryption, sizes) => {
+          const bytes = encodeStream(message, {
+            ...options,
+            ...(encryption === undefined ? {} : { encryption }),
+          })
+          const decoder = new StreamDecoder({
+            keyring: encryption === undefined ? [] : [encryption.key],
+            requireEncryption: true,
+            label: options.label,
+            role: options.role,
+          })
+          let result: StreamResult | undefined
+          for (let at = 0, i = 0; at < bytes.length; i++) {
+            expect(result).toBeUndefined()
+            const size = sizes[i % sizes.length]!
+            result = decoder.push(bytes.subarray(at, at + size))
+            at += size
+          }
+          const encrypted = encryption !== undefined
+          expect(result).toEqual({ ok: true, message, skippedNodes: 0, encrypted })
+        },
+      ),
+    )
+  })
+
+  test('takes Buffers, and keeps no view into them', () => {
+    const message = pushPull({ nodes: [{ ...node, meta: utf8('meta') }], userState: utf8('state') })
+    const bytes = Buffer.from(encodeStream(message, encoding))
+    const result = decodeAll(bytes)
+    bytes.fill(0xff)
+    expect(result).toMatchObject({ ok: true, message })
+  })
+
+  test('ignores what comes behind the message', () => {
+    const decoder = new StreamDecoder(reception)
+    const result = decoder.push(concat(encodeStream(ping, encoding), utf8('and more')))
+    expect(result).toMatchObject({ ok: true, message: ping })
+    expect(decoder.push(utf8('and more'))).toBe(result)
+    expect(decoder.end()).toBe(result)
+  })
+})
+
+/** An encrypted message with any content. */
+function frame(plain: Uint8Array): Uint8Array {
+  const header = Uint8Array.of(10, 0, 0, 0, encryptedLength(plain.length, 1))
+  return concat(header, encrypt(plain, sealed, header))
+}
+
+describe('what is dropped, and why', () => {
+  const labelled = encodeStream(ping, { ...encoding, label: 'blue' })
+  const plain = encodeStream(ping, encoding)
+  const encrypted = encodeStream(ping, { ...encoding, encryption: sealed })
+  const secret = { keyring: [key], requireEncryption: true }
+  test.each<[string, Uint8Array, Partial<StreamReception>, DropReason | undefined]>([
+    ['another label', labelled, { label: 'green' }, 'label-differs'],
+    ['no label where there must be one', plain, { label: 'blue' }, 'label-differs'],
+    ['a label where there must be none', labelled, {}, 'label-differs'],
+    ['a label that was checked before', plain, { label: 'blue', skipInboundLabelCheck: true }, undefined],
+    ['a second label', labelled, { label: 'blue', skipInboundLabelCheck: true }, 'label-differs'],
+    ['an empty label', Uint8Array.of(244, 0), {}, 'malformed'],
+    ['a label on an answer', labelled, { label: 'blue', role: 'response' }, 'unknown-type'],
+    ['no label on an answer', plain, { label: 'blue', role: 'response' }, undefined],
+    ['encrypted', encrypted, secret, undefined],
+    [
+      'encrypted, with another key',
+      encrypted,
+      { ...secret, keyring: [new Uint8Array(16)] },
+      'cannot-decrypt',
+    ],
+    [
+      'encrypted under another label',
+      encrypted,
+      { ...secret, label: 'blue', skipInboundLabelCheck: true },
+      'cannot-decrypt',
+    ],
+    ['encrypted, without a key', encrypted, {}, 'encrypted-unexpectedly'],
+    ['plain where encryption is required', plain, secret, 'not-encrypted'],
+    ['plain where it is allowed', plain, { ...secret, requireEncryption: false }, undefined],
+    ['encrypted, its first byte alone', encrypted.subarray(0, 1), {}, 'encrypted-unexpectedly'],
+    ['encrypted and too short', fromHex('0a0000001c'), secret, 'malformed'],
+    ['encrypted and too long', fromHex('0a01400001'), secret, 'too-large'],
+    ['encrypted and cut', encrypted.subarray(0, encrypted.length - 1), secret, 'malformed'],
+    ['encrypted twice', frame(encrypted), secret, 'unknown-type'],
+    ['an encrypted nothing', frame(new Uint8Array(0)), secret, 'malformed'],
+    [
+      'compressed twice',
+      encodeCompressed(encodeCompressed(encodeMessage({ kind: 'ack', seqNo: 1, payload: key }))),
+      {},
+      'nested-too-deep',
+    ],
+    [
+      'compressed and cut before',
+      encodeCompressed(encodeMessage({ kind: 'ping', seqNo: 1, node: 'a' }).subarray(0, 9)),
+      {},
+      'malformed',
+    ],
+    ['a compression of nothing', encodeCompressed(new Uint8Array(0)), {}, 'malformed'],
+    ['nothing', new Uint8Array(0), {}, 'malformed'],
+    ['an unknown type', Uint8Array.of(99), {}, 'unknown-type'],
+    ['a compound', Uint8Array.of(7, 0), {}, 'unknown-type'],
+    ['an alive', Uint8Array.of(4, 0x80), {}, 'unknown-type'],
+    [
+      'an error text above the limit',
+      concat(fromHex('0d81a54572726f72da1001'), new Uint8Array(4097)),
+      {},
+      'too-large',
+    ],
+    ['a user message above the limit', fromHex('0881aa557365724d73674c656ece01400001'), {}, 'too-large'],
+    ['a user message of a negative length', fromHex('0881aa557365724d73674c656eff'), {}, 'malformed'],
+    ['a user message without length', fromHex('0880'), {}, 'malformed'],
+  ])('%s', (_, bytes, changes, expected) => {
+    expect(reasonOf(decodeAll(bytes, changes))).toBe(expected)
+  })
+
+  test('an error text that is not UTF-8 is read as well as it can be', () => {
+    expect(decodeAll(fromHex('0d81a54572726f72a361ff62'))).toMatchObject({
+      ok: true,
+      message: { kind: 'error', text: 'a\ufffdb' },
+    })
+  })
+})
+
+describe('push/pull', () => {
+  const header = (nodes: string, userState: string) =>
+    fromHex(`0683a44a6f696ec2a54e6f646573${nodes}ac5573657253746174654c656e${userState}`)
+
+  test.each<[string, Uint8Array, DropReason]>([
+    ['more members than the limit', header('ce000186a1', '00'), 'too-large'],
+    ['more user state than the limit', header('00', 'ce01400001'), 'too-large'],
+    ['2^32 - 1 members', header('ceffffffff', '00'), 'too-large'],
+    ['a negative number of members', header('ff', '00'), 'malformed'],
+    ['a negative number of bytes', header('00', 'd0ff'), 'malformed'],
+    ['members that are no maps', concat(header('01', '00'), Uint8Array.of(1)), 'malformed'],
+    ['a member whose array cannot end', concat(header('01', '00'), fromHex('81a178ddffffffff')), 'malformed'],
+    ['no number of members', fromHex('0680'), 'malformed'],
+  ])('%s', (_, bytes, expected) => {
+    // The answer comes at once: nothing waits for what was claimed.
+    expect(reasonOf(new StreamDecoder(reception).push(bytes))).toBe(expected)
+  })
+
+  test('a limit that is lower is kept', () => {
+    const limits = { ...DEFAULT_LIMITS, maxNodes: 2, maxUserStateBytes: 3, maxStreamBytes: 1000 }
+    const nodes = [node, node, node]
+    expect(reasonOf(decodeAll(encodeStream(pushPull({ nodes }), encoding), { limits }))).toBe('too-large')
+    const userState = utf8('abcd')
+    expect(reasonOf(decodeAll(encodeStream(pushPull({ userState }), encoding), { limits }))).toBe('too-large')
+    const fits = pushPull({ nodes: [node, node], userState: utf8('abc') })
+    expect(decodeAll(encodeStream(fits, encoding), { limits })).toMatchObject({ ok: true, message: fits })
+    const long = encodeStream({ kind: 'user', payload: new Uint8Array(990) }, encoding)
+    expect(reasonOf(decodeAll(long, { limits }))).toBe('too-large')
+  })
+
+  test('a compressed one is bounded by what comes out', () => {
+    const limits = { ...DEFAULT_LIMITS, maxStreamExpandedBytes: 100_000 }
+    const bomb = encodeStream(
+      { kind: 'user', payload: new Uint8Array(99_980) },
+      { ...encoding, compression: true },
+    )
+    expect(decodeAll(bomb, { limits })).toMatchObject({ ok: true })
+    const larger = encodeStream(
+      { kind: 'user', payload: new Uint8Array(100_000) },
+      { ...encoding, compression: true },
+    )
+    expect(reasonOf(decodeAll(larger, { limits }))).toBe('too-large')
+  })
+
+  test('a member that cannot be used is left out, and the others stay', () => {
+    const good = encodePushPull({ join: true, nodes: [node], userState: new Uint8Array(0) })
+    const goodNode = Buffer.from(good.subarray(good.indexOf(0x87))).toString('hex')
+    const bad = [
+      goodNode.replace('a44e616d65a161', 'a44e616d65a1ff'),
+      goodNode.replace('a44e616d65a161', 'a44e616d65a0'),
+      goodNode.replace('a44e616d65a161', 'a44e616d65da0401' + '61'.repeat(1025)),
+      goodNode.replace('a441646472a47f000001', 'a441646472a37f0000'),
+      goodNode.replace('a44d657461c0', 'a44d657461da0201' + '61'.repeat(513)),
+      goodNode.replace('a5537461746500', 'a5537461746504'),
+      goodNode.replace('a356736ea6010502000000', 'a356736ea50105020000'),
+      '80',
+    ]
+    expect(new Set(bad).has(goodNode)).toBe(false)
+    const bytes = concat(header('0a', '02'), ...[goodNode, ...bad, goodNode].map(fromHex), utf8('us'))
+    expect(decodeAll(bytes)).toEqual({
+      ok: true,
+      message: pushPull({ nodes: [node, node], userState: utf8('us') }),
+      skippedNodes: bad.length,
+      encrypted: false,
+    })
+  })
+
+  test('bytes in single steps are looked at once each', () => {
+    const nodes = Array.from({ length: 3000 }, (_, index) => ({ ...node, name: `node-${index}` }))
+    const bytes = encodeStream(pushPull({ nodes }), encoding)
+    expect(bytes.length).toBeGreaterThan(150_000)
+    const decoder = new StreamDecoder(reception)
+    let result: StreamResult | undefined
+    for (let at = 0; at < bytes.length; at++) result = decoder.push(bytes.subarray(at, at + 1))
+    expect(result).toMatchObject({ ok: true, message: { pushPull: { nodes: { length: 3000 } } } })
+  })
+
+  test('what cannot be sent is refused', () => {
+    const sent = (changes: Partial<PushPullNode>) => () =>
+      encodeStream(pushPull({ nodes: [{ ...node, ...changes }] }), encoding)
+    expect(thrownCode(sent({ state: 4 }))).toBe('INTERNAL')
+    expect(thrownCode(sent({ name: '' }))).toBe('INTERNAL')
+    expect(thrownCode(sent({ vsn: new Uint8Array(3) }))).toBe('INTERNAL')
+    expect(thrownCode(sent({ meta: new Uint8Array(513) }))).toBe('METADATA_TOO_LARGE')
+    expect(thrownCode(() => encodeStream({ kind: 'error', text: 'x'.repeat(4097) }, encoding))).toBe(
+      'INTERNAL',
+    )
+  })
+})

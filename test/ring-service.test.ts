@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest'
+import { silentLogger } from '../src/logger.ts'
+import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../src/manager/hash-ring-manager.ts'
+import type { RingKeyMode } from '../src/membership/placement.ts'
+import { RingService } from '../src/ring-service.ts'
+import { fakeMember, FakeSource } from './support/fake-source.ts'
+import { settle, VirtualClock } from './support/virtual-clock.ts'
+
+const self = fakeMember('a', '10.0.0.1')
+const other = fakeMember('b', '10.0.0.2')
+
+async function started(source: FakeSource, ringKeyMode: RingKeyMode = 'address') {
+  const clock = new VirtualClock()
+  const manager = new HashRingManager({ clock })
+  const service = new RingService({ source, manager, logger: silentLogger, clock, ringKeyMode })
+  const starting = service.start()
+  await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+  return { clock, manager, service, starting }
+}
+
+const keysOf = (manager: HashRingManager) => manager.snapshot.ring.nodes.map(({ ringKey }) => ringKey)
+
+describe('RingService', () => {
+  test('is started once the ring holds the first set, and follows the source from then on', async () => {
+    const source = new FakeSource([self, other], { selfName: 'a' })
+    const { clock, manager, service, starting } = await started(source)
+    await starting
+    expect(service.state).toBe('running')
+    expect(keysOf(manager)).toEqual(['10.0.0.1:8000', '10.0.0.2:8000'])
+
+    source.set([self, { ...other, state: 'suspect' }])
+    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    expect(manager.snapshot.epoch).toBe(1)
+    source.set([self, { ...other, state: 'dead' }])
+    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    expect(keysOf(manager)).toEqual(['10.0.0.1:8000'])
+    source.set([self, fakeMember('b', '10.0.0.2', { servicePort: '9000', weight: 2 })])
+    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    expect(manager.snapshot.ring.get('10.0.0.2:9000')).toMatchObject({ weight: 2, name: 'b', port: 9000 })
+    await service.stop()
+  })
+
+  test('hashes names when asked to, so that a new address moves no key', async () => {
+    const source = new FakeSource([self, other], { selfName: 'a' })
+    const { clock, manager, service, starting } = await started(source, 'name')
+    await starting
+    const { digest } = manager.snapshot.ring
+    source.set([self, fakeMember('b', '10.7.7.7')])
+    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    expect(manager.snapshot.ring.digest).toBe(digest)
+    expect(manager.snapshot.ring.get('b')?.address).toBe('10.7.7.7')
+    await service.stop()
+  })
+
+  test('leave takes this process off the ring and keeps answering; stop ends source and manager', async () => {
+    const source = new FakeSource([self, other], { selfName: 'a' })
+    const { clock, manager, service, starting } = await started(source)
+    await starting
+    const leaving = service.leave()
+    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await leaving
+    expect(keysOf(manager)).toEqual(['10.0.0.2:8000'])
+    expect(manager.getNode('k').ringKey).toBe('10.0.0.2:8000')
+    await service.stop()
+    await service.stop()
+    expect(source.calls).toEqual(['start', 'leave', 'stop'])
+    expect(manager.running).toBe(false)
+    await expect(service.done).resolves.toBeUndefined()
+  })
+
+  test('a failed start stops everything and says why', async () => {
+    const source = new FakeSource([self], { selfName: 'a' })
+    source.startError = new Error('port in use')
+    const clock = new VirtualClock()
+    const manager = new HashRingManager({ clock })
+    const service = new RingService({
+      source,
+      manager,
+      logger: silentLogger,
+      clock,
+      ringKeyMode: 'address',
+    })
+    await expect(service.start()).rejects.toBe(source.startError)
+    expect(service.state).toBe('stopped')
+    expect(source.calls).toEqual(['start', 'stop'])
+    await expect(service.start()).rejects.toMatchObject({ code: 'SOURCE_FAILED' })
+  })
+
+  test('stop while starting makes start fail', async () => {
+    const source = new FakeSource([self], { selfName: 'a' })
+    const clock = new VirtualClock()
+    const manager = new HashRingManager({ clock })
+    const service = new RingService({ source, manager, logger: silentLogger, clock, ringKeyMode: 'address' })
+    const starting = service.start().catch((error: unknown) => error)
+    await settle()
+    await service.stop()
+    expect(await starting).toMatchObject({ code: 'MANAGER_NOT_RUNNING' })
+    expect(service.state).toBe('stopped')
+  })
+
+  test.each([
+    [
+      'source',
+      (source: FakeSource) => {
+        source.die(new Error('loop died'))
+      },
+    ],
+    [
+      'listener of the manager',
+      (source: FakeSource, manager: HashRingManager) => {
+        manager.subscribe(() => {
+          throw new Error('loop died')
+        })
+        source.set([self])
+      },
+    ],
+  ])('done rejects when the %s dies', async (_, kill) => {
+    const source = new FakeSource([self, other], { selfName: 'a' })
+    const { clock, manager, service, starting } = await started(source)
+    await starting
+    kill(source, manager)
+    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await expect(service.done).rejects.toThrow('loop died')
+    await service.stop()
+  })
+})

@@ -1,0 +1,254 @@
+import { describe, expect, test, vi } from 'vitest'
+import { HashRing } from '../../src/ring/hash-ring.ts'
+import { compareRingKeys, type RingNode } from '../../src/ring/node.ts'
+import { PointTable } from '../../src/ring/point-table.ts'
+import { ReferenceRing, referenceDigest } from './reference-ring.ts'
+
+const node = (host: number, weight = 1): RingNode => ({ ringKey: `10.0.0.${host}:8000`, weight })
+const nodes = (count: number): RingNode[] => Array.from({ length: count }, (_, i) => node(i + 1))
+const keys = Array.from({ length: 300 }, (_, i) => `key-${i}`)
+
+describe('an empty ring', () => {
+  test('owns nothing and answers all the same', () => {
+    const ring = HashRing.empty
+    expect([ring.size, ring.pointCount, ring.nodes]).toEqual([0, 0, []])
+    expect(ring.ownerOf('key')).toBeUndefined()
+    expect(ring.ownersOf('key', 3)).toEqual([])
+    expect(ring.shares()).toEqual(new Map())
+    expect(ring.digest).toBe('d41d8cd98f00b204')
+    expect(ring.remove('a')).toBe(ring)
+    expect(HashRing.of([])).toBe(ring)
+  })
+
+  test('is what is left when the last node goes', () => {
+    const ring = HashRing.of([node(1)]).remove(node(1).ringKey)
+    expect([ring.size, ring.pointCount, ring.digest]).toEqual([0, 0, HashRing.empty.digest])
+    expect(ring.ownerOf('key')).toBeUndefined()
+    expect(ring.add(node(1)).ownerOf('key')).toEqual(node(1))
+  })
+})
+
+describe('nodes', () => {
+  test('are sorted by the UTF-8 bytes of their ring keys', () => {
+    const ringKeys = ['b', 'a', 'a-0', 'ab', 'é', 'z', '\u{e000}', '\u{ffff}', '\u{1f600}', '節', 'A']
+    const sorted = HashRing.of(ringKeys.map((ringKey) => ({ ringKey, weight: 1 }))).nodes
+    const expected = ringKeys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+    expect(sorted.map(({ ringKey }) => ringKey)).toEqual(expected)
+    expect(expected.indexOf('\u{ffff}')).toBeLessThan(expected.indexOf('\u{1f600}'))
+  })
+
+  test('are found by ring key', () => {
+    const ring = HashRing.of(nodes(5))
+    expect(ring.get('10.0.0.3:8000')).toBe(ring.nodes[2])
+    expect(ring.get('10.0.0.6:8000')).toBeUndefined()
+  })
+
+  test('are copies that nobody can change', () => {
+    const given = { ringKey: 'a', weight: 1, name: 'first' }
+    const ring = HashRing.of([given])
+    given.name = 'second'
+    expect(ring.get('a')?.name).toBe('first')
+    expect(Object.isFrozen(ring.get('a'))).toBe(true)
+    expect(Object.isFrozen(ring.nodes)).toBe(true)
+  })
+
+  test('keep their identity from ring to ring', () => {
+    const ring = HashRing.of(nodes(5))
+    const next = ring.with(nodes(6))
+    expect(next.nodes.slice(0, 5).map((n, i) => n === ring.nodes[i])).toEqual(Array(5).fill(true))
+  })
+
+  test('the later one of two with one ring key counts', () => {
+    const ring = HashRing.of([node(1), { ...node(1), name: 'later' }, node(2)])
+    expect(ring.nodes).toEqual([{ ...node(1), name: 'later' }, node(2)])
+  })
+
+  test.each([
+    ['an empty ring key', { ringKey: '', weight: 1 }],
+    ['a line feed in the ring key', { ringKey: 'a|1\nb', weight: 1 }],
+    ['a lone surrogate in the ring key', { ringKey: 'a\ud800', weight: 1 }],
+    ['no weight', { ringKey: 'a', weight: 0 }],
+    ['a negative weight', { ringKey: 'a', weight: -1 }],
+    ['half a weight', { ringKey: 'a', weight: 0.5 }],
+    ['an endless weight', { ringKey: 'a', weight: Infinity }],
+    ['a weight that is no number', { ringKey: 'a', weight: NaN }],
+  ])('%s is refused', (_, bad) => {
+    const code = { code: 'NODE_INVALID' }
+    expect(() => HashRing.of([bad])).toThrow(expect.objectContaining(code))
+    expect(() => HashRing.empty.add(bad)).toThrow(expect.objectContaining(code))
+    expect(() => HashRing.empty.with([node(1), bad])).toThrow(expect.objectContaining(code))
+  })
+})
+
+describe('changing a ring', () => {
+  test('leaves the ring itself as it was', () => {
+    const ring = HashRing.of(nodes(3))
+    const [owners, digest] = [keys.map((key) => ring.ownerOf(key)), ring.digest]
+    ring.add(node(9))
+    ring.remove(node(1).ringKey)
+    ring.with([])
+    expect(ring.size).toBe(3)
+    expect(keys.map((key) => ring.ownerOf(key))).toEqual(owners)
+    expect(ring.digest).toBe(digest)
+  })
+
+  test('to what it is already gives the same ring', () => {
+    const ring = HashRing.of(nodes(3))
+    expect(ring.add(node(2))).toBe(ring)
+    expect(ring.remove('10.0.0.9:8000')).toBe(ring)
+    expect(ring.with(nodes(3).toReversed())).toBe(ring)
+  })
+
+  test('in details alone computes no points and hands out the new details', () => {
+    const ring = HashRing.of(nodes(10))
+    const change = vi.spyOn(PointTable.prototype, 'change')
+    const moved = { ...node(4), address: '10.7.7.7', port: 9000, name: 'four', zone: 'b' }
+    for (const next of [ring.add(moved), ring.with(nodes(10).with(3, moved))]) {
+      expect(next.digest).toBe(ring.digest)
+      expect(next.shares()).toEqual(ring.shares())
+      const key = keys.find((candidate) => ring.ownerOf(candidate)?.ringKey === moved.ringKey)!
+      expect(next.ownerOf(key)).toEqual(moved)
+      expect(next.get(moved.ringKey)).toEqual(moved)
+    }
+    expect(change).not.toHaveBeenCalled()
+    ring.add(node(4, 2))
+    expect(change).toHaveBeenCalledOnce()
+    change.mockRestore()
+  })
+})
+
+describe('weights', () => {
+  test.each([
+    [[1, 1, 1], 360],
+    [[7, 7, 7], 360],
+    [[1, 2, 3], 360],
+    [[1, 100], 237],
+    [[1, 1, 1000], 357],
+  ])('%j give %i points', (weights, points) => {
+    const ring = HashRing.of(weights.map((weight, i) => node(i + 1, weight)))
+    expect(ring.pointCount).toBe(points)
+  })
+
+  test('a node whose weight rounds down to no points is on the ring and owns nothing', () => {
+    const ring = HashRing.of([node(1), node(2, 100)])
+    expect(ring.size).toBe(2)
+    expect(ring.shares()).toEqual(new Map([[node(1).ringKey, 0], [node(2).ringKey, 1]])) // prettier-ignore
+    expect(ring.ownersOf('key', 2)).toEqual([node(2, 100)])
+  })
+
+  test('of the largest size still make a ring', () => {
+    const ring = HashRing.of([node(1, Number.MAX_SAFE_INTEGER), node(2, Number.MAX_SAFE_INTEGER), node(3)])
+    expect(ring.pointCount).toBe(354)
+    expect(ring.shares().get(node(3).ringKey)).toBe(0)
+  })
+
+  test('count relative to each other: another node changes the points of all', () => {
+    const before = HashRing.of([node(1, 3), node(2, 1)])
+    const after = before.add(node(3, 10))
+    const reference = new ReferenceRing([node(1, 3), node(2, 1), node(3, 10)])
+    expect(after.pointCount).toBe(reference.points.length)
+    for (const key of keys) expect(after.ownerOf(key)?.ringKey).toBe(reference.ownersOf(key, 1)[0])
+  })
+})
+
+describe('ownersOf', () => {
+  const ring = HashRing.of(nodes(20))
+
+  test.each([0, -1, NaN, 0.9])('%d owners are none', (n) => {
+    expect(ring.ownersOf('key', n)).toEqual([])
+  })
+
+  test.each([1, 2, 3, 15, 16, 17, 19, 20])('%i owners are the first of all of them', (n) => {
+    for (const key of keys.slice(0, 50)) {
+      const all = ring.ownersOf(key, Infinity)
+      expect(new Set(all).size).toBe(20)
+      expect(ring.ownersOf(key, n)).toEqual(all.slice(0, n))
+    }
+  })
+
+  test('more owners than nodes are all nodes, and a fraction is rounded down', () => {
+    expect(ring.ownersOf('key', 21)).toHaveLength(20)
+    expect(ring.ownersOf('key', 2.9)).toHaveLength(2)
+  })
+})
+
+describe('digest', () => {
+  test('is of the sorted lines of ring key and weight', () => {
+    const some = [
+      node(10),
+      node(9, 2),
+      { ringKey: '\u{1f600}', weight: 3 },
+      { ringKey: '\u{ffff}', weight: 1 },
+    ]
+    expect(HashRing.of(some).digest).toBe(referenceDigest(some))
+    expect(HashRing.of([{ ringKey: 'a', weight: 1 }]).digest).toBe('bbe57a5ad29662cd')
+  })
+
+  test('tells weights and ring keys apart, but not details', () => {
+    const digests = [
+      HashRing.of([node(1)]),
+      HashRing.of([node(1, 2)]),
+      HashRing.of([node(2)]),
+      HashRing.of([node(1), node(2)]),
+      HashRing.of([{ ringKey: '10.0.0.1:8000|1', weight: 1 }]),
+    ].map((ring) => ring.digest)
+    expect(new Set(digests).size).toBe(digests.length)
+    expect(HashRing.of([{ ...node(1), name: 'one' }]).digest).toBe(digests[0])
+  })
+})
+
+describe('memory', () => {
+  test.each([1, 2, 3, 10, 100, 1000])('at most 8 bytes a point with %i nodes', (count) => {
+    const ring = HashRing.of(Array.from({ length: count }, (_, i) => ({ ringKey: `node-${i}`, weight: 1 })))
+    expect(ring.pointCount).toBe(count * 120)
+    expect(ring.sizeBytes / ring.pointCount).toBeLessThanOrEqual(8)
+    expect(ring.sizeBytes / ring.pointCount).toBeGreaterThanOrEqual(6)
+  })
+})
+
+test('a ring of more than 65,536 nodes tells its last nodes apart, also when it shrinks below that', () => {
+  const many = Array.from({ length: 65_537 }, (_, i) => ({
+    ringKey: `n-${String(i).padStart(5, '0')}`,
+    weight: 1,
+  }))
+  const ring = HashRing.of(many)
+  expect(ring.pointCount).toBe(65_537 * 120)
+  const smaller = ring.remove('n-00000')
+  const sample = ['n-00001', 'n-32768', 'n-65535', 'n-65536']
+  for (const [table, arcs] of [
+    [ring, ring.shares()],
+    [smaller, smaller.shares()],
+  ] as const) {
+    for (const ringKey of sample) {
+      const share = arcs.get(ringKey)! * table.size
+      // 120 arcs each of a mean of 1 / 120: a standard deviation of 9 %.
+      expect(Math.abs(share - 1)).toBeLessThan(0.6)
+    }
+  }
+  expect(new Set(keys.map((key) => ring.ownerOf(key))).size).toBeGreaterThan(290)
+  const moved = keys.filter((key) => ring.ownerOf(key) !== smaller.ownerOf(key))
+  expect(moved.every((key) => ring.ownerOf(key)?.ringKey === 'n-00000')).toBe(true)
+})
+
+test('compareRingKeys orders by UTF-8 bytes', () => {
+  const texts = [
+    '',
+    'a',
+    'ab',
+    'b',
+    '\u{7f}',
+    '\u{80}',
+    '\u{7ff}',
+    '\u{800}',
+    '\u{d7ff}',
+    '\u{e000}',
+    '\u{ffff}',
+  ]
+  texts.push('\u{10000}', '\u{10ffff}', 'a\u{ffff}', 'a\u{10000}', '\u{1f600}a', '\u{1f600}b', '\u{1f601}')
+  for (const a of texts) {
+    for (const b of texts) {
+      const expected = Buffer.compare(Buffer.from(a), Buffer.from(b))
+      expect(Math.sign(compareRingKeys(a, b)), JSON.stringify([a, b])).toBe(expected)
+    }
+  }
+})

@@ -1,0 +1,142 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { isRingmanError } from '../../src/errors.ts'
+import { formatAddress, formatSeed, isUnspecified, parseSeed, parseSeeds } from '../../src/seeds/seed.ts'
+
+const codeOf = (fn: () => unknown) => {
+  try {
+    fn()
+  } catch (error) {
+    return isRingmanError(error) ? error.code : error
+  }
+  return undefined
+}
+
+describe('parseSeed', () => {
+  test.each([
+    ['a:7946', { kind: 'host', name: 'a', port: 7946 }],
+    ['a', { kind: 'host', name: 'a' }],
+    ['ring-0.ring_gossip.default.svc', { kind: 'host', name: 'ring-0.ring_gossip.default.svc' }],
+    ['localhost:1', { kind: 'host', name: 'localhost', port: 1 }],
+    ['1.2.3.4:7946', { kind: 'address', address: '1.2.3.4', port: 7946 }],
+    ['1.2.3.4', { kind: 'address', address: '1.2.3.4' }],
+    ['[::1]:7946', { kind: 'address', address: '::1', port: 7946 }],
+    ['[2001:db8::5]', { kind: 'address', address: '2001:db8::5' }],
+    ['dns:gossip.default.svc', { kind: 'dns', name: 'gossip.default.svc' }],
+    [
+      'dns:gossip.default.svc.cluster.local.:65535',
+      {
+        kind: 'dns',
+        name: 'gossip.default.svc.cluster.local.',
+        port: 65_535,
+      },
+    ],
+    ['srv:_gossip._udp.ringman', { kind: 'srv', name: '_gossip._udp.ringman' }],
+    ['dns', { kind: 'host', name: 'dns' }],
+    ['dns:7946', undefined],
+  ])('%s', (text, seed) => {
+    if (seed === undefined) expect(codeOf(() => parseSeed(text))).toBe('CONFIG_INVALID')
+    else expect(parseSeed(text)).toEqual(seed)
+  })
+
+  test.each([
+    '',
+    ':',
+    ':7946',
+    'a:',
+    'a:0',
+    'a:65536',
+    'a:07946',
+    'a:7e3',
+    'a:b',
+    '::1',
+    '::1:7946',
+    '[::1',
+    '[::1]7946',
+    '[::1]:',
+    '[fe80::1%eth0]:1',
+    '[1.2.3.4]:1',
+    '[a]:1',
+    '0.0.0.0:7946',
+    '[::]:7946',
+    '[0:0::0]:1',
+    '1.2.3:1',
+    '300.1.1.1',
+    'a b',
+    ' a',
+    'a/b',
+    'http://a',
+    '-a',
+    'a-',
+    'a..b',
+    '.',
+    'a'.repeat(64),
+    `${'a.'.repeat(130)}a`,
+    'dns:',
+    'dns:1.2.3.4',
+    'dns:[::1]',
+    'srv:',
+    'srv:a:7946',
+    'srv:1.2.3.4',
+    'DNS:a',
+    'a:1:2',
+    'é',
+  ])('refuses %j', (text) => {
+    expect(codeOf(() => parseSeed(text))).toBe('CONFIG_INVALID')
+  })
+
+  test('any text is a seed that formats back to an equal one, or CONFIG_INVALID', () => {
+    const piece = fc.constantFrom(
+      'dns:',
+      'srv:',
+      '[',
+      ']',
+      ':',
+      '::1',
+      '1.2.3.4',
+      '7946',
+      'a',
+      '.',
+      '-',
+      '_',
+      ' ',
+      '0',
+    )
+    const text = fc.oneof(
+      fc.string(),
+      fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join('')),
+    )
+    fc.assert(
+      fc.property(text, (given) => {
+        let seed
+        try {
+          seed = parseSeed(given)
+        } catch (error) {
+          expect(isRingmanError(error) && error.code).toBe('CONFIG_INVALID')
+          return
+        }
+        expect(parseSeed(formatSeed(seed))).toEqual(seed)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
+
+test('parseSeeds takes a comma list', () => {
+  expect(parseSeeds(' a:1, ,dns:b,a:1,')).toEqual([
+    { kind: 'host', name: 'a', port: 1 },
+    { kind: 'dns', name: 'b' },
+  ])
+  expect(parseSeeds('')).toEqual([])
+  expect(codeOf(() => parseSeeds('a,b c'))).toBe('CONFIG_INVALID')
+})
+
+test('formatAddress brackets IPv6', () => {
+  expect(formatAddress({ address: '::1', port: 1 })).toBe('[::1]:1')
+  expect(formatAddress({ address: '10.0.0.1', port: 2 })).toBe('10.0.0.1:2')
+})
+
+test('isUnspecified knows every spelling', () => {
+  expect(['0.0.0.0', '::', '0::0', '::0.0.0.0'].map(isUnspecified)).toEqual([true, true, true, true])
+  expect(['::1', '10.0.0.0', '0::1'].map(isUnspecified)).toEqual([false, false, false])
+})

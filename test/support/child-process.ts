@@ -1,0 +1,143 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+
+/** How a process ended. */
+export interface ProcessEnd {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/** How long a test waits for a process to do something before it fails, in milliseconds. */
+const PATIENCE_MS = 15_000
+
+/** A Node.js process that a test runs, with the lines that it prints. */
+export class TestProcess implements AsyncDisposable {
+  readonly child: ChildProcess
+  readonly outLines: string[] = []
+  readonly errLines: string[] = []
+  /** Settles when the process is over and all its lines are here. */
+  readonly ended: Promise<ProcessEnd>
+  #isOver = false
+  readonly #waiting = new Set<() => void>()
+
+  /** @param args - Of `node`: a script and its arguments. */
+  constructor(
+    args: readonly string[],
+    options: {
+      readonly env?: Readonly<Record<string, string>>
+      readonly ipc?: boolean
+      readonly stdout?: 'pipe' | 'ignore'
+    } = {},
+  ) {
+    const { env, ipc = false, stdout = 'pipe' } = options
+    const inherited = Object.entries(process.env).filter(
+      ([name]) => !/^(RINGMAN_|NODE_OPTIONS|VITEST|FORCE_)/.test(name),
+    )
+    this.child = spawn(process.execPath, args, {
+      stdio: ['ignore', stdout, 'pipe', ...(ipc ? ['ipc' as const] : [])],
+      env: { ...Object.fromEntries(inherited), NO_COLOR: '1', ...env },
+    })
+    const collected = [
+      this.#collect(this.child.stdout, this.outLines),
+      this.#collect(this.child.stderr, this.errLines),
+    ]
+    // Not `close`: it does not come once the parent has closed the IPC channel.
+    this.ended = new Promise((resolve) => {
+      this.child.once('exit', (code, signal) => {
+        void Promise.all(collected).then(() => {
+          this.#isOver = true
+          this.#wake()
+          resolve({ code, signal })
+        })
+      })
+    })
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0
+  }
+
+  get out(): string {
+    return this.outLines.map((line) => `${line}\n`).join('')
+  }
+
+  get err(): string {
+    return this.errLines.map((line) => `${line}\n`).join('')
+  }
+
+  /** The lines of standard output that are JSON objects. */
+  get events(): Record<string, unknown>[] {
+    return this.outLines.flatMap((line) => {
+      try {
+        return [JSON.parse(line) as Record<string, unknown>]
+      } catch {
+        return []
+      }
+    })
+  }
+
+  /** Waits until `find` gives something, looking again at each line. */
+  async until<T>(what: string, find: () => T | undefined): Promise<T> {
+    const deadline = AbortSignal.timeout(PATIENCE_MS)
+    for (;;) {
+      const found = find()
+      if (found !== undefined) return found
+      if (this.#isOver || deadline.aborted) {
+        const why = deadline.aborted ? `not within ${PATIENCE_MS} ms` : 'the process ended'
+        throw new Error(`waited for ${what}: ${why}\n--- stdout\n${this.out}--- stderr\n${this.err}`)
+      }
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          this.#waiting.delete(wake)
+          deadline.removeEventListener('abort', wake)
+          resolve()
+        }
+        this.#waiting.add(wake)
+        deadline.addEventListener('abort', wake)
+      })
+    }
+  }
+
+  /** Waits for a JSON line with this `event`. */
+  event(
+    name: string,
+    matches: (fields: Record<string, unknown>) => boolean = () => true,
+  ): Promise<Record<string, unknown>> {
+    return this.until(`the event ${name}`, () =>
+      this.events.find((fields) => fields['event'] === name && matches(fields)),
+    )
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill('SIGKILL')
+    await this.ended
+  }
+
+  /** Resolves when the stream is over, also when the test has destroyed it. */
+  async #collect(stream: Readable | null, lines: string[]): Promise<void> {
+    if (stream === null) return
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line)
+      this.#wake()
+    })
+    await once(stream, 'close')
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiting]) wake()
+  }
+}
+
+/** The command `ringman`, run from source. */
+export function ringman(
+  args: readonly string[],
+  options?: ConstructorParameters<typeof TestProcess>[1],
+): TestProcess {
+  return new TestProcess([new URL('../../src/cli.ts', import.meta.url).pathname, ...args], options)
+}

@@ -1,0 +1,144 @@
+import { systemClock, type Random } from '../../src/clock.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { SwimNode, type NodeMember } from '../../src/membership/swim/swim-node.ts'
+import { SWIM_PRESETS, type SwimSettings } from '../../src/membership/swim/swim-settings.ts'
+
+/** Chance from a seed (mulberry32). */
+export function seededRandom(seed: number): Random {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** A datagram on its way. */
+export interface Datagram {
+  readonly bytes: Uint8Array
+  readonly from: string
+  readonly to: string
+}
+
+/**
+ * Swim nodes on a network in memory, on the timers of the process: a test fakes these. Datagrams take a
+ * millisecond or two, may be lost, and do not pass between two sides of a partition.
+ */
+export class SwimNetwork {
+  readonly nodes = new Map<string, SwimNode>()
+  /** What was sent, newest last; bounded by the test's length. */
+  readonly sent: Datagram[] = []
+  loss = 0
+  recording = false
+  readonly #random: Random
+  readonly #settings: SwimSettings
+  readonly #watchers: ((host: string, members: readonly NodeMember[]) => void)[] = []
+  #sideOf: (host: string) => number = () => 0
+
+  constructor(random: Random, settings: Partial<SwimSettings> = {}) {
+    this.#random = random
+    this.#settings = { ...SWIM_PRESETS.lan, ...settings }
+  }
+
+  /** The addresses `10.0.0.1:7946`, `10.0.0.2:7946`, … */
+  static host(n: number): string {
+    return `10.0.0.${n}:7946`
+  }
+
+  /** Starts node `n`, which contacts `seeds` at once. */
+  add(
+    n: number,
+    seeds: readonly number[] = [],
+    options: {
+      /** How far this node's wall clock is ahead. */
+      readonly wallAheadMs?: number
+      readonly servicePort?: string
+      /** How long this node has stood still so far. */
+      readonly stalledMs?: () => number
+    } = {},
+  ): SwimNode {
+    const { wallAheadMs = 0, servicePort = '8000', stalledMs = () => 0 } = options
+    const host = SwimNetwork.host(n)
+    const node: SwimNode = new SwimNode({
+      host,
+      metadata: { servicePort, name: `m${n}` },
+      settings: this.#settings,
+      clock: {
+        ...systemClock,
+        now: () => systemClock.now() + stalledMs(),
+        wallNow: () => Date.now() + wallAheadMs,
+      },
+      random: this.#random,
+      logger: silentLogger,
+      send: (bytes, to) => {
+        if (this.nodes.get(host) === node) this.#carry({ bytes: Uint8Array.from(bytes), from: host, to })
+      },
+      onChange: () => {
+        for (const watcher of this.#watchers) watcher(host, node.members())
+      },
+    })
+    this.nodes.set(host, node)
+    node.start()
+    node.contact(seeds.map((seed) => SwimNetwork.host(seed)))
+    return node
+  }
+
+  /** Ends node `n` without a word, as SIGKILL does. */
+  kill(n: number): void {
+    this.nodes.get(SwimNetwork.host(n))?.stop()
+    this.nodes.delete(SwimNetwork.host(n))
+  }
+
+  node(n: number): SwimNode {
+    const node = this.nodes.get(SwimNetwork.host(n))
+    if (node === undefined) throw new Error(`there is no node ${n}`)
+    return node
+  }
+
+  /** Splits the network: hosts of different sides do not reach each other. Undo with `() => 0`. */
+  partition(sideOf: (host: string) => number): void {
+    this.#sideOf = sideOf
+  }
+
+  /** Calls `watcher` at each change that any node sees. */
+  watch(watcher: (host: string, members: readonly NodeMember[]) => void): void {
+    this.#watchers.push(watcher)
+  }
+
+  /** The state in which node `of` sees node `n`. */
+  stateOf(of: number, n: number): NodeMember['state'] | undefined {
+    return this.node(of)
+      .members()
+      .find(({ host }) => host === SwimNetwork.host(n))?.state
+  }
+
+  /** Whether every running node sees exactly the running ones alive (or suspect), the given ones apart. */
+  agrees(except: readonly number[] = []): boolean {
+    const hosts = [...this.nodes.keys()].filter((host) => !except.some((n) => SwimNetwork.host(n) === host))
+    return hosts.every((host) => {
+      const live = this.nodes
+        .get(host)
+        ?.members()
+        .filter(({ state }) => state === 'alive' || state === 'suspect')
+      return live?.length === hosts.length && live.every((member) => hosts.includes(member.host))
+    })
+  }
+
+  stop(): void {
+    for (const node of this.nodes.values()) node.stop()
+    this.nodes.clear()
+  }
+
+  #carry(datagram: Datagram): void {
+    if (this.recording) this.sent.push(datagram)
+    const { bytes, from, to } = datagram
+    if (this.#sideOf(from) !== this.#sideOf(to) || this.#random() < this.loss) return
+    setTimeout(
+      () => {
+        this.nodes.get(to)?.receive(bytes, from)
+      },
+      1 + Math.floor(this.#random() * 2),
+    )
+  }
+}
