@@ -117,9 +117,9 @@ async function untilRing(
 function askConstantly(member: Member) {
   const failures: string[] = []
   let answers = 0
-  let stopped = false
+  const stopped = new AbortController()
   const over = (async () => {
-    while (!stopped) {
+    while (!stopped.signal.aborted) {
       const { status, text } = await ask(`${member.url}/v1/owner?key=${answers}`).catch((error: unknown) => ({
         status: 0,
         text: String(error),
@@ -130,7 +130,7 @@ function askConstantly(member: Member) {
   })()
   return {
     async stop() {
-      stopped = true
+      stopped.abort()
       await over
       return { answers, failures }
     },
