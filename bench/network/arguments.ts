@@ -1,13 +1,5 @@
-import { goMemberlist, goRingman, program, type Contender } from '../../test/network/contender.ts'
+import { goMemberlist, goRingman, ours, program, type Contender } from '../../test/network/contender.ts'
 import type { MemberSettings } from '../../test/interop/support/member-protocol.ts'
-
-/** A contender under one of the presets. */
-export interface Entrant {
-  /** `go lan` */
-  readonly title: string
-  readonly contender: Contender
-  readonly preset: MemberSettings['preset']
-}
 
 /** What the others are compared with. */
 export const BASELINE = 'go'
@@ -15,16 +7,17 @@ export const BASELINE = 'go'
 const PRESETS = ['lan', 'wan', 'local'] as const
 
 /**
- * The contenders that the command line asks for: `go`, `go-ringman`, or `NAME=COMMAND LINE` for any program that
+ * The contenders that the command line asks for: `ours`, `go`, `go-ringman`, or `NAME=COMMAND LINE` for any program that
  * speaks the member protocol.
  */
 export function parseContenders(words: readonly string[]): Contender[] {
   return words.map((word) => {
+    if (word === 'ours') return ours()
     if (word === 'go') return goMemberlist()
     if (word === 'go-ringman') return goRingman()
     const equals = word.indexOf('=')
     if (equals > 0) return program(word.slice(0, equals), word.slice(equals + 1))
-    throw new Error(`unknown contender "${word}": go, go-ringman, or NAME=COMMAND LINE`)
+    throw new Error(`unknown contender "${word}": ours, go, go-ringman, or NAME=COMMAND LINE`)
   })
 }
 

@@ -11,7 +11,7 @@ import { table, type Row } from './report.ts'
 
 const USAGE = `node bench/network/cost.ts
 
-  --contender C   go, go-ringman, or NAME=COMMAND LINE; may be repeated (go)
+  --contender C   ours, go, go-ringman, or NAME=COMMAND LINE; may be repeated (ours and go)
   --preset P      lan, wan or local (lan)
   --members N     size of the cluster; may be repeated (10 and 100)
   --seconds S     how long to measure (60)`
@@ -24,7 +24,7 @@ const FORMING_MS = 300_000
 
 const { values } = parseArgs({
   options: {
-    contender: { type: 'string', multiple: true, default: ['go'] },
+    contender: { type: 'string', multiple: true, default: ['ours', 'go'] },
     preset: { type: 'string', default: 'lan' },
     members: { type: 'string', multiple: true, default: ['10', '100'] },
     seconds: { type: 'string', default: '60' },

@@ -11,7 +11,7 @@ import { count, seconds, table, type Row } from './report.ts'
 
 const USAGE = `node bench/network/run.ts [SCENARIO ...]
 
-  --contender C   go, go-ringman, or NAME=COMMAND LINE; may be repeated (go)
+  --contender C   ours, go, go-ringman, or NAME=COMMAND LINE; may be repeated (ours and go)
   --preset P      lan, wan or local (lan)
   --repeat N      runs of each scenario (its own number)
   --scale F       multiplies the times that faults last, for a shorter look (1)
@@ -23,7 +23,7 @@ All contenders run each repetition at the same time, each on hosts of its own.`
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    contender: { type: 'string', multiple: true, default: ['go'] },
+    contender: { type: 'string', multiple: true, default: ['ours', 'go'] },
     preset: { type: 'string', default: 'lan' },
     repeat: { type: 'string' },
     scale: { type: 'string', default: '1' },

@@ -50,6 +50,16 @@ describe('consequences', () => {
     })
   })
 
+  test('a new member: since its start, and since it showed itself', () => {
+    const timeline = [
+      ...formed(),
+      at(1000, { kind: 'started', member: 'd' }),
+      ...['d', 'a', 'b', 'c'].map((subject, i) => view(1200 + i, 'd', 'join', subject)),
+      ...['a', 'b', 'c'].map((observer) => view(1500, observer, 'join', 'd')),
+    ]
+    expect(lastConsequence(timeline)).toMatchObject({ settledMs: 500, settledSinceUpMs: 300 })
+  })
+
   test('entries may come in any order', () => {
     const timeline = [...formed(), at(1000, { kind: 'left', member: 'c' }), view(1100, 'a', 'leave', 'c')]
     timeline.push(view(1050, 'b', 'leave', 'c'))

@@ -22,7 +22,7 @@ export interface Question {
   readonly title: string
   /** The last deed of this kind is asked about. */
   readonly deed: Deed['kind']
-  readonly measure: 'firstRemovalMs' | 'removedMs' | 'settledMs'
+  readonly measure: 'firstRemovalMs' | 'removedMs' | 'settledMs' | 'settledSinceUpMs'
 }
 
 /** A scenario, as data. */
