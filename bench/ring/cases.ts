@@ -42,3 +42,9 @@ export interface Measurement {
   /** What is kept for each point, where the contender tells. */
   readonly arrayBytesPerPoint?: number
 }
+
+export function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}

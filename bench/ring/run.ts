@@ -1,15 +1,16 @@
 /**
  * `npm run bench:ring [-- --rounds N --ms M]`: this ring beside npm `hashring` and the Go library that both follow.
  *
- * Every measurement is a process of its own. The contenders take turns at each task, and the rounds repeat all of
- * it, so that what else the machine does hits all alike; medians over the rounds are shown, with the range.
+ * Every measurement is a process of its own and the median of ten samples. The contenders take turns at each
+ * task, and the rounds repeat all of it, so that what else the machine does hits all alike; medians over the
+ * rounds are shown, with the range.
  */
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
-import { KEY_COUNT, SIZES, type Change, type LookUp, type Measurement, type Task } from './cases.ts'
+import { KEY_COUNT, medianOf, SIZES, type Change, type LookUp, type Measurement, type Task } from './cases.ts'
 
 const run = promisify(execFile)
 const here = import.meta.dirname
@@ -38,6 +39,9 @@ const GO_BENCHMARKS: Readonly<Record<Exclude<Task, 'manager'>, string>> = {
   memory: 'Memory',
 }
 
+/** As many as `contender.ts` takes. */
+const GO_SAMPLES = 10
+
 /** @returns The reason when there is no Go, or the library cannot be had. */
 async function buildGo(directory: string): Promise<Contender | string> {
   const binary = join(directory, 'ring.test')
@@ -56,11 +60,15 @@ async function buildGo(directory: string): Promise<Contender | string> {
     title: `serialx/hashring (${version})`,
     measure: async (task, size, forMs) => {
       const pattern = `^Benchmark${GO_BENCHMARKS[task as keyof typeof GO_BENCHMARKS]}$/^${size}$`
-      const benchTime = task === 'memory' ? '1x' : `${forMs}ms`
-      const { stdout } = await run(binary, [`-test.bench=${pattern}`, `-test.benchtime=${benchTime}`])
+      const [time, count] = task === 'memory' ? ['1x', 1] : [`${forMs / GO_SAMPLES}ms`, GO_SAMPLES]
+      const { stdout } = await run(binary, [
+        `-test.bench=${pattern}`,
+        `-test.benchtime=${time}`,
+        `-test.count=${count}`,
+      ])
       const metric = (unit: string) => {
-        const match = new RegExp(`\\s([0-9.e+]+) ${unit}(?:\\s|$)`, 'm').exec(stdout)
-        return match === null ? undefined : Number(match[1])
+        const matches = [...stdout.matchAll(new RegExp(`\\s([0-9.e+]+) ${unit}(?:\\s|$)`, 'gm'))]
+        return matches.length === 0 ? undefined : medianOf(matches.map(([, value]) => Number(value)))
       }
       const [ns, checksum, bytesPerPoint] = [metric('ns/op'), metric('checksum'), metric('bytes/point')]
       if (ns === undefined) throw new Error(`no result in the output of go test: ${stdout}`)
@@ -80,10 +88,7 @@ interface Summary {
 }
 
 function summarise(values: readonly number[]): Summary {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
-  return { median, min: sorted[0]!, max: sorted.at(-1)! }
+  return { median: medianOf(values), min: Math.min(...values), max: Math.max(...values) }
 }
 
 /** All measurements of one kind: contender by size. */

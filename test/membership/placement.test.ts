@@ -34,3 +34,9 @@ test('of two members with one ring key the lower name stands for both', () => {
   const [dead, alive] = [fakeMember('a', '10.0.0.1', { state: 'dead' }), fakeMember('b', '10.0.0.1')]
   expect(placeMembers([dead, alive], 'address').map(({ name }) => name)).toEqual(['b'])
 })
+
+test('a name that cannot be a ring key keeps its member, and no other, off the ring', () => {
+  const members = ['', 'a\nb', 'a\ud800', 'pod-0'].map((name, i) => fakeMember(name, `10.0.0.${i}`))
+  expect(placeMembers(members, 'name').map(({ ringKey }) => ringKey)).toEqual(['pod-0'])
+  expect(placeMembers(members, 'address')).toHaveLength(4)
+})

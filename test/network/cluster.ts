@@ -20,6 +20,7 @@ export class Cluster implements AsyncDisposable {
   readonly #truth = new Truth()
   readonly #members = new Map<string, MemberProcess>()
   readonly #observers = new Set<(observer: string) => void>()
+  #crashed: MemberProcess | undefined
   #lossFraction = 0
   #islands: readonly (readonly string[])[] = []
 
@@ -68,6 +69,11 @@ export class Cluster implements AsyncDisposable {
       settings,
     })
     this.#members.set(name, member)
+    void member.ended.then(() => {
+      if (this.#members.get(name) !== member) return
+      this.#crashed ??= member
+      for (const notify of this.#observers) notify(name)
+    })
     member.subscribe((line) => {
       if (line.type !== 'join' && line.type !== 'leave') return
       const { type: change, atMs } = line
@@ -147,6 +153,13 @@ export class Cluster implements AsyncDisposable {
         end()
       }
       const look = (observer: string) => {
+        const crashed = this.#crashed
+        if (crashed !== undefined) {
+          finish(() => {
+            reject(crashed.explain('ended by itself'))
+          })
+          return
+        }
         if (!this.#truth.isHealthy(observer)) return
         if (this.#members.get(observer)?.view.equals(this.#truth.view(observer)) === true) {
           unsettled.delete(observer)
@@ -161,14 +174,17 @@ export class Cluster implements AsyncDisposable {
       }
       const timer = setTimeout(() => {
         finish(() => {
-          const ended = this.running.find((member) => !member.running)
-          if (ended === undefined) resolve(false)
-          else reject(ended.explain('ended by itself'))
+          resolve(false)
         })
       }, withinMs)
       this.#observers.add(look)
       for (const observer of this.#truth.healthy) look(observer)
     })
+  }
+
+  /** @throws {Error} when a member that ought to run has ended. */
+  assertWhole(): void {
+    if (this.#crashed !== undefined) throw this.#crashed.explain('ended by itself')
   }
 
   /** Which healthy members show too few or too many, for a failure's message. */
@@ -188,8 +204,9 @@ export class Cluster implements AsyncDisposable {
 
   /** Ends every member and removes the hosts. */
   async close(): Promise<void> {
-    await Promise.all(this.running.map((member) => member.end()))
+    const members = this.running
     this.#members.clear()
+    await Promise.all(members.map((member) => member.end()))
     await this.lab.close()
   }
 

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { buildGoProgram, type GoProgram } from '../interop/support/go-program.ts'
 import type { MemberCommand } from '../interop/support/member-process.ts'
 import type { MemberSettings } from '../interop/support/member-protocol.ts'
@@ -9,6 +10,17 @@ export interface Contender {
   prepare(): Promise<void>
   /** What to run for one member; only after `prepare`. */
   command(settings: MemberSettings): MemberCommand
+}
+
+const OWN_MEMBER = resolve(import.meta.dirname, '../interop/support/ringman-member.ts')
+
+/** A member of ours, from source, on the Node.js that runs this. */
+export function ours(): Contender {
+  return {
+    name: 'ours',
+    prepare: () => Promise.resolve(),
+    command: (settings) => ({ command: process.execPath, args: [OWN_MEMBER], settings }),
+  }
 }
 
 /** The newest HashiCorp memberlist. */

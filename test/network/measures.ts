@@ -17,6 +17,8 @@ export interface Consequence {
   readonly removedMs: number | undefined
   /** Until every healthy member showed exactly what it ought to. */
   readonly settledMs: number | undefined
+  /** The same, but since the started member showed itself: without the time that its program takes to start. */
+  readonly settledSinceUpMs: number | undefined
 }
 
 export interface Measures {
@@ -24,12 +26,10 @@ export interface Measures {
   readonly consequences: readonly Consequence[]
 }
 
-interface Watched {
-  readonly deed: Deed
-  readonly atMs: number
-  firstRemovalMs: number | undefined
-  removedMs: number | undefined
-  settledMs: number | undefined
+/** A consequence that is still being looked for. */
+type Watched = { -readonly [Field in keyof Consequence]: Consequence[Field] } & {
+  /** When the started member first showed itself. */
+  upAtMs: number | undefined
 }
 
 /**
@@ -79,7 +79,10 @@ export function measure(timeline: readonly TimelineEntry[], graceMs: number): Me
       if (entry.kind === 'started') shown.set(entry.member, new Set())
       if (entry.kind !== 'loss') {
         const { atMs, ...deed } = entry
-        watched = { deed, atMs, firstRemovalMs: undefined, removedMs: undefined, settledMs: undefined }
+        watched = {
+          ...{ deed, atMs, upAtMs: undefined, firstRemovalMs: undefined, removedMs: undefined },
+          ...{ settledMs: undefined, settledSinceUpMs: undefined },
+        }
         consequences.push(watched)
       }
     }
@@ -103,13 +106,17 @@ function watch(
     if (showing.length < others.length) watched.firstRemovalMs ??= elapsedMs
     if (showing.length === 0) watched.removedMs ??= elapsedMs
   }
-  watched.settledMs ??= truth.healthy.every((observer) => {
+  const { deed } = watched
+  if (deed.kind === 'started' && shown.get(deed.member)?.has(deed.member) === true) watched.upAtMs ??= nowMs
+  if (watched.settledMs !== undefined) return
+  const settled = truth.healthy.every((observer) => {
     const ought = truth.view(observer)
     const view = shown.get(observer)
     return view?.size === ought.length && ought.every((name) => view.has(name))
   })
-    ? elapsedMs
-    : undefined
+  if (!settled) return
+  watched.settledMs = elapsedMs
+  watched.settledSinceUpMs = watched.upAtMs === undefined ? undefined : nowMs - watched.upAtMs
 }
 
 /** The member that a deed takes away from the others. */

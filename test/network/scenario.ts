@@ -22,7 +22,7 @@ export interface Question {
   readonly title: string
   /** The last deed of this kind is asked about. */
   readonly deed: Deed['kind']
-  readonly measure: 'firstRemovalMs' | 'removedMs' | 'settledMs'
+  readonly measure: 'firstRemovalMs' | 'removedMs' | 'settledMs' | 'settledSinceUpMs'
 }
 
 /** A scenario, as data. */
@@ -63,7 +63,10 @@ export async function runScenario(
   scale = 1,
 ): Promise<Outcome> {
   await using cluster = await Cluster.open(contender, preset, scenario.hosts)
-  for (const step of scenario.steps) await take(cluster, step, scale)
+  for (const step of scenario.steps) {
+    await take(cluster, step, scale)
+    cluster.assertWhole()
+  }
   const timeline = [...cluster.timeline]
   const measures = measure(timeline, GRACE_MS)
   const answers = scenario.questions.map((question) => {

@@ -28,6 +28,21 @@ func makeNode(i int) string {
 	return fmt.Sprintf("10.0.%d.%d:8000", i/250, i%250+1)
 }
 
+// Rings and keys are made once; the benchmarks only read them.
+var (
+	keys  = makeKeys()
+	rings = map[int]*hashring.HashRing{}
+	sums  = map[int]float64{}
+)
+
+func ringOf(size int) *hashring.HashRing {
+	if rings[size] == nil {
+		rings[size] = makeRing(size)
+		sums[size] = checksum(rings[size], size)
+	}
+	return rings[size]
+}
+
 func makeRing(size int) *hashring.HashRing {
 	nodes := make([]string, size)
 	for i := range nodes {
@@ -37,7 +52,7 @@ func makeRing(size int) *hashring.HashRing {
 }
 
 // checksum tells whether two rings give the same keys to the same nodes.
-func checksum(ring *hashring.HashRing, keys []string, size int) float64 {
+func checksum(ring *hashring.HashRing, size int) float64 {
 	place := make(map[string]int, size)
 	for i := 0; i < size; i++ {
 		place[makeNode(i)] = i
@@ -51,27 +66,24 @@ func checksum(ring *hashring.HashRing, keys []string, size int) float64 {
 }
 
 func BenchmarkOwner(b *testing.B) {
-	keys := makeKeys()
 	for _, size := range sizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			ring := makeRing(size)
-			sum := checksum(ring, keys, size)
+			ring := ringOf(size)
 			b.ResetTimer()
 			for i := 0; i < b.N; i++ {
 				if _, ok := ring.GetNode(keys[i&(keyCount-1)]); !ok {
 					b.Fatal("no owner")
 				}
 			}
-			b.ReportMetric(sum, "checksum")
+			b.ReportMetric(sums[size], "checksum")
 		})
 	}
 }
 
 func BenchmarkOwners3(b *testing.B) {
-	keys := makeKeys()
 	for _, size := range sizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			ring := makeRing(size)
+			ring := ringOf(size)
 			b.ResetTimer()
 			for i := 0; i < b.N; i++ {
 				if owners, _ := ring.GetNodes(keys[i&(keyCount-1)], 3); len(owners) != 3 {
@@ -85,7 +97,7 @@ func BenchmarkOwners3(b *testing.B) {
 func BenchmarkAdd(b *testing.B) {
 	for _, size := range sizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			ring := makeRing(size)
+			ring := ringOf(size)
 			b.ResetTimer()
 			for i := 0; i < b.N; i++ {
 				if ring.AddNode(makeNode(size)).Size() != size+1 {
@@ -99,7 +111,7 @@ func BenchmarkAdd(b *testing.B) {
 func BenchmarkRemove(b *testing.B) {
 	for _, size := range sizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			ring := makeRing(size)
+			ring := ringOf(size)
 			node := makeNode(size / 2)
 			b.ResetTimer()
 			for i := 0; i < b.N; i++ {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { buildGoProgram } from '../support/go-program.ts'
 import { MemberlistPeer } from '../support/memberlist-peer.ts'
 import { RingmanPeer } from '../support/ringman-peer.ts'
@@ -96,18 +96,21 @@ describe('memberlist-peer', () => {
     )
   })
 
-  test('keys and labels keep strangers out', async () => {
+  test('keys and labels keep strangers out; shared keys let them in', async () => {
     await using stack = new AsyncDisposableStack()
     const key = (byte: number) => Buffer.alloc(32, byte).toString('base64')
-    const [first] = await startThree(stack, { keys: [key(1)], label: 'blue' })
-    const stranger = stack.use(
-      await MemberlistPeer.start({ name: 'stranger', keys: [key(2)], label: 'blue' }),
-    )
-    await expect(stranger.join(first.gossipAddress)).rejects.toThrow()
-    await first.changeKeyring('add', key(2))
+    const three = await startThree(stack, { keys: [key(1)], label: 'blue' })
+    const [{ gossipAddress }] = three
     const unlabelled = stack.use(await MemberlistPeer.start({ name: 'unlabelled', keys: [key(1)] }))
-    await expect(unlabelled.join(first.gossipAddress)).rejects.toThrow()
-    expect((await first.members()).map(({ name }) => name)).toEqual(['a', 'b', 'c'])
+    await expect(unlabelled.join(gossipAddress)).rejects.toThrow()
+    const other = stack.use(await MemberlistPeer.start({ name: 'other', keys: [key(2)], label: 'blue' }))
+    await expect(other.join(gossipAddress)).rejects.toThrow()
+    expect((await three[0].members()).map(({ name }) => name)).toEqual(['a', 'b', 'c'])
+
+    for (const peer of three) await peer.changeKeyring('add', key(2))
+    await other.changeKeyring('add', key(1))
+    await other.join(gossipAddress)
+    await Promise.all([...three, other].map((peer) => peer.untilShown(['a', 'b', 'c', 'other'], CONVERGE_MS)))
   })
 
   test('a crowd makes a large cluster out of one process', async () => {
@@ -231,6 +234,18 @@ describe('serf agent', () => {
     const serf = stack.use(await SerfAgent.start({ name: 'serf' }))
     await expect(serf.join(peer.gossipAddress)).rejects.toThrow()
     expect((await serf.members()).map(({ name }) => name)).toEqual(['serf'])
+  })
+})
+
+describe('without the programs', () => {
+  afterEach(() => {
+    vi.unstubAllEnvs()
+  })
+
+  test('a missing Go or serf is an error that says what to install', async () => {
+    vi.stubEnv('PATH', import.meta.dirname)
+    await expect(MemberlistPeer.start({ name: 'a' })).rejects.toThrow(/install.*Go|Go.*install/i)
+    await expect(SerfAgent.start({ name: 'a' })).rejects.toThrow(/apt-get install serf/)
   })
 })
 

@@ -34,7 +34,8 @@ export class MemberProcess implements AsyncDisposable {
   readonly #answers = new Map<number, (answer: Answer) => void>()
   readonly #listeners = new Set<(line: MemberLine) => void>()
   readonly #waiters = new Set<() => void>()
-  readonly #ended: Promise<void>
+  /** Resolves when the program has ended, for whatever reason. */
+  readonly ended: Promise<void>
   #lastId = 0
   #stderr = ''
   #failure: Error | undefined
@@ -51,7 +52,7 @@ export class MemberProcess implements AsyncDisposable {
     createInterface({ input: this.#child.stdout }).on('line', (text) => {
       this.#take(text)
     })
-    this.#ended = new Promise((resolve) => {
+    this.ended = new Promise((resolve) => {
       this.#child.on('error', (error) => {
         this.#fail(error.message)
         resolve()
@@ -190,7 +191,7 @@ export class MemberProcess implements AsyncDisposable {
   /** Kills the program as a crash would: it tells nobody. */
   async kill(): Promise<void> {
     this.signal('SIGKILL')
-    await this.#ended
+    await this.ended
   }
 
   /** Ends the program without a word to the other members. Idempotent. */
@@ -200,7 +201,7 @@ export class MemberProcess implements AsyncDisposable {
     const timer = setTimeout(() => {
       this.signal('SIGKILL')
     }, END_DEADLINE_MS)
-    await this.#ended
+    await this.ended
     clearTimeout(timer)
   }
 
