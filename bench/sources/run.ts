@@ -65,7 +65,8 @@ async function measure(source: GossipSource): Promise<Figures> {
     joins.push(await cluster.add())
     leaves.push(await cluster.removeLast('SIGTERM'))
     joins.push(await cluster.add())
-    process.stdout.write(`${source}: run ${run + 1} of ${runs}\r`)
+    const [killed, left] = [kills, leaves].map((times) => Math.round(times.at(-1) ?? 0))
+    process.stdout.write(`${source}, run ${run + 1} of ${runs}: killed ${killed} ms, left ${left} ms\n`)
   }
   const frozen: Record<string, string> = {}
   for (const ms of FREEZES_MS) {
