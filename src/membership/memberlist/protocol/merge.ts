@@ -97,7 +97,8 @@ export class Merge {
     const record = this.#core.members.get(message.node)
     if (record === undefined || message.incarnation < record.incarnation) return
     if (!this.#isPlausible(message, record) || isStale(record, message)) return
-    const state = message.from === message.node ? 'left' : 'dead'
+    // A member of memberlist before 0.1.6, and of the Nitro fork, leaves without saying whose word it is.
+    const state = message.from === message.node || message.from === '' ? 'left' : 'dead'
     // Of a fallen member its own word weighs more in the same incarnation.
     const isOld = state === record.state || (state === 'dead' && message.incarnation === record.incarnation)
     if (!isLiving(record) && isOld) record.incarnation = message.incarnation

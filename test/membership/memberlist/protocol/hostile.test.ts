@@ -74,7 +74,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     })
     .map(defined),
   fc.record({ kind: fc.constant('user' as const), payload: bytes }),
-) as fc.Arbitrary<Message>
+)
 
 const pushPullNode: fc.Arbitrary<PushPullNode> = fc.record({
   name,
@@ -120,7 +120,7 @@ const step: fc.Arbitrary<{ waitMs: number; event: ProtocolEvent }> = fc.record({
     fc.record({ kind: fc.constant('update-metadata' as const), meta: bytes }),
     fc.record({ kind: fc.constant('broadcast' as const), id, payload: bytes }),
     fc.constantFrom({ kind: 'leave' as const }, { kind: 'tick' as const }, { kind: 'start' as const }),
-  ) as fc.Arbitrary<ProtocolEvent>,
+  ),
 })
 
 describe('whatever comes', () => {
