@@ -37,10 +37,15 @@ export function adjustCounts(
   let change = 0
   let nextGone = 0
   let nextCome = 0
-  for (let slice = 0; slice < adjusted.length; slice++) {
-    adjusted[slice]! += change
-    for (; nextGone < gone.length && gone[nextGone]! >>> shift === slice; nextGone++) change--
-    for (; nextCome < come.length && come[nextCome]! >>> shift === slice; nextCome++) change++
+  let slice = 0
+  while (slice < adjusted.length) {
+    // Up to the slice of the next point that goes or comes, its own count among them, all change alike.
+    const goneSlice = nextGone < gone.length ? gone[nextGone]! >>> shift : adjusted.length - 1
+    const comeSlice = nextCome < come.length ? come[nextCome]! >>> shift : adjusted.length - 1
+    const last = Math.min(goneSlice, comeSlice)
+    for (; slice <= last; slice++) adjusted[slice]! += change
+    for (; nextGone < gone.length && gone[nextGone]! >>> shift === last; nextGone++) change--
+    for (; nextCome < come.length && come[nextCome]! >>> shift === last; nextCome++) change++
   }
   return adjusted
 }

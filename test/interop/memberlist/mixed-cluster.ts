@@ -2,10 +2,13 @@ import { MemberlistPeer, type MemberlistPeerSettings } from '../support/memberli
 import type { MixedMember, Shown } from './mixed-member.ts'
 import { OurMember, type OurSettings } from './our-member.ts'
 
-/** News among a handful of members takes some tenths of a second; a busy machine makes seconds of them. */
-export const NEWS_MS = 15_000
+/**
+ * News takes some tenths of a second. But gossip can miss a member, which then learns by a push/pull: with the
+ * `local` preset there is one every 15 s, with somebody who may not know it either.
+ */
+export const NEWS_MS = 60_000
 /** Long enough to notice a killed member with the `local` preset, at its slowest, on a busy machine. */
-export const NOTICE_MS = 40_000
+export const NOTICE_MS = 60_000
 
 /**
  * What one member broadcasts reaches five others by itself: with the `local` preset it would reach four, and the
