@@ -7,7 +7,7 @@ import { Cluster } from '../../test/network/cluster.ts'
 import type { Contender } from '../../test/network/contender.ts'
 import { BASELINE, parseContenders, parsePositive, parsePreset } from './arguments.ts'
 import { readProcessUse } from './process-meter.ts'
-import { table, type Row } from './report.ts'
+import { table, type Goal, type Row } from './report.ts'
 
 const USAGE = `node bench/network/cost.ts
 
@@ -43,16 +43,36 @@ interface Cost {
   readonly bytesPerSecond: number
 }
 
-const COLUMNS: readonly { title: string; key: keyof Cost; format: (value: number) => string }[] = [
-  { title: 'CPU, of a core', key: 'cpuPercent', format: (value) => `${value.toFixed(2)} %` },
+const COLUMNS: readonly {
+  title: string
+  key: keyof Cost
+  format: (value: number) => string
+  goal?: Goal
+}[] = [
+  {
+    title: 'CPU, of a core',
+    key: 'cpuPercent',
+    format: (value) => `${value.toFixed(2)} %`,
+    goal: { value: 2 },
+  },
   { title: 'resident memory', key: 'residentMegabytes', format: (value) => `${value.toFixed(1)} MB` },
   {
     title: 'resident memory, largest member',
     key: 'largestMegabytes',
     format: (value) => `${value.toFixed(1)} MB`,
   },
-  { title: 'UDP packets sent a second', key: 'udpPacketsPerSecond', format: (value) => value.toFixed(2) },
-  { title: 'TCP packets sent a second', key: 'tcpPacketsPerSecond', format: (value) => value.toFixed(2) },
+  {
+    title: 'UDP packets sent a second',
+    key: 'udpPacketsPerSecond',
+    format: (value) => value.toFixed(2),
+    goal: { ratio: 1 },
+  },
+  {
+    title: 'TCP packets sent a second',
+    key: 'tcpPacketsPerSecond',
+    format: (value) => value.toFixed(2),
+    goal: { ratio: 1 },
+  },
   {
     title: 'bytes sent a second, with IP headers',
     key: 'bytesPerSecond',
@@ -77,12 +97,13 @@ async function main(): Promise<void> {
       costs.set(contender.name, await measureCost(contender, size, measuredMs))
       console.error(`${contender.name} with ${size} members: done`)
     }
-    for (const { title, key, format } of COLUMNS) {
+    for (const { title, key, format, goal } of COLUMNS) {
       rows.push({
         scenario: `${size} members, idle`,
         question: title,
         samples: new Map([...costs].map(([name, cost]) => [name, [cost[key]]])),
         format: (value) => (value === undefined ? '' : format(value)),
+        goal,
       })
     }
   }

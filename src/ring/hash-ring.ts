@@ -82,7 +82,7 @@ export class HashRing {
   ownerOf(key: string | Uint8Array): RingNode | undefined {
     const table = this.#table
     if (table.points.length === 0) return undefined
-    return this.nodes[table.owners[table.find(hashKey(key))]!]
+    return this.nodes[table.ownerAt(table.find(hashKey(key)))]
   }
 
   /**
@@ -94,14 +94,14 @@ export class HashRing {
    */
   ownersOf(key: string | Uint8Array, n: number): RingNode[] {
     const table = this.#table
-    const { points, owners } = table
+    const points = table.points
     const found: RingNode[] = []
     if (points.length === 0 || !(n >= 1)) return found
     const limit = Math.min(Math.floor(n), this.nodes.length)
     const seen = limit <= FEW ? undefined : new Uint8Array(this.nodes.length)
     let at = table.find(hashKey(key))
     for (let left = points.length; left > 0; left--) {
-      const owner = owners[at]!
+      const owner = table.ownerAt(at)
       const node = this.nodes[owner]!
       if (!(seen === undefined ? found.includes(node) : seen[owner] === 1) && !table.isCovered(at)) {
         found.push(node)

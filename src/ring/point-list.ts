@@ -11,16 +11,16 @@ const MAX_DIGITS = 16
 /** Some of a node's points: those of its digests `from` to `to - 1`. */
 export interface DigestRange {
   readonly ringKey: string
-  /** The node's place among all nodes, in the order of ring keys. */
-  readonly owner: number
+  /** The node's number in the point table. */
+  readonly slot: number
   readonly from: number
   readonly to: number
 }
 
-/** Points with the nodes they belong to: parallel arrays, sorted by point, those of one point by owner. */
+/** Sorted points and, at the same index, the slots of the nodes they belong to. */
 export interface PointList {
   readonly points: Uint32Array
-  readonly owners: Uint32Array
+  readonly slots: Uint32Array
 }
 
 /** How many digests the ranges hold together. */
@@ -32,15 +32,15 @@ export function countDigests(ranges: readonly DigestRange[]): number {
  * Computes points: digest `j` of a node is `md5(ringKey + "-" + j)`, and its bytes 0-3, 4-7 and 8-11 are three
  * little-endian points.
  *
- * @param ranges - In ascending order of owner.
+ * @param ranges - One for each node; in this order their points stay where they are equal.
  */
 export function computePoints(ranges: readonly DigestRange[]): PointList {
   const points = new Uint32Array(countDigests(ranges) * POINTS_PER_DIGEST)
-  const owners = new Uint32Array(points.length)
+  const slots = new Uint32Array(points.length)
   let at = 0
-  for (const { ringKey, owner, from, to } of ranges) {
+  for (const { ringKey, slot, from, to } of ranges) {
     const end = at + (to - from) * POINTS_PER_DIGEST
-    owners.fill(owner, at, end)
+    slots.fill(slot, at, end)
     const prefix = utf8.encode(`${ringKey}-`)
     const message = new Uint8Array(prefix.length + MAX_DIGITS)
     message.set(prefix)
@@ -51,7 +51,7 @@ export function computePoints(ranges: readonly DigestRange[]): PointList {
     }
   }
   // Points of one node are alike but for their place.
-  return ranges.length <= 1 ? { points: points.sort(), owners } : sortByPoint({ points, owners })
+  return ranges.length <= 1 ? { points: points.sort(), slots } : sortByPoint({ points, slots })
 }
 
 const RADIX_BITS = 11
@@ -60,7 +60,7 @@ const RADIX_MASK = (1 << RADIX_BITS) - 1
 /** Sorts by point, in time linear in the length; what belongs to one point keeps its order. */
 function sortByPoint(list: PointList): PointList {
   const length = list.points.length
-  const spare: PointList = { points: new Uint32Array(length), owners: new Uint32Array(length) }
+  const spare: PointList = { points: new Uint32Array(length), slots: new Uint32Array(length) }
   const once = distribute(list, spare, 0)
   const twice = distribute(once, list, RADIX_BITS)
   return distribute(twice, spare, 2 * RADIX_BITS)
@@ -68,8 +68,8 @@ function sortByPoint(list: PointList): PointList {
 
 /** One pass of a radix sort: moves `source` to `target` in the order of the digit at bit `shift`. */
 function distribute(source: PointList, target: PointList, shift: number): PointList {
-  const { points, owners } = source
-  const { points: targetPoints, owners: targetOwners } = target
+  const { points, slots } = source
+  const { points: targetPoints, slots: targetSlots } = target
   const starts = new Uint32Array(1 << RADIX_BITS)
   for (let i = 0; i < points.length; i++) starts[(points[i]! >>> shift) & RADIX_MASK]!++
   let start = 0
@@ -82,7 +82,7 @@ function distribute(source: PointList, target: PointList, shift: number): PointL
     const point = points[i]!
     const to = starts[(point >>> shift) & RADIX_MASK]!++
     targetPoints[to] = point
-    targetOwners[to] = owners[i]!
+    targetSlots[to] = slots[i]!
   }
   return target
 }

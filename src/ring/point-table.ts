@@ -1,11 +1,7 @@
 import { compareRingKeys, type RingNode } from './node.ts'
-import {
-  computePoints,
-  countDigests,
-  POINTS_PER_DIGEST,
-  type DigestRange,
-  type PointList,
-} from './point-list.ts'
+import { computePoints, countDigests, POINTS_PER_DIGEST, type DigestRange } from './point-list.ts'
+import { FREE, mergePoints, type SlottedPoints, type Slots } from './point-merge.ts'
+import { adjustCounts, countBefore, sliceShiftFor } from './slices.ts'
 
 /** Digests per node when all weights are equal. */
 export const DIGESTS_PER_NODE = 40
@@ -13,20 +9,14 @@ export const DIGESTS_PER_NODE = 40
 /** What of a node decides about its points. */
 export type WeightedKey = Pick<RingNode, 'ringKey' | 'weight'>
 
-/** Places of nodes, in the narrowest array that holds them. */
-type Owners = Uint16Array | Uint32Array
-
-/** Sorted points and, at the same index, whose they are. */
-interface Points {
-  readonly points: Uint32Array
-  readonly owners: Owners
-}
-
 /** How many digests each node gets: `floor(40 * nodes * weight / total weight)`; it may come to none. */
 export function digestCounts(nodes: readonly WeightedKey[]): number[] {
   const total = nodes.reduce((sum, node) => sum + node.weight, 0)
   return nodes.map((node) => Math.floor((DIGESTS_PER_NODE * nodes.length * node.weight) / total))
 }
+
+/** So many slots have numbers of two bytes. */
+const SHORT_SLOTS = 0x1_0000
 
 /**
  * All points of a ring, sorted, with the nodes they belong to. Immutable. Nodes are numbers here: their places
@@ -35,40 +25,54 @@ export function digestCounts(nodes: readonly WeightedKey[]): number[] {
  * Where nodes share a point, it is listed once for each, the lowest ring key first. Only that first one is ever
  * found by a look-up; the ones that it covers are kept, so that taking its node away uncovers the next.
  *
- * Memory, at most 8 bytes a point up to 65,536 nodes: four for the point, two for its owner, and an index of
- * the circle in up to half as many equal slices as there are points, each four bytes: where the slice's points
+ * A point does not carry its node's place, which changes when a node with a lower ring key comes, but the number
+ * of a slot that the node keeps from table to table. So a change copies nearly all of the arrays as they are.
+ *
+ * Memory, at most 8 bytes a point up to 65,536 nodes: four for the point, two for the slot, and an index of the
+ * circle in up to half as many equal slices as there are points, each four bytes: where the slice's points
  * begin. As MD5 spreads points evenly, a look-up reads the index and then two to four points.
  */
 export class PointTable {
-  static readonly empty: PointTable = new PointTable(new Uint32Array(0), new Uint16Array(0))
+  static readonly empty: PointTable = new PointTable(
+    { points: new Uint32Array(0), slots: new Uint16Array(0) },
+    new Uint32Array(0),
+  )
 
   /** Every point, ascending; one that nodes share stands here once for each. */
   readonly points: Uint32Array
-  /** Whose the point at the same index is. */
-  readonly owners: Owners
+  /** The slot of the node whose point is at the same index. */
+  readonly #slots: Slots
+  /** For each slot the place of its node, or {@link FREE}. */
+  readonly #places: Uint32Array
   /** For each slice of the circle, how many points lie before it. */
   readonly #sliceStarts: Uint32Array
   /** A point's or hash's upper bits, from this one up, are the number of its slice. */
   readonly #sliceShift: number
 
-  private constructor(points: Uint32Array, owners: Owners) {
+  private constructor({ points, slots }: SlottedPoints, places: Uint32Array, sliceStarts?: Uint32Array) {
     this.points = points
-    this.owners = owners
-    const sliceBits = Math.max(1, 30 - Math.clz32(points.length))
-    this.#sliceShift = 32 - sliceBits
-    this.#sliceStarts = countBefore(points, sliceBits)
+    this.#slots = slots
+    this.#places = places
+    this.#sliceShift = sliceShiftFor(points.length)
+    this.#sliceStarts = sliceStarts ?? countBefore(points, this.#sliceShift)
   }
 
   /** Bytes that the table's arrays take. */
   get sizeBytes(): number {
-    return this.points.byteLength + this.owners.byteLength + this.#sliceStarts.byteLength
+    const arrays = [this.points, this.#slots, this.#places, this.#sliceStarts]
+    return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+
+  /** The place of the node that has the point at index `at`. */
+  ownerAt(at: number): number {
+    return this.#places[this.#slots[at]!]!
   }
 
   /**
    * The place of the first point strictly after a hash, around the circle.
    *
    * @param hash - 32 bits, signed or unsigned.
-   * @returns Index into `points` and `owners`; 0 also for an empty table.
+   * @returns Index into `points`; 0 also for an empty table.
    */
   find(hash: number): number {
     const points = this.points
@@ -92,11 +96,11 @@ export class PointTable {
    * @returns For each node a number of hashes; they add up to 2^32 unless the table is empty.
    */
   arcs(nodeCount: number): Float64Array {
-    const { points, owners } = this
+    const points = this.points
     const arcs = new Float64Array(nodeCount)
     let previous = (points.at(-1) ?? 0) - 2 ** 32
     for (let i = 0; i < points.length; i++) {
-      arcs[owners[i]!]! += points[i]! - previous
+      arcs[this.ownerAt(i)]! += points[i]! - previous
       previous = points[i]!
     }
     return arcs
@@ -117,10 +121,7 @@ export class PointTable {
       const here = this.points[i] ?? 2 ** 32
       const there = other.points[j] ?? 2 ** 32
       const point = Math.min(here, there)
-      // Behind the last point the circle goes on to the first.
-      const owner = this.owners[i] ?? this.owners[0] ?? -1
-      const otherOwner = other.owners[j] ?? other.owners[0] ?? -1
-      if (point > previous) visit(point - previous, owner, otherOwner)
+      if (point > previous) visit(point - previous, this.#ownerAround(i), other.#ownerAround(j))
       previous = point
       if (here === point) i++
       if (there === point) j++
@@ -137,29 +138,61 @@ export class PointTable {
   change(before: readonly WeightedKey[], after: readonly WeightedKey[]): PointTable {
     const countsBefore = digestCounts(before)
     const countsAfter = digestCounts(after)
-    const moved = new Uint32Array(before.length)
+    const { slots, free } = this.#listSlots(before.length)
+    const allPlaces = new Uint32Array(this.#places.length + after.length).fill(FREE)
     const come: DigestRange[] = []
     const gone: DigestRange[] = []
+    let slotCount = this.#places.length
     let i = 0
     let owner = 0
     while (i < before.length || owner < after.length) {
       const order = compareNodes(before[i], after[owner])
+      const slot = order <= 0 ? slots[i]! : (free.pop() ?? slotCount++)
       const had = order <= 0 ? countsBefore[i]! : 0
       const gets = order >= 0 ? countsAfter[owner]! : 0
-      if (had < gets) come.push({ ringKey: after[owner]!.ringKey, owner, from: had, to: gets })
-      if (had > gets) gone.push({ ringKey: before[i]!.ringKey, owner: i, from: gets, to: had })
-      if (order === 0) moved[i] = owner
+      if (had < gets) come.push({ ringKey: after[owner]!.ringKey, slot, from: had, to: gets })
+      if (had > gets) gone.push({ ringKey: before[i]!.ringKey, slot, from: gets, to: had })
+      if (order >= 0) allPlaces[slot] = owner
       if (order <= 0) i++
       if (order >= 0) owner++
     }
     const digests = countsAfter.reduce((sum, count) => sum + count, 0)
-    if (before.length > 0 && countDigests(gone) + countDigests(come) >= digests) {
-      return PointTable.empty.change([], after)
-    }
+    const isMostlyNew = countDigests(gone) + countDigests(come) >= digests
+    const isSparse = slotCount > SHORT_SLOTS && after.length <= SHORT_SLOTS
+    if (before.length > 0 && (isMostlyNew || isSparse)) return PointTable.empty.change([], after)
+
+    const places = allPlaces.slice(0, slotCount)
     const points = new Uint32Array(digests * POINTS_PER_DIGEST)
-    const owners = after.length <= 0x1_0000 ? new Uint16Array(points.length) : new Uint32Array(points.length)
-    merge(this, moved, computePoints(gone), computePoints(come), { points, owners })
-    return new PointTable(points, owners)
+    const target = {
+      points,
+      slots: slotCount <= SHORT_SLOTS ? new Uint16Array(points.length) : new Uint32Array(points.length),
+    }
+    const [gonePoints, comePoints] = [computePoints(gone), computePoints(come)]
+    mergePoints({ points: this.points, slots: this.#slots }, gonePoints, comePoints, places, target)
+    const sameSlices = sliceShiftFor(points.length) === this.#sliceShift
+    const sliceStarts = sameSlices
+      ? adjustCounts(this.#sliceStarts, this.#sliceShift, gonePoints.points, comePoints.points)
+      : undefined
+    return new PointTable(target, places, sliceStarts)
+  }
+
+  /** The place of the node that owns what lies before the point at index `at`, around the circle, or -1. */
+  #ownerAround(at: number): number {
+    const length = this.points.length
+    if (length === 0) return -1
+    return this.ownerAt(at < length ? at : 0)
+  }
+
+  /** The slots of the nodes, by place, and those that have no node, the lowest one last. */
+  #listSlots(nodeCount: number): { readonly slots: Uint32Array; readonly free: number[] } {
+    const slots = new Uint32Array(nodeCount)
+    const free: number[] = []
+    for (let slot = this.#places.length - 1; slot >= 0; slot--) {
+      const place = this.#places[slot]!
+      if (place === FREE) free.push(slot)
+      else slots[place] = slot
+    }
+    return { slots, free }
   }
 }
 
@@ -167,109 +200,4 @@ export class PointTable {
 function compareNodes(a: WeightedKey | undefined, b: WeightedKey | undefined): number {
   if (a === undefined) return 1
   return b === undefined ? -1 : compareRingKeys(a.ringKey, b.ringKey)
-}
-
-/**
- * Merges two sorted lists of points into a third.
- *
- * @param kept - The first list.
- * @param moved - For each node of `kept` its new place, ascending, of no meaning where it goes.
- * @param gone - Points of `kept` to leave out, with the old places of their nodes, sorted as `kept` is.
- * @param come - The second list, with new places.
- * @param target - Arrays of exactly the size of the result.
- */
-function merge(kept: Points, moved: Uint32Array, gone: PointList, come: PointList, target: Points): void {
-  if (kept.points.length === 0) {
-    target.points.set(come.points)
-    target.owners.set(come.owners)
-    return
-  }
-  let to = 0
-  let at = 0
-  let nextGone = 0
-  let nextCome = 0
-  for (;;) {
-    const goneAt = seek(kept, gone, nextGone, at)
-    const comeAt = seek(kept, come, nextCome, at, moved)
-    to = copyKept(kept, at, Math.min(goneAt, comeAt), moved, target, to)
-    at = Math.min(goneAt, comeAt)
-    if (comeAt <= goneAt) {
-      if (nextCome === come.points.length) return
-      target.points[to] = come.points[nextCome]!
-      target.owners[to++] = come.owners[nextCome++]!
-    } else {
-      at++
-      nextGone++
-    }
-  }
-}
-
-/**
- * Where in `kept`, from `at` on, the first point is that does not come before the one at `index` of `list`.
- *
- * @returns The end of `kept` when `list` is at its end.
- */
-function seek(kept: Points, list: PointList, index: number, at: number, moved?: Uint32Array): number {
-  const { points, owners } = kept
-  const length = points.length
-  if (index === list.points.length) return length
-  const point = list.points[index]!
-  // Leaps that double, then halve: quick for one newcomer among many points and for many newcomers.
-  let low = at
-  let leap = 1
-  while (low + leap <= length && points[low + leap - 1]! < point) {
-    low += leap
-    leap *= 2
-  }
-  let high = Math.min(length, low + leap)
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (points[middle]! < point) low = middle + 1
-    else high = middle
-  }
-  const owner = list.owners[index]!
-  while (
-    low < length &&
-    points[low] === point &&
-    (moved === undefined ? owners[low]! : moved[owners[low]!]!) < owner
-  ) {
-    low++
-  }
-  return low
-}
-
-/** Copies `kept` from `at` to `end` to the place `to` of `target`; returns the place after it. */
-function copyKept(
-  kept: Points,
-  at: number,
-  end: number,
-  moved: Uint32Array,
-  target: Points,
-  to: number,
-): number {
-  const { points, owners } = kept
-  const { points: targetPoints, owners: targetOwners } = target
-  const by = to - at
-  if (end - at < SHORT_RUN) for (let i = at; i < end; i++) targetPoints[i + by] = points[i]!
-  else targetPoints.set(points.subarray(at, end), to)
-  for (let i = at; i < end; i++) targetOwners[i + by] = moved[owners[i]!]!
-  return end + by
-}
-
-/** Below this many numbers a loop is quicker than the calls that copy memory. */
-const SHORT_RUN = 64
-
-/** For each of `2 ** sliceBits` equal slices of the circle, how many of the sorted points lie before it. */
-function countBefore(points: Uint32Array, sliceBits: number): Uint32Array {
-  const counts = new Uint32Array(2 ** sliceBits)
-  const shift = 32 - sliceBits
-  // A slice's last point writes last: how many points there are up to the end of the slice, or 0 without points.
-  for (let i = 0; i < points.length; i++) counts[points[i]! >>> shift] = i + 1
-  let before = 0
-  for (let slice = 0; slice < counts.length; slice++) {
-    const upToEnd = counts[slice]!
-    counts[slice] = before
-    before = Math.max(before, upToEnd)
-  }
-  return counts
 }

@@ -22,6 +22,8 @@ export interface Question {
   readonly title: string
   /** The last deed of this kind is asked about. */
   readonly deed: Deed['kind']
+  /** The most that our median may be, as a multiple of Go's. */
+  readonly goalRatio?: number
   readonly measure: 'firstRemovalMs' | 'removedMs' | 'settledMs' | 'settledSinceUpMs'
 }
 

@@ -77,7 +77,7 @@ test('the recorded hashes of all keys', () => {
 describe.each(golden.rings.map((ring) => [ring.id, ring] as const))('golden ring %s', (_, ring) => {
   const nodes = nodesOf(ring)
   const table = PointTable.empty.change([], nodes)
-  const owners = Array.from(table.owners, (owner) => nodes[owner]!.ringKey)
+  const owners = Array.from(table.points, (_point, i) => nodes[table.ownerAt(i)]!.ringKey)
 
   test('has the recorded points', () => {
     expect(new Set(table.points).size).toBe(ring.distinctPoints)
@@ -175,7 +175,7 @@ describe.each(golden.collisions.examples)('$a and $b on point $point', ({ a, b, 
     const nodes = [a, b, '10.9.9.1:8000', '10.9.9.2:8000'].sort(compareRingKeys).map(node)
     const table = PointTable.empty.change([], nodes)
     const at = table.points.indexOf(point)
-    expect([at, at + 1].map((i) => nodes[table.owners[i]!]!.ringKey)).toEqual([lower, higher])
+    expect([at, at + 1].map((i) => nodes[table.ownerAt(i)]!.ringKey)).toEqual([lower, higher])
     expect([table.isCovered(at), table.isCovered(at + 1)]).toEqual([false, true])
     const ring = HashRing.of(nodes)
     const reference = new ReferenceRing(nodes)

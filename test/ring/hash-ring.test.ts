@@ -206,6 +206,15 @@ describe('memory', () => {
   })
 })
 
+test('nodes that come and go for ever take no memory', () => {
+  const ring = HashRing.of(nodes(10))
+  let churned = ring
+  for (let i = 0; i < 500; i++) churned = churned.add(node(100 + i)).remove(node(100 + i).ringKey)
+  expect(churned.digest).toBe(ring.digest)
+  // One slot stays free for the next newcomer.
+  expect(churned.sizeBytes - ring.sizeBytes).toBeLessThanOrEqual(8)
+})
+
 test('a ring of more than 65,536 nodes tells its last nodes apart, also when it shrinks below that', () => {
   const many = Array.from({ length: 65_537 }, (_, i) => ({
     ringKey: `n-${String(i).padStart(5, '0')}`,
