@@ -38,20 +38,24 @@ try {
       join(project, 'main.ts'),
       `import { createRing, type Ring } from 'ringman'
 
-const ring: Ring = await createRing({
-  source: 'swim',
-  name: 'packaged',
-  bind: '127.0.0.1',
-  gossipPort: 0,
-  servicePort: 8000,
-})
-const owner: string = ring.manager.getNode('key').ringKey
-console.log(owner)
-await ring.shutdown()
+for (const source of ['memberlist', 'swim'] as const) {
+  const ring: Ring = await createRing({
+    source,
+    name: 'packaged',
+    bind: '127.0.0.1',
+    gossipPort: 0,
+    servicePort: 8000,
+  })
+  const owner: string = ring.manager.getNode('key').ringKey
+  console.log(source, owner)
+  await ring.shutdown()
+}
 `,
     )
-    const owner = run(project, process.execPath, 'main.ts').trim()
-    if (owner !== '127.0.0.1:8000') throw new Error(`unexpected owner: ${owner}`)
+    const owners = run(project, process.execPath, 'main.ts').trim()
+    if (owners !== 'memberlist 127.0.0.1:8000\nswim 127.0.0.1:8000') {
+      throw new Error(`unexpected owners: ${owners}`)
+    }
   })
   step('type-check against its declarations', () => {
     const tsc = resolve('node_modules/.bin/tsc')

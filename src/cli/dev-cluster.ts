@@ -91,6 +91,8 @@ export class DevCluster {
               this.#agreement.report(member.name, change)
             },
             logged: (member, level, line) => {
+              // When all stop at once they lose sight of each other: that is no news.
+              if (this.#stopping && level !== 'error' && level !== 'fatal') return
               listener.logged(member, level, line)
             },
             ended: (member, end) => {

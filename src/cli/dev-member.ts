@@ -110,7 +110,8 @@ export class DevMember {
       this.#readLog(line)
     })
     eachLine(child.stderr, (line) => {
-      this.#reason = line
+      // A stack trace begins with what happened.
+      this.#reason ??= line
       this.#options.listener.logged(this, 'error', line)
     })
     child.once('error', (error) => {

@@ -1,3 +1,4 @@
+import { prettyFactory } from 'pino-pretty'
 import type { LogLevel } from '../telemetry/logger.ts'
 import { LOG_LEVELS } from '../telemetry/logger.ts'
 import type { ClusterChange, ClusterListener, DevCluster } from './dev-cluster.ts'
@@ -22,6 +23,9 @@ export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: 
   const line = (text: string) => {
     terminal.out(`${terminal.style('dim', `${seconds().toFixed(1).padStart(6)}s`)}  ${text}\n`)
   }
+  const pretty = prettyFactory({ colorize: false, singleLine: true, ignore: 'member,time,pid' })
+  // A line that is no JSON stays as it is.
+  const prettify = (text: string) => pretty(text).trimEnd()
   const names = (sign: string, list: readonly string[]) => list.map((name) => `${sign}${name}`)
   return {
     starting(size, source) {
@@ -77,7 +81,7 @@ export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: 
       if (end.signal !== 'SIGKILL') line(terminal.style('red', `${member.name} ${describeEnd(end)}`))
     },
     logged(member, level, text) {
-      if (severity(level) >= severity(logLevel)) terminal.err(`${member.name}: ${text}\n`)
+      if (severity(level) >= severity(logLevel)) terminal.err(`${member.name}: ${prettify(text)}\n`)
     },
     stopping() {
       terminal.out('\nStopping …\n')

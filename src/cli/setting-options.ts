@@ -8,8 +8,8 @@ export function addSettingOptions(command: Command, table: SettingTable): Comman
   for (const [property, setting] of Object.entries(table)) {
     if (!isSettableIn(setting, 'flag')) continue
     const isSwitch = setting.type === boolean
-    const value = isSwitch ? `[${setting.type.placeholder}]` : `<${setting.type.placeholder}>`
-    const flags = `${setting.short === undefined ? '' : `${setting.short}, `}${flagOf(property)} ${value}`
+    const valueText = isSwitch ? `[${setting.type.placeholder}]` : `<${setting.type.placeholder}>`
+    const flags = `${setting.short === undefined ? '' : `${setting.short}, `}${flagOf(property)} ${valueText}`
     const option = new Option(flags, describe(setting)).helpGroup(`${setting.category}:`)
     if (isSwitch) option.preset('true')
     // A list may be given in several parts.

@@ -117,7 +117,7 @@ export function checkMember(
       })
     }
   }
-  const need = (property: keyof MemberConfig & string, what: string) => {
+  const need = (property: keyof MemberConfig, what: string) => {
     if (member[property] !== undefined) return
     problems.push({
       key: fileKeyOf(property),

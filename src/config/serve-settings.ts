@@ -45,7 +45,7 @@ export const SERVE_SETTINGS = {
   minMembers: {
     type: integer(1, 100_000),
     default: 1,
-    help: 'Nodes that the ring must hold before this member is ready',
+    help: 'Living members, this one included, that must have been seen before this member is ready',
     category: 'Lifecycle',
   },
   minMembersTimeoutMs: {

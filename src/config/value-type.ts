@@ -128,7 +128,7 @@ export function choice<const Words extends readonly [string, ...string[]]>(
 ): ValueType<Words[number]> {
   const allowed = words.length === 1 ? words[0] : `one of ${words.join(', ')}`
   return {
-    schema: z.enum(words, { error: allowed }) as z.ZodType<Words[number]>,
+    schema: z.enum(words, { error: allowed }),
     placeholder,
     allowed,
     encode: (value) => value,

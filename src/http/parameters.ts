@@ -54,7 +54,7 @@ export function readOnlyKey(query: string, limits: HttpLimits): string {
  * @throws {RingmanError} `KEY_MISSING`, `KEY_EMPTY`, `KEY_TOO_LONG`, `KEY_INVALID`.
  */
 export function checkKey(key: string | undefined, { maxKeyBytes }: HttpLimits, where = 'the key'): string {
-  if (key === undefined) throw new RingmanError('KEY_MISSING', 'the parameter key is missing: ?key=…')
+  if (key === undefined) throw new RingmanError('KEY_MISSING', 'the parameter key is missing: add ?key=KEY')
   if (key === '') throw new RingmanError('KEY_EMPTY', `${where} is empty`)
   // A UTF-16 unit takes at most three bytes of UTF-8; the bytes need counting only near the limit.
   if (key.length > maxKeyBytes || (key.length * 3 > maxKeyBytes && Buffer.byteLength(key) > maxKeyBytes)) {

@@ -39,6 +39,7 @@ export function tryRescueRawTarget(server: Server, error: ParserError, socket: S
   }
   for (const stream of [inner, outer]) stream.on('error', end)
   socket.on('close', end)
+  inner.on('close', end)
   outer.on('end', () => {
     socket.destroySoon()
   })

@@ -6,7 +6,8 @@ import {
   type OutgoingHttpHeaders,
   type Server,
 } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { Socket, type AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
 import { systemClock, type Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
@@ -59,17 +60,18 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
   const closing = { begun: false }
   const server = createLimitedServer(app, limits, closing)
   const sockets = new Set<Socket>()
-  server.on('connection', (socket) => {
+  server.on('connection', (socket: Duplex) => {
+    if (!(socket instanceof Socket)) return
     sockets.add(socket)
     socket.on('close', () => {
       sockets.delete(socket)
     })
   })
-  const rescued = new WeakSet<Socket>()
-  server.on('clientError', (error: ParserError, socket: Socket) => {
+  const rescued = new WeakSet<Duplex>()
+  server.on('clientError', (error: ParserError, socket) => {
     // The parser that refused goes on to refuse whatever follows.
     if (rescued.has(socket)) return
-    if (tryRescueRawTarget(server, error, socket)) rescued.add(socket)
+    if (socket instanceof Socket && tryRescueRawTarget(server, error, socket)) rescued.add(socket)
     else refuse(socket, error)
   })
   server.on('drop', () => {
@@ -155,14 +157,15 @@ function createLimitedServer(app: Koa, limits: HttpLimits, closing: { readonly b
 }
 
 /** Tells a client what its bytes were not, unless an answer is under way, and ends the connection. */
-function refuse(socket: Socket, error: ParserError): void {
-  const { _httpMessage: response } = socket as Socket & { readonly _httpMessage?: ServerResponse | null }
+function refuse(socket: Duplex, error: ParserError): void {
+  const { _httpMessage: response } = socket as Duplex & { readonly _httpMessage?: ServerResponse | null }
   if (!socket.writable || error.code === 'ECONNRESET' || response?.headersSent === true) {
     socket.destroy()
     return
   }
-  socket.write(`HTTP/1.1 ${REFUSALS[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
-  socket.destroySoon()
+  socket.end(`HTTP/1.1 ${REFUSALS[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
+  // The stream of a rescued request is no socket; whoever made it ends its connection.
+  if (socket instanceof Socket) socket.destroySoon()
 }
 
 const REFUSALS: Readonly<Record<string, string>> = {

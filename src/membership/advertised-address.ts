@@ -38,10 +38,15 @@ export function chooseAdvertisedAddress(options: AdvertisedAddressOptions): stri
   if (local) return '127.0.0.1'
   const found = Object.values(interfaces)
     .flatMap((addresses) => addresses ?? [])
-    .filter(({ address, internal }) => !internal && serves(address) && !isLinkLocal(address))
+    .filter(({ address, internal }) => !internal && serves(address))
     .map(({ address }) => address)
-  const v4 = found.filter((address) => isIPv4(address))
-  const candidates = [...new Set(v4.length > 0 ? v4 : found)]
+  const routable = found.filter((address) => !isLinkLocal(address))
+  const preferred = [
+    routable.filter((address) => isIPv4(address)),
+    routable,
+    found.filter((address) => isIPv4(address)),
+  ]
+  const candidates = [...new Set(preferred.find((addresses) => addresses.length > 0))]
   if (candidates.length > 1) {
     throw new RingmanError(
       'CONFIG_INVALID',

@@ -14,8 +14,9 @@ import { PointTable } from './point-table.ts'
  * changes. Look-ups of text keys take no memory; the rings of one history share what did not change.
  */
 export class HashRing {
+  // `new this`: the compiler names the class by an alias in `dist`, which is not set yet where `empty` is made.
   /** The ring without nodes. */
-  static readonly empty: HashRing = new HashRing([], PointTable.empty)
+  static readonly empty: HashRing = new this([], PointTable.empty)
 
   /** Every node, in the byte order of ring keys. */
   readonly nodes: readonly RingNode[]

@@ -15,7 +15,7 @@ const CASES = Number(process.env['RINGMAN_HOSTILE_CASES'] ?? 200_000)
 const SEED = Number(process.env['RINGMAN_HOSTILE_SEED'] ?? Date.now() % 2 ** 31)
 
 /** Sent before an acknowledgement is waited for, so that the kernel's buffer does not overflow. */
-const BATCH = 100
+const BATCH = 50
 
 const LIMITS = {
   maxBytes: SWIM_PRESETS.local.datagramBytes * RECEIVE_FACTOR,

@@ -25,19 +25,19 @@ export function dial(port: number): Promise<Socket> {
   })
 }
 
-/** Sends a request, given as byte text, on a connection of its own. */
-export async function exchange(port: number, request: string): Promise<RawResponse> {
+/** Sends a request, as byte text, on a connection of its own. */
+export async function exchange(port: number, bytes: string): Promise<RawResponse> {
   const socket = await dial(port)
   try {
-    return await exchangeOn(socket, request)
+    return await exchangeOn(socket, bytes)
   } finally {
     socket.destroy()
   }
 }
 
 /** Sends a request on an open connection, which stays open. Rejects when it ends before the answer is whole. */
-export function exchangeOn(socket: Socket, request: string): Promise<RawResponse> {
-  const headOnly = request.startsWith('HEAD ')
+export function exchangeOn(socket: Socket, bytes: string): Promise<RawResponse> {
+  const headOnly = bytes.startsWith('HEAD ')
   return new Promise((resolve, reject) => {
     let received = ''
     const finish = (response: RawResponse) => {
@@ -57,7 +57,7 @@ export function exchangeOn(socket: Socket, request: string): Promise<RawResponse
     }
     socket.on('data', onData)
     socket.on('close', onClose)
-    socket.write(Buffer.from(request, 'latin1'))
+    socket.write(Buffer.from(bytes, 'latin1'))
   })
 }
 

@@ -65,7 +65,7 @@ describe('joining', () => {
     expect(cluster.runUntil(seen, 35_000), `seed ${cluster.seed}`).toBeDefined()
   })
 
-  test('user broadcasts reach everybody once a member is told', () => {
+  test('a user broadcast goes to as many different members as the limit says', () => {
     const cluster = new SimCluster(simSeed(5))
     const [first] = cluster.startMany(20)
     cluster.run(10_000)
@@ -78,7 +78,8 @@ describe('joining', () => {
     first!.handle({ kind: 'broadcast', id: 1, payload: Uint8Array.of(7) })
     cluster.run(3000)
     // The machine sends an application's message itself and does not relay those of others, as memberlist does not.
-    expect(heard.size).toBeGreaterThan(3)
+    expect(heard.size).toBeGreaterThanOrEqual(10)
+    expect(heard.size).toBeLessThanOrEqual(12)
     expect(heard.has(first!.name)).toBe(false)
   })
 })

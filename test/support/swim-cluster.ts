@@ -10,18 +10,17 @@ import type {
 /** A member process and what it last said of the others. */
 export class SwimProcess {
   readonly name: string
-  readonly port: number
   /** State of each member by name, as this process sees it. */
   states: Readonly<Record<string, string>> = {}
   left = false
   /** What it wrote to standard error. */
   stderr = ''
+  #port = 0
   readonly #child: ChildProcess
   readonly #listeners = new Set<() => void>()
 
-  private constructor(name: string, port: number, child: ChildProcess) {
+  private constructor(name: string, child: ChildProcess) {
     this.name = name
-    this.port = port
     this.#child = child
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text
@@ -29,23 +28,33 @@ export class SwimProcess {
     child.on('message', (message: SwimProcessReport) => {
       if (message.kind === 'members') this.states = message.states
       else if (message.kind === 'left') this.left = true
+      else if (message.kind === 'started') this.#port = message.port
       for (const listener of this.#listeners) listener()
     })
   }
 
+  /** Resolves when it gossips. */
   static async start(options: SwimProcessOptions): Promise<SwimProcess> {
     const child = fork(new URL('swim-process.ts', import.meta.url), [JSON.stringify(options)], {
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
       execArgv: ['--expose-gc'],
     })
-    const [message] = (await Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(() => {
-        throw new Error(`the process of ${options.name} ended before it had started`)
-      }),
-    ])) as [SwimProcessReport]
-    const started = message.kind === 'started' ? message : await nextStart(child)
-    return new SwimProcess(options.name, started.port, child)
+    // Listening from the first moment on: a report that nobody hears is not repeated.
+    const member = new SwimProcess(options.name, child)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const unwatch = member.watch(() => {
+      if (member.#port !== 0) resolve()
+    })
+    child.once('exit', () => {
+      reject(new Error(`the process of ${options.name} ended before it had started: ${member.stderr}`))
+    })
+    await promise.finally(unwatch)
+    return member
+  }
+
+  /** The port it gossips on. */
+  get port(): number {
+    return this.#port
   }
 
   send(command: SwimProcessCommand): void {
@@ -134,11 +143,4 @@ export async function seeEachOther(all: readonly SwimProcess[], withinMs = 15_00
     all.every(({ name }) => isLive(states[name])) &&
     Object.values(states).filter(isLive).length === all.length
   await Promise.all(all.map((member) => member.until(complete, withinMs)))
-}
-
-async function nextStart(child: ChildProcess): Promise<Extract<SwimProcessReport, { kind: 'started' }>> {
-  for (;;) {
-    const [message] = (await once(child, 'message')) as [SwimProcessReport]
-    if (message.kind === 'started') return message
-  }
 }

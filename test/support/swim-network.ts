@@ -1,6 +1,7 @@
 import { systemClock, type Random } from '../../src/clock.ts'
 import { silentLogger } from '../../src/logger.ts'
-import { SwimNode, type NodeMember } from '../../src/membership/swim/swim-node.ts'
+import type { NodeMember } from '../../src/membership/swim/node-member.ts'
+import { SwimNode } from '../../src/membership/swim/swim-node.ts'
 import { SWIM_PRESETS, type SwimSettings } from '../../src/membership/swim/swim-settings.ts'
 
 /** Chance from a seed (mulberry32). */

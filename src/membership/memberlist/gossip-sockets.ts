@@ -61,6 +61,7 @@ function explain(error: unknown): string {
       return 'this machine has no such address'
     case 'EACCES':
       return 'this process may not have it'
+    case undefined:
     default:
       return message
   }

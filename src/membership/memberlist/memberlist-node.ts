@@ -204,7 +204,9 @@ export class MemberlistNode {
   }
 
   /**
-   * Spreads bytes to every member's delegate, best effort.
+   * Hands bytes to the delegates of as many members as news is sent to by one member (`retransmitMult`), along with
+   * gossip, best effort. As in Go, they go no further by themselves: in a larger cluster each delegate that hears
+   * of something new has to broadcast it as well, and to know what it has heard before.
    *
    * @param topic - A later broadcast with the same topic takes the place of this one while it waits.
    */

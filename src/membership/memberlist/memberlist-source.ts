@@ -1,4 +1,3 @@
-import { isServicePort } from '../member.ts'
 import { RingmanError } from '../../errors.ts'
 import type { DnsResolver } from '../../seeds/dns-resolver.ts'
 import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
@@ -116,10 +115,11 @@ export class MemberlistSource implements MembershipSource {
         this.#state === 'stopped' ? 'the source was stopped' : 'the source was started already',
       )
     }
-    if (!isServicePort(this.#options.metadata.servicePort)) {
+    const { servicePort } = this.#options.metadata
+    if (decodeMetadata(encodeMetadata({ servicePort })) === undefined) {
       throw new RingmanError(
         'CONFIG_INVALID',
-        `"${this.#options.metadata.servicePort}" is not a service port: 1 to 65535 is allowed`,
+        `"${servicePort}" is not a service port: 1 to 65535 is allowed`,
       )
     }
     this.#state = 'starting'

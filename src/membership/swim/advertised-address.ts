@@ -1,11 +1,7 @@
-import { isIPv4, isIPv6 } from 'node:net'
-import type { NetworkInterfaceInfo } from 'node:os'
+import { isIPv6 } from 'node:net'
 import { RingmanError } from '../../errors.ts'
+import { chooseAdvertisedAddress, type AdvertisedAddressOptions } from '../advertised-address.ts'
 import { isUnicast } from './datagram-guard.ts'
-import type { SwimPreset } from './swim-settings.ts'
-
-/** What `os.networkInterfaces()` gives. */
-export type NetworkInterfaces = NodeJS.Dict<NetworkInterfaceInfo[]>
 
 /** The IPv4 literal that binds to every address. */
 export const ANY_ADDRESS = '0.0.0.0'
@@ -24,43 +20,20 @@ export function checkBindAddress(bindHost: string): void {
 }
 
 /**
- * The address that others are told: the one given, or the one bound to, or the only one there is.
+ * The IPv4 address that others are told, as {@link chooseAdvertisedAddress} chooses it.
  *
- * @returns An IPv4 literal.
- * @throws {RingmanError} `CONFIG_INVALID` for an address that cannot be advertised, and when there are several
- *   to choose from: the message lists them.
+ * @throws {RingmanError} `CONFIG_INVALID` as there, and for an IPv6 address.
  */
-export function chooseAdvertisedAddress(options: {
-  readonly advertise: string | undefined
-  readonly bindHost: string
-  readonly preset: SwimPreset
-  readonly interfaces: NetworkInterfaces
-}): string {
-  const { advertise, bindHost, preset, interfaces } = options
-  if (advertise !== undefined) {
-    if (isUnicast(advertise)) return advertise
+export function chooseIPv4Address(options: AdvertisedAddressOptions): string {
+  const { advertise } = options
+  if (advertise !== undefined && !isUnicast(advertise)) {
     const why =
       advertise === ANY_ADDRESS
         ? 'it leads nowhere; the address others reach this process at'
         : allowed(advertise)
     throw new RingmanError('CONFIG_INVALID', `cannot advertise "${advertise}": ${why}, is allowed`)
   }
-  if (bindHost !== ANY_ADDRESS) return bindHost
-  if (preset === 'local') return '127.0.0.1'
-  const found = Object.values(interfaces)
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ address, internal }) => !internal && isIPv4(address))
-    .map(({ address }) => address)
-  const routable = found.filter((address) => !address.startsWith('169.254.'))
-  const candidates = [...new Set(routable.length > 0 ? routable : found)]
-  if (candidates.length > 1) {
-    throw new RingmanError(
-      'CONFIG_INVALID',
-      `there are several addresses to advertise: ${candidates.join(', ')}; name one of them as the advertised address, or bind to it`,
-      { detail: { candidates } },
-    )
-  }
-  return candidates[0] ?? '127.0.0.1'
+  return chooseAdvertisedAddress(options)
 }
 
 function allowed(given: string): string {

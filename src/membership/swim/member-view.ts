@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts'
 import { DEFAULT_VERSIONS, type Member } from '../member.ts'
 import { tryDecodeSwimMeta } from './swim-metadata.ts'
-import type { NodeMember } from './swim-node.ts'
+import type { NodeMember } from './node-member.ts'
 
 interface Entry {
   readonly member: Member

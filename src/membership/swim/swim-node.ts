@@ -10,6 +10,7 @@ import {
   type UpdateData,
 } from './datagram-guard.ts'
 import { LoopMonitor } from './loop-monitor.ts'
+import { nodeMember, type NodeMember } from './node-member.ts'
 import { Suspicions } from './suspicions.ts'
 import { SwimLibrary, type LibraryMember, type ProbeFailure } from './swim-library.ts'
 import { encodeSwimMeta, tryDecodeSwimMeta } from './swim-metadata.ts'
@@ -41,14 +42,6 @@ export interface SwimNodeOptions {
   readonly send: (bytes: Uint8Array, host: string) => void
   /** Members, states or metadata may have changed. */
   readonly onChange: () => void
-}
-
-/** A member as the node sees it. */
-export interface NodeMember {
-  readonly host: string
-  readonly state: 'alive' | 'suspect' | 'dead' | 'left'
-  readonly incarnation: number
-  readonly meta: unknown
 }
 
 interface Gone {
@@ -402,16 +395,4 @@ export class SwimNode {
     }
     arm()
   }
-}
-
-function nodeMember({ host, state, incarnation, meta }: LibraryMember): NodeMember {
-  const name =
-    state === LIBRARY_STATE.faulty
-      ? tryDecodeSwimMeta(meta)?.left === true
-        ? 'left'
-        : 'dead'
-      : state === LIBRARY_STATE.suspect
-        ? 'suspect'
-        : 'alive'
-  return { host, state: name, incarnation, meta }
 }

@@ -8,13 +8,9 @@ import { SeedResolver } from '../../seeds/seed-resolver.ts'
 import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member, MemberMetadata } from '../member.ts'
+import type { NetworkInterfaces } from '../advertised-address.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
-import {
-  ANY_ADDRESS,
-  checkBindAddress,
-  chooseAdvertisedAddress,
-  type NetworkInterfaces,
-} from './advertised-address.ts'
+import { ANY_ADDRESS, checkBindAddress, chooseIPv4Address } from './advertised-address.ts'
 import { openUdpSocket, type GossipSocket, type OpenGossipSocket } from './gossip-socket.ts'
 import { MemberView, type ViewedMembers } from './member-view.ts'
 import { describeHealth } from './swim-health.ts'
@@ -189,10 +185,10 @@ export class SwimSource implements MembershipSource {
         )
       }
     }
-    const host = chooseAdvertisedAddress({
+    const host = chooseIPv4Address({
       advertise,
       bindHost,
-      preset,
+      local: preset === 'local',
       interfaces: (this.#options.interfaces ?? networkInterfaces)(),
     })
 

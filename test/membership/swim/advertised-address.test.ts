@@ -1,7 +1,7 @@
 import type { NetworkInterfaceInfo } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { isRingmanError } from '../../../src/errors.ts'
-import { checkBindAddress, chooseAdvertisedAddress } from '../../../src/membership/swim/advertised-address.ts'
+import { checkBindAddress, chooseIPv4Address } from '../../../src/membership/swim/advertised-address.ts'
 
 const info = (address: string, internal = false) =>
   ({ address, internal, family: address.includes(':') ? 'IPv6' : 'IPv4' }) as NetworkInterfaceInfo
@@ -14,10 +14,10 @@ const choose = (
     addresses?: readonly NetworkInterfaceInfo[]
   } = {},
 ) =>
-  chooseAdvertisedAddress({
+  chooseIPv4Address({
     advertise: options.advertise,
     bindHost: options.bindHost ?? '0.0.0.0',
-    preset: options.preset ?? 'lan',
+    local: options.preset === 'local',
     interfaces: { lo: [info('127.0.0.1', true), info('::1', true)], eth0: [...(options.addresses ?? [])] },
   })
 

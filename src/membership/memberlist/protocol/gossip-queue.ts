@@ -132,12 +132,16 @@ export class GossipQueue {
 
   /** Drops the oldest of those sent most often. */
   #dropOne(): boolean {
-    this.#compact()
-    for (const bucket of this.#buckets.toReversed()) {
-      const item = bucket.shift()
-      if (item === undefined) continue
-      this.#finish(item, 'dropped')
-      return true
+    for (let i = this.#buckets.length - 1; i >= 0; i--) {
+      const bucket = this.#buckets[i] as Item[]
+      for (let item = bucket.shift(); item !== undefined; item = bucket.shift()) {
+        if (item.removed) {
+          this.#removedCount--
+          continue
+        }
+        this.#finish(item, 'dropped')
+        return true
+      }
     }
     return false
   }

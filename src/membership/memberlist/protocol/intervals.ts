@@ -35,13 +35,13 @@ export function confirmedTimeoutMs(c: number, k: number, minMs: number, maxMs: n
 }
 
 /**
- * How often one message is sent on by each member: `mult * ceil(log10(n + 1))`, and in clusters below ten, where
- * that would let one message in fifty miss a member, `n` up to `2 * mult`.
+ * How often one message is sent on by each member: `mult * ceil(log10(n + 1))`, and in clusters below a hundred,
+ * where that would let one message in a hundred miss a member, at least `n`, up to `3 * mult`.
  *
  * @param n - Living members, this one included.
  */
 export function retransmitLimit(mult: number, n: number): number {
-  return Math.max(mult * Math.ceil(Math.log10(n + 1)), Math.min(n, 2 * mult))
+  return Math.max(mult * Math.ceil(Math.log10(n + 1)), Math.min(n, 3 * mult))
 }
 
 /** Members up to which push/pull keeps its interval. */

@@ -28,8 +28,9 @@ export interface MemberRecord extends Rotating {
   forgotten: boolean
   /** Another process that wants this name, taken at once when the member falls. */
   claim: { readonly alive: Alive; readonly atMs: number } | undefined
-  /** Where the name was before it was taken over, and how far its incarnations had come there. */
-  previous: { readonly endpoint: Endpoint; readonly incarnation: number } | undefined
+  /** Where the name was before it was taken over, how far its incarnations had come there, and when that was (machine's own time). */
+  previous:
+    { readonly endpoint: Endpoint; readonly incarnation: number; readonly untilMs: number } | undefined
   /** When it is forgotten, while it is dead or left. */
   forgetting: Deadline | undefined
   conflictToldMs: number

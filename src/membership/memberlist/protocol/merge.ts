@@ -97,7 +97,9 @@ export class Merge {
     const record = this.#core.members.get(message.node)
     if (record === undefined || message.incarnation < record.incarnation) return
     if (!this.#isPlausible(message, record) || isStale(record, message)) return
-    const state = message.from === message.node ? 'left' : 'dead'
+    if (this.#isLate(record, message)) return
+    // A member of memberlist before 0.1.6, and of the Nitro fork, leaves without saying whose word it is.
+    const state = message.from === message.node || message.from === '' ? 'left' : 'dead'
     // Of a fallen member its own word weighs more in the same incarnation.
     const isOld = state === record.state || (state === 'dead' && message.incarnation === record.incarnation)
     if (!isLiving(record) && isOld) record.incarnation = message.incarnation
@@ -204,7 +206,7 @@ export class Merge {
 
   #takeOver(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
     const core = this.#core
-    record.previous = { endpoint: record.endpoint, incarnation: record.incarnation }
+    record.previous = { endpoint: record.endpoint, incarnation: record.incarnation, untilMs: core.nowMs }
     record.endpoint = endpoint
     record.addressBytes = message.address
     record.refusalsDistrustedUntilMs = -Infinity
@@ -331,6 +333,18 @@ export class Merge {
       return false
     }
     return true
+  }
+
+  /**
+   * Whether word of a death is still that of what a name was before another endpoint took it over: it goes round for a
+   * while, and both may have come as far as the same incarnation. Nobody suspects the new one long enough yet; if it
+   * dies so soon all the same, we find that ourselves.
+   */
+  #isLate({ state, previous }: MemberRecord, { incarnation, from }: Dead): boolean {
+    if (previous === undefined || !isLiving({ state }) || from === this.#core.self.name) return false
+    const { suspicionMult, probeIntervalMs } = this.#core.settings
+    const isRecent = this.#core.nowMs - previous.untilMs < suspicionMult * probeIntervalMs
+    return isRecent && incarnation === previous.incarnation
   }
 
   #isPlausible(

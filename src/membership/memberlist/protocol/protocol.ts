@@ -21,6 +21,10 @@ import type { ProtocolSettings } from './settings.ts'
 import { accusation, Suspicions } from './suspicion.ts'
 
 const META_LIMIT_BYTES = 512
+/** Time for the sockets to be read after a stall. */
+const INBOX_MS = 25
+/** Long stalls have their due this often at most. */
+const LONG_STALL_EVERY_MS = 10_000
 const NO_BYTES = new Uint8Array(0)
 
 /**
@@ -42,6 +46,8 @@ export class Protocol {
   #started = false
   /** Time lost to stalls: the shell's clock less this is the machine's. */
   #lostMs = 0
+  #longStallMs = -Infinity
+  #blamedMs = -Infinity
 
   /** @throws {RingmanError} `CONFIG_INVALID` for an identity or settings that no cluster could take. */
   constructor(identity: Identity, settings: ProtocolSettings, dependencies: Dependencies) {
@@ -202,7 +208,9 @@ export class Protocol {
 
   /**
    * A deadline found late means that this process did not run: what fell due meanwhile is put off by as much, and a
-   * little more, so that the answers that wait in the sockets are heard first.
+   * little more, so that the answers that wait in the sockets are heard first. After a long stall, in which packets
+   * may have been lost, there is more time, and probes begin anew; but only now and then, so that a process that
+   * stalls again and again still comes to its verdicts.
    */
   #findStall(): void {
     const lateMs = this.#core.clockMs - this.nextDueMs
@@ -214,14 +222,21 @@ export class Protocol {
 
   #stalled(lateMs: number): void {
     const core = this.#core
-    const { settings } = core
+    const { settings, clockMs } = core
     if (settings.stallThresholdMs <= 0) return
-    this.#lostMs += lateMs + Math.min(lateMs, settings.probeTimeoutMs)
-    core.nowMs = core.clockMs - this.#lostMs
+    const isLong = lateMs >= settings.probeTimeoutMs / 2 && clockMs - this.#longStallMs >= LONG_STALL_EVERY_MS
+    this.#lostMs += lateMs + Math.min(lateMs, isLong ? settings.probeTimeoutMs : INBOX_MS)
+    core.nowMs = clockMs - this.#lostMs
     core.counters.stalls++
     core.counters.stalledMs += lateMs
-    core.awareness.adjust(1)
-    this.#prober.restart()
+    if (clockMs - this.#blamedMs >= settings.probeIntervalMs) {
+      this.#blamedMs = clockMs
+      core.awareness.adjust(1)
+    }
+    if (isLong) {
+      this.#longStallMs = clockMs
+      this.#prober.restart()
+    }
     // After so long a time others may have declared us dead, and word of it may have been lost.
     if (lateMs >= settings.suspicionMult * settings.probeIntervalMs) this.#pushPullRounds.hasten()
     core.logLimited('warn', 'loop.stalled', 'This process was stalled; the time lost counts against nobody', {

@@ -50,12 +50,18 @@ export class PushPullRounds {
     if (record === undefined) return
     this.#exchanges.start(record.endpoint, false, (failure) => {
       if (failure === undefined) return
-      core.logLimited('warn', 'push-pull.failed', 'Could not exchange state with a member', {
-        event: 'push-pull.failed',
-        member: record.name,
-        outcome: failure.outcome,
-        error: failure.message,
-      })
+      // Refused means that the member has just gone, which its probe finds out and tells.
+      core.logLimited(
+        failure.outcome === 'refused' ? 'debug' : 'warn',
+        'push-pull.failed',
+        'Could not exchange state with a member',
+        {
+          event: 'push-pull.failed',
+          member: record.name,
+          outcome: failure.outcome,
+          error: failure.message,
+        },
+      )
       // A closed port is worth a look at once.
       if (failure.outcome === 'refused') this.#prober.probe(record)
     })

@@ -30,7 +30,7 @@ export interface ProtocolSettings {
    * `k = suspicionMult - 2`. 1 makes the time fixed, as in plain SWIM. 6.
    */
   readonly suspicionMaxTimeoutMult: number
-  /** Times a message is sent on: `retransmitMult * ceil(log10(n + 1))`, and at least `min(n, 2 * retransmitMult)`. LAN 4, WAN 4, local 2. */
+  /** Times a message is sent on: `retransmitMult * ceil(log10(n + 1))`, and at least `min(n, 3 * retransmitMult)`. LAN 4, WAN 4, local 2. */
   readonly retransmitMult: number
   /** Members that get gossip each time. LAN 3, WAN 4, local 3. */
   readonly gossipNodes: number

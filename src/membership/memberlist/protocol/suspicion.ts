@@ -1,7 +1,7 @@
 import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import { confirmedTimeoutMs, expectedConfirmations, suspicionTimeoutMs } from './intervals.ts'
-import type { MemberRecord } from './members.ts'
+import { isLiving, type MemberRecord } from './members.ts'
 
 /** One member's time of being suspected by us, and what speaks for and against. */
 export interface Suspicion {
@@ -43,7 +43,9 @@ export interface SuspectJudge {
 
 /** Answers put a verdict off so often at most. */
 const EXTENSIONS_LIMIT = 8
-/** Pings while strong evidence stands. */
+/** Suspects are pinged so often, in probe intervals. */
+const CHECK_EVERY = 0.5
+/** Pings while strong evidence is weighed. */
 const EVIDENCE_PINGS = 5
 /** A member that answers packets while it refuses streams has a closed port, and is believed to keep it so long. */
 const DISTRUST_MS = 600_000
@@ -124,14 +126,11 @@ export class Suspicions {
     if (nowMs < record.refusalsDistrustedUntilMs) return
     const waitMs = awareness.scale(settings.refusedSuspicionMult * settings.probeIntervalMs)
     if (nowMs + waitMs >= suspicion.dueMs) return
-    const relays = this.#core.members.randomLiving(
-      settings.indirectChecks,
-      (other) => other !== record && other.state === 'alive',
-    )
+    const relays = this.#core.members.randomLiving(settings.indirectChecks, (other) => other !== record)
     suspicion.evidence = { sinceMs: nowMs, dueMs: nowMs + waitMs, relays, nacked: false }
     const seqNo = this.#openCheck(record, suspicion)
     askRelays(this.#core, record, relays, seqNo)
-    this.#checkOn(record, suspicion, waitMs / EVIDENCE_PINGS)
+    this.#check(record, suspicion)
     this.#core.deadlines.set(nowMs + waitMs, () => {
       this.#weigh(record, suspicion)
     })
@@ -153,9 +152,9 @@ export class Suspicions {
     if (!settings.checkSuspects || suspicion.evidence !== undefined) return
     if (suspicion.check !== undefined) return
     // A little chance, so that those who suspect the same member do not all ask it at once.
-    const stepMs = settings.probeIntervalMs / 2
-    suspicion.check = deadlines.set(nowMs + suspicion.minMs / 2 + this.#core.random() * stepMs, () => {
-      this.#checkOn(record, suspicion, stepMs)
+    const chanceMs = this.#core.random() * settings.probeIntervalMs * CHECK_EVERY
+    suspicion.check = deadlines.set(nowMs + suspicion.minMs / 2 + chanceMs, () => {
+      this.#check(record, suspicion)
     })
   }
 
@@ -178,12 +177,13 @@ export class Suspicions {
     const { evidence } = suspicion
     if (record.suspicion !== suspicion || evidence === undefined) return
     if (record.lastAckMs >= evidence.sinceMs) return
-    const borneOut = evidence.nacked || evidence.relays.every((relay) => relay.state !== 'alive')
+    // Where there is nobody else, the host's own word has to do.
+    const borneOut = evidence.nacked || !evidence.relays.some(isLiving)
     if (borneOut) this.#judge.condemn(record, true)
   }
 
-  /** Pings the suspect now and every `stepMs` until the verdict, and tries a stream once. */
-  #checkOn(record: MemberRecord, suspicion: Suspicion, stepMs: number): void {
+  /** Pings the suspect now and again and again until the verdict, and tries a stream once. */
+  #check(record: MemberRecord, suspicion: Suspicion): void {
     if (record.suspicion !== suspicion) return
     const core = this.#core
     const seqNo = this.#openCheck(record, suspicion)
@@ -197,8 +197,14 @@ export class Suspicions {
       this.#checkStream(record, suspicion, seqNo)
     }
     if (suspicion.check !== undefined) suspicion.check.cancelled = true
-    suspicion.check = core.deadlines.set(core.nowMs + stepMs, () => {
-      this.#checkOn(record, suspicion, stepMs)
+    const { evidence } = suspicion
+    const isUrgent = evidence !== undefined && core.nowMs < evidence.dueMs
+    if (!isUrgent && !core.settings.checkSuspects) return
+    const waitMs = isUrgent
+      ? (evidence.dueMs - evidence.sinceMs) / EVIDENCE_PINGS
+      : core.settings.probeIntervalMs * CHECK_EVERY
+    suspicion.check = core.deadlines.set(core.nowMs + waitMs, () => {
+      this.#check(record, suspicion)
     })
   }
 

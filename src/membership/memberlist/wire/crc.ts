@@ -1,10 +1,10 @@
 const POLYNOMIAL = 0xedb8_8320
 
-/** Tables for four bytes at a time: `tables[256 * k + b]` is the remainder of byte `b` followed by `k` zero bytes. */
+/** Tables for eight bytes at a time: `TABLES[256 * k + b]` is the remainder of byte `b` followed by `k` zero bytes. */
 const TABLES = makeTables()
 
-function makeTables(): Uint32Array {
-  const tables = new Uint32Array(4 * 256)
+function makeTables(): Int32Array {
+  const tables = new Int32Array(8 * 256)
   for (let byte = 0; byte < 256; byte++) {
     let crc = byte
     for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1
@@ -23,16 +23,20 @@ function makeTables(): Uint32Array {
  * @returns An unsigned 32-bit number.
  */
 export function crc32(bytes: Uint8Array): number {
-  let crc = 0xffff_ffff
+  let crc = -1
   let at = 0
-  for (const end = bytes.length - 3; at < end; at += 4) {
+  for (const end = bytes.length - 7; at < end; at += 8) {
     crc ^= bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
     crc =
-      TABLES[768 + (crc & 0xff)]! ^
-      TABLES[512 + ((crc >>> 8) & 0xff)]! ^
-      TABLES[256 + ((crc >>> 16) & 0xff)]! ^
-      TABLES[crc >>> 24]!
+      TABLES[1792 + (crc & 0xff)]! ^
+      TABLES[1536 + ((crc >>> 8) & 0xff)]! ^
+      TABLES[1280 + ((crc >>> 16) & 0xff)]! ^
+      TABLES[1024 + (crc >>> 24)]! ^
+      TABLES[768 + bytes[at + 4]!]! ^
+      TABLES[512 + bytes[at + 5]!]! ^
+      TABLES[256 + bytes[at + 6]!]! ^
+      TABLES[bytes[at + 7]!]!
   }
   for (; at < bytes.length; at++) crc = (crc >>> 8) ^ TABLES[(crc ^ bytes[at]!) & 0xff]!
-  return (crc ^ 0xffff_ffff) >>> 0
+  return (crc ^ -1) >>> 0
 }

@@ -43,13 +43,19 @@ export function decompressLzw(input: Uint8Array, maxBytes: number): Uint8Array {
   let bits = 0
   let bitCount = 0
   for (;;) {
-    while (bitCount < width) {
-      if (at >= input.length) throw malformed('compressed data is cut off', { length: input.length })
-      bits |= input[at++]! << bitCount
-      bitCount += 8
+    if (bitCount < width) {
+      // Two bytes at once: with at most 11 bits left over, 27 are the most that are held.
+      if (at + 1 < input.length) {
+        bits |= (input[at]! | (input[at + 1]! << 8)) << bitCount
+        bitCount += 16
+        at += 2
+      } else if (at < input.length && bitCount + 8 >= width) {
+        bits |= input[at++]! << bitCount
+        bitCount += 8
+      } else throw malformed('compressed data is cut off', { length: input.length })
     }
     const code = bits & ((1 << width) - 1)
-    bits >>= width
+    bits >>>= width
     bitCount -= width
 
     if (code === END_CODE) return output.subarray(0, written)
@@ -60,27 +66,36 @@ export function decompressLzw(input: Uint8Array, maxBytes: number): Uint8Array {
     }
 
     if (codes <= MAX_ENTRIES) starts[codes] = written
-    const entry = code - FIRST_CODE
-    if (entry >= codes)
-      throw malformed('compressed data uses a code that is not defined', { code, offset: at })
-    const start = entry < 0 ? written : starts[entry]!
-    const length = entry < 0 ? 1 : starts[entry + 1]! + 1 - start
-    const end = written + length
-    if (end > output.length) {
-      if (end > maxBytes) throw overLimit('the decompressed size', maxBytes)
-      const grown = new Uint8Array(Math.min(maxBytes, Math.max(end, output.length * 2)))
-      grown.set(output)
-      output = grown
+    if (code < CLEAR_CODE) {
+      if (written === output.length) output = grownTo(output, written + 1, maxBytes)
+      output[written++] = code
+    } else {
+      const entry = code - FIRST_CODE
+      if (entry >= codes)
+        throw malformed('compressed data uses a code that is not defined', { code, offset: at })
+      const start = starts[entry]!
+      const length = starts[entry + 1]! + 1 - start
+      const end = written + length
+      if (end > output.length) output = grownTo(output, end, maxBytes)
+      if (length >= LONG_COPY_BYTES && start + length <= written) {
+        output.copyWithin(written, start, start + length)
+      } else {
+        // Forwards: the last byte of an entry that is defined only now is the first one written here.
+        for (let to = written, from = start; to < end; to++, from++) output[to] = output[from]!
+      }
+      written = end
     }
-    if (entry < 0) output[written] = code
-    else if (length >= LONG_COPY_BYTES && start + length <= written)
-      output.copyWithin(written, start, start + length)
-    // Forwards: the last byte of an entry that is defined only now is the first one written here.
-    else for (let to = written, from = start; to < end; to++, from++) output[to] = output[from]!
-    written = end
     codes++
     if (FIRST_CODE - 1 + codes === 1 << width && width < MAX_WIDTH) width++
   }
+}
+
+/** A copy of `output` with room for `needed` bytes or more. */
+function grownTo(output: Uint8Array, needed: number, maxBytes: number): Uint8Array<ArrayBuffer> {
+  if (needed > maxBytes) throw overLimit('the decompressed size', maxBytes)
+  const grown = new Uint8Array(Math.min(maxBytes, Math.max(needed, output.length * 2)))
+  grown.set(output)
+  return grown
 }
 
 /** Compresses `input` to the same bytes as Go's `compress/lzw`. */

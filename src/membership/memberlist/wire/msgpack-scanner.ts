@@ -28,20 +28,42 @@ export class MsgpackScanner {
    * @returns The offset behind the value, or undefined while bytes are missing.
    */
   advance(bytes: Uint8Array, available: number): number | undefined {
-    while (this.#pending > 0) {
-      const at = this.#position
-      if (at >= available) return undefined
-      const size = headBytes(bytes[at]!)
-      if (available - at < size) return undefined
-      this.#pending += children(bytes, at) - 1
-      this.#position = at + size + bodyBytes(bytes, at)
+    let position = this.#position
+    let pending = this.#pending
+    while (pending > 0) {
+      if (position >= available) break
+      const type = bytes[position]!
+      if (isOneByte(type)) {
+        position++
+        pending--
+        continue
+      }
+      const size = headBytes(type)
+      if (available - position < size) break
+      pending += children(bytes, position) - 1
+      position += size + bodyBytes(bytes, position)
       // Every value takes a byte at least, so that a count beyond the room cannot come true.
-      if (this.#position + this.#pending > this.#maxEnd) {
-        throw malformed('a msgpack value claims more than there can be', { offset: at })
+      if (position + pending > this.#maxEnd) {
+        throw malformed('a msgpack value claims more than there can be', { offset: position })
       }
     }
-    return this.#position <= available ? this.#position : undefined
+    this.#position = position
+    this.#pending = pending
+    return pending === 0 && position <= available ? position : undefined
   }
+}
+
+/** Whether a value is its type byte and nothing else: small integers, nil, booleans, and what is empty. */
+function isOneByte(type: number): boolean {
+  return (
+    type <= 0x80 ||
+    type >= 0xe0 ||
+    type === 0x90 ||
+    type === 0xa0 ||
+    type === 0xc0 ||
+    type === 0xc2 ||
+    type === 0xc3
+  )
 }
 
 /** Bytes of a value's head: its type and, where the type has one, its length. Numbers are all head. */

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { isIPv4, isIPv6 } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { formatAddress, tryParseAddress } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
@@ -38,7 +38,7 @@ describe('addresses', () => {
     expect(tryParseAddress(text)).toBeUndefined()
   })
 
-  test.each([[[0, 0, 0, 0]], [new Array<number>(16).fill(0)], [[1, 2, 3]], [[]]])(
+  test.each([[[0, 0, 0, 0]], [[...new Uint8Array(16)]], [[1, 2, 3]], [[]]])(
     '%j is nothing to reach',
     (bytes) => {
       expect(formatAddress(Uint8Array.from(bytes))).toBeUndefined()

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { GossipQueue } from '../../../../src/membership/memberlist/protocol/gossip-queue.ts'
 import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'

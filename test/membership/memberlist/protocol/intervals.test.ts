@@ -56,13 +56,13 @@ describe('retransmitLimit', () => {
     [4, 1, 4],
     [4, 4, 4],
     [4, 6, 6],
-    [4, 9, 8],
-    [4, 10, 8],
-    [4, 98, 8],
-    [4, 99, 8],
+    [4, 9, 9],
+    [4, 11, 11],
+    [4, 12, 12],
+    [4, 99, 12],
     [4, 100, 12],
     [4, 1000, 16],
-    [2, 9, 4],
+    [2, 9, 6],
   ])('mult %i among %i living: %i', (mult, n, expected) => {
     expect(retransmitLimit(mult, n)).toBe(expected)
   })

@@ -204,6 +204,23 @@ describe('stalls', () => {
     expect(machine.protocol.healthScore).toBe(1)
   })
 
+  test.each([60, 90, 300, 2000])(
+    'one of %i ms again and again still leaves time to find the dead',
+    (stallMs) => {
+      const machine = new Machine().withMembers(3)
+      machine.answering.delete(2)
+      const untilMs = machine.nowMs + 300_000
+      while (machine.state(2) !== 'dead' && machine.nowMs < untilMs) {
+        // It runs for 40 ms, then not at all.
+        machine.run(40)
+        machine.nowMs += stallMs
+        machine.handle({ kind: 'tick' })
+      }
+      expect(machine.state(2)).toBe('dead')
+      expect(machine.state(3)).toBe('alive')
+    },
+  )
+
   test('can be switched off', () => {
     const { machine } = probing(6, { stallThresholdMs: 0 })
     machine.nowMs += 3000

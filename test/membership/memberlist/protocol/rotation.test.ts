@@ -46,7 +46,7 @@ describe('Rotation', () => {
     items[2]!.gone = true
     for (let i = 0; i < 10; i++) {
       const chosen = rotation.next(4, ({ id }) => id !== 0).map(({ id }) => id)
-      expect(chosen.toSorted()).toEqual([...new Set(chosen)].toSorted())
+      expect(new Set(chosen).size).toBe(chosen.length)
       for (const id of chosen) expect([1, 3, 4]).toContain(id)
     }
     expect(rotation.next(3, () => false)).toEqual([])

@@ -1,0 +1,31 @@
+/** What one run of the load found. */
+export interface LoadResult {
+  readonly requestsPerSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+}
+
+/** What a server process is asked, and answers, over its channel. */
+export type ServerRequest = 'usage' | 'stop'
+export interface ServerReady {
+  readonly port: number
+}
+export interface ServerUsage {
+  /** CPU time since the start, user and system, in microseconds. */
+  readonly cpuMicros: number
+  readonly requests: number
+  readonly residentBytes: number
+}
+
+/** Names of the servers that are compared. */
+export const SERVERS = ['ringman', 'bare'] as const
+export type ServerName = (typeof SERVERS)[number]
+
+/** Nodes on the ring of both servers. */
+export const NODE_COUNT = 10
+
+/** Distinct keys that the load asks for, in turn, each of 22 bytes. */
+export const KEYS: readonly string[] = Array.from(
+  { length: 10_000 },
+  (_, i) => `session-${String(i).padStart(14, '0')}`,
+)

@@ -1,0 +1,156 @@
+/**
+ * The memberlist protocol in simulated time: detection and convergence against the number of members, false removals
+ * under loss and stalls, load. `node bench/sim/run.ts [--large] [--quick]`; everything follows from fixed seeds.
+ *
+ * `--large` adds 1,000 members to the times, and one member among 10,000. `--quick` simulates minutes for hours.
+ */
+import { parseArgs } from 'node:util'
+import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
+import { crowd } from './crowd.ts'
+import { type Fate, healMs, joinMs, KINDS, loss, removalMs, settledCluster, slow } from './scenarios.ts'
+import { printTable, spread } from './table.ts'
+
+const { values: options } = parseArgs({
+  options: { large: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+})
+const started = performance.now()
+
+const sizes = options.large ? [3, 10, 50, 100, 300, 1000] : [3, 10, 50, 100, 300]
+const trialsFor = (count: number) => Math.max(3, Math.min(options.quick ? 10 : 40, Math.floor(3000 / count)))
+
+/** Small clusters are made anew for each trial, of large ones another member goes each time. */
+function trials(
+  count: number,
+  kind: number,
+  measure: (cluster: ReturnType<typeof settledCluster>, trial: number) => number,
+): string {
+  const settings = KINDS[kind]?.[1] ?? PRESETS.lan
+  const results: number[] = []
+  let cluster: ReturnType<typeof settledCluster> | undefined
+  for (let trial = 0; trial < trialsFor(count); trial++) {
+    if (cluster === undefined || count <= 50) cluster = settledCluster(1000 * trial + count, count, settings)
+    results.push(measure(cluster, trial))
+    cluster.run(2000)
+  }
+  return spread(results)
+}
+
+const removals = (count: number, kind: number, fate: Fate) =>
+  trials(count, kind, (cluster, trial) => {
+    if (fate === 'after churn') {
+      for (const name of ['node-0', `node-${count - 1}`].slice(0, count - 3 > 0 ? 2 : 0)) {
+        if (cluster.get(name).running) removalMs(cluster, name, 'left')
+      }
+    }
+    return removalMs(cluster, `node-${trial + 1 < count - 1 ? trial + 1 : 1}`, fate)
+  })
+
+printTable('Seconds until all show it, median (min-max); LAN settings, no loss', [
+  [
+    'members',
+    'new member',
+    'leave',
+    'killed',
+    'killed, memberlist rules',
+    'host gone',
+    'host gone, memberlist rules',
+  ],
+  ...sizes.map((count) => [
+    count,
+    trials(count, 0, joinMs),
+    removals(count, 0, 'left'),
+    removals(count, 0, 'killed'),
+    count > 300 ? '-' : removals(count, 1, 'killed'),
+    removals(count, 0, 'host gone'),
+    count > 300 ? '-' : removals(count, 1, 'host gone'),
+  ]),
+])
+
+printTable('Seconds until a killed member is gone from 3, after 2 of 5 have left; median (min-max)', [
+  ['rules', 'killed', 'host gone'],
+  ...KINDS.slice(0, 2).map(([name], kind) => [
+    name,
+    ...(['killed', 'host gone'] as const).map((fate) =>
+      trials(5, kind, (cluster) => {
+        for (const leaver of ['node-3', 'node-4']) removalMs(cluster, leaver, 'left')
+        return removalMs(cluster, 'node-1', fate)
+      }),
+    ),
+  ]),
+])
+
+const minutes = options.quick ? 5 : 60
+const ordeals: [string, (kind: number) => ReturnType<typeof loss>][] = [
+  ...[0.1, 0.2, 0.25, 0.3, 0.4].map((rate): [string, (kind: number) => ReturnType<typeof loss>] => [
+    `${rate * 100} % loss`,
+    (kind) => loss(7, 50, KINDS[kind]?.[1] ?? PRESETS.lan, rate, minutes),
+  ]),
+  ['5 of 50 stall', (kind) => slow(8, 50, KINDS[kind]?.[1] ?? PRESETS.lan, minutes)],
+]
+printTable(
+  `50 members for ${minutes} simulated minutes: healthy members declared dead (held for dead, by how many) / suspicions / packets per second and member`,
+  [
+    ['', ...KINDS.map(([name]) => name)],
+    ...ordeals.map(([name, run]) => [
+      name,
+      ...KINDS.map((_, kind) => {
+        const { falseVerdicts, falseRemovals, suspicions, packetsPerSecond } = run(kind)
+        return `${falseVerdicts} (${falseRemovals}) / ${suspicions} / ${packetsPerSecond.toFixed(1)}`
+      }),
+    ]),
+  ],
+)
+
+printTable('Idle: what a member sends each second', [
+  ['members', 'packets', 'messages', 'push/pulls'],
+  ...sizes.map((count) => {
+    const cluster = settledCluster(3, count, PRESETS.lan)
+    const total = () =>
+      cluster.running.reduce(
+        ([packets, messages, exchanges], { protocol: { counters } }) =>
+          [
+            packets + counters.packetsSent,
+            messages + counters.messagesSent,
+            exchanges + counters.pushPullsStarted,
+          ] as const,
+        [0, 0, 0] as readonly [number, number, number],
+      )
+    const before = total()
+    cluster.run(120_000)
+    const rate = total().map((value, i) => (value - (before[i] ?? 0)) / 120 / count)
+    return [count, ...rate.map((value) => value.toFixed(3))]
+  }),
+])
+
+printTable('Seconds to heal after a partition in halves; median (min-max)', [
+  ['members', '20 s', '60 s', '10 min'],
+  ...[4, 10, 50, 100].map((count) => [
+    count,
+    ...[20_000, 60_000, 600_000].map((durationMs) =>
+      spread(
+        Array.from({ length: 5 }, (_, i) => healMs(settledCluster(500 + i, count, PRESETS.lan), durationMs)),
+      ),
+    ),
+  ]),
+])
+
+if (options.large) {
+  const cost = crowd(10_000)
+  printTable('One member among 10,000 (the others only ack)', [
+    [
+      'packets/s',
+      'push/pulls a minute',
+      'taking the state, ms',
+      'CPU ms per s, the 10,000 stand-ins and the simulator in it',
+      'heap bytes per member',
+    ],
+    [
+      cost.packetsPerSecond.toFixed(2),
+      cost.pushPullsPerMinute.toFixed(2),
+      cost.takeStateMs.toFixed(0),
+      cost.cpuMsPerSecond.toFixed(2),
+      Math.round(cost.heapBytesPerMember),
+    ],
+  ])
+}
+console.log(`\n${((performance.now() - started) / 1000).toFixed(0)} s`)

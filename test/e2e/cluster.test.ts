@@ -1,0 +1,178 @@
+import { once } from 'node:events'
+import { Agent, get, type IncomingMessage } from 'node:http'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterEach, expect, test } from 'vitest'
+import { TestProcess } from '../support/child-process.ts'
+
+/** Three processes as somebody starts them by hand; then one is killed, one stopped, both started again. */
+
+const KEYS = Array.from({ length: 1000 }, (_, i) => `user:${i}`)
+const agent = new Agent({ keepAlive: true, maxSockets: 8 })
+const running = new Set<TestProcess>()
+
+afterEach(async () => {
+  for (const member of running) await member[Symbol.asyncDispose]()
+  running.clear()
+  agent.destroy()
+})
+
+interface Member {
+  readonly process: TestProcess
+  readonly url: string
+  readonly adminUrl: string
+  /** `host:port`. */
+  readonly gossip: string
+}
+
+interface Listener {
+  readonly url: string
+  readonly host: string
+  readonly port: number
+}
+
+async function start(
+  source: string,
+  name: string,
+  servicePort: number,
+  seeds: readonly string[],
+): Promise<Member> {
+  const member = new TestProcess([
+    ...[
+      'src/cli.ts',
+      'serve',
+      '--source',
+      source,
+      '--preset',
+      'local',
+      '--bind',
+      '127.0.0.1',
+      '--gossip-port',
+      '0',
+    ],
+    ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '500ms'],
+    ...[
+      '--name',
+      name,
+      '--service-port',
+      String(servicePort),
+      '--seeds',
+      seeds.join(','),
+      '--log-format',
+      'json',
+    ],
+  ])
+  running.add(member)
+  const { http, admin, gossip } = (await member.event('ready')) as unknown as Record<string, Listener>
+  return {
+    process: member,
+    url: (http as Listener).url,
+    adminUrl: (admin as Listener).url,
+    gossip: `${(gossip as Listener).host}:${(gossip as Listener).port}`,
+  }
+}
+
+async function ask(url: string): Promise<{ readonly status: number; readonly text: string }> {
+  const [response] = (await once(get(url, { agent }), 'response')) as [IncomingMessage]
+  let text = ''
+  for await (const chunk of response.setEncoding('utf8')) text += chunk
+  return { status: response.statusCode ?? 0, text }
+}
+
+async function ownersBy(member: Member): Promise<string[]> {
+  const owners: string[] = []
+  for (let at = 0; at < KEYS.length; at += 8) {
+    const part = KEYS.slice(at, at + 8).map(async (key) => {
+      const { status, text } = await ask(`${member.url}/v1/owner?key=${encodeURIComponent(key)}`)
+      if (status !== 200) throw new Error(`${member.url} answered ${status}: ${text}`)
+      return (JSON.parse(text) as { owner: { ringKey: string } }).owner.ringKey
+    })
+    owners.push(...(await Promise.all(part)))
+  }
+  return owners
+}
+
+async function ringOf(member: Member): Promise<string[]> {
+  const { text } = await ask(`${member.url}/v1/ring`)
+  return (JSON.parse(text) as { nodes: { ringKey: string }[] }).nodes.map(({ ringKey }) => ringKey).sort()
+}
+
+/** Waits until every one of them has exactly these nodes on its ring; returns the milliseconds that it took. */
+async function untilRing(
+  members: readonly Member[],
+  ports: readonly number[],
+  patienceMs = 15_000,
+): Promise<number> {
+  const expected = JSON.stringify(ports.map((port) => `127.0.0.1:${port}`).sort())
+  const startedMs = performance.now()
+  for (;;) {
+    const rings = await Promise.all(members.map(ringOf))
+    const waitedMs = performance.now() - startedMs
+    if (rings.every((ring) => JSON.stringify(ring) === expected)) return waitedMs
+    if (waitedMs > patienceMs) expect.fail(`expected ${expected}, got ${JSON.stringify(rings)}`)
+    await wait(20)
+  }
+}
+
+/** Asks `member` for owners without a pause until `stop` is called; nothing may fail meanwhile. */
+function askConstantly(member: Member) {
+  const failures: string[] = []
+  let answers = 0
+  const stopped = new AbortController()
+  const over = (async () => {
+    while (!stopped.signal.aborted) {
+      const { status, text } = await ask(`${member.url}/v1/owner?key=${answers}`).catch((error: unknown) => ({
+        status: 0,
+        text: String(error),
+      }))
+      if (status === 200) answers++
+      else failures.push(`${status} ${text}`)
+    }
+  })()
+  return {
+    async stop() {
+      stopped.abort()
+      await over
+      return { answers, failures }
+    },
+  }
+}
+
+test.each(['memberlist', 'swim'])(
+  'three %s processes agree on every key, through a kill, an orderly stop and new starts',
+  { timeout: 60_000 },
+  async (source) => {
+    const a = await start(source, 'a', 8001, [])
+    const b = await start(source, 'b', 8002, [a.gossip])
+    const c = await start(source, 'c', 8003, [a.gossip, b.gossip])
+    await untilRing([a, b, c], [8001, 8002, 8003])
+    const owners = await ownersBy(a)
+    expect(new Set(owners).size).toBe(3)
+    expect(await ownersBy(b)).toEqual(owners)
+    expect(await ownersBy(c)).toEqual(owners)
+
+    const asking = askConstantly(a)
+    c.process.signal('SIGKILL')
+    await untilRing([a, b], [8001, 8002])
+    const afterKill = await ownersBy(a)
+    expect(await ownersBy(b)).toEqual(afterKill)
+    // Only the dead member's keys moved.
+    expect(afterKill.filter((owner, i) => owner !== owners[i] && owners[i] !== '127.0.0.1:8003')).toEqual([])
+
+    b.process.signal('SIGTERM')
+    const leftAfterMs = await untilRing([a], [8001], 5000)
+    expect(leftAfterMs).toBeLessThan(5000)
+    // It goes on answering while it drains, for the ring without itself.
+    expect(await ringOf(b)).toEqual(['127.0.0.1:8001'])
+    expect((await ask(`${b.adminUrl}/readyz`)).status).toBe(503)
+    expect(await b.process.ended).toEqual({ code: 0, signal: null })
+
+    const newB = await start(source, 'b', 8002, [a.gossip])
+    const newC = await start(source, 'c', 8003, [a.gossip])
+    await untilRing([a, newB, newC], [8001, 8002, 8003])
+    for (const member of [a, newB, newC]) expect(await ownersBy(member)).toEqual(owners)
+
+    const { answers, failures } = await asking.stop()
+    expect(failures).toEqual([])
+    expect(answers).toBeGreaterThan(100)
+  },
+)

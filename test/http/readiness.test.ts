@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest'
+import { Readiness, type ReadinessReport } from '../../src/http/readiness.ts'
+import { fakeMember } from '../support/fake-source.ts'
+import { VirtualClock } from '../support/virtual-clock.ts'
+import { makeRing, THREE_MEMBERS } from './running-ring.ts'
+
+function setUp(
+  options: { readonly minMembers?: number; readonly selfName?: string; readonly members?: number } = {},
+) {
+  const clock = new VirtualClock()
+  const { ring, source } = makeRing({
+    clock,
+    members: THREE_MEMBERS.slice(0, options.members ?? 3),
+    ...(options.selfName === undefined ? {} : { selfName: options.selfName }),
+  })
+  const readiness = new Readiness({
+    ring,
+    clock,
+    minMembers: options.minMembers ?? 1,
+    minMembersTimeoutMs: 30_000,
+  })
+  const start = async () => {
+    const starting = ring.start()
+    await clock.advance(0)
+    await starting
+  }
+  return { clock, ring, source, readiness, start }
+}
+
+/** Names of the checks that fail. */
+function failed({ checks }: ReadinessReport): string[] {
+  return checks.filter(({ ok }) => !ok).map(({ name }) => name)
+}
+
+describe('Readiness', () => {
+  test('is ready when everything holds, and says so of each check', async () => {
+    const { readiness, start } = setUp({ selfName: 'node1' })
+    await start()
+    const report = await readiness.evaluate()
+    expect(report.ready).toBe(true)
+    expect(report.checks.map(({ name }) => name)).toEqual([
+      'manager',
+      'source',
+      'self',
+      'members',
+      'draining',
+    ])
+    for (const { ok, message } of report.checks) {
+      expect(ok).toBe(true)
+      expect(message).toMatch(/^[A-Z].*\.$/)
+    }
+  })
+
+  test('is not ready before the ring has started', async () => {
+    const { readiness } = setUp({ selfName: 'node1' })
+    const report = await readiness.evaluate()
+    expect(report.ready).toBe(false)
+    expect(failed(report)).toEqual(['manager', 'source', 'self', 'members'])
+  })
+
+  test('is not ready while the manager does not answer', async () => {
+    const { clock, ring, readiness, start } = setUp()
+    await start()
+    // Nobody takes what is in the mailbox: the ping waits behind it.
+    ring.manager.ping = () =>
+      new Promise((resolve) => {
+        clock.after(5, () => {
+          resolve(false)
+        })
+      })
+    const evaluating = readiness.evaluate()
+    await clock.advance(5)
+    const report = await evaluating
+    expect(failed(report)).toEqual(['manager'])
+    expect(report.checks[0]?.message).toContain('5 ms')
+  })
+
+  test('is not ready while this member is not on the ring', async () => {
+    const { readiness, start } = setUp({ selfName: 'node4' })
+    await start()
+    expect(failed(await readiness.evaluate())).toEqual(['self'])
+  })
+
+  test('needs no place on the ring when it only watches', async () => {
+    const { readiness, start } = setUp()
+    await start()
+    expect((await readiness.evaluate()).ready).toBe(true)
+  })
+
+  test('waits for enough members, but not for ever', async () => {
+    const { clock, readiness, start } = setUp({ minMembers: 5 })
+    await start()
+    const early = await readiness.evaluate()
+    expect(failed(early)).toEqual(['members'])
+    expect(early.checks[3]?.message).toContain('3 of at least 5')
+    await clock.advance(29_999)
+    expect((await readiness.evaluate()).ready).toBe(false)
+    await clock.advance(1)
+    expect((await readiness.evaluate()).ready).toBe(true)
+  })
+
+  test('counts the living, and stays ready when they go', async () => {
+    const { clock, source, readiness, start } = setUp({ minMembers: 3, members: 2 })
+    await start()
+    source.set([...THREE_MEMBERS.slice(0, 2), fakeMember('node9', '127.0.0.9', { state: 'dead' })])
+    await clock.advance(0)
+    expect(failed(await readiness.evaluate())).toEqual(['members'])
+    source.set(THREE_MEMBERS)
+    await clock.advance(0)
+    expect((await readiness.evaluate()).ready).toBe(true)
+    source.set(THREE_MEMBERS.slice(0, 1))
+    await clock.advance(0)
+    expect((await readiness.evaluate()).ready).toBe(true)
+  })
+
+  test('is not ready once it drains', async () => {
+    const { readiness, start } = setUp()
+    await start()
+    readiness.setDraining()
+    expect(failed(await readiness.evaluate())).toEqual(['draining'])
+  })
+
+  test('is not ready once the ring leaves, or has stopped', async () => {
+    const { clock, ring, readiness, start } = setUp({ selfName: 'node1' })
+    await start()
+    const leaving = ring.leave()
+    await clock.advance(0)
+    await leaving
+    expect(failed(await readiness.evaluate())).toEqual(['self', 'draining'])
+    await ring.stop()
+    expect(failed(await readiness.evaluate())).toContain('source')
+  })
+
+  test('repeats what the source says of its health, without failing for it', async () => {
+    const { source, readiness, start } = setUp()
+    await start()
+    source.healthNow = { ok: false, message: 'Alone against its wish', detail: {} }
+    const report = await readiness.evaluate()
+    expect(report.ready).toBe(true)
+    expect(report.checks[1]?.message).toContain('Alone against its wish')
+  })
+})

@@ -1,0 +1,386 @@
+import { createServer, type AddressInfo } from 'node:net'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { Socket } from 'node:net'
+import Koa from 'koa'
+import { DEFAULT_HTTP_LIMITS, withDefaultLimits, type HttpLimits } from '../../src/http/limits.ts'
+import { openServer } from '../../src/http/server.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { closed, dial, exchange, exchangeOn, get, request, tryParse } from './raw-client.ts'
+import { serveRing } from './running-ring.ts'
+
+const open: { close(graceMs: number): Promise<void> }[] = []
+const sockets: Socket[] = []
+
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  await Promise.all(open.splice(0).map((server) => server.close(0)))
+})
+
+async function serve(middleware: Koa.Middleware, limits: Partial<HttpLimits> = {}, host = '127.0.0.1') {
+  const app = new Koa()
+  app.silent = true
+  app.use(middleware)
+  const server = await openServer(app, {
+    host,
+    port: 0,
+    limits: withDefaultLimits(limits),
+    logger: silentLogger,
+  })
+  open.push(server)
+  return server
+}
+
+async function connectTo(port: number): Promise<Socket> {
+  const socket = await dial(port)
+  sockets.push(socket)
+  return socket
+}
+
+/** Everything that comes on a connection until it ends. */
+async function readToEnd(socket: Socket): Promise<string> {
+  let received = ''
+  socket.on('data', (part: string) => {
+    received += part
+  })
+  await closed(socket)
+  return received
+}
+
+const hello: Koa.Middleware = (ctx) => {
+  ctx.body = 'hello'
+}
+
+describe('openServer', () => {
+  test('takes a free port and says where it listens', async () => {
+    const server = await serve(hello)
+    expect(server.port).toBeGreaterThan(0)
+    expect([server.address, server.url]).toEqual(['127.0.0.1', `http://127.0.0.1:${server.port}`])
+    expect((await exchange(server.port, get('/'))).body).toBe('hello')
+  })
+
+  test('brackets an IPv6 address', async ({ skip }) => {
+    const server = await serve(hello, {}, '::1').catch(() => undefined)
+    if (server === undefined) return skip('there is no IPv6 here')
+    expect(server.url).toBe(`http://[::1]:${server.port}`)
+    return undefined
+  })
+
+  test('says which address it could not have', async () => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => {
+      taken.listen(0, '127.0.0.1', resolve)
+    })
+    const { port } = taken.address() as AddressInfo
+    const opening = openServer(new Koa(), {
+      host: '127.0.0.1',
+      port,
+      limits: DEFAULT_HTTP_LIMITS,
+      logger: silentLogger,
+    })
+    await expect(opening).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+      message: expect.stringContaining(`127.0.0.1:${port}`),
+      detail: { host: '127.0.0.1', port, reason: 'EADDRINUSE' },
+    })
+    taken.close()
+  })
+})
+
+describe('close', () => {
+  test('lets a request under way finish, and says that the connection ends', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const arrived = Promise.withResolvers<void>()
+    const server = await serve(async (ctx) => {
+      arrived.resolve()
+      await promise
+      ctx.body = 'late'
+    })
+    const answering = exchange(server.port, get('/'))
+    await arrived.promise
+    const closing = server.close(10_000)
+    await expect(dial(server.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    resolve()
+    const answer = await answering
+    expect([answer.body, answer.headers.get('connection')]).toEqual(['late', 'close'])
+    await closing
+  })
+
+  test('ends idle connections and those that never spoke, at once', async () => {
+    const server = await serve(hello)
+    const idle = await connectTo(server.port)
+    await exchangeOn(idle, get('/'))
+    const silent = await connectTo(server.port)
+    await vi.waitFor(async () => {
+      // The silent one has been taken when a later one has been answered.
+      expect((await exchange(server.port, get('/'))).status).toBe(200)
+    })
+    const startedMs = performance.now()
+    await server.close(10_000)
+    await Promise.all([closed(idle), closed(silent)])
+    expect(performance.now() - startedMs).toBeLessThan(2000)
+  })
+
+  test('cuts what has not finished when the grace is over, and can be called twice', async () => {
+    const arrived = Promise.withResolvers<void>()
+    const server = await serve(async () => {
+      arrived.resolve()
+      await new Promise(() => {})
+    })
+    const socket = await connectTo(server.port)
+    socket.write(get('/'))
+    await arrived.promise
+    const startedMs = performance.now()
+    await Promise.all([server.close(100), server.close(10_000)])
+    const tookMs = performance.now() - startedMs
+    expect(tookMs).toBeGreaterThan(90)
+    expect(tookMs).toBeLessThan(2000)
+    await closed(socket)
+  })
+
+  test('cuts a half-sent request when the grace is over', async () => {
+    const server = await serve(hello)
+    const socket = await connectTo(server.port)
+    socket.write('GET / HTTP/1.1\r\nHost:')
+    await exchange(server.port, get('/'))
+    await server.close(50)
+    await closed(socket)
+  })
+})
+
+describe('limits', () => {
+  test('a header that does not come is 408 after its time', async () => {
+    const server = await serve(hello, { headersTimeoutMs: 200, requestTimeoutMs: 200 })
+    const slow = await connectTo(server.port)
+    slow.write('GET / HTTP/1.1\r\nHost: a\r\nX')
+    const drip = setInterval(() => {
+      slow.write('x')
+    }, 20)
+    const received = await readToEnd(slow)
+    clearInterval(drip)
+    expect(received).toMatch(/^HTTP\/1\.1 408 /)
+  })
+
+  test('a connection that never speaks is ended', async () => {
+    const server = await serve(hello, { headersTimeoutMs: 200, requestTimeoutMs: 200 })
+    const silent = await connectTo(server.port)
+    await closed(silent)
+  })
+
+  test('half a body is ended after its time, and what was held is given back', async () => {
+    await using served = await serveRing({
+      limits: { headersTimeoutMs: 200, requestTimeoutMs: 300, maxBodyBytes: 1000, maxHeldBodyBytes: 1000 },
+    })
+    const half = await connectTo(served.server.port)
+    half.write(
+      request('POST', '/v1/owners', { 'Content-Type': 'application/json', 'Content-Length': '1000' }) +
+        'x'.repeat(900),
+    )
+    const batch = request(
+      'POST',
+      '/v1/owners',
+      { 'Content-Type': 'application/json' },
+      `{"keys":["${'a'.repeat(300)}"]}`,
+    )
+    await vi.waitFor(async () => {
+      expect((await exchange(served.server.port, batch)).status).toBe(503)
+    })
+    await readToEnd(half)
+    expect((await exchange(served.server.port, batch)).status).toBe(200)
+  })
+
+  test('an idle connection is ended after its time', async () => {
+    const server = await serve(hello, { keepAliveTimeoutMs: 100 })
+    const idle = await connectTo(server.port)
+    await exchangeOn(idle, get('/'))
+    await closed(idle)
+  })
+
+  test('one that takes no answer is ended after its time', async () => {
+    const ended = Promise.withResolvers<number>()
+    const server = await serve(
+      (ctx) => {
+        const startedMs = performance.now()
+        ctx.res.on('close', () => {
+          ended.resolve(performance.now() - startedMs)
+        })
+        ctx.body = Buffer.alloc(64 * 1024 * 1024)
+      },
+      { socketTimeoutMs: 300 },
+    )
+    const deaf = await connectTo(server.port)
+    deaf.pause()
+    deaf.write(get('/'))
+    expect(await ended.promise).toBeGreaterThan(250)
+  })
+
+  test('a header above the limit is 431, one at a key of 64 KiB goes through', async () => {
+    await using served = await serveRing()
+    const key = '%41'.repeat(65_536)
+    expect((await exchange(served.server.port, get(`/v1/owner?key=${key}`))).status).toBe(200)
+    const socket = await connectTo(served.server.port)
+    socket.write(get(`/v1/owner?key=${'%41'.repeat(100_000)}`))
+    expect(await readToEnd(socket)).toMatch(/^HTTP\/1\.1 431 /)
+  })
+
+  test('connections above the limit are dropped', async () => {
+    const server = await serve(hello, { maxConnections: 2 })
+    const kept = [await connectTo(server.port), await connectTo(server.port)]
+    for (const socket of kept) await exchangeOn(socket, get('/'))
+    const dropped = await connectTo(server.port)
+    await closed(dropped)
+    for (const socket of kept) expect((await exchangeOn(socket, get('/'))).status).toBe(200)
+  })
+
+  test('a body above the limit is refused before it is sent, and while it is', async () => {
+    await using served = await serveRing({ limits: { maxBodyBytes: 1000 } })
+    const head = { 'Content-Type': 'application/json' }
+    const expecting = request('POST', '/v1/owners', {
+      ...head,
+      'Content-Length': '100000000',
+      Expect: '100-continue',
+    })
+    const early = await exchange(served.server.port, expecting)
+    expect([early.status, early.headers.get('connection')]).toEqual([413, 'close'])
+    const socket = await connectTo(served.server.port)
+    const chunk = `${(1000).toString(16)}\r\n${'x'.repeat(1000)}\r\n`
+    const answering = exchangeOn(
+      socket,
+      request('POST', '/v1/owners', { ...head, 'Transfer-Encoding': 'chunked' }) + chunk + chunk,
+    )
+    // It goes on sending for ever; the answer comes, and then the end of the connection.
+    const sending = setInterval(() => {
+      socket.write(chunk)
+    }, 5)
+    expect((await answering).status).toBe(413)
+    await closed(socket)
+    clearInterval(sending)
+  })
+
+  test('a small body that is expected to be let through is', async () => {
+    await using served = await serveRing()
+    const socket = await connectTo(served.server.port)
+    const body = '{"keys":["a"]}'
+    let received = ''
+    socket.on('data', (part: string) => {
+      received += part
+    })
+    socket.write(
+      request('POST', '/v1/owners', {
+        'Content-Type': 'application/json',
+        'Content-Length': String(body.length),
+        Expect: '100-continue',
+      }),
+    )
+    await vi.waitFor(() => {
+      expect(received).toBe('HTTP/1.1 100 Continue\r\n\r\n')
+    })
+    received = ''
+    socket.write(body)
+    await vi.waitFor(() => {
+      expect(tryParse(received, false, false)?.status).toBe(200)
+    })
+  })
+
+  test.each([
+    ['nonsense', 'nonsense\r\n\r\n', 400],
+    ['no Host', 'GET / HTTP/1.1\r\n\r\n', 400],
+    ['two lengths', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400],
+    [
+      'a length and chunks',
+      request('POST', '/', { 'Content-Length': '1', 'Transfer-Encoding': 'chunked' }),
+      400,
+    ],
+  ])('%s is refused', async (_, bytes, status) => {
+    const server = await serve(hello)
+    expect((await exchange(server.port, bytes)).status).toBe(status)
+  })
+})
+
+describe('targets with bytes above 0x7f', () => {
+  const cafe = 'caf\u00c3\u00a9'
+
+  test('are served, also on a connection that was used before', async () => {
+    await using served = await serveRing()
+    const owner = served.ring.manager.getNode('café')
+    const socket = await connectTo(served.server.port)
+    await exchangeOn(socket, get('/v1/owner?key=a'))
+    const answer = await exchangeOn(socket, get(`/v1/owner?key=${cafe}`))
+    expect(JSON.parse(answer.body)).toMatchObject({ owner })
+    expect(answer.headers.get('connection')).toBe('close')
+    await closed(socket)
+  })
+
+  test('are served with a body and for HEAD', async () => {
+    await using served = await serveRing()
+    const posted = await exchange(
+      served.server.port,
+      request(
+        'POST',
+        `/hashring/nodes/get?x=${cafe}`,
+        { 'Content-Type': 'application/x-www-form-urlencoded' },
+        'key=a',
+      ),
+    )
+    expect(posted.body).toContain('"Key": "a"')
+    const head = await exchange(served.server.port, request('HEAD', `/v1/owner?key=${cafe}`))
+    expect(head.status).toBe(200)
+  })
+
+  test('never overtake an answer that is under way', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const server = await serve(async (ctx) => {
+      if (ctx.path === '/slow') await promise
+      ctx.body = ctx.path
+    })
+    const socket = await connectTo(server.port)
+    let received = ''
+    socket.on('data', (part: string) => {
+      received += part
+    })
+    socket.write(get('/slow'))
+    await exchange(server.port, get('/'))
+    socket.write(Buffer.from(get(`/${cafe}`), 'latin1'))
+    await closed(socket)
+    resolve()
+    expect(received).toMatch(/^(?:HTTP\/1\.1 400 |$)/)
+    expect(received).not.toContain('/caf')
+  })
+
+  test('that come in pieces, or with other bad bytes, are refused', async () => {
+    const server = await serve(hello)
+    const socket = await connectTo(server.port)
+    socket.write('GET /?key=')
+    await exchange(server.port, get('/'))
+    expect((await exchangeOn(socket, `${cafe} HTTP/1.1\r\nHost: a\r\n\r\n`)).status).toBe(400)
+    expect((await exchange(server.port, get(`/${cafe}\x01`))).status).toBe(400)
+    expect((await exchange(server.port, `GET /${cafe} HTTP/1.1\r\nHost: a`)).status).toBe(400)
+    expect((await exchange(server.port, get('/'))).status).toBe(200)
+  })
+
+  test('are refused when more is wrong with them, and an answer that breaks off is cut', async () => {
+    const server = await serve((ctx) => {
+      ctx.respond = false
+      ctx.res.writeHead(200, { 'Content-Length': '10' })
+      ctx.res.write('half')
+      setTimeout(() => {
+        ctx.res.destroy()
+      }, 20)
+    })
+    const bad = await exchange(server.port, `GET /${cafe} HTTP/1.1\r\nHost: a\r\nBad Header\r\n\r\n`)
+    expect(bad.status).toBe(400)
+    await expect(exchange(server.port, get(`/${cafe}`))).rejects.toThrow('half')
+  })
+
+  test('end with the server', async () => {
+    const arrived = Promise.withResolvers<void>()
+    const server = await serve(async () => {
+      arrived.resolve()
+      await new Promise(() => {})
+    })
+    const socket = await connectTo(server.port)
+    socket.write(Buffer.from(get(`/${cafe}`), 'latin1'))
+    await arrived.promise
+    await server.close(50)
+    await closed(socket)
+  })
+})

@@ -1,0 +1,3 @@
+module ringman.test/console
+
+go 1.25.0

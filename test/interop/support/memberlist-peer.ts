@@ -1,0 +1,118 @@
+import { buildGoProgram } from './go-program.ts'
+import { MemberProcess } from './member-process.ts'
+import type { MemberSettings, ShownMember } from './member-protocol.ts'
+
+/** How long leave and update-meta may take: the Go library waits up to 10 s until the news was sent. */
+const BROADCAST_DEADLINE_MS = 12_000
+
+/** Settings of a memberlist peer; what is left out keeps the preset's value. */
+export interface MemberlistPeerSettings extends Partial<MemberSettings> {
+  readonly name: string
+  readonly advertiseAddress?: string
+  readonly advertisePort?: number
+  readonly label?: string
+  /** Base64; the first encrypts. */
+  readonly keys?: readonly string[]
+  readonly verifyIncoming?: boolean
+  readonly verifyOutgoing?: boolean
+  readonly compression?: boolean
+  readonly tcpPings?: boolean
+  readonly protocolVersion?: number
+  readonly delegateVersions?: { readonly min: number; readonly max: number; readonly current: number }
+  readonly userStateBytes?: number
+  /** Single values of the preset, in milliseconds unless named otherwise. */
+  readonly timing?: {
+    readonly probeIntervalMs?: number
+    readonly probeTimeoutMs?: number
+    readonly gossipIntervalMs?: number
+    readonly pushPullIntervalMs?: number
+    readonly gossipToTheDeadMs?: number
+    readonly deadNodeReclaimMs?: number
+    readonly suspicionMultiplier?: number
+  }
+}
+
+/** A member of HashiCorp's memberlist, newest release. Binds to a free port of 127.0.0.1 unless told otherwise. */
+export class MemberlistPeer implements AsyncDisposable {
+  readonly process: MemberProcess
+
+  private constructor(process: MemberProcess) {
+    this.process = process
+  }
+
+  static async start(settings: MemberlistPeerSettings): Promise<MemberlistPeer> {
+    const command = await buildGoProgram('memberlist-peer')
+    return new MemberlistPeer(
+      await MemberProcess.start({
+        command,
+        args: [],
+        settings: { bindAddress: '127.0.0.1', bindPort: 0, preset: 'lan', meta: '', ...settings },
+      }),
+    )
+  }
+
+  get name(): string {
+    return this.process.name
+  }
+
+  get gossipAddress(): string {
+    return this.process.gossipAddress
+  }
+
+  /** Joins through `host:port` addresses; returns how many answered. */
+  async join(...addresses: string[]): Promise<number> {
+    const { joined } = (await this.process.command('join', { addresses })) as { joined: number }
+    return joined
+  }
+
+  /** The members that are listed, by name. */
+  async members(): Promise<ShownMember[]> {
+    const { members } = (await this.process.command('members')) as { members: ShownMember[] }
+    return members.sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  async leave(): Promise<void> {
+    await this.process.command('leave', {}, BROADCAST_DEADLINE_MS)
+  }
+
+  async updateMeta(meta: string): Promise<void> {
+    await this.process.command('update-meta', { meta }, BROADCAST_DEADLINE_MS)
+  }
+
+  async changeKeyring(action: 'add' | 'use' | 'remove', key: string): Promise<void> {
+    await this.process.command('keyring', { action, key })
+  }
+
+  /** Changes the size of the state that it hands over in push/pull. */
+  async setUserState(sizeBytes: number): Promise<void> {
+    await this.process.command('user-state', { sizeBytes })
+  }
+
+  /** Sends a user message to a member, over TCP if reliable, else over UDP. */
+  async send(to: string, text: string, reliable: boolean): Promise<void> {
+    await this.process.command('send', { to, text, reliable })
+  }
+
+  /** Adds members named `NAME-crowd-1` and so on in the same process. */
+  async addCrowd(count: number, meta: string): Promise<void> {
+    await this.process.command('crowd', { count, meta }, 10_000 + count * 200)
+  }
+
+  /** Lifeguard's health score: 0 is healthy. */
+  async healthScore(): Promise<number> {
+    const { score } = (await this.process.command('health')) as { score: number }
+    return score
+  }
+
+  untilShown(names: readonly string[], deadlineMs: number): Promise<void> {
+    return this.process.untilShown(names, deadlineMs)
+  }
+
+  kill(): Promise<void> {
+    return this.process.kill()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.process.end()
+  }
+}

@@ -1,0 +1,36 @@
+import type { NetworkInterfaceInfo } from 'node:os'
+import { expect, test } from 'vitest'
+import { chooseAdvertisedAddress } from '../../src/membership/advertised-address.ts'
+
+const info = (address: string) =>
+  ({
+    address,
+    internal: address === '::1',
+    family: address.includes(':') ? 'IPv6' : 'IPv4',
+  }) as NetworkInterfaceInfo
+
+const choose = (bindHost: string, addresses: readonly string[], advertise?: string) =>
+  chooseAdvertisedAddress({ advertise, bindHost, local: false, interfaces: { eth0: addresses.map(info) } })
+
+test.each([
+  ['IPv4 before IPv6 where a socket serves both', '::', ['fd00::1', '10.0.0.1'], '10.0.0.1'],
+  ['IPv6 where there is nothing else', '::', ['::1', 'fe80::1', 'fd00::1'], 'fd00::1'],
+  ['only IPv4 for an IPv4 socket', '0.0.0.0', ['fd00::1', 'fd00::2', '10.0.0.1'], '10.0.0.1'],
+  ['what it is bound to', 'fd00::2', ['fd00::1', '10.0.0.1'], 'fd00::2'],
+  ['loopback where there is nothing', '0.0.0.0', ['fd00::1'], '127.0.0.1'],
+])('finds %s', (_, bindHost, addresses, expected) => {
+  expect(choose(bindHost, addresses)).toBe(expected)
+})
+
+test('takes an IPv6 address when told so, and refuses what leads nowhere or to one link only', () => {
+  expect(choose('::', [], 'fd00::7')).toBe('fd00::7')
+  for (const advertise of ['::', '0.0.0.0', '0:0::0', 'fe80::1%eth0', 'host', '']) {
+    expect(() => choose('::', [], advertise)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+  }
+})
+
+test('names the candidates when there are several', () => {
+  expect(() => choose('::', ['fd00::1', 'fd00::2'])).toThrow(
+    expect.objectContaining({ detail: { candidates: ['fd00::1', 'fd00::2'] } }),
+  )
+})

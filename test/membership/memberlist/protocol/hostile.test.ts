@@ -1,0 +1,203 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { ProtocolEvent } from '../../../../src/membership/memberlist/protocol/events.ts'
+import type { Message, PushPullNode } from '../../../../src/membership/memberlist/wire/messages.ts'
+import { estimateSize } from '../../../sim/message-size.ts'
+import { alive, endpointOf, Machine } from './machine.ts'
+
+// What decodes may hold any number, name and bytes: the machine has to be safe with all of it.
+const name = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom('m1', 'm2', 'm3', 'm4', 'm5') },
+  fc.constantFrom('', '__proto__', 'x'.repeat(300), '\0'),
+  fc.string({ maxLength: 8 }),
+)
+const uint32 = fc.oneof(
+  { weight: 8, arbitrary: fc.integer({ min: 0, max: 6 }) },
+  fc.constantFrom(2 ** 20, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 2, 2 ** 32 - 1),
+)
+const address = fc.oneof(
+  { weight: 8, arbitrary: fc.integer({ min: 1, max: 6 }).map((n) => Uint8Array.of(10, 0, 0, n)) },
+  fc.uint8Array({ maxLength: 17 }),
+  fc.uint8Array({ minLength: 16, maxLength: 16 }),
+)
+const port = fc.oneof(
+  { weight: 8, arbitrary: fc.constant(7946) },
+  fc.constantFrom(0, 1, 65_535, 65_536, 2 ** 32 - 1),
+)
+const bytes = fc.oneof(fc.uint8Array({ maxLength: 4 }), fc.constant(new Uint8Array(600)))
+const vsn = fc.oneof(
+  { weight: 8, arbitrary: fc.constant(Uint8Array.of(1, 5, 2, 0, 0, 0)) },
+  fc.uint8Array({ maxLength: 8 }),
+)
+const clusterName = fc.option(fc.constantFrom('', 'blue'), { nil: undefined })
+const source = fc.option(fc.record({ address, port, node: name }), { nil: undefined })
+
+/** Drops fields that are undefined: with exact optional fields they are absent. */
+function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as never
+}
+
+const message: fc.Arbitrary<Message> = fc.oneof(
+  fc.record({ kind: fc.constant('ping' as const), seqNo: uint32, node: name, source }).map(defined),
+  fc
+    .record({
+      kind: fc.constant('indirect-ping' as const),
+      seqNo: uint32,
+      target: address,
+      port,
+      node: name,
+      nack: fc.boolean(),
+      source,
+    })
+    .map(defined),
+  fc.record({ kind: fc.constant('ack' as const), seqNo: uint32, payload: bytes }),
+  fc.record({ kind: fc.constant('nack' as const), seqNo: uint32 }),
+  fc
+    .record({
+      kind: fc.constantFrom('suspect' as const, 'dead' as const),
+      incarnation: uint32,
+      node: name,
+      from: name,
+      clusterName,
+    })
+    .map(defined),
+  fc
+    .record({
+      kind: fc.constant('alive' as const),
+      incarnation: uint32,
+      node: name,
+      address,
+      port,
+      meta: bytes,
+      vsn,
+      clusterName,
+    })
+    .map(defined),
+  fc.record({ kind: fc.constant('user' as const), payload: bytes }),
+)
+
+const pushPullNode: fc.Arbitrary<PushPullNode> = fc.record({
+  name,
+  address,
+  port,
+  meta: bytes,
+  incarnation: uint32,
+  state: fc.integer({ min: 0, max: 5 }),
+  vsn,
+})
+const state = fc
+  .record({
+    join: fc.boolean(),
+    nodes: fc.array(pushPullNode, { maxLength: 12 }),
+    userState: bytes,
+    clusterName,
+  })
+  .map(defined)
+const id = fc.integer({ min: 0, max: 8 })
+const from = fc.integer({ min: 2, max: 6 }).map(endpointOf)
+
+const step: fc.Arbitrary<{ waitMs: number; event: ProtocolEvent }> = fc.record({
+  waitMs: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.constantFrom(1000, 20_000)),
+  event: fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant('packet-received' as const),
+        from,
+        messages: fc.array(message, { maxLength: 5 }),
+      }),
+    },
+    fc.record({ kind: fc.constant('push-pull-received' as const), stream: id, from, state }),
+    fc.record({ kind: fc.constant('push-pull-answered' as const), exchange: id, state }),
+    fc.record({
+      kind: fc.constant('push-pull-failed' as const),
+      exchange: id,
+      outcome: fc.constantFrom('refused' as const, 'failed' as const),
+      message: fc.constant('no'),
+    }),
+    fc.record({ kind: fc.constant('loop-delayed' as const), delayMs: fc.constantFrom(0, 10, 5000) }),
+    fc.record({ kind: fc.constant('join' as const), seeds: fc.array(from, { maxLength: 4 }) }),
+    fc.record({ kind: fc.constant('update-metadata' as const), meta: bytes }),
+    fc.record({ kind: fc.constant('broadcast' as const), id, payload: bytes }),
+    fc.constantFrom({ kind: 'leave' as const }, { kind: 'tick' as const }, { kind: 'start' as const }),
+  ),
+})
+
+describe('whatever comes', () => {
+  test('the machine throws nothing, keeps its bounds and goes on', () => {
+    const settings = { maxMembers: 6, maxQueued: 10, maxRelays: 3, clusterName: 'blue' }
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), fc.boolean(), (steps, named, packets) => {
+        const { clusterName: ours, ...rest } = settings
+        const machine = new Machine({ ...rest, packets, ...(named ? { clusterName: ours } : {}) })
+        for (const { waitMs, event } of steps) {
+          machine.run(waitMs)
+          machine.handle(event)
+          const { protocol } = machine
+          expect(protocol.members().length).toBeLessThanOrEqual(settings.maxMembers)
+          expect(protocol.queuedCount).toBeLessThanOrEqual(settings.maxQueued)
+          expect(protocol.nextDueMs).toBeGreaterThan(machine.nowMs)
+          expect(protocol.nextDueMs).toBeLessThan(Infinity)
+          expect(protocol.healthScore).toBeLessThan(8)
+          const self = protocol.member('m1')
+          expect(self?.endpoint).toEqual(endpointOf(1))
+          expect(['alive', 'left']).toContain(self?.state)
+          for (const { incarnation, meta } of protocol.members()) {
+            expect(incarnation).toBeLessThan(2 ** 31)
+            expect(meta.length).toBeLessThanOrEqual(512)
+          }
+        }
+        for (const { messages } of machine.of('send-packet')) {
+          const sizeBytes = messages.reduce((sum, m) => sum + 2 + estimateSize(m), 2)
+          // Acks echo nothing of the peer's, so that nothing of theirs makes a packet too large but a long name.
+          expect(sizeBytes).toBeLessThanOrEqual(1400)
+          expect(messages.length).toBeGreaterThan(0)
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('a flood of strangers costs no more than the table holds', () => {
+    const machine = new Machine({ maxMembers: 100, maxQueued: 50 })
+    for (let i = 0; i < 5000; i++) {
+      machine.packet(2, alive(2, 1, { node: `stranger-${i}` }))
+      if (i % 2 === 0) machine.packet(2, { kind: 'dead', incarnation: 1, node: `stranger-${i}`, from: 'x' })
+    }
+    expect(machine.protocol.members()).toHaveLength(100)
+    expect(machine.protocol.queuedCount).toBe(50)
+    expect(machine.of('log').length).toBeLessThan(10)
+  })
+
+  test('forged confirmations by names that nobody knows shorten nothing', () => {
+    const machine = new Machine({ checkSuspects: false }).withMembers(8)
+    for (let i = 0; i < 100; i++) {
+      machine.packet(3, { kind: 'suspect', incarnation: 1, node: 'm2', from: i === 0 ? 'm3' : `forged-${i}` })
+    }
+    machine.run(20_000)
+    expect(machine.state(2)).toBe('suspect')
+  })
+
+  test('a state of thousands of members is taken in a moment', () => {
+    const machine = new Machine()
+    const nodes = Array.from({ length: 10_000 }, (_, i) => ({
+      name: `node-${i}`,
+      address: Uint8Array.of(10, 1, i >> 8, i & 255),
+      port: 7946,
+      meta: new Uint8Array(0),
+      incarnation: 1,
+      state: 0,
+      vsn: Uint8Array.of(1, 5, 2, 0, 0, 0),
+    }))
+    const startedMs = performance.now()
+    machine.handle({
+      kind: 'push-pull-received',
+      stream: 1,
+      from: endpointOf(2),
+      state: { join: false, nodes, userState: new Uint8Array(0) },
+    })
+    expect(machine.protocol.livingCount).toBe(10_001)
+    expect(machine.protocol.queuedCount).toBe(8192)
+    expect(performance.now() - startedMs).toBeLessThan(2000)
+  })
+})
