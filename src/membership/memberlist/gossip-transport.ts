@@ -104,9 +104,10 @@ export class GossipTransport {
   }
 
   async close(): Promise<void> {
-    this.#client.close()
+    const calls = this.#client.close()
     this.#server.close()
     await this.#sockets?.close()
+    await calls
   }
 
   /** Remembers what must be known of a member to send to it; `listed` is false once it is not known any more. */

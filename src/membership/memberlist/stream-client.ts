@@ -82,9 +82,20 @@ export class StreamClient {
     return promise
   }
 
-  close(): void {
+  /** Ends every call; resolves when their sockets are released. */
+  async close(): Promise<void> {
     this.#closed = true
-    for (const socket of [...this.#open]) socket.destroy()
+    await Promise.all(
+      [...this.#open].map(
+        (socket) =>
+          new Promise<void>((resolve) => {
+            socket.once('close', () => {
+              resolve()
+            })
+            socket.destroy()
+          }),
+      ),
+    )
   }
 }
 
