@@ -104,10 +104,8 @@ export class GossipTransport {
   }
 
   async close(): Promise<void> {
-    const calls = this.#client.close()
-    this.#server.close()
-    await this.#sockets?.close()
-    await calls
+    // All at once: the listener is closed only when its connections are.
+    await Promise.all([this.#client.close(), this.#server.close(), this.#sockets?.close()])
   }
 
   /** Remembers what must be known of a member to send to it; `listed` is false once it is not known any more. */

@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import { assertNever } from '../../errors.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
+import { releaseSockets } from './socket-release.ts'
 import { DROP_REASONS } from './wire/drop.ts'
 import { StreamDecoder, type StreamReception } from './wire/stream-decoder.ts'
 import type { StreamMessage } from './wire/stream-messages.ts'
@@ -85,17 +86,7 @@ export class StreamClient {
   /** Ends every call; resolves when their sockets are released. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all(
-      [...this.#open].map(
-        (socket) =>
-          new Promise<void>((resolve) => {
-            socket.once('close', () => {
-              resolve()
-            })
-            socket.destroy()
-          }),
-      ),
-    )
+    await releaseSockets(this.#open)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
+import { releaseSockets } from './socket-release.ts'
 import type { Drop } from './wire/drop.ts'
 import { StreamDecoder, type DecodedStream, type StreamReception } from './wire/stream-decoder.ts'
 
@@ -127,8 +128,9 @@ export class StreamServer {
     this.#connections.get(stream)?.socket.destroy()
   }
 
-  close(): void {
-    for (const { socket } of [...this.#connections.values()]) socket.destroy()
+  /** Closes every connection; resolves when their sockets are released. */
+  async close(): Promise<void> {
+    await releaseSockets(Array.from(this.#connections.values(), ({ socket }) => socket))
   }
 
   #isFull({ address }: Endpoint): boolean {
