@@ -18,8 +18,11 @@ const USAGE = `node bench/network/cost.ts
 
 /** Members that start at the same time: more would measure the queue for the processor. */
 const STARTING = 10
-/** Until what forming the cluster has set off has died down. */
-const CALM_MS = 15_000
+/**
+ * Until what forming the cluster has set off has died down, and every member has begun to push/pull: Go's first one
+ * comes after 30 to 60 s.
+ */
+const CALM_MS = 60_000
 const FORMING_MS = 300_000
 
 const { values } = parseArgs({

@@ -107,7 +107,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'partition',
-    title: '10 members split 5|5 for 60 s',
+    title: '10 members split into 5 and 5 for 60 s',
     hosts: 10,
     steps: [
       { do: 'start', members: upTo(10) },

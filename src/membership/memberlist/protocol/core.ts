@@ -130,6 +130,13 @@ export class Core {
     this.emit({ kind: 'send-packet', to, messages: all })
   }
 
+  /** Sends a packet of what waits to be said to a fallen member, which does not count as saying it. */
+  tellFallen(to: Endpoint): void {
+    const roomBytes = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
+    const messages = this.queue.look(roomBytes, COMPOUND_LIMIT)
+    if (messages.length > 0) this.send(to, messages, false)
+  }
+
   /** Counts everything that waits as said once, since somebody got our whole state. */
   countStateSent(): void {
     this.queue.take(Infinity, Infinity, retransmitLimit(this.settings.retransmitMult, this.livingCount))

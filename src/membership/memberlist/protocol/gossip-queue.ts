@@ -118,6 +118,32 @@ export class GossipQueue {
     return taken.map((item) => item.message)
   }
 
+  /**
+   * What {@link take} would give, without counting it as sent: for those whose hearing of it does not spread it.
+   *
+   * @param budgetBytes - Room, in the sizes that `offer` was given.
+   * @param maxCount - Messages at most.
+   */
+  look(budgetBytes: number, maxCount: number): Message[] {
+    const seen: Message[] = []
+    let roomBytes = budgetBytes
+    let misfits = 0
+    for (const bucket of this.#buckets) {
+      for (let i = bucket.length - 1; i >= 0; i--) {
+        if (misfits >= MISFITS_LIMIT || seen.length >= maxCount) return seen
+        const item = bucket[i] as Item
+        if (item.removed) continue
+        if (item.sizeBytes > roomBytes) {
+          misfits++
+          continue
+        }
+        roomBytes -= item.sizeBytes
+        seen.push(item.message)
+      }
+    }
+    return seen
+  }
+
   #bucket(transmits: number): Item[] {
     while (this.#buckets.length <= transmits) this.#buckets.push([])
     return this.#buckets[transmits] as Item[]

@@ -1,6 +1,6 @@
 import type { Core } from './core.ts'
 import type { Exchanges } from './exchanges.ts'
-import { isLiving } from './members.ts'
+import { isLiving, type MemberRecord } from './members.ts'
 
 /** Without packets, whole states are exchanged instead, so many times less often. */
 const EXCHANGE_EVERY = 5
@@ -8,8 +8,9 @@ const EXCHANGE_EVERY = 5
 const FIRST_WAIT = 0.1
 
 /**
- * Gossip: while something waits to be said, each `gossipIntervalMs` a packet of it to each of `gossipNodes` random
- * members, the recently dead among them. The first word goes nearly at once.
+ * Gossip: while something waits to be said, each `gossipIntervalMs` a packet of it to each of `gossipNodes` living
+ * members, and to one that has recently fallen, so that it can refute. That one comes on top: after many have gone, a
+ * rolling update say, the living would miss news if the fallen had their share of it. The first word goes nearly at once.
  */
 export class GossipRounds {
   readonly #core: Core
@@ -42,10 +43,14 @@ export class GossipRounds {
     const core = this.#core
     const { settings, clockMs } = core
     this.#lastMs = core.nowMs
-    const targets = core.members.nextToTell(
-      settings.gossipNodes,
-      (record) => isLiving(record) || clockMs - record.sinceMs < settings.gossipToTheDeadMs,
-    )
+    const isToldFallen = (record: MemberRecord) =>
+      !isLiving(record) && clockMs - record.sinceMs < settings.gossipToTheDeadMs
+    let targets = core.members.nextToTell(settings.gossipNodes, isLiving)
+    if (targets.length === 0) targets = core.members.nextToTell(settings.gossipNodes, isToldFallen)
+    else {
+      const fallen = core.members.randomFallen(isToldFallen)
+      if (fallen !== undefined) core.tellFallen(fallen.endpoint)
+    }
     for (const { endpoint } of targets) {
       if (core.queue.count === 0) return
       core.send(endpoint, [])

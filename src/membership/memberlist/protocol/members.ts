@@ -116,11 +116,20 @@ export class MemberTable {
   }
 
   /**
-   * The next members to tell news to, in turn, so that what one member says a few times goes to different ones;
-   * the fallen among them where `accept` takes them.
+   * The next members that `accept` takes to tell news to, in turn, so that what one member says a few times goes to
+   * different ones. The fallen are among them unless it refuses them.
    */
   nextToTell(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
     return this.#gossip.next(count, accept)
+  }
+
+  /** A random one of the fallen that `accept` takes, if chance finds one in a few tries. */
+  randomFallen(accept: (record: MemberRecord) => boolean): MemberRecord | undefined {
+    for (let tries = Math.min(TRIES, this.#fallen.length); tries > 0; tries--) {
+      const record = this.#fallen[Math.floor(this.#random() * this.#fallen.length)]
+      if (record !== undefined && accept(record)) return record
+    }
+    return undefined
   }
 
   /**
