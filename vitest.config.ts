@@ -6,6 +6,8 @@ import { defineConfig } from 'vitest/config'
  */
 export default defineConfig({
   test: {
+    // The default leaves one core idle, which on two cores means one file at a time.
+    maxWorkers: 2,
     projects: [
       {
         test: {
