@@ -11,10 +11,10 @@ export const NEWS_MS = 60_000
 export const NOTICE_MS = 60_000
 
 /**
- * What one member broadcasts reaches five others by itself: with the `local` preset it would reach four, and the
- * peers do not broadcast on what they hear.
+ * A broadcast goes out a certain number of times, some of them along with answers to one and the same member, and the
+ * peers do not broadcast on what they hear. So many times it misses none of a handful.
  */
-export const FAR_REACHING = { retransmitMult: 4 } as const
+export const FAR_REACHING = { retransmitMult: 20 } as const
 
 export const metaOf = (servicePort: number) => JSON.stringify({ ServicePort: String(servicePort) })
 

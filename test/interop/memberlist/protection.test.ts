@@ -44,6 +44,7 @@ describe('what protects the gossip', () => {
           label,
           compression,
           bindHost: address,
+          settings: FAR_REACHING,
           ...(key === undefined ? {} : { keyring: parseKeyring(key) }),
         },
       })
