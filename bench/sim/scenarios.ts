@@ -18,8 +18,9 @@ export const KINDS: readonly (readonly [name: string, settings: ProtocolSettings
 export function settledCluster(seed: number, count: number, settings: ProtocolSettings): SimCluster {
   const cluster = new SimCluster(seed, settings)
   cluster.startMany(count, Math.max(500, count * 5))
+  // The cheap question first: the other one looks at each member of each.
   const quiet = () =>
-    cluster.isConverged() && cluster.running.every(({ protocol }) => protocol.queuedCount === 0)
+    cluster.running.every(({ protocol }) => protocol.queuedCount === 0) && cluster.isConverged()
   if (cluster.runUntil(quiet, 600_000) === undefined)
     throw new Error(`seed ${seed}: ${count} members did not settle`)
   cluster.run(5000 + 1000 * cluster.random())

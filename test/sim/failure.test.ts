@@ -168,9 +168,9 @@ describe('no false removals', () => {
     const slow = cluster.running.slice(0, 4)
     for (let round = 0; round < 30; round++) {
       for (const member of slow) member.freeze()
-      cluster.run(1500)
+      cluster.run(1000 + 1000 * cluster.random())
       for (const member of slow) member.thaw()
-      cluster.run(2500)
+      cluster.run(2000 + 1000 * cluster.random())
     }
     expect(cluster.falseRemovals, `seed ${cluster.seed}`).toEqual([])
     expect(slow.every((member) => member.protocol.counters.stalls > 10)).toBe(true)

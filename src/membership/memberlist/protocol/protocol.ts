@@ -21,6 +21,11 @@ import type { ProtocolSettings } from './settings.ts'
 import { accusation, Suspicions } from './suspicion.ts'
 
 const META_LIMIT_BYTES = 512
+/**
+ * Far more than adding and taking off the time lost can be out by: without it a tick at `nextDueMs` might find nothing
+ * due yet, and the shell would tick again in the same moment.
+ */
+const ROUNDING_MS = 0.001
 /** Time for the sockets to be read after a stall. */
 const INBOX_MS = 25
 /** Long stalls have their due this often at most. */
@@ -109,7 +114,7 @@ export class Protocol {
     this.#findStall()
     core.nowMs = core.clockMs - this.#lostMs
     this.#apply(event)
-    core.deadlines.runDue(core.nowMs)
+    core.deadlines.runDue(core.nowMs + ROUNDING_MS)
     return core.takeEffects()
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { seededRandom } from '../../../sim/seeded-random.ts'
 import { alive, dead, endpointOf, Machine, suspect } from './machine.ts'
 
 const NO_BYTES = new Uint8Array(0)
@@ -220,6 +221,16 @@ describe('stalls', () => {
       expect(machine.state(3)).toBe('alive')
     },
   )
+
+  test('leave no tick at its due time without effect, whatever the fractions of the times', () => {
+    const machine = new Machine().withMembers(5)
+    const random = seededRandom(1)
+    for (let i = 0; i < 20_000; i++) {
+      machine.nowMs = machine.protocol.nextDueMs + (random() < 0.02 ? 50 + 5000 * random() : 0)
+      machine.handle({ kind: 'tick' })
+      expect(machine.protocol.nextDueMs).toBeGreaterThan(machine.nowMs)
+    }
+  })
 
   test('can be switched off', () => {
     const { machine } = probing(6, { stallThresholdMs: 0 })
