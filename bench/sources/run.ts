@@ -70,7 +70,9 @@ async function measure(source: GossipSource): Promise<Figures> {
   }
   const frozen: Record<string, string> = {}
   for (const ms of FREEZES_MS) {
-    frozen[`wrong removals, ${FREEZES} freezes of ${ms / 1000} s`] = String(await freeze(cluster, ms))
+    const removals = await freeze(cluster, ms)
+    frozen[`wrong removals, ${FREEZES} freezes of ${ms / 1000} s`] = String(removals)
+    process.stdout.write(`${source}, frozen for ${ms} ms, ${FREEZES} times: ${removals} wrong removals\n`)
   }
   return {
     source,
