@@ -1,6 +1,12 @@
 import { defineConfig } from 'vitest/config'
 
 /**
+ * Suites with real programs around ringman: Prometheus and an OpenTelemetry receiver, helm and kubectl, containers, a
+ * Kubernetes API server.
+ */
+const SYSTEM_SUITES = ['telemetry', 'chart', 'containers', 'k8s']
+
+/**
  * `default` is what `npm test` runs: no root, no network beyond loopback, under two minutes. `hostile` sends
  * great numbers of bad bytes, `interop` runs real peers, which it builds or needs to have installed.
  */
@@ -13,7 +19,7 @@ export default defineConfig({
         test: {
           name: 'default',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/interop/**', 'test/hostile/**', 'test/network/**'],
+          exclude: ['test/interop/**', 'test/hostile/**', 'test/network/**', 'test/system/**'],
           testTimeout: 20_000,
         },
       },
@@ -37,6 +43,15 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      ...SYSTEM_SUITES.map((name) => ({
+        test: {
+          name,
+          include: [`test/system/${name}/**/*.test.ts`],
+          testTimeout: 300_000,
+          hookTimeout: 1_800_000,
+          fileParallelism: false,
+        },
+      })),
     ],
   },
 })
