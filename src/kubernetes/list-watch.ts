@@ -59,7 +59,7 @@ export interface ListWatchOptions<T extends Held> {
 export interface ListWatchStatus {
   /** Whether there was a list at all. */
   readonly listed: boolean
-  /** Whether the last thing that happened was no failure: then the objects are as the server has them. */
+  /** Whether the last request has not failed: then the objects are as the server has them. */
   readonly current: boolean
   /** Milliseconds since the server last said something of them; undefined before the first list. */
   readonly sinceConfirmedMs: number | undefined
@@ -111,6 +111,7 @@ export class ListWatch<T extends Held> {
   #listedOnce = false
   #pageSize: number
   #confirmedAtMs: number | undefined
+  #current = false
   #failuresInARow = 0
   #renewed = false
   #problem: string | undefined
@@ -140,7 +141,7 @@ export class ListWatch<T extends Held> {
   get status(): ListWatchStatus {
     return {
       listed: this.#listedOnce,
-      current: this.#listedOnce && this.#failuresInARow === 0,
+      current: this.#current,
       sinceConfirmedMs:
         this.#confirmedAtMs === undefined ? undefined : this.#options.clock.now() - this.#confirmedAtMs,
       failuresInARow: this.#failuresInARow,
@@ -217,6 +218,7 @@ export class ListWatch<T extends Held> {
     this.#confirmedAtMs = askedAtMs
     this.#relistAtMs = clock.now() + relistMinMs + (relistMaxMs - relistMinMs) * random()
     this.#listedOnce = true
+    this.#current = true
     onObjects(objects)
     this.#first.resolve()
   }
@@ -241,6 +243,7 @@ export class ListWatch<T extends Held> {
     const cancel = clock.after(timeoutMs, () => {
       untilRelist.abort()
     })
+    let cancelProof = () => {}
     let openedAtMs: number | undefined
     let eventful = false
     this.#counts.watches += 1
@@ -248,7 +251,12 @@ export class ListWatch<T extends Held> {
       const ends = AbortSignal.any([signal, untilRelist.signal])
       for await (const events of client.watch(selection, { version, timeoutMs }, ends)) {
         if (signal.aborted) return
-        openedAtMs ??= clock.now()
+        if (openedAtMs === undefined) {
+          openedAtMs = clock.now()
+          cancelProof = clock.after(PROVEN_MS, () => {
+            this.#succeed()
+          })
+        }
         if (events.length === 0) continue
         eventful = true
         this.#confirmedAtMs = clock.now()
@@ -261,7 +269,7 @@ export class ListWatch<T extends Held> {
       // The time for the next list has come: the watch was ended by us.
     } finally {
       cancel()
-      if (openedAtMs !== undefined && clock.now() - openedAtMs >= PROVEN_MS) this.#succeed()
+      cancelProof()
     }
     const tooShort = !eventful && clock.now() - (openedAtMs ?? clock.now()) < TOO_SHORT_MS
     if (tooShort && !untilRelist.signal.aborted) {
@@ -313,6 +321,7 @@ export class ListWatch<T extends Held> {
 
   #succeed(): void {
     this.#renewed = false
+    this.#current = true
     if (this.#failuresInARow === 0) return
     this.#outage.end(this.#failuresInARow)
     this.#failuresInARow = 0
@@ -333,6 +342,7 @@ export class ListWatch<T extends Held> {
       }
     }
     const first = this.#failuresInARow === 0
+    this.#current = false
     this.#failuresInARow += 1
     this.#counts.failures += 1
     this.#problem = error.message

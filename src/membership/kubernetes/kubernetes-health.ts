@@ -18,6 +18,8 @@ export interface KubernetesHealthFacts {
 
 /** So soon after the last confirmation a failure says nothing about the members yet. */
 const GRACE_MS = 10_000
+/** So many in a row are a problem even where a list works in between. */
+const FAILURES_THAT_COUNT = 3
 
 /** Says whether the members can be trusted, and if not, why. */
 export function kubernetesHealth(facts: KubernetesHealthFacts): SourceHealth {
@@ -55,6 +57,9 @@ function findProblem(facts: KubernetesHealthFacts, seconds: number | undefined):
   const failing = !status.current && status.sinceConfirmedMs > GRACE_MS
   if (failing || status.sinceConfirmedMs > STALE_AFTER_MS) {
     return `Kubernetes has said nothing for ${seconds} s, and the members may be out of date${reason}`
+  }
+  if (status.failuresInARow >= FAILURES_THAT_COUNT) {
+    return `Kubernetes cannot be followed, only asked now and then${reason}`
   }
   if (view === undefined) return undefined
   if (view.sliceCount === 0) {
