@@ -49,6 +49,8 @@ export interface ListWatchOptions<T extends Held> {
   readonly parse: (object: unknown) => T | undefined
   /** Called after each list, changed or not, and after each batch of changes, with the whole set. */
   readonly onObjects: (objects: ReadonlyMap<string, T>) => void
+  /** Called at each failure, before the wait that follows it. */
+  readonly onFailure?: (error: RingmanError) => void
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -342,14 +344,16 @@ export class ListWatch<T extends Held> {
       }
     }
     const first = this.#failuresInARow === 0
-    this.#current = false
     this.#failuresInARow += 1
     this.#counts.failures += 1
     this.#problem = error.message
     if (!canResume(kind) || this.#failuresInARow > RESUMES_IN_A_ROW) this.#version = undefined
     this.#outage.add(error, kind, this.#failuresInARow)
-    // Routine: the server forgets old versions. Only a second one in a row is a sign of trouble.
-    if (kind === 'expired' && first) return 0
+    this.#options.onFailure?.(error)
+    // Routine: the server forgets old versions, and some send no bookmarks. The list at once will tell; only a second
+    // one in a row is a sign of trouble.
+    if (first && (kind === 'expired' || kind === 'stalled')) return 0
+    this.#current = false
     const backoffMs = Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(20, this.#failuresInARow - 1))
     const askedMs = Math.min(RETRY_AFTER_LIMIT_MS, retryAfterMsOf(error))
     return Math.max(backoffMs * (0.5 + 0.5 * random()), askedMs * (1 + 0.2 * random()))

@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import { ApiClient } from '../../kubernetes/api-client.ts'
-import { apiError } from '../../kubernetes/api-error.ts'
+import { apiError, apiErrorKindOf } from '../../kubernetes/api-error.ts'
 import { ENDPOINT_SLICES, type ApiSelection } from '../../kubernetes/api-resource.ts'
 import type { ApiTransport } from '../../kubernetes/api-transport.ts'
 import { ListWatch } from '../../kubernetes/list-watch.ts'
@@ -54,6 +54,7 @@ export class KubernetesSource implements MembershipSource {
   readonly #watch: ListWatch<EndpointSlice>
   readonly #keeper: PlaceKeeper
   readonly #warning: Readonly<Record<'absent' | 'portless' | 'hostNames', LimitedWarning>>
+  readonly #refused = Promise.withResolvers<never>()
   #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #view: EndpointsView | undefined
   #cancelTimer: (() => void) | undefined
@@ -83,12 +84,17 @@ export class KubernetesSource implements MembershipSource {
       onObjects: () => {
         if (this.#phase === 'running') this.#refresh()
       },
+      onFailure: (error) => {
+        // What cannot be read at the start will not mend itself; later on it may be in the middle of being replaced.
+        if (this.#phase === 'starting' && apiErrorKindOf(error) === 'credentials') this.#refused.reject(error)
+      },
       clock,
       random,
       logger: this.#logger,
       ...(options.listWatch === undefined ? {} : { settings: options.listWatch }),
     })
     this.#watch.done.catch(reject)
+    this.#refused.promise.catch(() => {})
   }
 
   get members(): readonly Member[] {
@@ -116,7 +122,7 @@ export class KubernetesSource implements MembershipSource {
     })
     try {
       this.#watch.start()
-      const outcome = await Promise.race([this.#watch.listed, over.promise])
+      const outcome = await Promise.race([this.#watch.listed, over.promise, this.#refused.promise])
       if (outcome === 'timed out') {
         const { problem = 'no answer' } = this.#watch.status
         throw new RingmanError(
