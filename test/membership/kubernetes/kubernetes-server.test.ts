@@ -30,7 +30,7 @@ function makeSource(transport: ApiTransport, logger = new RecordingLogger(), ran
       slices: { serviceName: 'cache' },
       holdRestartingMs: 300,
       goneAfterMs: 50,
-      startTimeoutMs: 1000,
+      startTimeoutMs: 4000,
       listWatch: { pageSize: 2, backoffMinMs: 5, backoffMaxMs: 50, relistMinMs: 2000, relistMaxMs: 3000 },
       client: { requestTimeoutMs: 250, stallMs: 250, lineLimitBytes: 20_000, pageLimitBytes: 100_000 },
     },
