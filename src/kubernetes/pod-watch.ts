@@ -4,7 +4,7 @@ import type { Logger } from '../logger.ts'
 import type { PodDirectory } from '../seeds/seed-resolver.ts'
 import { ApiClient, type ApiClientSettings } from './api-client.ts'
 import { apiError, apiErrorKindOf } from './api-error.ts'
-import { PODS, type ApiSelection } from './api-resource.ts'
+import { PODS, type PartialSelection } from './api-resource.ts'
 import type { ApiTransport } from './api-transport.ts'
 import { ListWatch, type ListWatchSettings, type ListWatchStatus } from './list-watch.ts'
 import { parsePod, type Pod } from './pod.ts'
@@ -37,12 +37,12 @@ export class PodWatch implements PodDirectory {
   #failure: RingmanError | undefined
 
   constructor(options: PodWatchOptions) {
-    const { transport, clock, random, logger, listWatch, client } = options
+    const { transport, selector, clock, random, logger, listWatch, client } = options
     this.#options = options
     this.#client = new ApiClient(transport, clock, client)
     this.#watch = new ListWatch({
       client: this.#client,
-      selection: () => this.#selection(),
+      selection: this.#selection(selector),
       parse: parsePod,
       onObjects: () => {
         this.#failure = undefined
@@ -108,8 +108,8 @@ export class PodWatch implements PodDirectory {
    * @throws {RingmanError} See `ApiErrorKind`.
    */
   async find(name: string, signal: AbortSignal): Promise<Pod | undefined> {
-    const { kind, namespace } = await this.#selection()
-    const selection = { kind, namespace, fieldSelector: `metadata.name=${name}` }
+    const byName = { ...this.#selection(undefined), fieldSelector: `metadata.name=${name}` }
+    const selection = await this.#client.complete(byName, signal)
     const { items } = await this.#client.list(selection, { limit: 0 }, signal)
     const pods = items.map(parsePod)
     if (pods.length > 1 || (pods.length === 1 && pods[0]?.name !== name)) {
@@ -118,13 +118,13 @@ export class PodWatch implements PodDirectory {
     return pods[0]
   }
 
-  async #selection(): Promise<ApiSelection> {
-    const { namespace, transport, selector } = this.#options
-    const own = namespace ?? (await transport.namespace())
-    if (own === undefined) {
-      throw apiError('credentials', 'the namespace is not known: --kubernetes-namespace names it')
+  #selection(labelSelector: string | undefined): PartialSelection {
+    const { namespace } = this.#options
+    return {
+      kind: PODS,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labelSelector === undefined ? {} : { labelSelector }),
     }
-    return { kind: PODS, namespace: own, labelSelector: selector }
   }
 
   async #listed(signal: AbortSignal): Promise<void> {
