@@ -60,37 +60,40 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       const middleware = extra.get(path)
       if (middleware === undefined) return next()
       ctx['_matchedRoute'] = path
-      const running = middleware(ctx, next) as unknown
-      return meter === undefined
-        ? running
-        : Promise.resolve(running).finally(() => {
-            meter.finished(ctx, path, startedAtMs)
-          })
+      return metered(ctx, startedAtMs, middleware(ctx, next) as unknown)
     }
     ctx['_matchedRoute'] = path
+    return metered(ctx, startedAtMs, answer(ctx, route, query))
+  }
+
+  function answer(ctx: Koa.Context, route: DispatchedRoute, query: string): void | Promise<void> {
     try {
       const handler = handlerOf(route, ctx.req.method)
       if (handler !== undefined) {
-        const running = handler(ctx, query)
-        if (running !== undefined) {
-          return running
-            .catch((error: unknown) => {
-              sendProblem(ctx, error, { clock, logger })
-            })
-            .then(() => {
-              meter?.finished(ctx, path, startedAtMs)
-            })
-        }
-      } else if (ctx.req.method === 'OPTIONS') {
-        send(ctx, { status: 204, headers: ['Allow', route.allow], body: '' })
-      } else {
-        throw new RingmanError('METHOD_NOT_ALLOWED', `${path} takes ${route.allow}`)
+        return handler(ctx, query)?.catch((error: unknown) => {
+          sendProblem(ctx, error, { clock, logger })
+        })
       }
+      if (ctx.req.method === 'OPTIONS') {
+        send(ctx, { status: 204, headers: ['Allow', route.allow], body: '' })
+        return undefined
+      }
+      throw new RingmanError('METHOD_NOT_ALLOWED', `${route.path} takes ${route.allow}`)
     } catch (error) {
       sendProblem(ctx, error, { clock, logger }, route.allow === '' ? [] : allowHeader(error, route.allow))
+      return undefined
     }
-    meter?.finished(ctx, path, startedAtMs)
-    return undefined
+  }
+
+  /** Tells the meter once the answer is there, which it mostly is at once. */
+  function metered(ctx: Koa.Context, startedAtMs: number, running: unknown): unknown {
+    if (meter === undefined) return running
+    const finish = () => {
+      meter.finished(ctx, ctx['_matchedRoute'] as string, startedAtMs)
+    }
+    if (running instanceof Promise) return running.finally(finish)
+    finish()
+    return running
   }
 }
 

@@ -142,11 +142,14 @@ export interface SidecarStatistics {
 
 /** The Kubernetes API. */
 export interface KubernetesStatistics {
-  /** Lists of the whole set. */
-  readonly lists: { readonly completed: number; readonly failed: number }
-  /** Watches that ended: in order, with 410, or otherwise. */
-  readonly watches: { readonly completed: number; readonly expired: number; readonly failed: number }
-  readonly events: Readonly<Record<'added' | 'modified' | 'deleted' | 'bookmark' | 'error', number>>
+  /** Lists of the whole set that were answered, and watches that were opened. */
+  readonly lists: number
+  readonly watches: number
+  /** Events of watches: objects added, changed and deleted; bookmarks. */
+  readonly changes: number
+  readonly bookmarks: number
+  /** Lists and watches that failed. */
+  readonly failures: number
 }
 
 /** A count for each direction, at zero. */

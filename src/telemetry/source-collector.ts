@@ -43,10 +43,12 @@ function sidecarSamples({ fetches, updates, streamUp, skippedInstances }: Sideca
   }
 }
 
-function kubernetesSamples({ lists, watches, events }: KubernetesStatistics): Samples {
+function kubernetesSamples(statistics: KubernetesStatistics): Samples {
+  const { lists, watches, changes, bookmarks, failures } = statistics
   return {
-    kubernetesLists: byLabel('result', lists),
-    kubernetesWatches: byLabel('result', watches),
-    kubernetesEvents: byLabel('type', events),
+    kubernetesLists: single(lists),
+    kubernetesWatches: single(watches),
+    kubernetesEvents: byLabel('type', { change: changes, bookmark: bookmarks }),
+    kubernetesFailures: single(failures),
   }
 }
