@@ -78,24 +78,34 @@ $(POD_NAMESPACE)/{{ .Release.Name }}
 {{- if include "ringman.hasKeyring" . }}
 {{- $_ := set $config "keyringFile" (printf "/etc/ringman/keyring/%s" .Values.keyring.secretKey) }}
 {{- end }}
-{{- toYaml (merge (include "ringman.givenConfig" . | fromYaml) $config) -}}
+{{- range $key, $value := include "ringman.givenConfig" . | fromYaml }}
+{{- /* Empty text means not set, and a file says that by leaving the key out. */}}
+{{- if eq (toString $value) "" }}{{ $_ := unset $config $key }}{{ else }}{{ $_ := set $config $key $value }}{{ end }}
+{{- end -}}
+{{- toYaml $config -}}
 {{- end -}}
 
-{{/* Whether ringman asks the API server, and for what. */}}
+{{/* "true" where ringman asks the API server for EndpointSlices. */}}
 {{- define "ringman.needsSlices" -}}
 {{- if eq (include "ringman.source" .) "kubernetes" }}true{{ end -}}
 {{- end -}}
 
+{{/* "true" where ringman asks the API server for pods. */}}
 {{- define "ringman.needsPods" -}}
 {{- if include "ringman.gossips" . }}
-{{- if or (.Values.config.kubernetesCheck | default false) (and (eq .Values.seeds.from "pods") (not .Values.config.seeds)) }}true
-{{- else if contains "pods:" (toString .Values.config.seeds) }}true
-{{- end }}
+{{- $seeds := kindIs "invalid" .Values.config.seeds | ternary (eq .Values.seeds.from "pods" | ternary "pods:" "") (toString .Values.config.seeds) -}}
+{{- if or .Values.config.kubernetesCheck (contains "pods:" $seeds) (contains "pods:" (toString .Values.seeds.extra)) }}true{{ end -}}
 {{- end }}
 {{- end -}}
 
+{{/* "true" where the pods need a token and a Role: a kubeconfig brings its own rights. */}}
 {{- define "ringman.needsApi" -}}
-{{- if or (include "ringman.needsSlices" .) (include "ringman.needsPods" .) }}true{{ end -}}
+{{- if and (not .Values.config.kubernetesKubeconfig) (or (include "ringman.needsSlices" .) (include "ringman.needsPods" .)) }}true{{ end -}}
+{{- end -}}
+
+{{/* The namespace of what is asked for. */}}
+{{- define "ringman.watchedNamespace" -}}
+{{- tpl (toString (.Values.config.kubernetesNamespace | default (include "ringman.namespace" .))) . -}}
 {{- end -}}
 
 {{/* A duration such as 500ms, 1.5s, 2m or 1h in whole seconds, rounded up. */}}
