@@ -201,12 +201,12 @@ export function memberContainer(workload: KubernetesObject): Readonly<Record<str
 /** The variables of a container by name; of one that comes from elsewhere, the path of the field or the key. */
 export function environmentOf(container: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const env = container['env'] as Readonly<Record<string, unknown>>[]
-  return Object.fromEntries(
-    env.map((entry) => {
-      const from = at(entry, 'valueFrom.fieldRef.fieldPath') ?? at(entry, 'valueFrom.secretKeyRef')
-      return [entry['name'], entry['value'] ?? { from }]
-    }),
-  )
+  const variables: Record<string, unknown> = {}
+  for (const entry of env) {
+    const from = at(entry, 'valueFrom.fieldRef.fieldPath') ?? at(entry, 'valueFrom.secretKeyRef')
+    variables[String(entry['name'])] = entry['value'] ?? { from }
+  }
+  return variables
 }
 
 /** The configuration file that the pods of a rendering get. */
