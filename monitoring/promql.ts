@@ -23,7 +23,18 @@ export interface ExpressionReading {
 }
 
 const LABEL_LISTS = new Set(['by', 'without', 'on', 'ignoring', 'group_left', 'group_right'])
-const OPERATOR_WORDS = new Set(['and', 'or', 'unless', 'atan2', 'offset', 'bool', 'start', 'end', 'inf', 'nan'])
+const OPERATOR_WORDS = new Set([
+  'and',
+  'or',
+  'unless',
+  'atan2',
+  'offset',
+  'bool',
+  'start',
+  'end',
+  'inf',
+  'nan',
+])
 
 type Token =
   | { readonly kind: 'name' | 'text' | 'mark' | 'number'; readonly text: string }
@@ -82,7 +93,10 @@ export function readExpression(expression: string): ExpressionReading {
     }
     if (OPERATOR_WORDS.has(word) || LABEL_LISTS.has(word)) continue
     // A function or an aggregation is followed by its arguments, or by its labels and then its arguments.
-    if (peek().text === '(' || (LABEL_LISTS.has(peek().text) && peek(1).text === '(' && isAggregation(word))) {
+    if (
+      peek().text === '(' ||
+      (LABEL_LISTS.has(peek().text) && peek(1).text === '(' && isAggregation(word))
+    ) {
       continue
     }
     const matchers: LabelMatcher[] = []

@@ -4,8 +4,13 @@ export type Severity = 'critical' | 'warning' | 'info'
 /** A duration as Prometheus writes it: `30s`, `2m`. */
 export type Duration = `${number}${'s' | 'm' | 'h'}`
 
-/** Writes a duration of a rule; a scaled rendering writes another one in its place. */
-export type WriteDuration = (duration: Duration) => string
+/** Writes the durations of a rule. A rendering in another scale writes other ones in their place. */
+export interface DurationWriter {
+  /** For a range, an offset or `for`: `5m`. */
+  readonly text: (duration: Duration) => string
+  /** For a comparison with a metric in seconds: `300`. */
+  readonly seconds: (duration: Duration) => string
+}
 
 /** One alert, before durations are written. */
 export interface AlertRule {
@@ -15,10 +20,10 @@ export interface AlertRule {
   /** How long the expression must hold. */
   readonly for: Duration
   /**
-   * The expression. All durations in it go through `write`. It must give the labels `namespace` and `release`, and
+   * The expression. All durations in it come from the writer. It gives the labels `namespace` and `release`, and
    * `pod` where one pod is meant.
    */
-  readonly expr: (write: WriteDuration) => string
+  readonly expr: (write: DurationWriter) => string
   /** One line with the place, for a list of alerts. */
   readonly summary: string
   /** What was found, with the value, and what it means for whoever uses the ring. */

@@ -1,5 +1,5 @@
 import { stringify } from 'yaml'
-import type { AlertGroup, AlertRule, Duration } from './alert-rule.ts'
+import type { AlertGroup, AlertRule, Duration, DurationWriter } from './alert-rule.ts'
 import { runbookFile } from './alert-rule.ts'
 
 /** How the rules are written. */
@@ -23,21 +23,24 @@ const EVALUATION_INTERVAL: Duration = '30s'
 /** The rules as the object that a Prometheus rule file, or the `spec` of a PrometheusRule, holds. */
 export function renderRules(groups: readonly AlertGroup[], rendering: RuleRendering = {}) {
   const { timeScale = 1, runbookBaseUrl = RUNBOOK_FOLDER } = rendering
-  const write = (duration: Duration) => scaleDuration(duration, timeScale)
+  const write: DurationWriter = {
+    text: (duration) => formatMs(scaledMs(duration, timeScale)),
+    seconds: (duration) => String(scaledMs(duration, timeScale) / 1_000),
+  }
   return {
     groups: groups.map(({ name, rules }) => ({
       name,
-      interval: write(EVALUATION_INTERVAL),
+      interval: write.text(EVALUATION_INTERVAL),
       rules: rules.map((rule) => renderRule(rule, write, runbookBaseUrl)),
     })),
   }
 }
 
-function renderRule(rule: AlertRule, write: (duration: Duration) => string, runbookBaseUrl: string) {
+function renderRule(rule: AlertRule, write: DurationWriter, runbookBaseUrl: string) {
   return {
     alert: rule.alert,
     expr: rule.expr(write).trim(),
-    for: write(rule.for),
+    for: write.text(rule.for),
     labels: { severity: rule.severity },
     annotations: {
       summary: rule.summary,
@@ -59,16 +62,16 @@ export function renderRulesYaml(groups: readonly AlertGroup[], rendering: RuleRe
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const
 
-/**
- * Multiplies a duration, in whole milliseconds, and at least one.
- *
- * @returns In the largest unit that leaves a whole number: `scaleDuration('5m', 0.1)` is `30s`.
- */
-export function scaleDuration(duration: Duration, scale: number): string {
+/** In whole milliseconds, and at least one. */
+function scaledMs(duration: Duration, scale: number): number {
   const unit = duration.at(-1) as keyof typeof UNIT_MS
-  const ms = Math.max(1, Math.round(Number(duration.slice(0, -1)) * UNIT_MS[unit] * scale))
-  for (const candidate of ['h', 'm', 's'] as const) {
-    if (ms % UNIT_MS[candidate] === 0) return `${ms / UNIT_MS[candidate]}${candidate}`
+  return Math.max(1, Math.round(Number(duration.slice(0, -1)) * UNIT_MS[unit] * scale))
+}
+
+/** In the largest unit that leaves a whole number. */
+function formatMs(ms: number): string {
+  for (const unit of ['h', 'm', 's'] as const) {
+    if (ms % UNIT_MS[unit] === 0) return `${ms / UNIT_MS[unit]}${unit}`
   }
   return `${ms}ms`
 }

@@ -10,14 +10,13 @@ test('finds each metric, and none of the functions, keywords and labels around t
     ),
   ).toEqual(['a_info', 'b', 'c'])
   expect(metricsOf('sum(rate(a_total[5m])) by (le) / scalar(max(b))')).toEqual(['a_total', 'b'])
-  expect(metricsOf('histogram_quantile(0.99, sum by (le) (rate(a_bucket[$__rate_interval]))) * 1e3')).toEqual([
-    'a_bucket',
-  ])
+  expect(metricsOf('histogram_quantile(0.99, sum by (le) (rate(a_bucket[$__rate_interval]))) * 1e3')).toEqual(
+    ['a_bucket'],
+  )
   expect(metricsOf('max_over_time((count(up == 1))[10m:30s]) @ end()')).toEqual(['up'])
-  expect(metricsOf('label_replace(a, "to", "$1", "from", "(.*)") * on (pod) group_left (release) b')).toEqual([
-    'a',
-    'b',
-  ])
+  expect(metricsOf('label_replace(a, "to", "$1", "from", "(.*)") * on (pod) group_left (release) b')).toEqual(
+    ['a', 'b'],
+  )
 })
 
 test('finds a metric that is named like a function or a keyword', () => {
