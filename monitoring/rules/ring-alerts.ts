@@ -80,7 +80,7 @@ const podSuspectedWrongly: AlertRule = {
   severity: 'warning',
   for: '1m',
   expr: ({ text }) => `
-sum by (namespace, release, pod) (increase(ringman_gossip_refutations_total[${text('15m')}])) > 3`,
+sum by (namespace, release, pod) (increase(ringman_gossip_refutations_total[${text('15m')}])) > 4`,
   summary: `{{ $labels.pod }} of ${RING} is held for dead again and again.`,
   description:
     '{{ $labels.pod }} had to deny {{ $value | humanize }} times in 15 minutes that it is dead. It is slow, stalled or badly connected, and close to losing its keys for no reason.',

@@ -27,12 +27,19 @@ function labelsOfResult(expr: string): readonly string[] {
   return labels.split(', ')
 }
 
+/** What is in a target of Prometheus' that the type of all targets does not have. */
+interface PrometheusTarget {
+  readonly expr: string
+  readonly legendFormat?: string
+  readonly datasource?: unknown
+}
+
+const targetsOf = (panel: Panel) => (panel.targets ?? []) as unknown as readonly PrometheusTarget[]
+
 /** All PromQL of a page, with the place where each stands. */
 function expressionsOf(page: Dashboard): (readonly [place: string, expr: string])[] {
   const inPanels = panelsOf(page).flatMap((panel) =>
-    (panel.targets ?? []).map(
-      (target) => [panel.title ?? '', (target as unknown as { readonly expr: string }).expr] as const,
-    ),
+    targetsOf(panel).map(({ expr }) => [panel.title ?? '', expr] as const),
   )
   const annotations = (page.annotations.list ?? []).map(
     (annotation) => [`annotation ${annotation.name}`, annotation.expr ?? ''] as const,
@@ -57,8 +64,7 @@ describe.each(PAGES)('the page of the %s', (_, page) => {
 
   test('asks only for labels in legends and links that the results have', () => {
     const wrong = panelsOf(page).flatMap((panel) =>
-      (panel.targets ?? []).flatMap((target) => {
-        const { expr, legendFormat = '' } = target as unknown as { expr: string; legendFormat?: string }
+      targetsOf(panel).flatMap(({ expr, legendFormat = '' }) => {
         const outer = labelsOfResult(expr)
         const wanted = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label)
         return wanted.filter((label) => !outer.includes(label)).map((label) => `${panel.title}: ${label}`)
@@ -88,9 +94,8 @@ describe.each(PAGES)('the page of the %s', (_, page) => {
       expect(description.length, title).toBeGreaterThan(40)
       expect(description, title).toMatch(/[.]$/)
       expect(panel.fieldConfig?.defaults.unit, title).toBeDefined()
-      const parts: readonly { readonly datasource?: unknown }[] = [panel, ...(panel.targets ?? [])]
-      for (const part of parts) {
-        expect(part.datasource, title).toEqual({ type: 'prometheus', uid: '${datasource}' })
+      for (const { datasource } of [panel, ...targetsOf(panel)]) {
+        expect(datasource, title).toEqual({ type: 'prometheus', uid: '${datasource}' })
       }
     }
     const titles = panelsOf(page).map(({ title }) => title)
