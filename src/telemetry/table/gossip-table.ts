@@ -1,3 +1,10 @@
+import {
+  PROBE_BOUNDS_SECONDS,
+  PUSH_PULL_BOUNDS_BYTES,
+  PUSH_PULL_BOUNDS_SECONDS,
+  type GossipDropReason,
+  type GossipMessageType,
+} from '../../membership/statistics.ts'
 import type { Metric } from '../metric.ts'
 
 const DIRECTION = { direction: { sent: '', received: '' } } as const
@@ -17,10 +24,10 @@ const MESSAGE_TYPE = {
     error: 'A peer says why it refused.',
     sync: "A list of members in npm `swim`'s protocol.",
     update: "News of one member in npm `swim`'s protocol.",
-  },
+  } satisfies Record<GossipMessageType, string>,
 } as const
 
-/** Why something that came was not taken. The words are those of the log's field `reason`. */
+/** Why something that came was not taken. For memberlist the words are those of the log's field `reason`. */
 const DROP_REASON = {
   reason: {
     'label-differs': 'The sender has another label, or one of the two has none. Another cluster knocks.',
@@ -45,7 +52,7 @@ const DROP_REASON = {
     'rate-limited': 'More requests that cost an answer than are allowed in the time.',
     'self-address': "It claims to come from this process's own address.",
     'library-failed': 'A fault of ringman.',
-  },
+  } satisfies Record<GossipDropReason, string>,
 } as const
 
 const GOSSIP = ['memberlist', 'swim'] as const
@@ -75,7 +82,8 @@ export const GOSSIP_METRICS = {
     kind: 'counter',
     unit: 'bytes',
     labels: { ...MESSAGE_TYPE, ...DIRECTION },
-    meaning: 'Bytes of those messages as encoded, before compression, encryption and framing.',
+    meaning:
+      "Bytes of those messages: of one in a datagram as encoded, before compression and encryption; of one in a stream the stream's.",
     sources: MEMBERLIST,
   },
   gossipBytes: {
@@ -127,7 +135,7 @@ export const GOSSIP_METRICS = {
     name: 'ringman_gossip_probe_duration_seconds',
     kind: 'histogram',
     unit: 'seconds',
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    buckets: PROBE_BOUNDS_SECONDS,
     meaning: 'Round trip of probes that were answered over UDP directly.',
     reading:
       'The network, and the event loops at both ends. The probe timeout of the preset should be well above it.',
@@ -162,6 +170,13 @@ export const GOSSIP_METRICS = {
     meaning: 'Members that this one declared dead by its own verdict, by evidence.',
     sources: GOSSIP,
   },
+  gossipConflicts: {
+    name: 'ringman_gossip_conflicts_total',
+    kind: 'counter',
+    meaning: 'Times that two addresses were found to go by one name.',
+    reading: 'Names must be unique. The log line `conflict.found` or `member.conflicted` has both addresses.',
+    sources: GOSSIP,
+  },
   gossipHealthScore: {
     name: 'ringman_gossip_health_score',
     kind: 'gauge',
@@ -189,7 +204,7 @@ export const GOSSIP_METRICS = {
     name: 'ringman_gossip_push_pull_duration_seconds',
     kind: 'histogram',
     unit: 'seconds',
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    buckets: PUSH_PULL_BOUNDS_SECONDS,
     meaning: 'Time from the begin to the end of exchanges that this member began and that were completed.',
     sources: MEMBERLIST,
   },
@@ -198,7 +213,7 @@ export const GOSSIP_METRICS = {
     kind: 'histogram',
     unit: 'bytes',
     labels: DIRECTION,
-    buckets: [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304],
+    buckets: PUSH_PULL_BOUNDS_BYTES,
     meaning: 'Size of whole states on the network, sent and received.',
     reading: 'Grows with the members. 8 MiB is the most that is taken.',
     sources: MEMBERLIST,

@@ -62,8 +62,8 @@ export const HTTP_METRICS = {
       },
       status: 'The HTTP status of the answer, or `aborted` when the client went before there was one.',
     },
-    meaning: 'Requests to the look-up port that ended, by route, method and status.',
-    reading: 'A series appears with its first request. Watches count when they end.',
+    meaning: 'Requests to the look-up port, by route, method and status.',
+    reading: 'A series appears with its first request. Watches count when they begin.',
     query: 'sum by (route, status) (rate(ringman_http_requests_total{status!~"2.."}[5m]))',
   },
   ready: {

@@ -109,29 +109,36 @@ export const KUBERNETES_METRICS = {
   kubernetesLists: {
     name: 'ringman_kubernetes_lists_total',
     kind: 'counter',
-    labels: { result: { completed: '', failed: '' } },
-    meaning: 'Lists of the whole set from the Kubernetes API, the first one and every relist, by result.',
-    reading: 'One every few minutes is normal. `failed`: permissions (RBAC), or the API server is away.',
+    meaning: 'Lists of the whole set that the Kubernetes API answered: the first one, and every relist.',
+    reading: 'One every five to ten minutes. More: watches break.',
+    query: 'sum by (pod) (increase(ringman_kubernetes_lists_total[30m]))',
     sources: ['kubernetes'],
   },
   kubernetesWatches: {
     name: 'ringman_kubernetes_watches_total',
     kind: 'counter',
-    labels: {
-      result: {
-        completed: 'It ended in order, as the API server ends each after some minutes.',
-        expired: 'Its place in the history was gone (410): a relist follows.',
-        failed: 'It broke, was refused, or fell silent.',
-      },
-    },
-    meaning: 'Watches of the Kubernetes API that ended, by how.',
+    meaning: 'Watches that the Kubernetes API opened.',
     sources: ['kubernetes'],
   },
   kubernetesEvents: {
     name: 'ringman_kubernetes_events_total',
     kind: 'counter',
-    labels: { type: { added: '', modified: '', deleted: '', bookmark: '', error: '' } },
+    labels: {
+      type: {
+        change: 'An object was added, changed or deleted.',
+        bookmark: 'Nothing happened, and the watch is alive.',
+      },
+    },
     meaning: 'Events that watches brought, by type.',
+    sources: ['kubernetes'],
+  },
+  kubernetesFailures: {
+    name: 'ringman_kubernetes_failures_total',
+    kind: 'counter',
+    meaning: 'Lists and watches that failed: refused, broken, silent for too long, or with no answer.',
+    reading:
+      'One now and then is normal, as when an API server restarts. A steady rise: permissions (RBAC), a network policy, or the API server is away; the log says which.',
+    query: 'sum by (pod) (rate(ringman_kubernetes_failures_total[10m])) > 0',
     sources: ['kubernetes'],
   },
 } as const satisfies Record<string, Metric>
