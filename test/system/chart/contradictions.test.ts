@@ -19,6 +19,12 @@ const CONTRADICTIONS: readonly (readonly [Values, readonly string[]])[] = [
   ],
   [{ config: { source: 'sidecar' } }, ['config.sidecarService', 'config.sidecarServicePort']],
   [{ config: { sidecarUrl: 'http://x' } }, ['config.sidecarUrl']],
+  [{ config: { source: 'kubernetes' } }, ['config.kubernetesService or config.kubernetesSelector']],
+  [
+    { config: { source: 'kubernetes', kubernetesService: 'a', kubernetesSelector: 'b' } },
+    ['exclude each other'],
+  ],
+  [{ config: { source: 'swim', kubernetesCheck: true } }, ['config.kubernetesCheck']],
   [{ seeds: { from: 'none' } }, ['never find each other']],
   [{ config: { seeds: 'a:1' }, seeds: { extra: ['b:1'] } }, ['config.seeds replaces']],
   [

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -281,7 +281,7 @@ describe('rules and dashboards', () => {
         expr: count(x) > 1
         for: 2m
         labels: { severity: critical }
-        annotations: { summary: 'Rings of {{ $labels.release }} differ' }
+        annotations: { summary: 'Rings of {{ $labels.release }} differ', runbook_url: docs/split.md }
       - alert: RingmanAlone
         expr: y == 1
         for: 5m
@@ -329,7 +329,7 @@ describe('rules and dashboards', () => {
             expr: 'count(x) > 1',
             for: '2m',
             labels: { severity: 'critical' },
-            annotations: { summary: 'Rings of {{ $labels.release }} differ' },
+            annotations: { summary: 'Rings of {{ $labels.release }} differ', runbook_url: 'docs/split.md' },
           },
           { alert: 'RingmanAlone', expr: 'y == 1', for: '5m', labels: { severity: 'warning' } },
         ],
@@ -344,6 +344,7 @@ describe('rules and dashboards', () => {
       values: {
         prometheusRule: {
           enabled: true,
+          runbookBaseUrl: 'https://git.example/ringman/',
           labels: { release: 'kps' },
           alertLabels: { team: 'platform' },
           overrides: {
@@ -368,7 +369,11 @@ describe('rules and dashboards', () => {
             expr: 'count(x) > 1',
             for: '10m',
             labels: { severity: 'page', team: 'platform' },
-            annotations: { summary: 'Rings of {{ $labels.release }} differ', runbook: 'https://x' },
+            annotations: {
+              summary: 'Rings of {{ $labels.release }} differ',
+              runbook: 'https://x',
+              runbook_url: 'https://git.example/ringman/docs/split.md',
+            },
           },
           {
             alert: 'RingmanAlone',
@@ -392,9 +397,76 @@ describe('rules and dashboards', () => {
       'prometheusRule.overrides has RingmanSpilt, and the rules are ringman:nodes:max, RingmanSplit, RingmanAlone, RingmanOther',
     )
   })
+})
 
-  test('the notes lead to the ring', async () => {
-    const notes = await readFile(join(chart, 'templates/NOTES.txt'), 'utf8')
-    expect(notes).toContain('/v1/owner?key=')
+describe('the rules and dashboards of this repository', () => {
+  test('are in the objects, each alert with its severity and runbook', async () => {
+    const objects = await objectsOfFile('pod-monitor')
+    const groups = at(only(objects, 'PrometheusRule'), 'spec.groups') as {
+      rules: Record<string, unknown>[]
+    }[]
+    const alerts = groups.flatMap(({ rules }) => rules).filter(({ alert }) => alert !== undefined)
+    expect(alerts.length).toBeGreaterThan(5)
+    for (const alert of alerts.filter(({ alert: name }) => name !== 'RingmanScrapeMissing')) {
+      expect(at(alert, 'labels.team')).toBe('platform')
+      expect(['critical', 'warning', 'info']).toContain(at(alert, 'labels.severity'))
+      expect(at(alert, 'annotations.runbook_url')).toMatch(/^docs\/runbooks\/.*\.md$/)
+    }
+    const dashboards = objects.filter(({ metadata }) => metadata.labels?.['grafana_dashboard'] === '1')
+    expect(dashboards.length).toBeGreaterThan(0)
+    for (const { metadata, data } of dashboards) {
+      expect(metadata.namespace).toBe('monitoring')
+      for (const [file, text] of Object.entries(data as Record<string, string>)) {
+        expect(file).toMatch(/\.json$/)
+        expect(JSON.parse(text)).toHaveProperty('panels')
+        // A ConfigMap holds a MiB at most.
+        expect(text.length).toBeLessThan(900_000)
+      }
+    }
+  })
+})
+
+describe('access to the API server', () => {
+  test('a Service elsewhere is watched by a Role there', async () => {
+    const objects = await objectsOfFile('kubernetes-source')
+    const role = only(objects, 'Role')
+    expect(role.metadata.namespace).toBe('apps')
+    expect(role['rules']).toEqual([
+      { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] },
+    ])
+    expect(only(objects, 'RoleBinding').metadata.namespace).toBe('apps')
+    expect(at(workloadOf(objects), 'spec.template.spec.automountServiceAccountToken')).toBe(true)
+    expect(JSON.stringify(at(only(objects, 'NetworkPolicy'), 'spec.egress'))).toContain('6443')
+  })
+
+  test('pods as seeds, and the check, need to see pods', async () => {
+    const objects = await objectsOfFile('kubernetes-seeds')
+    expect(only(objects, 'Role')['rules']).toEqual([
+      { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+    ])
+    expect(environmentOf(memberContainer(workloadOf(objects)))).toMatchObject({
+      RINGMAN_SEEDS: 'pods:',
+      RINGMAN_KUBERNETES_POD_SELECTOR:
+        'app.kubernetes.io/component=member,app.kubernetes.io/instance=prod,app.kubernetes.io/name=ringman',
+    })
+    for (const values of [
+      { seeds: { from: 'pods' } },
+      { config: { kubernetesCheck: true } },
+      { seeds: { extra: ['pods:7946'] } },
+      { config: { seeds: ['pods:'] } },
+    ]) {
+      expect(only(await objectsOf(values), 'Role')['rules'], JSON.stringify(values)).toHaveLength(1)
+    }
+  })
+
+  test('is not given where a kubeconfig is, nor a Role where you make it', async () => {
+    const withFile = await objectsOf({
+      config: { kubernetesCheck: true, kubernetesKubeconfig: '/kube/config' },
+    })
+    expect(withFile.map(({ kind }) => kind)).not.toContain('Role')
+    expect(at(workloadOf(withFile), 'spec.template.spec.automountServiceAccountToken')).toBe(false)
+    const own = await objectsOf({ config: { kubernetesCheck: true }, rbac: { create: false } })
+    expect(own.map(({ kind }) => kind)).not.toContain('Role')
+    expect(at(workloadOf(own), 'spec.template.spec.automountServiceAccountToken')).toBe(true)
   })
 })

@@ -71,7 +71,7 @@ describe('pods of the chart, run as processes', () => {
     }
     await Promise.all(started.map((process) => process.event('ready')))
     for (const ip of ips) {
-      for (const path of ['livez', 'readyz']) {
+      for (const path of ['livez', 'readyz', 'metrics']) {
         expect((await fetch(`http://${ip}:8081/${path}`)).status, `${ip} ${path}`).toBe(200)
       }
     }
