@@ -34,8 +34,8 @@ export class ChartPod implements AsyncDisposable {
     const workload = workloadOf(objects)
     const container = memberContainer(workload)
     const moved = (text: string) => text.replaceAll(MOUNTS, folder)
-    const volumes = at(workload, 'spec.template.spec.volumes') as Record<string, unknown>[]
-    for (const { name, mountPath } of container['volumeMounts'] as { name: string; mountPath: string }[]) {
+    const volumes = (at(workload, 'spec.template.spec.volumes') ?? []) as Record<string, unknown>[]
+    for (const { name, mountPath } of (container['volumeMounts'] ?? []) as MountEntry[]) {
       const files = filesOf(volumes.find((volume) => volume['name'] === name) ?? {}, objects)
       for (const [file, content] of Object.entries(files)) {
         const path = moved(join(mountPath, file))
@@ -51,6 +51,11 @@ export class ChartPod implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true })
   }
+}
+
+interface MountEntry {
+  readonly name: string
+  readonly mountPath: string
 }
 
 interface EnvironmentEntry {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { loadServeConfig } from '../../../src/config/load.ts'
 import { ChartPod } from '../../support/chart-pod.ts'
-import { matrixFiles, renderChart } from '../../support/chart.ts'
+import { at, matrixFiles, only, renderChart } from '../../support/chart.ts'
 import { ringman, type TestProcess } from '../../support/child-process.ts'
 import { runMain } from '../../support/recording-terminal.ts'
 
@@ -76,8 +76,8 @@ describe('pods of the chart, run as processes', () => {
       }
     }
     // The arguments of the test's pod, with addresses in place of the name that only a cluster knows.
-    const pod = objects.find(({ kind }) => kind === 'Pod')
-    const args = (pod?.['spec'] as { containers: [{ args: string[] }] }).containers[0].args.flatMap((arg) =>
+    const testArgs = at(only(objects, 'Pod'), 'spec.containers.0.args') as string[]
+    const args = testArgs.flatMap((arg) =>
       arg.startsWith('dns:') ? ips.map((ip) => `${ip}:${arg.split(':')[2]}`) : [arg],
     )
     const agreed = await runMain(args)
