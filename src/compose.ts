@@ -22,6 +22,8 @@ import { StaticSource } from './membership/static/static-source.ts'
 import { SwimSource } from './membership/swim/swim-source.ts'
 import type { CreateRingOptions, Ring } from './ring.ts'
 import { RingService } from './ring-service.ts'
+import { tryRegisteredTracing, type RegisteredTracing } from './telemetry/registered-tracing.ts'
+import { noTracer, type Tracer } from './tracing.ts'
 import { readVersion } from './version.ts'
 
 /** What the parts of a ring are made with. */
@@ -29,6 +31,7 @@ interface Surroundings {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  readonly tracer: Tracer
 }
 
 /** A source, and where it listens for other members once it has started. */
@@ -135,6 +138,7 @@ function createService(config: MemberConfig, surroundings: Surroundings) {
     logger: surroundings.logger,
     clock: surroundings.clock,
     ringKeyMode: config.ringKey,
+    tracer: surroundings.tracer,
   })
   return { ...part, manager, service }
 }
@@ -146,14 +150,16 @@ function createService(config: MemberConfig, surroundings: Surroundings) {
  * @throws {RingmanError} `CONFIG_INVALID` with everything that is wrong with the options; `SOURCE_FAILED`.
  */
 export async function createRing(options: CreateRingOptions): Promise<Ring> {
-  const { logger = silentLogger, ...settings } = options
+  const { logger = silentLogger, tracing: wantsTracing = true, ...settings } = options
   const { values } = loadOptions(MEMBER_SETTINGS, settings, (resolved) =>
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
+  const tracing = wantsTracing ? await tryRegisteredTracing(readVersion()) : undefined
   const { source, manager, service, gossipAddress, extraRoutes } = createService(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
+    tracer: tracing?.tracer ?? noTracer,
   })
   await service.start()
   let shutdown: Promise<void> | undefined
@@ -176,6 +182,9 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
         version: readVersion(),
         ...(extraRoutes === undefined ? {} : { extraRoutes }),
         ...(limits === undefined ? {} : { limits }),
+        ...(tracing === undefined
+          ? {}
+          : { around: tracing.middleware({ manager, traceKeys: values.traceKeys }) }),
       }),
     shutdown: () => {
       shutdown ??= leaveAndStop(service)
@@ -218,10 +227,18 @@ export interface RingProcess {
   close(graceMs: number): Promise<void>
 }
 
-/** Wires the parts of `ringman serve`; nothing is opened yet. */
-export function composeProcess(config: ServeConfig, surroundings: Surroundings): RingProcess {
-  const { logger, clock } = surroundings
-  const { service, gossipAddress, extraRoutes } = createService(config, surroundings)
+/**
+ * Wires the parts of `ringman serve`; nothing is opened yet.
+ *
+ * @param surroundings - `tracing` makes spans of requests and of what the parts do; whoever began it ends it.
+ */
+export function composeProcess(
+  config: ServeConfig,
+  surroundings: Omit<Surroundings, 'tracer'> & { readonly tracing?: RegisteredTracing },
+): RingProcess {
+  const { logger, clock, tracing } = surroundings
+  const tracer = tracing?.tracer ?? noTracer
+  const { service, gossipAddress, extraRoutes } = createService(config, { ...surroundings, tracer })
   const readiness = new Readiness({
     ring: service,
     clock,
@@ -268,6 +285,9 @@ export function composeProcess(config: ServeConfig, surroundings: Surroundings):
           limits,
           version: readVersion(),
           ...(extraRoutes === undefined ? {} : { extraRoutes }),
+          ...(tracing === undefined
+            ? {}
+            : { extend: [tracing.middleware({ manager: service.manager, traceKeys: config.traceKeys })] }),
         })
         const http = await listen(app, config.httpPort)
         await service.start()

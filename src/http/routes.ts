@@ -28,6 +28,8 @@ export interface RoutesDeps {
    * `/hashring/update`. It gets Koa's `ctx` and writes `ctx.body` as usual.
    */
   readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+  /** Middleware around each request for a path of ours, and no other: traces. `ctx._matchedRoute` is set by then. */
+  readonly around?: Koa.Middleware
 }
 
 /**
@@ -36,10 +38,11 @@ export interface RoutesDeps {
  * ours, is answered here, as `application/problem+json`.
  *
  * The answers are written at once, past Koa's body handling: headers that other middleware wants on them must be
- * set before it calls `next()`. The middleware sets `ctx._matchedRoute`, as routers do, for metrics and traces.
+ * set before it calls `next()`. For metrics and traces the middleware sets `ctx._matchedRoute`, as routers do,
+ * `ctx._ringOwner`, the ring key of the owner of the one key that was asked for, and `ctx._problemCode`.
  */
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
-  const { clock, extraRoutes = {} } = deps
+  const { clock, extraRoutes = {}, around } = deps
   const logger = deps.logger.child({ component: 'http' })
   const routes = new Map(listRoutes(deps, logger).map((route) => [route.path, withAllow(route)]))
   const extra = new Map(Object.entries(extraRoutes))
@@ -56,9 +59,15 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       const middleware = extra.get(path)
       if (middleware === undefined) return next()
       ctx['_matchedRoute'] = path
-      return middleware(ctx, next) as unknown
+      if (around === undefined) return middleware(ctx, next) as unknown
+      return around(ctx, async () => (await middleware(ctx, next)) as unknown) as unknown
     }
     ctx['_matchedRoute'] = path
+    if (around === undefined) return answer(ctx, route, query)
+    return around(ctx, async () => answer(ctx, route, query)) as unknown
+  }
+
+  function answer(ctx: Koa.Context, route: DispatchedRoute, query: string): void | Promise<void> {
     try {
       const handler = handlerOf(route, ctx.req.method)
       if (handler !== undefined) {
@@ -70,7 +79,7 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
         send(ctx, { status: 204, headers: ['Allow', route.allow], body: '' })
         return undefined
       }
-      throw new RingmanError('METHOD_NOT_ALLOWED', `${path} takes ${route.allow}`)
+      throw new RingmanError('METHOD_NOT_ALLOWED', `${route.path} takes ${route.allow}`)
     } catch (error) {
       sendProblem(ctx, error, { clock, logger }, route.allow === '' ? [] : allowHeader(error, route.allow))
       return undefined

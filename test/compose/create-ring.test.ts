@@ -135,7 +135,7 @@ describe('createRing', () => {
   test('takes every setting of members, under the same name', () => {
     type OptionName =
       keyof MemberlistRingOptions | keyof SwimRingOptions | keyof SidecarRingOptions | keyof StaticRingOptions
-    expectTypeOf<keyof typeof MEMBER_SETTINGS>().toEqualTypeOf<Exclude<OptionName, 'logger'>>()
+    expectTypeOf<keyof typeof MEMBER_SETTINGS>().toEqualTypeOf<Exclude<OptionName, 'logger' | 'tracing'>>()
   })
 })
 
