@@ -20,7 +20,10 @@ export interface SpanOptions {
 export interface Span {
   /** Adds attributes; one of the same name is replaced. */
   set(attributes: SpanAttributes): void
-  /** Marks the work as failed: `error.type` is the error's code, or its class. Messages stay here, they may hold keys. */
+  /**
+   * Marks the work as failed. `error.type` is the error's code, or its class, or the word given, one of few. Messages are
+   * left out: they may quote what somebody sent.
+   */
   fail(error: unknown): void
   /** Ends it now. Ending it again does nothing. */
   end(): void

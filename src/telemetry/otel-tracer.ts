@@ -80,7 +80,7 @@ class ApiSpan implements Span {
   }
 
   fail(error: unknown): void {
-    if (!this.#ended) failSpan(this.#span, errorTypeOf(error))
+    if (!this.#ended) failSpan(this.#span, typeof error === 'string' ? error : errorTypeOf(error))
   }
 
   end(): void {

@@ -19,7 +19,7 @@ import { errorTypeOf, failSpan } from './otel-tracer.ts'
 
 export interface TracingMiddlewareOptions {
   readonly tracer: Tracer
-  readonly manager: HashRingManager
+  readonly manager: Pick<HashRingManager, 'snapshot'>
   /** Whether spans of look-ups carry a hash of the key. */
   readonly traceKeys: boolean
 }

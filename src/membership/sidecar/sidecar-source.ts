@@ -1,6 +1,7 @@
 import { sleep, systemClock, systemRandom, type Clock, type Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { noTracer, type Tracer } from '../../tracing.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
@@ -28,6 +29,8 @@ export interface SidecarSourceDeps {
   readonly logger: Logger
   readonly clock?: Clock
   readonly random?: Random
+  /** @default none */
+  readonly tracer?: Tracer
   /** How HTTP is spoken; tests bring their own. */
   readonly get?: HttpGet
 }
@@ -52,6 +55,7 @@ export class SidecarSource implements MembershipSource {
   readonly #random: Random
   readonly #get: HttpGet
   readonly #logger: Logger
+  readonly #tracer: Tracer
   readonly #set: MemberSet
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #ledger = new StateLedger()
@@ -75,6 +79,7 @@ export class SidecarSource implements MembershipSource {
     this.#random = deps.random ?? systemRandom
     this.#get = deps.get ?? getOverHttp
     this.#logger = deps.logger.child({ component: 'sidecar' })
+    this.#tracer = deps.tracer ?? noTracer
     this.#skipWarning = new LimitedLog(this.#clock, this.#logger)
     this.#updateWarning = new LimitedLog(this.#clock, this.#logger)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -213,6 +218,7 @@ export class SidecarSource implements MembershipSource {
         serviceName,
         clock,
         get: this.#get,
+        tracer: this.#tracer,
         timeoutMs,
         limitBytes,
       })
