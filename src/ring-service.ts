@@ -2,10 +2,11 @@ import type { Clock } from './clock.ts'
 import { RingmanError } from './errors.ts'
 import type { Logger } from './logger.ts'
 import type { HashRingManager } from './manager/hash-ring-manager.ts'
+import type { RingChange } from './manager/snapshot.ts'
 import type { Member } from './membership/member.ts'
 import { placeMembers, type RingKeyMode } from './membership/placement.ts'
 import type { MembershipSource } from './membership/source.ts'
-import { noTracer, type Span, type SpanAttributes, type Tracer } from './tracing.ts'
+import { noTracer, type Span, type Tracer } from './tracing.ts'
 
 export interface RingServiceDeps {
   readonly source: MembershipSource
@@ -83,27 +84,8 @@ export class RingService implements AsyncDisposable {
     this.manager.run().catch((error: unknown) => {
       this.#settle.reject(error)
     })
-    this.manager.subscribe(({ current, added, removed, updated }) => {
-      this.#endSwap({
-        'ringman.ring.digest': current.ring.digest,
-        'ringman.ring.epoch': current.epoch,
-        'ringman.ring.nodes': current.ring.size,
-        'ringman.ring.added': added.length,
-        'ringman.ring.removed': removed.length,
-        'ringman.ring.updated': updated.length,
-      })
-      this.#logger.info(
-        {
-          event: 'ring.changed',
-          epoch: current.epoch,
-          digest: current.ring.digest,
-          nodes: current.ring.size,
-          added: added.map((node) => node.ringKey),
-          removed: removed.map((node) => node.ringKey),
-          updated: updated.map((node) => node.ringKey),
-        },
-        'Changed the ring',
-      )
+    this.manager.subscribe((change) => {
+      this.#report(change)
     })
     this.source.done.catch((error: unknown) => {
       this.#settle.reject(error)
@@ -166,9 +148,31 @@ export class RingService implements AsyncDisposable {
     }
   }
 
-  #endSwap(attributes: SpanAttributes): void {
-    this.#swap?.set(attributes)
-    this.#swap?.end()
+  #report({ current, added, removed, updated }: RingChange): void {
+    const swap = this.#swap ?? this.#tracer.startSpan('ring.swap')
     this.#swap = undefined
+    swap.set({
+      'ringman.ring.digest': current.ring.digest,
+      'ringman.ring.epoch': current.epoch,
+      'ringman.ring.nodes': current.ring.size,
+      'ringman.ring.added': added.length,
+      'ringman.ring.removed': removed.length,
+      'ringman.ring.updated': updated.length,
+    })
+    swap.within(() => {
+      this.#logger.info(
+        {
+          event: 'ring.changed',
+          epoch: current.epoch,
+          digest: current.ring.digest,
+          nodes: current.ring.size,
+          added: added.map((node) => node.ringKey),
+          removed: removed.map((node) => node.ringKey),
+          updated: updated.map((node) => node.ringKey),
+        },
+        'Changed the ring',
+      )
+    })
+    swap.end()
   }
 }

@@ -27,6 +27,8 @@ export interface Span {
   fail(error: unknown): void
   /** Ends it now. Ending it again does nothing. */
   end(): void
+  /** Does `work` with this span as the active one: its log lines and spans belong to it. */
+  within<T>(work: () => T): T
   /** Headers that make whoever is called go on with this trace; empty when nothing is traced. */
   headers(): Readonly<Record<string, string>>
 }
@@ -64,6 +66,7 @@ const noSpan: Span = {
   set: () => {},
   fail: () => {},
   end: () => {},
+  within: (work) => work(),
   headers: () => NO_HEADERS,
 }
 

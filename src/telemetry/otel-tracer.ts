@@ -89,6 +89,10 @@ class ApiSpan implements Span {
     this.#span.end()
   }
 
+  within<T>(work: () => T): T {
+    return context.with(this.context, work)
+  }
+
   headers(): Readonly<Record<string, string>> {
     const headers: Record<string, string> = {}
     propagation.inject(this.context, headers)
