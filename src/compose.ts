@@ -13,6 +13,7 @@ import { createRoutes } from './http/routes.ts'
 import { openServer } from './http/server.ts'
 import { sidecarUpdate } from './http/sidecar-update.ts'
 import { RingmanError } from './errors.ts'
+import { limitFloods } from './flood-limited-logger.ts'
 import { silentLogger, type Logger } from './logger.ts'
 import { HashRingManager } from './manager/hash-ring-manager.ts'
 import { MemberlistSource } from './membership/memberlist/memberlist-source.ts'
@@ -22,6 +23,7 @@ import { StaticSource } from './membership/static/static-source.ts'
 import { SwimSource } from './membership/swim/swim-source.ts'
 import type { CreateRingOptions, Ring } from './ring.ts'
 import { RingService } from './ring-service.ts'
+import { traceFields } from './telemetry/trace-fields.ts'
 import { tryRegisteredTracing, type RegisteredTracing } from './telemetry/registered-tracing.ts'
 import { noTracer, type Tracer } from './tracing.ts'
 import { readVersion } from './version.ts'
@@ -150,7 +152,8 @@ function createService(config: MemberConfig, surroundings: Surroundings) {
  * @throws {RingmanError} `CONFIG_INVALID` with everything that is wrong with the options; `SOURCE_FAILED`.
  */
 export async function createRing(options: CreateRingOptions): Promise<Ring> {
-  const { logger = silentLogger, tracing: wantsTracing = true, ...settings } = options
+  const { logger: given = silentLogger, tracing: wantsTracing = true, ...settings } = options
+  const logger = given === silentLogger ? given : limitFloods(given, systemClock)
   const { values } = loadOptions(MEMBER_SETTINGS, settings, (resolved) =>
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
@@ -236,9 +239,10 @@ export function composeProcess(
   config: ServeConfig,
   surroundings: Omit<Surroundings, 'tracer'> & { readonly tracing?: RegisteredTracing },
 ): RingProcess {
-  const { logger, clock, tracing } = surroundings
+  const { clock, tracing } = surroundings
   const tracer = tracing?.tracer ?? noTracer
-  const { service, gossipAddress, extraRoutes } = createService(config, { ...surroundings, tracer })
+  const logger = limitFloods(surroundings.logger, clock, () => traceFields(tracer))
+  const { service, gossipAddress, extraRoutes } = createService(config, { ...surroundings, logger, tracer })
   const readiness = new Readiness({
     ring: service,
     clock,

@@ -6,7 +6,11 @@ import type { RingChange } from './manager/snapshot.ts'
 import type { Member } from './membership/member.ts'
 import { placeMembers, type RingKeyMode } from './membership/placement.ts'
 import type { MembershipSource } from './membership/source.ts'
+import type { RingNode } from './ring/node.ts'
 import { noTracer, type Span, type Tracer } from './tracing.ts'
+
+/** Nodes that each list of a log line names; a source can bring thousands at once. */
+const NAMED_LIMIT = 100
 
 export interface RingServiceDeps {
   readonly source: MembershipSource
@@ -159,6 +163,10 @@ export class RingService implements AsyncDisposable {
       'ringman.ring.removed': removed.length,
       'ringman.ring.updated': updated.length,
     })
+    const unnamed = [added, removed, updated].reduce(
+      (n, { length }) => n + Math.max(0, length - NAMED_LIMIT),
+      0,
+    )
     swap.within(() => {
       this.#logger.info(
         {
@@ -166,13 +174,18 @@ export class RingService implements AsyncDisposable {
           epoch: current.epoch,
           digest: current.ring.digest,
           nodes: current.ring.size,
-          added: added.map((node) => node.ringKey),
-          removed: removed.map((node) => node.ringKey),
-          updated: updated.map((node) => node.ringKey),
+          added: namesOf(added),
+          removed: namesOf(removed),
+          updated: namesOf(updated),
+          ...(unnamed > 0 ? { unnamed } : {}),
         },
         'Changed the ring',
       )
     })
     swap.end()
   }
+}
+
+function namesOf(nodes: readonly RingNode[]): string[] {
+  return nodes.slice(0, NAMED_LIMIT).map(({ ringKey }) => ringKey)
 }

@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty'
 import { pino, stdTimeFunctions, type Logger as PinoLogger } from 'pino'
 import { prettyFactory } from 'pino-pretty'
-import type { LogFields, Logger } from '../logger.ts'
+import type { LogFields, Logger, PortLevel } from '../logger.ts'
 import { DescriptorWriter, type LineWriter } from './descriptor-writer.ts'
 
 /** Levels that can be asked for, the least severe first; `silent` logs nothing. */
@@ -106,6 +106,10 @@ class SharedLogger implements LeveledLogger {
 
   fatal(fields: LogFields, message: string): void {
     this.#write('fatal', fields, message)
+  }
+
+  isLevelEnabled(level: PortLevel): boolean {
+    return this.#root.isLevelEnabled(level)
   }
 
   child(fields: LogFields): Logger {
