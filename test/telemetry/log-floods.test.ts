@@ -172,7 +172,7 @@ describe('a flood of peers makes no flood of lines', () => {
     }
     server.close()
     server.closeAllConnections()
-    expect([...statuses].sort()).toEqual([200, 500])
+    expect(statuses).toEqual(new Set([200, 500]))
     const tookMs = performance.now() - beganMs
     const inTenSeconds = 2 + tookMs / 10_000
     expectBounded(tookMs, {

@@ -6,7 +6,7 @@ import {
   ParentBasedSampler,
   type ReadableSpan,
 } from '@opentelemetry/sdk-trace'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type Koa from 'koa'
 import { afterEach, describe, expect, test } from 'vitest'
 import { tracingMiddleware } from '../../src/telemetry/tracing-middleware.ts'

@@ -314,7 +314,11 @@ export class MemberlistNode {
         this.#transport.answer(effect.stream, effect.ack)
         break
       case 'start-push-pull':
-        void this.#transport.pushPull(effect, this.#localState(effect.state.join), this.#joinTrace.spanOf(effect))
+        void this.#transport.pushPull(
+          effect,
+          this.#localState(effect.state.join),
+          this.#joinTrace.spanOf(effect),
+        )
         break
       case 'answer-push-pull': {
         const pushPull = { ...effect.state, userState: this.#localState(effect.state.join) }
