@@ -46,7 +46,7 @@ export class SdkTracing implements Tracing {
   readonly #provider: TracerProvider
   readonly #agent: HttpAgent
   readonly #report: LimitedLog
-  #shutdown: Promise<void> | undefined
+  #shutdown: Promise<boolean> | undefined
 
   constructor(settings: TracingSettings, deps: TracingDeps) {
     this.#deps = deps
@@ -56,6 +56,7 @@ export class SdkTracing implements Tracing {
       url: settings.url,
       headers: { ...settings.headers },
       timeoutMillis: settings.timeoutMs,
+      // An enumeration of a package that is not ours to import; its values are these words.
       compression: settings.compression as never,
       httpAgentOptions: () => this.#agent,
       userAgent: `ringman/${deps.version}`,
@@ -112,12 +113,12 @@ export class SdkTracing implements Tracing {
     return tracingMiddleware({ ...options, tracer: this.#otel })
   }
 
-  shutdown(): Promise<void> {
+  shutdown(): Promise<boolean> {
     this.#shutdown ??= this.#end()
     return this.#shutdown
   }
 
-  async #end(): Promise<void> {
+  async #end(): Promise<boolean> {
     const { logger, clock } = this.#deps
     const flushed = new AbortController()
     const flushing = this.#provider.shutdown().then(
@@ -131,9 +132,10 @@ export class SdkTracing implements Tracing {
     flushed.abort()
     // What still waits for a collector that says nothing must not hold the process.
     this.#agent.destroy()
-    if (outcome === 'sent') return
+    if (outcome === 'sent') return true
     const reason = outcome === 'late' ? `no answer within ${FLUSH_TIMEOUT_MS} ms` : reasonOf(outcome)
     logger.warn({ event: 'traces.lost', component: 'tracing', reason }, 'Lost the last spans')
+    return false
   }
 
   #diagLogger() {

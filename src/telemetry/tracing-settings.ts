@@ -96,6 +96,9 @@ export function readTracingSettings(env: Variables): RequestedTracing {
   return { settings, warnings: variables.warnings }
 }
 
+/** Spans that may wait, where no variable says how many: the standard's. */
+const DEFAULT_QUEUE_SIZE = 2048
+
 function isWanted(variables: OtelVariables): boolean {
   if (variables.flag('OTEL_SDK_DISABLED')) return false
   const exporters = variables.list('OTEL_TRACES_EXPORTER') ?? []
@@ -190,11 +193,15 @@ function readResource(variables: OtelVariables): Readonly<Record<string, string>
 function readBatch(variables: OtelVariables): TracingSettings['batch'] {
   const time = { min: 0, max: TIME_LIMIT_MS }
   const count = { min: 1, max: 1_000_000 }
+  const queueSize = variables.integer(['OTEL_BSP_MAX_QUEUE_SIZE'], count)
   return given({
     delayMs: variables.integer(['OTEL_BSP_SCHEDULE_DELAY'], time),
     exportTimeoutMs: variables.integer(['OTEL_BSP_EXPORT_TIMEOUT'], { ...time, min: 1 }),
-    queueSize: variables.integer(['OTEL_BSP_MAX_QUEUE_SIZE'], count),
-    batchSize: variables.integer(['OTEL_BSP_MAX_EXPORT_BATCH_SIZE'], count),
+    queueSize,
+    batchSize: variables.integer(['OTEL_BSP_MAX_EXPORT_BATCH_SIZE'], {
+      ...count,
+      max: queueSize ?? DEFAULT_QUEUE_SIZE,
+    }),
   })
 }
 

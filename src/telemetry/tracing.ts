@@ -14,10 +14,11 @@ export interface Tracing {
   /** Makes a server span for each request. */
   middleware(options: Omit<TracingMiddlewareOptions, 'tracer'>): Koa.Middleware
   /**
-   * Sends what is left, for {@link FLUSH_TIMEOUT_MS} at most, and takes no more. Never rejects: it is logged when spans
-   * are lost. Idempotent.
+   * Sends what is left, for {@link FLUSH_TIMEOUT_MS} at most, and takes no more. Idempotent; never rejects.
+   *
+   * @returns False when the last spans were lost, which is logged; the SDK may then have timers left that hold the process.
    */
-  shutdown(): Promise<void>
+  shutdown(): Promise<boolean>
 }
 
 export interface TracingDeps {

@@ -270,6 +270,7 @@ describe('a collector that is not well', () => {
       expect(left).toBeGreaterThan(-1)
       if (lost !== -1) expect(lost).toBeGreaterThan(left)
       if (mood === 'hanging') expect(lost).toBeGreaterThan(-1)
+      expect(member.events.some(({ event }) => event === 'process.lingered')).toBe(false)
       const told = member.events.filter(({ event }) => event === 'traces.failed')
       expect(told.length).toBeLessThanOrEqual(1)
       if (mood === 'refusing') expect(told).toHaveLength(1)

@@ -145,6 +145,7 @@ describe('bad values', () => {
     ['OTEL_PROPAGATORS', 'b3', 'tracecontext'],
     ['OTEL_BSP_SCHEDULE_DELAY', '5s', '3600000'],
     ['OTEL_BSP_MAX_QUEUE_SIZE', '0', '1000000'],
+    ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', '2049', '2048'],
     ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'many', '1000000'],
   ])('%s=%s is told of, with what is allowed, and the default counts', (name, value, allowed) => {
     const { warnings, ...settings } = settingsOf({ [name]: value })
