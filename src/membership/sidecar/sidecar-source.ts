@@ -1,6 +1,7 @@
 import { sleep, systemClock, systemRandom, type Clock, type Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { noTracer, type Tracer } from '../../tracing.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
@@ -9,7 +10,7 @@ import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catal
 import { HoldDown } from './hold-down.ts'
 import { getOverHttp, type HttpGet } from './http-get.ts'
 import { explainSkip, membersOf, selectInstances, type Selection } from './instances.ts'
-import { LimitedWarning } from '../limited-warning.ts'
+import { LimitedLog } from '../../limited-log.ts'
 import { SidecarClient } from './sidecar-client.ts'
 import { parseSidecarUrl } from './sidecar-endpoint.ts'
 import { sidecarHealth } from './sidecar-health.ts'
@@ -20,7 +21,6 @@ import { StateLedger, type Verdict } from './state-ledger.ts'
 const SOON_MS = 1000
 /** Longest wait before the stream is asked for again. */
 const RECONNECT_LIMIT_MS = 30_000
-const WARNING_INTERVAL_MS = 10_000
 /** Fetches that may be missing before the members count as out of date. */
 const STALE_AFTER_INTERVALS = 3
 /** Instances that one log line names. */
@@ -30,6 +30,8 @@ export interface SidecarSourceDeps {
   readonly logger: Logger
   readonly clock?: Clock
   readonly random?: Random
+  /** @default none */
+  readonly tracer?: Tracer
   /** How HTTP is spoken; tests bring their own. */
   readonly get?: HttpGet
 }
@@ -54,13 +56,14 @@ export class SidecarSource implements MembershipSource {
   readonly #random: Random
   readonly #get: HttpGet
   readonly #logger: Logger
+  readonly #tracer: Tracer
   readonly #set: MemberSet
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #ledger = new StateLedger()
   readonly #holdDown: HoldDown<Selection>
   readonly #abort = new AbortController()
-  readonly #skipWarning: LimitedWarning
-  readonly #updateWarning: LimitedWarning
+  readonly #skipWarning: LimitedLog
+  readonly #updateWarning: LimitedLog
   readonly #counts = { accepted: 0, ignored: 0, refused: 0, folded: 0, fetchFailures: 0 }
   readonly #fetches = { completed: 0, failed: 0 }
   #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
@@ -78,8 +81,9 @@ export class SidecarSource implements MembershipSource {
     this.#random = deps.random ?? systemRandom
     this.#get = deps.get ?? getOverHttp
     this.#logger = deps.logger.child({ component: 'sidecar' })
-    this.#skipWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
-    this.#updateWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
+    this.#tracer = deps.tracer ?? noTracer
+    this.#skipWarning = new LimitedLog(this.#clock, this.#logger)
+    this.#updateWarning = new LimitedLog(this.#clock, this.#logger)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
@@ -148,7 +152,8 @@ export class SidecarSource implements MembershipSource {
       update = parseUpdate(body instanceof Uint8Array ? parseJson(body) : body, serviceName)
     } catch (error) {
       this.#counts.refused += 1
-      this.#updateWarning.warn(
+      this.#updateWarning.write(
+        'warn',
         {
           event: 'update.refused',
           err: error,
@@ -233,6 +238,7 @@ export class SidecarSource implements MembershipSource {
         serviceName,
         clock,
         get: this.#get,
+        tracer: this.#tracer,
         timeoutMs,
         limitBytes,
       })
@@ -390,7 +396,8 @@ export class SidecarSource implements MembershipSource {
   #select(state: SidecarState): Selection {
     const selection = selectInstances(state.services, this.#options.servicePort)
     if (selection.skipped.length > 0) {
-      this.#skipWarning.warn(
+      this.#skipWarning.write(
+        'warn',
         {
           event: 'instance.skipped',
           service: this.#options.serviceName,
