@@ -10,6 +10,8 @@ import { LimitedWarning } from '../limited-warning.ts'
 import { MemberSet } from '../member-set.ts'
 import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
+import type { SourceStatistics } from '../statistics.ts'
+import { apiStatistics } from './api-statistics.ts'
 import { parseEndpointSlice, type EndpointSlice } from './endpoint-slice.ts'
 import { viewEndpoints, type EndpointsView } from './endpoints.ts'
 import { kubernetesHealth, portProblem } from './kubernetes-health.ts'
@@ -176,6 +178,10 @@ export class KubernetesSource implements MembershipSource {
       members: members.length,
       held: members.filter(({ state }) => state === 'suspect').length,
     })
+  }
+
+  statistics(): SourceStatistics {
+    return apiStatistics(this.#watch.status)
   }
 
   /** Behind a function, because the phase may have changed during an `await`. */

@@ -121,6 +121,22 @@ describe('members', () => {
   })
 })
 
+test('what came from the API is counted', async () => {
+  put(a)
+  const source = await startSource()
+  await clock.advance(0)
+  put(a, b)
+  api.bookmark()
+  await clock.advance(500)
+  expect(source.statistics()).toEqual({
+    staleMs: 500,
+    kubernetes: { lists: 1, watches: 1, changes: 1, bookmarks: 1, failures: 0 },
+  })
+  api.dropAll()
+  await clock.advance(1000)
+  expect(source.statistics().kubernetes).toMatchObject({ lists: 1, watches: 2, failures: 1 })
+})
+
 describe('while the API is away', () => {
   test('the last known ring stays, also one that is held beyond its time', async () => {
     put(a, b)
