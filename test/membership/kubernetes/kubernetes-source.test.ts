@@ -241,6 +241,22 @@ describe('a Service that is not as it should be', () => {
     expect(logger.of('endpoint.skipped')).toHaveLength(1)
   })
 
+  test('with more endpoints than make a ring, the last ring stays', async () => {
+    put(a)
+    const source = await startSource()
+    for (let slice = 0; slice < 11; slice++) {
+      const pods = Array.from({ length: 1000 }, (_, n) => ({ name: `p-${slice}-${n}`, address: '10.0.0.1' }))
+      api.put(COLLECTIONS.slices, sliceOf(`cache-${slice}`, pods))
+    }
+    await clock.advance(10)
+    expect(states(source).length).toBeLessThanOrEqual(10_001)
+    expect(source.health().message).toContain('11001 endpoints')
+    expect(logger.of('endpoint.refused')).toHaveLength(1)
+    for (let slice = 0; slice < 11; slice++) api.remove(COLLECTIONS.slices, `cache-${slice}`)
+    await clock.advance(2000)
+    expect(states(source)).toEqual(['ring-0 alive'])
+  })
+
   test('host names in place of addresses are told of', async () => {
     api.put(
       COLLECTIONS.slices,
