@@ -4,8 +4,10 @@ import type { TLSSocket } from 'node:tls'
 import {
   context,
   propagation,
+  ROOT_CONTEXT,
   SpanKind,
   trace,
+  TraceFlags,
   type Attributes,
   type Context,
   type Span,
@@ -42,9 +44,7 @@ export function tracingMiddleware(options: TracingMiddlewareOptions): Koa.Middle
   return async (ctx, next) => {
     const { req } = ctx
     const method = KNOWN_METHODS.has(ctx.method) ? ctx.method : '_OTHER'
-    const outer = context.active()
-    const local = trace.getSpan(outer) !== undefined
-    const around = local ? outer : extractContext(outer, req.headers)
+    const { around, local } = contextOf(req)
     const knownRoute = routeOf(ctx)
     const span = tracer.startSpan(
       spanName(method, knownRoute),
@@ -87,6 +87,21 @@ export function tracingMiddleware(options: TracingMiddlewareOptions): Koa.Middle
       span.end()
     }
   }
+}
+
+/** What a request is a part of: the span of this process that is around it, or what its headers say. */
+function contextOf(req: IncomingMessage): { readonly around: Context; readonly local: boolean } {
+  const outer = context.active()
+  const called = propagation.extract(ROOT_CONTEXT, req.headers, boundedGetter)
+  const span = trace.getSpan(outer)
+  if (span === undefined) return { around: called, local: false }
+  const { traceId, traceFlags } = span.spanContext()
+  // Requests inherit the context in which their server began to listen, such as a span of the start. That one has ended,
+  // or is of another trace than the caller's; an instrumentation's span of this request is neither.
+  const ended = !span.isRecording() && (traceFlags & TraceFlags.SAMPLED) !== 0
+  const caller = trace.getSpanContext(called)
+  const local = !ended && (caller === undefined || caller.traceId === traceId)
+  return local ? { around: outer, local } : { around: called, local }
 }
 
 const KNOWN_METHODS: ReadonlySet<string> = new Set([
@@ -178,11 +193,6 @@ const HEADER_LIMIT = 8192
 
 /** Longest `tracestate` that is kept: what everybody must be able to hand on. */
 const TRACE_STATE_LIMIT = 512
-
-/** The trace context in the headers of a request; `around` itself where there is none, or none that can be read. */
-export function extractContext(around: Context, headers: IncomingHttpHeaders): Context {
-  return propagation.extract(around, headers, boundedGetter)
-}
 
 /** Reads headers that anybody may have written: none that is too long, and one parent where there are several. */
 const boundedGetter: TextMapGetter<IncomingHttpHeaders> = {

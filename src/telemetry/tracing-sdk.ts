@@ -27,8 +27,8 @@ import {
 import type Koa from 'koa'
 import { sleep } from '../clock.ts'
 import { assertNever } from '../errors.ts'
-import { LimitedLog } from '../limited-log.ts'
 import type { Logger } from '../logger.ts'
+import { LimitedWarning } from '../membership/limited-warning.ts'
 import type { Tracer } from '../tracing.ts'
 import { ApiTracer, INSTRUMENTATION_NAME } from './otel-tracer.ts'
 import { tracingMiddleware, type TracingMiddlewareOptions } from './tracing-middleware.ts'
@@ -45,12 +45,16 @@ export class SdkTracing implements Tracing {
   readonly #otel: OtelTracer
   readonly #provider: TracerProvider
   readonly #agent: HttpAgent
-  readonly #report: LimitedLog
+  readonly #report: LimitedWarning
   #shutdown: Promise<boolean> | undefined
 
   constructor(settings: TracingSettings, deps: TracingDeps) {
     this.#deps = deps
-    this.#report = new LimitedLog(deps.clock, deps.logger.child({ component: 'tracing' }), REPORT_INTERVAL_MS)
+    this.#report = new LimitedWarning(
+      deps.clock,
+      deps.logger.child({ component: 'tracing' }),
+      REPORT_INTERVAL_MS,
+    )
     this.#agent = makeAgent(settings, deps.logger)
     const exporterOptions = {
       url: settings.url,
@@ -139,16 +143,12 @@ export class SdkTracing implements Tracing {
   }
 
   #diagLogger() {
-    const report = (level: 'warn' | 'error') => (message: string) => {
-      this.#report.write(
-        level,
-        { event: 'traces.failed', reason: reasonOf(message) },
-        'Failed to send traces',
-      )
+    const report = (message: string) => {
+      this.#report.warn({ event: 'traces.failed', reason: reasonOf(message) }, 'Failed to send traces')
     }
     const ignore = () => {}
     // An unreachable collector is a warning: the ring does not need it.
-    return { error: report('warn'), warn: report('warn'), info: ignore, debug: ignore, verbose: ignore }
+    return { error: report, warn: report, info: ignore, debug: ignore, verbose: ignore }
   }
 }
 

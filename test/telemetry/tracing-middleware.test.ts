@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import {
   AlwaysOffSampler,
   AlwaysOnSampler,
@@ -12,7 +12,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { tracingMiddleware } from '../../src/telemetry/tracing-middleware.ts'
 import { exchange, get, request } from '../http/raw-client.ts'
 import { serveRing, type ServedRing } from '../http/running-ring.ts'
-import { RecordedSpans } from '../support/recorded-spans.ts'
+import { isChild, RecordedSpans } from '../support/recorded-spans.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const PARENT = 'b7ad6b7169203331'
@@ -155,11 +155,55 @@ describe('the span of a request', () => {
         tracer.around = span as unknown as ReadableSpan
       })
     await using app = await serveTraced({ outer: [outer] })
-    await exchange(app.served.server.port, get('/v1/owner?key=k', { traceparent: CALLER }))
+    await exchange(app.served.server.port, get('/v1/owner?key=k'))
     await expect.poll(() => app.spans.all.length).toBe(2)
     const span = app.spans.one('GET /v1/owner')
     expect(span.kind).toBe(SpanKind.INTERNAL)
     expect(span.parentSpanContext?.spanId).toBe(tracer.around?.spanContext().spanId)
+  })
+
+  test('is an internal part of what an instrumentation made of the same caller', async () => {
+    const outer: Koa.Middleware = (ctx, next) => {
+      const called = propagation.extract(ROOT_CONTEXT, ctx.req.headers)
+      return context.with(called, () =>
+        trace.getTracer('http').startActiveSpan('GET', async (span) => {
+          await next()
+          span.end()
+        }),
+      )
+    }
+    await using app = await serveTraced({ outer: [outer] })
+    await exchange(app.served.server.port, get('/v1/ring', { traceparent: CALLER }))
+    await expect.poll(() => app.spans.all.length).toBe(2)
+    expect(isChild(app.spans.one('GET /v1/ring'), app.spans.one('GET'))).toBe(true)
+    expect(app.spans.one('GET').spanContext().traceId).toBe(TRACE)
+  })
+
+  test('is no part of a span in which the server began to listen', async () => {
+    const spans = new RecordedSpans()
+    const boot = trace.getTracer('program').startSpan('boot')
+    await using app = await context.with(trace.setSpan(ROOT_CONTEXT, boot), () => serveTraced({ spans }))
+    await exchange(app.served.server.port, get('/v1/ring', { traceparent: CALLER }))
+    await expect.poll(() => spans.all.length).toBe(1)
+    expect(spans.one('GET /v1/ring').parentSpanContext?.spanId).toBe(PARENT)
+    boot.end()
+    await exchange(app.served.server.port, get('/v1/members'))
+    await expect.poll(() => spans.all.length).toBe(3)
+    expect(spans.one('GET /v1/members').parentSpanContext).toBeUndefined()
+    expect(spans.one('GET /v1/members').kind).toBe(SpanKind.SERVER)
+  })
+
+  test('is not kept where a span around it is not', async () => {
+    const spans = new RecordedSpans(new ParentBasedSampler({ root: new AlwaysOffSampler() }))
+    const outer: Koa.Middleware = (_ctx, next) =>
+      trace.getTracer('http').startActiveSpan('GET', async (span) => {
+        await next()
+        span.end()
+      })
+    await using app = await serveTraced({ spans, outer: [outer] })
+    await exchange(app.served.server.port, get('/v1/ring'))
+    await exchange(app.served.server.port, get('/v1/members'))
+    expect(spans.all).toEqual([])
   })
 })
 

@@ -10,7 +10,7 @@ import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catal
 import { HoldDown } from './hold-down.ts'
 import { getOverHttp, type HttpGet } from './http-get.ts'
 import { explainSkip, membersOf, selectInstances, type Selection } from './instances.ts'
-import { LimitedLog } from '../../limited-log.ts'
+import { LimitedWarning } from '../limited-warning.ts'
 import { SidecarClient } from './sidecar-client.ts'
 import { parseSidecarUrl } from './sidecar-endpoint.ts'
 import { sidecarHealth } from './sidecar-health.ts'
@@ -21,6 +21,7 @@ import { StateLedger, type Verdict } from './state-ledger.ts'
 const SOON_MS = 1000
 /** Longest wait before the stream is asked for again. */
 const RECONNECT_LIMIT_MS = 30_000
+const WARNING_INTERVAL_MS = 10_000
 /** Fetches that may be missing before the members count as out of date. */
 const STALE_AFTER_INTERVALS = 3
 /** Instances that one log line names. */
@@ -62,8 +63,8 @@ export class SidecarSource implements MembershipSource {
   readonly #ledger = new StateLedger()
   readonly #holdDown: HoldDown<Selection>
   readonly #abort = new AbortController()
-  readonly #skipWarning: LimitedLog
-  readonly #updateWarning: LimitedLog
+  readonly #skipWarning: LimitedWarning
+  readonly #updateWarning: LimitedWarning
   readonly #counts = { accepted: 0, ignored: 0, refused: 0, folded: 0, fetchFailures: 0 }
   readonly #fetches = { completed: 0, failed: 0 }
   #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
@@ -82,8 +83,8 @@ export class SidecarSource implements MembershipSource {
     this.#get = deps.get ?? getOverHttp
     this.#logger = deps.logger.child({ component: 'sidecar' })
     this.#tracer = deps.tracer ?? noTracer
-    this.#skipWarning = new LimitedLog(this.#clock, this.#logger)
-    this.#updateWarning = new LimitedLog(this.#clock, this.#logger)
+    this.#skipWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
+    this.#updateWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
@@ -152,8 +153,7 @@ export class SidecarSource implements MembershipSource {
       update = parseUpdate(body instanceof Uint8Array ? parseJson(body) : body, serviceName)
     } catch (error) {
       this.#counts.refused += 1
-      this.#updateWarning.write(
-        'warn',
+      this.#updateWarning.warn(
         {
           event: 'update.refused',
           err: error,
@@ -396,8 +396,7 @@ export class SidecarSource implements MembershipSource {
   #select(state: SidecarState): Selection {
     const selection = selectInstances(state.services, this.#options.servicePort)
     if (selection.skipped.length > 0) {
-      this.#skipWarning.write(
-        'warn',
+      this.#skipWarning.warn(
         {
           event: 'instance.skipped',
           service: this.#options.serviceName,
