@@ -130,6 +130,9 @@ is the schema's business.
 {{- if and .Values.service.nodePort (eq .Values.service.type "ClusterIP") }}
 {{- $problems = append $problems "service.nodePort is set, and service.type is ClusterIP" }}
 {{- end }}
+{{- range $key := list "type" "selector" "ports" "ipFamilies" "ipFamilyPolicy" }}
+{{- if hasKey $.Values.service.spec $key }}{{ $problems = append $problems (printf "service.spec has %s, which the chart sets itself" $key) }}{{ end }}
+{{- end }}
 {{- if and (has "IPv6" .Values.ipFamilies) (ne (toString .Values.config.httpHost) "::") }}
 {{- $problems = append $problems "ipFamilies has IPv6, and the servers listen on IPv4 only: set config.httpHost to \"::\"" }}
 {{- end }}

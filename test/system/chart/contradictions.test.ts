@@ -50,6 +50,10 @@ const CONTRADICTIONS: readonly (readonly [Values, readonly string[]])[] = [
   [{ config: { httpPort: 8081 } }, ['both 8081']],
   [{ config: { gossipPort: 8080 } }, ['config.gossipPort is 8080']],
   [{ service: { nodePort: 30_000 } }, ['service.nodePort']],
+  [
+    { service: { spec: { ports: [], type: 'NodePort' } } },
+    ['service.spec has type', 'service.spec has ports'],
+  ],
   [{ ipFamilies: ['IPv6'] }, ['config.httpHost']],
   [{ hostNetwork: true }, ['networkPolicy.enabled']],
   [{ podLabels: { 'app.kubernetes.io/name': 'x' } }, ['podLabels has']],
