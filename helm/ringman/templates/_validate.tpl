@@ -118,6 +118,10 @@ is the schema's business.
 
 {{- define "ringman.validate.operation" -}}
 {{- $problems := list -}}
+{{- $name := include "ringman.fullname" . -}}
+{{- if not (regexMatch "^[a-z]" $name) }}
+{{- $problems = append $problems (printf "the objects would be called %s, and a Service's name begins with a letter: set fullnameOverride" $name) }}
+{{- end }}
 {{- $http := int (include "ringman.httpPort" .) -}}
 {{- $admin := int (include "ringman.adminPort" .) -}}
 {{- $gossip := int (include "ringman.gossipPort" .) -}}

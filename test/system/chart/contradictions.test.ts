@@ -78,6 +78,14 @@ describe('values that contradict each other', () => {
     expect(problems, stderr).toHaveLength(words.length)
   })
 
+  test('are told of names that a Service cannot have', async () => {
+    const { code, stderr } = await tryRender({ release: '2nd' })
+    expect(code).toBe(1)
+    expect(problemsIn(stderr).join()).toContain('2nd-ringman')
+    const { code: named } = await tryRender({ release: '2nd', values: { fullnameOverride: 'second' } })
+    expect(named).toBe(0)
+  })
+
   test('are told all at once', async () => {
     const values = {
       config: { source: 'swim', label: 'x', httpPort: 8081 },
