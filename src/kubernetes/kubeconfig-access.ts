@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises'
 import type { RequestOptions } from 'node:https'
 import { isIP } from 'node:net'
+import { dirname, resolve } from 'node:path'
+import { parse } from 'yaml'
 import { apiError, reasonOf } from './api-error.ts'
 import type { ClusterAccess, ClusterConnection } from './cluster-access.ts'
 
@@ -14,7 +17,8 @@ const RELOAD_AFTER_MS = 300_000
 export class KubeconfigAccess implements ClusterAccess {
   readonly #path: string
   readonly #now: () => number
-  #loaded: { readonly connect: () => Promise<ClusterConnection>; readonly atMs: number } | undefined
+  /** Kept also while it is under way: whoever gives up waiting must not make the next one begin anew. */
+  #loaded: { readonly connect: Promise<() => Promise<ClusterConnection>>; readonly atMs: number } | undefined
 
   /**
    * @param path - The file.
@@ -28,9 +32,10 @@ export class KubeconfigAccess implements ClusterAccess {
   async connection(): Promise<ClusterConnection> {
     try {
       if (this.#loaded === undefined || this.#now() - this.#loaded.atMs >= RELOAD_AFTER_MS) {
-        this.#loaded = { connect: await load(this.#path), atMs: this.#now() }
+        this.#loaded = { connect: load(this.#path), atMs: this.#now() }
       }
-      return await this.#loaded.connect()
+      const connect = await this.#loaded.connect
+      return await connect()
     } catch (error) {
       this.#loaded = undefined
       // Not the error's own words alone: they do not say which file is meant.
@@ -48,7 +53,9 @@ export class KubeconfigAccess implements ClusterAccess {
 async function load(path: string): Promise<() => Promise<ClusterConnection>> {
   const { KubeConfig } = await import('@kubernetes/client-node')
   const config = new KubeConfig()
-  config.loadFromFile(path)
+  const text = await readFile(path, 'utf8')
+  config.loadFromString(text)
+  config.makePathsAbsolute(dirname(path))
   const cluster = config.getCurrentCluster()
   if (cluster === null) {
     throw new Error(`its current-context "${config.getCurrentContext()}" leads to no cluster`)
@@ -70,11 +77,41 @@ async function load(path: string): Promise<() => Promise<ClusterConnection>> {
   }
   // As kubectl does for a context that names none.
   const namespace = config.getContextObject(config.getCurrentContext())?.namespace ?? 'default'
+  const tokenFile = tokenFileOf(text, config.getCurrentUser()?.name)
   return async () => {
     const options: RequestOptions = {}
     await config.applyToHTTPSOptions(options)
-    return { server, namespace: namespace === '' ? 'default' : namespace, options }
+    const { headers: given, ...rest } = options
+    const headers = headersOf(given)
+    if (tokenFile !== undefined) {
+      const token = (await readFile(resolve(dirname(path), tokenFile), 'utf8')).trim()
+      if (token === '') throw new Error(`its tokenFile ${tokenFile} is empty`)
+      headers['authorization'] = `Bearer ${token}`
+    }
+    return { server, namespace: namespace === '' ? 'default' : namespace, headers, options: rest }
   }
+}
+
+/**
+ * The file with a user's token, which wins over a token beside it. The library does not know this field: without it, it
+ * would ask as nobody.
+ *
+ * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
+ */
+function tokenFileOf(text: string, userName: string | undefined): string | undefined {
+  const { users = [] } = parse(text) as {
+    users?: readonly { name?: unknown; user?: { tokenFile?: unknown } }[]
+  }
+  const tokenFile = users.find(({ name }) => name === userName)?.user?.tokenFile
+  return typeof tokenFile === 'string' && tokenFile !== '' ? tokenFile : undefined
+}
+
+/** The library makes an object of text. */
+function headersOf(given: RequestOptions['headers']): Record<string, string> {
+  if (given === undefined || Array.isArray(given)) return {}
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name.toLowerCase(), String(value)] as const),
+  )
 }
 
 function isLoopback(hostname: string): boolean {

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { silentLogger } from '../../../src/logger.ts'
 import type { Member } from '../../../src/membership/member.ts'
