@@ -171,6 +171,7 @@ test('the pages show every metric of gossip sources, except those that are named
     'ringman_gossip_packets_total',
     'ringman_gossip_message_bytes_total',
     'ringman_gossip_send_failures_total',
+    'ringman_gossip_conflicts_total',
     'ringman_gossip_udp_blocked_members',
     'ringman_gossip_stalls_total',
     'process_max_fds',
