@@ -18,7 +18,7 @@ export interface ServerUsage {
 }
 
 /** Names of the servers that are compared. */
-export const SERVERS = ['ringman', 'bare'] as const
+export const SERVERS = ['ringman', 'unmetered', 'bare'] as const
 export type ServerName = (typeof SERVERS)[number]
 
 /** Nodes on the ring of both servers. */

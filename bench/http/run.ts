@@ -1,8 +1,9 @@
 /**
- * `npm run bench:http [-- --rounds N --ms M --connections C]`: `GET /v1/owner` of ringman beside a bare `node:http`
- * server that does the same look-up and nothing else, over loopback, with keep-alive and without pipelining.
+ * `npm run bench:http [-- --rounds N --ms M --connections C]`: `GET /v1/owner` of ringman beside ringman without metrics
+ * and beside a bare `node:http` server that does the same look-up and nothing else, over loopback, with keep-alive and
+ * without pipelining. Ringman's own metrics are scraped while it is measured, ten times as often as Prometheus does.
  *
- * Server and load are processes of their own. The servers take turns, so that what else the machine does hits both
+ * Server and load are processes of their own. The servers take turns, so that what else the machine does hits all
  * alike; medians over the rounds are shown. CPU time per request is the figure that other load disturbs least.
  */
 import { execFile, fork, type ChildProcess } from 'node:child_process'
@@ -74,7 +75,7 @@ async function measure(name: ServerName): Promise<Sample> {
   }
 }
 
-/** The same question to both servers: the comparison is worth nothing if they do not agree. */
+/** The same question to all servers: the comparison is worth nothing if they do not agree. */
 async function checkAgreement(): Promise<void> {
   const answers = await Promise.all(
     SERVERS.map(async (name) => {
@@ -98,21 +99,29 @@ function median(samples: readonly Sample[], field: keyof Sample): number {
   return sorted[sorted.length >> 1] ?? 0
 }
 
+const TITLES: Readonly<Record<ServerName, string>> = {
+  ringman: 'ringman',
+  unmetered: 'ringman without metrics',
+  bare: 'bare node:http',
+}
+
 await checkAgreement()
-const samples: Record<ServerName, Sample[]> = { ringman: [], bare: [] }
+const samples: Record<ServerName, Sample[]> = { ringman: [], unmetered: [], bare: [] }
 for (let round = 0; round < rounds; round++) {
-  for (const name of SERVERS) samples[name].push(await measure(name))
+  // Now from the one end, now from the other: what drifts must not always hit the same one.
+  const order = round % 2 === 0 ? SERVERS : SERVERS.toReversed()
+  for (const name of order) samples[name].push(await measure(name))
 }
 
 console.log(`GET /v1/owner, ${NODE_COUNT} nodes, ${connections} connections, ${rounds} rounds of ${forMs} ms`)
 console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown CPU'}\n`)
 const cells = (row: readonly string[]) =>
-  row.map((cell, i) => (i === 0 ? cell.padEnd(16) : cell.padStart(14)))
+  row.map((cell, i) => (i === 0 ? cell.padEnd(24) : cell.padStart(12)))
 console.log(cells(['', 'requests/s', 'p50 ms', 'p99 ms', 'CPU us/req', 'RSS MiB']).join(''))
 for (const name of SERVERS) {
   const of = (field: keyof Sample, digits: number) => median(samples[name], field).toFixed(digits)
   const row = [
-    name === 'bare' ? 'bare node:http' : name,
+    TITLES[name],
     of('requestsPerSecond', 0),
     of('p50Ms', 2),
     of('p99Ms', 2),
@@ -121,6 +130,11 @@ for (const name of SERVERS) {
   ]
   console.log(cells(row).join(''))
 }
-const ratio = (field: keyof Sample) => median(samples.ringman, field) / median(samples.bare, field)
-console.log(`\nringman / bare: ${ratio('requestsPerSecond').toFixed(2)} of the requests/s, `)
-console.log(`                ${ratio('cpuMicrosPerRequest').toFixed(2)} of the CPU time per request`)
+for (const other of ['unmetered', 'bare'] as const) {
+  const ratio = (field: keyof Sample) =>
+    (median(samples.ringman, field) / median(samples[other], field)).toFixed(3)
+  console.log(
+    `\nringman / ${TITLES[other]}: ${ratio('requestsPerSecond')} of the requests/s, ` +
+      `${ratio('cpuMicrosPerRequest')} of the CPU time per request`,
+  )
+}

@@ -1,4 +1,4 @@
-/** A server process of `bench/http/run.ts`: `node server.ts ringman|bare`. It takes a free loopback port. */
+/** A server process of `bench/http/run.ts`: `node server.ts ringman|unmetered|bare`. It takes a free loopback port. */
 import { createServer } from 'node:http'
 import { holdingClock, systemClock } from '../../src/clock.ts'
 import { createApp } from '../../src/http/app.ts'
@@ -8,6 +8,9 @@ import { silentLogger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import { StaticSource } from '../../src/membership/static/static-source.ts'
 import { RingService } from '../../src/ring-service.ts'
+import { EventLoopDelay } from '../../src/telemetry/event-loop-delay.ts'
+import { ProcessCollector } from '../../src/telemetry/process-collector.ts'
+import { RingMetrics } from '../../src/telemetry/ring-metrics.ts'
 import { NODE_COUNT, type ServerReady, type ServerRequest, type ServerUsage } from './load.ts'
 
 const members = Array.from({ length: NODE_COUNT }, (_, i) => ({ host: `10.0.0.${i + 1}`, port: 8000 }))
@@ -19,12 +22,30 @@ const ring = new RingService({
   clock: systemClock,
   ringKeyMode: 'address',
 })
+const metered = process.argv[2] === 'ringman'
+const eventLoopDelay = new EventLoopDelay()
+const metrics = new RingMetrics({
+  ring,
+  clock: systemClock,
+  logger: silentLogger,
+  processCollectors: [eventLoopDelay, new ProcessCollector()],
+})
 await ring.start()
+if (metered) {
+  eventLoopDelay.start()
+  // Ten times as often as Prometheus scrapes.
+  setInterval(() => void metrics.write('prometheus'), 1500)
+}
 let requests = 0
 
-/** Ours, as `ringman serve` opens it. */
+/** Ours, as `ringman serve` opens it, or the same without metrics. */
 async function openRingman(): Promise<number> {
-  const app = createApp({ ring, clock: systemClock, logger: silentLogger })
+  const app = createApp({
+    ring,
+    clock: systemClock,
+    logger: silentLogger,
+    ...(metered ? { meter: metrics.meter } : {}),
+  })
   app.middleware.unshift((_, next) => {
     requests++
     return next() as unknown
