@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { CHART_FILES } from '../../../monitoring/artifacts.ts'
 import { ALERT_GROUPS } from '../../../monitoring/rules/alert-groups.ts'
@@ -12,6 +15,21 @@ import { sampleKubernetes, samplePods, type SampledPod } from './alerts/sampled-
 test('promtool takes the rules that the chart ships', () => {
   const { status, output } = promtool('check', 'rules', `${CHART_FILES}/rules.yaml`)
   expect(status, output).toBe(0)
+})
+
+test('promtool takes the scrape configuration of docs/monitoring.md', () => {
+  const [, config = ''] =
+    /```yaml\n(scrape_configs:\n[\s\S]*?)```/.exec(readFileSync('docs/monitoring.md', 'utf8')) ?? []
+  const folder = mkdtempSync(join(tmpdir(), 'ringman-scrape-'))
+  try {
+    const file = join(folder, 'prometheus.yaml')
+    writeFileSync(file, config)
+    const { status, output } = promtool('check', 'config', file)
+    expect(status, output).toBe(0)
+    expect(output).toContain('SUCCESS')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('every alert is shown to fire', () => {

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
+import { VariableType, type Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { renderPodPage } from '../../../monitoring/dashboards/pod-page.ts'
 import { renderRingPage } from '../../../monitoring/dashboards/ring-page.ts'
@@ -53,7 +53,6 @@ beforeAll(async () => {
   const pods = () => cluster.pods
   const kubelet = stack.use(await KubeletStandIn.start(() => cluster?.pods ?? []))
   cluster = stack.use(new MonitoredCluster(prometheus, kubelet.address))
-  startedSeconds = Date.now() / 1_000
   for (const [index, name] of NAMES.entries()) await cluster.start(name, index)
   stack.use(new LookUpLoad(pods))
   await until('all pods agree on a ring of five', async () => {
@@ -61,6 +60,7 @@ beforeAll(async () => {
     const nodes = await prometheus.query('count(ringman_ring_nodes == 5)')
     return rings?.values[0]?.[1] === 1 && nodes[0]?.values[0]?.[1] === 5
   })
+  startedSeconds = Date.now() / 1_000
 })
 
 afterAll(async () => {
@@ -130,7 +130,7 @@ describe('a ring of five under look-ups', () => {
   ] as const)('gives values to every variable and annotation of the page of the %s', async (_, page) => {
     const choices: Record<string, string[]> = {}
     for (const { name, type, definition = '' } of page.templating.list ?? []) {
-      if (type !== 'query') continue
+      if (type !== VariableType.Query) continue
       const [, selector = '', label = ''] = /^label_values\((.*), (\w+)\)$/.exec(definition) ?? []
       const series = await prometheus.query(`group by (${label}) (${fillIn(selector, VARIABLES)})`)
       choices[name] = series.map(({ labels }) => labels[label] ?? '').toSorted()
@@ -159,6 +159,7 @@ describe('a ring of five under look-ups', () => {
     const drops = answers.find(({ panel }) => panel === 'Dropped by key or label')?.series ?? []
     const dropped = drops.filter(({ values }) => values.some(([, value]) => value > 0))
     expect(dropped.map(({ labels }) => labels)).toEqual([{ reason: 'label-differs' }])
+    record(answers)
   })
 
   test('falls silent when all is cured', { timeout: 120_000 }, async () => {
@@ -170,7 +171,6 @@ describe('a ring of five under look-ups', () => {
       const [whole] = await prometheus.query('count(ringman_ring_nodes == 5)')
       return whole?.values[0]?.[1] === 5
     })
-    await record()
   })
 
   test('lets Prometheus evaluate every rule at all times', async () => {
@@ -225,10 +225,8 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
   }
 }
 
-/** Keeps all answers for `monitoring/picture/draw.ts` in the file that RINGMAN_RECORD_DASHBOARD names. */
-async function record(): Promise<void> {
+/** Keeps all answers for `monitoring/picture/draw.ts`, in the file that RINGMAN_RECORD_DASHBOARD names. */
+function record(answers: readonly AnsweredQuery[]): void {
   const file = process.env['RINGMAN_RECORD_DASHBOARD']
-  if (file === undefined) return
-  const answers = await ask(renderRingPage(), VARIABLES)
-  writeFileSync(file, JSON.stringify({ ...soFar(), answers }))
+  if (file !== undefined) writeFileSync(file, JSON.stringify({ ...soFar(), answers }))
 }
