@@ -120,9 +120,10 @@ function thresholdsOf(thresholds: NonNullable<PanelFrame['thresholds']>): Thresh
   return new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(steps)
 }
 
-/** One number that says at a glance whether something is well. */
+/** One number that says at a glance whether something is well: as it is now, not as it was when it was last known. */
 export function stat(frame: PanelFrame & { readonly mappings?: ValueMapping[]; readonly noValue?: string }) {
-  const panel = framed(new Stat(), frame)
+  const queries = frame.queries.map((query) => ({ kind: 'latest' as const, ...query }))
+  const panel = framed(new Stat(), { ...frame, queries })
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
     .colorMode(frame.thresholds === undefined ? BigValueColorMode.None : BigValueColorMode.Value)
     .graphMode(BigValueGraphMode.None)

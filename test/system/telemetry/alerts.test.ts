@@ -7,7 +7,7 @@ import { ALERT_GROUPS } from '../../../monitoring/rules/alert-groups.ts'
 import type { AlertGroup } from '../../../monitoring/rules/alert-rule.ts'
 import { ALERT_CASES } from './alerts/alert-cases.ts'
 import { promtool, testRules } from './alerts/promtool.ts'
-import { rollingUpdate, type RollingUpdate } from './alerts/rolling-update.ts'
+import { rollingUpdate, scaling, type RollingUpdate } from './alerts/rolling-update.ts'
 import { sampleKubernetes, samplePods, type SampledPod } from './alerts/sampled-pods.ts'
 
 /** Prometheus' own tool evaluates the rules over recorded series. */
@@ -85,6 +85,16 @@ describe.each(UPDATES)('rolling update of %s', (_, update) => {
   test('no alert fires without kube-state-metrics', () => {
     expect(testRules(samplePods(pods, endSeconds), endSeconds, [])).toBe('')
   })
+})
+
+test.each([
+  [3, 12],
+  [10, 13],
+])('no alert fires when a release of %d pods is scaled to %d and back', (few, many) => {
+  const { pods, kubernetes, endSeconds } = scaling(few, many)
+  const series = samplePods(pods, endSeconds)
+  expect(testRules([...series, ...sampleKubernetes(kubernetes, endSeconds)], endSeconds, [])).toBe('')
+  expect(testRules(series, endSeconds, [])).toBe('')
 })
 
 /** What one would write first. */
