@@ -76,8 +76,6 @@ describe('docs/kubernetes.md', () => {
     for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
       const [path = '', anchor] = target.split('#')
       const file = path === '' ? join(ROOT, 'docs/kubernetes.md') : resolve(ROOT, 'docs', path)
-      // Pages of other parts, which come with them.
-      if (['image.md'].includes(path)) continue
       const isFolder = !/\.\w+$/.test(file)
       if (isFolder) {
         expect((await readdir(file)).length, target).toBeGreaterThan(0)
