@@ -118,6 +118,10 @@ is the schema's business.
 
 {{- define "ringman.validate.operation" -}}
 {{- $problems := list -}}
+{{- $name := include "ringman.fullname" . -}}
+{{- if not (regexMatch "^[a-z]" $name) }}
+{{- $problems = append $problems (printf "the objects would be called %s, and a Service's name begins with a letter: set fullnameOverride" $name) }}
+{{- end }}
 {{- $http := int (include "ringman.httpPort" .) -}}
 {{- $admin := int (include "ringman.adminPort" .) -}}
 {{- $gossip := int (include "ringman.gossipPort" .) -}}
@@ -129,6 +133,9 @@ is the schema's business.
 {{- end }}
 {{- if and .Values.service.nodePort (eq .Values.service.type "ClusterIP") }}
 {{- $problems = append $problems "service.nodePort is set, and service.type is ClusterIP" }}
+{{- end }}
+{{- range $key := list "type" "selector" "ports" "ipFamilies" "ipFamilyPolicy" }}
+{{- if hasKey $.Values.service.spec $key }}{{ $problems = append $problems (printf "service.spec has %s, which the chart sets itself" $key) }}{{ end }}
 {{- end }}
 {{- if and (has "IPv6" .Values.ipFamilies) (ne (toString .Values.config.httpHost) "::") }}
 {{- $problems = append $problems "ipFamilies has IPv6, and the servers listen on IPv4 only: set config.httpHost to \"::\"" }}
