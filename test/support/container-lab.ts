@@ -39,7 +39,7 @@ interface Inspected {
     readonly StartedAt: string
     readonly Status: string
     readonly ExitCode: number
-    readonly Healthcheck: { readonly Status: string }
+    readonly Health: { readonly Status: string }
   }
   readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>> }
 }
@@ -267,7 +267,7 @@ export class MemberContainer {
   /** Runs the image's health check, as the engine does each interval. @returns Its exit code, and the state of health. */
   async checkHealth(): Promise<{ readonly code: number; readonly status: string }> {
     const { code } = await tryPodman(['healthcheck', 'run', this.container])
-    return { code, status: (await inspect(this.container)).State.Healthcheck.Status }
+    return { code, status: (await inspect(this.container)).State.Health.Status }
   }
 }
 

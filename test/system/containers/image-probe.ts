@@ -20,6 +20,7 @@ export interface ImageContents {
 interface Manifest {
   readonly main?: string
   readonly exports?: unknown
+  readonly types?: string
   readonly dependencies?: Readonly<Record<string, string>>
 }
 
@@ -67,7 +68,9 @@ function isWritable(path: string): boolean {
 function checkPackage(path: string): void {
   const folder = dirname(path)
   contents.packages.push(folder.slice(ROOT.length + 1))
-  const { main, exports } = readManifest(path)
+  const { main, exports, types } = readManifest(path)
+  // A package of type declarations has nothing to load.
+  if (main === undefined && exports === undefined && types !== undefined) return
   for (const entry of exports === undefined ? [main ?? './index.js'] : targetsOf(exports)) {
     if (entry.includes('*') || /\.(?:[cm]?ts|md)$/.test(entry)) continue
     const places = ['', '.js', '.json', '/index.js'].map((end) => join(folder, entry) + end)
