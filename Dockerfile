@@ -34,7 +34,8 @@ COPY --from=dependencies /build/node_modules /opt/ringman/node_modules
 COPY --from=build /build/dist /opt/ringman/dist
 RUN ["ln", "--symbolic", "/opt/ringman/dist/cli.js", "/usr/local/bin/ringman"]
 
-ENV NODE_ENV=production
+# Also where /tmp can be written, no compiled code is kept there to be run by the next process.
+ENV NODE_ENV=production NODE_DISABLE_COMPILE_CACHE=1
 # Nobody: no name, no home, no files of its own. All of the above belongs to root and is read-only to it.
 USER 65532:65532
 # Look-ups, admin port, gossip.

@@ -14,7 +14,12 @@ beforeAll(async () => {
 })
 
 /** Starts a member as the chart does: seeds by the name that stands for all, ready once it has seen most of them. */
-function startMember(lab: ContainerLab, name: string, ringKey: string): Promise<MemberContainer> {
+function startMember(
+  lab: ContainerLab,
+  name: string,
+  ringKey: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<MemberContainer> {
   return lab.start({
     name,
     aliases: ['ringman-gossip'],
@@ -22,13 +27,19 @@ function startMember(lab: ContainerLab, name: string, ringKey: string): Promise<
       RINGMAN_SEEDS: 'dns:ringman-gossip',
       RINGMAN_RING_KEY: ringKey,
       RINGMAN_MIN_MEMBERS: String(SIZE - 1),
+      ...env,
     },
   })
 }
 
-async function startAll(lab: ContainerLab, prefix: string, ringKey: string): Promise<MemberContainer[]> {
+async function startAll(
+  lab: ContainerLab,
+  prefix: string,
+  ringKey: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<MemberContainer[]> {
   const names = Array.from({ length: SIZE }, (_, at) => `${prefix}-${at}`)
-  const members = await Promise.all(names.map((name) => startMember(lab, name, ringKey)))
+  const members = await Promise.all(names.map((name) => startMember(lab, name, ringKey, env)))
   await untilAgreed(members)
   return members
 }
@@ -104,4 +115,19 @@ test('as a Deployment rolls: a new one is ready before an old one stops', async 
   expect(client.answeredBy.size).toBe(2 * SIZE)
   expect(client.owners.size).toBe(2 * SIZE)
   expect(client.answered).toBeGreaterThan(1000)
+})
+
+test('the client sees what goes wrong: without a drain time, look-ups fail', async () => {
+  await using lab = await ContainerLab.open(image)
+  const members = await startAll(lab, 'ring', 'name', { RINGMAN_DRAIN: '0' })
+  const client = new ServiceClient()
+  for (const member of members) client.add(member)
+  await client.start()
+  try {
+    for (const member of members.slice(1)) await stopMember(client, member)
+  } finally {
+    await client.stop()
+  }
+  report('Without drain', client)
+  expect(client.failures).not.toEqual([])
 })
