@@ -27,6 +27,8 @@ export interface ApiServerSettings {
    * admission of Pods needs service accounts, so that of `serviceaccount-controller` runs along with any other.
    */
   readonly controllers?: readonly string[]
+  /** Endpoints that the real controller puts into one EndpointSlice at most. @default 100 */
+  readonly endpointsPerSlice?: number
 }
 
 /** How a command ended that was let fail. */
@@ -360,6 +362,7 @@ export class ApiServer implements AsyncDisposable {
         '--authentication-skip-lookup=true',
       ],
       `--cert-dir=${join(this.folder, 'certificates', 'manager')}`,
+      `--max-endpoints-per-slice=${this.#settings.endpointsPerSlice ?? 100}`,
       ...['--kube-api-qps=500', '--kube-api-burst=500'],
     ])
     this.#manager = manager
