@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, test } from 'vitest'
 import { ApiServer } from '../../support/api-server.ts'
 import { PATCH_TYPES } from '../../support/kubernetes-api.ts'
 import { RingProcess } from './ring-process.ts'
