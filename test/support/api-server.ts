@@ -19,6 +19,11 @@ const ETCD_PEER_PORT = 2380
 const API_PORT = 6443
 const CONTROLLER_PORT = 10_257
 const ISSUER = 'https://kubernetes.default.svc'
+/** So long after its time a token is still taken (go-jose, `DefaultLeeway`). */
+const TOKEN_LEEWAY_MS = 60_000
+
+/** A token that was taken once is taken again for so long, in milliseconds, whatever has become of it meanwhile. */
+export const TOKEN_MEMORY_MS = 10_000
 
 /** What an API server is started with. */
 export interface ApiServerSettings {
@@ -148,7 +153,8 @@ export class ApiServer implements AsyncDisposable {
    * A token as `requestToken` gives, signed here by the server's own key, because the server gives none for less than
    * 10 minutes.
    *
-   * @param lifetimeMs - Below zero: it has expired already. The server counts in whole seconds.
+   * @param lifetimeMs - Until it is refused for the first time, unless the server remembers it (`TOKEN_MEMORY_MS`);
+   *   below zero: at once. The server counts in whole seconds.
    */
   async mintToken(namespace: string, serviceAccount: string, lifetimeMs: number): Promise<string> {
     const { metadata } = await this.ask<{ metadata: { uid: string } }>(
@@ -160,9 +166,9 @@ export class ApiServer implements AsyncDisposable {
     const claims = {
       aud: [ISSUER],
       iss: ISSUER,
-      iat: nowSeconds - 60,
-      nbf: nowSeconds - 60,
-      exp: nowSeconds + Math.ceil(lifetimeMs / 1000),
+      iat: nowSeconds - 3600,
+      nbf: nowSeconds - 3600,
+      exp: nowSeconds + Math.ceil((lifetimeMs - TOKEN_LEEWAY_MS) / 1000),
       sub: `system:serviceaccount:${namespace}:${serviceAccount}`,
       'kubernetes.io': { namespace, serviceaccount: { name: serviceAccount, uid: metadata.uid } },
     }

@@ -45,7 +45,7 @@ describe('the API server of the tests', () => {
       expect(await statusOf(token, '/api/v1/namespaces/tokens/pods')).toBe(403)
     }
     expect(await statusOf('not-a-token', '/api/v1/namespaces/tokens/pods')).toBe(401)
-    const expired = await server.mintToken('tokens', 'reader', -1000)
+    const expired = await server.mintToken('tokens', 'reader', -2000)
     expect(await statusOf(expired, '/api/v1/namespaces/tokens/pods')).toBe(401)
   })
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Random } from '../../../src/clock.ts'
 import { seededRandom } from '../../sim/seeded-random.ts'
-import { ApiServer } from '../../support/api-server.ts'
+import { ApiServer, TOKEN_MEMORY_MS } from '../../support/api-server.ts'
 import { askApi } from '../../support/kubernetes-api.ts'
 import { TcpRelay } from '../../support/tcp-relay.ts'
 import { PublishedSlices, type PublishedEndpoint } from './published-slices.ts'
@@ -289,10 +289,10 @@ describe('the source kubernetes at a real API server', () => {
   })
 
   test('takes the new token when the old one has expired, and keeps the ring meanwhile', async () => {
-    const lifetimeMs = 6000
+    const lifetimeMs = 3000
     await using followed = await Followed.start(server, 'expiry', lifetimeMs)
     const { relay, slices } = followed
-    await pause(lifetimeMs + 1000)
+    await pause(lifetimeMs + TOKEN_MEMORY_MS + 2000)
     // The watch that was allowed goes on; the next one is refused.
     relay.cutOnce()
     await slices.put('web-1', [{ pod: 'c', address: '10.77.1.3' }])
@@ -304,10 +304,10 @@ describe('the source kubernetes at a real API server', () => {
   })
 
   test('a token that is replaced in time is never missed', async () => {
-    const lifetimeMs = 6000
+    const lifetimeMs = 3000
     await using followed = await Followed.start(server, 'rotation', lifetimeMs)
     await followed.writeToken(await server.mintToken('rotation', ACCOUNT, 600_000))
-    await pause(lifetimeMs + 1000)
+    await pause(lifetimeMs + TOKEN_MEMORY_MS + 2000)
     followed.relay.cutOnce()
     await followed.slices.put('web-1', [{ pod: 'c', address: '10.77.1.3' }])
     await followed.untilTrue(15_000)
