@@ -4,8 +4,9 @@ import { DEV_SETTINGS } from '../config/dev-settings.ts'
 import type { Environment } from '../config/environment.ts'
 import { loadCommandConfig } from '../config/load.ts'
 import { SERVE_SETTINGS } from '../config/serve-settings.ts'
+import { parseSeeds } from '../seeds/seed.ts'
 import { KEYGEN_SETTINGS } from './keygen-settings.ts'
-import { GET_SETTINGS, PLAN_SETTINGS } from './query-settings.ts'
+import { AGREE_SETTINGS, GET_SETTINGS, PLAN_SETTINGS } from './query-settings.ts'
 import type { ExitCode } from './exit-code.ts'
 import { addSettingOptions, givenFlags, unknownArguments } from './setting-options.ts'
 import type { Terminal } from './terminal.ts'
@@ -146,6 +147,29 @@ export function createProgram(context: ProgramContext): Command {
       const { runPlan } = await import('./queries.ts')
       const { values } = loadCommandConfig(PLAN_SETTINGS, givenFlags(plan, PLAN_SETTINGS), env)
       await runPlan({ config: values, terminal, json: isJson(plan) })
+      finish(0)
+    })
+
+  const agree = withJson(
+    define(program, 'agree', 'Ask every member for the same keys and compare the answers'),
+  ).argument('MEMBER...', 'HOST[:PORT], dns:NAME[:PORT] for all addresses of a name, or srv:NAME; port 8080')
+  addSettingOptions(agree, AGREE_SETTINGS)
+    .addHelpText(
+      'after',
+      examples([
+        'ringman agree 10.0.0.1 10.0.0.2 10.0.0.3',
+        'ringman agree dns:ringman-gossip.default.svc --expect 3 --wait 30s',
+      ]),
+    )
+    .action(async (members: readonly string[]) => {
+      const { runAgree } = await import('./agree.ts')
+      const { values } = loadCommandConfig(AGREE_SETTINGS, givenFlags(agree, AGREE_SETTINGS), env)
+      await runAgree({
+        members: parseSeeds(members.join(',')),
+        config: values,
+        terminal,
+        json: isJson(agree),
+      })
       finish(0)
     })
 
