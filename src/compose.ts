@@ -15,6 +15,9 @@ import { sidecarUpdate } from './http/sidecar-update.ts'
 import { RingmanError } from './errors.ts'
 import { silentLogger, type Logger } from './logger.ts'
 import { HashRingManager } from './manager/hash-ring-manager.ts'
+import type { ApiTransport } from './kubernetes/api-transport.ts'
+import { createTransport } from './kubernetes/create-transport.ts'
+import { KubernetesSource } from './membership/kubernetes/kubernetes-source.ts'
 import { MemberlistSource } from './membership/memberlist/memberlist-source.ts'
 import { SidecarSource } from './membership/sidecar/sidecar-source.ts'
 import type { MembershipSource } from './membership/source.ts'
@@ -37,6 +40,8 @@ interface SourcePart {
   readonly gossipAddress: () => ListenAddress | undefined
   /** Paths of the look-up port that belong to the source. */
   readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+  /** The member that this process belongs to, where the source only watches: by it `owns` is answered. */
+  readonly ownName?: string
 }
 
 /** An address that this process listens on. */
@@ -93,6 +98,35 @@ const SOURCES: Readonly<
     })
     return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }
   },
+  kubernetes: (config, surroundings) => ({
+    source: new KubernetesSource(
+      {
+        slices:
+          config.kubernetesSelector === undefined
+            ? { serviceName: config.kubernetesService ?? '' }
+            : { labelSelector: config.kubernetesSelector },
+        family: IP_FAMILIES[config.kubernetesIpFamily],
+        holdRestartingMs: config.holdRestartingMs,
+        ...(config.kubernetesNamespace === undefined ? {} : { namespace: config.kubernetesNamespace }),
+        ...(config.kubernetesPort === undefined ? {} : { port: config.kubernetesPort }),
+      },
+      { ...surroundings, transport: kubernetesTransport(config, surroundings) },
+    ),
+    gossipAddress: () => undefined,
+    ownName: config.name,
+  }),
+}
+
+const IP_FAMILIES = { auto: 'auto', ipv4: 'IPv4', ipv6: 'IPv6' } as const
+
+/** The way to the API server; nothing is read before the first request. */
+function kubernetesTransport(config: MemberConfig, { clock }: Surroundings): ApiTransport {
+  return createTransport({
+    kubeconfig: config.kubernetesKubeconfig,
+    env: process.env,
+    now: () => clock.now(),
+    userAgent: `ringman/${readVersion()}`,
+  })
 }
 
 /** What every source takes whose members gossip. */
@@ -150,7 +184,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
   const { values } = loadOptions(MEMBER_SETTINGS, settings, (resolved) =>
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
-  const { source, manager, service, gossipAddress, extraRoutes } = createService(values, {
+  const { source, manager, service, gossipAddress, extraRoutes, ownName } = createService(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
@@ -165,8 +199,8 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
       return gossipAddress()
     },
     owns: (key) => {
-      const { name } = manager.getNode(key)
-      return source.selfName !== undefined && name === source.selfName
+      const own = source.selfName ?? ownName
+      return manager.getNode(key).name === own
     },
     routes: ({ limits } = {}) =>
       createRoutes({

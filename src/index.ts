@@ -5,6 +5,7 @@ export type {
   CommonRingOptions,
   CreateRingOptions,
   GossipRingOptions,
+  KubernetesRingOptions,
   MemberlistRingOptions,
   Ring,
   SidecarRingOptions,

@@ -16,7 +16,8 @@ export interface Ring extends AsyncDisposable {
   /** Resolves after `shutdown`; rejects when the source or the manager died, and look-ups are not to be trusted. */
   readonly done: Promise<void>
   /**
-   * Whether this member owns the key; never so for sources that do not make this process a member.
+   * Whether this member owns the key. Of the sources that do not make this process a member only `kubernetes` can say
+   * so: when the owner's name is the option `name`, as it is in a pod of the Service.
    *
    * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
@@ -48,7 +49,7 @@ export interface StaticRingOptions extends CommonRingOptions {
 
 /** What sources have in common whose members gossip. */
 export interface GossipRingOptions extends CommonRingOptions {
-  /** Addresses to join through: `HOST[:PORT]`, `dns:NAME[:PORT]`, `srv:NAME`. @default none */
+  /** Addresses to join through: `HOST[:PORT]`, `dns:NAME[:PORT]`, `srv:NAME`, `pods:[PORT]`. @default none */
   readonly seeds?: readonly string[]
   /** The application's port that others are told, 1 to 65535. @default 8000 */
   readonly servicePort?: number
@@ -66,6 +67,12 @@ export interface GossipRingOptions extends CommonRingOptions {
   readonly advertisePort?: number
   /** Timing, for a network like this. @default 'lan' */
   readonly preset?: 'lan' | 'wan' | 'local'
+  /** Labels of the pods that gossip, for the seed `pods:` and for `kubernetesCheck`. */
+  readonly kubernetesPodSelector?: string
+  /** Their namespace. @default this pod's own */
+  readonly kubernetesNamespace?: string
+  /** File by which the API server is reached. @default this pod's service account */
+  readonly kubernetesKubeconfig?: string
 }
 
 /** Members gossip by the protocol of npm `swim`. */
@@ -94,6 +101,8 @@ export interface MemberlistRingOptions extends GossipRingOptions {
   readonly compression?: boolean
   /** Largest datagram, 512 to 65,000 bytes. @default 1400 */
   readonly maxPacketBytes?: number
+  /** Declare a member dead at once when its pod is gone; needs `kubernetesPodSelector`. @default false */
+  readonly kubernetesCheck?: boolean
   /** Milliseconds; like the further ones, the preset's when not set. `docs/configuration.md` explains each. */
   readonly probeIntervalMs?: number
   readonly probeTimeoutMs?: number
@@ -129,6 +138,25 @@ export interface SidecarRingOptions extends CommonRingOptions {
   readonly sidecarTokenFile?: string
 }
 
+/** Members are the serving endpoints of a Kubernetes Service. This process is not one of them. */
+export interface KubernetesRingOptions extends CommonRingOptions {
+  readonly source: 'kubernetes'
+  /** The Service; either it or `kubernetesSelector`. */
+  readonly kubernetesService?: string
+  /** Labels of the EndpointSlices, such as `app=cache`. */
+  readonly kubernetesSelector?: string
+  /** A port's name in the Service, or its number on the pods. @default the only one there is */
+  readonly kubernetesPort?: string | number
+  /** Which addresses of a dual-stack Service count. @default 'auto', IPv4 where there is any */
+  readonly kubernetesIpFamily?: 'auto' | 'ipv4' | 'ipv6'
+  /** Milliseconds that a pod which is there but does not serve keeps its place. @default 30_000 */
+  readonly holdRestartingMs?: number
+  /** @default this pod's own */
+  readonly kubernetesNamespace?: string
+  /** File by which the API server is reached. @default this pod's service account */
+  readonly kubernetesKubeconfig?: string
+}
+
 /** What `createRing` takes; the names are those of the configuration file, with the unit where there is one. */
 export type CreateRingOptions =
-  MemberlistRingOptions | SwimRingOptions | SidecarRingOptions | StaticRingOptions
+  MemberlistRingOptions | SwimRingOptions | SidecarRingOptions | KubernetesRingOptions | StaticRingOptions

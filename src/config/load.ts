@@ -1,6 +1,7 @@
 import { encodeMetadata } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
 import { CLIENT_SETTINGS } from './client-settings.ts'
+import { checkKubernetes } from './kubernetes-check.ts'
 import { readEnvironment, type Environment } from './environment.ts'
 import { readConfigFile } from './file.ts'
 import type { MemberConfig } from './member-settings.ts'
@@ -132,6 +133,7 @@ export function checkMember(
     need('sidecarServicePort', 'the ServicePort of the service')
     if (member.sidecarWatch) need('sidecarUrl', "where Sidecar's state is, to watch it")
   }
+  problems.push(...checkKubernetes(member, origins))
   try {
     encodeMetadata({
       servicePort: String(member.servicePort),

@@ -9,6 +9,7 @@ import { isRingmanError } from '../../src/errors.ts'
 import * as ringman from '../../src/index.ts'
 import type {
   CreateRingOptions,
+  KubernetesRingOptions,
   MemberlistRingOptions,
   Ring,
   SidecarRingOptions,
@@ -134,7 +135,11 @@ describe('createRing', () => {
 
   test('takes every setting of members, under the same name', () => {
     type OptionName =
-      keyof MemberlistRingOptions | keyof SwimRingOptions | keyof SidecarRingOptions | keyof StaticRingOptions
+      | keyof MemberlistRingOptions
+      | keyof SwimRingOptions
+      | keyof SidecarRingOptions
+      | keyof KubernetesRingOptions
+      | keyof StaticRingOptions
     expectTypeOf<keyof typeof MEMBER_SETTINGS>().toEqualTypeOf<Exclude<OptionName, 'logger'>>()
   })
 })

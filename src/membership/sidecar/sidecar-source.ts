@@ -8,7 +8,7 @@ import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catal
 import { HoldDown } from './hold-down.ts'
 import { getOverHttp, type HttpGet } from './http-get.ts'
 import { explainSkip, membersOf, selectInstances, type Selection } from './instances.ts'
-import { LimitedWarning } from './limited-warning.ts'
+import { LimitedWarning } from '../limited-warning.ts'
 import { SidecarClient } from './sidecar-client.ts'
 import { parseSidecarUrl } from './sidecar-endpoint.ts'
 import { sidecarHealth } from './sidecar-health.ts'

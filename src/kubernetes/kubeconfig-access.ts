@@ -1,0 +1,84 @@
+import type { RequestOptions } from 'node:https'
+import { isIP } from 'node:net'
+import { apiError, reasonOf } from './api-error.ts'
+import type { ClusterAccess, ClusterConnection } from './cluster-access.ts'
+
+/** How long a loaded file is used; what makes tokens (programs, OIDC) renews them on its own meanwhile. */
+const RELOAD_AFTER_MS = 300_000
+
+/**
+ * Access by a kubeconfig file, with every way to log in that `@kubernetes/client-node` knows: certificates, tokens,
+ * programs, OIDC, proxies. The library is loaded when it is first needed: it takes a second and 85 MB, which a pod that
+ * uses its service account does not spend.
+ */
+export class KubeconfigAccess implements ClusterAccess {
+  readonly #path: string
+  readonly #now: () => number
+  #loaded: { readonly connect: () => Promise<ClusterConnection>; readonly atMs: number } | undefined
+
+  /**
+   * @param path - The file.
+   * @param now - Monotonic milliseconds.
+   */
+  constructor(path: string, now: () => number) {
+    this.#path = path
+    this.#now = now
+  }
+
+  async connection(): Promise<ClusterConnection> {
+    try {
+      if (this.#loaded === undefined || this.#now() - this.#loaded.atMs >= RELOAD_AFTER_MS) {
+        this.#loaded = { connect: await load(this.#path), atMs: this.#now() }
+      }
+      return await this.#loaded.connect()
+    } catch (error) {
+      this.#loaded = undefined
+      // Not the error's own words alone: they do not say which file is meant.
+      throw apiError('credentials', `the kubeconfig ${this.#path} cannot be used: ${reasonOf(error)}`, {
+        cause: error,
+      })
+    }
+  }
+
+  renew(): void {
+    this.#loaded = undefined
+  }
+}
+
+async function load(path: string): Promise<() => Promise<ClusterConnection>> {
+  const { KubeConfig } = await import('@kubernetes/client-node')
+  const config = new KubeConfig()
+  config.loadFromFile(path)
+  const cluster = config.getCurrentCluster()
+  if (cluster === null) {
+    throw new Error(`its current-context "${config.getCurrentContext()}" leads to no cluster`)
+  }
+  const server = URL.parse(cluster.server)
+  if (server === null || (server.protocol !== 'https:' && server.protocol !== 'http:')) {
+    throw new Error(`its server "${cluster.server}" is no http or https URL`)
+  }
+  if (server.protocol === 'http:') {
+    if (!isLoopback(server.hostname) && !cluster.skipTLSVerify) {
+      throw new Error(
+        `its server ${server.origin} is neither https nor this machine; insecure-skip-tls-verify: true allows it`,
+      )
+    }
+    // The library refuses every http server without it, `kubectl proxy` too.
+    config.clusters = config.clusters.map((other) =>
+      other.name === cluster.name ? { ...other, skipTLSVerify: true } : other,
+    )
+  }
+  // As kubectl does for a context that names none.
+  const namespace = config.getContextObject(config.getCurrentContext())?.namespace ?? 'default'
+  return async () => {
+    const options: RequestOptions = {}
+    await config.applyToHTTPSOptions(options)
+    return { server, namespace: namespace === '' ? 'default' : namespace, options }
+  }
+}
+
+function isLoopback(hostname: string): boolean {
+  return (
+    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'))
+  )
+}
