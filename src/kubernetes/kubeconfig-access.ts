@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises'
 import type { RequestOptions } from 'node:https'
 import { isIP } from 'node:net'
+import { dirname, resolve } from 'node:path'
+import { parse } from 'yaml'
 import { apiError, reasonOf } from './api-error.ts'
 import type { ClusterAccess, ClusterConnection } from './cluster-access.ts'
 
@@ -48,7 +51,9 @@ export class KubeconfigAccess implements ClusterAccess {
 async function load(path: string): Promise<() => Promise<ClusterConnection>> {
   const { KubeConfig } = await import('@kubernetes/client-node')
   const config = new KubeConfig()
-  config.loadFromFile(path)
+  const text = await readFile(path, 'utf8')
+  config.loadFromString(text)
+  config.makePathsAbsolute(dirname(path))
   const cluster = config.getCurrentCluster()
   if (cluster === null) {
     throw new Error(`its current-context "${config.getCurrentContext()}" leads to no cluster`)
@@ -70,11 +75,31 @@ async function load(path: string): Promise<() => Promise<ClusterConnection>> {
   }
   // As kubectl does for a context that names none.
   const namespace = config.getContextObject(config.getCurrentContext())?.namespace ?? 'default'
+  const tokenFile = tokenFileOf(text, config.getCurrentUser()?.name)
   return async () => {
     const options: RequestOptions = {}
     await config.applyToHTTPSOptions(options)
+    if (tokenFile !== undefined) {
+      const token = (await readFile(resolve(dirname(path), tokenFile), 'utf8')).trim()
+      if (token === '') throw new Error(`its tokenFile ${tokenFile} is empty`)
+      options.headers = { ...options.headers, Authorization: `Bearer ${token}` }
+    }
     return { server, namespace: namespace === '' ? 'default' : namespace, options }
   }
+}
+
+/**
+ * The file with a user's token, which wins over a token beside it. The library does not know this field: without it, it
+ * would ask as nobody.
+ *
+ * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
+ */
+function tokenFileOf(text: string, userName: string | undefined): string | undefined {
+  const { users = [] } = parse(text) as {
+    users?: readonly { name?: unknown; user?: { tokenFile?: unknown } }[]
+  }
+  const tokenFile = users.find(({ name }) => name === userName)?.user?.tokenFile
+  return typeof tokenFile === 'string' && tokenFile !== '' ? tokenFile : undefined
 }
 
 function isLoopback(hostname: string): boolean {

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { isRingmanError } from '../../../src/errors.ts'
@@ -111,6 +113,24 @@ describe('with a kubeconfig', () => {
     await start(source)
     expect(ring(source)).toEqual(world.truth())
     expect(source.health().detail['namespace']).toBe('default')
+  })
+
+  test('a tokenFile is read, also one beside the kubeconfig, and read again when it was replaced', async () => {
+    const { api, server, world } = await openServer()
+    api.tokens = new Set(['first'])
+    world.setPhase(0, 'serving')
+    const kubeconfig = server.kubeconfig({ tokenFile: 'user.token', token: 'not this one' })
+    const tokenFile = join(dirname(kubeconfig), 'user.token')
+    writeFileSync(tokenFile, 'first\n')
+    const source = makeSource(transportOf(kubeconfig))
+    await start(source)
+    expect(ring(source)).toEqual(world.truth())
+
+    writeFileSync(tokenFile, 'second\n')
+    api.tokens = new Set(['second'])
+    api.dropAll()
+    world.setPhase(1, 'serving')
+    await eventually(() => same(ring(source), world.truth()))
   })
 
   test('plain HTTP to this machine works, as kubectl proxy gives it', async () => {
