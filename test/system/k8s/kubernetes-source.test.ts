@@ -289,7 +289,8 @@ describe('the source kubernetes at a real API server', () => {
   })
 
   test('takes the new token when the old one has expired, and keeps the ring meanwhile', async () => {
-    const lifetimeMs = 3000
+    // Long enough for the process to begin, on a busy machine too.
+    const lifetimeMs = 15_000
     await using followed = await Followed.start(server, 'expiry', lifetimeMs)
     const { relay, slices } = followed
     await pause(lifetimeMs + TOKEN_MEMORY_MS + 2000)
@@ -304,7 +305,8 @@ describe('the source kubernetes at a real API server', () => {
   })
 
   test('a token that is replaced in time is never missed', async () => {
-    const lifetimeMs = 3000
+    // Long enough for the process to begin, on a busy machine too.
+    const lifetimeMs = 15_000
     await using followed = await Followed.start(server, 'rotation', lifetimeMs)
     await followed.writeToken(await server.mintToken('rotation', ACCOUNT, 600_000))
     await pause(lifetimeMs + TOKEN_MEMORY_MS + 2000)
