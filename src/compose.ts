@@ -9,6 +9,7 @@ import { createAdminApp } from './http/admin-app.ts'
 import { createApp } from './http/app.ts'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './http/limits.ts'
 import { Readiness } from './http/readiness.ts'
+import { metricsRoute } from './http/metrics-route.ts'
 import { createRoutes } from './http/routes.ts'
 import { openServer } from './http/server.ts'
 import { sidecarUpdate } from './http/sidecar-update.ts'
@@ -25,6 +26,9 @@ import { StaticSource } from './membership/static/static-source.ts'
 import { SwimSource } from './membership/swim/swim-source.ts'
 import type { CreateRingOptions, Ring } from './ring.ts'
 import { RingService } from './ring-service.ts'
+import { EventLoopDelay } from './telemetry/event-loop-delay.ts'
+import { ProcessCollector } from './telemetry/process-collector.ts'
+import { RingMetrics } from './telemetry/ring-metrics.ts'
 import { readVersion } from './version.ts'
 
 /** What the parts of a ring are made with. */
@@ -189,6 +193,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     random: systemRandom,
     logger,
   })
+  const metrics = new RingMetrics({ ring: service, clock: systemClock, logger })
   await service.start()
   let shutdown: Promise<void> | undefined
   const ring: Ring = {
@@ -202,11 +207,13 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
       const own = source.selfName ?? ownName
       return manager.getNode(key).name === own
     },
+    metrics: ({ format = 'prometheus', labels } = {}) => metrics.write(format, labels),
     routes: ({ limits } = {}) =>
       createRoutes({
         ring: service,
         clock: systemClock,
         logger,
+        meter: metrics.meter,
         version: readVersion(),
         ...(extraRoutes === undefined ? {} : { extraRoutes }),
         ...(limits === undefined ? {} : { limits }),
@@ -262,6 +269,19 @@ export function composeProcess(config: ServeConfig, surroundings: Surroundings):
     minMembers: config.minMembers,
     minMembersTimeoutMs: config.minMembersTimeoutMs,
   })
+  const eventLoopDelay = new EventLoopDelay()
+  const metrics = new RingMetrics({
+    ring: service,
+    clock,
+    logger,
+    processCollectors: [
+      {
+        collect: async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
+      },
+      eventLoopDelay,
+      new ProcessCollector(),
+    ],
+  })
   const limits: HttpLimits = {
     ...DEFAULT_HTTP_LIMITS,
     maxKeyBytes: config.maxKeyBytes,
@@ -281,6 +301,7 @@ export function composeProcess(config: ServeConfig, surroundings: Surroundings):
   const close = (graceMs: number) => {
     closing ??= (async () => {
       await Promise.all(open.map((server) => server.close(graceMs)))
+      eventLoopDelay.stop()
       await service.stop()
     })()
     return closing
@@ -291,8 +312,15 @@ export function composeProcess(config: ServeConfig, surroundings: Surroundings):
     close,
     async start() {
       try {
+        eventLoopDelay.start()
         const admin = await listen(
-          createAdminApp({ ring: service, readiness, clock, logger }),
+          createAdminApp({
+            ring: service,
+            readiness,
+            clock,
+            logger,
+            extend: [metricsRoute({ metrics, clock, logger })],
+          }),
           config.adminPort,
         )
         const app = createApp({
@@ -301,6 +329,7 @@ export function composeProcess(config: ServeConfig, surroundings: Surroundings):
           logger,
           limits,
           version: readVersion(),
+          meter: metrics.meter,
           ...(extraRoutes === undefined ? {} : { extraRoutes }),
         })
         const http = await listen(app, config.httpPort)

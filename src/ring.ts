@@ -4,6 +4,7 @@ import type { Logger } from './logger.ts'
 import type { HashRingManager } from './manager/hash-ring-manager.ts'
 import type { RingKeyMode } from './membership/placement.ts'
 import type { MembershipSource } from './membership/source.ts'
+import type { ExpositionFormat, MetricsText } from './telemetry/exposition.ts'
 
 /** A ring that runs in this process. */
 export interface Ring extends AsyncDisposable {
@@ -24,8 +25,21 @@ export interface Ring extends AsyncDisposable {
   owns(key: string | Uint8Array): boolean
   /** Koa middleware with the look-ups under `/v1` and `/hashring`; it passes on what is not its own. */
   routes(options?: { readonly limits?: Partial<HttpLimits> }): Koa.Middleware
+  /**
+   * This ring's metrics as text, for a scraper or to be put behind another registry's text; what the process has
+   * (CPU, memory, the event loop) is not among them. `docs/metrics.md` of the package lists them.
+   */
+  metrics(options?: RingMetricsFormat): Promise<MetricsText>
   /** Leaves the ring, tells the others, and releases everything. Idempotent. */
   shutdown(): Promise<void>
+}
+
+/** How metrics are written. */
+export interface RingMetricsFormat {
+  /** Prometheus's text format 0.0.4, or OpenMetrics 1.0.0. @default 'prometheus' */
+  readonly format?: ExpositionFormat
+  /** Labels for every series, such as `{ ring: 'sessions' }`, to tell several rings of a process apart. @default none */
+  readonly labels?: Readonly<Record<string, string>>
 }
 
 /** What every ring can be told. */

@@ -1,6 +1,6 @@
 import { holdingClock, sleep, type Clock } from '../clock.ts'
 import { compareMembers, type Agreement } from '../client/agreement.ts'
-import { RingmanError } from '../errors.ts'
+import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
 import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
 import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
 import type { AgreeConfig } from './query-settings.ts'
@@ -75,6 +75,7 @@ async function resolveMembers(members: readonly Seed[], dns: DnsResolver, timeou
         addresses.set(formatAddress(address), address)
       }
     } catch (error) {
+      if (isRingmanError(error)) throw error
       problem ??= `${formatSeed(member)} does not resolve (${dnsCodeOf(error)})`
     }
   }
@@ -97,8 +98,10 @@ async function addressesOf(member: Seed, dns: DnsResolver, signal: AbortSignal):
       }
       return found
     }
+    case 'pods':
+      throw new RingmanError('CONFIG_INVALID', `${formatSeed(member)} cannot be asked: name the pods by DNS`)
     default:
-      throw new RingmanError('CONFIG_INVALID', `${formatSeed(member)} cannot be asked`)
+      return assertNever(member)
   }
 }
 

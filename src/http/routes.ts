@@ -8,6 +8,7 @@ import { compatibleRoutes } from './compatible-routes.ts'
 import { withDefaultLimits, type HttpLimits } from './limits.ts'
 import { lookUpRoutes } from './look-up-routes.ts'
 import { describeApi } from './openapi.ts'
+import type { RequestMeter } from './request-meter.ts'
 import { splitTarget, tryDecodePath } from './query.ts'
 import { readParameters } from './parameters.ts'
 import { asciiJson, jsonAnswer, send, sendProblem } from './respond.ts'
@@ -28,6 +29,8 @@ export interface RoutesDeps {
    * `/hashring/update`. It gets Koa's `ctx` and writes `ctx.body` as usual.
    */
   readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+  /** Is told of each request to one of the paths here, once its answer is written. */
+  readonly meter?: RequestMeter
 }
 
 /**
@@ -39,12 +42,13 @@ export interface RoutesDeps {
  * set before it calls `next()`. The middleware sets `ctx._matchedRoute`, as routers do, for metrics and traces.
  */
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
-  const { clock, extraRoutes = {} } = deps
+  const { clock, meter, extraRoutes = {} } = deps
   const logger = deps.logger.child({ component: 'http' })
   const routes = new Map(listRoutes(deps, logger).map((route) => [route.path, withAllow(route)]))
   const extra = new Map(Object.entries(extraRoutes))
 
   return (ctx, next) => {
+    const startedAtMs = meter === undefined ? 0 : clock.now()
     const { path: raw, query } = splitTarget(ctx.req.url ?? '')
     let path = raw
     let route = routes.get(path)
@@ -56,9 +60,13 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       const middleware = extra.get(path)
       if (middleware === undefined) return next()
       ctx['_matchedRoute'] = path
-      return middleware(ctx, next) as unknown
+      return metered(ctx, startedAtMs, middleware(ctx, next) as unknown)
     }
     ctx['_matchedRoute'] = path
+    return metered(ctx, startedAtMs, answer(ctx, route, query))
+  }
+
+  function answer(ctx: Koa.Context, route: DispatchedRoute, query: string): void | Promise<void> {
     try {
       const handler = handlerOf(route, ctx.req.method)
       if (handler !== undefined) {
@@ -70,11 +78,22 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
         send(ctx, { status: 204, headers: ['Allow', route.allow], body: '' })
         return undefined
       }
-      throw new RingmanError('METHOD_NOT_ALLOWED', `${path} takes ${route.allow}`)
+      throw new RingmanError('METHOD_NOT_ALLOWED', `${route.path} takes ${route.allow}`)
     } catch (error) {
       sendProblem(ctx, error, { clock, logger }, route.allow === '' ? [] : allowHeader(error, route.allow))
       return undefined
     }
+  }
+
+  /** Tells the meter once the answer is there, which it mostly is at once. */
+  function metered(ctx: Koa.Context, startedAtMs: number, running: unknown): unknown {
+    if (meter === undefined) return running
+    const finish = () => {
+      meter.finished(ctx, ctx['_matchedRoute'] as string, startedAtMs)
+    }
+    if (running instanceof Promise) return running.finally(finish)
+    finish()
+    return running
   }
 }
 

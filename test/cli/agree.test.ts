@@ -55,6 +55,7 @@ describe('ringman agree', () => {
     expect(await runMain(['agree', 'dns:nobody.invalid'])).toMatchObject({ code: 5 })
     expect(await runMain(['agree'])).toMatchObject({ code: 2 })
     expect(await runMain(['agree', 'a:b'])).toMatchObject({ code: 2 })
+    expect(await runMain(['agree', 'pods:'])).toMatchObject({ code: 2 })
   })
 
   test('asks every address of a name, and tries again until all agree', async () => {

@@ -199,15 +199,21 @@ spec:
           containerPort: {{ include "ringman.gossipPort" . }}
           protocol: TCP
         {{- end }}
+      {{- with .Values.startupProbe }}
       startupProbe:
         httpGet: { path: /livez, port: admin }
-        {{- toYaml .Values.startupProbe | nindent 8 }}
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .Values.readinessProbe }}
       readinessProbe:
         httpGet: { path: /readyz, port: admin }
-        {{- toYaml .Values.readinessProbe | nindent 8 }}
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .Values.livenessProbe }}
       livenessProbe:
         httpGet: { path: /livez, port: admin }
-        {{- toYaml .Values.livenessProbe | nindent 8 }}
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       {{- if .Values.lifecycle }}
       lifecycle:
         {{- tpl (toYaml .Values.lifecycle) . | nindent 8 }}
@@ -248,8 +254,8 @@ spec:
     - name: keyring
       secret:
         secretName: {{ include "ringman.keyringSecretName" . }}
-        {{- /* The group of the pod may read it. */}}
-        defaultMode: 0440
+        # 0440: the group of the pod may read it.
+        defaultMode: 288
         items:
           - key: {{ .Values.keyring.secretKey }}
             path: {{ .Values.keyring.secretKey }}

@@ -107,7 +107,7 @@ is the schema's business.
 {{- $problems = append $problems "autoscaling is enabled without a metric: set a target or autoscaling.metrics" }}
 {{- end }}
 {{- range list (list "cpu" .targetCPUUtilizationPercentage) (list "memory" .targetMemoryUtilizationPercentage) }}
-{{- if and (last .) (not (dig "requests" (first .) "" $.Values.resources)) }}
+{{- if and (last .) (not (dig "requests" (first .) "" ($.Values.resources | default dict))) }}
 {{- $problems = append $problems (printf "autoscaling by %s is a percentage of resources.requests.%s, which is not set" (first .) (first .)) }}
 {{- end }}
 {{- end }}

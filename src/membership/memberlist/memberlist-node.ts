@@ -4,6 +4,7 @@ import { assertNever, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { chooseAdvertisedAddress } from '../advertised-address.ts'
 import { METADATA_LIMIT_BYTES } from '../member.ts'
+import type { GossipTraffic } from './gossip-traffic.ts'
 import { GossipTransport } from './gossip-transport.ts'
 import type { Keyring } from './keyring.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
@@ -128,6 +129,16 @@ export class MemberlistNode {
   /** Connections of peers that were closed because there were too many, or too much in them. */
   get refusedConnections(): number {
     return this.#transport.refusedConnections
+  }
+
+  /** Datagrams that the system refused to send. */
+  get sendFailures(): number {
+    return this.#transport.sendFailures
+  }
+
+  /** What went over the network. */
+  get traffic(): GossipTraffic {
+    return this.#transport.traffic
   }
 
   /** Sockets that are open, listeners and connections. */
@@ -320,6 +331,7 @@ export class MemberlistNode {
         changes.push(effect)
         break
       case 'conflict-found':
+        this.traffic.conflicts++
         delegate?.conflicted?.(effect.known, effect.claimedBy)
         break
       case 'user-message':
@@ -329,6 +341,7 @@ export class MemberlistNode {
         delegate?.mergeRemoteState?.(effect.payload, effect.join)
         break
       case 'probe-finished':
+        this.traffic.addProbe(effect)
         if (this.options.tcpOnly !== true) this.#udp.add(effect)
         if (effect.via === 'direct')
           delegate?.pingCompleted?.(effect.member, effect.durationMs, effect.payload)

@@ -6,12 +6,14 @@ import type { Seed } from '../../seeds/seed.ts'
 import { MemberSet } from '../member-set.ts'
 import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
+import type { SourceStatistics } from '../statistics.ts'
 import { KeyringFile } from './keyring-file.ts'
 import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
 import type { JoinFinishedEffect, MemberView } from './protocol/effects.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { describeHealth } from './memberlist-health.ts'
+import { memberlistStatistics } from './memberlist-statistics.ts'
 
 export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'meta'> {
   /** What this member says of itself. */
@@ -169,6 +171,15 @@ export class MemberlistSource implements MembershipSource {
       seedStatus: this.#resolver.status,
       lastJoin: this.#lastJoin,
       running: this.#state === 'running',
+    })
+  }
+
+  statistics(): SourceStatistics {
+    return memberlistStatistics({
+      node: this.node,
+      seedCount: this.#options.seeds?.length ?? 0,
+      seedStatus: this.#resolver.status,
+      nowMs: this.#options.clock.now(),
     })
   }
 

@@ -10,12 +10,14 @@ import { MemberSet } from '../member-set.ts'
 import type { Member, MemberMetadata } from '../member.ts'
 import type { NetworkInterfaces } from '../advertised-address.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
+import { seedStatistics, type SourceStatistics } from '../statistics.ts'
 import { ANY_ADDRESS, checkBindAddress, chooseIPv4Address } from './advertised-address.ts'
 import { openUdpSocket, type GossipSocket, type OpenGossipSocket } from './gossip-socket.ts'
 import { MemberView, type ViewedMembers } from './member-view.ts'
 import { describeHealth } from './swim-health.ts'
 import { SwimNode, type DropReason } from './swim-node.ts'
 import { swimSettings, type SwimOverrides, type SwimPreset, type SwimSettings } from './swim-settings.ts'
+import { sharedDrops, SwimTraffic } from './swim-traffic.ts'
 
 export interface SwimSourceOptions {
   /** This member's name, unique in the cluster. */
@@ -45,6 +47,8 @@ export interface SwimSourceOptions {
   readonly interfaces?: () => NetworkInterfaces
 }
 
+const NOT_RESOLVED = { rounds: 0, addresses: [], failures: [] }
+
 /** Waits between attempts to open a socket that failed anew, in milliseconds. */
 const REOPEN_DELAYS_MS = [0, 100, 500, 1000, 2000, 5000]
 
@@ -69,6 +73,7 @@ export class SwimSource implements MembershipSource {
   #seeds: SeedResolver | undefined
   #gossipAddress: { readonly host: string; readonly port: number } | undefined
   #conflicts: ViewedMembers['conflicts'] = []
+  #conflictsFound = 0
   #sendErrors = 0
   #lastSendError: string | undefined
   #leaving: Promise<void> | undefined
@@ -171,6 +176,31 @@ export class SwimSource implements MembershipSource {
     })
   }
 
+  statistics(): SourceStatistics {
+    const node = this.#node
+    const { seeds, clock } = this.#options
+    const { packets, bytes, messages, heardAtMs, suspicions, refutations, verdicts } =
+      node?.traffic ?? new SwimTraffic()
+    const isAlone = node === undefined || node.liveHosts.length === 0
+    return {
+      ...(heardAtMs === undefined || isAlone ? {} : { staleMs: clock.now() - heardAtMs }),
+      seeds: seedStatistics(seeds.length, this.#seeds?.status ?? NOT_RESOLVED),
+      gossip: {
+        packets,
+        messages,
+        bytes: { udp: bytes },
+        drops: sharedDrops(this.drops),
+        sendFailures: this.#sendErrors,
+        suspicions,
+        refutations,
+        verdicts: { silence: verdicts },
+        conflicts: this.#conflictsFound,
+        stalls: node?.monitor.stalls ?? 0,
+        stalledMs: node?.monitor.stalledMs ?? 0,
+      },
+    }
+  }
+
   async #open(): Promise<void> {
     const { name, bindHost, gossipPort, advertise, advertisePort, metadata, seeds, preset } = this.#options
     const settings = swimSettings(preset, this.#options.settings)
@@ -252,6 +282,7 @@ export class SwimSource implements MembershipSource {
     const known = new Set(this.#conflicts.map(({ name }) => name))
     for (const conflict of conflicts) {
       if (known.has(conflict.name)) continue
+      this.#conflictsFound += 1
       this.#logger.warn(
         { event: 'member.conflicted', name: conflict.name, winner: conflict.winner, losers: conflict.losers },
         'Found two members with the same name; the newer one stands for both',
