@@ -18,7 +18,10 @@ import { silentLogger, type Logger } from './logger.ts'
 import { HashRingManager } from './manager/hash-ring-manager.ts'
 import type { ApiTransport } from './kubernetes/api-transport.ts'
 import { createTransport } from './kubernetes/create-transport.ts'
+import { PodWatch } from './kubernetes/pod-watch.ts'
+import type { CheckedGossip } from './membership/kubernetes/gossip-check.ts'
 import { KubernetesSource } from './membership/kubernetes/kubernetes-source.ts'
+import { PodAwareSource } from './membership/kubernetes/pod-aware-source.ts'
 import { MemberlistSource } from './membership/memberlist/memberlist-source.ts'
 import { SidecarSource } from './membership/sidecar/sidecar-source.ts'
 import type { MembershipSource } from './membership/source.ts'
@@ -63,9 +66,11 @@ const SOURCES: Readonly<
     gossipAddress: () => undefined,
   }),
   memberlist: (config, surroundings) => {
+    const pods = podWatchOf(config, surroundings)
     const source = new MemberlistSource({
       ...surroundings,
       ...gossipOptionsOf(config),
+      ...(pods === undefined ? {} : { pods }),
       ...(config.label === undefined ? {} : { label: config.label }),
       ...(config.clusterName === undefined ? {} : { clusterName: config.clusterName }),
       ...(config.keyringFile === undefined ? {} : { keyringFile: config.keyringFile }),
@@ -76,11 +81,22 @@ const SOURCES: Readonly<
       maxPacketBytes: config.maxPacketBytes,
       settings: protocolSettingsOf(config),
     })
-    return { source, gossipAddress: () => source.gossipAddress }
+    return {
+      source: besidePods(source, pods, config.kubernetesCheck ? source : undefined, surroundings),
+      gossipAddress: () => source.gossipAddress,
+    }
   },
   swim: (config, surroundings) => {
-    const source = new SwimSource({ ...surroundings, ...gossipOptionsOf(config) })
-    return { source, gossipAddress: () => source.gossipAddress }
+    const pods = podWatchOf(config, surroundings)
+    const source = new SwimSource({
+      ...surroundings,
+      ...gossipOptionsOf(config),
+      ...(pods === undefined ? {} : { pods }),
+    })
+    return {
+      source: besidePods(source, pods, undefined, surroundings),
+      gossipAddress: () => source.gossipAddress,
+    }
   },
   sidecar: (config, surroundings) => {
     const token = config.sidecarTokenFile === undefined ? undefined : readToken(config.sidecarTokenFile)
@@ -131,6 +147,28 @@ function kubernetesTransport(config: MemberConfig, { clock }: Surroundings): Api
     now: () => clock.now(),
     userAgent: `ringman/${readVersion()}`,
   })
+}
+
+/** The pods of the selector, where seeds or the check need them. */
+function podWatchOf(config: MemberConfig, surroundings: Surroundings): PodWatch | undefined {
+  const { kubernetesPodSelector: selector, kubernetesNamespace: namespace } = config
+  const needed = config.kubernetesCheck || config.seeds.some(({ kind }) => kind === 'pods')
+  if (!needed || selector === undefined) return undefined
+  return new PodWatch({
+    ...surroundings,
+    transport: kubernetesTransport(config, surroundings),
+    selector,
+    ...(namespace === undefined ? {} : { namespace }),
+  })
+}
+
+function besidePods(
+  inner: MembershipSource,
+  pods: PodWatch | undefined,
+  checked: CheckedGossip | undefined,
+  { clock, random, logger }: Surroundings,
+): MembershipSource {
+  return pods === undefined ? inner : new PodAwareSource({ inner, pods, checked, clock, random, logger })
 }
 
 /** What every source takes whose members gossip. */

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { GrowingBuffer } from '../growing-buffer.ts'
 import { apiError, apiErrorKindOf, quoteWords, reasonOf, type ApiErrorKind } from './api-error.ts'
-import { pathOf, resourceOf, ruleOf, type ApiSelection } from './api-resource.ts'
+import { pathOf, resourceOf, ruleOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
 import type { ApiAnswer, ApiTransport } from './api-transport.ts'
 import { isObject } from './json-object.ts'
 import { LineSplitter } from './line-splitter.ts'
@@ -60,6 +60,28 @@ export class ApiClient {
     this.transport = transport
     this.#clock = clock
     this.#settings = { ...DEFAULT_API_CLIENT_SETTINGS, ...settings }
+  }
+
+  /**
+   * Completes a selection: without a namespace it is the configuration's.
+   *
+   * @throws {RingmanError} Kind `credentials`, `timeout`.
+   */
+  async complete(selection: PartialSelection, signal: AbortSignal): Promise<ApiSelection> {
+    const { namespace } = selection
+    if (namespace !== undefined) return { ...selection, namespace }
+    const { requestTimeoutMs } = this.#settings
+    const deadline = new RequestDeadline(this.#clock, signal)
+    deadline.set(requestTimeoutMs, 'timeout', `the credentials did not come within ${requestTimeoutMs} ms`)
+    try {
+      const own = await this.transport.namespace(deadline.signal)
+      if (own !== undefined) return { ...selection, namespace: own }
+      throw apiError('credentials', 'the namespace is not known: --kubernetes-namespace names it')
+    } catch (error) {
+      throw explain(deadline, error)
+    } finally {
+      deadline.end()
+    }
   }
 
   /**
@@ -153,9 +175,10 @@ export class ApiClient {
     query: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<ApiAnswer> {
+    const path = pathOf(selection)
     let answer
     try {
-      answer = await this.transport.get(pathOf(selection), query, signal)
+      answer = await this.transport.get(path, query, signal)
     } catch (error) {
       if (apiErrorKindOf(error) !== undefined) throw error
       throw apiError('unreachable', `${this.transport.server} cannot be reached: ${reasonOf(error)}`, {

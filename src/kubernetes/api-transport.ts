@@ -21,7 +21,7 @@ export interface ApiTransport {
    *
    * @throws {RingmanError} Kind `credentials` when the configuration cannot be read.
    */
-  namespace(): Promise<string | undefined>
+  namespace(signal: AbortSignal): Promise<string | undefined>
   /**
    * Asks for `path` and resolves when the head of the answer has come. `signal` also ends the reading of the body,
    * with an error.

@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { ApiAnswer, ApiTransport } from './api-transport.ts'
-import type { ClusterAccess } from './cluster-access.ts'
+import type { ClusterAccess, ClusterConnection } from './cluster-access.ts'
 
 /** How long a silent connection is trusted before the kernel asks whether the other side is still there. */
 const KEEP_ALIVE_PROBE_MS = 15_000
@@ -24,14 +24,13 @@ export class HttpsTransport implements ApiTransport {
     return this.#server
   }
 
-  async namespace(): Promise<string | undefined> {
-    const { namespace } = await this.#access.connection()
+  async namespace(signal: AbortSignal): Promise<string | undefined> {
+    const { namespace } = await this.#connection(signal)
     return namespace
   }
 
   async get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer> {
-    const { server, options } = await this.#access.connection()
-    signal.throwIfAborted()
+    const { server, options } = await this.#connection(signal)
     this.#server = `the API server ${server.origin}`
     const url = new URL(server)
     url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`
@@ -63,6 +62,21 @@ export class HttpsTransport implements ApiTransport {
 
   renewCredentials(): void {
     this.#access.renew()
+  }
+
+  /** The connection, or a rejection when `signal` aborts: a program that makes tokens may take for ever. */
+  async #connection(signal: AbortSignal): Promise<ClusterConnection> {
+    const aborted = Promise.withResolvers<never>()
+    const onAbort = () => {
+      aborted.reject(new Error('the credentials did not come in time'))
+    }
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await Promise.race([aborted.promise, this.#access.connection()])
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
   }
 }
 

@@ -17,7 +17,8 @@ const RELOAD_AFTER_MS = 300_000
 export class KubeconfigAccess implements ClusterAccess {
   readonly #path: string
   readonly #now: () => number
-  #loaded: { readonly connect: () => Promise<ClusterConnection>; readonly atMs: number } | undefined
+  /** Kept also while it is under way: whoever gives up waiting must not make the next one begin anew. */
+  #loaded: { readonly connect: Promise<() => Promise<ClusterConnection>>; readonly atMs: number } | undefined
 
   /**
    * @param path - The file.
@@ -31,9 +32,10 @@ export class KubeconfigAccess implements ClusterAccess {
   async connection(): Promise<ClusterConnection> {
     try {
       if (this.#loaded === undefined || this.#now() - this.#loaded.atMs >= RELOAD_AFTER_MS) {
-        this.#loaded = { connect: await load(this.#path), atMs: this.#now() }
+        this.#loaded = { connect: load(this.#path), atMs: this.#now() }
       }
-      return await this.#loaded.connect()
+      const connect = await this.#loaded.connect
+      return await connect()
     } catch (error) {
       this.#loaded = undefined
       // Not the error's own words alone: they do not say which file is meant.

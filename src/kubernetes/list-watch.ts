@@ -3,7 +3,7 @@ import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiClient, ApiEvent } from './api-client.ts'
 import { apiError, apiErrorKindOf, retryAfterMsOf, type ApiErrorKind } from './api-error.ts'
-import { resourceOf, type ApiSelection } from './api-resource.ts'
+import { resourceOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
 import { OutageLog } from './outage-log.ts'
 
 /** The pace of a list and watch. */
@@ -39,8 +39,7 @@ export interface Held {
 
 export interface ListWatchOptions<T extends Held> {
   readonly client: ApiClient
-  /** Found out before the first request; it may ask the configuration for the namespace. */
-  readonly selection: () => Promise<ApiSelection>
+  readonly selection: PartialSelection
   /**
    * Takes what is needed of an object.
    *
@@ -82,7 +81,7 @@ const TOO_SHORT_MS = 1000
 /** Longest wait that the server can ask for. */
 const RETRY_AFTER_LIMIT_MS = 60_000
 /** Pages of one list, so that a server that always names a next one comes to an end. */
-const PAGE_LIMIT = 2000
+const PAGE_LIMIT = 500
 /** Failures after which a watch does not go on from where it was: everything is listed anew. */
 const RESUMES_IN_A_ROW = 2
 
@@ -115,6 +114,7 @@ export class ListWatch<T extends Held> {
   #confirmedAtMs: number | undefined
   #current = false
   #failuresInARow = 0
+  #lastKind: ApiErrorKind | undefined
   #renewed = false
   #problem: string | undefined
   #counts = { lists: 0, watches: 0, changes: 0, bookmarks: 0, failures: 0 }
@@ -192,10 +192,10 @@ export class ListWatch<T extends Held> {
   }
 
   async #list(signal: AbortSignal): Promise<void> {
-    const { clock, random, onObjects } = this.#options
+    const { client, clock, random, onObjects } = this.#options
     const { maxObjects, relistMinMs, relistMaxMs } = this.#settings
     this.#version = undefined
-    const selection = (this.#selection ??= await this.#options.selection())
+    const selection = (this.#selection ??= await client.complete(this.#options.selection, signal))
     // What the list says was true at some time after this one.
     const askedAtMs = clock.now()
     const objects = new Map<string, T>()
@@ -327,6 +327,7 @@ export class ListWatch<T extends Held> {
     if (this.#failuresInARow === 0) return
     this.#outage.end(this.#failuresInARow)
     this.#failuresInARow = 0
+    this.#lastKind = undefined
     this.#problem = undefined
   }
 
@@ -343,7 +344,6 @@ export class ListWatch<T extends Held> {
         return 0
       }
     }
-    const first = this.#failuresInARow === 0
     this.#failuresInARow += 1
     this.#counts.failures += 1
     this.#problem = error.message
@@ -352,7 +352,9 @@ export class ListWatch<T extends Held> {
     this.#options.onFailure?.(error)
     // Routine: the server forgets old versions, and some send no bookmarks. The list at once will tell; only a second
     // one in a row is a sign of trouble.
-    if (first && (kind === 'expired' || kind === 'stalled')) return 0
+    const isNew = this.#lastKind !== kind
+    this.#lastKind = kind
+    if (isNew && (kind === 'expired' || kind === 'stalled')) return 0
     this.#current = false
     const backoffMs = Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(20, this.#failuresInARow - 1))
     const askedMs = Math.min(RETRY_AFTER_LIMIT_MS, retryAfterMsOf(error))

@@ -45,6 +45,8 @@ export interface SeedResolverOptions {
   readonly dns: DnsResolver
   /** Knows the pods that `pods:` seeds mean; without it such a seed does not resolve. */
   readonly pods?: PodDirectory
+  /** Which addresses of pods are of use: 4, 6, or 0 for both. @default both */
+  readonly family?: () => number
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -58,7 +60,7 @@ export interface SeedResolverOptions {
 /** Knows where pods are. */
 export interface PodDirectory {
   /**
-   * The addresses of the pods that run, one each, of the family of this process.
+   * The addresses of the pods that run, of both families.
    *
    * @throws An error whose `code` is the reason in short, as the DNS has them, soon after `signal` aborts.
    */
@@ -238,7 +240,10 @@ export class SeedResolver {
     const { dns, pods, defaultPort } = this.#options
     if (seed.kind === 'pods') {
       if (pods === undefined) throw Object.assign(new Error('nobody knows the pods'), { code: 'NOTIMPL' })
-      return this.#bounded(await pods.addresses(signal), seed.port ?? defaultPort)
+      const found = await pods.addresses(signal)
+      const family = this.#options.family?.() ?? 0
+      const usable = family === 0 ? found : found.filter((address) => isIP(address) === family)
+      return this.#bounded(usable, seed.port ?? defaultPort)
     }
     if (seed.kind === 'host') {
       return this.#bounded(await dns.lookUp(seed.name, signal), seed.port ?? defaultPort)

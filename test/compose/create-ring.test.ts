@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Koa from 'koa'
 import { describe, expect, expectTypeOf, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { createRing } from '../../src/compose.ts'
 import type { MEMBER_SETTINGS } from '../../src/config/member-settings.ts'
 import { isRingmanError } from '../../src/errors.ts'
@@ -16,6 +17,9 @@ import type {
   StaticRingOptions,
   SwimRingOptions,
 } from '../../src/ring.ts'
+import { sliceOf } from '../membership/kubernetes/slice-fixtures.ts'
+import { COLLECTIONS, FakeKubernetesApi } from '../support/fake-kubernetes-api.ts'
+import { FakeKubernetesServer } from '../support/fake-kubernetes-server.ts'
 import { TestProcess } from '../support/child-process.ts'
 
 const STATIC: StaticRingOptions = { source: 'static', staticMembers: ['10.0.0.1:8000', '[::1]:8000=3'] }
@@ -131,6 +135,31 @@ describe('createRing', () => {
     await using program = new TestProcess(['--input-type=module-typescript', '--eval', script])
     expect(await program.ended).toEqual({ code: 0, signal: null })
     expect(program.out).toBe('2\n')
+  })
+
+  test('follows a Service of Kubernetes, and owns what its own pod owns', async () => {
+    const api = new FakeKubernetesApi(systemClock)
+    await using server = await FakeKubernetesServer.open(api, { scheme: 'http' })
+    const pods = ['ring-0', 'ring-1'].map((name, n) => ({ name, address: `10.0.0.${n}` }))
+    api.put(COLLECTIONS.slices, sliceOf('cache-a', pods))
+    await using ring = await createRing({
+      source: 'kubernetes',
+      name: 'ring-1',
+      kubernetesService: 'cache',
+      kubernetesPort: 8000,
+      kubernetesKubeconfig: server.kubeconfig({}),
+      ringKey: 'name',
+    })
+    expect(ring.manager.snapshot.ring.nodes.map(({ ringKey, port }) => [ringKey, port])).toEqual([
+      ['ring-0', 8000],
+      ['ring-1', 8000],
+    ])
+    for (const key of ['a', 'b', 'c', 'd']) {
+      expect(ring.owns(key)).toBe(ring.manager.getNode(key).name === 'ring-1')
+    }
+    api.put(COLLECTIONS.slices, sliceOf('cache-a', pods.slice(1)))
+    await untilSize(ring, 1)
+    expect(ring.owns('a')).toBe(true)
   })
 
   test('takes every setting of members, under the same name', () => {

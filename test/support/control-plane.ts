@@ -37,11 +37,7 @@ export async function buildControlPlane(): Promise<string> {
     )
     await runGo(
       SOURCE,
-      [
-        ...['build', '-trimpath', '-buildvcs=false'],
-        ...['-ldflags', ['-s', '-w', ...linkerFlags].join(' ')],
-        ...['-o', executable, '.'],
-      ],
+      [...['build', '-ldflags', ['-s', '-w', ...linkerFlags].join(' ')], ...['-o', executable, '.']],
       BUILD_DEADLINE_MS,
     )
   })

@@ -17,8 +17,9 @@ export async function runGo(
   deadlineMs = DOWNLOAD_DEADLINE_MS,
 ): Promise<string> {
   try {
-    // A workspace above the checkout, if there is one, is not asked.
-    const env = { ...process.env, GOWORK: 'off' }
+    // A workspace above the checkout, if there is one, is not asked. Equal flags share what was compiled before.
+    const flags = [process.env['GOFLAGS'] ?? '', '-trimpath', '-buildvcs=false'].join(' ').trim()
+    const env = { ...process.env, GOWORK: 'off', GOFLAGS: flags }
     const { stdout } = await run('go', [...args], {
       cwd: folder,
       env,

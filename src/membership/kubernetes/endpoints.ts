@@ -45,7 +45,7 @@ const OTHER_PORTS_LIMIT = 10
  * - One family counts for all: with `auto` IPv4 if there is a slice of IPv4, empty or not, else IPv6. Which one a single
  *   endpoint has must not matter, since a dual-stack Service's slices change one after the other.
  * - Of several endpoints of one name (while they move from slice to slice, or when a pod has a successor) the one
- *   that serves stands for all; then one that is not terminating; then the lower address, and the lower port.
+ *   that serves stands for all; then one that is not terminating; then the lower address, port and UID.
  */
 export function viewEndpoints(
   slices: Iterable<EndpointSlice>,
@@ -62,10 +62,8 @@ export function viewEndpoints(
     const port = choosePort(slice, portChoice)
     if (port === undefined) {
       portlessCount += slice.endpoints.length
-      for (const { name, port: number } of slice.ports) {
-        if (otherPorts.size < OTHER_PORTS_LIMIT)
-          otherPorts.add(name === '' ? `${number}` : `${name}=${number}`)
-      }
+      for (const { name, port: number } of slice.ports)
+        otherPorts.add(name === '' ? `${number}` : `${name}=${number}`)
       continue
     }
     for (const found of slice.endpoints) {
@@ -78,7 +76,7 @@ export function viewEndpoints(
     endpoints,
     sliceCount: all.length,
     family,
-    otherPorts: [...otherPorts].sort(),
+    otherPorts: [...otherPorts].sort().slice(0, OTHER_PORTS_LIMIT),
     portlessCount,
     hostNameSlices: all.filter((slice) => slice.family === 'other').length,
   }
@@ -116,7 +114,8 @@ function prevails(a: Endpoint, b: Endpoint): boolean {
   const [rankA, rankB] = [rankOf(a), rankOf(b)]
   if (rankA !== rankB) return rankA < rankB
   if (a.address !== b.address) return a.address < b.address
-  return a.port < b.port
+  if (a.port !== b.port) return a.port < b.port
+  return a.uid === b.uid ? (a.zone ?? '') < (b.zone ?? '') : a.uid < b.uid
 }
 
 function rankOf({ serving, terminating }: Endpoint): number {

@@ -1,8 +1,8 @@
 import type { Clock, Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import { ApiClient } from '../../kubernetes/api-client.ts'
-import { apiError, apiErrorKindOf } from '../../kubernetes/api-error.ts'
-import { ENDPOINT_SLICES, type ApiSelection } from '../../kubernetes/api-resource.ts'
+import { apiErrorKindOf } from '../../kubernetes/api-error.ts'
+import { ENDPOINT_SLICES } from '../../kubernetes/api-resource.ts'
 import type { ApiTransport } from '../../kubernetes/api-transport.ts'
 import { ListWatch } from '../../kubernetes/list-watch.ts'
 import type { Logger } from '../../logger.ts'
@@ -79,7 +79,11 @@ export class KubernetesSource implements MembershipSource {
     this.#warning = { absent: warning(), portless: warning(), hostNames: warning() }
     this.#watch = new ListWatch({
       client: new ApiClient(deps.transport, clock, options.client),
-      selection: () => this.#selection(),
+      selection: {
+        kind: ENDPOINT_SLICES,
+        labelSelector: selectorOf(options),
+        ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+      },
       parse: parseEndpointSlice,
       onObjects: () => {
         if (this.#phase === 'running') this.#refresh()
@@ -172,14 +176,6 @@ export class KubernetesSource implements MembershipSource {
       members: members.length,
       held: members.filter(({ state }) => state === 'suspect').length,
     })
-  }
-
-  async #selection(): Promise<ApiSelection> {
-    const namespace = this.#options.namespace ?? (await this.#deps.transport.namespace())
-    if (namespace === undefined) {
-      throw apiError('credentials', 'the namespace is not known: --kubernetes-namespace names it')
-    }
-    return { kind: ENDPOINT_SLICES, namespace, labelSelector: selectorOf(this.#options) }
   }
 
   /** Behind a function, because the phase may have changed during an `await`. */

@@ -208,6 +208,21 @@ export class MemberlistNode {
     return left
   }
 
+  /**
+   * Declares another living member dead, as if it had been suspected in vain: the others are told and take it, and the
+   * member can deny it. For those who know better than gossip that it is gone.
+   *
+   * @param address - Where it is; one that is elsewhere by now is left alone.
+   * @returns Whether it was living there.
+   */
+  declareDead(name: string, address: string): boolean {
+    const known = this.member(name)
+    const lives = known !== undefined && (known.state === 'alive' || known.state === 'suspect')
+    if (!lives || known.endpoint.address !== address || name === this.options.name) return false
+    this.#handle({ kind: 'declare-dead', name, address })
+    return true
+  }
+
   /** @throws {RingmanError} `METADATA_TOO_LARGE` above 512 bytes. */
   updateMetadata(meta: Uint8Array): void {
     checkMetadata(meta)

@@ -1,7 +1,8 @@
+import { isIP } from 'node:net'
 import { RingmanError } from '../../errors.ts'
 import type { DnsResolver } from '../../seeds/dns-resolver.ts'
 import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
-import { SeedResolver, type SeedSettings } from '../../seeds/seed-resolver.ts'
+import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
 import type { Seed } from '../../seeds/seed.ts'
 import { MemberSet } from '../member-set.ts'
 import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
@@ -27,6 +28,8 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
   readonly keyringPollMs?: number
   /** @default the DNS of this machine */
   readonly dns?: DnsResolver
+  /** Knows the pods that `pods:` seeds mean. */
+  readonly pods?: PodDirectory
 }
 
 /** Members by HashiCorp memberlist's protocol: ours, wire-compatible with the Go library. */
@@ -84,6 +87,8 @@ export class MemberlistSource implements MembershipSource {
       onAddresses: (addresses) => {
         this.node.join(addresses)
       },
+      family: () => isIP(this.node.endpoint?.address ?? ''),
+      ...(options.pods === undefined ? {} : { pods: options.pods }),
       ...(options.seedSettings === undefined ? {} : { settings: options.seedSettings }),
     })
     this.#keyringFile =
@@ -139,6 +144,11 @@ export class MemberlistSource implements MembershipSource {
     this.#state = 'running'
     this.#publish()
     this.#resolver.start()
+  }
+
+  /** Declares a living member at this address dead; see `MemberlistNode.declareDead`. */
+  declareDead(name: string, address: string): boolean {
+    return this.#state === 'running' && this.node.declareDead(name, address)
   }
 
   async leave(): Promise<void> {

@@ -4,7 +4,7 @@ import { sleep, type Clock, type Random } from '../../clock.ts'
 import { isRingmanError, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
-import { SeedResolver } from '../../seeds/seed-resolver.ts'
+import { SeedResolver, type PodDirectory } from '../../seeds/seed-resolver.ts'
 import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member, MemberMetadata } from '../member.ts'
@@ -41,6 +41,8 @@ export interface SwimSourceOptions {
   readonly logger: Logger
   /** @default the system's DNS */
   readonly dns?: DnsResolver
+  /** Knows the pods that `pods:` seeds mean. */
+  readonly pods?: PodDirectory
   /** @default UDP */
   readonly openSocket?: OpenGossipSocket
   /** This machine's addresses, to choose the advertised one. @default os.networkInterfaces() */
@@ -292,12 +294,14 @@ export class SwimSource implements MembershipSource {
   }
 
   #createSeedResolver(settings: SwimSettings, boundPort: number): SeedResolver {
-    const { clock, random, seeds, dns, gossipPort } = this.#options
+    const { clock, random, seeds, dns, pods, gossipPort } = this.#options
     return new SeedResolver({
       seeds,
       // A seed without a port has the port that this cluster uses; with 0 there is no such thing but one's own.
       defaultPort: gossipPort === 0 ? boundPort : gossipPort,
       dns: dns ?? new NodeDnsResolver(),
+      family: () => 4,
+      ...(pods === undefined ? {} : { pods }),
       clock,
       random,
       logger: this.#logger,

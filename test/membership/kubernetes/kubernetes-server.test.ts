@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { isRingmanError } from '../../../src/errors.ts'
 import { createTransport } from '../../../src/kubernetes/create-transport.ts'
@@ -14,6 +14,11 @@ import { FakeKubernetesServer } from '../../support/fake-kubernetes-server.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { SliceWorld, type Phase } from './slice-world.ts'
 import { disturb, DISTURBANCES } from './watch-disturbances.ts'
+
+// It takes seconds to load on a busy machine, which is not what is tested here.
+beforeAll(async () => {
+  await import('@kubernetes/client-node')
+}, 120_000)
 
 const SEED = Number(process.env['SIM_SEED'] ?? Date.now() % 100_000)
 
@@ -32,7 +37,7 @@ function makeSource(transport: ApiTransport, logger = new RecordingLogger(), ran
       slices: { serviceName: 'cache' },
       holdRestartingMs: 300,
       goneAfterMs: 50,
-      startTimeoutMs: 4000,
+      startTimeoutMs: 2000,
       listWatch: { pageSize: 2, backoffMinMs: 5, backoffMaxMs: 50, relistMinMs: 2000, relistMaxMs: 3000 },
       client: { requestTimeoutMs: 250, stallMs: 250, lineLimitBytes: 20_000, pageLimitBytes: 100_000 },
     },
