@@ -6,7 +6,7 @@ import { ENDPOINT_SLICES } from '../../kubernetes/api-resource.ts'
 import type { ApiTransport } from '../../kubernetes/api-transport.ts'
 import { ListWatch } from '../../kubernetes/list-watch.ts'
 import type { Logger } from '../../logger.ts'
-import { LimitedLog } from '../../limited-log.ts'
+import { LimitedWarning } from '../limited-warning.ts'
 import { MemberSet } from '../member-set.ts'
 import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
@@ -56,7 +56,7 @@ export class KubernetesSource implements MembershipSource {
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #watch: ListWatch<EndpointSlice>
   readonly #keeper: PlaceKeeper
-  readonly #warning: Readonly<Record<'absent' | 'crowded' | 'portless' | 'hostNames', LimitedLog>>
+  readonly #warning: Readonly<Record<'absent' | 'crowded' | 'portless' | 'hostNames', LimitedWarning>>
   readonly #refused = Promise.withResolvers<never>()
   #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #view: EndpointsView | undefined
@@ -78,7 +78,7 @@ export class KubernetesSource implements MembershipSource {
       holdRestartingMs: options.holdRestartingMs ?? DEFAULT_HOLD_RESTARTING_MS,
       goneAfterMs: options.goneAfterMs ?? DEFAULT_GONE_AFTER_MS,
     })
-    const warning = () => new LimitedLog(clock, this.#logger, WARNING_INTERVAL_MS)
+    const warning = () => new LimitedWarning(clock, this.#logger, WARNING_INTERVAL_MS)
     this.#warning = { absent: warning(), crowded: warning(), portless: warning(), hostNames: warning() }
     this.#watch = new ListWatch({
       client: new ApiClient(deps.transport, clock, options.client),
@@ -243,29 +243,25 @@ export class KubernetesSource implements MembershipSource {
     const slices = describeSlices(this.#options)
     const namespace = this.#watch.selection?.namespace
     if (view.sliceCount === 0) {
-      this.#warning.absent.write(
-        'warn',
+      this.#warning.absent.warn(
         { event: 'service.absent', slices, namespace },
         'Found no EndpointSlice; the Service may not exist, or have no selector',
       )
     }
     if (view.endpoints.size > ENDPOINTS_LIMIT) {
-      this.#warning.crowded.write(
-        'warn',
+      this.#warning.crowded.warn(
         { event: 'endpoint.refused', slices, namespace, endpoints: view.endpoints.size },
         'Refused more endpoints than make a ring; the last one stays',
       )
     }
     if (view.portlessCount > 0) {
-      this.#warning.portless.write(
-        'warn',
+      this.#warning.portless.warn(
         { event: 'endpoint.skipped', slices, namespace, reason: portProblem(view) },
         'Skipped endpoints that have no place on the ring',
       )
     }
     if (view.hostNameSlices > 0) {
-      this.#warning.hostNames.write(
-        'warn',
+      this.#warning.hostNames.warn(
         { event: 'slice.skipped', slices, namespace, skipped: view.hostNameSlices },
         'Skipped EndpointSlices with host names instead of addresses',
       )
