@@ -83,7 +83,6 @@ export class Collector implements AsyncDisposable {
       receivers: { otlp: { protocols: { http: { endpoint: `127.0.0.1:${port}` } } } },
       exporters: { file: { path: join(directory, 'traces.json'), flush_interval: '100ms' } },
       service: {
-        telemetry: { metrics: { level: 'none' } },
         pipelines: { traces: { receivers: ['otlp'], exporters: ['file'] } },
       },
     }
