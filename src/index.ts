@@ -5,8 +5,10 @@ export type {
   CommonRingOptions,
   CreateRingOptions,
   GossipRingOptions,
+  KubernetesRingOptions,
   MemberlistRingOptions,
   Ring,
+  RingMetricsFormat,
   SidecarRingOptions,
   StaticRingOptions,
   SwimRingOptions,
@@ -28,6 +30,8 @@ export type { RingChange, RingSnapshot } from './manager/snapshot.ts'
 export type { Member, MemberMetadata, MemberState, ProtocolVersions } from './membership/member.ts'
 export type { RingKeyMode } from './membership/placement.ts'
 export type { MembershipSource, SourceHealth, SourceKind } from './membership/source.ts'
+export type { SourceStatistics } from './membership/statistics.ts'
+export type { ExpositionFormat, MetricsText } from './telemetry/exposition.ts'
 
 export { RingmanClient, type PlannedChange, type RingmanClientOptions } from './client/ringman-client.ts'
 export type {
@@ -48,3 +52,4 @@ export type { MemberlistNodeOptions } from './membership/memberlist/node-options
 export { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode, type ErrorDetail } from './errors.ts'
 export { silentLogger, type LogFields, type Logger } from './logger.ts'
 export { holdingClock, systemClock, systemRandom, type Clock, type Random } from './clock.ts'
+export type { ActiveTrace, Span, SpanAttributes, SpanKind, SpanOptions, Tracer } from './tracing.ts'

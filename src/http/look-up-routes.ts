@@ -14,6 +14,7 @@ import {
 } from './parameters.ts'
 import { jsonAnswer, send } from './respond.ts'
 import type { CurrentView } from './ring-view.ts'
+import { KEY_COUNT } from './request-meter.ts'
 import type { Route } from './route.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
@@ -29,6 +30,7 @@ export function lookUpRoutes(deps: {
 
   const getOwner = (ctx: Koa.Context, query: string) => {
     const owner = manager.getNode(readOnlyKey(query, limits))
+    ctx['_ringOwner'] = owner.ringKey
     send(ctx, view.get().ownerAnswer(owner))
   }
 
@@ -37,6 +39,7 @@ export function lookUpRoutes(deps: {
     const key = checkKey(parameters.get('key'), limits)
     const owners = manager.getNodes(key, parseOwnerCount(parameters.get('n'), limits))
     const current = view.get()
+    ctx['_ringOwner'] = owners[0]?.ringKey
     const nodes = owners.map((node) => current.nodeJson(node)).join(',')
     send(ctx, jsonAnswer(`{"owners":[${nodes}],${current.state}}`))
   }
@@ -69,6 +72,7 @@ export function lookUpRoutes(deps: {
       n === 1 ? `[${placeOf(manager.getNode(key))}]` : `[${manager.getNodes(key, n).map(placeOf).join(',')}]`,
     )
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')
+    ctx[KEY_COUNT] = keys.length
     send(ctx, jsonAnswer(`{"nodes":[${nodes}],"owners":[${owners.join(',')}],${current.state}}`))
   }
 

@@ -8,6 +8,7 @@ import { compatibleRoutes } from './compatible-routes.ts'
 import { withDefaultLimits, type HttpLimits } from './limits.ts'
 import { lookUpRoutes } from './look-up-routes.ts'
 import { describeApi } from './openapi.ts'
+import type { RequestMeter } from './request-meter.ts'
 import { splitTarget, tryDecodePath } from './query.ts'
 import { readParameters } from './parameters.ts'
 import { asciiJson, jsonAnswer, send, sendProblem } from './respond.ts'
@@ -28,6 +29,10 @@ export interface RoutesDeps {
    * `/hashring/update`. It gets Koa's `ctx` and writes `ctx.body` as usual.
    */
   readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+  /** Is told of each request to one of the paths here, once its answer is written. */
+  readonly meter?: RequestMeter
+  /** Middleware around each request for a path of ours, and no other: traces. `ctx._matchedRoute` is set by then. */
+  readonly around?: Koa.Middleware
 }
 
 /**
@@ -36,15 +41,17 @@ export interface RoutesDeps {
  * ours, is answered here, as `application/problem+json`.
  *
  * The answers are written at once, past Koa's body handling: headers that other middleware wants on them must be
- * set before it calls `next()`. The middleware sets `ctx._matchedRoute`, as routers do, for metrics and traces.
+ * set before it calls `next()`. For metrics and traces the middleware sets `ctx._matchedRoute`, as routers do,
+ * `ctx._ringOwner`, the ring key of the owner of the one key that was asked for, and `ctx._problemCode`.
  */
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
-  const { clock, extraRoutes = {} } = deps
+  const { clock, meter, around, extraRoutes = {} } = deps
   const logger = deps.logger.child({ component: 'http' })
   const routes = new Map(listRoutes(deps, logger).map((route) => [route.path, withAllow(route)]))
   const extra = new Map(Object.entries(extraRoutes))
 
   return (ctx, next) => {
+    const startedAtMs = meter === undefined ? 0 : clock.now()
     const { path: raw, query } = splitTarget(ctx.req.url ?? '')
     let path = raw
     let route = routes.get(path)
@@ -56,9 +63,15 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       const middleware = extra.get(path)
       if (middleware === undefined) return next()
       ctx['_matchedRoute'] = path
-      return middleware(ctx, next) as unknown
+      if (around === undefined) return metered(ctx, startedAtMs, middleware(ctx, next) as unknown)
+      return around(ctx, async () => metered(ctx, startedAtMs, middleware(ctx, next) as unknown)) as unknown
     }
     ctx['_matchedRoute'] = path
+    if (around === undefined) return metered(ctx, startedAtMs, answer(ctx, route, query))
+    return around(ctx, async () => metered(ctx, startedAtMs, answer(ctx, route, query))) as unknown
+  }
+
+  function answer(ctx: Koa.Context, route: DispatchedRoute, query: string): void | Promise<void> {
     try {
       const handler = handlerOf(route, ctx.req.method)
       if (handler !== undefined) {
@@ -70,11 +83,22 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
         send(ctx, { status: 204, headers: ['Allow', route.allow], body: '' })
         return undefined
       }
-      throw new RingmanError('METHOD_NOT_ALLOWED', `${path} takes ${route.allow}`)
+      throw new RingmanError('METHOD_NOT_ALLOWED', `${route.path} takes ${route.allow}`)
     } catch (error) {
       sendProblem(ctx, error, { clock, logger }, route.allow === '' ? [] : allowHeader(error, route.allow))
       return undefined
     }
+  }
+
+  /** Tells the meter once the answer is there, which it mostly is at once. */
+  function metered(ctx: Koa.Context, startedAtMs: number, running: unknown): unknown {
+    if (meter === undefined) return running
+    const finish = () => {
+      meter.finished(ctx, ctx['_matchedRoute'] as string, startedAtMs)
+    }
+    if (running instanceof Promise) return running.finally(finish)
+    finish()
+    return running
   }
 }
 

@@ -2,9 +2,12 @@ import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { assertNever, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { noTracer, type Tracer } from '../../tracing.ts'
 import { chooseAdvertisedAddress } from '../advertised-address.ts'
 import { METADATA_LIMIT_BYTES } from '../member.ts'
+import type { GossipTraffic } from './gossip-traffic.ts'
 import { GossipTransport } from './gossip-transport.ts'
+import { JoinTrace } from './join-trace.ts'
 import type { Keyring } from './keyring.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
 import type { Counters } from './protocol/counters.ts'
@@ -46,6 +49,8 @@ export class MemberlistNode {
   readonly done: Promise<void>
   readonly #events: MemberlistNodeEvents
   readonly #logger: Logger
+  readonly #tracer: Tracer
+  readonly #joinTrace: JoinTrace
   readonly #transport: GossipTransport
   readonly #udp: UdpReachability
   readonly #settings: ProtocolSettings
@@ -64,6 +69,8 @@ export class MemberlistNode {
     this.options = options
     this.#events = events
     this.#logger = options.logger
+    this.#tracer = options.tracer ?? noTracer
+    this.#joinTrace = new JoinTrace(this.#tracer)
     this.#udp = new UdpReachability(options.clock, options.logger)
     this.#settings = {
       ...PRESETS[options.preset ?? 'lan'],
@@ -130,6 +137,16 @@ export class MemberlistNode {
     return this.#transport.refusedConnections
   }
 
+  /** Datagrams that the system refused to send. */
+  get sendFailures(): number {
+    return this.#transport.sendFailures
+  }
+
+  /** What went over the network. */
+  get traffic(): GossipTraffic {
+    return this.#transport.traffic
+  }
+
   /** Sockets that are open, listeners and connections. */
   get openSockets(): number {
     return this.#transport.openSockets
@@ -179,6 +196,7 @@ export class MemberlistNode {
 
   /** The seeds are these from now on: those not alive here are contacted now, and again at intervals. */
   join(seeds: readonly Endpoint[]): void {
+    this.#joinTrace.begin(seeds.length)
     this.#handle({ kind: 'join', seeds })
   }
 
@@ -195,6 +213,21 @@ export class MemberlistNode {
     const left = new Promise<LeftEffect>((resolve) => this.#leaving.push(resolve))
     this.#handle({ kind: 'leave' })
     return left
+  }
+
+  /**
+   * Declares another living member dead, as if it had been suspected in vain: the others are told and take it, and the
+   * member can deny it. For those who know better than gossip that it is gone.
+   *
+   * @param address - Where it is; one that is elsewhere by now is left alone.
+   * @returns Whether it was living there.
+   */
+  declareDead(name: string, address: string): boolean {
+    const known = this.member(name)
+    const lives = known !== undefined && (known.state === 'alive' || known.state === 'suspect')
+    if (!lives || known.endpoint.address !== address || name === this.options.name) return false
+    this.#handle({ kind: 'declare-dead', name, address })
+    return true
   }
 
   /** @throws {RingmanError} `METADATA_TOO_LARGE` above 512 bytes. */
@@ -286,10 +319,12 @@ export class MemberlistNode {
     this.#cancelTimer =
       dueMs === Infinity
         ? undefined
-        : this.options.clock.after(Math.max(0, dueMs - this.options.clock.now()), () => {
-            this.#cancelTimer = undefined
-            this.#handle({ kind: 'tick' })
-          })
+        : this.#tracer.detach(() =>
+            this.options.clock.after(Math.max(0, dueMs - this.options.clock.now()), () => {
+              this.#cancelTimer = undefined
+              this.#handle({ kind: 'tick' })
+            }),
+          )
   }
 
   #carryOut(effect: Effect, changes: MemberChangedEffect[]): void {
@@ -305,7 +340,11 @@ export class MemberlistNode {
         this.#transport.answer(effect.stream, effect.ack)
         break
       case 'start-push-pull':
-        void this.#transport.pushPull(effect, this.#localState(effect.state.join))
+        void this.#transport.pushPull(
+          effect,
+          this.#localState(effect.state.join),
+          this.#joinTrace.spanOf(effect),
+        )
         break
       case 'answer-push-pull': {
         const pushPull = { ...effect.state, userState: this.#localState(effect.state.join) }
@@ -320,6 +359,7 @@ export class MemberlistNode {
         changes.push(effect)
         break
       case 'conflict-found':
+        this.traffic.conflicts++
         delegate?.conflicted?.(effect.known, effect.claimedBy)
         break
       case 'user-message':
@@ -329,11 +369,13 @@ export class MemberlistNode {
         delegate?.mergeRemoteState?.(effect.payload, effect.join)
         break
       case 'probe-finished':
+        this.traffic.addProbe(effect)
         if (this.options.tcpOnly !== true) this.#udp.add(effect)
         if (effect.via === 'direct')
           delegate?.pingCompleted?.(effect.member, effect.durationMs, effect.payload)
         break
       case 'join-finished':
+        this.#joinTrace.end(effect)
         this.#events.onJoinFinished?.(effect)
         break
       case 'left':

@@ -1,14 +1,16 @@
 import { sleep, systemClock, systemRandom, type Clock, type Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { noTracer, type Tracer } from '../../tracing.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
+import type { SourceStatistics } from '../statistics.ts'
 import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catalog.ts'
 import { HoldDown } from './hold-down.ts'
 import { getOverHttp, type HttpGet } from './http-get.ts'
 import { explainSkip, membersOf, selectInstances, type Selection } from './instances.ts'
-import { LimitedWarning } from './limited-warning.ts'
+import { LimitedWarning } from '../limited-warning.ts'
 import { SidecarClient } from './sidecar-client.ts'
 import { parseSidecarUrl } from './sidecar-endpoint.ts'
 import { sidecarHealth } from './sidecar-health.ts'
@@ -29,6 +31,8 @@ export interface SidecarSourceDeps {
   readonly logger: Logger
   readonly clock?: Clock
   readonly random?: Random
+  /** @default none */
+  readonly tracer?: Tracer
   /** How HTTP is spoken; tests bring their own. */
   readonly get?: HttpGet
 }
@@ -53,6 +57,7 @@ export class SidecarSource implements MembershipSource {
   readonly #random: Random
   readonly #get: HttpGet
   readonly #logger: Logger
+  readonly #tracer: Tracer
   readonly #set: MemberSet
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #ledger = new StateLedger()
@@ -61,6 +66,7 @@ export class SidecarSource implements MembershipSource {
   readonly #skipWarning: LimitedWarning
   readonly #updateWarning: LimitedWarning
   readonly #counts = { accepted: 0, ignored: 0, refused: 0, folded: 0, fetchFailures: 0 }
+  readonly #fetches = { completed: 0, failed: 0 }
   #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #applied: Selection | undefined
   #loops: Promise<unknown>[] = []
@@ -76,6 +82,7 @@ export class SidecarSource implements MembershipSource {
     this.#random = deps.random ?? systemRandom
     this.#get = deps.get ?? getOverHttp
     this.#logger = deps.logger.child({ component: 'sidecar' })
+    this.#tracer = deps.tracer ?? noTracer
     this.#skipWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
     this.#updateWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -204,6 +211,24 @@ export class SidecarSource implements MembershipSource {
     })
   }
 
+  statistics(): SourceStatistics {
+    const { url, refetchIntervalMs, watch } = this.#options
+    const { accepted, ignored, refused, folded } = this.#counts
+    // Where nothing is fetched again, silence means that nothing changed.
+    const isConfirmedAgain = url !== undefined && refetchIntervalMs > 0
+    return {
+      ...(this.#confirmedAtMs === undefined || !isConfirmedAgain
+        ? {}
+        : { staleMs: this.#clock.now() - this.#confirmedAtMs }),
+      sidecar: {
+        fetches: this.#fetches,
+        updates: { accepted, ignored, refused, folded },
+        ...(watch ? { streamUp: this.#watching } : {}),
+        skippedInstances: this.#applied?.skipped.length ?? 0,
+      },
+    }
+  }
+
   #client(url: string): SidecarClient {
     const { serviceName, timeoutMs, limitBytes } = this.#options
     const clock = this.#clock
@@ -213,6 +238,7 @@ export class SidecarSource implements MembershipSource {
         serviceName,
         clock,
         get: this.#get,
+        tracer: this.#tracer,
         timeoutMs,
         limitBytes,
       })
@@ -226,6 +252,7 @@ export class SidecarSource implements MembershipSource {
   async #fetchFirst(client: SidecarClient, url: string, signal: AbortSignal): Promise<void> {
     try {
       this.#offerPresent(await client.fetchState(signal), this.#ledger.version)
+      this.#fetches.completed += 1
     } catch (error) {
       if (signal.aborted) throw await this.#ended()
       const reason = error instanceof Error ? error.message : 'unknown error'
@@ -274,8 +301,10 @@ export class SidecarSource implements MembershipSource {
           )
         }
         this.#counts.fetchFailures = 0
+        this.#fetches.completed += 1
       } catch (error) {
         if (this.#abort.signal.aborted) return
+        this.#fetches.failed += 1
         this.#counts.fetchFailures += 1
         const fields = { event: 'sidecar.fetch-failed', err: error, failures: this.#counts.fetchFailures }
         // Once an outage, not once a try.

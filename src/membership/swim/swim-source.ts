@@ -3,19 +3,22 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { sleep, type Clock, type Random } from '../../clock.ts'
 import { isRingmanError, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { noTracer, type Tracer } from '../../tracing.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
-import { SeedResolver } from '../../seeds/seed-resolver.ts'
+import { SeedResolver, type PodDirectory } from '../../seeds/seed-resolver.ts'
 import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member, MemberMetadata } from '../member.ts'
 import type { NetworkInterfaces } from '../advertised-address.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
+import { seedStatistics, type SourceStatistics } from '../statistics.ts'
 import { ANY_ADDRESS, checkBindAddress, chooseIPv4Address } from './advertised-address.ts'
 import { openUdpSocket, type GossipSocket, type OpenGossipSocket } from './gossip-socket.ts'
 import { MemberView, type ViewedMembers } from './member-view.ts'
 import { describeHealth } from './swim-health.ts'
 import { SwimNode, type DropReason } from './swim-node.ts'
 import { swimSettings, type SwimOverrides, type SwimPreset, type SwimSettings } from './swim-settings.ts'
+import { sharedDrops, SwimTraffic } from './swim-traffic.ts'
 
 export interface SwimSourceOptions {
   /** This member's name, unique in the cluster. */
@@ -37,13 +40,19 @@ export interface SwimSourceOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** @default none */
+  readonly tracer?: Tracer
   /** @default the system's DNS */
   readonly dns?: DnsResolver
+  /** Knows the pods that `pods:` seeds mean. */
+  readonly pods?: PodDirectory
   /** @default UDP */
   readonly openSocket?: OpenGossipSocket
   /** This machine's addresses, to choose the advertised one. @default os.networkInterfaces() */
   readonly interfaces?: () => NetworkInterfaces
 }
+
+const NOT_RESOLVED = { rounds: 0, addresses: [], failures: [] }
 
 /** Waits between attempts to open a socket that failed anew, in milliseconds. */
 const REOPEN_DELAYS_MS = [0, 100, 500, 1000, 2000, 5000]
@@ -58,6 +67,7 @@ export class SwimSource implements MembershipSource {
   readonly done: Promise<void>
   readonly #options: SwimSourceOptions
   readonly #logger: Logger
+  readonly #tracer: Tracer
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #set: MemberSet
   readonly #view: MemberView
@@ -69,6 +79,7 @@ export class SwimSource implements MembershipSource {
   #seeds: SeedResolver | undefined
   #gossipAddress: { readonly host: string; readonly port: number } | undefined
   #conflicts: ViewedMembers['conflicts'] = []
+  #conflictsFound = 0
   #sendErrors = 0
   #lastSendError: string | undefined
   #leaving: Promise<void> | undefined
@@ -79,6 +90,7 @@ export class SwimSource implements MembershipSource {
     this.#options = options
     this.selfName = options.name
     this.#logger = options.logger.child({ component: 'swim' })
+    this.#tracer = options.tracer ?? noTracer
     this.#view = new MemberView(options.clock)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
@@ -133,7 +145,7 @@ export class SwimSource implements MembershipSource {
     if (this.#state !== 'running' || this.#node === undefined) return this.#leaving ?? Promise.resolve()
     this.#leaving ??= (async (node) => {
       this.#logger.info({ event: 'member.left', member: this.selfName }, 'Left the cluster')
-      await node.leave()
+      await this.#tracer.trace('gossip.leave', { parent: 'active' }, () => node.leave())
     })(this.#node)
     return this.#leaving
   }
@@ -169,6 +181,31 @@ export class SwimSource implements MembershipSource {
       lastSendError: this.#lastSendError,
       longestStallMs: this.#node?.monitor.longestMs ?? 0,
     })
+  }
+
+  statistics(): SourceStatistics {
+    const node = this.#node
+    const { seeds, clock } = this.#options
+    const { packets, bytes, messages, heardAtMs, suspicions, refutations, verdicts } =
+      node?.traffic ?? new SwimTraffic()
+    const isAlone = node === undefined || node.liveHosts.length === 0
+    return {
+      ...(heardAtMs === undefined || isAlone ? {} : { staleMs: clock.now() - heardAtMs }),
+      seeds: seedStatistics(seeds.length, this.#seeds?.status ?? NOT_RESOLVED),
+      gossip: {
+        packets,
+        messages,
+        bytes: { udp: bytes },
+        drops: sharedDrops(this.drops),
+        sendFailures: this.#sendErrors,
+        suspicions,
+        refutations,
+        verdicts: { silence: verdicts },
+        conflicts: this.#conflictsFound,
+        stalls: node?.monitor.stalls ?? 0,
+        stalledMs: node?.monitor.stalledMs ?? 0,
+      },
+    }
   }
 
   async #open(): Promise<void> {
@@ -252,6 +289,7 @@ export class SwimSource implements MembershipSource {
     const known = new Set(this.#conflicts.map(({ name }) => name))
     for (const conflict of conflicts) {
       if (known.has(conflict.name)) continue
+      this.#conflictsFound += 1
       this.#logger.warn(
         { event: 'member.conflicted', name: conflict.name, winner: conflict.winner, losers: conflict.losers },
         'Found two members with the same name; the newer one stands for both',
@@ -261,12 +299,14 @@ export class SwimSource implements MembershipSource {
   }
 
   #createSeedResolver(settings: SwimSettings, boundPort: number): SeedResolver {
-    const { clock, random, seeds, dns, gossipPort } = this.#options
+    const { clock, random, seeds, dns, pods, gossipPort } = this.#options
     return new SeedResolver({
       seeds,
       // A seed without a port has the port that this cluster uses; with 0 there is no such thing but one's own.
       defaultPort: gossipPort === 0 ? boundPort : gossipPort,
       dns: dns ?? new NodeDnsResolver(),
+      family: () => 4,
+      ...(pods === undefined ? {} : { pods }),
       clock,
       random,
       logger: this.#logger,
@@ -306,7 +346,13 @@ export class SwimSource implements MembershipSource {
     while (chosen.length < this.#settings.seedContacts && strangers.length > 0) {
       chosen.push(...strangers.splice(Math.floor(this.#options.random() * strangers.length), 1))
     }
+    if (chosen.length === 0) return
+    // It is datagrams: when and whether somebody answers is not known here, so that the span is but a moment.
+    const span = this.#tracer.startSpan('gossip.join', {
+      attributes: { 'ringman.join.seeds': addresses.length, 'ringman.join.contacts': chosen.length },
+    })
     node.contact(chosen)
+    span.end()
   }
 
   #openSocket(bindHost: string, port: number): Promise<GossipSocket> {

@@ -134,6 +134,21 @@ export class Merge {
     this.dead({ kind: 'dead', incarnation, node: name, from: self.name, ...clusterName })
   }
 
+  /** Declares a living member dead on our own word, which it can refute; one at another address is left alone. */
+  declareDead(name: string, address: string): void {
+    const { self, clusterName, members } = this.#core
+    const record = members.get(name)
+    if (record === undefined || record === self || !isLiving(record)) return
+    if (record.endpoint.address !== address) return
+    this.dead({
+      kind: 'dead',
+      incarnation: record.incarnation,
+      node: name,
+      from: self.name,
+      ...clusterName,
+    })
+  }
+
   /**
    * Takes a peer's whole state. What it holds for dead is only suspected here: its member may have refuted, and
    * who is dead will be found silent.

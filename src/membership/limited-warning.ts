@@ -1,5 +1,5 @@
-import type { Clock } from '../../clock.ts'
-import type { LogFields, Logger } from '../../logger.ts'
+import type { Clock } from '../clock.ts'
+import type { LogFields, Logger } from '../logger.ts'
 
 /** One kind of warning that others can cause, written at most once in `intervalMs`. */
 export class LimitedWarning {
