@@ -70,7 +70,7 @@ async function measure(name: string): Promise<number> {
         method: 'GET',
         res: { statusCode: 200, headersSent: true },
       } as unknown as Koa.Context
-      await middleware(ctx as Koa.ParameterizedContext, () => {
+      await middleware(ctx, () => {
         ctx['_matchedRoute'] = '/v1/owner'
         ctx['_ringOwner'] = '10.0.0.1:8000'
         return Promise.resolve()
