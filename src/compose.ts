@@ -9,6 +9,7 @@ import { createAdminApp } from './http/admin-app.ts'
 import { createApp } from './http/app.ts'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './http/limits.ts'
 import { Readiness } from './http/readiness.ts'
+import { metricsRoute } from './http/metrics-route.ts'
 import { createRoutes } from './http/routes.ts'
 import { openServer } from './http/server.ts'
 import { sidecarUpdate } from './http/sidecar-update.ts'
@@ -16,6 +17,12 @@ import { RingmanError } from './errors.ts'
 import { limitFloods } from './flood-limited-logger.ts'
 import { silentLogger, type Logger } from './logger.ts'
 import { HashRingManager } from './manager/hash-ring-manager.ts'
+import type { ApiTransport } from './kubernetes/api-transport.ts'
+import { createTransport } from './kubernetes/create-transport.ts'
+import { PodWatch } from './kubernetes/pod-watch.ts'
+import type { CheckedGossip } from './membership/kubernetes/gossip-check.ts'
+import { KubernetesSource } from './membership/kubernetes/kubernetes-source.ts'
+import { PodAwareSource } from './membership/kubernetes/pod-aware-source.ts'
 import { MemberlistSource } from './membership/memberlist/memberlist-source.ts'
 import { SidecarSource } from './membership/sidecar/sidecar-source.ts'
 import type { MembershipSource } from './membership/source.ts'
@@ -23,7 +30,10 @@ import { StaticSource } from './membership/static/static-source.ts'
 import { SwimSource } from './membership/swim/swim-source.ts'
 import type { CreateRingOptions, Ring } from './ring.ts'
 import { RingService } from './ring-service.ts'
-import { traceFields } from './telemetry/trace-fields.ts'
+import { EventLoopDelay } from './telemetry/event-loop-delay.ts'
+import { ProcessCollector } from './telemetry/process-collector.ts'
+import { RingMetrics } from './telemetry/ring-metrics.ts'
+import { currentTraceId, traceFields } from './telemetry/trace-fields.ts'
 import { tryRegisteredTracing, type RegisteredTracing } from './telemetry/registered-tracing.ts'
 import { noTracer, type Tracer } from './tracing.ts'
 import { readVersion } from './version.ts'
@@ -42,6 +52,8 @@ interface SourcePart {
   readonly gossipAddress: () => ListenAddress | undefined
   /** Paths of the look-up port that belong to the source. */
   readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+  /** The member that this process belongs to, where the source only watches: by it `owns` is answered. */
+  readonly ownName?: string
 }
 
 /** An address that this process listens on. */
@@ -59,9 +71,11 @@ const SOURCES: Readonly<
     gossipAddress: () => undefined,
   }),
   memberlist: (config, surroundings) => {
+    const pods = podWatchOf(config, surroundings)
     const source = new MemberlistSource({
       ...surroundings,
       ...gossipOptionsOf(config),
+      ...(pods === undefined ? {} : { pods }),
       ...(config.label === undefined ? {} : { label: config.label }),
       ...(config.clusterName === undefined ? {} : { clusterName: config.clusterName }),
       ...(config.keyringFile === undefined ? {} : { keyringFile: config.keyringFile }),
@@ -72,11 +86,22 @@ const SOURCES: Readonly<
       maxPacketBytes: config.maxPacketBytes,
       settings: protocolSettingsOf(config),
     })
-    return { source, gossipAddress: () => source.gossipAddress }
+    return {
+      source: besidePods(source, pods, config.kubernetesCheck ? source : undefined, surroundings),
+      gossipAddress: () => source.gossipAddress,
+    }
   },
   swim: (config, surroundings) => {
-    const source = new SwimSource({ ...surroundings, ...gossipOptionsOf(config) })
-    return { source, gossipAddress: () => source.gossipAddress }
+    const pods = podWatchOf(config, surroundings)
+    const source = new SwimSource({
+      ...surroundings,
+      ...gossipOptionsOf(config),
+      ...(pods === undefined ? {} : { pods }),
+    })
+    return {
+      source: besidePods(source, pods, undefined, surroundings),
+      gossipAddress: () => source.gossipAddress,
+    }
   },
   sidecar: (config, surroundings) => {
     const token = config.sidecarTokenFile === undefined ? undefined : readToken(config.sidecarTokenFile)
@@ -98,6 +123,57 @@ const SOURCES: Readonly<
     })
     return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }
   },
+  kubernetes: (config, surroundings) => ({
+    source: new KubernetesSource(
+      {
+        slices:
+          config.kubernetesSelector === undefined
+            ? { serviceName: config.kubernetesService ?? '' }
+            : { labelSelector: config.kubernetesSelector },
+        family: IP_FAMILIES[config.kubernetesIpFamily],
+        holdRestartingMs: config.holdRestartingMs,
+        ...(config.kubernetesNamespace === undefined ? {} : { namespace: config.kubernetesNamespace }),
+        ...(config.kubernetesPort === undefined ? {} : { port: config.kubernetesPort }),
+      },
+      { ...surroundings, transport: kubernetesTransport(config, surroundings) },
+    ),
+    gossipAddress: () => undefined,
+    ownName: config.name,
+  }),
+}
+
+const IP_FAMILIES = { auto: 'auto', ipv4: 'IPv4', ipv6: 'IPv6' } as const
+
+/** The way to the API server; nothing is read before the first request. */
+function kubernetesTransport(config: MemberConfig, { clock }: Surroundings): ApiTransport {
+  return createTransport({
+    kubeconfig: config.kubernetesKubeconfig,
+    env: process.env,
+    now: () => clock.now(),
+    userAgent: `ringman/${readVersion()}`,
+  })
+}
+
+/** The pods of the selector, where seeds or the check need them. */
+function podWatchOf(config: MemberConfig, surroundings: Surroundings): PodWatch | undefined {
+  const { kubernetesPodSelector: selector, kubernetesNamespace: namespace } = config
+  const needed = config.kubernetesCheck || config.seeds.some(({ kind }) => kind === 'pods')
+  if (!needed || selector === undefined) return undefined
+  return new PodWatch({
+    ...surroundings,
+    transport: kubernetesTransport(config, surroundings),
+    selector,
+    ...(namespace === undefined ? {} : { namespace }),
+  })
+}
+
+function besidePods(
+  inner: MembershipSource,
+  pods: PodWatch | undefined,
+  checked: CheckedGossip | undefined,
+  { clock, random, logger }: Surroundings,
+): MembershipSource {
+  return pods === undefined ? inner : new PodAwareSource({ inner, pods, checked, clock, random, logger })
 }
 
 /** What every source takes whose members gossip. */
@@ -158,11 +234,17 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
   const tracing = wantsTracing ? await tryRegisteredTracing(readVersion()) : undefined
-  const { source, manager, service, gossipAddress, extraRoutes } = createService(values, {
+  const { source, manager, service, gossipAddress, extraRoutes, ownName } = createService(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
     tracer: tracing?.tracer ?? noTracer,
+  })
+  const metrics = new RingMetrics({
+    ring: service,
+    clock: systemClock,
+    logger,
+    ...(tracing === undefined ? {} : { currentTraceId: () => currentTraceId(tracing.tracer) }),
   })
   await service.start()
   let shutdown: Promise<void> | undefined
@@ -174,14 +256,16 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
       return gossipAddress()
     },
     owns: (key) => {
-      const { name } = manager.getNode(key)
-      return source.selfName !== undefined && name === source.selfName
+      const own = source.selfName ?? ownName
+      return manager.getNode(key).name === own
     },
+    metrics: ({ format = 'prometheus', labels } = {}) => metrics.write(format, labels),
     routes: ({ limits } = {}) =>
       createRoutes({
         ring: service,
         clock: systemClock,
         logger,
+        meter: metrics.meter,
         version: readVersion(),
         ...(extraRoutes === undefined ? {} : { extraRoutes }),
         ...(limits === undefined ? {} : { limits }),
@@ -249,6 +333,20 @@ export function composeProcess(
     minMembers: config.minMembers,
     minMembersTimeoutMs: config.minMembersTimeoutMs,
   })
+  const eventLoopDelay = new EventLoopDelay()
+  const metrics = new RingMetrics({
+    ring: service,
+    clock,
+    logger,
+    currentTraceId: () => currentTraceId(tracer),
+    processCollectors: [
+      {
+        collect: async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
+      },
+      eventLoopDelay,
+      new ProcessCollector(),
+    ],
+  })
   const limits: HttpLimits = {
     ...DEFAULT_HTTP_LIMITS,
     maxKeyBytes: config.maxKeyBytes,
@@ -268,6 +366,7 @@ export function composeProcess(
   const close = (graceMs: number) => {
     closing ??= (async () => {
       await Promise.all(open.map((server) => server.close(graceMs)))
+      eventLoopDelay.stop()
       await service.stop()
     })()
     return closing
@@ -278,8 +377,15 @@ export function composeProcess(
     close,
     async start() {
       try {
+        eventLoopDelay.start()
         const admin = await listen(
-          createAdminApp({ ring: service, readiness, clock, logger }),
+          createAdminApp({
+            ring: service,
+            readiness,
+            clock,
+            logger,
+            extend: [metricsRoute({ metrics, clock, logger })],
+          }),
           config.adminPort,
         )
         const app = createApp({
@@ -288,6 +394,7 @@ export function composeProcess(
           logger,
           limits,
           version: readVersion(),
+          meter: metrics.meter,
           ...(extraRoutes === undefined ? {} : { extraRoutes }),
           ...(tracing === undefined
             ? {}

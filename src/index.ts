@@ -5,8 +5,10 @@ export type {
   CommonRingOptions,
   CreateRingOptions,
   GossipRingOptions,
+  KubernetesRingOptions,
   MemberlistRingOptions,
   Ring,
+  RingMetricsFormat,
   SidecarRingOptions,
   StaticRingOptions,
   SwimRingOptions,
@@ -28,6 +30,8 @@ export type { RingChange, RingSnapshot } from './manager/snapshot.ts'
 export type { Member, MemberMetadata, MemberState, ProtocolVersions } from './membership/member.ts'
 export type { RingKeyMode } from './membership/placement.ts'
 export type { MembershipSource, SourceHealth, SourceKind } from './membership/source.ts'
+export type { SourceStatistics } from './membership/statistics.ts'
+export type { ExpositionFormat, MetricsText } from './telemetry/exposition.ts'
 
 export { RingmanClient, type PlannedChange, type RingmanClientOptions } from './client/ringman-client.ts'
 export type {

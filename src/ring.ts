@@ -4,6 +4,7 @@ import type { Logger } from './logger.ts'
 import type { HashRingManager } from './manager/hash-ring-manager.ts'
 import type { RingKeyMode } from './membership/placement.ts'
 import type { MembershipSource } from './membership/source.ts'
+import type { ExpositionFormat, MetricsText } from './telemetry/exposition.ts'
 
 /** A ring that runs in this process. */
 export interface Ring extends AsyncDisposable {
@@ -16,15 +17,29 @@ export interface Ring extends AsyncDisposable {
   /** Resolves after `shutdown`; rejects when the source or the manager died, and look-ups are not to be trusted. */
   readonly done: Promise<void>
   /**
-   * Whether this member owns the key; never so for sources that do not make this process a member.
+   * Whether this member owns the key. Of the sources that do not make this process a member only `kubernetes` can say
+   * so: when the owner's name is the option `name`, as it is in a pod of the Service.
    *
    * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   owns(key: string | Uint8Array): boolean
   /** Koa middleware with the look-ups under `/v1` and `/hashring`; it passes on what is not its own. */
   routes(options?: { readonly limits?: Partial<HttpLimits> }): Koa.Middleware
+  /**
+   * This ring's metrics as text, for a scraper or to be put behind another registry's text; what the process has
+   * (CPU, memory, the event loop) is not among them. `docs/metrics.md` of the package lists them.
+   */
+  metrics(options?: RingMetricsFormat): Promise<MetricsText>
   /** Leaves the ring, tells the others, and releases everything. Idempotent. */
   shutdown(): Promise<void>
+}
+
+/** How metrics are written. */
+export interface RingMetricsFormat {
+  /** Prometheus's text format 0.0.4, or OpenMetrics 1.0.0. @default 'prometheus' */
+  readonly format?: ExpositionFormat
+  /** Labels for every series, such as `{ ring: 'sessions' }`, to tell several rings of a process apart. @default none */
+  readonly labels?: Readonly<Record<string, string>>
 }
 
 /** What every ring can be told. */
@@ -52,7 +67,7 @@ export interface StaticRingOptions extends CommonRingOptions {
 
 /** What sources have in common whose members gossip. */
 export interface GossipRingOptions extends CommonRingOptions {
-  /** Addresses to join through: `HOST[:PORT]`, `dns:NAME[:PORT]`, `srv:NAME`. @default none */
+  /** Addresses to join through: `HOST[:PORT]`, `dns:NAME[:PORT]`, `srv:NAME`, `pods:[PORT]`. @default none */
   readonly seeds?: readonly string[]
   /** The application's port that others are told, 1 to 65535. @default 8000 */
   readonly servicePort?: number
@@ -70,6 +85,12 @@ export interface GossipRingOptions extends CommonRingOptions {
   readonly advertisePort?: number
   /** Timing, for a network like this. @default 'lan' */
   readonly preset?: 'lan' | 'wan' | 'local'
+  /** Labels of the pods that gossip, for the seed `pods:` and for `kubernetesCheck`. */
+  readonly kubernetesPodSelector?: string
+  /** Their namespace. @default this pod's own */
+  readonly kubernetesNamespace?: string
+  /** File by which the API server is reached. @default this pod's service account */
+  readonly kubernetesKubeconfig?: string
 }
 
 /** Members gossip by the protocol of npm `swim`. */
@@ -98,6 +119,8 @@ export interface MemberlistRingOptions extends GossipRingOptions {
   readonly compression?: boolean
   /** Largest datagram, 512 to 65,000 bytes. @default 1400 */
   readonly maxPacketBytes?: number
+  /** Declare a member dead at once when its pod is gone; needs `kubernetesPodSelector`. @default false */
+  readonly kubernetesCheck?: boolean
   /** Milliseconds; like the further ones, the preset's when not set. `docs/configuration.md` explains each. */
   readonly probeIntervalMs?: number
   readonly probeTimeoutMs?: number
@@ -133,6 +156,25 @@ export interface SidecarRingOptions extends CommonRingOptions {
   readonly sidecarTokenFile?: string
 }
 
+/** Members are the serving endpoints of a Kubernetes Service. This process is not one of them. */
+export interface KubernetesRingOptions extends CommonRingOptions {
+  readonly source: 'kubernetes'
+  /** The Service; either it or `kubernetesSelector`. */
+  readonly kubernetesService?: string
+  /** Labels of the EndpointSlices, such as `app=cache`. */
+  readonly kubernetesSelector?: string
+  /** A port's name in the Service, or its number on the pods. @default the only one there is */
+  readonly kubernetesPort?: string | number
+  /** Which addresses of a dual-stack Service count. @default 'auto', IPv4 where there is any */
+  readonly kubernetesIpFamily?: 'auto' | 'ipv4' | 'ipv6'
+  /** Milliseconds that a pod which is there but does not serve keeps its place. @default 30_000 */
+  readonly holdRestartingMs?: number
+  /** @default this pod's own */
+  readonly kubernetesNamespace?: string
+  /** File by which the API server is reached. @default this pod's service account */
+  readonly kubernetesKubeconfig?: string
+}
+
 /** What `createRing` takes; the names are those of the configuration file, with the unit where there is one. */
 export type CreateRingOptions =
-  MemberlistRingOptions | SwimRingOptions | SidecarRingOptions | StaticRingOptions
+  MemberlistRingOptions | SwimRingOptions | SidecarRingOptions | KubernetesRingOptions | StaticRingOptions

@@ -4,6 +4,7 @@ import type { SourceKind } from '../membership/source.ts'
 import { formatSeed, parseSeed, type Seed } from '../seeds/seed.ts'
 import { parseStaticMember, type StaticMember } from '../membership/static/static-source.ts'
 import { GOSSIP_SETTINGS } from './gossip-settings.ts'
+import { KUBERNETES_SETTINGS } from './kubernetes-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import { SIDECAR_SETTINGS } from './sidecar-settings.ts'
 import {
@@ -25,6 +26,7 @@ export const SOURCE_NAMES = [
   'memberlist',
   'swim',
   'sidecar',
+  'kubernetes',
   'static',
 ] as const satisfies readonly SourceKind[]
 
@@ -34,7 +36,12 @@ export type SourceName = (typeof SOURCE_NAMES)[number]
 /** Sources whose members gossip with each other. */
 const GOSSIP: readonly SourceName[] = ['memberlist', 'swim']
 
-const seed = parsed<Seed>('SEED', 'HOST[:PORT], dns:NAME[:PORT] or srv:NAME', parseSeed, formatSeed)
+const seed = parsed<Seed>(
+  'SEED',
+  'HOST[:PORT], dns:NAME[:PORT], srv:NAME or pods:[PORT]',
+  parseSeed,
+  formatSeed,
+)
 
 const staticMember = parsed<StaticMember>(
   'MEMBER',
@@ -138,6 +145,7 @@ export const MEMBER_SETTINGS = {
   },
   ...GOSSIP_SETTINGS,
   ...SIDECAR_SETTINGS,
+  ...KUBERNETES_SETTINGS,
   traceKeys: {
     type: boolean,
     default: false,

@@ -23,6 +23,7 @@ export function createApp(deps: AppDeps): Koa {
   app.use(createRoutes(deps))
   app.use((ctx) => {
     if (!sendCompatibleNotFound(ctx, splitTarget(ctx.req.url ?? '').path)) sendNotFound(ctx, deps)
+    deps.meter?.finished(ctx, undefined, 0)
   })
   return app
 }

@@ -14,6 +14,7 @@ import {
 } from './parameters.ts'
 import { jsonAnswer, send } from './respond.ts'
 import type { CurrentView } from './ring-view.ts'
+import { KEY_COUNT } from './request-meter.ts'
 import type { Route } from './route.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
@@ -71,6 +72,7 @@ export function lookUpRoutes(deps: {
       n === 1 ? `[${placeOf(manager.getNode(key))}]` : `[${manager.getNodes(key, n).map(placeOf).join(',')}]`,
     )
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')
+    ctx[KEY_COUNT] = keys.length
     send(ctx, jsonAnswer(`{"nodes":[${nodes}],"owners":[${owners.join(',')}],${current.state}}`))
   }
 

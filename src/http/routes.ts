@@ -8,6 +8,7 @@ import { compatibleRoutes } from './compatible-routes.ts'
 import { withDefaultLimits, type HttpLimits } from './limits.ts'
 import { lookUpRoutes } from './look-up-routes.ts'
 import { describeApi } from './openapi.ts'
+import type { RequestMeter } from './request-meter.ts'
 import { splitTarget, tryDecodePath } from './query.ts'
 import { readParameters } from './parameters.ts'
 import { asciiJson, jsonAnswer, send, sendProblem } from './respond.ts'
@@ -28,6 +29,8 @@ export interface RoutesDeps {
    * `/hashring/update`. It gets Koa's `ctx` and writes `ctx.body` as usual.
    */
   readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+  /** Is told of each request to one of the paths here, once its answer is written. */
+  readonly meter?: RequestMeter
   /** Middleware around each request for a path of ours, and no other: traces. `ctx._matchedRoute` is set by then. */
   readonly around?: Koa.Middleware
 }
@@ -42,12 +45,13 @@ export interface RoutesDeps {
  * `ctx._ringOwner`, the ring key of the owner of the one key that was asked for, and `ctx._problemCode`.
  */
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
-  const { clock, extraRoutes = {}, around } = deps
+  const { clock, meter, around, extraRoutes = {} } = deps
   const logger = deps.logger.child({ component: 'http' })
   const routes = new Map(listRoutes(deps, logger).map((route) => [route.path, withAllow(route)]))
   const extra = new Map(Object.entries(extraRoutes))
 
   return (ctx, next) => {
+    const startedAtMs = meter === undefined ? 0 : clock.now()
     const { path: raw, query } = splitTarget(ctx.req.url ?? '')
     let path = raw
     let route = routes.get(path)
@@ -59,12 +63,12 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       const middleware = extra.get(path)
       if (middleware === undefined) return next()
       ctx['_matchedRoute'] = path
-      if (around === undefined) return middleware(ctx, next) as unknown
-      return around(ctx, async () => (await middleware(ctx, next)) as unknown) as unknown
+      if (around === undefined) return metered(ctx, startedAtMs, middleware(ctx, next) as unknown)
+      return around(ctx, async () => metered(ctx, startedAtMs, middleware(ctx, next) as unknown)) as unknown
     }
     ctx['_matchedRoute'] = path
-    if (around === undefined) return answer(ctx, route, query)
-    return around(ctx, async () => answer(ctx, route, query)) as unknown
+    if (around === undefined) return metered(ctx, startedAtMs, answer(ctx, route, query))
+    return around(ctx, async () => metered(ctx, startedAtMs, answer(ctx, route, query))) as unknown
   }
 
   function answer(ctx: Koa.Context, route: DispatchedRoute, query: string): void | Promise<void> {
@@ -84,6 +88,17 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       sendProblem(ctx, error, { clock, logger }, route.allow === '' ? [] : allowHeader(error, route.allow))
       return undefined
     }
+  }
+
+  /** Tells the meter once the answer is there, which it mostly is at once. */
+  function metered(ctx: Koa.Context, startedAtMs: number, running: unknown): unknown {
+    if (meter === undefined) return running
+    const finish = () => {
+      meter.finished(ctx, ctx['_matchedRoute'] as string, startedAtMs)
+    }
+    if (running instanceof Promise) return running.finally(finish)
+    finish()
+    return running
   }
 }
 

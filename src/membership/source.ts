@@ -1,4 +1,5 @@
 import type { Member } from './member.ts'
+import type { SourceStatistics } from './statistics.ts'
 
 /** Where members come from. */
 export type SourceKind = 'memberlist' | 'swim' | 'sidecar' | 'kubernetes' | 'static'
@@ -52,6 +53,8 @@ export interface MembershipSource {
    * the seconds since the last confirmation or the last seed failure.
    */
   health(): SourceHealth
+  /** What this source has counted, for metrics; it works at any moment. Left out by a source with nothing to count. */
+  statistics?(): SourceStatistics
 }
 
 /** A source's word on itself. */

@@ -43,6 +43,10 @@ export interface SeedResolverOptions {
   /** The port of seeds that name none. */
   readonly defaultPort: number
   readonly dns: DnsResolver
+  /** Knows the pods that `pods:` seeds mean; without it such a seed does not resolve. */
+  readonly pods?: PodDirectory
+  /** Which addresses of pods are of use: 4, 6, or 0 for both. @default both */
+  readonly family?: () => number
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -51,6 +55,16 @@ export interface SeedResolverOptions {
   /** Called after each round with the other processes' addresses, without doubles, in the order of the seeds. */
   readonly onAddresses: (addresses: readonly SeedAddress[]) => void
   readonly settings?: Partial<SeedSettings>
+}
+
+/** Knows where pods are. */
+export interface PodDirectory {
+  /**
+   * The addresses of the pods that run, of both families.
+   *
+   * @throws An error whose `code` is the reason in short, as the DNS has them, soon after `signal` aborts.
+   */
+  addresses(signal: AbortSignal): Promise<readonly string[]>
 }
 
 /** What the last round came to, for health and the page. */
@@ -223,7 +237,14 @@ export class SeedResolver {
   }
 
   async #ask(seed: Exclude<Seed, { kind: 'address' }>, signal: AbortSignal): Promise<readonly SeedAddress[]> {
-    const { dns, defaultPort } = this.#options
+    const { dns, pods, defaultPort } = this.#options
+    if (seed.kind === 'pods') {
+      if (pods === undefined) throw Object.assign(new Error('nobody knows the pods'), { code: 'NOTIMPL' })
+      const found = await pods.addresses(signal)
+      const family = this.#options.family?.() ?? 0
+      const usable = family === 0 ? found : found.filter((address) => isIP(address) === family)
+      return this.#bounded(usable, seed.port ?? defaultPort)
+    }
     if (seed.kind === 'host') {
       return this.#bounded(await dns.lookUp(seed.name, signal), seed.port ?? defaultPort)
     }

@@ -11,6 +11,8 @@ export type Seed =
   | { readonly kind: 'dns'; readonly name: string; readonly port?: number }
   /** A DNS name whose SRV records name targets and ports. */
   | { readonly kind: 'srv'; readonly name: string }
+  /** The addresses of pods, which Kubernetes is asked for. */
+  | { readonly kind: 'pods'; readonly port?: number }
 
 /** Where a seed leads to. */
 export interface SeedAddress {
@@ -21,16 +23,21 @@ export interface SeedAddress {
 }
 
 const ALLOWED =
-  'HOST, HOST:PORT, 1.2.3.4:PORT, [::1]:PORT, dns:NAME, dns:NAME:PORT and srv:NAME are allowed (port 1 to 65535, default the gossip port)'
+  'HOST, HOST:PORT, 1.2.3.4:PORT, [::1]:PORT, dns:NAME, dns:NAME:PORT, srv:NAME, pods: and pods:PORT are allowed (port 1 to 65535, default the gossip port)'
 
 /**
- * Parses one seed: `HOST[:PORT]`, `IPV4[:PORT]`, `[IPV6][:PORT]`, `dns:NAME[:PORT]` or `srv:NAME`.
+ * Parses one seed: `HOST[:PORT]`, `IPV4[:PORT]`, `[IPV6][:PORT]`, `dns:NAME[:PORT]`, `srv:NAME` or `pods:[PORT]`.
  *
  * @throws {RingmanError} `CONFIG_INVALID`, saying what was given and what is allowed.
  */
 export function parseSeed(text: string): Seed {
   const fail = (why: string): never => {
     throw new RingmanError('CONFIG_INVALID', `"${text}" is not a seed (${why}): ${ALLOWED}`)
+  }
+  if (text.startsWith('pods:')) {
+    const port = text.slice('pods:'.length)
+    if (port === '') return { kind: 'pods' }
+    return isPort(port) ? { kind: 'pods', port: Number(port) } : fail(`"${port}" is not a port`)
   }
   const match =
     /^(?:(?<scheme>dns|srv):)?(?:\[(?<bracketed>[^[\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>.*))?$/.exec(text)
@@ -71,6 +78,7 @@ export function parseSeeds(list: string): Seed[] {
 /** The text that parses to this seed. */
 export function formatSeed(seed: Seed): string {
   if (seed.kind === 'srv') return `srv:${seed.name}`
+  if (seed.kind === 'pods') return `pods:${seed.port ?? ''}`
   const port = seed.port === undefined ? '' : `:${seed.port}`
   if (seed.kind === 'address') {
     return isIPv6(seed.address) ? `[${seed.address}]${port}` : `${seed.address}${port}`

@@ -3,18 +3,23 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Koa from 'koa'
 import { describe, expect, expectTypeOf, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { createRing } from '../../src/compose.ts'
 import type { MEMBER_SETTINGS } from '../../src/config/member-settings.ts'
 import { isRingmanError } from '../../src/errors.ts'
 import * as ringman from '../../src/index.ts'
 import type {
   CreateRingOptions,
+  KubernetesRingOptions,
   MemberlistRingOptions,
   Ring,
   SidecarRingOptions,
   StaticRingOptions,
   SwimRingOptions,
 } from '../../src/ring.ts'
+import { sliceOf } from '../membership/kubernetes/slice-fixtures.ts'
+import { COLLECTIONS, FakeKubernetesApi } from '../support/fake-kubernetes-api.ts'
+import { FakeKubernetesServer } from '../support/fake-kubernetes-server.ts'
 import { TestProcess } from '../support/child-process.ts'
 
 const STATIC: StaticRingOptions = { source: 'static', staticMembers: ['10.0.0.1:8000', '[::1]:8000=3'] }
@@ -132,9 +137,62 @@ describe('createRing', () => {
     expect(program.out).toBe('2\n')
   })
 
+  test('follows a Service of Kubernetes, and owns what its own pod owns', async () => {
+    const api = new FakeKubernetesApi(systemClock)
+    await using server = await FakeKubernetesServer.open(api, { scheme: 'http' })
+    const pods = ['ring-0', 'ring-1'].map((name, n) => ({ name, address: `10.0.0.${n}` }))
+    api.put(COLLECTIONS.slices, sliceOf('cache-a', pods))
+    await using ring = await createRing({
+      source: 'kubernetes',
+      name: 'ring-1',
+      kubernetesService: 'cache',
+      kubernetesPort: 8000,
+      kubernetesKubeconfig: server.kubeconfig({}),
+      ringKey: 'name',
+    })
+    expect(ring.manager.snapshot.ring.nodes.map(({ ringKey, port }) => [ringKey, port])).toEqual([
+      ['ring-0', 8000],
+      ['ring-1', 8000],
+    ])
+    for (const key of ['a', 'b', 'c', 'd']) {
+      expect(ring.owns(key)).toBe(ring.manager.getNode(key).name === 'ring-1')
+    }
+    api.put(COLLECTIONS.slices, sliceOf('cache-a', pods.slice(1)))
+    await untilSize(ring, 1)
+    expect(ring.owns('a')).toBe(true)
+  })
+
+  test('members of either gossip find each other through pods', async () => {
+    for (const source of ['memberlist', 'swim'] as const) {
+      const api = new FakeKubernetesApi(systemClock)
+      await using server = await FakeKubernetesServer.open(api, { scheme: 'http' })
+      const options = {
+        source,
+        bind: '127.0.0.1',
+        gossipPort: 0,
+        preset: 'local',
+        kubernetesPodSelector: 'app=ring',
+        kubernetesKubeconfig: server.kubeconfig({}),
+      } as const
+      await using first = await createRing({ ...options, name: 'a', seeds: [] })
+      api.put(COLLECTIONS.pods, {
+        metadata: { name: 'a', labels: { app: 'ring' } },
+        status: { phase: 'Running', podIP: '127.0.0.1' },
+      })
+      const seeds = [`pods:${first.gossipAddress?.port}`]
+      await using second = await createRing({ ...options, name: 'b', servicePort: 8001, seeds })
+      await Promise.all([untilSize(first, 2), untilSize(second, 2)])
+      expect(second.source.health().detail).toMatchObject({ pods: 1, podFailuresInARow: 0 })
+    }
+  })
+
   test('takes every setting of members, under the same name', () => {
     type OptionName =
-      keyof MemberlistRingOptions | keyof SwimRingOptions | keyof SidecarRingOptions | keyof StaticRingOptions
+      | keyof MemberlistRingOptions
+      | keyof SwimRingOptions
+      | keyof SidecarRingOptions
+      | keyof KubernetesRingOptions
+      | keyof StaticRingOptions
     expectTypeOf<keyof typeof MEMBER_SETTINGS>().toEqualTypeOf<Exclude<OptionName, 'logger' | 'tracing'>>()
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { DnsResolver, ServiceTarget } from '../../src/seeds/dns-resolver.ts'
-import { SeedResolver, type SeedSettings } from '../../src/seeds/seed-resolver.ts'
+import { SeedResolver, type SeedResolverOptions, type SeedSettings } from '../../src/seeds/seed-resolver.ts'
 import { formatAddress, parseSeeds, type SeedAddress } from '../../src/seeds/seed.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
@@ -53,7 +53,12 @@ class FakeDns implements DnsResolver {
   }
 }
 
-function setUp(seeds: string, settings: Partial<SeedSettings> = {}, self = '10.0.0.1:7946') {
+function setUp(
+  seeds: string,
+  settings: Partial<SeedSettings> = {},
+  self = '10.0.0.1:7946',
+  more: Partial<SeedResolverOptions> = {},
+) {
   const clock = new VirtualClock()
   const dns = new FakeDns()
   const logger = new RecordingLogger()
@@ -68,6 +73,7 @@ function setUp(seeds: string, settings: Partial<SeedSettings> = {}, self = '10.0
     isSelf: (address: SeedAddress) => formatAddress(address) === self,
     onAddresses: (addresses) => rounds.push({ atMs: clock.now(), addresses: addresses.map(formatAddress) }),
     settings,
+    ...more,
   })
   return { clock, dns, logger, rounds, resolver }
 }
@@ -107,6 +113,39 @@ describe('one round', () => {
     expect(resolver.status).toMatchObject({ rounds: 1, foundSelf: true, failures: [] })
     expect(dns.asked).not.toContain('host 10.0.0.9')
     resolver.stop()
+  })
+
+  test('pods give the addresses of the family that is of use, but for our own', async () => {
+    const pods = { addresses: () => Promise.resolve(['10.0.0.1', 'fd00::1', '10.0.0.2', 'fd00::2']) }
+    for (const [family, others] of [
+      [4, ['10.0.0.2:7946', '10.0.0.1:7000', '10.0.0.2:7000']],
+      [6, ['[fd00::1]:7946', '[fd00::2]:7946', '[fd00::1]:7000', '[fd00::2]:7000']],
+    ] as const) {
+      const { rounds, resolver } = setUp('pods:,pods:7000', {}, '10.0.0.1:7946', {
+        pods,
+        family: () => family,
+      })
+      resolver.start()
+      await settle()
+      expect(rounds).toEqual([{ atMs: 0, addresses: others }])
+      resolver.stop()
+    }
+  })
+
+  test('pods that cannot be had are a warning with the reason, and so are pods that nobody knows', async () => {
+    const denied = () =>
+      Promise.reject(Object.assign(new Error('no such right'), { code: 'KUBERNETES_FORBIDDEN' }))
+    for (const [pods, reason] of [
+      [{ pods: { addresses: denied } }, 'KUBERNETES_FORBIDDEN'],
+      [{}, 'NOTIMPL'],
+    ] as const) {
+      const { logger, resolver } = setUp('pods:', {}, undefined, pods)
+      resolver.start()
+      await settle()
+      expect(resolver.status.failures).toEqual([{ seed: 'pods:', reason }])
+      expect(logger.of('seed.unresolved')).toHaveLength(1)
+      resolver.stop()
+    }
   })
 
   test('takes a bounded choice of a large answer, and no nonsense', async () => {

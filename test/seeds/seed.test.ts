@@ -32,6 +32,9 @@ describe('parseSeed', () => {
       },
     ],
     ['srv:_gossip._udp.ringman', { kind: 'srv', name: '_gossip._udp.ringman' }],
+    ['pods:', { kind: 'pods' }],
+    ['pods:7946', { kind: 'pods', port: 7946 }],
+    ['pods', { kind: 'host', name: 'pods' }],
     ['dns', { kind: 'host', name: 'dns' }],
     ['dns:7946', undefined],
   ])('%s', (text, seed) => {
@@ -78,6 +81,9 @@ describe('parseSeed', () => {
     'srv:',
     'srv:a:7946',
     'srv:1.2.3.4',
+    'pods:0',
+    'pods:a',
+    'pods::7946',
     'DNS:a',
     'a:1:2',
     'é',
@@ -89,6 +95,7 @@ describe('parseSeed', () => {
     const piece = fc.constantFrom(
       'dns:',
       'srv:',
+      'pods:',
       '[',
       ']',
       ':',

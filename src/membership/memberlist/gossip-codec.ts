@@ -6,7 +6,12 @@ import type { Encryption } from './wire/encryption.ts'
 import { DEFAULT_LIMITS, type WireLimits } from './wire/limits.ts'
 import { encodeMessage } from './wire/message-codec.ts'
 import type { Message } from './wire/messages.ts'
-import { decodePacket, type PacketResult, type Reception } from './wire/packet-decoder.ts'
+import {
+  decodePacket,
+  type MessageListener,
+  type PacketResult,
+  type Reception,
+} from './wire/packet-decoder.ts'
 import {
   DEFAULT_PACKET_BYTES,
   encodePackets,
@@ -74,7 +79,12 @@ export class GossipCodec {
   }
 
   /** Bytes that a message takes in a compound. What is sent often is encoded once. */
-  readonly sizeOf = (message: Message): number => this.#encode(message).length + COMPOUND_PART_BYTES
+  readonly sizeOf = (message: Message): number => this.encodedBytes(message) + COMPOUND_PART_BYTES
+
+  /** Bytes of a message as encoded, alone. */
+  encodedBytes(message: Message): number {
+    return this.#encode(message).length
+  }
 
   /** @param crc - Whether the peer knows checksums: its highest protocol version is 5 or more. */
   encodePackets(messages: readonly Message[], crc: boolean): Uint8Array[] {
@@ -84,8 +94,9 @@ export class GossipCodec {
     )
   }
 
-  decodePacket(datagram: Uint8Array): PacketResult {
-    return decodePacket(datagram, this.#reception)
+  /** @param onMessage - Called for each message that is kept. */
+  decodePacket(datagram: Uint8Array, onMessage?: MessageListener): PacketResult {
+    return decodePacket(datagram, this.#reception, onMessage)
   }
 
   encodeStream(message: StreamMessage, role: StreamRole): Uint8Array {

@@ -3,6 +3,7 @@ import { assertNever, RingmanError } from '../../errors.ts'
 import { noTracer, type Span } from '../../tracing.ts'
 import { DropReport } from './drop-report.ts'
 import { GossipCodec } from './gossip-codec.ts'
+import { GossipTraffic } from './gossip-traffic.ts'
 import { openGossipSockets, type GossipSockets } from './gossip-sockets.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
 import { tryOpenEnvelope, wrapInEnvelope } from './packet-envelope.ts'
@@ -10,11 +11,12 @@ import type { MemberView, StartPushPullEffect, StartStreamProbeEffect } from './
 import type { Endpoint } from './protocol/endpoint.ts'
 import type { ProtocolEvent } from './protocol/events.ts'
 import type { ProtocolSettings } from './protocol/settings.ts'
-import { StreamClient, unexpectedAnswer, type StreamAnswer } from './stream-client.ts'
+import { StreamClient, unexpectedAnswer, type ByteListener, type StreamAnswer } from './stream-client.ts'
 import { StreamServer } from './stream-server.ts'
 import type { Message, Ping } from './wire/messages.ts'
 import type { DecodedStream } from './wire/stream-decoder.ts'
-import type { StreamMessage } from './wire/stream-messages.ts'
+import type { MessageListener } from './wire/packet-decoder.ts'
+import type { StreamMessage, StreamRole } from './wire/stream-messages.ts'
 
 /** Peers that know checksums have at least this as their highest protocol version. */
 const CRC_PROTOCOL = 5
@@ -34,6 +36,7 @@ export interface GossipTransportOptions {
 export class GossipTransport {
   readonly codec: GossipCodec
   readonly drops: DropReport
+  readonly traffic = new GossipTraffic()
   readonly #options: GossipTransportOptions
   readonly #server: StreamServer
   readonly #client: StreamClient
@@ -46,13 +49,17 @@ export class GossipTransport {
     this.#options = options
     this.codec = new GossipCodec(node)
     this.drops = new DropReport(node.clock, node.logger)
-    this.#client = new StreamClient(node.clock)
+    const onBytes: ByteListener = (direction, sizeBytes) => {
+      this.traffic.bytes.tcp[direction] += sizeBytes
+    }
+    this.#client = new StreamClient(node.clock, onBytes)
     this.#server = new StreamServer({
       clock: node.clock,
       reception: () => this.codec.streamReception('request'),
-      onMessage: (stream, message, from) => {
-        this.#receiveStream(stream, message, from)
+      onMessage: (stream, message, from, sizeBytes) => {
+        this.#receiveStream(stream, message, from, sizeBytes)
       },
+      onBytes,
       onDrop: (drop, from) => {
         this.drops.add(drop, from, 'tcp')
       },
@@ -120,16 +127,23 @@ export class GossipTransport {
       this.#sendOverStreams(to, messages, ownPort)
       return
     }
+    this.#countSent(messages)
     for (const packet of this.codec.encodePackets(messages, this.#crcPlaces.has(placeOf(to)))) {
+      this.traffic.packets.sent++
+      this.traffic.bytes.udp.sent += packet.length
       this.#sockets?.send(packet, to)
     }
   }
 
   /** Sends bytes to a member's application over TCP. */
   sendUserMessage(to: Endpoint, payload: Uint8Array): Promise<StreamAnswer> {
+    return this.#sendUserBytes(to, this.#encodeStream({ kind: 'user', payload }, 'request'))
+  }
+
+  #sendUserBytes(to: Endpoint, bytes: Uint8Array): Promise<StreamAnswer> {
     return this.#client.call({
       to,
-      bytes: this.codec.encodeStream({ kind: 'user', payload }, 'request'),
+      bytes,
       timeoutMs: this.#options.settings.streamTimeoutMs,
       reception: undefined,
     })
@@ -137,7 +151,7 @@ export class GossipTransport {
 
   /** Answers on a stream that a peer opened, and closes it. */
   answer(stream: number, message: StreamMessage): void {
-    this.#server.answer(stream, this.codec.encodeStream(message, 'response'))
+    this.#server.answer(stream, this.#encodeStream(message, 'response'))
   }
 
   async probe({ probe, to, ping, timeoutMs }: StartStreamProbeEffect): Promise<void> {
@@ -157,8 +171,9 @@ export class GossipTransport {
    */
   async pushPull(effect: StartPushPullEffect, userState: Uint8Array, parent?: Span): Promise<void> {
     const { exchange, to, state, timeoutMs } = effect
-    const { onEvent } = this.#options
-    const span = (this.#options.node.tracer ?? noTracer).startSpan('gossip.push-pull', {
+    const { onEvent, node } = this.#options
+    const startedAtMs = node.clock.now()
+    const span = (node.tracer ?? noTracer).startSpan('gossip.push-pull', {
       kind: 'client',
       attributes: {
         'network.transport': 'tcp',
@@ -174,6 +189,7 @@ export class GossipTransport {
     switch (answer.outcome) {
       case 'answered':
         if (answer.message.kind === 'push-pull') {
+          this.traffic.pushPullSeconds.add((node.clock.now() - startedAtMs) / 1000)
           onEvent({ kind: 'push-pull-answered', exchange, state: answer.message.pushPull })
         } else {
           const outcome = answer.message.kind === 'error' ? 'rejected' : 'failed'
@@ -192,9 +208,35 @@ export class GossipTransport {
     }
   }
 
-  #call(to: Endpoint, message: StreamMessage, timeoutMs: number): Promise<StreamAnswer> {
-    const bytes = this.codec.encodeStream(message, 'request')
-    return this.#client.call({ to, bytes, timeoutMs, reception: this.codec.streamReception('response') })
+  async #call(to: Endpoint, message: StreamMessage, timeoutMs: number): Promise<StreamAnswer> {
+    const bytes = this.#encodeStream(message, 'request')
+    const reception = this.codec.streamReception('response')
+    const answer = await this.#client.call({ to, bytes, timeoutMs, reception })
+    if (answer.outcome === 'answered') {
+      if (answer.message.kind !== 'error') this.#heard()
+      this.traffic.addStream('received', answer.message.kind, answer.sizeBytes)
+    }
+    return answer
+  }
+
+  #encodeStream(message: StreamMessage, role: StreamRole): Uint8Array {
+    const bytes = this.codec.encodeStream(message, role)
+    this.traffic.addStream('sent', message.kind, bytes.length)
+    return bytes
+  }
+
+  #countSent(messages: readonly Message[]): void {
+    for (const message of messages)
+      this.traffic.addMessage('sent', message.kind, this.codec.encodedBytes(message))
+  }
+
+  readonly #countReceived: MessageListener = (kind, sizeBytes) => {
+    this.traffic.addMessage('received', kind, sizeBytes)
+  }
+
+  /** Somebody who may gossip with us said something. */
+  #heard(): void {
+    this.traffic.heardAtMs = this.#options.node.clock.now()
   }
 
   /** Without UDP, pings go as memberlist's own pings over TCP, which any peer answers; the rest in envelopes. */
@@ -204,7 +246,11 @@ export class GossipTransport {
       if (message.kind === 'ping') void this.#pingOverStream(to, message)
       else others.push(message)
     }
-    if (others.length > 0) void this.sendUserMessage(to, wrapInEnvelope(others, ownPort))
+    if (others.length === 0) return
+    // The messages in the envelope count, not the envelope.
+    this.#countSent(others)
+    const payload = wrapInEnvelope(others, ownPort)
+    void this.#sendUserBytes(to, this.codec.encodeStream({ kind: 'user', payload }, 'request'))
   }
 
   async #pingOverStream(to: Endpoint, ping: Ping): Promise<void> {
@@ -214,17 +260,22 @@ export class GossipTransport {
   }
 
   #receiveDatagram(datagram: Uint8Array, from: Endpoint): void {
-    const packet = this.codec.decodePacket(datagram)
+    this.traffic.bytes.udp.received += datagram.length
+    const packet = this.codec.decodePacket(datagram, this.#countReceived)
     if (!packet.ok) {
       this.drops.add(packet, from, 'udp')
       return
     }
+    this.traffic.packets.received++
+    this.#heard()
     for (const fault of packet.faults) this.drops.add(fault, from, 'udp')
     this.#options.onEvent({ kind: 'packet-received', from, messages: packet.messages })
   }
 
-  #receiveStream(stream: number, { message }: DecodedStream, from: Endpoint): void {
+  #receiveStream(stream: number, { message }: DecodedStream, from: Endpoint, sizeBytes: number): void {
     const { onEvent } = this.#options
+    this.#heard()
+    if (message.kind !== 'user') this.traffic.addStream('received', message.kind, sizeBytes)
     switch (message.kind) {
       case 'ping':
         onEvent({ kind: 'stream-ping-received', stream, ping: message })
@@ -234,7 +285,7 @@ export class GossipTransport {
         break
       case 'user':
         this.#server.refuse(stream)
-        this.#receiveUserMessage(message.payload, from)
+        this.#receiveUserMessage(message.payload, from, sizeBytes)
         break
       case 'ack':
       case 'error':
@@ -246,9 +297,10 @@ export class GossipTransport {
     }
   }
 
-  #receiveUserMessage(payload: Uint8Array, { address }: Endpoint): void {
-    const envelope = tryOpenEnvelope(payload)
+  #receiveUserMessage(payload: Uint8Array, { address }: Endpoint, sizeBytes: number): void {
+    const envelope = tryOpenEnvelope(payload, this.#countReceived)
     if (envelope === undefined) {
+      this.traffic.addStream('received', 'user', sizeBytes)
       this.#options.onUserMessage(payload)
       return
     }

@@ -5,6 +5,7 @@ import type { Logger } from '../../logger.ts'
 import { noTracer, type Tracer } from '../../tracing.ts'
 import { chooseAdvertisedAddress } from '../advertised-address.ts'
 import { METADATA_LIMIT_BYTES } from '../member.ts'
+import type { GossipTraffic } from './gossip-traffic.ts'
 import { GossipTransport } from './gossip-transport.ts'
 import { JoinTrace } from './join-trace.ts'
 import type { Keyring } from './keyring.ts'
@@ -136,6 +137,16 @@ export class MemberlistNode {
     return this.#transport.refusedConnections
   }
 
+  /** Datagrams that the system refused to send. */
+  get sendFailures(): number {
+    return this.#transport.sendFailures
+  }
+
+  /** What went over the network. */
+  get traffic(): GossipTraffic {
+    return this.#transport.traffic
+  }
+
   /** Sockets that are open, listeners and connections. */
   get openSockets(): number {
     return this.#transport.openSockets
@@ -202,6 +213,21 @@ export class MemberlistNode {
     const left = new Promise<LeftEffect>((resolve) => this.#leaving.push(resolve))
     this.#handle({ kind: 'leave' })
     return left
+  }
+
+  /**
+   * Declares another living member dead, as if it had been suspected in vain: the others are told and take it, and the
+   * member can deny it. For those who know better than gossip that it is gone.
+   *
+   * @param address - Where it is; one that is elsewhere by now is left alone.
+   * @returns Whether it was living there.
+   */
+  declareDead(name: string, address: string): boolean {
+    const known = this.member(name)
+    const lives = known !== undefined && (known.state === 'alive' || known.state === 'suspect')
+    if (!lives || known.endpoint.address !== address || name === this.options.name) return false
+    this.#handle({ kind: 'declare-dead', name, address })
+    return true
   }
 
   /** @throws {RingmanError} `METADATA_TOO_LARGE` above 512 bytes. */
@@ -333,6 +359,7 @@ export class MemberlistNode {
         changes.push(effect)
         break
       case 'conflict-found':
+        this.traffic.conflicts++
         delegate?.conflicted?.(effect.known, effect.claimedBy)
         break
       case 'user-message':
@@ -342,6 +369,7 @@ export class MemberlistNode {
         delegate?.mergeRemoteState?.(effect.payload, effect.join)
         break
       case 'probe-finished':
+        this.traffic.addProbe(effect)
         if (this.options.tcpOnly !== true) this.#udp.add(effect)
         if (effect.via === 'direct')
           delegate?.pingCompleted?.(effect.member, effect.durationMs, effect.payload)

@@ -1,18 +1,21 @@
+import { isIP } from 'node:net'
 import { RingmanError } from '../../errors.ts'
 import type { DnsResolver } from '../../seeds/dns-resolver.ts'
 import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
-import { SeedResolver, type SeedSettings } from '../../seeds/seed-resolver.ts'
+import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
 import type { Seed } from '../../seeds/seed.ts'
 import { noTracer } from '../../tracing.ts'
 import { MemberSet } from '../member-set.ts'
 import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
+import type { SourceStatistics } from '../statistics.ts'
 import { KeyringFile } from './keyring-file.ts'
 import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
 import type { JoinFinishedEffect, MemberView } from './protocol/effects.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { describeHealth } from './memberlist-health.ts'
+import { memberlistStatistics } from './memberlist-statistics.ts'
 
 export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'meta'> {
   /** What this member says of itself. */
@@ -26,6 +29,8 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
   readonly keyringPollMs?: number
   /** @default the DNS of this machine */
   readonly dns?: DnsResolver
+  /** Knows the pods that `pods:` seeds mean. */
+  readonly pods?: PodDirectory
 }
 
 /** Members by HashiCorp memberlist's protocol: ours, wire-compatible with the Go library. */
@@ -83,6 +88,8 @@ export class MemberlistSource implements MembershipSource {
       onAddresses: (addresses) => {
         this.node.join(addresses)
       },
+      family: () => isIP(this.node.endpoint?.address ?? ''),
+      ...(options.pods === undefined ? {} : { pods: options.pods }),
       ...(options.seedSettings === undefined ? {} : { settings: options.seedSettings }),
     })
     this.#keyringFile =
@@ -140,6 +147,11 @@ export class MemberlistSource implements MembershipSource {
     this.#resolver.start()
   }
 
+  /** Declares a living member at this address dead; see `MemberlistNode.declareDead`. */
+  declareDead(name: string, address: string): boolean {
+    return this.#state === 'running' && this.node.declareDead(name, address)
+  }
+
   async leave(): Promise<void> {
     if (this.#state !== 'running') return
     const { tracer = noTracer } = this.#options
@@ -182,6 +194,15 @@ export class MemberlistSource implements MembershipSource {
       seedStatus: this.#resolver.status,
       lastJoin: this.#lastJoin,
       running: this.#state === 'running',
+    })
+  }
+
+  statistics(): SourceStatistics {
+    return memberlistStatistics({
+      node: this.node,
+      seedCount: this.#options.seeds?.length ?? 0,
+      seedStatus: this.#resolver.status,
+      nowMs: this.#options.clock.now(),
     })
   }
 

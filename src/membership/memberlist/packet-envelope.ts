@@ -1,4 +1,4 @@
-import { decodePacket, type PacketResult } from './wire/packet-decoder.ts'
+import { decodePacket, type MessageListener, type PacketResult } from './wire/packet-decoder.ts'
 import { encodePacket, type PacketPart } from './wire/packet-encoder.ts'
 
 /** Begins a user message that carries a packet: no application's message begins like this by chance. */
@@ -19,17 +19,21 @@ export function wrapInEnvelope(messages: readonly PacketPart[], gossipPort: numb
   return payload
 }
 
-/** @returns undefined for a user message that is no envelope. */
+/**
+ * @param onMessage - Called for each message in it.
+ * @returns undefined for a user message that is no envelope.
+ */
 export function tryOpenEnvelope(
   payload: Uint8Array,
+  onMessage?: MessageListener,
 ): { readonly gossipPort: number; readonly packet: PacketResult } | undefined {
   if (payload.length < MAGIC.length + 2 || !MAGIC.every((byte, index) => payload[index] === byte))
     return undefined
   const gossipPort = new DataView(payload.buffer, payload.byteOffset).getUint16(MAGIC.length)
-  const packet = decodePacket(payload.subarray(MAGIC.length + 2), {
-    keyring: [],
-    requireEncryption: false,
-    label: '',
-  })
+  const packet = decodePacket(
+    payload.subarray(MAGIC.length + 2),
+    { keyring: [], requireEncryption: false, label: '' },
+    onMessage,
+  )
   return { gossipPort, packet }
 }

@@ -9,7 +9,7 @@ import type { StreamMessage } from './wire/stream-messages.ts'
 
 /** How a call ended: with the peer's message, or why there is none. */
 export type StreamAnswer =
-  | { readonly outcome: 'answered'; readonly message: StreamMessage }
+  | { readonly outcome: 'answered'; readonly message: StreamMessage; readonly sizeBytes: number }
   /** Sent whole; no answer was asked for. */
   | { readonly outcome: 'sent' }
   /** The host is there, and nothing listens on the port. */
@@ -25,14 +25,20 @@ export interface StreamCall {
   readonly reception: StreamReception | undefined
 }
 
+/** Counts payload bytes on connections. */
+export type ByteListener = (direction: 'sent' | 'received', sizeBytes: number) => void
+
 /** Calls to peers: connect, send one message, read one answer. Each has its time; all end with `close`. */
 export class StreamClient {
   readonly #clock: Clock
+  readonly #onBytes: ByteListener | undefined
   readonly #open = new Set<Socket>()
   #closed = false
 
-  constructor(clock: Clock) {
+  /** @param onBytes - Called for all that goes over the connections. */
+  constructor(clock: Clock, onBytes?: ByteListener) {
     this.#clock = clock
+    this.#onBytes = onBytes
   }
 
   get openConnections(): number {
@@ -59,6 +65,8 @@ export class StreamClient {
     })
     socket.on('close', () => {
       this.#open.delete(socket)
+      // What a connection that never came about had to send went nowhere.
+      if (socket.bytesWritten > 0) this.#onBytes?.('sent', socket.bytesWritten)
       finish({ outcome: 'failed', reason: 'the peer closed the connection' })
     })
     if (reception === undefined) {
@@ -68,12 +76,15 @@ export class StreamClient {
       return promise
     }
     const decoder = new StreamDecoder(reception)
+    let receivedBytes = 0
     const take = (result: ReturnType<StreamDecoder['push']>) => {
       if (result === undefined) return
-      if (result.ok) finish({ outcome: 'answered', message: result.message })
+      if (result.ok) finish({ outcome: 'answered', message: result.message, sizeBytes: receivedBytes })
       else finish({ outcome: 'failed', reason: `the answer was dropped: ${DROP_REASONS[result.reason]}` })
     }
     socket.on('data', (chunk) => {
+      receivedBytes += chunk.length
+      this.#onBytes?.('received', chunk.length)
       take(decoder.push(chunk))
     })
     socket.on('end', () => {

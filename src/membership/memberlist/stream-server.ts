@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { releaseSockets } from './socket-release.ts'
+import type { ByteListener } from './stream-client.ts'
 import type { Drop } from './wire/drop.ts'
 import { StreamDecoder, type DecodedStream, type StreamReception } from './wire/stream-decoder.ts'
 
@@ -25,12 +26,14 @@ export interface StreamServerOptions {
   readonly clock: Clock
   /** Whom to listen to at this moment: asked for each connection, as the keyring may change. */
   readonly reception: () => StreamReception
-  /** The message of a connection arrived whole. */
-  readonly onMessage: (stream: number, message: DecodedStream, from: Endpoint) => void
+  /** The message of a connection arrived whole, in so many bytes. */
+  readonly onMessage: (stream: number, message: DecodedStream, from: Endpoint, sizeBytes: number) => void
   readonly onDrop: (drop: Drop, from: Endpoint) => void
   /** A connection is closed unless it has been answered this many milliseconds after it was accepted. */
   readonly timeoutMs: number
   readonly limits?: Partial<StreamServerLimits>
+  /** Called for all that goes over the connections. */
+  readonly onBytes?: ByteListener
 }
 
 interface Connection {
@@ -87,6 +90,7 @@ export class StreamServer {
     }
     this.#connections.set(stream, connection)
     socket.on('close', () => {
+      if (socket.bytesWritten > 0) this.#options.onBytes?.('sent', socket.bytesWritten)
       this.#forget(stream)
     })
     let answered = false
@@ -95,7 +99,7 @@ export class StreamServer {
       answered = true
       // Whatever the peer sends after its message is not even read.
       socket.pause()
-      if (result.ok) this.#options.onMessage(stream, result, from)
+      if (result.ok) this.#options.onMessage(stream, result, from, connection.heldBytes)
       else {
         this.#options.onDrop(result, from)
         socket.destroy()
@@ -103,6 +107,7 @@ export class StreamServer {
     }
     socket.on('data', (chunk) => {
       connection.heldBytes += chunk.length
+      this.#options.onBytes?.('received', chunk.length)
       this.#heldBytes += chunk.length
       if (this.#heldBytes > this.#limits.maxHeldBytes) {
         this.#refused++

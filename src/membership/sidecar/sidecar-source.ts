@@ -5,6 +5,7 @@ import { noTracer, type Tracer } from '../../tracing.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
+import type { SourceStatistics } from '../statistics.ts'
 import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catalog.ts'
 import { HoldDown } from './hold-down.ts'
 import { getOverHttp, type HttpGet } from './http-get.ts'
@@ -65,6 +66,7 @@ export class SidecarSource implements MembershipSource {
   readonly #skipWarning: LimitedWarning
   readonly #updateWarning: LimitedWarning
   readonly #counts = { accepted: 0, ignored: 0, refused: 0, folded: 0, fetchFailures: 0 }
+  readonly #fetches = { completed: 0, failed: 0 }
   #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #applied: Selection | undefined
   #loops: Promise<unknown>[] = []
@@ -209,6 +211,24 @@ export class SidecarSource implements MembershipSource {
     })
   }
 
+  statistics(): SourceStatistics {
+    const { url, refetchIntervalMs, watch } = this.#options
+    const { accepted, ignored, refused, folded } = this.#counts
+    // Where nothing is fetched again, silence means that nothing changed.
+    const isConfirmedAgain = url !== undefined && refetchIntervalMs > 0
+    return {
+      ...(this.#confirmedAtMs === undefined || !isConfirmedAgain
+        ? {}
+        : { staleMs: this.#clock.now() - this.#confirmedAtMs }),
+      sidecar: {
+        fetches: this.#fetches,
+        updates: { accepted, ignored, refused, folded },
+        ...(watch ? { streamUp: this.#watching } : {}),
+        skippedInstances: this.#applied?.skipped.length ?? 0,
+      },
+    }
+  }
+
   #client(url: string): SidecarClient {
     const { serviceName, timeoutMs, limitBytes } = this.#options
     const clock = this.#clock
@@ -232,6 +252,7 @@ export class SidecarSource implements MembershipSource {
   async #fetchFirst(client: SidecarClient, url: string, signal: AbortSignal): Promise<void> {
     try {
       this.#offerPresent(await client.fetchState(signal), this.#ledger.version)
+      this.#fetches.completed += 1
     } catch (error) {
       if (signal.aborted) throw await this.#ended()
       const reason = error instanceof Error ? error.message : 'unknown error'
@@ -280,8 +301,10 @@ export class SidecarSource implements MembershipSource {
           )
         }
         this.#counts.fetchFailures = 0
+        this.#fetches.completed += 1
       } catch (error) {
         if (this.#abort.signal.aborted) return
+        this.#fetches.failed += 1
         this.#counts.fetchFailures += 1
         const fields = { event: 'sidecar.fetch-failed', err: error, failures: this.#counts.fetchFailures }
         // Once an outage, not once a try.

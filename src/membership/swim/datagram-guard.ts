@@ -90,8 +90,12 @@ export function checkDatagram(
   return { messages }
 }
 
-/** A compound is: type 0, count (uint16 LE), then count times length (uint16 LE) and message. */
-function splitCompound(bytes: Uint8Array): Uint8Array[] | undefined {
+/**
+ * The messages of a compound: type 0, count (uint16 LE), then count times length (uint16 LE) and message.
+ *
+ * @returns undefined when it is not well-formed.
+ */
+export function splitCompound(bytes: Uint8Array): Uint8Array[] | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.byteLength < 3) return undefined
   const count = view.getUint16(1, true)

@@ -13,6 +13,8 @@ export class LoopMonitor {
   #beatAtMs = 0
   #stallEndedAtMs = -Infinity
   #longestMs = 0
+  #stalls = 0
+  #stalledMs = 0
   #cancel: (() => void) | undefined
 
   /** @param thresholdMs - A delay beyond this many milliseconds is a stall. */
@@ -24,6 +26,16 @@ export class LoopMonitor {
   /** The longest delay so far, in milliseconds. */
   get longestMs(): number {
     return this.#longestMs
+  }
+
+  /** Stalls so far. */
+  get stalls(): number {
+    return this.#stalls
+  }
+
+  /** How long they were in all, in milliseconds. */
+  get stalledMs(): number {
+    return this.#stalledMs
   }
 
   start(): void {
@@ -47,16 +59,22 @@ export class LoopMonitor {
 
   #beat(): void {
     this.#cancel = this.#clock.after(BEAT_MS, () => {
-      this.#look()
+      const lateMs = this.#look()
+      if (lateMs > this.#thresholdMs) {
+        this.#stalls += 1
+        this.#stalledMs += lateMs
+      }
       this.#beatAtMs = this.#clock.now()
       this.#beat()
     })
   }
 
-  #look(): void {
+  /** @returns How late the beat is. */
+  #look(): number {
     const nowMs = this.#clock.now()
     const lateMs = nowMs - this.#beatAtMs - BEAT_MS
     this.#longestMs = Math.max(this.#longestMs, lateMs)
     if (lateMs > this.#thresholdMs) this.#stallEndedAtMs = nowMs
+    return lateMs
   }
 }

@@ -15,6 +15,7 @@ import { Suspicions } from './suspicions.ts'
 import { SwimLibrary, type LibraryMember, type ProbeFailure } from './swim-library.ts'
 import { encodeSwimMeta, tryDecodeSwimMeta } from './swim-metadata.ts'
 import { RECEIVE_FACTOR, type SwimSettings } from './swim-settings.ts'
+import { SwimTraffic } from './swim-traffic.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 /** Why a datagram, or a message in it, was dropped. */
@@ -69,6 +70,7 @@ const EXCUSE_LIMIT = 3
 export class SwimNode {
   readonly host: string
   readonly drops = new Map<DropReason, number>()
+  readonly traffic = new SwimTraffic()
   readonly monitor: LoopMonitor
   readonly #options: SwimNodeOptions
   readonly #library: SwimLibrary
@@ -106,7 +108,10 @@ export class SwimNode {
       settings,
       clock,
       logger,
-      send,
+      send: (bytes, to) => {
+        this.traffic.addSent(bytes)
+        send(bytes, to)
+      },
       onUpdate: (data) => {
         this.#follow(data)
       },
@@ -161,6 +166,7 @@ export class SwimNode {
   /** Takes a datagram from `from` (`IPV4:PORT`), whatever is in it. It never throws. */
   receive(bytes: Uint8Array, from: string): void {
     const { settings, clock, logger } = this.#options
+    this.traffic.bytes.received += bytes.byteLength
     const checked = checkDatagram(bytes, {
       maxBytes: settings.datagramBytes * RECEIVE_FACTOR,
       maxIncarnation: Math.floor(clock.wallNow()) + INCARNATION_AHEAD_MS,
@@ -169,6 +175,7 @@ export class SwimNode {
       this.#drop(checked.reason, from)
       return
     }
+    this.traffic.addTaken(checked.messages, clock.now())
     for (const message of checked.messages) {
       try {
         this.#take(message, from)
@@ -260,6 +267,7 @@ export class SwimNode {
       this.#library.deliver({ kind: 'update', data }, from)
       // Whoever holds this process for suspect or dead hears of the denial at once; after a leave, of the leave.
       if (local.incarnation !== incarnation && data.state !== LIBRARY_STATE.alive) {
+        if (!this.#left) this.traffic.refutations++
         this.#library.sendUpdate(local.data(), from)
       }
       return
@@ -321,6 +329,7 @@ export class SwimNode {
       { event: 'member.suspected', host },
       'Suspected a member: it answered no probe',
     )
+    this.traffic.suspicions++
     this.#library.apply({ ...member.data(), state: LIBRARY_STATE.suspect })
     this.#flush()
   }
@@ -328,6 +337,7 @@ export class SwimNode {
   #declareDead(host: string, incarnation: number): void {
     const member = this.#library.live(host)
     if (member === undefined || member.incarnation !== incarnation) return
+    this.traffic.verdicts++
     this.#library.apply({ ...member.data(), state: LIBRARY_STATE.faulty })
     this.#flush()
   }

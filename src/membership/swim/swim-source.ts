@@ -5,18 +5,20 @@ import { isRingmanError, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer, type Tracer } from '../../tracing.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
-import { SeedResolver } from '../../seeds/seed-resolver.ts'
+import { SeedResolver, type PodDirectory } from '../../seeds/seed-resolver.ts'
 import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member, MemberMetadata } from '../member.ts'
 import type { NetworkInterfaces } from '../advertised-address.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
+import { seedStatistics, type SourceStatistics } from '../statistics.ts'
 import { ANY_ADDRESS, checkBindAddress, chooseIPv4Address } from './advertised-address.ts'
 import { openUdpSocket, type GossipSocket, type OpenGossipSocket } from './gossip-socket.ts'
 import { MemberView, type ViewedMembers } from './member-view.ts'
 import { describeHealth } from './swim-health.ts'
 import { SwimNode, type DropReason } from './swim-node.ts'
 import { swimSettings, type SwimOverrides, type SwimPreset, type SwimSettings } from './swim-settings.ts'
+import { sharedDrops, SwimTraffic } from './swim-traffic.ts'
 
 export interface SwimSourceOptions {
   /** This member's name, unique in the cluster. */
@@ -42,11 +44,15 @@ export interface SwimSourceOptions {
   readonly tracer?: Tracer
   /** @default the system's DNS */
   readonly dns?: DnsResolver
+  /** Knows the pods that `pods:` seeds mean. */
+  readonly pods?: PodDirectory
   /** @default UDP */
   readonly openSocket?: OpenGossipSocket
   /** This machine's addresses, to choose the advertised one. @default os.networkInterfaces() */
   readonly interfaces?: () => NetworkInterfaces
 }
+
+const NOT_RESOLVED = { rounds: 0, addresses: [], failures: [] }
 
 /** Waits between attempts to open a socket that failed anew, in milliseconds. */
 const REOPEN_DELAYS_MS = [0, 100, 500, 1000, 2000, 5000]
@@ -73,6 +79,7 @@ export class SwimSource implements MembershipSource {
   #seeds: SeedResolver | undefined
   #gossipAddress: { readonly host: string; readonly port: number } | undefined
   #conflicts: ViewedMembers['conflicts'] = []
+  #conflictsFound = 0
   #sendErrors = 0
   #lastSendError: string | undefined
   #leaving: Promise<void> | undefined
@@ -176,6 +183,31 @@ export class SwimSource implements MembershipSource {
     })
   }
 
+  statistics(): SourceStatistics {
+    const node = this.#node
+    const { seeds, clock } = this.#options
+    const { packets, bytes, messages, heardAtMs, suspicions, refutations, verdicts } =
+      node?.traffic ?? new SwimTraffic()
+    const isAlone = node === undefined || node.liveHosts.length === 0
+    return {
+      ...(heardAtMs === undefined || isAlone ? {} : { staleMs: clock.now() - heardAtMs }),
+      seeds: seedStatistics(seeds.length, this.#seeds?.status ?? NOT_RESOLVED),
+      gossip: {
+        packets,
+        messages,
+        bytes: { udp: bytes },
+        drops: sharedDrops(this.drops),
+        sendFailures: this.#sendErrors,
+        suspicions,
+        refutations,
+        verdicts: { silence: verdicts },
+        conflicts: this.#conflictsFound,
+        stalls: node?.monitor.stalls ?? 0,
+        stalledMs: node?.monitor.stalledMs ?? 0,
+      },
+    }
+  }
+
   async #open(): Promise<void> {
     const { name, bindHost, gossipPort, advertise, advertisePort, metadata, seeds, preset } = this.#options
     const settings = swimSettings(preset, this.#options.settings)
@@ -257,6 +289,7 @@ export class SwimSource implements MembershipSource {
     const known = new Set(this.#conflicts.map(({ name }) => name))
     for (const conflict of conflicts) {
       if (known.has(conflict.name)) continue
+      this.#conflictsFound += 1
       this.#logger.warn(
         { event: 'member.conflicted', name: conflict.name, winner: conflict.winner, losers: conflict.losers },
         'Found two members with the same name; the newer one stands for both',
@@ -266,12 +299,14 @@ export class SwimSource implements MembershipSource {
   }
 
   #createSeedResolver(settings: SwimSettings, boundPort: number): SeedResolver {
-    const { clock, random, seeds, dns, gossipPort } = this.#options
+    const { clock, random, seeds, dns, pods, gossipPort } = this.#options
     return new SeedResolver({
       seeds,
       // A seed without a port has the port that this cluster uses; with 0 there is no such thing but one's own.
       defaultPort: gossipPort === 0 ? boundPort : gossipPort,
       dns: dns ?? new NodeDnsResolver(),
+      family: () => 4,
+      ...(pods === undefined ? {} : { pods }),
       clock,
       random,
       logger: this.#logger,

@@ -17,8 +17,12 @@ export interface Counters {
   verdicts: number
   verdictsByRefusal: number
   pushPullsStarted: number
+  pushPullsCompleted: number
   pushPullsAnswered: number
   pushPullsFailed: number
+  /** Those of the completed and the failed ones that were to join through a seed. */
+  joinsCompleted: number
+  joinsFailed: number
   /** Times that this process was found stalled, and for how long in all. */
   stalls: number
   stalledMs: number
@@ -42,8 +46,11 @@ export function createCounters(): Counters {
     verdicts: 0,
     verdictsByRefusal: 0,
     pushPullsStarted: 0,
+    pushPullsCompleted: 0,
     pushPullsAnswered: 0,
     pushPullsFailed: 0,
+    joinsCompleted: 0,
+    joinsFailed: 0,
     stalls: 0,
     stalledMs: 0,
     dropped: 0,

@@ -15,6 +15,7 @@ export type ProtocolEvent =
   | LeaveEvent
   | UpdateMetadataEvent
   | BroadcastEvent
+  | DeclareDeadEvent
   | LoopDelayedEvent
 
 /** The first event, once: this member becomes alive and the rounds begin. Events before it are ignored. */
@@ -113,6 +114,14 @@ export interface BroadcastEvent {
   readonly payload: Uint8Array
   /** A later broadcast with the same topic takes the place of this one in the queue. */
   readonly topic?: string
+}
+
+/** Somebody who knows better than gossip says that a living member at this address is gone: it is dead from now on. */
+export interface DeclareDeadEvent {
+  readonly kind: 'declare-dead'
+  readonly name: string
+  /** One that is elsewhere by now is left alone. */
+  readonly address: string
 }
 
 /**

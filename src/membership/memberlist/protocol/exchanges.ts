@@ -54,10 +54,13 @@ export class Exchanges {
     const refusal = this.#refusal(state, running.join)
     if (refusal !== undefined) {
       this.#core.refuse(refusal.reason, { peer: running.to.address, ...refusal.fields })
-      this.#core.counters.pushPullsFailed++
+      this.#countFailed(running.join)
       running.end({ outcome: 'rejected', message: refusal.reason })
       return
     }
+    const { counters } = this.#core
+    counters.pushPullsCompleted++
+    if (running.join) counters.joinsCompleted++
     const incarnation = this.#core.self.incarnation
     this.#take(state, running.join)
     // The peer held us for dead, and would not gossip to us: it has to hear it from us.
@@ -70,8 +73,14 @@ export class Exchanges {
     const running = this.#running.get(exchange)
     if (running === undefined) return
     this.#running.delete(exchange)
-    this.#core.counters.pushPullsFailed++
+    this.#countFailed(running.join)
     running.end({ outcome, message })
+  }
+
+  #countFailed(join: boolean): void {
+    const { counters } = this.#core
+    counters.pushPullsFailed++
+    if (join) counters.joinsFailed++
   }
 
   /** A peer began an exchange: our state goes back as it was before the peer's is merged. */

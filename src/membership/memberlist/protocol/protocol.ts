@@ -189,6 +189,9 @@ export class Protocol {
       case 'broadcast':
         this.#broadcast(event.id, event.payload, event.topic)
         return
+      case 'declare-dead':
+        this.#merge.declareDead(event.name, event.address)
+        return
       case 'loop-delayed':
         if (event.delayMs >= core.settings.stallThresholdMs) this.#stalled(event.delayMs)
         return

@@ -41,23 +41,36 @@ export interface DroppedPacket extends Drop {
 
 export type PacketResult = DecodedPacket | DroppedPacket
 
+/** Hears of each message as it is decoded, with its own bytes: for statistics. */
+export type MessageListener = (kind: Message['kind'], sizeBytes: number) => void
+
 /**
  * Decodes a datagram: label, decryption, checksum, then messages out of compounds and compression. It never
  * throws for what is in the bytes, and the result holds no view into them.
  *
  * As in Go, a part of a compound that cannot be read is dropped by itself. Only when nothing can be kept is
  * the whole datagram dropped, for the first fault.
+ *
+ * @param onMessage - Called for each message that is kept.
  */
-export function decodePacket(datagram: Uint8Array, reception: Reception): PacketResult {
+export function decodePacket(
+  datagram: Uint8Array,
+  reception: Reception,
+  onMessage?: MessageListener,
+): PacketResult {
   try {
-    return openPacket(plainView(datagram), reception)
+    return openPacket(plainView(datagram), reception, onMessage)
   } catch (error) {
     if (!isMalformed(error)) throw error
     return { ok: false, ...dropOf(error) }
   }
 }
 
-function openPacket(datagram: Uint8Array, reception: Reception): PacketResult {
+function openPacket(
+  datagram: Uint8Array,
+  reception: Reception,
+  onMessage: MessageListener | undefined,
+): PacketResult {
   const limits = reception.limits ?? DEFAULT_LIMITS
   if (datagram.length > limits.maxPacketBytes) {
     return dropped('too-large', { length: datagram.length, max: limits.maxPacketBytes })
@@ -73,12 +86,12 @@ function openPacket(datagram: Uint8Array, reception: Reception): PacketResult {
 
   const { keyring } = reception
   if (keyring.length === 0) {
-    const result = readChecked(body, limits)
+    const result = readChecked(body, limits, onMessage)
     return !result.ok && looksEncrypted(body) ? dropped('encrypted-unexpectedly', {}) : result
   }
   const plain = tryDecrypt(body, keyring, ownLabel)
-  if (plain !== undefined) return readChecked(plain, limits)
-  const asPlain = readChecked(body, limits)
+  if (plain !== undefined) return readChecked(plain, limits, onMessage)
+  const asPlain = readChecked(body, limits, reception.requireEncryption ? undefined : onMessage)
   if (!reception.requireEncryption && (asPlain.ok || !looksEncrypted(body))) return asPlain
   return asPlain.ok || isPlainType(body[0]) ? dropped('not-encrypted', {}) : dropped('cannot-decrypt', {})
 }
@@ -104,22 +117,29 @@ function isPlainType(type: number | undefined): boolean {
 }
 
 /** Checks the checksum that Go puts before everything else for peers that know it, then reads the messages. */
-function readChecked(bytes: Uint8Array, limits: WireLimits): PacketResult {
-  if (bytes[0] !== MESSAGE_TYPE.crc || bytes.length < 5) return new PacketReader(limits).read(bytes)
+function readChecked(
+  bytes: Uint8Array,
+  limits: WireLimits,
+  onMessage: MessageListener | undefined,
+): PacketResult {
+  if (bytes[0] !== MESSAGE_TYPE.crc || bytes.length < 5)
+    return new PacketReader(limits, onMessage).read(bytes)
   const body = bytes.subarray(5)
   if (crc32(body) !== readU32(bytes, 1)) return dropped('crc-mismatch', { length: body.length })
-  return new PacketReader(limits).read(body)
+  return new PacketReader(limits, onMessage).read(body)
 }
 
 /** Unwraps one datagram. What it may make is bounded over the whole datagram, not per part. */
 class PacketReader {
   readonly #limits: WireLimits
+  readonly #onMessage: MessageListener | undefined
   readonly #messages: Message[] = []
   readonly #faults: Drop[] = []
   #expandedBytes = 0
 
-  constructor(limits: WireLimits) {
+  constructor(limits: WireLimits, onMessage: MessageListener | undefined) {
     this.#limits = limits
+    this.#onMessage = onMessage
   }
 
   read(bytes: Uint8Array): PacketResult {
@@ -168,7 +188,10 @@ class PacketReader {
     }
     const message = tryDecodeMessage(bytes)
     if (message === undefined) this.#fault({ reason: 'unknown-type', detail: { type: bytes[0]! } })
-    else this.#messages.push(message)
+    else {
+      this.#messages.push(message)
+      this.#onMessage?.(message.kind, bytes.length)
+    }
   }
 
   #fault(fault: Drop): void {

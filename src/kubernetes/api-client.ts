@@ -1,0 +1,313 @@
+import type { Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import { GrowingBuffer } from '../growing-buffer.ts'
+import { apiError, apiErrorKindOf, quoteWords, reasonOf, type ApiErrorKind } from './api-error.ts'
+import { pathOf, resourceOf, ruleOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
+import type { ApiAnswer, ApiTransport } from './api-transport.ts'
+import { isObject } from './json-object.ts'
+import { LineSplitter } from './line-splitter.ts'
+import { RequestDeadline } from './request-deadline.ts'
+
+/** Bounds of what the API server may send, and of how long it may take. */
+export interface ApiClientSettings {
+  /** Time for a whole page of a list, and for the head of a watch, in milliseconds. @default 30_000 */
+  readonly requestTimeoutMs: number
+  /** A watch that brings nothing for so long is given up, in milliseconds; bookmarks come each minute. @default 90_000 */
+  readonly stallMs: number
+  /** Largest page of a list in bytes. @default 32 MiB */
+  readonly pageLimitBytes: number
+  /** Longest line of a watch in bytes; the server's objects have 1.5 MiB at most. @default 4 MiB */
+  readonly lineLimitBytes: number
+}
+
+export const DEFAULT_API_CLIENT_SETTINGS: ApiClientSettings = {
+  requestTimeoutMs: 30_000,
+  stallMs: 90_000,
+  pageLimitBytes: 32 * 1024 * 1024,
+  lineLimitBytes: 4 * 1024 * 1024,
+}
+
+/** One page of a list. */
+export interface ApiPage {
+  /** Objects as they came. */
+  readonly items: readonly unknown[]
+  /** The version of the whole list, by which a watch goes on from it. */
+  readonly version: string
+  /** Asks for the next page; undefined for the last one. */
+  readonly next: string | undefined
+}
+
+/** One line of a watch. */
+export interface ApiEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'
+  readonly object: Readonly<Record<string, unknown>>
+  /** The version that a later watch goes on from. */
+  readonly version: string
+}
+
+/** Bytes of an error's body that are read. */
+const ERROR_LIMIT_BYTES = 64 * 1024
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** Lists and watches objects: the two requests that following the API takes. */
+export class ApiClient {
+  readonly transport: ApiTransport
+  readonly #clock: Clock
+  readonly #settings: ApiClientSettings
+
+  constructor(transport: ApiTransport, clock: Clock, settings: Partial<ApiClientSettings> = {}) {
+    this.transport = transport
+    this.#clock = clock
+    this.#settings = { ...DEFAULT_API_CLIENT_SETTINGS, ...settings }
+  }
+
+  /**
+   * Completes a selection: without a namespace it is the configuration's.
+   *
+   * @throws {RingmanError} Kind `credentials`, `timeout`.
+   */
+  async complete(selection: PartialSelection, signal: AbortSignal): Promise<ApiSelection> {
+    const { namespace } = selection
+    if (namespace !== undefined) return { ...selection, namespace }
+    const { requestTimeoutMs } = this.#settings
+    const deadline = new RequestDeadline(this.#clock, signal)
+    deadline.set(requestTimeoutMs, 'timeout', `the credentials did not come within ${requestTimeoutMs} ms`)
+    try {
+      const own = await this.transport.namespace(deadline.signal)
+      if (own !== undefined) return { ...selection, namespace: own }
+      throw apiError('credentials', 'the namespace is not known: --kubernetes-namespace names it')
+    } catch (error) {
+      throw explain(deadline, error)
+    } finally {
+      deadline.end()
+    }
+  }
+
+  /**
+   * Lists, as the server knows it at this moment: never from a cache that may be behind.
+   *
+   * @param page - `limit` objects at most, 0 for all; `next` as the page before gave it.
+   * @throws {RingmanError} See `ApiErrorKind`.
+   */
+  async list(
+    selection: ApiSelection,
+    page: { readonly limit: number; readonly next?: string | undefined },
+    signal: AbortSignal,
+  ): Promise<ApiPage> {
+    const { requestTimeoutMs, pageLimitBytes } = this.#settings
+    const deadline = new RequestDeadline(this.#clock, signal)
+    deadline.set(requestTimeoutMs, 'timeout', `no whole answer within ${requestTimeoutMs} ms`)
+    try {
+      const query = {
+        ...queryOf(selection),
+        ...(page.limit > 0 ? { limit: String(page.limit) } : {}),
+        ...(page.next === undefined ? {} : { continue: page.next }),
+      }
+      const { body } = await this.#open(selection, 'list', query, deadline.signal)
+      const bytes = await collect(body, pageLimitBytes)
+      if (bytes === undefined) {
+        throw apiError('too-large', `a page of the list is larger than ${pageLimitBytes} bytes`)
+      }
+      return parsePage(bytes)
+    } catch (error) {
+      throw explain(deadline, error)
+    } finally {
+      deadline.end()
+    }
+  }
+
+  /**
+   * Follows changes from `version` on: yields an empty batch when the stream has begun, then what each chunk of bytes
+   * brings, until the server ends the stream, as it does after `timeoutMs`.
+   *
+   * @throws {RingmanError} See `ApiErrorKind`: `expired` when `version` is too old, whichever way the server says so.
+   */
+  async *watch(
+    selection: ApiSelection,
+    from: { readonly version: string; readonly timeoutMs: number },
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly ApiEvent[], void, undefined> {
+    const { requestTimeoutMs, stallMs, lineLimitBytes } = this.#settings
+    const deadline = new RequestDeadline(this.#clock, signal)
+    deadline.set(requestTimeoutMs, 'timeout', `no answer within ${requestTimeoutMs} ms`)
+    const listen = () => {
+      deadline.set(stallMs, 'stalled', `the watch brought nothing for ${stallMs} ms`)
+    }
+    try {
+      const query = {
+        ...queryOf(selection),
+        watch: 'true',
+        allowWatchBookmarks: 'true',
+        resourceVersion: from.version,
+        timeoutSeconds: String(Math.max(1, Math.ceil(from.timeoutMs / 1000))),
+      }
+      const { body } = await this.#open(selection, 'watch', query, deadline.signal)
+      listen()
+      yield []
+      const splitter = new LineSplitter(lineLimitBytes)
+      for await (const chunk of body) {
+        const events: ApiEvent[] = []
+        let failure: unknown
+        try {
+          for (const line of splitter.push(chunk)) events.push(parseEvent(line))
+        } catch (error) {
+          // What came before the bad line counts.
+          failure = error
+        }
+        if (events.length > 0) {
+          listen()
+          yield events
+        }
+        if (failure !== undefined) throw failure as Error
+      }
+      if (splitter.heldBytes > 0) throw apiError('cut', 'the watch ended within a line')
+    } catch (error) {
+      throw explain(deadline, error)
+    } finally {
+      deadline.end()
+    }
+  }
+
+  async #open(
+    selection: ApiSelection,
+    verb: 'list' | 'watch',
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<ApiAnswer> {
+    const path = pathOf(selection)
+    let answer
+    try {
+      answer = await this.transport.get(path, query, signal)
+    } catch (error) {
+      if (apiErrorKindOf(error) !== undefined) throw error
+      throw apiError('unreachable', `${this.transport.server} cannot be reached: ${reasonOf(error)}`, {
+        cause: error,
+      })
+    }
+    if (answer.status >= 200 && answer.status <= 299) return answer
+    throw await this.#refusal(selection, verb, answer)
+  }
+
+  async #refusal(selection: ApiSelection, verb: string, answer: ApiAnswer): Promise<RingmanError> {
+    const { status, retryAfterMs } = answer
+    const words = await readWords(answer)
+    const said = words === '' ? `${status}` : `${status}: ${words}`
+    const facts = { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+    const { kind, namespace } = selection
+    switch (status) {
+      case 401:
+        return apiError('unauthorized', `the API server does not accept the credentials (${said})`, facts)
+      case 403:
+        return apiError(
+          'forbidden',
+          `the API server does not let this account ${verb} ${resourceOf(kind)} in the namespace "${namespace}" (${said}); ` +
+            `a Role there needs the rule ${ruleOf(kind)}, and a RoleBinding that gives it to the account`,
+          facts,
+        )
+      case 404:
+        return apiError('not-found', `the API server has no ${resourceOf(kind)} (${said})`, facts)
+      case 410:
+        return apiError('expired', `the version is too old (${said})`, facts)
+      case 429:
+        return apiError('throttled', `the API server asks to wait (${said})`, facts)
+      default:
+        return apiError('server', `the API server answered ${verb} ${resourceOf(kind)} with ${said}`, facts)
+    }
+  }
+}
+
+function queryOf({ labelSelector, fieldSelector }: ApiSelection): Record<string, string> {
+  return {
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+  }
+}
+
+/** What broke off an answer: the deadline, the reader's own judgement, or the connection. */
+function explain(deadline: RequestDeadline, error: unknown): RingmanError {
+  if (deadline.problem !== undefined) return deadline.problem
+  if (error instanceof RingmanError) return error
+  return apiError('cut', `the connection broke off: ${reasonOf(error)}`, { cause: error })
+}
+
+/** The whole body; undefined when it is larger than `limitBytes`. */
+async function collect(body: AsyncIterable<Uint8Array>, limitBytes: number): Promise<Uint8Array | undefined> {
+  const whole = new GrowingBuffer()
+  for await (const part of body) {
+    if (whole.sizeBytes + part.length > limitBytes) return undefined
+    whole.append(part)
+  }
+  return whole.take()
+}
+
+/** The message of an error's `Status` object, or whatever text there is. */
+async function readWords({ body }: ApiAnswer): Promise<string> {
+  let bytes
+  try {
+    bytes = await collect(body, ERROR_LIMIT_BYTES)
+  } catch {
+    // The status alone says enough when the rest of the answer does not come.
+    return ''
+  }
+  if (bytes === undefined) return ''
+  const text = new TextDecoder().decode(bytes)
+  try {
+    const status: unknown = JSON.parse(text)
+    if (isObject(status) && typeof status['message'] === 'string') return quoteWords(status['message'])
+  } catch {
+    // Proxies answer in HTML and plain text.
+  }
+  return quoteWords(text)
+}
+
+function parseJson(bytes: Uint8Array, what: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(utf8.decode(bytes))
+  } catch (error) {
+    throw apiError('malformed', `${what} is not JSON`, { cause: error })
+  }
+  if (!isObject(value)) throw apiError('malformed', `${what} is not a JSON object`)
+  return value
+}
+
+function parsePage(bytes: Uint8Array): ApiPage {
+  const { items, metadata } = parseJson(bytes, 'the list')
+  const { resourceVersion, continue: next } = isObject(metadata) ? metadata : {}
+  // Go writes the empty list as null in places.
+  const list = items ?? []
+  if (!Array.isArray(list) || typeof resourceVersion !== 'string' || resourceVersion === '') {
+    throw apiError('malformed', 'the answer is not a list of Kubernetes')
+  }
+  return {
+    items: list,
+    version: resourceVersion,
+    next: typeof next === 'string' && next !== '' ? next : undefined,
+  }
+}
+
+function parseEvent(line: Uint8Array): ApiEvent {
+  const { type, object } = parseJson(line, 'a line of the watch')
+  if (!isObject(object)) throw apiError('malformed', 'a line of the watch has no object')
+  if (type === 'ERROR') throw errorOf(object)
+  if (type !== 'ADDED' && type !== 'MODIFIED' && type !== 'DELETED' && type !== 'BOOKMARK') {
+    throw apiError('malformed', 'a line of the watch has a type that Kubernetes does not have')
+  }
+  const { metadata } = object
+  const version = isObject(metadata) ? metadata['resourceVersion'] : undefined
+  if (typeof version !== 'string' || version === '') {
+    throw apiError('malformed', 'an object of the watch has no version')
+  }
+  return { type, object, version }
+}
+
+/** The `Status` of an `ERROR` line: the stream had begun with 200, so that it is the only word of the failure. */
+function errorOf({ code, reason, message }: Readonly<Record<string, unknown>>): RingmanError {
+  const expired = code === 410 || reason === 'Expired' || reason === 'Gone'
+  const kind: ApiErrorKind = expired ? 'expired' : code === 429 ? 'throttled' : 'server'
+  const words = typeof message === 'string' ? quoteWords(message) : 'no reason given'
+  return apiError(kind, `the watch ended with an error: ${words}`, {
+    ...(typeof code === 'number' ? { status: code } : {}),
+  })
+}

@@ -1,0 +1,76 @@
+import { RingmanError, type ErrorCode } from '../errors.ts'
+
+/**
+ * What went wrong with a request to the API server:
+ * - `unreachable`: no connection, or none that got as far as an answer; `cut`: it broke off within the answer.
+ * - `timeout`, `stalled`: nothing came in time, before the answer or within a watch.
+ * - `unauthorized` (401), `forbidden` (403), `not-found` (404), `expired` (410), `throttled` (429).
+ * - `server`: any other status that is no success.
+ * - `malformed`, `too-large`: an answer that is not understood, or larger than allowed.
+ * - `credentials`: the configuration or the credentials cannot be read.
+ */
+export type ApiErrorKind =
+  | 'unreachable'
+  | 'cut'
+  | 'timeout'
+  | 'stalled'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not-found'
+  | 'expired'
+  | 'throttled'
+  | 'server'
+  | 'malformed'
+  | 'too-large'
+  | 'credentials'
+
+const CODES: Readonly<Partial<Record<ApiErrorKind, ErrorCode>>> = {
+  timeout: 'TIMEOUT',
+  stalled: 'TIMEOUT',
+  malformed: 'BODY_INVALID',
+  'too-large': 'BODY_TOO_LARGE',
+}
+
+/** Characters of the server's own words that a message takes. */
+const WORDS_LIMIT = 300
+
+/** A `RingmanError` about a request to the API server; {@link apiErrorKindOf} tells its kind. */
+export function apiError(
+  kind: ApiErrorKind,
+  message: string,
+  options: { readonly cause?: unknown; readonly status?: number; readonly retryAfterMs?: number } = {},
+): RingmanError {
+  const { cause, status, retryAfterMs } = options
+  return new RingmanError(CODES[kind] ?? 'SOURCE_FAILED', message, {
+    ...(cause === undefined ? {} : { cause }),
+    detail: {
+      kubernetes: kind,
+      ...(status === undefined ? {} : { status }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    },
+  })
+}
+
+/** The kind of an error that {@link apiError} made; undefined for every other. */
+export function apiErrorKindOf(error: unknown): ApiErrorKind | undefined {
+  return error instanceof RingmanError ? (error.detail['kubernetes'] as ApiErrorKind | undefined) : undefined
+}
+
+/** How long the server asked to be left alone, in milliseconds; 0 when it did not. */
+export function retryAfterMsOf(error: unknown): number {
+  const value = error instanceof RingmanError ? error.detail['retryAfterMs'] : undefined
+  return typeof value === 'number' ? value : 0
+}
+
+/** The server's words on one line, cut to a readable length. */
+export function quoteWords(text: string): string {
+  const line = text.replaceAll(/[\s\p{C}]+/gu, ' ').trim()
+  return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`
+}
+
+/** Why a connection failed. Where every address of a name refused, Node's error has a code and no message. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return quoteWords(String(error))
+  if (error.message !== '') return quoteWords(error.message)
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+}

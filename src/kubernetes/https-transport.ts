@@ -1,0 +1,86 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import type { ApiAnswer, ApiTransport } from './api-transport.ts'
+import type { ClusterAccess, ClusterConnection } from './cluster-access.ts'
+
+/** How long a silent connection is trusted before the kernel asks whether the other side is still there. */
+const KEEP_ALIVE_PROBE_MS = 15_000
+
+/**
+ * Requests over HTTPS (HTTP where a kubeconfig says so), each over a connection of its own: a watch has one for minutes
+ * anyway, and a pool could hand out connections that are dead already. Redirects are not followed.
+ */
+export class HttpsTransport implements ApiTransport {
+  readonly #access: ClusterAccess
+  readonly #userAgent: string
+  #server = 'the API server'
+
+  constructor(access: ClusterAccess, userAgent: string) {
+    this.#access = access
+    this.#userAgent = userAgent
+  }
+
+  get server(): string {
+    return this.#server
+  }
+
+  async namespace(signal: AbortSignal): Promise<string | undefined> {
+    const { namespace } = await this.#connection(signal)
+    return namespace
+  }
+
+  async get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer> {
+    const { server, headers, options } = await this.#connection(signal)
+    this.#server = `the API server ${server.origin}`
+    const url = new URL(server)
+    url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`
+    url.search = new URLSearchParams(query).toString()
+    return new Promise<ApiAnswer>((resolve, reject) => {
+      const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
+        agent: false,
+        ...options,
+        headers: { ...headers, accept: 'application/json', 'user-agent': this.#userAgent },
+        maxHeaderSize: 16_384,
+        signal,
+      })
+      request.on('error', reject)
+      request.once('socket', (socket) => {
+        socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
+        socket.setNoDelay(true)
+      })
+      request.once('response', (response: IncomingMessage) => {
+        const retryAfterMs = parseRetryAfter(response.headers['retry-after'])
+        resolve({
+          status: response.statusCode ?? 0,
+          body: response,
+          ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+        })
+      })
+      request.end()
+    })
+  }
+
+  renewCredentials(): void {
+    this.#access.renew()
+  }
+
+  /** The connection, or a rejection when `signal` aborts: a program that makes tokens may take for ever. */
+  async #connection(signal: AbortSignal): Promise<ClusterConnection> {
+    const aborted = Promise.withResolvers<never>()
+    const onAbort = () => {
+      aborted.reject(new Error('the credentials did not come in time'))
+    }
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await Promise.race([aborted.promise, this.#access.connection()])
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+}
+
+/** Only seconds: the API server does not send the other form, a date. */
+function parseRetryAfter(value: string | undefined): number | undefined {
+  return value !== undefined && /^\d{1,6}$/.test(value) ? 1000 * Number(value) : undefined
+}

@@ -1,0 +1,376 @@
+import { sleep, type Clock, type Random } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { ApiClient, ApiEvent } from './api-client.ts'
+import { apiError, apiErrorKindOf, retryAfterMsOf, type ApiErrorKind } from './api-error.ts'
+import { resourceOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
+import { OutageLog } from './outage-log.ts'
+
+/** The pace of a list and watch. */
+export interface ListWatchSettings {
+  /** Everything is listed anew after a time between these two, in milliseconds. @default 300_000 */
+  readonly relistMinMs: number
+  /** @default 600_000 */
+  readonly relistMaxMs: number
+  /** Wait after the first failure in a row, in milliseconds, less up to half of it; it doubles. @default 500 */
+  readonly backoffMinMs: number
+  /** @default 30_000 */
+  readonly backoffMaxMs: number
+  /** Objects that are asked for at a time. @default 200 */
+  readonly pageSize: number
+  /** Objects that are held at most; a list or a watch with more fails. @default 20_000 */
+  readonly maxObjects: number
+}
+
+export const DEFAULT_LIST_WATCH_SETTINGS: ListWatchSettings = {
+  relistMinMs: 300_000,
+  relistMaxMs: 600_000,
+  backoffMinMs: 500,
+  backoffMaxMs: 30_000,
+  pageSize: 200,
+  maxObjects: 20_000,
+}
+
+/** What is kept of an object. */
+export interface Held {
+  /** `metadata.name`, unique within the selection. */
+  readonly name: string
+}
+
+export interface ListWatchOptions<T extends Held> {
+  readonly client: ApiClient
+  readonly selection: PartialSelection
+  /**
+   * Takes what is needed of an object.
+   *
+   * @returns undefined for what is no such object, which makes the whole list or watch malformed.
+   */
+  readonly parse: (object: unknown) => T | undefined
+  /** Called after each list, changed or not, and after each batch of changes, with the whole set. */
+  readonly onObjects: (objects: ReadonlyMap<string, T>) => void
+  /** Called at each failure, before the wait that follows it. */
+  readonly onFailure?: (error: RingmanError) => void
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly settings?: Partial<ListWatchSettings>
+}
+
+/** How well the objects are known. */
+export interface ListWatchStatus {
+  /** Whether there was a list at all. */
+  readonly listed: boolean
+  /** Whether the last request has not failed: then the objects are as the server has them. */
+  readonly current: boolean
+  /** Milliseconds since the server last said something of them; undefined before the first list. */
+  readonly sinceConfirmedMs: number | undefined
+  readonly failuresInARow: number
+  /** The last failure of this row, for a human; undefined without one. */
+  readonly problem: string | undefined
+  /** Lists that came whole, and watches that were opened. */
+  readonly lists: number
+  readonly watches: number
+  /** Objects added, changed and deleted, as watches told. */
+  readonly changes: number
+  readonly bookmarks: number
+  readonly failures: number
+}
+
+/** A watch open for so long without a failure is a success, even if it brought nothing. */
+const PROVEN_MS = 5000
+/** A watch that the server ends sooner, and that brought nothing, is a failure: it must not be asked for at once. */
+const TOO_SHORT_MS = 1000
+/** Longest wait that the server can ask for. */
+const RETRY_AFTER_LIMIT_MS = 60_000
+/** Pages of one list, so that a server that always names a next one comes to an end. */
+const PAGE_LIMIT = 500
+/** Failures after which a watch does not go on from where it was: everything is listed anew. */
+const RESUMES_IN_A_ROW = 2
+
+/**
+ * Follows the objects of a selection: lists them, watches from there on, and begins anew when the server says so, when
+ * the watch fails in a way that leaves a doubt, and every few minutes anyway. There is one request at a time. Failures
+ * are followed by waits that grow and have chance in them; the objects stay as they were meanwhile.
+ *
+ * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+ */
+export class ListWatch<T extends Held> {
+  /** Rejects when the loop itself breaks, as when `onObjects` throws; resolves after `stop`. */
+  readonly done: Promise<void>
+  /** Resolves after the first list; rejects when stopped before it. */
+  readonly listed: Promise<void>
+  readonly #options: ListWatchOptions<T>
+  readonly #settings: ListWatchSettings
+  readonly #abort = new AbortController()
+  readonly #done: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+  readonly #first: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+  readonly #outage: OutageLog
+  #objects: Map<string, T> = new Map()
+  #loop: Promise<void> | undefined
+  #selection: ApiSelection | undefined
+  /** Where the next watch goes on from; undefined when everything is to be listed. */
+  #version: string | undefined
+  #relistAtMs = 0
+  #listedOnce = false
+  #pageSize: number
+  #confirmedAtMs: number | undefined
+  #current = false
+  #failuresInARow = 0
+  #lastKind: ApiErrorKind | undefined
+  #renewed = false
+  #problem: string | undefined
+  #counts = { lists: 0, watches: 0, changes: 0, bookmarks: 0, failures: 0 }
+
+  constructor(options: ListWatchOptions<T>) {
+    this.#options = options
+    this.#settings = { ...DEFAULT_LIST_WATCH_SETTINGS, ...options.settings }
+    this.#pageSize = this.#settings.pageSize
+    this.#outage = new OutageLog(options.clock, options.logger)
+    const done = Promise.withResolvers<void>()
+    const first = Promise.withResolvers<void>()
+    this.done = done.promise
+    this.listed = first.promise
+    // Whoever awaits them still sees the rejection; without a waiter it must not end the process unheard.
+    this.done.catch(() => {})
+    this.listed.catch(() => {})
+    this.#done = done
+    this.#first = first
+  }
+
+  /** The objects by name, as far as they are known. */
+  get objects(): ReadonlyMap<string, T> {
+    return this.#objects
+  }
+
+  get status(): ListWatchStatus {
+    return {
+      listed: this.#listedOnce,
+      current: this.#current,
+      sinceConfirmedMs:
+        this.#confirmedAtMs === undefined ? undefined : this.#options.clock.now() - this.#confirmedAtMs,
+      failuresInARow: this.#failuresInARow,
+      problem: this.#problem,
+      ...this.#counts,
+    }
+  }
+
+  /** The selection in force; undefined before the first request. */
+  get selection(): ApiSelection | undefined {
+    return this.#selection
+  }
+
+  /** Begins. Once only. */
+  start(): void {
+    if (this.#loop !== undefined || this.#abort.signal.aborted) return
+    this.#loop = this.#run().catch((error: unknown) => {
+      this.#first.reject(error)
+      this.#done.reject(error)
+    })
+  }
+
+  /** Ends the request under way and the loop; nothing is called afterwards. Idempotent. */
+  async stop(): Promise<void> {
+    this.#abort.abort()
+    await this.#loop
+    this.#first.reject(new RingmanError('SOURCE_FAILED', 'it was stopped before the first list'))
+    this.#done.resolve()
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort
+    const { clock } = this.#options
+    while (!signal.aborted) {
+      let waitMs = 0
+      try {
+        if (this.#version === undefined || clock.now() >= this.#relistAtMs) await this.#list(signal)
+        await this.#watch(signal)
+      } catch (error) {
+        if (signal.aborted) return
+        if (!(error instanceof RingmanError) || apiErrorKindOf(error) === undefined) throw error
+        waitMs = this.#fail(error)
+      }
+      if (waitMs > 0) await sleep(clock, waitMs, signal)
+    }
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const { client, clock, random, onObjects } = this.#options
+    const { maxObjects, relistMinMs, relistMaxMs } = this.#settings
+    this.#version = undefined
+    const selection = (this.#selection ??= await client.complete(this.#options.selection, signal))
+    // What the list says was true at some time after this one.
+    const askedAtMs = clock.now()
+    const objects = new Map<string, T>()
+    let next: string | undefined
+    let version = ''
+    for (let pages = 0; pages === 0 || next !== undefined; pages++) {
+      if (pages >= PAGE_LIMIT) throw apiError('too-large', `the list has more than ${PAGE_LIMIT} pages`)
+      const page = await this.#page(selection, next, signal)
+      for (const item of page.items) {
+        const object = this.#parse(item)
+        objects.set(object.name, object)
+      }
+      if (objects.size > maxObjects) throw tooMany(selection, maxObjects)
+      next = page.next
+      version = page.version
+    }
+    signal.throwIfAborted()
+    this.#counts.lists += 1
+    this.#pageSize = this.#settings.pageSize
+    this.#objects = objects
+    this.#version = version
+    this.#confirmedAtMs = askedAtMs
+    this.#relistAtMs = clock.now() + relistMinMs + (relistMaxMs - relistMinMs) * random()
+    this.#listedOnce = true
+    this.#current = true
+    onObjects(objects)
+    this.#first.resolve()
+  }
+
+  async #page(selection: ApiSelection, next: string | undefined, signal: AbortSignal) {
+    try {
+      return await this.#options.client.list(selection, { limit: this.#pageSize, next }, signal)
+    } catch (error) {
+      // The pages took longer than the server remembers them: the next try asks for all at once.
+      if (next !== undefined && apiErrorKindOf(error) === 'expired') this.#pageSize = 0
+      throw error
+    }
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { client, clock, onObjects } = this.#options
+    const version = this.#version
+    const selection = this.#selection
+    if (version === undefined || selection === undefined || signal.aborted) return
+    const timeoutMs = Math.max(0, this.#relistAtMs - clock.now())
+    const untilRelist = new AbortController()
+    const cancel = clock.after(timeoutMs, () => {
+      untilRelist.abort()
+    })
+    let cancelProof = () => {}
+    let openedAtMs: number | undefined
+    let eventful = false
+    try {
+      const ends = AbortSignal.any([signal, untilRelist.signal])
+      for await (const events of client.watch(selection, { version, timeoutMs }, ends)) {
+        if (signal.aborted) return
+        if (openedAtMs === undefined) {
+          openedAtMs = clock.now()
+          this.#counts.watches += 1
+          cancelProof = clock.after(PROVEN_MS, () => {
+            this.#succeed()
+          })
+        }
+        if (events.length === 0) continue
+        eventful = true
+        this.#confirmedAtMs = clock.now()
+        const changed = this.#take(events)
+        this.#succeed()
+        if (changed) onObjects(this.#objects)
+      }
+    } catch (error) {
+      if (!untilRelist.signal.aborted || signal.aborted || apiErrorKindOf(error) === undefined) throw error
+      // The time for the next list has come: the watch was ended by us.
+    } finally {
+      cancel()
+      cancelProof()
+    }
+    // Not by the clock alone: a timer may be a little early.
+    if (untilRelist.signal.aborted) this.#version = undefined
+    const tooShort = !eventful && clock.now() - (openedAtMs ?? clock.now()) < TOO_SHORT_MS
+    if (tooShort && !untilRelist.signal.aborted) {
+      throw apiError('cut', 'the server ended the watch as soon as it had begun')
+    }
+  }
+
+  /** @returns Whether an object changed. */
+  #take(events: readonly ApiEvent[]): boolean {
+    const { maxObjects } = this.#settings
+    // Readers hold the old map.
+    const objects = new Map(this.#objects)
+    let changes = 0
+    let failure: unknown
+    for (const { type, object, version } of events) {
+      if (type === 'BOOKMARK') {
+        this.#counts.bookmarks += 1
+      } else {
+        try {
+          const parsed = this.#parse(object)
+          if (type === 'DELETED') objects.delete(parsed.name)
+          else objects.set(parsed.name, parsed)
+        } catch (error) {
+          failure = error
+          break
+        }
+        changes += 1
+      }
+      this.#version = version
+    }
+    this.#counts.changes += changes
+    if (changes > 0) this.#objects = objects
+    if (failure !== undefined) {
+      if (changes > 0) this.#options.onObjects(objects)
+      throw failure as Error
+    }
+    if (objects.size > maxObjects && this.#selection !== undefined) throw tooMany(this.#selection, maxObjects)
+    return changes > 0
+  }
+
+  #parse(object: unknown): T {
+    const parsed = this.#options.parse(object)
+    if (parsed === undefined) {
+      const what = this.#selection === undefined ? 'objects' : resourceOf(this.#selection.kind)
+      throw apiError('malformed', `one of the ${what} is not what Kubernetes calls so`)
+    }
+    return parsed
+  }
+
+  #succeed(): void {
+    this.#renewed = false
+    this.#current = true
+    if (this.#failuresInARow === 0) return
+    this.#outage.end(this.#failuresInARow)
+    this.#failuresInARow = 0
+    this.#lastKind = undefined
+    this.#problem = undefined
+  }
+
+  /** @returns How long to wait before the next try, in milliseconds. */
+  #fail(error: RingmanError): number {
+    const kind = apiErrorKindOf(error)
+    const { random } = this.#options
+    const { backoffMinMs, backoffMaxMs } = this.#settings
+    if (kind === 'unauthorized' || kind === 'credentials') {
+      this.#options.client.transport.renewCredentials()
+      // A token that has just been replaced: the new one is tried at once, but only once.
+      if (kind === 'unauthorized' && !this.#renewed) {
+        this.#renewed = true
+        return 0
+      }
+    }
+    this.#failuresInARow += 1
+    this.#counts.failures += 1
+    this.#problem = error.message
+    if (!canResume(kind) || this.#failuresInARow > RESUMES_IN_A_ROW) this.#version = undefined
+    this.#outage.add(error, kind, this.#failuresInARow)
+    this.#options.onFailure?.(error)
+    // Routine: the server forgets old versions, and some send no bookmarks. The list at once will tell; only a second
+    // one in a row is a sign of trouble.
+    const isNew = this.#lastKind !== kind
+    this.#lastKind = kind
+    if (isNew && (kind === 'expired' || kind === 'stalled')) return 0
+    this.#current = false
+    const backoffMs = Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(20, this.#failuresInARow - 1))
+    const askedMs = Math.min(RETRY_AFTER_LIMIT_MS, retryAfterMsOf(error))
+    return Math.max(backoffMs * (0.5 + 0.5 * random()), askedMs * (1 + 0.2 * random()))
+  }
+}
+
+/** Whether a watch can go on where it was: nothing said that it was wrong about anything. */
+function canResume(kind: ApiErrorKind | undefined): boolean {
+  return kind === 'cut' || kind === 'unreachable' || kind === 'throttled' || kind === 'unauthorized'
+}
+
+function tooMany({ kind }: ApiSelection, maxObjects: number): RingmanError {
+  return apiError('too-large', `there are more than ${maxObjects} ${resourceOf(kind)} in the selection`)
+}

@@ -1,0 +1,153 @@
+import type { Clock, Random } from '../clock.ts'
+import type { RingmanError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { PodDirectory } from '../seeds/seed-resolver.ts'
+import { ApiClient, type ApiClientSettings } from './api-client.ts'
+import { apiError, apiErrorKindOf } from './api-error.ts'
+import { PODS, type PartialSelection } from './api-resource.ts'
+import type { ApiTransport } from './api-transport.ts'
+import { ListWatch, type ListWatchSettings, type ListWatchStatus } from './list-watch.ts'
+import { parsePod, type Pod } from './pod.ts'
+
+export interface PodWatchOptions {
+  readonly transport: ApiTransport
+  /** Labels of the pods, in Kubernetes' own syntax. */
+  readonly selector: string
+  /** @default the pod's own, or that of the kubeconfig's context */
+  readonly namespace?: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly listWatch?: Partial<ListWatchSettings>
+  readonly client?: Partial<ApiClientSettings>
+}
+
+/** What was confirmed longer ago gives no seeds any more, in milliseconds. */
+const STALE_AFTER_MS = 300_000
+
+/** Follows the pods of a selector, for seeds and for the check of gossip: one watch for both. */
+export class PodWatch implements PodDirectory {
+  readonly done: Promise<void>
+  readonly #options: PodWatchOptions
+  readonly #client: ApiClient
+  readonly #watch: ListWatch<Pod>
+  readonly #listeners = new Set<() => void>()
+  /** Those that wait for the first list, or for the failure of it. */
+  readonly #waiting = new Set<(error: Error) => void>()
+  #failure: RingmanError | undefined
+
+  constructor(options: PodWatchOptions) {
+    const { transport, selector, clock, random, logger, listWatch, client } = options
+    this.#options = options
+    this.#client = new ApiClient(transport, clock, client)
+    this.#watch = new ListWatch({
+      client: this.#client,
+      selection: this.#selection(selector),
+      parse: parsePod,
+      onObjects: () => {
+        this.#failure = undefined
+        for (const listener of [...this.#listeners]) listener()
+      },
+      onFailure: (error) => {
+        this.#failure = error
+        for (const reject of [...this.#waiting]) reject(withCode(error))
+      },
+      clock,
+      random,
+      logger: logger.child({ component: 'kubernetes' }),
+      ...(listWatch === undefined ? {} : { settings: listWatch }),
+    })
+    this.done = this.#watch.done
+  }
+
+  /** By name, as far as they are known. */
+  get pods(): ReadonlyMap<string, Pod> {
+    return this.#watch.objects
+  }
+
+  get status(): ListWatchStatus {
+    return this.#watch.status
+  }
+
+  start(): void {
+    this.#watch.start()
+  }
+
+  async stop(): Promise<void> {
+    this.#listeners.clear()
+    await this.#watch.stop()
+  }
+
+  /**
+   * Calls `listener` after each list and each change.
+   *
+   * @returns A function that ends the subscription.
+   */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  /** The addresses of the pods that run and are not being deleted, ready or not; waits for the first list. */
+  async addresses(signal: AbortSignal): Promise<readonly string[]> {
+    if (!this.status.listed) await this.#listed(signal)
+    const { sinceConfirmedMs = 0, current } = this.status
+    if (!current && sinceConfirmedMs > STALE_AFTER_MS && this.#failure !== undefined)
+      throw withCode(this.#failure)
+    return Array.from(this.pods.values())
+      .filter(({ phase, terminating }) => phase === 'Running' && !terminating)
+      .flatMap(({ addresses }) => addresses)
+  }
+
+  /**
+   * Asks the API server for one pod now, whatever its labels.
+   *
+   * @returns undefined when there is none of that name.
+   * @throws {RingmanError} See `ApiErrorKind`.
+   */
+  async find(name: string, signal: AbortSignal): Promise<Pod | undefined> {
+    const byName = { ...this.#selection(undefined), fieldSelector: `metadata.name=${name}` }
+    const selection = await this.#client.complete(byName, signal)
+    const { items } = await this.#client.list(selection, { limit: 0 }, signal)
+    const pods = items.map(parsePod)
+    if (pods.length > 1 || (pods.length === 1 && pods[0]?.name !== name)) {
+      throw apiError('malformed', 'the API server gave other pods than the one that was asked for')
+    }
+    return pods[0]
+  }
+
+  #selection(labelSelector: string | undefined): PartialSelection {
+    const { namespace } = this.#options
+    return {
+      kind: PODS,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+    }
+  }
+
+  async #listed(signal: AbortSignal): Promise<void> {
+    if (this.#failure !== undefined) throw withCode(this.#failure)
+    signal.throwIfAborted()
+    const failed = Promise.withResolvers<never>()
+    const onAbort = () => {
+      failed.reject(Object.assign(new Error('given up'), { code: 'ECANCELLED' }))
+    }
+    this.#waiting.add(failed.reject)
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      await Promise.race([this.#watch.listed, failed.promise])
+    } finally {
+      this.#waiting.delete(failed.reject)
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+}
+
+/** The error with a short word for its reason as `code`, as the DNS has them. */
+function withCode(error: RingmanError): Error {
+  const kind = apiErrorKindOf(error) ?? 'failed'
+  const code = `KUBERNETES_${kind.toUpperCase().replaceAll('-', '_')}`
+  return Object.assign(new Error(error.message, { cause: error }), { code })
+}

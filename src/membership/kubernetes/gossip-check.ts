@@ -1,0 +1,202 @@
+import { sleep, type Clock, type Random } from '../../clock.ts'
+import type { Pod } from '../../kubernetes/pod.ts'
+import type { Logger } from '../../logger.ts'
+import type { Member } from '../member.ts'
+
+/** What the check needs of a source whose members gossip. */
+export interface CheckedGossip {
+  readonly selfName: string | undefined
+  readonly members: readonly Member[]
+  subscribe(listener: (members: readonly Member[]) => void): () => void
+  /**
+   * Declares a living member dead, and tells the others, who take it; it can deny that if it lives.
+   *
+   * @param address - Where it is: one that has moved on meanwhile is left alone.
+   * @returns Whether it was declared.
+   */
+  declareDead(name: string, address: string): boolean
+}
+
+/** What the check needs to know of pods. */
+export interface KnownPods {
+  readonly pods: ReadonlyMap<string, Pod>
+  subscribe(listener: () => void): () => void
+  find(name: string, signal: AbortSignal): Promise<Pod | undefined>
+}
+
+export interface GossipCheckSettings {
+  /** Time for a member to leave by itself, in milliseconds, and up to as much again by chance. @default 500 */
+  readonly graceMs: number
+  /** Wait after the API server could not be asked, in milliseconds; it doubles. @default 1000 */
+  readonly retryMinMs: number
+  /** @default 30_000 */
+  readonly retryMaxMs: number
+}
+
+export const DEFAULT_GOSSIP_CHECK_SETTINGS: GossipCheckSettings = {
+  graceMs: 500,
+  retryMinMs: 1000,
+  retryMaxMs: 30_000,
+}
+
+export interface GossipCheckOptions {
+  readonly gossip: CheckedGossip
+  readonly pods: KnownPods
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly settings?: Partial<GossipCheckSettings>
+}
+
+/** The pod that a member was seen to be. */
+interface Link {
+  readonly uid: string
+  readonly address: string
+  /** Ends the inquiry into what became of the pod; undefined while it is there. */
+  inquiry: AbortController | undefined
+}
+
+/**
+ * Holds gossip against Kubernetes, one way: a member whose pod is gone is declared dead at once, where gossip would
+ * take seconds to be sure.
+ *
+ * A member is only ever declared dead when all of this holds: a pod of its name, with its address, was seen; that very
+ * pod (by its UID) is gone from what the API server tells; some time later gossip still holds the member for living, at
+ * that same address; and the API server, asked then for the pod by name and not from a cache, says that there is none,
+ * or another one that has another address. So members that are no pods are left alone, as are pods that drain, that
+ * were given other labels, and everybody while the API server cannot be asked. It happens once for a pod: a process that
+ * denies it lives, whatever Kubernetes says.
+ */
+export class GossipCheck {
+  readonly #options: GossipCheckOptions
+  readonly #settings: GossipCheckSettings
+  readonly #logger: Logger
+  readonly #links = new Map<string, Link>()
+  readonly #inquiries = new Set<Promise<void>>()
+  readonly #onError: (error: unknown) => void
+  #unsubscribe: (() => void)[] = []
+  #declared = 0
+
+  /** @param onError - Called when the check itself breaks; it then goes no further for that member. */
+  constructor(options: GossipCheckOptions, onError: (error: unknown) => void) {
+    this.#options = options
+    this.#settings = { ...DEFAULT_GOSSIP_CHECK_SETTINGS, ...options.settings }
+    this.#logger = options.logger.child({ component: 'kubernetes-check' })
+    this.#onError = onError
+  }
+
+  /** Members that are known to be pods. */
+  get linkedCount(): number {
+    return this.#links.size
+  }
+
+  /** Members that were declared dead so far. */
+  get declaredCount(): number {
+    return this.#declared
+  }
+
+  start(): void {
+    const { gossip, pods } = this.#options
+    const compare = () => {
+      this.#compare()
+    }
+    this.#unsubscribe = [gossip.subscribe(compare), pods.subscribe(compare)]
+    this.#compare()
+  }
+
+  async stop(): Promise<void> {
+    for (const unsubscribe of this.#unsubscribe.splice(0)) unsubscribe()
+    for (const { inquiry } of this.#links.values()) inquiry?.abort()
+    this.#links.clear()
+    await Promise.all(this.#inquiries)
+  }
+
+  /** Brings the links up to date, and begins inquiries where a pod is gone. */
+  #compare(): void {
+    const { gossip, pods } = this.#options
+    const living = new Set<string>()
+    for (const member of gossip.members) {
+      const { name, address, state } = member
+      if (name === gossip.selfName || (state !== 'alive' && state !== 'suspect')) continue
+      living.add(name)
+      this.#compareOne(name, address, pods.pods.get(name))
+    }
+    for (const name of this.#links.keys()) {
+      if (!living.has(name)) this.#unlink(name)
+    }
+  }
+
+  #compareOne(name: string, address: string, pod: Pod | undefined): void {
+    const link = this.#links.get(name)
+    if (pod?.addresses.includes(address) === true) {
+      if (link?.uid === pod.uid && link.address === address && link.inquiry === undefined) return
+      link?.inquiry?.abort()
+      this.#links.set(name, { uid: pod.uid, address, inquiry: undefined })
+    } else if (link !== undefined) {
+      // Elsewhere by now: it is not the process that was linked.
+      if (link.address !== address) this.#unlink(name)
+      else if (pod?.uid !== link.uid) this.#inquire(name, link)
+    }
+  }
+
+  #unlink(name: string): void {
+    this.#links.get(name)?.inquiry?.abort()
+    this.#links.delete(name)
+  }
+
+  #inquire(name: string, link: Link): void {
+    if (link.inquiry !== undefined) return
+    const abort = new AbortController()
+    link.inquiry = abort
+    const inquiry = this.#follow(name, link, abort.signal)
+      .catch(this.#onError)
+      .finally(() => this.#inquiries.delete(inquiry))
+    this.#inquiries.add(inquiry)
+  }
+
+  async #follow(name: string, link: Link, signal: AbortSignal): Promise<void> {
+    const { pods, clock, random } = this.#options
+    const { graceMs, retryMinMs, retryMaxMs } = this.#settings
+    await sleep(clock, graceMs * (1 + random()), signal)
+    for (let tries = 0; !signal.aborted; tries++) {
+      try {
+        const pod = await pods.find(name, signal)
+        if (signal.aborted) return
+        if (pod === undefined || isSuccessorElsewhere(pod, link)) {
+          this.#declare(name, link)
+          return
+        }
+        if (pod.uid === link.uid) {
+          // It was given other labels: it lives, and no further word of it will come.
+          this.#unlink(name)
+          return
+        }
+        // Its successor has no address yet, or the same one; the watch will tell.
+      } catch (error) {
+        if (signal.aborted) return
+        // The API server is away: that says nothing about the member.
+        this.#logger.debug(
+          { event: 'check.failed', member: name, err: error },
+          'Failed to ask for the pod of a member',
+        )
+      }
+      const waitMs = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(tries, 20))
+      await sleep(clock, waitMs * (0.5 + 0.5 * random()), signal)
+    }
+  }
+
+  #declare(name: string, link: Link): void {
+    this.#links.delete(name)
+    if (!this.#options.gossip.declareDead(name, link.address)) return
+    this.#declared += 1
+    this.#logger.info(
+      { event: 'member.declared-dead', member: name, address: link.address, uid: link.uid },
+      'Declared a member dead whose pod is gone',
+    )
+  }
+}
+
+/** Whether the pod has the name of a linked one that is gone, and another address. */
+function isSuccessorElsewhere(pod: Pod, link: Link): boolean {
+  return pod.uid !== link.uid && pod.addresses.length > 0 && !pod.addresses.includes(link.address)
+}

@@ -1,0 +1,79 @@
+import type { ListWatchStatus } from '../../kubernetes/list-watch.ts'
+import type { SourceHealth } from '../source.ts'
+import type { EndpointsView } from './endpoints.ts'
+import { ENDPOINTS_LIMIT, STALE_AFTER_MS } from './kubernetes-options.ts'
+
+/** What the health of a Kubernetes source depends on. */
+export interface KubernetesHealthFacts {
+  readonly status: ListWatchStatus
+  readonly view: EndpointsView | undefined
+  /** Whose slices they are, in words. */
+  readonly slices: string
+  /** Undefined before it is known. */
+  readonly namespace: string | undefined
+  /** Members that keep their place while they do not serve. */
+  readonly held: number
+  readonly members: number
+}
+
+/** So soon after the last confirmation a failure says nothing about the members yet. */
+const GRACE_MS = 10_000
+/** So many in a row are a problem even where a list works in between. */
+const FAILURES_THAT_COUNT = 3
+
+/** Says whether the members can be trusted, and if not, why. */
+export function kubernetesHealth(facts: KubernetesHealthFacts): SourceHealth {
+  const { status, view } = facts
+  const seconds =
+    status.sinceConfirmedMs === undefined ? undefined : Math.round(status.sinceConfirmedMs / 1000)
+  const detail: Record<string, string | number | boolean> = {
+    members: facts.members,
+    held: facts.held,
+    endpointSlices: view?.sliceCount ?? 0,
+    endpoints: view?.endpoints.size ?? 0,
+    endpointsWithoutPort: view?.portlessCount ?? 0,
+    failuresInARow: status.failuresInARow,
+    lists: status.lists,
+    watches: status.watches,
+    changes: status.changes,
+    bookmarks: status.bookmarks,
+    failures: status.failures,
+  }
+  if (facts.namespace !== undefined) detail['namespace'] = facts.namespace
+  if (view?.family !== undefined) detail['family'] = view.family
+  if (seconds !== undefined) detail['secondsSinceConfirmed'] = seconds
+  const problem = findProblem(facts, seconds)
+  return problem === undefined
+    ? { ok: true, message: `Kubernetes said what it knows ${seconds ?? 0} s ago`, detail }
+    : { ok: false, message: problem, detail }
+}
+
+function findProblem(facts: KubernetesHealthFacts, seconds: number | undefined): string | undefined {
+  const { status, view, slices, namespace } = facts
+  const reason = status.problem === undefined ? '' : `: ${status.problem}`
+  if (status.sinceConfirmedMs === undefined || seconds === undefined) {
+    return `The EndpointSlices have not been listed yet${reason}`
+  }
+  const failing = !status.current && status.sinceConfirmedMs > GRACE_MS
+  if (failing || status.sinceConfirmedMs > STALE_AFTER_MS) {
+    return `Kubernetes has said nothing for ${seconds} s, and the members may be out of date${reason}`
+  }
+  if (status.failuresInARow >= FAILURES_THAT_COUNT) {
+    return `Kubernetes cannot be followed, only asked now and then${reason}`
+  }
+  if (view === undefined) return undefined
+  if (view.sliceCount === 0) {
+    return `${slices} has no EndpointSlice in the namespace "${namespace ?? ''}": does it exist, is the name right, and does it have a selector?`
+  }
+  if (view.endpoints.size > ENDPOINTS_LIMIT) {
+    return `${slices} has ${view.endpoints.size} endpoints, and ${ENDPOINTS_LIMIT} at most make a ring: the last one stays`
+  }
+  if (view.portlessCount > 0) return portProblem(view)
+  return undefined
+}
+
+/** Why endpoints have no place: in words that say what to set. */
+export function portProblem({ portlessCount, otherPorts }: EndpointsView): string {
+  const there = otherPorts.length === 0 ? 'they have none' : `they have ${otherPorts.join(', ')}`
+  return `${portlessCount} endpoints do not have the port that was chosen, or several and none was chosen: ${there}; --kubernetes-port takes a name or a number`
+}

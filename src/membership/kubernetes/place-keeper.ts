@@ -1,0 +1,109 @@
+import { assertNever } from '../../errors.ts'
+import type { MemberState } from '../member.ts'
+import type { Endpoint, EndpointsView } from './endpoints.ts'
+
+/** What becomes of a name: its endpoint, and the state that it has as a member. */
+export interface Place {
+  readonly endpoint: Endpoint
+  readonly state: MemberState
+}
+
+/** How long places are kept. */
+export interface PlaceSettings {
+  /** For a pod that is there and does not serve, in milliseconds; 0 for not at all. */
+  readonly holdRestartingMs: number
+  /** For one that is in no slice any more, in milliseconds: it may be on its way from one slice to another. */
+  readonly goneAfterMs: number
+}
+
+interface Kept extends Place {
+  /** Until when a pod that does not serve keeps its place; `Infinity` while it serves. */
+  readonly holdUntilMs: number
+  /** Until when one that is in no slice is listed; `Infinity` while it is in one. */
+  readonly goneAtMs: number
+}
+
+/**
+ * Tells a pod that restarts from one that was deleted, by EndpointSlices alone:
+ *
+ * - It serves: `alive`.
+ * - It is there and does not serve: it restarts, or fails its readiness probe. It keeps its place as a `suspect` for
+ *   `holdRestartingMs`, then it is `dead`. One that has never served has no place to keep and is not listed.
+ * - It is terminating, or another pod has its name: it was deleted. It is `left` at once, or off the list.
+ * - It is in no slice: it was deleted by force, or no longer belongs to the Service. It is off the list after
+ *   `goneAfterMs`. But if there is no slice at all, the Service itself is gone, or has just been made anew, and nobody
+ *   says anything of the pods: they keep their places for `holdRestartingMs`.
+ *
+ * Time passes only through its arguments, which are monotonic milliseconds.
+ */
+export class PlaceKeeper {
+  readonly #settings: PlaceSettings
+  #kept = new Map<string, Kept>()
+
+  constructor(settings: PlaceSettings) {
+    this.#settings = settings
+  }
+
+  /** Every place, by name. */
+  get places(): ReadonlyMap<string, Place> {
+    return this.#kept
+  }
+
+  /** When a place is lost unless something changes; `Infinity` without one. */
+  get nextDueMs(): number {
+    let nextMs = Infinity
+    for (const { holdUntilMs, goneAtMs } of this.#kept.values())
+      nextMs = Math.min(nextMs, holdUntilMs, goneAtMs)
+    return nextMs
+  }
+
+  /** Takes what the slices say at this moment. */
+  observe(view: EndpointsView, nowMs: number): void {
+    const kept = new Map<string, Kept>()
+    for (const [name, endpoint] of view.endpoints) {
+      const next = this.#present(endpoint, this.#kept.get(name), nowMs)
+      if (next !== undefined) kept.set(name, next)
+    }
+    const { goneAfterMs, holdRestartingMs } = this.#settings
+    const waitMs = view.sliceCount === 0 ? Math.max(goneAfterMs, holdRestartingMs) : goneAfterMs
+    for (const [name, before] of this.#kept) {
+      if (view.endpoints.has(name) || !hasPlace(before)) continue
+      kept.set(name, { ...before, goneAtMs: Math.min(before.goneAtMs, nowMs + waitMs) })
+    }
+    this.#kept = kept
+    this.expire(nowMs)
+  }
+
+  /** Takes away the places whose time is over. */
+  expire(nowMs: number): void {
+    for (const [name, before] of this.#kept) {
+      if (before.goneAtMs <= nowMs) this.#kept.delete(name)
+      else if (before.holdUntilMs <= nowMs) {
+        this.#kept.set(name, { ...before, state: 'dead', holdUntilMs: Infinity })
+      }
+    }
+  }
+
+  #present(endpoint: Endpoint, before: Kept | undefined, nowMs: number): Kept | undefined {
+    const settled = { endpoint, holdUntilMs: Infinity, goneAtMs: Infinity }
+    if (endpoint.terminating) return { ...settled, state: 'left' }
+    if (endpoint.serving) return { ...settled, state: 'alive' }
+    // It does not serve: what matters is whether the same pod did before.
+    if (before === undefined || before.endpoint.uid !== endpoint.uid) return undefined
+    switch (before.state) {
+      case 'alive':
+        return { ...settled, state: 'suspect', holdUntilMs: nowMs + this.#settings.holdRestartingMs }
+      case 'suspect':
+      case 'dead':
+        return { ...before, endpoint, goneAtMs: Infinity }
+      case 'left':
+        return undefined
+      default:
+        return assertNever(before.state)
+    }
+  }
+}
+
+function hasPlace({ state }: Place): boolean {
+  return state === 'alive' || state === 'suspect'
+}

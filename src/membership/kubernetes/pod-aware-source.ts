@@ -1,0 +1,116 @@
+import type { Clock, Random } from '../../clock.ts'
+import type { PodWatch } from '../../kubernetes/pod-watch.ts'
+import type { Logger } from '../../logger.ts'
+import type { Member } from '../member.ts'
+import type { MembershipSource, SourceHealth, SourceKind } from '../source.ts'
+import type { SourceStatistics } from '../statistics.ts'
+import { apiStatistics } from './api-statistics.ts'
+import { GossipCheck, type CheckedGossip, type GossipCheckSettings } from './gossip-check.ts'
+
+export interface PodAwareOptions {
+  /** The source whose members gossip. */
+  readonly inner: MembershipSource
+  /** Pods that its seeds come from, or that it is checked against. */
+  readonly pods: PodWatch
+  /** The same source, where it is to be checked; undefined for seeds alone. */
+  readonly checked: CheckedGossip | undefined
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly checkSettings?: Partial<GossipCheckSettings>
+}
+
+/**
+ * A source whose members gossip, beside the pods that Kubernetes knows of. Gossip never waits for Kubernetes: it
+ * starts, runs and stops whether the API server answers or not.
+ */
+export class PodAwareSource implements MembershipSource {
+  readonly kind: SourceKind
+  readonly selfName: string | undefined
+  readonly done: Promise<void>
+  readonly #inner: MembershipSource
+  readonly #pods: PodWatch
+  readonly #check: GossipCheck | undefined
+
+  constructor(options: PodAwareOptions) {
+    const { inner, pods, checked, clock, random, logger, checkSettings } = options
+    this.#inner = inner
+    this.#pods = pods
+    this.kind = inner.kind
+    this.selfName = inner.selfName
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.done = promise
+    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
+    this.done.catch(() => {})
+    inner.done.then(resolve, reject)
+    pods.done.catch(reject)
+    this.#check =
+      checked === undefined
+        ? undefined
+        : new GossipCheck(
+            {
+              gossip: checked,
+              pods,
+              clock,
+              random,
+              logger,
+              ...(checkSettings === undefined ? {} : { settings: checkSettings }),
+            },
+            reject,
+          )
+  }
+
+  get members(): readonly Member[] {
+    return this.#inner.members
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    this.#pods.start()
+    try {
+      await this.#inner.start(signal)
+    } catch (error) {
+      // A second start is refused, and must not end what the first one began.
+      if (this.#inner.members.length === 0) await this.#pods.stop()
+      throw error
+    }
+    this.#check?.start()
+  }
+
+  leave(): Promise<void> {
+    return this.#inner.leave()
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#check?.stop(), this.#pods.stop(), this.#inner.stop()])
+  }
+
+  subscribe(listener: (members: readonly Member[]) => void): () => void {
+    return this.#inner.subscribe(listener)
+  }
+
+  /** That of the gossip, and what came of following the pods. */
+  statistics(): SourceStatistics {
+    const { kubernetes } = apiStatistics(this.#pods.status)
+    return { ...this.#inner.statistics?.(), ...(kubernetes === undefined ? {} : { kubernetes }) }
+  }
+
+  /** That of the gossip: an API server that is away makes it no worse. What Kubernetes knows is in the details. */
+  health(): SourceHealth {
+    const { ok, message, detail } = this.#inner.health()
+    const { sinceConfirmedMs, failuresInARow, problem } = this.#pods.status
+    const facts: Record<string, string | number | boolean> = {
+      ...detail,
+      pods: this.#pods.pods.size,
+      podFailuresInARow: failuresInARow,
+    }
+    if (sinceConfirmedMs !== undefined)
+      facts['podsSecondsSinceConfirmed'] = Math.round(sinceConfirmedMs / 1000)
+    if (this.#check !== undefined) {
+      facts['membersThatArePods'] = this.#check.linkedCount
+      facts['membersDeclaredDead'] = this.#check.declaredCount
+    }
+    const told =
+      ok || problem === undefined ? message : `${message}. Of the pods it knows nothing new: ${problem}`
+    return { ok, message: told, detail: facts }
+  }
+}

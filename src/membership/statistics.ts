@@ -1,0 +1,171 @@
+import type { DistributionView } from '../distribution.ts'
+
+/**
+ * What a source has counted since it began, for metrics: read when somebody asks, so that it costs a source no more
+ * than the counting. Counts only rise. What a source's protocol does not have is left out; what it has and has not
+ * happened yet is 0.
+ *
+ * Nothing in here grows with what peers send: every record has a closed list of keys.
+ */
+export interface SourceStatistics {
+  /**
+   * Milliseconds since the source was last confirmed. Left out where there is nothing to confirm: before the first
+   * time, and for gossip while no other member lives.
+   */
+  readonly staleMs?: number
+  readonly seeds?: SeedStatistics
+  readonly joins?: JoinStatistics
+  readonly gossip?: GossipStatistics
+  readonly sidecar?: SidecarStatistics
+  readonly kubernetes?: KubernetesStatistics
+}
+
+/** What became of the seeds when they were resolved last. */
+export interface SeedStatistics {
+  /** Seeds with addresses, and seeds without (all of them before the first round). */
+  readonly resolved: number
+  readonly unresolved: number
+  /** Addresses of other processes that they gave. */
+  readonly addresses: number
+}
+
+/** Attempts to join through an address. */
+export interface JoinStatistics {
+  readonly completed: number
+  readonly failed: number
+}
+
+/** A count for each direction. */
+export interface TwoWayCount {
+  sent: number
+  received: number
+}
+
+/** Messages of the gossip protocols: memberlist's, and npm `swim`'s `sync` and `update`. */
+export type GossipMessageType =
+  | 'ping'
+  | 'indirect-ping'
+  | 'ack'
+  | 'nack'
+  | 'alive'
+  | 'suspect'
+  | 'dead'
+  | 'user'
+  | 'push-pull'
+  | 'error'
+  | 'sync'
+  | 'update'
+
+/** Why something that came was not taken, over all gossip protocols. */
+export type GossipDropReason =
+  | 'label-differs'
+  | 'cluster-name-differs'
+  | 'not-encrypted'
+  | 'cannot-decrypt'
+  | 'encrypted-unexpectedly'
+  | 'crc-mismatch'
+  | 'malformed'
+  | 'nested-too-deep'
+  | 'too-large'
+  | 'unknown-type'
+  | 'version-incompatible'
+  | 'delegate-refused'
+  | 'too-many-members'
+  | 'incarnation-out-of-range'
+  | 'not-for-us'
+  | 'overloaded'
+  | 'connections-exhausted'
+  | 'destination-unknown'
+  | 'rate-limited'
+  | 'self-address'
+  | 'library-failed'
+
+/** Upper bounds in seconds for round trips of probes. */
+export const PROBE_BOUNDS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
+
+/** Upper bounds in seconds for push/pulls. */
+export const PUSH_PULL_BOUNDS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+
+/** Upper bounds in bytes for the states of push/pulls: powers of 4 up to what is taken at all. */
+export const PUSH_PULL_BOUNDS_BYTES = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304]
+
+/** What went over the network, and what the gossip made of it. */
+export interface GossipStatistics {
+  /** Datagrams sent; datagrams received and taken. */
+  readonly packets: TwoWayCount
+  /** Messages in datagrams and streams. */
+  readonly messages: Readonly<Partial<Record<GossipMessageType, TwoWayCount>>>
+  /** Their bytes as encoded; of one that came in a stream, the stream's. */
+  readonly messageBytes?: Readonly<Partial<Record<GossipMessageType, TwoWayCount>>>
+  /** Payload on the sockets; what was dropped counts. */
+  readonly bytes: { readonly udp: TwoWayCount; readonly tcp?: TwoWayCount }
+  readonly drops: Readonly<Partial<Record<GossipDropReason, number>>>
+  /** Datagrams that the system refused to send. */
+  readonly sendFailures: number
+  /** Probes that ended, by the way the answer came. */
+  readonly probes?: Readonly<Record<'direct' | 'relay' | 'stream' | 'failed', number>>
+  /** Round trips of `direct` ones, in seconds. */
+  readonly probeSeconds?: DistributionView
+  /** Suspicions that began with a failed probe of this member. */
+  readonly suspicions: number
+  /** Accusations against this member that it answered. */
+  readonly refutations: number
+  /** Members declared dead on our own word, by what spoke against them. */
+  readonly verdicts: { readonly silence: number; readonly refusal?: number }
+  /** Times that two members were found with one name. */
+  readonly conflicts: number
+  /** 0 is well. */
+  readonly healthScore?: number
+  readonly pushPulls?: Readonly<Record<'completed' | 'failed' | 'answered', number>>
+  /** Of those begun here and answered. */
+  readonly pushPullSeconds?: DistributionView
+  readonly pushPullBytes?: { readonly sent: DistributionView; readonly received: DistributionView }
+  /** Messages that wait to be sent on, and those dropped from a full queue. */
+  readonly queueDepth?: number
+  readonly queueDrops?: number
+  /** Members that answer over TCP and not over UDP. */
+  readonly udpBlockedMembers?: number
+  /** Times that this process was found stalled, and for how long in all. */
+  readonly stalls: number
+  readonly stalledMs: number
+}
+
+/** Nitro Sidecar. */
+export interface SidecarStatistics {
+  readonly fetches: { readonly completed: number; readonly failed: number }
+  readonly updates: Readonly<Record<'accepted' | 'ignored' | 'refused' | 'folded', number>>
+  /** Left out when the stream is not asked for. */
+  readonly streamUp?: boolean
+  /** Living instances that have no place on the ring. */
+  readonly skippedInstances: number
+}
+
+/** The Kubernetes API. */
+export interface KubernetesStatistics {
+  /** Lists of the whole set that were answered, and watches that were opened. */
+  readonly lists: number
+  readonly watches: number
+  /** Events of watches: objects added, changed and deleted; bookmarks. */
+  readonly changes: number
+  readonly bookmarks: number
+  /** Lists and watches that failed. */
+  readonly failures: number
+}
+
+/** A count for each direction, at zero. */
+export function createTwoWayCount(): TwoWayCount {
+  return { sent: 0, received: 0 }
+}
+
+/** What a round of the seed resolver says of `seedCount` seeds. */
+export function seedStatistics(
+  seedCount: number,
+  status: {
+    readonly rounds: number
+    readonly addresses: readonly unknown[]
+    readonly failures: readonly unknown[]
+  },
+): SeedStatistics {
+  const unresolved = status.rounds === 0 ? seedCount : status.failures.length
+  return { resolved: seedCount - unresolved, unresolved, addresses: status.addresses.length }
+}

@@ -1,0 +1,83 @@
+import { createTwoWayCount, type GossipDropReason, type TwoWayCount } from '../statistics.ts'
+import { MESSAGE_TYPE, splitCompound, type SwimMessage } from './datagram-guard.ts'
+import type { DropReason } from './swim-node.ts'
+
+/** What is counted of one process's datagrams. Only ever rising. */
+export class SwimTraffic {
+  /** Datagrams sent; datagrams received and taken. */
+  readonly packets = createTwoWayCount()
+  readonly bytes = createTwoWayCount()
+  readonly messages = {
+    ping: createTwoWayCount(),
+    'indirect-ping': createTwoWayCount(),
+    ack: createTwoWayCount(),
+    sync: createTwoWayCount(),
+    update: createTwoWayCount(),
+  } satisfies Record<MessageName, TwoWayCount>
+  suspicions = 0
+  refutations = 0
+  verdicts = 0
+  /** When a datagram was taken last, in the clock's `now`. */
+  heardAtMs: number | undefined
+
+  /** Counts a datagram of our own, as it is sent. */
+  addSent(datagram: Uint8Array): void {
+    this.packets.sent++
+    this.bytes.sent += datagram.byteLength
+    if (datagram[0] !== MESSAGE_TYPE.compound) this.#addSentMessage(datagram[0])
+    else for (const part of splitCompound(datagram) ?? []) this.#addSentMessage(part[0])
+  }
+
+  /** Counts a datagram that was taken. Its bytes count before it is known whether it is. */
+  addTaken(messages: readonly SwimMessage[], nowMs: number): void {
+    this.packets.received++
+    this.heardAtMs = nowMs
+    for (const { kind } of messages) this.messages[kind === 'ping-req' ? 'indirect-ping' : kind].received++
+  }
+
+  #addSentMessage(type: number | undefined): void {
+    const name = type === undefined ? undefined : NAMES.get(type)
+    if (name !== undefined) this.messages[name].sent++
+  }
+}
+
+type MessageName = 'ping' | 'indirect-ping' | 'ack' | 'sync' | 'update'
+
+const NAMES: ReadonlyMap<number, MessageName> = new Map([
+  [MESSAGE_TYPE.ping, 'ping'],
+  [MESSAGE_TYPE.pingReq, 'indirect-ping'],
+  [MESSAGE_TYPE.ack, 'ack'],
+  [MESSAGE_TYPE.sync, 'sync'],
+  [MESSAGE_TYPE.update, 'update'],
+])
+
+/** This protocol's reasons in the words that all sources share. */
+const SHARED_REASONS: Readonly<Record<DropReason, GossipDropReason>> = {
+  empty: 'malformed',
+  oversized: 'too-large',
+  'type-unknown': 'unknown-type',
+  'compound-malformed': 'malformed',
+  'compound-nested': 'nested-too-deep',
+  'body-malformed': 'malformed',
+  'seq-invalid': 'malformed',
+  'host-invalid': 'malformed',
+  'state-invalid': 'malformed',
+  'incarnation-invalid': 'incarnation-out-of-range',
+  'metadata-invalid': 'malformed',
+  'destination-unknown': 'destination-unknown',
+  'rate-limited': 'rate-limited',
+  'member-limit': 'too-many-members',
+  'self-address': 'self-address',
+  'library-failed': 'library-failed',
+}
+
+/** Drops by shared reason, all of them that there can be. */
+export function sharedDrops(
+  drops: ReadonlyMap<DropReason, number>,
+): Partial<Record<GossipDropReason, number>> {
+  const shared: Partial<Record<GossipDropReason, number>> = {}
+  for (const [reason, name] of Object.entries(SHARED_REASONS) as [DropReason, GossipDropReason][]) {
+    shared[name] = (shared[name] ?? 0) + (drops.get(reason) ?? 0)
+  }
+  return shared
+}

@@ -1,0 +1,48 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { performance } from 'node:perf_hooks'
+import { readVersion } from '../version.ts'
+import { single, type Collector, type Samples } from './sample.ts'
+
+/** What is to be said of the process now. */
+export class ProcessCollector implements Collector {
+  readonly #version = readVersion()
+
+  async collect(): Promise<Samples> {
+    const [openFds, maxFds] = await Promise.all([countOpenFds(), readMaxFds()])
+    const { user, system } = process.cpuUsage()
+    const { rss, heapUsed, heapTotal, external } = process.memoryUsage()
+    return {
+      buildInfo: [{ value: 1, labels: { version: this.#version, node_version: process.version } }],
+      processCpu: single((user + system) / 1e6),
+      processStartTime: single(performance.timeOrigin / 1000),
+      processResidentMemory: single(rss),
+      processOpenFds: single(openFds),
+      processMaxFds: single(maxFds),
+      nodejsHeapUsed: single(heapUsed),
+      nodejsHeapTotal: single(heapTotal),
+      nodejsExternalMemory: single(external),
+    }
+  }
+}
+
+/** Undefined where there is no `/proc`, or where it may not be read. */
+async function countOpenFds(): Promise<number | undefined> {
+  try {
+    // One of them is the look itself.
+    return (await readdir('/proc/self/fd')).length - 1
+  } catch {
+    // Not Linux: the metric has no series then.
+    return undefined
+  }
+}
+
+async function readMaxFds(): Promise<number | undefined> {
+  try {
+    const limits = await readFile('/proc/self/limits', 'utf8')
+    const found = /^Max open files\s+(\d+)/m.exec(limits)?.[1]
+    return found === undefined ? undefined : Number(found)
+  } catch {
+    // Not Linux: the metric has no series then.
+    return undefined
+  }
+}

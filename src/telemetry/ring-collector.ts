@@ -1,0 +1,56 @@
+import type { Clock } from '../clock.ts'
+import type { HashRingManager } from '../manager/hash-ring-manager.ts'
+import type { MemberState } from '../membership/member.ts'
+import type { RingService } from '../ring-service.ts'
+import { byLabel, single, type Collector, type Samples } from './sample.ts'
+
+/** What is to be said of a ring now: its members, its nodes, its manager. Read from snapshots; nothing is kept. */
+export class RingCollector implements Collector {
+  readonly #ring: Pick<RingService, 'source' | 'manager'>
+  readonly #clock: Clock
+
+  constructor(ring: Pick<RingService, 'source' | 'manager'>, clock: Clock) {
+    this.#ring = ring
+    this.#clock = clock
+  }
+
+  async collect(): Promise<Samples> {
+    const { source, manager } = this.#ring
+    const manages = await pingSamples(manager, this.#clock)
+    const { ring, epoch } = manager.snapshot
+    const shares = ring.shares()
+    const own = ring.nodes.find(({ name }) => name !== undefined && name === source.selfName)
+    const ownShare = own === undefined ? 0 : (shares.get(own.ringKey) ?? 0)
+    let largest = 0
+    for (const share of shares.values()) largest = Math.max(largest, share)
+    return {
+      ...manages,
+      members: byLabel('state', countStates(source.members)),
+      ringNodes: single(ring.size),
+      ringPoints: single(ring.pointCount),
+      ringEpoch: single(epoch),
+      ringInfo: [{ value: 1, labels: { digest: ring.digest } }],
+      ringShareRatio: single(source.selfName === undefined ? undefined : ownShare),
+      ringBalanceRatio: single(largest * ring.size),
+    }
+  }
+}
+
+/** Pings the manager, which takes as long as its mailbox, or the ping's timeout. */
+async function pingSamples(manager: HashRingManager, clock: Clock): Promise<Samples> {
+  const depth = manager.pending()
+  const startedAtMs = clock.now()
+  const answered = await manager.ping()
+  const tookMs = clock.now() - startedAtMs
+  return {
+    managerUp: single(answered ? 1 : 0),
+    managerMailboxDepth: single(depth),
+    managerPingSeconds: single(answered ? tookMs / 1000 : undefined),
+  }
+}
+
+function countStates(members: readonly { readonly state: MemberState }[]): Record<MemberState, number> {
+  const counts = { alive: 0, suspect: 0, dead: 0, left: 0 }
+  for (const { state } of members) counts[state]++
+  return counts
+}

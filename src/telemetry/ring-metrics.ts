@@ -1,0 +1,108 @@
+import type { Clock } from '../clock.ts'
+import type { RequestMeter } from '../http/request-meter.ts'
+import type { Logger } from '../logger.ts'
+import type { SourceKind } from '../membership/source.ts'
+import type { RingService } from '../ring-service.ts'
+import type { ExpositionFormat, MetricsText } from './exposition.ts'
+import { METRICS, type MetricId } from './metrics.ts'
+import type { Metric } from './metric.ts'
+import { RequestTally } from './request-tally.ts'
+import { RingChangeTally } from './ring-change-tally.ts'
+import { RingCollector } from './ring-collector.ts'
+import type { Collector, Samples } from './sample.ts'
+import { SourceCollector } from './source-collector.ts'
+
+export interface RingMetricsOptions {
+  readonly ring: RingService
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The trace id of the request at hand, if it is in a trace that is recorded. @default none */
+  readonly currentTraceId?: () => string | undefined
+  /** What the process adds to the ring's metrics. @default nothing */
+  readonly processCollectors?: readonly Collector[]
+}
+
+/**
+ * The metrics of one ring. It counts from when it is made, cheaply; prom-client is loaded, and everything else is
+ * looked at, when somebody asks.
+ */
+export class RingMetrics {
+  readonly #requests: RequestTally
+  readonly #collectors: readonly Collector[]
+  readonly #ids: readonly MetricId[]
+  /** Texts that are being made: scrapers that come together share one. */
+  readonly #writing = new Map<ExpositionFormat, Promise<MetricsText>>()
+
+  constructor(options: RingMetricsOptions) {
+    const { ring, clock, logger, currentTraceId, processCollectors = [] } = options
+    const changes = new RingChangeTally(clock)
+    ring.manager.subscribe((change) => {
+      try {
+        changes.add(change, ring.source.members)
+      } catch (error) {
+        // The manager ends at a listener that throws; a fault in what is counted must not end the ring.
+        logger.error({ event: 'metrics.failed', err: error }, 'Failed to count a change of the ring')
+      }
+    })
+    this.#requests = new RequestTally({
+      clock,
+      manager: ring.manager,
+      ...(currentTraceId === undefined ? {} : { currentTraceId }),
+    })
+    this.#collectors = [
+      new RingCollector(ring, clock),
+      changes,
+      this.#requests,
+      new SourceCollector(ring.source),
+      ...processCollectors,
+    ]
+    this.#ids = servedMetrics(ring.source.kind, processCollectors.length > 0 ? 'process' : 'ring')
+  }
+
+  /** To be told of the requests. */
+  get meter(): RequestMeter {
+    return this.#requests
+  }
+
+  /** Everything, as of now. */
+  async collect(): Promise<Samples> {
+    const samples: Samples = {}
+    // One after the other: what one of them computes must not count as the time that another one waited.
+    for (const collector of this.#collectors) Object.assign(samples, await collector.collect())
+    return samples
+  }
+
+  /**
+   * Everything as text.
+   *
+   * @param labels - For every series.
+   */
+  write(format: ExpositionFormat, labels?: Readonly<Record<string, string>>): Promise<MetricsText> {
+    if (labels !== undefined) return this.#write(format, labels)
+    let writing = this.#writing.get(format)
+    if (writing === undefined) {
+      writing = this.#write(format).finally(() => {
+        this.#writing.delete(format)
+      })
+      this.#writing.set(format, writing)
+    }
+    return writing
+  }
+
+  async #write(format: ExpositionFormat, labels?: Readonly<Record<string, string>>): Promise<MetricsText> {
+    const { writeMetrics } = await import('./exposition.ts')
+    return writeMetrics(format, this.#ids, await this.collect(), labels)
+  }
+}
+
+/**
+ * What is served under a source, in the order of the table.
+ *
+ * @param scope - `ring` for a ring's metrics alone, `process` for the process's as well.
+ */
+export function servedMetrics(source: SourceKind, scope: 'ring' | 'process'): MetricId[] {
+  return (Object.keys(METRICS) as MetricId[]).filter((id) => {
+    const { sources, scope: needed = 'ring' }: Metric = METRICS[id]
+    return (sources?.includes(source) ?? true) && (needed === 'ring' || scope === 'process')
+  })
+}

@@ -1,0 +1,258 @@
+import {
+  PROBE_BOUNDS_SECONDS,
+  PUSH_PULL_BOUNDS_BYTES,
+  PUSH_PULL_BOUNDS_SECONDS,
+  type GossipDropReason,
+  type GossipMessageType,
+} from '../../membership/statistics.ts'
+import type { Metric } from '../metric.ts'
+
+const DIRECTION = { direction: { sent: '', received: '' } } as const
+
+/** Messages of both gossip protocols; `indirect-ping` is `ping-req` in npm `swim`, `sync` and `update` are its own. */
+const MESSAGE_TYPE = {
+  type: {
+    ping: '',
+    'indirect-ping': 'Asks a third member to probe.',
+    ack: '',
+    nack: '',
+    alive: '',
+    suspect: '',
+    dead: 'Also says that a member left.',
+    user: "An application's own.",
+    'push-pull': 'A whole state.',
+    error: 'A peer says why it refused.',
+    sync: "A list of members in npm `swim`'s protocol.",
+    update: "News of one member in npm `swim`'s protocol.",
+  } satisfies Record<GossipMessageType, string>,
+} as const
+
+/** Why something that came was not taken. For memberlist the words are those of the log's field `reason`. */
+const DROP_REASON = {
+  reason: {
+    'label-differs': 'The sender has another label, or one of the two has none. Another cluster knocks.',
+    'cluster-name-differs': 'The sender is of another cluster name.',
+    'not-encrypted': 'It is not encrypted, and this member requires it.',
+    'cannot-decrypt': 'No key of the keyring fits.',
+    'encrypted-unexpectedly': 'It is encrypted, and this member has no key.',
+    'crc-mismatch': 'The checksum is wrong.',
+    malformed: 'It is not a well-formed message.',
+    'nested-too-deep': 'Messages are wrapped into each other too often.',
+    'too-large': 'It is larger, or asks for more, than the limits allow.',
+    'unknown-type': 'The message type is unknown, or does not belong there.',
+    'version-incompatible': 'A member speaks no protocol version that all others understand.',
+    'delegate-refused': "The application's delegate refused it.",
+    'too-many-members': 'More members than the limit.',
+    'incarnation-out-of-range': 'An incarnation that no honest member comes to.',
+    'not-for-us':
+      'A ping for a member of another name: the address has a new owner, and the sender has not heard.',
+    overloaded: 'More at once than is allowed.',
+    'connections-exhausted': 'A connection beyond those, or with more in it than, a member may have.',
+    'destination-unknown': 'A request to probe a host that is no member.',
+    'rate-limited': 'More requests that cost an answer than are allowed in the time.',
+    'self-address': "It claims to come from this process's own address.",
+    'library-failed': 'A fault of ringman.',
+  } satisfies Record<GossipDropReason, string>,
+} as const
+
+const GOSSIP = ['memberlist', 'swim'] as const
+const MEMBERLIST = ['memberlist'] as const
+
+/** Gossip: what goes over the network, and what it says of the members and of this process. */
+export const GOSSIP_METRICS = {
+  gossipPackets: {
+    name: 'ringman_gossip_packets_total',
+    kind: 'counter',
+    labels: DIRECTION,
+    meaning: 'Datagrams sent, and datagrams received and taken.',
+    reading: '`sent` that rises while `received` rests: UDP does not come through.',
+    query: 'sum by (pod, direction) (rate(ringman_gossip_packets_total[5m]))',
+    sources: GOSSIP,
+  },
+  gossipMessages: {
+    name: 'ringman_gossip_messages_total',
+    kind: 'counter',
+    labels: { ...MESSAGE_TYPE, ...DIRECTION },
+    meaning: 'Messages in datagrams and streams, by type and direction.',
+    reading: 'Types that the protocol of the source does not have stay away.',
+    sources: GOSSIP,
+  },
+  gossipMessageBytes: {
+    name: 'ringman_gossip_message_bytes_total',
+    kind: 'counter',
+    unit: 'bytes',
+    labels: { ...MESSAGE_TYPE, ...DIRECTION },
+    meaning:
+      "Bytes of those messages: of one in a datagram as encoded, before compression and encryption; of one in a stream the stream's.",
+    sources: MEMBERLIST,
+  },
+  gossipBytes: {
+    name: 'ringman_gossip_bytes_total',
+    kind: 'counter',
+    unit: 'bytes',
+    labels: { transport: { udp: '', tcp: '' }, ...DIRECTION },
+    meaning:
+      'Bytes of payload on the sockets of the gossip, by transport and direction; what is dropped counts.',
+    query: 'sum by (pod, transport, direction) (rate(ringman_gossip_bytes_total[5m]))',
+    sources: GOSSIP,
+  },
+  gossipDrops: {
+    name: 'ringman_gossip_drops_total',
+    kind: 'counter',
+    labels: DROP_REASON,
+    meaning: 'Datagrams, streams and messages that came and were not taken, by reason.',
+    reading:
+      'By key or label: somebody is misconfigured, or knocks. `not-for-us` in small numbers is normal after a restart. The log line `gossip.dropped` names the sender.',
+    query:
+      'sum by (namespace, reason) (increase(ringman_gossip_drops_total{reason=~"label-differs|cluster-name-differs|not-encrypted|cannot-decrypt|encrypted-unexpectedly"}[10m]))',
+    sources: GOSSIP,
+  },
+  gossipSendFailures: {
+    name: 'ringman_gossip_send_failures_total',
+    kind: 'counter',
+    meaning: 'Datagrams that the system refused to send.',
+    reading: 'No route, a full buffer, or a local firewall.',
+    sources: GOSSIP,
+  },
+  gossipProbes: {
+    name: 'ringman_gossip_probes_total',
+    kind: 'counter',
+    labels: {
+      result: {
+        direct: 'Answered over UDP.',
+        relay: 'Answered through another member: the direct way lost a packet.',
+        stream: 'Answered over TCP only.',
+        failed: 'Not answered: the member becomes suspect.',
+      },
+    },
+    meaning: 'Probes of other members that ended, by how they were answered.',
+    reading: '`relay` is packet loss; `stream` alone means that UDP is blocked.',
+    query:
+      'sum by (pod) (rate(ringman_gossip_probes_total{result="failed"}[5m])) / sum by (pod) (rate(ringman_gossip_probes_total[5m]))',
+    sources: MEMBERLIST,
+  },
+  gossipProbeDuration: {
+    name: 'ringman_gossip_probe_duration_seconds',
+    kind: 'histogram',
+    unit: 'seconds',
+    buckets: PROBE_BOUNDS_SECONDS,
+    meaning: 'Round trip of probes that were answered over UDP directly.',
+    reading:
+      'The network, and the event loops at both ends. The probe timeout of the preset should be well above it.',
+    query:
+      'histogram_quantile(0.99, sum by (pod, le) (rate(ringman_gossip_probe_duration_seconds_bucket[5m])))',
+    sources: MEMBERLIST,
+  },
+  gossipSuspicions: {
+    name: 'ringman_gossip_suspicions_total',
+    kind: 'counter',
+    meaning: 'Suspicions that began with a failed probe of this member.',
+    query: 'sum by (namespace) (increase(ringman_gossip_suspicions_total[10m]))',
+    sources: GOSSIP,
+  },
+  gossipRefutations: {
+    name: 'ringman_gossip_refutations_total',
+    kind: 'counter',
+    meaning: 'Accusations against this member that it refuted: it was held for suspect or dead, and is not.',
+    reading: 'The pod on which this rises is the one that is slow, stalled, or badly connected.',
+    query: 'topk(3, increase(ringman_gossip_refutations_total[10m]))',
+    sources: GOSSIP,
+  },
+  gossipVerdicts: {
+    name: 'ringman_gossip_verdicts_total',
+    kind: 'counter',
+    labels: {
+      evidence: {
+        silence: "The suspicion's time was over.",
+        refusal: 'Its port refused connections, and others bore it out.',
+      },
+    },
+    meaning: 'Members that this one declared dead by its own verdict, by evidence.',
+    sources: GOSSIP,
+  },
+  gossipConflicts: {
+    name: 'ringman_gossip_conflicts_total',
+    kind: 'counter',
+    meaning: 'Times that two addresses were found to go by one name.',
+    reading: 'Names must be unique. The log line `conflict.found` or `member.conflicted` has both addresses.',
+    sources: GOSSIP,
+  },
+  gossipHealthScore: {
+    name: 'ringman_gossip_health_score',
+    kind: 'gauge',
+    meaning: 'What this member thinks of its own health: 0 is well, 7 is as bad as it gets.',
+    reading:
+      'Timeouts are multiplied by 1 and the score. Above 0 for long: starved of CPU, or losing packets.',
+    query: 'max by (namespace, pod) (min_over_time(ringman_gossip_health_score[5m])) > 1',
+    sources: MEMBERLIST,
+  },
+  gossipPushPulls: {
+    name: 'ringman_gossip_push_pulls_total',
+    kind: 'counter',
+    labels: {
+      result: {
+        completed: 'Begun here, and both states were exchanged.',
+        failed: 'Begun here, and came to nothing.',
+        answered: 'Begun by a peer.',
+      },
+    },
+    meaning: 'Exchanges of whole states over TCP, joins among them, by result.',
+    reading: '`failed` beside healthy probes: TCP is blocked, or the label or key of a seed differs.',
+    sources: MEMBERLIST,
+  },
+  gossipPushPullDuration: {
+    name: 'ringman_gossip_push_pull_duration_seconds',
+    kind: 'histogram',
+    unit: 'seconds',
+    buckets: PUSH_PULL_BOUNDS_SECONDS,
+    meaning: 'Time from the begin to the end of exchanges that this member began and that were completed.',
+    sources: MEMBERLIST,
+  },
+  gossipPushPullBytes: {
+    name: 'ringman_gossip_push_pull_bytes',
+    kind: 'histogram',
+    unit: 'bytes',
+    labels: DIRECTION,
+    buckets: PUSH_PULL_BOUNDS_BYTES,
+    meaning: 'Size of whole states on the network, sent and received.',
+    reading: 'Grows with the members. 8 MiB is the most that is taken.',
+    sources: MEMBERLIST,
+  },
+  gossipQueueDepth: {
+    name: 'ringman_gossip_queue_depth',
+    kind: 'gauge',
+    meaning: 'News that waits to be gossiped on.',
+    reading:
+      'Falls to 0 within seconds of a change. A queue that stays is more change than the gossip carries.',
+    sources: MEMBERLIST,
+  },
+  gossipQueueDrops: {
+    name: 'ringman_gossip_queue_drops_total',
+    kind: 'counter',
+    meaning: 'News that was thrown out of a full queue; push/pulls carry it later.',
+    sources: MEMBERLIST,
+  },
+  gossipUdpBlocked: {
+    name: 'ringman_gossip_udp_blocked_members',
+    kind: 'gauge',
+    meaning: 'Living members that answer over TCP and not over UDP.',
+    reading: 'Above 0: a network policy or security group lets TCP 7946 through and not UDP 7946.',
+    query: 'max by (namespace, pod) (ringman_gossip_udp_blocked_members) > 0',
+    sources: MEMBERLIST,
+  },
+  gossipStalls: {
+    name: 'ringman_gossip_stalls_total',
+    kind: 'counter',
+    meaning: 'Times that the gossip found this process stalled, and counted the time lost against nobody.',
+    reading:
+      'CPU limits (throttling), a paused container, or a busy host. See `ringman_event_loop_delay_seconds`.',
+    sources: GOSSIP,
+  },
+  gossipStalledSeconds: {
+    name: 'ringman_gossip_stalled_seconds_total',
+    kind: 'counter',
+    unit: 'seconds',
+    meaning: 'Time lost in those stalls.',
+    sources: GOSSIP,
+  },
+} as const satisfies Record<string, Metric>

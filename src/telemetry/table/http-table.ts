@@ -1,0 +1,76 @@
+import type { Metric } from '../metric.ts'
+
+/** Label values for the routes that look up keys. */
+export const LOOK_UP_ROUTES = {
+  '/v1/owner': 'One key, one owner.',
+  '/v1/owners': 'One key, the first `n` owners (`GET`).',
+  'POST /v1/owners': 'Many keys at once.',
+  '/hashring/nodes/get': "One key, by the Go library's route.",
+} as const
+
+/** How a look-up may end. */
+export const LOOK_UP_RESULTS = {
+  ok: 'Answered with an owner.',
+  refused: 'The request was wrong: no key, a bad `n`, a body that is too large.',
+  'ring-empty': 'No node is on the ring. The compatible route answers 200 with an empty `Node` then.',
+  unavailable: 'The ring does not run (the process starts or stops), or too many bodies are under way.',
+  failed: 'A fault of ringman.',
+} as const
+
+/** Look-ups and the HTTP port. */
+export const HTTP_METRICS = {
+  lookUps: {
+    name: 'ringman_lookups_total',
+    kind: 'counter',
+    labels: { route: LOOK_UP_ROUTES, result: LOOK_UP_RESULTS },
+    meaning: 'Requests for owners of keys, by route and result.',
+    reading:
+      '`ring-empty`, `unavailable` and `failed` are ours; `refused` is the caller’s. All series are there from the start, so that the first error shows in `rate`.',
+    query:
+      'sum by (namespace) (rate(ringman_lookups_total{result=~"ring-empty|unavailable|failed"}[5m])) / sum by (namespace) (rate(ringman_lookups_total[5m]))',
+  },
+  lookUpKeys: {
+    name: 'ringman_lookup_keys_total',
+    kind: 'counter',
+    labels: { route: LOOK_UP_ROUTES },
+    meaning: 'Keys looked up with success; a batch counts with all its keys.',
+    query: 'sum by (pod) (rate(ringman_lookup_keys_total[1m]))',
+  },
+  lookUpDuration: {
+    name: 'ringman_lookup_duration_seconds',
+    kind: 'histogram',
+    unit: 'seconds',
+    labels: { route: LOOK_UP_ROUTES },
+    buckets: [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 1],
+    meaning: 'Time from the request as parsed to the answer as written, of look-ups with any result.',
+    reading:
+      'The time in the process, bodies included, sockets and network not. When callers see more than this says, look at `ringman_event_loop_delay_seconds`: a request waits there before its time begins. Exemplars carry trace ids where a trace is sampled.',
+    query:
+      'histogram_quantile(0.99, sum by (namespace, le) (rate(ringman_lookup_duration_seconds_bucket{route!="POST /v1/owners"}[5m])))',
+  },
+  httpRequests: {
+    name: 'ringman_http_requests_total',
+    kind: 'counter',
+    labels: {
+      route: 'A path that ringman serves on the look-up port, or `other` for every path that it does not.',
+      method: {
+        GET: '',
+        HEAD: '',
+        POST: '',
+        OPTIONS: '',
+        other: 'Any other method.',
+      },
+      status: 'The HTTP status of the answer, or `aborted` when the client went before there was one.',
+    },
+    meaning: 'Requests to the look-up port, by route, method and status.',
+    reading: 'A series appears with its first request. Watches count when they begin.',
+    query: 'sum by (route, status) (rate(ringman_http_requests_total{status!~"2.."}[5m]))',
+  },
+  ready: {
+    name: 'ringman_ready',
+    kind: 'gauge',
+    scope: 'process',
+    meaning: 'Whether `/readyz` would say at this scrape that the process is ready: 1, else 0.',
+    reading: '`/readyz` and the log say why not.',
+  },
+} as const satisfies Record<string, Metric>

@@ -1,0 +1,126 @@
+import type { Metric } from '../metric.ts'
+
+/** Why a ring changed; see `ring-change-tally.ts`. */
+export const CHANGE_CAUSES = {
+  joined: 'A node came onto the ring.',
+  left: "A node went, because its member said that it leaves: a scale-down, or a rolling update's old pod.",
+  dead: 'A node went, because its member was declared dead.',
+  removed:
+    'A node went, because the source does not list its member any more, or its metadata no longer decodes.',
+  updated: 'A node stayed and got another weight, address, port or zone, or another ring key under its name.',
+} as const
+
+/** The ring: who is on it, who owns how much, and what changed. */
+export const RING_METRICS = {
+  members: {
+    name: 'ringman_members',
+    kind: 'gauge',
+    labels: {
+      state: {
+        alive: 'On the ring.',
+        suspect: 'Silent of late, and still on the ring.',
+        dead: 'Off the ring; listed for a while.',
+        left: 'Off the ring by its own word; listed for a while.',
+      },
+    },
+    meaning: 'Members that this process knows, by state.',
+    reading:
+      'All four states are always there. Alive and suspect together should equal the number of ready pods on every pod; where pods differ, some cannot hear others.',
+    query:
+      'max by (namespace) (sum by (namespace, pod) (ringman_members{state=~"alive|suspect"})) != min by (namespace) (sum by (namespace, pod) (ringman_members{state=~"alive|suspect"}))',
+  },
+  ringNodes: {
+    name: 'ringman_ring_nodes',
+    kind: 'gauge',
+    meaning: "Nodes on this process's ring.",
+    reading:
+      'Lower than the living members when the metadata of some does not decode, or two have one ring key.',
+  },
+  ringPoints: {
+    name: 'ringman_ring_points',
+    kind: 'gauge',
+    meaning: "Points on this process's ring.",
+  },
+  ringEpoch: {
+    name: 'ringman_ring_epoch',
+    kind: 'gauge',
+    meaning: "Changes of this process's ring since it started.",
+    reading: 'Only compares within one process: pods that agree may have different epochs. Compare digests.',
+    query: 'changes(ringman_ring_epoch[10m])',
+  },
+  ringInfo: {
+    name: 'ringman_ring_info',
+    kind: 'gauge',
+    labels: { digest: 'The 16 hex digits of the current ring.' },
+    meaning: 'Always 1; the label is the digest of the current ring.',
+    reading:
+      'Two pods agree on every key exactly when their digests are equal. More than one digest is normal for the seconds of a change, and a fault when it lasts.',
+    query: 'count by (namespace) (count by (namespace, digest) (ringman_ring_info)) > 1',
+  },
+  ringShareRatio: {
+    name: 'ringman_ring_share_ratio',
+    kind: 'gauge',
+    unit: 'ratio',
+    meaning: 'The share of this process, from 0 to 1; not there when it is no member.',
+    reading: '0 on a pod that left or is not on its own ring. The shares of pods that agree add up to 1.',
+    query: 'sum by (namespace) (ringman_ring_share_ratio)',
+  },
+  ringBalanceRatio: {
+    name: 'ringman_ring_balance_ratio',
+    kind: 'gauge',
+    unit: 'ratio',
+    meaning: "The largest share as a multiple of the mean one; 1 is perfectly even, 0 is an empty ring's.",
+    reading: 'About 1.2 to 1.4 for nodes of equal weight. Weights that differ raise it on purpose.',
+  },
+  ringChanges: {
+    name: 'ringman_ring_changes_total',
+    kind: 'counter',
+    labels: { cause: CHANGE_CAUSES },
+    meaning: 'Changes of the ring by cause; one with several causes counts once for each.',
+    reading:
+      'A rolling update gives `left` and `joined` in pairs. `dead` without `left` is a crash, or a network fault.',
+    query: 'sum by (namespace, cause) (increase(ringman_ring_changes_total[10m]))',
+  },
+  ringKeysMoved: {
+    name: 'ringman_ring_keys_moved_ratio_total',
+    kind: 'counter',
+    unit: 'ratio',
+    labels: { cause: CHANGE_CAUSES },
+    meaning: 'Fractions of all keys that got another owner, added up, by cause; each move has one cause.',
+    reading:
+      '0.2 means that every fifth key has a new owner; caches behind the ring miss for about that part of keys.',
+    query:
+      'avg by (namespace) (sum by (namespace, pod) (increase(ringman_ring_keys_moved_ratio_total[10m])))',
+  },
+  ringLastChange: {
+    name: 'ringman_ring_last_change_timestamp_seconds',
+    kind: 'gauge',
+    unit: 'seconds',
+    meaning:
+      'When the ring changed last, in seconds since the Unix epoch; not there before the first change.',
+    query: 'time() - max by (namespace) (ringman_ring_last_change_timestamp_seconds)',
+  },
+} as const satisfies Record<string, Metric>
+
+/** The manager: the one writer of the ring. */
+export const MANAGER_METRICS = {
+  managerUp: {
+    name: 'ringman_manager_up',
+    kind: 'gauge',
+    meaning: "Whether the ring's manager answered a ping within 5 ms at this scrape: 1, else 0.",
+    reading:
+      '0 while the process starts and stops. Else its loop is stuck or over, and the ring no longer changes.',
+  },
+  managerMailboxDepth: {
+    name: 'ringman_manager_mailbox_depth',
+    kind: 'gauge',
+    meaning: 'Commands that wait for the manager, and senders that wait for room in its mailbox of 10.',
+    reading: '0 nearly always. More than 10 means that changes come faster than rings can be made.',
+  },
+  managerPingSeconds: {
+    name: 'ringman_manager_ping_seconds',
+    kind: 'gauge',
+    unit: 'seconds',
+    meaning: 'How long the ping of this scrape took through the mailbox; not there when it was not answered.',
+  },
+} as const satisfies Record<string, Metric>

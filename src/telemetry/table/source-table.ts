@@ -1,0 +1,144 @@
+import type { Metric } from '../metric.ts'
+
+const SOURCE_LABEL = {
+  source: { memberlist: '', swim: '', sidecar: '', kubernetes: '', static: '' },
+} as const
+
+/** What every source says of itself. */
+export const SOURCE_METRICS = {
+  sourceOk: {
+    name: 'ringman_source_ok',
+    kind: 'gauge',
+    labels: SOURCE_LABEL,
+    meaning:
+      'Whether the source trusts its members: 0 while it may be stale, or is alone against its wish; else 1.',
+    reading: '`/readyz` has the reason in a sentence.',
+  },
+  sourceStaleness: {
+    name: 'ringman_source_staleness_seconds',
+    kind: 'gauge',
+    unit: 'seconds',
+    labels: SOURCE_LABEL,
+    meaning:
+      'Time since the source was last confirmed: gossip heard from another member, Sidecar’s state, a word of the Kubernetes API.',
+    reading:
+      'Not there for `static`, before the first confirmation, and for gossip while no other member lives. Under gossip it stays below a few seconds: more means that this process is deaf.',
+    query: 'max by (namespace, pod) (ringman_source_staleness_seconds) > 60',
+    sources: ['memberlist', 'swim', 'sidecar', 'kubernetes'],
+  },
+} as const satisfies Record<string, Metric>
+
+/** Seeds and joining. */
+export const SEED_METRICS = {
+  seeds: {
+    name: 'ringman_seeds',
+    kind: 'gauge',
+    labels: {
+      state: { resolved: 'The last round found addresses for it.', unresolved: 'The last round did not.' },
+    },
+    meaning: 'Seeds as configured, by what became of them when they were resolved last.',
+    reading:
+      'An unresolved seed is a DNS fault, or a headless Service without pods; the log has the DNS code.',
+    sources: ['memberlist', 'swim'],
+  },
+  seedAddresses: {
+    name: 'ringman_seed_addresses',
+    kind: 'gauge',
+    meaning: 'Addresses of other processes that the seeds gave when they were resolved last.',
+    reading:
+      'About the number of other pods, with a headless Service. 0 with resolved seeds: they lead only to this pod.',
+    sources: ['memberlist', 'swim'],
+  },
+  joins: {
+    name: 'ringman_joins_total',
+    kind: 'counter',
+    labels: {
+      result: {
+        completed: 'The states were exchanged.',
+        failed: 'Nobody answered, or the peer refused or was refused; the log says which.',
+      },
+    },
+    meaning: 'Attempts to join through an address of a seed, by result.',
+    reading:
+      'Members that live are not contacted again, so that it rests once all seeds are members. `failed` that goes on rising: a seed leads to a dead address, or to another cluster.',
+    query: 'sum by (pod) (increase(ringman_joins_total{result="failed"}[10m]))',
+    sources: ['memberlist'],
+  },
+} as const satisfies Record<string, Metric>
+
+/** Nitro Sidecar. */
+export const SIDECAR_METRICS = {
+  sidecarFetches: {
+    name: 'ringman_sidecar_fetches_total',
+    kind: 'counter',
+    labels: { result: { completed: '', failed: '' } },
+    meaning: "Fetches of Sidecar's state, by result.",
+    sources: ['sidecar'],
+  },
+  sidecarUpdates: {
+    name: 'ringman_sidecar_updates_total',
+    kind: 'counter',
+    labels: {
+      outcome: {
+        accepted: 'It changed what is known of the service (posted, streamed or fetched).',
+        ignored: 'Posted; of another service, not newer, or of a change that does not count.',
+        refused: 'Posted; not an update, or too large.',
+        folded: 'Accepted, and then overtaken by a newer one within the hold-down.',
+      },
+    },
+    meaning: 'Updates from Sidecar, by what became of them; `folded` ones are among the `accepted`.',
+    sources: ['sidecar'],
+  },
+  sidecarStreamUp: {
+    name: 'ringman_sidecar_stream_up',
+    kind: 'gauge',
+    meaning: "Whether Sidecar's stream is open: 1, else 0; not there without `--sidecar-watch`.",
+    sources: ['sidecar'],
+  },
+  sidecarSkippedInstances: {
+    name: 'ringman_sidecar_skipped_instances',
+    kind: 'gauge',
+    meaning: 'Living instances of the service that have no place on the ring.',
+    reading: 'Most often they have no port that maps to `--sidecar-service-port`; the log names them.',
+    sources: ['sidecar'],
+  },
+} as const satisfies Record<string, Metric>
+
+/** The Kubernetes API, for the source `kubernetes`. */
+export const KUBERNETES_METRICS = {
+  kubernetesLists: {
+    name: 'ringman_kubernetes_lists_total',
+    kind: 'counter',
+    meaning: 'Lists of the whole set that the Kubernetes API answered: the first one, and every relist.',
+    reading: 'One every five to ten minutes. More: watches break.',
+    query: 'sum by (pod) (increase(ringman_kubernetes_lists_total[30m]))',
+    sources: ['kubernetes'],
+  },
+  kubernetesWatches: {
+    name: 'ringman_kubernetes_watches_total',
+    kind: 'counter',
+    meaning: 'Watches that the Kubernetes API opened.',
+    sources: ['kubernetes'],
+  },
+  kubernetesEvents: {
+    name: 'ringman_kubernetes_events_total',
+    kind: 'counter',
+    labels: {
+      type: {
+        change: 'An object was added, changed or deleted.',
+        bookmark: 'Nothing happened, and the watch is alive.',
+      },
+    },
+    meaning: 'Events that watches brought, by type.',
+    sources: ['kubernetes'],
+  },
+  kubernetesFailures: {
+    name: 'ringman_kubernetes_failures_total',
+    kind: 'counter',
+    meaning: 'Lists and watches that failed: refused, broken, silent for too long, or with no answer.',
+    reading:
+      'One now and then is normal, as when an API server restarts. A steady rise: permissions (RBAC), a network policy, or the API server is away; the log says which.',
+    query: 'sum by (pod) (rate(ringman_kubernetes_failures_total[10m])) > 0',
+    sources: ['kubernetes'],
+  },
+} as const satisfies Record<string, Metric>

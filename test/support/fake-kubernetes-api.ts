@@ -1,0 +1,380 @@
+import type { Clock } from '../../src/clock.ts'
+import type { ApiAnswer, ApiTransport } from '../../src/kubernetes/api-transport.ts'
+import { FakeStream } from './fake-kubernetes-stream.ts'
+
+/** An object as the API has it, as far as tests need it. */
+export interface FakeObject {
+  readonly metadata: {
+    readonly name: string
+    readonly uid?: string
+    readonly labels?: Readonly<Record<string, string>>
+    readonly resourceVersion?: string
+    readonly deletionTimestamp?: string
+  }
+  readonly [field: string]: unknown
+}
+
+/** The collections that tests use. */
+export const COLLECTIONS = {
+  slices: '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices',
+  pods: '/api/v1/namespaces/default/pods',
+} as const
+
+/** What is to go wrong with a request. */
+export type FakeFault =
+  | { readonly kind: 'refuse' }
+  | { readonly kind: 'hang' }
+  | {
+      readonly kind: 'status'
+      readonly status: number
+      readonly retryAfterSeconds?: number
+      readonly text?: string
+    }
+  /** The body breaks off after so many bytes: with an error, or as if that were all. */
+  | { readonly kind: 'cut'; readonly afterBytes: number; readonly clean: boolean }
+  /** The whole body is this. */
+  | { readonly kind: 'body'; readonly text: string }
+  /** The head comes, the body does not. */
+  | { readonly kind: 'mute' }
+
+/** A request, as the fake saw it. */
+export interface FakeRequest {
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly verb: 'list' | 'watch'
+  readonly token: string | undefined
+}
+
+interface HistoryEntry {
+  readonly version: number
+  readonly collection: string
+  readonly before: FakeObject | undefined
+  readonly after: FakeObject | undefined
+}
+
+interface Watcher {
+  readonly collection: string
+  readonly matches: (object: FakeObject) => boolean
+  readonly stream: FakeStream
+}
+
+/** An answer: from here it goes to a transport in memory, or over a socket. */
+export interface FakeAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** Undefined for a connection that is never answered. */
+  readonly stream: FakeStream
+}
+
+/** Thrown for a connection that is refused. */
+export class FakeRefusal extends Error {
+  readonly code = 'ECONNREFUSED'
+}
+
+/**
+ * The part of the API server that lists and watches take: versions, label and field selectors, pages with tokens that
+ * expire, watches with bookmarks and a time limit, a history that is compacted, tokens, RBAC, and faults on demand. Where
+ * the real server has a choice of two ways to say something, `random` chooses.
+ *
+ * @see https://kubernetes.io/docs/reference/using-api/api-concepts/
+ */
+export class FakeKubernetesApi {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly requests: FakeRequest[] = []
+  /** Asked for each request; undefined lets it be answered as it should be. */
+  faultFor: (request: FakeRequest) => FakeFault | undefined = () => undefined
+  /** Accepted tokens; undefined accepts everybody. */
+  tokens: Set<string> | undefined
+  /** What RBAC refuses, such as `watch /api/v1/namespaces/default/pods`. */
+  readonly forbidden = new Set<string>()
+  /** How often a watch gets a bookmark, in milliseconds; 0 for never, as old servers do. */
+  bookmarkEveryMs = 60_000
+  /** Whether chunks of a watch are cut at random places. */
+  chop = false
+  #version = 1000
+  #oldestVersion = 1000
+  readonly #collections = new Map<string, Map<string, FakeObject>>()
+  readonly #history: HistoryEntry[] = []
+  readonly #watchers = new Set<Watcher>()
+  /** Snapshots that continue tokens lead to, by version. */
+  readonly #snapshots = new Map<string, readonly FakeObject[]>()
+  readonly #open = new Set<FakeStream>()
+
+  constructor(clock: Clock, random: () => number = () => 0.5) {
+    this.clock = clock
+    this.random = random
+  }
+
+  /** Answers that are not over: each holds a connection. */
+  get openCount(): number {
+    return this.#open.size
+  }
+
+  get watchCount(): number {
+    return this.#watchers.size
+  }
+
+  /** The streams of the open watches. */
+  get streams(): FakeStream[] {
+    return Array.from(this.#watchers, ({ stream }) => stream)
+  }
+
+  objects(collection: string): FakeObject[] {
+    return [...(this.#collections.get(collection)?.values() ?? [])]
+  }
+
+  get(collection: string, name: string): FakeObject | undefined {
+    return this.#collections.get(collection)?.get(name)
+  }
+
+  /** Creates or replaces an object. */
+  put(collection: string, object: FakeObject): void {
+    const objects = this.#collectionOf(collection)
+    const version = ++this.#version
+    const { name } = object.metadata
+    const before = objects.get(name)
+    const after = {
+      ...object,
+      metadata: {
+        ...object.metadata,
+        uid: object.metadata.uid ?? `uid-${name}`,
+        resourceVersion: String(version),
+      },
+    }
+    objects.set(name, after)
+    this.#record({ version, collection, before, after })
+  }
+
+  remove(collection: string, name: string): void {
+    const objects = this.#collectionOf(collection)
+    const before = objects.get(name)
+    if (before === undefined) return
+    objects.delete(name)
+    this.#record({ version: ++this.#version, collection, before, after: undefined })
+  }
+
+  /** Forgets the history: watches from an earlier version and continue tokens get 410. */
+  compact(): void {
+    this.#oldestVersion = ++this.#version
+    this.#history.length = 0
+    this.#snapshots.clear()
+  }
+
+  /** Sends every watch a bookmark. */
+  bookmark(): void {
+    for (const { stream } of this.#watchers) this.#sendBookmark(stream)
+  }
+
+  /** Ends every connection, as a server does that goes. */
+  dropAll(): void {
+    for (const stream of this.#open) stream.fail(new Error('read ECONNRESET'))
+  }
+
+  /** @throws {FakeRefusal} */
+  answer(path: string, query: URLSearchParams, token: string | undefined): FakeAnswer {
+    const verb = query.get('watch') === 'true' ? 'watch' : 'list'
+    const request = { path, query, verb, token } as const
+    this.requests.push(request)
+    const fault = this.faultFor(request)
+    if (fault?.kind === 'refuse') throw new FakeRefusal('connect ECONNREFUSED')
+    const stream = new FakeStream(this.chop ? this.random : undefined)
+    this.#open.add(stream)
+    stream.onClose = () => {
+      this.#open.delete(stream)
+    }
+    if (fault?.kind === 'hang') return { status: 0, headers: {}, stream }
+    if (fault?.kind === 'mute') return { status: 200, headers: {}, stream }
+    if (fault?.kind === 'body') return whole(200, fault.text, stream)
+    if (fault?.kind === 'status') {
+      const answer = refusal(fault.status, fault.text ?? 'as the test wants it', stream)
+      const { retryAfterSeconds } = fault
+      return retryAfterSeconds === undefined
+        ? answer
+        : { ...answer, headers: { ...answer.headers, 'retry-after': String(retryAfterSeconds) } }
+    }
+    if (fault?.kind === 'cut') stream.limit(fault.afterBytes, fault.clean)
+    if (this.tokens !== undefined && (token === undefined || !this.tokens.has(token))) {
+      return refusal(401, 'Unauthorized', stream)
+    }
+    if (this.forbidden.has(`${verb} ${path}`)) {
+      return refusal(
+        403,
+        `pods is forbidden: User "system:serviceaccount:default:ring" cannot ${verb}`,
+        stream,
+      )
+    }
+    if (!Object.values<string>(COLLECTIONS).includes(path))
+      return refusal(404, 'the server could not find it', stream)
+    return verb === 'watch' ? this.#watch(path, query, stream) : this.#list(path, query, stream)
+  }
+
+  /** The way to this API without sockets. `token` is asked for at each request. */
+  transport(token: () => string | undefined = () => undefined): ApiTransport & { renewals: number } {
+    const transport = {
+      server: 'the fake API server',
+      renewals: 0,
+      namespace: () => Promise.resolve('default'),
+      renewCredentials: () => {
+        transport.renewals += 1
+      },
+      get: async (
+        path: string,
+        query: Readonly<Record<string, string>>,
+        signal: AbortSignal,
+      ): Promise<ApiAnswer> => {
+        await Promise.resolve()
+        signal.throwIfAborted()
+        const { status, headers, stream } = this.answer(path, new URLSearchParams(query), token())
+        const onAbort = () => {
+          stream.fail(new Error('aborted'))
+          stream.close()
+        }
+        signal.addEventListener('abort', onAbort, { once: true })
+        if (status === 0) {
+          return new Promise<never>((_resolve, reject) => {
+            stream.onFail = reject
+          })
+        }
+        const retryAfter = headers['retry-after']
+        return {
+          status,
+          body: stream,
+          ...(retryAfter === undefined ? {} : { retryAfterMs: 1000 * Number(retryAfter) }),
+        }
+      },
+    }
+    return transport
+  }
+
+  #list(collection: string, query: URLSearchParams, stream: FakeStream): FakeAnswer {
+    const limit = Number(query.get('limit') ?? 0)
+    const token = query.get('continue')
+    let version = String(this.#version)
+    let offset = 0
+    let all: readonly FakeObject[]
+    if (token === null) {
+      all = this.objects(collection).filter(selectorOf(query))
+    } else {
+      const [of = '', at = ''] = atob(token).split('/')
+      const snapshot = this.#snapshots.get(of)
+      if (snapshot === undefined) {
+        return refusal(
+          410,
+          'The provided continue parameter is too old to display a consistent list result.',
+          stream,
+        )
+      }
+      all = snapshot
+      version = of
+      offset = Number(at)
+    }
+    const items = limit > 0 ? all.slice(offset, offset + limit) : all
+    const more = offset + items.length < all.length
+    if (more) this.#snapshots.set(version, all)
+    const metadata = {
+      resourceVersion: version,
+      ...(more ? { continue: btoa(`${version}/${offset + items.length}`) } : {}),
+    }
+    return whole(200, JSON.stringify({ kind: 'List', apiVersion: 'v1', metadata, items }), stream)
+  }
+
+  #watch(collection: string, query: URLSearchParams, stream: FakeStream): FakeAnswer {
+    const from = Number(query.get('resourceVersion') ?? 0)
+    if (from < this.#oldestVersion) {
+      const message = `too old resource version: ${from} (${this.#oldestVersion})`
+      if (this.random() < 0.5) return refusal(410, message, stream)
+      stream.sendLine({ type: 'ERROR', object: statusOf(410, 'Expired', message) })
+      stream.end()
+      return { status: 200, headers: {}, stream }
+    }
+    if (from > this.#version) return refusal(504, 'Timeout: Too large resource version', stream)
+    const watcher = { collection, matches: selectorOf(query), stream }
+    for (const entry of this.#history) {
+      if (entry.version > from) this.#tell(watcher, entry)
+    }
+    this.#watchers.add(watcher)
+    const bookmarks = query.get('allowWatchBookmarks') === 'true' && this.bookmarkEveryMs > 0
+    const seconds = Number(query.get('timeoutSeconds') ?? 0)
+    const cancelEnd = seconds > 0 ? this.clock.after(seconds * 1000, () => stream.end()) : () => {}
+    let cancelBookmark = () => {}
+    const scheduleBookmark = () => {
+      cancelBookmark = this.clock.after(this.bookmarkEveryMs, () => {
+        this.#sendBookmark(stream)
+        scheduleBookmark()
+      })
+    }
+    if (bookmarks) scheduleBookmark()
+    const { onClose } = stream
+    stream.onClose = () => {
+      cancelEnd()
+      cancelBookmark()
+      this.#watchers.delete(watcher)
+      onClose()
+    }
+    return { status: 200, headers: {}, stream }
+  }
+
+  #sendBookmark(stream: FakeStream): void {
+    const metadata = { resourceVersion: String(this.#version), creationTimestamp: null }
+    stream.sendLine({ type: 'BOOKMARK', object: { kind: 'EndpointSlice', metadata } })
+  }
+
+  #record(entry: HistoryEntry): void {
+    this.#history.push(entry)
+    for (const watcher of this.#watchers) this.#tell(watcher, entry)
+  }
+
+  #tell({ collection, matches, stream }: Watcher, entry: HistoryEntry): void {
+    if (entry.collection !== collection) return
+    const was = entry.before !== undefined && matches(entry.before)
+    const is = entry.after !== undefined && matches(entry.after)
+    if (is) stream.sendLine({ type: was ? 'MODIFIED' : 'ADDED', object: entry.after })
+    else if (was && entry.before !== undefined) {
+      const { metadata } = entry.before
+      const object = { ...entry.before, metadata: { ...metadata, resourceVersion: String(entry.version) } }
+      stream.sendLine({ type: 'DELETED', object })
+    }
+  }
+
+  #collectionOf(collection: string): Map<string, FakeObject> {
+    let objects = this.#collections.get(collection)
+    if (objects === undefined) {
+      objects = new Map()
+      this.#collections.set(collection, objects)
+    }
+    return objects
+  }
+}
+
+/** Label selectors with `=`, `!=`, `in`, existence; field selectors with `metadata.name=`. */
+function selectorOf(query: URLSearchParams): (object: FakeObject) => boolean {
+  const labels = (query.get('labelSelector') ?? '').split(/,(?![^(]*\))/).filter((part) => part !== '')
+  const field = query.get('fieldSelector')
+  const name = field === null ? undefined : /^metadata\.name=(.*)$/.exec(field)?.[1]
+  return ({ metadata }) => {
+    if (field !== null && metadata.name !== name) return false
+    return labels.every((part) => {
+      const of = (label: string) => metadata.labels?.[label]
+      const [, setLabel, values] = /^(\S+) in \((.*)\)$/.exec(part) ?? []
+      if (setLabel !== undefined) return (values ?? '').split(',').includes(of(setLabel) ?? '')
+      const [label = '', value] = part.split(/!?={1,2}/)
+      if (value === undefined) return of(label) !== undefined
+      return part.includes('!=') ? of(label) !== value : of(label) === value
+    })
+  }
+}
+
+function statusOf(code: number, reason: string, message: string): object {
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code }
+}
+
+function refusal(status: number, message: string, stream: FakeStream): FakeAnswer {
+  return whole(status, JSON.stringify(statusOf(status, '', message)), stream)
+}
+
+function whole(status: number, text: string, stream: FakeStream): FakeAnswer {
+  stream.send(text)
+  stream.end()
+  return { status, headers: { 'content-type': 'application/json' }, stream }
+}
