@@ -40,17 +40,22 @@ see what a change cost the cluster, take the median over pods.
 
 ## What they cost
 
-Look-ups are counted in plain arrays, without labels and without hashing; labels are put together when somebody scrapes.
-\`npm run bench:http\` compares look-ups with and without metrics in one run, taking turns. Two cores of a shared virtual
-machine, Node 24, 64 connections, \`GET /v1/owner\`:
+Look-ups are counted in plain numbers, found once for each route, without labels and without hashing; labels are put
+together when somebody scrapes. \`npm run bench:http\` ends with the comparison: one process serves ringman with metrics
+and without, asked in turns, and scraped meanwhile ten times as often as Prometheus does. On two cores of a shared virtual
+machine (AMD EPYC, Node 24, \`GET /v1/owner\`, 16 connections, 700 pairs of turns, other programs at work):
 
-BENCH_TABLE
+| CPU time of a look-up                                       |         |
+| ----------------------------------------------------------- | ------- |
+| without metrics, server and client together                 | 63.6 µs |
+| added by metrics (two standard errors: 1.1 µs more or less) | 1.0 µs  |
 
-A scrape takes about 1 ms of the process and 24 KB.
+That is 1.6 % of both ends together, and under 3 % of what a request costs its server.
+
+A scrape takes about 3 ms of CPU time, and gives 24 KB with the source \`memberlist\`.
 
 ## In a program of your own
 
 \`ring.metrics()\` gives a ring's metrics as text; what belongs to the process is left to the program. See
 [library.md](library.md#metrics). Where several rings live in a process, each has its own, and \`labels\` tells them apart.
-
 `
