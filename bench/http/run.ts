@@ -1,9 +1,9 @@
 /**
- * `npm run bench:http [-- --rounds N --ms M --connections C]`: `GET /v1/owner` of ringman beside ringman without metrics
- * and beside a bare `node:http` server that does the same look-up and nothing else, over loopback, with keep-alive and
- * without pipelining. Ringman's own metrics are scraped while it is measured, ten times as often as Prometheus does.
+ * `npm run bench:http [-- --rounds N --ms M --connections C --pairs P]`: `GET /v1/owner` of ringman beside a bare
+ * `node:http` server that does the same look-up and nothing else, over loopback, with keep-alive and without pipelining.
+ * Then what the metrics are of that, see `metrics-cost.ts`.
  *
- * Server and load are processes of their own. The servers take turns, so that what else the machine does hits all
+ * Server and load are processes of their own. The servers take turns, so that what else the machine does hits both
  * alike; medians over the rounds are shown. CPU time per request is the figure that other load disturbs least.
  */
 import { execFile, fork, type ChildProcess } from 'node:child_process'
@@ -16,6 +16,7 @@ import {
   NODE_COUNT,
   SERVERS,
   type LoadResult,
+  type MetricsCost,
   type ServerName,
   type ServerReady,
   type ServerUsage,
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     ms: { type: 'string', default: '3000' },
     connections: { type: 'string', default: '64' },
+    pairs: { type: 'string', default: '400' },
   },
 })
 const rounds = Number(values.rounds)
@@ -75,7 +77,7 @@ async function measure(name: ServerName): Promise<Sample> {
   }
 }
 
-/** The same question to all servers: the comparison is worth nothing if they do not agree. */
+/** The same question to both servers: the comparison is worth nothing if they do not agree. */
 async function checkAgreement(): Promise<void> {
   const answers = await Promise.all(
     SERVERS.map(async (name) => {
@@ -99,29 +101,21 @@ function median(samples: readonly Sample[], field: keyof Sample): number {
   return sorted[sorted.length >> 1] ?? 0
 }
 
-const TITLES: Readonly<Record<ServerName, string>> = {
-  ringman: 'ringman',
-  unmetered: 'ringman without metrics',
-  bare: 'bare node:http',
-}
-
 await checkAgreement()
-const samples: Record<ServerName, Sample[]> = { ringman: [], unmetered: [], bare: [] }
+const samples: Record<ServerName, Sample[]> = { ringman: [], bare: [] }
 for (let round = 0; round < rounds; round++) {
-  // Now from the one end, now from the other: what drifts must not always hit the same one.
-  const order = round % 2 === 0 ? SERVERS : SERVERS.toReversed()
-  for (const name of order) samples[name].push(await measure(name))
+  for (const name of SERVERS) samples[name].push(await measure(name))
 }
 
 console.log(`GET /v1/owner, ${NODE_COUNT} nodes, ${connections} connections, ${rounds} rounds of ${forMs} ms`)
 console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown CPU'}\n`)
 const cells = (row: readonly string[]) =>
-  row.map((cell, i) => (i === 0 ? cell.padEnd(24) : cell.padStart(12)))
+  row.map((cell, i) => (i === 0 ? cell.padEnd(16) : cell.padStart(14)))
 console.log(cells(['', 'requests/s', 'p50 ms', 'p99 ms', 'CPU us/req', 'RSS MiB']).join(''))
 for (const name of SERVERS) {
   const of = (field: keyof Sample, digits: number) => median(samples[name], field).toFixed(digits)
   const row = [
-    TITLES[name],
+    name === 'bare' ? 'bare node:http' : name,
     of('requestsPerSecond', 0),
     of('p50Ms', 2),
     of('p99Ms', 2),
@@ -130,11 +124,14 @@ for (const name of SERVERS) {
   ]
   console.log(cells(row).join(''))
 }
-for (const other of ['unmetered', 'bare'] as const) {
-  const ratio = (field: keyof Sample) =>
-    (median(samples.ringman, field) / median(samples[other], field)).toFixed(3)
-  console.log(
-    `\nringman / ${TITLES[other]}: ${ratio('requestsPerSecond')} of the requests/s, ` +
-      `${ratio('cpuMicrosPerRequest')} of the CPU time per request`,
-  )
-}
+const ratio = (field: keyof Sample) => median(samples.ringman, field) / median(samples.bare, field)
+console.log(`\nringman / bare: ${ratio('requestsPerSecond').toFixed(2)} of the requests/s, `)
+console.log(`                ${ratio('cpuMicrosPerRequest').toFixed(2)} of the CPU time per request`)
+
+const { stdout } = await run(process.execPath, [join(here, 'metrics-cost.ts'), values.pairs])
+const { addedMicros, errorMicros } = JSON.parse(stdout) as MetricsCost
+const micros = median(samples.ringman, 'cpuMicrosPerRequest')
+console.log(
+  `\nmetrics on / off: ${(micros / (micros - addedMicros)).toFixed(3)} of the CPU time per request: ` +
+    `${addedMicros.toFixed(2)} us more, give or take ${errorMicros.toFixed(2)}`,
+)

@@ -52,5 +52,4 @@ A scrape takes about 1 ms of the process and 24 KB.
 
 \`ring.metrics()\` gives a ring's metrics as text; what belongs to the process is left to the program. See
 [library.md](library.md#metrics). Where several rings live in a process, each has its own, and \`labels\` tells them apart.
-
 `

@@ -4,13 +4,14 @@ import { Distribution } from '../distribution.ts'
 import { KEY_COUNT, type RequestMeter } from '../http/request-meter.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import { byLabel, histogram, type Collector, type Exemplar, type Sample, type Samples } from './sample.ts'
-import { HTTP_METRICS, LOOK_UP_RESULTS, LOOK_UP_ROUTES } from './table/http-table.ts'
+import { HTTP_METRICS, type LOOK_UP_RESULTS, type LOOK_UP_ROUTES } from './table/http-table.ts'
 
 type LookUpRoute = keyof typeof LOOK_UP_ROUTES
 type LookUpResult = keyof typeof LOOK_UP_RESULTS
 
 const METHODS = ['GET', 'HEAD', 'POST', 'OPTIONS', 'other'] as const
-const OTHER_METHOD = METHODS.length - 1
+const GET = METHODS.indexOf('GET')
+const OTHER_METHOD = METHODS.indexOf('other')
 const ABORTED = 0
 /** More than any status. */
 const STATUS_LIMIT = 1000
@@ -34,7 +35,9 @@ interface RouteCounts {
   readonly lookUp: LookUpCounts | undefined
   /** For requests with `POST`, where they are look-ups of their own kind. */
   readonly batch: LookUpCounts | undefined
-  /** Requests by method and status in one number, so that counting makes no garbage. */
+  /** `GET` with 200, which nearly all are. */
+  ok: number
+  /** The others by method and status in one number, so that counting makes no garbage. */
   readonly requests: Map<number, number>
 }
 
@@ -71,13 +74,13 @@ export class RequestTally implements RequestMeter, Collector {
   finished(ctx: Koa.Context, route: string | undefined, startedAtMs: number): void {
     const method = methodIndexOf(ctx.req.method)
     const status = statusOf(ctx)
-    const key = method * STATUS_LIMIT + status
     if (route === undefined) {
-      this.#other.set(key, (this.#other.get(key) ?? 0) + 1)
+      countRequest(this.#other, method, status)
       return
     }
     const counts = this.#routes.get(route) ?? this.#addRoute(route)
-    counts.requests.set(key, (counts.requests.get(key) ?? 0) + 1)
+    if (method === GET && status === 200) counts.ok++
+    else countRequest(counts.requests, method, status)
     const lookUp = METHODS[method] === 'POST' ? (counts.batch ?? counts.lookUp) : counts.lookUp
     if (lookUp === undefined || status === 204 || status === 405) return
     const result = this.#resultOf(route, status)
@@ -92,7 +95,10 @@ export class RequestTally implements RequestMeter, Collector {
 
   collect(): Samples {
     const lookUps = Object.entries(this.#lookUps)
-    const requests = [...this.#routes].flatMap(([route, counts]) => requestSamples(route, counts.requests))
+    const requests = [...this.#routes].flatMap(([route, { ok, requests: others }]) => [
+      ...(ok === 0 ? [] : [{ value: ok, labels: { route, method: 'GET', status: '200' } }]),
+      ...requestSamples(route, others),
+    ])
     return {
       lookUps: lookUps.flatMap(([route, { results }]) => byLabel('result', results, { route })),
       lookUpKeys: lookUps.map(([route, { keys }]) => ({ value: keys, labels: { route } })),
@@ -107,6 +113,7 @@ export class RequestTally implements RequestMeter, Collector {
     const counts: RouteCounts = {
       lookUp: Object.hasOwn(this.#lookUps, route) ? this.#lookUps[route as LookUpRoute] : undefined,
       batch: route === '/v1/owners' ? this.#lookUps['POST /v1/owners'] : undefined,
+      ok: 0,
       requests: new Map(),
     }
     this.#routes.set(route, counts)
@@ -142,6 +149,11 @@ function methodIndexOf(method: string | undefined): number {
     default:
       return OTHER_METHOD
   }
+}
+
+function countRequest(requests: Map<number, number>, method: number, status: number): void {
+  const key = method * STATUS_LIMIT + status
+  requests.set(key, (requests.get(key) ?? 0) + 1)
 }
 
 /** The status that was or will be sent; none when the client went before there was one. */

@@ -124,9 +124,9 @@ describe('the metrics of ringman serve', () => {
     await using one = member('one', 8001, { more: ['--drain', '300ms'] })
     const { admin } = await ready(one)
     const outcomes: string[] = []
-    let isOver = false
+    const over = new AbortController()
     const scraping = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         try {
           const answer = await fetch(`${admin}/metrics`)
           parseExposition(await answer.text(), 'prometheus')
@@ -141,7 +141,7 @@ describe('the metrics of ringman serve', () => {
     await expect.poll(() => outcomes.length, PATIENCE).toBeGreaterThan(3)
     one.signal('SIGTERM')
     const end = await one.ended
-    isOver = true
+    over.abort()
     await scraping
     expect(end).toEqual({ code: 0, signal: null })
     expect(one.err).toBe('')

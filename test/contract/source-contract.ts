@@ -111,8 +111,8 @@ export function describeSourceContract(
         let before: Readonly<Record<string, number>> = {}
         const look = () => {
           const now = countsOf(source)
-          for (const [name, count] of Object.entries(before)) {
-            expect(now[name], name).toBeGreaterThanOrEqual(count)
+          for (const [path, count] of Object.entries(before)) {
+            expect(now[path], path).toBeGreaterThanOrEqual(count)
           }
           before = now
         }

@@ -67,7 +67,8 @@ export function parseExposition(
       const sample = parseSample(line, number)
       if (current === undefined) return fail(number, 'a value without a type')
       if (!namesOf(current, format).includes(sample.name)) fail(number, `not a series of ${current.name}`)
-      const id = `${sample.name} ${JSON.stringify(Object.entries(sample.labels).toSorted())}`
+      const labels = Object.entries(sample.labels).map((pair) => JSON.stringify(pair))
+      const id = `${sample.name} ${labels.sort().join(' ')}`
       if (seen.has(id)) fail(number, 'a series that was there before')
       seen.add(id)
       if (current.type === 'counter' && !(sample.value >= 0)) fail(number, 'a counter below 0')

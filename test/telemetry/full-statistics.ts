@@ -1,4 +1,5 @@
 import { Distribution } from '../../src/distribution.ts'
+import { assertNever } from '../../src/errors.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
 import {
   PROBE_BOUNDS_SECONDS,
@@ -76,5 +77,7 @@ export function fullStatistics(kind: SourceKind): SourceStatistics {
         staleMs: 1500,
         kubernetes: { lists: 37, watches: 38, changes: 39, bookmarks: 40, failures: 41 },
       }
+    default:
+      return assertNever(kind)
   }
 }

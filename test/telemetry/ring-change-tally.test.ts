@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { diffRings, type RingChange } from '../../src/manager/snapshot.ts'
 import type { Member } from '../../src/membership/member.ts'

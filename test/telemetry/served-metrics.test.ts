@@ -301,11 +301,12 @@ test('a fault in counting a change does not end the ring', async () => {
     },
   })
   const logger = { ...silentLogger, error: (fields: unknown) => errors.push(fields) }
-  new RingMetrics({ ring, clock: broken, logger })
+  const metrics = new RingMetrics({ ring, clock: broken, logger })
   await ring.start()
   source.set(THREE_MEMBERS.slice(0, 1))
   await ring.manager.setNodes(ring.manager.snapshot.ring.nodes)
   expect(ring.manager.running).toBe(true)
+  expect(metrics.meter).toBeDefined()
   expect(errors.length).toBeGreaterThan(0)
   await ring.stop()
 })
