@@ -7,8 +7,9 @@ export function documentMetrics(): string {
   return [DOCUMENT_INTRODUCTION, ...METRIC_SECTIONS.map(documentSection)].join('\n')
 }
 
-function documentSection({ title, metrics }: MetricSection): string {
-  return [`## ${title}\n`, ...Object.values(metrics).map(documentMetric)].join('\n')
+function documentSection({ title, introduction, metrics }: MetricSection): string {
+  const opening = introduction === undefined ? [] : [`${introduction}\n`]
+  return [`## ${title}\n`, ...opening, ...Object.values(metrics).map(documentMetric)].join('\n')
 }
 
 function documentMetric(metric: Metric): string {

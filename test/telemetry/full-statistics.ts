@@ -11,6 +11,8 @@ import {
 
 const seeds = { resolved: 2, unresolved: 1, addresses: 4 }
 
+const kubernetes = { lists: 37, watches: 38, changes: 39, bookmarks: 40, failures: 41 }
+
 const gossip: GossipStatistics = {
   packets: { sent: 1, received: 2 },
   messages: { ping: { sent: 3, received: 4 } },
@@ -37,12 +39,13 @@ export function fullStatistics(kind: SourceKind): SourceStatistics {
     case 'static':
       return {}
     case 'swim':
-      return { staleMs: 1500, seeds, gossip }
+      return { staleMs: 1500, seeds, gossip, kubernetes }
     case 'memberlist':
       return {
         staleMs: 1500,
         seeds,
         joins: { completed: 15, failed: 16 },
+        kubernetes,
         gossip: {
           ...gossip,
           messageBytes: { ping: { sent: 300, received: 400 } },
@@ -73,10 +76,7 @@ export function fullStatistics(kind: SourceKind): SourceStatistics {
         },
       }
     case 'kubernetes':
-      return {
-        staleMs: 1500,
-        kubernetes: { lists: 37, watches: 38, changes: 39, bookmarks: 40, failures: 41 },
-      }
+      return { staleMs: 1500, kubernetes }
     default:
       return assertNever(kind)
   }
