@@ -7,8 +7,8 @@ import { requireContainerTools } from '../../support/containers.ts'
 
 const MB = 1e6
 
-/** How long members with little of the machine are watched, in milliseconds: some forty probes each. */
-const WATCHED_MS = 40_000
+/** How long members with little of the machine are watched, in milliseconds: some thirty probes each. */
+const WATCHED_MS = 30_000
 
 let image: string
 let lab: ContainerLab

@@ -30,9 +30,9 @@ afterAll(async () => {
 })
 
 async function startMember(name: string): Promise<MemberContainer> {
-  const member = await lab.start({ name, aliases: [ALIAS], env: { ...ENV, RINGMAN_MIN_MEMBERS: '3' } })
-  members.set(name, member)
-  return member
+  const started = await lab.start({ name, aliases: [ALIAS], env: { ...ENV, RINGMAN_MIN_MEMBERS: '3' } })
+  members.set(name, started)
+  return started
 }
 
 function member(name: string): MemberContainer {

@@ -72,7 +72,7 @@ export class MonitoredCluster implements AsyncDisposable {
       ...(seeds.length === 0 ? [] : ['--seeds', seeds.join(',')]),
       ...flags,
     ])
-    const ready = (await process.event('ready')) as unknown as Record<'http' | 'admin' | 'gossip', Listener>
+    const ready = await untilReady(process)
     const pod: MonitoredPod = {
       name,
       process,
@@ -106,5 +106,18 @@ export class MonitoredCluster implements AsyncDisposable {
       })),
       'kube-state-metrics': [{ address: this.#kubeStateAddress, labels: {} }],
     })
+  }
+}
+
+type Listeners = Readonly<Record<'http' | 'admin' | 'gossip', Listener>>
+
+/** Waits longer than for one process alone: six of them and Prometheus share the machine, with others perhaps. */
+async function untilReady(process: TestProcess): Promise<Listeners> {
+  for (let turn = 1; ; turn++) {
+    try {
+      return (await process.event('ready')) as unknown as Listeners
+    } catch (error) {
+      if (turn === 4 || process.child.exitCode !== null) throw error
+    }
   }
 }
