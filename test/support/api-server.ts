@@ -251,7 +251,8 @@ export class ApiServer implements AsyncDisposable {
       ...[`--service-account-issuer=${ISSUER}`, `--api-audiences=${ISSUER}`],
       `--service-account-key-file=${join(this.folder, 'signing.key')}`,
       `--service-account-signing-key-file=${join(this.folder, 'signing.key')}`,
-      '--service-cluster-ip-range=10.96.0.0/16',
+      // Both families, so that Services may ask for either.
+      '--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112',
       '--profiling=false',
     ])
     this.#api = api
