@@ -370,12 +370,9 @@ export class ApiServer implements AsyncDisposable {
   }
 
   #report(): string {
-    return [
-      ['etcd', this.#etcd],
-      ['kube-apiserver', this.#api],
-      ['kube-controller-manager', this.#manager],
-    ]
-      .map(([name, part]) => (part instanceof NativeProcess ? `\n--- ${String(name)}\n${part.output}` : ''))
+    const parts = { etcd: this.#etcd, 'kube-apiserver': this.#api, 'kube-controller-manager': this.#manager }
+    return Object.entries(parts)
+      .map(([name, part]) => (part === undefined ? '' : `\n--- ${name}\n${part.output}`))
       .join('')
   }
 }
