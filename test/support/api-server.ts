@@ -1,19 +1,15 @@
 import { createSign, generateKeyPairSync, randomBytes, randomInt } from 'node:crypto'
-import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { runCommand, type CommandEnd } from './command.ts'
 import { buildControlPlane } from './control-plane.ts'
 import { askApi, askApiWell, type ApiAccess, type ApiAnswer } from './kubernetes-api.ts'
 import { helmPath, kubectlPath } from './kubernetes-tools.ts'
 import { NativeProcess } from './native-process.ts'
 
-const run = promisify(execFile)
-
 const READY_DEADLINE_MS = 60_000
 const LOOK_INTERVAL_MS = 50
-const COMMAND_DEADLINE_MS = 120_000
 const ETCD_PORT = 2379
 const ETCD_PEER_PORT = 2380
 const API_PORT = 6443
@@ -34,13 +30,6 @@ export interface ApiServerSettings {
   readonly controllers?: readonly string[]
   /** Endpoints that the real controller puts into one EndpointSlice at most. @default 100 */
   readonly endpointsPerSlice?: number
-}
-
-/** How a command ended that was let fail. */
-export interface CommandEnd {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
 }
 
 /**
@@ -251,7 +240,8 @@ export class ApiServer implements AsyncDisposable {
       ...[`--service-account-issuer=${ISSUER}`, `--api-audiences=${ISSUER}`],
       `--service-account-key-file=${join(this.folder, 'signing.key')}`,
       `--service-account-signing-key-file=${join(this.folder, 'signing.key')}`,
-      '--service-cluster-ip-range=10.96.0.0/16',
+      // Both families, so that Services may ask for either.
+      '--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112',
       '--profiling=false',
     ])
     this.#api = api
@@ -380,36 +370,9 @@ export class ApiServer implements AsyncDisposable {
   }
 
   #report(): string {
-    return [
-      ['etcd', this.#etcd],
-      ['kube-apiserver', this.#api],
-      ['kube-controller-manager', this.#manager],
-    ]
-      .map(([name, part]) => (part instanceof NativeProcess ? `\n--- ${String(name)}\n${part.output}` : ''))
+    const parts = { etcd: this.#etcd, 'kube-apiserver': this.#api, 'kube-controller-manager': this.#manager }
+    return Object.entries(parts)
+      .map(([name, part]) => (part === undefined ? '' : `\n--- ${name}\n${part.output}`))
       .join('')
-  }
-}
-
-async function runCommand(
-  program: string,
-  args: readonly string[],
-  home: string,
-  input: string,
-): Promise<CommandEnd> {
-  // What the user has in his own folders must not change what a test sees.
-  const env = { PATH: process.env['PATH'] ?? '', HOME: home }
-  const running = run(program, [...args], {
-    env,
-    timeout: COMMAND_DEADLINE_MS,
-    maxBuffer: 64 * 1024 * 1024,
-  })
-  running.child.stdin?.end(input)
-  try {
-    const { stdout, stderr } = await running
-    return { code: 0, stdout, stderr }
-  } catch (error) {
-    const { code, stdout = '', stderr = '' } = error as { code?: unknown; stdout?: string; stderr?: string }
-    if (typeof code !== 'number') throw error
-    return { code, stdout, stderr }
   }
 }

@@ -5,8 +5,8 @@ import { parse } from 'yaml'
 import { cached, goModuleFolder, goSourceFingerprint, runGo } from './go-module.ts'
 import { cacheFolder } from './kubernetes-tools.ts'
 
-/** The versions whose schemas every object is held to: two behind the control plane of the tests, and what is newest. */
-export const SCHEMA_VERSIONS = ['v1.34.4', 'v1.35.4', 'v1.37.2'] as const
+/** The versions whose schemas every object is held to: an old one, that of the control plane of the tests, the newest. */
+export const SCHEMA_VERSIONS = ['v1.32.0', 'v1.35.4', 'v1.37.2'] as const
 
 /** One of the versions. */
 export type SchemaVersion = (typeof SCHEMA_VERSIONS)[number]
@@ -16,6 +16,8 @@ const CRD_SOURCE = resolve(import.meta.dirname, 'kubernetes-crds')
 const OPERATOR_TYPES = 'github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1'
 /** A few hundred packages. */
 const GENERATOR_DEADLINE_MS = 600_000
+/** What the schemas refer to each other by; never asked. */
+const OPENAPI = 'https://schemas.test/kubernetes'
 const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
 const LARGEST_INT32 = 2 ** 31 - 1
 
@@ -41,7 +43,7 @@ export class KubernetesSchemas {
       allErrors: true,
       // The schemas have Kubernetes' own keywords, and the operator's have patterns of Go's dialect.
       strict: false,
-      unicodeRegExp: false,
+      code: { regExp: Object.assign(goRegExp, { code: 'goRegExp' }) },
       formats: {
         int32: {
           type: 'number',
@@ -89,7 +91,7 @@ export class KubernetesSchemas {
     for (const [name, definition] of Object.entries(document['definitions'] as Record<string, Schema>)) {
       definitions[name] = strict(definition)
       for (const { group, version, kind } of kindsOf(definition)) {
-        const reference = `kubernetes#/definitions/${name}`
+        const reference = `${OPENAPI}#/definitions/${name}`
         this.#references.set(`${group === '' ? '' : `${group}/`}${version} ${kind}`, reference)
       }
     }
@@ -103,16 +105,16 @@ export class KubernetesSchemas {
         },
       ],
     }
-    this.#ajv.addSchema({ $id: 'kubernetes', definitions })
+    this.#ajv.addSchema({ $id: OPENAPI, definitions })
   }
 
   #addDefinition({ spec }: CustomResourceDefinition): void {
     for (const { name, schema } of spec.versions) {
-      const $id = `${spec.group}/${name}/${spec.names.kind}`
+      const $id = `https://schemas.test/${spec.group}/${name}/${spec.names.kind}`
       const { properties = {}, ...rest } = strict(schema.openAPIV3Schema) as {
         properties?: Record<string, Schema>
       }
-      const metadata = { $ref: `kubernetes#/definitions/${OBJECT_META}` }
+      const metadata = { $ref: `${OPENAPI}#/definitions/${OBJECT_META}` }
       this.#ajv.addSchema({ ...rest, $id, properties: { ...properties, metadata } })
       this.#references.set(`${spec.group}/${name} ${spec.names.kind}`, $id)
     }
@@ -176,7 +178,7 @@ function strict(schema: Schema): Schema {
     if (typeof inner === 'object') result[name] = strict(inner as Schema)
   }
   const reference = schema['$ref']
-  if (typeof reference === 'string') return { $ref: `kubernetes${reference}` }
+  if (typeof reference === 'string') return { $ref: `${OPENAPI}${reference}` }
   if (schema['format'] === 'int-or-string') {
     return { anyOf: [{ type: 'integer' }, { type: 'string' }] }
   }
@@ -185,6 +187,11 @@ function strict(schema: Schema): Schema {
     result['additionalProperties'] = false
   }
   return result
+}
+
+/** Go's patterns may switch to any case within; JavaScript's do it as a whole. */
+function goRegExp(pattern: string): RegExp {
+  return new RegExp(pattern.replace('(?i)', ''), pattern.includes('(?i)') ? 'i' : '')
 }
 
 function describeFault({ instancePath, message = '', params }: ErrorObject): string {

@@ -1,4 +1,3 @@
-import { parse } from 'yaml'
 import { readFile } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -6,19 +5,13 @@ import { ApiServer } from '../../support/api-server.ts'
 import type { KubernetesObject } from '../../support/kubernetes-api.ts'
 import { operatorDefinitions } from '../../support/kubernetes-schemas.ts'
 import { FakeKubelet, readyAddresses, type Pod } from './fake-kubelet.ts'
-import {
-  CHART,
-  MANIFESTS,
-  manifestFiles,
-  matrixEntries,
-  nameOf,
-  parseObjects,
-  type MatrixEntry,
-} from './rendered-objects.ts'
+import { CHART, MANIFESTS, manifestFiles, matrixEntries, nameOf, parseObjects } from './rendered-objects.ts'
 
 const matrix = await matrixEntries()
 const manifests = await manifestFiles()
 const RELEASE = 'ring'
+/** The group of the Prometheus operator's kinds. */
+const OPERATOR = 'monitoring.coreos.com/v1'
 /** What every namespace has of itself. */
 const OF_ITSELF = ['ServiceAccount/default', 'ConfigMap/kube-root-ca.crt']
 const CONTROLLERS = [
@@ -37,6 +30,8 @@ const CONTROLLERS = [
  */
 describe('the chart at a real API server', () => {
   let server: ApiServer
+  /** The resources that a namespace can hold; they take kubectl a while to find out. */
+  let kinds: string[] | undefined
 
   beforeAll(async () => {
     server = await ApiServer.start({ controllers: CONTROLLERS })
@@ -56,30 +51,30 @@ describe('the chart at a real API server', () => {
     await server.stop()
   })
 
-  /** A namespace that takes Pods of the standard "restricted" only, or that warns when they are less. */
-  async function createNamespace(name: string, level: 'restricted' | 'privileged'): Promise<void> {
+  /** A namespace that takes Pods of one of Kubernetes' standards only. */
+  async function ensureNamespace(name: string, level: 'restricted' | 'privileged'): Promise<void> {
+    const { status } = await server.tryAsk('GET', `/api/v1/namespaces/${name}`)
     const prefix = 'pod-security.kubernetes.io'
-    await server.createNamespace(name, { [`${prefix}/enforce`]: level, [`${prefix}/warn`]: level })
+    if (status === 404)
+      await server.createNamespace(name, { [`${prefix}/enforce`]: level, [`${prefix}/warn`]: level })
   }
 
-  /** All objects of a namespace, of every kind that there is, without those it has of itself. */
-  async function objectsIn(namespace: string): Promise<string[]> {
-    const { stdout: kinds } = await server.kubectl([
-      'api-resources',
-      '--namespaced',
-      '--verbs=list',
-      '--output=name',
-    ])
-    const resources = kinds
+  /** All objects of some namespaces, of every kind that there is, without those that a namespace has of itself. */
+  async function objectsIn(namespaces: readonly string[]): Promise<string[]> {
+    kinds ??= (
+      await server.kubectl(['api-resources', '--namespaced', '--verbs=list', '--output=name'])
+    ).stdout
       .trim()
       .split('\n')
-      .filter((kind) => !/^(?:events|events\.events\.k8s\.io|localsubject)/.test(kind))
-    const { stdout } = await server.kubectl(['get', resources.join(','), '-n', namespace, '-o', 'json'])
-    const { items } = JSON.parse(stdout) as { items: KubernetesObject[] }
-    return items
-      .map((item) => nameOf(item))
-      .filter((name) => !OF_ITSELF.includes(name))
-      .sort()
+      .filter((kind) => !kind.startsWith('events'))
+    const names: string[] = []
+    for (const namespace of namespaces) {
+      const { stdout, stderr } = await server.kubectl(['get', kinds.join(','), '-n', namespace, '-o', 'json'])
+      if (stdout === '') throw new Error(stderr)
+      const { items } = JSON.parse(stdout) as { items: KubernetesObject[] }
+      names.push(...items.map((item) => `${namespace}/${nameOf(item)}`))
+    }
+    return names.filter((name) => !OF_ITSELF.some((own) => name.endsWith(`/${own}`))).sort()
   }
 
   /** Runs helm and expects it to succeed without a word of warning. */
@@ -89,96 +84,112 @@ describe('the chart at a real API server', () => {
     return stdout
   }
 
-  const dataOf = async (namespace: string, name: string): Promise<Record<string, string> | undefined> => {
-    const { status, body } = await server.tryAsk('GET', `/api/v1/namespaces/${namespace}/secrets/${name}`)
-    return status === 200 ? (body as { data: Record<string, string> }).data : undefined
-  }
-
-  async function podsIn(namespace: string): Promise<Pod[]> {
-    return (await server.ask<{ items: Pod[] }>('GET', `/api/v1/namespaces/${namespace}/pods`)).items
+  async function keyringIn(namespace: string): Promise<string> {
+    const path = `/api/v1/namespaces/${namespace}/secrets/${RELEASE}-ringman-keyring`
+    const { data } = await server.ask<{ data: { keyring: string } }>('GET', path)
+    return Buffer.from(data.keyring, 'base64').toString()
   }
 
   test.for(matrix)(
     '$name: accepted, installed, upgraded, uninstalled, and nothing is left',
     async (entry) => {
-      const namespace = `matrix-${entry.name}`
-      const { isRestricted, replicas, kind } = await expectations(entry)
-      await createNamespace(namespace, isRestricted ? 'restricted' : 'privileged')
-      const values = ['--namespace', namespace, '--values', entry.path]
-
-      // Server-side validation, with every warning of the admission.
-      const rendered = await helm(
-        'template',
-        RELEASE,
-        CHART,
-        ...values,
-        '--api-versions',
-        'monitoring.coreos.com/v1',
-      )
-      const dryRun = await server.kubectl(
-        ['apply', '--server-side', '--dry-run=server', '--validate=strict', '-n', namespace, '-f', '-'],
-        rendered,
-      )
-      expect([dryRun.code, dryRun.stderr]).toEqual([0, ''])
+      const release = `m-${entry.name}`
+      const values = ['--namespace', release, '--values', entry.path]
+      const rendered = await helm('template', RELEASE, CHART, ...values, '--api-versions', OPERATOR)
+      const objects = parseObjects(rendered)
+      const workload = objects.find(isWorkload)
+      if (workload === undefined) throw new Error('no StatefulSet and no Deployment was rendered')
+      const { namespace: home = release } = workload.metadata
+      const pod = workload.spec.template.spec
+      const namespaces = [
+        ...new Set([release, ...objects.map(({ metadata }) => metadata.namespace ?? release)]),
+      ]
+      // The standard has no room for the node's own network.
+      const level = pod.hostNetwork === true ? 'privileged' : 'restricted'
+      for (const namespace of namespaces) await ensureNamespace(namespace, level)
+      const account = pod.serviceAccountName ?? 'default'
+      const isGiven =
+        account !== 'default' && !objects.some((object) => nameOf(object) === `ServiceAccount/${account}`)
+      if (isGiven) {
+        await server.ask('POST', `/api/v1/namespaces/${home}/serviceaccounts`, {
+          body: { metadata: { name: account } },
+        })
+      }
+      const before = await objectsIn(namespaces)
 
       await helm('install', RELEASE, CHART, ...values)
-      const pods = await untilPods(namespace, replicas)
-      expect(pods.every(({ metadata }) => metadata.name.startsWith(RELEASE))).toBe(true)
-      const keyring = await dataOf(namespace, `${RELEASE}-ringman-keyring`)
-
+      // Server-side validation of each object as it was rendered, that of the test too, with every warning. After the
+      // account is there, without which no Pod is admitted.
+      const apply = ['apply', '--server-side', '--force-conflicts', '--dry-run=server', '--validate=strict']
+      const dryRun = await server.kubectl([...apply, '-n', release, '-f', '-'], rendered)
+      expect([dryRun.code, dryRun.stderr]).toEqual([0, ''])
+      await untilPods(home, workload.spec.replicas ?? 1)
+      const [secrets, revision] = [await secretsIn(home), await revisionsIn(home)]
       await helm('upgrade', RELEASE, CHART, ...values)
-      expect(await dataOf(namespace, `${RELEASE}-ringman-keyring`)).toEqual(keyring)
-      // Nothing changed, so no Pod may be replaced.
-      const { spec, status } = await workload(namespace, kind)
-      expect({ generation: status.observedGeneration, replicas: spec.replicas }).toMatchObject({
-        generation: 1,
-      })
+      // Nothing changed: the same keys, and no Pod is to be replaced.
+      expect(await secretsIn(home)).toEqual(secrets)
+      expect(await revisionsIn(home)).toEqual(revision)
 
-      await helm('uninstall', RELEASE, '--namespace', namespace)
-      await untilPods(namespace, 0)
-      await server.until(
-        `nothing to be left in ${namespace}`,
-        async () => (await objectsIn(namespace)).length === 0,
-      )
+      await helm('uninstall', RELEASE, '--namespace', release)
+      await untilPods(home, 0)
+      await untilLeft(namespaces, before)
     },
   )
 
-  interface Workload {
-    readonly spec: { readonly replicas?: number }
-    readonly status: { readonly observedGeneration?: number; readonly updateRevision?: string }
+  /** What is in each Secret that is not helm's own record. */
+  async function secretsIn(namespace: string): Promise<unknown> {
+    const path = `/api/v1/namespaces/${namespace}/secrets?fieldSelector=type%3DOpaque`
+    const { items } = await server.ask<{ items: (KubernetesObject & { data: unknown })[] }>('GET', path)
+    return items.map(({ metadata, data }) => [metadata.name, data])
   }
 
-  function workload(namespace: string, kind: string): Promise<Workload> {
-    return server.ask(
-      'GET',
-      `/apis/apps/v1/namespaces/${namespace}/${kind.toLowerCase()}s/${RELEASE}-ringman`,
-    )
+  /** The generations of what makes Pods: a changed template is another one. */
+  async function revisionsIn(namespace: string): Promise<unknown> {
+    const { stdout } = await server.kubectl(['get', 'statefulset,deployment', '-n', namespace, '-o', 'json'])
+    const { items } = JSON.parse(stdout) as {
+      items: (KubernetesObject & { metadata: { generation: number } })[]
+    }
+    return items.map((item) => [nameOf(item), item.metadata.generation])
   }
 
-  /** Waits until the controllers have made so many Pods, or have removed all of them. No kubelet is there to end them. */
-  async function untilPods(namespace: string, count: number): Promise<Pod[]> {
-    let pods: Pod[] = []
+  /** Waits until the namespaces hold nothing but what they held before. */
+  async function untilLeft(namespaces: readonly string[], before: readonly string[]): Promise<void> {
+    let now: readonly string[] = []
+    try {
+      await server.until('nothing to be left', async () => {
+        now = await objectsIn(namespaces)
+        return String(now) === String(before)
+      })
+    } catch (error) {
+      throw new Error(`left behind: ${now.filter((name) => !before.includes(name)).join(', ')}`, {
+        cause: error,
+      })
+    }
+  }
+
+  /** Waits until the controllers have made so many Pods, and ends those that are to end, as no kubelet does. */
+  async function untilPods(namespace: string, count: number): Promise<void> {
     await server.until(`${count} Pods in ${namespace}`, async () => {
-      pods = await podsIn(namespace)
-      const ending = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
+      const path = `/api/v1/namespaces/${namespace}/pods`
+      const { items } = await server.ask<{ items: Pod[] }>('GET', path)
+      const ending = items.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
       for (const { metadata } of ending) {
         const body = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0 }
-        await server.tryAsk('DELETE', `/api/v1/namespaces/${namespace}/pods/${metadata.name}`, { body })
+        await server.tryAsk('DELETE', `${path}/${metadata.name}`, { body })
       }
-      return pods.length - ending.length === count
+      return items.length - ending.length === count
     })
-    return pods
   }
 
   test('keeps the generated keyring through changes of other values, and rolls only for what Pods see', async () => {
     const namespace = 'upgrades'
-    await createNamespace(namespace, 'restricted')
+    await ensureNamespace(namespace, 'restricted')
     await using kubelet = new FakeKubelet(server, namespace, { nodes: [{ name: 'node-1', zone: 'zone-1' }] })
     await kubelet.start()
     const settings = ['--namespace', namespace, '--set', 'minReadySeconds=1']
     await helm('install', RELEASE, CHART, ...settings, '--wait', '--timeout', '60s')
-    const keyring = await dataOf(namespace, `${RELEASE}-ringman-keyring`)
-    expect(Buffer.from(keyring?.['keyring'] ?? '', 'base64').toString()).toMatch(/^[A-Za-z0-9+/]{43}=\n$/)
+    const keyring = await keyringIn(namespace)
+    expect(keyring).toMatch(/^[A-Za-z0-9+/]{43}=\n$/)
     const uids = async () => (await kubelet.pods()).map(({ metadata }) => metadata.uid)
     const before = await uids()
     expect(before).toHaveLength(3)
@@ -196,7 +207,7 @@ describe('the chart at a real API server', () => {
       '60s',
     )
     await server.until('4 Pods', async () => readyAddresses(await kubelet.pods()).length === 4)
-    expect(await dataOf(namespace, `${RELEASE}-ringman-keyring`)).toEqual(keyring)
+    expect(await keyringIn(namespace)).toEqual(keyring)
 
     // The configuration is changed: every Pod is replaced, one by one.
     await helm(
@@ -214,16 +225,16 @@ describe('the chart at a real API server', () => {
       const after = await kubelet.pods()
       return after.length === 3 && after.every(({ metadata }) => !before.includes(metadata.uid))
     })
-    expect(await dataOf(namespace, `${RELEASE}-ringman-keyring`)).toEqual(keyring)
+    expect(await keyringIn(namespace)).toEqual(keyring)
 
     await helm('rollback', RELEASE, '1', '--namespace', namespace, '--wait', '--timeout', '120s')
-    expect(await dataOf(namespace, `${RELEASE}-ringman-keyring`)).toEqual(keyring)
+    expect(await keyringIn(namespace)).toEqual(keyring)
     await helm('uninstall', RELEASE, '--namespace', namespace, '--wait', '--timeout', '60s')
-    await server.until('nothing to be left', async () => (await objectsIn(namespace)).length === 0)
+    await untilLeft([namespace], [])
   })
 
   test('two releases in one namespace do not meet', async () => {
-    await createNamespace('two', 'restricted')
+    await ensureNamespace('two', 'restricted')
     for (const name of ['blue', 'green']) await helm('install', name, CHART, '--namespace', 'two')
     await untilPods('two', 6)
     const path = '/api/v1/namespaces/two/services/blue-ringman-gossip'
@@ -244,42 +255,46 @@ describe('the chart at a real API server', () => {
   })
 
   test.for(manifests.map((path) => [relative(MANIFESTS, path), path] as const))(
-    'manifests/%s is accepted',
+    'manifests/%s is accepted, in a namespace for restricted Pods',
     async ([name, path]) => {
+      const namespace = `manifests-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}`
+      await ensureNamespace(namespace, 'restricted')
       const objects = parseObjects(await readFile(path, 'utf8'))
-      const namespaces = new Set(objects.map(({ metadata }) => metadata.namespace ?? ''))
-      const fallback = `manifests-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}`.slice(0, 63)
-      await createNamespace(fallback, 'restricted')
-      for (const namespace of namespaces) {
-        if (namespace === '') continue
-        const { status } = await server.tryAsk('GET', `/api/v1/namespaces/${namespace}`)
-        if (status === 404) await createNamespace(namespace, 'restricted')
-      }
-      // The namespace of the file itself wins over the one on the command line only when it is in the object.
-      const args = ['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', path]
-      const inFallback = namespaces.has('') ? ['-n', fallback] : []
-      const { code, stderr } = await server.kubectl([...args, ...inFallback])
+      for (const { metadata } of objects) await ensureNamespace(metadata.namespace ?? namespace, 'restricted')
+      const args = ['apply', '--server-side', '--validate=strict', '-n', namespace, '-f', path]
+      const { code, stderr } = await server.kubectl(args)
       expect([code, stderr]).toEqual([0, ''])
+      // Their Pods are admitted, not only their workloads.
+      const wanted = objects.filter(isWorkload).reduce((sum, { spec }) => sum + (spec.replicas ?? 1), 0)
+      await untilPods(namespace, wanted)
     },
   )
+
+  test('kubectl apply -k manifests is accepted', async () => {
+    await ensureNamespace('kustomized', 'restricted')
+    const { code, stderr } = await server.kubectl([
+      'apply',
+      '--server-side',
+      '-n',
+      'kustomized',
+      '-k',
+      MANIFESTS,
+    ])
+    expect([code, stderr]).toEqual([0, ''])
+    await untilPods('kustomized', 3)
+  })
 })
 
-/** What a values file comes to. */
-async function expectations(
-  entry: MatrixEntry,
-): Promise<{ isRestricted: boolean; replicas: number; kind: string }> {
-  const values = (parse(await readFile(entry.path, 'utf8')) ?? {}) as {
-    hostNetwork?: boolean
-    kind?: string
-    replicas?: number
-    autoscaling?: { enabled?: boolean; minReplicas?: number }
+/** What makes Pods. */
+interface Workload extends KubernetesObject {
+  readonly spec: {
+    readonly replicas?: number
+    readonly template: {
+      readonly spec: { readonly hostNetwork?: boolean; readonly serviceAccountName?: string }
+    }
   }
-  const isScaled = values.autoscaling?.enabled === true
-  return {
-    // The standard has no room for the node's own network.
-    isRestricted: values.hostNetwork !== true,
-    kind: values.kind ?? 'StatefulSet',
-    // No autoscaler is running: without `replicas` there is one.
-    replicas: isScaled ? 1 : (values.replicas ?? 3),
-  }
+}
+
+function isWorkload(object: KubernetesObject): object is Workload {
+  return object.kind === 'StatefulSet' || object.kind === 'Deployment'
 }

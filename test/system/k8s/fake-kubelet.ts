@@ -87,7 +87,9 @@ export class FakeKubelet implements AsyncDisposable {
   async stop(): Promise<void> {
     this.#isStopping = true
     await this.#loop
-    if (this.#failure !== undefined) throw this.#failure
+    if (this.#failure !== undefined) {
+      throw new Error('it could not look after the Pods', { cause: this.#failure })
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

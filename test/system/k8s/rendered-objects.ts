@@ -29,11 +29,14 @@ export async function matrixEntries(): Promise<MatrixEntry[]> {
   }))
 }
 
-/** Every file of `manifests`, but for those that tell kustomize what to do. */
+/** What tells kustomize and helm how to make the others. */
+const NO_OBJECTS = ['kustomization.yaml', 'values.yaml']
+
+/** Every file of `manifests` with objects in it. */
 export async function manifestFiles(): Promise<string[]> {
   const entries = await readdir(MANIFESTS, { recursive: true, withFileTypes: true })
   const paths = entries
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.yaml') && entry.name !== 'kustomization.yaml')
+    .filter(({ name }) => name.endsWith('.yaml') && !NO_OBJECTS.includes(name))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort()
   if (paths.length === 0) throw new Error(`${MANIFESTS} holds no YAML`)
