@@ -179,6 +179,11 @@ test('the pages show every metric of gossip sources, except those that are named
     'ringman_gossip_conflicts_total',
     'ringman_gossip_udp_blocked_members',
     'ringman_gossip_stalls_total',
+    // Of the Kubernetes API, which gossip only asks with `--kubernetes-check`.
+    'ringman_kubernetes_lists_total',
+    'ringman_kubernetes_watches_total',
+    'ringman_kubernetes_events_total',
+    'ringman_kubernetes_failures_total',
     'process_max_fds',
   ])
 })
