@@ -19,6 +19,7 @@ import { silentLogger, type Logger } from './logger.ts'
 import { HashRingManager } from './manager/hash-ring-manager.ts'
 import type { ApiTransport } from './kubernetes/api-transport.ts'
 import { createTransport } from './kubernetes/create-transport.ts'
+import { TracedTransport } from './kubernetes/traced-transport.ts'
 import { PodWatch } from './kubernetes/pod-watch.ts'
 import type { CheckedGossip } from './membership/kubernetes/gossip-check.ts'
 import { KubernetesSource } from './membership/kubernetes/kubernetes-source.ts'
@@ -145,13 +146,14 @@ const SOURCES: Readonly<
 const IP_FAMILIES = { auto: 'auto', ipv4: 'IPv4', ipv6: 'IPv6' } as const
 
 /** The way to the API server; nothing is read before the first request. */
-function kubernetesTransport(config: MemberConfig, { clock }: Surroundings): ApiTransport {
-  return createTransport({
+function kubernetesTransport(config: MemberConfig, { clock, tracer }: Surroundings): ApiTransport {
+  const transport = createTransport({
     kubeconfig: config.kubernetesKubeconfig,
     env: process.env,
     now: () => clock.now(),
     userAgent: `ringman/${readVersion()}`,
   })
+  return tracer === noTracer ? transport : new TracedTransport(transport, tracer)
 }
 
 /** The pods of the selector, where seeds or the check need them. */
