@@ -189,7 +189,7 @@ function drawLegend(series: readonly NamedSeries[], style: PanelStyle, box: Box)
   const entries = series.map(({ name }, index) => ({
     name,
     color: colorOf(name, index, style),
-    width: 20 + name.length * 5.6,
+    width: 20 + name.length * 5.3,
   }))
   const lines = Math.min(2, Math.ceil(entries.reduce((sum, { width }) => sum + width, 0) / (box.width - 16)))
   const top = box.y + box.height - lines * LEGEND_LINE
