@@ -12,26 +12,25 @@ export interface DistributionView {
 /** A {@link DistributionView} that can be added to. */
 export class Distribution implements DistributionView {
   readonly bounds: readonly number[]
-  readonly #counts: number[]
-  #sum = 0
-  #count = 0
+  /** Everything in one piece of memory: the counts, then the sum. */
+  readonly #cells: Float64Array
 
   /** @param bounds - Upper bounds, ascending. */
   constructor(bounds: readonly number[]) {
     this.bounds = bounds
-    this.#counts = Array.from({ length: bounds.length + 1 }, () => 0)
+    this.#cells = new Float64Array(bounds.length + 2)
   }
 
   get counts(): readonly number[] {
-    return this.#counts
+    return Array.from(this.#cells.subarray(0, -1))
   }
 
   get sum(): number {
-    return this.#sum
+    return this.#cells[this.bounds.length + 1] as number
   }
 
   get count(): number {
-    return this.#count
+    return this.counts.reduce((total, count) => total + count, 0)
   }
 
   /**
@@ -42,9 +41,8 @@ export class Distribution implements DistributionView {
   add(value: number): number {
     let index = 0
     while (index < this.bounds.length && value > (this.bounds[index] as number)) index++
-    ;(this.#counts[index] as number) += 1
-    this.#sum += value
-    this.#count += 1
+    ;(this.#cells[index] as number) += 1
+    ;(this.#cells[this.bounds.length + 1] as number) += value
     return index
   }
 
@@ -52,9 +50,8 @@ export class Distribution implements DistributionView {
   addCounts(counts: readonly number[], sum: number): void {
     for (const [index, count] of counts.entries()) {
       if (index > this.bounds.length) break
-      ;(this.#counts[index] as number) += count
-      this.#count += count
+      ;(this.#cells[index] as number) += count
     }
-    this.#sum += sum
+    ;(this.#cells[this.bounds.length + 1] as number) += sum
   }
 }

@@ -29,3 +29,13 @@ export const KEYS: readonly string[] = Array.from(
   { length: 10_000 },
   (_, i) => `session-${String(i).padStart(14, '0')}`,
 )
+
+/** What `metrics-cost.ts` found. */
+export interface MetricsCost {
+  /** CPU time that metrics add to a request, in microseconds. */
+  readonly addedMicros: number
+  /** How far that may be off, by the spread of what was measured (two standard errors). */
+  readonly errorMicros: number
+  /** CPU time of a request without metrics, at both ends of it. */
+  readonly bothEndsMicros: number
+}

@@ -1,6 +1,7 @@
 /**
- * `npm run bench:http [-- --rounds N --ms M --connections C]`: `GET /v1/owner` of ringman beside a bare `node:http`
- * server that does the same look-up and nothing else, over loopback, with keep-alive and without pipelining.
+ * `npm run bench:http [-- --rounds N --ms M --connections C --pairs P]`: `GET /v1/owner` of ringman beside a bare
+ * `node:http` server that does the same look-up and nothing else, over loopback, with keep-alive and without pipelining.
+ * Then what the metrics are of that, see `metrics-cost.ts`.
  *
  * Server and load are processes of their own. The servers take turns, so that what else the machine does hits both
  * alike; medians over the rounds are shown. CPU time per request is the figure that other load disturbs least.
@@ -15,6 +16,7 @@ import {
   NODE_COUNT,
   SERVERS,
   type LoadResult,
+  type MetricsCost,
   type ServerName,
   type ServerReady,
   type ServerUsage,
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     ms: { type: 'string', default: '3000' },
     connections: { type: 'string', default: '64' },
+    pairs: { type: 'string', default: '400' },
   },
 })
 const rounds = Number(values.rounds)
@@ -124,3 +127,11 @@ for (const name of SERVERS) {
 const ratio = (field: keyof Sample) => median(samples.ringman, field) / median(samples.bare, field)
 console.log(`\nringman / bare: ${ratio('requestsPerSecond').toFixed(2)} of the requests/s, `)
 console.log(`                ${ratio('cpuMicrosPerRequest').toFixed(2)} of the CPU time per request`)
+
+const { stdout } = await run(process.execPath, [join(here, 'metrics-cost.ts'), values.pairs])
+const { addedMicros, errorMicros } = JSON.parse(stdout) as MetricsCost
+const micros = median(samples.ringman, 'cpuMicrosPerRequest')
+console.log(
+  `\nmetrics on / off: ${(micros / (micros - addedMicros)).toFixed(3)} of the CPU time per request: ` +
+    `${addedMicros.toFixed(2)} us more, give or take ${errorMicros.toFixed(2)}`,
+)

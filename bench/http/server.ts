@@ -1,46 +1,21 @@
 /** A server process of `bench/http/run.ts`: `node server.ts ringman|bare`. It takes a free loopback port. */
 import { createServer } from 'node:http'
-import { holdingClock, systemClock } from '../../src/clock.ts'
-import { createApp } from '../../src/http/app.ts'
-import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
-import { openServer } from '../../src/http/server.ts'
-import { silentLogger } from '../../src/logger.ts'
-import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
-import { StaticSource } from '../../src/membership/static/static-source.ts'
-import { RingService } from '../../src/ring-service.ts'
-import { NODE_COUNT, type ServerReady, type ServerRequest, type ServerUsage } from './load.ts'
+import { startRingman } from './metered-ringman.ts'
+import { type ServerReady, type ServerRequest, type ServerUsage } from './load.ts'
 
-const members = Array.from({ length: NODE_COUNT }, (_, i) => ({ host: `10.0.0.${i + 1}`, port: 8000 }))
-const manager = new HashRingManager({ clock: holdingClock })
-const ring = new RingService({
-  source: new StaticSource(members, systemClock),
-  manager,
-  logger: silentLogger,
-  clock: systemClock,
-  ringKeyMode: 'address',
-})
-await ring.start()
+const ringman = await startRingman()
 let requests = 0
 
-/** Ours, as `ringman serve` opens it. */
-async function openRingman(): Promise<number> {
-  const app = createApp({ ring, clock: systemClock, logger: silentLogger })
-  app.middleware.unshift((_, next) => {
+/** Ours, as `ringman serve` opens it, its metrics included. */
+function openRingman(): Promise<number> {
+  return ringman.open(true, () => {
     requests++
-    return next() as unknown
   })
-  const server = await openServer(app, {
-    host: '127.0.0.1',
-    port: 0,
-    limits: DEFAULT_HTTP_LIMITS,
-    logger: silentLogger,
-  })
-  return server.port
 }
 
 /** The same look-up with nothing around it: no Koa, no checks, the answers made in advance. */
 function openBare(): Promise<number> {
-  const { ring: snapshot, epoch } = manager.snapshot
+  const { ring: snapshot, epoch } = ringman.manager.snapshot
   const answers = new Map(
     snapshot.nodes.map((node) => {
       const body = JSON.stringify({ owner: node, digest: snapshot.digest, epoch })

@@ -25,20 +25,26 @@ export interface PageOptions {
   readonly title: string
   readonly uid: string
   readonly description: string
+  /** The other page, to which a link at the top leads with the chosen ring and time range. */
+  readonly other: { readonly title: string; readonly uid: string }
   /** Whether one pod is looked at, or any number of them. */
   readonly pods: 'one' | 'many'
   readonly rows: readonly PageRow[]
 }
 
-/** The tag that both pages have; the links at their tops lead to all pages with it. */
-const TAG = 'ringman'
+/** The uids of the pages, which links and bookmarks name. */
+export const RING_PAGE_UID = 'ringman'
+export const POD_PAGE_UID = 'ringman-pod'
+
+/** The choice of the ring, for the URL of a link. The pods are not in it: one page takes many, the other one. */
+export const RING_IN_URL = '${datasource:queryparam}&${namespace:queryparam}&${release:queryparam}'
 
 /** A page with its variables, links, annotations, rows and panels; panels have ids from 1 in the order of the page. */
 export function renderPage(options: PageOptions): Dashboard {
   const builder = new DashboardBuilder(options.title)
     .uid(options.uid)
     .description(options.description)
-    .tags([TAG])
+    .tags(['ringman'])
     .time({ from: 'now-1h', to: 'now' })
     .refresh('30s')
     .timezone('browser')
@@ -46,10 +52,10 @@ export function renderPage(options: PageOptions): Dashboard {
     .tooltip(DashboardCursorSync.Crosshair)
     .variables(variablesFor(options.pods))
     .link(
-      new DashboardLinkBuilder('ringman')
-        .type(DashboardLinkType.Dashboards)
-        .tags([TAG])
-        .includeVars(true)
+      new DashboardLinkBuilder(options.other.title)
+        .type(DashboardLinkType.Link)
+        .icon('dashboard')
+        .url(`/d/${options.other.uid}?${RING_IN_URL}`)
         .keepTime(true),
     )
     .annotation(
@@ -84,7 +90,16 @@ export function renderPage(options: PageOptions): Dashboard {
   page.panels?.forEach((panel, index) => {
     panel.id = index + 1
   })
-  return page
+  return withoutPlacement(page)
+}
+
+/** The SDK puts links and annotations into a menu, where nobody looks for them; left out, they stand at the top. */
+function withoutPlacement(page: Dashboard): Dashboard {
+  return JSON.parse(
+    JSON.stringify(page, (key, value: unknown) =>
+      key === 'placement' && value === 'inControlsMenu' ? undefined : value,
+    ),
+  ) as Dashboard
 }
 
 function variablesFor(pods: 'one' | 'many') {

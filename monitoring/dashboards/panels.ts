@@ -45,6 +45,7 @@ import {
 import { PanelBuilder as StateTimeline } from '@grafana/grafana-foundation-sdk/statetimeline'
 import { PanelBuilder as Stat } from '@grafana/grafana-foundation-sdk/stat'
 import { PanelBuilder as TimeSeries } from '@grafana/grafana-foundation-sdk/timeseries'
+import { POD_PAGE_UID, RING_IN_URL } from './page.ts'
 import { DATASOURCE, targetsOf, type PanelQuery } from './queries.ts'
 
 /** What every panel has. */
@@ -68,16 +69,11 @@ export interface PanelFrame {
   readonly leadsToPod?: boolean
 }
 
-/** The uid of the page of one pod, to which links lead. */
-export const POD_PAGE_UID = 'ringman-pod'
-
 /** A link that leads from a series or row with the label `pod` to the page of that pod. */
 export function podLink(pod: string): DashboardLinkBuilder {
   return new DashboardLinkBuilder('Open the page of this pod')
     .type(DashboardLinkType.Link)
-    .url(
-      `/d/${POD_PAGE_UID}?\${datasource:queryparam}&\${namespace:queryparam}&\${release:queryparam}&var-pod=${pod}&\${__url_time_range}`,
-    )
+    .url(`/d/${POD_PAGE_UID}?${RING_IN_URL}&var-pod=${pod}&\${__url_time_range}`)
 }
 
 interface FramedPanel<Self> extends Builder<Panel> {
@@ -120,9 +116,10 @@ function thresholdsOf(thresholds: NonNullable<PanelFrame['thresholds']>): Thresh
   return new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(steps)
 }
 
-/** One number that says at a glance whether something is well. */
+/** One number that says at a glance whether something is well: as it is now, not as it was when it was last known. */
 export function stat(frame: PanelFrame & { readonly mappings?: ValueMapping[]; readonly noValue?: string }) {
-  const panel = framed(new Stat(), frame)
+  const queries = frame.queries.map((query) => ({ kind: 'latest' as const, ...query }))
+  const panel = framed(new Stat(), { ...frame, queries })
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
     .colorMode(frame.thresholds === undefined ? BigValueColorMode.None : BigValueColorMode.Value)
     .graphMode(BigValueGraphMode.None)

@@ -174,7 +174,7 @@ function podTable() {
     .overrideByName('Up for', [{ id: 'unit', value: 's' }])
     .unit('short')
     .span(24)
-    .height(8)
+    .height(7)
 }
 
 /** Who owns how much? */

@@ -2,7 +2,8 @@ import { Command, Help } from 'commander'
 import { CLIENT_SETTINGS } from '../config/client-settings.ts'
 import { DEV_SETTINGS } from '../config/dev-settings.ts'
 import type { Environment } from '../config/environment.ts'
-import { loadCommandConfig } from '../config/load.ts'
+import { HEALTHCHECK_SETTINGS } from '../config/healthcheck-settings.ts'
+import { loadCommandConfig, loadHealthcheckConfig } from '../config/load.ts'
 import { SERVE_SETTINGS } from '../config/serve-settings.ts'
 import { parseSeeds } from '../seeds/seed.ts'
 import { KEYGEN_SETTINGS } from './keygen-settings.ts'
@@ -171,6 +172,20 @@ export function createProgram(context: ProgramContext): Command {
         json: isJson(agree),
       })
       finish(0)
+    })
+
+  const healthcheck = define(
+    program,
+    'healthcheck',
+    'Ask the member of this machine whether it is alive, for containers',
+  ).option('--ready', 'Ask whether it is ready for look-ups instead')
+  addSettingOptions(healthcheck, HEALTHCHECK_SETTINGS)
+    .addHelpText('after', examples(['ringman healthcheck', 'ringman healthcheck --ready --admin-port 9081']))
+    .action(async () => {
+      const { runHealthcheck } = await import('./healthcheck.ts')
+      const { values } = loadHealthcheckConfig(givenFlags(healthcheck, HEALTHCHECK_SETTINGS), env)
+      const { ready = false } = healthcheck.opts<{ ready?: boolean }>()
+      finish(await runHealthcheck({ config: values, terminal, ready }))
     })
 
   const keygen = define(program, 'keygen', 'Print a new key for the keyring file, in base64')

@@ -21,9 +21,10 @@ export function createApp(deps: AppDeps): Koa {
   const app = createBareApp(deps.logger)
   for (const middleware of deps.extend ?? []) app.use(middleware)
   app.use(createRoutes(deps))
+  const unknown = deps.meter?.forRoute(undefined)
   app.use((ctx) => {
     if (!sendCompatibleNotFound(ctx, splitTarget(ctx.req.url ?? '').path)) sendNotFound(ctx, deps)
-    deps.meter?.finished(ctx, undefined, 0)
+    unknown?.finished(ctx, 0)
   })
   return app
 }

@@ -3,14 +3,20 @@ import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { splitTarget } from './query.ts'
-import { makeAnswer, send, sendProblem } from './respond.ts'
+import { makeAnswer, send, sendProblem, type Answer } from './respond.ts'
 
 /** Formats in which metrics can be had. */
 type Format = 'prometheus' | 'openmetrics'
 
-/** Where the text of `/metrics` comes from. */
+/** Metrics as text. */
+interface Text {
+  readonly contentType: string
+  readonly body: string
+}
+
+/** Where the text of `/metrics` comes from. Who asks while it is being made should get the same object. */
 export interface MetricsWriter {
-  write(format: Format): Promise<{ readonly contentType: string; readonly body: string }>
+  write(format: Format): Promise<Text>
 }
 
 export interface MetricsRouteDeps {
@@ -21,6 +27,18 @@ export interface MetricsRouteDeps {
 
 /** `/metrics` of the admin port: Prometheus's text, or OpenMetrics for those who ask for it by `Accept`. */
 export function metricsRoute(deps: MetricsRouteDeps): Koa.Middleware {
+  const answers = new WeakMap<Text, Answer>()
+  /** Of one text there is one answer, however many wait for it, and however slowly they read. */
+  const answerOf = (text: Text): Answer => {
+    let answer = answers.get(text)
+    if (answer === undefined) {
+      const headers = ['Content-Type', text.contentType, 'Cache-Control', 'no-store', 'Vary', 'Accept']
+      // Answers are byte text.
+      answer = makeAnswer(200, headers, Buffer.from(text.body, 'utf8').toString('latin1'))
+      answers.set(text, answer)
+    }
+    return answer
+  }
   return async (ctx, next) => {
     if (splitTarget(ctx.req.url ?? '').path !== PATH) return (await next()) as unknown
     ctx['_matchedRoute'] = PATH
@@ -31,10 +49,7 @@ export function metricsRoute(deps: MetricsRouteDeps): Koa.Middleware {
       sendProblem(ctx, error, deps, ['Allow', ALLOW])
     } else {
       try {
-        const { contentType, body } = await deps.metrics.write(chooseFormat(ctx.req.headers.accept))
-        const headers = ['Content-Type', contentType, 'Cache-Control', 'no-store', 'Vary', 'Accept']
-        // Answers are byte text.
-        send(ctx, makeAnswer(200, headers, Buffer.from(body, 'utf8').toString('latin1')))
+        send(ctx, answerOf(await deps.metrics.write(chooseFormat(ctx.req.headers.accept))))
       } catch (error) {
         sendProblem(ctx, error, deps)
       }

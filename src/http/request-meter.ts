@@ -3,10 +3,17 @@ import type Koa from 'koa'
 /** Hears of every request that a look-up port has answered, or given up. */
 export interface RequestMeter {
   /**
-   * @param route - The path of the route; undefined for a path that is not there.
-   * @param startedAtMs - The clock's `now` when the request reached the routes.
+   * The meter of one route, to be kept: it is asked for once, not with each request.
+   *
+   * @param path - Undefined for all paths that are not there.
    */
-  finished(ctx: Koa.Context, route: string | undefined, startedAtMs: number): void
+  forRoute(path: string | undefined): RouteMeter
+}
+
+/** Hears of the requests for one route. */
+export interface RouteMeter {
+  /** @param startedAtMs - The clock's `now` when the request reached the routes. */
+  finished(ctx: Koa.Context, startedAtMs: number): void
 }
 
 /** Where a batch says how many keys it looked up, in `ctx`. */

@@ -8,7 +8,7 @@ import { compatibleRoutes } from './compatible-routes.ts'
 import { withDefaultLimits, type HttpLimits } from './limits.ts'
 import { lookUpRoutes } from './look-up-routes.ts'
 import { describeApi } from './openapi.ts'
-import type { RequestMeter } from './request-meter.ts'
+import type { RequestMeter, RouteMeter } from './request-meter.ts'
 import { splitTarget, tryDecodePath } from './query.ts'
 import { readParameters } from './parameters.ts'
 import { asciiJson, jsonAnswer, send, sendProblem } from './respond.ts'
@@ -29,7 +29,7 @@ export interface RoutesDeps {
    * `/hashring/update`. It gets Koa's `ctx` and writes `ctx.body` as usual.
    */
   readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
-  /** Is told of each request to one of the paths here, once its answer is written. */
+  /** Hears of each request to one of the paths here, once its answer is written. */
   readonly meter?: RequestMeter
 }
 
@@ -44,8 +44,18 @@ export interface RoutesDeps {
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
   const { clock, meter, extraRoutes = {} } = deps
   const logger = deps.logger.child({ component: 'http' })
-  const routes = new Map(listRoutes(deps, logger).map((route) => [route.path, withAllow(route)]))
-  const extra = new Map(Object.entries(extraRoutes))
+  const routes = new Map(
+    listRoutes(deps, logger).map((route) => [
+      route.path,
+      { ...withAllow(route), meter: meter?.forRoute(route.path) },
+    ]),
+  )
+  const extra = new Map(
+    Object.entries(extraRoutes).map(([path, middleware]) => [
+      path,
+      { middleware, meter: meter?.forRoute(path) },
+    ]),
+  )
 
   return (ctx, next) => {
     const startedAtMs = meter === undefined ? 0 : clock.now()
@@ -57,13 +67,13 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       route = routes.get(path)
     }
     if (route === undefined) {
-      const middleware = extra.get(path)
-      if (middleware === undefined) return next()
+      const more = extra.get(path)
+      if (more === undefined) return next()
       ctx['_matchedRoute'] = path
-      return metered(ctx, startedAtMs, middleware(ctx, next) as unknown)
+      return metered(more.meter, ctx, startedAtMs, more.middleware(ctx, next) as unknown)
     }
     ctx['_matchedRoute'] = path
-    return metered(ctx, startedAtMs, answer(ctx, route, query))
+    return metered(route.meter, ctx, startedAtMs, answer(ctx, route, query))
   }
 
   function answer(ctx: Koa.Context, route: DispatchedRoute, query: string): void | Promise<void> {
@@ -84,17 +94,23 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       return undefined
     }
   }
+}
 
-  /** Tells the meter once the answer is there, which it mostly is at once. */
-  function metered(ctx: Koa.Context, startedAtMs: number, running: unknown): unknown {
-    if (meter === undefined) return running
-    const finish = () => {
-      meter.finished(ctx, ctx['_matchedRoute'] as string, startedAtMs)
-    }
-    if (running instanceof Promise) return running.finally(finish)
-    finish()
-    return running
+/** Tells the meter once the answer is there, which it mostly is at once. */
+function metered(
+  meter: RouteMeter | undefined,
+  ctx: Koa.Context,
+  startedAtMs: number,
+  running: unknown,
+): unknown {
+  if (meter === undefined) return running
+  if (running instanceof Promise) {
+    return running.finally(() => {
+      meter.finished(ctx, startedAtMs)
+    })
   }
+  meter.finished(ctx, startedAtMs)
+  return running
 }
 
 type DispatchedRoute = Route & { readonly allow: string }

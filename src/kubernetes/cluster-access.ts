@@ -6,8 +6,10 @@ export interface ClusterConnection {
   readonly server: URL
   /** That of the pod, or of the kubeconfig's context. */
   readonly namespace: string | undefined
-  /** Headers, certificates, agent: whatever `https.request` takes. Never logged. */
-  readonly options: RequestOptions
+  /** What lets a request in; never logged. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Certificates, agent: whatever else `https.request` takes. Never logged. */
+  readonly options: Omit<RequestOptions, 'headers'>
 }
 
 /** How a process finds the API server. */

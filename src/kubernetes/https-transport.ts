@@ -30,16 +30,16 @@ export class HttpsTransport implements ApiTransport {
   }
 
   async get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer> {
-    const { server, options } = await this.#connection(signal)
+    const { server, headers, options } = await this.#connection(signal)
     this.#server = `the API server ${server.origin}`
     const url = new URL(server)
     url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`
     url.search = new URLSearchParams(query).toString()
-    return await new Promise<ApiAnswer>((resolve, reject) => {
+    return new Promise<ApiAnswer>((resolve, reject) => {
       const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
         agent: false,
         ...options,
-        headers: { ...options.headers, accept: 'application/json', 'user-agent': this.#userAgent },
+        headers: { ...headers, accept: 'application/json', 'user-agent': this.#userAgent },
         maxHeaderSize: 16_384,
         signal,
       })

@@ -67,7 +67,8 @@ export class InClusterAccess implements ClusterAccess {
     return {
       server,
       namespace: namespace === '' ? undefined : namespace,
-      options: { ca: authority, headers: { authorization: `Bearer ${token}` } },
+      headers: { authorization: `Bearer ${token}` },
+      options: { ca: authority },
     }
   }
 

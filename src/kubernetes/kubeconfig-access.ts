@@ -81,12 +81,14 @@ async function load(path: string): Promise<() => Promise<ClusterConnection>> {
   return async () => {
     const options: RequestOptions = {}
     await config.applyToHTTPSOptions(options)
+    const { headers: given, ...rest } = options
+    const headers = headersOf(given)
     if (tokenFile !== undefined) {
       const token = (await readFile(resolve(dirname(path), tokenFile), 'utf8')).trim()
       if (token === '') throw new Error(`its tokenFile ${tokenFile} is empty`)
-      options.headers = { ...options.headers, Authorization: `Bearer ${token}` }
+      headers['authorization'] = `Bearer ${token}`
     }
-    return { server, namespace: namespace === '' ? 'default' : namespace, options }
+    return { server, namespace: namespace === '' ? 'default' : namespace, headers, options: rest }
   }
 }
 
@@ -102,6 +104,14 @@ function tokenFileOf(text: string, userName: string | undefined): string | undef
   }
   const tokenFile = users.find(({ name }) => name === userName)?.user?.tokenFile
   return typeof tokenFile === 'string' && tokenFile !== '' ? tokenFile : undefined
+}
+
+/** The library makes an object of text. */
+function headersOf(given: RequestOptions['headers']): Record<string, string> {
+  if (given === undefined || Array.isArray(given)) return {}
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name.toLowerCase(), String(value)] as const),
+  )
 }
 
 function isLoopback(hostname: string): boolean {

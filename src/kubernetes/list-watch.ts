@@ -67,8 +67,10 @@ export interface ListWatchStatus {
   readonly failuresInARow: number
   /** The last failure of this row, for a human; undefined without one. */
   readonly problem: string | undefined
+  /** Lists that came whole, and watches that were opened. */
   readonly lists: number
   readonly watches: number
+  /** Objects added, changed and deleted, as watches told. */
   readonly changes: number
   readonly bookmarks: number
   readonly failures: number
@@ -248,13 +250,13 @@ export class ListWatch<T extends Held> {
     let cancelProof = () => {}
     let openedAtMs: number | undefined
     let eventful = false
-    this.#counts.watches += 1
     try {
       const ends = AbortSignal.any([signal, untilRelist.signal])
       for await (const events of client.watch(selection, { version, timeoutMs }, ends)) {
         if (signal.aborted) return
         if (openedAtMs === undefined) {
           openedAtMs = clock.now()
+          this.#counts.watches += 1
           cancelProof = clock.after(PROVEN_MS, () => {
             this.#succeed()
           })
@@ -273,6 +275,8 @@ export class ListWatch<T extends Held> {
       cancel()
       cancelProof()
     }
+    // Not by the clock alone: a timer may be a little early.
+    if (untilRelist.signal.aborted) this.#version = undefined
     const tooShort = !eventful && clock.now() - (openedAtMs ?? clock.now()) < TOO_SHORT_MS
     if (tooShort && !untilRelist.signal.aborted) {
       throw apiError('cut', 'the server ended the watch as soon as it had begun')

@@ -33,6 +33,11 @@ export const METRIC_SECTIONS: readonly MetricSection[] = [
   { title: 'Seeds and joins', metrics: SEED_METRICS },
   { title: 'Gossip', metrics: GOSSIP_METRICS },
   { title: 'Sidecar', metrics: SIDECAR_METRICS },
-  { title: 'Kubernetes', metrics: KUBERNETES_METRICS },
+  {
+    title: 'Kubernetes',
+    introduction:
+      'What following the Kubernetes API came to: EndpointSlices with the source `kubernetes`; pods beside gossip, where it is checked against them or takes its seeds from them. Without that there are no series.',
+    metrics: KUBERNETES_METRICS,
+  },
   { title: 'Process', metrics: PROCESS_METRICS },
 ]

@@ -1,42 +1,12 @@
-import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
-import { Distribution } from '../distribution.ts'
-import { KEY_COUNT, type RequestMeter } from '../http/request-meter.ts'
+import type { RequestMeter } from '../http/request-meter.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
-import { byLabel, histogram, type Collector, type Exemplar, type Sample, type Samples } from './sample.ts'
-import { HTTP_METRICS, LOOK_UP_RESULTS, LOOK_UP_ROUTES } from './table/http-table.ts'
+import { LookUpTally } from './look-up-tally.ts'
+import { RouteTally } from './route-tally.ts'
+import { byLabel, histogram, type Collector, type Samples } from './sample.ts'
+import type { LOOK_UP_ROUTES } from './table/http-table.ts'
 
 type LookUpRoute = keyof typeof LOOK_UP_ROUTES
-type LookUpResult = keyof typeof LOOK_UP_RESULTS
-
-const METHODS = ['GET', 'HEAD', 'POST', 'OPTIONS', 'other'] as const
-const OTHER_METHOD = METHODS.length - 1
-const ABORTED = 0
-/** More than any status. */
-const STATUS_LIMIT = 1000
-
-/** The counts of one look-up route. */
-class LookUpCounts {
-  readonly results: Record<LookUpResult, number> = {
-    ok: 0,
-    refused: 0,
-    'ring-empty': 0,
-    unavailable: 0,
-    failed: 0,
-  }
-  readonly seconds = new Distribution(HTTP_METRICS.lookUpDuration.buckets)
-  readonly exemplars: (Exemplar | undefined)[] = []
-  keys = 0
-}
-
-/** The counts of one path. */
-interface RouteCounts {
-  readonly lookUp: LookUpCounts | undefined
-  /** For requests with `POST`, where they are look-ups of their own kind. */
-  readonly batch: LookUpCounts | undefined
-  /** Requests by method and status in one number, so that counting makes no garbage. */
-  readonly requests: Map<number, number>
-}
 
 export interface RequestTallyOptions {
   readonly clock: Clock
@@ -46,120 +16,49 @@ export interface RequestTallyOptions {
 }
 
 /**
- * Counts requests and look-ups. It is on the path of every look-up: no label is put together and nothing is hashed
- * but the route, and what it holds is bounded by the routes there are, whatever clients ask for.
+ * Counts requests and look-ups. What it holds is bounded by the routes there are, whatever clients ask for, and what it
+ * does with a request is an array index away: no label is put together, and nothing is hashed.
  */
 export class RequestTally implements RequestMeter, Collector {
-  readonly #clock: Clock
-  readonly #manager: RequestTallyOptions['manager']
-  readonly #currentTraceId: (() => string | undefined) | undefined
-  readonly #lookUps: Readonly<Record<LookUpRoute, LookUpCounts>> = {
-    '/v1/owner': new LookUpCounts(),
-    '/v1/owners': new LookUpCounts(),
-    'POST /v1/owners': new LookUpCounts(),
-    '/hashring/nodes/get': new LookUpCounts(),
-  }
-  readonly #routes = new Map<string, RouteCounts>()
-  readonly #other = new Map<number, number>()
+  readonly #lookUps: Readonly<Record<LookUpRoute, LookUpTally>>
+  readonly #routes = new Map<string, RouteTally>()
+  readonly #others = new RouteTally({})
 
-  constructor({ clock, manager, currentTraceId }: RequestTallyOptions) {
-    this.#clock = clock
-    this.#manager = manager
-    this.#currentTraceId = currentTraceId
-  }
-
-  finished(ctx: Koa.Context, route: string | undefined, startedAtMs: number): void {
-    const method = methodIndexOf(ctx.req.method)
-    const status = statusOf(ctx)
-    const key = method * STATUS_LIMIT + status
-    if (route === undefined) {
-      this.#other.set(key, (this.#other.get(key) ?? 0) + 1)
-      return
+  constructor(options: RequestTallyOptions) {
+    this.#lookUps = {
+      '/v1/owner': new LookUpTally(options),
+      '/v1/owners': new LookUpTally(options),
+      'POST /v1/owners': new LookUpTally(options),
+      // It answers 200 with an empty node where the others say 503.
+      '/hashring/nodes/get': new LookUpTally({ ...options, hidesOutages: true }),
     }
-    const counts = this.#routes.get(route) ?? this.#addRoute(route)
-    counts.requests.set(key, (counts.requests.get(key) ?? 0) + 1)
-    const lookUp = METHODS[method] === 'POST' ? (counts.batch ?? counts.lookUp) : counts.lookUp
-    if (lookUp === undefined || status === 204 || status === 405) return
-    const result = this.#resultOf(route, status)
-    lookUp.results[result]++
-    if (result === 'ok') lookUp.keys += (ctx[KEY_COUNT] as number | undefined) ?? 1
-    const seconds = (this.#clock.now() - startedAtMs) / 1000
-    const bucket = lookUp.seconds.add(seconds)
-    const traceId = this.#currentTraceId?.()
-    if (traceId === undefined) return
-    lookUp.exemplars[bucket] = { traceId, value: seconds, atSeconds: this.#clock.wallNow() / 1000 }
+  }
+
+  forRoute(path: string | undefined): RouteTally {
+    if (path === undefined) return this.#others
+    let tally = this.#routes.get(path)
+    if (tally === undefined) {
+      tally = new RouteTally({
+        ...(Object.hasOwn(this.#lookUps, path) ? { lookUps: this.#lookUps[path as LookUpRoute] } : {}),
+        ...(path === '/v1/owners' ? { batches: this.#lookUps['POST /v1/owners'] } : {}),
+      })
+      this.#routes.set(path, tally)
+    }
+    return tally
   }
 
   collect(): Samples {
     const lookUps = Object.entries(this.#lookUps)
-    const requests = [...this.#routes].flatMap(([route, counts]) => requestSamples(route, counts.requests))
     return {
       lookUps: lookUps.flatMap(([route, { results }]) => byLabel('result', results, { route })),
       lookUpKeys: lookUps.map(([route, { keys }]) => ({ value: keys, labels: { route } })),
       lookUpDuration: lookUps.flatMap(([route, { seconds, exemplars }]) =>
         histogram(seconds, { route }, exemplars),
       ),
-      httpRequests: [...requests, ...requestSamples('other', this.#other)],
+      httpRequests: [
+        ...[...this.#routes].flatMap(([route, tally]) => tally.samples(route)),
+        ...this.#others.samples('other'),
+      ],
     }
   }
-
-  #addRoute(route: string): RouteCounts {
-    const counts: RouteCounts = {
-      lookUp: Object.hasOwn(this.#lookUps, route) ? this.#lookUps[route as LookUpRoute] : undefined,
-      batch: route === '/v1/owners' ? this.#lookUps['POST /v1/owners'] : undefined,
-      requests: new Map(),
-    }
-    this.#routes.set(route, counts)
-    return counts
-  }
-
-  #resultOf(route: string, status: number): LookUpResult {
-    if (status >= 200 && status < 300) {
-      // The compatible route answers 200 with an empty node where others say 503.
-      return route === '/hashring/nodes/get' ? (this.#outage() ?? 'ok') : 'ok'
-    }
-    if (status === 503) return this.#outage() ?? 'unavailable'
-    return status >= 500 ? 'failed' : 'refused'
-  }
-
-  #outage(): 'ring-empty' | 'unavailable' | undefined {
-    if (!this.#manager.running) return 'unavailable'
-    return this.#manager.snapshot.ring.size === 0 ? 'ring-empty' : undefined
-  }
-}
-
-function methodIndexOf(method: string | undefined): number {
-  switch (method) {
-    case 'GET':
-      return 0
-    case 'HEAD':
-      return 1
-    case 'POST':
-      return 2
-    case 'OPTIONS':
-      return 3
-    case undefined:
-    default:
-      return OTHER_METHOD
-  }
-}
-
-/** The status that was or will be sent; none when the client went before there was one. */
-function statusOf(ctx: Koa.Context): number {
-  const { res } = ctx
-  return ctx.respond === false && !res.headersSent ? ABORTED : res.statusCode
-}
-
-function requestSamples(route: string, requests: ReadonlyMap<number, number>): Sample[] {
-  return Array.from(requests, ([key, value]) => {
-    const status = key % STATUS_LIMIT
-    return {
-      value,
-      labels: {
-        route,
-        method: METHODS[(key - status) / STATUS_LIMIT] ?? 'other',
-        status: status === ABORTED ? 'aborted' : String(status),
-      },
-    }
-  })
 }

@@ -3,7 +3,7 @@ import type { RingChange } from '../manager/snapshot.ts'
 import type { Member } from '../membership/member.ts'
 import type { RingNode } from '../ring/node.ts'
 import { byLabel, single, type Collector, type Samples } from './sample.ts'
-import { CHANGE_CAUSES } from './table/ring-table.ts'
+import type { CHANGE_CAUSES } from './table/ring-table.ts'
 
 /** Why a node came, went or changed. */
 export type ChangeCause = keyof typeof CHANGE_CAUSES

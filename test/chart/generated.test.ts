@@ -29,6 +29,17 @@ describe('what is made from values.yaml', () => {
   })
 })
 
+test('the chart, its image and the plain manifests have the version of the package', async () => {
+  const root = (name: string) => readFile(join(CHART_FOLDER, '../..', name), 'utf8')
+  const { version } = JSON.parse(await root('package.json')) as { version: string }
+  expect(parse(await read('Chart.yaml'))).toMatchObject({ version, appVersion: version })
+  for (const file of ['manifests/ringman.yaml', 'manifests/kustomization.yaml', 'docs/kubernetes.md']) {
+    const text = await root(file)
+    const versions = [...text.matchAll(/(?:ringman:|newTag: )(\d+\.\d+\.\d+)/g)].map(([, found]) => found)
+    expect(new Set(versions), file).toEqual(new Set([version]))
+  }
+})
+
 /** Paths down to where the chart's own structure ends: what the README must have, whatever the tool made of it. */
 function leavesOf(values: unknown): string[] {
   const top = Object.keys(values as object)

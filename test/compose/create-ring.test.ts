@@ -162,6 +162,30 @@ describe('createRing', () => {
     expect(ring.owns('a')).toBe(true)
   })
 
+  test('members of either gossip find each other through pods', async () => {
+    for (const source of ['memberlist', 'swim'] as const) {
+      const api = new FakeKubernetesApi(systemClock)
+      await using server = await FakeKubernetesServer.open(api, { scheme: 'http' })
+      const options = {
+        source,
+        bind: '127.0.0.1',
+        gossipPort: 0,
+        preset: 'local',
+        kubernetesPodSelector: 'app=ring',
+        kubernetesKubeconfig: server.kubeconfig({}),
+      } as const
+      await using first = await createRing({ ...options, name: 'a', seeds: [] })
+      api.put(COLLECTIONS.pods, {
+        metadata: { name: 'a', labels: { app: 'ring' } },
+        status: { phase: 'Running', podIP: '127.0.0.1' },
+      })
+      const seeds = [`pods:${first.gossipAddress?.port}`]
+      await using second = await createRing({ ...options, name: 'b', servicePort: 8001, seeds })
+      await Promise.all([untilSize(first, 2), untilSize(second, 2)])
+      expect(second.source.health().detail).toMatchObject({ pods: 1, podFailuresInARow: 0 })
+    }
+  })
+
   test('takes every setting of members, under the same name', () => {
     type OptionName =
       | keyof MemberlistRingOptions

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Distribution } from '../../src/distribution.ts'
 import { isRingmanError, type ErrorCode } from '../../src/errors.ts'
 import type { Member, MemberState } from '../../src/membership/member.ts'
 import type { MembershipSource } from '../../src/membership/source.ts'
@@ -33,6 +34,24 @@ export interface SourceHarness {
 }
 
 const live = (state: MemberState | undefined) => state === 'alive' || state === 'suspect'
+
+/** What a source has counted, flat; what may also fall is left out. */
+function countsOf(source: MembershipSource): Record<string, number> {
+  const { gossip, sidecar, kubernetes, joins } = source.statistics?.() ?? {}
+  const counts: Record<string, number> = {}
+  const walk = (value: unknown, path: string) => {
+    if (/ (bounds|healthScore|queueDepth|udpBlockedMembers|skippedInstances)$/.test(path)) return
+    if (typeof value === 'number') counts[path] = value
+    else if (typeof value === 'object' && value !== null) {
+      // Counts of a distribution are read through getters.
+      const parts =
+        value instanceof Distribution ? { counts: value.counts, sum: value.sum, count: value.count } : value
+      for (const [key, part] of Object.entries(parts)) walk(part, `${path} ${key}`)
+    }
+  }
+  walk({ gossip, sidecar, kubernetes, joins }, '')
+  return counts
+}
 
 /**
  * The one suite that every {@link MembershipSource} passes: each promise of the port's docstring is a test.
@@ -85,6 +104,29 @@ export function describeSourceContract(
         const source = harness.create()
         expect(source.members).toEqual([])
         expect(source.health().message).not.toBe('')
+      })
+
+      test('statistics can be asked before it, after it and after the stop, and never fall', async () => {
+        const source = harness.create()
+        let before: Readonly<Record<string, number>> = {}
+        const look = () => {
+          const now = countsOf(source)
+          for (const [path, count] of Object.entries(before)) {
+            expect(now[path], path).toBeGreaterThanOrEqual(count)
+          }
+          before = now
+        }
+        look()
+        await start(source)
+        look()
+        if (capabilities.add) {
+          await harness.addMember?.('counted')
+          await eventually(() => live(stateOf(source, 'counted')), 'counted is live')
+        }
+        look()
+        await source.stop()
+        look()
+        expect(Object.values(before).every((count) => Number.isFinite(count) && count >= 0)).toBe(true)
       })
 
       test('there are members when it resolves, and not before', async () => {

@@ -4,7 +4,7 @@ import type { Dashboard, Panel, RowPanel } from '@grafana/grafana-foundation-sdk
 import { describe, expect, test } from 'vitest'
 import { CHART_FILES, renderArtifacts } from '../../monitoring/artifacts.ts'
 import { renderPodPage } from '../../monitoring/dashboards/pod-page.ts'
-import { POD_PAGE_UID } from '../../monitoring/dashboards/panels.ts'
+import { POD_PAGE_UID } from '../../monitoring/dashboards/page.ts'
 import { renderRingPage } from '../../monitoring/dashboards/ring-page.ts'
 import { readExpression } from '../../monitoring/promql.ts'
 import { METRICS } from '../../src/telemetry/metrics.ts'
@@ -139,9 +139,14 @@ describe.each(PAGES)('the page of the %s', (_, page) => {
   })
 
   test('leads to the other page with the choice and the time range', () => {
-    expect(page.links).toEqual([
-      expect.objectContaining({ type: 'dashboards', tags: page.tags, includeVars: true, keepTime: true }),
-    ])
+    const [link] = page.links ?? []
+    const other = PAGES.map(([, each]) => each.uid).find((uid) => uid !== page.uid)
+    expect(link?.url).toBe(
+      `/d/${other}?\${datasource:queryparam}&\${namespace:queryparam}&\${release:queryparam}`,
+    )
+    expect(link?.keepTime).toBe(true)
+    expect(page.links).toHaveLength(1)
+    expect(JSON.stringify(page)).not.toContain('inControlsMenu')
   })
 })
 
@@ -171,6 +176,7 @@ test('the pages show every metric of gossip sources, except those that are named
     'ringman_gossip_packets_total',
     'ringman_gossip_message_bytes_total',
     'ringman_gossip_send_failures_total',
+    'ringman_gossip_conflicts_total',
     'ringman_gossip_udp_blocked_members',
     'ringman_gossip_stalls_total',
     'process_max_fds',

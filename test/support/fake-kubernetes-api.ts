@@ -232,7 +232,7 @@ export class FakeKubernetesApi {
         }
         signal.addEventListener('abort', onAbort, { once: true })
         if (status === 0) {
-          return await new Promise<never>((_resolve, reject) => {
+          return new Promise<never>((_resolve, reject) => {
             stream.onFail = reject
           })
         }

@@ -6,6 +6,7 @@ import {
   type MemberState,
 } from '../../src/membership/member.ts'
 import type { MembershipSource, SourceHealth, SourceKind } from '../../src/membership/source.ts'
+import type { SourceStatistics } from '../../src/membership/statistics.ts'
 
 /** A member `name` at `address`, whose application listens on `servicePort`. */
 export function fakeMember(
@@ -43,6 +44,7 @@ export class FakeSource implements MembershipSource {
   readonly calls: string[] = []
   readonly done: Promise<void>
   healthNow: SourceHealth = { ok: true, message: 'All is well', detail: {} }
+  statisticsNow: SourceStatistics = {}
   startError: Error | undefined
   readonly #set: MemberSet
   readonly #initial: readonly Member[]
@@ -105,5 +107,9 @@ export class FakeSource implements MembershipSource {
 
   health(): SourceHealth {
     return this.healthNow
+  }
+
+  statistics(): SourceStatistics {
+    return this.statisticsNow
   }
 }

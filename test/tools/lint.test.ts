@@ -25,6 +25,11 @@ const planted: readonly (readonly [path: string, rule: string, text: string])[] 
   ['src/membership/memberlist/protocol/c.ts', 'no-restricted-properties', `export const r = Math.random()`],
   ['src/membership/static/a.ts', 'no-restricted-imports', `import Koa from 'koa'\nnew Koa()`],
   [
+    'src/kubernetes/a.ts',
+    'no-restricted-imports',
+    `export { StaticSource } from '../membership/static/static-source.ts'`,
+  ],
+  [
     'src/http/a.ts',
     'no-restricted-imports',
     `export { StaticSource } from '../membership/static/static-source.ts'`,

@@ -53,6 +53,10 @@ is the schema's business.
 {{- end }}
 {{- if or .existingSecret .keys }}
 {{- if not .enabled }}{{ $problems = append $problems "keyring.existingSecret or keyring.keys is set, and keyring.enabled is false" }}{{ end }}
+{{- if include "ringman.losesKeyring" $ }}
+{{- $name := include "ringman.keyringSecretName" $ }}
+{{- $problems = append $problems (printf "keyring.existingSecret is %s, which this release made and would delete now: name another one, or first run kubectl -n %s annotate secret %s helm.sh/resource-policy=keep" $name (include "ringman.namespace" $) $name) }}
+{{- end }}
 {{- if ne $source "memberlist" }}{{ $problems = append $problems (printf "keyring.existingSecret or keyring.keys is set, and the source %s cannot encrypt" $source) }}{{ end }}
 {{- if $config.keyringFile }}{{ $problems = append $problems "config.keyringFile names another keyring than keyring.existingSecret or keyring.keys" }}{{ end }}
 {{- end }}
@@ -118,6 +122,10 @@ is the schema's business.
 
 {{- define "ringman.validate.operation" -}}
 {{- $problems := list -}}
+{{- $name := include "ringman.fullname" . -}}
+{{- if not (regexMatch "^[a-z]" $name) }}
+{{- $problems = append $problems (printf "the objects would be called %s, and a Service's name begins with a letter: set fullnameOverride" $name) }}
+{{- end }}
 {{- $http := int (include "ringman.httpPort" .) -}}
 {{- $admin := int (include "ringman.adminPort" .) -}}
 {{- $gossip := int (include "ringman.gossipPort" .) -}}
@@ -129,6 +137,9 @@ is the schema's business.
 {{- end }}
 {{- if and .Values.service.nodePort (eq .Values.service.type "ClusterIP") }}
 {{- $problems = append $problems "service.nodePort is set, and service.type is ClusterIP" }}
+{{- end }}
+{{- range $key := list "type" "selector" "ports" "ipFamilies" "ipFamilyPolicy" }}
+{{- if hasKey $.Values.service.spec $key }}{{ $problems = append $problems (printf "service.spec has %s, which the chart sets itself" $key) }}{{ end }}
 {{- end }}
 {{- if and (has "IPv6" .Values.ipFamilies) (ne (toString .Values.config.httpHost) "::") }}
 {{- $problems = append $problems "ipFamilies has IPv6, and the servers listen on IPv4 only: set config.httpHost to \"::\"" }}
@@ -178,4 +189,16 @@ is the schema's business.
 {{- end }}
 {{- end }}
 {{- toYaml $problems -}}
+{{- end -}}
+
+{{/*
+"true" where the existing Secret is the one that this release made before: what a chart no longer makes helm deletes, unless
+it is told to keep it.
+*/}}
+{{- define "ringman.losesKeyring" -}}
+{{- $made := printf "%s-keyring" (include "ringman.fullname" .) -}}
+{{- if and .Values.keyring.existingSecret (eq (include "ringman.keyringSecretName" .) $made) }}
+{{- $annotations := dig "metadata" "annotations" (dict) (lookup "v1" "Secret" (include "ringman.namespace" .) $made) }}
+{{- if and (eq (toString (get $annotations "meta.helm.sh/release-name")) .Release.Name) (ne (toString (get $annotations "helm.sh/resource-policy")) "keep") }}true{{ end }}
+{{- end }}
 {{- end -}}

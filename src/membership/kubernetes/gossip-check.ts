@@ -155,33 +155,39 @@ export class GossipCheck {
   }
 
   async #follow(name: string, link: Link, signal: AbortSignal): Promise<void> {
-    const { pods, clock, random } = this.#options
+    const { clock, random } = this.#options
     const { graceMs, retryMinMs, retryMaxMs } = this.#settings
     await sleep(clock, graceMs * (1 + random()), signal)
     for (let tries = 0; !signal.aborted; tries++) {
-      try {
-        const pod = await pods.find(name, signal)
-        if (signal.aborted) return
-        if (pod === undefined || isSuccessorElsewhere(pod, link)) {
-          this.#declare(name, link)
-          return
-        }
-        if (pod.uid === link.uid) {
-          // It was given other labels: it lives, and no further word of it will come.
-          this.#unlink(name)
-          return
-        }
-        // Its successor has no address yet, or the same one; the watch will tell.
-      } catch (error) {
-        if (signal.aborted) return
-        // The API server is away: that says nothing about the member.
-        this.#logger.debug(
-          { event: 'check.failed', member: name, err: error },
-          'Failed to ask for the pod of a member',
-        )
+      const fate = await this.#ask(name, link, signal)
+      if (signal.aborted) return
+      if (fate === 'gone') {
+        this.#declare(name, link)
+        return
+      }
+      if (fate === 'there') {
+        // It was given other labels: it lives, and no further word of it will come.
+        this.#unlink(name)
+        return
       }
       const waitMs = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(tries, 20))
       await sleep(clock, waitMs * (0.5 + 0.5 * random()), signal)
+    }
+  }
+
+  /** What became of the pod: unknown also while its successor has no address yet, or the same one. */
+  async #ask(name: string, link: Link, signal: AbortSignal): Promise<'gone' | 'there' | 'unknown'> {
+    try {
+      const pod = await this.#options.pods.find(name, signal)
+      if (pod === undefined || isSuccessorElsewhere(pod, link)) return 'gone'
+      return pod.uid === link.uid ? 'there' : 'unknown'
+    } catch (error) {
+      // The API server is away: that says nothing about the member.
+      this.#logger.debug(
+        { event: 'check.failed', member: name, err: error },
+        'Failed to ask for the pod of a member',
+      )
+      return 'unknown'
     }
   }
 

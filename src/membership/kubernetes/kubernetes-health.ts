@@ -1,7 +1,7 @@
 import type { ListWatchStatus } from '../../kubernetes/list-watch.ts'
 import type { SourceHealth } from '../source.ts'
 import type { EndpointsView } from './endpoints.ts'
-import { STALE_AFTER_MS } from './kubernetes-options.ts'
+import { ENDPOINTS_LIMIT, STALE_AFTER_MS } from './kubernetes-options.ts'
 
 /** What the health of a Kubernetes source depends on. */
 export interface KubernetesHealthFacts {
@@ -64,6 +64,9 @@ function findProblem(facts: KubernetesHealthFacts, seconds: number | undefined):
   if (view === undefined) return undefined
   if (view.sliceCount === 0) {
     return `${slices} has no EndpointSlice in the namespace "${namespace ?? ''}": does it exist, is the name right, and does it have a selector?`
+  }
+  if (view.endpoints.size > ENDPOINTS_LIMIT) {
+    return `${slices} has ${view.endpoints.size} endpoints, and ${ENDPOINTS_LIMIT} at most make a ring: the last one stays`
   }
   if (view.portlessCount > 0) return portProblem(view)
   return undefined

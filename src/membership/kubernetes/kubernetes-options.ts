@@ -8,6 +8,8 @@ export const DEFAULT_HOLD_RESTARTING_MS = 30_000
 export const DEFAULT_START_TIMEOUT_MS = 30_000
 /** How long an endpoint that is in no slice keeps its place, in milliseconds. */
 export const DEFAULT_GONE_AFTER_MS = 1000
+/** Endpoints that a ring is made of at most; with more the last one stays. */
+export const ENDPOINTS_LIMIT = 10_000
 /** What was confirmed longer ago counts as out of date, in milliseconds: a stall and a list that takes its time. */
 export const STALE_AFTER_MS = 150_000
 

@@ -10,6 +10,8 @@ import { LimitedWarning } from '../limited-warning.ts'
 import { MemberSet } from '../member-set.ts'
 import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
+import type { SourceStatistics } from '../statistics.ts'
+import { apiStatistics } from './api-statistics.ts'
 import { parseEndpointSlice, type EndpointSlice } from './endpoint-slice.ts'
 import { viewEndpoints, type EndpointsView } from './endpoints.ts'
 import { kubernetesHealth, portProblem } from './kubernetes-health.ts'
@@ -17,6 +19,7 @@ import {
   DEFAULT_GONE_AFTER_MS,
   DEFAULT_HOLD_RESTARTING_MS,
   DEFAULT_START_TIMEOUT_MS,
+  ENDPOINTS_LIMIT,
   describeSlices,
   selectorOf,
   type KubernetesSourceOptions,
@@ -53,7 +56,7 @@ export class KubernetesSource implements MembershipSource {
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #watch: ListWatch<EndpointSlice>
   readonly #keeper: PlaceKeeper
-  readonly #warning: Readonly<Record<'absent' | 'portless' | 'hostNames', LimitedWarning>>
+  readonly #warning: Readonly<Record<'absent' | 'crowded' | 'portless' | 'hostNames', LimitedWarning>>
   readonly #refused = Promise.withResolvers<never>()
   #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #view: EndpointsView | undefined
@@ -76,7 +79,7 @@ export class KubernetesSource implements MembershipSource {
       goneAfterMs: options.goneAfterMs ?? DEFAULT_GONE_AFTER_MS,
     })
     const warning = () => new LimitedWarning(clock, this.#logger, WARNING_INTERVAL_MS)
-    this.#warning = { absent: warning(), portless: warning(), hostNames: warning() }
+    this.#warning = { absent: warning(), crowded: warning(), portless: warning(), hostNames: warning() }
     this.#watch = new ListWatch({
       client: new ApiClient(deps.transport, clock, options.client),
       selection: {
@@ -178,6 +181,10 @@ export class KubernetesSource implements MembershipSource {
     })
   }
 
+  statistics(): SourceStatistics {
+    return apiStatistics(this.#watch.status)
+  }
+
   /** Behind a function, because the phase may have changed during an `await`. */
   #wasStopped(): boolean {
     return this.#phase === 'stopped'
@@ -195,6 +202,7 @@ export class KubernetesSource implements MembershipSource {
     const view = viewEndpoints(this.#watch.objects.values(), port, family ?? 'auto')
     this.#view = view
     this.#warn(view)
+    if (view.endpoints.size > ENDPOINTS_LIMIT) return
     this.#keeper.observe(view, this.#deps.clock.now())
     this.#publish()
     this.#setTimer()
@@ -238,6 +246,12 @@ export class KubernetesSource implements MembershipSource {
       this.#warning.absent.warn(
         { event: 'service.absent', slices, namespace },
         'Found no EndpointSlice; the Service may not exist, or have no selector',
+      )
+    }
+    if (view.endpoints.size > ENDPOINTS_LIMIT) {
+      this.#warning.crowded.warn(
+        { event: 'endpoint.refused', slices, namespace, endpoints: view.endpoints.size },
+        'Refused more endpoints than make a ring; the last one stays',
       )
     }
     if (view.portlessCount > 0) {

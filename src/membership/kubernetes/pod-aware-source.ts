@@ -3,6 +3,8 @@ import type { PodWatch } from '../../kubernetes/pod-watch.ts'
 import type { Logger } from '../../logger.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceHealth, SourceKind } from '../source.ts'
+import type { SourceStatistics } from '../statistics.ts'
+import { apiStatistics } from './api-statistics.ts'
 import { GossipCheck, type CheckedGossip, type GossipCheckSettings } from './gossip-check.ts'
 
 export interface PodAwareOptions {
@@ -84,6 +86,12 @@ export class PodAwareSource implements MembershipSource {
 
   subscribe(listener: (members: readonly Member[]) => void): () => void {
     return this.#inner.subscribe(listener)
+  }
+
+  /** That of the gossip, and what came of following the pods. */
+  statistics(): SourceStatistics {
+    const { kubernetes } = apiStatistics(this.#pods.status)
+    return { ...this.#inner.statistics?.(), ...(kubernetes === undefined ? {} : { kubernetes }) }
   }
 
   /** That of the gossip: an API server that is away makes it no worse. What Kubernetes knows is in the details. */

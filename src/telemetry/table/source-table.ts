@@ -104,7 +104,10 @@ export const SIDECAR_METRICS = {
   },
 } as const satisfies Record<string, Metric>
 
-/** The Kubernetes API, for the source `kubernetes`. */
+/** Where the Kubernetes API is followed: by its own source, and beside gossip for seeds and checks. */
+const FOLLOWING = ['kubernetes', 'memberlist', 'swim'] as const
+
+/** The Kubernetes API. */
 export const KUBERNETES_METRICS = {
   kubernetesLists: {
     name: 'ringman_kubernetes_lists_total',
@@ -112,13 +115,13 @@ export const KUBERNETES_METRICS = {
     meaning: 'Lists of the whole set that the Kubernetes API answered: the first one, and every relist.',
     reading: 'One every five to ten minutes. More: watches break.',
     query: 'sum by (pod) (increase(ringman_kubernetes_lists_total[30m]))',
-    sources: ['kubernetes'],
+    sources: FOLLOWING,
   },
   kubernetesWatches: {
     name: 'ringman_kubernetes_watches_total',
     kind: 'counter',
     meaning: 'Watches that the Kubernetes API opened.',
-    sources: ['kubernetes'],
+    sources: FOLLOWING,
   },
   kubernetesEvents: {
     name: 'ringman_kubernetes_events_total',
@@ -130,7 +133,7 @@ export const KUBERNETES_METRICS = {
       },
     },
     meaning: 'Events that watches brought, by type.',
-    sources: ['kubernetes'],
+    sources: FOLLOWING,
   },
   kubernetesFailures: {
     name: 'ringman_kubernetes_failures_total',
@@ -139,6 +142,6 @@ export const KUBERNETES_METRICS = {
     reading:
       'One now and then is normal, as when an API server restarts. A steady rise: permissions (RBAC), a network policy, or the API server is away; the log says which.',
     query: 'sum by (pod) (rate(ringman_kubernetes_failures_total[10m])) > 0',
-    sources: ['kubernetes'],
+    sources: FOLLOWING,
   },
 } as const satisfies Record<string, Metric>

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { silentLogger } from '../../../src/logger.ts'
 import type { Member } from '../../../src/membership/member.ts'
@@ -8,6 +8,10 @@ import { COLLECTIONS, FakeKubernetesApi, type FakeFault } from '../../support/fa
 import { VirtualClock } from '../../support/virtual-clock.ts'
 import { SliceWorld, type Phase } from './slice-world.ts'
 import { disturb, DISTURBANCES } from './watch-disturbances.ts'
+
+/** Runs, by default as many as take a second or two; on a busy machine as many as fit into the time. */
+const RUNS = Number(process.env['KUBERNETES_RUNS'] ?? 150)
+const LIMIT_MS = process.env['KUBERNETES_RUNS'] === undefined ? 10_000 : 1_000_000
 
 const pod = fc.nat(7)
 const phase = fc.constantFrom<Phase>('serving', 'serving', 'unready', 'draining', 'terminating')
@@ -103,70 +107,78 @@ const history = fc.array(fc.tuple(step, fc.constantFrom(0, 0, 1, 20, 500, 1500, 
 /** Longer than a stall, the longest wait after failures, the hold and a list together. */
 const QUIET_MS = 300_000
 
-test('after any changes and faults the ring is what Kubernetes says, and on the way it is never made up', async () => {
-  await fc.assert(
-    fc.asyncProperty(history, fc.integer(), fc.boolean(), async (steps, seed, bookmarks) => {
-      const clock = new VirtualClock()
-      const random = seededRandom(seed)
-      const api = new FakeKubernetesApi(clock, random)
-      api.chop = true
-      if (!bookmarks) api.bookmarkEveryMs = 0
-      const world = new SliceWorld(api)
-      // The token file is read anew only when it was refused.
-      let token: string | undefined
-      const transport = api.transport(() => token)
-      transport.renewCredentials = () => {
-        token = [...(api.tokens ?? [])].at(-1)
-      }
-      world.setPhase(0, 'serving')
-      world.setPhase(1, 'serving')
-      const source = new KubernetesSource(
-        { slices: { serviceName: 'cache' }, listWatch: { pageSize: 2 }, client: { lineLimitBytes: 20_000 } },
-        { transport, clock, random, logger: silentLogger },
-      )
-      const check = (members: readonly Member[]) => {
-        for (const { name, address, state } of members) {
-          if (state === 'left') continue
-          expect(world.everServed.has(`${name} ${address}`), `${name} at ${address} once served`).toBe(true)
+test(
+  'after any changes and faults the ring is what Kubernetes says, and on the way it is never made up',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(history, fc.integer(), fc.boolean(), async (steps, seed, bookmarks) => {
+        const clock = new VirtualClock()
+        const random = seededRandom(seed)
+        const api = new FakeKubernetesApi(clock, random)
+        api.chop = true
+        if (!bookmarks) api.bookmarkEveryMs = 0
+        const world = new SliceWorld(api)
+        // The token file is read anew only when it was refused.
+        let token: string | undefined
+        const transport = api.transport(() => token)
+        transport.renewCredentials = () => {
+          token = [...(api.tokens ?? [])].at(-1)
         }
-      }
-      source.subscribe(check)
-      await source.start(new AbortController().signal)
-      let over = false
-      source.done.then(
-        () => (over = true),
-        () => (over = true),
-      )
-      for (const [{ happen }, waitMs] of steps) {
-        happen(world, api)
-        await clock.advance(waitMs)
-      }
-      api.faultFor = () => undefined
-      await clock.advance(QUIET_MS)
-      expect(over).toBe(false)
-      const places = source.members
-        .filter(({ state }) => state === 'alive' || state === 'suspect')
-        .map(({ name, address, state, metadata }) => `${name} ${address}:${metadata?.servicePort} ${state}`)
-      expect(places).toEqual(world.truth().map((place) => `${place} alive`))
-      expect(source.members.filter(({ state }) => state === 'left').map(({ name }) => name)).toEqual(
-        world.terminating(),
-      )
-      // A watch that an earlier fault cuts only now is opened again in a moment.
-      if (!source.health().ok) await clock.advance(2000)
-      // A Service that is not there is a problem of its own; apart from it all is well again.
-      expect(source.health().ok).toBe(world.serviceExists)
-      expect(api.watchCount).toBe(1)
-      await source.stop()
-      expect(api.openCount).toBe(0)
-      expect(clock.pendingTimers).toBe(0)
-    }),
-    {
-      numRuns: Number(process.env['KUBERNETES_RUNS'] ?? 150),
-      interruptAfterTimeLimit: 15_000,
-      markInterruptAsFailure: false,
-    },
-  )
-})
+        world.setPhase(0, 'serving')
+        world.setPhase(1, 'serving')
+        const source = new KubernetesSource(
+          {
+            slices: { serviceName: 'cache' },
+            listWatch: { pageSize: 2 },
+            client: { lineLimitBytes: 20_000 },
+          },
+          { transport, clock, random, logger: silentLogger },
+        )
+        const check = (members: readonly Member[]) => {
+          for (const { name, address, state } of members) {
+            if (state === 'left') continue
+            expect(world.everServed.has(`${name} ${address}`), `${name} at ${address} once served`).toBe(true)
+          }
+        }
+        source.subscribe(check)
+        await source.start(new AbortController().signal)
+        let over = false
+        source.done.then(
+          () => (over = true),
+          () => (over = true),
+        )
+        for (const [{ happen }, waitMs] of steps) {
+          happen(world, api)
+          await clock.advance(waitMs)
+        }
+        api.faultFor = () => undefined
+        await clock.advance(QUIET_MS)
+        expect(over).toBe(false)
+        const places = source.members
+          .filter(({ state }) => state === 'alive' || state === 'suspect')
+          .map(({ name, address, state, metadata }) => `${name} ${address}:${metadata?.servicePort} ${state}`)
+        expect(places).toEqual(world.truth().map((place) => `${place} alive`))
+        expect(source.members.filter(({ state }) => state === 'left').map(({ name }) => name)).toEqual(
+          world.terminating(),
+        )
+        // A watch that an earlier fault cuts only now is opened again in a moment.
+        if (!source.health().ok) await clock.advance(2000)
+        // A Service that is not there is a problem of its own; apart from it all is well again.
+        expect(source.health().ok).toBe(world.serviceExists)
+        expect(api.watchCount).toBe(1)
+        await source.stop()
+        expect(api.openCount).toBe(0)
+        expect(clock.pendingTimers).toBe(0)
+      }),
+      {
+        numRuns: RUNS,
+        interruptAfterTimeLimit: LIMIT_MS,
+        markInterruptAsFailure: false,
+      },
+    )
+  },
+  LIMIT_MS + 10_000,
+)
 
 test('the fake API can tell a follower nothing that it does not know', () => {
   const api = new FakeKubernetesApi(new VirtualClock())

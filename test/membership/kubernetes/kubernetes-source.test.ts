@@ -121,6 +121,22 @@ describe('members', () => {
   })
 })
 
+test('what came from the API is counted', async () => {
+  put(a)
+  const source = await startSource()
+  await clock.advance(0)
+  put(a, b)
+  api.bookmark()
+  await clock.advance(500)
+  expect(source.statistics()).toEqual({
+    staleMs: 500,
+    kubernetes: { lists: 1, watches: 1, changes: 1, bookmarks: 1, failures: 0 },
+  })
+  api.dropAll()
+  await clock.advance(1000)
+  expect(source.statistics().kubernetes).toMatchObject({ lists: 1, watches: 2, failures: 1 })
+})
+
 describe('while the API is away', () => {
   test('the last known ring stays, also one that is held beyond its time', async () => {
     put(a, b)
@@ -223,6 +239,22 @@ describe('a Service that is not as it should be', () => {
     expect(message).toContain('app=8000')
     expect(message).toContain('--kubernetes-port')
     expect(logger.of('endpoint.skipped')).toHaveLength(1)
+  })
+
+  test('with more endpoints than make a ring, the last ring stays', async () => {
+    put(a)
+    const source = await startSource()
+    for (let slice = 0; slice < 11; slice++) {
+      const pods = Array.from({ length: 1000 }, (_, n) => ({ name: `p-${slice}-${n}`, address: '10.0.0.1' }))
+      api.put(COLLECTIONS.slices, sliceOf(`cache-${slice}`, pods))
+    }
+    await clock.advance(10)
+    expect(states(source).length).toBeLessThanOrEqual(10_001)
+    expect(source.health().message).toContain('11001 endpoints')
+    expect(logger.of('endpoint.refused')).toHaveLength(1)
+    for (let slice = 0; slice < 11; slice++) api.remove(COLLECTIONS.slices, `cache-${slice}`)
+    await clock.advance(2000)
+    expect(states(source)).toEqual(['ring-0 alive'])
   })
 
   test('host names in place of addresses are told of', async () => {

@@ -488,3 +488,42 @@ test('stop ends requests, streams and timers at any moment', async () => {
     expect(clock.pendingTimers).toBe(0)
   }
 })
+
+describe('statistics', () => {
+  test('count fetches and updates, and say how old the last confirmation is', async () => {
+    const sidecar = new FakeSidecar([a])
+    const { source, clock } = await started({ url: URL, refetchIntervalMs: 30_000 }, sidecar)
+    expect(source.statistics()).toEqual({
+      staleMs: 0,
+      sidecar: {
+        fetches: { completed: 1, failed: 0 },
+        updates: { accepted: 1, ignored: 0, refused: 0, folded: 0 },
+        skippedInstances: 0,
+      },
+    })
+    await clock.advance(20_000)
+    expect(source.statistics().staleMs).toBe(20_000)
+    expect(updateCode(source, { nonsense: true })).toBe('BODY_INVALID')
+    await clock.advance(15_000)
+    expect(source.statistics()).toMatchObject({
+      sidecar: { fetches: { completed: 2, failed: 0 }, updates: { refused: 1 } },
+    })
+    sidecar.fault = 'refused'
+    await clock.advance(40_000)
+    expect(source.statistics().sidecar?.fetches.failed).toBeGreaterThan(0)
+    expect(source.statistics().staleMs).toBeGreaterThan(30_000)
+  })
+
+  test('without fetches, silence is no sign of age', async () => {
+    const { source, clock } = await started()
+    expect(updateCode(source, golden('sidecar-event.json'))).toBe('accepted')
+    await clock.advance(3_600_000)
+    expect(source.statistics().staleMs).toBeUndefined()
+    expect(source.statistics().sidecar?.streamUp).toBeUndefined()
+  })
+
+  test('say whether the stream is open, where there is one', async () => {
+    const { source } = await started({ url: URL, watch: true })
+    expect(typeof source.statistics().sidecar?.streamUp).toBe('boolean')
+  })
+})

@@ -50,6 +50,10 @@ const CONTRADICTIONS: readonly (readonly [Values, readonly string[]])[] = [
   [{ config: { httpPort: 8081 } }, ['both 8081']],
   [{ config: { gossipPort: 8080 } }, ['config.gossipPort is 8080']],
   [{ service: { nodePort: 30_000 } }, ['service.nodePort']],
+  [
+    { service: { spec: { ports: [], type: 'NodePort' } } },
+    ['service.spec has type', 'service.spec has ports'],
+  ],
   [{ ipFamilies: ['IPv6'] }, ['config.httpHost']],
   [{ hostNetwork: true }, ['networkPolicy.enabled']],
   [{ podLabels: { 'app.kubernetes.io/name': 'x' } }, ['podLabels has']],
@@ -72,6 +76,14 @@ describe('values that contradict each other', () => {
         stderr,
       ).toBe(true)
     expect(problems, stderr).toHaveLength(words.length)
+  })
+
+  test('are told of names that a Service cannot have', async () => {
+    const { code, stderr } = await tryRender({ release: '2nd' })
+    expect(code).toBe(1)
+    expect(problemsIn(stderr).join()).toContain('2nd-ringman')
+    const { code: named } = await tryRender({ release: '2nd', values: { fullnameOverride: 'second' } })
+    expect(named).toBe(0)
   })
 
   test('are told all at once', async () => {

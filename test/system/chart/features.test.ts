@@ -60,6 +60,14 @@ describe('metrics', () => {
     })
   })
 
+  test('tells two rings of one release apart', async () => {
+    const metrics = { podMonitor: { enabled: true } }
+    const monitor = only(await objectsOf({ nameOverride: 'sessions', metrics }), 'PodMonitor')
+    expect(at(monitor, 'spec.podMetricsEndpoints.0.relabelings')).toEqual([
+      { ...RELEASE_RULE, replacement: '$1/sessions' },
+    ])
+  })
+
   test('a ServiceMonitor finds its own Service, and no other one of the chart', async () => {
     const objects = await objectsOfFile('service-monitor')
     const monitor = only(objects, 'ServiceMonitor')

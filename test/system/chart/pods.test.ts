@@ -65,8 +65,10 @@ describe('pods of the chart, run as processes', () => {
     })
     await using stack = new AsyncDisposableStack()
     const started: TestProcess[] = []
+    const pods: ChartPod[] = []
     for (const [index, ip] of ips.entries()) {
       const pod = stack.use(await ChartPod.make(objects, { ...FACTS, name: `prod-ringman-${index}`, ip }))
+      pods.push(pod)
       started.push(stack.use(ringman(pod.args, { env: pod.env })))
     }
     await Promise.all(started.map((process) => process.event('ready')))
@@ -80,7 +82,12 @@ describe('pods of the chart, run as processes', () => {
     const args = testArgs.flatMap((arg) =>
       arg.startsWith('dns:') ? ips.map((ip) => `${ip}:${arg.split(':')[2]}`) : [arg],
     )
-    const agreed = await runMain(args)
+    // As `kubectl exec` runs it: among the variables of the member.
+    const [first] = pods
+    const nodes = await runMain(['nodes', '--url', `http://${ips[0]}:8080`], first?.env)
+    expect(nodes.code, nodes.err).toBe(0)
+    expect(nodes.out).toContain('prod-ringman-2')
+    const agreed = await runMain(args, first?.env)
     expect(agreed.code, agreed.err + agreed.out).toBe(0)
     expect(agreed.out).toMatch(/^3 members agree/)
 

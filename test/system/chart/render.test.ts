@@ -447,6 +447,7 @@ describe('names', () => {
   test.each([
     ['ringman', {}, 'ringman'],
     ['eu-ringman-1', {}, 'eu-ringman-1'],
+    ['v1.prod', {}, 'v1-prod-ringman'],
     ['prod', { nameOverride: 'owners' }, 'prod-owners'],
     ['prod', { fullnameOverride: 'owners' }, 'owners'],
     ['a'.repeat(53), {}, 'a'.repeat(52)],

@@ -38,15 +38,9 @@ export class Rejoin {
   join(seeds: readonly Endpoint[]): void {
     const own = this.#core.self.endpoint
     this.#seeds = seeds.filter((seed) => !sameEndpoint(seed, own)).slice(0, SEEDS_LIMIT)
-    const running = this.#join
-    // Asked again while at it, both end as one.
-    this.#join = {
-      runningCount: 0,
-      reached: [],
-      failed: [],
-      ...running,
-      waiting: this.#shuffled([...this.#seeds]),
-    }
+    // Asked again while at it, both end as one; what runs counts on the object that it began with.
+    this.#join ??= { waiting: [], runningCount: 0, reached: [], failed: [] }
+    this.#join.waiting = this.#shuffled([...this.#seeds])
     this.#advance(this.#join)
     this.#schedule()
   }

@@ -143,6 +143,35 @@ describe('joining', () => {
     expect(machine.of('join-finished')).toEqual([{ kind: 'join-finished', reached: [], failed: [] }])
   })
 
+  test('asked for again while it runs, it ends, and seeds are contacted again later', () => {
+    const machine = new Machine()
+    let refused = 0
+    const refuse = () => {
+      for (;;) {
+        const started = machine.of('start-push-pull')[refused]
+        if (started === undefined) return
+        refused++
+        const { exchange } = started
+        machine.handle({ kind: 'push-pull-failed', exchange, outcome: 'failed', message: 'no' })
+      }
+    }
+    // More rounds than exchanges may run at once, each begun before the one before has ended.
+    for (let round = 0; round < 10; round++) {
+      machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
+      machine.run(100)
+    }
+    expect(machine.of('start-push-pull').length).toBeLessThanOrEqual(8)
+    refuse()
+    expect(machine.of('join-finished')).toHaveLength(1)
+    machine.run(30_000)
+    expect(machine.of('start-push-pull').length).toBeGreaterThan(refused)
+    refuse()
+    machine.handle({ kind: 'join', seeds: [endpointOf(3)] })
+    expect(machine.of('start-push-pull').at(-1)?.to).toEqual(endpointOf(3))
+    refuse()
+    expect(machine.of('join-finished')).toHaveLength(2)
+  })
+
   test('goes on for ever while alone, at growing intervals', () => {
     const machine = new Machine()
     machine.handle({ kind: 'join', seeds: [endpointOf(2)] })

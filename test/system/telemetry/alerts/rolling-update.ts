@@ -32,13 +32,38 @@ const DRAIN_SECONDS = 8
 /** The others hear of a join or leave after this, each at its own moment. */
 const NEWS_SECONDS = 1.5
 
-/** The pods of a rolling update, sample by sample, with what Kubernetes says of them meanwhile. */
-export function rollingUpdate(update: RollingUpdate): {
+/** What Prometheus and Kubernetes see of pods that come and go in order. */
+export interface PlannedChange {
   readonly pods: SampledPod[]
   readonly kubernetes: SampledKubernetes
   readonly endSeconds: number
-} {
-  const lives = livesOf(update)
+}
+
+/** The pods of a rolling update, sample by sample, with what Kubernetes says of them meanwhile. */
+export function rollingUpdate(update: RollingUpdate): PlannedChange {
+  const { beginSeconds, replicas, paceSeconds } = update
+  return planned(livesOf(update), beginSeconds + replicas * paceSeconds + 600)
+}
+
+/** A release that is scaled up all at once after ten minutes, and down again ten minutes later. */
+export function scaling(few: number, many: number): PlannedChange {
+  const [upAt, downAt] = [600, 1200]
+  const lives = Array.from({ length: many }, (_, index): Life => {
+    const stays = index < few
+    const pod = `ringman-${index}`
+    return {
+      pod,
+      instance: `10.0.1.${index}:8081`,
+      ringKey: pod,
+      // They are started at once; images and nodes make them come some seconds apart.
+      startAt: stays ? 0 : upAt + ((index * 7) % 40),
+      leaveAt: stays ? Infinity : downAt,
+    }
+  })
+  return planned(lives, downAt + 600)
+}
+
+function planned(lives: readonly Life[], endSeconds: number): PlannedChange {
   const pods = lives.map((life, index): SampledPod => ({
     pod: life.pod,
     instance: life.instance,
@@ -55,7 +80,7 @@ export function rollingUpdate(update: RollingUpdate): {
       return seconds >= readyAt(life) && seconds < life.leaveAt
     },
   }
-  return { pods, kubernetes, endSeconds: update.beginSeconds + update.replicas * update.paceSeconds + 600 }
+  return { pods, kubernetes, endSeconds }
 }
 
 function livesOf({ replicas, kind, beginSeconds, paceSeconds, startSeconds }: RollingUpdate): Life[] {

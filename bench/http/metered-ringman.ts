@@ -1,0 +1,63 @@
+import { holdingClock, systemClock } from '../../src/clock.ts'
+import { createApp } from '../../src/http/app.ts'
+import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
+import { openServer } from '../../src/http/server.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
+import { StaticSource } from '../../src/membership/static/static-source.ts'
+import { RingService } from '../../src/ring-service.ts'
+import { EventLoopDelay } from '../../src/telemetry/event-loop-delay.ts'
+import { ProcessCollector } from '../../src/telemetry/process-collector.ts'
+import { RingMetrics } from '../../src/telemetry/ring-metrics.ts'
+import { NODE_COUNT } from './load.ts'
+
+/** Milliseconds between two scrapes: ten times as often as Prometheus. */
+const SCRAPE_EVERY_MS = 1500
+
+/** A ring behind as many servers as wanted, with metrics and without, as `ringman serve` opens them. */
+export interface MeteredRingman {
+  readonly ring: RingService
+  readonly manager: HashRingManager
+  /**
+   * Opens one more server on a free loopback port. Its metrics, if it has them, are scraped from now on.
+   *
+   * @param onRequest - Called for each request.
+   */
+  open(metered: boolean, onRequest?: () => void): Promise<number>
+}
+
+export async function startRingman(): Promise<MeteredRingman> {
+  const members = Array.from({ length: NODE_COUNT }, (_, i) => ({ host: `10.0.0.${i + 1}`, port: 8000 }))
+  const clock = systemClock
+  const logger = silentLogger
+  const manager = new HashRingManager({ clock: holdingClock })
+  const source = new StaticSource(members, clock)
+  const ring = new RingService({ source, manager, logger, clock, ringKeyMode: 'address' })
+  const eventLoopDelay = new EventLoopDelay()
+  const metrics = new RingMetrics({
+    ring,
+    clock,
+    logger,
+    processCollectors: [eventLoopDelay, new ProcessCollector()],
+  })
+  await ring.start()
+  return {
+    ring,
+    manager,
+    async open(metered, onRequest) {
+      if (metered) {
+        eventLoopDelay.start()
+        setInterval(() => void metrics.write('prometheus'), SCRAPE_EVERY_MS).unref()
+      }
+      const app = createApp({ ring, clock, logger, ...(metered ? { meter: metrics.meter } : {}) })
+      if (onRequest !== undefined) {
+        app.middleware.unshift((_, next) => {
+          onRequest()
+          return next() as unknown
+        })
+      }
+      const limits = DEFAULT_HTTP_LIMITS
+      return (await openServer(app, { host: '127.0.0.1', port: 0, limits, logger })).port
+    },
+  }
+}

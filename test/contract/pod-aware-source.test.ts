@@ -1,0 +1,99 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { systemRandom } from '../../src/clock.ts'
+import { PodWatch } from '../../src/kubernetes/pod-watch.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { PodAwareSource } from '../../src/membership/kubernetes/pod-aware-source.ts'
+import { MemberlistSource } from '../../src/membership/memberlist/memberlist-source.ts'
+import { parseSeeds } from '../../src/seeds/seed.ts'
+import { CountingClock } from '../support/counting-clock.ts'
+import { COLLECTIONS, FakeKubernetesApi, type FakeFault } from '../support/fake-kubernetes-api.ts'
+import { describeSourceContract, type SourceHarness } from './source-contract.ts'
+
+/** A gossip port that nobody else has, so that pods' addresses alone are seeds. */
+let nextPort = 21_000 + (process.pid % 5000)
+
+/** Members gossip on loopback; pods are their seeds and hold their gossip to account. */
+function makeHarness(fault: FakeFault | undefined): SourceHarness {
+  const clock = new CountingClock()
+  const apiClock = new CountingClock()
+  const api = new FakeKubernetesApi(apiClock)
+  api.faultFor = () => fault
+  const port = nextPort++
+  const sources: MemberlistSource[] = []
+  const wrapped: PodAwareSource[] = []
+  const members = new Map<string, MemberlistSource>()
+
+  const makeGossip = (name: string, seeds: string, itsClock: CountingClock, pods?: PodWatch) =>
+    new MemberlistSource({
+      name,
+      bindHost: '127.0.0.1',
+      gossipPort: sources.length + members.size === 0 ? port : 0,
+      metadata: { servicePort: '8000' },
+      seeds: parseSeeds(seeds),
+      preset: 'local',
+      settings: { probeIntervalMs: 100, probeTimeoutMs: 50, gossipIntervalMs: 20, leaveTimeoutMs: 500 },
+      seedSettings: { aloneMinMs: 50, aloneMaxMs: 100 },
+      clock: itsClock,
+      random: systemRandom,
+      logger: silentLogger,
+      ...(pods === undefined ? {} : { pods }),
+    })
+  const putPod = (name: string) => {
+    api.put(COLLECTIONS.pods, {
+      metadata: { name, labels: { app: 'ring' } },
+      status: { phase: 'Running', podIP: '127.0.0.1' },
+    })
+  }
+  return {
+    create() {
+      const name = `m-self-${sources.length}`
+      putPod(name)
+      const surroundings = { clock, random: systemRandom, logger: silentLogger }
+      const pods = new PodWatch({ ...surroundings, transport: api.transport(), selector: 'app=ring' })
+      const inner = makeGossip(name, `pods:${port}`, clock, pods)
+      sources.push(inner)
+      const source = new PodAwareSource({ ...surroundings, inner, pods, checked: inner })
+      wrapped.push(source)
+      return source
+    },
+    async addMember(name) {
+      const seeds = [...sources, ...members.values()].flatMap(({ gossipAddress }) =>
+        gossipAddress === undefined ? [] : [`${gossipAddress.host}:${gossipAddress.port}`],
+      )
+      const member = makeGossip(name, seeds.join(), new CountingClock())
+      members.set(name, member)
+      putPod(name)
+      await member.start(new AbortController().signal)
+    },
+    async removeMember(name) {
+      await members.get(name)?.leave()
+      await members.get(name)?.stop()
+      api.remove(COLLECTIONS.pods, name)
+    },
+    async killMember(name) {
+      await members.get(name)?.stop()
+      api.remove(COLLECTIONS.pods, name)
+    },
+    seenByMember: (name, source) =>
+      members.get(name)?.members.find((member) => member.name === source.selfName)?.state,
+    advance: (ms) => wait(ms),
+    openResources: () =>
+      clock.pendingTimers + api.openCount + sources.reduce((sum, { node }) => sum + node.openSockets, 0),
+    async close() {
+      for (const source of [...wrapped, ...members.values()]) await source.stop()
+    },
+  }
+}
+
+for (const [title, fault] of [
+  ['PodAwareSource', undefined],
+  ['PodAwareSource with an API server that is silent', { kind: 'hang' }],
+] as const) {
+  describeSourceContract(title, () => makeHarness(fault), {
+    self: true,
+    add: true,
+    remove: true,
+    kill: true,
+    seen: true,
+  })
+}

@@ -1,0 +1,231 @@
+import { createServer, type AddressInfo } from 'node:net'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { afterEach, describe, expect, test } from 'vitest'
+import { systemClock, systemRandom } from '../../../src/clock.ts'
+import { Distribution } from '../../../src/distribution.ts'
+import { silentLogger } from '../../../src/logger.ts'
+import {
+  MemberlistSource,
+  type MemberlistSourceOptions,
+} from '../../../src/membership/memberlist/memberlist-source.ts'
+import type { GossipStatistics, TwoWayCount } from '../../../src/membership/statistics.ts'
+import { parseSeeds } from '../../../src/seeds/seed.ts'
+
+const PATIENCE = { timeout: 10_000, interval: 5 }
+const sources: MemberlistSource[] = []
+
+afterEach(async () => {
+  for (const source of sources.splice(0)) await source.stop()
+})
+
+async function started(name: string, options: Partial<MemberlistSourceOptions> & { join?: string } = {}) {
+  const { join, ...rest } = options
+  const source = new MemberlistSource({
+    name,
+    bindHost: '127.0.0.1',
+    gossipPort: 0,
+    metadata: { servicePort: '8000' },
+    preset: 'local',
+    settings: {
+      probeIntervalMs: 50,
+      probeTimeoutMs: 30,
+      gossipIntervalMs: 10,
+      pushPullIntervalMs: 100,
+      rejoinIntervalMs: 100,
+      leaveTimeoutMs: 200,
+      ...rest.settings,
+    },
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+    seeds: parseSeeds(join ?? ''),
+    seedSettings: { aloneMinMs: 50, aloneMaxMs: 100, settledMs: 200 },
+    ...rest,
+  })
+  sources.push(source)
+  await source.start(new AbortController().signal)
+  return source
+}
+
+const placeOf = ({ gossipAddress }: MemberlistSource) => `${gossipAddress?.host}:${gossipAddress?.port}`
+
+function gossipOf(source: MemberlistSource): GossipStatistics {
+  const { gossip } = source.statistics()
+  return gossip ?? expect.fail('no gossip')
+}
+
+/** Everything that only rises, flat. */
+function countsOf(source: MemberlistSource): Record<string, number> {
+  const counts: Record<string, number> = {}
+  const walk = (value: unknown, path: string) => {
+    if (typeof value === 'number') counts[path] = value
+    else if (value instanceof Distribution) walk({ in: value.counts, sum: value.sum }, path)
+    else if (typeof value === 'object' && value !== null)
+      for (const [key, part] of Object.entries(value)) walk(part, `${path} ${key}`)
+  }
+  const { healthScore: _, queueDepth: __, udpBlockedMembers: ___, ...rest } = gossipOf(source)
+  walk({ ...rest, joins: source.statistics().joins }, '')
+  return counts
+}
+
+const living = (source: MemberlistSource) =>
+  source.members.filter(({ state }) => state === 'alive' || state === 'suspect').length
+
+describe('statistics of two members that gossip', () => {
+  test('one has sent what the other has received, by type and in bytes', async () => {
+    const a = await started('a')
+    const b = await started('b', { join: placeOf(a) })
+    await expect.poll(() => gossipOf(b).pushPulls?.completed, PATIENCE).toBeGreaterThan(2)
+    await expect.poll(() => gossipOf(b).probes?.direct, PATIENCE).toBeGreaterThan(3)
+    const sentBy = (counts: Readonly<Partial<Record<string, TwoWayCount>>> = {}, way: keyof TwoWayCount) =>
+      Object.fromEntries(Object.entries(counts).map(([type, count]) => [type, count?.[way]]))
+    const both = () => {
+      const [x, y] = [gossipOf(a), gossipOf(b)]
+      return [
+        [sentBy(x.messages, 'sent'), sentBy(y.messages, 'received')],
+        [sentBy(y.messages, 'sent'), sentBy(x.messages, 'received')],
+        [sentBy(x.messageBytes, 'sent'), sentBy(y.messageBytes, 'received')],
+        [x.packets.sent, y.packets.received],
+        [y.packets.sent, x.packets.received],
+        [x.bytes.udp.sent, y.bytes.udp.received],
+      ]
+    }
+    // At a moment when nothing is on its way.
+    await expect
+      .poll(
+        () => both().every(([sent, received]) => JSON.stringify(sent) === JSON.stringify(received)),
+        PATIENCE,
+      )
+      .toBe(true)
+    const { messages, messageBytes, bytes, probeSeconds, pushPullSeconds, pushPullBytes } = gossipOf(b)
+    for (const type of ['ping', 'ack', 'push-pull'] as const) {
+      expect(messages[type]?.sent).toBeGreaterThan(0)
+      expect(messageBytes?.[type]?.sent).toBeGreaterThan(messages[type]?.sent ?? 0)
+    }
+    expect(bytes.tcp?.sent).toBe(messageBytes?.['push-pull']?.sent)
+    expect(probeSeconds?.count).toBe(gossipOf(b).probes?.direct)
+    expect(probeSeconds?.sum).toBeGreaterThan(0)
+    expect(pushPullSeconds?.count).toBeGreaterThan(2)
+    expect(pushPullBytes?.sent.sum).toBe(messageBytes?.['push-pull']?.sent)
+    expect(b.statistics().joins).toEqual({ completed: 1, failed: 0 })
+  })
+
+  test('are fresh while others are heard, and say nothing of staleness alone', async () => {
+    const a = await started('a')
+    expect(a.statistics().staleMs).toBeUndefined()
+    const b = await started('b', { join: placeOf(a) })
+    await expect.poll(() => living(a), PATIENCE).toBe(2)
+    for (let i = 0; i < 5; i++) expect(a.statistics().staleMs).toBeLessThan(5000)
+    await b.stop()
+    await expect.poll(() => living(a), PATIENCE).toBe(1)
+    expect(gossipOf(a).verdicts.silence + (gossipOf(a).verdicts.refusal ?? 0)).toBe(1)
+    expect(gossipOf(a).suspicions).toBeGreaterThan(0)
+    const { failed = 0, stream = 0 } = gossipOf(a).probes ?? {}
+    expect(failed).toBeGreaterThan(0)
+    expect(stream).toBe(0)
+    expect(a.statistics().staleMs).toBeUndefined()
+  })
+
+  test('only rise, and stay after the stop', async () => {
+    const a = await started('a')
+    const b = await started('b', { join: placeOf(a) })
+    await expect.poll(() => living(b), PATIENCE).toBe(2)
+    const before = countsOf(b)
+    await expect.poll(() => gossipOf(b).probes?.direct, PATIENCE).toBeGreaterThan(2)
+    const after = countsOf(b)
+    for (const [name, count] of Object.entries(before))
+      expect(after[name], name).toBeGreaterThanOrEqual(count)
+    await b.stop()
+    const stopped = countsOf(b)
+    for (const [name, count] of Object.entries(after))
+      expect(stopped[name], name).toBeGreaterThanOrEqual(count)
+  })
+
+  test('over TCP alone, no datagram is counted, and each message as itself', async () => {
+    const a = await started('a', { tcpOnly: true, settings: { packets: true } })
+    const b = await started('b', { tcpOnly: true, settings: { packets: true }, join: placeOf(a) })
+    await expect.poll(() => living(a) + living(b), PATIENCE).toBe(4)
+    await expect.poll(() => gossipOf(a).messages.ping?.received, PATIENCE).toBeGreaterThan(2)
+    const { packets, bytes, messages } = gossipOf(a)
+    expect([packets, bytes.udp]).toEqual([
+      { sent: 0, received: 0 },
+      { sent: 0, received: 0 },
+    ])
+    expect(bytes.tcp?.received).toBeGreaterThan(0)
+    await expect.poll(() => gossipOf(a).messages.alive?.received, PATIENCE).toBeGreaterThan(0)
+    expect(messages.user).toEqual({ sent: 0, received: 0 })
+  })
+})
+
+describe('what goes wrong is counted by what it was', () => {
+  test('another label', async () => {
+    const a = await started('a', { label: 'one' })
+    const b = await started('b', { label: 'two', join: placeOf(a) })
+    await expect.poll(() => gossipOf(a).drops['label-differs'], PATIENCE).toBeGreaterThan(0)
+    await expect.poll(() => b.statistics().joins?.failed, PATIENCE).toBeGreaterThan(0)
+    expect(b.statistics().joins?.completed).toBe(0)
+    // It was heard of nobody who may gossip with it.
+    expect(gossipOf(a).messages['push-pull']?.received).toBe(0)
+    expect(gossipOf(a).bytes.tcp?.received).toBeGreaterThan(0)
+  })
+
+  test('another cluster name', async () => {
+    const a = await started('a', { clusterName: 'one' })
+    await started('b', { clusterName: 'two', join: placeOf(a) })
+    await expect.poll(() => gossipOf(a).drops['cluster-name-differs'], PATIENCE).toBeGreaterThan(0)
+    expect(gossipOf(a).messages.error?.sent).toBeGreaterThan(0)
+  })
+
+  test('noise, of which the bytes count and no packet', async () => {
+    const a = await started('a')
+    const socket = createSocket('udp4')
+    const noise = Buffer.from([0xff, 1, 2, 3])
+    socket.send(noise, a.gossipAddress?.port ?? 0, '127.0.0.1')
+    await expect.poll(() => gossipOf(a).bytes.udp.received, PATIENCE).toBe(noise.length)
+    socket.close()
+    const { packets, drops } = gossipOf(a)
+    expect(packets.received).toBe(0)
+    expect(Object.values(drops).reduce((sum, count) => sum + count, 0)).toBe(1)
+    expect(a.statistics().staleMs).toBeUndefined()
+  })
+
+  test('a seed where nobody listens', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    server.close()
+    await once(server, 'close')
+    const a = await started('a', { join: `127.0.0.1:${port}` })
+    await expect.poll(() => a.statistics().joins?.failed, PATIENCE).toBeGreaterThan(0)
+    expect(a.statistics().seeds).toEqual({ resolved: 1, unresolved: 0, addresses: 1 })
+    expect(gossipOf(a).pushPulls).toMatchObject({ completed: 0 })
+  })
+
+  test('a seed that does not resolve', async () => {
+    const dns = {
+      lookUp: () => Promise.reject(Object.assign(new Error('no'), { code: 'ENOTFOUND' })),
+      addressesOf: () => Promise.reject(Object.assign(new Error('no'), { code: 'ENOTFOUND' })),
+      servicesOf: () => Promise.reject(Object.assign(new Error('no'), { code: 'ENOTFOUND' })),
+    }
+    const a = await started('a', { join: 'dns:nowhere.test,127.0.0.1:9', dns })
+    await expect
+      .poll(() => a.statistics().seeds, PATIENCE)
+      .toEqual({ resolved: 1, unresolved: 1, addresses: 1 })
+  })
+})
+
+test('before the start everything is 0', () => {
+  const source = new MemberlistSource({
+    name: 'a',
+    metadata: { servicePort: '8000' },
+    seeds: parseSeeds('dns:x.test'),
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+  })
+  expect(source.statistics().seeds).toEqual({ resolved: 0, unresolved: 1, addresses: 0 })
+  const numbers = Object.entries(countsOf(source))
+  expect(numbers.length).toBeGreaterThan(50)
+  expect(numbers.filter(([, count]) => count !== 0)).toEqual([])
+})
