@@ -121,7 +121,7 @@ describe('the chart at a real API server', () => {
       // Server-side validation of each object as it was rendered, that of the test too, with every warning. After the
       // account is there, without which no Pod is admitted.
       const apply = ['apply', '--server-side', '--force-conflicts', '--dry-run=server', '--validate=strict']
-      const dryRun = await server.kubectl([...apply, '-n', release, '-f', '-'], rendered)
+      const dryRun = await server.kubectl([...apply, '-f', '-'], rendered)
       expect([dryRun.code, dryRun.stderr]).toEqual([0, ''])
       await untilPods(home, workload.spec.replicas ?? 1)
       const [secrets, revision] = [await secretsIn(home), await revisionsIn(home)]
@@ -219,7 +219,7 @@ describe('the chart at a real API server', () => {
       'config.logLevel=debug',
       '--wait',
       '--timeout',
-      '120s',
+      '90s',
     )
     await server.until('3 new Pods', async () => {
       const after = await kubelet.pods()
@@ -227,7 +227,7 @@ describe('the chart at a real API server', () => {
     })
     expect(await keyringIn(namespace)).toEqual(keyring)
 
-    await helm('rollback', RELEASE, '1', '--namespace', namespace, '--wait', '--timeout', '120s')
+    await helm('rollback', RELEASE, '1', '--namespace', namespace, '--wait', '--timeout', '90s')
     expect(await keyringIn(namespace)).toEqual(keyring)
     await helm('uninstall', RELEASE, '--namespace', namespace, '--wait', '--timeout', '60s')
     await untilLeft([namespace], [])

@@ -158,7 +158,13 @@ export class FakeKubelet implements AsyncDisposable {
 
 /** The conditions of a Pod that runs. */
 function conditionsOf(isReady: boolean): object[] {
-  const condition = (type: string, holds: boolean) => ({ type, status: holds ? 'True' : 'False' })
+  // A Pod counts as available some time after it became ready.
+  const lastTransitionTime = new Date().toISOString()
+  const condition = (type: string, holds: boolean) => ({
+    type,
+    status: holds ? 'True' : 'False',
+    lastTransitionTime,
+  })
   return [
     condition('PodScheduled', true),
     condition('Initialized', true),
