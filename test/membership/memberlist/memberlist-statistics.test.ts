@@ -20,7 +20,7 @@ afterEach(async () => {
 })
 
 async function started(name: string, options: Partial<MemberlistSourceOptions> & { join?: string } = {}) {
-  const { join, ...rest } = options
+  const { join, settings, ...rest } = options
   const source = new MemberlistSource({
     name,
     bindHost: '127.0.0.1',
@@ -34,7 +34,7 @@ async function started(name: string, options: Partial<MemberlistSourceOptions> &
       pushPullIntervalMs: 100,
       rejoinIntervalMs: 100,
       leaveTimeoutMs: 200,
-      ...rest.settings,
+      ...settings,
     },
     clock: systemClock,
     random: systemRandom,
@@ -74,10 +74,12 @@ const living = (source: MemberlistSource) =>
 
 describe('statistics of two members that gossip', () => {
   test('one has sent what the other has received, by type and in bytes', async () => {
-    const a = await started('a')
+    // Patient probes: one that is given up leaves a ping over TCP that was sent and may never be read.
+    const settings = { probeIntervalMs: 400, probeTimeoutMs: 350 }
+    const a = await started('a', { settings })
     // Seeds are asked once: a second time would be a second join.
     const seedSettings = { aloneMinMs: 600_000, aloneMaxMs: 600_000, settledMs: 600_000 }
-    const b = await started('b', { join: placeOf(a), seedSettings })
+    const b = await started('b', { join: placeOf(a), seedSettings, settings })
     await expect.poll(() => gossipOf(b).pushPulls?.completed, PATIENCE).toBeGreaterThan(2)
     await expect.poll(() => gossipOf(b).probes?.direct, PATIENCE).toBeGreaterThan(3)
     const sentBy = (counts: Readonly<Partial<Record<string, TwoWayCount>>> = {}, way: keyof TwoWayCount) =>
