@@ -35,8 +35,6 @@ export default defineConfig({
       {
         test: {
           name: 'interop',
-          // Real processes on a machine that others use too. A test that needs its second chance is still reported.
-          retry: 1,
           include: ['test/interop/**/*.test.ts', 'test/network/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 600_000,

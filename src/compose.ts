@@ -14,6 +14,7 @@ import { createRoutes } from './http/routes.ts'
 import { openServer } from './http/server.ts'
 import { sidecarUpdate } from './http/sidecar-update.ts'
 import { RingmanError } from './errors.ts'
+import { limitFloods } from './flood-limited-logger.ts'
 import { silentLogger, type Logger } from './logger.ts'
 import { HashRingManager } from './manager/hash-ring-manager.ts'
 import type { ApiTransport } from './kubernetes/api-transport.ts'
@@ -32,6 +33,9 @@ import { RingService } from './ring-service.ts'
 import { EventLoopDelay } from './telemetry/event-loop-delay.ts'
 import { ProcessCollector } from './telemetry/process-collector.ts'
 import { RingMetrics } from './telemetry/ring-metrics.ts'
+import { currentTraceId, traceFields } from './telemetry/trace-fields.ts'
+import { tryRegisteredTracing, type RegisteredTracing } from './telemetry/registered-tracing.ts'
+import { noTracer, type Tracer } from './tracing.ts'
 import { readVersion } from './version.ts'
 
 /** What the parts of a ring are made with. */
@@ -39,6 +43,7 @@ interface Surroundings {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  readonly tracer: Tracer
 }
 
 /** A source, and where it listens for other members once it has started. */
@@ -211,6 +216,7 @@ function createService(config: MemberConfig, surroundings: Surroundings) {
     logger: surroundings.logger,
     clock: surroundings.clock,
     ringKeyMode: config.ringKey,
+    tracer: surroundings.tracer,
   })
   return { ...part, manager, service }
 }
@@ -222,16 +228,24 @@ function createService(config: MemberConfig, surroundings: Surroundings) {
  * @throws {RingmanError} `CONFIG_INVALID` with everything that is wrong with the options; `SOURCE_FAILED`.
  */
 export async function createRing(options: CreateRingOptions): Promise<Ring> {
-  const { logger = silentLogger, ...settings } = options
+  const { logger: given = silentLogger, tracing: wantsTracing = true, ...settings } = options
+  const logger = given === silentLogger ? given : limitFloods(given, systemClock)
   const { values } = loadOptions(MEMBER_SETTINGS, settings, (resolved) =>
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
+  const tracing = wantsTracing ? await tryRegisteredTracing(readVersion()) : undefined
   const { source, manager, service, gossipAddress, extraRoutes, ownName } = createService(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
+    tracer: tracing?.tracer ?? noTracer,
   })
-  const metrics = new RingMetrics({ ring: service, clock: systemClock, logger })
+  const metrics = new RingMetrics({
+    ring: service,
+    clock: systemClock,
+    logger,
+    ...(tracing === undefined ? {} : { currentTraceId: () => currentTraceId(tracing.tracer) }),
+  })
   await service.start()
   let shutdown: Promise<void> | undefined
   const ring: Ring = {
@@ -255,6 +269,9 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
         version: readVersion(),
         ...(extraRoutes === undefined ? {} : { extraRoutes }),
         ...(limits === undefined ? {} : { limits }),
+        ...(tracing === undefined
+          ? {}
+          : { around: tracing.middleware({ manager, traceKeys: values.traceKeys }) }),
       }),
     shutdown: () => {
       shutdown ??= leaveAndStop(service)
@@ -297,10 +314,19 @@ export interface RingProcess {
   close(graceMs: number): Promise<void>
 }
 
-/** Wires the parts of `ringman serve`; nothing is opened yet. */
-export function composeProcess(config: ServeConfig, surroundings: Surroundings): RingProcess {
-  const { logger, clock } = surroundings
-  const { service, gossipAddress, extraRoutes } = createService(config, surroundings)
+/**
+ * Wires the parts of `ringman serve`; nothing is opened yet.
+ *
+ * @param surroundings - `tracing` makes spans of requests and of what the parts do; whoever began it ends it.
+ */
+export function composeProcess(
+  config: ServeConfig,
+  surroundings: Omit<Surroundings, 'tracer'> & { readonly tracing?: RegisteredTracing },
+): RingProcess {
+  const { clock, tracing } = surroundings
+  const tracer = tracing?.tracer ?? noTracer
+  const logger = limitFloods(surroundings.logger, clock, () => traceFields(tracer))
+  const { service, gossipAddress, extraRoutes } = createService(config, { ...surroundings, logger, tracer })
   const readiness = new Readiness({
     ring: service,
     clock,
@@ -312,6 +338,7 @@ export function composeProcess(config: ServeConfig, surroundings: Surroundings):
     ring: service,
     clock,
     logger,
+    currentTraceId: () => currentTraceId(tracer),
     processCollectors: [
       {
         collect: async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
@@ -369,6 +396,9 @@ export function composeProcess(config: ServeConfig, surroundings: Surroundings):
           version: readVersion(),
           meter: metrics.meter,
           ...(extraRoutes === undefined ? {} : { extraRoutes }),
+          ...(tracing === undefined
+            ? {}
+            : { extend: [tracing.middleware({ manager: service.manager, traceKeys: config.traceKeys })] }),
         })
         const http = await listen(app, config.httpPort)
         await service.start()

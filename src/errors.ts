@@ -15,6 +15,7 @@ export const ERROR_CODES = {
   KEY_TOO_LONG: 'The key is longer than the limit.',
   LISTEN_FAILED: 'A server could not listen on its address.',
   MANAGER_NOT_RUNNING: 'The ring manager has not been started, or has been stopped.',
+  MEMBERS_DISAGREE: 'Members that were asked for the same keys gave different answers, or not all answered.',
   METADATA_TOO_LARGE: 'The encoded member metadata is larger than 512 bytes.',
   METHOD_NOT_ALLOWED: 'The path exists, but not with this HTTP method.',
   N_OUT_OF_RANGE: 'The number of owners asked for is not an integer within the limits.',

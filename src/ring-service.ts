@@ -2,9 +2,15 @@ import type { Clock } from './clock.ts'
 import { RingmanError } from './errors.ts'
 import type { Logger } from './logger.ts'
 import type { HashRingManager } from './manager/hash-ring-manager.ts'
+import type { RingChange } from './manager/snapshot.ts'
 import type { Member } from './membership/member.ts'
 import { placeMembers, type RingKeyMode } from './membership/placement.ts'
 import type { MembershipSource } from './membership/source.ts'
+import type { RingNode } from './ring/node.ts'
+import { noTracer, type Span, type Tracer } from './tracing.ts'
+
+/** Nodes that each list of a log line names; a source can bring thousands at once. */
+const NAMED_LIMIT = 100
 
 export interface RingServiceDeps {
   readonly source: MembershipSource
@@ -12,6 +18,8 @@ export interface RingServiceDeps {
   readonly logger: Logger
   readonly clock: Clock
   readonly ringKeyMode: RingKeyMode
+  /** @default none */
+  readonly tracer?: Tracer
 }
 
 /**
@@ -29,11 +37,15 @@ export class RingService implements AsyncDisposable {
   readonly done: Promise<void>
   readonly #logger: Logger
   readonly #clock: Clock
+  readonly #tracer: Tracer
   readonly #abort = new AbortController()
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   #state: 'new' | 'starting' | 'running' | 'leaving' | 'stopped' = 'new'
   #stopping: Promise<void> | undefined
   #startedAtMs = 0
+  /** From the first change of members that the ring does not have yet to the ring that has it. */
+  #swap: Span | undefined
+  #placing = 0
 
   constructor(deps: RingServiceDeps) {
     this.source = deps.source
@@ -41,6 +53,7 @@ export class RingService implements AsyncDisposable {
     this.ringKeyMode = deps.ringKeyMode
     this.#logger = deps.logger.child({ component: 'ring' })
     this.#clock = deps.clock
+    this.#tracer = deps.tracer ?? noTracer
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
@@ -64,22 +77,19 @@ export class RingService implements AsyncDisposable {
     if (this.#state !== 'new') throw new RingmanError('SOURCE_FAILED', 'a ring can be started only once')
     this.#state = 'starting'
     this.#startedAtMs = this.#clock.now()
+    const attributes = { 'ringman.source': this.source.kind }
+    await this.#tracer.trace('ring.start', { parent: 'active', attributes }, (span) =>
+      // The loops, timers and sockets of the source are no part of what started it.
+      this.#tracer.detach(() => this.#start(span)),
+    )
+  }
+
+  async #start(span: Span): Promise<void> {
     this.manager.run().catch((error: unknown) => {
       this.#settle.reject(error)
     })
-    this.manager.subscribe(({ current, added, removed, updated }) => {
-      this.#logger.info(
-        {
-          event: 'ring.changed',
-          epoch: current.epoch,
-          digest: current.ring.digest,
-          nodes: current.ring.size,
-          added: added.map((node) => node.ringKey),
-          removed: removed.map((node) => node.ringKey),
-          updated: updated.map((node) => node.ringKey),
-        },
-        'Changed the ring',
-      )
+    this.manager.subscribe((change) => {
+      this.#report(change)
     })
     this.source.done.catch((error: unknown) => {
       this.#settle.reject(error)
@@ -91,7 +101,7 @@ export class RingService implements AsyncDisposable {
           if (this.#state !== 'stopped') this.#settle.reject(error)
         })
       })
-      await this.#place(this.source.members)
+      await this.#place(this.source.members, span)
     } catch (error) {
       await this.stop()
       throw error
@@ -104,8 +114,11 @@ export class RingService implements AsyncDisposable {
   async leave(): Promise<void> {
     if (this.#state !== 'running') return
     this.#state = 'leaving'
-    await this.source.leave()
-    await this.#place(this.source.members)
+    const attributes = { 'ringman.source': this.source.kind }
+    await this.#tracer.trace('ring.leave', { parent: 'active', attributes }, async () => {
+      await this.source.leave()
+      await this.#place(this.source.members)
+    })
   }
 
   /** Stops the source, then the manager. Idempotent. */
@@ -124,7 +137,55 @@ export class RingService implements AsyncDisposable {
     return this.stop()
   }
 
-  #place(members: readonly Member[]): Promise<void> {
-    return this.manager.setNodes(placeMembers(members, this.ringKeyMode))
+  async #place(members: readonly Member[], parent: Span | 'active' = 'active'): Promise<void> {
+    this.#swap ??= this.#tracer.startSpan('ring.swap', {
+      parent,
+      attributes: { 'ringman.source': this.source.kind },
+    })
+    this.#placing++
+    try {
+      await this.manager.setNodes(placeMembers(members, this.ringKeyMode))
+    } finally {
+      this.#placing--
+      // Members changed and the ring did not: there is nothing to tell of.
+      if (this.#placing === 0) this.#swap = undefined
+    }
   }
+
+  #report({ current, added, removed, updated }: RingChange): void {
+    const swap = this.#swap ?? this.#tracer.startSpan('ring.swap')
+    this.#swap = undefined
+    swap.set({
+      'ringman.ring.digest': current.ring.digest,
+      'ringman.ring.epoch': current.epoch,
+      'ringman.ring.nodes': current.ring.size,
+      'ringman.ring.added': added.length,
+      'ringman.ring.removed': removed.length,
+      'ringman.ring.updated': updated.length,
+    })
+    const unnamed = [added, removed, updated].reduce(
+      (n, { length }) => n + Math.max(0, length - NAMED_LIMIT),
+      0,
+    )
+    swap.within(() => {
+      this.#logger.info(
+        {
+          event: 'ring.changed',
+          epoch: current.epoch,
+          digest: current.ring.digest,
+          nodes: current.ring.size,
+          added: namesOf(added),
+          removed: namesOf(removed),
+          updated: namesOf(updated),
+          ...(unnamed > 0 ? { unnamed } : {}),
+        },
+        'Changed the ring',
+      )
+    })
+    swap.end()
+  }
+}
+
+function namesOf(nodes: readonly RingNode[]): string[] {
+  return nodes.slice(0, NAMED_LIMIT).map(({ ringKey }) => ringKey)
 }

@@ -52,6 +52,10 @@ export interface CommonRingOptions {
   readonly foldWindowMs?: number
   /** @default silent */
   readonly logger?: Logger
+  /** Spans through this program's OpenTelemetry, if it has registered a provider by now. @default true */
+  readonly tracing?: boolean
+  /** Spans of look-ups carry a hash of the key. @default false */
+  readonly traceKeys?: boolean
 }
 
 /** A fixed list of members; this process is not one of them. */

@@ -2,7 +2,7 @@
  * The memberlist protocol in simulated time: detection and convergence against the number of members, false removals
  * under loss and stalls, load. `node bench/sim/run.ts [--large] [--quick]`; everything follows from fixed seeds.
  *
- * `--large` adds 1,000 members to the times, and one member among 10,000. `--quick` simulates minutes for hours.
+ * `--large` adds 1,000 members to the times, four hours under loss, and one member among 10,000. `--quick` simulates minutes for hours.
  */
 import { parseArgs } from 'node:util'
 import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
@@ -100,6 +100,16 @@ printTable(
     ]),
   ],
 )
+
+if (options.large) {
+  printTable('More hours at 25 % loss, 50 members', [
+    ['seed', 'healthy members declared dead (held for dead, by how many)', 'suspicions'],
+    ...[101, 102, 103, 104].map((seed) => {
+      const { falseVerdicts, falseRemovals, suspicions } = loss(seed, 50, PRESETS.lan, 0.25, minutes)
+      return [seed, `${falseVerdicts} (${falseRemovals})`, suspicions]
+    }),
+  ])
+}
 
 printTable('Idle: what a member sends each second', [
   ['members', 'packets', 'messages', 'push/pulls'],

@@ -13,6 +13,9 @@ test holds it to them.
 - \`serve\` runs a member. Its settings are also variables and keys of a file: [configuration.md](configuration.md).
 - \`dev\` runs a local cluster, to try things out. It takes free ports, and its members end with it, however it ends.
 - \`get\`, \`nodes\`, \`ring\`, \`watch\` and \`plan\` ask a running member, any one, at \`--url\` or \`RINGMAN_URL\`.
+- \`agree\` asks many members for the same keys and compares.
+- \`healthcheck\` asks the member beside it, on this machine, at the admin port of \`RINGMAN_ADMIN_PORT\` or of the
+  member's file. The image runs it: [image.md](image.md).
 
 Results go to standard output, errors to standard error, one clear line each; \`--json\` prints the same for scripts.
 Colours are only used on a terminal, and not with \`NO_COLOR\`.

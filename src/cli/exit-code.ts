@@ -3,10 +3,11 @@ import { isRingmanError, type ErrorCode } from '../errors.ts'
 /** What the command's exit codes mean; `docs/cli.md` shows this table. */
 export const EXIT_CODES = {
   0: 'Done; for `serve` and `dev`: stopped as asked',
-  1: 'Failed: something went wrong at run time, and standard error or the log says what',
+  1: 'Failed: something went wrong at run time, and standard error or the log says what; for `healthcheck`: the member says that it is not alive, or not ready',
   2: 'Wrong usage: unknown flags, bad values, or a request that the member refused as wrong',
   3: 'No member answered: it could not be reached, did not answer in time, or what answered is not ringman',
   4: 'The ring has no nodes',
+  5: 'The members do not agree',
   130: 'A second SIGINT (Ctrl-C) ended `serve` or `dev` at once',
   143: 'A second SIGTERM ended `serve` or `dev` at once',
 } as const
@@ -30,6 +31,7 @@ const BY_ERROR_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   TIMEOUT: 3,
   UNREACHABLE: 3,
   RING_EMPTY: 4,
+  MEMBERS_DISAGREE: 5,
 }
 
 /** The exit code for an error that ended a command. */

@@ -2,10 +2,12 @@ import { Command, Help } from 'commander'
 import { CLIENT_SETTINGS } from '../config/client-settings.ts'
 import { DEV_SETTINGS } from '../config/dev-settings.ts'
 import type { Environment } from '../config/environment.ts'
-import { loadCommandConfig } from '../config/load.ts'
+import { HEALTHCHECK_SETTINGS } from '../config/healthcheck-settings.ts'
+import { loadCommandConfig, loadHealthcheckConfig } from '../config/load.ts'
 import { SERVE_SETTINGS } from '../config/serve-settings.ts'
+import { parseSeeds } from '../seeds/seed.ts'
 import { KEYGEN_SETTINGS } from './keygen-settings.ts'
-import { GET_SETTINGS, PLAN_SETTINGS } from './query-settings.ts'
+import { AGREE_SETTINGS, GET_SETTINGS, PLAN_SETTINGS } from './query-settings.ts'
 import type { ExitCode } from './exit-code.ts'
 import { addSettingOptions, givenFlags, unknownArguments } from './setting-options.ts'
 import type { Terminal } from './terminal.ts'
@@ -147,6 +149,43 @@ export function createProgram(context: ProgramContext): Command {
       const { values } = loadCommandConfig(PLAN_SETTINGS, givenFlags(plan, PLAN_SETTINGS), env)
       await runPlan({ config: values, terminal, json: isJson(plan) })
       finish(0)
+    })
+
+  const agree = withJson(
+    define(program, 'agree', 'Ask every member for the same keys and compare the answers'),
+  ).argument('MEMBER...', 'HOST[:PORT], dns:NAME[:PORT] for all addresses of a name, or srv:NAME; port 8080')
+  addSettingOptions(agree, AGREE_SETTINGS)
+    .addHelpText(
+      'after',
+      examples([
+        'ringman agree 10.0.0.1 10.0.0.2 10.0.0.3',
+        'ringman agree dns:ringman-gossip.default.svc --expect 3 --wait 30s',
+      ]),
+    )
+    .action(async (members: readonly string[]) => {
+      const { runAgree } = await import('./agree.ts')
+      const { values } = loadCommandConfig(AGREE_SETTINGS, givenFlags(agree, AGREE_SETTINGS), env)
+      await runAgree({
+        members: parseSeeds(members.join(',')),
+        config: values,
+        terminal,
+        json: isJson(agree),
+      })
+      finish(0)
+    })
+
+  const healthcheck = define(
+    program,
+    'healthcheck',
+    'Ask the member of this machine whether it is alive, for containers',
+  ).option('--ready', 'Ask whether it is ready for look-ups instead')
+  addSettingOptions(healthcheck, HEALTHCHECK_SETTINGS)
+    .addHelpText('after', examples(['ringman healthcheck', 'ringman healthcheck --ready --admin-port 9081']))
+    .action(async () => {
+      const { runHealthcheck } = await import('./healthcheck.ts')
+      const { values } = loadHealthcheckConfig(givenFlags(healthcheck, HEALTHCHECK_SETTINGS), env)
+      const { ready = false } = healthcheck.opts<{ ready?: boolean }>()
+      finish(await runHealthcheck({ config: values, terminal, ready }))
     })
 
   const keygen = define(program, 'keygen', 'Print a new key for the keyring file, in base64')

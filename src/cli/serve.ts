@@ -4,6 +4,12 @@ import type { Environment } from '../config/environment.ts'
 import { loadServeConfig, type GivenFlags } from '../config/load.ts'
 import { SERVE_SETTINGS } from '../config/serve-settings.ts'
 import { createLogger, type ProcessLogger } from '../telemetry/logger.ts'
+import type { Logger } from '../logger.ts'
+import { LOG_LEVEL_SIGNAL, switchLogLevel } from '../telemetry/log-level-switch.ts'
+import { traceFields } from '../telemetry/trace-fields.ts'
+import { readTracingSettings, type TracingSettings } from '../telemetry/tracing-settings.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
+import { noTracer, type Tracer } from '../tracing.ts'
 import type { ExitCode } from './exit-code.ts'
 import { liveUntilStopped } from './member-life.ts'
 import { renderJson, type Terminal } from './terminal.ts'
@@ -24,7 +30,7 @@ export interface ServeInput {
 /**
  * `ringman serve`: one member, until a signal ends it or something in it dies.
  *
- * SIGTERM and SIGINT ask for an orderly end, a second one ends it at once. With an IPC channel (as `ringman dev` opens one) the end of the
+ * SIGUSR2 changes the log level. SIGTERM and SIGINT ask for an orderly end, a second one ends it at once. With an IPC channel (as `ringman dev` opens one) the end of the
  * channel counts as SIGTERM, so that a member never outlives the process that keeps it.
  */
 export async function runServe(input: ServeInput): Promise<ExitCode> {
@@ -37,20 +43,34 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     return 0
   }
   const config = loaded.values
+  const requested = readTracingSettings(env)
+  let tracer: Tracer = noTracer
   const logger = createLogger({
     level: config.logLevel,
     format: config.logFormat,
     base: { member: config.name },
+    ...(requested.settings === undefined ? {} : { context: () => traceFields(tracer) }),
   })
   logger.info(
     { event: 'process.started', version: input.version, node: process.version, source: config.source },
     'Started the process',
   )
-  for (const warning of loaded.warnings) logger.warn({ event: 'config.ignored' }, warning)
+  for (const warning of [...loaded.warnings, ...requested.warnings])
+    logger.warn({ event: 'config.ignored' }, warning)
   endOnUncaught(logger)
+  process.on(LOG_LEVEL_SIGNAL, () => {
+    switchLogLevel(logger, config.logLevel)
+  })
   const stopRequest = listenForStop(logger)
+  const tracing = await startRequestedTracing(requested.settings, logger, input.version, config.name)
+  tracer = tracing?.tracer ?? noTracer
   const { composeProcess } = await import('../compose.ts')
-  const member = composeProcess(config, { clock: systemClock, random: systemRandom, logger })
+  const member = composeProcess(config, {
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    ...(tracing === undefined ? {} : { tracing }),
+  })
   const code = await liveUntilStopped(member, {
     stopRequest,
     drainMs: config.drainMs,
@@ -58,11 +78,31 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     clock: holdingClock,
     readyFields: { version: input.version, source: config.source },
   })
+  const flushed = (await tracing?.shutdown()) ?? true
   setTimeout(() => {
-    logger.warn({ event: 'process.lingered' }, 'Ended the process although something was still open')
+    // Spans that did not get away leave timers behind: that has been told, and is no fault of ours.
+    if (flushed) {
+      logger.warn({ event: 'process.lingered' }, 'Ended the process although something was still open')
+    }
     process.exit(code)
   }, LINGER_MS).unref()
   return code
+}
+
+async function startRequestedTracing(
+  settings: TracingSettings | undefined,
+  logger: Logger,
+  version: string,
+  instance: string,
+): Promise<Tracing | undefined> {
+  if (settings === undefined) return undefined
+  const { startTracing } = await import('../telemetry/tracing.ts')
+  const tracing = await startTracing(settings, { logger, clock: holdingClock, version, instance })
+  logger.info(
+    { event: 'tracing.started', protocol: settings.protocol, host: new URL(settings.url).host },
+    'Started to trace',
+  )
+  return tracing
 }
 
 /** The first signal asks for an orderly end; the second one ends the process. */

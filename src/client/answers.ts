@@ -26,6 +26,13 @@ export const ownersAnswer = z.object({ owners: z.array(node), ...state })
 /** The first owners of a key, by which ring. */
 export type OwnersAnswer = z.infer<typeof ownersAnswer>
 
+/** `POST /v1/owners`: for each key the places of its owners in `nodes`. */
+export const batchAnswer = z.object({
+  nodes: z.array(node),
+  owners: z.array(z.array(z.int().nonnegative())),
+  ...state,
+})
+
 /** `GET /v1/ring` and the events of `/v1/ring/watch`. */
 export const ringAnswer = z.object({
   nodes: z.array(node.extend({ share: z.number() })),

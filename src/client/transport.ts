@@ -1,4 +1,5 @@
 import { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { withTraceContext } from './trace-context.ts'
 
 /** How the client makes requests: `fetch`, or something that behaves like it. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
@@ -34,7 +35,8 @@ export async function requestJson(
   // The query holds a key, which is nothing for messages.
   const [place = url] = url.split('?', 1)
   try {
-    const response = await fetch(url, { ...init, redirect: 'error', signal })
+    const headers = await withTraceContext(init.headers as Record<string, string> | undefined)
+    const response = await fetch(url, { ...init, headers, redirect: 'error', signal })
     if (!response.ok) throw await problemOf(response, place)
     return parseJson(await readText(response, ANSWER_LIMIT_BYTES, place), place)
   } catch (error) {
@@ -58,7 +60,7 @@ export async function openEventStream(
   }, patience.timeoutMs)
   try {
     const response = await fetch(url, {
-      headers: { accept: 'text/event-stream' },
+      headers: await withTraceContext({ accept: 'text/event-stream' }),
       redirect: 'error',
       signal: AbortSignal.any([timeout.signal, patience.signal]),
     })

@@ -4,6 +4,7 @@ import { CLIENT_SETTINGS } from './client-settings.ts'
 import { checkKubernetes } from './kubernetes-check.ts'
 import { readEnvironment, type Environment } from './environment.ts'
 import { readConfigFile } from './file.ts'
+import { HEALTHCHECK_SETTINGS } from './healthcheck-settings.ts'
 import type { MemberConfig } from './member-settings.ts'
 import { configError, quoteGiven, unknownMessage, type ConfigProblem } from './problem.ts'
 import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
@@ -72,6 +73,30 @@ export function loadCommandConfig<Table extends SettingTable>(
   const variables = readEnvironment(table, TABLES, env)
   problems.push(...variables.problems)
   return settle(table, [flagLayer, variables.layer], problems, () => [])
+}
+
+/**
+ * The settings of `ringman healthcheck`: flags before variables before the member's file before defaults. Of the file
+ * only what says where the member listens is looked at.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message.
+ */
+export function loadHealthcheckConfig(
+  flags: GivenFlags,
+  env: Environment,
+): Resolved<typeof HEALTHCHECK_SETTINGS> {
+  const problems: ConfigProblem[] = []
+  const flagLayer = readFlags(HEALTHCHECK_SETTINGS, flags, problems)
+  const variables = readEnvironment(HEALTHCHECK_SETTINGS, TABLES, env)
+  problems.push(...variables.problems)
+  const layers: Layer[] = [flagLayer, variables.layer]
+  const path = (flagLayer.get('config') ?? variables.layer.get('config'))?.value
+  if (typeof path === 'string' && path !== '') {
+    const file = readConfigFile(SERVE_SETTINGS, path)
+    problems.push(...file.problems)
+    layers.push(file.layer)
+  }
+  return settle(HEALTHCHECK_SETTINGS, layers, problems, () => [])
 }
 
 /**

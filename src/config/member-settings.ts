@@ -9,6 +9,7 @@ import type { SettingTable, ValuesOf } from './setting.ts'
 import { SIDECAR_SETTINGS } from './sidecar-settings.ts'
 import {
   bindAddress,
+  boolean,
   choice,
   duration,
   integer,
@@ -145,6 +146,12 @@ export const MEMBER_SETTINGS = {
   ...GOSSIP_SETTINGS,
   ...SIDECAR_SETTINGS,
   ...KUBERNETES_SETTINGS,
+  traceKeys: {
+    type: boolean,
+    default: false,
+    help: 'Put a hash of the key into the spans of look-ups, where traces are on',
+    category: 'Tracing',
+  },
 } as const satisfies SettingTable
 
 /** The values of {@link MEMBER_SETTINGS}. */

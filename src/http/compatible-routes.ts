@@ -52,7 +52,9 @@ export function compatibleRoutes(deps: {
       send(ctx, INVALID_KEY)
       return
     }
-    const node = goJsonString(toByteText(ownerOf(ring, key)))
+    const owner = ownerOf(ring, key)
+    if (owner !== '') ctx['_ringOwner'] = owner
+    const node = goJsonString(toByteText(owner))
     send(ctx, makeAnswer(200, PLAIN_TEXT, `{\n  "Node": ${node},\n  "Key": ${goJsonString(key)}\n}`))
   }
 

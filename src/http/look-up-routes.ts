@@ -30,6 +30,7 @@ export function lookUpRoutes(deps: {
 
   const getOwner = (ctx: Koa.Context, query: string) => {
     const owner = manager.getNode(readOnlyKey(query, limits))
+    ctx['_ringOwner'] = owner.ringKey
     send(ctx, view.get().ownerAnswer(owner))
   }
 
@@ -38,6 +39,7 @@ export function lookUpRoutes(deps: {
     const key = checkKey(parameters.get('key'), limits)
     const owners = manager.getNodes(key, parseOwnerCount(parameters.get('n'), limits))
     const current = view.get()
+    ctx['_ringOwner'] = owners[0]?.ringKey
     const nodes = owners.map((node) => current.nodeJson(node)).join(',')
     send(ctx, jsonAnswer(`{"owners":[${nodes}],${current.state}}`))
   }

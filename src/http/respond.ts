@@ -86,6 +86,7 @@ export function sendProblem(
   const { problem, retryAfterSeconds, internal } = problemOf(error)
   if (internal) logger.error({ event: 'request.failed', err: error, method: ctx.method }, 'Failed a request')
   ctx.respond = false
+  ctx['_problemCode'] = problem.code
   const { res } = ctx
   if (res.headersSent || res.destroyed) {
     // Part of another answer is out: a cut connection tells the client that it is not whole.

@@ -31,6 +31,8 @@ export interface RoutesDeps {
   readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
   /** Hears of each request to one of the paths here, once its answer is written. */
   readonly meter?: RequestMeter
+  /** Middleware around each request for a path of ours, and no other: traces. `ctx._matchedRoute` is set by then. */
+  readonly around?: Koa.Middleware
 }
 
 /**
@@ -39,10 +41,11 @@ export interface RoutesDeps {
  * ours, is answered here, as `application/problem+json`.
  *
  * The answers are written at once, past Koa's body handling: headers that other middleware wants on them must be
- * set before it calls `next()`. The middleware sets `ctx._matchedRoute`, as routers do, for metrics and traces.
+ * set before it calls `next()`. For metrics and traces the middleware sets `ctx._matchedRoute`, as routers do,
+ * `ctx._ringOwner`, the ring key of the owner of the one key that was asked for, and `ctx._problemCode`.
  */
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
-  const { clock, meter, extraRoutes = {} } = deps
+  const { clock, meter, around, extraRoutes = {} } = deps
   const logger = deps.logger.child({ component: 'http' })
   const routes = new Map(
     listRoutes(deps, logger).map((route) => [
@@ -70,10 +73,13 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       const more = extra.get(path)
       if (more === undefined) return next()
       ctx['_matchedRoute'] = path
-      return metered(more.meter, ctx, startedAtMs, more.middleware(ctx, next) as unknown)
+      const run = () => metered(more.meter, ctx, startedAtMs, more.middleware(ctx, next) as unknown)
+      return around === undefined ? run() : (around(ctx, async () => run()) as unknown)
     }
     ctx['_matchedRoute'] = path
-    return metered(route.meter, ctx, startedAtMs, answer(ctx, route, query))
+    const { meter: ownMeter } = route
+    if (around === undefined) return metered(ownMeter, ctx, startedAtMs, answer(ctx, route, query))
+    return around(ctx, async () => metered(ownMeter, ctx, startedAtMs, answer(ctx, route, query))) as unknown
   }
 
   function answer(ctx: Koa.Context, route: DispatchedRoute, query: string): void | Promise<void> {

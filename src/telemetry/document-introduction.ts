@@ -2,8 +2,9 @@
 export const DOCUMENT_INTRODUCTION = `# Metrics
 
 Every process serves its metrics at \`/metrics\` of the admin port (8081), in Prometheus's text format, or in OpenMetrics
-for scrapers that ask for it by \`Accept\`, as Prometheus does when its feature \`exemplar-storage\` is on. This page is
-made from the table that the metrics are made of (\`src/telemetry/metrics.ts\`), and a test holds them together.
+for scrapers that ask for it by \`Accept\`, as Prometheus does. (It keeps the exemplars of OpenMetrics only when its
+feature \`exemplar-storage\` is on.) This page is made from the table that the metrics are made of
+(\`src/telemetry/metrics.ts\`), and a test holds them together.
 
 \`\`\`yaml
 # prometheus.yml, where no operator does it

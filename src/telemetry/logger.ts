@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty'
-import { pino, stdTimeFunctions } from 'pino'
+import { pino, stdTimeFunctions, type Logger as PinoLogger } from 'pino'
 import { prettyFactory } from 'pino-pretty'
-import type { LogFields, Logger } from '../logger.ts'
+import type { LogFields, Logger, PortLevel } from '../logger.ts'
 import { DescriptorWriter, type LineWriter } from './descriptor-writer.ts'
 
 /** Levels that can be asked for, the least severe first; `silent` logs nothing. */
@@ -22,6 +22,12 @@ export interface ProcessLogger extends Logger {
   fatal(fields: LogFields, message: string): void
 }
 
+/** A logger whose level can be changed while it is used. */
+export interface LeveledLogger extends ProcessLogger {
+  /** The least severe lines that are logged. Setting it counts at once, for every child too. */
+  level: LogLevel
+}
+
 export interface ProcessLoggerOptions {
   readonly level: LogLevel
   /** @default 'auto': pretty on a terminal, else JSON */
@@ -30,6 +36,8 @@ export interface ProcessLoggerOptions {
   readonly base?: LogFields
   /** Where lines go instead of standard output, each with its line end. */
   readonly destination?: LineWriter
+  /** Gives fields that depend on where a line is logged: the ids of the trace. Asked for each line that is written. */
+  readonly context?: () => LogFields
 }
 
 /**
@@ -37,21 +45,81 @@ export interface ProcessLoggerOptions {
  * process that ends. JSON lines have `level` as a word, `time` in ISO 8601 and `msg`; an error under `err` comes with
  * type, message, code, detail, stack and causes. A closed or full standard output loses lines and nothing else.
  */
-export function createLogger(options: ProcessLoggerOptions): ProcessLogger {
+export function createLogger(options: ProcessLoggerOptions): LeveledLogger {
   // `process.stdout` is not asked: to touch it makes a pipe non-blocking, and then lines can be lost.
   const terminal = options.destination === undefined && isatty(1)
   const destination = options.destination ?? new DescriptorWriter(1)
   const format = options.format ?? 'auto'
   const pretty = format === 'pretty' || (format === 'auto' && terminal)
-  return pino(
+  const { context } = options
+  const root = pino(
     {
       level: options.level,
+      // Pino adds the line's own fields to what the mixin gives.
+      ...(context === undefined ? {} : { mixin: () => ({ ...context() }) }),
       base: options.base ?? {},
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
     pretty ? prettyWriter(destination, terminal && process.stdout.hasColors()) : destination,
   )
+  return new SharedLogger(root, undefined)
+}
+
+/** Writes through one pino logger, so that its level is that of all children: a child of pino's keeps its own. */
+class SharedLogger implements LeveledLogger {
+  readonly #root: PinoLogger
+  readonly #bound: LogFields | undefined
+
+  constructor(root: PinoLogger, bound: LogFields | undefined) {
+    this.#root = root
+    this.#bound = bound
+  }
+
+  get level(): LogLevel {
+    return this.#root.level as LogLevel
+  }
+
+  set level(level: LogLevel) {
+    this.#root.level = level
+  }
+
+  trace(fields: LogFields, message: string): void {
+    this.#write('trace', fields, message)
+  }
+
+  debug(fields: LogFields, message: string): void {
+    this.#write('debug', fields, message)
+  }
+
+  info(fields: LogFields, message: string): void {
+    this.#write('info', fields, message)
+  }
+
+  warn(fields: LogFields, message: string): void {
+    this.#write('warn', fields, message)
+  }
+
+  error(fields: LogFields, message: string): void {
+    this.#write('error', fields, message)
+  }
+
+  fatal(fields: LogFields, message: string): void {
+    this.#write('fatal', fields, message)
+  }
+
+  isLevelEnabled(level: PortLevel): boolean {
+    return this.#root.isLevelEnabled(level)
+  }
+
+  child(fields: LogFields): Logger {
+    return new SharedLogger(this.#root, { ...this.#bound, ...fields })
+  }
+
+  #write(level: Exclude<LogLevel, 'silent'>, fields: LogFields, message: string): void {
+    if (!this.#root.isLevelEnabled(level)) return
+    this.#root[level](this.#bound === undefined ? fields : { ...this.#bound, ...fields }, message)
+  }
 }
 
 function prettyWriter(destination: LineWriter, colorize: boolean): LineWriter {

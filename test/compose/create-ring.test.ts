@@ -193,7 +193,7 @@ describe('createRing', () => {
       | keyof SidecarRingOptions
       | keyof KubernetesRingOptions
       | keyof StaticRingOptions
-    expectTypeOf<keyof typeof MEMBER_SETTINGS>().toEqualTypeOf<Exclude<OptionName, 'logger'>>()
+    expectTypeOf<keyof typeof MEMBER_SETTINGS>().toEqualTypeOf<Exclude<OptionName, 'logger' | 'tracing'>>()
   })
 })
 

@@ -139,7 +139,7 @@ describe('no false removals', () => {
     [0.25, 50],
     [0.25, 12],
     [0.25, 5],
-  ])('at %f loss among %i members for five minutes', (lossRate, count) => {
+  ])('at %f loss among %i members for ten minutes', (lossRate, count) => {
     const cluster = settled(simSeed(3), count)
     cluster.network.conditions = {
       ...GOOD_LAN,

@@ -60,6 +60,26 @@ describe('partitions heal', () => {
     }
   })
 
+  test('who was cut off talks the others out of nobody when it is back', () => {
+    for (let trial = 0; trial < 40; trial++) {
+      const cluster = settled(simSeed(900 + trial), 10)
+      const [lone, ...others] = cluster.running.toReversed()
+      cluster.partition([others, [lone!]])
+      // Long enough for the others to give it up, not for it to give up all of them: it suspects some when it is back.
+      cluster.run(10_000 + 40_000 * cluster.random())
+      cluster.falseRemovals.length = 0
+      cluster.heal()
+      const tookMs = cluster.runUntil(() => cluster.isConverged(), 60_000)
+      expect(tookMs, `seed ${cluster.seed}`).toBeDefined()
+      cluster.run(10_000)
+      expect(cluster.isConverged(), `seed ${cluster.seed}`).toBe(true)
+      expect(
+        cluster.falseRemovals.filter(({ by }) => by !== lone!.name),
+        `seed ${cluster.seed}`,
+      ).toEqual([])
+    }
+  })
+
   test('a link between two members that is down parts nobody', () => {
     const cluster = settled(simSeed(78), 6)
     const [a, b] = [cluster.get('node-1').endpoint.address, cluster.get('node-2').endpoint.address]

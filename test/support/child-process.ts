@@ -33,7 +33,7 @@ export class TestProcess implements AsyncDisposable {
   ) {
     const { env, ipc = false, stdout = 'pipe' } = options
     const inherited = Object.entries(process.env).filter(
-      ([name]) => !/^(RINGMAN_|NODE_OPTIONS|VITEST|FORCE_)/.test(name),
+      ([name]) => !/^(RINGMAN_|OTEL_|NODE_OPTIONS|VITEST|FORCE_)/.test(name),
     )
     this.child = spawn(process.execPath, args, {
       stdio: ['ignore', stdout, 'pipe', ...(ipc ? ['ipc' as const] : [])],

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { assertNever, RingmanError } from '../../errors.ts'
+import { noTracer, type Span } from '../../tracing.ts'
 import { DropReport } from './drop-report.ts'
 import { GossipCodec } from './gossip-codec.ts'
 import { GossipTraffic } from './gossip-traffic.ts'
@@ -164,12 +165,27 @@ export class GossipTransport {
     })
   }
 
-  /** @param userState - The application's bytes to send along. */
-  async pushPull(effect: StartPushPullEffect, userState: Uint8Array): Promise<void> {
+  /**
+   * @param userState - The application's bytes to send along.
+   * @param parent - The span that it is a part of, if any.
+   */
+  async pushPull(effect: StartPushPullEffect, userState: Uint8Array, parent?: Span): Promise<void> {
     const { exchange, to, state, timeoutMs } = effect
     const { onEvent, node } = this.#options
     const startedAtMs = node.clock.now()
+    const span = (node.tracer ?? noTracer).startSpan('gossip.push-pull', {
+      kind: 'client',
+      attributes: {
+        'network.transport': 'tcp',
+        'server.address': to.address,
+        'server.port': to.port,
+        'ringman.push_pull.join': state.join,
+        'ringman.push_pull.members_sent': state.nodes.length,
+      },
+      ...(parent === undefined ? {} : { parent }),
+    })
     const answer = await this.#call(to, { kind: 'push-pull', pushPull: { ...state, userState } }, timeoutMs)
+    endPushPull(span, answer)
     switch (answer.outcome) {
       case 'answered':
         if (answer.message.kind === 'push-pull') {
@@ -293,6 +309,16 @@ export class GossipTransport {
     if (packet.ok) this.#options.onEvent({ kind: 'packet-received', from, messages: packet.messages })
     else this.drops.add(packet, from, 'tcp')
   }
+}
+
+function endPushPull(span: Span, answer: StreamAnswer): void {
+  if (answer.outcome === 'answered' && answer.message.kind === 'push-pull') {
+    span.set({ 'ringman.push_pull.members_received': answer.message.pushPull.nodes.length })
+  } else {
+    const rejected = answer.outcome === 'answered' && answer.message.kind === 'error'
+    span.fail(rejected ? 'rejected' : answer.outcome === 'refused' ? 'refused' : 'failed')
+  }
+  span.end()
 }
 
 function placeOf({ address, port }: Endpoint): string {

@@ -2,10 +2,12 @@ import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { assertNever, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { noTracer, type Tracer } from '../../tracing.ts'
 import { chooseAdvertisedAddress } from '../advertised-address.ts'
 import { METADATA_LIMIT_BYTES } from '../member.ts'
 import type { GossipTraffic } from './gossip-traffic.ts'
 import { GossipTransport } from './gossip-transport.ts'
+import { JoinTrace } from './join-trace.ts'
 import type { Keyring } from './keyring.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
 import type { Counters } from './protocol/counters.ts'
@@ -47,6 +49,8 @@ export class MemberlistNode {
   readonly done: Promise<void>
   readonly #events: MemberlistNodeEvents
   readonly #logger: Logger
+  readonly #tracer: Tracer
+  readonly #joinTrace: JoinTrace
   readonly #transport: GossipTransport
   readonly #udp: UdpReachability
   readonly #settings: ProtocolSettings
@@ -65,6 +69,8 @@ export class MemberlistNode {
     this.options = options
     this.#events = events
     this.#logger = options.logger
+    this.#tracer = options.tracer ?? noTracer
+    this.#joinTrace = new JoinTrace(this.#tracer)
     this.#udp = new UdpReachability(options.clock, options.logger)
     this.#settings = {
       ...PRESETS[options.preset ?? 'lan'],
@@ -190,6 +196,7 @@ export class MemberlistNode {
 
   /** The seeds are these from now on: those not alive here are contacted now, and again at intervals. */
   join(seeds: readonly Endpoint[]): void {
+    this.#joinTrace.begin(seeds.length)
     this.#handle({ kind: 'join', seeds })
   }
 
@@ -312,10 +319,12 @@ export class MemberlistNode {
     this.#cancelTimer =
       dueMs === Infinity
         ? undefined
-        : this.options.clock.after(Math.max(0, dueMs - this.options.clock.now()), () => {
-            this.#cancelTimer = undefined
-            this.#handle({ kind: 'tick' })
-          })
+        : this.#tracer.detach(() =>
+            this.options.clock.after(Math.max(0, dueMs - this.options.clock.now()), () => {
+              this.#cancelTimer = undefined
+              this.#handle({ kind: 'tick' })
+            }),
+          )
   }
 
   #carryOut(effect: Effect, changes: MemberChangedEffect[]): void {
@@ -331,7 +340,11 @@ export class MemberlistNode {
         this.#transport.answer(effect.stream, effect.ack)
         break
       case 'start-push-pull':
-        void this.#transport.pushPull(effect, this.#localState(effect.state.join))
+        void this.#transport.pushPull(
+          effect,
+          this.#localState(effect.state.join),
+          this.#joinTrace.spanOf(effect),
+        )
         break
       case 'answer-push-pull': {
         const pushPull = { ...effect.state, userState: this.#localState(effect.state.join) }
@@ -362,6 +375,7 @@ export class MemberlistNode {
           delegate?.pingCompleted?.(effect.member, effect.durationMs, effect.payload)
         break
       case 'join-finished':
+        this.#joinTrace.end(effect)
         this.#events.onJoinFinished?.(effect)
         break
       case 'left':

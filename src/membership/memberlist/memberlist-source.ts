@@ -4,6 +4,7 @@ import type { DnsResolver } from '../../seeds/dns-resolver.ts'
 import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
 import type { Seed } from '../../seeds/seed.ts'
+import { noTracer } from '../../tracing.ts'
 import { MemberSet } from '../member-set.ts'
 import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
@@ -153,7 +154,19 @@ export class MemberlistSource implements MembershipSource {
 
   async leave(): Promise<void> {
     if (this.#state !== 'running') return
-    const { acknowledgedBy, others } = await this.node.leave()
+    const { tracer = noTracer } = this.#options
+    const { acknowledgedBy, others } = await tracer.trace(
+      'gossip.leave',
+      { parent: 'active' },
+      async (span) => {
+        const left = await this.node.leave()
+        span.set({
+          'ringman.leave.acknowledged_by': left.acknowledgedBy,
+          'ringman.leave.others': left.others,
+        })
+        return left
+      },
+    )
     this.#options.logger.info(
       { event: 'member.left', memberId: this.selfName, acknowledgedBy, others },
       others > 0 && acknowledgedBy === 0 ? 'Left the cluster; nobody acknowledged it' : 'Left the cluster',

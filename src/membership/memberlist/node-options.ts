@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../../clock.ts'
 import type { Logger } from '../../logger.ts'
+import type { Tracer } from '../../tracing.ts'
 import type { NetworkInterfaces } from '../advertised-address.ts'
 import type { MemberlistDelegate } from './delegate.ts'
 import type { Keyring } from './keyring.ts'
@@ -49,6 +50,8 @@ export interface MemberlistNodeOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** @default none */
+  readonly tracer?: Tracer
   /** @default what the operating system says */
   readonly interfaces?: () => NetworkInterfaces
 }

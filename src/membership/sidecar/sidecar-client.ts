@@ -5,6 +5,7 @@ import { parseJson, parseState, type SidecarState } from './catalog.ts'
 import { DocumentSplitter } from './document-splitter.ts'
 import type { HttpAnswer, HttpGet } from './http-get.ts'
 import { watchUrlOf } from './sidecar-endpoint.ts'
+import { noTracer, type Span, type Tracer } from '../../tracing.ts'
 
 export interface SidecarClientOptions {
   /** Where the state is, as `parseSidecarUrl` gives it. */
@@ -12,6 +13,8 @@ export interface SidecarClientOptions {
   readonly serviceName: string
   readonly clock: Clock
   readonly get: HttpGet
+  /** @default none */
+  readonly tracer?: Tracer
   /** Time in milliseconds for a whole state to come, and for a stream to begin. */
   readonly timeoutMs: number
   /** Largest state in bytes. */
@@ -35,8 +38,9 @@ export class SidecarClient {
   async fetchState(signal: AbortSignal): Promise<SidecarState> {
     const { url, serviceName, limitBytes } = this.#options
     const deadline = this.#deadline(signal)
+    const span = this.#startSpan(url)
     try {
-      const { body } = await this.#open(url, deadline.signal)
+      const { body } = await this.#open(url, deadline.signal, span)
       const whole = new GrowingBuffer()
       for await (const part of body) {
         if (whole.sizeBytes + part.length > limitBytes) {
@@ -46,23 +50,27 @@ export class SidecarClient {
         }
         whole.append(part)
       }
+      span.set({ 'http.response.body.size': whole.sizeBytes })
       return parseState(parseJson(whole.take()), serviceName)
     } catch (error) {
-      throw deadline.explain(error)
+      const explained = deadline.explain(error)
+      span.fail(explained)
+      throw explained
     } finally {
+      span.end()
       deadline.end()
     }
   }
 
   /**
    * Follows the state: yields it at once and after each change, until the stream ends or fails as
-   * {@link SidecarClient.fetchState} does.
+   * {@link SidecarClient.fetchState} does. Its span ends when the stream has begun.
    */
   async *watchState(signal: AbortSignal): AsyncGenerator<SidecarState, void, undefined> {
     const { url, serviceName, limitBytes } = this.#options
     const deadline = this.#deadline(signal)
     try {
-      const { body } = await this.#open(watchUrlOf(url), deadline.signal)
+      const body = await this.#openStream(watchUrlOf(url), deadline)
       const splitter = new DocumentSplitter(limitBytes)
       for await (const chunk of body) {
         for (const document of splitter.push(chunk)) {
@@ -78,8 +86,37 @@ export class SidecarClient {
     }
   }
 
-  async #open(url: URL, signal: AbortSignal): Promise<HttpAnswer> {
-    const answer = await this.#options.get(url, signal)
+  async #openStream(url: URL, deadline: Deadline): Promise<HttpAnswer['body']> {
+    const span = this.#startSpan(url)
+    try {
+      return (await this.#open(url, deadline.signal, span)).body
+    } catch (error) {
+      span.fail(deadline.explain(error))
+      throw error
+    } finally {
+      span.end()
+    }
+  }
+
+  /** A client span, by OpenTelemetry's conventions. Sidecar's paths are few; user, password and query stay out of it. */
+  #startSpan(url: URL): Span {
+    const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)
+    return (this.#options.tracer ?? noTracer).startSpan(`GET ${url.pathname}`, {
+      kind: 'client',
+      parent: 'active',
+      attributes: {
+        'http.request.method': 'GET',
+        'server.address': url.hostname,
+        'server.port': port,
+        'url.full': `${url.protocol}//${url.host}${url.pathname}`,
+        'url.template': url.pathname,
+      },
+    })
+  }
+
+  async #open(url: URL, signal: AbortSignal, span: Span): Promise<HttpAnswer> {
+    const answer = await this.#options.get(url, signal, span.headers())
+    span.set({ 'http.response.status_code': answer.status })
     if (answer.status < 200 || answer.status > 299) {
       throw new RingmanError('SOURCE_FAILED', `it answered with status ${answer.status}`, {
         detail: { status: answer.status },
@@ -89,7 +126,7 @@ export class SidecarClient {
   }
 
   /** Ends a request after the timeout, when `signal` aborts, or when asked to. */
-  #deadline(signal: AbortSignal) {
+  #deadline(signal: AbortSignal): Deadline {
     const { clock, timeoutMs } = this.#options
     const abort = new AbortController()
     let timedOut = false
@@ -104,7 +141,6 @@ export class SidecarClient {
     signal.addEventListener('abort', onAbort, { once: true })
     return {
       signal: abort.signal,
-      /** No more timeout: what was waited for has come. */
       lift: cancel,
       explain(error: unknown): Error {
         if (timedOut) {
@@ -120,6 +156,17 @@ export class SidecarClient {
       },
     }
   }
+}
+
+/** The limits of a request. */
+interface Deadline {
+  readonly signal: AbortSignal
+  /** No more timeout: what was waited for has come. */
+  lift(): void
+  /** What a failure of the request is to its caller. */
+  explain(error: unknown): Error
+  /** Releases everything, the connection too. */
+  end(): void
 }
 
 /** Why a connection failed. Where every address of a name refused, Node's error has a code and no message. */

@@ -1,6 +1,7 @@
 import { sleep, systemClock, systemRandom, type Clock, type Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { noTracer, type Tracer } from '../../tracing.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceHealth } from '../source.ts'
@@ -30,6 +31,8 @@ export interface SidecarSourceDeps {
   readonly logger: Logger
   readonly clock?: Clock
   readonly random?: Random
+  /** @default none */
+  readonly tracer?: Tracer
   /** How HTTP is spoken; tests bring their own. */
   readonly get?: HttpGet
 }
@@ -54,6 +57,7 @@ export class SidecarSource implements MembershipSource {
   readonly #random: Random
   readonly #get: HttpGet
   readonly #logger: Logger
+  readonly #tracer: Tracer
   readonly #set: MemberSet
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #ledger = new StateLedger()
@@ -78,6 +82,7 @@ export class SidecarSource implements MembershipSource {
     this.#random = deps.random ?? systemRandom
     this.#get = deps.get ?? getOverHttp
     this.#logger = deps.logger.child({ component: 'sidecar' })
+    this.#tracer = deps.tracer ?? noTracer
     this.#skipWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
     this.#updateWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -233,6 +238,7 @@ export class SidecarSource implements MembershipSource {
         serviceName,
         clock,
         get: this.#get,
+        tracer: this.#tracer,
         timeoutMs,
         limitBytes,
       })

@@ -3,6 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { sleep, type Clock, type Random } from '../../clock.ts'
 import { isRingmanError, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { noTracer, type Tracer } from '../../tracing.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory } from '../../seeds/seed-resolver.ts'
 import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
@@ -39,6 +40,8 @@ export interface SwimSourceOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** @default none */
+  readonly tracer?: Tracer
   /** @default the system's DNS */
   readonly dns?: DnsResolver
   /** Knows the pods that `pods:` seeds mean. */
@@ -64,6 +67,7 @@ export class SwimSource implements MembershipSource {
   readonly done: Promise<void>
   readonly #options: SwimSourceOptions
   readonly #logger: Logger
+  readonly #tracer: Tracer
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #set: MemberSet
   readonly #view: MemberView
@@ -86,6 +90,7 @@ export class SwimSource implements MembershipSource {
     this.#options = options
     this.selfName = options.name
     this.#logger = options.logger.child({ component: 'swim' })
+    this.#tracer = options.tracer ?? noTracer
     this.#view = new MemberView(options.clock)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
@@ -140,7 +145,7 @@ export class SwimSource implements MembershipSource {
     if (this.#state !== 'running' || this.#node === undefined) return this.#leaving ?? Promise.resolve()
     this.#leaving ??= (async (node) => {
       this.#logger.info({ event: 'member.left', member: this.selfName }, 'Left the cluster')
-      await node.leave()
+      await this.#tracer.trace('gossip.leave', { parent: 'active' }, () => node.leave())
     })(this.#node)
     return this.#leaving
   }
@@ -341,7 +346,13 @@ export class SwimSource implements MembershipSource {
     while (chosen.length < this.#settings.seedContacts && strangers.length > 0) {
       chosen.push(...strangers.splice(Math.floor(this.#options.random() * strangers.length), 1))
     }
+    if (chosen.length === 0) return
+    // It is datagrams: when and whether somebody answers is not known here, so that the span is but a moment.
+    const span = this.#tracer.startSpan('gossip.join', {
+      attributes: { 'ringman.join.seeds': addresses.length, 'ringman.join.contacts': chosen.length },
+    })
     node.contact(chosen)
+    span.end()
   }
 
   #openSocket(bindHost: string, port: number): Promise<GossipSocket> {

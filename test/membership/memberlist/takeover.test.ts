@@ -21,6 +21,42 @@ describe('a name that has just been taken over', () => {
     expect(machine.changes()).toEqual([])
   })
 
+  test('is told of together with the fall, so that nobody takes it for a conflict', () => {
+    const machine = takenOver()
+    machine.run(100)
+    const packets = machine
+      .of('send-packet')
+      .map(({ messages }) =>
+        messages.flatMap((message) =>
+          (message.kind === 'alive' || message.kind === 'dead') && message.node === 'm4'
+            ? [message.kind]
+            : [],
+        ),
+      )
+    expect(packets).not.toEqual([])
+    for (const kinds of packets) expect(kinds.toSorted()).toEqual(['alive', 'dead'])
+  })
+
+  test('is told of alone once it has said more of itself, or fallen', () => {
+    const machine = takenOver()
+    machine.packet(3, alive(4, 2, { port: 9999 }))
+    machine.run(100)
+    expect(machine.sent('dead')).toEqual([])
+    const told = machine.sent('alive').filter(({ message }) => message.node === 'm4')
+    expect(new Set(told.map(({ message }) => message.incarnation))).toEqual(new Set([2]))
+    const fallen = takenOver()
+    fallen.packet(3, dead(4, 2))
+    fallen.run(100)
+    expect(fallen.sent('alive').filter(({ message }) => message.node === 'm4')).toEqual([])
+    expect(new Set(fallen.sent('dead').map(({ message }) => message.incarnation))).toEqual(new Set([2]))
+  })
+
+  test('leaves by its own word in a later incarnation, as one that learned of its fall has', () => {
+    const machine = takenOver()
+    machine.packet(3, alive(4, 2, { port: 9999 }), dead(4, 2, 'm4'))
+    expect(machine.state(4)).toBe('left')
+  })
+
   test('falls to word of a later incarnation', () => {
     const machine = takenOver()
     machine.packet(3, alive(4, 2, { port: 9999 }), dead(4, 2))

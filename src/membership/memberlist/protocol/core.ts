@@ -9,6 +9,7 @@ import { type Endpoint, formatAddress, tryParseAddress } from './endpoint.ts'
 import { GossipQueue, type QueueOutcome, type QueueTopic } from './gossip-queue.ts'
 import { retransmitLimit } from './intervals.ts'
 import { type MemberRecord, MemberTable, viewOf, vsnOf } from './members.ts'
+import { OwnVerdicts } from './own-verdicts.ts'
 import type { ProtocolSettings } from './settings.ts'
 
 /** What waits for the answer to one of our sequence numbers. */
@@ -39,6 +40,7 @@ export class Core {
   readonly random: () => number
   readonly members: MemberTable
   readonly queue: GossipQueue
+  readonly verdicts: OwnVerdicts
   readonly deadlines = new Deadlines()
   readonly awareness: Awareness
   readonly counters: Counters = createCounters()
@@ -68,6 +70,7 @@ export class Core {
     this.delegate = dependencies.delegate ?? {}
     this.members = new MemberTable(dependencies.random)
     this.queue = new GossipQueue(settings.maxQueued)
+    this.verdicts = new OwnVerdicts(this.queue)
     this.awareness = new Awareness(settings.awarenessMaxMultiplier)
     this.#nextSeqNo = Math.floor(dependencies.random() * 2 ** 32)
     this.self = createSelf(identity, settings)

@@ -1,6 +1,7 @@
 import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
+import { isDoubtful, isLate, isStale } from './hearsay.ts'
 import { INCARNATION_JUMP_LIMIT, INCARNATION_LIMIT } from './incarnation.ts'
 import { isLiving, type MemberRecord, viewOf } from './members.ts'
 import type { SelfDefence } from './refute.ts'
@@ -97,7 +98,11 @@ export class Merge {
     const record = this.#core.members.get(message.node)
     if (record === undefined || message.incarnation < record.incarnation) return
     if (!this.#isPlausible(message, record) || isStale(record, message)) return
-    if (this.#isLate(record, message)) return
+    if (isLate(this.#core, record, message)) return
+    if (isDoubtful(this.#core, record, message)) {
+      this.suspect({ ...message, kind: 'suspect' })
+      return
+    }
     // A member of memberlist before 0.1.6, and of the Nitro fork, leaves without saying whose word it is.
     const state = message.from === message.node || message.from === '' ? 'left' : 'dead'
     // Of a fallen member its own word weighs more in the same incarnation.
@@ -149,7 +154,11 @@ export class Merge {
    * who is dead will be found silent.
    */
   state(state: PushPull): void {
-    const { clusterName } = this.#core
+    const { clusterName, self } = this.#core
+    // Before anything else is believed: it may bring about a verdict of ours that is in doubt then.
+    const isDead = (node: PushPullNode) =>
+      node.name === self.name && node.state === STATE_NUMBERS.dead && node.incarnation >= self.incarnation
+    if (state.nodes.some(isDead)) this.#core.verdicts.doubt(this.#core.nowMs)
     for (const node of state.nodes) {
       const { name, incarnation } = node
       if (node.state === STATE_NUMBERS.alive) this.alive(aliveOf(node, clusterName))
@@ -276,7 +285,10 @@ export class Merge {
     record.incarnation = message.incarnation
     core.members.setState(record, state, core.clockMs)
     core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
-    core.queueMessage(message, { space: 'member', name: record.name })
+    // What waits of the member goes first, so that only what is offered here is noted as our word.
+    core.queue.remove({ space: 'member', name: record.name }, 'replaced')
+    const finished = message.from === core.self.name ? core.verdicts.queued(record.name) : undefined
+    core.queueMessage(message, { space: 'member', name: record.name }, finished)
     core.tell(state === 'left' ? 'left' : 'died', record)
     this.#listener.fell(record)
     if (record.forgetting !== undefined) record.forgetting.cancelled = true
@@ -350,18 +362,6 @@ export class Merge {
     return true
   }
 
-  /**
-   * Whether word of a death is still that of what a name was before another endpoint took it over: it goes round for a
-   * while, and both may have come as far as the same incarnation. Nobody suspects the new one long enough yet; if it
-   * dies so soon all the same, we find that ourselves.
-   */
-  #isLate({ state, previous }: MemberRecord, { incarnation, from }: Dead): boolean {
-    if (previous === undefined || !isLiving({ state }) || from === this.#core.self.name) return false
-    const { suspicionMult, probeIntervalMs } = this.#core.settings
-    const isRecent = this.#core.nowMs - previous.untilMs < suspicionMult * probeIntervalMs
-    return isRecent && incarnation === previous.incarnation
-  }
-
   #isPlausible(
     message: { readonly incarnation: number; readonly kind: string },
     record: MemberRecord,
@@ -382,17 +382,6 @@ export class Merge {
     this.#core.refuse('delegate-refused', { member: message.node, because: reason })
     return true
   }
-}
-
-/** Word of what a name was before another endpoint took it over, in incarnations above those of the new one. */
-function isStale(record: MemberRecord, message: Suspect | Dead): boolean {
-  const { previous, incarnation } = record
-  return (
-    isLiving(record) &&
-    previous !== undefined &&
-    message.incarnation > incarnation &&
-    message.incarnation <= previous.incarnation
-  )
 }
 
 function isFresh(claim: { readonly atMs: number }, clockMs: number): boolean {

@@ -22,6 +22,7 @@ export class SelfDefence {
   accused(message: Suspect | Dead): void {
     const { self, leaving } = this.#core
     if (leaving || message.incarnation < self.incarnation) return
+    if (message.kind === 'dead' && message.from !== self.name) this.#core.verdicts.doubt(this.#core.nowMs)
     if (message.from === self.name) {
       // Our own leaving before a restart, or a push/pull's word, which names no accuser.
       this.#core.log('debug', 'Refuted word of an earlier life', {

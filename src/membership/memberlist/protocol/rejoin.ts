@@ -1,6 +1,7 @@
 import type { Core } from './core.ts'
 import { type Endpoint, sameEndpoint } from './endpoint.ts'
 import type { Exchanges } from './exchanges.ts'
+import { isLiving, type MemberRecord } from './members.ts'
 
 /** Seeds contacted at once. */
 const PARALLEL_LIMIT = 8
@@ -24,6 +25,8 @@ export class Rejoin {
   readonly #core: Core
   readonly #exchanges: Exchanges
   #seeds: readonly Endpoint[] = []
+  /** The member last found at a seed: while it lives there, nobody else needs to be looked at. */
+  readonly #memberAt = new Map<Endpoint, MemberRecord>()
   #join: Join | undefined
   #waitMs = FIRST_WAIT_MS
   #retrying = false
@@ -38,21 +41,16 @@ export class Rejoin {
   join(seeds: readonly Endpoint[]): void {
     const own = this.#core.self.endpoint
     this.#seeds = seeds.filter((seed) => !sameEndpoint(seed, own)).slice(0, SEEDS_LIMIT)
-    const running = this.#join
-    // Asked again while at it, both end as one.
-    this.#join = {
-      runningCount: 0,
-      reached: [],
-      failed: [],
-      ...running,
-      waiting: this.#shuffled([...this.#seeds]),
-    }
+    this.#memberAt.clear()
+    // Asked again while at it, both end as one; what runs counts on the object that it began with.
+    this.#join ??= { waiting: [], runningCount: 0, reached: [], failed: [] }
+    this.#join.waiting = this.#shuffled([...this.#seeds])
     this.#advance(this.#join)
     this.#schedule()
   }
 
   #advance(join: Join): void {
-    const alive = this.#livingKeys()
+    const alive = this.#livingByKey()
     while (join.runningCount < PARALLEL_LIMIT) {
       const seed = join.waiting.shift()
       if (seed === undefined) break
@@ -87,8 +85,7 @@ export class Rejoin {
   /** Contacts one missing seed; all of them (few at once) while alone. */
   #retry(): void {
     const { settings, leaving, members } = this.#core
-    const alive = this.#livingKeys()
-    const missing = this.#seeds.filter((seed) => !alive.has(keyOf(seed)))
+    const missing = this.#missing()
     const intervalMs = settings.rejoinIntervalMs
     if (missing.length === 0) {
       this.#waitMs = Math.min(FIRST_WAIT_MS, intervalMs)
@@ -114,8 +111,26 @@ export class Rejoin {
     }
   }
 
-  #livingKeys(): Set<string> {
-    return new Set(this.#core.members.living.map(({ endpoint }) => keyOf(endpoint)))
+  /** Seeds at which no living member is. All members are looked at only for seeds whose member has gone. */
+  #missing(): Endpoint[] {
+    const open = this.#seeds.filter((seed) => {
+      const member = this.#memberAt.get(seed)
+      return (
+        member === undefined || member.forgotten || !isLiving(member) || !sameEndpoint(member.endpoint, seed)
+      )
+    })
+    if (open.length === 0) return open
+    const living = this.#livingByKey()
+    return open.filter((seed) => {
+      const member = living.get(keyOf(seed))
+      if (member === undefined) this.#memberAt.delete(seed)
+      else this.#memberAt.set(seed, member)
+      return member === undefined
+    })
+  }
+
+  #livingByKey(): Map<string, MemberRecord> {
+    return new Map(this.#core.members.living.map((member) => [keyOf(member.endpoint), member]))
   }
 
   #shuffled(seeds: Endpoint[]): Endpoint[] {

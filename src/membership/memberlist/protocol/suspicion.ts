@@ -160,13 +160,16 @@ export class Suspicions {
 
   #decide(record: MemberRecord, suspicion: Suspicion): void {
     if (record.suspicion !== suspicion) return
-    const answered = this.#core.settings.checkSuspects && record.lastAckMs > suspicion.armedMs
-    if (answered && suspicion.extensions < EXTENSIONS_LIMIT) {
+    const { settings, nowMs, verdicts } = this.#core
+    const answered = record.lastAckMs > suspicion.armedMs
+    // Where others had given us up, it was most likely we who were cut off, and the suspect's silence shows nothing.
+    const doubtful = answered || verdicts.doubtedMs > suspicion.armedMs
+    if (settings.checkSuspects && doubtful && suspicion.extensions < EXTENSIONS_LIMIT) {
       suspicion.extensions++
-      suspicion.armedMs = this.#core.nowMs
+      suspicion.armedMs = nowMs
       suspicion.streamChecked = false
-      this.#setVerdict(record, suspicion, this.#core.nowMs + suspicion.minMs)
-      this.#judge.hear(record)
+      this.#setVerdict(record, suspicion, nowMs + suspicion.minMs)
+      if (answered) this.#judge.hear(record)
       return
     }
     this.#judge.condemn(record, false)

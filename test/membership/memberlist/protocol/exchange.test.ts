@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { dead, endpointOf, Machine, node } from './machine.ts'
+import { alive, dead, endpointOf, Machine, node } from './machine.ts'
 
 const own = (machine: Machine) => machine.protocol.member('m1')!
 const ownWords = (machine: Machine) => machine.sent('alive').filter(({ message }) => message.node === 'm1')
@@ -143,6 +143,35 @@ describe('joining', () => {
     expect(machine.of('join-finished')).toEqual([{ kind: 'join-finished', reached: [], failed: [] }])
   })
 
+  test('asked for again while it runs, it ends, and seeds are contacted again later', () => {
+    const machine = new Machine()
+    let refused = 0
+    const refuse = () => {
+      for (;;) {
+        const started = machine.of('start-push-pull')[refused]
+        if (started === undefined) return
+        refused++
+        const { exchange } = started
+        machine.handle({ kind: 'push-pull-failed', exchange, outcome: 'failed', message: 'no' })
+      }
+    }
+    // More rounds than exchanges may run at once, each begun before the one before has ended.
+    for (let round = 0; round < 10; round++) {
+      machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
+      machine.run(100)
+    }
+    expect(machine.of('start-push-pull').length).toBeLessThanOrEqual(8)
+    refuse()
+    expect(machine.of('join-finished')).toHaveLength(1)
+    machine.run(30_000)
+    expect(machine.of('start-push-pull').length).toBeGreaterThan(refused)
+    refuse()
+    machine.handle({ kind: 'join', seeds: [endpointOf(3)] })
+    expect(machine.of('start-push-pull').at(-1)?.to).toEqual(endpointOf(3))
+    refuse()
+    expect(machine.of('join-finished')).toHaveLength(2)
+  })
+
   test('goes on for ever while alone, at growing intervals', () => {
     const machine = new Machine()
     machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
@@ -181,6 +210,30 @@ describe('joining', () => {
     expect(to).toEqual(endpointOf(2))
     expect(state.join).toBe(true)
   })
+})
+
+test('a seed is contacted whenever nobody lives there, whoever that may be', () => {
+  const machine = new Machine({ reconnectIntervalMs: 0, pushPullIntervalMs: 0 }).withMembers(3)
+  machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
+  const contacts = () => {
+    machine.clear()
+    machine.run(40_000)
+    for (const { exchange } of machine.of('start-push-pull')) {
+      machine.handle({ kind: 'push-pull-failed', exchange, outcome: 'failed', message: 'no' })
+    }
+    return machine.of('start-push-pull').length
+  }
+  expect(contacts()).toBe(0)
+  machine.packet(3, dead(2, 1, 'm2'))
+  expect(contacts()).toBeGreaterThan(0)
+  // Another name lives at that place now.
+  machine.packet(3, alive(2, 1, { node: 'heir' }))
+  expect(contacts()).toBe(0)
+  // It has gone, and the name comes back elsewhere.
+  machine.packet(3, { ...dead(2, 1, 'heir'), node: 'heir' })
+  machine.packet(3, alive(2, 1, { node: 'heir', address: alive(7).address }))
+  expect(machine.protocol.member('heir')).toMatchObject({ state: 'alive', endpoint: endpointOf(7) })
+  expect(contacts()).toBeGreaterThan(0)
 })
 
 describe('the lost', () => {

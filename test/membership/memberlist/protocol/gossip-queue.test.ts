@@ -47,6 +47,19 @@ describe('GossipQueue', () => {
     expect(ids(queue.take(100, 1, 5))).toEqual([2])
   })
 
+  test('can be looked at, which counts as no sending', () => {
+    const queue = new GossipQueue(10)
+    queue.offer(message(1), 10, { space: 'user', name: 'a' })
+    queue.offer(message(2), 50)
+    queue.offer(message(3), 10)
+    queue.take(10, 1, 2)
+    queue.offer(message(4), 10, { space: 'user', name: 'a' })
+    for (let i = 0; i < 5; i++) expect(ids(queue.look(25, 9))).toEqual([4, 3])
+    expect(ids(queue.look(100, 1))).toEqual([4])
+    expect(ids(queue.take(100, 9, 2))).toEqual([4, 2, 3])
+    expect(queue.count).toBe(2)
+  })
+
   test('drops the oldest of those sent most often when it is full', () => {
     const queue = new GossipQueue(3)
     const outcomes: [number, string][] = []
@@ -96,11 +109,14 @@ describe('GossipQueue', () => {
             )
           } else {
             const open = new Map(waiting)
+            const looked = queue.look(s.room, 5)
+            expect(queue.look(s.room, 5)).toEqual(looked)
             const taken = queue.take(s.room, 5, s.limit)
             const takenIds = taken.map((m) =>
               m.kind === 'user' ? ((m.payload[0] ?? 0) << 8) | (m.payload[1] ?? 0) : -1,
             )
             expect(new Set(takenIds).size).toBe(takenIds.length)
+            expect(looked).toEqual(taken)
             expect(takenIds.length).toBeLessThanOrEqual(5)
             const sizes = takenIds.map((id) => open.get(id)?.size ?? Number.NaN)
             expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(s.room)

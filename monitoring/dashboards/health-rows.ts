@@ -1,0 +1,235 @@
+import { MISFIT_REASONS } from '../ring-queries.ts'
+import type { PageRow } from './page.ts'
+import { stateTimeline, timeSeries, wordsFor } from './panels.ts'
+import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
+
+/** Is gossip healthy? */
+export function gossipRow(): PageRow {
+  return {
+    question: 'Is the gossip healthy? (sources memberlist and swim; the first panel is of every source)',
+    panels: [
+      timeSeries({
+        title: 'Time since the source was confirmed',
+        description:
+          'How long ago each pod last heard something that bears out its members. Gossip: a few seconds. Sidecar and Kubernetes: up to a minute. A pod whose line climbs is deaf.',
+        queries: [
+          {
+            expr: `max by (pod) (ringman_source_staleness_seconds{${THE_PODS}})`,
+            legend: '{{pod}}',
+          },
+        ],
+        unit: 's',
+        softMax: 10,
+        width: 6,
+        height: 7,
+        leadsToPod: true,
+      }),
+      timeSeries({
+        title: 'Round trip of probes',
+        description:
+          'Of probes answered directly over UDP: the network and the event loops at both ends. The probe timeout (500 ms with the LAN preset) should be well above it.',
+        queries: [0.5, 0.99].map((q) => ({
+          expr: quantile(q, 'ringman_gossip_probe_duration_seconds', [], THE_PODS),
+          legend: `p${q * 100}`,
+        })),
+        unit: 's',
+        width: 6,
+        height: 7,
+      }),
+      timeSeries({
+        title: 'Probes, by how they were answered',
+        description:
+          '`direct` is right. `relay` through another member is packet loss. `stream`, over TCP only, means that UDP is blocked. `failed` makes a member suspect.',
+        queries: [{ expr: rate('ringman_gossip_probes_total', 'result', THE_PODS), legend: '{{result}}' }],
+        unit: 'cps',
+        draw: 'stack',
+        colors: { direct: 'green', relay: 'yellow', stream: 'orange', failed: 'red' },
+        width: 6,
+        height: 7,
+      }),
+      timeSeries({
+        title: 'Suspected, denied, declared dead',
+        description:
+          'Suspicions that began, accusations that the accused refuted, and verdicts. Refutations without verdicts: healthy pods are too slow to answer. The page of one pod shows which one refutes.',
+        queries: [
+          {
+            expr: `sum(increase(ringman_gossip_suspicions_total{${THE_RING}}[${WINDOW}]))`,
+            legend: 'suspected',
+          },
+          {
+            expr: `sum(increase(ringman_gossip_refutations_total{${THE_RING}}[${WINDOW}]))`,
+            legend: 'refuted',
+          },
+          {
+            expr: `sum(increase(ringman_gossip_verdicts_total{${THE_RING}}[${WINDOW}]))`,
+            legend: 'declared dead',
+          },
+        ],
+        unit: 'short',
+        decimals: 0,
+        draw: 'bars',
+        softMax: 4,
+        colors: { suspected: 'orange', refuted: 'yellow', 'declared dead': 'red' },
+        width: 6,
+        height: 7,
+      }),
+      timeSeries({
+        title: 'Health score',
+        description:
+          'What each pod thinks of its own health: 0 is well, 7 is as bad as it gets. Above 0 for long: the pod is starved of CPU, or loses packets.',
+        queries: [{ expr: `max by (pod) (ringman_gossip_health_score{${THE_PODS}})`, legend: '{{pod}}' }],
+        unit: 'short',
+        decimals: 0,
+        draw: 'steps',
+        softMax: 7,
+        thresholds: [
+          [1, 'orange'],
+          [4, 'red'],
+        ],
+        width: 6,
+        height: 7,
+        leadsToPod: true,
+      }),
+      timeSeries({
+        title: 'Dropped by key or label',
+        description:
+          'Gossip of members that are configured otherwise, or of strangers, by reason. It should be empty. The log lines `gossip.dropped` name the sender.',
+        queries: [
+          {
+            expr: increase('ringman_gossip_drops_total', 'reason', `reason=~"${MISFIT_REASONS}"`, THE_PODS),
+            legend: '{{reason}}',
+          },
+        ],
+        unit: 'short',
+        decimals: 0,
+        draw: 'bars',
+        softMax: 5,
+        width: 6,
+        height: 7,
+      }),
+      timeSeries({
+        title: 'Exchanges of whole states',
+        description:
+          'Push/pulls in a second: begun here and completed or failed, and answered. `failed` beside healthy probes: TCP is blocked, or a seed has another label or key.',
+        queries: [
+          { expr: rate('ringman_gossip_push_pulls_total', 'result', THE_PODS), legend: '{{result}}' },
+        ],
+        unit: 'cps',
+        colors: { completed: 'green', failed: 'red', answered: 'blue' },
+        width: 6,
+        height: 7,
+      }),
+      timeSeries({
+        title: 'Gossip traffic',
+        description:
+          'Bytes of payload in a second, all chosen pods together. An idle ring costs a few hundred bytes a second for each pod.',
+        queries: [
+          {
+            expr: rate('ringman_gossip_bytes_total', 'transport, direction', THE_PODS),
+            legend: '{{transport}} {{direction}}',
+          },
+        ],
+        unit: 'Bps',
+        width: 6,
+        height: 7,
+      }),
+    ],
+  }
+}
+
+/** Are the pods well? */
+export function podsRow(): PageRow {
+  return {
+    question: 'Are the pods well?',
+    panels: [
+      stateTimeline({
+        title: 'Ready',
+        description:
+          'Whether each pod would answer its readiness probe with yes. A gap is a pod that was not scraped: it was away, or did not answer.',
+        queries: [{ expr: `max by (pod) (ringman_ready{${THE_PODS}})`, legend: '{{pod}}' }],
+        unit: 'short',
+        mappings: wordsFor({ 0: ['not ready', 'red'], 1: ['ready', 'green'] }),
+        width: 8,
+        height: 8,
+        leadsToPod: true,
+      }),
+      timeSeries({
+        title: 'Lateness of the event loop, 99th percentile',
+        description:
+          'Everything waits so long: look-ups, gossip, probes. 1 to 2 ms is the resolution of the timer; tens of ms are garbage collection or large requests; more is CPU throttling. The alert is at 100 ms.',
+        queries: [
+          {
+            expr: quantile(0.99, 'ringman_event_loop_delay_seconds', ['pod'], THE_PODS),
+            legend: '{{pod}}',
+          },
+        ],
+        unit: 's',
+        softMax: 0.02,
+        thresholds: [[0.1, 'red']],
+        width: 8,
+        height: 8,
+        leadsToPod: true,
+      }),
+      timeSeries({
+        title: 'Event loop in use',
+        description: 'The part of the time in which the event loop is busy. Above 70 %, add pods.',
+        queries: [
+          {
+            expr: `max by (pod) (rate(ringman_event_loop_active_seconds_total{${THE_PODS}}[${WINDOW}]))`,
+            legend: '{{pod}}',
+          },
+        ],
+        unit: 'percentunit',
+        softMax: 1,
+        thresholds: [[0.7, 'orange']],
+        showThresholds: true,
+        width: 8,
+        height: 8,
+        leadsToPod: true,
+      }),
+      timeSeries({
+        title: 'CPU',
+        description:
+          'Cores in use, user and system. Compare with the limit of the container: near it, Linux throttles.',
+        queries: [
+          {
+            expr: `max by (pod) (rate(process_cpu_seconds_total{${THE_PODS}}[${WINDOW}]) and on (namespace, pod) ringman_build_info)`,
+            legend: '{{pod}}',
+          },
+        ],
+        unit: 'short',
+        decimals: 2,
+        softMax: 0.1,
+        width: 8,
+        height: 8,
+        leadsToPod: true,
+      }),
+      timeSeries({
+        title: 'Memory',
+        description: 'Resident memory. It levels off; a line that climbs for days is a leak worth a report.',
+        queries: [
+          {
+            expr: `max by (pod) (process_resident_memory_bytes{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
+            legend: '{{pod}}',
+          },
+        ],
+        unit: 'bytes',
+        width: 8,
+        height: 8,
+        leadsToPod: true,
+      }),
+      timeSeries({
+        title: 'Ring manager: waiting commands',
+        description:
+          'Commands that wait for the one writer of the ring. 0 nearly always; more than 10 means that changes come faster than rings can be made.',
+        queries: [{ expr: `max by (pod) (ringman_manager_mailbox_depth{${THE_PODS}})`, legend: '{{pod}}' }],
+        unit: 'short',
+        decimals: 0,
+        softMax: 10,
+        width: 8,
+        height: 8,
+        leadsToPod: true,
+      }),
+    ],
+  }
+}

@@ -1,0 +1,135 @@
+import type { Builder } from '@grafana/grafana-foundation-sdk/cog'
+import {
+  AnnotationQueryBuilder,
+  DashboardBuilder,
+  DashboardCursorSync,
+  DashboardLinkBuilder,
+  DashboardLinkType,
+  DatasourceVariableBuilder,
+  QueryVariableBuilder,
+  RowBuilder,
+  VariableRefresh,
+  VariableSort,
+  type Dashboard,
+  type Panel,
+} from '@grafana/grafana-foundation-sdk/dashboard'
+import { DATASOURCE, THE_RING } from './queries.ts'
+
+/** A heading, which is a question, and the panels that answer it. */
+export interface PageRow {
+  readonly question: string
+  readonly panels: readonly Builder<Panel>[]
+}
+
+export interface PageOptions {
+  readonly title: string
+  readonly uid: string
+  readonly description: string
+  /** The other page, to which a link at the top leads with the chosen ring and time range. */
+  readonly other: { readonly title: string; readonly uid: string }
+  /** Whether one pod is looked at, or any number of them. */
+  readonly pods: 'one' | 'many'
+  readonly rows: readonly PageRow[]
+}
+
+/** The uids of the pages, which links and bookmarks name. */
+export const RING_PAGE_UID = 'ringman'
+export const POD_PAGE_UID = 'ringman-pod'
+
+/** The choice of the ring, for the URL of a link. The pods are not in it: one page takes many, the other one. */
+export const RING_IN_URL = '${datasource:queryparam}&${namespace:queryparam}&${release:queryparam}'
+
+/** A page with its variables, links, annotations, rows and panels; panels have ids from 1 in the order of the page. */
+export function renderPage(options: PageOptions): Dashboard {
+  const builder = new DashboardBuilder(options.title)
+    .uid(options.uid)
+    .description(options.description)
+    .tags(['ringman'])
+    .time({ from: 'now-1h', to: 'now' })
+    .refresh('30s')
+    .timezone('browser')
+    .editable()
+    .tooltip(DashboardCursorSync.Crosshair)
+    .variables(variablesFor(options.pods))
+    .link(
+      new DashboardLinkBuilder(options.other.title)
+        .type(DashboardLinkType.Link)
+        .icon('dashboard')
+        .url(`/d/${options.other.uid}?${RING_IN_URL}`)
+        .keepTime(true),
+    )
+    .annotation(
+      new AnnotationQueryBuilder()
+        .name('Changes of the ring')
+        .datasource(DATASOURCE)
+        .enable(true)
+        .iconColor('blue')
+        .expr(
+          `max by (cause) (sum by (pod, cause) (increase(ringman_ring_changes_total{${THE_RING}}[$__rate_interval]))) > 0`,
+        )
+        .step('30s')
+        .titleFormat('Ring changed')
+        .textFormat('{{cause}}'),
+    )
+    .annotation(
+      new AnnotationQueryBuilder()
+        .name('Alerts')
+        .datasource(DATASOURCE)
+        .enable(true)
+        .iconColor('red')
+        .expr(`max by (alertname) (ALERTS{alertname=~"Ringman.+",alertstate="firing",${THE_RING}})`)
+        .step('30s')
+        .titleFormat('{{alertname}}')
+        .textFormat('The alert was firing.'),
+    )
+  for (const { question, panels } of options.rows) {
+    builder.withRow(new RowBuilder(question))
+    for (const panel of panels) builder.withPanel(panel)
+  }
+  const page = builder.build()
+  page.panels?.forEach((panel, index) => {
+    panel.id = index + 1
+  })
+  return withoutPlacement(page)
+}
+
+/** The SDK puts links and annotations into a menu, where nobody looks for them; left out, they stand at the top. */
+function withoutPlacement(page: Dashboard): Dashboard {
+  return JSON.parse(
+    JSON.stringify(page, (key, value: unknown) =>
+      key === 'placement' && value === 'inControlsMenu' ? undefined : value,
+    ),
+  ) as Dashboard
+}
+
+function variablesFor(pods: 'one' | 'many') {
+  const fromRing = (name: string, label: string, description: string, query: string) =>
+    new QueryVariableBuilder(name)
+      .label(label)
+      .description(description)
+      .datasource(DATASOURCE)
+      .query({ query, refId: name })
+      .definition(query)
+      .refresh(VariableRefresh.OnTimeRangeChanged)
+      .sort(VariableSort.NaturalAsc)
+  const pod = fromRing(
+    'pod',
+    'Pod',
+    pods === 'one' ? 'The pod that this page is about.' : 'For panels with a series for each pod.',
+    `label_values(ringman_build_info{${THE_RING}}, pod)`,
+  )
+  return [
+    new DatasourceVariableBuilder('datasource')
+      .label('Data source')
+      .description('The Prometheus that scrapes the pods.')
+      .type('prometheus'),
+    fromRing('namespace', 'Namespace', 'Of the release.', 'label_values(ringman_build_info, namespace)'),
+    fromRing(
+      'release',
+      'Release',
+      'The Helm release: one ring. Empty where targets have no label `release`.',
+      'label_values(ringman_build_info{namespace="$namespace"}, release)',
+    ),
+    pods === 'one' ? pod : pod.multi(true).includeAll(true).allValue('.*'),
+  ]
+}

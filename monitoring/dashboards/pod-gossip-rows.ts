@@ -1,0 +1,198 @@
+import type { PageRow } from './page.ts'
+import { timeSeries } from './panels.ts'
+import { increase, quantile, rate, THE_PODS, WINDOW } from './queries.ts'
+
+const IN_ROW = { width: 6, height: 8 } as const
+
+/** How does it gossip, and how does it find others? */
+export function gossipRows(): PageRow[] {
+  return [
+    {
+      question: 'How does it gossip?',
+      panels: [
+        timeSeries({
+          ...IN_ROW,
+          title: 'Probes it makes, by how they were answered',
+          description:
+            '`failed` on this pod alone: it is the one that is badly connected. `stream` alone: UDP is blocked here.',
+          queries: [{ expr: rate('ringman_gossip_probes_total', 'result', THE_PODS), legend: '{{result}}' }],
+          unit: 'cps',
+          draw: 'stack',
+          colors: { direct: 'green', relay: 'yellow', stream: 'orange', failed: 'red' },
+        }),
+        timeSeries({
+          ...IN_ROW,
+          title: 'Round trip of its probes',
+          description: 'The network, and the event loops at both ends.',
+          queries: [0.5, 0.99].map((q) => ({
+            expr: quantile(q, 'ringman_gossip_probe_duration_seconds', [], THE_PODS),
+            legend: `p${q * 100}`,
+          })),
+          unit: 's',
+        }),
+        timeSeries({
+          ...IN_ROW,
+          title: 'Suspects, refutes, declares dead',
+          description:
+            '`refuted`: others held this pod for dead, and it denied it. That is the sign of a pod that is too slow. `suspected` and `declared dead` are its words on others.',
+          queries: [
+            {
+              expr: `sum(increase(ringman_gossip_suspicions_total{${THE_PODS}}[${WINDOW}]))`,
+              legend: 'suspected',
+            },
+            {
+              expr: `sum(increase(ringman_gossip_refutations_total{${THE_PODS}}[${WINDOW}]))`,
+              legend: 'refuted',
+            },
+            {
+              expr: `sum(increase(ringman_gossip_verdicts_total{${THE_PODS}}[${WINDOW}]))`,
+              legend: 'declared dead',
+            },
+          ],
+          unit: 'short',
+          decimals: 0,
+          draw: 'bars',
+          softMax: 4,
+          colors: { suspected: 'orange', refuted: 'yellow', 'declared dead': 'red' },
+        }),
+        timeSeries({
+          ...IN_ROW,
+          title: 'Stalled',
+          description:
+            'The part of the time in which the gossip found the process stalled: CPU limits, a paused container, or a busy host. The health score is 0 when all is well, 7 at worst.',
+          queries: [
+            {
+              expr: `max(rate(ringman_gossip_stalled_seconds_total{${THE_PODS}}[${WINDOW}]))`,
+              legend: 'stalled',
+            },
+            { expr: `max(ringman_gossip_health_score{${THE_PODS}})`, legend: 'health score' },
+          ],
+          unit: 'percentunit',
+          softMax: 0.1,
+        }).overrideByName('health score', [
+          { id: 'unit', value: 'short' },
+          { id: 'max', value: 7 },
+          { id: 'custom.axisPlacement', value: 'right' },
+        ]),
+        timeSeries({
+          ...IN_ROW,
+          title: 'Messages received, by type',
+          description:
+            'What others tell this pod. A type that is missing while others come is a sign of a half-open network policy.',
+          queries: [
+            {
+              expr: rate('ringman_gossip_messages_total', 'type', 'direction="received"', THE_PODS),
+              legend: '{{type}}',
+            },
+          ],
+          unit: 'cps',
+        }),
+        timeSeries({
+          ...IN_ROW,
+          title: 'Traffic',
+          description:
+            'Bytes of payload in a second, by transport and direction. `udp sent` without `udp received`: UDP does not come through.',
+          queries: [
+            {
+              expr: rate('ringman_gossip_bytes_total', 'transport, direction', THE_PODS),
+              legend: '{{transport}} {{direction}}',
+            },
+          ],
+          unit: 'Bps',
+        }),
+        timeSeries({
+          ...IN_ROW,
+          title: 'Dropped, by reason',
+          description:
+            'Everything that came and was not taken. Reasons are those of the log’s `gossip.dropped`, which names the sender.',
+          queries: [
+            { expr: increase('ringman_gossip_drops_total', 'reason', THE_PODS), legend: '{{reason}}' },
+          ],
+          unit: 'short',
+          decimals: 0,
+          draw: 'bars',
+          softMax: 5,
+        }),
+        timeSeries({
+          ...IN_ROW,
+          title: 'News that waits',
+          description:
+            'Falls to 0 within seconds of a change. What is thrown out of a full queue comes later, by push/pull.',
+          queries: [
+            { expr: `max(ringman_gossip_queue_depth{${THE_PODS}})`, legend: 'waiting' },
+            {
+              expr: `sum(increase(ringman_gossip_queue_drops_total{${THE_PODS}}[${WINDOW}]))`,
+              legend: 'thrown out',
+            },
+          ],
+          unit: 'short',
+          decimals: 0,
+          softMax: 5,
+        }),
+      ],
+    },
+    {
+      question: 'How does it find others?',
+      panels: [
+        timeSeries({
+          ...IN_ROW,
+          title: 'Seeds',
+          description:
+            'Seeds as configured, by whether they were found, and the addresses of others that they gave. 0 addresses from resolved seeds: they lead only to this pod.',
+          queries: [
+            { expr: `max by (state) (ringman_seeds{${THE_PODS}})`, legend: '{{state}}' },
+            { expr: `max(ringman_seed_addresses{${THE_PODS}})`, legend: 'addresses' },
+          ],
+          unit: 'short',
+          decimals: 0,
+          draw: 'steps',
+          softMax: 3,
+          colors: { resolved: 'green', unresolved: 'red', addresses: 'blue' },
+        }),
+        timeSeries({
+          ...IN_ROW,
+          title: 'Joins',
+          description:
+            'Attempts to join through a seed. It rests once all seeds are members. `failed` that goes on: a seed leads to a dead address, or to another cluster.',
+          queries: [{ expr: increase('ringman_joins_total', 'result', THE_PODS), legend: '{{result}}' }],
+          unit: 'short',
+          decimals: 0,
+          draw: 'bars',
+          softMax: 4,
+          colors: { completed: 'green', failed: 'red' },
+        }),
+        timeSeries({
+          ...IN_ROW,
+          title: 'Exchanges of whole states: time',
+          description:
+            'Of push/pulls that this pod began and that were completed, 99th percentile, and the size of the states sent and received.',
+          queries: [
+            {
+              expr: quantile(0.99, 'ringman_gossip_push_pull_duration_seconds', [], THE_PODS),
+              legend: 'time, p99',
+            },
+            {
+              expr: quantile(0.99, 'ringman_gossip_push_pull_bytes', ['direction'], THE_PODS),
+              legend: 'size {{direction}}, p99',
+            },
+          ],
+          unit: 's',
+        }).overrideByRegexp('/^size/', [
+          { id: 'unit', value: 'bytes' },
+          { id: 'custom.axisPlacement', value: 'right' },
+        ]),
+        timeSeries({
+          ...IN_ROW,
+          title: 'Time since the source was confirmed',
+          description:
+            'How long ago it last heard something that bears out its members. Gossip: a few seconds. Sidecar and Kubernetes: up to a minute.',
+          queries: [
+            { expr: `max by (source) (ringman_source_staleness_seconds{${THE_PODS}})`, legend: '{{source}}' },
+          ],
+          unit: 's',
+          softMax: 10,
+        }),
+      ],
+    },
+  ]
+}

@@ -1,0 +1,300 @@
+import { digestOfPods, livingMembers } from '../ring-queries.ts'
+import { RESULT_COLORS } from './look-up-row.ts'
+import type { PageRow } from './page.ts'
+import { heatmap, stat, timeSeries, wordsFor } from './panels.ts'
+import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
+import { CAUSE_COLORS, STATE_COLORS } from './ring-rows.ts'
+
+const TILE = { unit: 'short', width: 4, height: 4 } as const
+
+/** Is this pod well, and does it agree with the others? */
+export function podStateRow(): PageRow {
+  return {
+    question: 'Is this pod well, and does it agree with the others?',
+    panels: [
+      stat({
+        ...TILE,
+        title: 'Ready',
+        description:
+          'Whether it would answer its readiness probe with yes. `/readyz` on its admin port says why not.',
+        queries: [{ expr: `max(ringman_ready{${THE_PODS}})` }],
+        mappings: wordsFor({ 0: ['no', 'red'], 1: ['yes', 'green'] }),
+        thresholds: [],
+        noValue: 'not scraped',
+      }),
+      stat({
+        ...TILE,
+        title: 'Pods with the same ring',
+        description:
+          'The part of all pods, itself among them, that have the ring of this one. 100 % is right.',
+        queries: [
+          {
+            expr: `count(${digestOfPods(THE_RING)} and on (digest) ringman_ring_info{${THE_PODS}}) / count(${digestOfPods(THE_RING)})`,
+          },
+        ],
+        unit: 'percentunit',
+        decimals: 0,
+        max: 1,
+        mappings: wordsFor({ 1: ['all', 'green'] }),
+        thresholds: [[0, 'red']],
+      }),
+      stat({
+        ...TILE,
+        title: 'Share',
+        description:
+          'The part of all keys that this pod owns, by its own ring. 0 when it is not on its ring.',
+        queries: [{ expr: `max(ringman_ring_share_ratio{${THE_PODS}})` }],
+        unit: 'percentunit',
+        decimals: 1,
+      }),
+      stat({
+        ...TILE,
+        title: 'Source',
+        description:
+          'Whether its source trusts its members. "not ok": it is alone against its wish, cut off, or may be out of date.',
+        queries: [{ expr: `min(ringman_source_ok{${THE_PODS}})` }],
+        mappings: wordsFor({ 0: ['not ok', 'red'], 1: ['ok', 'green'] }),
+        thresholds: [],
+      }),
+      stat({
+        ...TILE,
+        title: 'Up for',
+        description: 'Since the process started. Short and again short: it restarts.',
+        queries: [
+          {
+            expr: `time() - max(process_start_time_seconds{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
+          },
+        ],
+        unit: 's',
+      }),
+      stat({
+        ...TILE,
+        title: 'Ring manager',
+        description:
+          'Whether the one writer of the ring answers. Stuck: the ring no longer follows the members.',
+        queries: [{ expr: `max(ringman_manager_up{${THE_PODS}})` }],
+        mappings: wordsFor({ 0: ['stuck', 'red'], 1: ['answers', 'green'] }),
+        thresholds: [],
+      }),
+    ],
+  }
+}
+
+/** What does it see, and what changed? */
+export function podRingRow(): PageRow {
+  const inRing = { width: 8, height: 8 } as const
+  return {
+    question: 'What does it see, and what changed?',
+    panels: [
+      timeSeries({
+        ...inRing,
+        title: 'Members, by state',
+        description:
+          'What this pod knows of the members. The dashed line is the most living members that any pod sees: alive and suspect here should add up to it.',
+        queries: [
+          { expr: `max by (state) (ringman_members{${THE_PODS}})`, legend: '{{state}}' },
+          { expr: `max(${livingMembers(THE_RING)})`, legend: 'living, at most' },
+        ],
+        unit: 'short',
+        decimals: 0,
+        draw: 'steps',
+        softMax: 3,
+        colors: STATE_COLORS,
+      }).overrideByName('living, at most', [
+        { id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 10] } },
+        { id: 'color', value: { mode: 'fixed', fixedColor: 'text' } },
+      ]),
+      timeSeries({
+        ...inRing,
+        title: 'Changes of its ring, by cause',
+        description:
+          'A pod with more changes than others sees members come and go that the others do not: its network is bad.',
+        queries: [{ expr: increase('ringman_ring_changes_total', 'cause', THE_PODS), legend: '{{cause}}' }],
+        unit: 'short',
+        decimals: 0,
+        draw: 'bars',
+        softMax: 4,
+        colors: CAUSE_COLORS,
+      }),
+      timeSeries({
+        ...inRing,
+        title: 'Keys that moved, by cause',
+        description: 'The part of all keys that got another owner on its ring.',
+        queries: [
+          { expr: increase('ringman_ring_keys_moved_ratio_total', 'cause', THE_PODS), legend: '{{cause}}' },
+        ],
+        unit: 'percentunit',
+        draw: 'bars',
+        softMax: 0.2,
+        colors: CAUSE_COLORS,
+      }),
+      timeSeries({
+        ...inRing,
+        title: 'Epoch',
+        description:
+          'Changes of its ring since it started: a staircase; each step is a change. Only compares within one process.',
+        queries: [{ expr: `max(ringman_ring_epoch{${THE_PODS}})`, legend: 'epoch' }],
+        unit: 'short',
+        decimals: 0,
+        draw: 'steps',
+        legend: 'none',
+      }),
+      timeSeries({
+        ...inRing,
+        title: 'Nodes and points of its ring',
+        description:
+          'Points are about 120 for each node. Fewer nodes than living members: the metadata of some does not decode, or two have one ring key.',
+        queries: [
+          { expr: `max(ringman_ring_nodes{${THE_PODS}})`, legend: 'nodes' },
+          { expr: `max(ringman_ring_points{${THE_PODS}})`, legend: 'points' },
+        ],
+        unit: 'short',
+        decimals: 0,
+        draw: 'steps',
+        legend: 'values',
+      }).overrideByName('points', [{ id: 'custom.axisPlacement', value: 'right' }]),
+      timeSeries({
+        ...inRing,
+        title: 'Largest share ÷ mean share',
+        description: 'How uneven its ring is; 1 is perfectly even.',
+        queries: [{ expr: `max(ringman_ring_balance_ratio{${THE_PODS}})`, legend: 'balance' }],
+        unit: 'short',
+        decimals: 2,
+        min: 1,
+        softMax: 2,
+        thresholds: [[1.5, 'orange']],
+        showThresholds: true,
+        legend: 'none',
+      }),
+    ],
+  }
+}
+
+/** What does it answer? */
+export function podLookUpRow(): PageRow {
+  const inRow = { width: 6, height: 8 } as const
+  return {
+    question: 'What does it answer?',
+    panels: [
+      timeSeries({
+        ...inRow,
+        title: 'Look-ups, by result',
+        description: '`ring-empty`, `unavailable` and `failed` are its own fault; `refused` is the caller’s.',
+        queries: [{ expr: rate('ringman_lookups_total', 'result', THE_PODS), legend: '{{result}}' }],
+        unit: 'reqps',
+        draw: 'stack',
+        colors: RESULT_COLORS,
+      }),
+      timeSeries({
+        ...inRow,
+        title: 'Time of a look-up, 99th percentile, by route',
+        description: 'A batch (`POST /v1/owners`) takes as long as its keys are many.',
+        queries: [
+          {
+            expr: quantile(0.99, 'ringman_lookup_duration_seconds', ['route'], THE_PODS),
+            legend: '{{route}}',
+          },
+        ],
+        unit: 's',
+        thresholds: [[0.01, 'red']],
+      }),
+      heatmap({
+        ...inRow,
+        title: 'Where look-up times lie',
+        description: 'How many look-ups of any route took how long: the darker the more.',
+        queries: [
+          {
+            expr: increase('ringman_lookup_duration_seconds_bucket', 'le', THE_PODS),
+            legend: '{{le}}',
+            kind: 'heatmap',
+          },
+        ],
+        unit: 's',
+      }),
+      timeSeries({
+        ...inRow,
+        title: 'HTTP answers, by route and status',
+        description:
+          'All requests to the look-up port. `aborted`: the client went before there was an answer.',
+        queries: [
+          {
+            expr: rate('ringman_http_requests_total', 'route, status', THE_PODS),
+            legend: '{{route}} {{status}}',
+          },
+        ],
+        unit: 'reqps',
+      }),
+    ],
+  }
+}
+
+/** What does the process need? */
+export function podProcessRow(): PageRow {
+  const inRow = { width: 6, height: 8 } as const
+  return {
+    question: 'What does the process need, and wait for?',
+    panels: [
+      timeSeries({
+        ...inRow,
+        title: 'Lateness of the event loop',
+        description:
+          'Everything waits so long. 1 to 2 ms is the resolution of the timer; tens of ms are garbage collection or large requests; more is CPU throttling.',
+        queries: [0.5, 0.99].map((q) => ({
+          expr: quantile(q, 'ringman_event_loop_delay_seconds', [], THE_PODS),
+          legend: `p${q * 100}`,
+        })),
+        unit: 's',
+        softMax: 0.02,
+        thresholds: [[0.1, 'red']],
+      }),
+      timeSeries({
+        ...inRow,
+        title: 'CPU and event loop in use',
+        description:
+          'Cores in use, and the part of the time in which the event loop is busy. A busy loop with little CPU is throttled.',
+        queries: [
+          {
+            expr: `max(rate(process_cpu_seconds_total{${THE_PODS}}[${WINDOW}]) and on (namespace, pod) ringman_build_info)`,
+            legend: 'CPU',
+          },
+          {
+            expr: `max(rate(ringman_event_loop_active_seconds_total{${THE_PODS}}[${WINDOW}]))`,
+            legend: 'event loop',
+          },
+        ],
+        unit: 'percentunit',
+        softMax: 1,
+      }),
+      timeSeries({
+        ...inRow,
+        title: 'Memory',
+        description: 'Resident, the JavaScript heap, and buffers outside of it.',
+        queries: [
+          ['process_resident_memory_bytes', 'resident'],
+          ['nodejs_heap_size_used_bytes', 'heap, used'],
+          ['nodejs_heap_size_total_bytes', 'heap'],
+          ['nodejs_external_memory_bytes', 'outside the heap'],
+        ].map(([metric = '', legend = '']) => ({
+          expr: `max(${metric}{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
+          legend,
+        })),
+        unit: 'bytes',
+      }),
+      timeSeries({
+        ...inRow,
+        title: 'Open files and sockets',
+        description: 'It follows the callers’ connections. At the limit of the process new ones are refused.',
+        queries: [
+          {
+            expr: `max(process_open_fds{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
+            legend: 'open',
+          },
+        ],
+        unit: 'short',
+        decimals: 0,
+        softMax: 50,
+        legend: 'none',
+      }),
+    ],
+  }
+}

@@ -1,0 +1,64 @@
+import { MISFIT_REASONS } from '../ring-queries.ts'
+import type { AlertGroup, AlertRule } from './alert-rule.ts'
+
+const RING = '{{ $labels.namespace }}/{{ $labels.release }}'
+
+const sourceStale: AlertRule = {
+  alert: 'RingmanSourceStale',
+  severity: 'warning',
+  for: '1m',
+  expr: ({ seconds }) => `
+max by (namespace, release, pod, source) (ringman_source_staleness_seconds) > ${seconds('2m')}`,
+  summary: `{{ $labels.pod }} of ${RING} no longer hears of the members.`,
+  description:
+    'The source {{ $labels.source }} of {{ $labels.pod }} was last confirmed {{ $value | humanizeDuration }} ago. Its ring may be out of date.',
+}
+
+const sourceNotOk: AlertRule = {
+  alert: 'RingmanSourceNotOk',
+  severity: 'warning',
+  for: '5m',
+  expr: () => `
+(max by (namespace, release, pod, source) (ringman_source_ok) == 0)
+unless on (namespace, release, pod, source)
+(
+  max by (namespace, release, pod, source) (ringman_source_ok{source=~"memberlist|swim"})
+  and on (namespace, release)
+  count by (namespace, release) (count by (namespace, release, pod) (ringman_build_info)) == 1
+)`,
+  summary: `{{ $labels.pod }} of ${RING} does not trust its members.`,
+  description:
+    'The source {{ $labels.source }} of {{ $labels.pod }} says for 5 minutes that it is alone against its wish, cut off, or may be out of date. `/readyz` on its admin port has the reason in a sentence.',
+}
+
+const dropsByKeyOrLabel: AlertRule = {
+  alert: 'RingmanGossipDropsByKeyOrLabel',
+  severity: 'warning',
+  for: '5m',
+  expr: ({ text }) => `
+sum by (namespace, release, reason) (
+  increase(ringman_gossip_drops_total{reason=~"${MISFIT_REASONS}"}[${text('5m')}])
+) > 5`,
+  summary: `${RING} gets gossip that is not for it, or not in its key.`,
+  description:
+    '{{ $value | humanize }} messages were dropped in 5 minutes because of {{ $labels.reason }}. A member is configured otherwise than the others, or a stranger knocks.',
+}
+
+const eventLoopSlow: AlertRule = {
+  alert: 'RingmanEventLoopSlow',
+  severity: 'warning',
+  for: '10m',
+  expr: ({ text }) => `
+histogram_quantile(0.99,
+  sum by (namespace, release, pod, le) (rate(ringman_event_loop_delay_seconds_bucket[${text('5m')}]))
+) > 0.1`,
+  summary: `{{ $labels.pod }} of ${RING} does not get to run in time.`,
+  description:
+    'One in a hundred timers of {{ $labels.pod }} is {{ $value | humanizeDuration }} late. Look-ups wait so long, and other members may take it for dead.',
+}
+
+/** Does every pod hear of the members, and of nobody else? */
+export const SOURCE_ALERTS: AlertGroup = {
+  name: 'ringman-source',
+  rules: [sourceStale, sourceNotOk, dropsByKeyOrLabel, eventLoopSlow],
+}

@@ -1,0 +1,131 @@
+import { holdingClock, sleep, type Clock } from '../clock.ts'
+import { compareMembers, type Agreement } from '../client/agreement.ts'
+import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
+import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
+import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
+import type { AgreeConfig } from './query-settings.ts'
+import { renderJson, renderTable, type Terminal } from './terminal.ts'
+
+/** The look-up port of members that are given without one. */
+const DEFAULT_PORT = 8080
+
+/** Wait between two tries, in milliseconds. */
+const RETRY_MS = 1000
+
+/** Keys that differ are told up to this number. */
+const KEYS_SHOWN = 5
+
+export interface AgreeInput {
+  readonly members: readonly Seed[]
+  readonly config: AgreeConfig
+  readonly terminal: Terminal
+  readonly json: boolean
+  readonly dns?: DnsResolver
+  readonly clock?: Clock
+}
+
+/** What one try came to. */
+interface Try {
+  readonly agreement: Agreement
+  /** Why nobody could be asked, or not all. */
+  readonly problem: string | undefined
+}
+
+/**
+ * `ringman agree`: asks every member for the same keys and compares, until they agree or the wait is over.
+ *
+ * @throws {RingmanError} `MEMBERS_DISAGREE` when they do not, after it has printed what each one said.
+ */
+export async function runAgree(input: AgreeInput): Promise<void> {
+  const { config, terminal, json, clock = holdingClock } = input
+  const keys = Array.from({ length: config.keys }, (_, at) => `ringman-agree-${at}`)
+  const deadlineMs = clock.now() + config.waitMs
+  for (;;) {
+    const { agreement, problem } = await tryOnce(input, keys)
+    const done = agreement.agreed && problem === undefined
+    if (!done && clock.now() + RETRY_MS <= deadlineMs) {
+      await sleep(clock, RETRY_MS)
+      continue
+    }
+    terminal.out(json ? renderJson(jsonOf(agreement, done)) : render(agreement, keys.length, done))
+    if (done) return
+    throw new RingmanError('MEMBERS_DISAGREE', problem ?? 'the members do not agree')
+  }
+}
+
+async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly string[]): Promise<Try> {
+  const found = await resolveMembers(members, dns ?? new NodeDnsResolver(), config.timeoutMs)
+  const urls = found.addresses.map((address) => `http://${formatAddress(address)}`)
+  const agreement = await compareMembers({ urls, keys, timeoutMs: config.timeoutMs })
+  const tooFew = urls.length < config.expect
+  const problem = tooFew
+    ? `${urls.length} members were found, and ${config.expect} are expected`
+    : agreement.differingKeys.length > 0
+      ? `${agreement.differingKeys.length} of ${keys.length} keys have different owners, such as ${agreement.differingKeys.slice(0, KEYS_SHOWN).join(', ')}`
+      : undefined
+  return { agreement, problem: [found.problem, problem].find((one) => one !== undefined) }
+}
+
+async function resolveMembers(members: readonly Seed[], dns: DnsResolver, timeoutMs: number) {
+  const addresses = new Map<string, SeedAddress>()
+  let problem: string | undefined
+  for (const member of members) {
+    try {
+      for (const address of await addressesOf(member, dns, AbortSignal.timeout(timeoutMs))) {
+        addresses.set(formatAddress(address), address)
+      }
+    } catch (error) {
+      if (isRingmanError(error)) throw error
+      problem ??= `${formatSeed(member)} does not resolve (${dnsCodeOf(error)})`
+    }
+  }
+  return { addresses: [...addresses.values()], problem }
+}
+
+async function addressesOf(member: Seed, dns: DnsResolver, signal: AbortSignal): Promise<SeedAddress[]> {
+  const at = (port: number) => (address: string) => ({ address, port })
+  switch (member.kind) {
+    case 'address':
+      return [at(member.port ?? DEFAULT_PORT)(member.address)]
+    case 'host':
+      return (await dns.lookUp(member.name, signal)).map(at(member.port ?? DEFAULT_PORT))
+    case 'dns':
+      return (await dns.addressesOf(member.name, signal)).map(at(member.port ?? DEFAULT_PORT))
+    case 'srv': {
+      const found: SeedAddress[] = []
+      for (const { name, port } of await dns.servicesOf(member.name, signal)) {
+        found.push(...(await dns.addressesOf(name.endsWith('.') ? name : `${name}.`, signal)).map(at(port)))
+      }
+      return found
+    }
+    case 'pods':
+      throw new RingmanError('CONFIG_INVALID', `${formatSeed(member)} cannot be asked: name the pods by DNS`)
+    default:
+      return assertNever(member)
+  }
+}
+
+function jsonOf({ answers, differingKeys }: Agreement, agreed: boolean) {
+  return {
+    agreed,
+    members: answers.map((answer) =>
+      'error' in answer
+        ? { url: answer.url, error: { code: answer.error.code, message: answer.error.message } }
+        : { url: answer.url, digest: answer.digest },
+    ),
+    differingKeys,
+  }
+}
+
+function render({ answers }: Agreement, keyCount: number, agreed: boolean): string {
+  if (agreed) {
+    const [first] = answers
+    const digest = first !== undefined && 'digest' in first ? first.digest : ''
+    return `${answers.length} members agree: digest ${digest}, the same owner of each of ${keyCount} keys\n`
+  }
+  const rows = answers.map((answer) => [
+    answer.url,
+    'error' in answer ? `${answer.error.code}: ${answer.error.message}` : `digest ${answer.digest}`,
+  ])
+  return rows.length === 0 ? '' : renderTable(rows)
+}

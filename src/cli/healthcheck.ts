@@ -1,0 +1,87 @@
+import { get } from 'node:http'
+import type { HealthcheckConfig } from '../config/healthcheck-settings.ts'
+import { RingmanError } from '../errors.ts'
+import type { ExitCode } from './exit-code.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Largest answer that is read, in bytes. */
+const ANSWER_LIMIT_BYTES = 64 * 1024
+
+export interface HealthcheckInput {
+  readonly config: HealthcheckConfig
+  readonly terminal: Terminal
+  /** Whether to ask if it is ready for look-ups, instead of whether it is alive. */
+  readonly ready: boolean
+}
+
+/**
+ * `ringman healthcheck`: asks the member of this machine how it is, and prints what it says.
+ *
+ * It uses `node:http` and not the client's `fetch`, because it is started every few seconds beside the member and shall
+ * take as little of its processor time as it can.
+ *
+ * @returns 0 when the member is alive, or ready; 1 when it says that it is not.
+ * @throws {RingmanError} `UNREACHABLE`, `TIMEOUT`, `RESPONSE_INVALID`.
+ */
+export async function runHealthcheck({ config, terminal, ready }: HealthcheckInput): Promise<ExitCode> {
+  const url = `http://${hostToAsk(config.httpHost)}:${config.adminPort}${ready ? '/readyz' : '/livez'}`
+  const { status, body } = await request(url, config.timeoutMs)
+  const message = (status === 200 || status === 503) && readMessage(body)
+  if (typeof message !== 'string') {
+    throw new RingmanError('RESPONSE_INVALID', `what answered at ${url} is not ringman: status ${status}`)
+  }
+  if (status === 200) {
+    terminal.out(`${message}\n`)
+    return 0
+  }
+  terminal.err(`ringman: ${message}\n`)
+  return 1
+}
+
+/** Where something that listens at `host` can be asked on this machine, as it stands in a URL. */
+function hostToAsk(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function request(
+  url: string,
+  timeoutMs: number,
+): Promise<{ readonly status: number | undefined; readonly body: string }> {
+  const timeout = AbortSignal.timeout(timeoutMs)
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) => {
+      reject(
+        timeout.aborted
+          ? new RingmanError('TIMEOUT', `${url} did not answer within ${timeoutMs} ms`, { cause: error })
+          : new RingmanError('UNREACHABLE', `cannot reach ${url}: ${error.message}`, { cause: error }),
+      )
+    }
+    get(url, { agent: false, signal: timeout }, (response) => {
+      const chunks: Buffer[] = []
+      let bytes = 0
+      response.on('error', fail)
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.byteLength
+        if (bytes > ANSWER_LIMIT_BYTES) response.destroy(new Error('its answer is too long'))
+        else chunks.push(chunk)
+      })
+      response.on('end', () => {
+        resolve({ status: response.statusCode, body: Buffer.concat(chunks).toString() })
+      })
+    }).on('error', fail)
+  })
+}
+
+/** The sentence that the admin port says of its health; undefined when this is none. */
+function readMessage(body: string): string | undefined {
+  try {
+    const answer: unknown = JSON.parse(body)
+    const message: unknown = (answer as { message?: unknown } | null)?.message
+    return typeof message === 'string' ? message : undefined
+  } catch {
+    // No JSON, so another program: the caller says so.
+    return undefined
+  }
+}

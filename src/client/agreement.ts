@@ -1,0 +1,92 @@
+import { isRingmanError, type RingmanError } from '../errors.ts'
+import { batchAnswer } from './answers.ts'
+import { notRingman, requestJson, type Fetch } from './transport.ts'
+
+/** Members that are asked at the same time. */
+const AT_ONCE = 32
+
+/** What one member answered, or why it did not. */
+export type MemberAnswer =
+  | {
+      readonly url: string
+      readonly digest: string
+      /** For each key, in their order, the ring key of its owner. */
+      readonly owners: readonly string[]
+    }
+  | { readonly url: string; readonly error: RingmanError }
+
+/** How the answers of several members compare. */
+export interface Agreement {
+  /** Whether all answered, with the same digest and the same owner of each key. */
+  readonly agreed: boolean
+  readonly answers: readonly MemberAnswer[]
+  /** Keys that do not have the same owner at all members that answered. */
+  readonly differingKeys: readonly string[]
+}
+
+/** How members are asked. */
+export interface AskOptions {
+  /** Base URLs, each of one member. */
+  readonly urls: readonly string[]
+  /** 1 to 10,000 keys. */
+  readonly keys: readonly string[]
+  /** Milliseconds that one member may take. */
+  readonly timeoutMs: number
+  readonly fetch?: Fetch
+  /** Aborting it rejects with its reason. */
+  readonly signal?: AbortSignal
+}
+
+/** Asks each member for the owners of the same keys and compares. A member that does not answer is part of the result. */
+export async function compareMembers(options: AskOptions): Promise<Agreement> {
+  const { urls, keys, signal } = options
+  const answers: MemberAnswer[] = []
+  for (let from = 0; from < urls.length; from += AT_ONCE) {
+    const asked = urls.slice(from, from + AT_ONCE).map((url) => askMember(url, options))
+    answers.push(...(await Promise.all(asked)))
+    signal?.throwIfAborted()
+  }
+  const given = answers.flatMap((answer) => ('error' in answer ? [] : [answer]))
+  const [first] = given
+  const differingKeys = keys.filter((_, at) => given.some(({ owners }) => owners[at] !== first?.owners[at]))
+  return {
+    agreed:
+      given.length === urls.length &&
+      differingKeys.length === 0 &&
+      given.every(({ digest }) => digest === first?.digest),
+    answers,
+    differingKeys,
+  }
+}
+
+async function askMember(url: string, options: AskOptions): Promise<MemberAnswer> {
+  const { keys, timeoutMs, signal, fetch: given = fetch } = options
+  try {
+    const answer = await requestJson(
+      given,
+      `${url}/v1/owners`,
+      {
+        method: 'POST',
+        headers: { accept: 'application/json', 'content-type': 'application/json' },
+        body: JSON.stringify({ keys, n: 1 }),
+      },
+      { timeoutMs, signal },
+    )
+    return { url, ...readAnswer(url, keys.length, answer) }
+  } catch (error) {
+    if (!isRingmanError(error)) throw error
+    return { url, error }
+  }
+}
+
+function readAnswer(url: string, keyCount: number, answer: unknown) {
+  const parsed = batchAnswer.safeParse(answer)
+  if (!parsed.success) {
+    throw notRingman(url, 'its answer has another form', parsed.error)
+  }
+  const { nodes, owners, digest } = parsed.data
+  const ringKeys = owners.map(([index = -1]) => nodes[index]?.ringKey)
+  const named = ringKeys.filter((ringKey) => ringKey !== undefined)
+  if (named.length !== keyCount) throw notRingman(url, 'its answer lacks owners of some keys')
+  return { digest, owners: named }
+}

@@ -1,0 +1,166 @@
+import type { Clock } from './clock.ts'
+import type { LogFields, Logger, PortLevel } from './logger.ts'
+
+/** How many lines of one kind are let through. */
+export interface FloodBudget {
+  /** At once. */
+  readonly burst: number
+  /** From then on, in a second. */
+  readonly perSecond: number
+}
+
+/** Budgets of each kind of line: those that are on by default, and those that somebody looks for. */
+export const FLOOD_BUDGETS: { readonly regular: FloodBudget; readonly detailed: FloodBudget } = {
+  regular: { burst: 100, perSecond: 1 },
+  detailed: { burst: 1000, perSecond: 100 },
+}
+
+/** Kinds that are told apart; the names of events are few, and the rest goes together. */
+const KINDS_LIMIT = 500
+
+interface Held {
+  readonly logger: Logger
+  readonly level: PortLevel
+  readonly fields: LogFields
+  readonly message: string
+}
+
+interface Kind {
+  tokens: number
+  filledAtMs: number
+  suppressed: number
+  /** The last line that was held back: it is written when there is room, so that the end of a flood is not missed. */
+  held: Held | undefined
+}
+
+/** What the children of one logger share. */
+class FloodGate {
+  readonly #clock: Clock
+  readonly #context: () => LogFields
+  readonly #kinds = new Map<string, Kind>()
+
+  constructor(clock: Clock, context: () => LogFields) {
+    this.#clock = clock
+    this.#context = context
+  }
+
+  /** Writes the line, or holds it back. */
+  pass(line: Held): void {
+    const kind = this.#kindOf(line)
+    if (kind.held === undefined && this.#tryTake(kind, line.level)) {
+      this.#write(line, kind)
+      return
+    }
+    if (kind.held === undefined) this.#writeLater(kind, line.level)
+    else kind.suppressed++
+    kind.held = { ...line, fields: { ...this.#context(), ...line.fields } }
+  }
+
+  #kindOf({ level, fields }: Held): Kind {
+    const event = fields['event']
+    // A line that somebody looks for must not take the room of one that everybody is to see.
+    const budget = isDetailed(level) ? 'detailed' : 'regular'
+    const named = `${budget} ${typeof event === 'string' ? event : ''}`
+    const name = this.#kinds.has(named) || this.#kinds.size < KINDS_LIMIT ? named : budget
+    let kind = this.#kinds.get(name)
+    if (kind === undefined) {
+      const tokens = budgetOf(level).burst
+      kind = { tokens, filledAtMs: this.#clock.now(), suppressed: 0, held: undefined }
+      this.#kinds.set(name, kind)
+    }
+    return kind
+  }
+
+  #tryTake(kind: Kind, level: PortLevel): boolean {
+    const { burst, perSecond } = budgetOf(level)
+    const nowMs = this.#clock.now()
+    kind.tokens = Math.min(burst, kind.tokens + ((nowMs - kind.filledAtMs) / 1000) * perSecond)
+    kind.filledAtMs = nowMs
+    if (kind.tokens < 1) return false
+    kind.tokens -= 1
+    return true
+  }
+
+  #writeLater(kind: Kind, level: PortLevel): void {
+    const { perSecond } = budgetOf(level)
+    this.#clock.after(Math.ceil(((1 - kind.tokens) / perSecond) * 1000), () => {
+      const { held } = kind
+      if (held === undefined) return
+      // Clocks and rounding: a token that is not there yet is there soon.
+      if (!this.#tryTake(kind, level)) {
+        this.#writeLater(kind, level)
+        return
+      }
+      kind.held = undefined
+      this.#write(held, kind)
+    })
+  }
+
+  #write({ logger, level, fields, message }: Held, kind: Kind): void {
+    const { suppressed } = kind
+    kind.suppressed = 0
+    logger[level](suppressed === 0 ? fields : { ...fields, suppressed }, message)
+  }
+}
+
+function isDetailed(level: PortLevel): boolean {
+  return level === 'trace' || level === 'debug'
+}
+
+function budgetOf(level: PortLevel): FloodBudget {
+  return isDetailed(level) ? FLOOD_BUDGETS.detailed : FLOOD_BUDGETS.regular
+}
+
+/**
+ * A logger that no flood gets through, whoever causes it: of the lines of one `event` so many are written at once, and
+ * then few in a second. What was held back is counted in the next line (`suppressed`), and the last of it is written as
+ * soon as there is room, so that the end of a flood is not missed. It stands behind the limits that single parts have
+ * for what peers can cause, and catches what they have not.
+ *
+ * @param context - Fields that depend on where a line is logged; a line that is held back keeps those of its moment.
+ */
+export function limitFloods(logger: Logger, clock: Clock, context: () => LogFields = () => ({})): Logger {
+  return new FloodLimitedLogger(logger, new FloodGate(clock, context))
+}
+
+class FloodLimitedLogger implements Logger {
+  readonly #inner: Logger
+  readonly #gate: FloodGate
+
+  constructor(inner: Logger, gate: FloodGate) {
+    this.#inner = inner
+    this.#gate = gate
+  }
+
+  trace(fields: LogFields, message: string): void {
+    this.#write('trace', fields, message)
+  }
+
+  debug(fields: LogFields, message: string): void {
+    this.#write('debug', fields, message)
+  }
+
+  info(fields: LogFields, message: string): void {
+    this.#write('info', fields, message)
+  }
+
+  warn(fields: LogFields, message: string): void {
+    this.#write('warn', fields, message)
+  }
+
+  error(fields: LogFields, message: string): void {
+    this.#write('error', fields, message)
+  }
+
+  isLevelEnabled(level: PortLevel): boolean {
+    return this.#inner.isLevelEnabled?.(level) ?? true
+  }
+
+  child(fields: LogFields): Logger {
+    return new FloodLimitedLogger(this.#inner.child(fields), this.#gate)
+  }
+
+  #write(level: PortLevel, fields: LogFields, message: string): void {
+    if (this.isLevelEnabled(level)) this.#gate.pass({ logger: this.#inner, level, fields, message })
+  }
+}

@@ -1,0 +1,36 @@
+import type { Dead, Suspect } from '../wire/messages.ts'
+import type { Core } from './core.ts'
+import { isLiving, type MemberRecord } from './members.ts'
+
+/** Whether this is word of what a name was before another endpoint took it over, in incarnations above those of the new one. */
+export function isStale(record: MemberRecord, message: Suspect | Dead): boolean {
+  const { previous, incarnation } = record
+  return (
+    isLiving(record) &&
+    previous !== undefined &&
+    message.incarnation > incarnation &&
+    message.incarnation <= previous.incarnation
+  )
+}
+
+/**
+ * Whether word of a death is still that of what a name was before another endpoint took it over: it goes round for a
+ * while, and both may have come as far as the same incarnation. Nobody suspects the new one long enough yet; if it
+ * dies so soon all the same, we find that ourselves.
+ */
+export function isLate(core: Core, record: MemberRecord, { incarnation, from }: Dead): boolean {
+  const { previous } = record
+  if (previous === undefined || !isLiving(record) || from === core.self.name) return false
+  const { suspicionMult, probeIntervalMs } = core.settings
+  const isRecent = core.nowMs - previous.untilMs < suspicionMult * probeIntervalMs
+  return isRecent && incarnation === previous.incarnation
+}
+
+/**
+ * Whether word of a death comes from a member that we hold for dead: it was most likely cut off, and took its own
+ * silence for that of others.
+ */
+export function isDoubtful(core: Core, record: MemberRecord, { node, from }: Dead): boolean {
+  if (!core.settings.checkSuspects || from === node || !isLiving(record)) return false
+  return core.members.get(from)?.state === 'dead'
+}

@@ -1,0 +1,36 @@
+import type { GossipQueue, QueueOutcome } from './gossip-queue.ts'
+
+/**
+ * What this member says of others' deaths on its own word. When it hears that others hold it for dead itself, it was most
+ * likely cut off, and what it took for their silence was its own: such verdicts are not sent on any more, and those
+ * that were to come are put off.
+ */
+export class OwnVerdicts {
+  readonly #queue: GossipQueue
+  /** Members whose death waits to be told on our word; no more than the queue holds. */
+  readonly #untold = new Set<string>()
+  #doubtedMs = -Infinity
+
+  constructor(queue: GossipQueue) {
+    this.#queue = queue
+  }
+
+  /** When they were last in doubt; on the machine's own time. */
+  get doubtedMs(): number {
+    return this.#doubtedMs
+  }
+
+  /** Notes that word of a death is in the queue. @returns To be called when it has left the queue. */
+  queued(name: string): (outcome: QueueOutcome) => void {
+    this.#untold.add(name)
+    return () => {
+      this.#untold.delete(name)
+    }
+  }
+
+  /** Others hold us for dead. Those whose death is not told any more are found dead by the others, if they are. */
+  doubt(nowMs: number): void {
+    this.#doubtedMs = nowMs
+    for (const name of this.#untold) this.#queue.remove({ space: 'member', name }, 'replaced')
+  }
+}

@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runAgree } from '../../src/cli/agree.ts'
+import { parseSeeds } from '../../src/seeds/seed.ts'
+import type { DnsResolver } from '../../src/seeds/dns-resolver.ts'
+import { serveRing, THREE_MEMBERS, type ServedRing } from '../http/running-ring.ts'
+import { runMain } from '../support/recording-terminal.ts'
+
+let members: ServedRing[]
+let one: string
+let two: string
+/** Does not know the third member. */
+let other: string
+
+beforeAll(async () => {
+  members = [await serveRing(), await serveRing(), await serveRing({ members: THREE_MEMBERS.slice(0, 2) })]
+  ;[one = '', two = '', other = ''] = members.map(({ server }) => `127.0.0.1:${server.port}`)
+})
+afterAll(async () => {
+  await Promise.all(members.map((member) => member[Symbol.asyncDispose]()))
+})
+
+describe('ringman agree', () => {
+  test('is content with members that hold the same ring', async () => {
+    const { code, out, err } = await runMain(['agree', one, two, '--expect', '2'])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(/^2 members agree: digest [0-9a-f]{16}, the same owner of each of 1000 keys\n$/)
+    const json = JSON.parse(
+      (await runMain(['agree', `${one},${two}`, '--json', '--keys', '10'])).out,
+    ) as unknown
+    expect(json).toMatchObject({ agreed: true, differingKeys: [], members: [{ url: `http://${one}` }, {}] })
+  })
+
+  test('finds members with different rings, and shows the digests', async () => {
+    const { code, out, err } = await runMain(['agree', one, other])
+    expect(code).toBe(5)
+    expect(out).toContain(`http://${other}`)
+    const digests = [...out.matchAll(/digest ([0-9a-f]{16})/g)].map(([, digest]) => digest)
+    expect(new Set(digests).size).toBe(2)
+    expect(err).toMatch(/^ringman: \d+ of 1000 keys have different owners, such as ringman-agree-\d+/)
+    const { agreed, differingKeys } = JSON.parse((await runMain(['agree', one, other, '--json'])).out) as {
+      agreed: boolean
+      differingKeys: string[]
+    }
+    expect(agreed).toBe(false)
+    expect(differingKeys.length).toBeGreaterThan(10)
+  })
+
+  test('does not take silence, or too few members, for agreement', async () => {
+    const silent = await runMain(['agree', one, '127.0.0.1:1'])
+    expect(silent.code).toBe(5)
+    expect(silent.out).toContain('UNREACHABLE')
+    const few = await runMain(['agree', one, two, '--expect', '3'])
+    expect(few).toMatchObject({ code: 5 })
+    expect(few.err).toContain('2 members were found, and 3 are expected')
+    expect(await runMain(['agree', 'dns:nobody.invalid'])).toMatchObject({ code: 5 })
+    expect(await runMain(['agree'])).toMatchObject({ code: 2 })
+    expect(await runMain(['agree', 'a:b'])).toMatchObject({ code: 2 })
+    expect(await runMain(['agree', 'pods:'])).toMatchObject({ code: 2 })
+  })
+
+  test('asks every address of a name, and tries again until all agree', async () => {
+    const asked: string[] = []
+    const port = Number(one.split(':')[1])
+    // The name leads to nobody at first, and then to a member.
+    const dns: DnsResolver = {
+      addressesOf: (name) => {
+        asked.push(name)
+        return asked.length === 1
+          ? Promise.reject(Object.assign(new Error('not yet'), { code: 'ENOTFOUND' }))
+          : Promise.resolve(['127.0.0.1'])
+      },
+      lookUp: () => Promise.resolve(['127.0.0.1']),
+      servicesOf: () => Promise.resolve([{ name: 'pod.example', port }]),
+    }
+    let out = ''
+    const terminal = {
+      out: (text: string) => void (out += text),
+      err: () => {},
+      style: (_: string, text: string) => text,
+      columns: 80,
+    }
+    // A clock on which every wait is over at once.
+    let nowMs = 0
+    const clock = {
+      now: () => nowMs,
+      wallNow: () => nowMs,
+      after: (delayMs: number, fn: () => void) => {
+        nowMs += delayMs
+        queueMicrotask(fn)
+        return () => {}
+      },
+    }
+    const config = { expect: 1, keys: 5, waitMs: 5000, timeoutMs: 5000 }
+    await runAgree({
+      members: parseSeeds(`dns:pods.example:${port},srv:pods.example,localhost:${port}`),
+      config,
+      terminal,
+      json: false,
+      dns,
+      clock,
+    })
+    expect(out).toMatch(/^1 members agree/)
+    expect(asked).toEqual(['pods.example', 'pod.example.', 'pods.example', 'pod.example.'])
+    expect(nowMs).toBe(1000)
+  })
+})

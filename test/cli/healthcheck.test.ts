@@ -1,0 +1,139 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ringman } from '../support/child-process.ts'
+import { runMain } from '../support/recording-terminal.ts'
+
+/** A server on loopback in a member's place. */
+async function adminPort(listener: RequestListener, host = '127.0.0.1') {
+  const server = createServer(listener).listen(0, host)
+  await once(server, 'listening')
+  return {
+    port: String((server.address() as AddressInfo).port),
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** Answers every path with a status and a text. */
+const answering =
+  (status: number, text: string): RequestListener =>
+  (_, response) => {
+    response.writeHead(status).end(text)
+  }
+
+describe('healthcheck', () => {
+  test('a member that lives is healthy, and not ready once it leaves', async () => {
+    await using member = ringman([
+      'serve',
+      ...['--source', 'static', '--static-members', '10.0.0.1:8000', '--drain', '1h'],
+      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0'],
+    ])
+    const { admin } = (await member.event('ready')) as { admin: { port: number } }
+    const env = { RINGMAN_ADMIN_PORT: String(admin.port), RINGMAN_SEEDS: 'a,b', RINGMAN_DRAIN: '1h' }
+    for (const args of [[], ['--ready'], ['--ready', '--timeout', '10s']]) {
+      const { code, out, err } = await runMain(['healthcheck', ...args], env)
+      expect([code, err], args.join(' ')).toEqual([0, ''])
+      expect(out).toMatch(/^.+\.\n$/)
+    }
+    member.signal('SIGTERM')
+    await member.event('ring.left')
+    expect(await runMain(['healthcheck'], env)).toMatchObject({ code: 0, err: '' })
+    const { code, out, err } = await runMain(['healthcheck', '--ready'], env)
+    expect([code, out]).toEqual([1, ''])
+    expect(err).toMatch(/^ringman: Not ready\. .*\n$/)
+  })
+
+  test('a member that says that it has died is not healthy', async () => {
+    await using died = await adminPort(answering(503, '{"live":false,"message":"The ring has died."}'))
+    expect(await runMain(['healthcheck', '--admin-port', died.port])).toEqual({
+      code: 1,
+      out: '',
+      err: 'ringman: The ring has died.\n',
+    })
+  })
+
+  test('asks the paths of liveness and readiness, and nothing else', async () => {
+    const paths: (string | undefined)[] = []
+    await using asked = await adminPort((request, response) => {
+      paths.push(request.url)
+      response.end('{"message":"Yes."}')
+    })
+    await runMain(['healthcheck', '--admin-port', asked.port])
+    await runMain(['healthcheck', '--admin-port', asked.port, '--ready'])
+    expect(paths).toEqual(['/livez', '/readyz'])
+  })
+
+  test.each([
+    ['another program', answering(200, '<html>')],
+    ['another JSON', answering(200, '[]')],
+    ['null', answering(200, 'null')],
+    ['another status', answering(404, '{"message":"Not found."}')],
+    ['an endless answer', answering(200, 'x'.repeat(1_000_000))],
+    ['silence', () => {}],
+    ['a cut connection', (_, response) => response.destroy()],
+  ] satisfies [string, RequestListener][])('3: %s', async (_, listener) => {
+    await using other = await adminPort(listener)
+    const { code, out, err } = await runMain([
+      'healthcheck',
+      ...['--admin-port', other.port, '--timeout', '300ms'],
+    ])
+    expect([code, out]).toEqual([3, ''])
+    expect(err).toMatch(/^ringman: .*127\.0\.0\.1:\d+\/livez.*\n$/)
+  })
+
+  test('3: nobody listens', async () => {
+    const { code, err } = await runMain(['healthcheck'], { RINGMAN_ADMIN_PORT: '1' })
+    expect(code).toBe(3)
+    expect(err).toMatch(/^ringman: .*127\.0\.0\.1:1\/livez.*\n$/)
+  })
+
+  test('finds the port in a flag, a variable, and the file of the member, in this order', async () => {
+    await using asked = await adminPort(answering(200, '{"message":"Yes."}'))
+    const folder = mkdtempSync(join(tmpdir(), 'ringman-healthcheck-'))
+    try {
+      const config = join(folder, 'ringman.yaml')
+      const write = (adminPortOfFile: string) => {
+        writeFileSync(config, `adminPort: ${adminPortOfFile}\nhttpPort: 8080\nseeds: [a, b]\n`)
+      }
+      const env = { RINGMAN_CONFIG: config }
+      write(asked.port)
+      expect((await runMain(['healthcheck'], env)).code).toBe(0)
+      write('1')
+      expect((await runMain(['healthcheck'], env)).code).toBe(3)
+      expect((await runMain(['healthcheck'], { ...env, RINGMAN_ADMIN_PORT: asked.port })).code).toBe(0)
+      expect(
+        (await runMain(['healthcheck', '--admin-port', asked.port], { ...env, RINGMAN_ADMIN_PORT: '1' }))
+          .code,
+      ).toBe(0)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test('asks loopback where the member listens everywhere, else the address that it listens on', async () => {
+    await using everywhere = await adminPort(answering(200, '{"message":"Yes."}'), '0.0.0.0')
+    await using one = await adminPort(answering(200, '{"message":"Yes."}'), '127.0.0.2')
+    const ask = async (host: string, port: string) =>
+      (await runMain(['healthcheck'], { RINGMAN_HTTP_HOST: host, RINGMAN_ADMIN_PORT: port })).code
+    expect(await ask('0.0.0.0', everywhere.port)).toBe(0)
+    expect(await ask('127.0.0.2', one.port)).toBe(0)
+    expect(await ask('0.0.0.0', one.port)).toBe(3)
+  })
+
+  test.each([
+    [{ RINGMAN_ADMIN_PORT: '0' }, 'RINGMAN_ADMIN_PORT'],
+    [{ RINGMAN_CONFIG: '/does/not/exist.yaml' }, '/does/not/exist.yaml'],
+    [{ RINGMAN_GOSIP_PORT: '1' }, 'RINGMAN_GOSIP_PORT'],
+  ])('2: %j', async (env, named) => {
+    const { code, out, err } = await runMain(['healthcheck'], env)
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toContain(named)
+  })
+})

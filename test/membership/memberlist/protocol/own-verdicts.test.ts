@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'vitest'
+import { alive, dead, endpointOf, Machine, node, suspect } from './machine.ts'
+
+/** `m2` is silent, and dead by our verdict 4 s after this, unless something comes between. */
+function aboutToCondemn(settings = {}): Machine {
+  const machine = new Machine({ pushPullIntervalMs: 0, ...settings }).withMembers(8)
+  machine.answering.delete(2)
+  machine.packet(3, suspect(2, 1, 'm3'), suspect(2, 1, 'm4'), suspect(2, 1, 'm5'))
+  machine.clear()
+  return machine
+}
+
+const stateWith = (incarnation: number, state: number) => ({
+  kind: 'push-pull-received' as const,
+  stream: 1,
+  from: endpointOf(3),
+  state: { join: false, nodes: [node(3), node(1, incarnation, state)], userState: new Uint8Array(0) },
+})
+
+describe('a member that was given up by others', () => {
+  test.each([
+    ['word of its death', (machine: Machine) => machine.packet(3, dead(1, 1, 'm3'))],
+    ['a state in which it is dead', (machine: Machine) => machine.handle(stateWith(1, 2))],
+  ])('puts off its verdicts when %s reaches it', (_, learn) => {
+    const machine = aboutToCondemn()
+    machine.run(3500)
+    learn(machine)
+    machine.run(3500)
+    expect(machine.state(2)).toBe('suspect')
+    // It is not spared for ever.
+    machine.run(4500)
+    expect(machine.state(2)).toBe('dead')
+  })
+
+  test.each([
+    ['word of its death in an earlier life', (machine: Machine) => machine.packet(3, dead(1, 0, 'm3'))],
+    ['a state that has not heard its denial', (machine: Machine) => machine.handle(stateWith(0, 2))],
+    ['word that it is suspected', (machine: Machine) => machine.packet(3, suspect(1, 1, 'm3'))],
+    ['word that it left in another life', (machine: Machine) => machine.packet(3, dead(1, 1, 'm1'))],
+  ])('does not for %s', (_, learn) => {
+    const machine = aboutToCondemn()
+    machine.run(3500)
+    learn(machine)
+    machine.run(1000)
+    expect(machine.state(2)).toBe('dead')
+  })
+
+  test('does not when it is told not to check', () => {
+    const machine = aboutToCondemn({ checkSuspects: false })
+    machine.run(3500)
+    machine.packet(3, dead(1, 1, 'm3'))
+    machine.run(1000)
+    expect(machine.state(2)).toBe('dead')
+  })
+
+  test('does so a limited number of times', () => {
+    const machine = aboutToCondemn()
+    for (let i = 0; i < 200 && machine.state(2) === 'suspect'; i++) {
+      machine.packet(3, dead(1, 1000, 'm3'))
+      machine.packet(3, dead(1, machine.protocol.member('m1')!.incarnation, 'm3'))
+      machine.run(500)
+    }
+    expect(machine.state(2)).toBe('dead')
+  })
+
+  test('no longer tells the deaths it found, but tells those it heard of', () => {
+    const machine = aboutToCondemn({ retransmitMult: 1000 })
+    machine.run(4500)
+    expect(machine.state(2)).toBe('dead')
+    machine.packet(3, dead(6, 1, 'm3'))
+    machine.run(500)
+    const told = () => new Set(machine.sent('dead').map(({ message }) => message.node))
+    expect(told()).toEqual(new Set(['m2', 'm6']))
+    machine.packet(3, dead(1, 1, 'm3'))
+    machine.clear()
+    machine.answering.clear()
+    machine.run(900)
+    expect(told()).toEqual(new Set(['m6']))
+  })
+
+  test('tells what it finds afterwards', () => {
+    const machine = aboutToCondemn()
+    machine.packet(3, dead(1, 1, 'm3'))
+    machine.run(9000)
+    expect(machine.state(2)).toBe('dead')
+    expect(machine.sent('dead').some(({ message }) => message.node === 'm2')).toBe(true)
+  })
+
+  test('keeps nothing of a verdict that others have borne out or denied meanwhile', () => {
+    const machine = aboutToCondemn({ retransmitMult: 1000 })
+    machine.run(4500)
+    // A later life of it, and its end, are not our word.
+    machine.packet(3, alive(2, 5), dead(2, 5, 'm3'))
+    machine.packet(3, dead(1, 1, 'm3'))
+    machine.clear()
+    machine.run(900)
+    expect(
+      machine.sent('dead').some(({ message }) => message.node === 'm2' && message.incarnation === 5),
+    ).toBe(true)
+  })
+})
+
+describe('word of a death from a member that is dead here', () => {
+  test('is taken as suspicion, and sent on as such', () => {
+    const machine = new Machine().withMembers(6)
+    machine.packet(3, dead(2, 1, 'm3'))
+    machine.clear()
+    machine.packet(2, dead(4, 1, 'm2'))
+    expect(machine.changes()).toEqual(['m4 suspected'])
+    machine.run(300)
+    expect(machine.sent('suspect').some(({ message }) => message.node === 'm4')).toBe(true)
+    expect(machine.sent('dead').some(({ message }) => message.node === 'm4')).toBe(false)
+    machine.packet(3, dead(4, 1, 'm3'))
+    expect(machine.state(4)).toBe('dead')
+  })
+
+  test('counts where the other only left, and where memberlist’s rules are asked for', () => {
+    const left = new Machine().withMembers(6)
+    left.packet(3, dead(2, 1, 'm2'), dead(4, 1, 'm2'))
+    expect(left.state(4)).toBe('dead')
+    const plain = new Machine({ checkSuspects: false }).withMembers(6)
+    plain.packet(3, dead(2, 1, 'm3'), dead(4, 1, 'm2'))
+    expect(plain.state(4)).toBe('dead')
+  })
+
+  test('counts when it says of itself that it leaves', () => {
+    const machine = new Machine().withMembers(6)
+    machine.packet(3, dead(2, 1, 'm3'))
+    machine.packet(2, dead(2, 1, 'm2'))
+    expect(machine.state(2)).toBe('left')
+  })
+})

@@ -1,0 +1,220 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import { parse, parseAllDocuments, stringify } from 'yaml'
+import { helmPath } from './kubernetes-tools.ts'
+
+/** The folder of the chart. */
+export const CHART_FOLDER = resolve(import.meta.dirname, '../../helm/ringman')
+
+/** The release and the namespace that charts are rendered for, unless a test says otherwise. */
+export const RELEASE = 'prod'
+export const NAMESPACE = 'rings-ns'
+
+const HELM_DEADLINE_MS = 60_000
+
+/** An object of Kubernetes, of which only some fields have a known form. */
+export interface KubernetesObject {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: {
+    readonly name: string
+    readonly namespace?: string
+    readonly labels?: Readonly<Record<string, string>>
+    readonly annotations?: Readonly<Record<string, string>>
+  }
+  readonly [field: string]: unknown
+}
+
+/** How a program ended. */
+export interface HelmResult {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs helm with a home of its own, so that no plugin, repository or configuration of the machine counts. */
+export async function helm(args: readonly string[]): Promise<HelmResult> {
+  const home = await mkdtemp(join(tmpdir(), 'ringman-helm-'))
+  try {
+    const path = await helmPath()
+    return await new Promise((done, fail) => {
+      const env = {
+        PATH: process.env['PATH'],
+        HOME: home,
+        HELM_CACHE_HOME: join(home, 'cache'),
+        HELM_CONFIG_HOME: join(home, 'config'),
+        HELM_DATA_HOME: join(home, 'data'),
+      }
+      execFile(
+        path,
+        [...args],
+        { env, timeout: HELM_DEADLINE_MS, maxBuffer: 64 * 1024 * 1024 },
+        (error, stdout, stderr) => {
+          if (error !== null && typeof error.code !== 'number') fail(error)
+          else done({ code: error === null ? 0 : Number(error.code), stdout, stderr })
+        },
+      )
+    })
+  } finally {
+    await rm(home, { recursive: true, force: true })
+  }
+}
+
+/** What a chart is rendered with. */
+export interface RenderOptions {
+  /** Laid over the chart's values, after the files. */
+  readonly values?: Readonly<Record<string, unknown>>
+  readonly valuesFiles?: readonly string[]
+  /** @default RELEASE */
+  readonly release?: string
+  /** @default NAMESPACE */
+  readonly namespace?: string
+  /** @default CHART_FOLDER */
+  readonly chart?: string
+}
+
+/** Renders with `helm template`, whatever comes of it. */
+export async function tryRender(options: RenderOptions = {}): Promise<HelmResult> {
+  const { values, valuesFiles = [], release = RELEASE, namespace = NAMESPACE, chart = CHART_FOLDER } = options
+  const folder = await mkdtemp(join(tmpdir(), 'ringman-values-'))
+  try {
+    const files = [...valuesFiles]
+    if (values !== undefined) {
+      const own = join(folder, 'values.yaml')
+      await writeFile(own, stringify(values))
+      files.push(own)
+    }
+    const flags = files.flatMap((file) => ['--values', file])
+    return await helm(['template', release, chart, '--namespace', namespace, ...flags])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Renders with `helm template`.
+ *
+ * @returns The text, and the objects in it, hooks among them.
+ * @throws {Error} with what helm said.
+ */
+export async function renderChart(options: RenderOptions = {}): Promise<RenderedChart> {
+  const { code, stdout, stderr } = await tryRender(options)
+  if (code !== 0) throw new Error(`helm template failed:\n${stderr}`)
+  return { manifest: stdout, objects: parseManifest(stdout) }
+}
+
+/** A rendering. */
+export interface RenderedChart {
+  readonly manifest: string
+  readonly objects: readonly KubernetesObject[]
+}
+
+/** The objects of a stream of YAML documents; empty documents are left out. */
+export function parseManifest(text: string): readonly KubernetesObject[] {
+  const documents = parseAllDocuments(text)
+  if ('empty' in documents) return []
+  return documents.flatMap((document) => {
+    const [error] = document.errors
+    if (error !== undefined) throw error
+    const value = document.toJS() as KubernetesObject | null
+    return value === null ? [] : [value]
+  })
+}
+
+/** One of the sets of values under `helm/ringman/ci`, rendered. */
+export interface MatrixEntry extends RenderedChart {
+  /** Such as `default`, `hardened`. */
+  readonly name: string
+  readonly valuesFile: string
+}
+
+/** The values files under `helm/ringman/ci`. */
+export async function matrixFiles(): Promise<
+  readonly { readonly name: string; readonly valuesFile: string }[]
+> {
+  const folder = join(CHART_FOLDER, 'ci')
+  const names = (await readdir(folder)).filter((name) => name.endsWith('-values.yaml')).sort()
+  return names.map((name) => ({ name: basename(name, '-values.yaml'), valuesFile: join(folder, name) }))
+}
+
+/**
+ * Every set of values under `helm/ringman/ci`, rendered: what checks against Kubernetes itself are to take.
+ *
+ * @throws {Error} when one cannot be rendered.
+ */
+export async function renderMatrix(): Promise<readonly MatrixEntry[]> {
+  const entries: MatrixEntry[] = []
+  for (const { name, valuesFile } of await matrixFiles()) {
+    entries.push({ name, valuesFile, ...(await renderChart({ valuesFiles: [valuesFile] })) })
+  }
+  return entries
+}
+
+/**
+ * The one object of a kind, or of a kind and a name.
+ *
+ * @throws {Error} when there is none, or more than one.
+ */
+export function only(objects: readonly KubernetesObject[], kind: string, name?: string): KubernetesObject {
+  const found = objects.filter(
+    (object) => object.kind === kind && (name === undefined || object.metadata.name === name),
+  )
+  const [object] = found
+  if (object === undefined || found.length > 1) {
+    const all = objects.map((one) => `${one.kind}/${one.metadata.name}`).join(', ')
+    throw new Error(`${found.length} objects are ${kind} ${name ?? ''}; there are ${all}`)
+  }
+  return object
+}
+
+/** The StatefulSet or Deployment. */
+export function workloadOf(objects: readonly KubernetesObject[]): KubernetesObject {
+  const found = objects.find(({ kind }) => kind === 'StatefulSet' || kind === 'Deployment')
+  if (found === undefined) throw new Error('there is neither a StatefulSet nor a Deployment')
+  return found
+}
+
+/**
+ * What is at a place within an object, such as `spec.template.spec.containers.0.image`, or undefined.
+ *
+ * @param path - Keys and indexes, with dots between.
+ */
+export function at(object: unknown, path: string): unknown {
+  let value = object
+  for (const key of path.split('.')) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = (value as Readonly<Record<string, unknown>>)[key]
+  }
+  return value
+}
+
+/** The container `ringman` of a workload. */
+export function memberContainer(workload: KubernetesObject): Readonly<Record<string, unknown>> {
+  const containers = at(workload, 'spec.template.spec.containers') as Readonly<Record<string, unknown>>[]
+  const found = containers.find(({ name }) => name === 'ringman')
+  if (found === undefined) throw new Error('there is no container called ringman')
+  return found
+}
+
+/** The variables of a container by name; of one that comes from elsewhere, the path of the field or the key. */
+export function environmentOf(container: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const env = container['env'] as Readonly<Record<string, unknown>>[]
+  const variables: Record<string, unknown> = {}
+  for (const entry of env) {
+    const from = at(entry, 'valueFrom.fieldRef.fieldPath') ?? at(entry, 'valueFrom.secretKeyRef')
+    variables[String(entry['name'])] = entry['value'] ?? { from }
+  }
+  return variables
+}
+
+/** The configuration file that the pods of a rendering get. */
+export function configurationOf(objects: readonly KubernetesObject[]): Readonly<Record<string, unknown>> {
+  const text = objects.map(
+    ({ data }) => (data as Readonly<Record<string, string>> | undefined)?.['ringman.yaml'],
+  )
+  const [file] = text.filter((one) => one !== undefined)
+  if (file === undefined) throw new Error('there is no ringman.yaml')
+  return parse(file) as Readonly<Record<string, unknown>>
+}

@@ -1,0 +1,477 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import {
+  at,
+  configurationOf,
+  environmentOf,
+  memberContainer,
+  NAMESPACE,
+  only,
+  RELEASE,
+  renderChart,
+  workloadOf,
+  type KubernetesObject,
+} from '../../support/chart.ts'
+
+type Objects = readonly KubernetesObject[]
+
+const SELECTOR = {
+  'app.kubernetes.io/name': 'ringman',
+  'app.kubernetes.io/instance': RELEASE,
+  'app.kubernetes.io/component': 'member',
+}
+
+async function objectsWith(values: Readonly<Record<string, unknown>>): Promise<Objects> {
+  return (await renderChart({ values })).objects
+}
+
+function kindsOf(objects: Objects): string[] {
+  return objects.map(({ kind }) => kind).sort()
+}
+
+describe('with no values at all', () => {
+  let objects: Objects
+  let workload: KubernetesObject
+  beforeAll(async () => {
+    objects = await objectsWith({ dashboards: { enabled: false } })
+    workload = workloadOf(objects)
+  })
+
+  test('makes what a ring needs, and nothing that needs rights or other software', () => {
+    expect(kindsOf(objects)).toEqual([
+      'ConfigMap',
+      'NetworkPolicy',
+      'Pod',
+      'PodDisruptionBudget',
+      'Secret',
+      'Service',
+      'Service',
+      'ServiceAccount',
+      'StatefulSet',
+    ])
+    for (const { metadata } of objects) expect(metadata.namespace).toBe(NAMESPACE)
+  })
+
+  test('is a StatefulSet whose pods start together and are replaced one after the other', () => {
+    expect(workload).toMatchObject({
+      kind: 'StatefulSet',
+      spec: {
+        replicas: 3,
+        serviceName: 'prod-ringman-gossip',
+        podManagementPolicy: 'Parallel',
+        minReadySeconds: 10,
+        updateStrategy: { type: 'RollingUpdate' },
+        selector: { matchLabels: SELECTOR },
+        template: { metadata: { labels: SELECTOR } },
+      },
+    })
+  })
+
+  test('gossips under its namespace and release, by name, encrypted, through the headless Service', () => {
+    expect(environmentOf(memberContainer(workload))).toEqual({
+      POD_NAME: { from: 'metadata.name' },
+      POD_NAMESPACE: { from: 'metadata.namespace' },
+      POD_IP: { from: 'status.podIP' },
+      HOST_IP: { from: 'status.hostIP' },
+      NODE_NAME: { from: 'spec.nodeName' },
+      RINGMAN_CONFIG: '/etc/ringman/config/ringman.yaml',
+      RINGMAN_NAME: '$(POD_NAME)',
+      RINGMAN_BIND: '$(POD_IP)',
+      RINGMAN_ADVERTISE: '$(POD_IP)',
+      RINGMAN_ZONE: { from: "metadata.labels['topology.kubernetes.io/zone']" },
+      RINGMAN_SEEDS: 'dns:prod-ringman-gossip.$(POD_NAMESPACE).svc',
+      RINGMAN_LABEL: '$(POD_NAMESPACE)/prod',
+    })
+    expect(configurationOf(objects)).toEqual({
+      source: 'memberlist',
+      ringKey: 'name',
+      minMembers: 2,
+      drain: '5s',
+      logFormat: 'json',
+      keyringFile: '/etc/ringman/keyring/keyring',
+    })
+  })
+
+  test('makes variables before those that use them', () => {
+    const env = memberContainer(workload)['env'] as { name: string; value?: string }[]
+    for (const [place, { value }] of env.entries()) {
+      for (const [, used] of (value ?? '').matchAll(/\$\((\w+)\)/g)) {
+        const definedAt = env.findIndex(({ name }) => name === used)
+        expect(definedAt, used).toBeGreaterThanOrEqual(0)
+        expect(definedAt, used).toBeLessThan(place)
+      }
+    }
+  })
+
+  test('has Services for look-ups and for gossip, and none for the admin port', () => {
+    expect(only(objects, 'Service', 'prod-ringman')).toMatchObject({
+      spec: {
+        type: 'ClusterIP',
+        selector: SELECTOR,
+        ports: [{ name: 'http', port: 8080, targetPort: 'http', appProtocol: 'http' }],
+      },
+    })
+    expect(only(objects, 'Service', 'prod-ringman-gossip')).toMatchObject({
+      spec: {
+        clusterIP: 'None',
+        publishNotReadyAddresses: true,
+        selector: SELECTOR,
+        ports: [
+          { name: 'gossip-udp', port: 7946, targetPort: 'gossip-udp', protocol: 'UDP' },
+          { name: 'gossip-tcp', port: 7946, targetPort: 'gossip-tcp', protocol: 'TCP', appProtocol: 'tcp' },
+        ],
+      },
+    })
+    const served = objects
+      .filter(({ kind }) => kind === 'Service')
+      .flatMap((service) => at(service, 'spec.ports'))
+    expect(served.map((port) => at(port, 'targetPort'))).not.toContain('admin')
+    expect(memberContainer(workload)['ports']).toEqual([
+      { name: 'http', containerPort: 8080, protocol: 'TCP' },
+      { name: 'admin', containerPort: 8081, protocol: 'TCP' },
+      { name: 'gossip-udp', containerPort: 7946, protocol: 'UDP' },
+      { name: 'gossip-tcp', containerPort: 7946, protocol: 'TCP' },
+    ])
+  })
+
+  test('probes the admin port, and gives a pod the time to leave', () => {
+    const container = memberContainer(workload)
+    expect(container).toMatchObject({
+      startupProbe: { httpGet: { path: '/livez', port: 'admin' }, failureThreshold: 60 },
+      readinessProbe: { httpGet: { path: '/readyz', port: 'admin' } },
+      livenessProbe: { httpGet: { path: '/livez', port: 'admin' } },
+      lifecycle: { preStop: { sleep: { seconds: 3 } } },
+      args: ['serve'],
+    })
+    // 3 s of sleep, 5 to leave, 5 of drain, 5 to close.
+    expect(at(workload, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(18)
+  })
+
+  test('has no token, no links to Services, and the keyring where the group of the pod reads it', () => {
+    expect(at(workload, 'spec.template.spec')).toMatchObject({
+      serviceAccountName: 'prod-ringman',
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      securityContext: { fsGroup: 65_532 },
+      volumes: [
+        { name: 'config', configMap: { name: 'prod-ringman' } },
+        {
+          name: 'keyring',
+          secret: {
+            secretName: 'prod-ringman-keyring',
+            defaultMode: 0o440,
+            items: [{ key: 'keyring', path: 'keyring' }],
+          },
+        },
+      ],
+    })
+    const mounts = memberContainer(workload)['volumeMounts'] as Readonly<Record<string, unknown>>[]
+    expect(mounts.map(({ mountPath }) => mountPath)).toEqual(['/etc/ringman/config', '/etc/ringman/keyring'])
+    for (const mount of mounts) expect(mount).not.toHaveProperty('subPath')
+    expect(only(objects, 'ServiceAccount')).toMatchObject({ automountServiceAccountToken: false })
+  })
+
+  test('makes a key of 32 bytes, another one for each rendering', async () => {
+    const keyOf = (all: Objects) =>
+      Buffer.from(String(at(only(all, 'Secret'), 'data.keyring')), 'base64').toString('latin1')
+    const key = keyOf(objects)
+    expect(Buffer.from(key.trim(), 'base64')).toHaveLength(32)
+    expect(keyOf(await objectsWith({}))).not.toBe(key)
+  })
+
+  test('lets one pod go at a time, and spreads them', () => {
+    expect(only(objects, 'PodDisruptionBudget')).toMatchObject({
+      spec: {
+        maxUnavailable: 1,
+        unhealthyPodEvictionPolicy: 'AlwaysAllow',
+        selector: { matchLabels: SELECTOR },
+      },
+    })
+    expect(at(workload, 'spec.template.spec.topologySpreadConstraints')).toEqual(
+      ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'].map((topologyKey) => ({
+        maxSkew: 1,
+        topologyKey,
+        whenUnsatisfiable: 'ScheduleAnyway',
+        labelSelector: { matchLabels: SELECTOR },
+      })),
+    )
+  })
+
+  test('lets only its own pods gossip', () => {
+    expect(at(only(objects, 'NetworkPolicy'), 'spec')).toEqual({
+      podSelector: { matchLabels: SELECTOR },
+      policyTypes: ['Ingress'],
+      ingress: [
+        {
+          from: [{ podSelector: { matchLabels: SELECTOR } }],
+          ports: [
+            { port: 7946, protocol: 'UDP' },
+            { port: 7946, protocol: 'TCP' },
+          ],
+        },
+        {
+          ports: [
+            { port: 8080, protocol: 'TCP' },
+            { port: 8000, protocol: 'TCP' },
+          ],
+        },
+        { ports: [{ port: 8081, protocol: 'TCP' }] },
+      ],
+    })
+  })
+
+  test('has a test that asks every pod, and that no Service takes for a member', () => {
+    const pod = only(objects, 'Pod')
+    expect(pod.metadata.annotations).toMatchObject({ 'helm.sh/hook': 'test' })
+    expect(at(pod, 'spec.containers.0.args')).toEqual([
+      'agree',
+      `dns:prod-ringman-gossip.${NAMESPACE}.svc:8080`,
+      '--expect=3',
+      '--keys=1000',
+      '--wait=60s',
+    ])
+    expect(pod.metadata.labels?.['app.kubernetes.io/component']).toBe('test')
+  })
+})
+
+describe('sources', () => {
+  test('swim has neither label nor keyring, and gossips over UDP alone', async () => {
+    const objects = await objectsWith({ config: { source: 'swim' } })
+    expect(kindsOf(objects)).not.toContain('Secret')
+    expect(configurationOf(objects)).not.toHaveProperty('keyringFile')
+    const container = memberContainer(workloadOf(objects))
+    expect(environmentOf(container)).not.toHaveProperty('RINGMAN_LABEL')
+    expect((container['ports'] as { name: string }[]).map(({ name }) => name)).toEqual([
+      'http',
+      'admin',
+      'gossip-udp',
+    ])
+    expect(at(only(objects, 'Service', 'prod-ringman-gossip'), 'spec.ports')).toHaveLength(1)
+  })
+
+  test.each([
+    { source: 'static', staticMembers: ['a:8000', 'b:8000=2'] },
+    {
+      source: 'sidecar',
+      sidecarService: 'svc',
+      sidecarServicePort: 9999,
+      sidecarUrl: 'http://sidecar:7777/state',
+    },
+  ])('$source does not gossip', async (config) => {
+    const objects = await objectsWith({ config })
+    const container = memberContainer(workloadOf(objects))
+    const names = Object.keys(environmentOf(container))
+    expect(names.filter((name) => name.startsWith('RINGMAN_'))).toEqual(['RINGMAN_CONFIG', 'RINGMAN_NAME'])
+    expect(configurationOf(objects)).toMatchObject(config)
+    expect(configurationOf(objects)).not.toHaveProperty('minMembers')
+    expect((container['ports'] as { name: string }[]).map(({ name }) => name)).toEqual(['http', 'admin'])
+    expect(at(only(objects, 'NetworkPolicy'), 'spec.ingress')).toHaveLength(2)
+    expect(at(only(objects, 'Service', 'prod-ringman-gossip'), 'spec.ports.0.name')).toBe('http')
+  })
+
+  test('sidecar hashes addresses, as Sidecar has no names of members', async () => {
+    const config = { source: 'sidecar', sidecarService: 'svc', sidecarServicePort: 9999 }
+    expect(configurationOf(await objectsWith({ config }))).toMatchObject({ ringKey: 'address' })
+  })
+})
+
+describe('config', () => {
+  test('wins over what the chart makes', async () => {
+    const objects = await objectsWith({
+      config: {
+        name: 'x',
+        bind: '0.0.0.0',
+        advertise: '10.0.0.1',
+        zone: 'a',
+        seeds: 'h:1',
+        label: '{{ .Release.Name }}-blue',
+        keyringFile: '/elsewhere',
+        minMembers: 3,
+        ringKey: 'address',
+        logFormat: 'pretty',
+      },
+    })
+    expect(configurationOf(objects)).toMatchObject({
+      name: 'x',
+      bind: '0.0.0.0',
+      advertise: '10.0.0.1',
+      zone: 'a',
+      seeds: 'h:1',
+      label: 'prod-blue',
+      keyringFile: '/elsewhere',
+      minMembers: 3,
+      ringKey: 'address',
+      logFormat: 'pretty',
+    })
+    const names = Object.keys(environmentOf(memberContainer(workloadOf(objects))))
+    expect(names.filter((name) => name.startsWith('RINGMAN_'))).toEqual(['RINGMAN_CONFIG'])
+    expect(kindsOf(objects)).not.toContain('Secret')
+  })
+
+  test('switches the label off with an empty text, and leaves a key without value alone', async () => {
+    const objects = await objectsWith({ config: { label: '', minMembers: null } })
+    expect(configurationOf(objects)).not.toHaveProperty('label')
+    expect(configurationOf(objects)).toMatchObject({ minMembers: 2 })
+    expect(environmentOf(memberContainer(workloadOf(objects)))).not.toHaveProperty('RINGMAN_LABEL')
+  })
+
+  test('moves ports everywhere', async () => {
+    const objects = await objectsWith({
+      config: { httpPort: 9080, adminPort: 9081, gossipPort: 9946, servicePort: 3000 },
+      metrics: { annotations: true },
+      networkPolicy: { egress: { enabled: true } },
+    })
+    const text = JSON.stringify(objects)
+    expect(text).not.toMatch(/\b(8080|8081|7946|8000)\b(?<!"port":8080)/)
+    expect(at(only(objects, 'Service', 'prod-ringman'), 'spec.ports.0')).toMatchObject({
+      port: 8080,
+      targetPort: 'http',
+    })
+    expect(at(workloadOf(objects), 'spec.template.metadata.annotations')).toMatchObject({
+      'prometheus.io/scrape': 'true',
+      'prometheus.io/port': '9081',
+      'prometheus.io/path': '/metrics',
+    })
+  })
+
+  test('rolls the pods when it changes, and not for a new chart version', async () => {
+    const templateOf = async (values: Readonly<Record<string, unknown>>) =>
+      at(workloadOf(await objectsWith(values)), 'spec.template')
+    const before = await templateOf({})
+    expect(await templateOf({ config: { maxKey: '1KiB' } })).not.toEqual(before)
+    expect(JSON.stringify(before)).not.toContain('helm.sh/chart')
+  })
+
+  test.each([
+    ['500ms', 14],
+    ['1.5s', 15],
+    ['2m', 133],
+    [0, 13],
+  ])('fits the grace period to a drain of %s', async (drain, seconds) => {
+    const workload = workloadOf(await objectsWith({ config: { drain } }))
+    expect(at(workload, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(seconds)
+  })
+})
+
+describe('keyring', () => {
+  test('comes from a Secret that exists, and none is made', async () => {
+    const objects = await objectsWith({ keyring: { existingSecret: 'mine', secretKey: 'keys.txt' } })
+    expect(kindsOf(objects)).not.toContain('Secret')
+    expect(configurationOf(objects)).toMatchObject({ keyringFile: '/etc/ringman/keyring/keys.txt' })
+    const volumes = at(workloadOf(objects), 'spec.template.spec.volumes') as object[]
+    expect(volumes[1]).toMatchObject({
+      secret: { secretName: 'mine', items: [{ key: 'keys.txt', path: 'keys.txt' }] },
+    })
+  })
+
+  test('takes keys from values, in their order', async () => {
+    const keys = [1, 2].map((byte) => Buffer.alloc(32, byte).toString('base64'))
+    const data = at(only(await objectsWith({ keyring: { keys } }), 'Secret'), 'data.keyring')
+    expect(Buffer.from(String(data), 'base64').toString()).toBe(`${keys.join('\n')}\n`)
+  })
+
+  test('is not made, and no pod rolls for a change of it, where it is off', async () => {
+    const objects = await objectsWith({ keyring: { enabled: false } })
+    expect(kindsOf(objects)).not.toContain('Secret')
+    expect(JSON.stringify(workloadOf(objects))).not.toContain('keyring')
+  })
+})
+
+describe('workload', () => {
+  test('as a Deployment starts a new pod before an old one ends', async () => {
+    const objects = await objectsWith({ kind: 'Deployment' })
+    const workload = workloadOf(objects)
+    expect(workload).toMatchObject({
+      kind: 'Deployment',
+      spec: {
+        strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        minReadySeconds: 10,
+        selector: { matchLabels: SELECTOR },
+      },
+    })
+    for (const field of ['serviceName', 'podManagementPolicy', 'updateStrategy']) {
+      expect(workload['spec']).not.toHaveProperty(field)
+    }
+  })
+
+  test('leaves the number of pods to an autoscaler', async () => {
+    const objects = await objectsWith({ autoscaling: { enabled: true, minReplicas: 4 } })
+    expect(workloadOf(objects)['spec']).not.toHaveProperty('replicas')
+    expect(only(objects, 'HorizontalPodAutoscaler')).toMatchObject({
+      spec: {
+        scaleTargetRef: { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'prod-ringman' },
+        minReplicas: 4,
+        maxReplicas: 10,
+        metrics: [{ type: 'Resource', resource: { name: 'cpu', target: { averageUtilization: 80 } } }],
+      },
+    })
+    expect(configurationOf(objects)).toMatchObject({ minMembers: 3 })
+    expect(at(only(objects, 'Pod'), 'spec.containers.0.args')).toContain('--expect=4')
+  })
+
+  test('replaces a variable in place of having it twice', async () => {
+    const objects = await objectsWith({ extraEnv: [{ name: 'RINGMAN_ZONE', value: '{{ .Release.Name }}' }] })
+    const env = memberContainer(workloadOf(objects))['env'] as { name: string; value?: string }[]
+    expect(env.filter(({ name }) => name === 'RINGMAN_ZONE')).toEqual([
+      { name: 'RINGMAN_ZONE', value: 'prod' },
+    ])
+  })
+
+  test.each([
+    [{}, 'ringman:0.1.0'],
+    [{ image: { registry: 'ghcr.io', repository: 'a/b', tag: 'x' } }, 'ghcr.io/a/b:x'],
+    [{ image: { tag: 'x', digest: `sha256:${'a'.repeat(64)}` } }, `ringman@sha256:${'a'.repeat(64)}`],
+    [
+      { image: { registry: 'ghcr.io' }, global: { imageRegistry: 'mirror:5000/' } },
+      'mirror:5000/ringman:0.1.0',
+    ],
+  ])('takes the image of %j', async (values, expected) => {
+    const objects = await objectsWith(values)
+    expect(memberContainer(workloadOf(objects))['image']).toBe(expected)
+    expect(at(only(objects, 'Pod'), 'spec.containers.0.image')).toBe(expected)
+  })
+
+  test('takes pull secrets of both kinds once', async () => {
+    const objects = await objectsWith({
+      image: { pullSecrets: ['a'] },
+      global: { imagePullSecrets: ['b', { name: 'a' }, { name: 'c' }] },
+    })
+    expect(at(workloadOf(objects), 'spec.template.spec.imagePullSecrets')).toEqual([
+      { name: 'a' },
+      { name: 'b' },
+      { name: 'c' },
+    ])
+  })
+})
+
+describe('names', () => {
+  test.each([
+    ['ringman', {}, 'ringman'],
+    ['eu-ringman-1', {}, 'eu-ringman-1'],
+    ['v1.prod', {}, 'v1-prod-ringman'],
+    ['prod', { nameOverride: 'owners' }, 'prod-owners'],
+    ['prod', { fullnameOverride: 'owners' }, 'owners'],
+    ['a'.repeat(53), {}, 'a'.repeat(52)],
+  ])('of the release %s with %j are %s', async (release, values, expected) => {
+    const { objects } = await renderChart({ release, values })
+    expect(workloadOf(objects).metadata.name).toBe(expected)
+    for (const { metadata } of objects) {
+      expect(metadata.name.length).toBeLessThanOrEqual(63)
+      expect(metadata.name.startsWith(expected)).toBe(true)
+    }
+  })
+
+  test('keep two of these charts in one release apart', async () => {
+    const [one, two] = await Promise.all(
+      ['ringman', 'sessions'].map(
+        async (nameOverride) => (await renderChart({ values: { nameOverride } })).objects,
+      ),
+    )
+    const labelOf = (objects: Objects | undefined) =>
+      environmentOf(memberContainer(workloadOf(objects ?? [])))['RINGMAN_LABEL']
+    expect(labelOf(one)).toBe('$(POD_NAMESPACE)/prod')
+    expect(labelOf(two)).toBe('$(POD_NAMESPACE)/prod/sessions')
+    const namesOf = (objects: Objects | undefined) =>
+      objects?.map(({ kind, metadata }) => `${kind}/${metadata.name}`)
+    expect(namesOf(one)?.filter((name) => namesOf(two)?.includes(name))).toEqual([])
+  })
+})

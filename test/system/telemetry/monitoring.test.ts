@@ -1,0 +1,232 @@
+import { writeFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import { VariableType, type Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { renderPodPage } from '../../../monitoring/dashboards/pod-page.ts'
+import { renderRingPage } from '../../../monitoring/dashboards/ring-page.ts'
+import { ALERT_GROUPS } from '../../../monitoring/rules/alert-groups.ts'
+import { renderRulesYaml } from '../../../monitoring/rules/render-rules.ts'
+import { KubeletStandIn } from './cluster/kubelet-stand-in.ts'
+import { LookUpLoad } from './cluster/look-up-load.ts'
+import { MonitoredCluster, NAMESPACE, RELEASE } from './cluster/monitored-cluster.ts'
+import { askPage, fillIn, type AnsweredQuery, type VariableValues } from './cluster/panel-queries.ts'
+import { PrometheusServer } from './cluster/prometheus-server.ts'
+
+/**
+ * A real Prometheus scrapes real members while they are rolled, killed, frozen and misconfigured. It scrapes every
+ * second instead of every 30, and all durations of the rules are shortened alike: a second is half a minute.
+ */
+const TIME_SCALE = 1 / 30
+/** What Prometheus calls a series current for, 5 minutes, in this scale. */
+const LOOK_BACK_SECONDS = 10
+
+const NAMES = ['ringman-0', 'ringman-1', 'ringman-2', 'ringman-3', 'ringman-4'] as const
+const KILLED = 'ringman-3'
+const FROZEN = 'ringman-4'
+const STRANGER = 'ringman-5'
+
+/**
+ * Alerts on processes that do not get to run in time. Here that is up to what else the machine does, and the start of
+ * a process, which is slow, weighs 30 times as much. `alerts.test.ts` shows them in both directions.
+ */
+const OF_THE_MACHINE: readonly string[] = [
+  'RingmanEventLoopSlow',
+  'RingmanLookUpsSlow',
+  'RingmanPodSuspectedWrongly',
+]
+
+const VARIABLES: VariableValues = {
+  namespace: NAMESPACE,
+  release: RELEASE,
+  pod: '.*',
+  __rate_interval: '4s',
+}
+
+let prometheus: PrometheusServer
+let cluster: MonitoredCluster
+let startedSeconds: number
+const stack = new AsyncDisposableStack()
+
+beforeAll(async () => {
+  const rules = renderRulesYaml(ALERT_GROUPS, { timeScale: TIME_SCALE })
+  prometheus = stack.use(await PrometheusServer.start(rules, LOOK_BACK_SECONDS))
+  const pods = () => cluster.pods
+  const kubelet = stack.use(await KubeletStandIn.start(() => cluster?.pods ?? []))
+  cluster = stack.use(new MonitoredCluster(prometheus, kubelet.address))
+  for (const [index, name] of NAMES.entries()) await cluster.start(name, index)
+  stack.use(new LookUpLoad(pods))
+  await until('all pods agree on a ring of five', async () => {
+    const [rings] = await prometheus.query('count(count by (digest) (ringman_ring_info == 1))')
+    const nodes = await prometheus.query('count(ringman_ring_nodes == 5)')
+    return rings?.values[0]?.[1] === 1 && nodes[0]?.values[0]?.[1] === 5
+  })
+  startedSeconds = Date.now() / 1_000
+})
+
+afterAll(async () => {
+  await stack.disposeAsync()
+})
+
+describe('a ring of five under look-ups', () => {
+  test('stays silent while it starts, rests, and is rolled over', { timeout: 120_000 }, async () => {
+    await wait(8_000)
+    for (const [index, name] of [...NAMES.entries()].toReversed()) {
+      await cluster.stop(name)
+      await cluster.start(name, index)
+      await wait(1_000)
+    }
+    await wait(6_000)
+    expect(await everFired()).toEqual([])
+    const changes = await prometheus.query(
+      'sum by (cause) (sum_over_time(increase(ringman_ring_changes_total[2s])[60s:1s]))',
+    )
+    const seen = changes
+      .filter(({ values }) => (values[0]?.[1] ?? 0) > 0)
+      .map(({ labels }) => labels['cause'])
+    expect(seen).toEqual(expect.arrayContaining(['joined', 'left']))
+  })
+
+  test(
+    'raises what it should when one is killed, one frozen, and one has a wrong label',
+    { timeout: 120_000 },
+    async () => {
+      cluster.pod(KILLED).process.signal('SIGKILL')
+      cluster.pod(FROZEN).process.signal('SIGSTOP')
+      // Not through the frozen one, at which each round of joining would wait for as long as minutes are here.
+      await cluster.start(STRANGER, 5, { seeds: NAMES.slice(0, 3), flags: ['--label', 'other'] })
+      const expected = [
+        'RingmanDigestsDiffer',
+        'RingmanGossipDropsByKeyOrLabel reason=label-differs',
+        'RingmanIslands',
+        ...['ringman-0', 'ringman-1', 'ringman-2', STRANGER].map(
+          (pod) => `RingmanMembersDifferFromReadyPods pod=${pod}`,
+        ),
+        `RingmanSourceNotOk pod=${STRANGER} source=memberlist`,
+      ]
+      await until(`the alerts fire: ${expected.join(', ')}`, async () => {
+        const firing = await firingNow()
+        return expected.every((alert) => firing.includes(alert))
+      })
+      // Long enough for any other to come.
+      await wait(8_000)
+      expect(await firingNow()).toEqual(expected)
+      expect(await everFired()).toEqual(expected)
+    },
+  )
+
+  test.each([
+    ['ring', renderRingPage(), VARIABLES],
+    ['pod', renderPodPage(), { ...VARIABLES, pod: 'ringman-0' }],
+  ] as const)('gives data to every query of the page of the %s', async (_, page, values) => {
+    const answers = await ask(page, values)
+    const empty = answers.filter(({ series }) => !series.some(hasValue))
+    expect(empty.map(({ panel, refId, expr }) => `${panel} ${refId}: ${expr}`)).toEqual([])
+    expect(answers.length).toBeGreaterThan(40)
+  })
+
+  test.each([
+    ['ring', renderRingPage()],
+    ['pod', renderPodPage()],
+  ] as const)('gives values to every variable and annotation of the page of the %s', async (_, page) => {
+    const choices: Record<string, string[]> = {}
+    for (const { name, type, definition = '' } of page.templating.list ?? []) {
+      if (type !== VariableType.Query) continue
+      const [, selector = '', label = ''] = /^label_values\((.*), (\w+)\)$/.exec(definition) ?? []
+      const series = await prometheus.query(`group by (${label}) (${fillIn(selector, VARIABLES)})`)
+      choices[name] = series.map(({ labels }) => labels[label] ?? '').toSorted()
+    }
+    expect(choices).toEqual({
+      namespace: [NAMESPACE],
+      release: [RELEASE],
+      // Those that answer: the killed and the frozen one do not.
+      pod: ['ringman-0', 'ringman-1', 'ringman-2', STRANGER],
+    })
+    for (const { name, expr = '' } of page.annotations.list ?? []) {
+      const series = await prometheus.queryRange(fillIn(expr, VARIABLES), soFar())
+      expect(series.length, name).toBeGreaterThan(0)
+    }
+  })
+
+  test('shows on the page what is wrong', async () => {
+    const answers = await ask(renderRingPage(), VARIABLES)
+    const last = (panel: string) =>
+      answers.find((answer) => answer.panel === panel)?.series[0]?.values.at(-1)?.[1]
+    expect(last('Different rings')).toBe(2)
+    expect(last('Closed groups')).toBe(2)
+    expect(last('Members on the ring')).toBe(3)
+    expect(last('Ready pods')).toBe(4)
+    expect(last('Alerts that fire')).toBeGreaterThanOrEqual(8)
+    const drops = answers.find(({ panel }) => panel === 'Dropped by key or label')?.series ?? []
+    const dropped = drops.filter(({ values }) => values.some(([, value]) => value > 0))
+    expect(dropped.map(({ labels }) => labels)).toEqual([{ reason: 'label-differs' }])
+    record(answers)
+  })
+
+  test('falls silent when all is cured', { timeout: 120_000 }, async () => {
+    await cluster.stop(STRANGER)
+    cluster.pod(FROZEN).process.signal('SIGCONT')
+    await cluster.start(KILLED, NAMES.indexOf(KILLED))
+    await until('nothing fires any more', async () => (await firingNow()).length === 0)
+    await until('the ring is whole again', async () => {
+      const [whole] = await prometheus.query('count(ringman_ring_nodes == 5)')
+      return whole?.values[0]?.[1] === 5
+    })
+  })
+
+  test('lets Prometheus evaluate every rule at all times', async () => {
+    expect(await prometheus.ruleErrors()).toEqual([])
+    expect(prometheus.log).not.toMatch(/Evaluating rule failed|Error on ingesting|append failed/)
+  })
+})
+
+/** All that fires, as `ALERT label=value`, sorted; without what depends on the machine. */
+async function firingNow(): Promise<string[]> {
+  return namesOf(await prometheus.query('ALERTS{alertstate="firing"}'))
+}
+
+/** All that has fired since the beginning. */
+async function everFired(): Promise<string[]> {
+  return namesOf(await prometheus.query('count_over_time(ALERTS{alertstate="firing"}[10m])'))
+}
+
+function namesOf(series: Awaited<ReturnType<PrometheusServer['query']>>): string[] {
+  return series
+    .filter(({ labels }) => !OF_THE_MACHINE.includes(labels['alertname'] ?? ''))
+    .map(({ labels }) => {
+      const { alertname = '', pod, reason, source } = labels
+      const rest = Object.entries({ pod, reason, source }).filter(([, value]) => value !== undefined)
+      return [alertname, ...rest.map(([name, value]) => `${name}=${value}`)].join(' ')
+    })
+    .toSorted()
+}
+
+function soFar() {
+  return { fromSeconds: startedSeconds, toSeconds: Date.now() / 1_000, stepSeconds: 1 }
+}
+
+function ask(page: Dashboard, values: VariableValues): Promise<AnsweredQuery[]> {
+  return askPage(prometheus, page, values, soFar())
+}
+
+/** A query may have no number at one moment, as a quantile without requests; it must have some. */
+function hasValue({ values }: { readonly values: readonly (readonly [number, number])[] }): boolean {
+  return values.some(([, value]) => Number.isFinite(value))
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 60_000
+  while (!(await holds())) {
+    if (performance.now() > deadline) {
+      throw new Error(
+        `not within 60 s: ${what}. Firing: ${(await firingNow()).join(', ')}\n${prometheus.log}`,
+      )
+    }
+    await wait(250)
+  }
+}
+
+/** Keeps all answers for `monitoring/picture/draw.ts`, in the file that RINGMAN_RECORD_DASHBOARD names. */
+function record(answers: readonly AnsweredQuery[]): void {
+  const file = process.env['RINGMAN_RECORD_DASHBOARD']
+  if (file !== undefined) writeFileSync(file, JSON.stringify({ ...soFar(), answers }))
+}

@@ -1,0 +1,81 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { pruneModules } from '../../tools/prune-modules.ts'
+
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ringman-prune-'))
+})
+
+afterEach(() => {
+  rmSync(folder, { recursive: true })
+})
+
+function plant(paths: readonly string[]): void {
+  for (const path of paths) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    writeFileSync(join(folder, path), 'text')
+  }
+}
+
+const KEPT = [
+  'a/package.json',
+  'a/index.js',
+  'a/index.cjs',
+  'a/index.mjs',
+  'a/data.json',
+  'a/native.node',
+  'a/code.wasm',
+  'a/bin',
+  'a/LICENSE',
+  'a/LICENSE.md',
+  'a/licence.txt',
+  'a/NOTICE.md',
+  'a/test/LICENSE',
+  // Only beside a manifest are such folders what they seem.
+  'a/lib/test/index.js',
+  'a/lib/doc/document.js',
+  '@scope/b/package.json',
+  '@scope/b/tests.js',
+  'c/package.json',
+  'c/node_modules/d/package.json',
+  'c/node_modules/d/index.js',
+]
+
+const REMOVED = [
+  'a/index.d.ts',
+  'a/index.d.mts',
+  'a/index.ts',
+  'a/index.cts',
+  'a/index.js.map',
+  'a/README.md',
+  'a/addon.cpp',
+  'a/binding.gyp',
+  'a/prebuilds/linux-x64/a.bare',
+  'a/test/index.js',
+  'a/.github/workflows/x.yml',
+  '@scope/b/__tests__/deep/index.js',
+  '@scope/b/examples/package.json',
+  'c/node_modules/d/benchmark/index.js',
+  '@types/e/package.json',
+  '@types/e/index.d.ts',
+]
+
+test('keeps what Node.js can load, and licences; removes the rest and empty folders', () => {
+  plant([...KEPT, ...REMOVED])
+  expect(pruneModules(folder)).toEqual({ files: REMOVED.length, bytes: 4 * REMOVED.length })
+  expect(KEPT.filter((path) => !existsSync(join(folder, path)))).toEqual([])
+  expect(REMOVED.filter((path) => existsSync(join(folder, path)))).toEqual([])
+  expect(['@types', 'a/prebuilds', 'a/.github'].filter((path) => existsSync(join(folder, path)))).toEqual([])
+  expect(pruneModules(folder)).toEqual({ files: 0, bytes: 0 })
+})
+
+test('follows no links', () => {
+  plant(['elsewhere/index.d.ts', 'modules/a/package.json'])
+  symlinkSync('../../elsewhere', join(folder, 'modules/a/linked'))
+  expect(pruneModules(join(folder, 'modules'))).toEqual({ files: 0, bytes: 0 })
+  expect(existsSync(join(folder, 'elsewhere/index.d.ts'))).toBe(true)
+})
