@@ -16,6 +16,7 @@ import { TEST_CERTIFICATE, TEST_CERTIFICATE_KEY } from './test-certificate.ts'
 export class FakeKubernetesServer implements AsyncDisposable {
   readonly api: FakeKubernetesApi
   readonly #server: Server
+  #port = 0
   readonly #scheme: 'https' | 'http'
   /** Below which the API lies, as behind some proxies; `''` for the root. */
   readonly #prefix: string
@@ -50,11 +51,13 @@ export class FakeKubernetesServer implements AsyncDisposable {
       server.#server.once('error', reject)
       server.#server.listen(options.port ?? 0, '127.0.0.1', resolve)
     })
+    server.#port = (server.#server.address() as AddressInfo).port
     return server
   }
 
+  /** Known also when it is closed. */
   get port(): number {
-    return (this.#server.address() as AddressInfo).port
+    return this.#port
   }
 
   get url(): string {
@@ -113,7 +116,7 @@ export class FakeKubernetesServer implements AsyncDisposable {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', this.url)
+    const url = new URL(request.url ?? '/', 'https://fake')
     const path = url.pathname.startsWith(this.#prefix) ? url.pathname.slice(this.#prefix.length) : ''
     const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1]
     let answer

@@ -39,7 +39,7 @@ function makeSource(transport: ApiTransport, logger = new RecordingLogger(), ran
       goneAfterMs: 50,
       startTimeoutMs: 2000,
       listWatch: { pageSize: 2, backoffMinMs: 5, backoffMaxMs: 50, relistMinMs: 2000, relistMaxMs: 3000 },
-      client: { requestTimeoutMs: 250, stallMs: 250, lineLimitBytes: 20_000, pageLimitBytes: 100_000 },
+      client: { requestTimeoutMs: 500, stallMs: 500, lineLimitBytes: 20_000, pageLimitBytes: 100_000 },
     },
     { transport, clock: systemClock, random, logger },
   )
@@ -220,11 +220,11 @@ test(`after every kind of fault on the wire the ring is what Kubernetes says (SI
     disturb(disturbance, api.streams)
     if (random() < 0.2) api.compact()
     world.setPhase(Math.floor(random() * 6), 'serving')
-    await eventually(() => same(ring(source), world.truth()), 8000)
+    await eventually(() => same(ring(source), world.truth()), 15_000)
   }
   // A fault that no request has met yet may still come.
   api.faultFor = () => undefined
   await eventually(() => source.health().ok)
   await source.stop()
   await eventually(() => api.openCount === 0)
-})
+}, 60_000)
