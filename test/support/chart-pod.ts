@@ -31,21 +31,26 @@ export class ChartPod implements AsyncDisposable {
 
   static async make(objects: readonly KubernetesObject[], facts: PodFacts): Promise<ChartPod> {
     const folder = await mkdtemp(join(tmpdir(), 'ringman-pod-'))
-    const workload = workloadOf(objects)
-    const container = memberContainer(workload)
-    const moved = (text: string) => text.replaceAll(MOUNTS, folder)
-    const volumes = (at(workload, 'spec.template.spec.volumes') ?? []) as Record<string, unknown>[]
-    for (const { name, mountPath } of (container['volumeMounts'] ?? []) as MountEntry[]) {
-      const files = filesOf(volumes.find((volume) => volume['name'] === name) ?? {}, objects)
-      for (const [file, content] of Object.entries(files)) {
-        const path = moved(join(mountPath, file))
-        await mkdir(dirname(path), { recursive: true })
-        await writeFile(path, file.endsWith('.yaml') ? moved(content.toString()) : content)
+    try {
+      const workload = workloadOf(objects)
+      const container = memberContainer(workload)
+      const moved = (text: string) => text.replaceAll(MOUNTS, folder)
+      const volumes = (at(workload, 'spec.template.spec.volumes') ?? []) as Record<string, unknown>[]
+      for (const { name, mountPath } of (container['volumeMounts'] ?? []) as MountEntry[]) {
+        const files = filesOf(volumes.find((volume) => volume['name'] === name) ?? {}, objects)
+        for (const [file, content] of Object.entries(files)) {
+          const path = moved(join(mountPath, file))
+          await mkdir(dirname(path), { recursive: true })
+          await writeFile(path, file.endsWith('.yaml') ? moved(content.toString()) : content)
+        }
       }
+      const env = environmentOf(container['env'] as EnvironmentEntry[], facts)
+      const movedEnv = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, moved(value)]))
+      return new ChartPod(folder, container['args'] as string[], movedEnv)
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true })
+      throw error
     }
-    const env = environmentOf(container['env'] as EnvironmentEntry[], facts)
-    const movedEnv = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, moved(value)]))
-    return new ChartPod(folder, container['args'] as string[], movedEnv)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

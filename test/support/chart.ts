@@ -123,6 +123,30 @@ export function parseManifest(text: string): readonly KubernetesObject[] {
   })
 }
 
+/** The labels by which the members of {@link RELEASE} are selected. */
+export const MEMBER_LABELS = {
+  'app.kubernetes.io/name': 'ringman',
+  'app.kubernetes.io/instance': RELEASE,
+  'app.kubernetes.io/component': 'member',
+} as const
+
+/** What the chart makes with some values. */
+export async function objectsWith(
+  values: Readonly<Record<string, unknown>>,
+): Promise<readonly KubernetesObject[]> {
+  return (await renderChart({ values })).objects
+}
+
+/** What the chart makes with the values of one file under `helm/ringman/ci`, by the first part of its name. */
+export async function objectsOfFile(name: string): Promise<readonly KubernetesObject[]> {
+  return (await renderChart({ valuesFiles: [join(CHART_FOLDER, 'ci', `${name}-values.yaml`)] })).objects
+}
+
+/** The kinds of objects, sorted. */
+export function kindsOf(objects: readonly KubernetesObject[]): string[] {
+  return objects.map(({ kind }) => kind).sort()
+}
+
 /** One of the sets of values under `helm/ringman/ci`, rendered. */
 export interface MatrixEntry extends RenderedChart {
   /** Such as `default`, `hardened`. */
