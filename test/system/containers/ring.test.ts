@@ -65,9 +65,11 @@ async function untilAddress(
 ): Promise<number> {
   const startedMs = performance.now()
   for (const one of asked) {
-    await one.until(`${name} at ${address}`, async () =>
-      (await one.ring()).nodes.some((node) => node.name === name && node.address === address),
-    )
+    await one.until(`${name} at ${address}`, async () => {
+      // The one that has just been started may not listen yet.
+      const nodes = (await one.ring().catch(() => undefined))?.nodes ?? []
+      return nodes.some((node) => node.name === name && node.address === address)
+    })
   }
   return performance.now() - startedMs
 }
