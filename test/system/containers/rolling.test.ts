@@ -78,6 +78,9 @@ test('as a StatefulSet rolls: each stops, then comes back under its name at anot
       // Like the controller, it waits for readiness and for nothing else.
       await next.untilReady()
     }
+    for (const member of members) {
+      await member.until('its first look-up', () => client.answeredBy.has(member.address))
+    }
     expect((await untilAgreed(members)).digest).toBe(digest)
   } finally {
     await client.stop()
