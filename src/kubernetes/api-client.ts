@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
+import { noTracer, type Span, type Tracer } from '../tracing.ts'
 import { GrowingBuffer } from '../growing-buffer.ts'
 import { apiError, apiErrorKindOf, quoteWords, reasonOf, type ApiErrorKind } from './api-error.ts'
 import { pathOf, resourceOf, ruleOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
@@ -55,9 +56,16 @@ export class ApiClient {
   readonly transport: ApiTransport
   readonly #clock: Clock
   readonly #settings: ApiClientSettings
+  readonly #tracer: Tracer
 
-  constructor(transport: ApiTransport, clock: Clock, settings: Partial<ApiClientSettings> = {}) {
+  constructor(
+    transport: ApiTransport,
+    clock: Clock,
+    settings: Partial<ApiClientSettings> = {},
+    tracer: Tracer = noTracer,
+  ) {
     this.transport = transport
+    this.#tracer = tracer
     this.#clock = clock
     this.#settings = { ...DEFAULT_API_CLIENT_SETTINGS, ...settings }
   }
@@ -98,21 +106,26 @@ export class ApiClient {
     const { requestTimeoutMs, pageLimitBytes } = this.#settings
     const deadline = new RequestDeadline(this.#clock, signal)
     deadline.set(requestTimeoutMs, 'timeout', `no whole answer within ${requestTimeoutMs} ms`)
+    const span = this.#startSpan(selection, 'list')
     try {
       const query = {
         ...queryOf(selection),
         ...(page.limit > 0 ? { limit: String(page.limit) } : {}),
         ...(page.next === undefined ? {} : { continue: page.next }),
       }
-      const { body } = await this.#open(selection, 'list', query, deadline.signal)
+      const { body } = await this.#open(selection, 'list', query, deadline.signal, span)
       const bytes = await collect(body, pageLimitBytes)
       if (bytes === undefined) {
         throw apiError('too-large', `a page of the list is larger than ${pageLimitBytes} bytes`)
       }
+      span.set({ 'http.response.body.size': bytes.length })
       return parsePage(bytes)
     } catch (error) {
-      throw explain(deadline, error)
+      const explained = explain(deadline, error)
+      span.fail(explained)
+      throw explained
     } finally {
+      span.end()
       deadline.end()
     }
   }
@@ -131,6 +144,8 @@ export class ApiClient {
     const { requestTimeoutMs, stallMs, lineLimitBytes } = this.#settings
     const deadline = new RequestDeadline(this.#clock, signal)
     deadline.set(requestTimeoutMs, 'timeout', `no answer within ${requestTimeoutMs} ms`)
+    // It ends when the watch has begun: one of minutes would tell nothing.
+    const span = this.#startSpan(selection, 'watch')
     const listen = () => {
       deadline.set(stallMs, 'stalled', `the watch brought nothing for ${stallMs} ms`)
     }
@@ -142,7 +157,8 @@ export class ApiClient {
         resourceVersion: from.version,
         timeoutSeconds: String(Math.max(1, Math.ceil(from.timeoutMs / 1000))),
       }
-      const { body } = await this.#open(selection, 'watch', query, deadline.signal)
+      const { body } = await this.#open(selection, 'watch', query, deadline.signal, span)
+      span.end()
       listen()
       yield []
       const splitter = new LineSplitter(lineLimitBytes)
@@ -163,8 +179,11 @@ export class ApiClient {
       }
       if (splitter.heldBytes > 0) throw apiError('cut', 'the watch ended within a line')
     } catch (error) {
-      throw explain(deadline, error)
+      const explained = explain(deadline, error)
+      span.fail(explained)
+      throw explained
     } finally {
+      span.end()
       deadline.end()
     }
   }
@@ -174,6 +193,7 @@ export class ApiClient {
     verb: 'list' | 'watch',
     query: Readonly<Record<string, string>>,
     signal: AbortSignal,
+    span: Span,
   ): Promise<ApiAnswer> {
     const path = pathOf(selection)
     let answer
@@ -185,8 +205,25 @@ export class ApiClient {
         cause: error,
       })
     }
+    span.set({ 'http.response.status_code': answer.status })
     if (answer.status >= 200 && answer.status <= 299) return answer
     throw await this.#refusal(selection, verb, answer)
+  }
+
+  /** A client span, by OpenTelemetry's conventions, and a trace of its own: nobody asked for it. */
+  #startSpan(selection: ApiSelection, verb: 'list' | 'watch'): Span {
+    const template = pathOf({ ...selection, namespace: '{namespace}' }).replaceAll(/%7B|%7D/g, (code) =>
+      decodeURIComponent(code),
+    )
+    return this.#tracer.startSpan(`GET ${template}`, {
+      kind: 'client',
+      attributes: {
+        'http.request.method': 'GET',
+        'url.template': template,
+        'k8s.namespace.name': selection.namespace,
+        'ringman.kubernetes.verb': verb,
+      },
+    })
   }
 
   async #refusal(selection: ApiSelection, verb: string, answer: ApiAnswer): Promise<RingmanError> {

@@ -1,6 +1,7 @@
 import { sleep, type Clock, type Random } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { noTracer, type Tracer } from '../tracing.ts'
 import type { ApiClient, ApiEvent } from './api-client.ts'
 import { apiError, apiErrorKindOf, retryAfterMsOf, type ApiErrorKind } from './api-error.ts'
 import { resourceOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
@@ -53,6 +54,8 @@ export interface ListWatchOptions<T extends Held> {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** @default none */
+  readonly tracer?: Tracer
   readonly settings?: Partial<ListWatchSettings>
 }
 
@@ -162,10 +165,13 @@ export class ListWatch<T extends Held> {
   /** Begins. Once only. */
   start(): void {
     if (this.#loop !== undefined || this.#abort.signal.aborted) return
-    this.#loop = this.#run().catch((error: unknown) => {
-      this.#first.reject(error)
-      this.#done.reject(error)
-    })
+    // The loop outlives whatever began it.
+    this.#loop = (this.#options.tracer ?? noTracer).detach(() =>
+      this.#run().catch((error: unknown) => {
+        this.#first.reject(error)
+        this.#done.reject(error)
+      }),
+    )
   }
 
   /** Ends the request under way and the loop; nothing is called afterwards. Idempotent. */

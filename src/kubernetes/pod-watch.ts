@@ -1,6 +1,7 @@
 import type { Clock, Random } from '../clock.ts'
 import type { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import type { Tracer } from '../tracing.ts'
 import type { PodDirectory } from '../seeds/seed-resolver.ts'
 import { ApiClient, type ApiClientSettings } from './api-client.ts'
 import { apiError, apiErrorKindOf } from './api-error.ts'
@@ -18,6 +19,8 @@ export interface PodWatchOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** @default none */
+  readonly tracer?: Tracer
   readonly listWatch?: Partial<ListWatchSettings>
   readonly client?: Partial<ApiClientSettings>
 }
@@ -37,9 +40,9 @@ export class PodWatch implements PodDirectory {
   #failure: RingmanError | undefined
 
   constructor(options: PodWatchOptions) {
-    const { transport, selector, clock, random, logger, listWatch, client } = options
+    const { transport, selector, clock, random, logger, tracer, listWatch, client } = options
     this.#options = options
-    this.#client = new ApiClient(transport, clock, client)
+    this.#client = new ApiClient(transport, clock, client, tracer)
     this.#watch = new ListWatch({
       client: this.#client,
       selection: this.#selection(selector),
@@ -55,6 +58,7 @@ export class PodWatch implements PodDirectory {
       clock,
       random,
       logger: logger.child({ component: 'kubernetes' }),
+      ...(tracer === undefined ? {} : { tracer }),
       ...(listWatch === undefined ? {} : { settings: listWatch }),
     })
     this.done = this.#watch.done

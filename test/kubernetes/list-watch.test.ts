@@ -4,6 +4,7 @@ import type { ApiTransport } from '../../src/kubernetes/api-transport.ts'
 import { ListWatch, type ListWatchSettings } from '../../src/kubernetes/list-watch.ts'
 import { PODS } from '../../src/kubernetes/api-resource.ts'
 import { parsePod, type Pod } from '../../src/kubernetes/pod.ts'
+import { noTracer, type Tracer } from '../../src/tracing.ts'
 import {
   COLLECTIONS,
   FakeKubernetesApi,
@@ -369,6 +370,55 @@ describe('failures', () => {
     api.streams[0]?.send(`${line}\n{"type":\n`)
     await clock.advance(0)
     expect([...watch.objects.keys()]).toEqual(['a'])
+  })
+})
+
+describe('spans', () => {
+  test('each list and each opening of a watch is one, and a refusal fails it', async () => {
+    const spans: string[] = []
+    const tracer: Tracer = {
+      ...noTracer,
+      startSpan: (name, { attributes = {}, parent } = {}) => {
+        let text = `${name} ${String(attributes['ringman.kubernetes.verb'])} ${parent === undefined ? 'alone' : 'within'}`
+        let ended = false
+        return {
+          ...noTracer.startSpan(name),
+          set: (more) => {
+            if ('http.response.status_code' in more) text += ` ${more['http.response.status_code']}`
+          },
+          fail: () => {
+            if (!ended) text += ' failed'
+          },
+          end: () => {
+            if (!ended) spans.push(text)
+            ended = true
+          },
+        }
+      },
+    }
+    api.forbidden.add(`watch ${COLLECTIONS.pods}`)
+    const watch = new ListWatch({
+      client: new ApiClient(api.transport(), clock, {}, tracer),
+      selection: { kind: PODS },
+      parse: parsePod,
+      onObjects: () => {},
+      clock,
+      random: () => 0.5,
+      logger,
+      tracer,
+    })
+    onTestFinished(() => watch.stop())
+    watch.start()
+    await clock.advance(0)
+    api.forbidden.clear()
+    await clock.advance(1000)
+    const path = 'GET /api/v1/namespaces/{namespace}/pods'
+    expect(spans).toEqual([
+      `${path} list alone 200`,
+      `${path} watch alone 403 failed`,
+      `${path} list alone 200`,
+      `${path} watch alone 200`,
+    ])
   })
 })
 

@@ -6,6 +6,7 @@ import { ENDPOINT_SLICES } from '../../kubernetes/api-resource.ts'
 import type { ApiTransport } from '../../kubernetes/api-transport.ts'
 import { ListWatch } from '../../kubernetes/list-watch.ts'
 import type { Logger } from '../../logger.ts'
+import type { Tracer } from '../../tracing.ts'
 import { LimitedWarning } from '../limited-warning.ts'
 import { MemberSet } from '../member-set.ts'
 import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../member.ts'
@@ -36,6 +37,8 @@ export interface KubernetesSourceDeps {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** @default none */
+  readonly tracer?: Tracer
 }
 
 /**
@@ -81,7 +84,7 @@ export class KubernetesSource implements MembershipSource {
     const warning = () => new LimitedWarning(clock, this.#logger, WARNING_INTERVAL_MS)
     this.#warning = { absent: warning(), crowded: warning(), portless: warning(), hostNames: warning() }
     this.#watch = new ListWatch({
-      client: new ApiClient(deps.transport, clock, options.client),
+      client: new ApiClient(deps.transport, clock, options.client, deps.tracer),
       selection: {
         kind: ENDPOINT_SLICES,
         labelSelector: selectorOf(options),
@@ -98,6 +101,7 @@ export class KubernetesSource implements MembershipSource {
       clock,
       random,
       logger: this.#logger,
+      ...(deps.tracer === undefined ? {} : { tracer: deps.tracer }),
       ...(options.listWatch === undefined ? {} : { settings: options.listWatch }),
     })
     this.#watch.done.catch(reject)
