@@ -12,8 +12,9 @@ const SYSTEM_SUITES = ['telemetry', 'chart', 'containers', 'k8s']
  */
 export default defineConfig({
   test: {
-    // The default leaves one core idle, which on two cores means one file at a time.
-    maxWorkers: 2,
+    // The default leaves one core idle, which on two cores means one file at a time. Files that run processes mostly
+    // wait for them.
+    maxWorkers: 3,
     projects: [
       {
         test: {

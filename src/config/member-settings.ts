@@ -21,7 +21,7 @@ import {
   word,
 } from './value-type.ts'
 
-/** The sources that can be chosen; `compose.ts` has the part that belongs to each. */
+/** The sources that can be chosen; `compose-source.ts` has the part that belongs to each. */
 export const SOURCE_NAMES = [
   'memberlist',
   'swim',

@@ -1,0 +1,196 @@
+import { readFileSync } from 'node:fs'
+import type Koa from 'koa'
+import type { Clock, Random } from './clock.ts'
+import { protocolSettingsOf } from './config/gossip-settings.ts'
+import type { MemberConfig, SourceName } from './config/member-settings.ts'
+import { sidecarUpdate } from './http/sidecar-update.ts'
+import { RingmanError } from './errors.ts'
+import type { Logger } from './logger.ts'
+import type { ApiTransport } from './kubernetes/api-transport.ts'
+import { createTransport } from './kubernetes/create-transport.ts'
+import { TracedTransport } from './kubernetes/traced-transport.ts'
+import { PodWatch } from './kubernetes/pod-watch.ts'
+import type { CheckedGossip } from './membership/kubernetes/gossip-check.ts'
+import { KubernetesSource } from './membership/kubernetes/kubernetes-source.ts'
+import { PodAwareSource } from './membership/kubernetes/pod-aware-source.ts'
+import { MemberlistSource } from './membership/memberlist/memberlist-source.ts'
+import { SidecarSource } from './membership/sidecar/sidecar-source.ts'
+import type { MembershipSource } from './membership/source.ts'
+import { StaticSource } from './membership/static/static-source.ts'
+import { SwimSource } from './membership/swim/swim-source.ts'
+import { noTracer, type Tracer } from './tracing.ts'
+import { readVersion } from './version.ts'
+
+/** What the parts of a ring are made with. */
+export interface Surroundings {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly tracer: Tracer
+}
+
+/** A source, and where it listens for other members once it has started. */
+export interface SourcePart {
+  readonly source: MembershipSource
+  readonly gossipAddress: () => ListenAddress | undefined
+  /** Paths of the look-up port that belong to the source. */
+  readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+  /** The member that this process belongs to, where the source only watches: by it `owns` is answered. */
+  readonly ownName?: string
+}
+
+/** An address that this process listens on. */
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** Every source that can be chosen. A new one is one more entry here and its name in `SOURCE_NAMES`. */
+const SOURCES: Readonly<
+  Record<SourceName, (config: MemberConfig, surroundings: Surroundings) => SourcePart>
+> = {
+  static: (config, { clock }) => ({
+    source: new StaticSource(config.staticMembers ?? [], clock),
+    gossipAddress: () => undefined,
+  }),
+  memberlist: (config, surroundings) => {
+    const pods = podWatchOf(config, surroundings)
+    const source = new MemberlistSource({
+      ...surroundings,
+      ...gossipOptionsOf(config),
+      ...(pods === undefined ? {} : { pods }),
+      ...(config.label === undefined ? {} : { label: config.label }),
+      ...(config.clusterName === undefined ? {} : { clusterName: config.clusterName }),
+      ...(config.keyringFile === undefined ? {} : { keyringFile: config.keyringFile }),
+      requireEncryption: config.requireEncryption,
+      encryptOutgoing: config.encryptOutgoing,
+      tcpOnly: config.tcpOnly,
+      compression: config.compression,
+      maxPacketBytes: config.maxPacketBytes,
+      settings: protocolSettingsOf(config),
+    })
+    return {
+      source: besidePods(source, pods, config.kubernetesCheck ? source : undefined, surroundings),
+      gossipAddress: () => source.gossipAddress,
+    }
+  },
+  swim: (config, surroundings) => {
+    const pods = podWatchOf(config, surroundings)
+    const source = new SwimSource({
+      ...surroundings,
+      ...gossipOptionsOf(config),
+      ...(pods === undefined ? {} : { pods }),
+    })
+    return {
+      source: besidePods(source, pods, undefined, surroundings),
+      gossipAddress: () => source.gossipAddress,
+    }
+  },
+  sidecar: (config, surroundings) => {
+    const token = config.sidecarTokenFile === undefined ? undefined : readToken(config.sidecarTokenFile)
+    const source = new SidecarSource(
+      {
+        serviceName: config.sidecarService ?? '',
+        servicePort: config.sidecarServicePort ?? 0,
+        watch: config.sidecarWatch,
+        refetchIntervalMs: config.sidecarRefetchMs,
+        holdDownMs: config.sidecarHoldDownMs,
+        ...(config.sidecarUrl === undefined ? {} : { url: config.sidecarUrl }),
+      },
+      surroundings,
+    )
+    const update = sidecarUpdate({
+      updates: source,
+      clock: surroundings.clock,
+      ...(token === undefined ? {} : { token }),
+    })
+    return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }
+  },
+  kubernetes: (config, surroundings) => ({
+    source: new KubernetesSource(
+      {
+        slices:
+          config.kubernetesSelector === undefined
+            ? { serviceName: config.kubernetesService ?? '' }
+            : { labelSelector: config.kubernetesSelector },
+        family: IP_FAMILIES[config.kubernetesIpFamily],
+        holdRestartingMs: config.holdRestartingMs,
+        ...(config.kubernetesNamespace === undefined ? {} : { namespace: config.kubernetesNamespace }),
+        ...(config.kubernetesPort === undefined ? {} : { port: config.kubernetesPort }),
+      },
+      { ...surroundings, transport: kubernetesTransport(config, surroundings) },
+    ),
+    gossipAddress: () => undefined,
+    ownName: config.name,
+  }),
+}
+
+const IP_FAMILIES = { auto: 'auto', ipv4: 'IPv4', ipv6: 'IPv6' } as const
+
+/** The way to the API server; nothing is read before the first request. */
+function kubernetesTransport(config: MemberConfig, { clock, tracer }: Surroundings): ApiTransport {
+  const transport = createTransport({
+    kubeconfig: config.kubernetesKubeconfig,
+    env: process.env,
+    now: () => clock.now(),
+    userAgent: `ringman/${readVersion()}`,
+  })
+  return tracer === noTracer ? transport : new TracedTransport(transport, tracer)
+}
+
+/** The pods of the selector, where seeds or the check need them. */
+function podWatchOf(config: MemberConfig, surroundings: Surroundings): PodWatch | undefined {
+  const { kubernetesPodSelector: selector, kubernetesNamespace: namespace } = config
+  const needed = config.kubernetesCheck || config.seeds.some(({ kind }) => kind === 'pods')
+  if (!needed || selector === undefined) return undefined
+  return new PodWatch({
+    ...surroundings,
+    transport: kubernetesTransport(config, surroundings),
+    selector,
+    ...(namespace === undefined ? {} : { namespace }),
+  })
+}
+
+function besidePods(
+  inner: MembershipSource,
+  pods: PodWatch | undefined,
+  checked: CheckedGossip | undefined,
+  { clock, random, logger }: Surroundings,
+): MembershipSource {
+  return pods === undefined ? inner : new PodAwareSource({ inner, pods, checked, clock, random, logger })
+}
+
+/** What every source takes whose members gossip. */
+function gossipOptionsOf(config: MemberConfig) {
+  return {
+    name: config.name,
+    bindHost: config.bind,
+    gossipPort: config.gossipPort,
+    ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
+    ...(config.advertisePort === undefined ? {} : { advertisePort: config.advertisePort }),
+    metadata: {
+      servicePort: String(config.servicePort),
+      ...(config.weight === 1 ? {} : { weight: config.weight }),
+      ...(config.zone === undefined ? {} : { zone: config.zone }),
+    },
+    seeds: config.seeds,
+    preset: config.preset,
+  }
+}
+
+/** @throws {RingmanError} `CONFIG_INVALID` when there is no token in the file. */
+function readToken(path: string): string {
+  let token: string
+  try {
+    token = readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read`, { cause: error })
+  }
+  if (token === '') throw new RingmanError('CONFIG_INVALID', `the token file ${path} is empty`)
+  return token
+}
+
+/** Makes the source that `config` chooses; nothing is opened or read yet, but for the token of `sidecar`. */
+export function createSource(config: MemberConfig, surroundings: Surroundings): SourcePart {
+  return SOURCES[config.source](config, surroundings)
+}
