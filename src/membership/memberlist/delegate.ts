@@ -1,3 +1,4 @@
+import type { Delegate } from './protocol/dependencies.ts'
 import type { MemberView } from './protocol/effects.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 
@@ -36,4 +37,15 @@ export interface MemberlistDelegate {
   conflicted?(known: MemberView, claimedBy: Endpoint): void
   /** Whether to ignore what is said about a member (Go: NotifyAlive): a string says why. */
   refuseAlive?(member: MemberView): string | undefined
+}
+
+/** What the protocol machine asks of the application, by the hooks that there are. */
+export function machineDelegateOf(delegate: MemberlistDelegate | undefined): Delegate {
+  if (delegate === undefined) return {}
+  return {
+    refuseAlive: (member) => delegate.refuseAlive?.(member),
+    refuseMerge: (members, join) => delegate.refuseMerge?.(members, join),
+    ackPayload: () => delegate.ackPayload?.() ?? new Uint8Array(),
+    userBroadcasts: (overheadBytes, limitBytes) => delegate.broadcasts?.(overheadBytes, limitBytes) ?? [],
+  }
 }

@@ -1,17 +1,15 @@
-import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { assertNever, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer, type Tracer } from '../../tracing.ts'
 import { chooseAdvertisedAddress } from '../advertised-address.ts'
-import { METADATA_LIMIT_BYTES } from '../member.ts'
 import type { GossipTraffic } from './gossip-traffic.ts'
 import { GossipTransport } from './gossip-transport.ts'
 import { JoinTrace } from './join-trace.ts'
 import type { Keyring } from './keyring.ts'
-import type { MemberlistNodeOptions } from './node-options.ts'
+import { machineDelegateOf } from './delegate.ts'
+import { checkMetadata, checkOptions, type MemberlistNodeOptions } from './node-options.ts'
 import type { Counters } from './protocol/counters.ts'
-import type { Delegate } from './protocol/dependencies.ts'
 import type {
   BroadcastFinishedEffect,
   Effect,
@@ -188,7 +186,7 @@ export class MemberlistNode {
       {
         random: this.options.random,
         sizeOf: this.#transport.codec.sizeOf,
-        delegate: this.#machineDelegate(),
+        delegate: machineDelegateOf(this.options.delegate),
       },
     )
     this.#handle({ kind: 'start' })
@@ -425,38 +423,5 @@ export class MemberlistNode {
 
   #localState(join: boolean): Uint8Array {
     return this.options.delegate?.localState?.(join) ?? new Uint8Array()
-  }
-
-  #machineDelegate(): Delegate {
-    const { delegate } = this.options
-    if (delegate === undefined) return {}
-    return {
-      refuseAlive: (member) => delegate.refuseAlive?.(member),
-      refuseMerge: (members, join) => delegate.refuseMerge?.(members, join),
-      ackPayload: () => delegate.ackPayload?.() ?? new Uint8Array(),
-      userBroadcasts: (overheadBytes, limitBytes) => delegate.broadcasts?.(overheadBytes, limitBytes) ?? [],
-    }
-  }
-}
-
-function checkOptions({ name }: MemberlistNodeOptions, bindHost: string, meta: Uint8Array): void {
-  if (name === '' || name.length > 255) {
-    throw new RingmanError(
-      'CONFIG_INVALID',
-      `the name "${name.slice(0, 64)}" has ${name.length} characters; 1 to 255 are allowed`,
-    )
-  }
-  if (isIP(bindHost) === 0) {
-    throw new RingmanError('CONFIG_INVALID', `cannot bind to "${bindHost}": an IP address is allowed`)
-  }
-  checkMetadata(meta)
-}
-
-function checkMetadata(meta: Uint8Array): void {
-  if (meta.byteLength > METADATA_LIMIT_BYTES) {
-    throw new RingmanError(
-      'METADATA_TOO_LARGE',
-      `member metadata takes ${meta.byteLength} bytes; at most ${METADATA_LIMIT_BYTES} are allowed`,
-    )
   }
 }

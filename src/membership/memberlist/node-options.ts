@@ -1,7 +1,10 @@
+import { isIP } from 'node:net'
 import type { Clock, Random } from '../../clock.ts'
+import { RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import type { Tracer } from '../../tracing.ts'
 import type { NetworkInterfaces } from '../advertised-address.ts'
+import { METADATA_LIMIT_BYTES } from '../member.ts'
 import type { MemberlistDelegate } from './delegate.ts'
 import type { Keyring } from './keyring.ts'
 import type { Preset, ProtocolSettings } from './protocol/settings.ts'
@@ -54,4 +57,28 @@ export interface MemberlistNodeOptions {
   readonly tracer?: Tracer
   /** @default what the operating system says */
   readonly interfaces?: () => NetworkInterfaces
+}
+
+/** @throws {RingmanError} `CONFIG_INVALID`, `METADATA_TOO_LARGE`: what a node cannot be started with. */
+export function checkOptions({ name }: MemberlistNodeOptions, bindHost: string, meta: Uint8Array): void {
+  if (name === '' || name.length > 255) {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `the name "${name.slice(0, 64)}" has ${name.length} characters; 1 to 255 are allowed`,
+    )
+  }
+  if (isIP(bindHost) === 0) {
+    throw new RingmanError('CONFIG_INVALID', `cannot bind to "${bindHost}": an IP address is allowed`)
+  }
+  checkMetadata(meta)
+}
+
+/** @throws {RingmanError} `METADATA_TOO_LARGE`. */
+export function checkMetadata(meta: Uint8Array): void {
+  if (meta.byteLength > METADATA_LIMIT_BYTES) {
+    throw new RingmanError(
+      'METADATA_TOO_LARGE',
+      `member metadata takes ${meta.byteLength} bytes; at most ${METADATA_LIMIT_BYTES} are allowed`,
+    )
+  }
 }
