@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import type { LogFields, Logger, PortLevel } from './logger.ts'
+import { LineLogger, type LogFields, type Logger, type PortLevel } from './logger.ts'
 
 /** How many lines of one kind are let through. */
 export interface FloodBudget {
@@ -123,44 +123,25 @@ export function limitFloods(logger: Logger, clock: Clock, context: () => LogFiel
   return new FloodLimitedLogger(logger, new FloodGate(clock, context))
 }
 
-class FloodLimitedLogger implements Logger {
+class FloodLimitedLogger extends LineLogger {
   readonly #inner: Logger
   readonly #gate: FloodGate
 
   constructor(inner: Logger, gate: FloodGate) {
+    super()
     this.#inner = inner
     this.#gate = gate
   }
 
-  trace(fields: LogFields, message: string): void {
-    this.#write('trace', fields, message)
-  }
-
-  debug(fields: LogFields, message: string): void {
-    this.#write('debug', fields, message)
-  }
-
-  info(fields: LogFields, message: string): void {
-    this.#write('info', fields, message)
-  }
-
-  warn(fields: LogFields, message: string): void {
-    this.#write('warn', fields, message)
-  }
-
-  error(fields: LogFields, message: string): void {
-    this.#write('error', fields, message)
-  }
-
-  isLevelEnabled(level: PortLevel): boolean {
+  override isLevelEnabled(level: PortLevel): boolean {
     return this.#inner.isLevelEnabled?.(level) ?? true
   }
 
-  child(fields: LogFields): Logger {
+  override child(fields: LogFields): Logger {
     return new FloodLimitedLogger(this.#inner.child(fields), this.#gate)
   }
 
-  #write(level: PortLevel, fields: LogFields, message: string): void {
+  protected override write(level: PortLevel, fields: LogFields, message: string): void {
     if (this.isLevelEnabled(level)) this.#gate.pass({ logger: this.#inner, level, fields, message })
   }
 }

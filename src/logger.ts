@@ -20,6 +20,35 @@ export interface Logger {
   isLevelEnabled?(level: PortLevel): boolean
 }
 
+/** A logger by what it does with a line of any level. */
+export abstract class LineLogger implements Logger {
+  trace(fields: LogFields, message: string): void {
+    this.write('trace', fields, message)
+  }
+
+  debug(fields: LogFields, message: string): void {
+    this.write('debug', fields, message)
+  }
+
+  info(fields: LogFields, message: string): void {
+    this.write('info', fields, message)
+  }
+
+  warn(fields: LogFields, message: string): void {
+    this.write('warn', fields, message)
+  }
+
+  error(fields: LogFields, message: string): void {
+    this.write('error', fields, message)
+  }
+
+  abstract isLevelEnabled(level: PortLevel): boolean
+
+  abstract child(fields: LogFields): Logger
+
+  protected abstract write(level: PortLevel, fields: LogFields, message: string): void
+}
+
 const ignore = () => {}
 
 /** Drops every line: the library's default. */

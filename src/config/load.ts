@@ -33,17 +33,7 @@ const TABLES: readonly SettingTable[] = [SERVE_SETTINGS, CLIENT_SETTINGS]
  * @throws {RingmanError} `CONFIG_INVALID` with every problem of every place in one message.
  */
 export function loadServeConfig(flags: GivenFlags, env: Environment): LoadedConfig<typeof SERVE_SETTINGS> {
-  const problems: ConfigProblem[] = []
-  const flagLayer = readFlags(SERVE_SETTINGS, flags, problems)
-  const variables = readEnvironment(SERVE_SETTINGS, TABLES, env)
-  problems.push(...variables.problems)
-  const layers: Layer[] = [flagLayer, variables.layer]
-  const path = (flagLayer.get('config') ?? variables.layer.get('config'))?.value
-  if (typeof path === 'string' && path !== '') {
-    const file = readConfigFile(SERVE_SETTINGS, path)
-    problems.push(...file.problems)
-    layers.push(file.layer)
-  }
+  const { layers, variables, problems } = readLayers(SERVE_SETTINGS, flags, env)
   const loaded = settle(SERVE_SETTINGS, layers, problems, (resolved) => [
     ...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins),
     ...checkPorts(resolved),
@@ -85,9 +75,15 @@ export function loadHealthcheckConfig(
   flags: GivenFlags,
   env: Environment,
 ): Resolved<typeof HEALTHCHECK_SETTINGS> {
+  const { layers, problems } = readLayers(HEALTHCHECK_SETTINGS, flags, env)
+  return settle(HEALTHCHECK_SETTINGS, layers, problems, () => [])
+}
+
+/** What flags, variables and the member's file say, the strongest first, with all that is wrong with them. */
+function readLayers(table: SettingTable, flags: GivenFlags, env: Environment) {
   const problems: ConfigProblem[] = []
-  const flagLayer = readFlags(HEALTHCHECK_SETTINGS, flags, problems)
-  const variables = readEnvironment(HEALTHCHECK_SETTINGS, TABLES, env)
+  const flagLayer = readFlags(table, flags, problems)
+  const variables = readEnvironment(table, TABLES, env)
   problems.push(...variables.problems)
   const layers: Layer[] = [flagLayer, variables.layer]
   const path = (flagLayer.get('config') ?? variables.layer.get('config'))?.value
@@ -96,7 +92,7 @@ export function loadHealthcheckConfig(
     problems.push(...file.problems)
     layers.push(file.layer)
   }
-  return settle(HEALTHCHECK_SETTINGS, layers, problems, () => [])
+  return { layers, variables, problems }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty'
 import { pino, stdTimeFunctions, type Logger as PinoLogger } from 'pino'
 import { prettyFactory } from 'pino-pretty'
-import type { LogFields, Logger, PortLevel } from '../logger.ts'
+import { LineLogger, type LogFields, type Logger, type PortLevel } from '../logger.ts'
 import { DescriptorWriter, type LineWriter } from './descriptor-writer.ts'
 
 /** Levels that can be asked for, the least severe first; `silent` logs nothing. */
@@ -67,11 +67,12 @@ export function createLogger(options: ProcessLoggerOptions): LeveledLogger {
 }
 
 /** Writes through one pino logger, so that its level is that of all children: a child of pino's keeps its own. */
-class SharedLogger implements LeveledLogger {
+class SharedLogger extends LineLogger implements LeveledLogger {
   readonly #root: PinoLogger
   readonly #bound: LogFields | undefined
 
   constructor(root: PinoLogger, bound: LogFields | undefined) {
+    super()
     this.#root = root
     this.#bound = bound
   }
@@ -84,39 +85,19 @@ class SharedLogger implements LeveledLogger {
     this.#root.level = level
   }
 
-  trace(fields: LogFields, message: string): void {
-    this.#write('trace', fields, message)
-  }
-
-  debug(fields: LogFields, message: string): void {
-    this.#write('debug', fields, message)
-  }
-
-  info(fields: LogFields, message: string): void {
-    this.#write('info', fields, message)
-  }
-
-  warn(fields: LogFields, message: string): void {
-    this.#write('warn', fields, message)
-  }
-
-  error(fields: LogFields, message: string): void {
-    this.#write('error', fields, message)
-  }
-
   fatal(fields: LogFields, message: string): void {
-    this.#write('fatal', fields, message)
+    this.write('fatal', fields, message)
   }
 
-  isLevelEnabled(level: PortLevel): boolean {
+  override isLevelEnabled(level: PortLevel): boolean {
     return this.#root.isLevelEnabled(level)
   }
 
-  child(fields: LogFields): Logger {
+  override child(fields: LogFields): Logger {
     return new SharedLogger(this.#root, { ...this.#bound, ...fields })
   }
 
-  #write(level: Exclude<LogLevel, 'silent'>, fields: LogFields, message: string): void {
+  protected override write(level: Exclude<LogLevel, 'silent'>, fields: LogFields, message: string): void {
     if (!this.#root.isLevelEnabled(level)) return
     this.#root[level](this.#bound === undefined ? fields : { ...this.#bound, ...fields }, message)
   }

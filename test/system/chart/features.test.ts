@@ -81,7 +81,7 @@ describe('what users add', () => {
       },
     })
     const mounts = memberContainer(workload)['volumeMounts'] as { mountPath: string }[]
-    expect(mounts.at(-1)).toMatchObject({ name: 'work', mountPath: '/work' })
+    expect(mounts.at(-1)).toMatchObject({ name: 'work', mountPath: '/run/state' })
     expect(at(only(objects, 'ConfigMap', 'prod-ringman-extra'), 'data.release')).toBe(RELEASE)
     expect(at(only(objects, 'ConfigMap', 'prod-text'), 'data.pods')).toBe('3')
     expect(only(objects, 'Service', 'prod-ringman')['spec']).toMatchObject({
