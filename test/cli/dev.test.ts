@@ -48,7 +48,7 @@ describe('dev', () => {
     dev.signal('SIGINT')
     expect(await dev.ended).toEqual({ code: 0, signal: null })
     await untilGone(rows.map((row) => Number(row.trim().split(/ +/).at(-1))))
-    expect(dev.err).toBe('')
+    expect(complaintsOf(dev.err)).toEqual([])
   })
 
   test('shows how the death of a member is noticed', async () => {
@@ -101,3 +101,8 @@ describe('dev', () => {
     await untilGone(members.map(({ pid }) => pid))
   })
 })
+
+/** The lines of a standard error, but for those in which a member says that the machine kept it from running. */
+function complaintsOf(err: string): string[] {
+  return err.split('\n').filter((line) => line !== '' && !line.includes('"event":"loop.stalled"'))
+}
