@@ -143,6 +143,12 @@ export interface TimeSeriesStyle {
   readonly colors?: Readonly<Record<string, string>>
 }
 
+/** How a line is drawn that the others are to be compared with. */
+export const REFERENCE_LINE = [
+  { id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 10] } },
+  { id: 'color', value: { mode: 'fixed', fixedColor: 'text' } },
+]
+
 /** Lines, stacked areas or bars over time. */
 export function timeSeries(frame: PanelFrame & TimeSeriesStyle) {
   const { draw = 'lines', legend = 'names', colors = {} } = frame

@@ -1,7 +1,7 @@
 import { digestOfPods, livingMembers } from '../ring-queries.ts'
 import { RESULT_COLORS } from './look-up-row.ts'
 import type { PageRow } from './page.ts'
-import { heatmap, stat, timeSeries, wordsFor } from './panels.ts'
+import { heatmap, REFERENCE_LINE, stat, timeSeries, wordsFor } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 import { CAUSE_COLORS, STATE_COLORS } from './ring-rows.ts'
 
@@ -100,10 +100,7 @@ export function podRingRow(): PageRow {
         draw: 'steps',
         softMax: 3,
         colors: STATE_COLORS,
-      }).overrideByName('living, at most', [
-        { id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 10] } },
-        { id: 'color', value: { mode: 'fixed', fixedColor: 'text' } },
-      ]),
+      }).overrideByName('living, at most', REFERENCE_LINE),
       timeSeries({
         ...inRing,
         title: 'Changes of its ring, by cause',

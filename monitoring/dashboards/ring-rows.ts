@@ -1,7 +1,7 @@
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table'
 import { closedRings, digestOfPods, livingMembers, readyPods } from '../ring-queries.ts'
 import type { PageRow } from './page.ts'
-import { barGauge, podLink, stat, timeSeries, wordsFor } from './panels.ts'
+import { barGauge, podLink, REFERENCE_LINE, stat, timeSeries, wordsFor } from './panels.ts'
 import { DATASOURCE, increase, targetsOf, THE_PODS, THE_RING } from './queries.ts'
 
 /** Colours of causes, the same in every panel. */
@@ -104,10 +104,7 @@ export function wholeRow(): PageRow {
         width: 12,
         height: 8,
         leadsToPod: true,
-      }).overrideByName('ready pods', [
-        { id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 10] } },
-        { id: 'color', value: { mode: 'fixed', fixedColor: 'text' } },
-      ]),
+      }).overrideByName('ready pods', REFERENCE_LINE),
       podTable(),
     ],
   }

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { delimiter, dirname, join, resolve } from 'node:path'
-import { cacheFolder, containerEnvironment, podman, run, runChecked, tryPodman } from './containers.ts'
+import { containersFolder, containerEnvironment, podman, run, runChecked, tryPodman } from './containers.ts'
 
 /** How long an image may take to build on a slow network, in milliseconds. */
 const BUILD_DEADLINE_MS = 20 * 60_000
@@ -84,7 +84,7 @@ async function removeOldImages(): Promise<void> {
 /** A Debian of the size of Docker's `debian:bookworm-slim`: the minimal packages without manuals and translations. */
 async function makeDebianImage(): Promise<string> {
   const name = `${REPOSITORY}/debian:bookworm-slim`
-  const archive = join(cacheFolder(), `debian-bookworm-slim-${process.arch}.tar`)
+  const archive = join(containersFolder(), `debian-bookworm-slim-${process.arch}.tar`)
   if (!existsSync(archive)) {
     const part = `${archive}.${process.pid}.tar`
     const excluded = ['man/*', 'doc/*', 'locale/*', 'info/*'].map(
@@ -118,7 +118,7 @@ async function makeNodeImage(base: string): Promise<string> {
   }
   const name = `${REPOSITORY}/node:${process.version}-npm${npmVersion}`
   if (await imageExists(name)) return name
-  const folder = mkdtempSync(join(cacheFolder(), 'tmp', 'node-'))
+  const folder = mkdtempSync(join(containersFolder(), 'tmp', 'node-'))
   try {
     copyFileSync(process.execPath, join(folder, 'node'))
     const license = join(dirname(process.execPath), '..', 'LICENSE')
@@ -170,7 +170,7 @@ async function writeNpmSettings(): Promise<string> {
       lines.push(`ca[]="${certificate.replaceAll('\n', String.raw`\n`)}"`)
     }
   }
-  const path = join(cacheFolder(), 'tmp', `npmrc-${process.pid}`)
+  const path = join(containersFolder(), 'tmp', `npmrc-${process.pid}`)
   writeFileSync(path, `${lines.join('\n')}\n`, { mode: 0o600 })
   return path
 }
@@ -185,7 +185,7 @@ async function copyCheckout(): Promise<{ readonly folder: string; readonly hash:
   if (code !== 0) throw new Error(`cannot list the files of the checkout: ${err}`)
   const paths = out.split('\0').filter((path) => path !== '' && existsSync(join(CHECKOUT, path)))
   containerEnvironment()
-  const folder = mkdtempSync(join(cacheFolder(), 'tmp', 'checkout-'))
+  const folder = mkdtempSync(join(containersFolder(), 'tmp', 'checkout-'))
   const hash = createHash('sha256').update(process.version)
   for (const path of paths.sort()) {
     mkdirSync(dirname(join(folder, path)), { recursive: true })

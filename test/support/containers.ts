@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { cacheFolder } from './cache-folder.ts'
 
 /** How long one podman or buildah command may take unless told otherwise, in milliseconds. */
 const COMMAND_DEADLINE_MS = 60_000
@@ -28,10 +28,9 @@ export interface CommandResult {
   readonly err: string
 }
 
-/** The folder for what is built once and kept between runs; it is made when it is missing. */
-export function cacheFolder(): string {
-  const fallback = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'ringman')
-  const folder = join(process.env['RINGMAN_CACHE_DIR'] ?? fallback, 'containers')
+/** The part of the cache folder that is the containers'; it is made when it is missing. */
+export function containersFolder(): string {
+  const folder = join(cacheFolder(), 'containers')
   mkdirSync(folder, { recursive: true })
   return folder
 }
@@ -109,7 +108,7 @@ let prepared: Readonly<Record<string, string>> | undefined
  */
 export function containerEnvironment(): Readonly<Record<string, string>> {
   if (prepared !== undefined) return prepared
-  const cache = cacheFolder()
+  const cache = containersFolder()
   const at = (name: string) => join(cache, name)
   for (const name of ['storage', 'tmp', 'networks']) mkdirSync(at(name), { recursive: true })
   // What does not outlive the machine's uptime.

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { cached, goSourceFingerprint, runGo } from './go-module.ts'
-import { cacheFolder } from './kubernetes-tools.ts'
+import { cacheFolder } from './cache-folder.ts'
 
 /** The Go module of the program: its `go.mod` says which Kubernetes and which etcd. */
 const SOURCE = resolve(import.meta.dirname, 'kube-apiserver')

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { Ajv, type ErrorObject } from 'ajv'
 import { parse } from 'yaml'
 import { cached, goModuleFolder, goSourceFingerprint, runGo } from './go-module.ts'
-import { cacheFolder } from './kubernetes-tools.ts'
+import { cacheFolder } from './cache-folder.ts'
 
 /** The versions whose schemas every object is held to: an old one, that of the control plane of the tests, the newest. */
 export const SCHEMA_VERSIONS = ['v1.32.0', 'v1.35.4', 'v1.37.2'] as const

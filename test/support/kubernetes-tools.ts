@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { access, chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzipSync, unzipSync } from 'fflate'
+import { cacheFolder } from './cache-folder.ts'
 
 const run = promisify(execFile)
 
@@ -40,14 +40,6 @@ export function helmPath(): Promise<string> {
  */
 export function kubectlPath(): Promise<string> {
   return toolPath('kubectl', process.env['KUBECTL'])
-}
-
-/**
- * The folder for what tests fetch or build, outside the checkout. It may not exist yet.
- */
-export function cacheFolder(): string {
-  const { RINGMAN_CACHE_DIR: own, XDG_CACHE_HOME: xdg } = process.env
-  return own ?? join(xdg ?? join(homedir(), '.cache'), 'ringman')
 }
 
 async function toolPath(tool: Tool, given: string | undefined): Promise<string> {

@@ -3,10 +3,11 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { decodeJsonSpans, type ReceivedSpan } from '../../support/otlp-spans.ts'
+import { cacheFolder } from '../../support/cache-folder.ts'
 
 const run = promisify(execFile)
 
@@ -18,12 +19,6 @@ const BUILD_DEADLINE_MS = 1_500_000
 /** How long the collector may take to start, and spans to arrive, in milliseconds. */
 const PATIENCE_MS = 30_000
 
-function cacheDirectory(): string {
-  const { RINGMAN_CACHE_DIR: own, XDG_CACHE_HOME: shared } = process.env
-  if (own !== undefined && own !== '') return own
-  return join(shared === undefined || shared === '' ? join(homedir(), '.cache') : shared, 'ringman')
-}
-
 /**
  * Builds an OpenTelemetry Collector from its Go modules, unless that was done before.
  *
@@ -33,7 +28,7 @@ function cacheDirectory(): string {
 export async function buildCollector(): Promise<string> {
   const hash = createHash('sha256')
   for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(await readFile(join(SOURCE, file)))
-  const directory = join(cacheDirectory(), `otel-collector-${hash.digest('hex').slice(0, 16)}`)
+  const directory = join(cacheFolder(), `otel-collector-${hash.digest('hex').slice(0, 16)}`)
   const executable = join(directory, 'collector')
   const built = await access(executable).then(
     () => true,
