@@ -1,6 +1,6 @@
 /** The library's public face. What is not exported here may change without notice. */
 
-export { createRing } from './compose.ts'
+export { createRing } from './compose/create-ring.ts'
 export type {
   CommonRingOptions,
   CreateRingOptions,
@@ -12,7 +12,7 @@ export type {
   SidecarRingOptions,
   StaticRingOptions,
   SwimRingOptions,
-} from './ring.ts'
+} from './compose/ring.ts'
 
 export { HashRing } from './ring/hash-ring.ts'
 export type { RingNode } from './ring/node.ts'

@@ -1,5 +1,5 @@
-import { goMemberlist, goRingman, ours, program, type Contender } from '../../test/network/contender.ts'
-import type { MemberSettings } from '../../test/interop/support/member-protocol.ts'
+import { goMemberlist, goRingman, ours, program, type Contender } from '../../lab/network/contender.ts'
+import type { MemberSettings } from '../../lab/peers/member-protocol.ts'
 
 /** What the others are compared with. */
 export const BASELINE = 'go'

@@ -3,8 +3,8 @@
  * Needs what bench/network/run.ts needs.
  */
 import { parseArgs } from 'node:util'
-import { Cluster } from '../../test/network/cluster.ts'
-import type { Contender } from '../../test/network/contender.ts'
+import { Cluster } from '../../lab/network/cluster.ts'
+import type { Contender } from '../../lab/network/contender.ts'
 import { BASELINE, parseContenders, parsePositive, parsePreset } from './arguments.ts'
 import { readProcessUse } from './process-meter.ts'
 import { table, type Goal, type Row } from './report.ts'

@@ -4,8 +4,8 @@
  */
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { runScenario, type Outcome, type Scenario } from '../../test/network/scenario.ts'
-import { SCENARIOS } from '../../test/network/scenarios.ts'
+import { runScenario, type Outcome, type Scenario } from '../../lab/network/scenario.ts'
+import { SCENARIOS } from '../../lab/network/scenarios.ts'
 import { BASELINE, parseContenders, parsePositive, parsePreset } from './arguments.ts'
 import { count, seconds, table, type Row } from './report.ts'
 

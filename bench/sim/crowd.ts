@@ -2,10 +2,10 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
 import type { PushPullNode } from '../../src/membership/memberlist/wire/messages.ts'
-import { seededRandom } from '../../test/sim/seeded-random.ts'
-import { SimClock } from '../../test/sim/sim-clock.ts'
-import { SimMember } from '../../test/sim/sim-member.ts'
-import { SimNetwork } from '../../test/sim/sim-network.ts'
+import { seededRandom } from '../../lab/sim/seeded-random.ts'
+import { SimClock } from '../../lab/sim/sim-clock.ts'
+import { SimMember } from '../../lab/sim/sim-member.ts'
+import { SimNetwork } from '../../lab/sim/sim-network.ts'
 
 /** What one member among very many costs. */
 export interface CrowdCost {

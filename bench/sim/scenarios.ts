@@ -4,8 +4,8 @@ import {
   PRESETS,
   type ProtocolSettings,
 } from '../../src/membership/memberlist/protocol/settings.ts'
-import { SimCluster } from '../../test/sim/sim-cluster.ts'
-import { GOOD_LAN } from '../../test/sim/sim-network.ts'
+import { SimCluster } from '../../lab/sim/sim-cluster.ts'
+import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
 
 /** The protocol as it is, with memberlist's rules only, and without Lifeguard. */
 export const KINDS: readonly (readonly [name: string, settings: ProtocolSettings])[] = [

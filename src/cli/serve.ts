@@ -64,7 +64,7 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
   const stopRequest = listenForStop(logger)
   const tracing = await startRequestedTracing(requested.settings, logger, input.version, config.name)
   tracer = tracing?.tracer ?? noTracer
-  const { composeProcess } = await import('../compose.ts')
+  const { composeProcess } = await import('../compose/create-ring.ts')
   const member = composeProcess(config, {
     clock: systemClock,
     random: systemRandom,

@@ -1,6 +1,6 @@
 import type Koa from 'koa'
 import type { Member } from '../membership/member.ts'
-import type { RingService } from '../ring-service.ts'
+import type { RingService } from '../compose/ring-service.ts'
 import { isRingmanError } from '../errors.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import type { BodyReader } from './body.ts'

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { assertNever } from '../errors.ts'
-import type { RingService } from '../ring-service.ts'
+import type { RingService } from '../compose/ring-service.ts'
 
 /** One condition of readiness. */
 export interface ReadinessCheck {

@@ -3,7 +3,7 @@ import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
-import type { RingService } from '../ring-service.ts'
+import type { RingService } from '../compose/ring-service.ts'
 import type { HttpLimits } from './limits.ts'
 import type { CurrentView } from './ring-view.ts'
 

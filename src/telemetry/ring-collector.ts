@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { MemberState } from '../membership/member.ts'
-import type { RingService } from '../ring-service.ts'
+import type { RingService } from '../compose/ring-service.ts'
 import { byLabel, single, type Collector, type Samples } from './sample.ts'
 
 /** What is to be said of a ring now: its members, its nodes, its manager. Read from snapshots; nothing is kept. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import Koa from 'koa'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { createRing } from '../../src/compose.ts'
+import { createRing } from '../../src/compose/create-ring.ts'
 import type { MEMBER_SETTINGS } from '../../src/config/member-settings.ts'
 import { isRingmanError } from '../../src/errors.ts'
 import * as ringman from '../../src/index.ts'
@@ -16,7 +16,7 @@ import type {
   SidecarRingOptions,
   StaticRingOptions,
   SwimRingOptions,
-} from '../../src/ring.ts'
+} from '../../src/compose/ring.ts'
 import { sliceOf } from '../membership/kubernetes/slice-fixtures.ts'
 import { COLLECTIONS, FakeKubernetesApi } from '../support/fake-kubernetes-api.ts'
 import { FakeKubernetesServer } from '../support/fake-kubernetes-server.ts'

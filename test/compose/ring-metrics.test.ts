@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import Koa from 'koa'
 import { Counter, Registry } from 'prom-client'
 import { describe, expect, test } from 'vitest'
-import { createRing } from '../../src/compose.ts'
-import type { StaticRingOptions } from '../../src/ring.ts'
+import { createRing } from '../../src/compose/create-ring.ts'
+import type { StaticRingOptions } from '../../src/compose/ring.ts'
 import { TestProcess } from '../support/child-process.ts'
 import { parseExposition } from '../support/exposition.ts'
 
@@ -77,7 +77,7 @@ describe('the metrics of a ring in a program', () => {
   })
 
   test('cost those who do not ask neither the library that writes them, nor a timer', async () => {
-    const compose = new URL('../../src/compose.ts', import.meta.url).href
+    const compose = new URL('../../src/compose/create-ring.ts', import.meta.url).href
     const script = `
       import { createRequire } from 'node:module'
       const { createRing } = await import(${JSON.stringify(compose)})

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { Cluster } from './cluster.ts'
-import { goMemberlist } from './contender.ts'
-import { measure } from './measures.ts'
-import { runScenario, type Scenario } from './scenario.ts'
-import { SCENARIOS } from './scenarios.ts'
+import { Cluster } from '../../lab/network/cluster.ts'
+import { goMemberlist } from '../../lab/network/contender.ts'
+import { measure } from '../../lab/network/measures.ts'
+import { runScenario, type Scenario } from '../../lab/network/scenario.ts'
+import { SCENARIOS } from '../../lab/network/scenarios.ts'
 
 /** More than Go takes at its slowest to remove one of three with the local preset. */
 const REMOVAL_MS = 60_000

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { measure } from './measures.ts'
-import type { Deed, TimelineEntry } from './timeline.ts'
+import { measure } from '../../lab/network/measures.ts'
+import type { Deed, TimelineEntry } from '../../lab/network/timeline.ts'
 
 const GRACE_MS = 5000
 

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { NetworkLab, type LabHost } from './network-lab.ts'
-import { CLEAR } from './traffic-rules.ts'
+import { NetworkLab, type LabHost } from '../../lab/network/network-lab.ts'
+import { CLEAR } from '../../lab/network/traffic-rules.ts'
 
 const run = promisify(execFile)
 
@@ -106,7 +106,7 @@ describe('a network lab', () => {
   test('what a crashed run has left is removed by the next', async () => {
     const script = `
       import { spawn } from 'node:child_process'
-      const { NetworkLab } = await import(${JSON.stringify(`${import.meta.dirname}/network-lab.ts`)})
+      const { NetworkLab } = await import(${JSON.stringify(`${import.meta.dirname}/../../lab/network/network-lab.ts`)})
       const lab = await NetworkLab.open(1)
       const [command, ...args] = lab.commandPrefix(lab.hosts[0])
       const child = spawn(command, [...args, 'sh', '-c', 'echo up; exec sleep 600'])

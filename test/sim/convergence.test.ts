@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { SimCluster } from './sim-cluster.ts'
-import { GOOD_LAN } from './sim-network.ts'
-import { simSeed } from './seeded-random.ts'
+import { SimCluster } from '../../lab/sim/sim-cluster.ts'
+import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
+import { simSeed } from '../../lab/sim/seeded-random.ts'
 
 const ROUGH = {
   lossRate: 0.1,

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { plainSwim, PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
-import { simSeed } from './seeded-random.ts'
-import { SimCluster } from './sim-cluster.ts'
-import type { SimMember } from './sim-member.ts'
-import { GOOD_LAN } from './sim-network.ts'
+import { simSeed } from '../../lab/sim/seeded-random.ts'
+import { SimCluster } from '../../lab/sim/sim-cluster.ts'
+import type { SimMember } from '../../lab/sim/sim-member.ts'
+import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
 
 function settled(seed: number, count: number, settings = PRESETS.lan): SimCluster {
   const cluster = new SimCluster(seed, settings)

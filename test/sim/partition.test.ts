@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { simSeed } from './seeded-random.ts'
-import { SimCluster } from './sim-cluster.ts'
-import type { SimMember } from './sim-member.ts'
+import { simSeed } from '../../lab/sim/seeded-random.ts'
+import { SimCluster } from '../../lab/sim/sim-cluster.ts'
+import type { SimMember } from '../../lab/sim/sim-member.ts'
 
 function settled(seed: number, count: number): SimCluster {
   const cluster = new SimCluster(seed)

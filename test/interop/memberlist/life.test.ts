@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { buildGoProgram } from '../support/go-program.ts'
-import { MemberlistPeer } from '../support/memberlist-peer.ts'
+import { buildGoProgram } from '../../../lab/peers/go-program.ts'
+import { MemberlistPeer } from '../../../lab/peers/memberlist-peer.ts'
 import { untilHeld } from './held-state.ts'
 import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS, shownBy, startMixed } from './mixed-cluster.ts'
 import { asShown } from './mixed-member.ts'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { buildGoProgram } from '../support/go-program.ts'
+import { buildGoProgram } from '../../../lab/peers/go-program.ts'
 import { FAR_REACHING, NEWS_MS, startMixed, textsOf } from './mixed-cluster.ts'
 
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { MemberlistPeer, type MemberlistPeerSettings } from '../support/memberlist-peer.ts'
+import { MemberlistPeer, type MemberlistPeerSettings } from '../../../lab/peers/memberlist-peer.ts'
 import type { MixedMember, Shown } from './mixed-member.ts'
 import { OurMember, type OurSettings } from './our-member.ts'
 

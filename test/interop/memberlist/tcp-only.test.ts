@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest'
-import { buildGoProgram } from '../support/go-program.ts'
+import { buildGoProgram } from '../../../lab/peers/go-program.ts'
 import { eventually } from './eventually.ts'
 import { untilHeld } from './held-state.ts'
 import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS, startMixed } from './mixed-cluster.ts'

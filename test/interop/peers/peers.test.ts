@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { buildGoProgram } from '../support/go-program.ts'
-import { MemberlistPeer } from '../support/memberlist-peer.ts'
-import { RingmanPeer } from '../support/ringman-peer.ts'
+import { buildGoProgram } from '../../../lab/peers/go-program.ts'
+import { MemberlistPeer } from '../../../lab/peers/memberlist-peer.ts'
+import { RingmanPeer } from '../../../lab/peers/ringman-peer.ts'
 import { SerfAgent } from '../support/serf-agent.ts'
 
 /** Long enough for the local preset to notice a killed member, at its slowest, on a busy machine. */

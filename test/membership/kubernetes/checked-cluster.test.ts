@@ -5,7 +5,7 @@ import { PodWatch } from '../../../src/kubernetes/pod-watch.ts'
 import { MemberlistSource } from '../../../src/membership/memberlist/memberlist-source.ts'
 import { PodAwareSource } from '../../../src/membership/kubernetes/pod-aware-source.ts'
 import { parseSeeds } from '../../../src/seeds/seed.ts'
-import { seededRandom } from '../../sim/seeded-random.ts'
+import { seededRandom } from '../../../lab/sim/seeded-random.ts'
 import { COLLECTIONS, FakeKubernetesApi, type FakeObject } from '../../support/fake-kubernetes-api.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 

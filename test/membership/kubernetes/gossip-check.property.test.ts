@@ -8,7 +8,7 @@ import {
   type KnownPods,
 } from '../../../src/membership/kubernetes/gossip-check.ts'
 import { DEFAULT_VERSIONS, type Member } from '../../../src/membership/member.ts'
-import { seededRandom } from '../../sim/seeded-random.ts'
+import { seededRandom } from '../../../lab/sim/seeded-random.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
 /** Runs, by default as many as take a second or two; on a busy machine as many as fit into the time. */

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ProtocolEvent } from '../../../../src/membership/memberlist/protocol/events.ts'
 import type { Message, PushPullNode } from '../../../../src/membership/memberlist/wire/messages.ts'
-import { estimateSize } from '../../../sim/message-size.ts'
+import { estimateSize } from '../../../../lab/sim/message-size.ts'
 import { alive, endpointOf, Machine } from './machine.ts'
 
 // What decodes may hold any number, name and bytes: the machine has to be safe with all of it.

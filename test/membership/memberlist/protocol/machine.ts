@@ -11,8 +11,8 @@ import type {
   PushPullNode,
   Suspect,
 } from '../../../../src/membership/memberlist/wire/messages.ts'
-import { estimateSize } from '../../../sim/message-size.ts'
-import { seededRandom } from '../../../sim/seeded-random.ts'
+import { estimateSize } from '../../../../lab/sim/message-size.ts'
+import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
 
 type EffectOf<K extends Effect['kind']> = Extract<Effect, { kind: K }>
 type MessageOf<K extends Message['kind']> = Extract<Message, { kind: K }>

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { tryParseAddress } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
 import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
-import { seededRandom } from '../../../sim/seeded-random.ts'
+import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
 import { alive, dead, endpointOf, Machine, suspect } from './machine.ts'
 
 const at = (n: number) => ({ address: tryParseAddress(endpointOf(n).address)! })

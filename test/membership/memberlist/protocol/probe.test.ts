@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { seededRandom } from '../../../sim/seeded-random.ts'
+import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
 import { alive, dead, endpointOf, Machine, suspect } from './machine.ts'
 
 const NO_BYTES = new Uint8Array(0)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Rotation } from '../../../../src/membership/memberlist/protocol/rotation.ts'
-import { seededRandom } from '../../../sim/seeded-random.ts'
+import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
 
 interface Item {
   readonly id: number

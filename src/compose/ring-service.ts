@@ -1,13 +1,13 @@
-import type { Clock } from './clock.ts'
-import { RingmanError } from './errors.ts'
-import type { Logger } from './logger.ts'
-import type { HashRingManager } from './manager/hash-ring-manager.ts'
-import type { RingChange } from './manager/snapshot.ts'
-import type { Member } from './membership/member.ts'
-import { placeMembers, type RingKeyMode } from './membership/placement.ts'
-import type { MembershipSource } from './membership/source.ts'
-import type { RingNode } from './ring/node.ts'
-import { noTracer, type Span, type Tracer } from './tracing.ts'
+import type { Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { HashRingManager } from '../manager/hash-ring-manager.ts'
+import type { RingChange } from '../manager/snapshot.ts'
+import type { Member } from '../membership/member.ts'
+import { placeMembers, type RingKeyMode } from '../membership/placement.ts'
+import type { MembershipSource } from '../membership/source.ts'
+import type { RingNode } from '../ring/node.ts'
+import { noTracer, type Span, type Tracer } from '../tracing.ts'
 
 /** Nodes that each list of a log line names; a source can bring thousands at once. */
 const NAMED_LIMIT = 100

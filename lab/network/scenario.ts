@@ -1,4 +1,4 @@
-import type { MemberSettings } from '../interop/support/member-protocol.ts'
+import type { MemberSettings } from '../peers/member-protocol.ts'
 import { Cluster } from './cluster.ts'
 import type { Contender } from './contender.ts'
 import { measure, type Measures } from './measures.ts'

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { silentLogger } from '../src/logger.ts'
-import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../src/manager/hash-ring-manager.ts'
-import type { RingKeyMode } from '../src/membership/placement.ts'
-import { RingService } from '../src/ring-service.ts'
-import { fakeMember, FakeSource } from './support/fake-source.ts'
-import { settle, VirtualClock } from './support/virtual-clock.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
+import type { RingKeyMode } from '../../src/membership/placement.ts'
+import { RingService } from '../../src/compose/ring-service.ts'
+import { fakeMember, FakeSource } from '../support/fake-source.ts'
+import { settle, VirtualClock } from '../support/virtual-clock.ts'
 
 const self = fakeMember('a', '10.0.0.1')
 const other = fakeMember('b', '10.0.0.2')

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { FLOOD_BUDGETS, limitFloods } from '../src/flood-limited-logger.ts'
-import { RecordingLogger } from './support/recording-logger.ts'
-import { VirtualClock } from './support/virtual-clock.ts'
+import { FLOOD_BUDGETS, limitFloods } from '../../src/telemetry/flood-limited-logger.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
+import { VirtualClock } from '../support/virtual-clock.ts'
 
 function setUp() {
   const clock = new VirtualClock()

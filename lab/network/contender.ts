@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
-import { buildGoProgram, type GoProgram } from '../interop/support/go-program.ts'
-import type { MemberCommand } from '../interop/support/member-process.ts'
-import type { MemberSettings } from '../interop/support/member-protocol.ts'
+import { buildGoProgram, type GoProgram } from '../peers/go-program.ts'
+import type { MemberCommand } from '../peers/member-process.ts'
+import type { MemberSettings } from '../peers/member-protocol.ts'
 
 /** A member program to measure. It must speak the member protocol of docs/testing.md. */
 export interface Contender {
@@ -12,7 +12,7 @@ export interface Contender {
   command(settings: MemberSettings): MemberCommand
 }
 
-const OWN_MEMBER = resolve(import.meta.dirname, '../interop/support/ringman-member.ts')
+const OWN_MEMBER = resolve(import.meta.dirname, '../peers/ringman-member.ts')
 
 /** A member of ours, from source, on the Node.js that runs this. */
 export function ours(): Contender {

@@ -1,5 +1,5 @@
-import type { Clock } from './clock.ts'
-import { LineLogger, type LogFields, type Logger, type PortLevel } from './logger.ts'
+import type { Clock } from '../clock.ts'
+import { LineLogger, type LogFields, type Logger, type PortLevel } from '../logger.ts'
 
 /** How many lines of one kind are let through. */
 export interface FloodBudget {

@@ -7,12 +7,12 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 /** The peers' sources; they share the package `console`, so that a change anywhere builds all of them anew. */
-const SOURCES = resolve(import.meta.dirname, '../peers')
-const CACHE = resolve(import.meta.dirname, '../../../.cache/go-peers')
+const SOURCES = resolve(import.meta.dirname, 'go')
+const CACHE = resolve(import.meta.dirname, '../../.cache/go-peers')
 /** A first build fetches and compiles every dependency. */
 const BUILD_DEADLINE_MS = 300_000
 
-/** The Go programs of `test/interop/peers`. */
+/** The Go programs of `lab/peers/go`. */
 export type GoProgram = 'memberlist-peer' | 'ringman-peer'
 
 /**

@@ -1,10 +1,10 @@
 import type Koa from 'koa'
-import type { HttpLimits } from './http/limits.ts'
-import type { Logger } from './logger.ts'
-import type { HashRingManager } from './manager/hash-ring-manager.ts'
-import type { RingKeyMode } from './membership/placement.ts'
-import type { MembershipSource } from './membership/source.ts'
-import type { ExpositionFormat, MetricsText } from './telemetry/exposition.ts'
+import type { HttpLimits } from '../http/limits.ts'
+import type { Logger } from '../logger.ts'
+import type { HashRingManager } from '../manager/hash-ring-manager.ts'
+import type { RingKeyMode } from '../membership/placement.ts'
+import type { MembershipSource } from '../membership/source.ts'
+import type { ExpositionFormat, MetricsText } from '../telemetry/exposition.ts'
 
 /** A ring that runs in this process. */
 export interface Ring extends AsyncDisposable {

@@ -1,5 +1,5 @@
-import { MemberProcess } from '../interop/support/member-process.ts'
-import type { MemberSettings } from '../interop/support/member-protocol.ts'
+import { MemberProcess } from '../peers/member-process.ts'
+import type { MemberSettings } from '../peers/member-protocol.ts'
 import type { Contender } from './contender.ts'
 import { NetworkLab, type LabHost } from './network-lab.ts'
 import { Truth, type Deed, type TimelineEntry } from './timeline.ts'

@@ -4,12 +4,12 @@
  * options of the node. It ends when its input ends.
  */
 import { createInterface } from 'node:readline'
-import { systemClock, systemRandom } from '../../../src/clock.ts'
-import { silentLogger } from '../../../src/logger.ts'
-import { MemberlistNode } from '../../../src/membership/memberlist/memberlist-node.ts'
-import type { MemberlistNodeOptions } from '../../../src/membership/memberlist/node-options.ts'
-import type { MemberChangedEffect, MemberView } from '../../../src/membership/memberlist/protocol/effects.ts'
-import { parseSeed } from '../../../src/seeds/seed.ts'
+import { systemClock, systemRandom } from '../../src/clock.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { MemberlistNode } from '../../src/membership/memberlist/memberlist-node.ts'
+import type { MemberlistNodeOptions } from '../../src/membership/memberlist/node-options.ts'
+import type { MemberChangedEffect, MemberView } from '../../src/membership/memberlist/protocol/effects.ts'
+import { parseSeed } from '../../src/seeds/seed.ts'
 import type { MemberSettings } from './member-protocol.ts'
 
 interface Command {
