@@ -34,6 +34,7 @@ function createService(config: MemberConfig, surroundings: Surroundings) {
     logger: surroundings.logger,
     clock: surroundings.clock,
     ringKeyMode: config.ringKey,
+    ownName: part.ownName,
     tracer: surroundings.tracer,
   })
   return { ...part, manager, service }
@@ -52,7 +53,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
   const tracing = wantsTracing ? await tryRegisteredTracing(readVersion()) : undefined
-  const { source, manager, service, gossipAddress, extraRoutes, ownName } = createService(values, {
+  const { source, manager, service, gossipAddress, extraRoutes } = createService(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
@@ -73,10 +74,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     get gossipAddress() {
       return gossipAddress()
     },
-    owns: (key) => {
-      const own = source.selfName ?? ownName
-      return manager.getNode(key).name === own
-    },
+    owns: (key) => service.owns(key),
     metrics: ({ format = 'prometheus', labels } = {}) => metrics.write(format, labels),
     routes: ({ limits } = {}) =>
       createRoutes({

@@ -35,7 +35,7 @@ export interface SourcePart {
   readonly gossipAddress: () => ListenAddress | undefined
   /** Paths of the look-up port that belong to the source. */
   readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
-  /** The member that this process belongs to, where the source only watches: by it `owns` is answered. */
+  /** The member that this process belongs to, where the source only watches others. */
   readonly ownName?: string
 }
 

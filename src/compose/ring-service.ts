@@ -4,7 +4,7 @@ import type { Logger } from '../logger.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingChange } from '../manager/snapshot.ts'
 import type { Member } from '../membership/member.ts'
-import { placeMembers, type RingKeyMode } from '../membership/placement.ts'
+import { placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import type { RingNode } from '../ring/node.ts'
 import { noTracer, type Span, type Tracer } from '../tracing.ts'
@@ -18,8 +18,10 @@ export interface RingServiceDeps {
   readonly logger: Logger
   readonly clock: Clock
   readonly ringKeyMode: RingKeyMode
+  /** The member that this process belongs to, where the source only watches others. @default the source's own name */
+  readonly ownName?: string | undefined
   /** @default none */
-  readonly tracer?: Tracer
+  readonly tracer?: Tracer | undefined
 }
 
 /**
@@ -38,6 +40,7 @@ export class RingService implements AsyncDisposable {
   readonly #logger: Logger
   readonly #clock: Clock
   readonly #tracer: Tracer
+  readonly #ownName: string | undefined
   readonly #abort = new AbortController()
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   #state: 'new' | 'starting' | 'running' | 'leaving' | 'stopped' = 'new'
@@ -46,6 +49,8 @@ export class RingService implements AsyncDisposable {
   /** From the first change of members that the ring does not have yet to the ring that has it. */
   #swap: Span | undefined
   #placing = 0
+  /** Found once for each set of members: look-ups ask for it. */
+  #own: { readonly members: readonly Member[]; readonly ringKey: string | undefined } | undefined
 
   constructor(deps: RingServiceDeps) {
     this.source = deps.source
@@ -54,6 +59,7 @@ export class RingService implements AsyncDisposable {
     this.#logger = deps.logger.child({ component: 'ring' })
     this.#clock = deps.clock
     this.#tracer = deps.tracer ?? noTracer
+    this.#ownName = deps.ownName
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
@@ -63,6 +69,28 @@ export class RingService implements AsyncDisposable {
 
   get state(): 'new' | 'starting' | 'running' | 'leaving' | 'stopped' {
     return this.#state
+  }
+
+  /**
+   * The ring key of this process's own member; undefined where it has none. The node with this key may carry another
+   * member's name: where two members come to one ring key, one of them stands for both.
+   */
+  get ownRingKey(): string | undefined {
+    const { members, selfName = this.#ownName } = this.source
+    if (this.#own?.members !== members) {
+      const own = members.find(({ name }) => name === selfName)
+      this.#own = { members, ringKey: own === undefined ? undefined : ringKeyOf(own, this.ringKeyMode) }
+    }
+    return this.#own.ringKey
+  }
+
+  /**
+   * Whether this process's own member owns a key.
+   *
+   * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   */
+  owns(key: string | Uint8Array): boolean {
+    return this.manager.getNode(key).ringKey === this.ownRingKey
   }
 
   /** Milliseconds since `start` was called, 0 before. */

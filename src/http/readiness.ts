@@ -95,16 +95,18 @@ export class Readiness {
   }
 
   #checkSelf(): ReadinessCheck {
-    const { manager, source } = this.#ring
+    const { manager, source, ownRingKey } = this.#ring
     const { selfName } = source
     if (selfName === undefined) return check('self', true, 'This process only watches the ring.')
-    const onRing = manager.snapshot.ring.nodes.some(({ name }) => name === selfName)
+    const node = ownRingKey === undefined ? undefined : manager.snapshot.ring.get(ownRingKey)
+    const shown = JSON.stringify(selfName)
+    if (node === undefined) return check('self', false, `This member, ${shown}, is not on the ring.`)
     return check(
       'self',
-      onRing,
-      onRing
-        ? `This member, ${JSON.stringify(selfName)}, is on the ring.`
-        : `This member, ${JSON.stringify(selfName)}, is not on the ring.`,
+      true,
+      node.name === undefined || node.name === selfName
+        ? `This member, ${shown}, is on the ring.`
+        : `This member, ${shown}, is on the ring as ${JSON.stringify(node.name)}, which has the same ring key.`,
     )
   }
 

@@ -6,21 +6,20 @@ import { byLabel, single, type Collector, type Samples } from './sample.ts'
 
 /** What is to be said of a ring now: its members, its nodes, its manager. Read from snapshots; nothing is kept. */
 export class RingCollector implements Collector {
-  readonly #ring: Pick<RingService, 'source' | 'manager'>
+  readonly #ring: RingService
   readonly #clock: Clock
 
-  constructor(ring: Pick<RingService, 'source' | 'manager'>, clock: Clock) {
+  constructor(ring: RingService, clock: Clock) {
     this.#ring = ring
     this.#clock = clock
   }
 
   async collect(): Promise<Samples> {
-    const { source, manager } = this.#ring
+    const { source, manager, ownRingKey } = this.#ring
     const manages = await pingSamples(manager, this.#clock)
     const { ring, epoch } = manager.snapshot
     const shares = ring.shares()
-    const own = ring.nodes.find(({ name }) => name !== undefined && name === source.selfName)
-    const ownShare = own === undefined ? 0 : (shares.get(own.ringKey) ?? 0)
+    const ownShare = ownRingKey === undefined ? 0 : (shares.get(ownRingKey) ?? 0)
     let largest = 0
     for (const share of shares.values()) largest = Math.max(largest, share)
     return {

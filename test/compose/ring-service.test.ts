@@ -1,18 +1,20 @@
 import { describe, expect, test } from 'vitest'
+import { Readiness } from '../../src/http/readiness.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { RingKeyMode } from '../../src/membership/placement.ts'
 import { RingService } from '../../src/compose/ring-service.ts'
+import { RingCollector } from '../../src/telemetry/ring-collector.ts'
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 
 const self = fakeMember('a', '10.0.0.1')
 const other = fakeMember('b', '10.0.0.2')
 
-async function started(source: FakeSource, ringKeyMode: RingKeyMode = 'address') {
+async function started(source: FakeSource, ringKeyMode: RingKeyMode = 'address', ownName?: string) {
   const clock = new VirtualClock()
   const manager = new HashRingManager({ clock })
-  const service = new RingService({ source, manager, logger: silentLogger, clock, ringKeyMode })
+  const service = new RingService({ source, manager, logger: silentLogger, clock, ringKeyMode, ownName })
   const starting = service.start()
   await clock.advance(DEFAULT_FOLD_WINDOW_MS)
   return { clock, manager, service, starting }
@@ -50,6 +52,36 @@ describe('RingService', () => {
     expect(manager.snapshot.ring.digest).toBe(digest)
     expect(manager.snapshot.ring.get('b')?.address).toBe('10.7.7.7')
     await service.stop()
+  })
+
+  test('knows its own node by the ring key: a dead member may be listed at the same address', async () => {
+    const ghost = fakeMember('a-before', '10.0.0.2')
+    const source = new FakeSource([self, ghost, other], { selfName: 'b' })
+    const { clock, manager, service, starting } = await started(source)
+    await starting
+    expect(manager.snapshot.ring.get('10.0.0.2:8000')?.name).toBe('a-before')
+    expect(service.ownRingKey).toBe('10.0.0.2:8000')
+    for (const key of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) {
+      expect(service.owns(key)).toBe(manager.getNode(key).address === '10.0.0.2')
+    }
+    const readiness = new Readiness({ ring: service, clock, minMembers: 1, minMembersTimeoutMs: 0 })
+    const ownCheck = (await readiness.evaluate()).checks.find(({ name }) => name === 'self')
+    expect(ownCheck).toEqual({
+      name: 'self',
+      ok: true,
+      message: 'This member, "b", is on the ring as "a-before", which has the same ring key.',
+    })
+    const samples = await new RingCollector(service, clock).collect()
+    expect(samples.ringShareRatio?.[0]?.value).toBe(manager.snapshot.ring.shares().get('10.0.0.2:8000'))
+    await service.stop()
+  })
+
+  test('owns nothing where it only watches, and what its pod owns where it is told the name', async () => {
+    const watcher = (await started(new FakeSource([self]))).service
+    expect([watcher.ownRingKey, watcher.owns('k')]).toEqual([undefined, false])
+    const told = (await started(new FakeSource([self]), 'address', 'a')).service
+    expect(told.owns('k')).toBe(true)
+    await Promise.all([watcher.stop(), told.stop()])
   })
 
   test('leave takes this process off the ring and keeps answering; stop ends source and manager', async () => {
