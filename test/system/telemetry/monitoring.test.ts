@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { VariableType, type Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -161,7 +160,6 @@ describe('a ring of five under look-ups', () => {
     const drops = answers.find(({ panel }) => panel === 'Dropped by key or label')?.series ?? []
     const dropped = drops.filter(({ values }) => values.some(([, value]) => value > 0))
     expect(dropped.map(({ labels }) => labels)).toEqual([{ reason: 'label-differs' }])
-    record(answers)
   })
 
   test('falls silent when all is cured', { timeout: 120_000 }, async () => {
@@ -225,10 +223,4 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
     }
     await wait(250)
   }
-}
-
-/** Keeps all answers for `monitoring/picture/draw.ts`, in the file that RINGMAN_RECORD_DASHBOARD names. */
-function record(answers: readonly AnsweredQuery[]): void {
-  const file = process.env['RINGMAN_RECORD_DASHBOARD']
-  if (file !== undefined) writeFileSync(file, JSON.stringify({ ...soFar(), answers }))
 }

@@ -3,11 +3,9 @@ import type { PrometheusServer, QueriedSeries } from './prometheus-server.ts'
 
 /** A query of a panel with its answer. */
 export interface AnsweredQuery {
-  readonly panelId: number
   readonly panel: string
   readonly refId: string
   readonly expr: string
-  readonly legend: string
   readonly series: readonly QueriedSeries[]
 }
 
@@ -23,7 +21,6 @@ export interface PageRange {
 interface Target {
   readonly refId: string
   readonly expr: string
-  readonly legendFormat?: string
   readonly instant?: boolean
 }
 
@@ -45,11 +42,9 @@ export async function askPage(
     for (const target of (panel.targets ?? []) as unknown as readonly Target[]) {
       const expr = fillIn(target.expr, values)
       answers.push({
-        panelId: panel.id ?? 0,
         panel: panel.title ?? '',
         refId: target.refId,
         expr,
-        legend: target.legendFormat ?? '',
         series:
           target.instant === true
             ? await prometheus.query(expr, range.toSeconds)
