@@ -1,5 +1,13 @@
-/** Structured fields of a log line. `err` takes an error; `event` names the kind of line for machines. */
-export type LogFields = Readonly<Record<string, unknown>>
+/** Fields that the log of a process writes in each line by itself: `member` is this member's own name. */
+export const OWN_FIELDS = ['level', 'time', 'member', 'msg'] as const
+
+/**
+ * Structured fields of a log line. `err` takes an error; `event` names the kind of line for machines; `peer` is another
+ * member's name. None is one of {@link OWN_FIELDS}, or the line would hold the key twice.
+ */
+export type LogFields = Readonly<Record<string, unknown>> & {
+  readonly [name in (typeof OWN_FIELDS)[number]]?: never
+}
 
 /** Levels of the port, the least severe first. */
 export type PortLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'

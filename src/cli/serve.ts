@@ -48,7 +48,7 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
   const logger = createLogger({
     level: config.logLevel,
     format: config.logFormat,
-    base: { member: config.name },
+    member: config.name,
     ...(requested.settings === undefined ? {} : { context: () => traceFields(tracer) }),
   })
   logger.info(

@@ -32,8 +32,8 @@ export interface ProcessLoggerOptions {
   readonly level: LogLevel
   /** @default 'auto': pretty on a terminal, else JSON */
   readonly format?: LogFormat
-  /** Fields of every line. */
-  readonly base?: LogFields
+  /** This member's name, which every line has as `member`. */
+  readonly member?: string
   /** Where lines go instead of standard output, each with its line end. */
   readonly destination?: LineWriter
   /** Gives fields that depend on where a line is logged: the ids of the trace. Asked for each line that is written. */
@@ -57,7 +57,7 @@ export function createLogger(options: ProcessLoggerOptions): LeveledLogger {
       level: options.level,
       // Pino adds the line's own fields to what the mixin gives.
       ...(context === undefined ? {} : { mixin: () => ({ ...context() }) }),
-      base: options.base ?? {},
+      base: options.member === undefined ? {} : { member: options.member },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },

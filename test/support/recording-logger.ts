@@ -1,17 +1,38 @@
-import type { LogFields, Logger } from '../../src/logger.ts'
+import { LineLogger, type LogFields, type Logger, type PortLevel } from '../../src/logger.ts'
+import { createLogger } from '../../src/telemetry/logger.ts'
+import { repeatedKeys } from './repeated-keys.ts'
 
 export interface LogLine {
-  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error'
+  readonly level: PortLevel
   readonly fields: LogFields
   readonly message: string
 }
 
-/** A logger that keeps its lines, those of its children too, with the children's fields merged in. */
-export class RecordingLogger implements Logger {
+/** A member's real logger, which refuses a line that strict readers of JSON would refuse. */
+const real = createLogger({
+  level: 'trace',
+  format: 'json',
+  member: 'the member under test',
+  destination: {
+    write: (line) => {
+      const repeated = repeatedKeys(line)
+      if (repeated.length > 0) throw new Error(`the line has ${repeated.join(', ')} twice: ${line}`)
+    },
+  },
+})
+
+/**
+ * A logger that keeps its lines, those of its children too, with the children's fields merged in. Each line also goes
+ * through the logger of a process.
+ *
+ * @throws {Error} where a line would have a key twice.
+ */
+export class RecordingLogger extends LineLogger {
   readonly lines: LogLine[]
   readonly #bound: LogFields
 
   constructor(lines: LogLine[] = [], bound: LogFields = {}) {
+    super()
     this.lines = lines
     this.#bound = bound
   }
@@ -21,31 +42,17 @@ export class RecordingLogger implements Logger {
     return this.lines.filter((line) => line.fields['event'] === event)
   }
 
-  trace(fields: LogFields, message: string): void {
-    this.#add('trace', fields, message)
+  override isLevelEnabled(): boolean {
+    return true
   }
 
-  debug(fields: LogFields, message: string): void {
-    this.#add('debug', fields, message)
-  }
-
-  info(fields: LogFields, message: string): void {
-    this.#add('info', fields, message)
-  }
-
-  warn(fields: LogFields, message: string): void {
-    this.#add('warn', fields, message)
-  }
-
-  error(fields: LogFields, message: string): void {
-    this.#add('error', fields, message)
-  }
-
-  child(fields: LogFields): Logger {
+  override child(fields: LogFields): Logger {
     return new RecordingLogger(this.lines, { ...this.#bound, ...fields })
   }
 
-  #add(level: LogLine['level'], fields: LogFields, message: string): void {
-    this.lines.push({ level, fields: { ...this.#bound, ...fields }, message })
+  protected override write(level: PortLevel, own: LogFields, message: string): void {
+    const fields = { ...this.#bound, ...own }
+    this.lines.push({ level, fields, message })
+    real[level](fields, message)
   }
 }

@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { LOG_LEVELS } from '../../src/telemetry/logger.ts'
+import { createLogger, LOG_LEVELS } from '../../src/telemetry/logger.ts'
+import { repeatedKeys } from '../support/repeated-keys.ts'
 
 const root = new URL('../../', import.meta.url).pathname
 const sources = globSync('src/**/*.ts', { cwd: root }).map((file) => readFileSync(root + file, 'utf8'))
@@ -50,6 +51,42 @@ describe('docs/logs.md', () => {
       ])
     }
   })
+})
+
+/** The fields that code gives along with an event, as far as they are written beside it. */
+function fieldsBeside(text: string, at: number): string[] {
+  let literal = text.slice(text.lastIndexOf('{', at) + 1)
+  for (let before = ''; before !== literal;) {
+    before = literal
+    // What is nested has keys of its own.
+    literal = literal.replace(/\{[^{}]*\}|\([^()]*\)|\[[^[\]]*\]/g, '')
+  }
+  const [inside = ''] = literal.split('}', 1)
+  return inside.split(',').flatMap((entry) => /^\s*(\w+)/.exec(entry)?.[1] ?? [])
+}
+
+test('no line of the real logger has a key twice, whatever is logged', () => {
+  const seen = new Set<string>()
+  for (const text of sources) {
+    for (const { 1: event = '', index } of text.matchAll(/\bevent: '([^']*)'/g)) {
+      if (!events.has(event)) continue
+      const names = fieldsBeside(text, index)
+      expect(names, event).toContain('event')
+      const lines: string[] = []
+      createLogger({
+        level: 'info',
+        format: 'json',
+        member: 'a',
+        destination: { write: (line) => void lines.push(line) },
+      })
+        .child({ component: 'a part' })
+        .info({ ...Object.fromEntries(names.map((name) => [name, 'some value'])), event }, 'Did something')
+      expect([event, repeatedKeys(lines[0] ?? '')]).toEqual([event, []])
+      expect(JSON.parse(lines[0] ?? '')).toMatchObject({ member: 'a', event })
+      seen.add(event)
+    }
+  }
+  expect([...events].filter((event) => !seen.has(event))).toEqual([])
 })
 
 test('an event is a noun and a past participle', () => {

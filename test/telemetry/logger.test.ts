@@ -5,7 +5,10 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { RingmanError } from '../../src/errors.ts'
 import { DescriptorWriter } from '../../src/telemetry/descriptor-writer.ts'
+import type { LogFields } from '../../src/logger.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
+import { repeatedKeys } from '../support/repeated-keys.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'ringman-logger-'))
 afterAll(() => {
@@ -20,7 +23,7 @@ function recorder() {
 describe('createLogger', () => {
   test('writes one JSON object per line, with level as a word and time in ISO 8601', () => {
     const { lines, destination } = recorder()
-    const logger = createLogger({ level: 'info', format: 'json', base: { member: 'a' }, destination })
+    const logger = createLogger({ level: 'info', format: 'json', member: 'a', destination })
     logger.child({ component: 'ring' }).info({ event: 'ring.changed', epoch: 2 }, 'Changed the ring')
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatch(/\}\n$/)
@@ -69,6 +72,25 @@ describe('createLogger', () => {
     // eslint-disable-next-line no-control-regex
     expect(lines.join('')).not.toMatch(/\u001B/)
   })
+})
+
+test('a line for people names the other member and not this one, which is on every line', () => {
+  const { lines, destination } = recorder()
+  const logger = createLogger({ level: 'info', format: 'pretty', member: 'ring-0', destination })
+  logger.info({ event: 'member.moved', peer: 'ring-7' }, 'A name came back from another address')
+  expect(lines.join('')).toContain('"peer":"ring-7"')
+  expect(lines.join('')).not.toContain('ring-0')
+})
+
+test('RecordingLogger takes what the real logger writes, and refuses a key that it would write twice', () => {
+  const logger = new RecordingLogger()
+  logger.child({ component: 'ring' }).info({ event: 'ring.changed', component: 'other' }, 'Changed')
+  expect(logger.lines).toEqual([
+    { level: 'info', fields: { component: 'other', event: 'ring.changed' }, message: 'Changed' },
+  ])
+  const claimed = { event: 'conflict.found', member: 'b' } as unknown as LogFields
+  expect(() => logger.warn(claimed, 'Found a conflict')).toThrow(/has member twice/)
+  expect(repeatedKeys('{"a":{"b":[{"a":1},{"a":2}]},"b":"\\"a\\":1","a":1}')).toEqual(['a'])
 })
 
 describe('DescriptorWriter', () => {

@@ -184,7 +184,7 @@ export class GossipCheck {
     } catch (error) {
       // The API server is away: that says nothing about the member.
       this.#logger.debug(
-        { event: 'check.failed', member: name, err: error },
+        { event: 'check.failed', peer: name, err: error },
         'Failed to ask for the pod of a member',
       )
       return 'unknown'
@@ -196,7 +196,7 @@ export class GossipCheck {
     if (!this.#options.gossip.declareDead(name, link.address)) return
     this.#declared += 1
     this.#logger.info(
-      { event: 'member.declared-dead', member: name, address: link.address, uid: link.uid },
+      { event: 'member.declared-dead', peer: name, address: link.address, uid: link.uid },
       'Declared a member dead whose pod is gone',
     )
   }

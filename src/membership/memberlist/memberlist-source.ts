@@ -168,7 +168,7 @@ export class MemberlistSource implements MembershipSource {
       },
     )
     this.#options.logger.info(
-      { event: 'member.left', memberId: this.selfName, acknowledgedBy, others },
+      { event: 'member.left', acknowledgedBy, others },
       others > 0 && acknowledgedBy === 0 ? 'Left the cluster; nobody acknowledged it' : 'Left the cluster',
     )
   }

@@ -51,7 +51,7 @@ export class UdpReachability {
     this.#logger.warn(
       {
         event: 'udp.blocked',
-        memberId: name,
+        peer: name,
         address: formatAddress(endpoint),
         probes,
         members: this.blockedCount,

@@ -144,7 +144,7 @@ export class SwimSource implements MembershipSource {
   leave(): Promise<void> {
     if (this.#state !== 'running' || this.#node === undefined) return this.#leaving ?? Promise.resolve()
     this.#leaving ??= (async (node) => {
-      this.#logger.info({ event: 'member.left', member: this.selfName }, 'Left the cluster')
+      this.#logger.info({ event: 'member.left' }, 'Left the cluster')
       await this.#tracer.trace('gossip.leave', { parent: 'active' }, () => node.leave())
     })(this.#node)
     return this.#leaving
@@ -264,7 +264,6 @@ export class SwimSource implements MembershipSource {
         event: 'source.started',
         address: `${host}:${port}`,
         bound: `${bindHost}:${socket.port}`,
-        member: name,
       },
       'Started to gossip',
     )

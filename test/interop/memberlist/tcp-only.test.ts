@@ -49,7 +49,7 @@ test('one of ours without UDP lives among Go members: news goes both ways, and n
   // Ours say why: the member answers, but not over UDP.
   for (const our of ours) {
     await our.until('the finding', () => our.logger.of('udp.blocked').length > 0, NEWS_MS)
-    expect(our.logger.of('udp.blocked')[0]?.fields).toMatchObject({ memberId: 'tcp' })
+    expect(our.logger.of('udp.blocked')[0]?.fields).toMatchObject({ peer: 'tcp' })
   }
 
   await go[1]!.kill()

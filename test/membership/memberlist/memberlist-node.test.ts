@@ -222,7 +222,7 @@ describe('MemberlistNode', () => {
     b.node.join([placeOf(a.node)])
     await until('the finding', () => a.logger.of('udp.blocked').length > 0)
     expect(a.node.udpBlockedCount).toBe(1)
-    expect(a.logger.of('udp.blocked')[0]?.fields).toMatchObject({ memberId: 'b' })
+    expect(a.logger.of('udp.blocked')[0]?.fields).toMatchObject({ peer: 'b' })
     expect(alive(a.node)).toBe('a b')
   })
 

@@ -172,5 +172,5 @@ export interface LogEffect {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
   readonly message: string
   /** With `event: 'noun.past-participle'`. */
-  readonly fields: Readonly<Record<string, string | number | boolean>>
+  readonly fields: Readonly<Record<string, string | number | boolean>> & { readonly member?: never }
 }

@@ -53,7 +53,7 @@ export class Exchanges {
     this.#running.delete(exchange)
     const refusal = this.#refusal(state, running.join)
     if (refusal !== undefined) {
-      this.#core.refuse(refusal.reason, { peer: running.to.address, ...refusal.fields })
+      this.#core.refuse(refusal.reason, { from: running.to.address, ...refusal.fields })
       this.#countFailed(running.join)
       running.end({ outcome: 'rejected', message: refusal.reason })
       return
@@ -88,7 +88,7 @@ export class Exchanges {
     const core = this.#core
     const refusal = this.#refusal(state, state.join)
     if (refusal !== undefined) {
-      core.refuse(refusal.reason, { peer: from.address, ...refusal.fields })
+      core.refuse(refusal.reason, { from: from.address, ...refusal.fields })
       core.emit({ kind: 'refuse-stream', stream, reason: refusal.reason })
       return
     }
@@ -116,7 +116,7 @@ export class Exchanges {
     }
     const incompatible = this.#incompatible(state.nodes)
     if (incompatible !== undefined)
-      return { reason: 'version-incompatible', fields: { member: incompatible.name.slice(0, 255) } }
+      return { reason: 'version-incompatible', fields: { peer: incompatible.name.slice(0, 255) } }
     const reason = core.delegate.refuseMerge?.(viewsOf(state.nodes, core.clockMs), join)
     return reason === undefined ? undefined : { reason: 'delegate-refused', fields: { because: reason } }
   }

@@ -83,7 +83,7 @@ export class Merge {
     this.#core.tell('suspected', record)
     this.#core.logLimited('debug', 'member.suspected', 'A member was suspected', {
       event: 'member.suspected',
-      member: record.name,
+      peer: record.name,
       by: message.from,
     })
   }
@@ -127,7 +127,7 @@ export class Merge {
     const { incarnation, name } = record
     this.#core.log('info', 'A suspect did not answer and was declared dead', {
       event: 'member.condemned',
-      member: name,
+      peer: name,
       address: record.endpoint.address,
       byEvidence,
     })
@@ -180,7 +180,7 @@ export class Merge {
     if (core.members.size >= core.settings.maxMembers) {
       const [fallen] = core.members.fallen
       if (fallen === undefined) {
-        core.refuse('too-many-members', { member: message.node, address: endpoint.address })
+        core.refuse('too-many-members', { peer: message.node, address: endpoint.address })
         return
       }
       this.forget(fallen)
@@ -240,7 +240,7 @@ export class Merge {
     core.tell('joined', record)
     core.log('info', 'A name came back from another address', {
       event: 'member.moved',
-      member: record.name,
+      peer: record.name,
       from: record.previous.endpoint.address,
       to: endpoint.address,
     })
@@ -261,7 +261,7 @@ export class Merge {
       core.emit({ kind: 'conflict-found', known: viewOf(record), claimedBy: endpoint })
       core.logLimited('warn', 'conflict.found', 'A name was claimed from another address', {
         event: 'conflict.found',
-        member: record.name,
+        peer: record.name,
         address: record.endpoint.address,
         port: record.endpoint.port,
         claimedByAddress: endpoint.address,
@@ -324,7 +324,7 @@ export class Merge {
       return undefined
     }
     if (pMin === 0 || pMin > pMax) {
-      this.#core.refuse('version-incompatible', { member: node, pMin, pMax })
+      this.#core.refuse('version-incompatible', { peer: node, pMin, pMax })
       return undefined
     }
     const known = this.#core.members.get(node)
@@ -343,14 +343,14 @@ export class Merge {
   #isOurs(message: Alive | Suspect | Dead): boolean {
     if (!this.#core.isOurCluster(message)) {
       this.#core.refuse('cluster-name-differs', {
-        member: message.node.slice(0, NAME_LIMIT),
+        peer: message.node.slice(0, NAME_LIMIT),
         kind: message.kind,
       })
       return false
     }
     if (message.incarnation >= INCARNATION_LIMIT) {
       this.#core.refuse('incarnation-out-of-range', {
-        member: message.node.slice(0, NAME_LIMIT),
+        peer: message.node.slice(0, NAME_LIMIT),
         kind: message.kind,
       })
       return false
@@ -367,7 +367,7 @@ export class Merge {
     record: MemberRecord,
   ): boolean {
     if (message.incarnation - record.incarnation <= INCARNATION_JUMP_LIMIT) return true
-    this.#core.refuse('incarnation-out-of-range', { member: record.name, kind: message.kind })
+    this.#core.refuse('incarnation-out-of-range', { peer: record.name, kind: message.kind })
     return false
   }
 
@@ -379,7 +379,7 @@ export class Merge {
     record.sinceMs = this.#core.clockMs
     const reason = ask(viewOf(record))
     if (reason === undefined) return false
-    this.#core.refuse('delegate-refused', { member: message.node, because: reason })
+    this.#core.refuse('delegate-refused', { peer: message.node, because: reason })
     return true
   }
 }

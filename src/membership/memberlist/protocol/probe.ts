@@ -191,7 +191,7 @@ export class Prober {
     this.#core.logLimited('warn', 'udp.blocked', 'Members answered over TCP only; UDP seems to be blocked', {
       event: 'udp.blocked',
       probes: this.#streamOnly,
-      member: record.name,
+      peer: record.name,
       port: record.endpoint.port,
     })
   }

@@ -57,7 +57,7 @@ export class PushPullRounds {
         'Could not exchange state with a member',
         {
           event: 'push-pull.failed',
-          member: record.name,
+          peer: record.name,
           outcome: failure.outcome,
           error: failure.message,
         },

@@ -67,7 +67,6 @@ export class SelfDefence {
     core.emit({ kind: 'conflict-found', known: viewOf(core.self), claimedBy: endpoint })
     core.logLimited('warn', 'self.contested', 'Another address goes by the name of this member', {
       event: 'conflict.found',
-      member: core.self.name,
       claimedByAddress: endpoint.address,
       claimedByPort: endpoint.port,
     })
@@ -84,7 +83,7 @@ export class SelfDefence {
     const core = this.#core
     const next = Math.max(core.self.incarnation, message.incarnation) + 1
     if (next >= INCARNATION_LIMIT || next - core.self.incarnation > INCARNATION_JUMP_LIMIT) {
-      core.refuse('incarnation-out-of-range', { member: core.self.name, kind: message.kind })
+      core.refuse('incarnation-out-of-range', { kind: message.kind })
       return false
     }
     core.self.incarnation = next
