@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
-import { parse, parseAllDocuments, stringify } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { helmPath } from './kubernetes-tools.ts'
 
 /** The folder of the chart. */
@@ -82,8 +82,9 @@ export async function tryRender(options: RenderOptions = {}): Promise<HelmResult
   try {
     const files = [...valuesFiles]
     if (values !== undefined) {
-      const own = join(folder, 'values.yaml')
-      await writeFile(own, stringify(values))
+      // JSON is YAML in which no text can be read as anything else.
+      const own = join(folder, 'values.json')
+      await writeFile(own, JSON.stringify(values))
       files.push(own)
     }
     const flags = files.flatMap((file) => ['--values', file])
@@ -112,8 +113,8 @@ export interface RenderedChart {
 }
 
 /** The objects of a stream of YAML documents; empty documents are left out. */
-export function parseManifest(text: string): readonly KubernetesObject[] {
-  const documents = parseAllDocuments(text)
+export function parseManifest(text: string, version: '1.1' | '1.2' = '1.2'): readonly KubernetesObject[] {
+  const documents = parseAllDocuments(text, { version })
   if ('empty' in documents) return []
   return documents.flatMap((document) => {
     const [error] = document.errors

@@ -38,8 +38,8 @@
 
 {{/* The labels of this instance's members, by which Services, workload and policies select: immutable. */}}
 {{- define "ringman.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "ringman.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "ringman.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: member
 {{- end -}}
 
@@ -59,8 +59,8 @@ app.kubernetes.io/component: member
 The metadata of an object. Argument: a dict of `root`, `name`, and optional `labels`, `annotations`, `namespace`.
 */}}
 {{- define "ringman.metadata" -}}
-name: {{ .name }}
-namespace: {{ .namespace | default (include "ringman.namespace" .root) }}
+name: {{ .name | quote }}
+namespace: {{ .namespace | default (include "ringman.namespace" .root) | quote }}
 labels:
   {{- $labels := include "ringman.labels" .root | fromYaml }}
   {{- toYaml (merge $labels (.labels | default dict)) | nindent 2 }}
@@ -90,6 +90,6 @@ annotations:
 {{- if kindIs "map" . }}{{ $names = append $names .name }}{{ else }}{{ $names = append $names . }}{{ end }}
 {{- end }}{{ end -}}
 {{- range $names | uniq }}
-- name: {{ . }}
+- name: {{ . | quote }}
 {{- end -}}
 {{- end -}}

@@ -39,7 +39,7 @@
 {{- end }}
 {{- if and .Values.zoneFromPodLabel (not (hasKey $config "zone")) }}
 - name: RINGMAN_ZONE
-  valueFrom: { fieldRef: { fieldPath: "metadata.labels['{{ .Values.zoneFromPodLabel }}']" } }
+  valueFrom: { fieldRef: { fieldPath: {{ printf "metadata.labels['%s']" .Values.zoneFromPodLabel | quote }} } }
 {{- end }}
 {{- if not (hasKey $config "seeds") }}
 {{- with include "ringman.seeds" . }}
@@ -63,20 +63,20 @@
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ tpl .endpoint $ | quote }}
 - name: OTEL_EXPORTER_OTLP_PROTOCOL
-  value: {{ .protocol }}
+  value: {{ .protocol | quote }}
 - name: OTEL_TRACES_SAMPLER
-  value: {{ .sampler }}
+  value: {{ .sampler | quote }}
 {{- if contains "ratio" .sampler }}
 - name: OTEL_TRACES_SAMPLER_ARG
   value: {{ .samplerRatio | toString | quote }}
 {{- end }}
 - name: OTEL_SERVICE_NAME
-  value: {{ .serviceName | default (include "ringman.fullname" $) }}
+  value: {{ .serviceName | default (include "ringman.fullname" $) | quote }}
 - name: OTEL_RESOURCE_ATTRIBUTES
   value: {{ include "ringman.resourceAttributes" $ | quote }}
 {{- with .headersSecret }}
 - name: OTEL_EXPORTER_OTLP_HEADERS
-  valueFrom: { secretKeyRef: { name: {{ . }}, key: headers } }
+  valueFrom: { secretKeyRef: { name: {{ . | quote }}, key: headers } }
 {{- end }}
 {{- end }}
 {{- end }}
@@ -115,7 +115,7 @@ metadata:
     {{- tpl (toYaml .) $ | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "ringman.serviceAccountName" . }}
+  serviceAccountName: {{ include "ringman.serviceAccountName" . | quote }}
   automountServiceAccountToken: {{ include "ringman.needsApi" . | eq "true" }}
   {{- /* The variables of a Service called ringman would begin as ringman's own. */}}
   enableServiceLinks: false
@@ -139,10 +139,10 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with .Values.schedulerName }}
-  schedulerName: {{ . }}
+  schedulerName: {{ . | quote }}
   {{- end }}
   {{- with .Values.nodeSelector }}
   nodeSelector:
@@ -169,7 +169,7 @@ spec:
   {{- end }}
   containers:
     - name: ringman
-      image: {{ include "ringman.image" . }}
+      image: {{ include "ringman.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
         - serve
@@ -249,16 +249,16 @@ spec:
   volumes:
     - name: config
       configMap:
-        name: {{ include "ringman.fullname" . }}
+        name: {{ include "ringman.fullname" . | quote }}
     {{- if include "ringman.hasKeyring" . }}
     - name: keyring
       secret:
-        secretName: {{ include "ringman.keyringSecretName" . }}
+        secretName: {{ include "ringman.keyringSecretName" . | quote }}
         # 0440: the group of the pod may read it.
         defaultMode: 288
         items:
-          - key: {{ .Values.keyring.secretKey }}
-            path: {{ .Values.keyring.secretKey }}
+          - key: {{ .Values.keyring.secretKey | quote }}
+            path: {{ .Values.keyring.secretKey | quote }}
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- tpl (toYaml .) $ | nindent 4 }}
