@@ -145,8 +145,8 @@ describe('statistics of two members that gossip', () => {
   })
 
   test('over TCP alone, no datagram is counted, and each message as itself', async () => {
-    const a = await started('a', { tcpOnly: true, settings: { packets: true } })
-    const b = await started('b', { tcpOnly: true, settings: { packets: true }, join: placeOf(a) })
+    const a = await started('a', { tcpOnly: true })
+    const b = await started('b', { tcpOnly: true, join: placeOf(a) })
     await expect.poll(() => living(a) + living(b), PATIENCE).toBe(4)
     await expect.poll(() => gossipOf(a).messages.ping?.received, PATIENCE).toBeGreaterThan(2)
     const { packets, bytes, messages } = gossipOf(a)

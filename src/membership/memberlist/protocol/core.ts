@@ -122,7 +122,6 @@ export class Core {
    * receivers that are not known to want it).
    */
   send(to: Endpoint, messages: readonly Message[], fill = true): void {
-    if (!this.settings.packets) return
     let room = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     for (const message of messages) room -= this.sizeInPacket(message)
     const more = fill ? this.takeQueued(room, COMPOUND_LIMIT - messages.length) : []
@@ -138,11 +137,6 @@ export class Core {
     const roomBytes = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     const messages = this.queue.look(roomBytes, COMPOUND_LIMIT)
     if (messages.length > 0) this.send(to, messages, false)
-  }
-
-  /** Counts everything that waits as said once, since somebody got our whole state. */
-  countStateSent(): void {
-    this.queue.take(Infinity, Infinity, retransmitLimit(this.settings.retransmitMult, this.livingCount))
   }
 
   /** What waits to be said, for one packet with so much room. */

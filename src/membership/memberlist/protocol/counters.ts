@@ -3,12 +3,7 @@ import type { Refusal } from './effects.ts'
 /** What the machine has counted since it began. Only ever rising. */
 export interface Counters {
   packetsSent: number
-  packetsReceived: number
   messagesSent: number
-  messagesReceived: number
-  /** Probes begun by this member's rounds, and those that ended without an answer. */
-  probes: number
-  probesFailed: number
   /** Suspicions that began here by our own probes. */
   suspicionsRaised: number
   /** Accusations against this member that it answered. */
@@ -36,11 +31,7 @@ export interface Counters {
 export function createCounters(): Counters {
   return {
     packetsSent: 0,
-    packetsReceived: 0,
     messagesSent: 0,
-    messagesReceived: 0,
-    probes: 0,
-    probesFailed: 0,
     suspicionsRaised: 0,
     refutations: 0,
     verdicts: 0,

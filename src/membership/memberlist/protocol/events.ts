@@ -16,7 +16,6 @@ export type ProtocolEvent =
   | UpdateMetadataEvent
   | BroadcastEvent
   | DeclareDeadEvent
-  | LoopDelayedEvent
 
 /** The first event, once: this member becomes alive and the rounds begin. Events before it are ignored. */
 export interface StartEvent {
@@ -122,13 +121,4 @@ export interface DeclareDeadEvent {
   readonly name: string
   /** One that is elsewhere by now is left alone. */
   readonly address: string
-}
-
-/**
- * The shell saw its event loop run late by `delayMs` in a way that ticks do not show (inbound packets waited,
- * for instance). Lateness of ticks is found by the machine itself.
- */
-export interface LoopDelayedEvent {
-  readonly kind: 'loop-delayed'
-  readonly delayMs: number
 }

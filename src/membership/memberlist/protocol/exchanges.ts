@@ -28,11 +28,6 @@ export class Exchanges {
     this.#merge = merge
   }
 
-  /** Exchanges begun and not ended. */
-  get runningCount(): number {
-    return this.#running.size
-  }
-
   /** Begins an exchange with whoever is at `to`. */
   start(to: Endpoint, join: boolean, end: ExchangeEnd): void {
     const core = this.#core

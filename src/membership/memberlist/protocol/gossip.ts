@@ -1,9 +1,6 @@
 import type { Core } from './core.ts'
-import type { Exchanges } from './exchanges.ts'
 import { isLiving, type MemberRecord } from './members.ts'
 
-/** Without packets, whole states are exchanged instead, so many times less often. */
-const EXCHANGE_EVERY = 5
 /** The first word of news waits this part of the interval at most, so that what comes together goes together. */
 const FIRST_WAIT = 0.1
 
@@ -14,28 +11,22 @@ const FIRST_WAIT = 0.1
  */
 export class GossipRounds {
   readonly #core: Core
-  readonly #exchanges: Exchanges
-  readonly #intervalMs: number
   #scheduled = false
-  #exchanging = false
   #lastMs = -Infinity
 
-  constructor(core: Core, exchanges: Exchanges) {
+  constructor(core: Core) {
     this.#core = core
-    this.#exchanges = exchanges
-    this.#intervalMs = core.settings.gossipIntervalMs * (core.settings.packets ? 1 : EXCHANGE_EVERY)
   }
 
   /** Sees to it that what waits is said. */
   wake(): void {
     if (this.#scheduled) return
-    const { deadlines, nowMs, random } = this.#core
+    const { deadlines, nowMs, random, settings } = this.#core
     this.#scheduled = true
-    const soonMs = nowMs + random() * FIRST_WAIT * this.#intervalMs
-    deadlines.set(Math.max(soonMs, this.#lastMs + this.#intervalMs), () => {
+    const soonMs = nowMs + random() * FIRST_WAIT * settings.gossipIntervalMs
+    deadlines.set(Math.max(soonMs, this.#lastMs + settings.gossipIntervalMs), () => {
       this.#scheduled = false
-      if (this.#core.settings.packets) this.#gossip()
-      else this.#exchange()
+      this.#gossip()
     })
   }
 
@@ -57,20 +48,5 @@ export class GossipRounds {
     }
     // With nobody to tell it waits for somebody, without a timer that runs for nothing.
     if (targets.length > 0 && core.queue.count > 0) this.wake()
-  }
-
-  #exchange(): void {
-    const core = this.#core
-    this.#lastMs = core.nowMs
-    const [target] = core.members.nextToTell(1, isLiving)
-    if (target === undefined) return
-    if (!this.#exchanging) {
-      this.#exchanging = true
-      this.#exchanges.start(target.endpoint, false, (failure) => {
-        this.#exchanging = false
-        if (failure === undefined) core.countStateSent()
-      })
-    }
-    if (core.queue.count > 0) this.wake()
   }
 }

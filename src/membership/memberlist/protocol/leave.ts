@@ -1,6 +1,5 @@
 import type { Message } from '../wire/messages.ts'
 import type { Core } from './core.ts'
-import type { Exchanges } from './exchanges.ts'
 
 /** Peers whose acks make a leave sure; all of them where there are fewer. */
 const ACKS_WANTED = 3
@@ -11,7 +10,6 @@ const ACKS_WANTED = 3
  */
 export class Leave {
   readonly #core: Core
-  readonly #exchanges: Exchanges
   readonly #onLeft: () => void
   readonly #acked = new Set<string>()
   #others = 0
@@ -19,9 +17,8 @@ export class Leave {
   #finished = false
 
   /** @param onLeft - Called once, when leaving is over. */
-  constructor(core: Core, exchanges: Exchanges, onLeft: () => void) {
+  constructor(core: Core, onLeft: () => void) {
     this.#core = core
-    this.#exchanges = exchanges
     this.#onLeft = onLeft
   }
 
@@ -48,12 +45,6 @@ export class Leave {
     }
     const targets = core.members.randomLiving(wanted, (record) => !this.#acked.has(record.name))
     for (const record of targets) {
-      if (!core.settings.packets) {
-        this.#exchanges.start(record.endpoint, false, (failure) => {
-          if (failure === undefined) this.#ack(record.name, wanted)
-        })
-        continue
-      }
       const seqNo = core.takeSeqNo()
       core.pending.set(seqNo, {
         acked: () => {
@@ -66,9 +57,7 @@ export class Leave {
       })
       core.send(record.endpoint, [core.pingFor(record, seqNo), this.#word()])
     }
-    // A stream tries by itself; a packet has to be sent again.
-    const waitMs = core.settings.packets ? core.settings.gossipIntervalMs : core.settings.leaveTimeoutMs
-    core.deadlines.set(core.nowMs + waitMs, () => {
+    core.deadlines.set(core.nowMs + core.settings.gossipIntervalMs, () => {
       this.#press()
     })
   }

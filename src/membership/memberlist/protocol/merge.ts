@@ -2,9 +2,8 @@ import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messa
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
 import { isDoubtful, isLate, isStale } from './hearsay.ts'
-import { INCARNATION_JUMP_LIMIT, INCARNATION_LIMIT } from './incarnation.ts'
 import { isLiving, type MemberRecord, viewOf } from './members.ts'
-import type { SelfDefence } from './refute.ts'
+import { INCARNATION_JUMP_LIMIT, INCARNATION_LIMIT, type SelfDefence } from './refute.ts'
 import type { Suspicions } from './suspicion.ts'
 
 /** Characters of a name at most. */

@@ -6,8 +6,6 @@ import { accusation, askRelays, noteAnswer } from './suspicion.ts'
 
 /** Relays of this protocol version and later say so when the target does not answer them. */
 const NACK_SINCE_VERSION = 4
-/** Probes that only streams answered, in a row, before we say that UDP seems blocked. */
-const STREAM_ONLY_LIMIT = 3
 const NO_BYTES = new Uint8Array(0)
 
 interface Probe {
@@ -39,7 +37,6 @@ export class Prober {
   readonly #core: Core
   readonly #verdicts: ProbeVerdicts
   readonly #running = new Map<MemberRecord, Probe>()
-  #streamOnly = 0
 
   constructor(core: Core, verdicts: ProbeVerdicts) {
     this.#core = core
@@ -70,7 +67,6 @@ export class Prober {
       refused: false,
     }
     this.#running.set(record, probe)
-    core.counters.probes++
     core.pending.set(probe.seqNo, {
       acked: (payload, from) => {
         const direct = from.port === record.endpoint.port && from.address === record.endpoint.address
@@ -105,15 +101,6 @@ export class Prober {
   #run(probe: Probe): void {
     const { deadlines, nowMs, settings } = this.#core
     probe.startedMs = nowMs
-    if (!settings.packets) {
-      this.#tryStream(probe)
-      probe.deadlines = [
-        deadlines.set(nowMs + probe.intervalMs, () => {
-          this.#silent(probe)
-        }),
-      ]
-      return
-    }
     this.#ping(probe)
     const at = (afterMs: number, run: () => void) => deadlines.set(nowMs + afterMs, run)
     const fallbackMs = Math.min(probe.timeoutMs, probe.intervalMs)
@@ -180,27 +167,12 @@ export class Prober {
     this.#end(probe, via, payload)
     noteAnswer(this.#core, probe.record, via === 'stream' ? 'stream' : 'packet')
     this.#core.awareness.adjust(-1)
-    this.#watchStreams(probe.record, via)
-  }
-
-  /** Says so when streams reach members that packets do not. */
-  #watchStreams(record: MemberRecord, via: 'direct' | 'relay' | 'stream'): void {
-    if (!this.#core.settings.packets) return
-    this.#streamOnly = via === 'stream' ? this.#streamOnly + 1 : 0
-    if (this.#streamOnly < STREAM_ONLY_LIMIT) return
-    this.#core.logLimited('warn', 'udp.blocked', 'Members answered over TCP only; UDP seems to be blocked', {
-      event: 'udp.blocked',
-      probes: this.#streamOnly,
-      peer: record.name,
-      port: record.endpoint.port,
-    })
   }
 
   /** Nobody reached it. What the relays did not say either counts against ourselves. */
   #silent(probe: Probe): void {
     const core = this.#core
     this.#end(probe, 'none', NO_BYTES)
-    core.counters.probesFailed++
     const expected = probe.relays.filter((relay) => (relay.vsn[1] ?? 0) >= NACK_SINCE_VERSION).length
     core.awareness.adjust(expected > 0 ? Math.max(0, expected - probe.nacks) : 1)
     if (isLiving(probe.record)) this.#verdicts.silent(probe.record)

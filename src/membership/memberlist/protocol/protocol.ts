@@ -91,10 +91,10 @@ export class Protocol {
     this.#pushPullRounds = new PushPullRounds(core, this.#exchanges, this.#prober)
     this.#rejoin = new Rejoin(core, this.#exchanges)
     this.#reconnect = new Reconnect(core, this.#exchanges)
-    this.#leave = new Leave(core, this.#exchanges, () => {
+    this.#leave = new Leave(core, () => {
       this.#pushPullRounds.hasten()
     })
-    const gossip = new GossipRounds(core, this.#exchanges)
+    const gossip = new GossipRounds(core)
     core.onQueued = () => {
       gossip.wake()
     }
@@ -192,9 +192,6 @@ export class Protocol {
       case 'declare-dead':
         this.#merge.declareDead(event.name, event.address)
         return
-      case 'loop-delayed':
-        if (event.delayMs >= core.settings.stallThresholdMs) this.#stalled(event.delayMs)
-        return
       default:
         assertNever(event)
     }
@@ -255,8 +252,6 @@ export class Protocol {
 
   #receive({ from, messages }: PacketReceivedEvent): void {
     const core = this.#core
-    core.counters.packetsReceived++
-    core.counters.messagesReceived += messages.length
     const self = core.self
     // Who pings us with word that we refuted before has missed that: we say it again.
     const missedUs = messages.some(
@@ -348,7 +343,7 @@ export class Protocol {
     const finished = (outcome: 'sent' | 'replaced' | 'dropped') => {
       core.emit({ kind: 'broadcast-finished', id, outcome })
     }
-    if (!core.settings.packets || core.sizeInPacket(message) > core.settings.packetBudgetBytes / 2) {
+    if (core.sizeInPacket(message) > core.settings.packetBudgetBytes / 2) {
       finished('dropped')
       return
     }

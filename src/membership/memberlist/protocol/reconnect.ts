@@ -63,7 +63,7 @@ export class Reconnect {
     const candidates = [...this.#lost.values()]
     const lost = candidates[Math.floor(core.random() * candidates.length)]
     if (lost === undefined) return
-    if (!core.settings.packets || ++this.#tries % STREAM_EVERY === 0) this.#exchange(lost)
+    if (++this.#tries % STREAM_EVERY === 0) this.#exchange(lost)
     else this.#ping(lost)
   }
 

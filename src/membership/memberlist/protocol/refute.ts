@@ -1,8 +1,13 @@
 import type { Alive, Dead, Suspect } from '../wire/messages.ts'
 import type { Core } from './core.ts'
 import { type Endpoint, sameBytes, sameEndpoint } from './endpoint.ts'
-import { INCARNATION_JUMP_LIMIT, INCARNATION_LIMIT } from './incarnation.ts'
 import { viewOf } from './members.ts'
+
+/** Incarnations from here on are refused: a peer's word cannot bring anybody near the end of uint32. */
+export const INCARNATION_LIMIT = 2 ** 31
+
+/** An incarnation so far above what is known of a member is refused: no honest member counts that fast. */
+export const INCARNATION_JUMP_LIMIT = 2 ** 20
 
 /** Between two answers to another process of our name, at first and at most. */
 const CONTEST_MIN_MS = 1000

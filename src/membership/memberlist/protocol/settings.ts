@@ -15,12 +15,6 @@ export interface ProtocolSettings {
   readonly probeTimeoutMs: number
   /** Members asked to probe in our stead. LAN 3, WAN 3, local 1. */
   readonly indirectChecks: number
-  /**
-   * Whether packets (UDP) are used. Without them, for networks that drop them, probes go over streams (TCP) at once,
-   * nobody is asked to probe for us, and news spreads by a push/pull with one member each `5 * gossipIntervalMs`;
-   * user broadcasts are not carried. Members with and without packets can be mixed. true.
-   */
-  readonly packets: boolean
   /** Whether a member that does not ack over UDP is also probed over TCP. */
   readonly streamProbes: boolean
   /** Shortest suspicion: `suspicionMult * max(1, log10(n)) * probeIntervalMs`. LAN 4, WAN 6, local 3. */
@@ -105,7 +99,6 @@ const lan: ProtocolSettings = {
   probeIntervalMs: 1000,
   probeTimeoutMs: 500,
   indirectChecks: 3,
-  packets: true,
   streamProbes: true,
   suspicionMult: 4,
   suspicionMaxTimeoutMult: 6,

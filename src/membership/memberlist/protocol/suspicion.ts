@@ -122,7 +122,7 @@ export class Suspicions {
     const { suspicion } = record
     const { settings, nowMs, awareness } = this.#core
     if (suspicion === undefined || suspicion.evidence !== undefined) return
-    if (settings.refusedSuspicionMult <= 0 || !settings.packets) return
+    if (settings.refusedSuspicionMult <= 0) return
     if (nowMs < record.refusalsDistrustedUntilMs) return
     const waitMs = awareness.scale(settings.refusedSuspicionMult * settings.probeIntervalMs)
     if (nowMs + waitMs >= suspicion.dueMs) return
@@ -191,11 +191,7 @@ export class Suspicions {
     const core = this.#core
     const seqNo = this.#openCheck(record, suspicion)
     core.send(record.endpoint, [core.pingFor(record, seqNo), ...accusation(core, record)])
-    if (
-      !suspicion.streamChecked &&
-      suspicion.evidence === undefined &&
-      (core.settings.streamProbes || !core.settings.packets)
-    ) {
+    if (!suspicion.streamChecked && suspicion.evidence === undefined && core.settings.streamProbes) {
       suspicion.streamChecked = true
       this.#checkStream(record, suspicion, seqNo)
     }
