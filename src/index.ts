@@ -29,7 +29,8 @@ export type { RingChange, RingSnapshot } from './manager/snapshot.ts'
 
 export type { Member, MemberMetadata, MemberState, ProtocolVersions } from './membership/member.ts'
 export type { RingKeyMode } from './membership/placement.ts'
-export type { MembershipSource, SourceHealth, SourceKind } from './membership/source.ts'
+export type { Condition, SourceHealth } from './membership/condition.ts'
+export type { MembershipSource, SourceKind } from './membership/source.ts'
 export type { SourceStatistics } from './membership/statistics.ts'
 export type { ExpositionFormat, MetricsText } from './telemetry/exposition.ts'
 

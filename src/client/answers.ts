@@ -59,7 +59,13 @@ export const membersAnswer = z.object({
       offRingReason: z.object({ code: z.string(), message: z.string() }).nullable(),
     }),
   ),
-  source: z.object({ kind: z.string(), ok: z.boolean(), message: z.string() }),
+  source: z.object({
+    kind: z.string(),
+    /** Left out by older members. */
+    condition: z.string().optional(),
+    ok: z.boolean(),
+    message: z.string(),
+  }),
   ...state,
 })
 /** All members that the asked one knows. */

@@ -1,8 +1,9 @@
 import type { Clock } from '../clock.ts'
-import { RingmanError } from '../errors.ts'
+import { assertNever, RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingChange } from '../manager/snapshot.ts'
+import { healthIn, type SourceHealth } from '../membership/condition.ts'
 import type { Member } from '../membership/member.ts'
 import { placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
@@ -91,6 +92,23 @@ export class RingService implements AsyncDisposable {
    */
   owns(key: string | Uint8Array): boolean {
     return this.manager.getNode(key).ringKey === this.ownRingKey
+  }
+
+  /** The standing condition of this process: its own stage, and while it runs that of its source. */
+  health(): SourceHealth {
+    switch (this.#state) {
+      case 'new':
+      case 'starting':
+        return healthIn('starting', `The source ${this.source.kind} has not started yet`)
+      case 'stopped':
+        return healthIn('stopped', `The source ${this.source.kind} was stopped`)
+      case 'leaving':
+        return healthIn('draining', 'This process is leaving and takes no new work')
+      case 'running':
+        return this.source.health()
+      default:
+        return assertNever(this.#state)
+    }
   }
 
   /** Milliseconds since `start` was called, 0 before. */

@@ -1,3 +1,4 @@
+import { CONDITIONS } from '../membership/condition.ts'
 import { ERROR_STATUSES } from './error-body.ts'
 import type { HttpLimits } from './limits.ts'
 
@@ -107,7 +108,12 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
     }),
     MembersAnswer: object({
       members: { ...list(ref('Member')), description: 'By name.' },
-      source: object({ kind: text, ok: { type: 'boolean' }, message: text }),
+      source: object({
+        kind: text,
+        condition: { type: 'string', enum: Object.keys(CONDITIONS) },
+        ok: { type: 'boolean' },
+        message: text,
+      }),
       ...state,
     }),
     PlanAnswer: object({

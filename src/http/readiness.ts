@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
-import { assertNever } from '../errors.ts'
 import type { RingService } from '../compose/ring-service.ts'
+import { CONDITIONS } from '../membership/condition.ts'
 
 /** One condition of readiness. */
 export interface ReadinessCheck {
@@ -75,23 +75,13 @@ export class Readiness {
         )
   }
 
+  /** The standing condition decides; one that only casts doubt on the members is repeated, without failing for it. */
   #checkSource(): ReadinessCheck {
-    const { source, state } = this.#ring
-    switch (state) {
-      case 'new':
-      case 'starting':
-        return check('source', false, `The source ${source.kind} has not started yet.`)
-      case 'stopped':
-        return check('source', false, `The source ${source.kind} was stopped.`)
-      case 'running':
-      case 'leaving': {
-        const { ok, message } = source.health()
-        const remark = ok ? '' : ` It reports: ${message}.`
-        return check('source', true, `The source ${source.kind} has started.${remark}`)
-      }
-      default:
-        return assertNever(state)
-    }
+    const { condition, ok, message } = this.#ring.health()
+    if (condition === 'draining') return check('source', true, 'The source is being left.')
+    if (!CONDITIONS[condition].mayBeReady) return check('source', false, `${message}.`)
+    const remark = ok ? '' : ` It reports: ${message}.`
+    return check('source', true, `The source ${this.#ring.source.kind} has started.${remark}`)
   }
 
   #checkSelf(): ReadinessCheck {

@@ -52,8 +52,8 @@ export function ringRoutes(deps: {
     const members = source.members.map((member) =>
       asciiJson(viewMember(member, { snapshot, mode, selfName: source.selfName })),
     )
-    const { ok, message } = source.health()
-    const health = asciiJson({ kind: source.kind, ok, message })
+    const { condition, ok, message } = ring.health()
+    const health = asciiJson({ kind: source.kind, condition, ok, message })
     send(ctx, jsonAnswer(`{"members":[${members.join(',')}],"source":${health},${state}}`))
   }
 

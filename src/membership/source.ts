@@ -1,3 +1,4 @@
+import type { SourceHealth } from './condition.ts'
 import type { Member } from './member.ts'
 import type { SourceStatistics } from './statistics.ts'
 
@@ -49,20 +50,10 @@ export interface MembershipSource {
    */
   subscribe(listener: (members: readonly Member[]) => void): () => void
   /**
-   * What this source has to say about its own health, for readiness details and the page: flat facts such as
-   * the seconds since the last confirmation or the last seed failure.
+   * The condition this source is in, with a sentence and flat facts such as the seconds since the last confirmation.
+   * It works at any moment.
    */
   health(): SourceHealth
   /** What this source has counted, for metrics; it works at any moment. Left out by a source with nothing to count. */
   statistics?(): SourceStatistics
-}
-
-/** A source's word on itself. */
-export interface SourceHealth {
-  /** False while the source knows that its set may be stale or that it is alone against its wish. */
-  readonly ok: boolean
-  /** For a human, one sentence; the reason when not `ok`. */
-  readonly message: string
-  /** Flat facts behind the message. */
-  readonly detail: Readonly<Record<string, string | number | boolean>>
 }

@@ -53,7 +53,7 @@ export class RingMetrics {
       new RingCollector(ring, clock),
       changes,
       this.#requests,
-      new SourceCollector(ring.source),
+      new SourceCollector(ring),
       ...processCollectors,
     ]
     this.#ids = servedMetrics(ring.source.kind, processCollectors.length > 0 ? 'process' : 'ring')

@@ -1,4 +1,5 @@
-import type { MembershipSource } from '../membership/source.ts'
+import type { RingService } from '../compose/ring-service.ts'
+import { CONDITIONS } from '../membership/condition.ts'
 import type { KubernetesStatistics, SidecarStatistics, SourceStatistics } from '../membership/statistics.ts'
 import { gossipSamples } from './gossip-samples.ts'
 import { byLabel, single, type Collector, type Samples } from './sample.ts'
@@ -8,18 +9,24 @@ import { byLabel, single, type Collector, type Samples } from './sample.ts'
  * table are filled here. A new source adds its part to both.
  */
 export class SourceCollector implements Collector {
-  readonly #source: Pick<MembershipSource, 'kind' | 'health' | 'statistics'>
+  readonly #ring: Pick<RingService, 'source' | 'health'>
 
-  constructor(source: Pick<MembershipSource, 'kind' | 'health' | 'statistics'>) {
-    this.#source = source
+  constructor(ring: Pick<RingService, 'source' | 'health'>) {
+    this.#ring = ring
   }
 
   collect(): Samples {
-    const labels = { source: this.#source.kind }
-    const statistics: SourceStatistics = this.#source.statistics?.() ?? {}
+    const { source } = this.#ring
+    const { condition, ok } = this.#ring.health()
+    const labels = { source: source.kind }
+    const statistics: SourceStatistics = source.statistics?.() ?? {}
     const { staleMs, seeds, joins, gossip, sidecar, kubernetes } = statistics
     return {
-      sourceOk: [{ value: this.#source.health().ok ? 1 : 0, labels }],
+      sourceOk: [{ value: ok ? 1 : 0, labels }],
+      condition: Object.keys(CONDITIONS).map((name) => ({
+        value: name === condition ? 1 : 0,
+        labels: { condition: name },
+      })),
       sourceStaleness: staleMs === undefined ? [] : [{ value: staleMs / 1000, labels }],
       seeds:
         seeds === undefined

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Readiness, type ReadinessReport } from '../../src/http/readiness.ts'
+import { CONDITIONS, healthIn, type Condition } from '../../src/membership/condition.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 import { makeRing, THREE_MEMBERS } from './running-ring.ts'
@@ -134,9 +135,20 @@ describe('Readiness', () => {
   test('repeats what the source says of its health, without failing for it', async () => {
     const { source, readiness, start } = setUp()
     await start()
-    source.healthNow = { ok: false, message: 'Alone against its wish', detail: {} }
+    source.healthNow = healthIn('alone', 'Alone against its wish')
     const report = await readiness.evaluate()
     expect(report.ready).toBe(true)
     expect(report.checks[1]?.message).toContain('Alone against its wish')
   })
+
+  test.each(Object.keys(CONDITIONS) as Condition[])(
+    'obeys the table in the condition %s',
+    async (condition) => {
+      const { source, readiness, start } = setUp()
+      await start()
+      source.healthNow = healthIn(condition, 'So it is')
+      const failing = condition === 'draining' || CONDITIONS[condition].mayBeReady ? [] : ['source']
+      expect(failed(await readiness.evaluate())).toEqual(failing)
+    },
+  )
 })

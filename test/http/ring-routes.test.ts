@@ -126,7 +126,7 @@ describe('GET /v1/members', () => {
         expect.objectContaining({ name: 'shaky', state: 'suspect', port: 7946, ...on }),
         expect.objectContaining({ name: 'twin', ...reason('RING_KEY_TAKEN') }),
       ],
-      source: { kind: 'memberlist', ok: true, message: 'All is well' },
+      source: { kind: 'memberlist', condition: 'well', ok: true, message: 'All is well' },
       digest: ring.digest,
       epoch,
     })

@@ -5,7 +5,8 @@ import {
   type Member,
   type MemberState,
 } from '../../src/membership/member.ts'
-import type { MembershipSource, SourceHealth, SourceKind } from '../../src/membership/source.ts'
+import { healthIn, type SourceHealth } from '../../src/membership/condition.ts'
+import type { MembershipSource, SourceKind } from '../../src/membership/source.ts'
 import type { SourceStatistics } from '../../src/membership/statistics.ts'
 
 /** A member `name` at `address`, whose application listens on `servicePort`. */
@@ -43,7 +44,7 @@ export class FakeSource implements MembershipSource {
   readonly selfName: string | undefined
   readonly calls: string[] = []
   readonly done: Promise<void>
-  healthNow: SourceHealth = { ok: true, message: 'All is well', detail: {} }
+  healthNow: SourceHealth = healthIn('well', 'All is well')
   statisticsNow: SourceStatistics = {}
   startError: Error | undefined
   readonly #set: MemberSet

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
 import { silentLogger } from '../../src/logger.ts'
+import { healthIn } from '../../src/membership/condition.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
 import { EventLoopDelay } from '../../src/telemetry/event-loop-delay.ts'
 import type { ExpositionFormat } from '../../src/telemetry/exposition.ts'
@@ -160,8 +161,9 @@ describe('values', () => {
 
   test('of the source are those that it counted', async () => {
     const { ring, source, metrics } = await ringWith('memberlist')
-    source.healthNow = { ok: false, message: 'Alone', detail: {} }
+    source.healthNow = healthIn('alone', 'Alone')
     const served = await scrape(metrics)
+    expect(valuesOf(served, 'ringman_condition')).toMatchObject({ alone: 1, well: 0, draining: 0 })
     const expected = {
       ringman_source_ok: { memberlist: 0 },
       ringman_source_staleness_seconds: { memberlist: 1.5 },

@@ -1,5 +1,5 @@
 import type { ListWatchStatus } from '../../kubernetes/list-watch.ts'
-import type { SourceHealth } from '../source.ts'
+import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { EndpointsView } from './endpoints.ts'
 import { ENDPOINTS_LIMIT, STALE_AFTER_MS } from './kubernetes-options.ts'
 
@@ -42,34 +42,40 @@ export function kubernetesHealth(facts: KubernetesHealthFacts): SourceHealth {
   if (facts.namespace !== undefined) detail['namespace'] = facts.namespace
   if (view?.family !== undefined) detail['family'] = view.family
   if (seconds !== undefined) detail['secondsSinceConfirmed'] = seconds
-  const problem = findProblem(facts, seconds)
-  return problem === undefined
-    ? { ok: true, message: `Kubernetes said what it knows ${seconds ?? 0} s ago`, detail }
-    : { ok: false, message: problem, detail }
+  const [condition, message] = judge(facts, seconds)
+  return healthIn(condition, message, detail)
 }
 
-function findProblem(facts: KubernetesHealthFacts, seconds: number | undefined): string | undefined {
+function judge(facts: KubernetesHealthFacts, seconds: number | undefined): [Condition, string] {
   const { status, view, slices, namespace } = facts
   const reason = status.problem === undefined ? '' : `: ${status.problem}`
   if (status.sinceConfirmedMs === undefined || seconds === undefined) {
-    return `The EndpointSlices have not been listed yet${reason}`
+    return ['waiting', `The EndpointSlices have not been listed yet${reason}`]
   }
   const failing = !status.current && status.sinceConfirmedMs > GRACE_MS
   if (failing || status.sinceConfirmedMs > STALE_AFTER_MS) {
-    return `Kubernetes has said nothing for ${seconds} s, and the members may be out of date${reason}`
+    return [
+      'stale',
+      `Kubernetes has said nothing for ${seconds} s, and the members may be out of date${reason}`,
+    ]
   }
   if (status.failuresInARow >= FAILURES_THAT_COUNT) {
-    return `Kubernetes cannot be followed, only asked now and then${reason}`
+    return ['stale', `Kubernetes cannot be followed, only asked now and then${reason}`]
   }
-  if (view === undefined) return undefined
-  if (view.sliceCount === 0) {
-    return `${slices} has no EndpointSlice in the namespace "${namespace ?? ''}": does it exist, is the name right, and does it have a selector?`
+  if (view?.sliceCount === 0) {
+    return [
+      'misconfigured',
+      `${slices} has no EndpointSlice in the namespace "${namespace ?? ''}": does it exist, is the name right, and does it have a selector?`,
+    ]
   }
-  if (view.endpoints.size > ENDPOINTS_LIMIT) {
-    return `${slices} has ${view.endpoints.size} endpoints, and ${ENDPOINTS_LIMIT} at most make a ring: the last one stays`
+  if (view !== undefined && view.endpoints.size > ENDPOINTS_LIMIT) {
+    return [
+      'misconfigured',
+      `${slices} has ${view.endpoints.size} endpoints, and ${ENDPOINTS_LIMIT} at most make a ring: the last one stays`,
+    ]
   }
-  if (view.portlessCount > 0) return portProblem(view)
-  return undefined
+  if (view !== undefined && view.portlessCount > 0) return ['misconfigured', portProblem(view)]
+  return ['well', `Kubernetes said what it knows ${seconds} s ago`]
 }
 
 /** Why endpoints have no place: in words that say what to set. */

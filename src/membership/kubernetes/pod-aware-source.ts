@@ -1,8 +1,9 @@
 import type { Clock, Random } from '../../clock.ts'
 import type { PodWatch } from '../../kubernetes/pod-watch.ts'
 import type { Logger } from '../../logger.ts'
+import { healthIn, type SourceHealth } from '../condition.ts'
 import type { Member } from '../member.ts'
-import type { MembershipSource, SourceHealth, SourceKind } from '../source.ts'
+import type { MembershipSource, SourceKind } from '../source.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { apiStatistics } from './api-statistics.ts'
 import { GossipCheck, type CheckedGossip, type GossipCheckSettings } from './gossip-check.ts'
@@ -96,7 +97,7 @@ export class PodAwareSource implements MembershipSource {
 
   /** That of the gossip: an API server that is away makes it no worse. What Kubernetes knows is in the details. */
   health(): SourceHealth {
-    const { ok, message, detail } = this.#inner.health()
+    const { condition, ok, message, detail } = this.#inner.health()
     const { sinceConfirmedMs, failuresInARow, problem } = this.#pods.status
     const facts: Record<string, string | number | boolean> = {
       ...detail,
@@ -111,6 +112,6 @@ export class PodAwareSource implements MembershipSource {
     }
     const told =
       ok || problem === undefined ? message : `${message}. Of the pods it knows nothing new: ${problem}`
-    return { ok, message: told, detail: facts }
+    return healthIn(condition, told, facts)
   }
 }

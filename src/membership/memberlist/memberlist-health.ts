@@ -1,6 +1,6 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
 import { formatAddress, type Seed } from '../../seeds/seed.ts'
-import type { SourceHealth } from '../source.ts'
+import { healthIn, type SourceHealth } from '../condition.ts'
 import type { MemberlistNode } from './memberlist-node.ts'
 import type { JoinFinishedEffect } from './protocol/effects.ts'
 import type { DropReason } from './wire/drop.ts'
@@ -10,7 +10,7 @@ export interface HealthFacts {
   readonly seeds: readonly Seed[]
   readonly seedStatus: SeedStatus
   readonly lastJoin: JoinFinishedEffect | undefined
-  readonly running: boolean
+  readonly state: 'new' | 'starting' | 'running' | 'stopped'
 }
 
 /** Drops that mean somebody is configured otherwise, rather than a fault on the way. */
@@ -37,21 +37,20 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
         .map(([reason, count]) => [`dropped.${reason}`, count]),
     ),
   }
-  const problem = findProblem(facts, misfits)
-  return problem === undefined
-    ? { ok: true, message: `Gossips with ${Math.max(0, node.livingCount - 1)} others`, detail }
-    : { ok: false, message: problem, detail }
+  if (facts.state === 'stopped') return healthIn('stopped', 'It was stopped', detail)
+  if (facts.state !== 'running') return healthIn('starting', 'It has not started yet', detail)
+  if (node.livingCount > 1 && node.udpBlockedCount > 0) {
+    const message = `UDP is blocked: ${node.udpBlockedCount} members answer over TCP only`
+    return healthIn('udp-blocked', message, detail)
+  }
+  if (node.livingCount > 1 || facts.seeds.length === 0) {
+    return healthIn('well', `Gossips with ${Math.max(0, node.livingCount - 1)} others`, detail)
+  }
+  return healthIn('alone', reasonToBeAlone(facts, misfits), detail)
 }
 
-function findProblem(facts: HealthFacts, misfits: readonly DropReason[]): string | undefined {
-  const { node, seeds, seedStatus, lastJoin, running } = facts
-  if (!running) return 'It is not running'
-  if (node.livingCount > 1) {
-    return node.udpBlockedCount > 0
-      ? `UDP is blocked: ${node.udpBlockedCount} members answer over TCP only`
-      : undefined
-  }
-  if (seeds.length === 0) return undefined
+function reasonToBeAlone(facts: HealthFacts, misfits: readonly DropReason[]): string {
+  const { seedStatus, lastJoin } = facts
   if (misfits.length > 0) return `It is alone, and gossip of others was dropped: ${misfits.join(', ')}`
   const [failure] = seedStatus.failures
   if (seedStatus.addresses.length === 0) {

@@ -5,9 +5,10 @@ import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
 import type { Seed } from '../../seeds/seed.ts'
 import { noTracer } from '../../tracing.ts'
+import type { SourceHealth } from '../condition.ts'
 import { MemberSet } from '../member-set.ts'
 import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
-import type { MembershipSource, SourceHealth } from '../source.ts'
+import type { MembershipSource } from '../source.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { KeyringFile } from './keyring-file.ts'
 import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
@@ -193,7 +194,7 @@ export class MemberlistSource implements MembershipSource {
       seeds: this.#options.seeds ?? [],
       seedStatus: this.#resolver.status,
       lastJoin: this.#lastJoin,
-      running: this.#state === 'running',
+      state: this.#state,
     })
   }
 

@@ -1,4 +1,4 @@
-import type { SourceHealth } from '../source.ts'
+import { healthIn, type SourceHealth } from '../condition.ts'
 
 /** What the health of a Sidecar source depends on. */
 export interface SidecarHealthFacts {
@@ -18,19 +18,19 @@ export function sidecarHealth(facts: SidecarHealthFacts): SourceHealth {
   if (sinceConfirmedMs === undefined) {
     const message =
       fetches === 'never' ? 'Sidecar has posted no update yet' : "Sidecar's state has not been fetched yet"
-    return { ok: false, message, detail }
+    return healthIn('waiting', message, detail)
   }
   const seconds = Math.round(sinceConfirmedMs / 1000)
   detail['secondsSinceConfirmed'] = seconds
   if (fetches === 'again and again' && sinceConfirmedMs > facts.staleAfterMs) {
-    return {
-      ok: false,
-      message: `Sidecar has said nothing for ${seconds} s: the members may be out of date`,
+    return healthIn(
+      'stale',
+      `Sidecar has said nothing for ${seconds} s: the members may be out of date`,
       detail,
-    }
+    )
   }
   if (fetches === 'once' && stream === 'lost') {
-    return { ok: false, message: "Sidecar's stream is lost and its state is not fetched again", detail }
+    return healthIn('stale', "Sidecar's stream is lost and its state is not fetched again", detail)
   }
-  return { ok: true, message: `Sidecar said what it knows ${seconds} s ago`, detail }
+  return healthIn('well', `Sidecar said what it knows ${seconds} s ago`, detail)
 }

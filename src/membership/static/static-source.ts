@@ -1,9 +1,10 @@
 import { isIP } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
+import { healthIn, type SourceHealth } from '../condition.ts'
 import { MemberSet } from '../member-set.ts'
 import { DEFAULT_VERSIONS, encodeMetadata, isServicePort, isWeight, type Member } from '../member.ts'
-import type { MembershipSource, SourceHealth } from '../source.ts'
+import type { MembershipSource } from '../source.ts'
 
 /** One member of a fixed list. */
 export interface StaticMember {
@@ -117,10 +118,6 @@ export class StaticSource implements MembershipSource {
   }
 
   health(): SourceHealth {
-    return {
-      ok: true,
-      message: 'The list is fixed by configuration',
-      detail: { members: this.#set.current.length },
-    }
+    return healthIn('well', 'The list is fixed by configuration', { members: this.#set.current.length })
   }
 }

@@ -1,6 +1,6 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
 import type { Member } from '../member.ts'
-import type { SourceHealth } from '../source.ts'
+import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { ViewedMembers } from './member-view.ts'
 
 export interface HealthFacts {
@@ -37,28 +37,28 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
     longestStallMs: Math.round(facts.longestStallMs),
     ...Object.fromEntries([...facts.drops].map(([reason, drops]) => [`dropped.${reason}`, drops])),
   }
-  const say = (ok: boolean, message: string): SourceHealth => ({ ok, message, detail })
+  const say = (condition: Condition, message: string) => healthIn(condition, message, detail)
 
   switch (facts.state) {
     case 'new':
-      return say(false, 'Not started')
+      return say('starting', 'Not started')
     case 'starting':
-      return say(false, 'Starting')
+      return say('starting', 'Starting')
     case 'stopped':
-      return say(false, 'Stopped')
+      return say('stopped', 'Stopped')
     case 'left':
-      return say(true, `Left the cluster of ${others} other members`)
+      return say('draining', `Left the cluster of ${others} other members`)
     case 'running':
       break
   }
   const [conflict] = facts.conflicts
   if (conflict !== undefined) {
     const hosts = [conflict.winner, ...conflict.losers].join(' and ')
-    return say(false, `Two members have the name "${conflict.name}": ${hosts}; names must be unique`)
+    return say('contested', `Two members have the name "${conflict.name}": ${hosts}; names must be unique`)
   }
-  if (others > 0) return say(true, `Gossips with ${others} other members`)
-  if (seedTexts.length === 0) return say(true, 'Alone, and no seeds are configured')
-  return say(false, `Alone: ${reasonOfSolitude(facts)}`)
+  if (others > 0) return say('well', `Gossips with ${others} other members`)
+  if (seedTexts.length === 0) return say('well', 'Alone, and no seeds are configured')
+  return say('alone', `Alone: ${reasonOfSolitude(facts)}`)
 }
 
 function reasonOfSolitude({ seeds, sendErrors, lastSendError, drops }: HealthFacts): string {

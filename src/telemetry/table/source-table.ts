@@ -1,8 +1,13 @@
+import { CONDITIONS } from '../../membership/condition.ts'
 import type { Metric } from '../metric.ts'
 
 const SOURCE_LABEL = {
   source: { memberlist: '', swim: '', sidecar: '', kubernetes: '', static: '' },
 } as const
+
+const CONDITION_LABEL = Object.fromEntries(
+  Object.entries(CONDITIONS).map(([condition, { meaning }]) => [condition, meaning]),
+)
 
 /** What every source says of itself. */
 export const SOURCE_METRICS = {
@@ -13,6 +18,16 @@ export const SOURCE_METRICS = {
     meaning:
       'Whether the source trusts its members: 0 while it may be stale, or is alone against its wish; else 1.',
     reading: '`/readyz` has the reason in a sentence.',
+  },
+  condition: {
+    name: 'ringman_condition',
+    kind: 'gauge',
+    labels: { condition: CONDITION_LABEL },
+    meaning:
+      'What the process knows about its own membership: 1 for the condition it is in, 0 for the others.',
+    reading:
+      'The same word is in `GET /v1/members`. `ringman_source_ok` is 0 in every condition that is worth a warning.',
+    query: 'max by (namespace, pod, condition) (ringman_condition) == 1',
   },
   sourceStaleness: {
     name: 'ringman_source_staleness_seconds',

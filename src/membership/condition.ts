@@ -1,0 +1,90 @@
+/** What a condition means for the process that is in it. */
+export interface ConditionRow {
+  /** Whether the process may be ready; other checks of readiness can still say no. */
+  readonly mayBeReady: boolean
+  /** How bad it is when it lasts for minutes. A source that trusts its members has `none`. */
+  readonly severity: 'none' | 'warning' | 'critical'
+  /** One sentence, for the documents. The sentence for the case at hand is `SourceHealth.message`. */
+  readonly meaning: string
+}
+
+/**
+ * What a process knows about its own membership: it is in exactly one of these at a time. This is the one closed list:
+ * sources report a condition, `RingService.health` adds the stages of the process (starting, draining, stopped), and
+ * readiness, HTTP, metrics and alerts read that and judge nothing for themselves. A condition is listed once something
+ * can report it.
+ */
+export const CONDITIONS = {
+  well: {
+    mayBeReady: true,
+    severity: 'none',
+    meaning: 'It follows its members, and nothing speaks against them.',
+  },
+  starting: {
+    mayBeReady: false,
+    severity: 'warning',
+    meaning: 'The source has not started yet.',
+  },
+  waiting: {
+    mayBeReady: true,
+    severity: 'warning',
+    meaning: 'The source has started, and nobody has said yet who the members are.',
+  },
+  alone: {
+    mayBeReady: true,
+    severity: 'warning',
+    meaning: 'It has seeds, and no other member: nobody there, or nobody that answers.',
+  },
+  contested: {
+    mayBeReady: true,
+    severity: 'critical',
+    meaning: 'Two processes answer under one name.',
+  },
+  'udp-blocked': {
+    mayBeReady: true,
+    severity: 'warning',
+    meaning: 'Members answer over TCP and not over UDP.',
+  },
+  stale: {
+    mayBeReady: true,
+    severity: 'warning',
+    meaning: 'Nothing was heard for too long: its members may be out of date.',
+  },
+  misconfigured: {
+    mayBeReady: true,
+    severity: 'warning',
+    meaning: 'What the source is pointed at makes no ring, or only a part of one.',
+  },
+  draining: {
+    mayBeReady: false,
+    severity: 'none',
+    meaning: 'It has left, or is leaving, and takes no new work.',
+  },
+  stopped: {
+    mayBeReady: false,
+    severity: 'warning',
+    meaning: 'The source was stopped.',
+  },
+} as const satisfies Record<string, ConditionRow>
+
+export type Condition = keyof typeof CONDITIONS
+
+/** What a process says of its membership. */
+export interface SourceHealth {
+  readonly condition: Condition
+  /** Whether it trusts its members: the severity of the condition is `none`. */
+  readonly ok: boolean
+  /** For a human, one sentence without a full stop; the reason when not `ok`. */
+  readonly message: string
+  /** Flat facts behind the message. */
+  readonly detail: Readonly<Record<string, string | number | boolean>>
+}
+
+/** The health that a condition makes. */
+export function healthIn(
+  condition: Condition,
+  message: string,
+  detail: SourceHealth['detail'] = {},
+): SourceHealth {
+  return { condition, ok: CONDITIONS[condition].severity === 'none', message, detail }
+}
