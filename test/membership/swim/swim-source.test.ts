@@ -287,8 +287,8 @@ describe('the log', () => {
     const b = await started('b', { logger: other, join: addressOf(a) })
     await expect.poll(() => states(a)).toEqual({ a: 'alive', b: 'alive' })
     const lines = (logger: RecordingLogger) => logger.of('library.traced').map(({ message }) => message)
-    expect(lines(one)).toContain('npm swim: received update')
-    expect(lines(other)).toContain('npm swim: sent buffer')
+    await expect.poll(() => lines(one)).toContain('npm swim: received update')
+    await expect.poll(() => lines(other)).toContain('npm swim: sent buffer')
     const to = (logger: RecordingLogger) =>
       logger
         .of('library.traced')
