@@ -12,12 +12,15 @@ export interface Clock {
   after(delayMs: number, fn: () => void): () => void
 }
 
-/** The clock of this process. A pending `after` does not keep the process alive. */
+/** Longest delay of a timer of Node.js, 24.8 days; it would take a longer one for a millisecond. */
+const LONGEST_DELAY_MS = 2 ** 31 - 1
+
+/** The clock of this process; a wait of more than 24 days ends then. A pending `after` does not keep the process alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
   after(delayMs, fn) {
-    const timer = setTimeout(fn, delayMs)
+    const timer = setTimeout(fn, Math.min(delayMs, LONGEST_DELAY_MS))
     timer.unref()
     return () => {
       clearTimeout(timer)
@@ -29,7 +32,7 @@ export const systemClock: Clock = {
 export const holdingClock: Clock = {
   ...systemClock,
   after(delayMs, fn) {
-    const timer = setTimeout(fn, delayMs)
+    const timer = setTimeout(fn, Math.min(delayMs, LONGEST_DELAY_MS))
     return () => {
       clearTimeout(timer)
     }

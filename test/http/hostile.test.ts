@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { closed, dial, exchange, get, request } from './raw-client.ts'
-import { recordingLogger, serveRing } from './running-ring.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
+import { serveRing } from './running-ring.ts'
 
 const seeds = [
   get('/v1/owner?key=a'),
@@ -45,7 +46,7 @@ test(
   'survives mutated requests and arbitrary bytes, and finds no fault of its own in them',
   { timeout: 60_000 },
   async () => {
-    const logger = recordingLogger()
+    const logger = new RecordingLogger()
     await using served = await serveRing({
       logger,
       limits: { headersTimeoutMs: 2000, requestTimeoutMs: 2000 },

@@ -3,12 +3,13 @@ import { ERROR_STATUSES } from '../../src/http/error-body.ts'
 import { toByteText } from '../../src/http/go-json.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { exchange, get, request, type RawResponse } from './raw-client.ts'
-import { recordingLogger, serveRing, type ServedRing } from './running-ring.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
+import { serveRing, type ServedRing } from './running-ring.ts'
 
 let served: ServedRing
 let empty: ServedRing
 let unstarted: ServedRing
-const logger = recordingLogger()
+const logger = new RecordingLogger()
 
 beforeAll(async () => {
   served = await serveRing({
@@ -251,7 +252,7 @@ describe('errors', () => {
   })
 
   test('a fault of ours says nothing of itself and is logged once', async () => {
-    const faults = recordingLogger()
+    const faults = new RecordingLogger()
     await using broken = await serveRing({ logger: faults })
     broken.source.health = () => {
       throw new Error('a secret')

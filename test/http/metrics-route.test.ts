@@ -6,7 +6,8 @@ import { chooseFormat, metricsRoute, type MetricsWriter } from '../../src/http/m
 import { Readiness } from '../../src/http/readiness.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
 import { exchange, get, request } from './raw-client.ts'
-import { makeRing, recordingLogger } from './running-ring.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
+import { makeRing } from './running-ring.ts'
 
 const open: OpenServer[] = []
 
@@ -20,14 +21,14 @@ const echo: MetricsWriter = {
 
 async function serve(metrics: MetricsWriter = echo) {
   const { ring } = makeRing()
-  const logger = recordingLogger()
+  const logger = new RecordingLogger()
   const clock = systemClock
   const readiness = new Readiness({ ring, clock, minMembers: 1, minMembersTimeoutMs: 1000 })
   const extend = [metricsRoute({ metrics, clock, logger })]
   const app = createAdminApp({ ring, readiness, clock, logger, extend })
   const server = await openServer(app, { host: '127.0.0.1', port: 0, limits: DEFAULT_HTTP_LIMITS, logger })
   open.push(server)
-  return { ask: (bytes: string) => exchange(server.port, bytes), errors: logger.errors }
+  return { ask: (bytes: string) => exchange(server.port, bytes), logger }
 }
 
 describe('/metrics', () => {
@@ -71,12 +72,12 @@ describe('/metrics', () => {
   })
 
   test('a collector that fails is a fault, and is logged', async () => {
-    const { ask, errors } = await serve({ write: () => Promise.reject(new Error('broken')) })
+    const { ask, logger } = await serve({ write: () => Promise.reject(new Error('broken')) })
     const answer = await ask(get('/metrics'))
     expect(answer.status).toBe(500)
     expect(JSON.parse(answer.body)).toMatchObject({ code: 'INTERNAL' })
     expect(answer.body).not.toContain('broken')
-    expect(errors).toHaveLength(1)
+    expect(logger.errors).toHaveLength(1)
   })
 })
 

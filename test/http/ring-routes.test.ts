@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { viewMember } from '../../src/http/member-view.ts'
 import { plan } from '../../src/ring/plan.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { exchange, get, request } from './raw-client.ts'
-import { serveRing, THREE_MEMBERS, type ServedRing } from './running-ring.ts'
+import { makeRing, serveRing, THREE_MEMBERS, type ServedRing } from './running-ring.ts'
 
 async function ask(served: ServedRing, target: string, headers: Record<string, string> = {}) {
   const answer = await exchange(served.server.port, get(target, headers))
@@ -132,12 +133,18 @@ describe('GET /v1/members', () => {
     })
   })
 
-  test('answers before the ring runs, and bears times out of range', async () => {
+  test('answers before the ring runs', async () => {
     await using served = await serveRing({ start: false })
     expect((await ask(served, '/v1/members')).json).toMatchObject({ members: [], epoch: 0 })
-    served.source.set([{ ...fakeMember('odd', '10.0.0.1'), stateSinceMs: 1e300 }])
-    expect((await ask(served, '/v1/members')).json).toMatchObject({
-      members: [{ stateSince: '1970-01-01T00:00:00.000Z', offRingReason: { code: 'RING_BEHIND' } }],
+  })
+
+  test('shows a member that the ring has not taken in yet, and bears times out of range', () => {
+    const { ring } = makeRing()
+    const odd = { ...fakeMember('odd', '10.0.0.1'), stateSinceMs: 1e300 }
+    const { snapshot } = ring.manager
+    expect(viewMember(odd, { snapshot, mode: 'address', selfName: undefined })).toMatchObject({
+      stateSince: '1970-01-01T00:00:00.000Z',
+      offRingReason: { code: 'RING_BEHIND' },
     })
   })
 })

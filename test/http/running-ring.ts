@@ -74,17 +74,3 @@ export async function serveRing(
     },
   }
 }
-
-/** A logger that keeps its error lines. */
-export function recordingLogger(): Logger & { readonly errors: unknown[] } {
-  const errors: unknown[] = []
-  const logger = {
-    ...silentLogger,
-    errors,
-    error: (fields: unknown) => {
-      errors.push(fields)
-    },
-    child: (): Logger => logger,
-  }
-  return logger
-}

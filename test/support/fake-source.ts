@@ -1,3 +1,4 @@
+import { RingmanError } from '../../src/errors.ts'
 import { MemberSet } from '../../src/membership/member-set.ts'
 import {
   DEFAULT_VERSIONS,
@@ -38,7 +39,7 @@ export function fakeMember(
   }
 }
 
-/** A source whose members a test sets. It records what was asked of it. */
+/** A source whose members a test sets; it keeps the promises of every source, and records what was asked of it. */
 export class FakeSource implements MembershipSource {
   readonly kind: SourceKind
   readonly selfName: string | undefined
@@ -50,6 +51,7 @@ export class FakeSource implements MembershipSource {
   readonly #set: MemberSet
   readonly #initial: readonly Member[]
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+  #state: 'new' | 'starting' | 'running' | 'left' | 'stopped' = 'new'
 
   constructor(
     initial: readonly Member[],
@@ -69,8 +71,9 @@ export class FakeSource implements MembershipSource {
     return this.#set.current
   }
 
+  /** Publishes these members, if the source runs. */
   set(members: readonly Member[]): void {
-    this.#set.publish(members)
+    if (this.#state === 'running' || this.#state === 'left') this.#set.publish(members)
   }
 
   /** Makes a background loop die. */
@@ -78,15 +81,24 @@ export class FakeSource implements MembershipSource {
     this.#settle.reject(error)
   }
 
-  start(): Promise<void> {
+  async start(signal: AbortSignal): Promise<void> {
     this.calls.push('start')
-    if (this.startError !== undefined) return Promise.reject(this.startError)
+    if (this.startError !== undefined) throw this.startError
+    if (this.#state !== 'new') throw new RingmanError('SOURCE_FAILED', `this source is ${this.#state}`)
+    this.#state = 'starting'
+    await Promise.resolve()
+    if (signal.aborted || this.#isStopped) {
+      this.#end()
+      throw new RingmanError('SOURCE_FAILED', 'the source was stopped before it had started')
+    }
+    this.#state = 'running'
     this.#set.publish(this.#initial)
-    return Promise.resolve()
   }
 
   leave(): Promise<void> {
     this.calls.push('leave')
+    if (this.#state !== 'running') return Promise.resolve()
+    this.#state = 'left'
     this.#set.publish(
       this.members.map((member) =>
         member.name === this.selfName ? { ...member, state: 'left' as const } : member,
@@ -97,8 +109,7 @@ export class FakeSource implements MembershipSource {
 
   stop(): Promise<void> {
     this.calls.push('stop')
-    this.#set.close()
-    this.#settle.resolve()
+    this.#end()
     return Promise.resolve()
   }
 
@@ -112,5 +123,16 @@ export class FakeSource implements MembershipSource {
 
   statistics(): SourceStatistics {
     return this.statisticsNow
+  }
+
+  /** A getter, so that the checker does not take an earlier look for this one. */
+  get #isStopped(): boolean {
+    return this.#state === 'stopped'
+  }
+
+  #end(): void {
+    this.#state = 'stopped'
+    this.#set.close()
+    this.#settle.resolve()
   }
 }

@@ -42,6 +42,11 @@ export class RecordingLogger extends LineLogger {
     return this.lines.filter((line) => line.fields['event'] === event)
   }
 
+  /** Fields of the lines that tell of faults. */
+  get errors(): LogFields[] {
+    return this.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields)
+  }
+
   override isLevelEnabled(): boolean {
     return true
   }
