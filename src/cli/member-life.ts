@@ -1,4 +1,3 @@
-import { sleep, type Clock } from '../clock.ts'
 import { isRingmanError } from '../errors.ts'
 import type { ProcessLogger } from '../telemetry/logger.ts'
 import type { ExitCode } from './exit-code.ts'
@@ -6,16 +5,10 @@ import type { ExitCode } from './exit-code.ts'
 /** How long requests under way may take after the drain, in milliseconds; then their connections are cut. */
 const CLOSE_GRACE_MS = 1000
 
-/** How long the farewell to the other members may take, in milliseconds. */
-const LEAVE_TIMEOUT_MS = 5000
-
-/** How often a member that is not ready looks whether it is, in milliseconds. */
-const READY_CHECK_MS = 50
-
-/** What a life needs of a member; `RingProcess` in `compose.ts` is one. */
+/** What a life needs of a member; `RingProcess` is one. */
 export interface LivingMember {
-  readonly service: { readonly done: Promise<void>; leave(): Promise<void> }
-  readonly readiness: { evaluate(): Promise<{ readonly ready: boolean }>; setDraining(): void }
+  readonly service: { readonly done: Promise<void>; leave(drainMs: number): Promise<void> }
+  readonly readiness: { settled(signal: AbortSignal): Promise<void> }
   /** Resolves with what the `ready` line is to say. */
   start(): Promise<object>
   close(graceMs: number): Promise<void>
@@ -27,7 +20,6 @@ export interface MemberLifeOptions {
   /** How long look-ups are still answered after that. */
   readonly drainMs: number
   readonly logger: ProcessLogger
-  readonly clock: Clock
   /** Further fields of the `ready` line. */
   readonly readyFields: Readonly<Record<string, unknown>>
 }
@@ -40,7 +32,7 @@ export interface MemberLifeOptions {
  *   died; 2 when a setting turned out to be wrong. It never rejects.
  */
 export async function liveUntilStopped(member: LivingMember, options: MemberLifeOptions): Promise<ExitCode> {
-  const { logger, clock, stopRequest, drainMs } = options
+  const { logger, stopRequest, drainMs } = options
   const over = new AbortController()
   try {
     const started = member.start()
@@ -56,14 +48,18 @@ export async function liveUntilStopped(member: LivingMember, options: MemberLife
       await member.close(0)
       return 0
     }
-    const announcing = announceWhenReady(member, clock, over.signal, () => {
+    const settled = member.readiness.settled(over.signal).then(() => {
+      if (over.signal.aborted) return stopRequest
       logger.info({ event: 'ready', ...first, ...options.readyFields }, 'Became ready')
+      return stopRequest
     })
     const died = member.service.done.then(() => 'the end of the ring')
-    const reason = await Promise.race([stopRequest, died, announcing.then(() => stopRequest)])
+    const reason = await Promise.race([stopRequest, died, settled])
     over.abort()
     logger.info({ event: 'shutdown.started', reason, drainMs }, 'Started to shut down')
-    await shutDown(member, options)
+    await member.service.leave(drainMs)
+    await member.close(CLOSE_GRACE_MS)
+    await member.service.done
     logger.info({ event: 'shutdown.finished' }, 'Shut down')
     return 0
   } catch (error) {
@@ -74,49 +70,6 @@ export async function liveUntilStopped(member: LivingMember, options: MemberLife
     })
     // Some settings are only found wrong where they are used, such as an address that this machine does not have.
     return isRingmanError(error) && error.code === 'CONFIG_INVALID' ? 2 : 1
-  }
-}
-
-async function shutDown(member: LivingMember, options: MemberLifeOptions): Promise<void> {
-  const { logger, clock, drainMs } = options
-  const startedMs = clock.now()
-  member.readiness.setDraining()
-  const left = new AbortController()
-  const leaving = member.service
-    .leave()
-    .then(() => {
-      logger.info({ event: 'ring.left', tookMs: Math.round(clock.now() - startedMs) }, 'Left the ring')
-    })
-    .catch((error: unknown) => {
-      logger.error({ event: 'leave.failed', err: error }, 'Failed to tell the others that this member leaves')
-    })
-    .finally(() => {
-      left.abort()
-    })
-  const patience = sleep(clock, LEAVE_TIMEOUT_MS, left.signal).then(() => {
-    if (!left.signal.aborted) logger.error({ event: 'leave.timed-out' }, 'Gave up telling the others')
-  })
-  await Promise.race([leaving, patience])
-  // A ring that dies meanwhile has no more answers to wait for.
-  await Promise.race([sleep(clock, drainMs), member.service.done])
-  await member.close(CLOSE_GRACE_MS)
-  await member.service.done
-}
-
-async function announceWhenReady(
-  member: LivingMember,
-  clock: Clock,
-  signal: AbortSignal,
-  announce: () => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    const { ready } = await member.readiness.evaluate()
-    if (signal.aborted) return
-    if (ready) {
-      announce()
-      return
-    }
-    await sleep(clock, READY_CHECK_MS, signal)
   }
 }
 

@@ -64,7 +64,7 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
   const stopRequest = listenForStop(logger)
   const tracing = await startRequestedTracing(requested.settings, logger, input.version, config.name)
   tracer = tracing?.tracer ?? noTracer
-  const { composeProcess } = await import('../compose/create-ring.ts')
+  const { composeProcess } = await import('../compose/ring-process.ts')
   const member = composeProcess(config, {
     clock: systemClock,
     random: systemRandom,
@@ -75,7 +75,6 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     stopRequest,
     drainMs: config.drainMs,
     logger,
-    clock: holdingClock,
     readyFields: { version: input.version, source: config.source },
   })
   const flushed = (await tracing?.shutdown()) ?? true

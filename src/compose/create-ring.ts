@@ -1,43 +1,38 @@
-import type Koa from 'koa'
 import { holdingClock, systemClock, systemRandom } from '../clock.ts'
-import { createSource, type ListenAddress, type Surroundings } from './create-source.ts'
+import { createSource, type Surroundings } from './create-source.ts'
 import { checkMember, loadOptions } from '../config/load.ts'
 import { MEMBER_SETTINGS, type MemberConfig } from '../config/member-settings.ts'
-import type { ServeConfig } from '../config/serve-settings.ts'
-import { createAdminApp } from '../http/admin-app.ts'
-import { createApp } from '../http/app.ts'
-import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
 import { Readiness } from '../http/readiness.ts'
-import { metricsRoute } from '../http/metrics-route.ts'
 import { createRoutes } from '../http/routes.ts'
-import { openServer } from '../http/server.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { CreateRingOptions, Ring } from './ring.ts'
 import { RingService } from './ring-service.ts'
-import { EventLoopDelay } from '../telemetry/event-loop-delay.ts'
-import { ProcessCollector } from '../telemetry/process-collector.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
-import { currentTraceId, traceFields } from '../telemetry/trace-fields.ts'
-import { tryRegisteredTracing, type RegisteredTracing } from '../telemetry/registered-tracing.ts'
+import { currentTraceId } from '../telemetry/trace-fields.ts'
+import { tryRegisteredTracing } from '../telemetry/registered-tracing.ts'
 import { noTracer } from '../tracing.ts'
 import { readVersion } from '../version.ts'
 
-function createService(config: MemberConfig, surroundings: Surroundings) {
+/** The parts that every ring has, as the configuration says. */
+export function createParts(config: MemberConfig, surroundings: Surroundings) {
   const part = createSource(config, surroundings)
   // Whoever awaits a change of the ring must not see the process end instead, even if nothing else is going on.
-  const manager = new HashRingManager({ clock: holdingClock, foldWindowMs: config.foldWindowMs })
+  const clock = holdingClock
+  const manager = new HashRingManager({ clock, foldWindowMs: config.foldWindowMs })
   const service = new RingService({
     source: part.source,
     manager,
     logger: surroundings.logger,
-    clock: surroundings.clock,
+    clock,
     ringKeyMode: config.ringKey,
     ownName: part.ownName,
     tracer: surroundings.tracer,
   })
-  return { ...part, manager, service }
+  const { minMembers, minMembersTimeoutMs } = config
+  const readiness = new Readiness({ ring: service, clock, minMembers, minMembersTimeoutMs })
+  return { ...part, manager, service, readiness }
 }
 
 /**
@@ -53,7 +48,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
   const tracing = wantsTracing ? await tryRegisteredTracing(readVersion()) : undefined
-  const { source, manager, service, gossipAddress, extraRoutes } = createService(values, {
+  const { source, manager, service, readiness, gossipAddress, extraRoutes } = createParts(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
@@ -66,7 +61,6 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     ...(tracing === undefined ? {} : { currentTraceId: () => currentTraceId(tracing.tracer) }),
   })
   await service.start()
-  let shutdown: Promise<void> | undefined
   const ring: Ring = {
     manager,
     source,
@@ -89,141 +83,13 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
           ? {}
           : { around: tracing.middleware({ manager, traceKeys: values.traceKeys }) }),
       }),
-    shutdown: () => {
-      shutdown ??= leaveAndStop(service)
-      return shutdown
+    settled: () => readiness.settled(),
+    leave: () => service.leave(values.drainMs),
+    shutdown: async () => {
+      await service.leave()
+      await service.stop()
     },
     [Symbol.asyncDispose]: () => ring.shutdown(),
   }
   return ring
-}
-
-async function leaveAndStop(service: RingService): Promise<void> {
-  try {
-    await service.leave()
-  } finally {
-    await service.stop()
-  }
-}
-
-/** Where the parts of a process listen. */
-export interface ProcessAddresses {
-  readonly http: ListenAddress & { readonly url: string }
-  readonly admin: ListenAddress & { readonly url: string }
-  /** Absent for sources without gossip. */
-  readonly gossip?: ListenAddress
-}
-
-/** One member as a process of its own: its ring, its two servers, its readiness. */
-export interface RingProcess {
-  readonly service: RingService
-  readonly readiness: Readiness
-  /**
-   * Opens both servers, then starts the source. The servers come first, so that a port in use is found before keys
-   * move to this member, and probes get an answer meanwhile; look-ups get 503 until the ring holds a node.
-   *
-   * @throws {RingmanError} `LISTEN_FAILED`, `SOURCE_FAILED`, `CONFIG_INVALID` (an address that this machine does not
-   *   have); all is closed again then.
-   */
-  start(): Promise<ProcessAddresses>
-  /** Closes the servers, then the ring. Requests under way get `graceMs` to end. Idempotent. */
-  close(graceMs: number): Promise<void>
-}
-
-/**
- * Wires the parts of `ringman serve`; nothing is opened yet.
- *
- * @param surroundings - `tracing` makes spans of requests and of what the parts do; whoever began it ends it.
- */
-export function composeProcess(
-  config: ServeConfig,
-  surroundings: Omit<Surroundings, 'tracer'> & { readonly tracing?: RegisteredTracing },
-): RingProcess {
-  const { clock, tracing } = surroundings
-  const tracer = tracing?.tracer ?? noTracer
-  const logger = limitFloods(surroundings.logger, clock, () => traceFields(tracer))
-  const { service, gossipAddress, extraRoutes } = createService(config, { ...surroundings, logger, tracer })
-  const readiness = new Readiness({
-    ring: service,
-    clock,
-    minMembers: config.minMembers,
-    minMembersTimeoutMs: config.minMembersTimeoutMs,
-  })
-  const eventLoopDelay = new EventLoopDelay()
-  const metrics = new RingMetrics({
-    ring: service,
-    clock,
-    logger,
-    currentTraceId: () => currentTraceId(tracer),
-    processCollectors: [
-      {
-        collect: async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
-      },
-      eventLoopDelay,
-      new ProcessCollector(),
-    ],
-  })
-  const limits: HttpLimits = {
-    ...DEFAULT_HTTP_LIMITS,
-    maxKeyBytes: config.maxKeyBytes,
-    // Each byte of a key may come as %XX.
-    maxHeaderBytes: Math.max(DEFAULT_HTTP_LIMITS.maxHeaderBytes, 3 * config.maxKeyBytes + 16 * 1024),
-    maxWatchers: config.maxWatchers,
-    maxConnections: config.maxConnections,
-  }
-  const open: Awaited<ReturnType<typeof openServer>>[] = []
-  let closing: Promise<void> | undefined
-
-  const listen = async (app: Koa, port: number) => {
-    const server = await openServer(app, { host: config.httpHost, port, limits, logger })
-    open.push(server)
-    return { host: server.address, port: server.port, url: server.url }
-  }
-  const close = (graceMs: number) => {
-    closing ??= (async () => {
-      await Promise.all(open.map((server) => server.close(graceMs)))
-      eventLoopDelay.stop()
-      await service.stop()
-    })()
-    return closing
-  }
-  return {
-    service,
-    readiness,
-    close,
-    async start() {
-      try {
-        eventLoopDelay.start()
-        const admin = await listen(
-          createAdminApp({
-            ring: service,
-            readiness,
-            clock,
-            logger,
-            extend: [metricsRoute({ metrics, clock, logger })],
-          }),
-          config.adminPort,
-        )
-        const app = createApp({
-          ring: service,
-          clock,
-          logger,
-          limits,
-          version: readVersion(),
-          meter: metrics.meter,
-          ...(extraRoutes === undefined ? {} : { extraRoutes }),
-          ...(tracing === undefined
-            ? {}
-            : { extend: [tracing.middleware({ manager: service.manager, traceKeys: config.traceKeys })] }),
-        })
-        const http = await listen(app, config.httpPort)
-        await service.start()
-        const gossip = gossipAddress()
-        return { http, admin, ...(gossip === undefined ? {} : { gossip }) }
-      } catch (error) {
-        await close(0)
-        throw error
-      }
-    },
-  }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import { sleep, type Clock } from '../clock.ts'
 import { assertNever, RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
@@ -9,6 +9,9 @@ import { placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placeme
 import type { MembershipSource } from '../membership/source.ts'
 import type { RingNode } from '../ring/node.ts'
 import { noTracer, type Span, type Tracer } from '../tracing.ts'
+
+/** How long the farewell to the other members may take, in milliseconds. */
+const FAREWELL_TIMEOUT_MS = 5000
 
 /** Nodes that each list of a log line names; a source can bring thousands at once. */
 const NAMED_LIMIT = 100
@@ -45,6 +48,7 @@ export class RingService implements AsyncDisposable {
   readonly #abort = new AbortController()
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   #state: 'new' | 'starting' | 'running' | 'leaving' | 'stopped' = 'new'
+  #farewell: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   #startedAtMs = 0
   /** From the first change of members that the ring does not have yet to the ring that has it. */
@@ -156,15 +160,47 @@ export class RingService implements AsyncDisposable {
     if (this.#state === 'starting') this.#state = 'running'
   }
 
-  /** Leaves the ring, if this process is on it, and tells the others. Look-ups go on for the others' keys. */
-  async leave(): Promise<void> {
-    if (this.#state !== 'running') return
-    this.#state = 'leaving'
+  /**
+   * Leaves the ring, if this process is on it, and tells the others, for five seconds at most; a farewell that fails is
+   * logged. Then look-ups go on for `drainMs`, and name other members. A second call waits for the same farewell.
+   *
+   * @returns Rejects with what `done` rejects with, when the ring dies during the drain.
+   */
+  async leave(drainMs = 0): Promise<void> {
+    if (this.#state === 'running') {
+      this.#state = 'leaving'
+      this.#farewell = this.#sayFarewell()
+    }
+    await this.#farewell
+    if (this.#state === 'leaving' && drainMs > 0) {
+      await Promise.race([sleep(this.#clock, drainMs), this.done])
+    }
+  }
+
+  async #sayFarewell(): Promise<void> {
+    const startedMs = this.#clock.now()
     const attributes = { 'ringman.source': this.source.kind }
-    await this.#tracer.trace('ring.leave', { parent: 'active', attributes }, async () => {
-      await this.source.leave()
-      await this.#place(this.source.members)
-    })
+    const said = new AbortController()
+    const saying = this.#tracer
+      .trace('ring.leave', { parent: 'active', attributes }, async () => {
+        await this.source.leave()
+        await this.#place(this.source.members)
+      })
+      .then(() => {
+        const tookMs = Math.round(this.#clock.now() - startedMs)
+        this.#logger.info({ event: 'ring.left', tookMs }, 'Left the ring')
+      })
+      .catch((err: unknown) => {
+        this.#logger.error(
+          { event: 'leave.failed', err },
+          'Failed to tell the others that this member leaves',
+        )
+      })
+      .finally(() => {
+        said.abort()
+      })
+    await Promise.race([saying, sleep(this.#clock, FAREWELL_TIMEOUT_MS, said.signal)])
+    if (!said.signal.aborted) this.#logger.error({ event: 'leave.timed-out' }, 'Gave up telling the others')
   }
 
   /** Stops the source, then the manager. Idempotent. */

@@ -30,7 +30,19 @@ export interface Ring extends AsyncDisposable {
    * (CPU, memory, the event loop) is not among them. `docs/metrics.md` of the package lists them.
    */
   metrics(options?: RingMetricsFormat): Promise<MetricsText>
-  /** Leaves the ring, tells the others, and releases everything. Idempotent. */
+  /**
+   * Resolves once look-ups can be acted on: this member is on the ring, and `minMembers` living members were seen or
+   * `minMembersTimeoutMs` are over. These are the conditions of `/readyz` of `ringman serve`.
+   *
+   * @throws {RingmanError} `MANAGER_NOT_RUNNING` when the ring is left before; what `done` rejects with.
+   */
+  settled(): Promise<void>
+  /**
+   * Leaves the ring and tells the others; resolves `drainMs` later, when they have heard of it. Meanwhile look-ups go
+   * on and name other members. Stop listening after it, then call `shutdown`.
+   */
+  leave(): Promise<void>
+  /** Leaves the ring, if that was not done, and releases everything; look-ups throw after it. Idempotent. */
   shutdown(): Promise<void>
 }
 
@@ -50,6 +62,12 @@ export interface CommonRingOptions {
   readonly ringKey?: RingKeyMode
   /** Milliseconds that changes of members gather before they become one ring, 0 to 10,000. @default 10 */
   readonly foldWindowMs?: number
+  /** Living members, this one included, that `settled` waits for, 1 to 100,000. @default 1 */
+  readonly minMembers?: number
+  /** Milliseconds since the start after which `settled` does with fewer. @default 60_000 */
+  readonly minMembersTimeoutMs?: number
+  /** Milliseconds that `leave` waits once the others were told, 0 to 3,600,000. @default 5000 */
+  readonly drainMs?: number
   /** @default silent */
   readonly logger?: Logger
   /** Spans through this program's OpenTelemetry, if it has registered a provider by now. @default true */
@@ -100,7 +118,7 @@ export interface SwimRingOptions extends GossipRingOptions {
 
 /** Members gossip by HashiCorp memberlist's protocol; they may be Go programs. */
 export interface MemberlistRingOptions extends GossipRingOptions {
-  readonly source: 'memberlist'
+  readonly source?: 'memberlist'
   /** Only members with this label are heard. @default none */
   readonly label?: string
   /** Cluster name of Go ringman; not set for stock memberlist. */

@@ -146,6 +146,24 @@ export const MEMBER_SETTINGS = {
   ...GOSSIP_SETTINGS,
   ...SIDECAR_SETTINGS,
   ...KUBERNETES_SETTINGS,
+  minMembers: {
+    type: integer(1, 100_000),
+    default: 1,
+    help: 'Living members, this one included, that must have been seen before this member is ready',
+    category: 'Lifecycle',
+  },
+  minMembersTimeoutMs: {
+    type: duration(0, 24 * 3_600_000),
+    default: '1m',
+    help: 'After this time the member is ready with fewer, so that readiness never deadlocks',
+    category: 'Lifecycle',
+  },
+  drainMs: {
+    type: duration(0, 3_600_000),
+    default: '5s',
+    help: 'How long look-ups are still answered after SIGTERM, once the ring was left',
+    category: 'Lifecycle',
+  },
   traceKeys: {
     type: boolean,
     default: false,

@@ -1,7 +1,7 @@
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
-import { choice, duration, integer, listenPort, path, size, word } from './value-type.ts'
+import { choice, integer, listenPort, path, size, word } from './value-type.ts'
 
 /** Everything that `ringman serve` can be told. */
 export const SERVE_SETTINGS = {
@@ -41,24 +41,6 @@ export const SERVE_SETTINGS = {
     default: 4096,
     help: 'Connections open at once, per port; further ones are closed as they come',
     category: 'HTTP',
-  },
-  minMembers: {
-    type: integer(1, 100_000),
-    default: 1,
-    help: 'Living members, this one included, that must have been seen before this member is ready',
-    category: 'Lifecycle',
-  },
-  minMembersTimeoutMs: {
-    type: duration(0, 24 * 3_600_000),
-    default: '1m',
-    help: 'After this time the member is ready with fewer, so that readiness never deadlocks',
-    category: 'Lifecycle',
-  },
-  drainMs: {
-    type: duration(0, 3_600_000),
-    default: '5s',
-    help: 'How long look-ups are still answered after SIGTERM, once the ring was left',
-    category: 'Lifecycle',
   },
   logLevel: {
     type: choice(LOG_LEVELS, 'LEVEL'),

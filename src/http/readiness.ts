@@ -1,4 +1,5 @@
-import type { Clock } from '../clock.ts'
+import { sleep, type Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
 import type { RingService } from '../compose/ring-service.ts'
 import { CONDITIONS } from '../membership/condition.ts'
 
@@ -25,6 +26,9 @@ export interface ReadinessOptions {
   readonly minMembersTimeoutMs: number
 }
 
+/** How often one that is not ready looks whether it is, in milliseconds. */
+const LOOK_MS = 50
+
 /**
  * Says whether this process is ready for look-ups. It never deadlocks: waiting for other members has an end, and
  * once enough were seen, members that go again do not make it unready (pods that all wait for each other, or all
@@ -35,7 +39,6 @@ export class Readiness {
   readonly #clock: Clock
   readonly #minMembers: number
   readonly #minMembersTimeoutMs: number
-  #draining = false
   #membersSeen = false
 
   constructor(options: ReadinessOptions) {
@@ -43,11 +46,6 @@ export class Readiness {
     this.#clock = options.clock
     this.#minMembers = options.minMembers
     this.#minMembersTimeoutMs = options.minMembersTimeoutMs
-  }
-
-  /** Makes this process unready for good: it is about to go. */
-  setDraining(): void {
-    this.#draining = true
   }
 
   /** Checks everything now. It takes at most the manager's ping timeout, and never rejects. */
@@ -60,6 +58,24 @@ export class Readiness {
       this.#checkDraining(),
     ]
     return { ready: checks.every(({ ok }) => ok), checks }
+  }
+
+  /**
+   * Resolves once this process is ready, or `signal` aborts.
+   *
+   * @throws {RingmanError} `MANAGER_NOT_RUNNING` when it leaves the ring before; what the ring's `done` rejects with.
+   */
+  settled(signal?: AbortSignal): Promise<void> {
+    return Promise.race([this.#untilReady(signal), this.#ring.done.then(failUnsettled)])
+  }
+
+  async #untilReady(signal: AbortSignal | undefined): Promise<void> {
+    for (;;) {
+      if (signal?.aborted === true || (await this.evaluate()).ready) return
+      const { state } = this.#ring
+      if (state === 'leaving' || state === 'stopped') failUnsettled()
+      await sleep(this.#clock, LOOK_MS, signal)
+    }
   }
 
   async #checkManager(): Promise<ReadinessCheck> {
@@ -122,13 +138,17 @@ export class Readiness {
   }
 
   #checkDraining(): ReadinessCheck {
-    const draining = this.#draining || this.#ring.state === 'leaving'
+    const draining = this.#ring.state === 'leaving'
     return check(
       'draining',
       !draining,
       draining ? 'This process is leaving and takes no new work.' : 'This process is not about to leave.',
     )
   }
+}
+
+function failUnsettled(): never {
+  throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring was left before it had settled')
 }
 
 function check(name: ReadinessCheck['name'], ok: boolean, message: string): ReadinessCheck {

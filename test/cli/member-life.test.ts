@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { sleep } from '../../src/clock.ts'
 import { liveUntilStopped, type LivingMember } from '../../src/cli/member-life.ts'
 import { RingmanError } from '../../src/errors.ts'
 import type { ProcessLogger } from '../../src/telemetry/logger.ts'
@@ -31,11 +32,16 @@ function begin(behaviour: Partial<Record<'start' | 'leave' | 'close', () => Prom
     await behaviour[name]?.()
   }
   const member: LivingMember = {
-    service: { done: done.promise, leave: () => act('leave', 'leave()') },
+    service: {
+      done: done.promise,
+      leave: async (drainMs) => {
+        await act('leave', `leave(${drainMs})`)
+        await Promise.race([sleep(clock, drainMs), done.promise])
+      },
+    },
     readiness: {
-      evaluate: () => Promise.resolve(state),
-      setDraining: () => {
-        note('not ready')
+      settled: async (signal) => {
+        while (!state.ready && !signal.aborted) await sleep(clock, 50, signal)
       },
     },
     start: async () => {
@@ -51,7 +57,6 @@ function begin(behaviour: Partial<Record<'start' | 'leave' | 'close', () => Prom
     stopRequest: stop.promise,
     drainMs: 5000,
     logger,
-    clock,
     readyFields: { source: 'static' },
   })
   return { clock, log, events, done, stop, state, life }
@@ -60,7 +65,7 @@ function begin(behaviour: Partial<Record<'start' | 'leave' | 'close', () => Prom
 const never = () => new Promise<void>(() => {})
 
 describe('a life', () => {
-  test('ends in order: not ready, off the ring, drain, close', async () => {
+  test('ends in order: leave with drain, close', async () => {
     const { clock, log, events, stop, life } = begin()
     await clock.advance(1000)
     expect(events.get('ready')).toEqual({ event: 'ready', http: { port: 1 }, source: 'static' })
@@ -71,9 +76,7 @@ describe('a life', () => {
       '0 start()',
       '0 ready',
       '1000 shutdown.started',
-      '1000 not ready',
-      '1000 leave()',
-      '1000 ring.left',
+      '1000 leave(5000)',
       '6000 close(1000)',
       '6000 shutdown.finished',
     ])
@@ -114,29 +117,6 @@ describe('a life', () => {
     await settle()
     expect(await life).toBe(0)
     expect(log).toEqual(['0 start()', '100 shutdown.started', '100 close(0)'])
-  })
-
-  test('goes on when the others cannot be told', async () => {
-    const { clock, log, stop, life } = begin({ leave: () => Promise.reject(new Error('no route')) })
-    await clock.advance(0)
-    stop.resolve('SIGTERM')
-    await clock.advance(10_000)
-    expect(await life).toBe(0)
-    expect(log.slice(-4)).toEqual([
-      '0 leave()',
-      '0 leave.failed',
-      '5000 close(1000)',
-      '5000 shutdown.finished',
-    ])
-  })
-
-  test('waits for the farewell no longer than five seconds', async () => {
-    const { clock, log, stop, life } = begin({ leave: never })
-    await clock.advance(0)
-    stop.resolve('SIGTERM')
-    await clock.advance(20_000)
-    expect(await life).toBe(0)
-    expect(log.slice(-3)).toEqual(['5000 leave.timed-out', '10000 close(1000)', '10000 shutdown.finished'])
   })
 
   test.each([

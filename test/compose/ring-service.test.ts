@@ -1,20 +1,26 @@
 import { describe, expect, test } from 'vitest'
 import { Readiness } from '../../src/http/readiness.ts'
-import { silentLogger } from '../../src/logger.ts'
+import { silentLogger, type Logger } from '../../src/logger.ts'
 import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { RingKeyMode } from '../../src/membership/placement.ts'
 import { RingService } from '../../src/compose/ring-service.ts'
 import { RingCollector } from '../../src/telemetry/ring-collector.ts'
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 
 const self = fakeMember('a', '10.0.0.1')
 const other = fakeMember('b', '10.0.0.2')
 
-async function started(source: FakeSource, ringKeyMode: RingKeyMode = 'address', ownName?: string) {
+async function started(
+  source: FakeSource,
+  ringKeyMode: RingKeyMode = 'address',
+  ownName?: string,
+  logger: Logger = silentLogger,
+) {
   const clock = new VirtualClock()
   const manager = new HashRingManager({ clock })
-  const service = new RingService({ source, manager, logger: silentLogger, clock, ringKeyMode, ownName })
+  const service = new RingService({ source, manager, logger, clock, ringKeyMode, ownName })
   const starting = service.start()
   await clock.advance(DEFAULT_FOLD_WINDOW_MS)
   return { clock, manager, service, starting }
@@ -98,6 +104,52 @@ describe('RingService', () => {
     expect(source.calls).toEqual(['start', 'leave', 'stop'])
     expect(manager.running).toBe(false)
     await expect(service.done).resolves.toBeUndefined()
+  })
+
+  test('leave drains; who leaves again, or stops, waits for the farewell alone', async () => {
+    const source = new FakeSource([self, other], { selfName: 'a' })
+    const { clock, service, starting } = await started(source)
+    await starting
+    const order: string[] = []
+    void service.leave(1000).then(() => order.push(`drained at ${clock.now()}`))
+    void service.leave().then(() => order.push(`left at ${clock.now()}`))
+    expect(service.state).toBe('leaving')
+    await clock.advance(2000)
+    expect(order).toEqual(['left at 20', 'drained at 1020'])
+    expect(source.calls.filter((call) => call === 'leave')).toHaveLength(1)
+    await service.stop()
+    await service.leave(1000)
+  })
+
+  test('a farewell that fails, or takes too long, is logged and holds up nothing', async () => {
+    for (const [leave, event, atMs] of [
+      [() => Promise.reject(new Error('no route')), 'leave.failed', 10],
+      [() => new Promise<void>(() => {}), 'leave.timed-out', 5010],
+    ] as const) {
+      const source = new FakeSource([self, other], { selfName: 'a' })
+      source.leave = leave
+      const logger = new RecordingLogger()
+      const { clock, service, starting } = await started(source, 'address', undefined, logger)
+      await starting
+      const leftAtMs = service.leave().then(() => clock.now())
+      await clock.advance(10_000)
+      expect(await leftAtMs).toBe(atMs)
+      expect(
+        logger.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields['event']),
+      ).toEqual([event])
+      await service.stop()
+    }
+  })
+
+  test('a ring that dies during the drain ends it', async () => {
+    const source = new FakeSource([self, other], { selfName: 'a' })
+    const { clock, service, starting } = await started(source)
+    await starting
+    const left = service.leave(60_000).catch((error: unknown) => error)
+    await clock.advance(100)
+    source.die(new Error('loop died'))
+    expect(await left).toMatchObject({ message: 'loop died' })
+    await service.stop()
   })
 
   test('a failed start stops everything and says why', async () => {

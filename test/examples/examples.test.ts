@@ -86,3 +86,57 @@ describe('examples/plain-http.ts', () => {
     expect(await first.running.ended).toEqual({ code: 0, signal: null })
   })
 })
+
+describe('a rolling restart under load', () => {
+  test.concurrent.each([
+    ['plain-http', '/visits/'],
+    ['mount-in-koa', '/carts/'],
+  ])('of examples/%s.ts loses no request', { timeout: 60_000 }, async (name, path) => {
+    type Instance = Awaited<ReturnType<typeof start>>
+    const instances: Instance[] = []
+    const all: Instance[] = []
+    const add = async () => {
+      const SEEDS = instances.map(({ gossip }) => gossip).join(',')
+      const instance = await start(name, { DRAIN_MS: '1000', ...(SEEDS === '' ? {} : { SEEDS }) })
+      all.push(instance)
+      instances.push(instance)
+    }
+    try {
+      for (let n = 0; n < 3; n++) await add()
+
+      const over = new AbortController()
+      const failures: string[] = []
+      let answered = 0
+      const ask = async (worker: number) => {
+        for (let n = worker; !over.signal.aborted; n++) {
+          const { url } = instances[n % instances.length] ?? { url: '' }
+          try {
+            const response = await fetch(`${url}${path}${n % 500}`)
+            const body = await response.text()
+            if (response.status === 200) answered++
+            else failures.push(`${response.status} ${body}`)
+          } catch (error) {
+            failures.push(String((error as Error).cause ?? error))
+          }
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
+      }
+      const asking = Array.from({ length: 4 }, (_, worker) => ask(worker))
+      for (let n = 0; n < 3; n++) {
+        await add()
+        const [oldest] = instances
+        oldest?.running.signal('SIGTERM')
+        // Whoever spreads the requests takes a moment to notice.
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        instances.shift()
+        expect(await oldest?.running.ended).toEqual({ code: 0, signal: null })
+      }
+      over.abort()
+      await Promise.all(asking)
+      expect(failures).toEqual([])
+      expect(answered).toBeGreaterThan(100)
+    } finally {
+      for (const { running } of all) await running[Symbol.asyncDispose]()
+    }
+  })
+})

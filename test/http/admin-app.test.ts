@@ -47,9 +47,9 @@ describe('/readyz', () => {
       message: 'Ready for look-ups.',
       checks: (await readiness.evaluate()).checks,
     })
-    readiness.setDraining()
+    await ring.leave()
     expect((await ask(get('/readyz'))).json['message']).toBe(
-      'Not ready. This process is leaving and takes no new work.',
+      'Not ready. This member, "node1", is not on the ring. This process is leaving and takes no new work.',
     )
     await ring.stop()
   })

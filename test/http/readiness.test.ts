@@ -114,11 +114,36 @@ describe('Readiness', () => {
     expect((await readiness.evaluate()).ready).toBe(true)
   })
 
-  test('is not ready once it drains', async () => {
-    const { readiness, start } = setUp()
+  test('settles when it is ready, or when nobody waits any more', async () => {
+    const { clock, readiness, start } = setUp({ minMembers: 5 })
     await start()
-    readiness.setDraining()
-    expect(failed(await readiness.evaluate())).toEqual(['draining'])
+    const over = new AbortController()
+    const settled = readiness.settled()
+    const given = readiness.settled(over.signal)
+    const order: string[] = []
+    void settled.then(() => order.push('settled'))
+    void given.then(() => order.push('given up'))
+    await clock.advance(20_000)
+    expect(order).toEqual([])
+    over.abort()
+    await clock.advance(0)
+    expect(order).toEqual(['given up'])
+    await clock.advance(10_050)
+    expect(order).toEqual(['given up', 'settled'])
+  })
+
+  test.each(['leaves', 'stops', 'dies'])('does not settle when the ring %s first', async (how) => {
+    const { clock, ring, source, readiness, start } = setUp({ minMembers: 5 })
+    await start()
+    const settled = readiness.settled().catch((error: unknown) => error)
+    await clock.advance(10)
+    if (how === 'leaves') void ring.leave()
+    else if (how === 'stops') await ring.stop()
+    else source.die(new Error('the loop died'))
+    await clock.advance(100)
+    expect(await settled).toMatchObject(
+      how === 'dies' ? { message: 'the loop died' } : { code: 'MANAGER_NOT_RUNNING' },
+    )
   })
 
   test('is not ready once the ring leaves, or has stopped', async () => {
