@@ -42,6 +42,8 @@ export class GossipTransport {
   readonly #client: StreamClient
   /** Places, as {@link placeOf} writes them, whose members know checksums. */
   readonly #crcPlaces = new Set<string>()
+  /** Where each member listed is: its place is forgotten when it is elsewhere, or nowhere. */
+  readonly #placeOfMember = new Map<string, string>()
   #sockets: GossipSockets | undefined
 
   constructor(options: GossipTransportOptions) {
@@ -117,9 +119,14 @@ export class GossipTransport {
   }
 
   /** Remembers what must be known of a member to send to it; `listed` is false once it is not known any more. */
-  noteMember({ endpoint, versions }: MemberView, listed: boolean): void {
-    if (listed && versions.pMax >= CRC_PROTOCOL) this.#crcPlaces.add(placeOf(endpoint))
-    else this.#crcPlaces.delete(placeOf(endpoint))
+  noteMember({ name, endpoint, versions }: MemberView, listed: boolean): void {
+    const place = placeOf(endpoint)
+    const before = this.#placeOfMember.get(name)
+    if (before !== undefined && (before !== place || !listed)) this.#crcPlaces.delete(before)
+    if (listed) this.#placeOfMember.set(name, place)
+    else this.#placeOfMember.delete(name)
+    if (listed && versions.pMax >= CRC_PROTOCOL) this.#crcPlaces.add(place)
+    else this.#crcPlaces.delete(place)
   }
 
   sendPacket(to: Endpoint, messages: readonly Message[], ownPort: number): void {

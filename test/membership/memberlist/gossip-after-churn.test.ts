@@ -31,6 +31,7 @@ describe('gossip while some have just died', () => {
 
   test.each(SEEDS)('tells the dead as well, but no more than one of them each time, seed %i', (seed) => {
     const machine = afterChurn(seed)
+    machine.answering.add(14)
     machine.packet(2, alive(14))
     machine.run(2000)
     const told = machine.sent('alive').filter(({ message }) => message.node === 'm14')

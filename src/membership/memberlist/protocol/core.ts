@@ -1,6 +1,7 @@
 import { RingmanError } from '../../../errors.ts'
 import type { Message, Ping, PushPull } from '../wire/messages.ts'
 import { Awareness } from './awareness.ts'
+import { Contacts } from './contacts.ts'
 import { createCounters, type Counters } from './counters.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Delegate, Dependencies, Identity } from './dependencies.ts'
@@ -41,6 +42,7 @@ export class Core {
   readonly members: MemberTable
   readonly queue: GossipQueue
   readonly verdicts: OwnVerdicts
+  readonly contacts: Contacts
   readonly deadlines = new Deadlines()
   readonly awareness: Awareness
   readonly counters: Counters = createCounters()
@@ -58,7 +60,6 @@ export class Core {
   /** Called when something was put in the queue. */
   onQueued: () => void = () => {}
   #effects: Effect[] = []
-  #nextSeqNo: number
   readonly #sizeOf: (message: Message) => number
   readonly #loggedMs = new Map<string, { atMs: number; suppressed: number }>()
 
@@ -71,8 +72,8 @@ export class Core {
     this.members = new MemberTable(dependencies.random)
     this.queue = new GossipQueue(settings.maxQueued)
     this.verdicts = new OwnVerdicts(this.queue)
+    this.contacts = new Contacts(settings.maxMembers)
     this.awareness = new Awareness(settings.awarenessMaxMultiplier)
-    this.#nextSeqNo = Math.floor(dependencies.random() * 2 ** 32)
     this.self = createSelf(identity, settings)
     this.members.addSelf(this.self)
   }
@@ -98,12 +99,11 @@ export class Core {
     this.emit({ kind: 'member-changed', change, member: viewOf(record) })
   }
 
-  /** A sequence number that nothing of ours waits on. */
+  /** A sequence number that nothing of ours waits on, and that nobody can guess: who acks it has had our ping. */
   takeSeqNo(): number {
-    do {
-      this.#nextSeqNo = (this.#nextSeqNo + 1) >>> 0
-    } while (this.pending.has(this.#nextSeqNo) || this.pendingStreams.has(this.#nextSeqNo))
-    return this.#nextSeqNo
+    let seqNo = Math.floor(this.random() * 2 ** 32)
+    while (this.pending.has(seqNo) || this.pendingStreams.has(seqNo)) seqNo = (seqNo + 1) >>> 0
+    return seqNo
   }
 
   /** A ping for `record`, that says where to answer. */

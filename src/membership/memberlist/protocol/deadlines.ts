@@ -1,40 +1,61 @@
-/** Something due at a time. Cancelling it is setting the flag. */
+/** Something due at a time. */
 export interface Deadline {
   readonly atMs: number
-  cancelled: boolean
 }
 
 interface Entry extends Deadline {
   readonly order: number
-  readonly run: () => void
+  /** undefined once it has run or was cancelled. */
+  run: (() => void) | undefined
 }
+
+/** So many cancelled ones may lie about, besides as many as there are others. */
+const SLACK = 64
 
 /** Deadlines by time, those of one time in the order in which they were set. */
 export class Deadlines {
-  readonly #heap: Entry[] = []
+  #heap: Entry[] = []
   #order = 0
+  #cancelledCount = 0
 
   /** Calls `run` from the `runDue` that reaches `atMs`. */
   set(atMs: number, run: () => void): Deadline {
-    const entry: Entry = { atMs, cancelled: false, order: this.#order++, run }
+    const entry: Entry = { atMs, order: this.#order++, run }
     this.#heap.push(entry)
     this.#up(this.#heap.length - 1)
     return entry
   }
 
+  /** Takes a deadline back; one that has run, was cancelled, or was never set is left alone. */
+  cancel(deadline: Deadline | undefined): void {
+    const entry = deadline as Entry | undefined
+    if (entry?.run === undefined) return
+    entry.run = undefined
+    this.#cancelledCount++
+    if (this.#cancelledCount > this.#heap.length / 2 + SLACK) {
+      // Sorted entries are a heap.
+      this.#heap = this.#heap.filter(({ run }) => run !== undefined).sort((a, b) => (before(a, b) ? -1 : 1))
+      this.#cancelledCount = 0
+    }
+  }
+
   /** The time of the first one; `Infinity` when there is none. */
   get nextMs(): number {
-    this.#dropCancelled()
+    while (this.#heap.length > 0 && this.#heap[0]?.run === undefined) {
+      this.#pop()
+      this.#cancelledCount--
+    }
     return this.#heap[0]?.atMs ?? Infinity
   }
 
   /** Runs what is due at `nowMs`, also what is set meanwhile. */
   runDue(nowMs: number): void {
-    while (this.nextMs <= nowMs) this.#pop()?.run()
-  }
-
-  #dropCancelled(): void {
-    while (this.#heap[0]?.cancelled === true) this.#pop()
+    while (this.nextMs <= nowMs) {
+      const entry = this.#pop()
+      const run = entry?.run
+      if (entry !== undefined) entry.run = undefined
+      run?.()
+    }
   }
 
   #pop(): Entry | undefined {

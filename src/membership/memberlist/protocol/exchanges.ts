@@ -1,5 +1,6 @@
 import type { PushPull, PushPullNode } from '../wire/messages.ts'
 import { type Core, STATE_NUMBERS } from './core.ts'
+import type { Deadline } from './deadlines.ts'
 import type { MemberView, Refusal } from './effects.ts'
 import { type Endpoint, formatAddress } from './endpoint.ts'
 import { versionsOf } from './members.ts'
@@ -19,7 +20,12 @@ export class Exchanges {
   readonly #merge: Merge
   readonly #running = new Map<
     number,
-    { readonly to: Endpoint; readonly join: boolean; readonly end: ExchangeEnd }
+    {
+      readonly to: Endpoint
+      readonly join: boolean
+      readonly end: ExchangeEnd
+      readonly overdue: Deadline
+    }
   >()
   #nextId = 0
 
@@ -33,12 +39,12 @@ export class Exchanges {
     const core = this.#core
     const exchange = ++this.#nextId
     const timeoutMs = core.settings.streamTimeoutMs
-    this.#running.set(exchange, { to, join, end })
     core.counters.pushPullsStarted++
-    core.emit({ kind: 'start-push-pull', exchange, to, state: core.localState(join), timeoutMs })
-    core.deadlines.set(core.nowMs + OVERDUE * timeoutMs, () => {
+    const overdue = core.deadlines.set(core.nowMs + OVERDUE * timeoutMs, () => {
       this.failed(exchange, 'failed', `no answer within ${OVERDUE * timeoutMs} ms`)
     })
+    this.#running.set(exchange, { to, join, end, overdue })
+    core.emit({ kind: 'start-push-pull', exchange, to, state: core.localState(join), timeoutMs })
   }
 
   /** The peer of one of our exchanges sent its state. */
@@ -46,6 +52,7 @@ export class Exchanges {
     const running = this.#running.get(exchange)
     if (running === undefined) return
     this.#running.delete(exchange)
+    this.#core.deadlines.cancel(running.overdue)
     const refusal = this.#refusal(state, running.join)
     if (refusal !== undefined) {
       this.#core.refuse(refusal.reason, { from: running.to.address, ...refusal.fields })
@@ -68,6 +75,7 @@ export class Exchanges {
     const running = this.#running.get(exchange)
     if (running === undefined) return
     this.#running.delete(exchange)
+    this.#core.deadlines.cancel(running.overdue)
     this.#countFailed(running.join)
     running.end({ outcome, message })
   }

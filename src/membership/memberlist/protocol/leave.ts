@@ -1,4 +1,5 @@
 import type { Message } from '../wire/messages.ts'
+import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 
 /** Peers whose acks make a leave sure; all of them where there are fewer. */
@@ -45,17 +46,9 @@ export class Leave {
     }
     const targets = core.members.randomLiving(wanted, (record) => !this.#acked.has(record.name))
     for (const record of targets) {
-      const seqNo = core.takeSeqNo()
-      core.pending.set(seqNo, {
-        acked: () => {
-          core.pending.delete(seqNo)
-          this.#ack(record.name, wanted)
-        },
+      ask(core, { place: record.endpoint, name: record.name, say: [this.#word()] }, (payload) => {
+        if (payload !== undefined) this.#ack(record.name, wanted)
       })
-      core.deadlines.set(core.nowMs + core.settings.probeIntervalMs, () => {
-        core.pending.delete(seqNo)
-      })
-      core.send(record.endpoint, [core.pingFor(record, seqNo), this.#word()])
     }
     core.deadlines.set(core.nowMs + core.settings.gossipIntervalMs, () => {
       this.#press()

@@ -206,7 +206,7 @@ export class Merge {
 
   #apply(record: MemberRecord, message: Alive): void {
     this.#suspicions.end(record)
-    if (record.forgetting !== undefined) record.forgetting.cancelled = true
+    this.#core.deadlines.cancel(record.forgetting)
     record.forgetting = undefined
     record.claim = undefined
     record.incarnation = message.incarnation
@@ -290,7 +290,7 @@ export class Merge {
     core.queueMessage(message, { space: 'member', name: record.name }, finished)
     core.tell(state === 'left' ? 'left' : 'died', record)
     this.#listener.fell(record)
-    if (record.forgetting !== undefined) record.forgetting.cancelled = true
+    this.#core.deadlines.cancel(record.forgetting)
     record.forgetting = core.deadlines.set(core.nowMs + core.settings.deadKeptMs, () => {
       this.forget(record)
     })
@@ -300,7 +300,7 @@ export class Merge {
 
   /** Takes a fallen member off the list. */
   forget(record: MemberRecord): void {
-    if (record.forgetting !== undefined) record.forgetting.cancelled = true
+    this.#core.deadlines.cancel(record.forgetting)
     this.#core.members.remove(record)
     this.#core.tell('forgotten', record)
   }

@@ -82,7 +82,7 @@ export class Prober {
   /** Begins all probes under way anew: while we were stalled their answers could not reach us. */
   restart(): void {
     for (const probe of this.#running.values()) {
-      for (const deadline of probe.deadlines) deadline.cancelled = true
+      for (const deadline of probe.deadlines) this.#core.deadlines.cancel(deadline)
       probe.nacks = 0
       probe.relays = []
       this.#run(probe)
@@ -180,7 +180,7 @@ export class Prober {
 
   #end(probe: Probe, via: ProbeFinishedEffect['via'], payload: Uint8Array): void {
     const core = this.#core
-    for (const deadline of probe.deadlines) deadline.cancelled = true
+    for (const deadline of probe.deadlines) this.#core.deadlines.cancel(deadline)
     core.pending.delete(probe.seqNo)
     core.pendingStreams.delete(probe.seqNo)
     this.#running.delete(probe.record)

@@ -1,3 +1,4 @@
+import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Exchanges } from './exchanges.ts'
@@ -79,21 +80,11 @@ export class Reconnect {
   /** A ping with what we hold against the lost one, that it may refute; if it acks, the states are exchanged. */
   #ping(lost: Lost): void {
     const core = this.#core
-    const seqNo = core.takeSeqNo()
-    core.pending.set(seqNo, {
-      acked: () => {
-        core.pending.delete(seqNo)
-        this.#exchange(lost)
-      },
-    })
-    core.deadlines.set(core.nowMs + core.settings.probeIntervalMs, () => {
-      core.pending.delete(seqNo)
-    })
     const record = core.members.get(lost.name)
-    core.send(lost.endpoint, [
-      core.pingFor(lost, seqNo),
-      ...(record === undefined ? [] : accusation(core, record)),
-    ])
+    const say = record === undefined ? [] : accusation(core, record)
+    ask(core, { place: lost.endpoint, name: lost.name, say }, (payload) => {
+      if (payload !== undefined) this.#exchange(lost)
+    })
   }
 
   #exchange(lost: Lost): void {

@@ -1,4 +1,5 @@
 import type { IndirectPing } from '../wire/messages.ts'
+import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 import { type Endpoint, formatAddress, sameEndpoint } from './endpoint.ts'
 
@@ -31,32 +32,13 @@ export class Relays {
     const target: Endpoint = { address, port: message.port }
     const known = core.members.get(message.node)
     const fill = known !== undefined && sameEndpoint(known.endpoint, target)
-    const seqNo = core.takeSeqNo()
-    let nacked = false
-    const ping = () => {
-      if (core.pending.has(seqNo)) core.send(target, [core.pingFor({ name: message.node }, seqNo)], fill)
-    }
-    core.pending.set(seqNo, {
-      acked: (payload) => {
-        this.#end(seqNo)
-        core.send(replyTo, [{ kind: 'ack', seqNo: message.seqNo, payload }], fill)
-      },
+    const nack = deadlines.set(nowMs + settings.probeTimeoutMs * NACK_AFTER, () => {
+      if (message.nack) core.send(replyTo, [{ kind: 'nack', seqNo: message.seqNo }], fill)
     })
-    ping()
-    if (settings.repeatPings) deadlines.set(nowMs + settings.probeTimeoutMs / 2, ping)
-    if (message.nack) {
-      deadlines.set(nowMs + settings.probeTimeoutMs * NACK_AFTER, () => {
-        if (!core.pending.has(seqNo) || nacked) return
-        nacked = true
-        core.send(replyTo, [{ kind: 'nack', seqNo: message.seqNo }], fill)
-      })
-    }
-    deadlines.set(nowMs + settings.probeIntervalMs, () => {
-      this.#end(seqNo)
+    ask(core, { place: target, name: message.node, fill, repeat: true }, (payload) => {
+      this.#runningCount--
+      deadlines.cancel(nack)
+      if (payload !== undefined) core.send(replyTo, [{ kind: 'ack', seqNo: message.seqNo, payload }], fill)
     })
-  }
-
-  #end(seqNo: number): void {
-    if (this.#core.pending.delete(seqNo)) this.#runningCount--
   }
 }

@@ -4,6 +4,9 @@ export interface Rotating {
   rotations: number
 }
 
+/** A rotation is never longer than twice those that stayed and this many. */
+const SLACK = 64
+
 /**
  * Everybody in turn, in a random order; who joins comes in at a random place. Shuffled anew for each round, nobody
  * waits longer than two rounds and no order is kept up; not shuffled, any run of as many as there are misses nobody.
@@ -17,6 +20,8 @@ export class Rotation<T extends Rotating> {
   readonly #random: () => number
   readonly #order: T[] = []
   #cursor = 0
+  /** How many stayed when those that do not were last dropped. */
+  #keptCount = 0
 
   /**
    * @param bit - This rotation's own bit in `rotations`.
@@ -33,6 +38,7 @@ export class Rotation<T extends Rotating> {
   /** Adds an item, unless it is still in. */
   add(item: T): void {
     if ((item.rotations & this.#bit) !== 0) return
+    if (this.#order.length >= this.#keptCount * 2 + SLACK) this.#dropGone()
     item.rotations |= this.#bit
     this.#order.push(item)
     this.#swap(Math.floor(this.#random() * this.#order.length), this.#order.length - 1)
@@ -50,16 +56,28 @@ export class Rotation<T extends Rotating> {
   }
 
   #nextRound(): void {
-    const order = this.#order
-    let kept = 0
-    for (const item of order) {
-      if (this.#stays(item)) order[kept++] = item
-      else item.rotations &= ~this.#bit
-    }
-    order.length = kept
-    for (let i = this.#shuffles ? kept - 1 : 0; i > 0; i--)
+    this.#dropGone()
+    for (let i = this.#shuffles ? this.#order.length - 1 : 0; i > 0; i--)
       this.#swap(i, Math.floor(this.#random() * (i + 1)))
     this.#cursor = 0
+  }
+
+  /** Drops those that do not stay, and leaves the others where they are in the round. */
+  #dropGone(): void {
+    const order = this.#order
+    let kept = 0
+    let cursor = 0
+    for (const [i, item] of order.entries()) {
+      if (!this.#stays(item)) {
+        item.rotations &= ~this.#bit
+        continue
+      }
+      order[kept++] = item
+      if (i < this.#cursor) cursor++
+    }
+    order.length = kept
+    this.#keptCount = kept
+    this.#cursor = cursor
   }
 
   #swap(i: number, j: number): void {

@@ -109,8 +109,8 @@ export class Suspicions {
     const { suspicion } = record
     if (suspicion === undefined) return
     record.suspicion = undefined
-    for (const deadline of [suspicion.verdict, suspicion.check])
-      if (deadline !== undefined) deadline.cancelled = true
+    this.#core.deadlines.cancel(suspicion.verdict)
+    this.#core.deadlines.cancel(suspicion.check)
     if (suspicion.checkSeqNo !== undefined) {
       this.#core.pending.delete(suspicion.checkSeqNo)
       this.#core.pendingStreams.delete(suspicion.checkSeqNo)
@@ -144,7 +144,7 @@ export class Suspicions {
 
   #setVerdict(record: MemberRecord, suspicion: Suspicion, dueMs: number): void {
     const { deadlines, settings, nowMs } = this.#core
-    if (suspicion.verdict !== undefined) suspicion.verdict.cancelled = true
+    deadlines.cancel(suspicion.verdict)
     suspicion.dueMs = dueMs
     suspicion.verdict = deadlines.set(dueMs, () => {
       this.#decide(record, suspicion)
@@ -195,7 +195,7 @@ export class Suspicions {
       suspicion.streamChecked = true
       this.#checkStream(record, suspicion, seqNo)
     }
-    if (suspicion.check !== undefined) suspicion.check.cancelled = true
+    core.deadlines.cancel(suspicion.check)
     const { evidence } = suspicion
     const isUrgent = evidence !== undefined && core.nowMs < evidence.dueMs
     if (!isUrgent && !core.settings.checkSuspects) return

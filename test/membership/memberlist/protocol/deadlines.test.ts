@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { collectionsOf } from '../../../../lab/sim/collections.ts'
 import { Deadlines } from '../../../../src/membership/memberlist/protocol/deadlines.ts'
 
 test('deadlines run by time, then in the order in which they were set, without the cancelled', () => {
@@ -10,7 +11,7 @@ test('deadlines run by time, then in the order in which they were set, without t
         const deadlines = new Deadlines()
         const ran: number[] = []
         const set = list.map(({ atMs }, i) => deadlines.set(atMs, () => ran.push(i)))
-        for (const [i, { cancel }] of list.entries()) if (cancel) set[i]!.cancelled = true
+        for (const [i, { cancel }] of list.entries()) if (cancel) deadlines.cancel(set[i])
         const kept = list.map(({ atMs, cancel }, i) => ({ atMs, cancel, i })).filter(({ cancel }) => !cancel)
         kept.sort((a, b) => a.atMs - b.atMs || a.i - b.i)
         expect(deadlines.nextMs).toBe(kept[0]?.atMs ?? Infinity)
@@ -35,4 +36,17 @@ test('what is set while running runs too when it is due', () => {
   deadlines.runDue(3)
   expect(ran).toEqual(['first', 'due'])
   expect(deadlines.nextMs).toBe(4)
+})
+
+test('what is cancelled does not wait for its time', () => {
+  const deadlines = new Deadlines()
+  const kept = [deadlines.set(60_000, () => {}), deadlines.set(70_000, () => {})]
+  for (let i = 0; i < 10_000; i++) {
+    const deadline = deadlines.set(60_000 + i, () => {})
+    deadlines.cancel(deadline)
+    deadlines.cancel(deadline)
+  }
+  expect(collectionsOf(deadlines).get('#heap')).toBeLessThan(150)
+  deadlines.cancel(kept[0])
+  expect(deadlines.nextMs).toBe(70_000)
 })

@@ -1,0 +1,69 @@
+import type { Message } from '../wire/messages.ts'
+import type { Core } from './core.ts'
+import type { Deadline } from './deadlines.ts'
+import type { Endpoint } from './endpoint.ts'
+
+const NO_BYTES = new Uint8Array(0)
+
+/** One question: does the member of this name answer at this place? */
+export interface Ask {
+  readonly place: Endpoint
+  readonly name: string
+  /** Said along with the ping. */
+  readonly say?: readonly Message[]
+  /** Whether room in the packets is filled with gossip. */
+  readonly fill?: boolean
+  /** Whether the ping is sent again at `probeTimeoutMs / 2`, where `repeatPings` is set. */
+  readonly repeat?: boolean
+  /** Whether a stream is tried as well, at `probeTimeoutMs / 2`. */
+  readonly stream?: boolean
+}
+
+/**
+ * Pings a place outside the probe rounds.
+ *
+ * @param end - Called once: with the payload of the ack, or with undefined when none came within `probeIntervalMs`.
+ */
+export function ask(
+  core: Core,
+  { place, name, say = [], fill = true, repeat = false, stream = false }: Ask,
+  end: (payload: Uint8Array | undefined) => void,
+): void {
+  const { deadlines, nowMs, settings, pending, pendingStreams } = core
+  const seqNo = core.takeSeqNo()
+  const set: Deadline[] = []
+  const finish = (payload: Uint8Array | undefined) => {
+    if (!pending.delete(seqNo)) return
+    pendingStreams.delete(seqNo)
+    for (const deadline of set) deadlines.cancel(deadline)
+    if (payload !== undefined) core.contacts.answered(place, name, core.nowMs)
+    end(payload)
+  }
+  const ping = () => {
+    core.send(place, [core.pingFor({ name }, seqNo), ...say], fill)
+  }
+  pending.set(seqNo, { acked: finish })
+  set.push(
+    deadlines.set(nowMs + settings.probeIntervalMs, () => {
+      finish(undefined)
+    }),
+  )
+  const soon = (run: () => void) => set.push(deadlines.set(nowMs + settings.probeTimeoutMs / 2, run))
+  if (repeat && settings.repeatPings) soon(ping)
+  if (stream && settings.streamProbes) {
+    soon(() => {
+      pendingStreams.set(seqNo, (outcome) => {
+        if (outcome === 'acked') finish(NO_BYTES)
+      })
+      const timeoutMs = Math.max(1, settings.probeIntervalMs - settings.probeTimeoutMs / 2)
+      core.emit({
+        kind: 'start-stream-probe',
+        probe: seqNo,
+        to: place,
+        ping: core.pingFor({ name }, seqNo),
+        timeoutMs,
+      })
+    })
+  }
+  ping()
+}
