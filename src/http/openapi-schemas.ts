@@ -29,14 +29,21 @@ const nodeFields = {
   zone: text,
 }
 
-/** An object with these fields and no others; all of them required but the `optional` ones. */
+/**
+ * An object with these fields, all of them required but the `optional` ones. Answers may have more: a newer member may
+ * add fields, and a client that was generated from an older description must take its answers.
+ */
 function object(fields: JsonSchema, optional: readonly string[] = []): JsonSchema {
   return {
     type: 'object',
     properties: fields,
     required: Object.keys(fields).filter((name) => !optional.includes(name)),
-    additionalProperties: false,
   }
+}
+
+/** One of these words, or one that a newer member adds: no `enum`, as generated clients refuse what it lacks. */
+function word(known: readonly string[]): JsonSchema {
+  return { type: 'string', description: `Known so far: ${known.join(', ')}.`, examples: known }
 }
 
 function list(items: JsonSchema): JsonSchema {
@@ -57,13 +64,16 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
     ),
     OwnerAnswer: object({ owner: ref('Node'), ...state }),
     OwnersAnswer: object({ owners: list(ref('Node')), ...state }),
-    OwnersQuestion: object(
-      {
-        keys: { type: 'array', items: { type: 'string', minLength: 1 }, maxItems: limits.maxBatchKeys },
-        n: { type: 'integer', minimum: 1, maximum: limits.maxOwners, default: 1 },
-      },
-      ['n'],
-    ),
+    OwnersQuestion: {
+      ...object(
+        {
+          keys: { type: 'array', items: { type: 'string', minLength: 1 }, maxItems: limits.maxBatchKeys },
+          n: { type: 'integer', minimum: 1, maximum: limits.maxOwners, default: 1 },
+        },
+        ['n'],
+      ),
+      additionalProperties: false,
+    },
     BatchAnswer: object({
       nodes: { ...list(ref('Node')), description: 'Each node that owns one of the keys, once.' },
       owners: {
@@ -85,7 +95,7 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       name: text,
       address: text,
       port: { type: 'integer', minimum: 0, maximum: 65_535, description: "The membership protocol's port." },
-      state: { type: 'string', enum: ['alive', 'suspect', 'dead', 'left'] },
+      state: word(['alive', 'suspect', 'dead', 'left']),
       stateSince: { type: 'string', format: 'date-time' },
       stateSinceMs: { type: 'number', description: 'Milliseconds since the Unix epoch.' },
       self: { type: 'boolean', description: 'Whether it is the member that answers.' },
@@ -93,45 +103,41 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       weight: orNull('integer'),
       zone: orNull('string'),
       onRing: { type: 'boolean' },
-      offRingReason: {
-        anyOf: [
-          { type: 'null' },
-          object({
-            code: {
-              type: 'string',
-              enum: ['STATE_DEAD', 'STATE_LEFT', 'METADATA_MISSING', 'RING_KEY_TAKEN', 'RING_BEHIND'],
-            },
-            message: text,
-          }),
-        ],
-      },
+      offRingReason: { oneOf: [{ type: 'null' }, ref('OffRingReason')] },
+    }),
+    OffRingReason: object({
+      code: word(['STATE_DEAD', 'STATE_LEFT', 'METADATA_MISSING', 'RING_KEY_TAKEN', 'RING_BEHIND']),
+      message: text,
     }),
     MembersAnswer: object({
       members: { ...list(ref('Member')), description: 'By name.' },
-      source: object({
-        kind: text,
-        condition: { type: 'string', enum: Object.keys(CONDITIONS) },
-        ok: { type: 'boolean' },
-        message: text,
-      }),
+      source: ref('SourceHealth'),
       ...state,
+    }),
+    SourceHealth: object({
+      kind: text,
+      condition: word(Object.keys(CONDITIONS)),
+      ok: { type: 'boolean' },
+      message: text,
     }),
     PlanAnswer: object({
       before: digest,
       after: digest,
       movedShare: { ...share, description: 'Fraction of the circle that gets another owner.' },
-      moves: list(object({ from: orNull('string'), to: orNull('string'), share })),
+      moves: list(ref('Move')),
       maxMeanBefore: { type: 'number', minimum: 0, description: 'The largest share over the mean one.' },
       maxMeanAfter: { type: 'number', minimum: 0 },
-      shares: list(object({ ringKey: text, before: share, after: share })),
+      shares: list(ref('PlannedShare')),
       ...state,
     }),
+    Move: object({ from: orNull('string'), to: orNull('string'), share }),
+    PlannedShare: object({ ringKey: text, before: share, after: share }),
     Problem: object({
       type: { type: 'string', format: 'uri' },
       title: text,
       status: { type: 'integer' },
       detail: text,
-      code: { type: 'string', enum: [...Object.keys(ERROR_STATUSES), 'INTERNAL'].sort() },
+      code: word([...Object.keys(ERROR_STATUSES), 'INTERNAL'].sort()),
     }),
   }
 }

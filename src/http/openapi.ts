@@ -3,6 +3,10 @@ import { ERROR_STATUSES } from './error-body.ts'
 import type { HttpLimits } from './limits.ts'
 import { apiSchemas, type JsonSchema } from './openapi-schemas.ts'
 
+/** Entries of `/v1/plan`, with a weight from 1 to 1000; empty ones are passed over. */
+const WEIGHT_SUFFIX = '^([^,]*=0*([1-9][0-9]{0,2}|1000))?$'
+const WEIGHT_SUFFIX_OPTIONAL = '^([^,=]*|[^,]*=0*([1-9][0-9]{0,2}|1000))$'
+
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 
 const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
@@ -60,7 +64,10 @@ export function describeApi(limits: HttpLimits, version: string): Json {
           description: `Up to ${limits.maxBatchKeys} keys in at most ${limits.maxBodyBytes} bytes, and up to ${limits.maxBatchOwners} owners in all.`,
           requestBody: { required: true, content: { 'application/json': { schema: ref('OwnersQuestion') } } },
           responses: {
-            '200': jsonResponse('The nodes, and the owners of each key.', ref('BatchAnswer')),
+            '200': {
+              description: 'The nodes, and the owners of each key.',
+              content: { 'application/json': { schema: ref('BatchAnswer') } },
+            },
             ...problemResponses([
               'BODY_INVALID',
               'BODY_TOO_LARGE',
@@ -90,8 +97,8 @@ export function describeApi(limits: HttpLimits, version: string): Json {
           ],
           schema: ref('RingAnswer'),
           problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING'],
-          headers: { ETag: { description: 'The digest of the ring.', schema: { type: 'string' } } },
-          more: { '304': { description: 'The ring is the one of the ETag.' } },
+          headers: ETAG,
+          more: { '304': { description: 'The ring is the one of the ETag.', headers: ETAG } },
         }),
       },
       '/v1/ring/watch': {
@@ -143,6 +150,7 @@ export function describeApi(limits: HttpLimits, version: string): Json {
         summary: 'The owner of a key, as the Go library answers',
         description: 'The key may also come in a form. Without an owner, `Node` is empty.',
         parameters: [{ ...key, required: false, schema: { type: 'string' } }],
+        form: { type: 'object', properties: { key: { type: 'string' } } },
         responses: {
           '200': textResponse('JSON, as plain text.'),
           '404': textResponse('There is no key, or it is empty.'),
@@ -155,14 +163,33 @@ export function describeApi(limits: HttpLimits, version: string): Json {
   }
 }
 
+type ProblemCode = keyof typeof ERROR_STATUSES
+
 const KEY_PROBLEMS = ['KEY_EMPTY', 'KEY_INVALID', 'KEY_MISSING', 'KEY_REPEATED', 'KEY_TOO_LONG'] as const
 const RING_PROBLEMS = ['MANAGER_NOT_RUNNING', 'RING_EMPTY'] as const
 
+const ETAG = { ETag: { description: 'Names this state of the ring.', schema: { type: 'string' } } }
+
+/** Generated clients repeat the parameter for each entry; a comma list in one does as well, so no entry holds a comma. */
 const PLAN_PARAMETERS: readonly Json[] = [
-  { name: 'leave', description: 'Ring keys that leave: `RINGKEY,…`' },
-  { name: 'join', description: 'Ring keys that join, weight 1 unless said: `RINGKEY[=WEIGHT],…`' },
-  { name: 'weight', description: 'New weights of nodes that stay: `RINGKEY=WEIGHT,…`' },
-].map((parameter) => ({ ...parameter, in: 'query', schema: { type: 'string' } }))
+  { name: 'leave', description: 'Ring keys of nodes that leave.', items: { pattern: '^[^,]*$' } },
+  {
+    name: 'join',
+    description: 'Ring keys of nodes that join, `RINGKEY` or `RINGKEY=WEIGHT`; the weight is 1 unless given.',
+    items: { pattern: WEIGHT_SUFFIX_OPTIONAL },
+  },
+  {
+    name: 'weight',
+    description: 'New weights of nodes that stay, `RINGKEY=WEIGHT`.',
+    items: { pattern: WEIGHT_SUFFIX },
+  },
+].map(({ items, ...parameter }) => ({
+  ...parameter,
+  in: 'query',
+  style: 'form',
+  explode: true,
+  schema: { type: 'array', items: { type: 'string', ...items } },
+}))
 
 interface Operation {
   readonly id: string
@@ -176,71 +203,104 @@ function getAndHead(
     readonly schema: JsonSchema
     readonly contentType?: string
     readonly headers?: Json
-    readonly problems: readonly (keyof typeof ERROR_STATUSES)[]
+    readonly problems: readonly ProblemCode[]
+    /** Responses that have no body. */
     readonly more?: { readonly [status: string]: Json }
   },
 ): { readonly [method: string]: Json } {
   const { id, schema, contentType = 'application/json', headers = {}, problems, more = {} } = operation
-  const shared = {
-    summary: operation.summary,
-    description: operation.description ?? '',
-    parameters: operation.parameters,
-  }
   const success = { description: 'The answer.', headers }
   return {
     get: {
       operationId: `get${id}`,
-      ...shared,
+      ...sharedFields(operation),
       responses: {
         '200': { ...success, content: { [contentType]: { schema } } },
         ...more,
         ...problemResponses(problems),
       },
     },
-    head: { operationId: `head${id}`, ...shared, responses: { '200': success, ...more } },
+    head: {
+      operationId: `head${id}`,
+      ...sharedFields(operation),
+      responses: { '200': success, ...more, ...withoutContent(problemResponses(problems)) },
+    },
   }
 }
 
-/** Any method will do on the compatible routes; those that a form can come with are described. */
-function compatibleOperations(operation: Operation & { readonly responses: Json }): Json {
-  const { id, responses } = operation
-  const shared = {
-    summary: operation.summary,
-    description: operation.description ?? '',
-    parameters: operation.parameters,
+/** Any method will do on the compatible routes; those that clients use are described. */
+function compatibleOperations(
+  operation: Operation & { readonly responses: Responses; readonly form?: JsonSchema },
+): Json {
+  const { id, responses, form } = operation
+  const body = form && {
+    content: {
+      'application/x-www-form-urlencoded': { schema: form },
+      'multipart/form-data': { schema: form },
+    },
   }
+  const shared = sharedFields(operation)
+  return {
+    get: { operationId: `get${id}`, ...shared, responses },
+    head: { operationId: `head${id}`, ...shared, responses: withoutContent(responses) },
+    post: { operationId: `post${id}`, ...shared, ...(body && { requestBody: body }), responses },
+  }
+}
+
+function sharedFields({ summary, description, parameters }: Operation) {
+  return { summary, ...(description !== undefined && { description }), parameters }
+}
+
+type Responses = { readonly [status: string]: { readonly [field: string]: Json } }
+
+/** The same responses as HEAD gets them. */
+function withoutContent(responses: Responses): Responses {
   return Object.fromEntries(
-    ['get', 'head', 'post'].map((method) => [
-      method,
-      { operationId: `${method}${id}`, ...shared, responses },
-    ]),
+    Object.entries(responses).map(([status, { content: _, ...rest }]) => [status, rest]),
   )
 }
 
-function jsonResponse(description: string, schema: JsonSchema): Json {
-  return { description, content: { 'application/json': { schema } } }
-}
-
-function textResponse(description: string): Json {
+function textResponse(description: string) {
   return { description, content: { 'text/plain; charset=utf-8': { schema: { type: 'string' } } } }
 }
 
-/** Responses for error codes, those with one status together; every route may also have a fault of its own. */
-function problemResponses(codes: readonly (keyof typeof ERROR_STATUSES)[]): {
-  readonly [status: string]: Json
-} {
-  const byStatus: Record<string, string[]> = { '500': ['INTERNAL'] }
+function problemResponse(description: string, headers?: Json) {
+  return {
+    description,
+    ...(headers !== undefined && { headers }),
+    content: { 'application/problem+json': { schema: ref('Problem') } },
+  }
+}
+
+const RETRY_AFTER = {
+  'Retry-After': {
+    description: 'Seconds after which to try again.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+}
+
+/** Of every operation under `/v1`; `default` is what a newer member may answer. */
+const COMMON_RESPONSES: Responses = {
+  '405': problemResponse(describeCodes(['METHOD_NOT_ALLOWED']), {
+    Allow: { description: 'The methods that the path takes.', schema: { type: 'string' } },
+  }),
+  default: problemResponse('Any other problem. Statuses and codes that are not listed here may be added.'),
+}
+
+/** Responses for error codes, codes with one status together; every route may also have a fault of its own. */
+function problemResponses(codes: readonly ProblemCode[]): Responses {
+  const byStatus: Record<string, (ProblemCode | 'INTERNAL')[]> = { '500': ['INTERNAL'] }
   for (const code of codes) (byStatus[String(ERROR_STATUSES[code]?.status)] ??= []).push(code)
-  return Object.fromEntries(
-    Object.entries(byStatus).map(([status, list]) => [
-      status,
-      {
-        description: list
-          .sort()
-          .map((code) => `\`${code}\`: ${ERROR_CODES[code as keyof typeof ERROR_CODES]}`)
-          .join(' '),
-        content: { 'application/problem+json': { schema: ref('Problem') } },
-      },
-    ]),
-  )
+  const described = Object.entries(byStatus).map(([status, list]) => [
+    status,
+    problemResponse(describeCodes(list), status === '503' ? RETRY_AFTER : undefined),
+  ])
+  return { ...(Object.fromEntries(described) as Responses), ...COMMON_RESPONSES }
+}
+
+function describeCodes(codes: readonly (ProblemCode | 'INTERNAL')[]): string {
+  return [...codes]
+    .sort()
+    .map((code) => `\`${code}\`: ${ERROR_CODES[code]}`)
+    .join(' ')
 }

@@ -6,9 +6,14 @@ import { parseParameters, tryDecodeText } from './query.ts'
  * The parameters of a query, strictly: each once, none that is not `allowed`, all of them percent-encoded UTF-8
  * with a plus for a space.
  *
+ * @param lists - Those that are comma lists; they may be repeated, and the lists are joined.
  * @throws {RingmanError} `PARAMETER_INVALID`; for the parameter `key` `KEY_REPEATED` and `KEY_INVALID`.
  */
-export function readParameters(query: string, allowed: readonly string[]): ReadonlyMap<string, string> {
+export function readParameters(
+  query: string,
+  allowed: readonly string[],
+  lists: readonly string[] = [],
+): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>()
   for (const { name, value } of parseParameters(query)) {
     if (!allowed.includes(name)) {
@@ -23,11 +28,12 @@ export function readParameters(query: string, allowed: readonly string[]): Reado
       if (name === 'key') throw invalidKey()
       throw new RingmanError('PARAMETER_INVALID', `the parameter ${name} is not percent-encoded UTF-8`)
     }
-    if (parameters.has(name)) {
+    const before = parameters.get(name)
+    if (before !== undefined && !lists.includes(name)) {
       if (name === 'key') throw repeatedKey()
       throw new RingmanError('PARAMETER_INVALID', `the parameter ${name} is allowed once`)
     }
-    parameters.set(name, value)
+    parameters.set(name, before === undefined ? value : `${before},${value}`)
   }
   return parameters
 }

@@ -5,14 +5,16 @@ import { isWeight, WEIGHT_LIMIT } from '../membership/member.ts'
 import type { HttpLimits } from './limits.ts'
 import { readParameters, shorten } from './parameters.ts'
 
+const LISTS = ['leave', 'join', 'weight']
+
 /**
- * The change that a query of `/v1/plan` describes, in comma lists: `leave=RINGKEY,…`, `join=RINGKEY[=WEIGHT],…`,
+ * The change that a query of `/v1/plan` describes, in comma lists, which may be repeated: `leave=RINGKEY,…`, `join=RINGKEY[=WEIGHT],…`,
  * `weight=RINGKEY=WEIGHT,…`. An entry's last equals sign parts ring key and weight.
  *
  * @throws {RingmanError} `PARAMETER_INVALID`.
  */
 export function parsePlanQuery(query: string, { maxPlannedNodes }: HttpLimits): Required<RingPlanChange> {
-  const parameters = readParameters(query, ['leave', 'join', 'weight'])
+  const parameters = readParameters(query, LISTS, LISTS)
   const leave = listOf(parameters.get('leave'))
   const join = listOf(parameters.get('join')).map(parseJoin)
   const reweight = listOf(parameters.get('weight')).map(parseReweight)
