@@ -256,7 +256,10 @@ type Responses = { readonly [status: string]: { readonly [field: string]: Json }
 /** The same responses as HEAD gets them. */
 function withoutContent(responses: Responses): Responses {
   return Object.fromEntries(
-    Object.entries(responses).map(([status, { content: _, ...rest }]) => [status, rest]),
+    Object.entries(responses).map(([status, response]) => [
+      status,
+      Object.fromEntries(Object.entries(response).filter(([field]) => field !== 'content')),
+    ]),
   )
 }
 
