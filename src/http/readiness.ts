@@ -40,6 +40,7 @@ export class Readiness {
   readonly #minMembers: number
   readonly #minMembersTimeoutMs: number
   #membersSeen = false
+  #wasReady = false
 
   constructor(options: ReadinessOptions) {
     this.#ring = options.ring
@@ -57,7 +58,9 @@ export class Readiness {
       this.#checkMembers(),
       this.#checkDraining(),
     ]
-    return { ready: checks.every(({ ok }) => ok), checks }
+    const ready = checks.every(({ ok }) => ok)
+    this.#wasReady ||= ready
+    return { ready, checks }
   }
 
   /**
@@ -95,7 +98,10 @@ export class Readiness {
   #checkSource(): ReadinessCheck {
     const { condition, ok, message } = this.#ring.health()
     if (condition === 'draining') return check('source', true, 'The source is being left.')
-    if (!CONDITIONS[condition].mayBeReady) return check('source', false, `${message}.`)
+    const { readiness } = CONDITIONS[condition]
+    if (readiness === 'denied' || (readiness === 'kept' && !this.#wasReady)) {
+      return check('source', false, `${message}.`)
+    }
     const remark = ok ? '' : ` It reports: ${message}.`
     return check('source', true, `The source ${this.#ring.source.kind} has started.${remark}`)
   }

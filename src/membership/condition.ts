@@ -1,7 +1,10 @@
 /** What a condition means for the process that is in it. */
 export interface ConditionRow {
-  /** Whether the process may be ready; other checks of readiness can still say no. */
-  readonly mayBeReady: boolean
+  /**
+   * What it does to readiness, if nothing else is in the way: `allowed`; `kept`, who is ready stays so, and nobody becomes
+   * it (else two halves that refuse each other would both stop serving); `denied`.
+   */
+  readonly readiness: 'allowed' | 'kept' | 'denied'
   /** How bad it is when it lasts for minutes. A source that trusts its members has `none`. */
   readonly severity: 'none' | 'warning' | 'critical'
   /** One sentence, for the documents. The sentence for the case at hand is `SourceHealth.message`. */
@@ -16,52 +19,57 @@ export interface ConditionRow {
  */
 export const CONDITIONS = {
   well: {
-    mayBeReady: true,
+    readiness: 'allowed',
     severity: 'none',
     meaning: 'It follows its members, and nothing speaks against them.',
   },
   starting: {
-    mayBeReady: false,
+    readiness: 'denied',
     severity: 'warning',
     meaning: 'The source has not started yet.',
   },
   waiting: {
-    mayBeReady: true,
+    readiness: 'allowed',
     severity: 'warning',
     meaning: 'The source has started, and nobody has said yet who the members are.',
   },
   alone: {
-    mayBeReady: true,
+    readiness: 'allowed',
     severity: 'warning',
     meaning: 'It has seeds, and no other member: nobody there, or nobody that answers.',
   },
+  refused: {
+    readiness: 'kept',
+    severity: 'warning',
+    meaning: 'It has no other member, and a seed answers and refuses it: label, key or cluster name differ.',
+  },
   contested: {
-    mayBeReady: true,
+    readiness: 'allowed',
     severity: 'critical',
     meaning: 'Two processes answer under one name.',
   },
   'udp-blocked': {
-    mayBeReady: true,
+    readiness: 'allowed',
     severity: 'warning',
     meaning: 'Members answer over TCP and not over UDP.',
   },
   stale: {
-    mayBeReady: true,
+    readiness: 'allowed',
     severity: 'warning',
     meaning: 'Nothing was heard for too long: its members may be out of date.',
   },
   misconfigured: {
-    mayBeReady: true,
+    readiness: 'allowed',
     severity: 'warning',
     meaning: 'What the source is pointed at makes no ring, or only a part of one.',
   },
   draining: {
-    mayBeReady: false,
+    readiness: 'denied',
     severity: 'none',
     meaning: 'It has left, or is leaving, and takes no new work.',
   },
   stopped: {
-    mayBeReady: false,
+    readiness: 'denied',
     severity: 'warning',
     meaning: 'The source was stopped.',
   },

@@ -33,6 +33,8 @@ export interface SeedStatistics {
 export interface JoinStatistics {
   readonly completed: number
   readonly failed: number
+  /** Somebody is there and will not have this member, or is not had by it: another label, key or cluster name. */
+  readonly refused?: number
 }
 
 /** A count for each direction. */

@@ -172,8 +172,14 @@ describe('Readiness', () => {
       const { source, readiness, start } = setUp()
       await start()
       source.healthNow = healthIn(condition, 'So it is')
-      const failing = condition === 'draining' || CONDITIONS[condition].mayBeReady ? [] : ['source']
-      expect(failed(await readiness.evaluate())).toEqual(failing)
+      const { readiness: effect } = CONDITIONS[condition]
+      const failing = (effects: readonly string[]) =>
+        effects.includes(effect) && condition !== 'draining' ? ['source'] : []
+      expect(failed(await readiness.evaluate())).toEqual(failing(['denied', 'kept']))
+      source.healthNow = healthIn('well', 'All is well')
+      expect((await readiness.evaluate()).ready).toBe(true)
+      source.healthNow = healthIn(condition, 'So it is')
+      expect(failed(await readiness.evaluate())).toEqual(failing(['denied']))
     },
   )
 })

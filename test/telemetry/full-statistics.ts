@@ -44,7 +44,7 @@ export function fullStatistics(kind: SourceKind): SourceStatistics {
       return {
         staleMs: 1500,
         seeds,
-        joins: { completed: 15, failed: 16 },
+        joins: { completed: 15, failed: 16, refused: 24 },
         kubernetes,
         gossip: {
           ...gossip,

@@ -169,7 +169,7 @@ describe('values', () => {
       ringman_source_staleness_seconds: { memberlist: 1.5 },
       ringman_seeds: { resolved: 2, unresolved: 1 },
       ringman_seed_addresses: { '': 4 },
-      ringman_joins_total: { completed: 15, failed: 16 },
+      ringman_joins_total: { completed: 15, failed: 16, refused: 24 },
       ringman_gossip_packets_total: { sent: 1, received: 2 },
       ringman_gossip_messages_total: { 'ping sent': 3, 'ping received': 4 },
       ringman_gossip_message_bytes_total: { 'ping sent': 300, 'ping received': 400 },

@@ -108,6 +108,11 @@ export class GossipCodec {
     })
   }
 
+  /** Why a peer is refused, in plain: its label or its key is not ours. */
+  encodeRefusal(text: string): Uint8Array {
+    return encodeStream({ kind: 'error', text }, { role: 'response', compression: false, label: '' })
+  }
+
   streamReception(role: StreamRole): StreamReception {
     return { ...this.#reception, role }
   }

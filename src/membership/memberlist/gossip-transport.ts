@@ -11,7 +11,8 @@ import type { MemberView, StartPushPullEffect, StartStreamProbeEffect } from './
 import type { Endpoint } from './protocol/endpoint.ts'
 import type { ProtocolEvent } from './protocol/events.ts'
 import type { ProtocolSettings } from './protocol/settings.ts'
-import { StreamClient, unexpectedAnswer, type ByteListener, type StreamAnswer } from './stream-client.ts'
+import { causeOfRefusal, isMisfit, refusalText } from './refusal.ts'
+import { StreamClient, type ByteListener, type StreamAnswer } from './stream-client.ts'
 import { StreamServer } from './stream-server.ts'
 import type { Message, Ping } from './wire/messages.ts'
 import type { DecodedStream } from './wire/stream-decoder.ts'
@@ -64,6 +65,7 @@ export class GossipTransport {
       onBytes,
       onDrop: (drop, from) => {
         this.drops.add(drop, from, 'tcp')
+        return isMisfit(drop.reason) ? this.codec.encodeRefusal(refusalText(drop.reason)) : undefined
       },
       timeoutMs: settings.streamTimeoutMs,
       ...(node.streamLimits === undefined ? {} : { limits: node.streamLimits }),
@@ -192,27 +194,21 @@ export class GossipTransport {
       ...(parent === undefined ? {} : { parent }),
     })
     const answer = await this.#call(to, { kind: 'push-pull', pushPull: { ...state, userState } }, timeoutMs)
-    endPushPull(span, answer)
-    switch (answer.outcome) {
-      case 'answered':
-        if (answer.message.kind === 'push-pull') {
-          this.traffic.pushPullSeconds.add((node.clock.now() - startedAtMs) / 1000)
-          onEvent({ kind: 'push-pull-answered', exchange, state: answer.message.pushPull })
-        } else {
-          const outcome = answer.message.kind === 'error' ? 'rejected' : 'failed'
-          onEvent({ kind: 'push-pull-failed', exchange, outcome, message: unexpectedAnswer(answer.message) })
-        }
-        break
-      case 'refused':
-      case 'failed':
-        onEvent({ kind: 'push-pull-failed', exchange, outcome: answer.outcome, message: answer.reason })
-        break
-      case 'sent':
-        onEvent({ kind: 'push-pull-failed', exchange, outcome: 'failed', message: 'no answer was read' })
-        break
-      default:
-        assertNever(answer)
+    if (answer.outcome === 'answered' && answer.message.kind === 'push-pull') {
+      span.set({ 'ringman.push_pull.members_received': answer.message.pushPull.nodes.length })
+      span.end()
+      this.traffic.pushPullSeconds.add((node.clock.now() - startedAtMs) / 1000)
+      onEvent({ kind: 'push-pull-answered', exchange, state: answer.message.pushPull })
+      return
     }
+    const cause = await causeOfRefusal(answer, (withinMs) =>
+      // A member is no riddle: only of a seed it must be known whether somebody is there.
+      state.join ? this.#client.closesUnasked(to, withinMs) : Promise.resolve(true),
+    )
+    const outcome = cause !== undefined ? 'rejected' : answer.outcome === 'refused' ? 'refused' : 'failed'
+    span.fail(outcome)
+    span.end()
+    onEvent({ kind: 'push-pull-failed', exchange, outcome, message: cause ?? reasonOf(answer) })
   }
 
   async #call(to: Endpoint, message: StreamMessage, timeoutMs: number): Promise<StreamAnswer> {
@@ -318,14 +314,10 @@ export class GossipTransport {
   }
 }
 
-function endPushPull(span: Span, answer: StreamAnswer): void {
-  if (answer.outcome === 'answered' && answer.message.kind === 'push-pull') {
-    span.set({ 'ringman.push_pull.members_received': answer.message.pushPull.nodes.length })
-  } else {
-    const rejected = answer.outcome === 'answered' && answer.message.kind === 'error'
-    span.fail(rejected ? 'rejected' : answer.outcome === 'refused' ? 'refused' : 'failed')
-  }
-  span.end()
+/** Why there is no answer of the kind asked for, for a human. */
+function reasonOf(answer: StreamAnswer): string {
+  if (answer.outcome === 'answered') return `the peer answered with ${answer.message.kind}`
+  return answer.outcome === 'sent' ? 'no answer was read' : answer.reason
 }
 
 function placeOf({ address, port }: Endpoint): string {

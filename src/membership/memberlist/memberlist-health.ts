@@ -3,6 +3,7 @@ import { formatAddress, type Seed } from '../../seeds/seed.ts'
 import { healthIn, type SourceHealth } from '../condition.ts'
 import type { MemberlistNode } from './memberlist-node.ts'
 import type { JoinFinishedEffect } from './protocol/effects.ts'
+import { MISFITS } from './refusal.ts'
 import type { DropReason } from './wire/drop.ts'
 
 export interface HealthFacts {
@@ -12,14 +13,6 @@ export interface HealthFacts {
   readonly lastJoin: JoinFinishedEffect | undefined
   readonly state: 'new' | 'starting' | 'running' | 'stopped'
 }
-
-/** Drops that mean somebody is configured otherwise, rather than a fault on the way. */
-const MISFITS: readonly DropReason[] = [
-  'label-differs',
-  'not-encrypted',
-  'cannot-decrypt',
-  'encrypted-unexpectedly',
-]
 
 /** What the source has to say about its own health: above all, why it is alone. */
 export function describeHealth(facts: HealthFacts): SourceHealth {
@@ -46,7 +39,22 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
   if (node.livingCount > 1 || facts.seeds.length === 0) {
     return healthIn('well', `Gossips with ${Math.max(0, node.livingCount - 1)} others`, detail)
   }
+  const refusing = facts.lastJoin?.reached.length === 0 ? findRefusal(facts.lastJoin) : undefined
+  if (refusing !== undefined) {
+    return healthIn(
+      'refused',
+      `It is refused: the seed ${formatAddress(refusing.seed)} ${refusing.message}`,
+      detail,
+    )
+  }
   return healthIn('alone', reasonToBeAlone(facts, misfits), detail)
+}
+
+/** A seed that answers and will not have this member. */
+export function findRefusal({
+  failed,
+}: JoinFinishedEffect): JoinFinishedEffect['failed'][number] | undefined {
+  return failed.find(({ outcome }) => outcome === 'rejected')
 }
 
 function reasonToBeAlone(facts: HealthFacts, misfits: readonly DropReason[]): string {

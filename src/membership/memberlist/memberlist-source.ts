@@ -3,9 +3,10 @@ import { RingmanError } from '../../errors.ts'
 import type { DnsResolver } from '../../seeds/dns-resolver.ts'
 import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
-import type { Seed } from '../../seeds/seed.ts'
+import { formatAddress, type Seed } from '../../seeds/seed.ts'
 import { noTracer } from '../../tracing.ts'
 import type { SourceHealth } from '../condition.ts'
+import { LimitedWarning } from '../limited-warning.ts'
 import { MemberSet } from '../member-set.ts'
 import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
@@ -15,7 +16,7 @@ import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
 import type { JoinFinishedEffect, MemberView } from './protocol/effects.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
-import { describeHealth } from './memberlist-health.ts'
+import { describeHealth, findRefusal } from './memberlist-health.ts'
 import { memberlistStatistics } from './memberlist-statistics.ts'
 
 export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'meta'> {
@@ -34,6 +35,9 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
   readonly pods?: PodDirectory
 }
 
+/** Seeds are asked every few seconds while this member is alone. */
+const REFUSAL_WARNING_MS = 60_000
+
 /** Members by HashiCorp memberlist's protocol: ours, wire-compatible with the Go library. */
 export class MemberlistSource implements MembershipSource {
   readonly kind = 'memberlist'
@@ -45,6 +49,7 @@ export class MemberlistSource implements MembershipSource {
   readonly #set: MemberSet
   readonly #resolver: SeedResolver
   readonly #keyringFile: KeyringFile | undefined
+  readonly #refusalWarning: LimitedWarning
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   /** What metadata means is found out once, while the bytes live. */
   readonly #decoded = new WeakMap<Uint8Array, { readonly metadata: MemberMetadata | undefined }>()
@@ -58,6 +63,7 @@ export class MemberlistSource implements MembershipSource {
     const { name, metadata, clock, random, logger } = options
     this.#options = options
     this.selfName = name
+    this.#refusalWarning = new LimitedWarning(clock, logger, REFUSAL_WARNING_MS)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
     this.done.catch(() => {})
@@ -71,6 +77,7 @@ export class MemberlistSource implements MembershipSource {
         },
         onJoinFinished: (result) => {
           this.#lastJoin = result
+          this.#warnOfRefusal(result)
         },
       },
     )
@@ -205,6 +212,16 @@ export class MemberlistSource implements MembershipSource {
       seedStatus: this.#resolver.status,
       nowMs: this.#options.clock.now(),
     })
+  }
+
+  #warnOfRefusal(result: JoinFinishedEffect): void {
+    const refusing = findRefusal(result)
+    if (refusing === undefined) return
+    const { seed, message } = refusing
+    this.#refusalWarning.warn(
+      { event: 'seed.refused', address: formatAddress(seed), reason: message },
+      'A seed answers and refuses this member: compare label and keys of both',
+    )
   }
 
   /** Behind a function, because the state may have changed during an `await`. */

@@ -26,7 +26,11 @@ export function memberlistStatistics({
   return {
     ...(heardAtMs === undefined || node.livingCount <= 1 ? {} : { staleMs: nowMs - heardAtMs }),
     seeds: seedStatistics(seedCount, seedStatus),
-    joins: { completed: counters.joinsCompleted, failed: counters.joinsFailed },
+    joins: {
+      completed: counters.joinsCompleted,
+      failed: counters.joinsFailed,
+      refused: counters.joinsRefused,
+    },
     gossip: gossipStatistics(node, counters),
   }
 }

@@ -1,9 +1,8 @@
 import { connect, type Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
-import { assertNever } from '../../errors.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { releaseSockets } from './socket-release.ts'
-import { DROP_REASONS } from './wire/drop.ts'
+import { DROP_REASONS, type DropReason } from './wire/drop.ts'
 import { StreamDecoder, type StreamReception } from './wire/stream-decoder.ts'
 import type { StreamMessage } from './wire/stream-messages.ts'
 
@@ -14,7 +13,14 @@ export type StreamAnswer =
   | { readonly outcome: 'sent' }
   /** The host is there, and nothing listens on the port. */
   | { readonly outcome: 'refused'; readonly reason: string }
-  | { readonly outcome: 'failed'; readonly reason: string }
+  | {
+      readonly outcome: 'failed'
+      readonly reason: string
+      /** Why the answer was dropped, where there was one. */
+      readonly dropped?: DropReason
+      /** Milliseconds after which the peer closed the connection without any answer, where it did. */
+      readonly closedAfterMs?: number
+    }
 
 export interface StreamCall {
   readonly to: Endpoint
@@ -24,6 +30,9 @@ export interface StreamCall {
   /** How to read the answer; absent when none is wanted. */
   readonly reception: StreamReception | undefined
 }
+
+/** Errors of a connection that the peer closed before it had read everything. */
+const CLOSED_BY_PEER = new Set(['ECONNRESET', 'EPIPE'])
 
 /** Counts payload bytes on connections. */
 export type ByteListener = (direction: 'sent' | 'received', sizeBytes: number) => void
@@ -51,6 +60,11 @@ export class StreamClient {
     const { promise, resolve } = Promise.withResolvers<StreamAnswer>()
     const socket = connect({ host: to.address, port: to.port, noDelay: true })
     this.#open.add(socket)
+    const startedAtMs = this.#clock.now()
+    let receivedBytes = 0
+    /** Said only of a connection that came about: a host that nobody reaches closes nothing. */
+    const closed = () =>
+      receivedBytes === 0 && !socket.connecting ? { closedAfterMs: this.#clock.now() - startedAtMs } : {}
     const finish = (answer: StreamAnswer) => {
       cancelTimer()
       resolve(answer)
@@ -60,14 +74,15 @@ export class StreamClient {
       finish({ outcome: 'failed', reason: `no answer within ${Math.round(timeoutMs)} ms` })
     })
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      const outcome = error.code === 'ECONNREFUSED' ? 'refused' : 'failed'
-      finish({ outcome, reason: error.code ?? error.message })
+      const reason = error.code ?? error.message
+      if (error.code === 'ECONNREFUSED') finish({ outcome: 'refused', reason })
+      else finish({ outcome: 'failed', reason, ...(CLOSED_BY_PEER.has(reason) ? closed() : {}) })
     })
     socket.on('close', () => {
       this.#open.delete(socket)
       // What a connection that never came about had to send went nowhere.
       if (socket.bytesWritten > 0) this.#onBytes?.('sent', socket.bytesWritten)
-      finish({ outcome: 'failed', reason: 'the peer closed the connection' })
+      finish({ outcome: 'failed', reason: 'the peer closed the connection', ...closed() })
     })
     if (reception === undefined) {
       socket.end(bytes, () => {
@@ -76,11 +91,13 @@ export class StreamClient {
       return promise
     }
     const decoder = new StreamDecoder(reception)
-    let receivedBytes = 0
     const take = (result: ReturnType<StreamDecoder['push']>) => {
       if (result === undefined) return
       if (result.ok) finish({ outcome: 'answered', message: result.message, sizeBytes: receivedBytes })
-      else finish({ outcome: 'failed', reason: `the answer was dropped: ${DROP_REASONS[result.reason]}` })
+      else {
+        const reason = `the answer was dropped: ${DROP_REASONS[result.reason]}`
+        finish({ outcome: 'failed', reason, dropped: result.reason })
+      }
     }
     socket.on('data', (chunk) => {
       receivedBytes += chunk.length
@@ -88,30 +105,39 @@ export class StreamClient {
       take(decoder.push(chunk))
     })
     socket.on('end', () => {
-      finish({ outcome: 'failed', reason: 'the peer closed the connection without a whole answer' })
+      const reason = 'the peer closed the connection without a whole answer'
+      finish({ outcome: 'failed', reason, ...closed() })
     })
     socket.write(bytes)
     return promise
+  }
+
+  /** Whether the peer closes a connection, on which it is sent nothing, within this time; also when there is none. */
+  async closesUnasked(to: Endpoint, withinMs: number): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const socket = connect({ host: to.address, port: to.port })
+    this.#open.add(socket)
+    const cancelTimer = this.#clock.after(withinMs, () => {
+      resolve(false)
+    })
+    // Read, since otherwise the end would not be noticed.
+    socket.resume()
+    const closed = () => {
+      this.#open.delete(socket)
+      resolve(true)
+    }
+    socket.on('error', closed)
+    socket.on('end', closed)
+    socket.on('close', closed)
+    const closes = await promise
+    cancelTimer()
+    socket.destroy()
+    return closes
   }
 
   /** Ends every call; resolves when their sockets are released. */
   async close(): Promise<void> {
     this.#closed = true
     await releaseSockets(this.#open)
-  }
-}
-
-/** What is wrong with an answer that is not of the kind asked for. */
-export function unexpectedAnswer(message: StreamMessage): string {
-  switch (message.kind) {
-    case 'error':
-      return `the peer answered: ${message.text}`
-    case 'ping':
-    case 'ack':
-    case 'user':
-    case 'push-pull':
-      return `the peer answered with ${message.kind}`
-    default:
-      return assertNever(message)
   }
 }

@@ -22,13 +22,17 @@ export const DEFAULT_STREAM_SERVER_LIMITS: StreamServerLimits = {
   maxHeldBytes: 64 * 1024 * 1024,
 }
 
+/** Time for a refused peer to read why, in milliseconds. */
+const FAREWELL_MS = 1000
+
 export interface StreamServerOptions {
   readonly clock: Clock
   /** Whom to listen to at this moment: asked for each connection, as the keyring may change. */
   readonly reception: () => StreamReception
   /** The message of a connection arrived whole, in so many bytes. */
   readonly onMessage: (stream: number, message: DecodedStream, from: Endpoint, sizeBytes: number) => void
-  readonly onDrop: (drop: Drop, from: Endpoint) => void
+  /** The message of a connection is not taken; what is returned is sent before the connection is closed. */
+  readonly onDrop: (drop: Drop, from: Endpoint) => Uint8Array | undefined
   /** A connection is closed unless it has been answered this many milliseconds after it was accepted. */
   readonly timeoutMs: number
   readonly limits?: Partial<StreamServerLimits>
@@ -39,7 +43,7 @@ export interface StreamServerOptions {
 interface Connection {
   readonly socket: Socket
   readonly from: Endpoint
-  readonly cancelTimer: () => void
+  cancelTimer: () => void
   heldBytes: number
 }
 
@@ -101,8 +105,9 @@ export class StreamServer {
       socket.pause()
       if (result.ok) this.#options.onMessage(stream, result, from, connection.heldBytes)
       else {
-        this.#options.onDrop(result, from)
-        socket.destroy()
+        const farewell = this.#options.onDrop(result, from)
+        if (farewell === undefined) socket.destroy()
+        else this.#part(connection, farewell)
       }
     }
     socket.on('data', (chunk) => {
@@ -136,6 +141,16 @@ export class StreamServer {
   /** Closes every connection; resolves when their sockets are released. */
   async close(): Promise<void> {
     await releaseSockets(Array.from(this.#connections.values(), ({ socket }) => socket))
+  }
+
+  /** Says why, and closes soon: one that reads nothing must not hold its place. */
+  #part(connection: Connection, farewell: Uint8Array): void {
+    const { socket } = connection
+    connection.cancelTimer()
+    connection.cancelTimer = this.#options.clock.after(FAREWELL_MS, () => {
+      socket.destroy()
+    })
+    socket.end(farewell)
   }
 
   #isFull({ address }: Endpoint): boolean {

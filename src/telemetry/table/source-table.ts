@@ -70,7 +70,9 @@ export const SEED_METRICS = {
     labels: {
       result: {
         completed: 'The states were exchanged.',
-        failed: 'Nobody answered, or the peer refused or was refused; the log says which.',
+        failed: 'Nobody answered.',
+        refused:
+          'Somebody answered, and refused this member or was refused: another label, key or cluster name. The log says which.',
       },
     },
     meaning: 'Attempts to join through an address of a seed, by result.',

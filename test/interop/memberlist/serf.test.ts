@@ -106,7 +106,7 @@ describe('three serf agents and three of ours, encrypted', () => {
     await using stack = new AsyncDisposableStack()
     const serf = stack.use(await SerfAgent.start({ name: 's1', preset: 'local' }))
     const our = stack.use(await OurMember.start({ name: 'r1', join: [serf.gossipAddress] }))
-    await our.until('a failed join', () => /does not answer/.test(our.source.health().message), NEWS_MS)
+    await our.until('a failed join', () => our.source.health().condition === 'refused', NEWS_MS)
     expect((await serf.members()).map(({ name }) => name)).toEqual(['s1'])
   })
 })

@@ -110,7 +110,7 @@ describe('statistics of two members that gossip', () => {
       expect(pushPullSeconds?.count).toBeGreaterThan(2)
       expect(pushPullBytes?.sent.sum).toBe(messageBytes?.['push-pull']?.sent)
     }, PATIENCE)
-    expect(b.statistics().joins).toEqual({ completed: 1, failed: 0 })
+    expect(b.statistics().joins).toEqual({ completed: 1, failed: 0, refused: 0 })
   })
 
   test('are fresh while others are heard, and say nothing of staleness alone', async () => {
@@ -165,7 +165,7 @@ describe('what goes wrong is counted by what it was', () => {
     const a = await started('a', { label: 'one' })
     const b = await started('b', { label: 'two', join: placeOf(a) })
     await expect.poll(() => gossipOf(a).drops['label-differs'], PATIENCE).toBeGreaterThan(0)
-    await expect.poll(() => b.statistics().joins?.failed, PATIENCE).toBeGreaterThan(0)
+    await expect.poll(() => b.statistics().joins?.refused, PATIENCE).toBeGreaterThan(0)
     expect(b.statistics().joins?.completed).toBe(0)
     // It was heard of nobody who may gossip with it.
     expect(gossipOf(a).messages['push-pull']?.received).toBe(0)

@@ -15,9 +15,10 @@ export interface Counters {
   pushPullsCompleted: number
   pushPullsAnswered: number
   pushPullsFailed: number
-  /** Those of the completed and the failed ones that were to join through a seed. */
+  /** Those that were to join through a seed: refused are the failed ones that the peer, or this member, would not have. */
   joinsCompleted: number
   joinsFailed: number
+  joinsRefused: number
   /** Times that this process was found stalled, and for how long in all. */
   stalls: number
   stalledMs: number
@@ -42,6 +43,7 @@ export function createCounters(): Counters {
     pushPullsFailed: 0,
     joinsCompleted: 0,
     joinsFailed: 0,
+    joinsRefused: 0,
     stalls: 0,
     stalledMs: 0,
     dropped: 0,

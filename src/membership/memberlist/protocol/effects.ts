@@ -142,12 +142,22 @@ export interface ProbeFinishedEffect {
   readonly payload: Uint8Array
 }
 
+/**
+ * Why an exchange came to nothing. `refused`: nothing listens there; `rejected`: somebody is there, and one of the two
+ * will not have the other; `failed`: all else.
+ */
+export interface ExchangeFailure {
+  readonly outcome: 'refused' | 'rejected' | 'failed'
+  /** For a human; of `rejected` a phrase to stand behind the address. */
+  readonly message: string
+}
+
 /** Every seed of a `join` has answered or failed. */
 export interface JoinFinishedEffect {
   readonly kind: 'join-finished'
   /** Seeds that answered, and seeds that were alive members already. */
   readonly reached: readonly Endpoint[]
-  readonly failed: readonly { readonly seed: Endpoint; readonly message: string }[]
+  readonly failed: readonly (ExchangeFailure & { readonly seed: Endpoint })[]
 }
 
 /** This member has left; the machine goes on following the others. */

@@ -1,4 +1,5 @@
 import type { Message, Ping, PushPull } from '../wire/messages.ts'
+import type { ExchangeFailure } from './effects.ts'
 import type { Endpoint } from './endpoint.ts'
 
 /** Everything that can happen to the machine. The shell turns sockets, timers and calls into these. */
@@ -75,13 +76,9 @@ export interface PushPullAnsweredEvent {
 }
 
 /** A `start-push-pull` came to nothing. An unknown or late `exchange` is ignored. */
-export interface PushPullFailedEvent {
+export interface PushPullFailedEvent extends ExchangeFailure {
   readonly kind: 'push-pull-failed'
   readonly exchange: number
-  /** `refused`: nothing listens there; `rejected`: the peer answered with an error; `failed`: all else. */
-  readonly outcome: 'refused' | 'rejected' | 'failed'
-  /** For a human, such as the error's text. */
-  readonly message: string
 }
 
 /**

@@ -1,15 +1,13 @@
 import type { PushPull, PushPullNode } from '../wire/messages.ts'
 import { type Core, STATE_NUMBERS } from './core.ts'
 import type { Deadline } from './deadlines.ts'
-import type { MemberView, Refusal } from './effects.ts'
+import type { ExchangeFailure, MemberView, Refusal } from './effects.ts'
 import { type Endpoint, formatAddress } from './endpoint.ts'
 import { versionsOf } from './members.ts'
 import type { Merge } from './merge.ts'
 
 /** How an exchange that we began ended: undefined when the peer's state was merged, else why not. */
-export type ExchangeEnd = (
-  failure: { readonly outcome: 'refused' | 'rejected' | 'failed'; readonly message: string } | undefined,
-) => void
+export type ExchangeEnd = (failure: ExchangeFailure | undefined) => void
 
 /** Our own end of an exchange that the shell does not end: this many times its timeout. */
 const OVERDUE = 2
@@ -56,8 +54,7 @@ export class Exchanges {
     const refusal = this.#refusal(state, running.join)
     if (refusal !== undefined) {
       this.#core.refuse(refusal.reason, { from: running.to.address, ...refusal.fields })
-      this.#countFailed(running.join)
-      running.end({ outcome: 'rejected', message: refusal.reason })
+      this.#end(running, { outcome: 'rejected', message: `is refused by this member: ${refusal.reason}` })
       return
     }
     const { counters } = this.#core
@@ -71,19 +68,20 @@ export class Exchanges {
   }
 
   /** One of our exchanges came to nothing. */
-  failed(exchange: number, outcome: 'refused' | 'rejected' | 'failed', message: string): void {
+  failed(exchange: number, outcome: ExchangeFailure['outcome'], message: string): void {
     const running = this.#running.get(exchange)
     if (running === undefined) return
     this.#running.delete(exchange)
     this.#core.deadlines.cancel(running.overdue)
-    this.#countFailed(running.join)
-    running.end({ outcome, message })
+    this.#end(running, { outcome, message })
   }
 
-  #countFailed(join: boolean): void {
+  #end({ join, end }: { readonly join: boolean; readonly end: ExchangeEnd }, failure: ExchangeFailure): void {
     const { counters } = this.#core
     counters.pushPullsFailed++
-    if (join) counters.joinsFailed++
+    if (join && failure.outcome === 'rejected') counters.joinsRefused++
+    else if (join) counters.joinsFailed++
+    end(failure)
   }
 
   /** A peer began an exchange: our state goes back as it was before the peer's is merged. */

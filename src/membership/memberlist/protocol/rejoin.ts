@@ -1,4 +1,5 @@
 import type { Core } from './core.ts'
+import type { ExchangeFailure } from './effects.ts'
 import { type Endpoint, sameEndpoint } from './endpoint.ts'
 import type { Exchanges } from './exchanges.ts'
 import { isLiving, type MemberRecord } from './members.ts'
@@ -12,9 +13,10 @@ const FIRST_WAIT_MS = 1000
 
 interface Join {
   waiting: Endpoint[]
-  runningCount: number
-  readonly reached: Endpoint[]
-  readonly failed: { readonly seed: Endpoint; readonly message: string }[]
+  /** By {@link keyOf}, as are those that ended. */
+  readonly running: Set<string>
+  readonly reached: Map<string, Endpoint>
+  readonly failed: Map<string, ExchangeFailure & { readonly seed: Endpoint }>
 }
 
 /**
@@ -43,32 +45,38 @@ export class Rejoin {
     this.#seeds = seeds.filter((seed) => !sameEndpoint(seed, own)).slice(0, SEEDS_LIMIT)
     this.#memberAt.clear()
     // Asked again while at it, both end as one; what runs counts on the object that it began with.
-    this.#join ??= { waiting: [], runningCount: 0, reached: [], failed: [] }
-    this.#join.waiting = this.#shuffled([...this.#seeds])
+    this.#join ??= { waiting: [], running: new Set(), reached: new Map(), failed: new Map() }
+    const { running } = this.#join
+    // One that is slow to answer is not asked twice, or being asked again would keep the join from ever ending.
+    this.#join.waiting = this.#shuffled(this.#seeds.filter((seed) => !running.has(keyOf(seed))))
     this.#advance(this.#join)
     this.#schedule()
   }
 
   #advance(join: Join): void {
     const alive = this.#livingByKey()
-    while (join.runningCount < PARALLEL_LIMIT) {
+    const { running, reached, failed } = join
+    while (running.size < PARALLEL_LIMIT) {
       const seed = join.waiting.shift()
       if (seed === undefined) break
-      if (alive.has(keyOf(seed))) {
-        join.reached.push(seed)
+      const key = keyOf(seed)
+      failed.delete(key)
+      reached.delete(key)
+      if (alive.has(key)) {
+        reached.set(key, seed)
         continue
       }
-      join.runningCount++
+      running.add(key)
       this.#exchanges.start(seed, true, (failure) => {
-        join.runningCount--
-        if (failure === undefined) join.reached.push(seed)
-        else join.failed.push({ seed, message: failure.message })
+        running.delete(key)
+        if (failure === undefined) reached.set(key, seed)
+        else failed.set(key, { seed, ...failure })
         this.#advance(join)
       })
     }
-    if (join.runningCount > 0 || join.waiting.length > 0 || this.#join !== join) return
+    if (running.size > 0 || join.waiting.length > 0 || this.#join !== join) return
     this.#join = undefined
-    this.#core.emit({ kind: 'join-finished', reached: join.reached, failed: join.failed })
+    this.#core.emit({ kind: 'join-finished', reached: [...reached.values()], failed: [...failed.values()] })
   }
 
   #schedule(): void {

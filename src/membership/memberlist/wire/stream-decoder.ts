@@ -105,7 +105,10 @@ export class StreamDecoder {
       if (bytes[start] === MESSAGE_TYPE.encrypt) {
         return keyring.length === 0 ? dropped('encrypted-unexpectedly', {}) : this.#tryReadFrame(start)
       }
-      if (keyring.length > 0 && requireEncryption) return dropped('not-encrypted', { type: bytes[start]! })
+      // Who refuses this member for its key can only say so in plain.
+      const refuses = this.#reception.role === 'response' && bytes[start] === MESSAGE_TYPE.error
+      if (keyring.length > 0 && requireEncryption && !refuses)
+        return dropped('not-encrypted', { type: bytes[start]! })
       this.#body = new BodyDecoder(start, this.#limits, this.#limits.maxStreamBytes, false)
     }
     return this.#body.advance(bytes, length)
