@@ -1,0 +1,115 @@
+/**
+ * `npm run test:mutation`: plants one small fault at a time and runs the tests beside it, to see whether they notice.
+ *
+ *     npm run test:mutation                           all mutants of the folders that have a goal
+ *     npm run test:mutation -- src/ring/plan.ts       those in files whose path begins so
+ *     npm run test:mutation -- --sample 300 --seed 7  so many of them; one seed always gives the same
+ *     npm run test:mutation -- --equivalent           those that are listed as equivalent, which must survive
+ *
+ * Fails where a folder misses its goal, or where a listed mutant does not survive.
+ */
+import { createHash } from 'node:crypto'
+import { globSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { basename } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Bench, type Outcome } from './bench.ts'
+import { EQUIVALENT, matches } from './equivalent.ts'
+import { mutantsOf, type Mutant } from './mutants.ts'
+
+/** What is mutated, by folder: of its mutants, this part must be killed by the tests of the folder of the same path. */
+const FOLDERS: readonly { readonly path: string; readonly goal?: number }[] = [
+  { path: 'ring', goal: 0.95 },
+  { path: 'manager', goal: 0.95 },
+  { path: 'membership', goal: 0.95 },
+  { path: 'membership/memberlist/wire', goal: 0.95 },
+  { path: 'membership/memberlist/protocol' },
+]
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    sample: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: String(availableParallelism()) },
+    equivalent: { type: 'boolean', default: false },
+  },
+})
+
+const sources = new Map<string, string>()
+const listed = (mutant: Mutant) => EQUIVALENT.some((entry) => matches(entry, mutant))
+const chosen = FOLDERS.map(({ path, goal }) => {
+  const files = globSync(`src/${path}/*.ts`).sort()
+  const wanted = files.filter((file) =>
+    positionals.length === 0 ? goal !== undefined : positionals.some((prefix) => file.startsWith(prefix)),
+  )
+  for (const file of wanted) sources.set(file, readFileSync(file, 'utf8'))
+  const mutants = wanted.flatMap((file) => mutantsOf(file, sources.get(file)!))
+  const tests = globSync(`test/${path}/*.test.ts`).sort()
+  return { path, goal, tests, mutants: mutants.filter((mutant) => listed(mutant) === options.equivalent) }
+}).filter(({ mutants }) => mutants.length > 0)
+
+/** Puts mutants in an order that depends on the seed and on what each one is, and not on what stands around it. */
+function shuffle(mutants: readonly Mutant[]): Mutant[] {
+  const rank = ({ file, code, change }: Mutant) =>
+    createHash('sha256').update([options.seed, file, code, change].join('\n')).digest('hex')
+  return mutants
+    .map((mutant) => ({ mutant, rank: rank(mutant) }))
+    .sort((a, b) => (a.rank < b.rank ? -1 : 1))
+    .map(({ mutant }) => mutant)
+}
+
+const startedMs = performance.now()
+const total = chosen.reduce((sum, { mutants }) => sum + mutants.length, 0)
+const share = options.sample === undefined ? 1 : Math.min(1, Number(options.sample) / total)
+const benches = Array.from({ length: Number(options.jobs) }, () => new Bench())
+console.log(
+  `${share === 1 ? 'All' : `${Math.round(share * total)} (seed ${options.seed}) of`} ${total} mutants, ${benches.length} at a time`,
+)
+
+const expected = options.equivalent ? 'survived' : 'killed'
+let passed = 0
+let failed = 0
+for (const { path, goal, tests, mutants } of chosen) {
+  const queue = shuffle(mutants).slice(0, Math.ceil(share * mutants.length))
+  const healthy = await benches[0]!.measure(tests)
+  if (healthy.errors.length > 0) throw new Error(`test/${path} fails without a mutant: ${healthy.errors[0]}`)
+  const quickest = tests.toSorted((a, b) => healthy.times.get(a)! - healthy.times.get(b)!)
+  const outcomes = new Map<Mutant, Outcome>()
+  await Promise.all(
+    benches.map(async (bench) => {
+      for (let mutant = queue.pop(); mutant !== undefined; mutant = queue.pop()) {
+        const own = `test/${mutant.file.slice('src/'.length, -'.ts'.length)}`
+        const order = quickest.toSorted((a, b) => Number(b.startsWith(own)) - Number(a.startsWith(own)))
+        const outcome = await bench.run(mutant, sources.get(mutant.file)!, order)
+        outcomes.set(mutant, outcome)
+        const { file, line, code, change } = mutant
+        if (outcome !== expected) console.log(`${outcome}  ${file}:${line}  ${code}\n    ${change}`)
+      }
+    }),
+  )
+  report(path, goal, outcomes)
+}
+await Promise.all(benches.map((bench) => bench.close()))
+
+function report(path: string, goal: number | undefined, outcomes: ReadonlyMap<Mutant, Outcome>): void {
+  const count = (outcome: Outcome) => [...outcomes.values()].filter((each) => each === outcome).length
+  const expected = options.equivalent ? 'survived' : 'killed'
+  const inOrder = [...outcomes].sort(([a], [b]) =>
+    a.file < b.file ? -1 : a.file > b.file ? 1 : a.start - b.start,
+  )
+  for (const [{ file, line, code, change }, outcome] of inOrder)
+    if (outcome !== expected) console.log(`${outcome}  ${file}:${line}  ${code}\n    ${change}`)
+  const score = count('killed') / outcomes.size
+  const isGood = options.equivalent ? count('survived') === outcomes.size : score >= (goal ?? 0)
+  console.log(
+    `${isGood ? 'passed' : 'FAILED'}  ${path}: ${outcomes.size} mutants, ${count('killed')} killed (${(100 * score).toFixed(1)} %), ` +
+      `${count('survived')} survived, ${count('endless')} endless, ${count('out of time')} out of time`,
+  )
+  if (isGood) passed += count(expected)
+  else failed += outcomes.size - count(expected)
+}
+
+console.log(`${basename(import.meta.dirname)}: ${Math.round((performance.now() - startedMs) / 1000)} s`)
+console.log(`Tests  ${failed > 0 ? `${failed} failed | ` : ''}${passed} passed`)
+process.exitCode = failed > 0 ? 1 : 0
