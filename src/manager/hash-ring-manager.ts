@@ -26,16 +26,18 @@ export interface HashRingManagerOptions {
   readonly foldWindowMs?: number
 }
 
-type Command =
-  | { readonly kind: 'add'; readonly node: RingNode; readonly settle: Settle }
-  | { readonly kind: 'remove'; readonly ringKey: string; readonly settle: Settle }
-  | { readonly kind: 'set'; readonly nodes: readonly RingNode[]; readonly settle: Settle }
-  | { readonly kind: 'ping'; readonly answer: () => void }
-
-interface Settle {
+interface Sender {
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
+
+type Mutation = { readonly sender: Sender } & (
+  | { readonly kind: 'add'; readonly node: RingNode }
+  | { readonly kind: 'remove'; readonly ringKey: string }
+  | { readonly kind: 'set'; readonly nodes: readonly RingNode[] }
+)
+
+type Command = Mutation | { readonly kind: 'ping'; readonly sender: Sender }
 
 /**
  * Owns the ring: the one writer. Mutations and pings pass through a mailbox, in order; look-ups read the
@@ -53,12 +55,10 @@ export class HashRingManager {
   readonly #listeners = new Set<(change: RingChange) => void>()
   #state: 'new' | 'running' | 'stopped' = 'new'
   #snapshot: RingSnapshot
-  /** What the next ring will hold; undefined while it would be the current one. */
-  #next: Map<string, RingNode> | undefined
-  /** Senders whose changes are in `#next`. */
-  #folded: Settle[] = []
+  /** What will make the next ring, in order. */
+  readonly #folded: Mutation[] = []
   #cancelFold: (() => void) | undefined
-  #fault: ((error: unknown) => void) | undefined
+  readonly #fault = Promise.withResolvers<never>()
 
   /** @throws {RingmanError} `NODE_INVALID` for a bad initial node. */
   constructor(options: HashRingManagerOptions) {
@@ -83,23 +83,23 @@ export class HashRingManager {
    * @throws {RingmanError} `NODE_INVALID`; `MANAGER_NOT_RUNNING`, also when it stops meanwhile.
    */
   addNode(node: RingNode): Promise<void> {
-    return this.#mutate((settle) => {
+    return this.#mutate((sender) => {
       checkNode(node)
-      return { kind: 'add', node, settle }
+      return { kind: 'add', node, sender }
     })
   }
 
   /** Removes a node; one that is not there is no error. Resolves and throws as {@link addNode}. */
   removeNode(ringKey: string): Promise<void> {
-    return this.#mutate((settle) => ({ kind: 'remove', ringKey, settle }))
+    return this.#mutate((sender) => ({ kind: 'remove', ringKey, sender }))
   }
 
   /** Makes `nodes` the whole ring. Resolves and throws as {@link addNode}. */
   setNodes(nodes: Iterable<RingNode>): Promise<void> {
-    return this.#mutate((settle) => {
+    return this.#mutate((sender) => {
       const all = [...nodes]
       for (const node of all) checkNode(node)
-      return { kind: 'set', nodes: all, settle }
+      return { kind: 'set', nodes: all, sender }
     })
   }
 
@@ -148,17 +148,15 @@ export class HashRingManager {
         cancel()
         resolve(alive)
       }
-      this.#send(
-        {
-          kind: 'ping',
-          answer: () => {
-            answer(true)
-          },
+      const sender = {
+        resolve: () => {
+          answer(true)
         },
-        () => {
+        reject: () => {
           answer(false)
         },
-      )
+      }
+      this.#send({ kind: 'ping', sender })
     })
   }
 
@@ -175,17 +173,11 @@ export class HashRingManager {
    */
   async run(): Promise<void> {
     if (this.#state !== 'new') {
-      throw new RingmanError(
-        'MANAGER_NOT_RUNNING',
-        this.#state === 'running' ? 'the ring manager runs already' : 'the ring manager was stopped for good',
-      )
+      throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring manager runs only once')
     }
     this.#state = 'running'
-    const fault = new Promise<never>((_, reject) => {
-      this.#fault = reject
-    })
     try {
-      await Promise.race([this.#loop(), fault])
+      await Promise.race([this.#loop(), this.#fault.promise])
     } finally {
       this.stop()
     }
@@ -193,14 +185,9 @@ export class HashRingManager {
 
   /** Stops for good: waiting senders get `MANAGER_NOT_RUNNING`, look-ups too. Idempotent. */
   stop(): void {
-    if (this.#state === 'stopped') return
     this.#state = 'stopped'
     this.#cancelFold?.()
-    const dropped = this.#mailbox.close()
-    const error = notRunning()
-    for (const command of dropped) if (command.kind !== 'ping') command.settle.reject(error)
-    for (const settle of this.#folded.splice(0)) settle.reject(error)
-    this.#listeners.clear()
+    for (const { sender } of [...this.#folded, ...this.#mailbox.close()]) sender.reject(notRunning())
   }
 
   /**
@@ -222,19 +209,16 @@ export class HashRingManager {
     if (this.#state !== 'running') throw notRunning()
   }
 
-  #mutate(make: (settle: Settle) => Command): Promise<void> {
+  #mutate(make: (sender: Sender) => Mutation): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#checkRunning()
-      const command = make({ resolve, reject })
-      this.#send(command, () => {
-        reject(notRunning())
-      })
+      this.#send(make({ resolve, reject }))
     })
   }
 
-  #send(command: Command, onRefused: () => void): void {
+  #send(command: Command): void {
     void (async () => {
-      if (!(await this.#mailbox.send(command))) onRefused()
+      if (!(await this.#mailbox.send(command))) command.sender.reject(notRunning())
     })()
   }
 
@@ -242,25 +226,13 @@ export class HashRingManager {
     for (;;) {
       const command = await this.#mailbox.receive()
       if (command === undefined) return
-      if (command.kind === 'ping') command.answer()
-      else this.#take(command)
+      if (command.kind === 'ping') command.sender.resolve()
+      else this.#fold(command)
     }
   }
 
-  #take(command: Exclude<Command, { kind: 'ping' }>): void {
-    this.#next ??= new Map(this.#snapshot.ring.nodes.map((node) => [node.ringKey, node]))
-    switch (command.kind) {
-      case 'add':
-        this.#next.set(command.node.ringKey, command.node)
-        break
-      case 'remove':
-        this.#next.delete(command.ringKey)
-        break
-      case 'set':
-        this.#next = new Map(command.nodes.map((node) => [node.ringKey, node]))
-        break
-    }
-    this.#folded.push(command.settle)
+  #fold(mutation: Mutation): void {
+    this.#folded.push(mutation)
     this.#cancelFold ??= this.#clock.after(this.#foldWindowMs, () => {
       this.#swap()
     })
@@ -268,11 +240,9 @@ export class HashRingManager {
 
   #swap(): void {
     const previous = this.#snapshot
-    const nodes = this.#next?.values() ?? previous.ring.nodes
     const folded = this.#folded.splice(0)
     this.#cancelFold = undefined
-    this.#next = undefined
-    const ring = previous.ring.with(nodes)
+    const ring = previous.ring.with(applyAll(folded, previous.ring.nodes))
     const difference = diffRings(previous.ring, ring)
     if (difference !== undefined) {
       this.#snapshot = { ring, epoch: previous.epoch + 1, changedAtMs: this.#clock.now() }
@@ -281,12 +251,28 @@ export class HashRingManager {
         try {
           listener(change)
         } catch (error) {
-          this.#fault?.(error)
+          this.#fault.reject(error)
         }
       }
     }
-    for (const settle of folded) settle.resolve()
+    for (const { sender } of folded) sender.resolve()
   }
+}
+
+/** The nodes that there are after all mutations, in order. */
+function applyAll(mutations: readonly Mutation[], nodes: readonly RingNode[]): Iterable<RingNode> {
+  const byRingKey = new Map(nodes.map((node) => [node.ringKey, node]))
+  for (const mutation of mutations) {
+    if (mutation.kind === 'remove') {
+      byRingKey.delete(mutation.ringKey)
+    } else if (mutation.kind === 'add') {
+      byRingKey.set(mutation.node.ringKey, mutation.node)
+    } else {
+      byRingKey.clear()
+      for (const node of mutation.nodes) byRingKey.set(node.ringKey, node)
+    }
+  }
+  return byRingKey.values()
 }
 
 function notRunning(): RingmanError {

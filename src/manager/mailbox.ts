@@ -42,20 +42,14 @@ export class Mailbox<T> {
     })
   }
 
-  /** The next command if one is there. */
-  tryReceive(): T | undefined {
+  /** Resolves with the next command, or undefined once the mailbox is closed. One reader at a time. */
+  receive(): Promise<T | undefined> {
     const command = this.#queue.shift()
     const sender = this.#senders.shift()
     if (sender !== undefined) {
       this.#queue.push(sender.command)
       sender.accept(true)
     }
-    return command
-  }
-
-  /** Resolves with the next command, or undefined once the mailbox is closed. One reader at a time. */
-  receive(): Promise<T | undefined> {
-    const command = this.tryReceive()
     if (command !== undefined || this.#closed) return Promise.resolve(command)
     return new Promise((resolve) => {
       this.#reader = resolve
@@ -68,7 +62,6 @@ export class Mailbox<T> {
     const dropped = this.#queue.splice(0)
     for (const sender of this.#senders.splice(0)) sender.accept(false)
     this.#reader?.(undefined)
-    this.#reader = undefined
     return dropped
   }
 }

@@ -1,49 +1,45 @@
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { Mailbox } from '../../src/manager/mailbox.ts'
 import { settle } from '../support/virtual-clock.ts'
 
-describe('Mailbox', () => {
-  test('delivers in the order of sending, whether queued or waited for', async () => {
-    const mailbox = new Mailbox<number>(2)
-    const first = mailbox.receive()
-    expect(await mailbox.send(1)).toBe(true)
-    expect(await first).toBe(1)
-    await mailbox.send(2)
-    await mailbox.send(3)
-    const blocked = mailbox.send(4)
-    expect(mailbox.tryReceive()).toBe(2)
-    expect(await blocked).toBe(true)
-    expect([mailbox.tryReceive(), mailbox.tryReceive(), mailbox.tryReceive()]).toEqual([3, 4, undefined])
-  })
+/** What a promise has come to by now, or `pending`. */
+const fateOf = (promise: Promise<unknown>) => Promise.race([promise, settle().then(() => 'pending')])
 
-  test('holds up a sender while it is full, and only then', async () => {
-    const mailbox = new Mailbox<number>(10)
-    for (let i = 0; i < 10; i++) expect(await mailbox.send(i)).toBe(true)
-    let accepted = false
-    const blocked = mailbox.send(10).then((value) => {
-      accepted = value
-    })
-    await settle()
-    expect(accepted).toBe(false)
-    expect([mailbox.pending, mailbox.waiting]).toEqual([10, 1])
-    mailbox.tryReceive()
-    await blocked
-    expect(accepted).toBe(true)
-    expect([mailbox.pending, mailbox.waiting]).toEqual([10, 0])
-  })
+test('delivers in the order of sending, and holds up senders while it is full, and only then', async () => {
+  for (const capacity of [1, 2, 10]) {
+    const mailbox = new Mailbox<number>(capacity)
+    const reader = mailbox.receive()
+    const accepted = Array.from({ length: capacity + 3 }, (_, i) => mailbox.send(i))
+    expect(await fateOf(reader)).toBe(0)
+    for (let taken = 1; taken <= capacity + 3; taken++) {
+      const inBox = Math.min(capacity, capacity + 3 - taken)
+      const waiting = capacity + 3 - taken - inBox
+      expect([mailbox.pending, mailbox.waiting]).toEqual([inBox, waiting])
+      expect(await Promise.all(accepted.map(fateOf))).toEqual(
+        accepted.map((_, i) => (i < taken + inBox ? true : 'pending')),
+      )
+      if (taken < capacity + 3) expect(await fateOf(mailbox.receive())).toBe(taken)
+    }
+    const next = mailbox.receive()
+    expect(await fateOf(next)).toBe('pending')
+    expect(await fateOf(mailbox.send(100))).toBe(true)
+    expect(await fateOf(next)).toBe(100)
+  }
+})
 
-  test('close refuses waiting and later senders, ends the reader and returns what nobody received', async () => {
-    const mailbox = new Mailbox<number>(1)
-    await mailbox.send(1)
-    const blocked = mailbox.send(2)
-    expect(mailbox.close()).toEqual([1])
-    expect(await blocked).toBe(false)
-    expect(await mailbox.send(3)).toBe(false)
-    expect(await mailbox.receive()).toBeUndefined()
+test('close refuses waiting and later senders, ends the reader and returns what nobody received', async () => {
+  const mailbox = new Mailbox<number>(1)
+  void mailbox.send(1)
+  const blocked = mailbox.send(2)
+  expect(mailbox.close()).toEqual([1])
+  expect(await fateOf(blocked)).toBe(false)
+  expect(await fateOf(mailbox.send(3))).toBe(false)
+  expect(await fateOf(mailbox.receive())).toBeUndefined()
+  expect([mailbox.pending, mailbox.waiting]).toEqual([0, 0])
 
-    const idle = new Mailbox<number>(1)
-    const reader = idle.receive()
-    idle.close()
-    expect(await reader).toBeUndefined()
-  })
+  const idle = new Mailbox<number>(1)
+  const reader = idle.receive()
+  expect(idle.close()).toEqual([])
+  expect(await fateOf(reader)).toBeUndefined()
+  expect(await fateOf(idle.send(1))).toBe(false)
 })

@@ -3,15 +3,21 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hashKey } from '../../src/ring/key-hash.ts'
 import { md5, md5Points, md5Word } from '../../src/ring/md5.ts'
+import { anyText } from '../support/any-text.ts'
 
 const expected = (data: string | Uint8Array) => createHash('md5').update(data).digest()
 
 /** All that this module and `key-hash.ts` say of `data`, beside what `node:crypto` says. */
 function check(data: string | Uint8Array): void {
   const digest = expected(data)
-  expect(Buffer.from(md5(data)).toString('hex')).toBe(digest.toString('hex'))
-  expect(md5Word(data)).toBe(digest.readInt32LE(0))
-  expect(hashKey(data)).toBe(digest.readInt32LE(0))
+  const word = digest.readInt32LE(0)
+  // Not three times `expect`, which takes longer than all that is checked.
+  if (digest.equals(md5(data)) && md5Word(data) === word && hashKey(data) === word) return
+  expect([Buffer.from(md5(data)), md5Word(data), hashKey(data)], JSON.stringify(data)).toEqual([
+    digest,
+    word,
+    word,
+  ])
 }
 
 describe('md5', () => {
@@ -91,9 +97,8 @@ describe('md5', () => {
   })
 
   test('random bytes and random text', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), check), { numRuns: 500 })
-    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), check), { numRuns: 500 })
-    fc.assert(fc.property(fc.string({ unit: 'grapheme', maxLength: 80 }), check), { numRuns: 500 })
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 150 }), check))
+    fc.assert(fc.property(anyText(100), check))
   })
 
   test('a digest gives its first three words as points', () => {

@@ -24,7 +24,9 @@ export class Bench {
   async run(mutant: Mutant, source: string, tests: readonly string[]): Promise<Outcome> {
     this.#plant(resolve(mutant.file), plant(source, mutant))
     const timeUp = Promise.withResolvers<undefined>()
-    const timer = setTimeout(timeUp.resolve, RUN_LIMIT_MS)
+    const timer = setTimeout(() => {
+      timeUp.resolve(undefined)
+    }, RUN_LIMIT_MS)
     const result = await Promise.race([this.measure(tests), timeUp.promise])
     clearTimeout(timer)
     if (result === undefined) {
@@ -45,7 +47,7 @@ export class Bench {
     const specifications = tests.map((test) => vitest.projects[0]!.createSpecification(resolve(test)))
     const { testModules, unhandledErrors } = await vitest.runTestSpecifications(specifications)
     return {
-      errors: [...unhandledErrors.map((error) => String((error as Error).message)), ...testModules.flatMap(errorsOf)],
+      errors: [...unhandledErrors.map((error) => (error as Error).message), ...testModules.flatMap(errorsOf)],
       times: new Map(testModules.map((module) => [module.relativeModuleId, module.diagnostic().duration])),
     }
   }

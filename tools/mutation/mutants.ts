@@ -122,7 +122,15 @@ export function mutantsOf(file: string, source: string): Mutant[] {
     if (test !== null) replace(test, ...outcomes)
   }
 
+  const lineStart = (node: Node | undefined) => node && source.lastIndexOf('\n', node.start)
+  const sharesItsLine = (node: Node, parent: Node) => {
+    if (parent.type !== 'BlockStatement' || node.type !== 'ExpressionStatement') return false
+    const at = parent.body.indexOf(node)
+    return [parent.body[at - 1], parent.body[at + 1]].some((other) => lineStart(other) === lineStart(node))
+  }
+
   const visit = (node: Node, parent: Node | undefined): void => {
+    // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- most kinds of node have no mutants
     switch (node.type) {
       case 'BinaryExpression': {
         const { operator, left, right } = node
@@ -171,7 +179,7 @@ export function mutantsOf(file: string, source: string): Mutant[] {
         if (node.properties.length > 0) replace(node, '{}')
         break
       case 'BlockStatement':
-        if (node.body.length > 0 && parent?.type !== 'WhileStatement') replace(node, '{}')
+        if (node.body.length > 0 && !isEndlessWithout(parent)) replace(node, '{}')
         break
       case 'ExpressionStatement':
         if (!isAlone(parent)) replace(node, ';')
@@ -201,14 +209,8 @@ export function mutantsOf(file: string, source: string): Mutant[] {
         if (PASSED_OVER.has(callee.property.name)) replace(node, text(callee.object))
         break
       }
-      default:
     }
-    const children = childrenOf(node)
-    const lineOf = (child: Node | undefined) => child && source.lastIndexOf('\n', child.start)
-    const sharesLine = (child: Node, i: number) =>
-      child.type === 'ExpressionStatement' &&
-      [i - 1, i + 1].some((other) => lineOf(children[other]) === lineOf(child))
-    for (const [i, child] of children.entries()) if (!sharesLine(child, i)) visit(child, node)
+    for (const child of childrenOf(node)) if (!sharesItsLine(child, node)) visit(child, node)
   }
   visit(program, undefined)
   return [...found.values()].sort((a, b) => a.start - b.start || a.end - b.end)
@@ -216,6 +218,11 @@ export function mutantsOf(file: string, source: string): Mutant[] {
 
 function isTestOfLoop(node: Node, parent: Node | undefined): boolean {
   return parent !== undefined && 'test' in parent && 'body' in parent && parent.test === node
+}
+
+/** Whether a loop ends only by what its body does, so that without it there is nothing to test. */
+function isEndlessWithout(loop: Node | undefined): boolean {
+  return loop?.type === 'WhileStatement' || (loop?.type === 'ForStatement' && loop.test === null)
 }
 
 /** Whether a block holds one statement, so that the empty block is the mutant that leaves it out. */
