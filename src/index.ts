@@ -53,4 +53,3 @@ export type { MemberlistNodeOptions } from './membership/memberlist/node-options
 export { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode, type ErrorDetail } from './errors.ts'
 export { silentLogger, type LogFields, type Logger } from './logger.ts'
 export { holdingClock, systemClock, systemRandom, type Clock, type Random } from './clock.ts'
-export type { ActiveTrace, Span, SpanAttributes, SpanKind, SpanOptions, Tracer } from './tracing.ts'

@@ -12,8 +12,8 @@ import type Koa from 'koa'
 import { holdingClock } from '../../src/clock.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
-import { readTracingSettings } from '../../src/telemetry/tracing-settings.ts'
-import { startTracing } from '../../src/telemetry/tracing.ts'
+import { tracingMiddleware } from '../../src/telemetry/tracing-middleware.ts'
+import { SdkTracing } from '../../src/telemetry/tracing-sdk.ts'
 
 const { values } = parseArgs({
   options: { requests: { type: 'string', default: '60000' }, case: { type: 'string' } },
@@ -42,14 +42,11 @@ async function measure(name: string): Promise<number> {
   const [port] = (await once(createInterface({ input: receiver.stdout }), 'line')) as [string]
   let middleware: Koa.Middleware = (_, next) => next() as unknown
   if (env !== undefined) {
-    const { settings } = readTracingSettings({
-      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
-      ...env,
-    })
-    if (settings === undefined) throw new Error('nothing is traced')
+    Object.assign(process.env, env)
     const deps = { logger: silentLogger, clock: holdingClock, version: '0.0.0', instance: 'bench' }
-    const tracing = await startTracing(settings, deps)
-    middleware = tracing.middleware({
+    const { tracer } = new SdkTracing(`http://127.0.0.1:${port}/v1/traces`, deps)
+    middleware = tracingMiddleware({
+      tracer,
       manager: { snapshot: { ring, epoch: 1, changedAtMs: 0 } },
       traceKeys: false,
     })

@@ -6,10 +6,9 @@ import { SERVE_SETTINGS } from '../config/serve-settings.ts'
 import { createLogger, type ProcessLogger } from '../telemetry/logger.ts'
 import type { Logger } from '../logger.ts'
 import { LOG_LEVEL_SIGNAL, switchLogLevel } from '../telemetry/log-level-switch.ts'
-import { traceFields } from '../telemetry/trace-fields.ts'
-import { readTracingSettings, type TracingSettings } from '../telemetry/tracing-settings.ts'
-import type { Tracing } from '../telemetry/tracing.ts'
-import { noTracer, type Tracer } from '../tracing.ts'
+import type { SdkTracing } from '../telemetry/tracing-sdk.ts'
+import { readTracingRequest } from '../telemetry/tracing-settings.ts'
+import { traceFields } from '../tracing.ts'
 import type { ExitCode } from './exit-code.ts'
 import { liveUntilStopped } from './member-life.ts'
 import { renderJson, type Terminal } from './terminal.ts'
@@ -43,13 +42,12 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     return 0
   }
   const config = loaded.values
-  const requested = readTracingSettings(env)
-  let tracer: Tracer = noTracer
+  const requested = readTracingRequest(env)
   const logger = createLogger({
     level: config.logLevel,
     format: config.logFormat,
     member: config.name,
-    ...(requested.settings === undefined ? {} : { context: () => traceFields(tracer) }),
+    ...(requested.url === undefined ? {} : { context: traceFields }),
   })
   logger.info(
     { event: 'process.started', version: input.version, node: process.version, source: config.source },
@@ -62,14 +60,13 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     switchLogLevel(logger, config.logLevel)
   })
   const stopRequest = listenForStop(logger)
-  const tracing = await startRequestedTracing(requested.settings, logger, input.version, config.name)
-  tracer = tracing?.tracer ?? noTracer
+  const tracing = await startTracing(requested.url, logger, input.version, config.name)
   const { composeProcess } = await import('../compose/ring-process.ts')
   const member = composeProcess(config, {
     clock: systemClock,
     random: systemRandom,
     logger,
-    ...(tracing === undefined ? {} : { tracing }),
+    ...(tracing === undefined ? {} : { tracer: tracing.tracer }),
   })
   const code = await liveUntilStopped(member, {
     stopRequest,
@@ -88,17 +85,18 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
   return code
 }
 
-async function startRequestedTracing(
-  settings: TracingSettings | undefined,
+/** Starts to trace where there is an endpoint. Only then is OpenTelemetry's SDK loaded. */
+async function startTracing(
+  url: string | undefined,
   logger: Logger,
   version: string,
   instance: string,
-): Promise<Tracing | undefined> {
-  if (settings === undefined) return undefined
-  const { startTracing } = await import('../telemetry/tracing.ts')
-  const tracing = await startTracing(settings, { logger, clock: holdingClock, version, instance })
+): Promise<SdkTracing | undefined> {
+  if (url === undefined) return undefined
+  const sdk = await import('../telemetry/tracing-sdk.ts')
+  const tracing = new sdk.SdkTracing(url, { logger, clock: holdingClock, version, instance })
   logger.info(
-    { event: 'tracing.started', protocol: settings.protocol, host: new URL(settings.url).host },
+    { event: 'tracing.started', protocol: tracing.protocol, host: new URL(url).host },
     'Started to trace',
   )
   return tracing

@@ -1,5 +1,5 @@
 import { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
-import { withTraceContext } from './trace-context.ts'
+import { traceHeaders } from '../tracing.ts'
 
 /** How the client makes requests: `fetch`, or something that behaves like it. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
@@ -35,7 +35,7 @@ export async function requestJson(
   // The query holds a key, which is nothing for messages.
   const [place = url] = url.split('?', 1)
   try {
-    const headers = await withTraceContext(init.headers as Record<string, string> | undefined)
+    const headers = { ...(init.headers as Record<string, string> | undefined), ...traceHeaders() }
     const response = await fetch(url, { ...init, headers, redirect: 'error', signal })
     if (!response.ok) throw await problemOf(response, place)
     return parseJson(await readText(response, ANSWER_LIMIT_BYTES, place), place)
@@ -60,7 +60,7 @@ export async function openEventStream(
   }, patience.timeoutMs)
   try {
     const response = await fetch(url, {
-      headers: await withTraceContext({ accept: 'text/event-stream' }),
+      headers: { accept: 'text/event-stream', ...traceHeaders() },
       redirect: 'error',
       signal: AbortSignal.any([timeout.signal, patience.signal]),
     })

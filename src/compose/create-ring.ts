@@ -10,9 +10,8 @@ import { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { CreateRingOptions, Ring } from './ring.ts'
 import { RingService } from './ring-service.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
-import { currentTraceId } from '../telemetry/trace-fields.ts'
-import { tryRegisteredTracing } from '../telemetry/registered-tracing.ts'
-import { noTracer } from '../tracing.ts'
+import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
+import { currentTraceId, noTracer, registeredTracer } from '../tracing.ts'
 import { readVersion } from '../version.ts'
 
 /** The parts that every ring has, as the configuration says. */
@@ -47,18 +46,18 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
   const { values } = loadOptions(MEMBER_SETTINGS, settings, (resolved) =>
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
-  const tracing = wantsTracing ? await tryRegisteredTracing(readVersion()) : undefined
+  const tracer = wantsTracing ? registeredTracer(readVersion()) : undefined
   const { source, manager, service, readiness, gossipAddress, extraRoutes } = createParts(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
-    tracer: tracing?.tracer ?? noTracer,
+    tracer: tracer ?? noTracer,
   })
   const metrics = new RingMetrics({
     ring: service,
     clock: systemClock,
     logger,
-    ...(tracing === undefined ? {} : { currentTraceId: () => currentTraceId(tracing.tracer) }),
+    ...(tracer === undefined ? {} : { currentTraceId }),
   })
   await service.start()
   const ring: Ring = {
@@ -79,9 +78,9 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
         version: readVersion(),
         ...(extraRoutes === undefined ? {} : { extraRoutes }),
         ...(limits === undefined ? {} : { limits }),
-        ...(tracing === undefined
+        ...(tracer === undefined
           ? {}
-          : { around: tracing.middleware({ manager, traceKeys: values.traceKeys }) }),
+          : { around: tracingMiddleware({ tracer, manager, traceKeys: values.traceKeys }) }),
       }),
     settled: () => readiness.settled(),
     leave: () => service.leave(values.drainMs),

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import type { Tracer } from '@opentelemetry/api'
 import type Koa from 'koa'
 import type { Clock, Random } from '../clock.ts'
 import { protocolSettingsOf } from '../config/gossip-settings.ts'
@@ -18,7 +19,7 @@ import { SidecarSource } from '../membership/sidecar/sidecar-source.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import { StaticSource } from '../membership/static/static-source.ts'
 import { SwimSource } from '../membership/swim/swim-source.ts'
-import { noTracer, type Tracer } from '../tracing.ts'
+import { noTracer } from '../tracing.ts'
 import { readVersion } from '../version.ts'
 
 /** What the parts of a ring are made with. */

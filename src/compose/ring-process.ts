@@ -1,3 +1,4 @@
+import type { Tracer } from '@opentelemetry/api'
 import type Koa from 'koa'
 import type { ServeConfig } from '../config/serve-settings.ts'
 import { createAdminApp } from '../http/admin-app.ts'
@@ -9,10 +10,9 @@ import { openServer } from '../http/server.ts'
 import { EventLoopDelay } from '../telemetry/event-loop-delay.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { ProcessCollector } from '../telemetry/process-collector.ts'
-import type { RegisteredTracing } from '../telemetry/registered-tracing.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
-import { currentTraceId, traceFields } from '../telemetry/trace-fields.ts'
-import { noTracer } from '../tracing.ts'
+import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
+import { currentTraceId, noTracer, traceFields } from '../tracing.ts'
 import { readVersion } from '../version.ts'
 import { createParts } from './create-ring.ts'
 import type { ListenAddress, Surroundings } from './create-source.ts'
@@ -45,26 +45,25 @@ export interface RingProcess {
 /**
  * Wires the parts of `ringman serve`; nothing is opened yet.
  *
- * @param surroundings - `tracing` makes spans of requests and of what the parts do; whoever began it ends it.
+ * @param surroundings - `tracer` makes spans of requests and of what the parts do.
  */
 export function composeProcess(
   config: ServeConfig,
-  surroundings: Omit<Surroundings, 'tracer'> & { readonly tracing?: RegisteredTracing },
+  surroundings: Omit<Surroundings, 'tracer'> & { readonly tracer?: Tracer },
 ): RingProcess {
-  const { clock, tracing } = surroundings
-  const tracer = tracing?.tracer ?? noTracer
-  const logger = limitFloods(surroundings.logger, clock, () => traceFields(tracer))
+  const { clock, tracer } = surroundings
+  const logger = limitFloods(surroundings.logger, clock, traceFields)
   const { service, readiness, gossipAddress, extraRoutes } = createParts(config, {
     ...surroundings,
     logger,
-    tracer,
+    tracer: tracer ?? noTracer,
   })
   const eventLoopDelay = new EventLoopDelay()
   const metrics = new RingMetrics({
     ring: service,
     clock,
     logger,
-    currentTraceId: () => currentTraceId(tracer),
+    ...(tracer === undefined ? {} : { currentTraceId }),
     processCollectors: [
       {
         collect: async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
@@ -122,9 +121,13 @@ export function composeProcess(
           version: readVersion(),
           meter: metrics.meter,
           ...(extraRoutes === undefined ? {} : { extraRoutes }),
-          ...(tracing === undefined
+          ...(tracer === undefined
             ? {}
-            : { extend: [tracing.middleware({ manager: service.manager, traceKeys: config.traceKeys })] }),
+            : {
+                extend: [
+                  tracingMiddleware({ tracer, manager: service.manager, traceKeys: config.traceKeys }),
+                ],
+              }),
         })
         const http = await listen(app, config.httpPort)
         await service.start()

@@ -1,3 +1,4 @@
+import { context, trace, type Span, type Tracer } from '@opentelemetry/api'
 import { sleep, type Clock } from '../clock.ts'
 import { assertNever, RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
@@ -8,7 +9,7 @@ import type { Member } from '../membership/member.ts'
 import { placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import type { RingNode } from '../ring/node.ts'
-import { noTracer, type Span, type Tracer } from '../tracing.ts'
+import { detach, noTracer, withSpan } from '../tracing.ts'
 
 /** How long the farewell to the other members may take, in milliseconds. */
 const FAREWELL_TIMEOUT_MS = 5000
@@ -128,9 +129,9 @@ export class RingService implements AsyncDisposable {
     this.#state = 'starting'
     this.#startedAtMs = this.#clock.now()
     const attributes = { 'ringman.source': this.source.kind }
-    await this.#tracer.trace('ring.start', { parent: 'active', attributes }, (span) =>
+    await withSpan(this.#tracer, 'ring.start', { attributes }, (span) =>
       // The loops, timers and sockets of the source are no part of what started it.
-      this.#tracer.detach(() => this.#start(span)),
+      detach(() => this.#start(span)),
     )
   }
 
@@ -151,7 +152,7 @@ export class RingService implements AsyncDisposable {
           if (this.#state !== 'stopped') this.#settle.reject(error)
         })
       })
-      await this.#place(this.source.members, span)
+      await this.#place(this.source.members, trace.setSpan(context.active(), span))
     } catch (error) {
       await this.stop()
       throw error
@@ -181,11 +182,10 @@ export class RingService implements AsyncDisposable {
     const startedMs = this.#clock.now()
     const attributes = { 'ringman.source': this.source.kind }
     const said = new AbortController()
-    const saying = this.#tracer
-      .trace('ring.leave', { parent: 'active', attributes }, async () => {
-        await this.source.leave()
-        await this.#place(this.source.members)
-      })
+    const saying = withSpan(this.#tracer, 'ring.leave', { attributes }, async () => {
+      await this.source.leave()
+      await this.#place(this.source.members)
+    })
       .then(() => {
         const tookMs = Math.round(this.#clock.now() - startedMs)
         this.#logger.info({ event: 'ring.left', tookMs }, 'Left the ring')
@@ -219,11 +219,9 @@ export class RingService implements AsyncDisposable {
     return this.stop()
   }
 
-  async #place(members: readonly Member[], parent: Span | 'active' = 'active'): Promise<void> {
-    this.#swap ??= this.#tracer.startSpan('ring.swap', {
-      parent,
-      attributes: { 'ringman.source': this.source.kind },
-    })
+  async #place(members: readonly Member[], around = context.active()): Promise<void> {
+    const attributes = { 'ringman.source': this.source.kind }
+    this.#swap ??= this.#tracer.startSpan('ring.swap', { attributes }, around)
     this.#placing++
     try {
       await this.manager.setNodes(placeMembers(members, this.ringKeyMode))
@@ -235,9 +233,9 @@ export class RingService implements AsyncDisposable {
   }
 
   #report({ current, added, removed, updated }: RingChange): void {
-    const swap = this.#swap ?? this.#tracer.startSpan('ring.swap')
+    const swap = this.#swap ?? this.#tracer.startSpan('ring.swap', { root: true })
     this.#swap = undefined
-    swap.set({
+    swap.setAttributes({
       'ringman.ring.digest': current.ring.digest,
       'ringman.ring.epoch': current.epoch,
       'ringman.ring.nodes': current.ring.size,
@@ -249,7 +247,7 @@ export class RingService implements AsyncDisposable {
       (n, { length }) => n + Math.max(0, length - NAMED_LIMIT),
       0,
     )
-    swap.within(() => {
+    context.with(trace.setSpan(context.active(), swap), () => {
       this.#logger.info(
         {
           event: 'ring.changed',

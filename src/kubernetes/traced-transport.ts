@@ -1,4 +1,5 @@
-import type { Tracer } from '../tracing.ts'
+import { SpanKind, type Tracer } from '@opentelemetry/api'
+import { failSpan, withSpan } from '../tracing.ts'
 import type { ApiAnswer, ApiTransport } from './api-transport.ts'
 
 /**
@@ -30,16 +31,13 @@ export class TracedTransport implements ApiTransport {
       'url.path': path,
       'ringman.kubernetes.watch': query['watch'] === 'true',
     }
-    return this.#tracer.trace(
-      `GET ${template}`,
-      { kind: 'client', parent: 'active', attributes },
-      async (span) => {
-        const answer = await this.#inner.get(path, query, signal)
-        span.set({ 'http.response.status_code': answer.status })
-        if (answer.status >= 400) span.fail(String(answer.status))
-        return answer
-      },
-    )
+    const options = { kind: SpanKind.CLIENT, attributes }
+    return withSpan(this.#tracer, `GET ${template}`, options, async (span) => {
+      const answer = await this.#inner.get(path, query, signal)
+      span.setAttribute('http.response.status_code', answer.status)
+      if (answer.status >= 400) failSpan(span, String(answer.status))
+      return answer
+    })
   }
 
   renewCredentials(): void {

@@ -17,7 +17,7 @@ import {
 import type Koa from 'koa'
 import { firstValue, splitTarget } from '../http/query.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
-import { errorTypeOf, failSpan } from './otel-tracer.ts'
+import { errorTypeOf, failSpan } from '../tracing.ts'
 
 export interface TracingMiddlewareOptions {
   readonly tracer: Tracer

@@ -2,7 +2,6 @@ import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { afterEach, expect, test } from 'vitest'
 import type { ApiTransport } from '../../src/kubernetes/api-transport.ts'
 import { TracedTransport } from '../../src/kubernetes/traced-transport.ts'
-import { ApiTracer } from '../../src/telemetry/otel-tracer.ts'
 import { RecordedSpans } from '../support/recorded-spans.ts'
 
 let spans: RecordedSpans
@@ -26,7 +25,7 @@ test('each request is a client span, named without its namespace, that tells how
       renewed++
     },
   }
-  const traced = new TracedTransport(inner, new ApiTracer(trace.getTracer('test')))
+  const traced = new TracedTransport(inner, trace.getTracer('test'))
   const { signal } = new AbortController()
   const slices = (namespace: string) => `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`
   expect(

@@ -6,7 +6,7 @@ import Koa from 'koa'
 import { afterEach, describe, expect, test } from 'vitest'
 import { RingmanClient } from '../../src/client/ringman-client.ts'
 import { createRing } from '../../src/compose/create-ring.ts'
-import { hasRegisteredOpenTelemetry } from '../../src/otel-presence.ts'
+import { registeredTracer } from '../../src/tracing.ts'
 import type { CreateRingOptions } from '../../src/compose/ring.ts'
 import { stateJson, tick, updateJson } from '../membership/sidecar/sidecar-fixtures.ts'
 import { isChild, RecordedSpans } from '../support/recorded-spans.ts'
@@ -134,8 +134,7 @@ describe('a program with a provider of its own', () => {
 })
 
 test('a program without one is asked about it, and sends no headers', async () => {
-  expect(hasRegisteredOpenTelemetry('trace')).toBe(false)
-  expect(hasRegisteredOpenTelemetry('propagation')).toBe(false)
+  expect(registeredTracer('0')).toBeUndefined()
   const sent: unknown[] = []
   const client = new RingmanClient({
     url: 'http://member',
@@ -147,8 +146,7 @@ test('a program without one is asked about it, and sends no headers', async () =
   await expect(client.ring()).rejects.toMatchObject({ code: 'UNREACHABLE' })
   expect(sent).toEqual([{ accept: 'application/json' }])
   record()
-  expect(hasRegisteredOpenTelemetry('trace')).toBe(true)
-  expect(hasRegisteredOpenTelemetry('propagation')).toBe(true)
+  expect(registeredTracer('0')).toBeDefined()
 })
 
 describe('members that gossip', () => {

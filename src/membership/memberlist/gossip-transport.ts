@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
+import { ROOT_CONTEXT, SpanKind, trace, type Span } from '@opentelemetry/api'
 import { assertNever, RingmanError } from '../../errors.ts'
-import { noTracer, type Span } from '../../tracing.ts'
+import { failSpan, noTracer } from '../../tracing.ts'
 import { DropReport } from './drop-report.ts'
 import { GossipCodec } from './gossip-codec.ts'
 import { GossipTraffic } from './gossip-traffic.ts'
@@ -182,20 +183,23 @@ export class GossipTransport {
     const { exchange, to, state, timeoutMs } = effect
     const { onEvent, node } = this.#options
     const startedAtMs = node.clock.now()
-    const span = (node.tracer ?? noTracer).startSpan('gossip.push-pull', {
-      kind: 'client',
-      attributes: {
-        'network.transport': 'tcp',
-        'server.address': to.address,
-        'server.port': to.port,
-        'ringman.push_pull.join': state.join,
-        'ringman.push_pull.members_sent': state.nodes.length,
+    const span = (node.tracer ?? noTracer).startSpan(
+      'gossip.push-pull',
+      {
+        kind: SpanKind.CLIENT,
+        attributes: {
+          'network.transport': 'tcp',
+          'server.address': to.address,
+          'server.port': to.port,
+          'ringman.push_pull.join': state.join,
+          'ringman.push_pull.members_sent': state.nodes.length,
+        },
       },
-      ...(parent === undefined ? {} : { parent }),
-    })
+      parent === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, parent),
+    )
     const answer = await this.#call(to, { kind: 'push-pull', pushPull: { ...state, userState } }, timeoutMs)
     if (answer.outcome === 'answered' && answer.message.kind === 'push-pull') {
-      span.set({ 'ringman.push_pull.members_received': answer.message.pushPull.nodes.length })
+      span.setAttribute('ringman.push_pull.members_received', answer.message.pushPull.nodes.length)
       span.end()
       this.traffic.pushPullSeconds.add((node.clock.now() - startedAtMs) / 1000)
       onEvent({ kind: 'push-pull-answered', exchange, state: answer.message.pushPull })
@@ -206,7 +210,7 @@ export class GossipTransport {
       state.join ? this.#client.closesUnasked(to, withinMs) : Promise.resolve(true),
     )
     const outcome = cause !== undefined ? 'rejected' : answer.outcome === 'refused' ? 'refused' : 'failed'
-    span.fail(outcome)
+    failSpan(span, outcome)
     span.end()
     onEvent({ kind: 'push-pull-failed', exchange, outcome, message: cause ?? reasonOf(answer) })
   }

@@ -1,4 +1,5 @@
-import type { Span, Tracer } from '../../tracing.ts'
+import type { Span, Tracer } from '@opentelemetry/api'
+import { failSpan } from '../../tracing.ts'
 import type { JoinFinishedEffect, StartPushPullEffect } from './protocol/effects.ts'
 
 /** The spans of joins: one for each that had to ask somebody. */
@@ -13,7 +14,7 @@ export class JoinTrace {
 
   begin(seeds: number): void {
     const attributes = { 'ringman.join.seeds': seeds }
-    this.#joining ??= { span: this.#tracer.startSpan('gossip.join', { attributes }), contacts: 0 }
+    this.#joining ??= { span: this.#tracer.startSpan('gossip.join', { root: true, attributes }), contacts: 0 }
   }
 
   /** The span of the join that an exchange belongs to; seeds are asked again later, by themselves. */
@@ -28,12 +29,12 @@ export class JoinTrace {
     this.#joining = undefined
     // Where every seed was a living member already there is nothing to tell of.
     if (joining === undefined || joining.contacts === 0) return
-    joining.span.set({
+    joining.span.setAttributes({
       'ringman.join.contacts': joining.contacts,
       'ringman.join.reached': reached.length,
       'ringman.join.failed': failed.length,
     })
-    if (reached.length === 0) joining.span.fail('unreachable')
+    if (reached.length === 0) failSpan(joining.span, 'unreachable')
     joining.span.end()
   }
 }

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { assertNever, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
-import { noTracer, type Tracer } from '../../tracing.ts'
+import { detach, noTracer } from '../../tracing.ts'
 import { chooseAdvertisedAddress } from '../advertised-address.ts'
 import type { GossipTraffic } from './gossip-traffic.ts'
 import { GossipTransport } from './gossip-transport.ts'
@@ -47,7 +47,6 @@ export class MemberlistNode {
   readonly done: Promise<void>
   readonly #events: MemberlistNodeEvents
   readonly #logger: Logger
-  readonly #tracer: Tracer
   readonly #joinTrace: JoinTrace
   readonly #transport: GossipTransport
   readonly #udp: UdpReachability
@@ -67,8 +66,7 @@ export class MemberlistNode {
     this.options = options
     this.#events = events
     this.#logger = options.logger
-    this.#tracer = options.tracer ?? noTracer
-    this.#joinTrace = new JoinTrace(this.#tracer)
+    this.#joinTrace = new JoinTrace(options.tracer ?? noTracer)
     this.#udp = new UdpReachability(options.clock, options.logger)
     this.#settings = {
       ...PRESETS[options.preset ?? 'lan'],
@@ -317,7 +315,7 @@ export class MemberlistNode {
     this.#cancelTimer =
       dueMs === Infinity
         ? undefined
-        : this.#tracer.detach(() =>
+        : detach(() =>
             this.options.clock.after(Math.max(0, dueMs - this.options.clock.now()), () => {
               this.#cancelTimer = undefined
               this.#handle({ kind: 'tick' })

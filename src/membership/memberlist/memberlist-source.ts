@@ -4,7 +4,7 @@ import type { DnsResolver } from '../../seeds/dns-resolver.ts'
 import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
 import { formatAddress, type Seed } from '../../seeds/seed.ts'
-import { noTracer } from '../../tracing.ts'
+import { noTracer, withSpan } from '../../tracing.ts'
 import type { SourceHealth } from '../condition.ts'
 import { LimitedWarning } from '../limited-warning.ts'
 import { MemberSet } from '../member-set.ts'
@@ -163,18 +163,14 @@ export class MemberlistSource implements MembershipSource {
   async leave(): Promise<void> {
     if (this.#state !== 'running') return
     const { tracer = noTracer } = this.#options
-    const { acknowledgedBy, others } = await tracer.trace(
-      'gossip.leave',
-      { parent: 'active' },
-      async (span) => {
-        const left = await this.node.leave()
-        span.set({
-          'ringman.leave.acknowledged_by': left.acknowledgedBy,
-          'ringman.leave.others': left.others,
-        })
-        return left
-      },
-    )
+    const { acknowledgedBy, others } = await withSpan(tracer, 'gossip.leave', {}, async (span) => {
+      const left = await this.node.leave()
+      span.setAttributes({
+        'ringman.leave.acknowledged_by': left.acknowledgedBy,
+        'ringman.leave.others': left.others,
+      })
+      return left
+    })
     this.#options.logger.info(
       { event: 'member.left', acknowledgedBy, others },
       others > 0 && acknowledgedBy === 0 ? 'Left the cluster; nobody acknowledged it' : 'Left the cluster',

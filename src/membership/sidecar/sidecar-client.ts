@@ -1,3 +1,4 @@
+import { context, SpanKind, trace, type Span, type Tracer } from '@opentelemetry/api'
 import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import { GrowingBuffer } from '../../growing-buffer.ts'
@@ -5,7 +6,7 @@ import { parseJson, parseState, type SidecarState } from './catalog.ts'
 import { DocumentSplitter } from './document-splitter.ts'
 import type { HttpAnswer, HttpGet } from './http-get.ts'
 import { watchUrlOf } from './sidecar-endpoint.ts'
-import { noTracer, type Span, type Tracer } from '../../tracing.ts'
+import { errorTypeOf, failSpan, noTracer, traceHeaders } from '../../tracing.ts'
 
 export interface SidecarClientOptions {
   /** Where the state is, as `parseSidecarUrl` gives it. */
@@ -50,11 +51,11 @@ export class SidecarClient {
         }
         whole.append(part)
       }
-      span.set({ 'http.response.body.size': whole.sizeBytes })
+      span.setAttribute('http.response.body.size', whole.sizeBytes)
       return parseState(parseJson(whole.take()), serviceName)
     } catch (error) {
       const explained = deadline.explain(error)
-      span.fail(explained)
+      failSpan(span, errorTypeOf(explained))
       throw explained
     } finally {
       span.end()
@@ -91,7 +92,7 @@ export class SidecarClient {
     try {
       return (await this.#open(url, deadline.signal, span)).body
     } catch (error) {
-      span.fail(deadline.explain(error))
+      failSpan(span, errorTypeOf(deadline.explain(error)))
       throw error
     } finally {
       span.end()
@@ -102,8 +103,7 @@ export class SidecarClient {
   #startSpan(url: URL): Span {
     const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)
     return (this.#options.tracer ?? noTracer).startSpan(`GET ${url.pathname}`, {
-      kind: 'client',
-      parent: 'active',
+      kind: SpanKind.CLIENT,
       attributes: {
         'http.request.method': 'GET',
         'server.address': url.hostname,
@@ -115,8 +115,9 @@ export class SidecarClient {
   }
 
   async #open(url: URL, signal: AbortSignal, span: Span): Promise<HttpAnswer> {
-    const answer = await this.#options.get(url, signal, span.headers())
-    span.set({ 'http.response.status_code': answer.status })
+    const headers = traceHeaders(trace.setSpan(context.active(), span))
+    const answer = await this.#options.get(url, signal, headers)
+    span.setAttribute('http.response.status_code', answer.status)
     if (answer.status < 200 || answer.status > 299) {
       throw new RingmanError('SOURCE_FAILED', `it answered with status ${answer.status}`, {
         detail: { status: answer.status },

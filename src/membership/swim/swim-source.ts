@@ -1,9 +1,10 @@
 import { networkInterfaces } from 'node:os'
 import { isIPv4, isIPv6 } from 'node:net'
+import type { Tracer } from '@opentelemetry/api'
 import { sleep, type Clock, type Random } from '../../clock.ts'
 import { isRingmanError, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
-import { noTracer, type Tracer } from '../../tracing.ts'
+import { noTracer, withSpan } from '../../tracing.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory } from '../../seeds/seed-resolver.ts'
 import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
@@ -146,7 +147,7 @@ export class SwimSource implements MembershipSource {
     if (this.#state !== 'running' || this.#node === undefined) return this.#leaving ?? Promise.resolve()
     this.#leaving ??= (async (node) => {
       this.#logger.info({ event: 'member.left' }, 'Left the cluster')
-      await this.#tracer.trace('gossip.leave', { parent: 'active' }, () => node.leave())
+      await withSpan(this.#tracer, 'gossip.leave', {}, () => node.leave())
     })(this.#node)
     return this.#leaving
   }
@@ -349,6 +350,7 @@ export class SwimSource implements MembershipSource {
     if (chosen.length === 0) return
     // It is datagrams: when and whether somebody answers is not known here, so that the span is but a moment.
     const span = this.#tracer.startSpan('gossip.join', {
+      root: true,
       attributes: { 'ringman.join.seeds': addresses.length, 'ringman.join.contacts': chosen.length },
     })
     node.contact(chosen)
