@@ -4,6 +4,7 @@ import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
 import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
 import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
 import type { AgreeConfig } from './query-settings.ts'
+import { printable } from '../printable.ts'
 import { renderJson, renderTable, type Terminal } from './terminal.ts'
 
 /** The look-up port of members that are given without one. */
@@ -121,7 +122,7 @@ function render({ answers }: Agreement, keyCount: number, agreed: boolean): stri
   if (agreed) {
     const [first] = answers
     const digest = first !== undefined && 'digest' in first ? first.digest : ''
-    return `${answers.length} members agree: digest ${digest}, the same owner of each of ${keyCount} keys\n`
+    return `${answers.length} members agree: digest ${printable(digest)}, the same owner of each of ${keyCount} keys\n`
   }
   const rows = answers.map((answer) => [
     answer.url,

@@ -1,9 +1,8 @@
-import { prettyFactory } from 'pino-pretty'
 import type { LogLevel } from '../telemetry/logger.ts'
-import { LOG_LEVELS } from '../telemetry/logger.ts'
+import { LOG_LEVELS, prettyLine } from '../telemetry/logger.ts'
 import type { ClusterChange, ClusterListener, DevCluster } from './dev-cluster.ts'
 import { describeEnd, type DevMember, type DevMemberEnd } from './dev-member.ts'
-import { renderShare, renderTable, type Terminal } from './terminal.ts'
+import { renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
 
 /** How `ringman dev` shows what happens. */
 export interface DevView extends ClusterListener {
@@ -23,9 +22,7 @@ export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: 
   const line = (text: string) => {
     terminal.out(`${terminal.style('dim', `${seconds().toFixed(1).padStart(6)}s`)}  ${text}\n`)
   }
-  const pretty = prettyFactory({ colorize: false, singleLine: true, ignore: 'member,time,pid' })
-  // A line that is no JSON stays as it is.
-  const prettify = (text: string) => pretty(text).trimEnd()
+  const prettify = prettyLine({ ignore: 'member,time,pid' })
   const names = (sign: string, list: readonly string[]) => list.map((name) => `${sign}${name}`)
   return {
     starting(size, source) {
@@ -81,7 +78,7 @@ export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: 
       if (end.signal !== 'SIGKILL') line(terminal.style('red', `${member.name} ${describeEnd(end)}`))
     },
     logged(member, level, text) {
-      if (severity(level) >= severity(logLevel)) terminal.err(`${member.name}: ${prettify(text)}\n`)
+      if (severity(level) >= severity(logLevel)) terminal.err(`${member.name}: ${prettify(text).trimEnd()}\n`)
     },
     stopping() {
       terminal.out('\nStopping …\n')
@@ -95,7 +92,7 @@ export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: 
 /** One JSON object per line, each with `event` and the milliseconds since the start. */
 export function createJsonView(terminal: Terminal, logLevel: LogLevel, seconds: () => number): DevView {
   const print = (event: string, fields: Record<string, unknown> = {}) => {
-    terminal.out(`${JSON.stringify({ event, atMs: Math.round(seconds() * 1000), ...fields })}\n`)
+    terminal.out(renderJson({ event, atMs: Math.round(seconds() * 1000), ...fields }, 0))
   }
   return {
     starting(size, source) {

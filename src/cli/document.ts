@@ -18,6 +18,7 @@ test holds it to them.
   member's file. The image runs it: [image.md](image.md).
 
 Results go to standard output, errors to standard error, one clear line each; \`--json\` prints the same for scripts.
+In what peers have sent, characters that a terminal would act upon are shown as \`\\u{1b}\`.
 Colours are only used on a terminal, and not with \`NO_COLOR\`.
 
 ## Exit codes

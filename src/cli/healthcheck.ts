@@ -1,6 +1,7 @@
 import { get } from 'node:http'
 import type { HealthcheckConfig } from '../config/healthcheck-settings.ts'
 import { RingmanError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import type { ExitCode } from './exit-code.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -31,10 +32,10 @@ export async function runHealthcheck({ config, terminal, ready }: HealthcheckInp
     throw new RingmanError('RESPONSE_INVALID', `what answered at ${url} is not ringman: status ${status}`)
   }
   if (status === 200) {
-    terminal.out(`${message}\n`)
+    terminal.out(`${printable(message)}\n`)
     return 0
   }
-  terminal.err(`ringman: ${message}\n`)
+  terminal.err(`ringman: ${printable(message)}\n`)
   return 1
 }
 

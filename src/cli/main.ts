@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander'
 import type { Environment } from '../config/environment.ts'
 import { isRingmanError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { readVersion } from '../version.ts'
 import { exitCodeOf, type ExitCode } from './exit-code.ts'
 import { createProgram } from './program.ts'
@@ -34,6 +35,10 @@ export async function main(args: readonly string[], env: Environment, terminal: 
 }
 
 function describe(error: unknown): string {
-  if (isRingmanError(error) && error.code !== 'INTERNAL') return error.message
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+  const lines = (text: string) => text.split('\n').map(printable).join('\n')
+  if (isRingmanError(error) && error.code !== 'INTERNAL') {
+    // Only a configuration with several problems has several lines; any other line end is of somebody else's making.
+    return error.detail['keys'] === undefined ? printable(error.message) : lines(error.message)
+  }
+  return lines(error instanceof Error ? (error.stack ?? error.message) : String(error))
 }

@@ -2,6 +2,7 @@ import type { NodeView, RingAnswer } from '../client/answers.ts'
 import { RingmanClient } from '../client/ringman-client.ts'
 import type { ClientConfig } from '../config/client-settings.ts'
 import { RingmanError } from '../errors.ts'
+import { printable, printableValue } from '../printable.ts'
 import type { GetConfig, PlanConfig } from './query-settings.ts'
 import { renderBar, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
 
@@ -47,7 +48,8 @@ export async function runNodes({ config, terminal, json }: QueryInput<ClientConf
   ])
   const table = renderTable([['MEMBER', 'STATE', 'FOR', 'RING KEY', 'WEIGHT', 'ZONE', ''], ...rows], [2, 4])
   const { kind, ok, message } = answer.source
-  terminal.out(`${table}\nSource ${kind}: ${ok ? message : terminal.style('yellow', message)}\n`)
+  const sentence = printable(message)
+  terminal.out(`${table}\nSource ${printable(kind)}: ${ok ? sentence : terminal.style('yellow', sentence)}\n`)
 }
 
 /**
@@ -82,13 +84,14 @@ export async function runWatch({ config, terminal, json }: QueryInput<ClientConf
   const watch = client.watch({
     signal: over.signal,
     onDisconnect: (error) => {
-      terminal.err(`ringman: ${error.message}; trying again\n`)
+      terminal.err(`ringman: ${printable(error.message)}; trying again\n`)
     },
   })
   for await (const ring of watch) {
-    if (json) terminal.out(`${JSON.stringify(ring)}\n`)
-    else terminal.out(`${new Date().toISOString()}  ${renderChange(before, ring, terminal)}\n`)
-    before = ring
+    if (json) terminal.out(renderJson(ring, 0))
+    else
+      terminal.out(`${new Date().toISOString()}  ${renderChange(before, printableValue(ring), terminal)}\n`)
+    before = printableValue(ring)
   }
 }
 
@@ -146,7 +149,7 @@ function renderRing(ring: RingAnswer, terminal: Terminal): string {
     return `${line.padEnd(widest)}  ${terminal.style('cyan', bar)}`
   })
   const seconds = (ring.sinceChangeMs / 1000).toFixed(1)
-  return `${withBars.join('\n')}\n\n${ring.nodes.length} nodes, digest ${ring.digest}, epoch ${ring.epoch}, last change ${seconds} s ago\n`
+  return `${withBars.join('\n')}\n\n${ring.nodes.length} nodes, digest ${printable(ring.digest)}, epoch ${ring.epoch}, last change ${seconds} s ago\n`
 }
 
 function renderChange(before: RingAnswer | undefined, ring: RingAnswer, terminal: Terminal): string {

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import { printable, printableJson } from '../printable.ts'
 
 /** Where a command prints. */
 export interface Terminal {
@@ -39,20 +40,26 @@ function onOutputError(error: NodeJS.ErrnoException): void {
   process.exit(1)
 }
 
-/** A value as JSON for scripts, indented where a person is likely to read it, with a line end. */
-export function renderJson(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`
+/**
+ * A value as JSON for scripts, with a line end.
+ *
+ * @param indent - 2 where a person is likely to read it; 0 for one line.
+ */
+export function renderJson(value: unknown, indent: 0 | 2 = 2): string {
+  return `${printableJson(JSON.stringify(value, undefined, indent))}\n`
 }
 
 /**
- * Rows as columns, each as wide as its widest cell, two spaces apart; no space at the ends of lines.
+ * Rows as columns, each as wide as its widest cell, two spaces apart; no space at the ends of lines. Cells are made
+ * printable.
  *
  * @param rightAligned - Indices of columns of numbers.
  */
 export function renderTable(
-  rows: readonly (readonly string[])[],
+  given: readonly (readonly string[])[],
   rightAligned: readonly number[] = [],
 ): string {
+  const rows = given.map((row) => row.map(printable))
   const widths: number[] = []
   for (const row of rows) {
     for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length)

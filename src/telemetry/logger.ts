@@ -1,7 +1,8 @@
 import { isatty } from 'node:tty'
 import { pino, stdTimeFunctions, type Logger as PinoLogger } from 'pino'
-import { prettyFactory } from 'pino-pretty'
+import { prettyFactory, type PrettyOptions } from 'pino-pretty'
 import { LineLogger, type LogFields, type Logger, type PortLevel } from '../logger.ts'
+import { printable, printableJson, printableValue } from '../printable.ts'
 import { DescriptorWriter, type LineWriter } from './descriptor-writer.ts'
 
 /** Levels that can be asked for, the least severe first; `silent` logs nothing. */
@@ -43,7 +44,7 @@ export interface ProcessLoggerOptions {
 /**
  * Logs to standard output, one line each, at once and in this thread: a worker would lose the last lines of a
  * process that ends. JSON lines have `level` as a word, `time` in ISO 8601 and `msg`; an error under `err` comes with
- * type, message, code, detail, stack and causes. A closed or full standard output loses lines and nothing else.
+ * type, message, code, detail, stack and causes. What a terminal would act upon is escaped. A closed or full standard output loses lines and nothing else.
  */
 export function createLogger(options: ProcessLoggerOptions): LeveledLogger {
   // `process.stdout` is not asked: to touch it makes a pipe non-blocking, and then lines can be lost.
@@ -52,6 +53,13 @@ export function createLogger(options: ProcessLoggerOptions): LeveledLogger {
   const format = options.format ?? 'auto'
   const pretty = format === 'pretty' || (format === 'auto' && terminal)
   const { context } = options
+  const render = pretty
+    ? prettyLine({
+        colorize: terminal && process.stdout.hasColors(),
+        ignore: 'member',
+        translateTime: 'SYS:HH:MM:ss.l',
+      })
+    : printableJson
   const root = pino(
     {
       level: options.level,
@@ -61,7 +69,11 @@ export function createLogger(options: ProcessLoggerOptions): LeveledLogger {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pretty ? prettyWriter(destination, terminal && process.stdout.hasColors()) : destination,
+    {
+      write: (line: string) => {
+        destination.write(render(line))
+      },
+    },
   )
   return new SharedLogger(root, undefined)
 }
@@ -103,16 +115,25 @@ class SharedLogger extends LineLogger implements LeveledLogger {
   }
 }
 
-function prettyWriter(destination: LineWriter, colorize: boolean): LineWriter {
-  const prettify = prettyFactory({
-    colorize,
-    translateTime: 'SYS:HH:MM:ss.l',
-    ignore: 'member',
-    singleLine: true,
-  })
-  return {
-    write: (line) => {
-      destination.write(prettify(line))
-    },
+/** Makes a line of the log one for people. A text that is none is only made printable. */
+export function prettyLine(options: PrettyOptions): (line: string) => string {
+  const prettify = prettyFactory({ colorize: false, singleLine: true, ...options })
+  return (line) => {
+    let value: unknown
+    try {
+      value = JSON.parse(line)
+    } catch {
+      // Not of the logger, such as what Node.js says of an uncaught error.
+      return printable(line)
+    }
+    const safe = printableValue(value)
+    // A stack has a line for each call.
+    const stack = (value as { readonly err?: { readonly stack?: unknown } } | null)?.err?.stack
+    const lines = typeof stack === 'string' ? stack.split('\n').map(printable).join('\n') : undefined
+    return prettify(
+      lines === undefined
+        ? safe
+        : { ...(safe as object), err: { ...(safe as { err: object }).err, stack: lines } },
+    )
   }
 }

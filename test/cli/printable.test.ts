@@ -1,0 +1,169 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import * as fc from 'fast-check'
+import { describe, expect, test, vi } from 'vitest'
+import { printable, printableJson, printableValue } from '../../src/printable.ts'
+import { createLogger } from '../../src/telemetry/logger.ts'
+import type { Member } from '../../src/membership/member.ts'
+import { serveRing } from '../http/running-ring.ts'
+import { fakeMember } from '../support/fake-source.ts'
+import { runMain } from '../support/recording-terminal.ts'
+
+/** What nothing may print besides its own line ends: controls, what reorders or hides text, separators. */
+const ACTIVE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
+
+const nasty = fc
+  .array(
+    fc.oneof(
+      fc.constantFrom(
+        '\u001b[2J',
+        '\u009b31m',
+        '\n',
+        '\r',
+        '\t',
+        '\0',
+        '\u007f',
+        '\u0085',
+        '\u202e',
+        '\u2066',
+        '\u2028',
+        '\u200b',
+        '\ufeff',
+        '\u{e0041}',
+        '\ud800',
+      ),
+      fc.string({ unit: 'grapheme', maxLength: 3 }),
+    ),
+    { minLength: 1, maxLength: 6 },
+  )
+  .map((parts) => parts.join(''))
+
+/** As it comes over the wire, in UTF-8. */
+const wellFormed = nasty.map((text) => text.toWellFormed())
+
+test('what a terminal acts upon is named, and the rest stays', () => {
+  expect(printable('rötlich 王 🦊 a\u001b[2J\nb\u202e\ud800')).toBe(
+    'rötlich 王 🦊 a\\u{1b}[2J\\u{a}b\\u{202e}\\u{d800}',
+  )
+})
+
+test('any text and any value becomes printable, JSON without a change of meaning', () => {
+  fc.assert(
+    fc.property(nasty, fc.jsonValue(), (text, value) => {
+      const given = { [text]: [text, { value }], plain: 1, nothing: null }
+      expect(printable(text)).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u)
+      expect(printable(printable(text))).toBe(printable(text))
+      expect(JSON.stringify(printableValue(given))).not.toMatch(ACTIVE)
+      const json = JSON.stringify(given, undefined, 2)
+      expect(printableJson(json)).not.toMatch(ACTIVE)
+      expect(JSON.parse(printableJson(json))).toEqual(JSON.parse(json))
+    }),
+  )
+})
+
+describe('names and zones of peers, whatever they hold', () => {
+  /** A ring that has taken in those of the members who live. */
+  async function served(members: readonly Member[], nodes: number, ringKeyMode: 'address' | 'name') {
+    const ring = await serveRing({ members, ringKeyMode })
+    await vi.waitFor(() => {
+      expect(ring.ring.manager.snapshot.ring.nodes).toHaveLength(nodes)
+    })
+    return { ring, place: `127.0.0.1:${ring.server.port}` }
+  }
+
+  /** Runs `watch` until it has printed something. */
+  async function watchOnce(args: readonly string[]) {
+    const running = runMain(['watch', ...args])
+    setTimeout(() => process.emit('SIGTERM'), 100)
+    return running
+  }
+
+  test('reach the terminal printable in every command, and forge no line', async () => {
+    await fc.assert(
+      fc.asyncProperty(wellFormed, wellFormed, async (name, zone) => {
+        const members = [
+          fakeMember(`a${name}`, '10.0.0.1', { zone: `z${zone}` }),
+          fakeMember('b', '10.0.0.2'),
+          fakeMember(`c${name}`, '10.0.0.3', { state: 'dead' }),
+        ]
+        const { ring, place } = await served(members, 2, 'address')
+        await using _ring = ring
+        const url = ['--url', `http://${place}`]
+        for (const [args, lines] of [
+          [['nodes', ...url], 6],
+          [['ring', ...url], 5],
+          [['get', 'k', '-n', '2', ...url], 2],
+          [['plan', '--leave', '10.0.0.2:8000', ...url], 4],
+          [['plan', '--leave', 'nobody', ...url], 0],
+          [['agree', place], 1],
+        ] as const) {
+          const { out, err } = await runMain(args)
+          expect([args, out.split('\n').length - 1]).toEqual([args, lines])
+          expect(`${out}${err}`).not.toMatch(ACTIVE)
+          const json = await runMain([...args, '--json'])
+          expect(`${json.out}${json.err}`).not.toMatch(ACTIVE)
+          if (args[0] === 'nodes') {
+            expect(JSON.parse(json.out)).toMatchObject({
+              members: members.map((one) => ({ name: one.name })),
+            })
+          }
+        }
+      }),
+      { numRuns: 15 },
+    )
+  })
+
+  test('reach it printable in watch too', async () => {
+    const members = [fakeMember('a\u001b[2Jb\u202e', '10.0.0.1')]
+    const { ring, place } = await served(members, 1, 'name')
+    await using _ring = ring
+    const url = ['--url', `http://${place}`]
+    const { out, code } = await watchOnce(url)
+    expect([code, out.split('\n').length]).toEqual([0, 2])
+    expect(out).toContain('+a\\u{1b}[2Jb\\u{202e}')
+    expect((await watchOnce([...url, '--json'])).out).not.toMatch(ACTIVE)
+  })
+
+  test('reach it printable in the log, as JSON and for people', () => {
+    fc.assert(
+      fc.property(nasty, fc.constantFrom('json' as const, 'pretty' as const), (peer, format) => {
+        const lines: string[] = []
+        createLogger({ level: 'info', format, destination: { write: (line) => void lines.push(line) } }).info(
+          { event: 'member.moved', peer, [peer]: 1 },
+          'Came back',
+        )
+        expect(lines.join('')).not.toMatch(ACTIVE)
+        expect(lines.join('').trimEnd().split('\n')).toHaveLength(1)
+      }),
+    )
+  })
+})
+
+test('what a stranger answers reaches the terminal printable', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      nasty,
+      fc.constantFrom('get', 'nodes', 'ring', 'plan', 'agree'),
+      async (detail, command) => {
+        const server = createServer((_, response) => {
+          response.writeHead(400, { 'content-type': 'application/problem+json' })
+          response.end(JSON.stringify({ code: 'PLAN_INVALID', detail }))
+        })
+        await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+        const place = `127.0.0.1:${(server.address() as AddressInfo).port}`
+        const args = {
+          get: ['get', 'k', '--url', `http://${place}`],
+          nodes: ['nodes', '--url', `http://${place}`],
+          ring: ['ring', '--url', `http://${place}`],
+          plan: ['plan', '--leave', 'x', '--url', `http://${place}`],
+          agree: ['agree', place],
+        }[command]
+        const { out, err } = await runMain(args)
+        server.close()
+        expect(`${out}${err}`).not.toMatch(ACTIVE)
+        expect(err.split('\n')).toHaveLength(2)
+      },
+    ),
+    { numRuns: 30 },
+  )
+})
