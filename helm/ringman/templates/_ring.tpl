@@ -37,6 +37,38 @@
 {{- int (ternary .Values.autoscaling.minReplicas .Values.replicas .Values.autoscaling.enabled) -}}
 {{- end -}}
 
+{{/*
+"true" where Helm sees the cluster, so that `lookup` finds what is there. Everybody may discover this kind, and it cannot be
+listed: `helm template` knows no kinds by itself, and Argo CD names those alone that can be listed and watched.
+*/}}
+{{- define "ringman.seesCluster" -}}
+{{- if .Capabilities.APIVersions.Has "authorization.k8s.io/v1/SelfSubjectAccessReview" }}true{{ end -}}
+{{- end -}}
+
+{{/*
+How many `replicas` the workload is told, and an annotation with the value of `replicas` that was ignored for it. The number
+in the cluster stays while there is an autoscaler, and after it was switched off until `replicas` is changed. With an
+autoscaler and without a cluster to ask nothing is said.
+*/}}
+{{- define "ringman.scale" -}}
+{{- $live := lookup "apps/v1" .Values.kind (include "ringman.namespace" .) (include "ringman.fullname" .) -}}
+{{- $value := int .Values.replicas -}}
+{{- $current := dig "spec" "replicas" $value $live | int -}}
+{{- $ignored := dict "annotations" (dict "ringman/ignored-replicas" (toString $value)) -}}
+{{- if .Values.autoscaling.enabled -}}
+{{- if $live }}
+{{- $_ := set $ignored "replicas" $current }}
+{{- else if include "ringman.seesCluster" . }}
+{{- $_ := set $ignored "replicas" (int .Values.autoscaling.minReplicas) }}
+{{- end -}}
+{{- toYaml $ignored -}}
+{{- else if and (ne $current $value) (eq (dig "metadata" "annotations" "ringman/ignored-replicas" "" $live) (toString $value)) -}}
+{{- toYaml (set $ignored "replicas" $current) -}}
+{{- else -}}
+{{- toYaml (dict "replicas" $value) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* "true" where this chart gives the pods a keyring. */}}
 {{- define "ringman.hasKeyring" -}}
 {{- if and .Values.keyring.enabled (eq (include "ringman.source" .) "memberlist") (not .Values.config.keyringFile) }}true{{ end -}}

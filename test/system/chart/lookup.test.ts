@@ -12,6 +12,8 @@ const SECRET = `/api/v1/namespaces/${NAMESPACE}/secrets/prod-ringman-keyring`
 
 /** The kinds of the chart that are no part of the core. */
 const GROUPS = [
+  ['authorization.k8s.io/v1', 'SelfSubjectAccessReview'],
+  ['autoscaling/v2', 'HorizontalPodAutoscaler'],
   ['apps/v1', 'StatefulSet'],
   ['policy/v1', 'PodDisruptionBudget'],
   ['networking.k8s.io/v1', 'NetworkPolicy'],
@@ -86,33 +88,99 @@ class LookUpServer {
   }
 }
 
+let server: LookUpServer
+beforeEach(async () => {
+  server = new LookUpServer()
+  await server.start()
+})
+afterEach(async () => {
+  await server.stop()
+})
+
+/** What marks an object as this release's. */
+const ours = { 'meta.helm.sh/release-name': RELEASE, 'meta.helm.sh/release-namespace': NAMESPACE }
+
+const render = (...flags: string[]) =>
+  helm([
+    'template',
+    RELEASE,
+    CHART_FOLDER,
+    '--namespace',
+    NAMESPACE,
+    '--dry-run=server',
+    '--disable-openapi-validation',
+    '--kubeconfig',
+    server.kubeconfig,
+    ...flags,
+  ])
+
+describe('the number of pods of a release that is in a cluster', () => {
+  const STATEFUL_SET = `/apis/apps/v1/namespaces/${NAMESPACE}/statefulsets/prod-ringman`
+  const ON = ['--set', 'autoscaling.enabled=true,autoscaling.minReplicas=4']
+
+  /** Renders, and puts what was rendered into the cluster. Returns the number of pods that it says. */
+  async function apply(...flags: string[]): Promise<unknown> {
+    const { code, stdout, stderr } = await render(...flags)
+    expect(code, stderr).toBe(0)
+    const workload = only(parseManifest(stdout), 'StatefulSet')
+    const { metadata } = workload
+    server.objects.set(STATEFUL_SET, {
+      ...workload,
+      metadata: { ...metadata, annotations: { ...metadata.annotations, ...ours } },
+    })
+    return at(workload, 'spec.replicas')
+  }
+
+  /** What an autoscaler, or `kubectl scale`, does. */
+  function scale(replicas: number): void {
+    const workload = server.objects.get(STATEFUL_SET) as { spec: { replicas?: number } }
+    workload.spec.replicas = replicas
+  }
+
+  test('begins with the least one of an autoscaler', async () => {
+    expect(await apply(...ON)).toBe(4)
+  })
+
+  test('stays when an autoscaler is switched on, and as the autoscaler sets it', async () => {
+    expect(await apply('--set', 'replicas=5')).toBe(5)
+    expect(await apply(...ON)).toBe(5)
+    scale(7)
+    expect(await apply(...ON)).toBe(7)
+    expect(await apply(...ON, '--set', 'replicas=2')).toBe(7)
+  })
+
+  test('stays when the autoscaler is switched off, until `replicas` is changed', async () => {
+    await apply(...ON)
+    scale(7)
+    expect(await apply()).toBe(7)
+    expect(await apply('--set', 'config.drain=10s')).toBe(7)
+    expect(await apply('--set', 'replicas=6')).toBe(6)
+    // From here on as if there had never been one.
+    scale(9)
+    expect(await apply('--set', 'replicas=6')).toBe(6)
+    expect(await apply()).toBe(3)
+  })
+
+  test('is that of `replicas` when that is given while the autoscaler is switched off', async () => {
+    await apply(...ON)
+    scale(7)
+    expect(await apply('--set', 'replicas=8')).toBe(8)
+  })
+
+  test('is `replicas` where there never was an autoscaler, whatever it was scaled to', async () => {
+    await apply()
+    scale(9)
+    expect(await apply()).toBe(3)
+  })
+
+  test('may be no pods at all', async () => {
+    await apply(...ON)
+    scale(0)
+    expect(await apply(...ON)).toBe(0)
+  })
+})
+
 describe('the keyring of a release that is in a cluster', () => {
-  let server: LookUpServer
-  beforeEach(async () => {
-    server = new LookUpServer()
-    await server.start()
-  })
-  afterEach(async () => {
-    await server.stop()
-  })
-
-  const render = (...flags: string[]) =>
-    helm([
-      'template',
-      RELEASE,
-      CHART_FOLDER,
-      '--namespace',
-      NAMESPACE,
-      '--dry-run=server',
-      '--disable-openapi-validation',
-      '--kubeconfig',
-      server.kubeconfig,
-      ...flags,
-    ])
-
-  /** What marks an object as this release's. */
-  const ours = { 'meta.helm.sh/release-name': RELEASE, 'meta.helm.sh/release-namespace': NAMESPACE }
-
   const put = (data: Record<string, string>, annotations: Record<string, string> = ours) => {
     const labels = { 'app.kubernetes.io/managed-by': 'Helm' }
     const metadata = { name: 'prod-ringman-keyring', namespace: NAMESPACE, labels, annotations }
