@@ -73,11 +73,17 @@ export interface RenderOptions {
   readonly namespace?: string
   /** @default CHART_FOLDER */
   readonly chart?: string
+  /** The kinds that helm is told the cluster has. @default one that tells the chart that there is a cluster */
+  readonly apiVersions?: readonly string[]
 }
+
+/** The kind by which the chart knows that there is a cluster to ask, for `helm template --api-versions`. */
+export const SEEN_CLUSTER = 'authorization.k8s.io/v1/SelfSubjectAccessReview'
 
 /** Renders with `helm template`, whatever comes of it. */
 export async function tryRender(options: RenderOptions = {}): Promise<HelmResult> {
   const { values, valuesFiles = [], release = RELEASE, namespace = NAMESPACE, chart = CHART_FOLDER } = options
+  const { apiVersions = [SEEN_CLUSTER] } = options
   const folder = await mkdtemp(join(tmpdir(), 'ringman-values-'))
   try {
     const files = [...valuesFiles]
@@ -87,7 +93,10 @@ export async function tryRender(options: RenderOptions = {}): Promise<HelmResult
       await writeFile(own, JSON.stringify(values))
       files.push(own)
     }
-    const flags = files.flatMap((file) => ['--values', file])
+    const flags = [
+      ...files.flatMap((file) => ['--values', file]),
+      ...apiVersions.flatMap((kind) => ['--api-versions', kind]),
+    ]
     return await helm(['template', release, chart, '--namespace', namespace, ...flags])
   } finally {
     await rm(folder, { recursive: true, force: true })

@@ -24,6 +24,12 @@
 {{- .Values.namespaceOverride | default .Release.Namespace -}}
 {{- end -}}
 
+{{/* What tells the rings of a namespace apart: the release, and the name of a subchart that has another one. */}}
+{{- define "ringman.releaseLabel" -}}
+{{- .Release.Name }}
+{{- if ne (include "ringman.name" .) "ringman" }}/{{ include "ringman.name" . }}{{ end }}
+{{- end -}}
+
 {{- define "ringman.gossipServiceName" -}}
 {{- printf "%s-gossip" (include "ringman.fullname" .) -}}
 {{- end -}}

@@ -78,10 +78,9 @@ autoscaler and without a cluster to ask nothing is said.
 {{- tpl (.Values.keyring.existingSecret | default (printf "%s-keyring" (include "ringman.fullname" .))) . -}}
 {{- end -}}
 
-{{/* The label, NAMESPACE/RELEASE; $(POD_NAMESPACE) is filled in by the kubelet. A subchart under another name adds it. */}}
+{{/* The label, NAMESPACE/RELEASE; $(POD_NAMESPACE) is filled in by the kubelet. */}}
 {{- define "ringman.label" -}}
-$(POD_NAMESPACE)/{{ .Release.Name }}
-{{- if ne (include "ringman.name" .) "ringman" }}/{{ include "ringman.name" . }}{{ end }}
+$(POD_NAMESPACE)/{{ include "ringman.releaseLabel" . }}
 {{- end -}}
 
 {{/* The seeds, as a comma list. */}}

@@ -9,6 +9,7 @@ import {
   objectsWith,
   only,
   renderChart,
+  tryRender,
   workloadOf,
   type KubernetesObject,
 } from '../../support/chart.ts'
@@ -25,7 +26,9 @@ describe('sources', () => {
       'admin',
       'gossip-udp',
     ])
-    expect(at(only(objects, 'Service', 'prod-ringman-gossip'), 'spec.ports')).toHaveLength(1)
+    expect(at(only(objects, 'Service', 'prod-ringman-gossip'), 'spec.ports')).toMatchObject([
+      { name: 'gossip-udp', targetPort: 'gossip-udp', protocol: 'UDP' },
+    ])
   })
 
   test.each([
@@ -149,6 +152,19 @@ describe('keyring', () => {
     expect(Buffer.from(String(data), 'base64').toString()).toBe(`${keys.join('\n')}\n`)
   })
 
+  test.each([
+    ['helm template', []],
+    // Argo CD names what it can watch.
+    ['Argo CD', ['v1', 'v1/Secret', 'apps/v1/StatefulSet', 'authorization.k8s.io/v1']],
+  ])('is not made up by %s, which does not see the cluster', async (_, apiVersions) => {
+    const { code, stderr } = await tryRender({ apiVersions })
+    expect(code).toBe(1)
+    expect(stderr).toContain('name it in keyring.existingSecret, or give keyring.keys')
+    const keys = [Buffer.alloc(32).toString('base64')]
+    for (const keyring of [{ existingSecret: 'mine' }, { keys }, { enabled: false }])
+      expect((await tryRender({ apiVersions, values: { keyring } })).code).toBe(0)
+  })
+
   test('is not made, and no pod rolls for a change of it, where it is off', async () => {
     const objects = await objectsWith({ keyring: { enabled: false } })
     expect(kindsOf(objects)).not.toContain('Secret')
@@ -174,7 +190,8 @@ describe('workload', () => {
   })
 
   test('leaves the number of pods to an autoscaler', async () => {
-    const objects = await objectsWith({ autoscaling: { enabled: true, minReplicas: 4 } })
+    const values = { autoscaling: { enabled: true, minReplicas: 4 }, keyring: { existingSecret: 'mine' } }
+    const { objects } = await renderChart({ values, apiVersions: [] })
     expect(workloadOf(objects)['spec']).not.toHaveProperty('replicas')
     expect(only(objects, 'HorizontalPodAutoscaler')).toMatchObject({
       spec: {

@@ -101,7 +101,6 @@ describe('with no values at all', () => {
         publishNotReadyAddresses: true,
         selector: MEMBER_LABELS,
         ports: [
-          { name: 'gossip-udp', port: 7946, targetPort: 'gossip-udp', protocol: 'UDP' },
           { name: 'gossip-tcp', port: 7946, targetPort: 'gossip-tcp', protocol: 'TCP', appProtocol: 'tcp' },
         ],
       },
@@ -113,7 +112,6 @@ describe('with no values at all', () => {
     expect(memberContainer(workload)['ports']).toEqual([
       { name: 'http', containerPort: 8080, protocol: 'TCP' },
       { name: 'admin', containerPort: 8081, protocol: 'TCP' },
-      { name: 'gossip-udp', containerPort: 7946, protocol: 'UDP' },
       { name: 'gossip-tcp', containerPort: 7946, protocol: 'TCP' },
     ])
   })

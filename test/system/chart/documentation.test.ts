@@ -8,8 +8,8 @@ import {
   environmentOf,
   helm,
   memberContainer,
-  parseManifest,
   renderChart,
+  SEEN_CLUSTER,
   workloadOf,
 } from '../../support/chart.ts'
 
@@ -59,10 +59,13 @@ describe('docs/kubernetes.md', () => {
         .slice(1)
         .map((arg) => arg.replace(/^helm\/ringman$/, CHART_FOLDER))
       const offline =
-        args[0] === 'upgrade'
-          ? ['template', ...args.slice(1).filter((arg) => !arg.startsWith('--reset'))]
-          : args
-      const { code, stderr } = await helm(args[0] === 'install' ? [...offline, '--dry-run=client'] : offline)
+        args[0] === 'show'
+          ? args
+          : [
+              ...['template', ...args.slice(1).filter((arg) => !/^--(reset|create)/.test(arg))],
+              ...['--api-versions', SEEN_CLUSTER],
+            ]
+      const { code, stderr } = await helm(offline)
       expect(code, `${command}\n${stderr}`).toBe(0)
     }
   })
@@ -122,8 +125,8 @@ describe('a chart that has this one as a part', () => {
       expect(new Set(labels).size).toBe(2)
       for (const set of sets) expect(memberContainer(set)['image']).toBe('registry.example.com/ringman:0.1.0')
 
-      const without = await helm(['template', 'prod', folder, '--set', 'ringman.enabled=false'])
-      expect(workloadOf(parseManifest(without.stdout)).metadata.name).toBe('prod-sessions')
+      const without = await renderChart({ chart: folder, values: { ringman: { enabled: false } } })
+      expect(workloadOf(without.objects).metadata.name).toBe('prod-sessions')
     } finally {
       await rm(folder, { recursive: true, force: true })
     }

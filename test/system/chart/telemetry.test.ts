@@ -108,14 +108,19 @@ describe('traces', () => {
 /** The chart with rules and dashboards of the test's own, so that what becomes of them does not hang on the real ones. */
 describe('rules and dashboards', () => {
   let chart: string
-  const DASHBOARD = '{"title":"Rings","panels":[{"legendFormat":"{{pod}} of {{ namespace }}"}]}'
+  const DASHBOARD = {
+    uid: 'ringman-overview',
+    title: 'ringman: overview',
+    templating: { list: ['datasource', 'namespace', 'release', 'pod'].map((name) => ({ name })) },
+    panels: [{ legendFormat: '{{pod}} of {{ namespace }}', url: '/d/ringman-pod?a=<b>' }],
+  }
   beforeAll(async () => {
     const folder = await mkdtemp(join(tmpdir(), 'ringman-chart-'))
     chart = join(folder, 'ringman')
     await cp(CHART_FOLDER, chart, { recursive: true })
     await rm(join(chart, 'files/dashboards'), { recursive: true, force: true })
     await mkdir(join(chart, 'files/dashboards'))
-    await writeFile(join(chart, 'files/dashboards/ringman-overview.json'), DASHBOARD)
+    await writeFile(join(chart, 'files/dashboards/ringman-overview.json'), JSON.stringify(DASHBOARD))
     await writeFile(
       join(chart, 'files/rules.yaml'),
       `groups:
@@ -144,7 +149,7 @@ describe('rules and dashboards', () => {
     await rm(join(chart, '..'), { recursive: true, force: true })
   })
 
-  test('a dashboard is a ConfigMap that Grafana finds, with its text as it is', async () => {
+  test('a dashboard is a ConfigMap that Grafana finds, and opens with this ring', async () => {
     const { objects } = await renderChart({
       chart,
       values: { dashboards: { annotations: { grafana_folder: 'Rings' }, namespace: 'monitoring' } },
@@ -157,9 +162,37 @@ describe('rules and dashboards', () => {
         annotations: { grafana_folder: 'Rings' },
       },
     })
-    expect((map['data'] as Record<string, string>)['ringman-overview.json']?.trim()).toBe(DASHBOARD)
+    const [[file, text] = ['', '']] = Object.entries(map['data'] as Record<string, string>)
+    const [, id] = /^ringman-overview-([0-9a-f]{10})\.json$/.exec(file) ?? []
+    const chosen = (name: string, value: string) => ({ name, current: { text: value, value } })
+    expect(JSON.parse(text)).toEqual({
+      uid: `${id}-ringman-overview`,
+      title: `ringman ${NAMESPACE}/prod-ringman: overview`,
+      templating: {
+        list: [
+          { name: 'datasource' },
+          chosen('namespace', NAMESPACE),
+          chosen('release', 'prod'),
+          { name: 'pod' },
+        ],
+      },
+      panels: [{ legendFormat: '{{pod}} of {{ namespace }}', url: `/d/${id}-ringman-pod?a=<b>` }],
+    })
     const off = await renderChart({ chart, values: { dashboards: { enabled: false } } })
     expect(off.manifest).not.toContain('grafana_dashboard')
+  })
+
+  test('dashboards of two rings have neither a file nor a uid nor a title in common', async () => {
+    const rings = [{}, { release: 'other' }, { namespace: 'other' }, { values: { nameOverride: 'sessions' } }]
+    const identities: unknown[] = []
+    for (const ring of rings) {
+      const { objects } = await renderChart({ chart, ...ring })
+      const [map] = objects.filter(({ metadata }) => metadata.labels?.['grafana_dashboard'] === '1')
+      const [[file, text] = ['', '{}']] = Object.entries(map?.['data'] as Record<string, string>)
+      const { uid, title } = JSON.parse(text) as { uid: string; title: string }
+      identities.push(file, uid, title)
+    }
+    expect(new Set(identities).size).toBe(3 * rings.length)
   })
 
   test('rules are off, and as the file has them when switched on', async () => {

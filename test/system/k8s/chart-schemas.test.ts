@@ -3,6 +3,7 @@ import { relative } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import type { KubernetesObject } from '../../support/kubernetes-api.ts'
+import { SEEN_CLUSTER } from '../../support/chart.ts'
 import { KubernetesSchemas, SCHEMA_VERSIONS } from '../../support/kubernetes-schemas.ts'
 import { helmPath } from '../../support/kubernetes-tools.ts'
 import {
@@ -39,7 +40,11 @@ describe.each(SCHEMA_VERSIONS)('by the OpenAPI of Kubernetes %s', async (version
       version,
     ]
     // The operator's kinds are there, as where its definitions are installed.
-    const { stdout } = await run(helm, [...args, '--api-versions', 'monitoring.coreos.com/v1'])
+    const { stdout } = await run(helm, [
+      ...args,
+      '--api-versions',
+      `monitoring.coreos.com/v1,${SEEN_CLUSTER}`,
+    ])
     const objects = parseObjects(stdout)
     expect(objects.length).toBeGreaterThan(3)
     expect(faultsOf(objects)).toEqual([])

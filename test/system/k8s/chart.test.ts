@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiServer } from '../../support/api-server.ts'
+import { SEEN_CLUSTER } from '../../support/chart.ts'
 import type { KubernetesObject } from '../../support/kubernetes-api.ts'
 import { operatorDefinitions } from '../../support/kubernetes-schemas.ts'
 import { FakeKubelet, readyAddresses, type Pod } from './fake-kubelet.ts'
@@ -95,7 +96,8 @@ describe('the chart at a real API server', () => {
     async (entry) => {
       const release = `m-${entry.name}`
       const values = ['--namespace', release, '--values', entry.path]
-      const rendered = await helm('template', RELEASE, CHART, ...values, '--api-versions', OPERATOR)
+      const kinds = ['--api-versions', `${OPERATOR},${SEEN_CLUSTER}`]
+      const rendered = await helm('template', RELEASE, CHART, ...values, ...kinds)
       const objects = parseObjects(rendered)
       const workload = objects.find(isWorkload)
       if (workload === undefined) throw new Error('no StatefulSet and no Deployment was rendered')
