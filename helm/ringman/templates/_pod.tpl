@@ -189,15 +189,6 @@ spec:
         - name: admin
           containerPort: {{ include "ringman.adminPort" . }}
           protocol: TCP
-        {{- if include "ringman.gossipsOverTcp" . }}
-        - name: gossip-tcp
-          containerPort: {{ include "ringman.gossipPort" . }}
-          protocol: TCP
-        {{- else if include "ringman.gossips" . }}
-        - name: gossip-udp
-          containerPort: {{ include "ringman.gossipPort" . }}
-          protocol: UDP
-        {{- end }}
       {{- with .Values.startupProbe }}
       startupProbe:
         httpGet: { path: /livez, port: admin }

@@ -21,13 +21,8 @@ describe('sources', () => {
     expect(configurationOf(objects)).not.toHaveProperty('keyringFile')
     const container = memberContainer(workloadOf(objects))
     expect(environmentOf(container)).not.toHaveProperty('RINGMAN_LABEL')
-    expect((container['ports'] as { name: string }[]).map(({ name }) => name)).toEqual([
-      'http',
-      'admin',
-      'gossip-udp',
-    ])
-    expect(at(only(objects, 'Service', 'prod-ringman-gossip'), 'spec.ports')).toMatchObject([
-      { name: 'gossip-udp', targetPort: 'gossip-udp', protocol: 'UDP' },
+    expect(at(only(objects, 'NetworkPolicy'), 'spec.ingress.0.ports')).toEqual([
+      { port: 7946, protocol: 'UDP' },
     ])
   })
 
@@ -46,9 +41,7 @@ describe('sources', () => {
     expect(names.filter((name) => name.startsWith('RINGMAN_'))).toEqual(['RINGMAN_CONFIG', 'RINGMAN_NAME'])
     expect(configurationOf(objects)).toMatchObject(config)
     expect(configurationOf(objects)).not.toHaveProperty('minMembers')
-    expect((container['ports'] as { name: string }[]).map(({ name }) => name)).toEqual(['http', 'admin'])
     expect(at(only(objects, 'NetworkPolicy'), 'spec.ingress')).toHaveLength(2)
-    expect(at(only(objects, 'Service', 'prod-ringman-gossip'), 'spec.ports.0.name')).toBe('http')
   })
 
   test('sidecar hashes addresses, as Sidecar has no names of members', async () => {

@@ -100,9 +100,7 @@ describe('with no values at all', () => {
         clusterIP: 'None',
         publishNotReadyAddresses: true,
         selector: MEMBER_LABELS,
-        ports: [
-          { name: 'gossip-tcp', port: 7946, targetPort: 'gossip-tcp', protocol: 'TCP', appProtocol: 'tcp' },
-        ],
+        ports: [{ name: 'http', port: 8080, targetPort: 'http', protocol: 'TCP', appProtocol: 'http' }],
       },
     })
     const served = objects
@@ -112,7 +110,6 @@ describe('with no values at all', () => {
     expect(memberContainer(workload)['ports']).toEqual([
       { name: 'http', containerPort: 8080, protocol: 'TCP' },
       { name: 'admin', containerPort: 8081, protocol: 'TCP' },
-      { name: 'gossip-tcp', containerPort: 7946, protocol: 'TCP' },
     ])
   })
 

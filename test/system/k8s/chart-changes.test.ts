@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiServer } from '../../support/api-server.ts'
 import { SEEN_CLUSTER } from '../../support/chart.ts'
@@ -64,75 +66,85 @@ describe('a change of the chart at a real API server', () => {
     expect(await replicasIn(namespace)).toBe(8)
     await upgrade('--set', 'replicas=5,config.drain=9s')
     expect(await replicasIn(namespace)).toBe(8)
-    await upgrade('--set', 'replicas=7')
+    // The field was set by another than Helm 4, which wants to be told that this is meant.
+    const force = way === '--server-side=true' ? ['--force-conflicts'] : []
+    await upgrade('--set', 'replicas=7', ...force)
     expect(await replicasIn(namespace)).toBe(7)
   })
 
-  /** The gossip ports of the Service, and those of the container. */
-  async function gossipPortsIn(namespace: string): Promise<unknown> {
+  test.each(['helm', 'kubectl'])('the ports of the first version become those of now: %s', async (tool) => {
+    const namespace = `ports-${tool}`
+    await server.createNamespace(namespace)
+    const values = 'keyring.existingSecret=mine,config.httpPort=8085,tests.enabled=false'
+    const args = ['template', 'ring', CHART, '-n', namespace, '--set', values]
+    const now = (await server.helm([...args, '--api-versions', SEEN_CLUSTER])).stdout
+    // Two ports with one number, in the Service and in the container; and another number for look-ups.
+    const before = now
+      .replaceAll('8085', '8080')
+      .replaceAll(
+        /^( *)- name: (?:admin\n *containerPort|http\n *port): 808.\n(?:\1 .*\n)*/gm,
+        (port, indent: string) => {
+          const key = port.includes('containerPort') ? 'containerPort' : 'port'
+          const gossip = ['UDP', 'TCP'].map((protocol) =>
+            [`- name: gossip-${protocol.toLowerCase()}`, `  ${key}: 7946`, `  protocol: ${protocol}`]
+              .map((line) => `${indent}${line}\n`)
+              .join(''),
+          )
+          return `${port}${gossip.join('')}`
+        },
+      )
+    expect(before.match(/gossip-udp/g)).toHaveLength(2)
+    if (tool === 'helm') {
+      const chart = await chartOf(before)
+      await helm('install', 'ring', chart, '--server-side=false', '-n', namespace)
+      const flags = ['--server-side=false', '-n', namespace, '--set', values]
+      await helm('upgrade', 'ring', CHART, ...flags)
+    } else {
+      for (const text of [before, now]) {
+        const { code, stderr } = await server.kubectl(['apply', '-n', namespace, '-f', '-'], text)
+        expect([code, stderr]).toEqual([0, ''])
+      }
+    }
     const path = `/api/v1/namespaces/${namespace}/services/${NAME}-gossip`
     const { spec } = await server.ask<{ spec: { ports: Port[] } }>('GET', path)
+    expect(spec.ports.map(({ name, port }) => `${name} ${port}`)).toEqual(['http 8085'])
     const set = await server.ask<StatefulSet>('GET', setPath(namespace))
     const own = set.spec.template.spec.containers[0]?.ports ?? []
-    return [
-      spec.ports.map(({ name, port, protocol }) => `${name} ${port} ${protocol}`),
-      own.map(({ name, containerPort, protocol }) => `${name} ${containerPort} ${protocol}`),
-    ]
+    expect(own.map(({ name, containerPort }) => `${name} ${containerPort}`).sort()).toEqual([
+      'admin 8081',
+      'http 8085',
+    ])
+  })
+
+  /** A chart that makes these objects and nothing else. */
+  async function chartOf(text: string): Promise<string> {
+    const folder = join(server.folder, 'chart')
+    await mkdir(join(folder, 'templates'), { recursive: true })
+    await writeFile(join(folder, 'Chart.yaml'), 'apiVersion: v2\nname: before\nversion: 1.0.0\n')
+    const files = join(folder, 'files')
+    await mkdir(files)
+    await writeFile(join(files, 'all.yaml'), text)
+    await writeFile(join(folder, 'templates', 'all.yaml'), '{{ .Files.Get "files/all.yaml" }}')
+    return folder
   }
-
-  const portsWith = (gossip: number) => [
-    [`gossip-tcp ${gossip} TCP`],
-    ['http 8080 TCP', 'admin 8081 TCP', `gossip-tcp ${gossip} TCP`],
-  ]
-
-  test.each(WAYS)('the gossip port is changed, in the Service and in the Pods: %s', async (way) => {
-    const namespace = `port-${way.slice(-4)}`.replaceAll(/[^a-z-]/g, '')
-    await server.createNamespace(namespace)
-    for (const port of [7946, 7950, 7946]) {
-      const values = ['--set', `config.gossipPort=${port}`]
-      await helm('upgrade', '--install', 'ring', CHART, way, '-n', namespace, ...values)
-      expect(await gossipPortsIn(namespace)).toEqual(portsWith(port))
-    }
-  })
-
-  test('kubectl apply changes the gossip port, from the two ports of the first version on', async () => {
-    const namespace = 'applied'
-    await server.createNamespace(namespace)
-    const render = async (port: number): Promise<string> => {
-      const values = `config.gossipPort=${port},keyring.existingSecret=mine`
-      const args = ['template', 'ring', CHART, '-n', namespace, '--set', values]
-      return (await server.helm([...args, '--api-versions', SEEN_CLUSTER])).stdout
-    }
-    const apply = async (text: string): Promise<void> => {
-      const { code, stderr } = await server.kubectl(['apply', '-n', namespace, '-f', '-'], text)
-      expect([code, stderr]).toEqual([0, ''])
-    }
-    const now = await render(7946)
-    const before = now.replaceAll(/^( *)- name: gossip-tcp\n(?:\1 .*\n)*/gm, (tcp) => {
-      const udp = tcp.replaceAll('gossip-tcp', 'gossip-udp').replace('protocol: TCP', 'protocol: UDP')
-      return `${udp.replace(/ *appProtocol: tcp\n/, '')}${tcp}`
-    })
-    expect(before.match(/name: gossip-udp/g)).toHaveLength(2)
-    for (const [text, port] of [
-      [before, 0],
-      [now, 7946],
-      [await render(7950), 7950],
-    ] as const) {
-      await apply(text)
-      if (port !== 0) expect(await gossipPortsIn(namespace)).toEqual(portsWith(port))
-    }
-  })
 
   test('rights in one namespace are enough to install, and to keep the key', async () => {
     const namespace = 'narrow'
     await server.createNamespace(namespace)
     const core = `/api/v1/namespaces/${namespace}`
     await server.ask('POST', `${core}/serviceaccounts`, { body: { metadata: { name: 'deployer' } } })
-    // The rights that Kubernetes itself has a role for, bound in this namespace alone.
-    await server.ask('POST', `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}/rolebindings`, {
+    const rules = [
+      { apiGroups: [''], resources: ['configmaps', 'secrets', 'services', 'serviceaccounts'], verbs: ['*'] },
+      { apiGroups: ['apps'], resources: ['statefulsets'], verbs: ['*'] },
+      { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: ['*'] },
+      { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['*'] },
+    ]
+    const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}`
+    await server.ask('POST', `${rbac}/roles`, { body: { metadata: { name: 'deployer' }, rules } })
+    await server.ask('POST', `${rbac}/rolebindings`, {
       body: {
         metadata: { name: 'deployer' },
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'admin' },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'deployer' },
         subjects: [{ kind: 'ServiceAccount', name: 'deployer', namespace }],
       },
     })
@@ -149,7 +161,6 @@ describe('a change of the chart at a real API server', () => {
     expect(elsewhere.stderr).toContain('forbidden')
     const made = await upgrade()
     expect(Buffer.from(made, 'base64').toString()).toMatch(/^[A-Za-z0-9+/]{43}=\n$/)
-    expect(await upgrade('--set', 'autoscaling.enabled=true')).toBe(made)
     expect(await upgrade('--set', 'replicas=4')).toBe(made)
   })
 

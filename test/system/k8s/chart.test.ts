@@ -96,8 +96,8 @@ describe('the chart at a real API server', () => {
     async (entry) => {
       const release = `m-${entry.name}`
       const values = ['--namespace', release, '--values', entry.path]
-      const kinds = ['--api-versions', `${OPERATOR},${SEEN_CLUSTER}`]
-      const rendered = await helm('template', RELEASE, CHART, ...values, ...kinds)
+      const seen = ['--api-versions', `${OPERATOR},${SEEN_CLUSTER}`]
+      const rendered = await helm('template', RELEASE, CHART, ...values, ...seen)
       const objects = parseObjects(rendered)
       const workload = objects.find(isWorkload)
       if (workload === undefined) throw new Error('no StatefulSet and no Deployment was rendered')
