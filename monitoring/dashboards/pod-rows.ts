@@ -1,3 +1,4 @@
+import { BigValueTextMode } from '@grafana/grafana-foundation-sdk/common'
 import { digestOfPods, livingMembers } from '../ring-queries.ts'
 import { RESULT_COLORS } from './look-up-row.ts'
 import type { PageRow } from './page.ts'
@@ -49,13 +50,14 @@ export function podStateRow(): PageRow {
       }),
       stat({
         ...TILE,
-        title: 'Source',
+        title: 'Condition',
         description:
-          'Whether its source trusts its members. "not ok": it is alone against its wish, cut off, or may be out of date.',
-        queries: [{ expr: `min(ringman_source_ok{${THE_PODS}})` }],
-        mappings: wordsFor({ 0: ['not ok', 'red'], 1: ['ok', 'green'] }),
-        thresholds: [],
-      }),
+          'What it knows about its own membership, in one word. "well" is right; `/readyz` on its admin port has the others in a sentence.',
+        queries: [
+          { expr: `max by (condition) (ringman_condition{${THE_PODS}}) == 1`, legend: '{{condition}}' },
+        ],
+        noValue: 'not scraped',
+      }).textMode(BigValueTextMode.Name),
       stat({
         ...TILE,
         title: 'Up for',

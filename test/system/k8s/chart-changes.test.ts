@@ -93,7 +93,7 @@ describe('a change of the chart at a real API server', () => {
           return `${port}${gossip.join('')}`
         },
       )
-    expect(before.match(/gossip-udp/g)).toHaveLength(2)
+    expect(before.match(/gossip-udp/g)).toHaveLength(3)
     if (tool === 'helm') {
       const chart = await chartOf(before)
       await helm('install', 'ring', chart, '--server-side=false', '-n', namespace)
