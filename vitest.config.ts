@@ -8,7 +8,7 @@ const SYSTEM_SUITES = ['telemetry', 'chart', 'containers', 'k8s', 'api']
 
 /**
  * `default` is what `npm test` runs: no root, no network beyond loopback, under two minutes. `hostile` sends
- * great numbers of bad bytes, `interop` runs real peers, which it builds or needs to have installed.
+ * great numbers of bad bytes, `adversary` attacks real members within the chart's memory limit, `interop` runs real peers, which it builds or needs to have installed.
  */
 export default defineConfig({
   test: {
@@ -20,7 +20,13 @@ export default defineConfig({
         test: {
           name: 'default',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/interop/**', 'test/hostile/**', 'test/network/**', 'test/system/**'],
+          exclude: [
+            'test/interop/**',
+            'test/hostile/**',
+            'test/adversary/**',
+            'test/network/**',
+            'test/system/**',
+          ],
           testTimeout: 20_000,
         },
       },
@@ -30,6 +36,15 @@ export default defineConfig({
           include: ['test/hostile/**/*.test.ts'],
           testTimeout: 900_000,
           hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'adversary',
+          include: ['test/adversary/**/*.test.ts'],
+          testTimeout: 150_000,
+          hookTimeout: 120_000,
           fileParallelism: false,
         },
       },

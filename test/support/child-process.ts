@@ -22,20 +22,25 @@ export class TestProcess implements AsyncDisposable {
   #isOver = false
   readonly #waiting = new Set<() => void>()
 
-  /** @param args - Of `node`: a script and its arguments. */
+  /**
+   * @param args - Of `node`: a script and its arguments.
+   * @param options - `prefix`: a command, and its first arguments, that is to run the program.
+   */
   constructor(
     args: readonly string[],
     options: {
       readonly env?: Readonly<Record<string, string>>
       readonly ipc?: boolean
       readonly stdout?: 'pipe' | 'ignore'
+      readonly prefix?: readonly string[]
     } = {},
   ) {
-    const { env, ipc = false, stdout = 'pipe' } = options
+    const { env, ipc = false, stdout = 'pipe', prefix = [] } = options
     const inherited = Object.entries(process.env).filter(
       ([name]) => !/^(RINGMAN_|OTEL_|NODE_OPTIONS|VITEST|FORCE_)/.test(name),
     )
-    this.child = spawn(process.execPath, args, {
+    const [command = process.execPath, ...rest] = [...prefix, process.execPath, ...args]
+    this.child = spawn(command, rest, {
       stdio: ['ignore', stdout, 'pipe', ...(ipc ? ['ipc' as const] : [])],
       env: { ...Object.fromEntries(inherited), NO_COLOR: '1', ...env },
     })

@@ -1,0 +1,100 @@
+import { resolve } from 'node:path'
+import { expect } from 'vitest'
+import { TestProcess } from '../support/child-process.ts'
+import type { AttackedCluster, LimitedMember } from './attacked-cluster.ts'
+import { HonestClients, type Seen } from './honest-clients.ts'
+
+const RUN_ATTACK = resolve(import.meta.dirname, 'run-attack.ts')
+const ATTACK_DEADLINE_MS = 40_000
+const MIB = 1024 * 1024
+
+/** What an attack came to: a row of the table in `docs/threat-model.md`. */
+export interface Outcome {
+  readonly attack: string
+  readonly told: string
+  /** The most memory that a member had, in MiB. */
+  readonly peakMib: number
+  /** The longest that a member's event loop was held, in milliseconds of processor time. */
+  readonly heldMs: number
+  readonly clients: readonly Seen[]
+  /** Milliseconds from the end of the attack until all members held the one honest ring; Infinity when they did not. */
+  readonly settledMs: number
+}
+
+const outcomes: Outcome[] = []
+
+/**
+ * Runs an attack with honest look-ups beside it, and holds the members to what holds under every attack: none is killed,
+ * none ends, and within `patienceMs` of its end all hold the honest ring again.
+ *
+ * @param meanwhile - Honest work during the attack, such as a member that joins.
+ */
+export async function runAttack(
+  cluster: AttackedCluster,
+  attack: string,
+  { patienceMs = 10_000, meanwhile }: { patienceMs?: number; meanwhile?: () => Promise<void> } = {},
+): Promise<Outcome> {
+  await cluster.revive()
+  const { members } = cluster
+  for (const member of members) {
+    member.memory.resetPeak()
+    await member.heldMs()
+  }
+  const honest = new HonestClients(members)
+  const addresses = members.map(({ name, httpPort, adminPort, gossipPort }) => ({
+    ...{ name, httpPort, adminPort, gossipPort },
+  }))
+  await using attacker = new TestProcess([RUN_ATTACK, attack, JSON.stringify(addresses)])
+  const deadline = new Promise<never>((_, reject) => {
+    setTimeout(reject, ATTACK_DEADLINE_MS, new Error(`the attack ${attack} did not end`)).unref()
+  })
+  await Promise.race([Promise.all([attacker.ended, meanwhile?.()]), deadline])
+  const told = attacker.events.find(({ event }) => event === 'over')?.['told']
+  expect(told, attacker.err).toBeTypeOf('string')
+  const settledMs = members.every(({ isRunning }) => isRunning)
+    ? await cluster.settled(members.length, patienceMs)
+    : Infinity
+  const outcome: Outcome = {
+    attack,
+    told: told as string,
+    peakMib: Math.max(...members.map(({ memory }) => memory.peakBytes)) / MIB,
+    heldMs: Math.max(...(await Promise.all(members.map((member) => member.heldMs())))),
+    clients: await honest.stop(),
+    settledMs,
+  }
+  outcomes.push(outcome)
+  for (const member of members) expect(member.isRunning, describeEnd(member)).toBe(true)
+  expect(settledMs, await describeRings(cluster)).toBeLessThan(Infinity)
+  return outcome
+}
+
+/** The rows of all attacks so far, as a table in Markdown. */
+export function outcomeTable(): string {
+  const rows = outcomes.map(({ attack, told, peakMib, heldMs, clients, settledMs }) => {
+    const failed = clients.reduce((sum, seen) => sum + seen.failed, 0)
+    const asked = clients.reduce((sum, seen) => sum + seen.asked, 0)
+    const cells = [attack.replaceAll('-', ' '), told, `${Math.ceil(peakMib)} MiB`, `${Math.ceil(heldMs)} ms`]
+    return `| ${[...cells, `${failed} of ${asked}`, `${(settledMs / 1000).toFixed(1)} s`].join(' | ')} |`
+  })
+  const head = [
+    'attack',
+    'sent',
+    'peak memory',
+    'loop held',
+    'honest look-ups failed',
+    'one ring again after',
+  ]
+  return [`| ${head.join(' | ')} |`, `|${' --- |'.repeat(head.length)}`, ...rows].join('\n')
+}
+
+function describeEnd({ name, process }: LimitedMember): string {
+  return `${name} ended: ${process.child.signalCode ?? process.child.exitCode}; ${process.err.slice(-500)}`
+}
+
+async function describeRings({ members }: AttackedCluster): Promise<string> {
+  const rings = members.map(async (member) => {
+    const shown = await member.ask<unknown>('/v1/members').catch(String)
+    return `${member.name}: ${JSON.stringify(shown).slice(0, 3000)}`
+  })
+  return (await Promise.all(rings)).join('\n')
+}

@@ -1,0 +1,187 @@
+import { request } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import type { Addresses } from './attacked-cluster.ts'
+import type { Attack } from './run-attack.ts'
+
+const FORM = 'application/x-www-form-urlencoded'
+const MIB = 1024 * 1024
+
+/** Milliseconds that an attack keeps up what it began. */
+const HOLD_MS = 6000
+
+const pause = (ms: number) => new Promise<void>((wake) => setTimeout(wake, ms))
+
+/** What anybody can do who reaches the look-up port; the first member is the target of each. */
+export const HTTP_ATTACKS: Readonly<Record<string, Attack>> = {
+  'answers-larger-than-their-request': async ([target]) => {
+    const key = Buffer.concat([Buffer.from('key='), Buffer.alloc(2 * MIB - 20, '<')])
+    const sent = await repeat(4, () => post(target, '/hashring/nodes/get', FORM, key))
+    return `${sent} forms of 2 MiB`
+  },
+
+  'answers-nobody-reads': async ([target]) => {
+    const keys = Array.from({ length: 10_000 }, (_, i) => `k${i}`)
+    const batch = JSON.stringify({ keys, n: 3 })
+    const head = `POST /v1/owners HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${batch.length}\r\n\r\n`
+    const form = Buffer.concat([Buffer.from('key='), Buffer.alloc(60_000, '<')])
+    const formHead = `POST /hashring/nodes/get HTTP/1.1\r\nHost: a\r\nContent-Type: ${FORM}\r\nContent-Length: ${form.length}\r\n\r\n`
+    const batches = openMany(target, 400, () => Buffer.from(head + batch))
+    const forms = openMany(target, 400, () => Buffer.concat([Buffer.from(formHead), form]))
+    // Further requests on each connection, of which nothing is read either.
+    await pause(HOLD_MS / 2)
+    for (const socket of await batches) socket.write(head + batch)
+    await pause(HOLD_MS / 2)
+    return `${(await batches).length + (await forms).length} connections`
+  },
+
+  'watches-nobody-reads': async ([target]) => {
+    const sockets = await openMany(target, 1000, () =>
+      Buffer.from('GET /v1/ring/watch HTTP/1.1\r\nHost: a\r\n\r\n'),
+    )
+    await pause(HOLD_MS)
+    return `${sockets.length} watches`
+  },
+
+  'nested-bodies': async ([target]) => {
+    const nested = Buffer.from(`{"keys":${'['.repeat(1_040_000)}${']'.repeat(1_040_000)}}`)
+    const sent = await repeat(8, () => post(target, '/v1/owners', 'application/json', nested))
+    return `${sent} bodies of 2 MiB, a million levels deep`
+  },
+
+  'bodies-of-many-tokens': async ([target]) => {
+    const fields = Array.from({ length: 180_000 }, (_, i) => `"f${i}":1`).join(',')
+    const bodies = [
+      `{${fields}}`,
+      `{"keys":[${'[],'.repeat(690_000)}[]]}`,
+      `{"keys":[${'{},'.repeat(690_000)}{}]}`,
+    ]
+    let next = 0
+    const sent = await repeat(4, () =>
+      post(target, '/v1/owners', 'application/json', Buffer.from(bodies[next++ % bodies.length] ?? '')),
+    )
+    return `${sent} bodies of 2 MiB, hundreds of thousands of tokens each`
+  },
+
+  'multipart-of-many-parts': async ([target]) => {
+    const part = '--b\r\nContent-Disposition: form-data; name="x"\r\n\r\ny\r\n'
+    const many = Buffer.from(part.repeat(38_000))
+    const sent = await repeat(4, () =>
+      post(target, '/hashring/nodes/get', 'multipart/form-data; boundary=b', many),
+    )
+    return `${sent} forms of 38,000 parts`
+  },
+
+  'largest-legal-batches': async ([target]) => {
+    const keys = Array.from({ length: 10_000 }, (_, i) => `${'k'.repeat(150)}${i}`)
+    const body = Buffer.from(JSON.stringify({ keys, n: 3 }))
+    const sent = await repeat(4, () => post(target, '/v1/owners', 'application/json', body))
+    return `${sent} batches of 10,000 keys`
+  },
+
+  'largest-legal-plans': async ([target]) => {
+    const join = Array.from({ length: 100 }, (_, i) => `n${i}=1000`).join(',')
+    const sent = await repeat(4, () => fetchStatus(target, `/v1/plan?join=${join}`))
+    return `${sent} plans of 100 nodes`
+  },
+
+  'unfinished-heads': async ([target]) => {
+    const head = Buffer.from(`GET /v1/owner?key=a HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(250 * 1024)}`)
+    const sockets = await openMany(target, 1200, () => head)
+    await pause(HOLD_MS)
+    return `${sockets.length} heads of 250 KB without an end`
+  },
+
+  'unfinished-heads-on-the-admin-port': async ([target]) => {
+    const head = Buffer.from(`GET /livez HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(250 * 1024)}`)
+    const sockets = await openMany({ ...target, httpPort: target?.adminPort ?? 0 }, 1200, () => head)
+    await pause(HOLD_MS)
+    return `${sockets.length} heads of 250 KB without an end`
+  },
+
+  'unfinished-bodies': async ([target]) => {
+    const head = Buffer.from(
+      `POST /v1/owners HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${2 * MIB}\r\n\r\n`,
+    )
+    const sockets = await openMany(target, 100, () => Buffer.concat([head, Buffer.alloc(2 * MIB - 1, 0x20)]))
+    await pause(HOLD_MS)
+    return `${sockets.length} bodies of 2 MiB without an end`
+  },
+
+  'idle-connections': async ([target]) => {
+    const sockets = await openMany(target, 6000, () => undefined)
+    await pause(HOLD_MS)
+    return `${sockets.length} connections that ask nothing`
+  },
+
+  'slow-heads': async ([target]) => {
+    const sockets = await openMany(target, 4500, () => Buffer.from('GET / HTTP/1.1\r\nHost: a\r\nA: '))
+    for (let i = 0; i < HOLD_MS / 500; i++) {
+      await pause(500)
+      for (const socket of sockets) if (socket.writable) socket.write('b')
+    }
+    return `${sockets.length} heads, two bytes a second`
+  },
+}
+
+/** Does it again and again, `parallel` at a time, for as long as an attack lasts; how often. */
+async function repeat(parallel: number, once: () => Promise<unknown>): Promise<number> {
+  const endMs = performance.now() + HOLD_MS
+  let count = 0
+  const loop = async () => {
+    while (performance.now() < endMs) {
+      await once()
+      count++
+    }
+  }
+  await Promise.all(Array.from({ length: parallel }, loop))
+  return count
+}
+
+/** Posts a body and reads the answer; what goes wrong is the target's affair. */
+function post(target: Addresses | undefined, path: string, type: string, body: Buffer): Promise<void> {
+  return new Promise((resolve) => {
+    const headers = { 'Content-Type': type, 'Content-Length': body.length }
+    const options = { host: '127.0.0.1', port: target?.httpPort, method: 'POST', path, headers, agent: false }
+    const asked = request(options, (response) => {
+      response.resume()
+      response.on('close', resolve)
+    })
+    asked.on('error', () => {
+      resolve()
+    })
+    asked.end(body)
+  })
+}
+
+function fetchStatus(target: Addresses | undefined, path: string): Promise<void> {
+  return new Promise((resolve) => {
+    const asked = request({ host: '127.0.0.1', port: target?.httpPort, path, agent: false }, (response) => {
+      response.resume()
+      response.on('close', resolve)
+    })
+    asked.on('error', () => {
+      resolve()
+    })
+    asked.end()
+  })
+}
+
+/** Opens connections that send their bytes and read nothing; those that are open at the end. */
+async function openMany(
+  target: Pick<Addresses, 'httpPort'> | undefined,
+  count: number,
+  bytes: () => Buffer | undefined,
+): Promise<Socket[]> {
+  const sockets: Socket[] = []
+  for (let i = 0; i < count; i++) {
+    const socket = connect({ host: '127.0.0.1', port: target?.httpPort ?? 0 })
+    socket.pause()
+    socket.on('error', () => {})
+    const first = bytes()
+    if (first !== undefined) socket.once('connect', () => socket.write(first))
+    sockets.push(socket)
+    if (i % 50 === 49) await pause(10)
+  }
+  await pause(200)
+  return sockets.filter(({ destroyed }) => !destroyed)
+}
