@@ -1,14 +1,12 @@
 import { holdingClock, sleep, type Clock } from '../clock.ts'
 import { compareMembers, type Agreement } from '../client/agreement.ts'
+import type { AgreeConfig } from '../config/client-settings.ts'
+import { DEFAULT_HTTP_PORT, memberUrl } from '../config/value-type.ts'
 import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
 import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
-import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
-import type { AgreeConfig } from './query-settings.ts'
+import { formatAddress, formatSeed, parseSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
 import { printable } from '../printable.ts'
 import { renderJson, renderTable, type Terminal } from './terminal.ts'
-
-/** The look-up port of members that are given without one. */
-const DEFAULT_PORT = 8080
 
 /** Wait between two tries, in milliseconds. */
 const RETRY_MS = 1000
@@ -17,7 +15,8 @@ const RETRY_MS = 1000
 const KEYS_SHOWN = 5
 
 export interface AgreeInput {
-  readonly members: readonly Seed[]
+  /** A comma list of URLs and of what seeds may be, `pods:` apart. */
+  readonly members: string
   readonly config: AgreeConfig
   readonly terminal: Terminal
   readonly json: boolean
@@ -56,42 +55,62 @@ export async function runAgree(input: AgreeInput): Promise<void> {
 
 async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly string[]): Promise<Try> {
   const found = await resolveMembers(members, dns ?? new NodeDnsResolver(), config.timeoutMs)
-  const urls = found.addresses.map((address) => `http://${formatAddress(address)}`)
+  const { urls } = found
   const agreement = await compareMembers({ urls, keys, timeoutMs: config.timeoutMs })
   const tooFew = urls.length < config.expect
   const problem = tooFew
     ? `${urls.length} members were found, and ${config.expect} are expected`
     : agreement.differingKeys.length > 0
-      ? `${agreement.differingKeys.length} of ${keys.length} keys have different owners, such as ${agreement.differingKeys.slice(0, KEYS_SHOWN).join(', ')}`
+      ? [
+          `${agreement.differingKeys.length} of ${keys.length} keys have different owners, such as ${agreement.differingKeys.slice(0, KEYS_SHOWN).join(', ')}`,
+          ...agreement.contested
+            .slice(0, KEYS_SHOWN)
+            .map(
+              ({ ringKey, places }) =>
+                `${ringKey} is at ${places.join(' for some and at ')} for others: are there two processes of one name?`,
+            ),
+        ].join('; ')
       : undefined
   return { agreement, problem: [found.problem, problem].find((one) => one !== undefined) }
 }
 
-async function resolveMembers(members: readonly Seed[], dns: DnsResolver, timeoutMs: number) {
-  const addresses = new Map<string, SeedAddress>()
+async function resolveMembers(members: string, dns: DnsResolver, timeoutMs: number) {
+  const urls = new Set<string>()
   let problem: string | undefined
-  for (const member of members) {
+  for (const text of members.split(',').filter((part) => part.trim() !== '')) {
+    const member = text.trim()
+    if (member.includes('://')) {
+      urls.add(readUrl(member))
+      continue
+    }
+    const seed = parseSeed(member)
     try {
-      for (const address of await addressesOf(member, dns, AbortSignal.timeout(timeoutMs))) {
-        addresses.set(formatAddress(address), address)
+      for (const address of await addressesOf(seed, dns, AbortSignal.timeout(timeoutMs))) {
+        urls.add(`http://${formatAddress(address)}`)
       }
     } catch (error) {
       if (isRingmanError(error)) throw error
-      problem ??= `${formatSeed(member)} does not resolve (${dnsCodeOf(error)})`
+      problem ??= `${formatSeed(seed)} does not resolve (${dnsCodeOf(error)})`
     }
   }
-  return { addresses: [...addresses.values()], problem }
+  return { urls: [...urls], problem }
+}
+
+function readUrl(text: string): string {
+  const { data, error } = memberUrl.schema.safeParse(text)
+  if (error === undefined) return data
+  throw new RingmanError('CONFIG_INVALID', `"${text}" is not a member: ${memberUrl.allowed} is allowed`)
 }
 
 async function addressesOf(member: Seed, dns: DnsResolver, signal: AbortSignal): Promise<SeedAddress[]> {
   const at = (port: number) => (address: string) => ({ address, port })
   switch (member.kind) {
     case 'address':
-      return [at(member.port ?? DEFAULT_PORT)(member.address)]
+      return [at(member.port ?? DEFAULT_HTTP_PORT)(member.address)]
     case 'host':
-      return (await dns.lookUp(member.name, signal)).map(at(member.port ?? DEFAULT_PORT))
+      return (await dns.lookUp(member.name, signal)).map(at(member.port ?? DEFAULT_HTTP_PORT))
     case 'dns':
-      return (await dns.addressesOf(member.name, signal)).map(at(member.port ?? DEFAULT_PORT))
+      return (await dns.addressesOf(member.name, signal)).map(at(member.port ?? DEFAULT_HTTP_PORT))
     case 'srv': {
       const found: SeedAddress[] = []
       for (const { name, port } of await dns.servicesOf(member.name, signal)) {
@@ -106,7 +125,7 @@ async function addressesOf(member: Seed, dns: DnsResolver, signal: AbortSignal):
   }
 }
 
-function jsonOf({ answers, differingKeys }: Agreement, agreed: boolean) {
+function jsonOf({ answers, differingKeys, contested }: Agreement, agreed: boolean) {
   return {
     agreed,
     members: answers.map((answer) =>
@@ -115,6 +134,7 @@ function jsonOf({ answers, differingKeys }: Agreement, agreed: boolean) {
         : { url: answer.url, digest: answer.digest },
     ),
     differingKeys,
+    contested,
   }
 }
 

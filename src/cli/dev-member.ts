@@ -149,7 +149,8 @@ export class DevMember {
     else if (event === 'ring.changed')
       this.#options.listener.ringChanged(this, fields as unknown as ReportedChange)
     else if (level === 'fatal') this.#reason = reasonOf(fields)
-    this.#options.listener.logged(this, String(level), line)
+    // Processes that share one machine wait for each other: that is no warning here.
+    this.#options.listener.logged(this, event === 'loop.stalled' ? 'info' : String(level), line)
   }
 
   #takeReady(fields: Record<string, unknown>): void {

@@ -43,11 +43,12 @@ export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: 
       ).split('\n')
       terminal.out(`\n${terminal.style('bold', header)}\n${lines.join('\n')}\n`)
       const first = cluster.members[0]?.addresses?.url ?? ''
+      const command = process.env['npm_lifecycle_event'] === undefined ? 'ringman' : 'npm run -s ringman --'
       const last = cluster.members.at(-1)?.addresses?.url ?? ''
       terminal.out(
         `All hold the same ring, digest ${digest.slice(0, DIGEST_DIGITS)}, after ${(tookMs / 1000).toFixed(1)} s. Ask any of them:\n\n` +
-          `  curl '${first}/v1/owner?key=user:42'\n` +
-          `  curl '${last}/hashring/nodes/get?key=user:42'\n\n` +
+          `  ${command} get user:42 --url ${first}\n` +
+          `  curl '${last}/v1/owner?key=user:42'\n\n` +
           'Ctrl-C stops all.\n\n',
       )
     },

@@ -25,6 +25,7 @@ const BY_ERROR_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   KEY_REPEATED: 2,
   KEY_TOO_LONG: 2,
   N_OUT_OF_RANGE: 2,
+  NOT_FOUND: 2,
   PARAMETER_INVALID: 2,
   PLAN_INVALID: 2,
   RESPONSE_INVALID: 3,

@@ -1,13 +1,16 @@
 import { Command, Help } from 'commander'
-import { CLIENT_SETTINGS } from '../config/client-settings.ts'
+import {
+  AGREE_SETTINGS,
+  CLIENT_SETTINGS,
+  GET_SETTINGS,
+  KEYGEN_SETTINGS,
+  PLAN_SETTINGS,
+} from '../config/client-settings.ts'
 import { DEV_SETTINGS } from '../config/dev-settings.ts'
 import type { Environment } from '../config/environment.ts'
 import { HEALTHCHECK_SETTINGS } from '../config/healthcheck-settings.ts'
 import { loadCommandConfig, loadHealthcheckConfig } from '../config/load.ts'
 import { SERVE_SETTINGS } from '../config/serve-settings.ts'
-import { parseSeeds } from '../seeds/seed.ts'
-import { KEYGEN_SETTINGS } from './keygen-settings.ts'
-import { AGREE_SETTINGS, GET_SETTINGS, PLAN_SETTINGS } from './query-settings.ts'
 import type { ExitCode } from './exit-code.ts'
 import { addSettingOptions, givenFlags, unknownArguments } from './setting-options.ts'
 import type { Terminal } from './terminal.ts'
@@ -153,7 +156,7 @@ export function createProgram(context: ProgramContext): Command {
 
   const agree = withJson(
     define(program, 'agree', 'Ask every member for the same keys and compare the answers'),
-  ).argument('MEMBER...', 'HOST[:PORT], dns:NAME[:PORT] for all addresses of a name, or srv:NAME; port 8080')
+  ).argument('MEMBER...', 'HOST[:PORT], a URL, dns:NAME[:PORT] for all addresses of a name, or srv:NAME')
   addSettingOptions(agree, AGREE_SETTINGS)
     .addHelpText(
       'after',
@@ -165,12 +168,7 @@ export function createProgram(context: ProgramContext): Command {
     .action(async (members: readonly string[]) => {
       const { runAgree } = await import('./agree.ts')
       const { values } = loadCommandConfig(AGREE_SETTINGS, givenFlags(agree, AGREE_SETTINGS), env)
-      await runAgree({
-        members: parseSeeds(members.join(',')),
-        config: values,
-        terminal,
-        json: isJson(agree),
-      })
+      await runAgree({ members: members.join(','), config: values, terminal, json: isJson(agree) })
       finish(0)
     })
 

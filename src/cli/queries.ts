@@ -1,9 +1,8 @@
 import type { NodeView, RingAnswer } from '../client/answers.ts'
 import { RingmanClient } from '../client/ringman-client.ts'
-import type { ClientConfig } from '../config/client-settings.ts'
+import type { ClientConfig, GetConfig, PlanConfig } from '../config/client-settings.ts'
 import { RingmanError } from '../errors.ts'
 import { printable, printableValue } from '../printable.ts'
-import type { GetConfig, PlanConfig } from './query-settings.ts'
 import { renderBar, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
 
 /** Longest bar of `ringman ring`, in characters. */
@@ -95,20 +94,54 @@ export async function runWatch({ config, terminal, json }: QueryInput<ClientConf
   }
 }
 
-/** `ringman plan`: what would move, in all and from whom to whom. */
+/**
+ * `ringman plan`: what would move, in all and from whom to whom. Nodes may be given by name.
+ *
+ * @throws {RingmanError} `PLAN_INVALID` when nothing would change, or a node would join without the port that the ring
+ *   keys of the others have.
+ */
 export async function runPlan({ config, terminal, json }: QueryInput<PlanConfig>): Promise<void> {
-  const { leave, join, weight } = config
-  const answer = await clientOf(config).plan({ leave, join, weight })
+  const { join } = config
+  if (config.leave.length + join.length + config.weight.length === 0) {
+    throw new RingmanError('PLAN_INVALID', 'say what would change: --leave, --join or --weight')
+  }
+  const client = clientOf(config)
+  const { nodes } = await client.ring()
+  const ringKeyOf = (given: string) =>
+    (nodes.find(({ ringKey }) => ringKey === given) ?? nodes.find(({ name }) => name === given))?.ringKey ??
+    given
+  const leave = config.leave.map(ringKeyOf)
+  const weight = config.weight.map((entry) => {
+    const [, node = entry, rest = ''] = /^(.*)(=.*)$/.exec(entry) ?? []
+    return `${ringKeyOf(node)}${rest}`
+  })
+  const portless = join.find((entry) => !/:\d+(=.*)?$/.test(entry))
+  const [example] = nodes
+  if (
+    portless !== undefined &&
+    example !== undefined &&
+    nodes.every(({ ringKey }) => /:\d+$/.test(ringKey))
+  ) {
+    throw new RingmanError(
+      'PLAN_INVALID',
+      `${portless} has no port: ring keys are IP:PORT here, such as ${example.ringKey}`,
+    )
+  }
+  const answer = await client.plan({ leave, join, weight })
   if (json) {
     terminal.out(renderJson(answer))
     return
   }
   terminal.out(`${terminal.style('bold', renderShare(answer.movedShare))} of all keys would move\n`)
   if (answer.moves.length === 0) return
+  const labelOf = (ringKey: string | null) => {
+    const { name } = nodes.find((node) => node.ringKey === ringKey) ?? {}
+    return name === undefined || name === ringKey ? (ringKey ?? '-') : `${ringKey} (${name})`
+  }
   const rows = answer.moves.map(({ from, to, share }) => [
     renderShare(share),
-    from ?? '-',
-    to ?? '-',
+    labelOf(from),
+    labelOf(to),
     renderBar(share, BAR_WIDTH),
   ])
   terminal.out(`\n${renderTable([['SHARE', 'FROM', 'TO', ''], ...rows], [0])}`)

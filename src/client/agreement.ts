@@ -1,5 +1,6 @@
+import { formatAddress } from '../seeds/seed.ts'
 import { isRingmanError, type RingmanError } from '../errors.ts'
-import { batchAnswer } from './answers.ts'
+import { batchAnswer, type NodeView } from './answers.ts'
 import { notRingman, requestJson, type Fetch } from './transport.ts'
 
 /** Members that are asked at the same time. */
@@ -10,18 +11,20 @@ export type MemberAnswer =
   | {
       readonly url: string
       readonly digest: string
-      /** For each key, in their order, the ring key of its owner. */
-      readonly owners: readonly string[]
+      /** For each key, in their order, its owner. */
+      readonly owners: readonly NodeView[]
     }
   | { readonly url: string; readonly error: RingmanError }
 
 /** How the answers of several members compare. */
 export interface Agreement {
-  /** Whether all answered, with the same digest and the same owner of each key. */
+  /** Whether all answered, with the same digest and the same owner of each key, at the same address and port. */
   readonly agreed: boolean
   readonly answers: readonly MemberAnswer[]
   /** Keys that do not have the same owner at all members that answered. */
   readonly differingKeys: readonly string[]
+  /** Owners that members know at different places (`ADDRESS:PORT`): as when two processes have one name. */
+  readonly contested: readonly { readonly ringKey: string; readonly places: readonly string[] }[]
 }
 
 /** How members are asked. */
@@ -48,7 +51,18 @@ export async function compareMembers(options: AskOptions): Promise<Agreement> {
   }
   const given = answers.flatMap((answer) => ('error' in answer ? [] : [answer]))
   const [first] = given
-  const differingKeys = keys.filter((_, at) => given.some(({ owners }) => owners[at] !== first?.owners[at]))
+  const identity = (owner: NodeView | undefined) => `${owner?.ringKey} ${placeOf(owner)}`
+  const differingKeys = keys.filter((_, at) =>
+    given.some(({ owners }) => identity(owners[at]) !== identity(first?.owners[at])),
+  )
+  const owners = Map.groupBy(
+    given.flatMap((answer) => answer.owners),
+    ({ ringKey }) => ringKey,
+  )
+  const contested = [...owners].flatMap(([ringKey, nodes]) => {
+    const places = [...new Set(nodes.map(placeOf))].sort()
+    return places.length > 1 ? [{ ringKey, places }] : []
+  })
   return {
     agreed:
       given.length === urls.length &&
@@ -56,6 +70,7 @@ export async function compareMembers(options: AskOptions): Promise<Agreement> {
       given.every(({ digest }) => digest === first?.digest),
     answers,
     differingKeys,
+    contested,
   }
 }
 
@@ -85,8 +100,13 @@ function readAnswer(url: string, keyCount: number, answer: unknown) {
     throw notRingman(url, 'its answer has another form', parsed.error)
   }
   const { nodes, owners, digest } = parsed.data
-  const ringKeys = owners.map(([index = -1]) => nodes[index]?.ringKey)
-  const named = ringKeys.filter((ringKey) => ringKey !== undefined)
+  const named = owners.map(([index = -1]) => nodes[index]).filter((node) => node !== undefined)
   if (named.length !== keyCount) throw notRingman(url, 'its answer lacks owners of some keys')
   return { digest, owners: named }
+}
+
+/** Where a node is reached; empty where it is not said. */
+function placeOf(node: NodeView | undefined): string {
+  const { address, port } = node ?? {}
+  return address === undefined || port === undefined ? '' : formatAddress({ address, port })
 }

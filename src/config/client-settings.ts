@@ -1,12 +1,12 @@
 import type { SettingTable, ValuesOf } from './setting.ts'
-import { duration, httpUrl, list } from './value-type.ts'
+import { choice, duration, integer, list, memberUrl, word } from './value-type.ts'
 
 /** What every command that asks a running member can be told. */
 export const CLIENT_SETTINGS = {
   url: {
-    type: list(httpUrl, { min: 1, max: 100 }),
+    type: list(memberUrl, { min: 1, max: 100 }),
     default: 'http://127.0.0.1:8080',
-    help: 'Any member of the ring; of several the first that answers is asked',
+    help: 'Member to ask; of several, the first that answers',
     category: 'Connection',
     places: ['flag', 'variable'],
   },
@@ -21,3 +21,90 @@ export const CLIENT_SETTINGS = {
 
 /** The values of {@link CLIENT_SETTINGS}. */
 export type ClientConfig = ValuesOf<typeof CLIENT_SETTINGS>
+
+/** What `ringman get` can be told. */
+export const GET_SETTINGS = {
+  count: {
+    type: integer(1, 1000),
+    default: 1,
+    help: 'Number of distinct owners to print',
+    category: 'Look-up',
+    short: '-n',
+    places: ['flag'],
+  },
+  ...CLIENT_SETTINGS,
+} as const satisfies SettingTable
+
+/** The values of {@link GET_SETTINGS}. */
+export type GetConfig = ValuesOf<typeof GET_SETTINGS>
+
+const nodeList = list(word('NODE', 300), { max: 1000 })
+
+/** What `ringman plan` can be told. */
+export const PLAN_SETTINGS = {
+  leave: {
+    type: nodeList,
+    default: '',
+    help: 'Nodes that would leave, by ring key or name',
+    category: 'Change',
+    places: ['flag'],
+  },
+  join: {
+    type: nodeList,
+    default: '',
+    help: 'Ring keys of nodes that would join; add =WEIGHT where it is not 1',
+    category: 'Change',
+    places: ['flag'],
+  },
+  weight: {
+    type: nodeList,
+    default: '',
+    help: 'New weights, as NODE=WEIGHT, where NODE is a ring key or name',
+    category: 'Change',
+    places: ['flag'],
+  },
+  ...CLIENT_SETTINGS,
+} as const satisfies SettingTable
+
+/** The values of {@link PLAN_SETTINGS}. */
+export type PlanConfig = ValuesOf<typeof PLAN_SETTINGS>
+
+/** What `ringman agree` can be told. */
+export const AGREE_SETTINGS = {
+  expect: {
+    type: integer(1, 100_000),
+    default: 1,
+    help: 'Fewest members that must be found',
+    category: 'Comparison',
+    places: ['flag'],
+  },
+  keys: {
+    type: integer(1, 10_000),
+    default: 1000,
+    help: 'Number of keys to compare',
+    category: 'Comparison',
+    places: ['flag'],
+  },
+  waitMs: {
+    type: duration(0, 3_600_000),
+    default: '0s',
+    help: 'Retry for this long until they agree',
+    category: 'Comparison',
+    places: ['flag'],
+  },
+  timeoutMs: CLIENT_SETTINGS.timeoutMs,
+} as const satisfies SettingTable
+
+/** The values of {@link AGREE_SETTINGS}. */
+export type AgreeConfig = ValuesOf<typeof AGREE_SETTINGS>
+
+/** What `ringman keygen` can be told. */
+export const KEYGEN_SETTINGS = {
+  bytes: {
+    type: choice(['16', '24', '32']),
+    default: '32',
+    help: 'Length of the key: AES-128, AES-192 or AES-256',
+    category: 'Key',
+    places: ['flag'],
+  },
+} as const satisfies SettingTable

@@ -194,17 +194,32 @@ function ipAddress(allowed: string, accepts: (address: string) => boolean): Valu
 const HTTP_URL_ALLOWED = 'an http:// or https:// URL without user, query or fragment'
 
 /** Absolute `http:` or `https:` URL; slashes at its end are cut off. */
-export const httpUrl: ValueType<string> = {
-  schema: z.string({ error: HTTP_URL_ALLOWED }).transform((text, context) => {
-    const url = URL.canParse(text) ? new URL(text) : undefined
-    const plain = url !== undefined && url.username + url.password + url.search + url.hash === ''
-    if (plain && (url.protocol === 'http:' || url.protocol === 'https:')) return url.href.replace(/\/+$/, '')
-    context.addIssue({ code: 'custom', message: HTTP_URL_ALLOWED })
-    return z.NEVER
-  }),
-  placeholder: 'URL',
-  allowed: HTTP_URL_ALLOWED,
-  encode: (value) => value,
+export const httpUrl = urlType(HTTP_URL_ALLOWED, (text) => text)
+
+/** Look-up port of a member that is named without one. */
+export const DEFAULT_HTTP_PORT = 8080
+
+/** Where a member answers look-ups: a URL, or `HOST[:PORT]`, which becomes one. */
+export const memberUrl = urlType(`HOST[:PORT] or ${HTTP_URL_ALLOWED}`, (text) => {
+  if (text.includes('://')) return text
+  return `http://${text}${/:\d+$/.test(text) ? '' : `:${DEFAULT_HTTP_PORT}`}`
+})
+
+function urlType(allowed: string, complete: (text: string) => string): ValueType<string> {
+  return {
+    schema: z.string({ error: allowed }).transform((given, context) => {
+      const text = complete(given)
+      const url = URL.canParse(text) ? new URL(text) : undefined
+      const plain = url !== undefined && url.username + url.password + url.search + url.hash === ''
+      if (plain && (url.protocol === 'http:' || url.protocol === 'https:'))
+        return url.href.replace(/\/+$/, '')
+      context.addIssue({ code: 'custom', message: allowed })
+      return z.NEVER
+    }),
+    placeholder: 'URL',
+    allowed,
+    encode: (value) => value,
+  }
 }
 
 /**

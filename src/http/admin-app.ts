@@ -60,7 +60,7 @@ export function createAdminApp(deps: AdminAppDeps): Koa {
   })
   for (const middleware of extend) app.use(middleware)
   app.use((ctx) => {
-    sendNotFound(ctx, deps)
+    sendNotFound(ctx, deps, 'this is the admin port; look-ups are answered at the port of --http-port')
   })
   return app
 }

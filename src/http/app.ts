@@ -55,11 +55,17 @@ const CLIENT_GONE: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
 ])
 
-/** Answers that there is nothing at the path asked for. */
+/**
+ * Answers that there is nothing at the path asked for.
+ *
+ * @param hint - What may help whoever asked, to follow a colon.
+ */
 export function sendNotFound(
   ctx: Koa.Context,
   deps: { readonly clock: Clock; readonly logger: Logger },
+  hint?: string,
 ): void {
   const { path } = splitTarget(ctx.req.url ?? '')
-  sendProblem(ctx, new RingmanError('NOT_FOUND', `there is nothing at ${shorten(path)}`), deps)
+  const nothing = `there is nothing at ${shorten(path)}`
+  sendProblem(ctx, new RingmanError('NOT_FOUND', hint === undefined ? nothing : `${nothing}: ${hint}`), deps)
 }

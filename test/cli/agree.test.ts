@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { runAgree } from '../../src/cli/agree.ts'
-import { parseSeeds } from '../../src/seeds/seed.ts'
 import type { DnsResolver } from '../../src/seeds/dns-resolver.ts'
 import { serveRing, THREE_MEMBERS, type ServedRing } from '../http/running-ring.ts'
+import { fakeMember } from '../support/fake-source.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
 let members: ServedRing[]
@@ -43,6 +43,32 @@ describe('ringman agree', () => {
     }
     expect(agreed).toBe(false)
     expect(differingKeys.length).toBeGreaterThan(10)
+  })
+
+  test('finds two processes of one name, whose rings are equal by their digests', async () => {
+    const twoWith = (last: string) => [fakeMember('n1', '10.0.0.1'), fakeMember('n2', last)]
+    await using here = await serveRing({ members: twoWith('10.0.0.2'), ringKeyMode: 'name' })
+    await using there = await serveRing({ members: twoWith('10.0.0.9'), ringKeyMode: 'name' })
+    const places = [here, there].map(({ server }) => `127.0.0.1:${server.port}`)
+    await vi.waitFor(() => {
+      for (const { ring } of [here, there]) expect(ring.manager.snapshot.ring.nodes).toHaveLength(2)
+    })
+    const { code, out, err } = await runMain(['agree', ...places])
+    expect(code).toBe(5)
+    const digests = [...out.matchAll(/digest ([0-9a-f]{16})/g)].map(([, digest]) => digest)
+    expect([digests.length, new Set(digests).size]).toEqual([2, 1])
+    expect(err).toContain('n2 is at 10.0.0.2:8000 for some and at 10.0.0.9:8000 for others')
+    const json = JSON.parse((await runMain(['agree', ...places, '--json'])).out) as unknown
+    expect(json).toMatchObject({
+      agreed: false,
+      contested: [{ ringKey: 'n2', places: ['10.0.0.2:8000', '10.0.0.9:8000'] }],
+    })
+  })
+
+  test('takes URLs too, and refuses what is none', async () => {
+    expect(await runMain(['agree', `http://${one}/`, two])).toMatchObject({ code: 0 })
+    const { code, err } = await runMain(['agree', 'http://'])
+    expect([code, err]).toEqual([2, expect.stringContaining('HOST[:PORT] or an http:// or https:// URL')])
   })
 
   test('does not take silence, or too few members, for agreement', async () => {
@@ -92,7 +118,7 @@ describe('ringman agree', () => {
     }
     const config = { expect: 1, keys: 5, waitMs: 5000, timeoutMs: 5000 }
     await runAgree({
-      members: parseSeeds(`dns:pods.example:${port},srv:pods.example,localhost:${port}`),
+      members: `dns:pods.example:${port}, srv:pods.example,localhost:${port}`,
       config,
       terminal,
       json: false,

@@ -26,7 +26,7 @@ describe('wrong usage', () => {
     [['get', 'a', '--ulr', 'x'], '--url'],
     [['get', 'a', '-n', '0'], '--count'],
     [['get', 'a', '-n', 'many'], '--count'],
-    [['nodes', '--url', 'localhost:1'], '--url'],
+    [['nodes', '--url', 'localhost:x'], '--url'],
     [['ring', '--timeout', '5'], '--timeout'],
     [['dev', '--nodes', '51'], '--nodes'],
     [['dev', '--nodes', '0'], '--nodes'],

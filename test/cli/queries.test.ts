@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { serveRing } from '../http/running-ring.ts'
 import { ringman, type TestProcess } from '../support/child-process.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
@@ -77,6 +78,38 @@ test('plan says what would move', async () => {
   )
   expect((JSON.parse(joined.out) as { movedShare: number }).movedShare).toBeGreaterThan(0)
   expect(await runMain(['plan', '--leave', '10.9.9.9:1'], env)).toMatchObject({ code: 2, out: '' })
+})
+
+test('plan refuses what asks for nothing, and a node without the port that ring keys have', async () => {
+  const nothing = await runMain(['plan'], env)
+  expect(nothing).toMatchObject({ code: 2, out: '' })
+  expect(nothing.err).toContain('--leave, --join or --weight')
+  for (const entry of ['10.0.0.9', '10.0.0.9=2']) {
+    const { code, err } = await runMain(['plan', '--join', entry], env)
+    expect([code, err]).toEqual([2, expect.stringContaining('has no port: ring keys are IP:PORT here')])
+  }
+})
+
+test('plan takes and shows names', async () => {
+  await using served = await serveRing()
+  await vi.waitFor(() => {
+    expect(served.ring.manager.snapshot.ring.nodes).toHaveLength(3)
+  })
+  const at = ['--url', `127.0.0.1:${served.server.port}`]
+  const byName = await runMain(['plan', '--leave', 'node1', '--weight', 'node2=3', ...at])
+  expect(byName).toMatchObject({ code: 0, err: '' })
+  expect(byName.out).toMatch(/127\.0\.0\.1:8000 \(node1\) +127\.0\.0\.[23]:8000 \(node[23]\)/)
+  const byKey = await runMain(['plan', '--leave', '127.0.0.1:8000', '--weight', '127.0.0.2:8000=3', ...at])
+  expect(byKey.out).toBe(byName.out)
+})
+
+test('a member is asked at HOST:PORT as at its URL, and the admin port says what it is', async () => {
+  const place = url.replace('http://', '')
+  expect(await runMain(['get', 'user:42', '--url', place])).toEqual(await runMain(['get', 'user:42'], env))
+  const { url: adminUrl } = (await member.event('ready'))['admin'] as { url: string }
+  const { code, err } = await runMain(['get', 'user:42', '--url', adminUrl])
+  expect([code, err]).toEqual([2, expect.stringContaining('this is the admin port')])
+  expect(await runMain(['nodes', '--url', 'ftp://x'])).toMatchObject({ code: 2 })
 })
 
 test('watch prints the ring and ends with Ctrl-C', async () => {

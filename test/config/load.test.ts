@@ -348,7 +348,18 @@ describe('the commands that ask a member', () => {
     })
   })
 
-  test.each(['host:8080', 'ftp://a', 'http://u:p@a', 'http://a?b', 'http://a#b', ''])(
+  test('take HOST[:PORT] for a URL', () => {
+    expect(client({ url: 'a,a:81,10.0.0.1:82,[::1],[::1]:83,http://a' }).values.url).toEqual([
+      'http://a:8080',
+      'http://a:81',
+      'http://10.0.0.1:82',
+      'http://[::1]:8080',
+      'http://[::1]:83',
+      'http://a',
+    ])
+  })
+
+  test.each(['host:', 'ftp://a', 'http://u:p@a', 'http://a?b', 'http://a#b', ''])(
     'refuse the URL %j',
     (url) => {
       expect(problemKeys(() => client({ url }))).toEqual(['url'])

@@ -105,5 +105,9 @@ describe('the admin port', () => {
     expect((await ask(get('/metrics'))).json).toEqual({ metrics: 1 })
     expect((await ask(get('/livez'))).status).toBe(200)
     expect((await ask(get('/other'))).status).toBe(404)
+    expect((await ask(get('/v1/owner?key=k'))).json).toMatchObject({
+      status: 404,
+      detail: expect.stringContaining('this is the admin port; look-ups are answered') as string,
+    })
   })
 })
