@@ -38,7 +38,7 @@ const delegateVersions = parsed<DelegateVersions>(
 export const GOSSIP_SETTINGS = {
   label: {
     ...SECURITY,
-    type: word('LABEL', 255),
+    type: word('LABEL', 255, 255),
     help: 'Only members with this label are heard; protects against clusters that come to share addresses',
   },
   clusterName: {

@@ -145,15 +145,21 @@ export const boolean: ValueType<boolean> = {
   encode: (value) => value,
 }
 
-/** Text of printable characters without white space. */
-export function word(placeholder: string, maxLength: number): ValueType<string> {
-  const allowed = `1 to ${maxLength} printable characters without white space`
+/**
+ * Text of printable characters without white space.
+ *
+ * @param maxBytes - The most that it may take in UTF-8, where it has to fit a place of that size.
+ */
+export function word(placeholder: string, maxLength: number, maxBytes = Infinity): ValueType<string> {
+  const inBytes = maxBytes === Infinity ? '' : `, at most ${maxBytes} bytes of UTF-8`
+  const allowed = `1 to ${maxLength} printable characters without white space${inBytes}`
   return {
     schema: z
       .string({ error: allowed })
       .min(1, { error: allowed })
       .max(maxLength, { error: allowed })
-      .regex(/^[^\s\p{C}]+$/u, { error: allowed }),
+      .regex(/^[^\s\p{C}]+$/u, { error: allowed })
+      .refine((text) => Buffer.byteLength(text) <= maxBytes, { error: allowed }),
     placeholder,
     allowed,
     encode: (value) => value,

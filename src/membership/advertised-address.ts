@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import { BlockList, isIPv4, isIPv6 } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
 import { RingmanError } from '../errors.ts'
 import { isUnspecified } from '../seeds/seed.ts'
@@ -55,6 +55,27 @@ export function chooseAdvertisedAddress(options: AdvertisedAddressOptions): stri
     )
   }
   return candidates[0] ?? '127.0.0.1'
+}
+
+/**
+ * Whether a socket that is bound to `bindHost` takes what is sent to an address of the same port: the address bound to,
+ * and, bound to all, every address of this machine.
+ */
+export function leadsToThisMachine(
+  address: string,
+  bindHost: string,
+  interfaces: NetworkInterfaces,
+): boolean {
+  const own = new BlockList()
+  const add = (literal: string) => {
+    own.addAddress(literal, isIPv6(literal) ? 'ipv6' : 'ipv4')
+  }
+  if (isUnspecified(bindHost)) {
+    own.addSubnet('127.0.0.0', 8, 'ipv4')
+    add('::1')
+    for (const list of Object.values(interfaces)) for (const info of list ?? []) add(info.address)
+  } else add(bindHost)
+  return own.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 }
 
 function isReachable(address: string): boolean {

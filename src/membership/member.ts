@@ -65,6 +65,17 @@ export function isWeight(value: unknown): value is number {
 }
 
 /**
+ * Characters that change how the text around them is shown, or show nothing at all: controls, line and paragraph
+ * separators, direction marks, zero-width ones. A fixed list, so that members of all versions judge names alike.
+ */
+const UNPRINTABLE = /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u
+
+/** Whether a text from outside can be shown to people as it is; a member's name and zone must be. */
+export function isPlainText(text: string): boolean {
+  return text !== '' && !UNPRINTABLE.test(text)
+}
+
+/**
  * Encodes metadata as the JSON that Go ringman reads, `{"ServicePort":"8000"}`, with `Weight`, `Zone` and `Name`
  * after it where they are set (Go ignores them).
  *
@@ -109,7 +120,7 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
   return {
     servicePort: ServicePort,
     ...(isWeight(Weight) ? { weight: Weight } : {}),
-    ...(typeof Zone === 'string' && Zone !== '' ? { zone: Zone } : {}),
-    ...(typeof Name === 'string' && Name !== '' ? { name: Name } : {}),
+    ...(typeof Zone === 'string' && isPlainText(Zone) ? { zone: Zone } : {}),
+    ...(typeof Name === 'string' && isPlainText(Name) ? { name: Name } : {}),
   }
 }

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import type { Clock, Random } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import { dnsCodeOf, isAbsence, type DnsResolver } from './dns-resolver.ts'
-import { formatAddress, formatSeed, isUnspecified, type Seed, type SeedAddress } from './seed.ts'
+import { faultOfSeedAddress, formatAddress, formatSeed, type Seed, type SeedAddress } from './seed.ts'
 
 /** How often seeds are resolved, and how much of an answer counts. */
 export interface SeedSettings {
@@ -45,7 +45,10 @@ export interface SeedResolverOptions {
   readonly dns: DnsResolver
   /** Knows the pods that `pods:` seeds mean; without it such a seed does not resolve. */
   readonly pods?: PodDirectory
-  /** Which addresses of pods are of use: 4, 6, or 0 for both. @default both */
+  /**
+   * The family that this process gossips in, 4 or 6. Of a name with addresses of both only these count: at the others
+   * nobody may listen, or members that are known already. @default both count
+   */
   readonly family?: () => number
   readonly clock: Clock
   readonly random: Random
@@ -240,10 +243,7 @@ export class SeedResolver {
     const { dns, pods, defaultPort } = this.#options
     if (seed.kind === 'pods') {
       if (pods === undefined) throw Object.assign(new Error('nobody knows the pods'), { code: 'NOTIMPL' })
-      const found = await pods.addresses(signal)
-      const family = this.#options.family?.() ?? 0
-      const usable = family === 0 ? found : found.filter((address) => isIP(address) === family)
-      return this.#bounded(usable, seed.port ?? defaultPort)
+      return this.#bounded(await pods.addresses(signal), seed.port ?? defaultPort)
     }
     if (seed.kind === 'host') {
       return this.#bounded(await dns.lookUp(seed.name, signal), seed.port ?? defaultPort)
@@ -267,7 +267,12 @@ export class SeedResolver {
   }
 
   #bounded(addresses: readonly string[], port: number): SeedAddress[] {
-    const usable = addresses.filter((address) => isIP(address) !== 0 && !isUnspecified(address))
+    const hosts = addresses.filter(
+      (address) => isIP(address) !== 0 && faultOfSeedAddress(address) === undefined,
+    )
+    const family = this.#options.family?.() ?? 0
+    const own = hosts.filter((address) => isIP(address) === family)
+    const usable = own.length > 0 ? own : hosts
     return this.#sample([...new Set(usable)], this.#settings.addressesPerSeed).map((address) => ({
       address,
       port,

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import { BlockList, isIPv4, isIPv6 } from 'node:net'
 import { RingmanError } from '../errors.ts'
 
 /** An address to join through, as configured; a missing port means the default port of the gossip. */
@@ -25,6 +25,15 @@ export interface SeedAddress {
 const ALLOWED =
   'HOST, HOST:PORT, 1.2.3.4:PORT, [::1]:PORT, dns:NAME, dns:NAME:PORT, srv:NAME, pods: and pods:PORT are allowed (port 1 to 65535, default the gossip port)'
 
+const NO_HOSTS = [
+  { fault: 'the unspecified address leads nowhere', addresses: subnets('0.0.0.0/8', '::/128') },
+  { fault: 'a multicast or broadcast address is no host', addresses: subnets('224.0.0.0/3', 'ff00::/8') },
+  {
+    fault: 'a link-local address leads elsewhere on each host',
+    addresses: subnets('169.254.0.0/16', 'fe80::/10'),
+  },
+]
+
 /**
  * Parses one seed: `HOST[:PORT]`, `IPV4[:PORT]`, `[IPV6][:PORT]`, `dns:NAME[:PORT]`, `srv:NAME` or `pods:[PORT]`.
  *
@@ -39,6 +48,10 @@ export function parseSeed(text: string): Seed {
     if (port === '') return { kind: 'pods' }
     return isPort(port) ? { kind: 'pods', port: Number(port) } : fail(`"${port}" is not a port`)
   }
+  const checkedHost = (address: string) => {
+    const fault = faultOfSeedAddress(address)
+    return fault === undefined ? address : fail(fault)
+  }
   const match =
     /^(?:(?<scheme>dns|srv):)?(?:\[(?<bracketed>[^[\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>.*))?$/.exec(text)
   const { scheme, bracketed, host = '', port: portText } = match?.groups ?? {}
@@ -49,13 +62,11 @@ export function parseSeed(text: string): Seed {
   if (bracketed !== undefined) {
     if (scheme !== undefined) return fail(`${scheme}: takes a name, not an address`)
     if (!isIPv6(bracketed) || bracketed.includes('%')) return fail('in brackets must be an IPv6 address')
-    if (isUnspecified(bracketed)) return fail('the unspecified address leads nowhere')
-    return { kind: 'address', address: bracketed, ...port }
+    return { kind: 'address', address: checkedHost(bracketed), ...port }
   }
   if (isIPv4(host)) {
     if (scheme !== undefined) return fail(`${scheme}: takes a name, not an address`)
-    if (isUnspecified(host)) return fail('the unspecified address leads nowhere')
-    return { kind: 'address', address: host, ...port }
+    return { kind: 'address', address: checkedHost(host), ...port }
   }
   if (!isHostName(host)) return fail(host === '' ? 'the name is empty' : 'the name is not a host name')
   if (scheme === 'srv') {
@@ -96,8 +107,23 @@ export function isUnspecified(address: string): boolean {
   return address === '0.0.0.0' || (isIPv6(address) && /^[0:.]+$/.test(address))
 }
 
+/** Why nobody in particular can be joined at an IP literal; undefined where that is possible. */
+export function faultOfSeedAddress(address: string): string | undefined {
+  const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+  return NO_HOSTS.find(({ addresses }) => addresses.check(address, family))?.fault
+}
+
 function isPort(text: string): boolean {
   return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535
+}
+
+function subnets(...texts: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const text of texts) {
+    const [address = '', bits] = text.split('/')
+    list.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4')
+  }
+  return list
 }
 
 /** Letters, digits, `-` and `_` in labels of 1 to 63; the last label is no number, as that would be an address. */

@@ -1,6 +1,6 @@
 import type { NetworkInterfaceInfo } from 'node:os'
 import { expect, test } from 'vitest'
-import { chooseAdvertisedAddress } from '../../src/membership/advertised-address.ts'
+import { chooseAdvertisedAddress, leadsToThisMachine } from '../../src/membership/advertised-address.ts'
 
 const info = (address: string) =>
   ({
@@ -33,4 +33,20 @@ test('names the candidates when there are several', () => {
   expect(() => choose('::', ['fd00::1', 'fd00::2'])).toThrow(
     expect.objectContaining({ detail: { candidates: ['fd00::1', 'fd00::2'] } }),
   )
+})
+
+test.each([
+  ['0.0.0.0', '127.0.1.1', true],
+  ['0.0.0.0', '::1', true],
+  ['0.0.0.0', '10.0.0.1', true],
+  ['0.0.0.0', '10.0.0.2', false],
+  ['::', '10.0.0.1', true],
+  ['::', 'fd00:0:0::1', true],
+  ['::', 'fd00::2', false],
+  ['10.0.0.1', '10.0.0.1', true],
+  ['10.0.0.1', '127.0.0.1', false],
+  ['fd00::1', 'fd00:0::1', true],
+])('what is bound to %s takes what is sent to %s: %s', (bindHost, address, expected) => {
+  const interfaces = { eth0: [info('10.0.0.1'), info('fd00::1')] }
+  expect(leadsToThisMachine(address, bindHost, interfaces)).toBe(expected)
 })

@@ -4,6 +4,7 @@ import { isRingmanError } from '../../src/errors.ts'
 import {
   decodeMetadata,
   encodeMetadata,
+  isPlainText,
   isServicePort,
   isWeight,
   METADATA_LIMIT_BYTES,
@@ -41,6 +42,7 @@ describe('decodeMetadata', () => {
     ['{"ServicePort":"1","Weight":0,"Zone":5,"Name":""}', { servicePort: '1' }],
     ['{"ServicePort":"1","Weight":1001}', { servicePort: '1' }],
     ['{"ServicePort":"1","Weight":1000,"Name":"n"}', { servicePort: '1', weight: 1000, name: 'n' }],
+    ['{"ServicePort":"1","Zone":"\\u001b[2J","Name":"a\\u202eb"}', { servicePort: '1' }],
     ['{"ServicePort":8000}', undefined],
     ['{"ServicePort":""}', undefined],
     ['{"ServicePort":"0"}', undefined],
@@ -69,12 +71,13 @@ describe('decodeMetadata', () => {
   })
 
   test('gives back what was encoded', () => {
+    const plainText = fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' }).filter(isPlainText)
     const metadata = fc.record(
       {
         servicePort: fc.integer({ min: 1, max: 65_535 }).map(String),
         weight: fc.integer({ min: 1, max: 1000 }),
-        zone: fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' }),
-        name: fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' }),
+        zone: plainText,
+        name: plainText,
       },
       { requiredKeys: ['servicePort'] },
     )
@@ -100,4 +103,24 @@ test('weights and ports have their ranges', () => {
   expect(['0', '65536', '01', '', 80, '1e3', '-1'].map(isServicePort)).toEqual(
     Array.from({ length: 7 }, () => false),
   )
+})
+
+test('text is plain without what changes how the text around it is shown', () => {
+  for (const given of ['a', 'node 1', 'ünï-çødé', '名前', '🚀', 'עברית']) {
+    expect(isPlainText(given), given).toBe(true)
+  }
+  for (const given of [
+    '',
+    '\x1b[2J',
+    'a\nb',
+    'a\x7f',
+    '\x9b1m',
+    'a\u202eb',
+    '\u2066',
+    '\u200b',
+    '\ufeff',
+    'a\u2028',
+  ]) {
+    expect(isPlainText(given), JSON.stringify(given)).toBe(false)
+  }
 })

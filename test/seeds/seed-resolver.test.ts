@@ -115,6 +115,40 @@ describe('one round', () => {
     resolver.stop()
   })
 
+  test('a name with addresses of both families gives those that this process gossips in', async () => {
+    const { dns, rounds, resolver } = setUp('a,dns:ring,srv:_g,dns:six', {}, '10.0.0.1:7946', {
+      family: () => 4,
+    })
+    dns.hosts.set('a', ['10.0.0.2', 'fd00::2'])
+    dns.names.set('ring', ['fd00::3', '10.0.0.3'])
+    dns.services.set('_g', [{ name: 'x', port: 77 }])
+    dns.names.set('x.', ['10.0.0.4', 'fd00::4'])
+    // Nothing else is known of it: better than nothing.
+    dns.names.set('six', ['fd00::6'])
+    resolver.start()
+    await settle()
+    const addresses = ['10.0.0.2:7946', '10.0.0.3:7946', '10.0.0.4:77', '[fd00::6]:7946']
+    expect(rounds).toEqual([{ atMs: 0, addresses }])
+    resolver.stop()
+  })
+
+  test('addresses at which nobody in particular is are left out', async () => {
+    const { dns, rounds, resolver } = setUp('dns:ring')
+    dns.names.set('ring', [
+      '0.0.0.0',
+      '10.0.0.3',
+      '224.0.0.1',
+      '255.255.255.255',
+      '169.254.1.1',
+      'ff02::1',
+      'fe80::1',
+    ])
+    resolver.start()
+    await settle()
+    expect(rounds).toEqual([{ atMs: 0, addresses: ['10.0.0.3:7946'] }])
+    resolver.stop()
+  })
+
   test('pods give the addresses of the family that is of use, but for our own', async () => {
     const pods = { addresses: () => Promise.resolve(['10.0.0.1', 'fd00::1', '10.0.0.2', 'fd00::2']) }
     for (const [family, others] of [

@@ -70,6 +70,9 @@ function reasonToBeAlone(facts: HealthFacts, misfits: readonly DropReason[]): st
       : 'It is alone: the seeds have no address'
   }
   const [unreached] = lastJoin?.failed ?? []
+  if (unreached === undefined && (lastJoin?.reached.length ?? 0) > 0) {
+    return 'It is alone: the seeds lead back to this member, or to one that knows of nobody'
+  }
   return unreached === undefined
     ? 'It is alone: the seeds are being contacted'
     : `It is alone: the seed ${formatAddress(unreached.seed)} does not answer (${unreached.message})`

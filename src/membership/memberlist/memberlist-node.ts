@@ -8,7 +8,7 @@ import { GossipTransport } from './gossip-transport.ts'
 import { JoinTrace } from './join-trace.ts'
 import type { Keyring } from './keyring.ts'
 import { machineDelegateOf } from './delegate.ts'
-import { checkMetadata, checkOptions, type MemberlistNodeOptions } from './node-options.ts'
+import { checkMetadata, checkOptions, DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
 import type { Counters } from './protocol/counters.ts'
 import type {
   BroadcastFinishedEffect,
@@ -163,7 +163,7 @@ export class MemberlistNode {
    *   when the port cannot be had, or `signal` aborts, or it was stopped.
    */
   async start(signal: AbortSignal): Promise<void> {
-    const { name, bindHost = '0.0.0.0', meta = new Uint8Array(), preset = 'lan' } = this.options
+    const { name, bindHost = DEFAULT_BIND_HOST, meta = new Uint8Array(), preset = 'lan' } = this.options
     this.#checkStart(signal)
     checkOptions(this.options, bindHost, meta)
     const address = chooseAdvertisedAddress({

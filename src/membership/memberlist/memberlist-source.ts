@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { RingmanError } from '../../errors.ts'
 import type { DnsResolver } from '../../seeds/dns-resolver.ts'
 import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
@@ -6,6 +7,7 @@ import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/
 import { formatAddress, type Seed } from '../../seeds/seed.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
 import type { SourceHealth } from '../condition.ts'
+import { leadsToThisMachine } from '../advertised-address.ts'
 import { LimitedWarning } from '../limited-warning.ts'
 import { MemberSet } from '../member-set.ts'
 import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
@@ -13,9 +15,9 @@ import type { MembershipSource } from '../source.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { KeyringFile } from './keyring-file.ts'
 import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
-import type { MemberlistNodeOptions } from './node-options.ts'
+import { DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
 import type { JoinFinishedEffect, MemberView } from './protocol/effects.ts'
-import type { Endpoint } from './protocol/endpoint.ts'
+import { sameEndpoint, type Endpoint } from './protocol/endpoint.ts'
 import { describeHealth, findRefusal } from './memberlist-health.ts'
 import { memberlistStatistics } from './memberlist-statistics.ts'
 
@@ -225,9 +227,12 @@ export class MemberlistSource implements MembershipSource {
     return this.#state === 'stopped'
   }
 
+  /** Own is what is advertised, and what is bound: a host name may lead to loopback, or another interface. */
   #isSelf(place: Endpoint): boolean {
-    const { endpoint } = this.node
-    return endpoint !== undefined && place.address === endpoint.address && place.port === endpoint.port
+    const { endpoint, gossipPort } = this.node
+    if (endpoint !== undefined && sameEndpoint(place, endpoint)) return true
+    const { bindHost = DEFAULT_BIND_HOST, interfaces = networkInterfaces } = this.#options
+    return place.port === gossipPort && leadsToThisMachine(place.address, bindHost, interfaces())
   }
 
   #publish(): void {

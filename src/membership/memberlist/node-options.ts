@@ -4,12 +4,15 @@ import type { Clock, Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import type { NetworkInterfaces } from '../advertised-address.ts'
-import { METADATA_LIMIT_BYTES } from '../member.ts'
+import { isPlainText, METADATA_LIMIT_BYTES } from '../member.ts'
 import type { MemberlistDelegate } from './delegate.ts'
 import type { Keyring } from './keyring.ts'
 import type { Preset, ProtocolSettings } from './protocol/settings.ts'
 import type { StreamServerLimits } from './stream-server.ts'
-import type { WireLimits } from './wire/limits.ts'
+import { MAX_LABEL_BYTES, MAX_NAME_BYTES, type WireLimits } from './wire/limits.ts'
+
+/** Every IPv4 address. */
+export const DEFAULT_BIND_HOST = '0.0.0.0'
 
 /** How a {@link import('./memberlist-node.ts').MemberlistNode} is made. */
 export interface MemberlistNodeOptions {
@@ -60,17 +63,30 @@ export interface MemberlistNodeOptions {
 }
 
 /** @throws {RingmanError} `CONFIG_INVALID`, `METADATA_TOO_LARGE`: what a node cannot be started with. */
-export function checkOptions({ name }: MemberlistNodeOptions, bindHost: string, meta: Uint8Array): void {
-  if (name === '' || name.length > 255) {
+export function checkOptions(options: MemberlistNodeOptions, bindHost: string, meta: Uint8Array): void {
+  const { name, label = '', clusterName = '' } = options
+  if (name.length > 255 || !name.isWellFormed() || !isPlainText(name)) {
     throw new RingmanError(
       'CONFIG_INVALID',
-      `the name "${name.slice(0, 64)}" has ${name.length} characters; 1 to 255 are allowed`,
+      `the name ${JSON.stringify(name.slice(0, 64))} has ${name.length} characters; 1 to 255 are allowed, none of them a control character`,
     )
   }
+  checkBytes('label', label, MAX_LABEL_BYTES)
+  checkBytes('cluster name', clusterName, MAX_NAME_BYTES)
   if (isIP(bindHost) === 0) {
     throw new RingmanError('CONFIG_INVALID', `cannot bind to "${bindHost}": an IP address is allowed`)
   }
   checkMetadata(meta)
+}
+
+function checkBytes(what: string, text: string, max: number): void {
+  const bytes = Buffer.byteLength(text)
+  if (bytes > max || !text.isWellFormed()) {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `the ${what} takes ${bytes} bytes of UTF-8; at most ${max} are allowed`,
+    )
+  }
 }
 
 /** @throws {RingmanError} `METADATA_TOO_LARGE`. */

@@ -1,5 +1,5 @@
 import { assertNever } from '../../errors.ts'
-import { DEFAULT_VERSIONS, encodeMetadata, isServicePort, type Member } from '../member.ts'
+import { DEFAULT_VERSIONS, encodeMetadata, isPlainText, isServicePort, type Member } from '../member.ts'
 import { STATUS, type SidecarService } from './catalog.ts'
 
 /** A place where the service runs, or ran: what becomes a member. */
@@ -31,7 +31,7 @@ const ADDRESS_LIMIT = 253
 
 /** What an address may not hold: spaces, control characters, and halves of characters. */
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-const unusable = /[\s\u0000-\u001f\u007f-\u009f\ud800-\udfff]/u
+const unusable = /[\s\ud800-\udfff]/u
 
 /**
  * Turns the instances of a service into members-to-be. The first port whose `ServicePort` matches is the one;
@@ -108,7 +108,9 @@ function place(service: SidecarService, servicePort: number): { address: string;
   if (match === undefined) return 'no-matching-port'
   if (!isServicePort(String(match.port))) return 'port-out-of-range'
   const address = match.ip === '' ? service.hostname : match.ip
-  if (address === '' || address.length > ADDRESS_LIMIT || unusable.test(address)) return 'address-unusable'
+  if (address.length > ADDRESS_LIMIT || unusable.test(address) || !isPlainText(address)) {
+    return 'address-unusable'
+  }
   return { address, port: match.port }
 }
 

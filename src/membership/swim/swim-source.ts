@@ -11,10 +11,10 @@ import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../se
 import type { SourceHealth } from '../condition.ts'
 import { MemberSet } from '../member-set.ts'
 import type { Member, MemberMetadata } from '../member.ts'
-import type { NetworkInterfaces } from '../advertised-address.ts'
+import { leadsToThisMachine, type NetworkInterfaces } from '../advertised-address.ts'
 import type { MembershipSource } from '../source.ts'
 import { seedStatistics, type SourceStatistics } from '../statistics.ts'
-import { ANY_ADDRESS, checkBindAddress, chooseIPv4Address } from './advertised-address.ts'
+import { checkBindAddress, chooseIPv4Address } from './advertised-address.ts'
 import { openUdpSocket, type GossipSocket, type OpenGossipSocket } from './gossip-socket.ts'
 import { MemberView, type ViewedMembers } from './member-view.ts'
 import { describeHealth } from './swim-health.ts'
@@ -319,19 +319,11 @@ export class SwimSource implements MembershipSource {
     })
   }
 
-  /** Own is what is advertised, and what is bound: every address of this machine, when bound to all. */
+  /** Own is what is advertised, and what is bound. */
   #isSelf({ address, port }: SeedAddress, boundPort: number): boolean {
     const { bindHost, interfaces } = this.#options
     if (this.#gossipAddress?.host === address && this.#gossipAddress.port === port) return true
-    if (port !== boundPort) return false
-    if (bindHost !== ANY_ADDRESS) return address === bindHost
-    return (
-      address.startsWith('127.') ||
-      address === '::1' ||
-      Object.values((interfaces ?? networkInterfaces)()).some((list) =>
-        list?.some((own) => own.address === address),
-      )
-    )
+    return port === boundPort && leadsToThisMachine(address, bindHost, (interfaces ?? networkInterfaces)())
   }
 
   /** Speaks to a few of the seeds that are not among the live members: to join, and to bring islands together. */

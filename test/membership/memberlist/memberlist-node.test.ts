@@ -255,6 +255,10 @@ describe('MemberlistNode', () => {
       { advertise: 'host.example' },
       { name: '' },
       { name: 'x'.repeat(256) },
+      { name: 'a\x1b[2J' },
+      { name: 'a\ud800' },
+      { label: 'é'.repeat(128) },
+      { clusterName: 'é'.repeat(513) },
     ]) {
       await expect(start(make({ name: 'a', ...options }).node)).rejects.toMatchObject({
         code: 'CONFIG_INVALID',

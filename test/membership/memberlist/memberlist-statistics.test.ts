@@ -48,6 +48,16 @@ async function started(name: string, options: Partial<MemberlistSourceOptions> &
   return source
 }
 
+/** A port where nobody listens. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
 const placeOf = ({ gossipAddress }: MemberlistSource) => `${gossipAddress?.host}:${gossipAddress?.port}`
 
 function gossipOf(source: MemberlistSource): GossipStatistics {
@@ -193,15 +203,21 @@ describe('what goes wrong is counted by what it was', () => {
   })
 
   test('a seed where nobody listens', async () => {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    server.close()
-    await once(server, 'close')
+    const port = await freePort()
     const a = await started('a', { join: `127.0.0.1:${port}` })
     await expect.poll(() => a.statistics().joins?.failed, PATIENCE).toBeGreaterThan(0)
     expect(a.statistics().seeds).toEqual({ resolved: 1, unresolved: 0, addresses: 1 })
     expect(gossipOf(a).pushPulls).toMatchObject({ completed: 0 })
+  })
+
+  test('a seed that is the own host name leads to nobody', async () => {
+    const lookUp = () => Promise.resolve(['127.0.1.1'])
+    const dns = { lookUp, addressesOf: lookUp, servicesOf: () => Promise.resolve([]) }
+    const port = await freePort()
+    const own = { bindHost: '0.0.0.0', advertise: '127.0.0.1', gossipPort: port, join: 'myself', dns }
+    const a = await started('a', own)
+    await expect.poll(() => a.health().message, PATIENCE).toMatch(/seeds have only this member/)
+    expect(gossipOf(a).messages['push-pull']).toEqual({ sent: 0, received: 0 })
   })
 
   test('a seed that does not resolve', async () => {

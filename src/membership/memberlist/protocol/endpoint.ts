@@ -5,6 +5,10 @@ export interface Endpoint {
   readonly port: number
 }
 
+/** The first byte of IPv4 multicast; what is above that is reserved or broadcast. */
+const MULTICAST_V4 = 224
+const MULTICAST_V6 = 0xff
+
 /** Whether two endpoints are the same place; both in canonical form. */
 export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.port === b.port && a.address === b.address
@@ -22,12 +26,13 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
  * An address in network order as text: dotted for 4 bytes (and for 16 bytes that hold an IPv4 address, `::ffff:`),
  * else IPv6 as RFC 5952 writes it.
  *
- * @returns undefined unless there are 4 or 16 bytes, or when they are the unspecified address.
+ * @returns undefined unless there are 4 or 16 bytes, and for what is no host's address: unspecified, multicast, broadcast.
  */
 export function formatAddress(bytes: Uint8Array): string | undefined {
   if (bytes.every((byte) => byte === 0)) return undefined
-  if (bytes.length === 4) return bytes.join('.')
-  if (bytes.length !== 16) return undefined
+  const first = bytes[0] ?? 0
+  if (bytes.length === 4) return first < MULTICAST_V4 ? bytes.join('.') : undefined
+  if (bytes.length !== 16 || first === MULTICAST_V6) return undefined
   if (isMapped(bytes)) return formatAddress(bytes.subarray(12))
   const groups: number[] = []
   for (let i = 0; i < 16; i += 2) groups.push(((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0))

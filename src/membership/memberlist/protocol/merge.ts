@@ -1,3 +1,4 @@
+import { isPlainText } from '../../member.ts'
 import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
@@ -340,6 +341,10 @@ export class Merge {
   }
 
   #isOurs(message: Alive | Suspect | Dead): boolean {
+    if (!isPlainText(message.node)) {
+      this.#core.refuse('malformed', { kind: message.kind })
+      return false
+    }
     if (!this.#core.isOurCluster(message)) {
       this.#core.refuse('cluster-name-differs', {
         peer: message.node.slice(0, NAME_LIMIT),
@@ -352,10 +357,6 @@ export class Merge {
         peer: message.node.slice(0, NAME_LIMIT),
         kind: message.kind,
       })
-      return false
-    }
-    if (message.node === '') {
-      this.#core.refuse('malformed', { kind: message.kind })
       return false
     }
     return true

@@ -3,10 +3,13 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { formatAddress, tryParseAddress } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
 
+const isIPv4InIPv6 = (bytes: Uint8Array) =>
+  bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255
+
 describe('addresses', () => {
   test.each([
     ['10.0.0.1', '10.0.0.1'],
-    ['255.255.255.255', '255.255.255.255'],
+    ['223.255.255.255', '223.255.255.255'],
     ['::1', '::1'],
     ['2001:DB8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
     ['fe80:0:0:0:0:0:0:0', 'fe80::'],
@@ -38,12 +41,18 @@ describe('addresses', () => {
     expect(tryParseAddress(text)).toBeUndefined()
   })
 
-  test.each([[[0, 0, 0, 0]], [[...new Uint8Array(16)]], [[1, 2, 3]], [[]]])(
-    '%j is nothing to reach',
-    (bytes) => {
-      expect(formatAddress(Uint8Array.from(bytes))).toBeUndefined()
-    },
-  )
+  test.each([
+    [[0, 0, 0, 0]],
+    [[...new Uint8Array(16)]],
+    [[1, 2, 3]],
+    [[]],
+    [[224, 0, 0, 1]],
+    [[255, 255, 255, 255]],
+    [[0xff, 2, ...new Uint8Array(13), 1]],
+    [[...new Uint8Array(10), 0xff, 0xff, 239, 1, 2, 3]],
+  ])('%j is nothing to reach', (bytes) => {
+    expect(formatAddress(Uint8Array.from(bytes))).toBeUndefined()
+  })
 
   test('any bytes come back from their text, which is an IP literal', () => {
     const bytes = fc.oneof(
@@ -58,7 +67,11 @@ describe('addresses', () => {
       fc.property(bytes, (address) => {
         const text = formatAddress(address)
         if (text === undefined) {
-          expect(address.every((byte) => byte === 0)).toBe(true)
+          const isMapped = address.length === 16 && isIPv4InIPv6(address)
+          const [first = 0, isV4] = isMapped ? [address[12], true] : [address[0], address.length === 4]
+          const isGroup = isV4 ? first >= 224 : first === 255
+          const own = isMapped ? address.subarray(12) : address
+          expect(isGroup || own.every((byte) => byte === 0)).toBe(true)
           return
         }
         expect(isIPv4(text) || isIPv6(text)).toBe(true)

@@ -53,6 +53,9 @@ describe('alive', () => {
 
   test.each<[string, Partial<Extract<Message, { kind: 'alive' }>>, string]>([
     ['no name', { node: '' }, 'malformed'],
+    ['a name that clears the terminal', { node: '\x1b[2J' }, 'malformed'],
+    ['a name that turns the line round', { node: 'a\u202eb' }, 'malformed'],
+    ['a multicast address', { address: Uint8Array.of(224, 0, 0, 1) }, 'malformed'],
     ['a name of 256 characters', { node: 'x'.repeat(256) }, 'malformed'],
     ['an address of 5 bytes', { address: Uint8Array.of(1, 2, 3, 4, 5) }, 'malformed'],
     ['the unspecified address', { address: new Uint8Array(4) }, 'malformed'],
