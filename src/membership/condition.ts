@@ -48,6 +48,11 @@ export const CONDITIONS = {
     severity: 'critical',
     meaning: 'Two processes answer under one name.',
   },
+  unlisted: {
+    readiness: 'denied',
+    severity: 'critical',
+    meaning: 'Two processes answer under the name of this one, and the others list the other one.',
+  },
   'udp-blocked': {
     readiness: 'allowed',
     severity: 'warning',

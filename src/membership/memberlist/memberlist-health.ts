@@ -7,7 +7,10 @@ import { MISFITS } from './refusal.ts'
 import type { DropReason } from './wire/drop.ts'
 
 export interface HealthFacts {
-  readonly node: Pick<MemberlistNode, 'livingCount' | 'healthScore' | 'drops' | 'udpBlockedCount'>
+  readonly node: Pick<
+    MemberlistNode,
+    'livingCount' | 'healthScore' | 'drops' | 'udpBlockedCount' | 'contested' | 'isUnlisted'
+  >
   readonly seeds: readonly Seed[]
   readonly seedStatus: SeedStatus
   readonly lastJoin: JoinFinishedEffect | undefined
@@ -32,6 +35,21 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
   }
   if (facts.state === 'stopped') return healthIn('stopped', 'It was stopped', detail)
   if (facts.state !== 'running') return healthIn('starting', 'It has not started yet', detail)
+  const [contested] = node.contested()
+  if (contested?.rival !== undefined) {
+    const [here, there] = [contested.endpoint, contested.rival].map((place) => formatAddress(place))
+    return node.isUnlisted
+      ? healthIn(
+          'unlisted',
+          `The others list another process of its name, at ${there}, and not this one`,
+          detail,
+        )
+      : healthIn(
+          'contested',
+          `Two processes have the name "${contested.name}": at ${here} and at ${there}`,
+          detail,
+        )
+  }
   if (node.livingCount > 1 && node.udpBlockedCount > 0) {
     const message = `UDP is blocked: ${node.udpBlockedCount} members answer over TCP only`
     return healthIn('udp-blocked', message, detail)

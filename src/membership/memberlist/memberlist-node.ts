@@ -123,6 +123,16 @@ export class MemberlistNode {
     return this.#transport.drops.counts
   }
 
+  /** Members whose names are used twice, this one perhaps among them. */
+  contested(): MemberView[] {
+    return this.#machine?.contested() ?? []
+  }
+
+  /** Whether the others list another process of this member's name, and not this one. */
+  get isUnlisted(): boolean {
+    return this.#machine?.isUnlisted ?? false
+  }
+
   /** Members that answer over TCP and not over UDP. */
   get udpBlockedCount(): number {
     return this.#udp.blockedCount
@@ -413,6 +423,8 @@ export class MemberlistNode {
       case 'suspected':
       case 'restored':
       case 'forgotten':
+      case 'contested':
+      case 'uncontested':
         break
       default:
         assertNever(change)

@@ -21,6 +21,9 @@ import { sameEndpoint, type Endpoint } from './protocol/endpoint.ts'
 import { describeHealth, findRefusal } from './memberlist-health.ts'
 import { memberlistStatistics } from './memberlist-statistics.ts'
 
+/** Milliseconds that the time of day must be off by before the times of states follow it. */
+const CLOCK_STEP_MS = 1000
+
 export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'meta'> {
   /** What this member says of itself. */
   readonly metadata: MemberMetadata
@@ -141,8 +144,6 @@ export class MemberlistSource implements MembershipSource {
       )
     }
     this.#state = 'starting'
-    const { clock } = this.#options
-    this.#wallOriginMs = clock.wallNow() - clock.now()
     try {
       if (this.#keyringFile !== undefined) this.node.setKeyring(await this.#keyringFile.start())
       await this.node.start(signal)
@@ -236,6 +237,10 @@ export class MemberlistSource implements MembershipSource {
   }
 
   #publish(): void {
+    const { clock } = this.#options
+    const originMs = clock.wallNow() - clock.now()
+    // A clock that is corrected moves by less; one that steps takes the times of all states with it.
+    if (Math.abs(originMs - this.#wallOriginMs) > CLOCK_STEP_MS) this.#wallOriginMs = originMs
     this.#resolver.setAlone(this.node.livingCount <= 1)
     this.#set.publish(this.node.members().map((view) => this.#toMember(view)))
   }

@@ -6,7 +6,7 @@ import { createCounters, type Counters } from './counters.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Delegate, Dependencies, Identity } from './dependencies.ts'
 import type { Effect, LogEffect, MemberChange, Refusal } from './effects.ts'
-import { type Endpoint, formatAddress, tryParseAddress } from './endpoint.ts'
+import { type Endpoint, formatAddress, sameEndpoint, tryParseAddress } from './endpoint.ts'
 import { GossipQueue, type QueueOutcome, type QueueTopic } from './gossip-queue.ts'
 import { retransmitLimit } from './intervals.ts'
 import { type MemberRecord, MemberTable, viewOf, vsnOf } from './members.ts'
@@ -55,6 +55,8 @@ export class Core {
   nowMs = 0
   /** The shell's time. What is shown to others is on it. */
   clockMs = 0
+  /** Where the last peer that sent its state lists this member's name as living. */
+  listedAt: Endpoint | undefined
   /** Whether this member has begun to leave. */
   leaving = false
   /** Called when something was put in the queue. */
@@ -81,6 +83,12 @@ export class Core {
   /** Living members, this one included while it has not left. */
   get livingCount(): number {
     return this.members.living.length + (this.self.state === 'alive' ? 1 : 0)
+  }
+
+  /** Whether this member's name is contested and the others list the other process. */
+  get isUnlisted(): boolean {
+    const { self, listedAt } = this
+    return self.rival !== undefined && listedAt !== undefined && !sameEndpoint(listedAt, self.endpoint)
   }
 
   /** Hands over the effects gathered so far. */
@@ -172,6 +180,12 @@ export class Core {
   ownWord(): Message {
     const { name: node, incarnation, addressBytes: address, endpoint, meta, vsn } = this.self
     return { kind: 'alive', incarnation, node, address, port: endpoint.port, meta, vsn, ...this.clusterName }
+  }
+
+  /** Our own word that we have left. */
+  ownLeave(): Message {
+    const { incarnation, name } = this.self
+    return { kind: 'dead', incarnation, node: name, from: name, ...this.clusterName }
   }
 
   /** Tells everybody our own word. */
@@ -290,6 +304,8 @@ export function createRecord(
     claim: undefined,
     previous: undefined,
     forgetting: undefined,
+    rival: undefined,
+    asking: false,
     conflictToldMs: -Infinity,
     suspicion: undefined,
     lastAckMs: -Infinity,

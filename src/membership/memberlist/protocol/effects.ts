@@ -93,14 +93,26 @@ export interface MemberView {
   readonly incarnation: number
   readonly meta: Uint8Array
   readonly versions: ProtocolVersions
+  /** Where another process of this name answers; undefined unless the name is contested. */
+  readonly rival: Endpoint | undefined
 }
 
 /**
  * What happened to a member:
  * `joined` new, or back from dead or left; `updated` other metadata, endpoint or versions; `suspected`;
- * `restored` from suspect to alive; `died`; `left` by its own word; `forgotten`: no longer listed.
+ * `restored` from suspect to alive; `died`; `left` by its own word; `forgotten`: no longer listed; `contested`: another
+ * process of its name answers at `rival`; `uncontested`: not any more.
  */
-export type MemberChange = 'joined' | 'updated' | 'suspected' | 'restored' | 'died' | 'left' | 'forgotten'
+export type MemberChange =
+  | 'joined'
+  | 'updated'
+  | 'suspected'
+  | 'restored'
+  | 'died'
+  | 'left'
+  | 'forgotten'
+  | 'contested'
+  | 'uncontested'
 
 /** The set of members changed; the whole of it is `Protocol.members()`. This member's own changes are told too. */
 export interface MemberChangedEffect {

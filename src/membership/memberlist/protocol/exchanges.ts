@@ -155,6 +155,6 @@ function viewsOf(nodes: readonly PushPullNode[], clockMs: number): MemberView[] 
     if (address === undefined || state === undefined) return []
     const { name, port, meta, vsn, incarnation } = node
     const view = { name, endpoint: { address, port }, state, stateSinceMs: clockMs, incarnation, meta }
-    return [{ ...view, versions: versionsOf(vsn) }]
+    return [{ ...view, versions: versionsOf(vsn), rival: undefined }]
   })
 }

@@ -2,9 +2,18 @@ import type { Dead, Suspect } from '../wire/messages.ts'
 import type { Core } from './core.ts'
 import { isLiving, type MemberRecord } from './members.ts'
 
+/** Where a name was before it was taken over, while others may still tell of it. */
+export function previousOf(core: Core, record: MemberRecord): MemberRecord['previous'] {
+  const { previous } = record
+  if (previous !== undefined && core.nowMs - previous.untilMs >= core.settings.deadKeptMs)
+    record.previous = undefined
+  return record.previous
+}
+
 /** Whether this is word of what a name was before another endpoint took it over, in incarnations above those of the new one. */
-export function isStale(record: MemberRecord, message: Suspect | Dead): boolean {
-  const { previous, incarnation } = record
+export function isStale(core: Core, record: MemberRecord, message: Suspect | Dead): boolean {
+  const { incarnation } = record
+  const previous = previousOf(core, record)
   return (
     isLiving(record) &&
     previous !== undefined &&
@@ -31,6 +40,9 @@ export function isLate(core: Core, record: MemberRecord, { incarnation, from }: 
  * silence for that of others.
  */
 export function isDoubtful(core: Core, record: MemberRecord, { node, from }: Dead): boolean {
-  if (!core.settings.checkSuspects || from === node || !isLiving(record)) return false
+  if (!isLiving(record)) return false
+  // Of two processes of one name either may have said it.
+  if (record.rival !== undefined && from !== core.self.name) return true
+  if (!core.settings.checkSuspects || from === node) return false
   return core.members.get(from)?.state === 'dead'
 }

@@ -1,4 +1,3 @@
-import type { Message } from '../wire/messages.ts'
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 
@@ -31,8 +30,13 @@ export class Leave {
     core.self.sinceMs = core.clockMs
     core.tell('left', core.self)
     this.#others = core.members.living.length
+    if (core.isUnlisted) {
+      // The others would take the other process of this name off their lists.
+      this.#finish()
+      return
+    }
     this.#untilMs = core.nowMs + core.settings.leaveTimeoutMs
-    core.queueMessage(this.#word(), { space: 'member', name: core.self.name })
+    core.queueMessage(core.ownLeave(), { space: 'member', name: core.self.name })
     this.#press()
   }
 
@@ -46,7 +50,7 @@ export class Leave {
     }
     const targets = core.members.randomLiving(wanted, (record) => !this.#acked.has(record.name))
     for (const record of targets) {
-      ask(core, { place: record.endpoint, name: record.name, say: [this.#word()] }, (payload) => {
+      ask(core, { place: record.endpoint, name: record.name, say: [core.ownLeave()] }, (payload) => {
         if (payload !== undefined) this.#ack(record.name, wanted)
       })
     }
@@ -58,11 +62,6 @@ export class Leave {
   #ack(name: string, wanted: number): void {
     this.#acked.add(name)
     if (this.#acked.size >= wanted) this.#finish()
-  }
-
-  #word(): Message {
-    const { self, clusterName } = this.#core
-    return { kind: 'dead', incarnation: self.incarnation, node: self.name, from: self.name, ...clusterName }
   }
 
   #finish(): void {

@@ -33,6 +33,10 @@ export interface MemberRecord extends Rotating {
     { readonly endpoint: Endpoint; readonly incarnation: number; readonly untilMs: number } | undefined
   /** When it is forgotten, while it is dead or left. */
   forgetting: Deadline | undefined
+  /** Where another process of this name answers, while the name is contested. */
+  rival: Endpoint | undefined
+  /** Whether an earlier place of the name is being asked. */
+  asking: boolean
   conflictToldMs: number
   suspicion: Suspicion | undefined
   /** When it last answered one of our probes, on the machine's own time. */
@@ -181,6 +185,7 @@ export function viewOf(record: MemberRecord): MemberView {
     incarnation: record.incarnation,
     meta: record.meta,
     versions: versionsOf(record.vsn),
+    rival: record.rival,
   }
 }
 

@@ -1,8 +1,10 @@
 import { isPlainText } from '../../member.ts'
 import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
+import { ask } from './ask.ts'
+import type { Contests } from './contests.ts'
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
-import { isDoubtful, isLate, isStale } from './hearsay.ts'
+import { isDoubtful, isLate, isStale, previousOf } from './hearsay.ts'
 import { isLiving, type MemberRecord, viewOf } from './members.ts'
 import { INCARNATION_JUMP_LIMIT, INCARNATION_LIMIT, type SelfDefence } from './refute.ts'
 import type { Suspicions } from './suspicion.ts'
@@ -18,6 +20,7 @@ const CONFLICT_INTERVAL_MS = 10_000
 
 /** Who has to act on what was learned. */
 export interface MergeListener {
+  readonly contests: Contests
   /** Another member died or left. */
   fell(record: MemberRecord): void
   /** A living member's name is claimed from another endpoint. */
@@ -68,7 +71,7 @@ export class Merge {
     }
     const record = this.#core.members.get(message.node)
     if (record === undefined || !isLiving(record) || message.incarnation < record.incarnation) return
-    if (!this.#isPlausible(message, record) || isStale(record, message)) return
+    if (!this.#isPlausible(message, record) || isStale(this.#core, record, message)) return
     const topic = { space: 'member', name: record.name } as const
     // A higher incarnation is another life: between the two it refuted, and its time begins anew.
     if (message.incarnation > record.incarnation) this.#suspicions.end(record)
@@ -97,7 +100,7 @@ export class Merge {
     }
     const record = this.#core.members.get(message.node)
     if (record === undefined || message.incarnation < record.incarnation) return
-    if (!this.#isPlausible(message, record) || isStale(record, message)) return
+    if (!this.#isPlausible(message, record) || isStale(this.#core, record, message)) return
     if (isLate(this.#core, record, message)) return
     if (isDoubtful(this.#core, record, message)) {
       this.suspect({ ...message, kind: 'suspect' })
@@ -159,6 +162,10 @@ export class Merge {
     const isDead = (node: PushPullNode) =>
       node.name === self.name && node.state === STATE_NUMBERS.dead && node.incarnation >= self.incarnation
     if (state.nodes.some(isDead)) this.#core.verdicts.doubt(this.#core.nowMs)
+    const own = state.nodes.find(({ name }) => name === self.name)
+    if (own !== undefined && own.state <= STATE_NUMBERS.suspect) {
+      this.#core.listedAt = { address: formatAddress(own.address) ?? '', port: own.port }
+    }
     for (const node of state.nodes) {
       const { name, incarnation } = node
       if (node.state === STATE_NUMBERS.alive) this.alive(aliveOf(node, clusterName))
@@ -197,7 +204,7 @@ export class Merge {
   #revive(record: MemberRecord, message: Alive): void {
     const { state } = record
     const changed = !sameBytes(record.meta, message.meta) || !sameBytes(record.vsn, message.vsn)
-    this.#core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
+    if (record.rival === undefined) this.#core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
     this.#apply(record, message)
     this.#core.queueMessage(message, { space: 'member', name: record.name })
     if (state === 'dead' || state === 'left') this.#core.tell('joined', record)
@@ -218,18 +225,65 @@ export class Merge {
 
   /** The name is claimed from another endpoint: taken over when its member has fallen, else a conflict. */
   #moved(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
-    const { previous } = record
-    const isOld =
-      previous !== undefined &&
-      sameEndpoint(previous.endpoint, endpoint) &&
-      message.incarnation <= Math.max(previous.incarnation, record.incarnation)
-    if (isOld || this.#isRefused(message, endpoint)) return
+    const core = this.#core
+    if (this.#isRefused(message, endpoint)) return
+    const previous = previousOf(core, record)
+    if (previous === undefined || !sameEndpoint(previous.endpoint, endpoint)) {
+      this.#claim(record, message, endpoint)
+    } else if (message.incarnation <= Math.max(previous.incarnation, record.incarnation)) {
+      // Late news of what the name was there before, unless it answers there again.
+      this.#askBefore(record, endpoint, () => {
+        this.#claim(record, message, endpoint)
+      })
+    } else if (isLiving(record) && core.contacts.hasAnswered(endpoint, record.name, previous.untilMs)) {
+      this.#giveBack(record, message, endpoint)
+    } else this.#claim(record, message, endpoint)
+  }
+
+  #claim(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
     if (isLiving(record)) this.#conflict(record, message, endpoint)
     else this.#takeOver(record, message, endpoint)
   }
 
+  /** Goes on only if the name answers at `endpoint`; one question for each member at a time. */
+  #askBefore(record: MemberRecord, endpoint: Endpoint, then: () => void): void {
+    if (record.asking) return
+    record.asking = true
+    ask(this.#core, { place: endpoint, name: record.name, fill: false }, (payload) => {
+      record.asking = false
+      if (payload !== undefined && !record.forgotten && !sameEndpoint(record.endpoint, endpoint)) then()
+    })
+  }
+
+  /**
+   * A place was taken over on word that its member had left or died, and that member answers there and says that it
+   * lives: the word was wrong, or forged.
+   */
+  #giveBack(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
+    const core = this.#core
+    const { incarnation, endpoint: rival, addressBytes: address, meta, vsn, name: node } = record
+    const claim: Alive = {
+      kind: 'alive',
+      incarnation,
+      node,
+      address,
+      port: rival.port,
+      meta,
+      vsn,
+      ...core.clusterName,
+    }
+    this.#takeOver(record, message, endpoint)
+    record.previous = undefined
+    this.#listener.contests.claimed(record, claim, rival)
+  }
+
   #takeOver(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
     const core = this.#core
+    this.#listener.contests.end(record)
+    // It is taken at once, and the old place is told: if its member lives, it says so, and is given it back.
+    const { incarnation, name: node, endpoint: place, name } = record
+    const fall = { kind: 'dead', incarnation, node, from: node, ...core.clusterName } as const
+    ask(core, { place, name, say: [fall], fill: false }, () => {})
     record.previous = { endpoint: record.endpoint, incarnation: record.incarnation, untilMs: core.nowMs }
     record.endpoint = endpoint
     record.addressBytes = message.address
@@ -270,6 +324,7 @@ export class Merge {
       // Nobody sends the claim on; the one it concerns should know of it, and speak up if it lives.
       core.send(record.endpoint, [message])
     }
+    this.#listener.contests.claimed(record, message, endpoint)
     this.#listener.claimed(record)
   }
 
@@ -284,6 +339,7 @@ export class Merge {
     this.#suspicions.end(record)
     record.incarnation = message.incarnation
     core.members.setState(record, state, core.clockMs)
+    this.#listener.contests.end(record)
     core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
     // What waits of the member goes first, so that only what is offered here is noted as our word.
     core.queue.remove({ space: 'member', name: record.name }, 'replaced')
@@ -302,6 +358,7 @@ export class Merge {
   /** Takes a fallen member off the list. */
   forget(record: MemberRecord): void {
     this.#core.deadlines.cancel(record.forgetting)
+    this.#listener.contests.end(record)
     this.#core.members.remove(record)
     this.#core.tell('forgotten', record)
   }
@@ -372,12 +429,12 @@ export class Merge {
   }
 
   #isRefused(message: Alive, endpoint: Endpoint): boolean {
-    const ask = this.#core.delegate.refuseAlive
-    if (ask === undefined) return false
+    const refuses = this.#core.delegate.refuseAlive
+    if (refuses === undefined) return false
     const record = createRecord(message.node, endpoint, message.address, message.meta, message.vsn)
     record.incarnation = message.incarnation
     record.sinceMs = this.#core.clockMs
-    const reason = ask(viewOf(record))
+    const reason = refuses(viewOf(record))
     if (reason === undefined) return false
     this.#core.refuse('delegate-refused', { peer: message.node, because: reason })
     return true

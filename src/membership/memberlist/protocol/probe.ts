@@ -165,7 +165,7 @@ export class Prober {
 
   #answered(probe: Probe, via: 'direct' | 'relay' | 'stream', payload: Uint8Array): void {
     this.#end(probe, via, payload)
-    noteAnswer(this.#core, probe.record, via === 'stream' ? 'stream' : 'packet')
+    noteAnswer(this.#core, probe.record, via)
     this.#core.awareness.adjust(-1)
   }
 

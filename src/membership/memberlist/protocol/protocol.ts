@@ -1,5 +1,6 @@
 import { assertNever } from '../../../errors.ts'
 import type { Message, Ping } from '../wire/messages.ts'
+import { Contests } from './contests.ts'
 import { Core } from './core.ts'
 import type { Counters } from './counters.ts'
 import type { Dependencies, Identity } from './dependencies.ts'
@@ -48,6 +49,7 @@ export class Protocol {
   readonly #rejoin: Rejoin
   readonly #reconnect: Reconnect
   readonly #leave: Leave
+  readonly #contests: Contests
   #started = false
   /** Time lost to stalls: the shell's clock less this is the machine's. */
   #lostMs = 0
@@ -66,7 +68,9 @@ export class Protocol {
       },
     })
     this.#core = core
-    this.#merge = new Merge(core, suspicions, new SelfDefence(core), {
+    this.#contests = new Contests(core)
+    this.#merge = new Merge(core, suspicions, new SelfDefence(core, this.#contests), {
+      contests: this.#contests,
       fell: (record) => {
         this.#reconnect.note(record)
       },
@@ -132,6 +136,16 @@ export class Protocol {
   member(name: string): MemberView | undefined {
     const record = this.#core.members.get(name)
     return record === undefined ? undefined : viewOf(record)
+  }
+
+  /** Members whose names are used twice, this one perhaps among them. */
+  contested(): MemberView[] {
+    return this.#contests.contested().map(viewOf)
+  }
+
+  /** Whether this member's name is contested and the others list the other process: nobody counts on this one. */
+  get isUnlisted(): boolean {
+    return this.#core.isUnlisted
   }
 
   /** Living members (alive or suspect), this one included while it has not left. */
@@ -302,18 +316,23 @@ export class Protocol {
       core.refuse('not-for-us', { meant: ping.node.slice(0, 255), from: from.address })
       return
     }
+    if (core.leaving) {
+      // Who pings a member that has left has missed it, or asks whether the name lives here.
+      core.send(from, [core.ownLeave()], false)
+      return
+    }
     const to = replyTo(ping, from)
     const asker = ping.source === undefined ? undefined : core.members.get(ping.source.node)
     const isKnown = asker !== undefined && sameEndpoint(asker.endpoint, to)
     // Whoever pings us and is dead or suspect here is told, so that it can refute.
     const told = isKnown && asker !== core.self ? accusation(core, asker) : []
     // Where the answer goes elsewhere than to the sender, it carries no more than it must.
-    const word = missedUs && !core.leaving ? [core.ownWord()] : []
+    const word = missedUs ? [core.ownWord()] : []
     core.send(to, [this.#ack(ping), ...told, ...word], isKnown || sameEndpoint(to, from))
   }
 
   #answerStream(stream: number, ping: Ping): void {
-    if (ping.node !== '' && ping.node !== this.#core.self.name) {
+    if (this.#core.leaving || (ping.node !== '' && ping.node !== this.#core.self.name)) {
       this.#core.refuse('not-for-us', { meant: ping.node.slice(0, 255) })
       this.#core.emit({ kind: 'refuse-stream', stream, reason: 'not-for-us' })
       return

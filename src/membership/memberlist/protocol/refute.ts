@@ -1,4 +1,5 @@
 import type { Alive, Dead, Suspect } from '../wire/messages.ts'
+import type { Contests } from './contests.ts'
 import type { Core } from './core.ts'
 import { type Endpoint, sameBytes, sameEndpoint } from './endpoint.ts'
 import { viewOf } from './members.ts'
@@ -16,11 +17,13 @@ const CONTEST_MAX_MS = 60_000
 /** What others say of this member itself, and its answer: a higher incarnation. */
 export class SelfDefence {
   readonly #core: Core
+  readonly #contests: Contests
   #contestWaitMs = CONTEST_MIN_MS
   #contestedMs = -Infinity
 
-  constructor(core: Core) {
+  constructor(core: Core, contests: Contests) {
     this.#core = core
+    this.#contests = contests
   }
 
   /** Somebody holds us for suspect or dead. */
@@ -75,6 +78,7 @@ export class SelfDefence {
       claimedByAddress: endpoint.address,
       claimedByPort: endpoint.port,
     })
+    this.#contests.claimed(core.self, message, endpoint)
     this.#outbid(message)
   }
 

@@ -1,5 +1,6 @@
 import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
+import { sameEndpoint } from './endpoint.ts'
 import { confirmedTimeoutMs, expectedConfirmations, suspicionTimeoutMs } from './intervals.ts'
 import { isLiving, type MemberRecord } from './members.ts'
 
@@ -230,8 +231,8 @@ export class Suspicions {
     const seqNo = this.#core.takeSeqNo()
     suspicion.checkSeqNo = seqNo
     this.#core.pending.set(seqNo, {
-      acked: () => {
-        noteAnswer(this.#core, record, 'packet')
+      acked: (_, from) => {
+        noteAnswer(this.#core, record, sameEndpoint(from, record.endpoint) ? 'direct' : 'relay')
       },
       nacked: () => {
         const { evidence } = suspicion
@@ -246,8 +247,9 @@ export class Suspicions {
 }
 
 /** Notes that a member answered us, and by which way: what it says of its TCP port is judged by that. */
-export function noteAnswer(core: Core, record: MemberRecord, via: 'packet' | 'stream'): void {
+export function noteAnswer(core: Core, record: MemberRecord, via: 'direct' | 'relay' | 'stream'): void {
   record.lastAckMs = core.nowMs
+  if (via !== 'relay') core.contacts.answered(record.endpoint, record.name, core.nowMs)
   if (via === 'stream') record.refusalsDistrustedUntilMs = -Infinity
   else if (record.suspicion?.evidence !== undefined)
     record.refusalsDistrustedUntilMs = core.nowMs + DISTRUST_MS

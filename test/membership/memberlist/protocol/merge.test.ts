@@ -199,6 +199,7 @@ describe('a name from another address', () => {
   ])('replaces a %s member at once, in a lower incarnation too', (_, fall) => {
     const machine = new Machine().withMembers(3)
     machine.packet(2, alive(2, 5))
+    machine.answering.delete(2)
     machine.packet(3, fall)
     machine.clear()
     machine.packet(9, alive(2, 1, at(9)))
@@ -214,6 +215,20 @@ describe('a name from another address', () => {
     // Word of the new one does.
     machine.packet(3, dead(2, 1, 'm3'))
     expect(machine.state(2)).toBe('dead')
+  })
+
+  test('is bound to what it was elsewhere for a minute only', () => {
+    const machine = new Machine().withMembers(3)
+    machine.answering.delete(2)
+    machine.packet(2, alive(2, 5))
+    machine.packet(3, dead(2, 5, 'm2'))
+    machine.packet(9, alive(2, 1, at(9)))
+    machine.answering.add(9)
+    machine.packet(9, dead(2, 2, 'm2'))
+    expect(machine.state(2)).toBe('alive')
+    machine.run(61_000)
+    machine.packet(9, dead(2, 2, 'm2'))
+    expect(machine.state(2)).toBe('left')
   })
 
   test('does not replace a living one: that is a conflict, told at a limited rate', () => {

@@ -1,0 +1,79 @@
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { systemClock, systemRandom } from '../../../src/clock.ts'
+import { silentLogger } from '../../../src/logger.ts'
+import { describeHealth, type HealthFacts } from '../../../src/membership/memberlist/memberlist-health.ts'
+import { MemberlistSource } from '../../../src/membership/memberlist/memberlist-source.ts'
+import { alive, Machine } from './protocol/machine.ts'
+
+const sources: MemberlistSource[] = []
+
+afterEach(async () => {
+  for (const source of sources.splice(0)) await source.stop()
+})
+
+test('times of states follow a step of the clock', async () => {
+  let stepMs = 0
+  const clock = { ...systemClock, wallNow: () => systemClock.wallNow() + stepMs }
+  const start = async (name: string) => {
+    const source = new MemberlistSource({
+      name,
+      bindHost: '127.0.0.1',
+      gossipPort: 0,
+      metadata: { servicePort: '8000' },
+      preset: 'local',
+      clock,
+      random: systemRandom,
+      logger: silentLogger,
+    })
+    sources.push(source)
+    await source.start(new AbortController().signal)
+    return source
+  }
+  stepMs = -systemClock.wallNow()
+  const [a, b] = [await start('a'), await start('b')]
+  stepMs = 0
+  a.node.join([{ address: '127.0.0.1', port: b.gossipAddress!.port }])
+  await vi.waitFor(() => expect(a.members).toHaveLength(2), { timeout: 5000, interval: 5 })
+  for (const { stateSinceMs } of a.members) {
+    expect(Math.abs(stateSinceMs - systemClock.wallNow())).toBeLessThan(10_000)
+  }
+})
+
+describe('health while a name is used twice', () => {
+  const facts = (machine: Machine): HealthFacts => ({
+    node: {
+      livingCount: 3,
+      healthScore: 0,
+      udpBlockedCount: 1,
+      drops: {} as HealthFacts['node']['drops'],
+      contested: () => machine.protocol.contested(),
+      isUnlisted: machine.protocol.isUnlisted,
+    },
+    seeds: [],
+    seedStatus: { rounds: 1, addresses: [], foundSelf: false, failures: [] },
+    lastJoin: undefined,
+    state: 'running',
+  })
+
+  test('others say so and may be ready; the one not listed says who is in its place', () => {
+    const machine = new Machine().withMembers(3)
+    machine.answering.add(9)
+    machine.packet(9, alive(2, 2, { address: Uint8Array.of(10, 0, 0, 9) }))
+    machine.run(100)
+    expect(describeHealth(facts(machine))).toMatchObject({
+      condition: 'contested',
+      message: 'Two processes have the name "m2": at 10.0.0.2:7946 and at 10.0.0.9:7946',
+    })
+    const second = new Machine().withMembers(3)
+    second.answering.add(8)
+    const { meta, vsn } = alive(1)
+    const own = { name: 'm1', address: Uint8Array.of(10, 0, 0, 8), port: 7946, meta, vsn, incarnation: 1 }
+    const state = { join: false, nodes: [{ ...own, state: 0 }], userState: new Uint8Array(0) }
+    second.handle({ kind: 'push-pull-received', stream: 1, from: { address: '10.0.0.2', port: 1 }, state })
+    second.run(100)
+    expect(describeHealth(facts(second))).toMatchObject({
+      condition: 'unlisted',
+      message: 'The others list another process of its name, at 10.0.0.8:7946, and not this one',
+    })
+  })
+})

@@ -1,0 +1,202 @@
+import { describe, expect, test } from 'vitest'
+import { simSeed } from '../../lab/sim/seeded-random.ts'
+import { SimCluster } from '../../lab/sim/sim-cluster.ts'
+import type { SimMember } from '../../lab/sim/sim-member.ts'
+import { sameEndpoint, tryParseAddress } from '../../src/membership/memberlist/protocol/endpoint.ts'
+import type { Message } from '../../src/membership/memberlist/wire/messages.ts'
+import { alive } from '../membership/memberlist/protocol/machine.ts'
+
+function settled(seed: number, count: number): SimCluster {
+  const cluster = new SimCluster(seed)
+  cluster.startMany(count)
+  if (cluster.runUntil(() => cluster.isConverged(), 60_000) === undefined)
+    throw new Error(`seed ${seed}: no start`)
+  cluster.run(5000)
+  return cluster
+}
+
+const others = (cluster: SimCluster, name: string) => cluster.running.filter((member) => member.name !== name)
+const rivalOf = (by: SimMember, name: string) => by.protocol.member(name)?.rival
+const placeOf = (by: SimMember, name: string) => by.protocol.member(name)?.endpoint
+
+/** Everybody in `members` says that `name` is contested, and who is where. */
+function allSay(members: readonly SimMember[], name: string, listed: SimMember, rival: SimMember): boolean {
+  return members.every((by) => {
+    const [place, other] = [placeOf(by, name), rivalOf(by, name)]
+    return (
+      place !== undefined &&
+      other !== undefined &&
+      sameEndpoint(place, listed.endpoint) &&
+      sameEndpoint(other, rival.endpoint)
+    )
+  })
+}
+
+describe('two processes of one name', () => {
+  test.each([2, 3, 5, 30])(
+    'every one of %i members says so; only the one not listed knows that it is not',
+    (count) => {
+      const cluster = settled(simSeed(70), count)
+      const first = cluster.get('node-1')
+      const second = cluster.start('node-1', { seeds: [cluster.get('node-0').endpoint] })
+      const rest = others(cluster, 'node-1')
+      const known = () =>
+        allSay([...rest, first], 'node-1', first, second) && allSay([second], 'node-1', second, first)
+      expect(cluster.runUntil(known, 10_000), `seed ${cluster.seed}`).toBeDefined()
+      expect(first.protocol.isUnlisted).toBe(false)
+      expect(cluster.runUntil(() => second.protocol.isUnlisted, 31_000)).toBeDefined()
+      cluster.run(60_000)
+      expect(known()).toBe(true)
+      expect(first.protocol.isUnlisted).toBe(false)
+      // A member that comes later hears of it as well.
+      const late = cluster.start('late', { seeds: [cluster.get('node-0').endpoint] })
+      expect(cluster.runUntil(() => rivalOf(late, 'node-1') !== undefined, 130_000)).toBeDefined()
+      // It stops, with a farewell that is not to hit the other one.
+      second.handle({ kind: 'leave' })
+      const listed = () => rest.every((by) => cluster.lists(by, 'node-1'))
+      for (let i = 0; i < 100; i++) {
+        cluster.run(20)
+        expect(listed()).toBe(true)
+      }
+      second.kill()
+      const over = () => [...rest, first, late].every((by) => rivalOf(by, 'node-1') === undefined)
+      expect(cluster.runUntil(over, 45_000), `seed ${cluster.seed}`).toBeDefined()
+    },
+  )
+
+  test('a pod that was cut off, and replaced elsewhere meanwhile, is the one not listed when it is back', () => {
+    const cluster = settled(simSeed(71), 6)
+    const old = cluster.get('node-1')
+    const rest = others(cluster, 'node-1')
+    cluster.partition([rest, [old]])
+    cluster.run(30_000)
+    const replacement = cluster.start('node-1', { seeds: [cluster.get('node-0').endpoint] })
+    cluster.partition([[...rest, replacement], [old]])
+    expect(cluster.runUntil(() => cluster.isConverged(), 8000)).toBeDefined()
+    expect(rivalOf(cluster.get('node-0'), 'node-1')).toBeUndefined()
+    cluster.run(120_000)
+    cluster.heal()
+    const known = () => allSay([...rest, replacement], 'node-1', replacement, old) && old.protocol.isUnlisted
+    expect(cluster.runUntil(known, 60_000), `seed ${cluster.seed}`).toBeDefined()
+    expect(replacement.protocol.isUnlisted).toBe(false)
+  })
+
+  test.each(['killed', 'left'])(
+    'a pod that comes back elsewhere after it %s is taken, and nothing is contested',
+    (how) => {
+      for (let i = 0; i < 5; i++) {
+        const cluster = settled(simSeed(72 + i), 6)
+        const contested: string[] = []
+        for (const member of cluster.running) {
+          member.onEffect = (effect) => {
+            if (effect.kind === 'member-changed' && effect.change === 'contested') contested.push(member.name)
+          }
+        }
+        const old = cluster.get('node-1')
+        if (how === 'left') {
+          old.handle({ kind: 'leave' })
+          // It runs on while its replacement starts.
+          cluster.run(300)
+        } else old.kill()
+        cluster.start('node-1', { seeds: [cluster.get('node-0').endpoint] })
+        const converged = () => cluster.isConverged()
+        expect(
+          cluster.runUntil(converged, how === 'left' ? 1500 : 5000),
+          `seed ${cluster.seed}`,
+        ).toBeDefined()
+        cluster.run(20_000)
+        expect(cluster.isConverged()).toBe(true)
+        expect(contested).toEqual([])
+      }
+    },
+  )
+
+  test('a name that goes from one place to another and back is taken each time', () => {
+    const cluster = settled(simSeed(77), 6)
+    const seeds = [cluster.get('node-0').endpoint]
+    const places = [cluster.get('node-1').endpoint, cluster.endpoint()]
+    for (let i = 1; i < 7; i++) {
+      const before = cluster.get('node-1')
+      if (i % 2 === 0) before.handle({ kind: 'leave' })
+      cluster.run(300)
+      before.kill()
+      cluster.start('node-1', { seeds, endpoint: places[i % 2]! })
+      expect(
+        cluster.runUntil(() => cluster.isConverged(), 8000),
+        `move ${i}`,
+      ).toBeDefined()
+      cluster.run(3000)
+    }
+  })
+})
+
+describe('forged messages about a name', () => {
+  /** Sends from a host that answers pings for `name` if `answers`. */
+  function attacker(cluster: SimCluster, name: string, answers: boolean) {
+    const endpoint = cluster.endpoint()
+    const send = (to: SimMember, ...messages: Message[]) => {
+      cluster.network.sendPacket(endpoint, to.endpoint, messages)
+    }
+    cluster.network.listen(endpoint, {
+      packet: (from, messages) => {
+        for (const message of messages) {
+          if (answers && message.kind === 'ping' && message.node === name)
+            cluster.network.sendPacket(endpoint, from, [
+              { kind: 'ack', seqNo: message.seqNo, payload: new Uint8Array(0) },
+            ])
+        }
+      },
+      streamPing: (ping, answer) => {
+        answer(answers ? { kind: 'ack', seqNo: ping.seqNo, payload: new Uint8Array(0) } : undefined)
+      },
+      pushPull: (_, __, answer) => {
+        answer(undefined)
+      },
+    })
+    const claim = (incarnation: number) =>
+      alive(0, incarnation, { node: name, address: tryParseAddress(endpoint.address)!, port: endpoint.port })
+    return { endpoint, send, claim }
+  }
+
+  test('a claim from where nobody answers makes nothing contested', () => {
+    const cluster = settled(simSeed(80), 5)
+    const { send, claim } = attacker(cluster, 'node-1', false)
+    for (let i = 0; i < 30; i++) {
+      for (const member of cluster.running) send(member, claim(5 + i))
+      cluster.run(1000)
+      for (const member of cluster.running) expect(rivalOf(member, 'node-1')).toBeUndefined()
+    }
+    expect(cluster.isConverged()).toBe(true)
+  })
+
+  test.each([1, 20])(
+    'a place that was stolen by a forged leave in incarnation %i is given back',
+    (incarnation) => {
+      const cluster = settled(simSeed(81), 5)
+      const victim = cluster.get('node-1')
+      const { endpoint, send, claim } = attacker(cluster, 'node-1', true)
+      let stolen = false
+      cluster.get('node-0').onEffect = (effect) => {
+        if (effect.kind === 'member-changed' && sameEndpoint(effect.member.endpoint, endpoint)) stolen = true
+      }
+      const left = { kind: 'dead', incarnation, node: 'node-1', from: 'node-1' } as const
+      for (const member of others(cluster, 'node-1')) send(member, left, claim(incarnation))
+      cluster.run(5)
+      expect(stolen).toBe(true)
+      const back = () =>
+        cluster.running.every((by) => sameEndpoint(placeOf(by, 'node-1')!, victim.endpoint)) &&
+        cluster.running.every((by) => rivalOf(by, 'node-1') !== undefined)
+      expect(cluster.runUntil(back, 3000), `seed ${cluster.seed}`).toBeDefined()
+      // Now that the name is contested, the same does not work again.
+      for (let i = 0; i < 20; i++) {
+        const later = { ...left, incarnation: incarnation + 10 + i }
+        for (const member of others(cluster, 'node-1')) send(member, later, claim(incarnation + 10 + i))
+        for (let step = 0; step < 10; step++) {
+          cluster.run(50)
+          for (const by of cluster.running) expect(placeOf(by, 'node-1')).toEqual(victim.endpoint)
+        }
+      }
+      expect(victim.protocol.isUnlisted).toBe(false)
+    },
+  )
+})
