@@ -57,6 +57,7 @@ export class SimCluster {
     options: {
       readonly seeds?: readonly Endpoint[]
       readonly endpoint?: Endpoint
+      readonly advertise?: Endpoint
       readonly settings?: ProtocolSettings
       readonly meta?: Uint8Array
     } = {},
@@ -70,6 +71,7 @@ export class SimCluster {
         endpoint: options.endpoint ?? this.endpoint(),
         settings: options.settings ?? this.settings,
         ...(options.meta === undefined ? {} : { meta: options.meta }),
+        ...(options.advertise === undefined ? {} : { advertise: options.advertise }),
       },
     )
     member.onEffect = (effect, by) => {

@@ -15,6 +15,8 @@ const INBOX_LIMIT = 512
 export interface SimMemberOptions {
   readonly name: string
   readonly endpoint: Endpoint
+  /** What others are told, where that is not `endpoint`. */
+  readonly advertise?: Endpoint
   readonly settings: ProtocolSettings
   readonly meta?: Uint8Array
   readonly delegate?: Delegate
@@ -49,7 +51,7 @@ export class SimMember {
     this.#budgetBytes = options.settings.packetBudgetBytes
     const identity = {
       name: options.name,
-      endpoint: options.endpoint,
+      endpoint: options.advertise ?? options.endpoint,
       meta: options.meta ?? new Uint8Array(0),
     }
     this.protocol = new Protocol(identity, options.settings, {

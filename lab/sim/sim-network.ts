@@ -80,6 +80,12 @@ export class SimNetwork {
     this.#listeners.set(keyOf(endpoint), { endpoint, listener })
   }
 
+  /** Lets what is sent to `from` reach whoever listens at `to`, as a forwarded address does. */
+  alias(from: Endpoint, to: Endpoint): void {
+    const listener = this.#listenerAt(to)
+    if (listener !== undefined) this.listen(from, listener)
+  }
+
   close(endpoint: Endpoint): void {
     this.#listeners.delete(keyOf(endpoint))
   }

@@ -53,6 +53,11 @@ export const CONDITIONS = {
     severity: 'critical',
     meaning: 'Two processes answer under the name of this one, and the others list the other one.',
   },
+  unreachable: {
+    readiness: 'denied',
+    severity: 'critical',
+    meaning: 'The others hold it for dead: nobody reaches it at the address that it advertises.',
+  },
   'udp-blocked': {
     readiness: 'allowed',
     severity: 'warning',

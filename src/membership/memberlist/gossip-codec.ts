@@ -66,6 +66,11 @@ export class GossipCodec {
     return this.#keyring
   }
 
+  /** Whether nothing is taken that is not encrypted with one of the keys. */
+  get isKeyed(): boolean {
+    return this.#keyring.length > 0 && (this.#options.requireEncryption ?? true)
+  }
+
   /** From now on the first of these keys encrypts and all of them decrypt. */
   setKeyring(keyring: Keyring): void {
     this.#keyring = keyring

@@ -9,7 +9,7 @@ import type { DropReason } from './wire/drop.ts'
 export interface HealthFacts {
   readonly node: Pick<
     MemberlistNode,
-    'livingCount' | 'healthScore' | 'drops' | 'udpBlockedCount' | 'contested' | 'isUnlisted'
+    'livingCount' | 'healthScore' | 'drops' | 'udpBlockedCount' | 'contested' | 'isUnlisted' | 'unreachedAt'
   >
   readonly seeds: readonly Seed[]
   readonly seedStatus: SeedStatus
@@ -49,6 +49,13 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
           `Two processes have the name "${contested.name}": at ${here} and at ${there}`,
           detail,
         )
+  }
+  if (node.unreachedAt !== undefined) {
+    const { endpoint, isOwn } = node.unreachedAt
+    const cause = isOwn
+      ? 'its port is closed to the others'
+      : "which is none of this host's addresses: look at --advertise"
+    return healthIn('unreachable', `Nobody reaches it at ${formatAddress(endpoint)}, ${cause}`, detail)
   }
   if (node.livingCount > 1 && node.udpBlockedCount > 0) {
     const message = `UDP is blocked: ${node.udpBlockedCount} members answer over TCP only`

@@ -133,6 +133,18 @@ export class MemberlistNode {
     return this.#machine?.isUnlisted ?? false
   }
 
+  /**
+   * What this member advertises, while the others hold it for dead and none of them reaches it there, and whether that is
+   * one of this host's addresses.
+   */
+  get unreachedAt(): { readonly endpoint: Endpoint; readonly isOwn: boolean } | undefined {
+    const endpoint = this.#endpoint
+    if (endpoint === undefined || this.#machine?.isUnreached !== true) return undefined
+    const interfaces = Object.values((this.options.interfaces ?? networkInterfaces)())
+    const isOwn = interfaces.some((list = []) => list.some(({ address }) => address === endpoint.address))
+    return { endpoint, isOwn }
+  }
+
   /** Members that answer over TCP and not over UDP. */
   get udpBlockedCount(): number {
     return this.#udp.blockedCount
@@ -190,7 +202,11 @@ export class MemberlistNode {
     this.#endpoint = { address, port: this.options.advertisePort ?? port }
     this.#machine = new Protocol(
       { name, endpoint: this.#endpoint, meta },
-      { ...this.#settings, packetBudgetBytes: this.#transport.codec.packetBudgetBytes },
+      {
+        ...this.#settings,
+        packetBudgetBytes: this.#transport.codec.packetBudgetBytes,
+        keyed: this.#transport.codec.isKeyed,
+      },
       {
         random: this.options.random,
         sizeOf: this.#transport.codec.sizeOf,

@@ -39,7 +39,7 @@ test('times of states follow a step of the clock', async () => {
   }
 })
 
-describe('health while a name is used twice', () => {
+describe('health', () => {
   const facts = (machine: Machine): HealthFacts => ({
     node: {
       livingCount: 3,
@@ -48,6 +48,7 @@ describe('health while a name is used twice', () => {
       drops: {} as HealthFacts['node']['drops'],
       contested: () => machine.protocol.contested(),
       isUnlisted: machine.protocol.isUnlisted,
+      unreachedAt: undefined,
     },
     seeds: [],
     seedStatus: { rounds: 1, addresses: [], foundSelf: false, failures: [] },
@@ -55,7 +56,21 @@ describe('health while a name is used twice', () => {
     state: 'running',
   })
 
-  test('others say so and may be ready; the one not listed says who is in its place', () => {
+  test('a member that nobody reaches names its address, and whether it is one of its own', () => {
+    const { node, ...rest } = facts(new Machine())
+    const endpoint = { address: '10.9.9.9', port: 7946 }
+    const messageOf = (isOwn: boolean) =>
+      describeHealth({ ...rest, node: { ...node, unreachedAt: { endpoint, isOwn } } })
+    expect(messageOf(true)).toMatchObject({
+      condition: 'unreachable',
+      message: 'Nobody reaches it at 10.9.9.9:7946, its port is closed to the others',
+    })
+    expect(messageOf(false).message).toBe(
+      "Nobody reaches it at 10.9.9.9:7946, which is none of this host's addresses: look at --advertise",
+    )
+  })
+
+  test('while a name is used twice others say so and may be ready; the one not listed says who is in its place', () => {
     const machine = new Machine().withMembers(3)
     machine.answering.add(9)
     machine.packet(9, alive(2, 2, { address: Uint8Array.of(10, 0, 0, 9) }))

@@ -55,6 +55,8 @@ export class Core {
   nowMs = 0
   /** The shell's time. What is shown to others is on it. */
   clockMs = 0
+  /** When others held this member for dead, first and last since one of them reached it; on the machine's own time. */
+  calledDead: { readonly firstMs: number; readonly lastMs: number } | undefined
   /** Where the last peer that sent its state lists this member's name as living. */
   listedAt: Endpoint | undefined
   /** Whether this member has begun to leave. */
@@ -89,6 +91,11 @@ export class Core {
   get isUnlisted(): boolean {
     const { self, listedAt } = this
     return self.rival !== undefined && listedAt !== undefined && !sameEndpoint(listedAt, self.endpoint)
+  }
+
+  /** Notes that another member holds this one for dead. */
+  noteCalledDead(): void {
+    this.calledDead = { firstMs: this.calledDead?.firstMs ?? this.nowMs, lastMs: this.nowMs }
   }
 
   /** Hands over the effects gathered so far. */
@@ -303,6 +310,8 @@ export function createRecord(
     forgotten: false,
     claim: undefined,
     previous: undefined,
+    livesMs: -Infinity,
+    fellMs: -Infinity,
     forgetting: undefined,
     rival: undefined,
     asking: false,

@@ -61,7 +61,7 @@ export class Exchanges {
     counters.pushPullsCompleted++
     if (running.join) counters.joinsCompleted++
     const incarnation = this.#core.self.incarnation
-    this.#take(state, running.join)
+    this.#take(state, running.join, 'fetched')
     // The peer held us for dead, and would not gossip to us: it has to hear it from us.
     if (this.#core.self.incarnation !== incarnation) this.#core.send(running.to, [])
     running.end(undefined)
@@ -95,11 +95,11 @@ export class Exchanges {
     }
     core.counters.pushPullsAnswered++
     core.emit({ kind: 'answer-push-pull', stream, state: core.localState(false) })
-    this.#take(state, state.join)
+    this.#take(state, state.join, 'sent')
   }
 
-  #take(state: PushPull, join: boolean): void {
-    this.#merge.state(state)
+  #take(state: PushPull, join: boolean, origin: 'fetched' | 'sent'): void {
+    this.#merge.state(state, origin)
     if (state.userState.length > 0) this.#core.emit({ kind: 'remote-state', payload: state.userState, join })
   }
 

@@ -31,6 +31,9 @@ export interface MemberRecord extends Rotating {
   /** Where the name was before it was taken over, how far its incarnations had come there, and when that was (machine's own time). */
   previous:
     { readonly endpoint: Endpoint; readonly incarnation: number; readonly untilMs: number } | undefined
+  /** When it became alive here, and when it last died or left, on the machine's own time. */
+  livesMs: number
+  fellMs: number
   /** When it is forgotten, while it is dead or left. */
   forgetting: Deadline | undefined
   /** Where another process of this name answers, while the name is contested. */

@@ -1,6 +1,7 @@
 import { isPlainText } from '../../member.ts'
 import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
 import { ask } from './ask.ts'
+import { keyOf } from './contacts.ts'
 import type { Contests } from './contests.ts'
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
@@ -38,6 +39,8 @@ export class Merge {
   readonly #suspicions: Suspicions
   readonly #defence: SelfDefence
   readonly #listener: MergeListener
+  /** Messages that wait for their member to answer. */
+  readonly #asked = new Map<string, Alive>()
 
   constructor(core: Core, suspicions: Suspicions, defence: SelfDefence, listener: MergeListener) {
     this.#core = core
@@ -46,8 +49,13 @@ export class Merge {
     this.#listener = listener
   }
 
-  /** Takes word that a member is alive. */
-  alive(message: Alive): void {
+  /**
+   * Takes word that a member is alive.
+   *
+   * @param origin - Where the message is from: a packet's sender, or `fetched` for the state of a peer that we asked for it,
+   *   or `sent` for the state of one that sent it.
+   */
+  alive(message: Alive, origin: Endpoint | 'fetched' | 'sent'): void {
     const endpoint = this.#checkAlive(message)
     if (endpoint === undefined) return
     if (message.node === this.#core.self.name) {
@@ -55,11 +63,61 @@ export class Merge {
       return
     }
     const known = this.#core.members.get(message.node)
-    if (known === undefined) this.#admit(message, endpoint)
-    else if (!sameEndpoint(known.endpoint, endpoint)) this.#moved(known, message, endpoint)
+    if (known === undefined) {
+      if (this.#core.contacts.isSilent(endpoint, message.node, this.#core.nowMs))
+        this.#askFirst(message, endpoint)
+      else this.#admit(message, endpoint)
+    } else if (!sameEndpoint(known.endpoint, endpoint)) this.#moved(known, message, endpoint)
     else if (message.incarnation > known.incarnation && this.#isPlausible(message, known)) {
-      if (!this.#isRefused(message, endpoint)) this.#revive(known, message)
+      if (this.#isRefused(message, endpoint)) return
+      if (known.state === 'dead') this.#revived(known, message, endpoint, origin)
+      else this.#revive(known, message)
     }
+  }
+
+  /**
+   * A dead member is said to live where it was: it is asked first. Not where it has answered since it died, nor where
+   * others have asked; but one that was not to be reached before is asked in any case.
+   */
+  #revived(
+    record: MemberRecord,
+    message: Alive,
+    endpoint: Endpoint,
+    origin: Endpoint | 'fetched' | 'sent',
+  ): void {
+    const { contacts, nowMs } = this.#core
+    const isReached = contacts.hasAnswered(endpoint, record.name, record.fellMs)
+    const isBelieved = !contacts.isSilent(endpoint, record.name, nowMs) && this.#isBelieved(endpoint, origin)
+    if (isReached || isBelieved) this.#revive(record, message)
+    else this.#askFirst(message, endpoint)
+  }
+
+  /** Asks a place that was silent, less often each time; if the member answers there, its newest message is taken after all. */
+  #askFirst(message: Alive, place: Endpoint): void {
+    const core = this.#core
+    const { node: name, incarnation } = message
+    const key = `${name} ${keyOf(place)}`
+    const asked = this.#asked.get(key)
+    if (asked !== undefined) {
+      if (incarnation > asked.incarnation) this.#asked.set(key, message)
+      return
+    }
+    if (!core.contacts.mayAsk(place, name, core.nowMs, core.settings.probeIntervalMs)) return
+    this.#asked.set(key, message)
+    ask(core, { place, name, repeat: true, stream: true, fill: false }, (payload) => {
+      const newest = this.#asked.get(key)
+      this.#asked.delete(key)
+      if (payload !== undefined && newest !== undefined) this.alive(newest, 'fetched')
+    })
+  }
+
+  /**
+   * Whether word of a dead member that it lives is believed without asking it: from a peer that we asked, and in a ring
+   * with keys from any peer but the member itself, because that one has asked. So one member asks, and not all of them.
+   */
+  #isBelieved(endpoint: Endpoint, origin: Endpoint | 'fetched' | 'sent'): boolean {
+    if (origin === 'fetched') return true
+    return this.#core.settings.keyed && (origin === 'sent' || !sameEndpoint(origin, endpoint))
   }
 
   /** Takes word that a member is suspected. */
@@ -156,26 +214,29 @@ export class Merge {
    * Takes a peer's whole state. What it holds for dead is only suspected here: its member may have refuted, and
    * who is dead will be found silent.
    */
-  state(state: PushPull): void {
+  state(state: PushPull, origin: 'fetched' | 'sent'): void {
     const { clusterName, self } = this.#core
     // Before anything else is believed: it may bring about a verdict of ours that is in doubt then.
     const isDead = (node: PushPullNode) =>
       node.name === self.name && node.state === STATE_NUMBERS.dead && node.incarnation >= self.incarnation
-    if (state.nodes.some(isDead)) this.#core.verdicts.doubt(this.#core.nowMs)
+    if (state.nodes.some(isDead)) {
+      this.#core.verdicts.doubt(this.#core.nowMs)
+      this.#core.noteCalledDead()
+    }
     const own = state.nodes.find(({ name }) => name === self.name)
     if (own !== undefined && own.state <= STATE_NUMBERS.suspect) {
       this.#core.listedAt = { address: formatAddress(own.address) ?? '', port: own.port }
     }
     for (const node of state.nodes) {
       const { name, incarnation } = node
-      if (node.state === STATE_NUMBERS.alive) this.alive(aliveOf(node, clusterName))
+      if (node.state === STATE_NUMBERS.alive) this.alive(aliveOf(node, clusterName), origin)
       else if (node.state === STATE_NUMBERS.left) {
         this.dead({ kind: 'dead', incarnation, node: name, from: name, ...clusterName })
       } else {
         const known = this.#core.members.get(name)
         const isNews = known === undefined || incarnation > known.incarnation
         // A suspect that we have not heard of is a member all the same.
-        if (node.state === STATE_NUMBERS.suspect && isNews) this.alive(aliveOf(node, clusterName))
+        if (node.state === STATE_NUMBERS.suspect && isNews) this.alive(aliveOf(node, clusterName), origin)
         this.suspect({ kind: 'suspect', incarnation, node: name, from: this.#core.self.name, ...clusterName })
       }
     }
@@ -195,6 +256,7 @@ export class Merge {
     const record = createRecord(message.node, endpoint, message.address, message.meta, message.vsn)
     record.incarnation = message.incarnation
     record.sinceMs = core.clockMs
+    record.livesMs = core.nowMs
     core.members.add(record)
     core.queueMessage(message, { space: 'member', name: record.name })
     core.tell('joined', record)
@@ -220,6 +282,7 @@ export class Merge {
     record.incarnation = message.incarnation
     record.meta = message.meta
     record.vsn = message.vsn
+    if (!isLiving(record)) record.livesMs = this.#core.nowMs
     if (record.state !== 'alive') this.#core.members.setState(record, 'alive', this.#core.clockMs)
   }
 
@@ -338,6 +401,11 @@ export class Merge {
     const { claim } = record
     this.#suspicions.end(record)
     record.incarnation = message.incarnation
+    const { contacts, nowMs } = core
+    const isUnreached =
+      isLiving(record) && !contacts.hasAnswered(record.endpoint, record.name, record.livesMs)
+    if (state === 'dead' && isUnreached) contacts.diedUnreached(record.endpoint, record.name, nowMs)
+    record.fellMs = nowMs
     core.members.setState(record, state, core.clockMs)
     this.#listener.contests.end(record)
     core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
@@ -352,7 +420,7 @@ export class Merge {
       this.forget(record)
     })
     record.claim = undefined
-    if (claim !== undefined && isFresh(claim, core.clockMs)) this.alive(claim.alive)
+    if (claim !== undefined && isFresh(claim, core.clockMs)) this.alive(claim.alive, 'fetched')
   }
 
   /** Takes a fallen member off the list. */

@@ -1,5 +1,5 @@
 import { assertNever } from '../../../errors.ts'
-import type { Message, Ping } from '../wire/messages.ts'
+import type { IndirectPing, Message, Ping } from '../wire/messages.ts'
 import { Contests } from './contests.ts'
 import { Core } from './core.ts'
 import type { Counters } from './counters.ts'
@@ -27,6 +27,8 @@ const META_LIMIT_BYTES = 512
  * due yet, and the shell would tick again in the same moment.
  */
 const ROUNDING_MS = 0.001
+/** Others call this member dead for so many probe intervals, and nobody pings it: then nobody reaches it. */
+const UNREACHED_INTERVALS = 10
 /** Time for the sockets to be read after a stall. */
 const INBOX_MS = 25
 /** Long stalls have their due this often at most. */
@@ -146,6 +148,15 @@ export class Protocol {
   /** Whether this member's name is contested and the others list the other process: nobody counts on this one. */
   get isUnlisted(): boolean {
     return this.#core.isUnlisted
+  }
+
+  /** Whether others hold this member for dead again and again, and none of them reaches it to ask. */
+  get isUnreached(): boolean {
+    const { calledDead, settings } = this.#core
+    return (
+      calledDead !== undefined &&
+      calledDead.lastMs - calledDead.firstMs >= UNREACHED_INTERVALS * settings.probeIntervalMs
+    )
   }
 
   /** Living members (alive or suspect), this one included while it has not left. */
@@ -278,14 +289,14 @@ export class Protocol {
     for (const message of messages) this.#learn(message, from)
     for (const message of messages) {
       if (message.kind === 'ping') this.#answer(message, from, missedUs)
-      else if (message.kind === 'indirect-ping') this.#relays.relay(message, replyTo(message, from))
+      else if (message.kind === 'indirect-ping') this.#relays.relay(message, this.#replyTo(message, from))
     }
   }
 
   #learn(message: Message, from: Endpoint): void {
     switch (message.kind) {
       case 'alive':
-        this.#merge.alive(message)
+        this.#merge.alive(message, from)
         return
       case 'suspect':
         this.#merge.suspect(message)
@@ -321,14 +332,29 @@ export class Protocol {
       core.send(from, [core.ownLeave()], false)
       return
     }
-    const to = replyTo(ping, from)
+    core.calledDead = undefined
     const asker = ping.source === undefined ? undefined : core.members.get(ping.source.node)
-    const isKnown = asker !== undefined && sameEndpoint(asker.endpoint, to)
+    const place = placeOf(ping)
+    const to = this.#replyTo(ping, from)
+    const isKnown = asker !== undefined && place !== undefined && sameEndpoint(asker.endpoint, place)
+    // Where it says it is, nobody answered so far: it gets no news, and no chance to refute that it is suspected.
+    const isElsewhere = place !== undefined && !sameEndpoint(place, to)
     // Whoever pings us and is dead or suspect here is told, so that it can refute.
-    const told = isKnown && asker !== core.self ? accusation(core, asker) : []
-    // Where the answer goes elsewhere than to the sender, it carries no more than it must.
+    const isTold = isKnown && asker !== core.self && (!isElsewhere || asker.state === 'dead')
+    const told = isTold ? accusation(core, asker) : []
     const word = missedUs ? [core.ownWord()] : []
-    core.send(to, [this.#ack(ping), ...told, ...word], isKnown || sameEndpoint(to, from))
+    core.send(to, [this.#ack(ping), ...told, ...word], !isElsewhere)
+  }
+
+  /**
+   * Where an answer goes: where the asker says that it is, if a member answered us there; else where the packet came from.
+   * So nobody is sent what he did not ask for.
+   */
+  #replyTo(message: Ping | IndirectPing, from: Endpoint): Endpoint {
+    const { contacts } = this.#core
+    const place = placeOf(message)
+    const name = message.source?.node ?? ''
+    return place !== undefined && contacts.hasAnswered(place, name, -Infinity) ? place : from
   }
 
   #answerStream(stream: number, ping: Ping): void {
@@ -337,6 +363,7 @@ export class Protocol {
       this.#core.emit({ kind: 'refuse-stream', stream, reason: 'not-for-us' })
       return
     }
+    this.#core.calledDead = undefined
     this.#core.emit({ kind: 'answer-stream-ping', stream, ack: this.#ack(ping) })
   }
 
@@ -370,10 +397,9 @@ export class Protocol {
   }
 }
 
-/** Where an answer goes: where the asker says, else where the packet came from. */
-function replyTo(message: Pick<Ping, 'source'>, from: Endpoint): Endpoint {
-  const { source } = message
-  if (source === undefined || source.port < 1 || source.port > 65_535) return from
+/** Where the asker says that it is. */
+function placeOf({ source }: Ping | IndirectPing): Endpoint | undefined {
+  if (source === undefined || source.port < 1 || source.port > 65_535) return undefined
   const address = formatAddress(source.address)
-  return address === undefined ? from : { address, port: source.port }
+  return address === undefined ? undefined : { address, port: source.port }
 }

@@ -29,8 +29,12 @@ export class SelfDefence {
   /** Somebody holds us for suspect or dead. */
   accused(message: Suspect | Dead): void {
     const { self, leaving } = this.#core
-    if (leaving || message.incarnation < self.incarnation) return
-    if (message.kind === 'dead' && message.from !== self.name) this.#core.verdicts.doubt(this.#core.nowMs)
+    if (leaving) return
+    if (message.kind === 'dead' && message.from !== self.name) this.#core.noteCalledDead()
+    if (message.incarnation < self.incarnation) return
+    if (message.kind === 'dead' && message.from !== self.name) {
+      this.#core.verdicts.doubt(this.#core.nowMs)
+    }
     if (message.from === self.name) {
       // Our own leaving before a restart, or a push/pull's word, which names no accuser.
       this.#core.log('debug', 'Refuted word of an earlier life', {

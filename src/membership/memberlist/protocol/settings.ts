@@ -46,6 +46,8 @@ export interface ProtocolSettings {
    * add is taken off by the shell. 1400 less these.
    */
   readonly packetBudgetBytes: number
+  /** Whether every message is encrypted, so that nobody without a key can forge one. false. */
+  readonly keyed: boolean
   /** The Nitro fork's cluster name: undefined writes no field and takes any; else members whose name differs are refused. */
   readonly clusterName?: string
   /** What this member says it speaks: protocol 1 to 5, speaking 2, and delegate versions (serf wants 2 to 5, 5). */
@@ -110,6 +112,7 @@ const lan: ProtocolSettings = {
   streamTimeoutMs: 10_000,
   awarenessMaxMultiplier: 8,
   packetBudgetBytes: 1400,
+  keyed: false,
   versions: DEFAULT_VERSIONS,
 
   repeatPings: true,

@@ -44,6 +44,7 @@ describe('alive', () => {
     ['the left come back with a higher incarnation', dead(2, 3, 'm2'), 4, ['m2 joined']],
   ])('%s', (_, fall, incarnation, changes) => {
     const machine = new Machine()
+    machine.answering.add(2)
     machine.packet(2, alive(2, 3), alive(3))
     machine.packet(3, fall)
     machine.clear()
@@ -153,6 +154,8 @@ describe('laws', () => {
     kind === 'alive' ? alive(2, incarnation) : dead(2, incarnation, kind === 'left' ? 'm2' : 'm3')
   const after = (messages: readonly Message[]) => {
     const machine = new Machine()
+    // Who comes back from the dead is asked first.
+    machine.answering.add(2)
     machine.packet(3, alive(3), alive(2, 0), ...messages)
     const { state, incarnation } = machine.protocol.member('m2')!
     return { state, incarnation }

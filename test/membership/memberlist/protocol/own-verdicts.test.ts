@@ -90,7 +90,10 @@ describe('a member that was given up by others', () => {
     const machine = aboutToCondemn({ retransmitMult: 1000 })
     machine.run(4500)
     // A later life of it, and its end, are not our word.
-    machine.packet(3, alive(2, 5), dead(2, 5, 'm3'))
+    machine.answering.add(2)
+    machine.packet(3, alive(2, 5))
+    machine.answering.delete(2)
+    machine.packet(3, dead(2, 5, 'm3'))
     machine.packet(3, dead(1, 1, 'm3'))
     machine.clear()
     machine.run(900)

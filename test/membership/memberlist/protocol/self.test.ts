@@ -115,24 +115,46 @@ describe('refutation', () => {
   })
 })
 
+/** Makes `m<n>` known at a port of its host, and has it answer a probe there. */
+function answeredFrom(machine: Machine, n: number, port: number): void {
+  machine.packet(n, alive(n, 1, { port }))
+  machine.runUntil(
+    'send-packet',
+    ({ messages }) => messages[0]?.kind === 'ping' && messages[0].node === `m${n}`,
+  )
+  const { message } = machine.sent('ping').at(-1)!
+  machine.handle({
+    kind: 'packet-received',
+    from: { ...endpointOf(n), port },
+    messages: [{ kind: 'ack', seqNo: message.seqNo, payload: new Uint8Array(0) }],
+  })
+  machine.clear()
+}
+
 describe('answers', () => {
-  test('a ping for us is acked, where it says or where it came from', () => {
+  test('a ping for us is acked: where it says if a member answered there before, else where it came from', () => {
     const machine = new Machine({}, { ackPayload: () => Uint8Array.of(5) })
+    answeredFrom(machine, 8, 9999)
     machine.packet(7, { kind: 'ping', seqNo: 1, node: 'm1' })
     const source = { address: alive(8).address, port: 9999, node: 'm8' }
     machine.packet(7, { kind: 'ping', seqNo: 2, node: 'm1', source })
     machine.packet(7, { kind: 'ping', seqNo: 3, node: '' })
+    machine.packet(7, { kind: 'ping', seqNo: 4, node: 'm1', source: { ...source, port: 9998 } })
+    machine.packet(7, { kind: 'ping', seqNo: 5, node: 'm1', source: { ...source, node: 'm9' } })
     expect(machine.sent('ack')).toMatchObject([
       { to: 7, message: { seqNo: 1, payload: Uint8Array.of(5) } },
       { to: 8, message: { seqNo: 2 } },
       { to: 7, message: { seqNo: 3 } },
+      { to: 7, message: { seqNo: 4 } },
+      { to: 7, message: { seqNo: 5 } },
     ])
     expect(machine.of('send-packet')[1]?.to.port).toBe(9999)
   })
 
-  test('an ack that goes elsewhere than to the sender or a member carries nothing else', () => {
+  test('an ack to somebody who says that he is elsewhere carries nothing else', () => {
     const machine = new Machine()
-    machine.packet(2, alive(2), alive(3))
+    answeredFrom(machine, 2, 7946)
+    machine.packet(2, alive(3))
     machine.clear()
     const ping = (n: number) => ({ kind: 'ping' as const, seqNo: n, node: 'm1' })
     machine.packet(7, { ...ping(1), source: { address: alive(8).address, port: 7946, node: 'm8' } })
