@@ -1,7 +1,34 @@
+import type { Condition } from '../../src/membership/condition.ts'
 import { MISFIT_REASONS } from '../ring-queries.ts'
 import type { AlertGroup, AlertRule } from './alert-rule.ts'
 
 const RING = '{{ $labels.namespace }}/{{ $labels.release }}'
+
+/** The pods that say of themselves that they are in this condition. */
+const inCondition = (condition: Condition) =>
+  `max by (namespace, release, pod) (ringman_condition{condition="${condition}"}) == 1`
+
+const nameContested: AlertRule = {
+  alert: 'RingmanNameContested',
+  severity: 'critical',
+  for: '1m',
+  expr: () => `
+count by (namespace, release) (${inCondition('contested')})`,
+  summary: `Two processes of ${RING} answer under one name.`,
+  description:
+    '{{ $value }} pods see two processes with one name at two addresses. Each of the two may take the keys of that name for its own.',
+}
+
+const memberRefused: AlertRule = {
+  alert: 'RingmanMemberRefused',
+  severity: 'warning',
+  for: '1m',
+  expr: () => `
+count by (namespace, release) (${inCondition('refused')})`,
+  summary: `Pods of ${RING} are refused by the other members.`,
+  description:
+    '{{ $value }} pods find other members, which refuse them: the label, the key or the cluster name differs. They are on no ring but their own.',
+}
 
 const sourceStale: AlertRule = {
   alert: 'RingmanSourceStale',
@@ -25,6 +52,12 @@ unless on (namespace, release, pod, source)
   max by (namespace, release, pod, source) (ringman_source_ok{source=~"memberlist|swim"})
   and on (namespace, release)
   count by (namespace, release) (count by (namespace, release, pod) (ringman_build_info)) == 1
+)
+unless on (namespace, release, pod)
+(
+  (${inCondition('contested')})
+  or
+  (${inCondition('refused')})
 )`,
   summary: `{{ $labels.pod }} of ${RING} does not trust its members.`,
   description:
@@ -41,7 +74,7 @@ sum by (namespace, release, reason) (
 ) > 5`,
   summary: `${RING} gets gossip that is not for it, or not in its key.`,
   description:
-    '{{ $value | humanize }} messages were dropped in 5 minutes because of {{ $labels.reason }}. A member is configured otherwise than the others, or a stranger knocks.',
+    '{{ $value | humanize }} messages were dropped in 5 minutes because of {{ $labels.reason }}. A member has other settings than the rest, or a stranger sends to its port.',
 }
 
 const eventLoopSlow: AlertRule = {
@@ -60,5 +93,5 @@ histogram_quantile(0.99,
 /** Does every pod hear of the members, and of nobody else? */
 export const SOURCE_ALERTS: AlertGroup = {
   name: 'ringman-source',
-  rules: [sourceStale, sourceNotOk, dropsByKeyOrLabel, eventLoopSlow],
+  rules: [nameContested, memberRefused, sourceStale, sourceNotOk, dropsByKeyOrLabel, eventLoopSlow],
 }

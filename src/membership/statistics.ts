@@ -125,6 +125,8 @@ export interface GossipStatistics {
   /** Messages that wait to be sent on, and those dropped from a full queue. */
   readonly queueDepth?: number
   readonly queueDrops?: number
+  /** The ids of the keys in use, in order: the first one encrypts. Safe to show. */
+  readonly keyIds?: readonly string[]
   /** Members that answer over TCP and not over UDP. */
   readonly udpBlockedMembers?: number
   /** Times that this process was found stalled, and for how long in all. */

@@ -29,6 +29,10 @@ export function gossipSamples(gossip: GossipStatistics): Samples {
           ],
     gossipQueueDepth: single(gossip.queueDepth),
     gossipQueueDrops: single(gossip.queueDrops),
+    gossipKeyInfo: (gossip.keyIds ?? []).map((id, index) => ({
+      value: 1,
+      labels: { place: String(index + 1), id },
+    })),
     gossipUdpBlocked: single(gossip.udpBlockedMembers),
     gossipStalls: single(gossip.stalls),
     gossipStalledSeconds: single(gossip.stalledMs / 1000),

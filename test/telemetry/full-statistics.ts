@@ -62,6 +62,7 @@ export function fullStatistics(kind: SourceKind): SourceStatistics {
           },
           queueDepth: 27,
           queueDrops: 28,
+          keyIds: ['0123abcd', '4567ef00'],
           udpBlockedMembers: 29,
         },
       }

@@ -56,6 +56,8 @@ describe('the table of metrics', () => {
     expect(open.toSorted()).toEqual([
       'ringman_build_info node_version',
       'ringman_build_info version',
+      'ringman_gossip_key_info id',
+      'ringman_gossip_key_info place',
       'ringman_http_requests_total route',
       'ringman_http_requests_total status',
       'ringman_ring_info digest',

@@ -1,6 +1,7 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
 import type { GossipDropReason, GossipStatistics, SourceStatistics } from '../statistics.ts'
 import { seedStatistics } from '../statistics.ts'
+import { keyId } from './keyring.ts'
 import type { MemberlistNode } from './memberlist-node.ts'
 import { createCounters, type Counters } from './protocol/counters.ts'
 import type { DropReason } from './wire/drop.ts'
@@ -63,6 +64,7 @@ function gossipStatistics(node: MemberlistNode, counters: Readonly<Counters>): G
     pushPullBytes: traffic.pushPullBytes,
     queueDepth: node.queuedCount,
     queueDrops: counters.dropped,
+    keyIds: node.keyring.map(keyId),
     udpBlockedMembers: node.udpBlockedCount,
     stalls: counters.stalls,
     stalledMs: counters.stalledMs,

@@ -248,6 +248,19 @@ export const GOSSIP_METRICS = {
       'CPU limits (throttling), a paused container, or a busy host. See `ringman_event_loop_delay_seconds`.',
     sources: GOSSIP,
   },
+  gossipKeyInfo: {
+    name: 'ringman_gossip_key_info',
+    kind: 'gauge',
+    labels: {
+      place: 'The place of the key in the keyring; 1 encrypts, and all of them decrypt.',
+      id: 'An id of the key: 8 hex digits of a hash, which give nothing of it away.',
+    },
+    meaning: 'Always 1; a series for each key that this member has. None without a keyring.',
+    reading:
+      'While keys are rotated, it shows which pods have which key. A step is done when all pods have the same keys in the same places.',
+    query: 'count by (namespace, place, id) (ringman_gossip_key_info)',
+    sources: ['memberlist'],
+  },
   gossipStalledSeconds: {
     name: 'ringman_gossip_stalled_seconds_total',
     kind: 'counter',

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { systemClock, systemRandom } from '../../../src/clock.ts'
 import { Distribution } from '../../../src/distribution.ts'
 import { silentLogger } from '../../../src/logger.ts'
+import { keyId } from '../../../src/membership/memberlist/keyring.ts'
 import {
   MemberlistSource,
   type MemberlistSourceOptions,
@@ -246,4 +247,10 @@ test('before the start everything is 0', () => {
   const numbers = Object.entries(countsOf(source))
   expect(numbers.length).toBeGreaterThan(50)
   expect(numbers.filter(([, count]) => count !== 0)).toEqual([])
+})
+
+test('the ids of the keys are those of the log, in the order of the keyring', async () => {
+  const keyring = [1, 2].map((byte) => new Uint8Array(32).fill(byte))
+  expect(gossipOf(await started('a', { keyring })).keyIds).toEqual(keyring.map(keyId))
+  expect(gossipOf(await started('b')).keyIds).toEqual([])
 })

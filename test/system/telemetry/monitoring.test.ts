@@ -102,7 +102,7 @@ describe('a ring of five under look-ups', () => {
         ...['ringman-0', 'ringman-1', 'ringman-2', STRANGER].map(
           (pod) => `RingmanMembersDifferFromReadyPods pod=${pod}`,
         ),
-        `RingmanSourceNotOk pod=${STRANGER} source=memberlist`,
+        'RingmanMemberRefused',
       ]
       await until(`the alerts fire: ${expected.join(', ')}`, async () => {
         const firing = await firingNow()

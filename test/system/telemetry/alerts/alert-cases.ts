@@ -211,6 +211,24 @@ const SOURCE_CASES: readonly AlertCase[] = [
     fires: [{ alert: 'RingmanSourceNotOk', labels: { pod: NAMES[LAST], source: 'memberlist' }, value: '0' }],
   },
   {
+    name: 'a name that two processes answer under',
+    minutes: 12,
+    pods: pods((index, seconds) => (index < 3 && seconds > 120 ? { condition: 'contested' } : {})),
+    fires: [{ alert: 'RingmanNameContested', value: '3' }],
+  },
+  {
+    name: 'a pod that comes back at another address, and is taken after half a minute',
+    minutes: 12,
+    pods: pods((_, seconds) => (seconds > 120 && seconds < 160 ? { condition: 'contested' } : {})),
+    fires: [],
+  },
+  {
+    name: 'a pod that the others refuse',
+    minutes: 12,
+    pods: pods((index, seconds) => (index === LAST && seconds > 120 ? { condition: 'refused' } : {})),
+    fires: [{ alert: 'RingmanMemberRefused', value: '1' }],
+  },
+  {
     name: 'a pod that says for three minutes that it is cut off',
     minutes: 12,
     pods: pods((index, seconds) => ({ sourceOk: index !== LAST || seconds > 200 })),

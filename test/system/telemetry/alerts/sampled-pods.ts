@@ -1,3 +1,4 @@
+import { CONDITIONS, type Condition } from '../../../../src/membership/condition.ts'
 import { METRICS } from '../../../../src/telemetry/metrics.ts'
 
 /** What one pod says of itself at one moment; what is left out is that of a healthy pod. */
@@ -9,6 +10,7 @@ export interface PodView {
   readonly managerUp?: boolean
   readonly sourceOk?: boolean
   readonly source?: string
+  readonly condition?: Condition
   /** Seconds; undefined leaves the series out, as for a pod that is alone. */
   readonly stalenessSeconds?: number | undefined
   readonly balance?: number
@@ -143,6 +145,7 @@ function seriesOf(pod: SampledPod, view: PodView): [series: string, value: numbe
   const target = `namespace="rings",release="${pod.release ?? 'blue'}",pod="${pod.pod}",instance="${pod.instance}"`
   const name = (metric: string, ...labels: string[]) => `${metric}{${[...labels, target].join(',')}}`
   const { suspect = 0, changes = {}, drops = {}, source = 'memberlist' } = view
+  const { condition = 'well' } = view
   const { lookUps = { ok: 0, unavailable: 0 }, lookUpTimes = { fast: 0, slow: 0 } } = view
   const { loopDelays = { prompt: 0, late: 0 } } = view
   const route = 'route="/v1/owner"'
@@ -176,7 +179,11 @@ function seriesOf(pod: SampledPod, view: PodView): [series: string, value: numbe
     ]),
     [name(METRICS.ready.name), Number(view.ready ?? true)],
     [name(METRICS.managerUp.name), Number(view.managerUp ?? true)],
-    [name(METRICS.sourceOk.name, `source="${source}"`), Number(view.sourceOk ?? true)],
+    [name(METRICS.sourceOk.name, `source="${source}"`), Number(view.sourceOk ?? condition === 'well')],
+    ...Object.keys(CONDITIONS).map((each): [string, number] => [
+      name(METRICS.condition.name, `condition="${each}"`),
+      Number(each === condition),
+    ]),
     ...(staleness === undefined
       ? []
       : ([[name(METRICS.sourceStaleness.name, `source="${source}"`), staleness]] satisfies [
