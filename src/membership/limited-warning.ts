@@ -6,7 +6,7 @@ export class LimitedWarning {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #intervalMs: number
-  #lastMs: number | undefined
+  #lastMs = -Infinity
   #suppressed = 0
 
   constructor(clock: Clock, logger: Logger, intervalMs: number) {
@@ -22,7 +22,7 @@ export class LimitedWarning {
    */
   warn(fields: LogFields, message: string): boolean {
     const nowMs = this.#clock.now()
-    if (this.#lastMs !== undefined && nowMs - this.#lastMs < this.#intervalMs) {
+    if (nowMs - this.#lastMs < this.#intervalMs) {
       this.#suppressed += 1
       return false
     }

@@ -1,8 +1,8 @@
 import type { Member } from './member.ts'
 
-/** Orders members by name, in UTF-16 order: the order in which sources publish them. */
+/** Orders members of different names by name, in UTF-16 order: the order in which sources publish them. */
 export function byName(a: Member, b: Member): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0
+  return a.name < b.name ? -1 : 1
 }
 
 /**

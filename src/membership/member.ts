@@ -114,8 +114,7 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
   } catch {
     return undefined
   }
-  if (typeof value !== 'object' || value === null) return undefined
-  const { ServicePort, Weight, Zone, Name } = value as Record<string, unknown>
+  const { ServicePort, Weight, Zone, Name } = (value ?? {}) as Record<string, unknown>
   if (!isServicePort(ServicePort)) return undefined
   return {
     servicePort: ServicePort,

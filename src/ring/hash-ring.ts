@@ -81,7 +81,6 @@ export class HashRing {
    */
   ownerOf(key: string | Uint8Array): RingNode | undefined {
     const table = this.#table
-    if (table.points.length === 0) return undefined
     return this.nodes[table.ownerAt(table.find(hashKey(key)))]
   }
 
@@ -96,7 +95,7 @@ export class HashRing {
     const table = this.#table
     const points = table.points
     const found: RingNode[] = []
-    if (points.length === 0 || !(n >= 1)) return found
+    if (!(n >= 1)) return found
     const limit = Math.min(Math.floor(n), this.nodes.length)
     const seen = limit <= FEW ? undefined : new Uint8Array(this.nodes.length)
     let at = table.find(hashKey(key))

@@ -30,7 +30,7 @@ export interface RingPlan {
   readonly after: string
   /** Fraction of the circle that gets another owner: the sum of the moves, from 0 to 1. */
   readonly movedShare: number
-  /** Largest first, then by `from` and `to` in the byte order of ring keys, null before all. */
+  /** Largest first, then by `from` and `to` in the byte order of ring keys. */
   readonly moves: readonly RingMove[]
   /** Each node's share, by ring key in byte order; empty for an empty ring. */
   readonly sharesBefore: ReadonlyMap<string, number>
@@ -119,12 +119,9 @@ function findMoves(ring: HashRing, next: HashRing): RingMove[] {
   for (const [from, targets] of hashes) {
     for (const [to, count] of targets) moves.push({ from, to, share: count / 2 ** 32 })
   }
+  // An end is null in all moves or in none.
+  const compareEnds = (a: string | null, b: string | null) => compareRingKeys(a ?? '', b ?? '')
   return moves.sort((a, b) => b.share - a.share || compareEnds(a.from, b.from) || compareEnds(a.to, b.to))
-}
-
-function compareEnds(a: string | null, b: string | null): number {
-  if (a === null || b === null) return Number(b === null) - Number(a === null)
-  return compareRingKeys(a, b)
 }
 
 function maxMean(ring: HashRing): number {

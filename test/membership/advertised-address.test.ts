@@ -10,16 +10,35 @@ const info = (address: string) =>
   }) as NetworkInterfaceInfo
 
 const choose = (bindHost: string, addresses: readonly string[], advertise?: string) =>
-  chooseAdvertisedAddress({ advertise, bindHost, local: false, interfaces: { eth0: addresses.map(info) } })
+  chooseAdvertisedAddress({
+    advertise,
+    bindHost,
+    local: false,
+    interfaces: { eth0: addresses.map(info), down: undefined },
+  })
 
 test.each([
   ['IPv4 before IPv6 where a socket serves both', '::', ['fd00::1', '10.0.0.1'], '10.0.0.1'],
   ['IPv6 where there is nothing else', '::', ['::1', 'fe80::1', 'fd00::1'], 'fd00::1'],
   ['only IPv4 for an IPv4 socket', '0.0.0.0', ['fd00::1', 'fd00::2', '10.0.0.1'], '10.0.0.1'],
   ['what it is bound to', 'fd00::2', ['fd00::1', '10.0.0.1'], 'fd00::2'],
+  ['no link-local one where there is another', '0.0.0.0', ['169.254.1.1', '10.0.0.1'], '10.0.0.1'],
+  ['a link-local one of IPv4 where there are no others', '::', ['fe80::1', '169.254.1.1'], '169.254.1.1'],
   ['loopback where there is nothing', '0.0.0.0', ['fd00::1'], '127.0.0.1'],
 ])('finds %s', (_, bindHost, addresses, expected) => {
   expect(choose(bindHost, addresses)).toBe(expected)
+})
+
+test('takes loopback where all members are on this machine, unless bound or told otherwise', () => {
+  const interfaces = { eth0: [info('10.0.0.1')] }
+  const local = (bindHost: string, advertise?: string) =>
+    chooseAdvertisedAddress({ advertise, bindHost, local: true, interfaces })
+  expect([local('0.0.0.0'), local('::'), local('127.0.0.2'), local('::', '10.9.9.9')]).toEqual([
+    '127.0.0.1',
+    '127.0.0.1',
+    '127.0.0.2',
+    '10.9.9.9',
+  ])
 })
 
 test('takes an IPv6 address when told so, and refuses what leads nowhere or to one link only', () => {
@@ -31,7 +50,7 @@ test('takes an IPv6 address when told so, and refuses what leads nowhere or to o
 
 test('names the candidates when there are several', () => {
   expect(() => choose('::', ['fd00::1', 'fd00::2'])).toThrow(
-    expect.objectContaining({ detail: { candidates: ['fd00::1', 'fd00::2'] } }),
+    expect.objectContaining({ code: 'CONFIG_INVALID', detail: { candidates: ['fd00::1', 'fd00::2'] } }),
   )
 })
 

@@ -21,7 +21,7 @@ test('those alive or suspect with metadata own something', () => {
     ],
     'address',
   )
-  expect(nodes).toEqual([
+  expect(nodes).toStrictEqual([
     { ringKey: '10.0.0.1:8000', weight: 3, name: 'a', address: '10.0.0.1', port: 8000, zone: 'z' },
     { ringKey: '10.0.0.2:8000', weight: 1, name: 'b', address: '10.0.0.2', port: 8000 },
   ])

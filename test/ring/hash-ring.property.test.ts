@@ -193,6 +193,12 @@ describe('the ring is the one that its definition makes', () => {
   })
 })
 
+test('a table without nodes has no owners to compare', () => {
+  const stretches: number[][] = []
+  PointTable.empty.compare(PointTable.empty, (...stretch) => stretches.push(stretch))
+  expect(stretches).toEqual([[2 ** 32, -1, -1]])
+})
+
 describe('look-ups', () => {
   test('owners are distinct, the first is the owner, and n more only add to the end', () => {
     fc.assert(

@@ -11,7 +11,8 @@ const keys = Array.from({ length: 300 }, (_, i) => `key-${i}`)
 describe('an empty ring', () => {
   test('owns nothing and answers all the same', () => {
     const ring = HashRing.empty
-    expect([ring.size, ring.pointCount, ring.nodes]).toEqual([0, 0, []])
+    // Two slices of the index, and nothing else.
+    expect([ring.size, ring.pointCount, ring.nodes, ring.sizeBytes]).toEqual([0, 0, [], 8])
     expect(ring.ownerOf('key')).toBeUndefined()
     expect(ring.ownersOf('key', 3)).toEqual([])
     expect(ring.shares()).toEqual(new Map())

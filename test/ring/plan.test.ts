@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { RingNode } from '../../src/ring/node.ts'
 import { plan, type RingMove } from '../../src/ring/plan.ts'
@@ -72,6 +72,24 @@ describe('plan', () => {
     const shares = moves.map(({ share }) => share)
     expect(shares).toEqual(shares.toSorted((x, y) => y - x))
     expect(moves.every(({ from, to, share }) => from !== to && share > 0)).toBe(true)
+
+    // Equal shares are too rare to wait for.
+    const pairs = ['ac', 'ba', 'ab', 'cb', 'ca'] as const
+    const compare = vi.spyOn(ring, 'compare').mockImplementation((_, visit) => {
+      for (const [from, to] of pairs) visit(1, node(from!), node(to!))
+      visit(2, node('d'), node('a'))
+      visit(2, node('d'), node('d'))
+    })
+    const alike = plan(ring, {}).moves
+    expect(alike.map(({ from, to, share }) => `${from}${to} ${share * 2 ** 32}`)).toEqual([
+      'da 2',
+      'ab 1',
+      'ac 1',
+      'ba 1',
+      'ca 1',
+      'cb 1',
+    ])
+    compare.mockRestore()
   })
 })
 

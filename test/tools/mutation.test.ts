@@ -34,13 +34,13 @@ test('a loop that does not end is ended, and says so; one that ends is as it was
   expect(() => run(plant(source.replace('n++', 'n += 0')))).toThrow(ENDLESS)
 })
 
-test('what is listed as equivalent exists, and once', () => {
+test('what is listed as equivalent exists', () => {
   const files = [...new Set(EQUIVALENT.map(({ file }) => file))]
   const mutants = files.flatMap((file) => mutantsOf(file, readFileSync(file, 'utf8')))
   for (const entry of EQUIVALENT) {
     for (const change of entry.changes) {
       const found = mutants.filter((mutant) => matches({ ...entry, changes: [change] }, mutant))
-      expect(found.length, `${entry.file}: ${entry.code}: ${change}`).toBe(1)
+      expect(found, `${entry.file}: ${entry.code}: ${change}`).not.toEqual([])
     }
   }
 })

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { createVitest, type TestModule, type TestSpecification, type Vitest } from 'vitest/node'
 import { ENDLESS, plant, type Mutant } from './mutants.ts'
 
-/** What came of a mutant. Only a test that failed has killed it: neither a time limit nor an endless loop counts. */
+/** What came of a mutant. Only a test that failed has killed it, and no time limit. Loops are `endless` by their number of rounds. */
 export type Outcome = 'killed' | 'survived' | 'endless' | 'out of time'
 
 /** How long one test may take, in milliseconds; many times what the slowest one takes. */

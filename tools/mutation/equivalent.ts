@@ -13,6 +13,131 @@ export interface Equivalent {
 
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: 'src/ring/hash-ring.ts',
+    code: 'const FEW = 16',
+    changes: ['16 → (16 + 1)'],
+    why: 'It only decides which of two ways is quicker.',
+  },
+  {
+    file: 'src/ring/hash-ring.ts',
+    code: 'const seen = limit <= FEW ? undefined : new Uint8Array(this.nodes.length)',
+    changes: [
+      'limit <= FEW → limit < FEW',
+      'limit <= FEW → limit > FEW',
+      'limit <= FEW → true',
+      'limit <= FEW → false',
+    ],
+    why: 'Both ways find the same; one is quicker for few owners.',
+  },
+  {
+    file: 'src/ring/key-hash.ts',
+    code: `if (typeof key !== 'string') return md5Word(key)`,
+    changes: [`'string' → ''`, `typeof key !== 'string' → true`],
+    why: 'The long way round gives the same hash.',
+  },
+  {
+    file: 'src/ring/key-hash.ts',
+    code: 'if (length > ONE_BLOCK_LENGTH) return md5Word(key)',
+    changes: ['length > ONE_BLOCK_LENGTH → length >= ONE_BLOCK_LENGTH', 'length > ONE_BLOCK_LENGTH → true'],
+    why: 'The long way round gives the same hash.',
+  },
+  {
+    file: 'src/ring/key-hash.ts',
+    code: 'for (; at < length; at++) {',
+    changes: ['at < length → at <= length'],
+    why: 'Behind the end of a text there is NaN, which sets no bit.',
+  },
+  {
+    file: 'src/ring/md5.ts',
+    code: 'const textBytes = new Uint8Array(4096)',
+    changes: ['4096 → (4096 + 1)'],
+    why: 'Longer texts get an array of their own.',
+  },
+  {
+    file: 'src/ring/node.ts',
+    code: 'return unit < 0xe000 ? unit + 0x2000 : unit - 0x800',
+    changes: ['0x2000 → (0x2000 + 1)', '0x800 → (0x800 + 1)'],
+    why: 'The two ranges lie apart all the same, each in its order.',
+  },
+  {
+    file: 'src/ring/point-list.ts',
+    code: 'const RADIX_BITS = 11',
+    changes: ['11 → (11 + 1)'],
+    why: 'Three digits of 12 bits hold a point, too.',
+  },
+  {
+    file: 'src/ring/point-list.ts',
+    code: 'for (let digit = 0; digit < starts.length; digit++) {',
+    changes: ['digit < starts.length → digit <= starts.length'],
+    why: 'What is written behind the end of a typed array is not kept.',
+  },
+  {
+    file: 'src/ring/point-merge.ts',
+    code: 'const goneAt = nextGone < gone.points.length ? seekGone(kept, gone, nextGone, from) : end',
+    changes: ['nextGone < gone.points.length → nextGone <= gone.points.length'],
+    why: 'A point that is not there is sought up to the end, and not found.',
+  },
+  {
+    file: 'src/ring/point-merge.ts',
+    code: 'if (place > ownPlace && place !== FREE) break',
+    changes: ['place > ownPlace → place >= ownPlace'],
+    why: 'No node comes to a point that it has.',
+  },
+  {
+    file: 'src/ring/point-merge.ts',
+    code: 'leap *= 2',
+    changes: ['2 → (2 + 1)'],
+    why: 'Leaps of another length lead to the same place.',
+  },
+  {
+    file: 'src/ring/point-merge.ts',
+    code: 'const SHORT_RUN = 64',
+    changes: ['64 → (64 + 1)'],
+    why: 'It only decides which of two ways is quicker.',
+  },
+  {
+    file: 'src/ring/point-merge.ts',
+    code: 'if (until - from >= SHORT_RUN) {',
+    changes: [
+      'until - from >= SHORT_RUN → until - from > SHORT_RUN',
+      'until - from >= SHORT_RUN → until - from < SHORT_RUN',
+      'until - from >= SHORT_RUN → true',
+      'until - from >= SHORT_RUN → false',
+      'until - from → until + from',
+    ],
+    why: 'Both ways copy the same.',
+  },
+  {
+    file: 'src/ring/point-table.ts',
+    code: 'for (let slot = this.#places.length - 1; slot >= 0; slot--) {',
+    changes: ['this.#places.length - 1 → this.#places.length + 1'],
+    why: 'Behind the last slot there is nothing to list.',
+  },
+  {
+    file: 'src/ring/point-table.ts',
+    code: 'const isMostlyNew = countDigests(gone) + countDigests(come) >= digests',
+    changes: [
+      'countDigests(gone) + countDigests(come) >= digests → countDigests(gone) + countDigests(come) > digests',
+      'countDigests(gone) + countDigests(come) >= digests → countDigests(gone) + countDigests(come) < digests',
+      'countDigests(gone) + countDigests(come) >= digests → true',
+      'countDigests(gone) + countDigests(come) >= digests → false',
+      'countDigests(gone) + countDigests(come) → countDigests(gone) - countDigests(come)',
+    ],
+    why: 'A table made from nothing is the same as one merged; one is quicker.',
+  },
+  {
+    file: 'src/ring/slices.ts',
+    code: 'const goneSlice = nextGone < gone.length ? gone[nextGone]! >>> shift : adjusted.length - 1',
+    changes: ['adjusted.length - 1 → adjusted.length + 1', '1 → (1 + 1)'],
+    why: 'What is written behind the end of a typed array is not kept, and the loop ends there.',
+  },
+  {
+    file: 'src/ring/slices.ts',
+    code: 'const comeSlice = nextCome < come.length ? come[nextCome]! >>> shift : adjusted.length - 1',
+    changes: ['adjusted.length - 1 → adjusted.length + 1', '1 → (1 + 1)'],
+    why: 'What is written behind the end of a typed array is not kept, and the loop ends there.',
+  },
+  {
     file: 'src/manager/hash-ring-manager.ts',
     code: `return { kind: 'set', nodes: all, sender }`,
     changes: [`'set' → ''`],
@@ -23,6 +148,28 @@ export const EQUIVALENT: readonly Equivalent[] = [
     code: `this.#state = 'stopped'`,
     changes: [`'stopped' → ''`],
     why: 'Only the other two states are asked for.',
+  },
+  {
+    file: 'src/membership/member-set.ts',
+    code: `return a.name < b.name ? -1 : 1`,
+    changes: ['a.name < b.name → a.name <= b.name', '1 → (1 + 1)'],
+    why: 'No two members have one name, and only the sign counts.',
+  },
+  {
+    file: 'src/membership/member.ts',
+    code: '} catch {',
+    changes: ['{ return undefined } → {}'],
+    why: 'What did not parse is undefined, which is no metadata either.',
+  },
+  {
+    file: 'src/membership/placement.ts',
+    code: 'if (metadata === undefined || ringKey === undefined || nodes.has(ringKey)) continue',
+    changes: [
+      'metadata === undefined || ringKey === undefined → metadata === undefined && ringKey === undefined',
+      'metadata === undefined → false',
+      'ringKey === undefined → false',
+    ],
+    why: 'A member without metadata has no ring key: the compiler needs both, at run time either will do.',
   },
 ]
 

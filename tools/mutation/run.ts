@@ -21,7 +21,7 @@ import { mutantsOf, type Mutant } from './mutants.ts'
 const FOLDERS: readonly { readonly path: string; readonly goal?: number }[] = [
   { path: 'ring', goal: 0.95 },
   { path: 'manager', goal: 0.95 },
-  { path: 'membership' },
+  { path: 'membership', goal: 0.95 },
   { path: 'membership/memberlist/wire' },
   { path: 'membership/memberlist/protocol' },
 ]
@@ -94,14 +94,15 @@ await Promise.all(benches.map((bench) => bench.close()))
 
 function report(path: string, goal: number | undefined, outcomes: ReadonlyMap<Mutant, Outcome>): void {
   const count = (outcome: Outcome) => [...outcomes.values()].filter((each) => each === outcome).length
-  const score = count('killed') / outcomes.size
+  // No test can tell of a loop that never ends, so that it says nothing of the tests.
+  const score = count('killed') / (outcomes.size - count('endless') || 1)
   const isGood = options.equivalent ? count('survived') === outcomes.size : score >= (goal ?? 0)
   console.log(
     `${isGood ? 'passed' : 'FAILED'}  ${path}: ${outcomes.size} mutants, ${count('killed')} killed (${(100 * score).toFixed(1)} %), ` +
       `${count('survived')} survived, ${count('endless')} endless, ${count('out of time')} out of time`,
   )
   if (isGood) passed += count(expected)
-  else failed += outcomes.size - count(expected)
+  else failed += outcomes.size - count(expected) - count('endless')
 }
 
 console.log(`${basename(import.meta.dirname)}: ${Math.round((performance.now() - startedMs) / 1000)} s`)
