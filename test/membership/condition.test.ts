@@ -1,28 +1,25 @@
 import { expect, test } from 'vitest'
 import { CONDITIONS, healthIn, type Condition } from '../../src/membership/condition.ts'
 
+const all = Object.keys(CONDITIONS) as Condition[]
 const where = (field: 'readiness' | 'severity', value: string) =>
-  (Object.keys(CONDITIONS) as Condition[])
-    .filter((condition) => CONDITIONS[condition][field] === value)
-    .sort()
+  all.filter((condition) => CONDITIONS[condition][field] === value).sort()
 
-test('what begins, ends or has ended is not ready; refused by the others, a member becomes nothing new', () => {
-  expect(where('readiness', 'denied')).toEqual(['draining', 'starting', 'stopped'])
+test('what a condition does to readiness', () => {
+  const denied = ['draining', 'starting', 'stopped', 'unlisted', 'unreachable']
+  expect(where('readiness', 'denied')).toEqual(denied)
   expect(where('readiness', 'kept')).toEqual(['refused'])
-  expect([...where('readiness', 'allowed')]).toHaveLength(Object.keys(CONDITIONS).length - 4)
+  expect(where('readiness', 'allowed')).toHaveLength(all.length - denied.length - 1)
 })
 
-test('a source trusts its members when it is well, or leaves; two of one name are the worst', () => {
+test('how bad it is, and the health that it makes', () => {
   expect(where('severity', 'none')).toEqual(['draining', 'well'])
-  expect(where('severity', 'critical')).toEqual(['contested'])
-  expect(where('severity', 'warning')).toHaveLength(Object.keys(CONDITIONS).length - 3)
-  for (const condition of Object.keys(CONDITIONS) as Condition[]) {
-    expect(healthIn(condition, 'why', { seeds: 2 })).toEqual({
-      condition,
-      ok: CONDITIONS[condition].severity === 'none',
-      message: 'why',
-      detail: { seeds: 2 },
-    })
+  expect(where('severity', 'critical')).toEqual(['contested', 'unlisted', 'unreachable'])
+  expect(where('severity', 'warning')).toHaveLength(all.length - 5)
+  for (const condition of all) {
+    const ok = CONDITIONS[condition].severity === 'none'
+    const detail = { seeds: 2 }
+    expect(healthIn(condition, 'why', detail)).toEqual({ condition, ok, message: 'why', detail })
   }
   expect(healthIn('well', 'why').detail).toEqual({})
 })
