@@ -21,7 +21,7 @@ export const ERROR_CODES = {
   N_OUT_OF_RANGE: 'The number of owners asked for is not an integer within the limits.',
   NODE_INVALID: 'A ring node has an empty ring key or a weight that is not a positive integer.',
   NOT_FOUND: 'There is nothing at this path.',
-  OVERLOADED: 'The process already holds as many request bodies as it may.',
+  OVERLOADED: 'The process already holds as many bytes of requests or answers as it may.',
   PARAMETER_INVALID: 'A query parameter is unknown, repeated or not in its form.',
   PLAN_INVALID: 'The planned change names nodes that are not there, or are there already.',
   RESPONSE_INVALID: 'What answered a request is not ringman, or not a version that this one understands.',

@@ -1,6 +1,8 @@
 import { holdingClock, systemClock } from '../../src/clock.ts'
 import { createApp } from '../../src/http/app.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
+import { ConnectionLedger } from '../../src/http/connection-ledger.ts'
+import { Responder } from '../../src/http/respond.ts'
 import { openServer } from '../../src/http/server.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
@@ -30,6 +32,9 @@ export async function startRingman(): Promise<MeteredRingman> {
   const members = Array.from({ length: NODE_COUNT }, (_, i) => ({ host: `10.0.0.${i + 1}`, port: 8000 }))
   const clock = systemClock
   const logger = silentLogger
+  const limits = DEFAULT_HTTP_LIMITS
+  const ledger = new ConnectionLedger({ clock, logger, limits })
+  const responder = new Responder({ ledger, port: 'lookup', clock, logger })
   const manager = new HashRingManager({ clock: holdingClock })
   const source = new StaticSource(members, clock)
   const ring = new RingService({ source, manager, logger, clock, ringKeyMode: 'address' })
@@ -38,7 +43,7 @@ export async function startRingman(): Promise<MeteredRingman> {
     ring,
     clock,
     logger,
-    processCollectors: [eventLoopDelay, new ProcessCollector()],
+    processCollectors: [eventLoopDelay, new ProcessCollector(() => ledger.counts())],
   })
   await ring.start()
   return {
@@ -49,15 +54,22 @@ export async function startRingman(): Promise<MeteredRingman> {
         eventLoopDelay.start()
         setInterval(() => void metrics.write('prometheus'), SCRAPE_EVERY_MS).unref()
       }
-      const app = createApp({ ring, clock, logger, ...(metered ? { meter: metrics.meter } : {}) })
+      const app = createApp({
+        ring,
+        clock,
+        logger,
+        limits,
+        responder,
+        ...(metered ? { meter: metrics.meter } : {}),
+      })
       if (onRequest !== undefined) {
         app.middleware.unshift((_, next) => {
           onRequest()
           return next() as unknown
         })
       }
-      const limits = DEFAULT_HTTP_LIMITS
-      return (await openServer(app, { host: '127.0.0.1', port: 0, limits, logger })).port
+      const connections = ledger.openPort('lookup', limits)
+      return (await openServer(app, { host: '127.0.0.1', port: 0, limits, connections, logger })).port
     },
   }
 }

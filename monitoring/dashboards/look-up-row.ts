@@ -98,6 +98,43 @@ export function lookUpRow(): PageRow {
         height: 8,
         leadsToPod: true,
       }),
+      timeSeries({
+        title: 'Connections, of the limit',
+        description:
+          'How full the look-up port is. At 100 % a new connection takes the place of the one that has been idle longest.',
+        queries: [
+          {
+            expr: `max by (pod) (ringman_http_connections{port="lookup", ${THE_PODS}} / ringman_http_connections_limit{port="lookup", ${THE_PODS}})`,
+            legend: '{{pod}}',
+          },
+        ],
+        unit: 'percentunit',
+        softMax: 1,
+        width: 8,
+        height: 8,
+        leadsToPod: true,
+      }),
+      timeSeries({
+        title: 'Connections closed to stay within the limits',
+        description:
+          'In a second, by reason. `made-room` and `no-room`: more clients than the limit. The others: clients that do not end their requests, or do not read.',
+        queries: [
+          { expr: rate('ringman_http_connections_closed_total', 'reason', THE_PODS), legend: '{{reason}}' },
+        ],
+        unit: 'cps',
+        draw: 'stack',
+        width: 8,
+        height: 8,
+      }),
+      timeSeries({
+        title: 'Bytes held for clients',
+        description:
+          'Of the pod that holds most: unfinished heads, bodies, and answers that wait for readers.',
+        queries: [{ expr: `max by (kind) (ringman_http_held_bytes{${THE_PODS}})`, legend: '{{kind}}' }],
+        unit: 'bytes',
+        width: 8,
+        height: 8,
+      }),
     ],
   }
 }

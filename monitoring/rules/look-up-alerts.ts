@@ -28,8 +28,21 @@ histogram_quantile(0.99,
     'One in a hundred look-ups of a single key takes longer than {{ $value | humanizeDuration }} in the process. It should be well below a millisecond.',
 }
 
+const connectionsExhausted: AlertRule = {
+  alert: 'RingmanConnectionsExhausted',
+  severity: 'warning',
+  for: '2m',
+  expr: ({ text }) => `
+sum by (namespace, release, pod) (
+  increase(ringman_http_connections_closed_total{reason=~"no-room|made-room"}[${text('5m')}])
+) > 20`,
+  summary: `{{ $labels.pod }} of ${RING} has no room for more connections.`,
+  description:
+    '{{ $labels.pod }} closed {{ $value | humanize }} connections in 5 minutes because a port was full. Clients have to connect again, and some get no answer.',
+}
+
 /** Do callers get owners, and fast? */
 export const LOOK_UP_ALERTS: AlertGroup = {
   name: 'ringman-look-ups',
-  rules: [lookUpErrors, lookUpsSlow],
+  rules: [lookUpErrors, lookUpsSlow, connectionsExhausted],
 }

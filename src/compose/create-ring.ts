@@ -2,7 +2,10 @@ import { holdingClock, systemClock, systemRandom } from '../clock.ts'
 import { createSource, type Surroundings } from './create-source.ts'
 import { checkMember, loadOptions } from '../config/load.ts'
 import { MEMBER_SETTINGS, type MemberConfig } from '../config/member-settings.ts'
+import { ConnectionLedger } from '../http/connection-ledger.ts'
+import { withDefaultLimits } from '../http/limits.ts'
 import { Readiness } from '../http/readiness.ts'
+import { Responder } from '../http/respond.ts'
 import { createRoutes } from '../http/routes.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { silentLogger } from '../logger.ts'
@@ -69,19 +72,23 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     },
     owns: (key) => service.owns(key),
     metrics: ({ format = 'prometheus', labels } = {}) => metrics.write(format, labels),
-    routes: ({ limits } = {}) =>
-      createRoutes({
+    routes: (own = {}) => {
+      const limits = withDefaultLimits(own.limits)
+      const surroundings = { clock: systemClock, logger }
+      const ledger = new ConnectionLedger({ ...surroundings, limits })
+      return createRoutes({
         ring: service,
-        clock: systemClock,
-        logger,
+        ...surroundings,
+        limits,
+        responder: new Responder({ ...surroundings, ledger, port: 'lookup' }),
         meter: metrics.meter,
         version: readVersion(),
         ...(extraRoutes === undefined ? {} : { extraRoutes }),
-        ...(limits === undefined ? {} : { limits }),
         ...(tracer === undefined
           ? {}
           : { around: tracingMiddleware({ tracer, manager, traceKeys: values.traceKeys }) }),
-      }),
+      })
+    },
     settled: () => readiness.settled(),
     leave: () => service.leave(values.drainMs),
     shutdown: async () => {

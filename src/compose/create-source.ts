@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import type { Tracer } from '@opentelemetry/api'
-import type Koa from 'koa'
 import type { Clock, Random } from '../clock.ts'
 import { protocolSettingsOf } from '../config/gossip-settings.ts'
 import type { MemberConfig, SourceName } from '../config/member-settings.ts'
+import type { ExtraRoutes } from '../http/routes.ts'
 import { sidecarUpdate } from '../http/sidecar-update.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
@@ -35,7 +35,7 @@ export interface SourcePart {
   readonly source: MembershipSource
   readonly gossipAddress: () => ListenAddress | undefined
   /** Paths of the look-up port that belong to the source. */
-  readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+  readonly extraRoutes?: ExtraRoutes
   /** The member that this process belongs to, where the source only watches others. */
   readonly ownName?: string
 }
@@ -102,7 +102,6 @@ const SOURCES: Readonly<
     )
     const update = sidecarUpdate({
       updates: source,
-      clock: surroundings.clock,
       ...(token === undefined ? {} : { token }),
     })
     return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }

@@ -3,13 +3,15 @@ import type Koa from 'koa'
 import type { ServeConfig } from '../config/serve-settings.ts'
 import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
-import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
+import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
+import { ADMIN_HTTP_LIMITS, connectionsWithin, DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
 import { metricsRoute } from '../http/metrics-route.ts'
 import type { Readiness } from '../http/readiness.ts'
+import { Responder } from '../http/respond.ts'
 import { openServer } from '../http/server.ts'
 import { EventLoopDelay } from '../telemetry/event-loop-delay.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
-import { ProcessCollector } from '../telemetry/process-collector.ts'
+import { countOpenFds, ProcessCollector, readMaxFds } from '../telemetry/process-collector.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
 import { currentTraceId, noTracer, traceFields } from '../tracing.ts'
@@ -69,7 +71,7 @@ export function composeProcess(
         collect: async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
       },
       eventLoopDelay,
-      new ProcessCollector(),
+      new ProcessCollector(() => ledger.counts()),
     ],
   })
   const limits: HttpLimits = {
@@ -80,11 +82,19 @@ export function composeProcess(
     maxWatchers: config.maxWatchers,
     maxConnections: config.maxConnections,
   }
+  const ledger = new ConnectionLedger({ clock, logger, limits })
+  const adminResponder = new Responder({ ledger, port: 'admin', clock, logger })
   const open: Awaited<ReturnType<typeof openServer>>[] = []
   let closing: Promise<void> | undefined
 
-  const listen = async (app: Koa, port: number) => {
-    const server = await openServer(app, { host: config.httpHost, port, limits, logger })
+  const listen = async (app: Koa, name: PortName, port: number, portLimits: HttpLimits) => {
+    const server = await openServer(app, {
+      host: config.httpHost,
+      port,
+      limits: portLimits,
+      connections: ledger.openPort(name, portLimits),
+      logger,
+    })
     open.push(server)
     return { host: server.address, port: server.port, url: server.url }
   }
@@ -107,17 +117,20 @@ export function composeProcess(
           createAdminApp({
             ring: service,
             readiness,
-            clock,
+            responder: adminResponder,
             logger,
-            extend: [metricsRoute({ metrics, clock, logger })],
+            extend: [metricsRoute(metrics, adminResponder)],
           }),
+          'admin',
           config.adminPort,
+          ADMIN_HTTP_LIMITS,
         )
         const app = createApp({
           ring: service,
           clock,
           logger,
           limits,
+          responder: new Responder({ ledger, port: 'lookup', clock, logger }),
           version: readVersion(),
           meter: metrics.meter,
           ...(extraRoutes === undefined ? {} : { extraRoutes }),
@@ -129,7 +142,20 @@ export function composeProcess(
                 ],
               }),
         })
-        const http = await listen(app, config.httpPort)
+        const [openFds, maxFds] = await Promise.all([countOpenFds(), readMaxFds()])
+        const maxConnections = connectionsWithin(limits.maxConnections, { open: openFds, max: maxFds })
+        if (maxConnections < limits.maxConnections) {
+          logger.warn(
+            {
+              event: 'connections.reduced',
+              configured: limits.maxConnections,
+              limit: maxConnections,
+              maxFds,
+            },
+            'Allowed fewer connections than configured, for want of file descriptors',
+          )
+        }
+        const http = await listen(app, 'lookup', config.httpPort, { ...limits, maxConnections })
         await service.start()
         const gossip = gossipAddress()
         return { http, admin, ...(gossip === undefined ? {} : { gossip }) }

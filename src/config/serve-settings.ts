@@ -39,7 +39,7 @@ export const SERVE_SETTINGS = {
   maxConnections: {
     type: integer(1, 1_000_000),
     default: 4096,
-    help: 'Connections open at once, per port; further ones are closed as they come',
+    help: 'Connections open at once at the port for look-ups; for a further one the longest idle is closed',
     category: 'HTTP',
   },
   logLevel: {

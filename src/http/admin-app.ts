@@ -1,17 +1,16 @@
 import type Koa from 'koa'
-import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { RingService } from '../compose/ring-service.ts'
 import { createBareApp, sendNotFound } from './app.ts'
 import { splitTarget } from './query.ts'
 import type { Readiness } from './readiness.ts'
-import { asciiJson, makeAnswer, send, sendProblem } from './respond.ts'
+import { asciiJson, makeAnswer, type Answer, type Responder } from './respond.ts'
 
 export interface AdminAppDeps {
   readonly ring: RingService
   readonly readiness: Readiness
-  readonly clock: Clock
+  readonly responder: Responder
   readonly logger: Logger
   /** Middleware for further paths of the admin port, such as `/metrics`, in that order. */
   readonly extend?: readonly Koa.Middleware[]
@@ -24,7 +23,7 @@ export interface AdminAppDeps {
  * has died. `/readyz` is 200 or 503 by {@link Readiness}, with every check and a sentence for a human.
  */
 export function createAdminApp(deps: AdminAppDeps): Koa {
-  const { ring, readiness, extend = [] } = deps
+  const { ring, readiness, responder, extend = [] } = deps
   let died = false
   ring.done.catch(() => {
     // The reason is logged by whoever runs the ring.
@@ -36,38 +35,42 @@ export function createAdminApp(deps: AdminAppDeps): Koa {
     if (path !== '/livez' && path !== '/readyz') return (await next()) as unknown
     ctx['_matchedRoute'] = path
     if (ctx.method === 'OPTIONS') {
-      send(ctx, { status: 204, headers: ['Allow', ALLOW], body: '' })
+      responder.send(ctx, { status: 204, headers: ['Allow', ALLOW], body: '' })
     } else if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
-      sendProblem(ctx, new RingmanError('METHOD_NOT_ALLOWED', `${path} takes ${ALLOW}`), deps, [
-        'Allow',
-        ALLOW,
-      ])
+      const error = new RingmanError('METHOD_NOT_ALLOWED', `${path} takes ${ALLOW}`)
+      responder.sendProblem(ctx, error, ['Allow', ALLOW])
     } else if (path === '/livez') {
-      sendHealth(ctx, !died, {
-        live: !died,
-        message: died ? 'The ring has died; its log says why.' : 'The process is up.',
-      })
+      responder.send(
+        ctx,
+        healthAnswer(!died, {
+          live: !died,
+          message: died ? 'The ring has died; its log says why.' : 'The process is up.',
+        }),
+      )
     } else {
       const { ready, checks } = await readiness.evaluate()
       const failed = checks.filter(({ ok }) => !ok).map(({ message }) => message)
-      sendHealth(ctx, ready, {
-        ready,
-        message: ready ? 'Ready for look-ups.' : `Not ready. ${failed.join(' ')}`,
-        checks,
-      })
+      responder.send(
+        ctx,
+        healthAnswer(ready, {
+          ready,
+          message: ready ? 'Ready for look-ups.' : `Not ready. ${failed.join(' ')}`,
+          checks,
+        }),
+      )
     }
     return undefined
   })
   for (const middleware of extend) app.use(middleware)
   app.use((ctx) => {
-    sendNotFound(ctx, deps, 'this is the admin port; look-ups are answered at the port of --http-port')
+    sendNotFound(ctx, responder, 'this is the admin port; look-ups are answered at the port of --http-port')
   })
   return app
 }
 
 const ALLOW = 'GET, HEAD, OPTIONS'
 
-function sendHealth(ctx: Koa.Context, ok: boolean, body: unknown): void {
+function healthAnswer(ok: boolean, body: unknown): Answer {
   const headers = ['Content-Type', 'application/json', 'Cache-Control', 'no-store']
-  send(ctx, makeAnswer(ok ? 200 : 503, headers, asciiJson(body)))
+  return makeAnswer(ok ? 200 : 503, headers, asciiJson(body))
 }

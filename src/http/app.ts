@@ -1,11 +1,10 @@
 import Koa from 'koa'
-import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
-import { sendCompatibleNotFound } from './compatible-routes.ts'
+import { PAGE_NOT_FOUND } from './compatible-routes.ts'
 import { splitTarget } from './query.ts'
 import { shorten } from './parameters.ts'
-import { sendProblem } from './respond.ts'
+import type { Responder } from './respond.ts'
 import { createRoutes, type RoutesDeps } from './routes.ts'
 
 export interface AppDeps extends RoutesDeps {
@@ -23,7 +22,9 @@ export function createApp(deps: AppDeps): Koa {
   app.use(createRoutes(deps))
   const unknown = deps.meter?.forRoute(undefined)
   app.use((ctx) => {
-    if (!sendCompatibleNotFound(ctx, splitTarget(ctx.req.url ?? '').path)) sendNotFound(ctx, deps)
+    const { path } = splitTarget(ctx.req.url ?? '')
+    if (path.startsWith('/hashring/')) deps.responder.send(ctx, PAGE_NOT_FOUND)
+    else sendNotFound(ctx, deps.responder)
     unknown?.finished(ctx, 0)
   })
   return app
@@ -60,12 +61,11 @@ const CLIENT_GONE: ReadonlySet<string> = new Set([
  *
  * @param hint - What may help whoever asked, to follow a colon.
  */
-export function sendNotFound(
-  ctx: Koa.Context,
-  deps: { readonly clock: Clock; readonly logger: Logger },
-  hint?: string,
-): void {
+export function sendNotFound(ctx: Koa.Context, responder: Responder, hint?: string): void {
   const { path } = splitTarget(ctx.req.url ?? '')
   const nothing = `there is nothing at ${shorten(path)}`
-  sendProblem(ctx, new RingmanError('NOT_FOUND', hint === undefined ? nothing : `${nothing}: ${hint}`), deps)
+  responder.sendProblem(
+    ctx,
+    new RingmanError('NOT_FOUND', hint === undefined ? nothing : `${nothing}: ${hint}`),
+  )
 }

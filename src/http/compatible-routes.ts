@@ -1,14 +1,15 @@
+import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import type { Member } from '../membership/member.ts'
 import type { RingService } from '../compose/ring-service.ts'
 import { isRingmanError } from '../errors.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
-import type { BodyReader } from './body.ts'
-import type { Clock } from '../clock.ts'
+import { readBody } from './body.ts'
 import { formValue } from './form-value.ts'
 import { goJsonString, toByteText } from './go-json.ts'
 import { nodeListWriterOf } from './node-list.ts'
-import { makeAnswer, send, sendAndHangUp, type Answer } from './respond.ts'
+import type { HttpLimits } from './limits.ts'
+import { makeAnswer, type Answer, type Responder } from './respond.ts'
 import type { Handler, Route } from './route.ts'
 
 const PLAIN_TEXT = ['Content-Type', 'text/plain; charset=utf-8'] as const
@@ -19,7 +20,7 @@ const ERROR_TEXT = [...PLAIN_TEXT, 'X-Content-Type-Options', 'nosniff'] as const
 const INVALID_KEY = errorAnswer(404, 'Invalid key')
 
 /** What Go's multiplexer says of a path under `/hashring/` that it does not know. */
-const PAGE_NOT_FOUND = makeAnswer(404, ERROR_TEXT, '404 page not found\n')
+export const PAGE_NOT_FOUND = makeAnswer(404, ERROR_TEXT, '404 page not found\n')
 
 /**
  * The routes of the Go library, under `/hashring`, with its bytes: any method, the key from the query or a form,
@@ -28,10 +29,10 @@ const PAGE_NOT_FOUND = makeAnswer(404, ERROR_TEXT, '404 page not found\n')
  */
 export function compatibleRoutes(deps: {
   readonly ring: RingService
-  readonly bodies: BodyReader
-  readonly clock: Clock
+  readonly responder: Responder
+  readonly limits: HttpLimits
 }): Route[] {
-  const { ring, bodies, clock } = deps
+  const { ring, responder, limits } = deps
   const writeNodes = nodeListWriterOf(ring.source.kind)
   let listed:
     { members: readonly Member[]; snapshot: RingSnapshot; populated: boolean; answer: Answer } | undefined
@@ -44,18 +45,21 @@ export function compatibleRoutes(deps: {
       const body = writeNodes({ members, snapshot, populated })
       listed = { members, snapshot, populated, answer: makeAnswer(200, PLAIN_TEXT, body) }
     }
-    send(ctx, listed.answer)
+    responder.send(ctx, listed.answer)
   }
 
   const sendOwner = (ctx: Koa.Context, key: string | undefined) => {
     if (key === undefined || key === '') {
-      send(ctx, INVALID_KEY)
+      responder.send(ctx, INVALID_KEY)
       return
     }
     const owner = ownerOf(ring, key)
     if (owner !== '') ctx['_ringOwner'] = owner
     const node = goJsonString(toByteText(owner))
-    send(ctx, makeAnswer(200, PLAIN_TEXT, `{\n  "Node": ${node},\n  "Key": ${goJsonString(key)}\n}`))
+    responder.send(
+      ctx,
+      makeAnswer(200, PLAIN_TEXT, `{\n  "Node": ${node},\n  "Key": ${goJsonString(key)}\n}`),
+    )
   }
 
   const sendFormOwner = async (ctx: Koa.Context, value: Promise<string | undefined>) => {
@@ -63,12 +67,14 @@ export function compatibleRoutes(deps: {
       sendOwner(ctx, await value)
     } catch (error) {
       if (!isRingmanError(error) || !Object.hasOwn(BODY_REFUSALS, error.code)) throw error
-      sendAndHangUp(ctx, BODY_REFUSALS[error.code as keyof typeof BODY_REFUSALS], clock)
+      responder.sendAndHangUp(ctx, BODY_REFUSALS[error.code as keyof typeof BODY_REFUSALS])
     }
   }
 
+  const readForm = (request: IncomingMessage) => readBody(request, responder.ledger, limits.maxBodyBytes)
+
   const getNode: Handler = (ctx, query) => {
-    const key = formValue(ctx.req, query, 'key', bodies)
+    const key = formValue(ctx.req, query, 'key', readForm)
     return typeof key === 'object' ? sendFormOwner(ctx, key) : sendOwner(ctx, key)
   }
 
@@ -86,13 +92,6 @@ const BODY_REFUSALS = {
 
 function errorAnswer(status: number, message: string): Answer {
   return makeAnswer(status, ERROR_TEXT, `{"status": "error", "message": "${message}"}\n`)
-}
-
-/** Answers an unknown path under `/hashring/` as Go does; false when the path is not under it. */
-export function sendCompatibleNotFound(ctx: Koa.Context, path: string): boolean {
-  if (!path.startsWith('/hashring/')) return false
-  send(ctx, PAGE_NOT_FOUND)
-  return true
 }
 
 /** The owner's ring key, empty when there is none or the manager does not run. */

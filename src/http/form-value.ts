@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
-import type { BodyReader } from './body.ts'
 import { firstValue } from './query.ts'
 
 /** Parts of a multipart form that are looked at; the rest is passed over. */
@@ -14,14 +13,14 @@ const MAX_PARTS = 1000
  * 2. the query;
  * 3. a multipart body, with any method.
  *
- * @throws {RingmanError} as {@link BodyReader.read} does, if the body has to be read.
+ * @param read - Reads the body, where it has to be read; it throws what this throws.
  * @see https://pkg.go.dev/net/http#Request.FormValue
  */
 export function formValue(
   request: IncomingMessage,
   query: string,
   name: string,
-  bodies: BodyReader,
+  read: (request: IncomingMessage) => Promise<Uint8Array>,
 ): string | undefined | Promise<string | undefined> {
   const contentType = request.headers['content-type']
   if (contentType === undefined) return firstValue(query, name)
@@ -30,11 +29,11 @@ export function formValue(
     mediaType === 'application/x-www-form-urlencoded' &&
     /^(?:POST|PUT|PATCH)$/.test(request.method ?? '')
   ) {
-    return bodies.read(request).then((body) => firstValue(toLatin1(body), name) ?? firstValue(query, name))
+    return read(request).then((body) => firstValue(toLatin1(body), name) ?? firstValue(query, name))
   }
   const inQuery = firstValue(query, name)
   if (inQuery !== undefined || mediaType !== 'multipart/form-data') return inQuery
-  return bodies.read(request).then((body) => multipartValue(body, contentType, name))
+  return read(request).then((body) => multipartValue(body, contentType, name))
 }
 
 function toLatin1(bytes: Uint8Array): string {

@@ -16,10 +16,14 @@ export interface HttpLimits {
   readonly maxHeldBodyBytes: number
   /** Most ring watches open at once. */
   readonly maxWatchers: number
-  /** Milliseconds between two heartbeats of a ring watch. A watcher that takes nothing for that long is dropped. */
+  /** Milliseconds between two heartbeats of a ring watch. */
   readonly heartbeatMs: number
-  /** A watcher for which more than this many bytes wait is dropped instead of getting the next event. */
-  readonly watchBufferBytes: number
+  /** Bytes of answers that may wait for their readers, over all connections. */
+  readonly maxWaitingAnswerBytes: number
+  /** Milliseconds after which a reader for whom bytes wait is cut off, if it has taken none. */
+  readonly slowReaderMs: number
+  /** Bytes of unfinished request heads that may be held at once, over all connections of a port. At least twice `maxHeaderBytes`. */
+  readonly maxHeldHeadBytes: number
   /** Milliseconds from the start of a connection or request until its headers must be there. */
   readonly headersTimeoutMs: number
   /** Milliseconds from the start of a request until all of it must be there, body included. */
@@ -33,7 +37,7 @@ export interface HttpLimits {
    * byte as `%XX`.
    */
   readonly maxHeaderBytes: number
-  /** Most connections at once; further ones are closed as soon as they come. */
+  /** Most connections at once. For a further one the connection that has been idle longest is closed. */
   readonly maxConnections: number
 }
 
@@ -45,16 +49,41 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   maxBatchOwners: 100_000,
   maxPlannedNodes: 100,
   maxBodyBytes: 2 * 1024 * 1024,
-  maxHeldBodyBytes: 64 * 1024 * 1024,
+  maxHeldBodyBytes: 32 * 1024 * 1024,
   maxWatchers: 1000,
   heartbeatMs: 15_000,
-  watchBufferBytes: 1024 * 1024,
+  maxWaitingAnswerBytes: 32 * 1024 * 1024,
+  slowReaderMs: 15_000,
+  maxHeldHeadBytes: 16 * 1024 * 1024,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 65_000,
   socketTimeoutMs: 120_000,
   maxHeaderBytes: 256 * 1024,
   maxConnections: 4096,
+}
+
+/** What the admin port allows: room for probes, scrapers and people, whatever goes on at the look-up port. */
+export const ADMIN_HTTP_LIMITS: HttpLimits = {
+  ...DEFAULT_HTTP_LIMITS,
+  maxHeaderBytes: 16 * 1024,
+  maxHeldHeadBytes: 1024 * 1024,
+  maxWaitingAnswerBytes: 4 * 1024 * 1024,
+  maxConnections: 64,
+}
+
+/**
+ * How many connections the look-up port may have: what is configured, or half of the file descriptors that are left.
+ * The other half is for gossip, the admin port and files.
+ *
+ * @param descriptors - What the process has open and may have open; undefined where that is unknown or unlimited.
+ */
+export function connectionsWithin(
+  configured: number,
+  { open, max }: { readonly open: number | undefined; readonly max: number | undefined },
+): number {
+  if (open === undefined || max === undefined) return configured
+  return Math.max(1, Math.min(configured, Math.floor((max - open) / 2)))
 }
 
 /** The defaults, with `limits` over them. */

@@ -2,7 +2,7 @@ import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingNode } from '../ring/node.ts'
-import type { BodyReader } from './body.ts'
+import { readBody } from './body.ts'
 import type { HttpLimits } from './limits.ts'
 import {
   checkKey,
@@ -12,10 +12,9 @@ import {
   readParameters,
   shorten,
 } from './parameters.ts'
-import { jsonAnswer, send } from './respond.ts'
+import { jsonAnswer, type Responder } from './respond.ts'
 import type { CurrentView } from './ring-view.ts'
-import { KEY_COUNT } from './request-meter.ts'
-import type { Route } from './route.ts'
+import { KEY_COUNT, type Route } from './route.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
@@ -23,15 +22,15 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 export function lookUpRoutes(deps: {
   readonly manager: HashRingManager
   readonly view: CurrentView
-  readonly bodies: BodyReader
+  readonly responder: Responder
   readonly limits: HttpLimits
 }): Route[] {
-  const { manager, view, bodies, limits } = deps
+  const { manager, view, responder, limits } = deps
 
   const getOwner = (ctx: Koa.Context, query: string) => {
     const owner = manager.getNode(readOnlyKey(query, limits))
     ctx['_ringOwner'] = owner.ringKey
-    send(ctx, view.get().ownerAnswer(owner))
+    responder.send(ctx, view.get().ownerAnswer(owner))
   }
 
   const getOwners = (ctx: Koa.Context, query: string) => {
@@ -41,7 +40,7 @@ export function lookUpRoutes(deps: {
     const current = view.get()
     ctx['_ringOwner'] = owners[0]?.ringKey
     const nodes = owners.map((node) => current.nodeJson(node)).join(',')
-    send(ctx, jsonAnswer(`{"owners":[${nodes}],${current.state}}`))
+    responder.send(ctx, jsonAnswer(`{"owners":[${nodes}],${current.state}}`))
   }
 
   const postOwners = async (ctx: Koa.Context, query: string) => {
@@ -49,7 +48,7 @@ export function lookUpRoutes(deps: {
     if (!isJson(ctx.req.headers['content-type'])) {
       throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must be of type application/json')
     }
-    const { keys, n } = parseBatch(await bodies.read(ctx.req), limits)
+    const { keys, n } = parseBatch(await readBody(ctx.req, responder.ledger, limits.maxBodyBytes), limits)
     const asked = keys.length * Math.min(n, manager.snapshot.ring.size)
     if (asked > limits.maxBatchOwners) {
       throw new RingmanError(
@@ -73,7 +72,7 @@ export function lookUpRoutes(deps: {
     )
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')
     ctx[KEY_COUNT] = keys.length
-    send(ctx, jsonAnswer(`{"nodes":[${nodes}],"owners":[${owners.join(',')}],${current.state}}`))
+    responder.send(ctx, jsonAnswer(`{"nodes":[${nodes}],"owners":[${owners.join(',')}],${current.state}}`))
   }
 
   return [

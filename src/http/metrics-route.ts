@@ -1,9 +1,7 @@
 import type Koa from 'koa'
-import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
-import type { Logger } from '../logger.ts'
 import { splitTarget } from './query.ts'
-import { makeAnswer, send, sendProblem, type Answer } from './respond.ts'
+import { makeAnswer, type Answer, type Responder } from './respond.ts'
 
 /** Formats in which metrics can be had. */
 type Format = 'prometheus' | 'openmetrics'
@@ -19,14 +17,8 @@ export interface MetricsWriter {
   write(format: Format): Promise<Text>
 }
 
-export interface MetricsRouteDeps {
-  readonly metrics: MetricsWriter
-  readonly clock: Clock
-  readonly logger: Logger
-}
-
 /** `/metrics` of the admin port: Prometheus's text, or OpenMetrics for those who ask for it by `Accept`. */
-export function metricsRoute(deps: MetricsRouteDeps): Koa.Middleware {
+export function metricsRoute(metrics: MetricsWriter, responder: Responder): Koa.Middleware {
   const answers = new WeakMap<Text, Answer>()
   /** Of one text there is one answer, however many wait for it, and however slowly they read. */
   const answerOf = (text: Text): Answer => {
@@ -43,15 +35,15 @@ export function metricsRoute(deps: MetricsRouteDeps): Koa.Middleware {
     if (splitTarget(ctx.req.url ?? '').path !== PATH) return (await next()) as unknown
     ctx['_matchedRoute'] = PATH
     if (ctx.method === 'OPTIONS') {
-      send(ctx, { status: 204, headers: ['Allow', ALLOW], body: '' })
+      responder.send(ctx, { status: 204, headers: ['Allow', ALLOW], body: '' })
     } else if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
       const error = new RingmanError('METHOD_NOT_ALLOWED', `${PATH} takes ${ALLOW}`)
-      sendProblem(ctx, error, deps, ['Allow', ALLOW])
+      responder.sendProblem(ctx, error, ['Allow', ALLOW])
     } else {
       try {
-        send(ctx, answerOf(await deps.metrics.write(chooseFormat(ctx.req.headers.accept))))
+        responder.send(ctx, answerOf(await metrics.write(chooseFormat(ctx.req.headers.accept))))
       } catch (error) {
-        sendProblem(ctx, error, deps)
+        responder.sendProblem(ctx, error)
       }
     }
     return undefined

@@ -1,6 +1,9 @@
+import type { ServerResponse } from 'node:http'
 import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import type { ConnectionLedger, PortName } from './connection-ledger.ts'
 import { problemOf } from './error-body.ts'
 
 /**
@@ -35,76 +38,150 @@ export function asciiJson(value: unknown): string {
   )
 }
 
-/** Sends an answer. Node leaves the body out for HEAD, and keeps its Content-Length. */
-export function send(ctx: Koa.Context, answer: Answer): void {
-  ctx.respond = false
-  const { res } = ctx
-  res.writeHead(answer.status, answer.headers)
-  res.end(answer.body, 'latin1')
-}
-
 /** How long the rest of a refused body is thrown away before the connection ends, in milliseconds. */
 const LINGER_MS = 500
 
-/**
- * Sends the answer to a request of which no more is wanted, and ends the connection. For a moment the rest of the
- * body is read and thrown away: ended at once, the connection would be reset, and the client would miss the answer.
- */
-export function sendAndHangUp(ctx: Koa.Context, answer: Answer, clock: Clock): void {
-  ctx.respond = false
-  const { req, res } = ctx
-  res.writeHead(answer.status, [...answer.headers, 'Connection', 'close'])
-  if (req.complete || req.destroyed) {
-    res.end(answer.body, 'latin1')
-    return
+/** Largest answer that is written at once, and sent whatever else waits: the system takes it from whoever reads. */
+const SMALL_ANSWER_BYTES = 4096
+
+/** Bytes of a large answer that are written at once. A reader must take one such piece within `slowReaderMs`. */
+const PIECE_BYTES = 32 * 1024
+
+/** Sends answers, within the bounds of the ledger. */
+export class Responder {
+  readonly ledger: ConnectionLedger
+  readonly #port: PortName
+  readonly #clock: Clock
+  readonly #logger: Logger
+
+  /** @param deps - `port` is whose share of the ledger the answers take. */
+  constructor(deps: {
+    readonly ledger: ConnectionLedger
+    readonly port: PortName
+    readonly clock: Clock
+    readonly logger: Logger
+  }) {
+    this.ledger = deps.ledger
+    this.#port = deps.port
+    this.#clock = deps.clock
+    this.#logger = deps.logger
   }
-  res.write(answer.body, 'latin1')
-  const finish = () => {
-    cancel()
-    req.off('end', finish)
-    req.off('close', finish)
-    res.end()
+
+  /** Sends an answer, or `OVERLOADED` when too many bytes wait for readers. Node leaves the body out for HEAD. */
+  send(ctx: Koa.Context, answer: Answer): void {
+    ctx.respond = false
+    const { req, res } = ctx
+    const { socket } = req
+    const sizeBytes = req.method === 'HEAD' ? 0 : answer.body.length
+    const large = sizeBytes > SMALL_ANSWER_BYTES
+    if (large && !this.hasRoom(sizeBytes)) {
+      this.sendProblem(ctx, new RingmanError('OVERLOADED', 'too many answers wait for slow readers'))
+      return
+    }
+    res.writeHead(answer.status, answer.headers)
+    if (!large) {
+      res.end(answer.body, 'latin1')
+      // Nearly always the system has taken it by now. Else the reader is behind.
+      if (res.writableLength === 0) return
+      this.hasRoom(sizeBytes)
+    }
+    if (socket.destroyed) return
+    const releaseBytes = this.ledger.holdAnswer(this.#port, sizeBytes, socket)
+    const releaseReader = this.ledger.watchReader(socket)
+    res.on('close', () => {
+      releaseBytes()
+      releaseReader()
+    })
+    if (large) pour(res, answer.body, () => res.end())
   }
-  const cancel = clock.after(LINGER_MS, finish)
-  req.on('end', finish)
-  req.on('close', finish)
-  req.resume()
+
+  /** Whether so many more bytes may wait for readers; room is made, if it can be. */
+  hasRoom(bytes: number): boolean {
+    return this.ledger.hasRoomForAnswer(this.#port, bytes)
+  }
+
+  /** Takes bytes into account that wait for several readers; call what it returns when they wait no more. */
+  hold(bytes: number): () => void {
+    return this.ledger.holdAnswer(this.#port, bytes)
+  }
+
+  /**
+   * Sends the answer to a request of which no more is wanted, and ends the connection. For a moment the rest of the
+   * body is read and thrown away: ended at once, the connection would be reset, and the client would miss the answer.
+   */
+  sendAndHangUp(ctx: Koa.Context, answer: Answer): void {
+    ctx.respond = false
+    const { req, res } = ctx
+    res.on('close', this.ledger.watchReader(req.socket))
+    res.writeHead(answer.status, [...answer.headers, 'Connection', 'close'])
+    if (req.complete || req.destroyed) {
+      res.end(answer.body, 'latin1')
+      return
+    }
+    res.write(answer.body, 'latin1')
+    const finish = () => {
+      cancel()
+      req.off('end', finish)
+      req.off('close', finish)
+      res.end()
+    }
+    const cancel = this.#clock.after(LINGER_MS, finish)
+    req.on('end', finish)
+    req.on('close', finish)
+    req.resume()
+  }
+
+  /**
+   * Answers with the problem that an error is, if there is still somebody to answer. A fault of our own is logged
+   * here, and only here.
+   *
+   * @param headers - More headers, names and values in turn.
+   */
+  sendProblem(ctx: Koa.Context, error: unknown, headers: readonly string[] = []): void {
+    const { problem, retryAfterSeconds, internal } = problemOf(error)
+    if (internal) {
+      this.#logger.error({ event: 'request.failed', err: error, method: ctx.method }, 'Failed a request')
+    }
+    ctx.respond = false
+    ctx['_problemCode'] = problem.code
+    const { res } = ctx
+    if (res.headersSent || res.destroyed) {
+      // Part of another answer is out: a cut connection tells the client that it is not whole.
+      res.destroy()
+      return
+    }
+    const answer = makeAnswer(
+      problem.status,
+      [
+        'Content-Type',
+        'application/problem+json',
+        'Cache-Control',
+        'no-store',
+        ...(retryAfterSeconds === undefined ? [] : ['Retry-After', String(retryAfterSeconds)]),
+        ...headers,
+      ],
+      asciiJson(problem),
+    )
+    // The rest of a refused body is not wanted.
+    if (problem.code === 'BODY_TOO_LARGE' || problem.code === 'OVERLOADED') this.sendAndHangUp(ctx, answer)
+    else this.send(ctx, answer)
+  }
 }
 
-/**
- * Answers with the problem that an error is, if there is still somebody to answer. A fault of our own is logged
- * here, and only here.
- *
- * @param headers - More headers, names and values in turn.
- */
-export function sendProblem(
-  ctx: Koa.Context,
-  error: unknown,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
-  headers: readonly string[] = [],
-): void {
-  const { problem, retryAfterSeconds, internal } = problemOf(error)
-  if (internal) logger.error({ event: 'request.failed', err: error, method: ctx.method }, 'Failed a request')
-  ctx.respond = false
-  ctx['_problemCode'] = problem.code
-  const { res } = ctx
-  if (res.headersSent || res.destroyed) {
-    // Part of another answer is out: a cut connection tells the client that it is not whole.
-    res.destroy()
-    return
+/** Writes bytes, or byte text, in pieces, each when the system has taken the one before, and calls `done` after the last. */
+export function pour(res: ServerResponse, bytes: string | Buffer, done: () => void): void {
+  let at = 0
+  const next = (error?: Error | null) => {
+    // A connection that is lost says so itself.
+    if ((error !== undefined && error !== null) || res.writableEnded || res.destroyed) return
+    if (at >= bytes.length) {
+      done()
+      return
+    }
+    const piece =
+      typeof bytes === 'string' ? bytes.slice(at, at + PIECE_BYTES) : bytes.subarray(at, at + PIECE_BYTES)
+    at += piece.length
+    res.write(piece, 'latin1', next)
   }
-  const answer = makeAnswer(
-    problem.status,
-    [
-      'Content-Type',
-      'application/problem+json',
-      'Cache-Control',
-      'no-store',
-      ...(retryAfterSeconds === undefined ? [] : ['Retry-After', String(retryAfterSeconds)]),
-      ...headers,
-    ],
-    asciiJson(problem),
-  )
-  if (problem.code === 'BODY_TOO_LARGE' || problem.code === 'OVERLOADED') sendAndHangUp(ctx, answer, clock)
-  else send(ctx, answer)
+  next()
 }

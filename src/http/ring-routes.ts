@@ -8,7 +8,7 @@ import type { HttpLimits } from './limits.ts'
 import { viewMember } from './member-view.ts'
 import { readParameters } from './parameters.ts'
 import { parsePlanQuery } from './plan-query.ts'
-import { asciiJson, jsonAnswer, makeAnswer, send, type Answer } from './respond.ts'
+import { asciiJson, jsonAnswer, makeAnswer, type Answer, type Responder } from './respond.ts'
 import { matchesEtag, type CurrentView } from './ring-view.ts'
 import type { RingWatch } from './ring-watch.ts'
 import type { Route } from './route.ts'
@@ -18,10 +18,11 @@ export function ringRoutes(deps: {
   readonly ring: RingService
   readonly view: CurrentView
   readonly watch: RingWatch
+  readonly responder: Responder
   readonly clock: Clock
   readonly limits: HttpLimits
 }): Route[] {
-  const { ring, view, watch, clock, limits } = deps
+  const { ring, view, watch, responder, clock, limits } = deps
 
   const runningView = () => {
     if (ring.manager.running) return view.get()
@@ -32,7 +33,7 @@ export function ringRoutes(deps: {
     readParameters(query, [])
     const current = runningView()
     const caching = ['ETag', current.etag, 'Cache-Control', 'no-cache']
-    send(
+    responder.send(
       ctx,
       matchesEtag(ctx.req.headers['if-none-match'], current.etag)
         ? notModified(caching)
@@ -54,7 +55,7 @@ export function ringRoutes(deps: {
     )
     const { condition, ok, message } = ring.health()
     const health = asciiJson({ kind: source.kind, condition, ok, message })
-    send(ctx, jsonAnswer(`{"members":[${members.join(',')}],"source":${health},${state}}`))
+    responder.send(ctx, jsonAnswer(`{"members":[${members.join(',')}],"source":${health},${state}}`))
   }
 
   const getPlan = (ctx: Koa.Context, query: string) => {
@@ -67,7 +68,7 @@ export function ringRoutes(deps: {
       before: sharesBefore.get(ringKey) ?? 0,
       after: sharesAfter.get(ringKey) ?? 0,
     }))
-    send(ctx, jsonAnswer(`${asciiJson({ ...rest, shares }).slice(0, -1)},${state}}`))
+    responder.send(ctx, jsonAnswer(`${asciiJson({ ...rest, shares }).slice(0, -1)},${state}}`))
   }
 
   return [

@@ -4,7 +4,9 @@ import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { RingService } from '../compose/ring-service.ts'
+import type { RingSnapshot } from '../manager/snapshot.ts'
 import type { HttpLimits } from './limits.ts'
+import { pour, type Responder } from './respond.ts'
 import type { CurrentView } from './ring-view.ts'
 
 /** The event of a Koa application that ends its open watches; `openServer` emits it when it begins to close. */
@@ -23,55 +25,105 @@ const EVENT_STREAM = [
   'close',
 ]
 
+const HEARTBEAT = Buffer.from(': heartbeat\n\n')
+
 /** Milliseconds after which a client that lost its stream should come back. */
 const RETRY_MS = 1000
 
+/** Bytes of events that are written in one turn of the event loop. */
+const TURN_BYTES = 4 * 1024 * 1024
+
+/** How old the encoded event of a ring may be that a new watcher gets, in milliseconds. */
+const EVENT_AGE_MS = 1000
+
+/** One ring, encoded once for all watchers. It counts in the ledger while somebody has not taken it. */
+class RingEvent {
+  readonly snapshot: RingSnapshot
+  readonly bytes: Buffer
+  readonly encodedAtMs: number
+  readonly #responder: Responder
+  #holders = 0
+  #release = () => {}
+
+  constructor(
+    {
+      snapshot,
+      text,
+      nowMs,
+    }: { readonly snapshot: RingSnapshot; readonly text: string; readonly nowMs: number },
+    responder: Responder,
+  ) {
+    this.snapshot = snapshot
+    this.bytes = Buffer.from(text, 'latin1')
+    this.encodedAtMs = nowMs
+    this.#responder = responder
+  }
+
+  get hasRoom(): boolean {
+    return this.#holders > 0 || this.#responder.hasRoom(this.bytes.length)
+  }
+
+  hold(): void {
+    if (this.#holders === 0) this.#release = this.#responder.hold(this.bytes.length)
+    this.#holders += 1
+  }
+
+  letGo(): void {
+    this.#holders -= 1
+    if (this.#holders === 0) this.#release()
+  }
+}
+
 interface Watcher {
   readonly res: ServerResponse
-  /** Bytes waited at the last heartbeat, and none was taken since. */
-  stalled: boolean
+  /** The ring that it was sent last. */
+  snapshot: RingSnapshot | undefined
+  /** Gives up what is being written to it; undefined when it has taken everything. */
+  letGo: (() => void) | undefined
 }
 
 /**
  * The open watches of a ring: each gets the ring at once and after each change, as server-sent events, and
- * comments between them so that it notices a dead connection. Nothing is kept for one that does not read: with
- * too much waiting, or nothing taken for a whole heartbeat, its connection is cut.
+ * comments between them so that it notices a dead connection. Nothing queues for one that is behind: when it has taken
+ * an event, it gets the newest ring, if that is another by then.
  */
 export class RingWatch {
   readonly #ring: RingService
   readonly #view: CurrentView
+  readonly #responder: Responder
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #limits: HttpLimits
   readonly #watchers = new Set<Watcher>()
+  /** Watchers whose turn is still to come. */
+  readonly #waiting = new Set<Watcher>()
   /** Applications whose closing is listened for already. */
   readonly #apps = new WeakSet<Koa>()
+  #lastEvent: RingEvent | undefined
+  #turnDue = false
   #unsubscribe: (() => void) | undefined
   #cancelHeartbeat: (() => void) | undefined
 
   constructor(deps: {
     readonly ring: RingService
     readonly view: CurrentView
+    readonly responder: Responder
     readonly clock: Clock
     readonly logger: Logger
     readonly limits: HttpLimits
   }) {
     this.#ring = deps.ring
     this.#view = deps.view
+    this.#responder = deps.responder
     this.#clock = deps.clock
     this.#logger = deps.logger
     this.#limits = deps.limits
   }
 
-  /** How many watches are open. */
-  get size(): number {
-    return this.#watchers.size
-  }
-
   /**
    * Answers with the stream of events.
    *
-   * @throws {RingmanError} `MANAGER_NOT_RUNNING`, `TOO_MANY_WATCHERS`.
+   * @throws {RingmanError} `MANAGER_NOT_RUNNING`, `TOO_MANY_WATCHERS`, `OVERLOADED`.
    */
   open(ctx: Koa.Context): void {
     if (!this.#ring.manager.running) {
@@ -83,6 +135,9 @@ export class RingWatch {
         `${this.#limits.maxWatchers} watches are open already; ask another member`,
         { detail: { limit: this.#limits.maxWatchers } },
       )
+    }
+    if (!this.#event().hasRoom) {
+      throw new RingmanError('OVERLOADED', 'too many answers wait for slow readers')
     }
     ctx.respond = false
     const { res } = ctx
@@ -97,17 +152,17 @@ export class RingWatch {
         this.close()
       })
     }
-    const watcher: Watcher = { res, stalled: false }
+    const watcher: Watcher = { res, snapshot: undefined, letGo: undefined }
     this.#watchers.add(watcher)
-    res.on('drain', () => {
-      watcher.stalled = false
-    })
     res.on('close', () => {
+      watcher.letGo?.()
       this.#watchers.delete(watcher)
+      this.#waiting.delete(watcher)
       if (this.#watchers.size === 0) this.#rest()
     })
     this.#wake()
-    res.write(`retry: ${RETRY_MS}\n${this.#event()}`, 'latin1')
+    res.write(`retry: ${RETRY_MS}\n`, 'latin1')
+    this.#serve(watcher)
   }
 
   /** Ends every open watch; new ones can be opened. */
@@ -115,20 +170,50 @@ export class RingWatch {
     for (const { res } of this.#watchers) res.end()
   }
 
-  #event(): string {
+  #event(): RingEvent {
+    const nowMs = this.#clock.now()
     const view = this.#view.get()
-    return `id: ${view.snapshot.epoch}\nevent: ring\ndata: ${view.ringJson(this.#clock.now())}\n\n`
+    const { snapshot } = view
+    if (this.#lastEvent?.snapshot !== snapshot || nowMs - this.#lastEvent.encodedAtMs > EVENT_AGE_MS) {
+      const text = `id: ${snapshot.epoch}\nevent: ring\ndata: ${view.ringJson(nowMs)}\n\n`
+      this.#lastEvent = new RingEvent({ snapshot, text, nowMs }, this.#responder)
+    }
+    return this.#lastEvent
+  }
+
+  /** Sends the newest ring to a watcher that does not have it, and has taken what it was sent before. */
+  #serve(watcher: Watcher): void {
+    if (watcher.letGo !== undefined || watcher.snapshot === this.#ring.manager.snapshot) return
+    const event = this.#event()
+    // The next heartbeat tries again.
+    if (!event.hasRoom) return
+    event.hold()
+    watcher.snapshot = event.snapshot
+    this.#write(watcher, event.bytes, () => {
+      event.letGo()
+    })
+  }
+
+  /** Writes to a watcher that has taken everything before. */
+  #write(watcher: Watcher, bytes: Buffer, whenTaken: () => void): void {
+    const { res } = watcher
+    const release = this.#responder.ledger.watchReader(res.req.socket)
+    watcher.letGo = () => {
+      watcher.letGo = undefined
+      release()
+      whenTaken()
+    }
+    pour(res, bytes, () => {
+      watcher.letGo?.()
+      if (this.#watchers.has(watcher)) this.#serve(watcher)
+    })
   }
 
   /** Begins to follow the ring, with the first watcher. */
   #wake(): void {
     this.#unsubscribe ??= this.#ring.manager.subscribe(() => {
-      try {
-        this.#broadcast()
-      } catch (error) {
-        // The manager ends at a listener that throws; a fault in what is shown must not end the ring.
-        this.#logger.error({ event: 'watch.failed', err: error }, 'Failed to send a ring to its watchers')
-      }
+      for (const watcher of this.#watchers) this.#waiting.add(watcher)
+      this.#turnLater()
     })
     this.#cancelHeartbeat ??= this.#clock.after(this.#limits.heartbeatMs, () => {
       this.#cancelHeartbeat = undefined
@@ -142,14 +227,28 @@ export class RingWatch {
     this.#unsubscribe = undefined
     this.#cancelHeartbeat?.()
     this.#cancelHeartbeat = undefined
+    this.#lastEvent = undefined
   }
 
-  #broadcast(): void {
-    const event = this.#event()
-    for (const watcher of this.#watchers) {
-      if (watcher.res.writableLength > this.#limits.watchBufferBytes) this.#drop(watcher)
-      else watcher.res.write(event, 'latin1')
-    }
+  /** Serves the watchers a few at a time, so that a change of the ring does not hold up look-ups. */
+  #turnLater(): void {
+    if (this.#turnDue || this.#waiting.size === 0) return
+    this.#turnDue = true
+    setImmediate(() => {
+      this.#turnDue = false
+      try {
+        let leftBytes = TURN_BYTES
+        for (const watcher of this.#waiting) {
+          if (leftBytes <= 0) break
+          this.#waiting.delete(watcher)
+          this.#serve(watcher)
+          leftBytes -= this.#lastEvent?.bytes.length ?? 0
+        }
+      } catch (error) {
+        this.#logger.error({ event: 'watch.failed', err: error }, 'Failed to send a ring to its watchers')
+      }
+      this.#turnLater()
+    })
   }
 
   #beat(): void {
@@ -158,23 +257,10 @@ export class RingWatch {
       return
     }
     for (const watcher of this.#watchers) {
-      const waits = watcher.res.writableLength > 0
-      if (waits && watcher.stalled) {
-        this.#drop(watcher)
-        continue
-      }
-      watcher.stalled = waits
+      this.#serve(watcher)
       // One who has not taken the last bytes needs no sign of life.
-      if (!waits) watcher.res.write(': heartbeat\n\n', 'latin1')
+      if (watcher.letGo === undefined) this.#write(watcher, HEARTBEAT, () => {})
     }
     if (this.#watchers.size > 0) this.#wake()
-  }
-
-  #drop({ res }: Watcher): void {
-    this.#logger.debug(
-      { event: 'watch.dropped', waitingBytes: res.writableLength },
-      'Dropped a watcher that does not read',
-    )
-    res.destroy()
   }
 }

@@ -3,32 +3,33 @@ import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { RingService } from '../compose/ring-service.ts'
-import { BodyReader } from './body.ts'
 import { compatibleRoutes } from './compatible-routes.ts'
-import { withDefaultLimits, type HttpLimits } from './limits.ts'
+import type { HttpLimits } from './limits.ts'
 import { lookUpRoutes } from './look-up-routes.ts'
 import { describeApi } from './openapi.ts'
-import type { RequestMeter, RouteMeter } from './request-meter.ts'
 import { splitTarget, tryDecodePath } from './query.ts'
 import { readParameters } from './parameters.ts'
-import { asciiJson, jsonAnswer, send, sendProblem } from './respond.ts'
+import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
 import { ringRoutes } from './ring-routes.ts'
 import { RingWatch } from './ring-watch.ts'
 import { CurrentView } from './ring-view.ts'
-import { allowedMethods, type Route } from './route.ts'
+import { allowedMethods, type RequestMeter, type Route, type RouteMeter } from './route.ts'
+
+/** Routes of a source, by path: each makes its middleware, which answers through the responder. */
+export type ExtraRoutes = Readonly<Record<string, (responder: Responder) => Koa.Middleware>>
 
 export interface RoutesDeps {
   readonly ring: RingService
   readonly clock: Clock
   readonly logger: Logger
-  readonly limits?: Partial<HttpLimits>
+  readonly limits: HttpLimits
+  readonly responder: Responder
   /** This program's version, for `/openapi.json`. @default '0.0.0' */
   readonly version?: string
   /**
-   * Middleware for further exact paths, with any method: where a source has a route of its own, such as
-   * `/hashring/update`. It gets Koa's `ctx` and writes `ctx.body` as usual.
+   * Further exact paths, with any method: where a source has a route of its own, such as `/hashring/update`.
    */
-  readonly extraRoutes?: Readonly<Record<string, Koa.Middleware>>
+  readonly extraRoutes?: ExtraRoutes
   /** Hears of each request to one of the paths here, once its answer is written. */
   readonly meter?: RequestMeter
   /** Middleware around each request for a path of ours, and no other: traces. `ctx._matchedRoute` is set by then. */
@@ -45,7 +46,7 @@ export interface RoutesDeps {
  * `ctx._ringOwner`, the ring key of the owner of the one key that was asked for, and `ctx._problemCode`.
  */
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
-  const { clock, meter, around, extraRoutes = {} } = deps
+  const { clock, responder, meter, around, extraRoutes = {} } = deps
   const logger = deps.logger.child({ component: 'http' })
   const routes = new Map(
     listRoutes(deps, logger).map((route) => [
@@ -54,9 +55,9 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
     ]),
   )
   const extra = new Map(
-    Object.entries(extraRoutes).map(([path, middleware]) => [
+    Object.entries(extraRoutes).map(([path, make]) => [
       path,
-      { middleware, meter: meter?.forRoute(path) },
+      { middleware: make(responder), meter: meter?.forRoute(path) },
     ]),
   )
 
@@ -87,16 +88,16 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       const handler = handlerOf(route, ctx.req.method)
       if (handler !== undefined) {
         return handler(ctx, query)?.catch((error: unknown) => {
-          sendProblem(ctx, error, { clock, logger })
+          responder.sendProblem(ctx, error)
         })
       }
       if (ctx.req.method === 'OPTIONS') {
-        send(ctx, { status: 204, headers: ['Allow', route.allow], body: '' })
+        responder.send(ctx, { status: 204, headers: ['Allow', route.allow], body: '' })
         return undefined
       }
       throw new RingmanError('METHOD_NOT_ALLOWED', `${route.path} takes ${route.allow}`)
     } catch (error) {
-      sendProblem(ctx, error, { clock, logger }, route.allow === '' ? [] : allowHeader(error, route.allow))
+      responder.sendProblem(ctx, error, route.allow === '' ? [] : allowHeader(error, route.allow))
       return undefined
     }
   }
@@ -137,11 +138,9 @@ function allowHeader(error: unknown, allow: string): string[] {
 
 /** Every route of the look-ups, the description of the API among them. */
 export function listRoutes(deps: RoutesDeps, logger: Logger): Route[] {
-  const { ring, clock, version = '0.0.0' } = deps
-  const limits = withDefaultLimits(deps.limits)
-  const bodies = new BodyReader(limits)
+  const { ring, clock, responder, limits, version = '0.0.0' } = deps
   const view = new CurrentView(ring.manager)
-  const watch = new RingWatch({ ring, view, clock, logger, limits })
+  const watch = new RingWatch({ ring, view, responder, clock, logger, limits })
   const endWatches = () => {
     watch.close()
   }
@@ -149,14 +148,14 @@ export function listRoutes(deps: RoutesDeps, logger: Logger): Route[] {
   ring.done.then(endWatches, endWatches)
   const description = jsonAnswer(asciiJson(describeApi(limits, version)))
   return [
-    ...compatibleRoutes({ ring, bodies, clock }),
-    ...lookUpRoutes({ manager: ring.manager, view, bodies, limits }),
-    ...ringRoutes({ ring, view, watch, clock, limits }),
+    ...compatibleRoutes({ ring, responder, limits }),
+    ...lookUpRoutes({ manager: ring.manager, view, responder, limits }),
+    ...ringRoutes({ ring, view, watch, responder, clock, limits }),
     {
       path: '/openapi.json',
       GET: (ctx, query) => {
         readParameters(query, [])
-        send(ctx, description)
+        responder.send(ctx, description)
       },
     },
   ]

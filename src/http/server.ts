@@ -12,6 +12,7 @@ import type Koa from 'koa'
 import { systemClock, type Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import type { PortConnections } from './connection-ledger.ts'
 import type { HttpLimits } from './limits.ts'
 import { tryRescueRawTarget, type ParserError } from './raw-target.ts'
 import { CLOSING_EVENT } from './ring-watch.ts'
@@ -22,6 +23,8 @@ export interface ServerOptions {
   /** 0 takes a free one. */
   readonly port: number
   readonly limits: HttpLimits
+  /** The account of this port's connections. */
+  readonly connections: PortConnections
   readonly logger: Logger
   /** @default systemClock */
   readonly clock?: Clock
@@ -55,17 +58,13 @@ const CLOSING_INTERVAL_MS = 50
  * @throws {RingmanError} `LISTEN_FAILED`, saying which address and why.
  */
 export async function openServer(app: Koa, options: ServerOptions): Promise<OpenServer> {
-  const { limits, clock = systemClock } = options
+  const { limits, connections, clock = systemClock } = options
   const logger = options.logger.child({ component: 'http' })
   const closing = { begun: false }
-  const server = createLimitedServer(app, limits, closing)
-  const sockets = new Set<Socket>()
+  const server = createLimitedServer(app, { limits, connections, closing })
   server.on('connection', (socket: Duplex) => {
-    if (!(socket instanceof Socket)) return
-    sockets.add(socket)
-    socket.on('close', () => {
-      sockets.delete(socket)
-    })
+    // The stream of a request that is given to the server again is no connection.
+    if (socket instanceof Socket) connections.open(socket)
   })
   const rescued = new WeakSet<Duplex>()
   server.on('clientError', (error: ParserError, socket) => {
@@ -73,9 +72,6 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
     if (rescued.has(socket)) return
     if (socket instanceof Socket && tryRescueRawTarget(server, error, socket)) rescued.add(socket)
     else refuse(socket, error)
-  })
-  server.on('drop', () => {
-    logger.debug({ event: 'connection.dropped', limit: limits.maxConnections }, 'Dropped a connection')
   })
   await listen(server, options)
   server.on('error', (err) => {
@@ -95,7 +91,7 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
         let cancelSweep = () => {}
         const cancelGrace = clock.after(graceMs, () => {
           server.closeAllConnections()
-          for (const socket of sockets) socket.destroy()
+          for (const socket of connections.sockets) socket.destroy()
         })
         server.close(() => {
           cancelSweep()
@@ -103,7 +99,7 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
           resolve()
         })
         // One that has not sent a byte counts as active for Node, and could hold up the end.
-        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+        for (const socket of connections.sockets) if (socket.bytesRead === 0) socket.destroy()
         const sweep = () => {
           server.closeIdleConnections()
           cancelSweep = clock.after(CLOSING_INTERVAL_MS, sweep)
@@ -117,7 +113,18 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
 
 type HeaderArgument = OutgoingHttpHeaders | OutgoingHttpHeader[]
 
-function createLimitedServer(app: Koa, limits: HttpLimits, closing: { readonly begun: boolean }): Server {
+function createLimitedServer(
+  app: Koa,
+  {
+    limits,
+    connections,
+    closing,
+  }: {
+    readonly limits: HttpLimits
+    readonly connections: PortConnections
+    readonly closing: { readonly begun: boolean }
+  },
+): Server {
   /** Tells clients that the connection ends, from the moment the server closes. */
   class ClosingResponse extends ServerResponse {
     override writeHead(status: number, message?: string, headers?: HeaderArgument): this
@@ -129,7 +136,16 @@ function createLimitedServer(app: Koa, limits: HttpLimits, closing: { readonly b
         : super.writeHead(status, second)
     }
   }
-  const handle = app.callback()
+  const answer = app.callback()
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
+    const { socket } = request
+    connections.begin(request)
+    response.on('close', () => {
+      connections.end(socket)
+    })
+    // Koa's callback handles its own errors; its promise never rejects.
+    void answer(request, response)
+  }
   const server = createServer(
     {
       ServerResponse: ClosingResponse,
@@ -141,17 +157,13 @@ function createLimitedServer(app: Koa, limits: HttpLimits, closing: { readonly b
       insecureHTTPParser: false,
       noDelay: true,
     },
-    (request, response) => {
-      // Koa's callback handles its own errors; its promise never rejects.
-      void handle(request, response)
-    },
+    handle,
   )
-  server.maxConnections = limits.maxConnections
   server.timeout = limits.socketTimeoutMs
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     // A body that will be refused for its size need not be sent.
     if (!(Number(request.headers['content-length'] ?? 0) > limits.maxBodyBytes)) response.writeContinue()
-    void handle(request, response)
+    handle(request, response)
   })
   return server
 }

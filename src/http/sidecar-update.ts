@@ -1,10 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type Koa from 'koa'
-import type { Clock } from '../clock.ts'
 import { isRingmanError, type ErrorCode } from '../errors.ts'
-import { BodyReader } from './body.ts'
+import { readBody } from './body.ts'
 import { goJsonString, toByteText } from './go-json.ts'
-import { makeAnswer, send, sendAndHangUp, type Answer } from './respond.ts'
+import { makeAnswer, type Answer, type Responder } from './respond.ts'
 
 /** What takes the updates: a Sidecar source, as far as this handler needs it. */
 export interface SidecarUpdates {
@@ -17,13 +16,10 @@ export interface SidecarUpdates {
 
 export interface SidecarUpdateOptions {
   readonly updates: SidecarUpdates
-  readonly clock: Clock
   /** Required of the sender when given: as bearer token, or as the password of basic authentication. */
   readonly token?: string
   /** Largest body in bytes. @default 8 MiB */
   readonly limitBytes?: number
-  /** Bytes of unfinished bodies that may be held at once, over all requests. @default 32 MiB */
-  readonly heldLimitBytes?: number
 }
 
 const MIB = 1024 * 1024
@@ -41,31 +37,31 @@ const UNAUTHORIZED = errorAnswer(401, 'the token is missing or wrong', [
  * update, 401 without the token, 413 above the limit, 503 while too much is held and after the stop. How long a
  * body may take is the server's to limit.
  */
-export function sidecarUpdate(options: SidecarUpdateOptions): (ctx: Koa.Context) => Promise<void> {
-  const { updates, clock, token } = options
+export function sidecarUpdate(
+  options: SidecarUpdateOptions,
+): (responder: Responder) => (ctx: Koa.Context) => Promise<void> {
+  const { updates, token } = options
   const limitBytes = options.limitBytes ?? 8 * MIB
-  const heldLimitBytes = options.heldLimitBytes ?? 32 * MIB
-  const bodies = new BodyReader({ maxBodyBytes: limitBytes, maxHeldBodyBytes: heldLimitBytes })
   const tokenDigest = token === undefined ? undefined : digestOf(token)
 
   // A connection of which nothing is left to read can go on.
-  const refuse = (ctx: Koa.Context, refusal: Answer) => {
-    if (ctx.req.complete) send(ctx, refusal)
-    else sendAndHangUp(ctx, refusal, clock)
+  const refuse = (responder: Responder, ctx: Koa.Context, refusal: Answer) => {
+    if (ctx.req.complete) responder.send(ctx, refusal)
+    else responder.sendAndHangUp(ctx, refusal)
   }
 
-  return async (ctx) => {
+  return (responder) => async (ctx) => {
     if (tokenDigest !== undefined && !isAuthorized(ctx.get('authorization'), tokenDigest)) {
-      refuse(ctx, UNAUTHORIZED)
+      refuse(responder, ctx, UNAUTHORIZED)
       return
     }
     try {
-      const outcome = updates.update(await bodies.read(ctx.req))
-      send(ctx, outcome === 'stopped' ? errorAnswer(503, 'the ring is shutting down') : UNDERSTOOD)
+      const outcome = updates.update(await readBody(ctx.req, responder.ledger, limitBytes))
+      responder.send(ctx, outcome === 'stopped' ? errorAnswer(503, 'the ring is shutting down') : UNDERSTOOD)
     } catch (error) {
       const refusal = tryRefusal(error)
       if (refusal === undefined) throw error
-      refuse(ctx, refusal)
+      refuse(responder, ctx, refusal)
     }
   }
 }

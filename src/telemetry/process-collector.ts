@@ -1,18 +1,29 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
 import { readVersion } from '../version.ts'
-import { single, type Collector, type Samples } from './sample.ts'
+import type { LedgerCounts } from '../http/connection-ledger.ts'
+import { byLabel, single, type Collector, type Samples } from './sample.ts'
 
 /** What is to be said of the process now. */
 export class ProcessCollector implements Collector {
   readonly #version = readVersion()
+  readonly #connections: () => LedgerCounts
+
+  constructor(connections: () => LedgerCounts) {
+    this.#connections = connections
+  }
 
   async collect(): Promise<Samples> {
     const [openFds, maxFds] = await Promise.all([countOpenFds(), readMaxFds()])
     const { user, system } = process.cpuUsage()
+    const { connections, limits, closed, heldBytes } = this.#connections()
     const { rss, heapUsed, heapTotal, external } = process.memoryUsage()
     return {
       buildInfo: [{ value: 1, labels: { version: this.#version, node_version: process.version } }],
+      httpConnections: byLabel('port', connections),
+      httpConnectionsLimit: byLabel('port', limits),
+      httpConnectionsClosed: byLabel('reason', closed),
+      httpHeldBytes: byLabel('kind', heldBytes),
       processCpu: single((user + system) / 1e6),
       processStartTime: single(performance.timeOrigin / 1000),
       processResidentMemory: single(rss),
@@ -25,8 +36,8 @@ export class ProcessCollector implements Collector {
   }
 }
 
-/** Undefined where there is no `/proc`, or where it may not be read. */
-async function countOpenFds(): Promise<number | undefined> {
+/** File descriptors that are open; undefined where there is no `/proc`, or where it may not be read. */
+export async function countOpenFds(): Promise<number | undefined> {
   try {
     // One of them is the look itself.
     return (await readdir('/proc/self/fd')).length - 1
@@ -36,7 +47,8 @@ async function countOpenFds(): Promise<number | undefined> {
   }
 }
 
-async function readMaxFds(): Promise<number | undefined> {
+/** File descriptors that may be open; undefined without `/proc` or without a limit. */
+export async function readMaxFds(): Promise<number | undefined> {
   try {
     const limits = await readFile('/proc/self/limits', 'utf8')
     const found = /^Max open files\s+(\d+)/m.exec(limits)?.[1]

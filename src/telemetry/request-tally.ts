@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { RequestMeter } from '../http/request-meter.ts'
+import type { RequestMeter } from '../http/route.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import { LookUpTally } from './look-up-tally.ts'
 import { RouteTally } from './route-tally.ts'

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { RequestMeter } from '../http/request-meter.ts'
+import type { RequestMeter } from '../http/route.ts'
 import type { Logger } from '../logger.ts'
 import type { SourceKind } from '../membership/source.ts'
 import type { RingService } from '../compose/ring-service.ts'

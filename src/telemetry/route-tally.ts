@@ -1,5 +1,5 @@
 import type Koa from 'koa'
-import { KEY_COUNT, type RouteMeter } from '../http/request-meter.ts'
+import { KEY_COUNT, type RouteMeter } from '../http/route.ts'
 import type { LookUpTally } from './look-up-tally.ts'
 import type { Sample } from './sample.ts'
 

@@ -1,10 +1,9 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createAdminApp, type AdminAppDeps } from '../../src/http/admin-app.ts'
-import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { Readiness } from '../../src/http/readiness.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
-import { silentLogger } from '../../src/logger.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { exchange, get, request } from './raw-client.ts'
 import { makeRing } from './running-ring.ts'
 
@@ -17,13 +16,9 @@ afterEach(async () => {
 async function serveAdmin(more: Partial<AdminAppDeps> = {}) {
   const { ring, source } = makeRing({ selfName: 'node1' })
   const readiness = new Readiness({ ring, clock: systemClock, minMembers: 1, minMembersTimeoutMs: 1000 })
-  const app = createAdminApp({ ring, readiness, clock: systemClock, logger: silentLogger, ...more })
-  const server = await openServer(app, {
-    host: '127.0.0.1',
-    port: 0,
-    limits: DEFAULT_HTTP_LIMITS,
-    logger: silentLogger,
-  })
+  const parts = httpParts()
+  const app = createAdminApp({ ring, readiness, ...parts, ...more })
+  const server = await openServer(app, parts)
   open.push(server)
   const ask = async (bytes: string) => {
     const answer = await exchange(server.port, bytes)

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createAdminApp } from '../../src/http/admin-app.ts'
-import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { chooseFormat, metricsRoute, type MetricsWriter } from '../../src/http/metrics-route.ts'
 import { Readiness } from '../../src/http/readiness.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
@@ -24,9 +24,10 @@ async function serve(metrics: MetricsWriter = echo) {
   const logger = new RecordingLogger()
   const clock = systemClock
   const readiness = new Readiness({ ring, clock, minMembers: 1, minMembersTimeoutMs: 1000 })
-  const extend = [metricsRoute({ metrics, clock, logger })]
-  const app = createAdminApp({ ring, readiness, clock, logger, extend })
-  const server = await openServer(app, { host: '127.0.0.1', port: 0, limits: DEFAULT_HTTP_LIMITS, logger })
+  const parts = httpParts({ logger })
+  const extend = [metricsRoute(metrics, parts.responder)]
+  const app = createAdminApp({ ring, readiness, ...parts, extend })
+  const server = await openServer(app, parts)
   open.push(server)
   return { ask: (bytes: string) => exchange(server.port, bytes), logger }
 }

@@ -1,11 +1,11 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { describeApi } from '../../src/http/openapi.ts'
 import { allowedMethods } from '../../src/http/route.ts'
 import { listRoutes } from '../../src/http/routes.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { dial, exchange, get, request, tryParse, type RawResponse } from './raw-client.ts'
@@ -87,7 +87,7 @@ describe('the OpenAPI document', () => {
 
   test('names every route and no other', () => {
     const { ring } = makeRing()
-    const routes = listRoutes({ ring, clock: systemClock, logger: silentLogger }, silentLogger)
+    const routes = listRoutes({ ring, ...httpParts() }, silentLogger)
     const real = routes.map((route) => {
       const methods = allowedMethods(route)?.replace(', OPTIONS', '') ?? 'GET, HEAD, POST'
       return [route.path, methods.toLowerCase().split(', ')]

@@ -99,6 +99,31 @@ function tryDechunk(text: string): string | undefined {
   }
 }
 
+/** Reads an answer in chunks as it comes. */
+export class ChunkReader {
+  #rest = ''
+  #headSeen = false
+
+  /** What the whole chunks hold that have come since the last call; the head of the answer is passed over. */
+  read(part: string): string {
+    this.#rest += part
+    if (!this.#headSeen) {
+      const end = this.#rest.indexOf('\r\n\r\n')
+      if (end === -1) return ''
+      this.#headSeen = true
+      this.#rest = this.#rest.slice(end + 4)
+    }
+    let text = ''
+    for (;;) {
+      const lineEnd = this.#rest.indexOf('\r\n')
+      const size = Number.parseInt(this.#rest.slice(0, lineEnd), 16)
+      if (lineEnd === -1 || this.#rest.length < lineEnd + 4 + size) return text
+      text += this.#rest.slice(lineEnd + 2, lineEnd + 2 + size)
+      this.#rest = this.#rest.slice(lineEnd + 4 + size)
+    }
+  }
+}
+
 /** Resolves when the other side has ended or cut the connection. */
 export function closed(socket: Socket): Promise<void> {
   return new Promise((resolve) => {

@@ -2,7 +2,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import type { Socket } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { fakeMember } from '../support/fake-source.ts'
-import { closed, dial, exchange, get, request } from './raw-client.ts'
+import { ChunkReader, closed, dial, exchange, get, request } from './raw-client.ts'
 import { serveRing, THREE_MEMBERS, type ServedRing } from './running-ring.ts'
 
 /** A watch on a connection of its own. */
@@ -23,10 +23,10 @@ class Watch {
         this.retryMs = retryMs
       },
     })
+    const chunks = new ChunkReader()
     socket.on('data', (part: string) => {
       this.raw += part
-      // Chunk sizes and the head are lines that no event stream knows, and are ignored like any such line.
-      parser.feed(part)
+      parser.feed(chunks.read(part))
     })
   }
 
@@ -129,62 +129,65 @@ describe('GET /v1/ring/watch', () => {
     expect(last.raw.endsWith('0\r\n\r\n')).toBe(true)
   })
 
-  test('drops a reader that takes nothing, while others go on', { timeout: 30_000 }, async () => {
-    // Rings of about 250 KB fill what the kernel buffers after a few changes.
-    const many = Array.from({ length: 1500 }, (_, i) =>
-      fakeMember(`member-${i}`, `10.0.${i >> 8}.${i & 255}`),
-    )
-    await using served = await serveRing({
-      members: many,
-      limits: { heartbeatMs: 60_000, watchBufferBytes: 300_000, maxWatchers: 2 },
-    })
+  /** Rings of about 250 KB: two of them are more than what the system takes from a reader that rests. */
+  const MANY = Array.from({ length: 1500 }, (_, i) => fakeMember(`member-${i}`, `10.0.${i >> 8}.${i & 255}`))
+
+  async function openDeaf(served: ServedRing): Promise<Socket> {
     const deaf = await dial(served.server.port)
     sockets.push(deaf)
     deaf.pause()
     deaf.write(get('/v1/ring/watch'))
-    const watch = await Watch.open(served)
-    const hasRoom = async () =>
-      (await exchange(served.server.port, request('HEAD', '/v1/ring/watch'))).status === 200
-    expect(await hasRoom()).toBe(false)
-    let changes = 0
-    for (; changes < 200 && !(await hasRoom()); changes++) {
-      served.source.set(many.slice((changes + 1) % 2))
-      const count = watch.events.length
-      await vi.waitFor(() => {
-        expect(watch.events.length).toBeGreaterThan(count)
-      })
+    return deaf
+  }
+
+  test('sends one that is behind the newest ring alone, and holds no more', { timeout: 30_000 }, async () => {
+    await using served = await serveRing({ members: MANY })
+    const slow = await openDeaf(served)
+    const quick = await Watch.open(served)
+    const CHANGES = 50
+    let mostBytes = 0
+    for (let change = 1; change <= CHANGES; change++) {
+      served.source.set(MANY.slice(change))
+      await quick.has(change + 1)
+      mostBytes = Math.max(mostBytes, served.ledger.counts().heldBytes.answer)
     }
-    expect(await hasRoom()).toBe(true)
-    // What the kernel takes, the allowance, and one ring more: not a ring for each change.
-    expect(changes).toBeGreaterThan(2)
-    expect(watch.socket.closed).toBe(false)
+    const size = Number(quick.events[0]?.data.length)
+    expect(mostBytes).toBeGreaterThan(0.9 * size)
+    expect(mostBytes).toBeLessThan(3 * size)
+    let received = ''
+    slow.on('data', (part: string) => {
+      received += part
+    })
+    slow.resume()
+    await vi.waitFor(() => {
+      expect(received).toContain(`id: ${CHANGES + 1}\n`)
+    })
+    // What the system had taken, the one that was under way, and the newest.
+    expect(received.split('event: ring').length - 1).toBeLessThan(CHANGES / 2)
+    await vi.waitFor(() => {
+      expect(served.ledger.counts().heldBytes.answer).toBe(0)
+    })
   })
 
-  test('drops a reader that took nothing between two heartbeats', { timeout: 30_000 }, async () => {
-    const many = Array.from({ length: 1500 }, (_, i) =>
-      fakeMember(`member-${i}`, `10.0.${i >> 8}.${i & 255}`),
-    )
-    await using served = await serveRing({
-      members: many,
-      limits: { heartbeatMs: 100, watchBufferBytes: 1e9, maxWatchers: 1 },
-    })
-    const deaf = await dial(served.server.port)
-    sockets.push(deaf)
-    deaf.pause()
-    deaf.write(get('/v1/ring/watch'))
-    const hasRoom = async () =>
-      (await exchange(served.server.port, request('HEAD', '/v1/ring/watch'))).status === 200
-    await vi.waitFor(async () => {
-      expect(await hasRoom()).toBe(false)
-    })
-    // More than the kernel takes, at once.
-    for (let i = 1; i <= 60; i++)
-      await served.ring.manager.setNodes(served.ring.manager.snapshot.ring.nodes.slice(1))
-    await vi.waitFor(
-      async () => {
-        expect(await hasRoom()).toBe(true)
-      },
-      { timeout: 5000 },
-    )
+  test('cuts one for whom bytes wait and who takes none', { timeout: 30_000 }, async () => {
+    await using served = await serveRing({ members: MANY, limits: { slowReaderMs: 200 } })
+    const deaf = await openDeaf(served)
+    const quick = await Watch.open(served)
+    for (let change = 1; served.ledger.counts().closed['slow-reader'] === 0; change++) {
+      served.source.set(MANY.slice(change % 100))
+      await quick.has(change + 1)
+    }
+    await closed(deaf)
+    expect(quick.socket.closed).toBe(false)
+    expect(served.ledger.counts().heldBytes.answer).toBe(0)
+  })
+
+  test('refuses one for whom there is no room', async () => {
+    await using served = await serveRing({ members: MANY, limits: { maxWaitingAnswerBytes: 100_000 } })
+    const refused = await exchange(served.server.port, get('/v1/ring/watch'))
+    expect([refused.status, JSON.parse(refused.body)]).toEqual([
+      503,
+      expect.objectContaining({ code: 'OVERLOADED' }),
+    ])
   })
 })

@@ -1,10 +1,8 @@
 import Koa from 'koa'
 import { afterEach, describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
-import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { createRoutes, type RoutesDeps } from '../../src/http/routes.ts'
 import { openServer } from '../../src/http/server.ts'
-import { silentLogger } from '../../src/logger.ts'
 import { exchange, get, request } from './raw-client.ts'
 import { makeRing } from './running-ring.ts'
 
@@ -21,14 +19,10 @@ async function mount(around: Koa.Middleware, after: Koa.Middleware, more: Partia
   const app = new Koa()
   app.silent = true
   app.use(around)
-  app.use(createRoutes({ ring, clock: systemClock, logger: silentLogger, ...more }))
+  const parts = httpParts()
+  app.use(createRoutes({ ring, ...parts, ...more }))
   app.use(after)
-  const server = await openServer(app, {
-    host: '127.0.0.1',
-    port: 0,
-    limits: DEFAULT_HTTP_LIMITS,
-    logger: silentLogger,
-  })
+  const server = await openServer(app, parts)
   cleanUps.push(async () => {
     await server.close(0)
     await ring.stop()
@@ -86,7 +80,7 @@ describe('createRoutes in another application', () => {
   test('mounts middleware at further paths', async () => {
     const port = await mount(through, through, {
       extraRoutes: {
-        '/hashring/update': (ctx) => {
+        '/hashring/update': () => (ctx) => {
           ctx.body = `${ctx.method} ${String(ctx['_matchedRoute'])}`
         },
       },

@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from '../../src/clock.ts'
 import { createApp, type AppDeps } from '../../src/http/app.ts'
-import { withDefaultLimits, type HttpLimits } from '../../src/http/limits.ts'
+import type { ConnectionLedger } from '../../src/http/connection-ledger.ts'
+import type { HttpLimits } from '../../src/http/limits.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
 import { silentLogger, type Logger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
@@ -8,6 +9,7 @@ import type { Member } from '../../src/membership/member.ts'
 import type { RingKeyMode } from '../../src/membership/placement.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
 import { RingService } from '../../src/compose/ring-service.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { FakeSource, fakeMember } from '../support/fake-source.ts'
 
 export interface RingOptions {
@@ -46,6 +48,7 @@ export interface ServedRing extends AsyncDisposable {
   readonly source: FakeSource
   readonly server: OpenServer
   readonly limits: HttpLimits
+  readonly ledger: ConnectionLedger
 }
 
 /** A started ring behind the stand-alone application, on a free loopback port. */
@@ -59,15 +62,17 @@ export async function serveRing(
 ): Promise<ServedRing> {
   const { ring, source } = makeRing(options)
   if (options.start !== false) await ring.start()
-  const limits = withDefaultLimits(options.limits)
-  const logger = options.logger ?? silentLogger
-  const app = createApp({ ring, clock: options.clock ?? systemClock, logger, limits, ...options.app })
-  const server = await openServer(app, { host: '127.0.0.1', port: 0, limits, logger })
+  const { clock, logger, limits: given } = options
+  const parts = httpParts({ clock, logger, limits: given })
+  const { limits, ledger } = parts
+  const app = createApp({ ring, ...parts, ...options.app })
+  const server = await openServer(app, parts)
   return {
     ring,
     source,
     server,
     limits,
+    ledger,
     async [Symbol.asyncDispose]() {
       await server.close(0)
       await ring.stop()

@@ -2,9 +2,9 @@ import { createServer, type AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Socket } from 'node:net'
 import Koa from 'koa'
-import { DEFAULT_HTTP_LIMITS, withDefaultLimits, type HttpLimits } from '../../src/http/limits.ts'
+import type { HttpLimits } from '../../src/http/limits.ts'
 import { openServer } from '../../src/http/server.ts'
-import { silentLogger } from '../../src/logger.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { closed, dial, exchange, exchangeOn, get, request, tryParse } from './raw-client.ts'
 import { serveRing } from './running-ring.ts'
 
@@ -20,12 +20,7 @@ async function serve(middleware: Koa.Middleware, limits: Partial<HttpLimits> = {
   const app = new Koa()
   app.silent = true
   app.use(middleware)
-  const server = await openServer(app, {
-    host,
-    port: 0,
-    limits: withDefaultLimits(limits),
-    logger: silentLogger,
-  })
+  const server = await openServer(app, { ...httpParts({ limits }), host })
   open.push(server)
   return server
 }
@@ -71,12 +66,7 @@ describe('openServer', () => {
       taken.listen(0, '127.0.0.1', resolve)
     })
     const { port } = taken.address() as AddressInfo
-    const opening = openServer(new Koa(), {
-      host: '127.0.0.1',
-      port,
-      limits: DEFAULT_HTTP_LIMITS,
-      logger: silentLogger,
-    })
+    const opening = openServer(new Koa(), { ...httpParts(), port })
     await expect(opening).rejects.toMatchObject({
       code: 'LISTEN_FAILED',
       message: expect.stringContaining(`127.0.0.1:${port}`),
@@ -220,15 +210,6 @@ describe('limits', () => {
     const socket = await connectTo(served.server.port)
     socket.write(get(`/v1/owner?key=${'%41'.repeat(100_000)}`))
     expect(await readToEnd(socket)).toMatch(/^HTTP\/1\.1 431 /)
-  })
-
-  test('connections above the limit are dropped', async () => {
-    const server = await serve(hello, { maxConnections: 2 })
-    const kept = [await connectTo(server.port), await connectTo(server.port)]
-    for (const socket of kept) await exchangeOn(socket, get('/'))
-    const dropped = await connectTo(server.port)
-    await closed(dropped)
-    for (const socket of kept) expect((await exchangeOn(socket, get('/'))).status).toBe(200)
   })
 
   test('a body above the limit is refused before it is sent, and while it is', async () => {

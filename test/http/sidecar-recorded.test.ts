@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createApp } from '../../src/http/app.ts'
-import { withDefaultLimits } from '../../src/http/limits.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { openServer } from '../../src/http/server.ts'
 import { sidecarUpdate } from '../../src/http/sidecar-update.ts'
 import { silentLogger } from '../../src/logger.ts'
@@ -74,18 +74,13 @@ async function serve(url?: string) {
   const ring = new RingService(deps)
   await ring.start()
   opened.push(() => ring.stop())
+  const parts = httpParts()
   const app = createApp({
     ring,
-    clock: systemClock,
-    logger: silentLogger,
-    extraRoutes: { '/hashring/update': sidecarUpdate({ updates: source, clock: systemClock }) },
+    ...parts,
+    extraRoutes: { '/hashring/update': sidecarUpdate({ updates: source }) },
   })
-  const server = await openServer(app, {
-    host: '127.0.0.1',
-    port: 0,
-    limits: withDefaultLimits({}),
-    logger: silentLogger,
-  })
+  const server = await openServer(app, parts)
   opened.push(() => server.close(0))
   return { source, manager, port: server.port }
 }

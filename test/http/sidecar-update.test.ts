@@ -3,9 +3,10 @@ import { createServer } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import Koa from 'koa'
 import { afterEach, describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
 import { isRingmanError, RingmanError } from '../../src/errors.ts'
 import { sidecarUpdate, type SidecarUpdateOptions } from '../../src/http/sidecar-update.ts'
+import type { HttpLimits } from '../../src/http/limits.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { SidecarSource } from '../../src/membership/sidecar/sidecar-source.ts'
 
@@ -16,13 +17,13 @@ afterEach(async () => {
 
 const event = readFileSync(new URL('../golden/sidecar-event.json', import.meta.url))
 
-async function serve(options: Partial<SidecarUpdateOptions> = {}) {
+async function serve(options: Partial<SidecarUpdateOptions> = {}, limits: Partial<HttpLimits> = {}) {
   const source = new SidecarSource({ serviceName: 'some-svc', servicePort: 9999 }, { logger: silentLogger })
   await source.start(new AbortController().signal)
   const app = new Koa()
   const faults: unknown[] = []
   app.on('error', (error: unknown) => faults.push(error))
-  app.use(sidecarUpdate({ updates: source, clock: systemClock, ...options }))
+  app.use(sidecarUpdate({ updates: source, ...options })(httpParts({ limits }).responder))
   const handle = app.callback()
   const server = createServer((request, response) => {
     handle(request, response).catch((error: unknown) => faults.push(error))
@@ -143,7 +144,7 @@ describe('limits', () => {
   })
 
   test('unfinished bodies hold no more than allowed, and give it back', async () => {
-    const { port, url } = await serve({ heldLimitBytes: 10_000 })
+    const { port, url } = await serve({}, { maxHeldBodyBytes: 10_000 })
     const unfinished = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n${' '.repeat(8000)}`
     const slow = raw(port, unfinished, 300)
     await new Promise((resolve) => setTimeout(resolve, 100))
@@ -216,13 +217,12 @@ test('a fault of another kind is not hidden', async () => {
   const fault = new RingmanError('INTERNAL', 'a fault')
   app.use(
     sidecarUpdate({
-      clock: systemClock,
       updates: {
         update() {
           throw fault
         },
       },
-    }),
+    })(httpParts().responder),
   )
   const server = app.listen(0, '127.0.0.1')
   opened.push(() => new Promise((resolve) => server.close(resolve)))

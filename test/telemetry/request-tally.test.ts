@@ -1,9 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createApp } from '../../src/http/app.ts'
-import { withDefaultLimits } from '../../src/http/limits.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
-import { silentLogger } from '../../src/logger.ts'
 import { RequestTally } from '../../src/telemetry/request-tally.ts'
 import { writeMetrics } from '../../src/telemetry/exposition.ts'
 import type { Samples } from '../../src/telemetry/sample.ts'
@@ -34,16 +33,16 @@ async function serve(
     ...(options.traceIds === undefined ? {} : { currentTraceId: () => traceIds.shift() }),
   })
   if (options.start !== false) await ring.start()
-  const limits = withDefaultLimits({ maxBodyBytes: 4096 })
+  const parts = httpParts({ limits: { maxBodyBytes: 4096 } })
   const extraRoutes = {
-    '/extra': async (ctx: { body: unknown; status: number }) => {
+    '/extra': () => async (ctx: { body: unknown; status: number }) => {
       await Promise.resolve()
       ctx.body = 'extra'
       ctx.status = 202
     },
   }
-  const app = createApp({ ring, clock: systemClock, logger: silentLogger, limits, meter: tally, extraRoutes })
-  const server = await openServer(app, { host: '127.0.0.1', port: 0, limits, logger: silentLogger })
+  const app = createApp({ ring, ...parts, meter: tally, extraRoutes })
+  const server = await openServer(app, parts)
   open.push({ server, stop: () => ring.stop() })
   return { ring, source, tally, server, ask: (bytes: string) => exchange(server.port, bytes) }
 }

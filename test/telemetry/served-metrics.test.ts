@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
+import { httpParts } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { healthIn } from '../../src/membership/condition.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
@@ -35,7 +36,7 @@ async function ringWith(
           processCollectors: [
             { collect: () => ({ ready: [{ value: 1 }] }) },
             new EventLoopDelay(),
-            new ProcessCollector(),
+            new ProcessCollector(() => httpParts().ledger.counts()),
           ],
         }
       : {}),

@@ -17,7 +17,9 @@ export const LOOK_UP_RESULTS = {
   failed: 'A fault of ringman.',
 } as const
 
-/** Look-ups and the HTTP port. */
+const PORTS = { lookup: 'The port for look-ups.', admin: 'The port for probes and metrics.' } as const
+
+/** Look-ups and the HTTP ports. */
 export const HTTP_METRICS = {
   lookUps: {
     name: 'ringman_lookups_total',
@@ -65,6 +67,55 @@ export const HTTP_METRICS = {
     meaning: 'Requests to the look-up port, by route, method and status.',
     reading: 'A series appears with its first request. Watches count when they begin.',
     query: 'sum by (route, status) (rate(ringman_http_requests_total{status!~"2.."}[5m]))',
+  },
+  httpConnections: {
+    name: 'ringman_http_connections',
+    kind: 'gauge',
+    scope: 'process',
+    labels: { port: PORTS },
+    meaning: 'Connections that are open, by port.',
+  },
+  httpConnectionsLimit: {
+    name: 'ringman_http_connections_limit',
+    kind: 'gauge',
+    scope: 'process',
+    labels: { port: PORTS },
+    meaning: 'Connections that may be open at once, by port.',
+    reading:
+      'For look-ups `--max-connections`, or half of the file descriptors that were free at the start, if that is less.',
+    query:
+      'max by (namespace, pod) (ringman_http_connections{port="lookup"} / ringman_http_connections_limit{port="lookup"})',
+  },
+  httpConnectionsClosed: {
+    name: 'ringman_http_connections_closed_total',
+    kind: 'counter',
+    scope: 'process',
+    labels: {
+      reason: {
+        'no-room': 'Refused as it came: the port was full, and every connection was in use.',
+        'made-room': 'Closed for a new one, because the port was full: it had been idle longest.',
+        'unfinished-heads': 'Closed because too many bytes of unfinished request heads were held.',
+        'slow-reader': 'Closed because bytes waited for its reader, who took none for 15 s.',
+        'answers-waiting': 'Closed because most bytes waited for its reader, while too many waited in sum.',
+      },
+    },
+    meaning: 'Connections that this process closed to stay within its limits, by reason.',
+    reading: '`made-room` and `no-room`: more clients than the limit, or an attack. Clients connect again.',
+    query: 'sum by (namespace, pod, reason) (increase(ringman_http_connections_closed_total[5m]))',
+  },
+  httpHeldBytes: {
+    name: 'ringman_http_held_bytes',
+    kind: 'gauge',
+    unit: 'bytes',
+    scope: 'process',
+    labels: {
+      kind: {
+        head: 'Of unfinished request heads, beyond what the first connections may hold.',
+        body: 'Of request bodies that are being read.',
+        answer: 'Of answers that wait for their readers.',
+      },
+    },
+    meaning: 'Bytes held for clients, by kind. Each kind has its limit.',
   },
   ready: {
     name: 'ringman_ready',

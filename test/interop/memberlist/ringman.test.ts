@@ -2,7 +2,7 @@ import { Agent, request } from 'node:http'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { createApp } from '../../../src/http/app.ts'
-import { DEFAULT_HTTP_LIMITS } from '../../../src/http/limits.ts'
+import { httpParts } from '../../support/http-parts.ts'
 import { openServer } from '../../../src/http/server.ts'
 import { silentLogger } from '../../../src/logger.ts'
 import { HashRingManager } from '../../../src/manager/hash-ring-manager.ts'
@@ -46,9 +46,8 @@ class OurRing implements AsyncDisposable {
       ringKeyMode: 'address',
     })
     await ring.start()
-    const limits = DEFAULT_HTTP_LIMITS
-    const app = createApp({ ring, clock: systemClock, logger: silentLogger, limits, version: '0.0.0' })
-    const server = await openServer(app, { host: '127.0.0.1', port: 0, limits, logger: silentLogger })
+    const parts = httpParts()
+    const server = await openServer(createApp({ ring, ...parts, version: '0.0.0' }), parts)
     return new OurRing(member, server.url, async () => {
       await server.close(0)
       await ring.stop()

@@ -314,6 +314,18 @@ const LOOK_UP_CASES: readonly AlertCase[] = [
     fires: [{ alert: 'RingmanLookUpsSlow', value: '20.1ms' }],
   },
   {
+    name: 'a pod that is full, and closes a connection every other second',
+    minutes: 10,
+    pods: pods((index, seconds) => (index === LAST ? { connectionsClosed: every(2, seconds) } : {})),
+    fires: [{ alert: 'RingmanConnectionsExhausted', labels: { pod: NAMES[LAST] }, value: '150' }],
+  },
+  {
+    name: 'a pod that was full for a moment, and closed 15 connections',
+    minutes: 15,
+    pods: pods((index, seconds) => (index === LAST && seconds > 300 ? { connectionsClosed: 15 } : {})),
+    fires: [],
+  },
+  {
     name: 'one look-up in two hundred that is slow',
     minutes: 16,
     pods: pods((_, seconds) => ({ lookUpTimes: { fast: seconds * 199, slow: seconds } })),

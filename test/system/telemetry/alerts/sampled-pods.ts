@@ -22,6 +22,8 @@ export interface PodView {
   readonly lookUps?: { readonly ok: number; readonly unavailable: number }
   /** Look-ups so far by how long they took. */
   readonly lookUpTimes?: { readonly fast: number; readonly slow: number }
+  /** Connections so far that were closed for new ones. */
+  readonly connectionsClosed?: number
   /** Timers so far by how late they were. */
   readonly loopDelays?: { readonly prompt: number; readonly late: number }
 }
@@ -198,6 +200,10 @@ function seriesOf(pod: SampledPod, view: PodView): [series: string, value: numbe
     [name(METRICS.lookUps.name, route, 'result="ok"'), lookUps.ok],
     [name(METRICS.lookUps.name, route, 'result="unavailable"'), lookUps.unavailable],
     [name(METRICS.lookUps.name, route, 'result="refused"'), 0],
+    ...Object.keys(METRICS.httpConnectionsClosed.labels.reason).map((reason): [string, number] => [
+      name(METRICS.httpConnectionsClosed.name, `reason="${reason}"`),
+      reason === 'made-room' ? (view.connectionsClosed ?? 0) : 0,
+    ]),
     ...buckets(METRICS.lookUpDuration.name, lookUpTimes.fast, lookUpTimes.slow, '0.0005', '0.025', route),
     ...buckets(METRICS.eventLoopDelay.name, loopDelays.prompt, loopDelays.late, '0.0025', '0.5'),
   ]

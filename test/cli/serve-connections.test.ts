@@ -1,0 +1,41 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { expect, test } from 'vitest'
+import { ringman } from '../support/child-process.ts'
+
+interface Ready {
+  readonly http: { readonly url: string; readonly port: number }
+  readonly admin: { readonly url: string }
+}
+
+test('with 256 file descriptors 600 idle connections leave look-ups, probes and metrics alive', async () => {
+  const args = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0']
+  await using member = ringman(['serve', '--source', 'static', '--static-members', '10.0.0.1:80', ...args], {
+    prefix: ['sh', '-c', 'ulimit -n 256 && exec "$0" "$@"'],
+  })
+  const { http, admin } = (await member.event('ready')) as unknown as Ready
+  const reduced = await member.event('connections.reduced')
+  expect(reduced).toMatchObject({ level: 'warn', configured: 4096, maxFds: 256 })
+  const sockets: Socket[] = []
+  for (let i = 0; i < 600; i++) {
+    const socket = connect({ port: http.port, host: '127.0.0.1' })
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+    sockets.push(socket)
+    if (i % 100 !== 99) continue
+    expect((await fetch(`${http.url}/v1/owner?key=${i}`)).status).toBe(200)
+    expect((await fetch(`${admin.url}/readyz`)).status).toBe(200)
+  }
+  const metrics = await (await fetch(`${admin.url}/metrics`)).text()
+  const valueOf = (series: string) => Number(metrics.split(`\n${series} `)[1]?.split('\n')[0])
+  const limit = Number(reduced['limit'])
+  expect(limit).toBeGreaterThan(80)
+  expect(valueOf('ringman_http_connections_limit{port="lookup"}')).toBe(limit)
+  expect(valueOf('ringman_http_connections{port="lookup"}')).toBe(limit)
+  expect(valueOf('ringman_http_connections{port="admin"}')).toBeGreaterThan(0)
+  expect(valueOf('ringman_http_connections_closed_total{reason="made-room"}')).toBeGreaterThan(450)
+  expect(valueOf('process_open_fds')).toBeLessThan(200)
+  await member.event('connections.limited', ({ reason }) => reason === 'made-room')
+  expect(member.events.filter(({ event }) => event === 'connections.limited')).toHaveLength(1)
+  for (const socket of sockets) socket.destroy()
+})

@@ -1,0 +1,268 @@
+import { connect, type Socket } from 'node:net'
+import { once } from 'node:events'
+import Koa from 'koa'
+import { systemClock } from '../../src/clock.ts'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { connectionsWithin, type HttpLimits } from '../../src/http/limits.ts'
+import { openServer } from '../../src/http/server.ts'
+import { fakeMember } from '../support/fake-source.ts'
+import { httpParts } from '../support/http-parts.ts'
+import { closed, exchange, exchangeOn, get, request } from './raw-client.ts'
+import { serveRing, type ServedRing } from './running-ring.ts'
+
+const cleanUps: (() => unknown)[] = []
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
+})
+
+/** A connection from an address of this host. */
+async function dialFrom(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true })
+  socket.setEncoding('latin1')
+  cleanUps.push(() => socket.destroy())
+  await once(socket, 'connect')
+  socket.on('error', () => {})
+  return socket
+}
+
+/** A server that answers at once, but for `/slow`, which waits for `finish`. */
+async function serve(limits: Partial<HttpLimits>) {
+  const parts = httpParts({ limits })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const app = new Koa()
+  let waiting = 0
+  app.use(async (ctx) => {
+    if (ctx.path === '/slow') {
+      waiting++
+      await promise
+    }
+    ctx.body = 'done'
+  })
+  const server = await openServer(app, parts)
+  cleanUps.push(() => server.close(0))
+  const waits = (count: number) =>
+    vi.waitFor(() => {
+      expect(waiting).toBe(count)
+    })
+  return { port: server.port, ledger: parts.ledger, waits, finish: resolve }
+}
+
+const isOpen = (socket: Socket) => !socket.closed && !socket.readableEnded
+
+describe('connections at the limit', () => {
+  test('the one that never asked goes first, then the one that has been idle longest', async () => {
+    const { port, ledger } = await serve({ maxConnections: 3 })
+    const [older, newer] = [await dialFrom(port), await dialFrom(port)]
+    const silent = await dialFrom(port)
+    for (const socket of [older, newer]) expect((await exchangeOn(socket, get('/'))).status).toBe(200)
+    const next = await dialFrom(port)
+    await closed(silent)
+    expect((await exchangeOn(next, get('/'))).status).toBe(200)
+    await dialFrom(port)
+    await closed(older)
+    expect([newer, next].every(isOpen)).toBe(true)
+    expect(ledger.counts()).toMatchObject({ connections: { lookup: 3 }, closed: { 'made-room': 2 } })
+  })
+
+  test('none with a request under way is closed; the new one is, and counts', async () => {
+    const { port, ledger, waits, finish } = await serve({ maxConnections: 2 })
+    const busy = [await dialFrom(port), await dialFrom(port)]
+    const answers = busy.map((socket) => exchangeOn(socket, get('/slow')))
+    await waits(2)
+    await closed(await dialFrom(port))
+    expect(ledger.counts().closed['no-room']).toBe(1)
+    finish()
+    for (const answer of answers) expect((await answer).status).toBe(200)
+  })
+
+  test('one whose body does not come to its end is closed when there is none idle', async () => {
+    await using served = await serveRing({ limits: { maxConnections: 2 } })
+    const { port } = served.server
+    const half = request('POST', '/v1/owners', { 'Content-Type': 'application/json', 'Content-Length': '99' })
+    const stuck = [await dialFrom(port), await dialFrom(port)]
+    for (const socket of stuck) socket.write(`${half}{`)
+    await vi.waitFor(() => {
+      expect(served.ledger.counts().heldBytes.body).toBe(2)
+    })
+    expect((await exchange(port, get('/v1/owner?key=a'))).status).toBe(200)
+    expect(stuck.filter(isOpen)).toHaveLength(1)
+  })
+
+  test('the address that has most gives way: nobody shuts others out, and a proxy keeps its half', async () => {
+    const { port } = await serve({ maxConnections: 20 })
+    const proxy: Socket[] = []
+    for (let i = 0; i < 20; i++) {
+      const socket = await dialFrom(port, '127.0.0.2')
+      await exchangeOn(socket, get('/'))
+      proxy.push(socket)
+    }
+    for (let i = 0; i < 200; i++) await dialFrom(port, '127.0.0.3')
+    expect((await exchange(port, get('/'))).status).toBe(200)
+    await vi.waitFor(() => {
+      expect(proxy.filter(isOpen).length).toBeLessThan(11)
+    })
+    expect(proxy.filter(isOpen).length).toBeGreaterThanOrEqual(9)
+    // The newest are kept.
+    expect(isOpen(proxy[19] as Socket)).toBe(true)
+    expect((await exchangeOn(proxy[19] as Socket, get('/'))).status).toBe(200)
+  })
+
+  test('a flood from the address of everybody leaves room for each new request', async () => {
+    const { port } = await serve({ maxConnections: 10 })
+    for (let i = 0; i < 100; i++) await dialFrom(port)
+    for (let i = 0; i < 20; i++) expect((await exchange(port, get('/'))).status).toBe(200)
+  })
+})
+
+describe('unfinished heads', () => {
+  const LIMITS = { maxHeaderBytes: 64 * 1024, maxHeldHeadBytes: 256 * 1024 }
+  const partOfHead = `GET /?key=${'a'.repeat(30_000)}`
+
+  test.each([
+    ['on new connections', ''],
+    ['after a request that was answered', get('/')],
+    ['behind a body', request('POST', '/', {}, 'body')],
+    [
+      'behind a body in chunks',
+      request('POST', '/', { 'Transfer-Encoding': 'chunked' }) + '4\r\nbody\r\n0\r\n\r\n',
+    ],
+    ['behind a request that is not answered yet', get('/slow')],
+  ])('%s stay within their bound, and others are answered', async (_, before) => {
+    const { port, ledger, finish } = await serve(LIMITS)
+    const sockets: Socket[] = []
+    let mostBytes = 0
+    for (let i = 0; i < 60; i++) {
+      const socket = await dialFrom(port)
+      socket.resume()
+      socket.write(before + partOfHead)
+      sockets.push(socket)
+      expect((await exchange(port, get('/'))).status).toBe(200)
+      mostBytes = Math.max(mostBytes, ledger.counts().heldBytes.head)
+    }
+    await vi.waitFor(() => {
+      expect(ledger.counts().closed['unfinished-heads']).toBeGreaterThan(40)
+    })
+    // Two connections may hold 64 KiB each, uncounted.
+    expect(mostBytes).toBeLessThanOrEqual(128 * 1024)
+    expect(sockets.filter(isOpen).length).toBeLessThanOrEqual(2 + 4)
+    finish()
+  })
+
+  test('whole requests count as nothing, whatever their size', async () => {
+    const { port, ledger } = await serve(LIMITS)
+    const sockets = await Promise.all(Array.from({ length: 60 }, () => dialFrom(port)))
+    for (const socket of sockets) {
+      expect((await exchangeOn(socket, get(`/?key=${'a'.repeat(20_000)}`))).status).toBe(200)
+      expect((await exchangeOn(socket, request('POST', '/', {}, 'b'.repeat(20_000)))).status).toBe(200)
+    }
+    expect(ledger.counts()).toMatchObject({ heldBytes: { head: 0 }, closed: { 'unfinished-heads': 0 } })
+    expect(sockets.every(isOpen)).toBe(true)
+  })
+})
+
+describe('answers that wait for their readers', () => {
+  const members = Array.from({ length: 1500 }, (_, i) =>
+    fakeMember(`member-${i}`, `10.0.${i >> 8}.${i & 255}`),
+  )
+  const MIB = 1024 * 1024
+
+  /** Opens readers that take nothing, and asks until nothing more may wait. */
+  async function fill(served: ServedRing): Promise<Socket[]> {
+    const deaf: Socket[] = []
+    let heldBytes = 0
+    for (let i = 0; i < 1000; i++) {
+      const last = deaf.at(-1)
+      const { answer } = served.ledger.counts().heldBytes
+      // What the system takes has to be filled first, one answer after the other.
+      if (last === undefined || answer > heldBytes) {
+        heldBytes = answer
+        const socket = await dialFrom(served.server.port)
+        socket.pause()
+        deaf.push(socket)
+      }
+      deaf.at(-1)?.write(get('/v1/ring'))
+      if ((await exchange(served.server.port, get('/v1/ring'))).status === 503) return deaf
+    }
+    return expect.fail('the bound was not reached')
+  }
+
+  test('stay within one bound; above it large answers are 503, and look-ups go on', async () => {
+    await using served = await serveRing({ members, limits: { maxWaitingAnswerBytes: MIB } })
+    const { port } = served.server
+    await fill(served)
+    expect(served.ledger.counts().heldBytes.answer).toBeLessThanOrEqual(MIB)
+    const refused = await exchange(port, get('/v1/ring'))
+    expect(refused.headers.get('retry-after')).toBe('1')
+    expect(JSON.parse(refused.body)).toMatchObject({ code: 'OVERLOADED' })
+    for (let i = 0; i < 20; i++) expect((await exchange(port, get(`/v1/owner?key=${i}`))).status).toBe(200)
+  })
+
+  test('are cut when none is taken for the time, and the room is free again', async () => {
+    let aheadMs = 0
+    const clock = { ...systemClock, now: () => systemClock.now() + aheadMs }
+    await using served = await serveRing({ members, clock, limits: { maxWaitingAnswerBytes: MIB } })
+    await fill(served)
+    await vi.waitFor(
+      () => {
+        aheadMs += 1000
+        expect(served.ledger.counts().heldBytes.answer).toBe(0)
+      },
+      { timeout: 10_000 },
+    )
+    expect(served.ledger.counts().closed['slow-reader']).toBeGreaterThan(0)
+    expect((await exchange(served.server.port, get('/v1/ring'))).status).toBe(200)
+  })
+
+  test('a reader that is slow and takes something is left alone', { timeout: 30_000 }, async () => {
+    await using served = await serveRing({ members, limits: { slowReaderMs: 300 } })
+    const slow = await dialFrom(served.server.port)
+    const length = (await exchange(served.server.port, get('/v1/members'))).body.length
+    slow.pause()
+    const COUNT = 6
+    for (let n = 0; n < COUNT; n++) slow.write(get('/v1/members'))
+    let taken = 0
+    const timer = setInterval(() => {
+      taken += (slow.read() as string | null)?.length ?? 0
+    }, 5)
+    await vi.waitFor(
+      () => {
+        expect(taken).toBeGreaterThan(COUNT * length * 0.98)
+      },
+      { timeout: 25_000 },
+    )
+    clearInterval(timer)
+    expect(served.ledger.counts().closed['slow-reader']).toBe(0)
+  })
+
+  test('small ones of a client that only asks count too, and end in its cut', async () => {
+    await using served = await serveRing({ limits: { maxWaitingAnswerBytes: 20_000 } })
+    const deaf = await dialFrom(served.server.port)
+    deaf.pause()
+    const asked = get('/v1/owner?key=a').repeat(1000)
+    for (let i = 0; i < 100 && served.ledger.counts().closed['answers-waiting'] === 0; i++) {
+      deaf.write(asked)
+      expect((await exchange(served.server.port, get('/v1/owner?key=a'))).status).toBe(200)
+      expect(served.ledger.counts().heldBytes.answer).toBeLessThanOrEqual(20_000)
+    }
+    await closed(deaf)
+    expect(served.ledger.counts()).toMatchObject({
+      heldBytes: { answer: 0 },
+      closed: { 'answers-waiting': 1 },
+    })
+  })
+})
+
+describe('connectionsWithin', () => {
+  test.each([
+    [4096, { open: 30, max: 1_048_576 }, 4096],
+    [4096, { open: 30, max: 256 }, 113],
+    [100, { open: 30, max: 256 }, 100],
+    [100, { open: 30, max: 31 }, 1],
+    [100, { open: 30, max: 10 }, 1],
+    [100, { open: undefined, max: 256 }, 100],
+    [100, { open: 30, max: undefined }, 100],
+  ])('%i configured, %o: %i', (configured, descriptors, limit) => {
+    expect(connectionsWithin(configured, descriptors)).toBe(limit)
+  })
+})

@@ -1,0 +1,25 @@
+import { systemClock, type Clock } from '../../src/clock.ts'
+import { ConnectionLedger } from '../../src/http/connection-ledger.ts'
+import { withDefaultLimits, type HttpLimits } from '../../src/http/limits.ts'
+import { Responder } from '../../src/http/respond.ts'
+import { silentLogger, type Logger } from '../../src/logger.ts'
+
+/** What an application and a server on a free loopback port need, made to fit each other. */
+export function httpParts(
+  given: {
+    readonly limits?: Partial<HttpLimits> | undefined
+    readonly clock?: Clock | undefined
+    readonly logger?: Logger | undefined
+  } = {},
+) {
+  const limits = withDefaultLimits(given.limits)
+  const { clock = systemClock, logger = silentLogger } = given
+  const ledger = new ConnectionLedger({ clock, logger, limits })
+  const responder = new Responder({ ledger, port: 'lookup', clock, logger })
+  return {
+    ...{ limits, clock, logger, ledger, responder },
+    connections: ledger.openPort('lookup', limits),
+    host: '127.0.0.1',
+    port: 0,
+  }
+}
