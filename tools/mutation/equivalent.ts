@@ -118,8 +118,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     code: 'const isMostlyNew = countDigests(gone) + countDigests(come) >= digests',
     changes: [
       'countDigests(gone) + countDigests(come) >= digests → countDigests(gone) + countDigests(come) > digests',
-      'countDigests(gone) + countDigests(come) >= digests → countDigests(gone) + countDigests(come) < digests',
-      'countDigests(gone) + countDigests(come) >= digests → true',
       'countDigests(gone) + countDigests(come) >= digests → false',
       'countDigests(gone) + countDigests(come) → countDigests(gone) - countDigests(come)',
     ],
@@ -128,13 +126,13 @@ export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: 'src/ring/slices.ts',
     code: 'const goneSlice = nextGone < gone.length ? gone[nextGone]! >>> shift : adjusted.length - 1',
-    changes: ['adjusted.length - 1 → adjusted.length + 1', '1 → (1 + 1)'],
+    changes: ['adjusted.length - 1 → adjusted.length + 1'],
     why: 'What is written behind the end of a typed array is not kept, and the loop ends there.',
   },
   {
     file: 'src/ring/slices.ts',
     code: 'const comeSlice = nextCome < come.length ? come[nextCome]! >>> shift : adjusted.length - 1',
-    changes: ['adjusted.length - 1 → adjusted.length + 1', '1 → (1 + 1)'],
+    changes: ['adjusted.length - 1 → adjusted.length + 1'],
     why: 'What is written behind the end of a typed array is not kept, and the loop ends there.',
   },
   {
