@@ -117,12 +117,12 @@ export function gossipRows(): PageRow[] {
           ...IN_ROW,
           title: 'News that waits',
           description:
-            'Falls to 0 within seconds of a change. What is thrown out of a full queue comes later, by push/pull.',
+            'Falls to 0 within seconds of a change. What is left out, because the queue is full or no packet can hold it, comes later, by push/pull.',
           queries: [
             { expr: `max(ringman_gossip_queue_depth{${THE_PODS}})`, legend: 'waiting' },
             {
               expr: `sum(increase(ringman_gossip_queue_drops_total{${THE_PODS}}[${WINDOW}]))`,
-              legend: 'thrown out',
+              legend: 'left out',
             },
           ],
           unit: 'short',

@@ -122,11 +122,11 @@ export interface GossipStatistics {
   /** Of those begun here and answered. */
   readonly pushPullSeconds?: DistributionView
   readonly pushPullBytes?: { readonly sent: DistributionView; readonly received: DistributionView }
-  /** Messages that wait to be sent on, and those dropped from a full queue. */
+  /** Messages that wait to be sent on, and those that were dropped instead. */
   readonly queueDepth?: number
-  readonly queueDrops?: number
   /** The ids of the keys in use, in order: the first one encrypts. Safe to show. */
   readonly keyIds?: readonly string[]
+  readonly queueDrops?: Readonly<Record<'full' | 'too-large', number>>
   /** Members that answer over TCP and not over UDP. */
   readonly udpBlockedMembers?: number
   /** Times that this process was found stalled, and for how long in all. */

@@ -28,11 +28,11 @@ export function gossipSamples(gossip: GossipStatistics): Samples {
             ...histogram(pushPullBytes.received, { direction: 'received' }),
           ],
     gossipQueueDepth: single(gossip.queueDepth),
-    gossipQueueDrops: single(gossip.queueDrops),
     gossipKeyInfo: (gossip.keyIds ?? []).map((id, index) => ({
       value: 1,
       labels: { place: String(index + 1), id },
     })),
+    gossipQueueDrops: byLabel('reason', { ...gossip.queueDrops }),
     gossipUdpBlocked: single(gossip.udpBlockedMembers),
     gossipStalls: single(gossip.stalls),
     gossipStalledSeconds: single(gossip.stalledMs / 1000),

@@ -61,8 +61,8 @@ export function fullStatistics(kind: SourceKind): SourceStatistics {
             received: distribution(PUSH_PULL_BOUNDS_BYTES, 9e6),
           },
           queueDepth: 27,
-          queueDrops: 28,
           keyIds: ['0123abcd', '4567ef00'],
+          queueDrops: { full: 28, 'too-large': 29 },
           udpBlockedMembers: 29,
         },
       }

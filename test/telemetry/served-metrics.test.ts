@@ -185,7 +185,7 @@ describe('values', () => {
       ringman_gossip_health_score: { '': 1 },
       ringman_gossip_push_pulls_total: { completed: 24, failed: 25, answered: 26 },
       ringman_gossip_queue_depth: { '': 27 },
-      ringman_gossip_queue_drops_total: { '': 28 },
+      ringman_gossip_queue_drops_total: { full: 28, 'too-large': 29 },
       ringman_gossip_udp_blocked_members: { '': 29 },
       ringman_gossip_stalls_total: { '': 13 },
       ringman_gossip_stalled_seconds_total: { '': 1.4 },

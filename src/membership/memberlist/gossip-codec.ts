@@ -1,7 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 import type { Keyring } from './keyring.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
-import { COMPOUND_PART_BYTES } from './wire/compound.ts'
 import type { Encryption } from './wire/encryption.ts'
 import { DEFAULT_LIMITS, type WireLimits } from './wire/limits.ts'
 import { encodeMessage } from './wire/message-codec.ts'
@@ -83,13 +82,8 @@ export class GossipCodec {
     return packetRoomBytes(this.#packetEncoding(true))
   }
 
-  /** Bytes that a message takes in a compound. What is sent often is encoded once. */
-  readonly sizeOf = (message: Message): number => this.encodedBytes(message) + COMPOUND_PART_BYTES
-
-  /** Bytes of a message as encoded, alone. */
-  encodedBytes(message: Message): number {
-    return this.#encode(message).length
-  }
+  /** Bytes of a message as encoded, alone. What is sent often is encoded once. */
+  readonly sizeOf = (message: Message): number => this.#encode(message).length
 
   /** @param crc - Whether the peer knows checksums: its highest protocol version is 5 or more. */
   encodePackets(messages: readonly Message[], crc: boolean): Uint8Array[] {

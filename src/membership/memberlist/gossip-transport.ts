@@ -46,6 +46,9 @@ export class GossipTransport {
   readonly #crcPlaces = new Set<string>()
   /** Where each member listed is: its place is forgotten when it is elsewhere, or nowhere. */
   readonly #placeOfMember = new Map<string, string>()
+  /** Members at each address. */
+  readonly #membersAt = new Map<string, number>()
+  #seedAddresses: ReadonlySet<string> = new Set()
   #sockets: GossipSockets | undefined
 
   constructor(options: GossipTransportOptions) {
@@ -69,6 +72,7 @@ export class GossipTransport {
         return isMisfit(drop.reason) ? this.codec.encodeRefusal(refusalText(drop.reason)) : undefined
       },
       timeoutMs: settings.streamTimeoutMs,
+      isKnown: (address) => this.#membersAt.has(address) || this.#seedAddresses.has(address),
       ...(node.streamLimits === undefined ? {} : { limits: node.streamLimits }),
     })
   }
@@ -125,11 +129,29 @@ export class GossipTransport {
   noteMember({ name, endpoint, versions }: MemberView, listed: boolean): void {
     const place = placeOf(endpoint)
     const before = this.#placeOfMember.get(name)
-    if (before !== undefined && (before !== place || !listed)) this.#crcPlaces.delete(before)
-    if (listed) this.#placeOfMember.set(name, place)
-    else this.#placeOfMember.delete(name)
+    if (before !== undefined && (before !== place || !listed)) {
+      this.#crcPlaces.delete(before)
+      this.#countAt(before, -1)
+      this.#placeOfMember.delete(name)
+    }
+    if (listed && before !== place) {
+      this.#placeOfMember.set(name, place)
+      this.#countAt(place, 1)
+    }
     if (listed && versions.pMax >= CRC_PROTOCOL) this.#crcPlaces.add(place)
     else this.#crcPlaces.delete(place)
+  }
+
+  /** Where this member joins through: whoever is there is served before strangers. */
+  noteSeeds(seeds: readonly Endpoint[]): void {
+    this.#seedAddresses = new Set(seeds.map(({ address }) => address))
+  }
+
+  #countAt(place: string, by: 1 | -1): void {
+    const [address = ''] = place.split(' ')
+    const count = (this.#membersAt.get(address) ?? 0) + by
+    if (count > 0) this.#membersAt.set(address, count)
+    else this.#membersAt.delete(address)
   }
 
   sendPacket(to: Endpoint, messages: readonly Message[], ownPort: number): void {
@@ -233,8 +255,7 @@ export class GossipTransport {
   }
 
   #countSent(messages: readonly Message[]): void {
-    for (const message of messages)
-      this.traffic.addMessage('sent', message.kind, this.codec.encodedBytes(message))
+    for (const message of messages) this.traffic.addMessage('sent', message.kind, this.codec.sizeOf(message))
   }
 
   readonly #countReceived: MessageListener = (kind, sizeBytes) => {

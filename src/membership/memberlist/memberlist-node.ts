@@ -219,6 +219,7 @@ export class MemberlistNode {
   /** The seeds are these from now on: those not alive here are contacted now, and again at intervals. */
   join(seeds: readonly Endpoint[]): void {
     this.#joinTrace.begin(seeds.length)
+    this.#transport.noteSeeds(seeds)
     this.#handle({ kind: 'join', seeds })
   }
 

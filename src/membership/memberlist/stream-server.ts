@@ -8,11 +8,11 @@ import { StreamDecoder, type DecodedStream, type StreamReception } from './wire/
 
 /** Bounds on what peers can make this member hold through connections. */
 export interface StreamServerLimits {
-  /** Connections served at once; further ones are closed at once. @default 128, as in memberlist */
+  /** Connections served at once. A quarter of them is kept for members and seeds. @default 128, as in memberlist */
   readonly maxConnections: number
   /** Of these from one address. @default 32 */
   readonly maxConnectionsPerAddress: number
-  /** Bytes held for all connections together; the one that goes beyond is closed. @default 64 MiB */
+  /** Bytes held for all connections together. @default 64 MiB */
   readonly maxHeldBytes: number
 }
 
@@ -35,21 +35,36 @@ export interface StreamServerOptions {
   readonly onDrop: (drop: Drop, from: Endpoint) => Uint8Array | undefined
   /** A connection is closed unless it has been answered this many milliseconds after it was accepted. */
   readonly timeoutMs: number
+  /** Whether a member or a seed is at this address: what is there is served before strangers. */
+  readonly isKnown: (address: string) => boolean
   readonly limits?: Partial<StreamServerLimits>
   /** Called for all that goes over the connections. */
   readonly onBytes?: ByteListener
 }
 
 interface Connection {
+  readonly stream: number
   readonly socket: Socket
   readonly from: Endpoint
+  readonly isKnown: boolean
+  /** Whether its message is there: what is left takes no longer than this member takes to answer. */
+  isWhole: boolean
   cancelTimer: () => void
   heldBytes: number
 }
 
+/** The part of the connections that strangers cannot have. */
+const KNOWN_PART = 0.25
+
+/** A message has this part of the time to come whole, and a second at least; one of which a lot is there has all of it. */
+const MESSAGE_PART = 0.2
+const MESSAGE_MIN_MS = 1000
+const LOT_BYTES = 64 * 1024
+
 /**
  * Serves the connections of peers: one message in, at most one answer out. Slow, silent and too many peers cost
- * a bounded time and memory.
+ * a bounded time and memory: where there is no room for a newcomer, the oldest one whose message is not whole makes room,
+ * strangers before members and seeds. Whoever sends a message at once is never in anybody's way.
  */
 export class StreamServer {
   readonly #options: StreamServerOptions
@@ -64,7 +79,7 @@ export class StreamServer {
     this.#limits = { ...DEFAULT_STREAM_SERVER_LIMITS, ...options.limits }
   }
 
-  /** Connections that were closed at once, or for the bytes they held. */
+  /** Connections that were closed for others, or because there was no room. */
   get refused(): number {
     return this.#refused
   }
@@ -77,7 +92,8 @@ export class StreamServer {
     socket.on('error', () => {
       // The peer went away; `close` follows and cleans up.
     })
-    if (this.#isFull(from)) {
+    const isKnown = this.#options.isKnown(from.address)
+    if (!this.#makeRoom(from.address, isKnown)) {
       this.#refused++
       socket.destroy()
       return
@@ -85,22 +101,23 @@ export class StreamServer {
     const stream = this.#nextStream++
     const decoder = new StreamDecoder(this.#options.reception())
     const connection: Connection = {
+      stream,
       socket,
       from,
+      isKnown,
+      isWhole: false,
       heldBytes: 0,
-      cancelTimer: this.#options.clock.after(this.#options.timeoutMs, () => {
-        socket.destroy()
-      }),
+      cancelTimer: () => {},
     }
+    this.#limitTime(connection)
     this.#connections.set(stream, connection)
     socket.on('close', () => {
       if (socket.bytesWritten > 0) this.#options.onBytes?.('sent', socket.bytesWritten)
       this.#forget(stream)
     })
-    let answered = false
     const take = (result: ReturnType<StreamDecoder['push']>) => {
-      if (result === undefined || answered) return
-      answered = true
+      if (result === undefined || connection.isWhole) return
+      connection.isWhole = true
       // Whatever the peer sends after its message is not even read.
       socket.pause()
       if (result.ok) this.#options.onMessage(stream, result, from, connection.heldBytes)
@@ -114,12 +131,11 @@ export class StreamServer {
       connection.heldBytes += chunk.length
       this.#options.onBytes?.('received', chunk.length)
       this.#heldBytes += chunk.length
-      if (this.#heldBytes > this.#limits.maxHeldBytes) {
-        this.#refused++
-        socket.destroy()
-        return
+      while (this.#heldBytes > this.#limits.maxHeldBytes) {
+        const largest = this.#unfinished().sort((a, b) => b.heldBytes - a.heldBytes)[0] ?? connection
+        this.#evict(largest)
       }
-      take(decoder.push(chunk))
+      if (!socket.destroyed) take(decoder.push(chunk))
     })
     socket.on('end', () => {
       // A peer that sent nothing at all only looked whether the port is open.
@@ -153,11 +169,53 @@ export class StreamServer {
     socket.end(farewell)
   }
 
-  #isFull({ address }: Endpoint): boolean {
-    if (this.#connections.size >= this.#limits.maxConnections) return true
-    let same = 0
-    for (const { from } of this.#connections.values()) if (from.address === address) same++
-    return same >= this.#limits.maxConnectionsPerAddress
+  /** Closes a message that is too slow, and a connection whose time is over. */
+  #limitTime(connection: Connection): void {
+    const { clock, timeoutMs } = this.#options
+    const { socket } = connection
+    const messageMs = Math.min(timeoutMs, Math.max(MESSAGE_MIN_MS, MESSAGE_PART * timeoutMs))
+    connection.cancelTimer = clock.after(messageMs, () => {
+      if (!connection.isWhole && connection.heldBytes < LOT_BYTES) {
+        socket.destroy()
+        return
+      }
+      connection.cancelTimer = clock.after(timeoutMs - messageMs, () => {
+        socket.destroy()
+      })
+    })
+  }
+
+  /** Whether there is a place for one more from this address; others may have to go for it. */
+  #makeRoom(address: string, isKnown: boolean): boolean {
+    const all = [...this.#connections.values()]
+    const same = all.filter(({ from }) => from.address === address)
+    const { maxConnections, maxConnectionsPerAddress } = this.#limits
+    if (same.length >= maxConnectionsPerAddress) return this.#evictOldest(same)
+    const strangers = all.filter((connection) => !connection.isKnown)
+    const roomOfStrangers = maxConnections - Math.floor(KNOWN_PART * maxConnections)
+    if (!isKnown && strangers.length >= roomOfStrangers) return this.#evictOldest(strangers)
+    if (all.length < maxConnections) return true
+    return this.#evictOldest(strangers) || (isKnown && this.#evictOldest(all))
+  }
+
+  /** Connections come in the order in which they were accepted. */
+  #evictOldest(among: readonly Connection[]): boolean {
+    const oldest = among.find(({ isWhole }) => !isWhole)
+    if (oldest !== undefined) this.#evict(oldest)
+    return oldest !== undefined
+  }
+
+  #evict(connection: Connection): void {
+    this.#refused++
+    connection.socket.destroy()
+    this.#forget(connection.stream)
+  }
+
+  /** Those whose message is not whole: strangers, or where there are none, all. */
+  #unfinished(): Connection[] {
+    const unfinished = [...this.#connections.values()].filter(({ isWhole }) => !isWhole)
+    const strangers = unfinished.filter(({ isKnown }) => !isKnown)
+    return strangers.length > 0 ? strangers : unfinished
   }
 
   #forget(stream: number): void {

@@ -229,7 +229,14 @@ export const GOSSIP_METRICS = {
   gossipQueueDrops: {
     name: 'ringman_gossip_queue_drops_total',
     kind: 'counter',
-    meaning: 'News that was thrown out of a full queue; push/pulls carry it later.',
+    labels: {
+      reason: {
+        full: 'The queue was full.',
+        'too-large':
+          'No packet can hold it: `--max-packet` leaves too little room beside label and encryption.',
+      },
+    },
+    meaning: 'News that was not gossiped on; push/pulls carry it later.',
     sources: MEMBERLIST,
   },
   gossipUdpBlocked: {

@@ -24,6 +24,13 @@ const key = (byte: number) => new Uint8Array(32).fill(byte)
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const bytes = (value: string) => new TextEncoder().encode(value)
 
+/** The head of a user message of 200,000 bytes. */
+const USER_MESSAGE_HEAD = Buffer.concat([
+  Buffer.from([8, 0x81, 0xaa]),
+  bytes('UserMsgLen'),
+  Buffer.from([0xce, 0, 3, 0x0d, 0x40]),
+])
+
 const nodes: MemberlistNode[] = []
 
 afterEach(async () => {
@@ -321,6 +328,45 @@ describe('MemberlistNode', () => {
     expect(alive(b!.node)).toBe('a b')
   })
 
+  test.each([
+    ['four addresses', ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5']],
+    ['the address of a newcomer', ['127.0.0.1', '127.0.0.1', '127.0.0.1', '127.0.0.1']],
+  ])('connections from %s that never send a whole message keep nobody from joining', async (_, from) => {
+    const a = make({ name: 'a' })
+    await start(a.node)
+    const { port } = placeOf(a.node)
+    const open = Array.from({ length: 128 }, (__, index) => {
+      const socket = connect({ host: '127.0.0.1', port, localAddress: from[index % from.length] ?? '' })
+      socket.on('error', () => {})
+      socket.write(Uint8Array.of(6, 0x83))
+      return socket
+    })
+    await Promise.all(open.map((socket) => once(socket, 'connect')))
+    const b = make({ name: 'b' })
+    await start(b.node)
+    b.node.join([placeOf(a.node)])
+    await until('join', () => alive(b.node) === 'a b', 900)
+    for (const socket of open) socket.destroy()
+  })
+
+  test('a message that trickles in is cut early, one that flows has its time', async () => {
+    const a = make({ name: 'a', settings: { ...FAST, streamTimeoutMs: 4000 } })
+    await start(a.node)
+    const sent: string[] = []
+    const send = async (firstBytes: number) => {
+      const socket = connect(placeOf(a.node).port, '127.0.0.1')
+      socket.on('error', () => {})
+      const closed = once(socket, 'close')
+      socket.write(Buffer.concat([USER_MESSAGE_HEAD, Buffer.alloc(firstBytes)]))
+      const startedAtMs = performance.now()
+      await Promise.race([closed, wait(1500)])
+      sent.push(`${firstBytes}: ${performance.now() - startedAtMs < 1400 ? 'cut' : 'open'}`)
+      socket.destroy()
+    }
+    await Promise.all([send(10), send(100_000)])
+    expect(sent.toSorted()).toEqual(['100000: open', '10: cut'])
+  })
+
   test('held bytes of all connections together are bounded', async () => {
     const a = make({
       name: 'a',
@@ -328,16 +374,10 @@ describe('MemberlistNode', () => {
       settings: { ...FAST, streamTimeoutMs: 5000 },
     })
     await start(a.node)
-    // The head of a user message of 200,000 bytes, and then its bytes.
-    const head = Buffer.concat([
-      Buffer.from([8, 0x81, 0xaa]),
-      bytes('UserMsgLen'),
-      Buffer.from([0xce, 0, 3, 0x0d, 0x40]),
-    ])
     const socket = connect(placeOf(a.node).port, '127.0.0.1')
     socket.on('error', () => {})
     const closed = new Promise((resolve) => socket.on('close', resolve))
-    socket.write(head)
+    socket.write(USER_MESSAGE_HEAD)
     socket.write(Buffer.alloc(150_000))
     await closed
     expect(a.node.refusedConnections).toBe(1)

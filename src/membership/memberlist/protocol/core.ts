@@ -172,10 +172,24 @@ export class Core {
     return taken
   }
 
-  /** Queues a message to be sent on. */
-  queueMessage(message: Message, topic?: QueueTopic, finished?: (outcome: QueueOutcome) => void): void {
-    this.counters.dropped += this.queue.offer(message, this.sizeInPacket(message), topic, finished)
+  /**
+   * Queues a message to be sent on. One that no packet can hold is not queued, as it would only keep others from their
+   * turn: it is counted, and left to push/pulls.
+   *
+   * @returns Whether it was queued.
+   */
+  queueMessage(message: Message, topic?: QueueTopic, finished?: (outcome: QueueOutcome) => void): boolean {
+    const sizeBytes = this.sizeInPacket(message)
+    if (sizeBytes > this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES) {
+      this.counters.oversized++
+      // What waits on the same topic is older.
+      if (topic !== undefined) this.queue.remove(topic, 'replaced')
+      finished?.('dropped')
+      return false
+    }
+    this.counters.dropped += this.queue.offer(message, sizeBytes, topic, finished)
     this.onQueued()
+    return true
   }
 
   /** What a message takes in a compound. */
@@ -197,7 +211,13 @@ export class Core {
 
   /** Tells everybody our own word. */
   announceSelf(): void {
-    this.queueMessage(this.ownWord(), { space: 'member', name: this.self.name })
+    const message = this.ownWord()
+    if (this.queueMessage(message, { space: 'member', name: this.self.name })) return
+    this.log('warn', 'What this member says of itself fits no packet, and spreads by push/pull only', {
+      event: 'self.oversized',
+      bytes: this.sizeInPacket(message),
+      limit: this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES,
+    })
   }
 
   /** The cluster name as messages carry it: a field, or none. */

@@ -24,6 +24,8 @@ export interface Counters {
   stalledMs: number
   /** Messages dropped from a full queue. */
   dropped: number
+  /** Messages that were not queued because no packet can hold them. */
+  oversized: number
   /** Messages and streams refused, by reason. */
   readonly refused: Record<Refusal, number>
 }
@@ -47,6 +49,7 @@ export function createCounters(): Counters {
     stalls: 0,
     stalledMs: 0,
     dropped: 0,
+    oversized: 0,
     refused: {
       'cluster-name-differs': 0,
       'version-incompatible': 0,

@@ -427,6 +427,9 @@ export class Merge {
   forget(record: MemberRecord): void {
     this.#core.deadlines.cancel(record.forgetting)
     this.#listener.contests.end(record)
+    for (const space of ['member', 'claim'] as const) {
+      this.#core.queue.remove({ space, name: record.name }, 'dropped')
+    }
     this.#core.members.remove(record)
     this.#core.tell('forgotten', record)
   }

@@ -91,9 +91,11 @@ function openPacket(
   }
   const plain = tryDecrypt(body, keyring, ownLabel)
   if (plain !== undefined) return readChecked(plain, limits, onMessage)
-  const asPlain = readChecked(body, limits, reception.requireEncryption ? undefined : onMessage)
-  if (!reception.requireEncryption && (asPlain.ok || !looksEncrypted(body))) return asPlain
-  return asPlain.ok || isPlainType(body[0]) ? dropped('not-encrypted', {}) : dropped('cannot-decrypt', {})
+  if (reception.requireEncryption) {
+    return looksPlain(body) ? dropped('not-encrypted', {}) : dropped('cannot-decrypt', {})
+  }
+  const asPlain = readChecked(body, limits, onMessage)
+  return asPlain.ok || !looksEncrypted(body) ? asPlain : dropped('cannot-decrypt', {})
 }
 
 /** The label that came, for a log line: at most 255 bytes. */
@@ -111,9 +113,15 @@ function looksEncrypted(bytes: Uint8Array): boolean {
   return (version === 0 || version === 1) && bytes.length >= encryptedLength(0, version)
 }
 
-/** Whether a datagram that starts with this is plain: the versions of encryption are 0 and 1, other types are not. */
-function isPlainType(type: number | undefined): boolean {
-  return type !== undefined && type > 1 && type <= MESSAGE_TYPE.error
+/**
+ * Whether a datagram that no key fits is plain, told by its first bytes alone: whoever is refused must not cost what a
+ * message costs. The versions of encryption are 0 and 1, other types are none; a plain ping (0) or indirect ping (1) goes
+ * on with a map whose first key is a short text, which random bytes do once in some thousand times.
+ */
+function looksPlain(bytes: Uint8Array): boolean {
+  const [type = 0xff, map = 0, key = 0, letter = 0] = bytes
+  if (type > 1) return type <= MESSAGE_TYPE.error
+  return (map & 0xf0) === 0x80 && (key & 0xe0) === 0xa0 && letter >= 0x41 && letter <= 0x5a
 }
 
 /** Checks the checksum that Go puts before everything else for peers that know it, then reads the messages. */

@@ -340,3 +340,52 @@ describe('leaving', () => {
     expect(machine.state(7)).toBe('alive')
   })
 })
+
+describe('what no packet can hold', () => {
+  const budget = { packetBudgetBytes: 200 }
+  const large = (n: number, incarnation = 1) => alive(n, incarnation, { meta: new Uint8Array(180) })
+
+  test('of others keeps nobody from being told the rest, and is counted', () => {
+    const machine = new Machine(budget).withMembers(3)
+    for (let n = 10; n < 30; n++) machine.packet(2, large(n))
+    machine.run(1000)
+    machine.clear()
+    machine.packet(2, alive(40))
+    machine.run(500)
+    expect(machine.sent('alive').map(({ message }) => message.node)).toContain('m40')
+    expect(machine.sent('alive').every(({ message }) => message.meta.length < 180)).toBe(true)
+    expect(machine.protocol.counters).toMatchObject({ oversized: 20, dropped: 0 })
+    // It is known all the same, and goes out whole in push/pulls.
+    expect(machine.state(10)).toBe('alive')
+  })
+
+  test('takes the older word on the same member out of the queue', () => {
+    const machine = new Machine(budget)
+    machine.packet(2, alive(2))
+    machine.packet(2, large(2, 2))
+    expect(machine.protocol.queuedCount).toBe(1)
+    machine.run(1000)
+    expect(machine.sent('alive').filter(({ message }) => message.node === 'm2')).toEqual([])
+  })
+
+  test('of ourselves is warned of, at the start and at new metadata', () => {
+    const machine = new Machine(budget)
+    expect(machine.of('log').filter(({ level }) => level === 'warn')).toEqual([])
+    machine.handle({ kind: 'update-metadata', meta: new Uint8Array(180) })
+    expect(machine.of('log').filter(({ level }) => level === 'warn')).toMatchObject([
+      { fields: { event: 'self.oversized', limit: 198 } },
+    ])
+  })
+})
+
+test('who is forgotten is not gossiped about any more', () => {
+  const machine = new Machine({ deadKeptMs: 1000, retransmitMult: 1000 })
+  for (let n = 2; n < 30; n++) machine.packet(2, alive(n))
+  for (let n = 3; n < 30; n++) machine.packet(2, dead(n))
+  machine.answering.add(2)
+  machine.run(900)
+  expect(machine.protocol.queuedCount).toBeGreaterThan(27)
+  machine.run(5000)
+  expect(machine.protocol.members()).toHaveLength(2)
+  expect(machine.protocol.queuedCount).toBeLessThan(4)
+})

@@ -204,6 +204,18 @@ describe('what is dropped, and why', () => {
     expect(reasonOf(decodePacket(datagram, { ...reception, ...changes }))).toBe(expected)
   })
 
+  test('what is plain where encryption is required is not decoded', () => {
+    const limits = new Proxy(DEFAULT_LIMITS, {
+      get: (all, name) =>
+        name === 'maxPacketBytes' ? all.maxPacketBytes : expect.fail(`${String(name)} was asked for`),
+    })
+    const keyed = { keyring: [key], requireEncryption: true, label: '', limits }
+    for (const type of [0, 2, 4, 7, 9, 12]) {
+      const datagram = Uint8Array.of(type, 0x81, 0xa4, ...utf8('Node'), ...new Uint8Array(1300))
+      expect(reasonOf(decodePacket(datagram, keyed))).toBe('not-encrypted')
+    }
+  })
+
   test('a drop for the label tells which one came', () => {
     const result = decodePacket(labelled, { ...reception, label: 'green' })
     expect(result).toEqual({ ok: false, reason: 'label-differs', detail: { label: 'blue' } })
