@@ -1,11 +1,17 @@
 /**
- * `npm run test:package`: packs the package, installs it into an empty project as a user would, and uses it there:
- * the command, the library, its types.
+ * `npm run test:package`: packs the package, installs it into an empty project as a user would, without what is optional,
+ * and uses it there: the command, the library, its types.
  */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+
+/** Most that an install without the optional dependencies may take, in bytes on the disk. */
+const SIZE_LIMIT = 60e6
+
+/** What a member without a kubeconfig, a YAML file and a terminal does not load. */
+const LAZY = ['@kubernetes/client-node', 'yaml', 'pino-pretty', 'prom-client', '@opentelemetry/core']
 
 const root = mkdtempSync(join(tmpdir(), 'ringman-package-'))
 
@@ -23,11 +29,45 @@ try {
   step('pack', () => {
     run('.', 'npm', 'pack', '--silent', '--pack-destination', root)
   })
+  const tarball = join(root, readdirSync(root).find((name) => name.endsWith('.tgz')) ?? '')
+  step('carry no native code of this machine', () => {
+    const native = run(root, 'tar', '--list', '--file', tarball).match(/^.*(?:\.node|msgpackr-extract.*)$/gm)
+    if (native !== null) throw new Error(`packed: ${native.join(', ')}`)
+  })
   step('install into an empty project', () => {
-    const tarball = readdirSync(root).find((name) => name.endsWith('.tgz')) ?? ''
     run(root, 'mkdir', project)
     writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }\n')
-    run(project, 'npm', 'install', '--silent', join(root, tarball))
+    run(project, 'npm', 'install', '--silent', '--omit=optional', tarball)
+  })
+  step(`take at most ${SIZE_LIMIT / 1e6} MB`, () => {
+    const bytes =
+      1024 * Number(run(project, 'du', '--summarize', '--block-size=1K', 'node_modules').split('\t', 1)[0])
+    console.log(`        ${(bytes / 1e6).toFixed(1)} MB: du --summarize node_modules`)
+    if (bytes > SIZE_LIMIT) throw new Error(`it takes ${bytes} bytes`)
+  })
+  step('say what a kubeconfig takes', () => {
+    writeFileSync(join(project, 'kubeconfig'), '{}')
+    const args = '--source kubernetes --kubernetes-service a --kubernetes-kubeconfig kubeconfig'
+    const ports = '--http-port 0 --admin-port 0'
+    const serve = ['node_modules/ringman/dist/cli.js', 'serve', ...`${args} ${ports}`.split(' ')]
+    const { stdout } = spawnSync(process.execPath, serve, { cwd: project, encoding: 'utf8', timeout: 5000 })
+    if (!stdout.includes('npm install @kubernetes/client-node')) throw new Error(`it said: ${stdout}`)
+  })
+  step('load what is seldom needed only when it is', () => {
+    const script = `import { registerHooks } from 'node:module'
+const loaded = new Set()
+registerHooks({ resolve(specifier, context, next) {
+  loaded.add(specifier)
+  return next(specifier, context)
+} })
+const { main } = await import('./node_modules/ringman/dist/cli/main.js')
+const args = 'serve --source static --static-members a:1 --http-port 0 --admin-port 0 --drain 0'.split(' ')
+setTimeout(() => process.kill(process.pid, 'SIGTERM'), 2000)
+await main(args, {}, { out() {}, err: console.error })
+console.error('loaded', ${JSON.stringify(LAZY)}.filter((name) => loaded.has(name)).join(' '))`
+    const node = ['--input-type=module', '--eval', script]
+    const { stderr } = spawnSync(process.execPath, node, { cwd: project, encoding: 'utf8', timeout: 20_000 })
+    if (stderr.trim() !== 'loaded') throw new Error(stderr)
   })
   step('run the command', () => {
     const version = run(project, process.execPath, 'node_modules/ringman/dist/cli.js', '--version').trim()

@@ -1,5 +1,4 @@
 import { holdingClock, systemClock, systemRandom } from '../clock.ts'
-import { describeConfig, renderConfig } from '../config/describe.ts'
 import type { Environment } from '../config/environment.ts'
 import { loadServeConfig, type GivenFlags } from '../config/load.ts'
 import { SERVE_SETTINGS } from '../config/serve-settings.ts'
@@ -36,6 +35,7 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
   const { flags, env, terminal } = input
   const loaded = loadServeConfig(flags, env)
   if (input.printConfig) {
+    const { describeConfig, renderConfig } = await import('../config/describe.ts')
     terminal.out(
       input.json ? renderJson(describeConfig(SERVE_SETTINGS, loaded)) : renderConfig(SERVE_SETTINGS, loaded),
     )

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { extname } from 'node:path'
-import { parseDocument } from 'yaml'
+import type * as Yaml from 'yaml'
 import { unknownMessage, type ConfigProblem } from './problem.ts'
 import type { Given, Layer } from './resolve.ts'
 import { fileKeyOf, isSettableIn, type SettingTable } from './setting.ts'
@@ -57,6 +58,8 @@ export function readConfigFile(table: SettingTable, path: string): FileLayer {
 /** @throws {Error} for text that is not in the form; its first line says what and where. */
 function parse(path: string, text: string): unknown {
   if (extname(path).toLowerCase() === '.json') return JSON.parse(text)
+  // Most members have no such file.
+  const { parseDocument } = createRequire(import.meta.url)('yaml') as typeof Yaml
   const document = parseDocument(text)
   const [error] = document.errors
   if (error !== undefined) throw error

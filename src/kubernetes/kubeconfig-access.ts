@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises'
 import type { RequestOptions } from 'node:https'
 import { isIP } from 'node:net'
 import { dirname, resolve } from 'node:path'
-import { parse } from 'yaml'
 import { apiError, reasonOf } from './api-error.ts'
 import type { ClusterAccess, ClusterConnection } from './cluster-access.ts'
 
@@ -11,8 +10,8 @@ const RELOAD_AFTER_MS = 300_000
 
 /**
  * Access by a kubeconfig file, with every way to log in that `@kubernetes/client-node` knows: certificates, tokens,
- * programs, OIDC, proxies. The library is loaded when it is first needed: it takes a second and 85 MB, which a pod that
- * uses its service account does not spend.
+ * programs, OIDC, proxies. The library is an optional dependency, and is loaded when it is first needed: it takes a second
+ * and 85 MB, which a pod that uses its service account does not spend.
  */
 export class KubeconfigAccess implements ClusterAccess {
   readonly #path: string
@@ -50,8 +49,20 @@ export class KubeconfigAccess implements ClusterAccess {
   }
 }
 
+async function importClient() {
+  try {
+    return await import('@kubernetes/client-node')
+  } catch (error) {
+    if ((error as { readonly code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new Error(
+      'it takes the optional package @kubernetes/client-node, which is not installed; npm install @kubernetes/client-node adds it',
+      { cause: error },
+    )
+  }
+}
+
 async function load(path: string): Promise<() => Promise<ClusterConnection>> {
-  const { KubeConfig } = await import('@kubernetes/client-node')
+  const [{ KubeConfig }, { parse }] = await Promise.all([importClient(), import('yaml')])
   const config = new KubeConfig()
   const text = await readFile(path, 'utf8')
   config.loadFromString(text)
@@ -77,7 +88,7 @@ async function load(path: string): Promise<() => Promise<ClusterConnection>> {
   }
   // As kubectl does for a context that names none.
   const namespace = config.getContextObject(config.getCurrentContext())?.namespace ?? 'default'
-  const tokenFile = tokenFileOf(text, config.getCurrentUser()?.name)
+  const tokenFile = tokenFileOf(parse(text), config.getCurrentUser()?.name)
   return async () => {
     const options: RequestOptions = {}
     await config.applyToHTTPSOptions(options)
@@ -98,8 +109,8 @@ async function load(path: string): Promise<() => Promise<ClusterConnection>> {
  *
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  */
-function tokenFileOf(text: string, userName: string | undefined): string | undefined {
-  const { users = [] } = parse(text) as {
+function tokenFileOf(kubeconfig: unknown, userName: string | undefined): string | undefined {
+  const { users = [] } = kubeconfig as {
     users?: readonly { name?: unknown; user?: { tokenFile?: unknown } }[]
   }
   const tokenFile = users.find(({ name }) => name === userName)?.user?.tokenFile

@@ -1,6 +1,7 @@
+import { createRequire } from 'node:module'
 import { isatty } from 'node:tty'
 import { pino, stdTimeFunctions, type Logger as PinoLogger } from 'pino'
-import { prettyFactory, type PrettyOptions } from 'pino-pretty'
+import type * as PinoPretty from 'pino-pretty'
 import { LineLogger, type LogFields, type Logger, type PortLevel } from '../logger.ts'
 import { printable, printableJson, printableValue } from '../printable.ts'
 import { DescriptorWriter, type LineWriter } from './descriptor-writer.ts'
@@ -116,7 +117,9 @@ class SharedLogger extends LineLogger implements LeveledLogger {
 }
 
 /** Makes a line of the log one for people. A text that is none is only made printable. */
-export function prettyLine(options: PrettyOptions): (line: string) => string {
+export function prettyLine(options: PinoPretty.PrettyOptions): (line: string) => string {
+  // Most members write JSON and never need it.
+  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof PinoPretty
   const prettify = prettyFactory({ colorize: false, singleLine: true, ...options })
   return (line) => {
     let value: unknown
