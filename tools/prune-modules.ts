@@ -2,10 +2,11 @@
  * `node tools/prune-modules.ts FOLDER`: removes from a `node_modules` what Node.js never loads, so that the image
  * carries code and licences alone: type declarations, sources and source maps, documentation, what a C compiler reads,
  * native code for runtimes other than Node.js, and packages' tests, benchmarks and examples. Everything else that a
- * program could load (`.js`, `.cjs`, `.mjs`, `.json`, `.node`, `.wasm`, files without ending) stays, needed or not.
+ * program could load (`.js`, `.cjs`, `.mjs`, `.json`, `.node`, `.wasm`, files without ending) stays, needed or not, but
+ * for the generated classes of `@kubernetes/client-node`, of which a third is never loaded.
  */
-import { readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 
 /** Endings of what Node.js does not load. It refuses TypeScript below `node_modules`; `.bare` is for the runtime Bare. */
 const NEVER_LOADED = /\.(?:[cm]?ts|map|md|markdown|flow|tsbuildinfo|bare|c|cc|cpp|h|gyp|gypi)$/i
@@ -15,6 +16,12 @@ const NOT_PROGRAM = /^(?:\.github|__tests__|tests?|bench|benchmarks?|docs?|examp
 
 /** Packages without a line of code. */
 const TYPES_ONLY = '@types'
+
+/**
+ * A package of which little is used: of its own code only what its entry leads to is kept. Not all packages: others
+ * load by `require` with computed names.
+ */
+const REACHED_ONLY = join('@kubernetes', 'client-node')
 
 /** Must stay wherever its code is passed on. */
 const LEGAL = /^(?:licen[cs]e|copying|notice|patents|authors)/i
@@ -44,7 +51,34 @@ export function pruneModules(folder: string): Pruned {
     }
   }
   prune(folder, basename(folder) === TYPES_ONLY)
+  const library = join(folder, REACHED_ONLY)
+  for (const path of existsSync(library) ? unreached(library) : []) {
+    files++
+    bytes += statSync(path).size
+    rmSync(path)
+  }
   return { files, bytes }
+}
+
+/** The modules of a package, ES modules throughout, that its `main` imports neither itself nor through others. */
+function unreached(library: string): string[] {
+  const { main } = JSON.parse(readFileSync(join(library, 'package.json'), 'utf8')) as {
+    readonly main: string
+  }
+  const reached = new Set<string>()
+  const follow = (path: string) => {
+    if (reached.has(path)) return
+    reached.add(path)
+    for (const [, name = ''] of readFileSync(path, 'utf8').matchAll(
+      /(?:from|import)[ (]*['"](\.[^'"]+)['"]/g,
+    )) {
+      follow(join(dirname(path), name))
+    }
+  }
+  follow(join(library, main))
+  return readdirSync(join(library, dirname(main)), { recursive: true, encoding: 'utf8' })
+    .map((name) => join(library, dirname(main), name))
+    .filter((path) => path.endsWith('.js') && !reached.has(path))
 }
 
 if (import.meta.main) {

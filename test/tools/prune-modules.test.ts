@@ -73,6 +73,23 @@ test('keeps what Node.js can load, and licences; removes the rest and empty fold
   expect(pruneModules(folder)).toEqual({ files: 0, bytes: 0 })
 })
 
+test('keeps of the Kubernetes client only the modules that its entry leads to', () => {
+  const library = '@kubernetes/client-node'
+  const modules = {
+    'package.json': '{ "main": "dist/index.js" }',
+    'dist/index.js': `import './a.js'\nexport * from "./gen/b.js"\nimport https from 'node:https'`,
+    'dist/a.js': `export const later = () => import('./gen/c.js')`,
+    'dist/gen/b.js': '',
+    'dist/gen/c.js': `import {\n  b,\n} from './b.js'`,
+    'dist/gen/unused.js': `import './b.js'`,
+  }
+  const paths = Object.keys(modules).map((name) => `${library}/${name}`)
+  plant(paths)
+  for (const [name, text] of Object.entries(modules)) writeFileSync(join(folder, library, name), text)
+  expect(pruneModules(folder).files).toBe(1)
+  expect(paths.filter((path) => !existsSync(join(folder, path)))).toEqual([`${library}/dist/gen/unused.js`])
+})
+
 test('follows no links', () => {
   plant(['elsewhere/index.d.ts', 'modules/a/package.json'])
   symlinkSync('../../elsewhere', join(folder, 'modules/a/linked'))
