@@ -176,6 +176,14 @@ is the schema's business.
 {{- if gt (len $scrapers) 1 }}
 {{- $problems = append $problems (printf "%s are enabled together: each pod would be scraped more than once" (join " and " $scrapers)) }}
 {{- end }}
+{{- with .Values.networkPolicy }}
+{{- if and .enabled $scrapers (not .admin.from) (not .extraIngress) }}
+{{- $problems = append $problems (printf "%s is enabled, and the NetworkPolicy lets nobody reach the admin port: name your Prometheus in networkPolicy.admin.from, such as {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}" (first $scrapers)) }}
+{{- end }}
+{{- if and .enabled .egress.enabled (or $.Values.sidecars $.Values.initContainers) (not .egress.extra) }}
+{{- $problems = append $problems "containers of yours run behind the NetworkPolicy, which lets them call DNS alone: open what they need in networkPolicy.egress.extra, or set networkPolicy.egress.enabled to false" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.tracing.enabled (not .Values.tracing.endpoint) }}
 {{- $problems = append $problems "tracing is enabled without tracing.endpoint" }}
 {{- end }}

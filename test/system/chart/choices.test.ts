@@ -41,7 +41,7 @@ describe('sources', () => {
     expect(names.filter((name) => name.startsWith('RINGMAN_'))).toEqual(['RINGMAN_CONFIG', 'RINGMAN_NAME'])
     expect(configurationOf(objects)).toMatchObject(config)
     expect(configurationOf(objects)).not.toHaveProperty('minMembers')
-    expect(at(only(objects, 'NetworkPolicy'), 'spec.ingress')).toHaveLength(2)
+    expect(at(only(objects, 'NetworkPolicy'), 'spec.ingress')).toHaveLength(1)
   })
 
   test('sidecar hashes addresses, as Sidecar has no names of members', async () => {
@@ -94,7 +94,7 @@ describe('config', () => {
     const objects = await objectsWith({
       config: { httpPort: 9080, adminPort: 9081, gossipPort: 9946, servicePort: 3000 },
       metrics: { annotations: true },
-      networkPolicy: { egress: { enabled: true } },
+      networkPolicy: { admin: { from: [{ namespaceSelector: {} }] } },
     })
     const text = JSON.stringify(objects)
     expect(text).not.toMatch(/\b(8080|8081|7946|8000)\b(?<!"port":8080)/)

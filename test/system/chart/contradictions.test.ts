@@ -60,8 +60,19 @@ const CONTRADICTIONS: readonly (readonly [Values, readonly string[]])[] = [
   [{ commonLabels: { 'app.kubernetes.io/component': 'x' } }, ['commonLabels has']],
   [{ extraEnv: [{ name: 'POD_IP', value: 'x' }] }, ['extraEnv has POD_IP']],
   [{ extraVolumes: [{ name: 'config', emptyDir: {} }] }, ['extraVolumes has config']],
-  [{ sidecars: [{ name: 'ringman', image: 'x' }] }, ['sidecars has']],
-  [{ metrics: { annotations: true, podMonitor: { enabled: true } } }, ['scraped more than once']],
+  [
+    {
+      sidecars: [{ name: 'ringman', image: 'x' }],
+      networkPolicy: { egress: { enabled: false } },
+    },
+    ['sidecars has'],
+  ],
+  [
+    { metrics: { annotations: true, podMonitor: { enabled: true } } },
+    ['scraped more than once', 'networkPolicy.admin.from'],
+  ],
+  [{ metrics: { serviceMonitor: { enabled: true } } }, ['metrics.serviceMonitor is enabled, and the Netw']],
+  [{ sidecars: [{ name: 'app', image: 'x' }] }, ['networkPolicy.egress.extra']],
   [{ tracing: { enabled: true } }, ['without tracing.endpoint']],
 ]
 
@@ -94,7 +105,7 @@ describe('values that contradict each other', () => {
       tracing: { enabled: true },
       metrics: { podMonitor: { enabled: true }, serviceMonitor: { enabled: true } },
     }
-    expect(problemsIn((await tryRender({ values })).stderr)).toHaveLength(6)
+    expect(problemsIn((await tryRender({ values })).stderr)).toHaveLength(7)
   })
 
   test('are not seen in what can be meant', async () => {

@@ -176,25 +176,29 @@ describe('with no values at all', () => {
     )
   })
 
-  test('lets only its own pods gossip', () => {
+  test('lets its own pods gossip, everybody look up keys, and nothing else in or out but DNS', () => {
+    const own = [{ podSelector: { matchLabels: MEMBER_LABELS } }]
+    const gossip = [
+      { port: 7946, protocol: 'UDP' },
+      { port: 7946, protocol: 'TCP' },
+    ]
     expect(at(only(objects, 'NetworkPolicy'), 'spec')).toEqual({
       podSelector: { matchLabels: MEMBER_LABELS },
-      policyTypes: ['Ingress'],
+      policyTypes: ['Ingress', 'Egress'],
       ingress: [
-        {
-          from: [{ podSelector: { matchLabels: MEMBER_LABELS } }],
-          ports: [
-            { port: 7946, protocol: 'UDP' },
-            { port: 7946, protocol: 'TCP' },
-          ],
-        },
+        { from: own, ports: gossip },
         {
           ports: [
             { port: 8080, protocol: 'TCP' },
             { port: 8000, protocol: 'TCP' },
           ],
         },
-        { ports: [{ port: 8081, protocol: 'TCP' }] },
+      ],
+      egress: [
+        {
+          ports: [53, 5353].flatMap((port) => ['UDP', 'TCP'].map((protocol) => ({ port, protocol }))),
+        },
+        { to: own, ports: gossip },
       ],
     })
   })

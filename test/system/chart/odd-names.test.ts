@@ -78,6 +78,7 @@ test.each(ODD)('what values name may be called %s', async (odd) => {
       extraEnv: [{ name: 'A', value: name }],
       service: { annotations: { a: name } },
       dashboards: { namespace: name, labels: { grafana_dashboard: name } },
+      networkPolicy: { admin: { from: [{ namespaceSelector: {} }] } },
       metrics: { podMonitor: { enabled: true, namespace: name, jobLabel: name, labels: { a: name } } },
       prometheusRule: { enabled: true, namespace: name, alertLabels: { team: name } },
       tracing: { enabled: true, endpoint: name, serviceName: name, headersSecret: name },
@@ -91,6 +92,7 @@ test.each(ODD)('what a ServiceMonitor and a Secret of the chart name may be call
     values: {
       nameOverride: name,
       keyring: { secretKey: name },
+      networkPolicy: { admin: { from: [{ namespaceSelector: {} }] } },
       metrics: { serviceMonitor: { enabled: true, namespace: `${name}-2`, jobLabel: name } },
     },
   }))

@@ -48,7 +48,14 @@ describe('metrics', () => {
 
   test('tells two rings of one release apart', async () => {
     const metrics = { podMonitor: { enabled: true } }
-    const monitor = only(await objectsWith({ nameOverride: 'sessions', metrics }), 'PodMonitor')
+    const monitor = only(
+      await objectsWith({
+        nameOverride: 'sessions',
+        metrics,
+        networkPolicy: { admin: { from: [{ namespaceSelector: {} }] } },
+      }),
+      'PodMonitor',
+    )
     expect(at(monitor, 'spec.podMetricsEndpoints.0.relabelings')).toEqual([
       { ...RELEASE_RULE, replacement: '$1/sessions' },
     ])
