@@ -4,16 +4,16 @@ import type { AlertGroup, AlertRule } from './alert-rule.ts'
 
 const RING = '{{ $labels.namespace }}/{{ $labels.release }}'
 
-/** The pods that say of themselves that they are in this condition. */
-const inCondition = (condition: Condition) =>
-  `max by (namespace, release, pod) (ringman_condition{condition="${condition}"}) == 1`
+/** The pods that say of themselves that they are in one of these conditions. */
+const inCondition = (...conditions: readonly Condition[]) =>
+  `max by (namespace, release, pod) (ringman_condition{condition=~"${conditions.join('|')}"}) == 1`
 
 const nameContested: AlertRule = {
   alert: 'RingmanNameContested',
   severity: 'critical',
   for: '1m',
   expr: () => `
-count by (namespace, release) (${inCondition('contested')})`,
+count by (namespace, release) (${inCondition('contested', 'unlisted')})`,
   summary: `Two processes of ${RING} answer under one name.`,
   description:
     '{{ $value }} pods see two processes with one name at two addresses. Each of the two may take the keys of that name for its own.',
@@ -28,6 +28,17 @@ count by (namespace, release) (${inCondition('refused')})`,
   summary: `Pods of ${RING} are refused by the other members.`,
   description:
     '{{ $value }} pods find other members, which refuse them: the label, the key or the cluster name differs. They are on no ring but their own.',
+}
+
+const memberUnreachable: AlertRule = {
+  alert: 'RingmanMemberUnreachable',
+  severity: 'critical',
+  for: '1m',
+  expr: () => `
+count by (namespace, release) (${inCondition('unreachable')})`,
+  summary: `Nobody reaches some pods of ${RING} at the address that they advertise.`,
+  description:
+    '{{ $value }} pods reach the others, and the others do not reach them. They are not ready, and their keys are with other pods.',
 }
 
 const sourceStale: AlertRule = {
@@ -54,11 +65,7 @@ unless on (namespace, release, pod, source)
   count by (namespace, release) (count by (namespace, release, pod) (ringman_build_info)) == 1
 )
 unless on (namespace, release, pod)
-(
-  (${inCondition('contested')})
-  or
-  (${inCondition('refused')})
-)`,
+(${inCondition('contested', 'unlisted', 'refused', 'unreachable')})`,
   summary: `{{ $labels.pod }} of ${RING} does not trust its members.`,
   description:
     'The source {{ $labels.source }} of {{ $labels.pod }} says for 5 minutes that it is alone against its wish, cut off, or may be out of date. `/readyz` on its admin port has the reason in a sentence.',
@@ -93,5 +100,13 @@ histogram_quantile(0.99,
 /** Does every pod hear of the members, and of nobody else? */
 export const SOURCE_ALERTS: AlertGroup = {
   name: 'ringman-source',
-  rules: [nameContested, memberRefused, sourceStale, sourceNotOk, dropsByKeyOrLabel, eventLoopSlow],
+  rules: [
+    nameContested,
+    memberRefused,
+    memberUnreachable,
+    sourceStale,
+    sourceNotOk,
+    dropsByKeyOrLabel,
+    eventLoopSlow,
+  ],
 }

@@ -55,6 +55,7 @@ const SOURCES: Readonly<
     gossipAddress: () => undefined,
   }),
   memberlist: (config, surroundings) => {
+    if (config.keyringFile === undefined) warnOfOpenGossip(config, surroundings.logger)
     const pods = podWatchOf(config, surroundings)
     const source = new MemberlistSource({
       ...surroundings,
@@ -76,6 +77,7 @@ const SOURCES: Readonly<
     }
   },
   swim: (config, surroundings) => {
+    warnOfOpenGossip(config, surroundings.logger)
     const pods = podWatchOf(config, surroundings)
     const source = new SwimSource({
       ...surroundings,
@@ -161,6 +163,15 @@ function besidePods(
 }
 
 /** What every source takes whose members gossip. */
+/** For gossip without keys: says what that means, unless only this machine can reach the port. */
+function warnOfOpenGossip({ bind, gossipPort, label }: MemberConfig, logger: Logger): void {
+  if (bind === 'localhost' || bind === '::1' || bind.startsWith('127.')) return
+  logger.warn(
+    { event: 'gossip.open', host: bind, port: gossipPort, label: label ?? '' },
+    'Gossip is not encrypted: whoever reaches its port can join the ring and change it. Set --keyring-file, or let only members reach the port',
+  )
+}
+
 function gossipOptionsOf(config: MemberConfig) {
   return {
     name: config.name,

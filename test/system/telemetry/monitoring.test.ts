@@ -99,10 +99,10 @@ describe('a ring of five under look-ups', () => {
         'RingmanDigestsDiffer',
         'RingmanGossipDropsByKeyOrLabel reason=label-differs',
         'RingmanIslands',
+        'RingmanMemberRefused',
         ...['ringman-0', 'ringman-1', 'ringman-2', STRANGER].map(
           (pod) => `RingmanMembersDifferFromReadyPods pod=${pod}`,
         ),
-        'RingmanMemberRefused',
       ]
       await until(`the alerts fire: ${expected.join(', ')}`, async () => {
         const firing = await firingNow()

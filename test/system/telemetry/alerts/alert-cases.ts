@@ -213,8 +213,17 @@ const SOURCE_CASES: readonly AlertCase[] = [
   {
     name: 'a name that two processes answer under',
     minutes: 12,
-    pods: pods((index, seconds) => (index < 3 && seconds > 120 ? { condition: 'contested' } : {})),
-    fires: [{ alert: 'RingmanNameContested', value: '3' }],
+    pods: pods((index, seconds) => {
+      if (seconds <= 120 || index > 3) return {}
+      return { condition: index === 3 ? 'unlisted' : 'contested' }
+    }),
+    fires: [{ alert: 'RingmanNameContested', value: '4' }],
+  },
+  {
+    name: 'a pod that nobody reaches',
+    minutes: 12,
+    pods: pods((index, seconds) => (index === LAST && seconds > 120 ? { condition: 'unreachable' } : {})),
+    fires: [{ alert: 'RingmanMemberUnreachable', value: '1' }],
   },
   {
     name: 'a pod that comes back at another address, and is taken after half a minute',
