@@ -42,6 +42,20 @@ export type MalformedReason =
   | 'incarnation-invalid'
   | 'metadata-invalid'
 
+/** Why a datagram, or a message in it, was dropped. */
+export type DropReason =
+  | MalformedReason
+  /** A request to probe a host that is no member. */
+  | 'destination-unknown'
+  /** More requests that cost an answer than are allowed in the time. */
+  | 'rate-limited'
+  /** A member beyond `maxMembers`. */
+  | 'member-limit'
+  /** A message that claims to come from this process's own address. */
+  | 'self-address'
+  /** The library failed on it: a fault of ringman. */
+  | 'library-failed'
+
 export interface GuardLimits {
   /** Bytes of a datagram. */
   readonly maxBytes: number

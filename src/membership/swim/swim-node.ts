@@ -5,32 +5,18 @@ import {
   checkDatagram,
   INCARNATION_AHEAD_MS,
   LIBRARY_STATE,
-  type MalformedReason,
+  type DropReason,
   type SwimMessage,
   type UpdateData,
 } from './datagram-guard.ts'
 import { LoopMonitor } from './loop-monitor.ts'
-import { nodeMember, type NodeMember } from './node-member.ts'
+import { nodeMember, type NodeMember } from './member-view.ts'
 import { Suspicions } from './suspicions.ts'
 import { SwimLibrary, type LibraryMember, type ProbeFailure } from './swim-library.ts'
 import { encodeSwimMeta, tryDecodeSwimMeta } from './swim-metadata.ts'
 import { RECEIVE_FACTOR, type SwimSettings } from './swim-settings.ts'
 import { SwimTraffic } from './swim-traffic.ts'
 import { TokenBucket } from './token-bucket.ts'
-
-/** Why a datagram, or a message in it, was dropped. */
-export type DropReason =
-  | MalformedReason
-  /** A request to probe a host that is no member. */
-  | 'destination-unknown'
-  /** More requests that cost an answer than are allowed in the time. */
-  | 'rate-limited'
-  /** A member beyond `maxMembers`. */
-  | 'member-limit'
-  /** A message that claims to come from this process's own address. */
-  | 'self-address'
-  /** The library failed on it: a fault of ringman. */
-  | 'library-failed'
 
 export interface SwimNodeOptions {
   /** This process, `IPV4:PORT`. */

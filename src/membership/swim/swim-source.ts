@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { isIPv4, isIPv6 } from 'node:net'
 import type { Tracer } from '@opentelemetry/api'
-import { sleep, type Clock, type Random } from '../../clock.ts'
+import type { Clock, Random } from '../../clock.ts'
 import { isRingmanError, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
@@ -18,7 +18,8 @@ import { checkBindAddress, chooseIPv4Address } from './advertised-address.ts'
 import { openUdpSocket, type GossipSocket, type OpenGossipSocket } from './gossip-socket.ts'
 import { MemberView, type ViewedMembers } from './member-view.ts'
 import { describeHealth } from './swim-health.ts'
-import { SwimNode, type DropReason } from './swim-node.ts'
+import type { DropReason } from './datagram-guard.ts'
+import { SwimNode } from './swim-node.ts'
 import { swimSettings, type SwimOverrides, type SwimPreset, type SwimSettings } from './swim-settings.ts'
 import { sharedDrops, SwimTraffic } from './swim-traffic.ts'
 
@@ -56,9 +57,6 @@ export interface SwimSourceOptions {
 
 const NOT_RESOLVED = { rounds: 0, addresses: [], failures: [] }
 
-/** Waits between attempts to open a socket that failed anew, in milliseconds. */
-const REOPEN_DELAYS_MS = [0, 100, 500, 1000, 2000, 5000]
-
 /**
  * Members by gossip with npm `swim`: each probes the others over UDP, and news travels with the probes. Made for
  * a network that is trusted, as the protocol has no encryption and no label; `docs/swim.md` lists the limits.
@@ -73,7 +71,6 @@ export class SwimSource implements MembershipSource {
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #set: MemberSet
   readonly #view: MemberView
-  readonly #abort = new AbortController()
   #state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #settings: SwimSettings | undefined
   #socket: GossipSocket | undefined
@@ -86,7 +83,6 @@ export class SwimSource implements MembershipSource {
   #lastSendError: string | undefined
   #leaving: Promise<void> | undefined
   #stopping: Promise<void> | undefined
-  #reopening: Promise<void> = Promise.resolve()
 
   constructor(options: SwimSourceOptions) {
     this.#options = options
@@ -156,10 +152,8 @@ export class SwimSource implements MembershipSource {
     this.#stopping ??= (async () => {
       this.#state = 'stopped'
       this.#set.close()
-      this.#abort.abort()
       this.#seeds?.stop()
       this.#node?.stop()
-      await this.#reopening
       await this.#socket?.close()
       this.#settle.resolve()
     })()
@@ -358,7 +352,7 @@ export class SwimSource implements MembershipSource {
         this.#countSendError(error, host)
       },
       onFailure: (error) => {
-        this.#reopening = this.#reopen(error)
+        this.#fail(error)
       },
     })
   }
@@ -375,39 +369,12 @@ export class SwimSource implements MembershipSource {
     }
   }
 
-  /** Replaces a socket that failed by a new one on the same port; when that fails for long, the source is over. */
-  async #reopen(error: Error): Promise<void> {
-    this.#logger.warn({ event: 'socket.failed', err: error }, 'Lost the gossip socket; it is opened anew')
-    const failed = this.#socket
-    let lastError: unknown = error
-    for (const delayMs of REOPEN_DELAYS_MS) {
-      await failed?.close()
-      if (delayMs > 0) await sleep(this.#options.clock, delayMs, this.#abort.signal)
-      if (this.#isStopped) return
-      try {
-        this.#socket = await this.#openSocket(
-          this.#options.bindHost,
-          failed?.port ?? this.#options.gossipPort,
-        )
-        this.#logger.info(
-          { event: 'socket.opened', port: this.#socket.port },
-          'Opened the gossip socket anew',
-        )
-        return
-      } catch (reopenError) {
-        lastError = reopenError
-      }
-    }
-    this.#settle.reject(
-      new RingmanError(
-        'SOURCE_FAILED',
-        `the gossip socket failed and could not be opened again: ${String(lastError)}`,
-        {
-          cause: lastError,
-        },
-      ),
-    )
+  /** Without its socket a source is over; the process ends with the reason, and is started again. */
+  #fail(error: Error): void {
     this.#node?.stop()
     this.#seeds?.stop()
+    this.#settle.reject(
+      new RingmanError('SOURCE_FAILED', `the gossip socket failed: ${error.message}`, { cause: error }),
+    )
   }
 }

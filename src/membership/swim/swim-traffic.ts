@@ -1,6 +1,5 @@
 import { createTwoWayCount, type GossipDropReason, type TwoWayCount } from '../statistics.ts'
-import { MESSAGE_TYPE, splitCompound, type SwimMessage } from './datagram-guard.ts'
-import type { DropReason } from './swim-node.ts'
+import { MESSAGE_TYPE, splitCompound, type DropReason, type SwimMessage } from './datagram-guard.ts'
 
 /** What is counted of one process's datagrams. Only ever rising. */
 export class SwimTraffic {

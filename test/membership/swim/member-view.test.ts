@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MemberView } from '../../../src/membership/swim/member-view.ts'
-import type { NodeMember } from '../../../src/membership/swim/node-member.ts'
+import type { NodeMember } from '../../../src/membership/swim/member-view.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
 const node = (host: string, fields: Partial<NodeMember> & { readonly name?: string } = {}): NodeMember => {
