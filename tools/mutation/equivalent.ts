@@ -13,6 +13,63 @@ export interface Equivalent {
 
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: 'src/membership/memberlist/wire/byte-buffer.ts',
+    code: '#bytes = new Uint8Array(0)',
+    changes: ['0 → (0 + 1)'],
+    why: 'Only so many bytes count as have arrived.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/byte-buffer.ts',
+    code: 'if (length > this.#bytes.length) {',
+    changes: ['length > this.#bytes.length → length >= this.#bytes.length'],
+    why: 'It only grows a byte sooner.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/msgpack-reader.ts',
+    code: 'if (likely !== undefined && this.#isAt(start, length, likely)) return guess',
+    changes: [
+      'likely !== undefined → false',
+      'likely !== undefined && this.#isAt(start, length, likely) → false',
+    ],
+    why: 'The names are looked through all the same; the guess is only quicker.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/text.ts',
+    code: 'if (byte >= 0x80) {',
+    changes: ['byte >= 0x80 → true'],
+    why: 'The long way round takes ASCII as well.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/msgpack-writer.ts',
+    code: 'for (let i = 0; i < length; i++) {',
+    changes: ['i < length → i <= length'],
+    why: 'Behind the end of a text there is NaN, which is not written or is written over.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/message-codec.ts',
+    code: 'if (name.length * 3 > MAX_NAME_BYTES && new TextEncoder().encode(name).length > MAX_NAME_BYTES) {',
+    changes: ['name.length * 3 > MAX_NAME_BYTES → true'],
+    why: 'The first half only saves the second where it cannot be true.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/stream-decoder.ts',
+    code: "if (!isRingmanError(error) || error.code !== 'WIRE_MALFORMED') throw error",
+    changes: ["!isRingmanError(error) || error.code !== 'WIRE_MALFORMED' → false"],
+    why: 'Nothing else is thrown there.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/lzw.ts',
+    code: 'if (end > output.length) output = grownTo(output, end, maxBytes)',
+    changes: ['end > output.length → end >= output.length'],
+    why: 'It only grows a byte sooner.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/lzw.ts',
+    code: 'let output = new Uint8Array(Math.min(maxBytes, 64 + input.length * 3))',
+    changes: ['input.length * 3 → input.length / 3', '3 → (3 + 1)', '64 → (64 + 1)'],
+    why: 'The first size is a guess; it grows as needed.',
+  },
+  {
     file: 'src/ring/hash-ring.ts',
     code: 'const FEW = 16',
     changes: ['16 → (16 + 1)'],

@@ -53,22 +53,14 @@ export class MsgpackScanner {
   }
 }
 
-/** Whether a value is its type byte and nothing else: small integers, nil, booleans, and what is empty. */
+/** Whether a value is a small integer, or an empty map, and so its type byte alone. */
 function isOneByte(type: number): boolean {
-  return (
-    type <= 0x80 ||
-    type >= 0xe0 ||
-    type === 0x90 ||
-    type === 0xa0 ||
-    type === 0xc0 ||
-    type === 0xc2 ||
-    type === 0xc3
-  )
+  return type <= 0x80 || type >= 0xe0
 }
 
-/** Bytes of a value's head: its type and, where the type has one, its length. Numbers are all head. */
+/** Bytes of the head of a value that is more than a small integer: its type and, where it has one, its length. Numbers are all head. */
 function headBytes(type: number): number {
-  if (type <= 0xc0 || type >= 0xe0) return 1
+  if (type <= 0xc0) return 1
   switch (type) {
     case 0xc2:
     case 0xc3:
@@ -142,11 +134,11 @@ function bodyBytes(bytes: Uint8Array, at: number): number {
   }
 }
 
-/** Values inside an array or a map. */
+/** Values inside an array or a map; no small integer comes here. */
 function children(bytes: Uint8Array, at: number): number {
   const type = bytes[at]!
-  if (type >= 0x80 && type <= 0x8f) return 2 * (type & 0x0f)
-  if (type >= 0x90 && type <= 0x9f) return type & 0x0f
+  if (type <= 0x8f) return 2 * (type & 0x0f)
+  if (type <= 0x9f) return type & 0x0f
   switch (type) {
     case 0xdc:
       return readU16(bytes, at + 1)

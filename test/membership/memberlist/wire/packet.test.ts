@@ -222,6 +222,18 @@ describe('what is dropped, and why', () => {
   })
 })
 
+test('a drop for the size tells the size', () => {
+  const drop = (datagram: Uint8Array, maxPacketBytes: number) =>
+    decodePacket(datagram, { ...reception, limits: { ...DEFAULT_LIMITS, maxPacketBytes } })
+  expect(drop(new Uint8Array(0), 10)).toEqual({ ok: false, reason: 'malformed', detail: { length: 0 } })
+  expect(drop(new Uint8Array(11), 10)).toEqual({
+    ok: false,
+    reason: 'too-large',
+    detail: { length: 11, max: 10 },
+  })
+  expect(drop(nackBytes, nackBytes.length).ok).toBe(true)
+})
+
 describe('parts of a compound', () => {
   test('that cannot be read do not take the others with them', () => {
     const bad = [Uint8Array.of(11, 0x80), new Uint8Array(0), Uint8Array.of(99)]
@@ -229,7 +241,11 @@ describe('parts of a compound', () => {
     expect(result).toMatchObject({
       ok: true,
       messages: [nack, nack],
-      faults: [{ reason: 'malformed' }, { reason: 'malformed' }, { reason: 'unknown-type' }],
+      faults: [
+        { reason: 'malformed' },
+        { reason: 'malformed' },
+        { reason: 'unknown-type', detail: { type: 99 } },
+      ],
     })
   })
 
@@ -239,7 +255,7 @@ describe('parts of a compound', () => {
     expect(result).toMatchObject({
       ok: true,
       messages: [nack, nack],
-      faults: [{ detail: { missingParts: 1 } }],
+      faults: [{ reason: 'malformed', detail: { missingParts: 1 } }],
     })
   })
 
