@@ -42,7 +42,6 @@ export async function startRingman(): Promise<MeteredRingman> {
   const metrics = new RingMetrics({
     ring,
     clock,
-    logger,
     processCollectors: [eventLoopDelay, new ProcessCollector(() => ledger.counts())],
   })
   await ring.start()

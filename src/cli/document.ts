@@ -28,10 +28,11 @@ const LIFECYCLE = `
 ## The life of \`ringman serve\`
 
 1. It opens the admin port, then the port for look-ups, so that a port in use is found before any key moves to this
-   member and probes get an answer at once. Look-ups get 503 until the ring holds a node.
+   member and probes get an answer at once. Look-ups wait
+   until the ring holds the source's first set of members, for five seconds at most (with Sidecar they do not wait).
 2. It starts the source and joins through the seeds. Once it is ready it logs one line with \`"event":"ready"\` and the
    addresses it listens on: \`http\`, \`admin\` (each with \`host\`, \`port\`, \`url\`) and \`gossip\` (\`host\`, \`port\`).
-3. On SIGTERM or SIGINT it becomes not ready, leaves the ring and tells the others, goes on answering for \`--drain\`,
+3. On SIGTERM, SIGINT, SIGHUP or SIGQUIT it becomes not ready, leaves the ring and tells the others, goes on answering for \`--drain\`,
    closes, and ends with 0. A second signal ends it at once.
 4. If its source or its ring dies, or on a fault that nobody caught, it logs a \`fatal\` line with the reason and ends
    with 1; it never limps on.

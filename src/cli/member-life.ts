@@ -45,6 +45,8 @@ export async function liveUntilStopped(member: LivingMember, options: MemberLife
         { event: 'shutdown.started', reason: first },
         'Started to shut down before the start was done',
       )
+      // It may be on the ring already.
+      await member.service.leave(0)
       await member.close(0)
       return 0
     }

@@ -28,8 +28,9 @@ export interface ServeInput {
 /**
  * `ringman serve`: one member, until a signal ends it or something in it dies.
  *
- * SIGUSR2 changes the log level. SIGTERM and SIGINT ask for an orderly end, a second one ends it at once. With an IPC channel (as `ringman dev` opens one) the end of the
- * channel counts as SIGTERM, so that a member never outlives the process that keeps it.
+ * SIGUSR2 changes the log level. SIGTERM, SIGINT, SIGHUP and SIGQUIT ask for an orderly end, a second one ends it at
+ * once. With an IPC channel (as `ringman dev` opens one) the end of the channel counts as SIGTERM, so that a member never
+ * outlives the process that keeps it.
  */
 export async function runServe(input: ServeInput): Promise<ExitCode> {
   const { flags, env, terminal } = input
@@ -49,6 +50,11 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     member: config.name,
     ...(requested.url === undefined ? {} : { context: traceFields }),
   })
+  // Without a listener Node.js opens its debugger, which runs whatever code it is sent.
+  process.on('SIGUSR1', () => {
+    logger.warn({ event: 'signal.ignored', signal: 'SIGUSR1' }, 'Ignored a signal')
+  })
+  const stopRequest = listenForStop(logger)
   logger.info(
     { event: 'process.started', version: input.version, node: process.version, source: config.source },
     'Started the process',
@@ -59,7 +65,6 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
   process.on(LOG_LEVEL_SIGNAL, () => {
     switchLogLevel(logger, config.logLevel)
   })
-  const stopRequest = listenForStop(logger)
   const tracing = await startTracing(requested.url, logger, input.version, config.name)
   const { composeProcess } = await import('../compose/ring-process.ts')
   const member = composeProcess(config, {
@@ -109,6 +114,8 @@ function listenForStop(logger: ProcessLogger): Promise<string> {
   for (const [signal, code] of [
     ['SIGTERM', 143],
     ['SIGINT', 130],
+    ['SIGHUP', 129],
+    ['SIGQUIT', 131],
   ] as const) {
     process.on(signal, () => {
       if (asked) {

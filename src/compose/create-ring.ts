@@ -22,7 +22,11 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
   const part = createSource(config, surroundings)
   // Whoever awaits a change of the ring must not see the process end instead, even if nothing else is going on.
   const clock = holdingClock
-  const manager = new HashRingManager({ clock, foldWindowMs: config.foldWindowMs })
+  const manager = new HashRingManager({
+    clock,
+    foldWindowMs: config.foldWindowMs,
+    logger: surroundings.logger,
+  })
   const service = new RingService({
     source: part.source,
     manager,
@@ -59,7 +63,6 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
   const metrics = new RingMetrics({
     ring: service,
     clock: systemClock,
-    logger,
     ...(tracer === undefined ? {} : { currentTraceId }),
   })
   await service.start()

@@ -50,8 +50,8 @@ export interface ListenAddress {
 const SOURCES: Readonly<
   Record<SourceName, (config: MemberConfig, surroundings: Surroundings) => SourcePart>
 > = {
-  static: (config, { clock }) => ({
-    source: new StaticSource(config.staticMembers ?? [], clock),
+  static: (config, { clock, logger }) => ({
+    source: new StaticSource(config.staticMembers ?? [], clock, logger),
     gossipAddress: () => undefined,
   }),
   memberlist: (config, surroundings) => {

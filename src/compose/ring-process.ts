@@ -1,6 +1,8 @@
 import type { Tracer } from '@opentelemetry/api'
 import type Koa from 'koa'
+import type { Clock } from '../clock.ts'
 import type { ServeConfig } from '../config/serve-settings.ts'
+import { RingmanError } from '../errors.ts'
 import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
@@ -8,7 +10,7 @@ import { ADMIN_HTTP_LIMITS, connectionsWithin, DEFAULT_HTTP_LIMITS, type HttpLim
 import { metricsRoute } from '../http/metrics-route.ts'
 import type { Readiness } from '../http/readiness.ts'
 import { Responder } from '../http/respond.ts'
-import { openServer } from '../http/server.ts'
+import { openServer, type OpenServer } from '../http/server.ts'
 import { EventLoopDelay } from '../telemetry/event-loop-delay.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { countOpenFds, ProcessCollector, readMaxFds } from '../telemetry/process-collector.ts'
@@ -34,7 +36,8 @@ export interface RingProcess {
   readonly readiness: Readiness
   /**
    * Opens both servers, then starts the source. The servers come first, so that a port in use is found before keys
-   * move to this member, and probes get an answer meanwhile; look-ups get 503 until the ring holds a node.
+   * move to this member, and probes get an answer meanwhile. Look-ups wait until the ring holds the source's first set,
+   * empty or not, for five seconds at most.
    *
    * @throws {RingmanError} `LISTEN_FAILED`, `SOURCE_FAILED`, `CONFIG_INVALID` (an address that this machine does not
    *   have); all is closed again then.
@@ -64,7 +67,6 @@ export function composeProcess(
   const metrics = new RingMetrics({
     ring: service,
     clock,
-    logger,
     ...(tracer === undefined ? {} : { currentTraceId }),
     processCollectors: [
       {
@@ -83,26 +85,76 @@ export function composeProcess(
     maxConnections: config.maxConnections,
   }
   const ledger = new ConnectionLedger({ clock, logger, limits })
+  const lookUps = holdLookUps(clock)
+  const app = createApp({
+    ring: service,
+    clock,
+    logger,
+    limits,
+    responder: new Responder({ ledger, port: 'lookup', clock, logger }),
+    version: readVersion(),
+    meter: metrics.meter,
+    ...(extraRoutes === undefined ? {} : { extraRoutes }),
+    extend: [
+      // A source with routes of its own needs the port to be told of its members at all.
+      ...(extraRoutes === undefined ? [lookUps.middleware] : []),
+      ...(tracer === undefined
+        ? []
+        : [tracingMiddleware({ tracer, manager: service.manager, traceKeys: config.traceKeys })]),
+    ],
+  })
   const adminResponder = new Responder({ ledger, port: 'admin', clock, logger })
-  const open: Awaited<ReturnType<typeof openServer>>[] = []
+  const adminApp = createAdminApp({
+    ring: service,
+    readiness,
+    responder: adminResponder,
+    logger,
+    extend: [metricsRoute(metrics, adminResponder)],
+  })
+  const servers: OpenServer[] = []
+  let starting: Promise<ProcessAddresses> | undefined
   let closing: Promise<void> | undefined
 
-  const listen = async (app: Koa, name: PortName, port: number, portLimits: HttpLimits) => {
-    const server = await openServer(app, {
+  const listen = async (served: Koa, name: PortName, port: number, portLimits: HttpLimits) => {
+    const server = await openServer(served, {
       host: config.httpHost,
       port,
       limits: portLimits,
       connections: ledger.openPort(name, portLimits),
       logger,
     })
-    open.push(server)
+    servers.push(server)
+    if (closing !== undefined) {
+      await server.close(0)
+      throw new RingmanError('LISTEN_FAILED', 'the process was closed while it started')
+    }
     return { host: server.address, port: server.port, url: server.url }
+  }
+  const start = async () => {
+    eventLoopDelay.start()
+    const admin = await listen(adminApp, 'admin', config.adminPort, ADMIN_HTTP_LIMITS)
+    const [openFds, maxFds] = await Promise.all([countOpenFds(), readMaxFds()])
+    const maxConnections = connectionsWithin(limits.maxConnections, { open: openFds, max: maxFds })
+    if (maxConnections < limits.maxConnections) {
+      logger.warn(
+        { event: 'connections.reduced', configured: limits.maxConnections, limit: maxConnections, maxFds },
+        'Allowed fewer connections than configured, for want of file descriptors',
+      )
+    }
+    const http = await listen(app, 'lookup', config.httpPort, { ...limits, maxConnections })
+    await service.start()
+    lookUps.release()
+    const gossip = gossipAddress()
+    return { http, admin, ...(gossip === undefined ? {} : { gossip }) }
   }
   const close = (graceMs: number) => {
     closing ??= (async () => {
-      await Promise.all(open.map((server) => server.close(graceMs)))
+      lookUps.release()
+      await Promise.all(servers.map((server) => server.close(graceMs)))
       eventLoopDelay.stop()
       await service.stop()
+      // A server that was about to open is closed by the start.
+      await Promise.allSettled([starting])
     })()
     return closing
   }
@@ -111,58 +163,37 @@ export function composeProcess(
     readiness,
     close,
     async start() {
+      starting ??= start()
       try {
-        eventLoopDelay.start()
-        const admin = await listen(
-          createAdminApp({
-            ring: service,
-            readiness,
-            responder: adminResponder,
-            logger,
-            extend: [metricsRoute(metrics, adminResponder)],
-          }),
-          'admin',
-          config.adminPort,
-          ADMIN_HTTP_LIMITS,
-        )
-        const app = createApp({
-          ring: service,
-          clock,
-          logger,
-          limits,
-          responder: new Responder({ ledger, port: 'lookup', clock, logger }),
-          version: readVersion(),
-          meter: metrics.meter,
-          ...(extraRoutes === undefined ? {} : { extraRoutes }),
-          ...(tracer === undefined
-            ? {}
-            : {
-                extend: [
-                  tracingMiddleware({ tracer, manager: service.manager, traceKeys: config.traceKeys }),
-                ],
-              }),
-        })
-        const [openFds, maxFds] = await Promise.all([countOpenFds(), readMaxFds()])
-        const maxConnections = connectionsWithin(limits.maxConnections, { open: openFds, max: maxFds })
-        if (maxConnections < limits.maxConnections) {
-          logger.warn(
-            {
-              event: 'connections.reduced',
-              configured: limits.maxConnections,
-              limit: maxConnections,
-              maxFds,
-            },
-            'Allowed fewer connections than configured, for want of file descriptors',
-          )
-        }
-        const http = await listen(app, 'lookup', config.httpPort, { ...limits, maxConnections })
-        await service.start()
-        const gossip = gossipAddress()
-        return { http, admin, ...(gossip === undefined ? {} : { gossip }) }
+        return await starting
       } catch (error) {
         await close(0)
         throw error
       }
     },
   }
+}
+
+/** How long look-ups wait for the source's first set, in milliseconds. */
+const HOLD_MS = 5000
+
+/**
+ * Lets look-ups wait until the ring holds the source's first set, for {@link HOLD_MS} at most: the port has to be found
+ * free before keys move here, and nobody is to be told of an empty ring that is about to be filled.
+ */
+function holdLookUps(clock: Clock): { readonly middleware: Koa.Middleware; readonly release: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let held = true
+  let cancel: (() => void) | undefined
+  const release = () => {
+    held = false
+    cancel?.()
+    resolve()
+  }
+  const middleware: Koa.Middleware = (_, next) => {
+    if (!held) return next()
+    cancel ??= clock.after(HOLD_MS, release)
+    return promise.then(next)
+  }
+  return { middleware, release }
 }

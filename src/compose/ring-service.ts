@@ -168,7 +168,7 @@ export class RingService implements AsyncDisposable {
    * @returns Rejects with what `done` rejects with, when the ring dies during the drain.
    */
   async leave(drainMs = 0): Promise<void> {
-    if (this.#state === 'running') {
+    if (this.#state === 'starting' || this.#state === 'running') {
       this.#state = 'leaving'
       this.#farewell = this.#sayFarewell()
     }

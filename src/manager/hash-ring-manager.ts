@@ -1,6 +1,8 @@
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { HashRing } from '../ring/hash-ring.ts'
+import { Listeners } from '../listeners.ts'
+import { silentLogger, type Logger } from '../logger.ts'
 import { checkNode, type RingNode } from '../ring/node.ts'
 import { Mailbox } from './mailbox.ts'
 import { diffRings, type RingChange, type RingSnapshot } from './snapshot.ts'
@@ -24,6 +26,8 @@ export interface HashRingManagerOptions {
    * @default DEFAULT_FOLD_WINDOW_MS
    */
   readonly foldWindowMs?: number
+  /** Told of what a listener throws. @default none: it becomes a warning of the process */
+  readonly logger?: Logger
 }
 
 interface Sender {
@@ -52,18 +56,18 @@ export class HashRingManager {
   readonly #clock: Clock
   readonly #foldWindowMs: number
   readonly #mailbox = new Mailbox<Command>(COMMAND_CHANNEL_LENGTH)
-  readonly #listeners = new Set<(change: RingChange) => void>()
+  readonly #listeners: Listeners<RingChange>
   #state: 'new' | 'running' | 'stopped' = 'new'
   #snapshot: RingSnapshot
   /** What will make the next ring, in order. */
   readonly #folded: Mutation[] = []
   #cancelFold: (() => void) | undefined
-  readonly #fault = Promise.withResolvers<never>()
 
   /** @throws {RingmanError} `NODE_INVALID` for a bad initial node. */
   constructor(options: HashRingManagerOptions) {
     this.#clock = options.clock
     this.#foldWindowMs = options.foldWindowMs ?? DEFAULT_FOLD_WINDOW_MS
+    this.#listeners = new Listeners(options.logger ?? silentLogger)
     this.#snapshot = { ring: HashRing.of(options.nodes ?? []), epoch: 0, changedAtMs: options.clock.now() }
   }
 
@@ -168,7 +172,7 @@ export class HashRingManager {
   /**
    * Runs the command loop until `stop`.
    *
-   * @returns Resolves after `stop`; rejects with what a listener threw, and then has stopped.
+   * @returns Resolves after `stop`.
    * @throws {RingmanError} `MANAGER_NOT_RUNNING` when it runs already or was stopped.
    */
   async run(): Promise<void> {
@@ -176,11 +180,14 @@ export class HashRingManager {
       throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring manager runs only once')
     }
     this.#state = 'running'
-    try {
-      await Promise.race([this.#loop(), this.#fault.promise])
-    } finally {
-      this.stop()
+    for (;;) {
+      const command = await this.#mailbox.receive()
+      if (command === undefined) break
+      if (command.kind === 'ping') command.sender.resolve()
+      else this.#fold(command)
     }
+    // One command may have been on its way from the mailbox when `stop` was called.
+    this.stop()
   }
 
   /** Stops for good: waiting senders get `MANAGER_NOT_RUNNING`, look-ups too. Idempotent. */
@@ -191,18 +198,12 @@ export class HashRingManager {
   }
 
   /**
-   * Calls `listener` after each ring change, once the new ring is current. A listener that throws ends `run`.
+   * Calls `listener` after each ring change, once the new ring is current. What it throws is logged and stops nothing.
    *
    * @returns A function that ends the subscription.
    */
   subscribe(listener: (change: RingChange) => void): () => void {
-    const entry = (change: RingChange) => {
-      listener(change)
-    }
-    this.#listeners.add(entry)
-    return () => {
-      this.#listeners.delete(entry)
-    }
+    return this.#listeners.add(listener)
   }
 
   #checkRunning(): void {
@@ -222,15 +223,6 @@ export class HashRingManager {
     })()
   }
 
-  async #loop(): Promise<void> {
-    for (;;) {
-      const command = await this.#mailbox.receive()
-      if (command === undefined) return
-      if (command.kind === 'ping') command.sender.resolve()
-      else this.#fold(command)
-    }
-  }
-
   #fold(mutation: Mutation): void {
     this.#folded.push(mutation)
     this.#cancelFold ??= this.#clock.after(this.#foldWindowMs, () => {
@@ -246,14 +238,7 @@ export class HashRingManager {
     const difference = diffRings(previous.ring, ring)
     if (difference !== undefined) {
       this.#snapshot = { ring, epoch: previous.epoch + 1, changedAtMs: this.#clock.now() }
-      const change: RingChange = { previous, current: this.#snapshot, ...difference }
-      for (const listener of [...this.#listeners]) {
-        try {
-          listener(change)
-        } catch (error) {
-          this.#fault.reject(error)
-        }
-      }
+      this.#listeners.call({ previous, current: this.#snapshot, ...difference })
     }
     for (const { sender } of folded) sender.resolve()
   }

@@ -1,3 +1,5 @@
+import { Listeners } from '../listeners.ts'
+import type { Logger } from '../logger.ts'
 import type { Member } from './member.ts'
 
 /** Orders members of different names by name, in UTF-16 order: the order in which sources publish them. */
@@ -11,14 +13,13 @@ export function byName(a: Member, b: Member): number {
  */
 export class MemberSet {
   #current: readonly Member[] = Object.freeze([])
-  readonly #listeners = new Set<(members: readonly Member[]) => void>()
-  readonly #onListenerError: (error: unknown) => void
+  readonly #listeners: Listeners<readonly Member[]>
   #publishing = false
   #queue: (readonly Member[])[] = []
 
-  /** @param onListenerError - Called with what a listener threw, after the other listeners were called. */
-  constructor(onListenerError: (error: unknown) => void) {
-    this.#onListenerError = onListenerError
+  /** @param logger - Told of what a listener throws. */
+  constructor(logger: Logger) {
+    this.#listeners = new Listeners(logger)
   }
 
   get current(): readonly Member[] {
@@ -26,14 +27,7 @@ export class MemberSet {
   }
 
   subscribe(listener: (members: readonly Member[]) => void): () => void {
-    // A wrapper, so that the same function subscribed twice is two subscriptions.
-    const entry = (members: readonly Member[]) => {
-      listener(members)
-    }
-    this.#listeners.add(entry)
-    return () => {
-      this.#listeners.delete(entry)
-    }
+    return this.#listeners.add(listener)
   }
 
   /** Replaces the set and calls every listener; a publish from within a listener waits its turn. */
@@ -44,15 +38,7 @@ export class MemberSet {
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         this.#current = next
-        for (const listener of [...this.#listeners]) {
-          // An earlier listener may have ended this subscription, or all of them.
-          if (!this.#listeners.has(listener)) continue
-          try {
-            listener(next)
-          } catch (error) {
-            this.#onListenerError(error)
-          }
-        }
+        this.#listeners.call(next)
       }
     } finally {
       this.#publishing = false

@@ -14,7 +14,7 @@ export type SourceKind = 'memberlist' | 'swim' | 'sidecar' | 'kubernetes' | 'sta
  *   this process itself, if the source makes it a member. A listener from before hears of that first set.
  * - `members` is immutable, has unique names, is sorted by name (UTF-16 order), and is a new array at each
  *   change; listeners are called after it was replaced, in the order of the changes, never re-entrantly.
- * - A listener that throws does not keep others from being called; the error rejects `done`.
+ * - A listener that throws keeps neither others from being called nor the source from going on; the error is logged.
  * - `leave` tells the others, marks this process `left` and publishes that; the source goes on following the
  *   others until `stop`. Leaving twice, or before `start`, does nothing.
  * - After `stop` nothing is published and every socket and timer is released. It is idempotent and works at

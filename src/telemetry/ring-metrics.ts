@@ -1,6 +1,5 @@
 import type { Clock } from '../clock.ts'
 import type { RequestMeter } from '../http/route.ts'
-import type { Logger } from '../logger.ts'
 import type { SourceKind } from '../membership/source.ts'
 import type { RingService } from '../compose/ring-service.ts'
 import type { ExpositionFormat, MetricsText } from './exposition.ts'
@@ -15,7 +14,6 @@ import { SourceCollector } from './source-collector.ts'
 export interface RingMetricsOptions {
   readonly ring: RingService
   readonly clock: Clock
-  readonly logger: Logger
   /** The trace id of the request at hand, if it is in a trace that is recorded. @default none */
   readonly currentTraceId?: () => string | undefined
   /** What the process adds to the ring's metrics. @default nothing */
@@ -34,15 +32,10 @@ export class RingMetrics {
   readonly #writing = new Map<ExpositionFormat, Promise<MetricsText>>()
 
   constructor(options: RingMetricsOptions) {
-    const { ring, clock, logger, currentTraceId, processCollectors = [] } = options
+    const { ring, clock, currentTraceId, processCollectors = [] } = options
     const changes = new RingChangeTally(clock)
     ring.manager.subscribe((change) => {
-      try {
-        changes.add(change, ring.source.members)
-      } catch (error) {
-        // The manager ends at a listener that throws; a fault in what is counted must not end the ring.
-        logger.error({ event: 'metrics.failed', err: error }, 'Failed to count a change of the ring')
-      }
+      changes.add(change, ring.source.members)
     })
     this.#requests = new RequestTally({
       clock,

@@ -36,7 +36,7 @@ function begin(behaviour: Partial<Record<'start' | 'leave' | 'close', () => Prom
       done: done.promise,
       leave: async (drainMs) => {
         await act('leave', `leave(${drainMs})`)
-        await Promise.race([sleep(clock, drainMs), done.promise])
+        if (drainMs > 0) await Promise.race([sleep(clock, drainMs), done.promise])
       },
     },
     readiness: {
@@ -116,7 +116,7 @@ describe('a life', () => {
     stop.resolve('SIGINT')
     await settle()
     expect(await life).toBe(0)
-    expect(log).toEqual(['0 start()', '100 shutdown.started', '100 close(0)'])
+    expect(log).toEqual(['0 start()', '100 shutdown.started', '100 leave(0)', '100 close(0)'])
   })
 
   test.each([

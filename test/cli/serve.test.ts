@@ -1,8 +1,10 @@
+import { closeSync, openSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { ringman, type TestProcess } from '../support/child-process.ts'
+import { freePort } from '../support/free-port.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
 const LOOPBACK = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0']
@@ -97,6 +99,8 @@ describe('serve', () => {
   test.each([
     ['SIGTERM', 143],
     ['SIGINT', 130],
+    ['SIGHUP', 129],
+    ['SIGQUIT', 131],
   ] as const)('a second signal, %s, ends it at once', async (signal, code) => {
     await using member = ringman([...STATIC, '--drain', '1h'])
     await ready(member)
@@ -104,6 +108,67 @@ describe('serve', () => {
     await member.event('ring.left')
     member.signal(signal)
     expect(await member.ended).toEqual({ code, signal: null })
+  })
+
+  test.concurrent.each(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const)(
+    '%s makes it leave',
+    async (signal) => {
+      await using member = ringman([...STATIC, '--drain', '0'])
+      await ready(member)
+      member.signal(signal)
+      expect(await member.ended).toEqual({ code: 0, signal: null })
+      expect(member.events.map(({ event }) => event)).toContain('ring.left')
+    },
+  )
+
+  test.concurrent('SIGUSR1 does not open the debugger', async () => {
+    await using member = ringman([...STATIC, '--drain', '0'])
+    await ready(member)
+    member.signal('SIGUSR1')
+    await member.event('signal.ignored')
+    member.signal('SIGTERM')
+    expect(await member.ended).toEqual({ code: 0, signal: null })
+    expect(member.err).toBe('')
+  })
+
+  test.concurrent('a signal while it starts ends it in order, and a second one at once', async () => {
+    const slow = [
+      'serve',
+      ...LOOPBACK,
+      '--source',
+      'static',
+      '--static-members',
+      '10.0.0.1:8000',
+      '--fold-window',
+      '10s',
+    ]
+    await using first = ringman(slow)
+    await first.event('process.started')
+    first.signal('SIGTERM')
+    await first.event('shutdown.started')
+    first.signal('SIGTERM')
+    expect(await first.ended).toEqual({ code: 143, signal: null })
+  })
+
+  test.concurrent('a full disk takes its lines and nothing else', async () => {
+    const port = await freePort()
+    const disk = openSync('/dev/full', 'w')
+    const args = [...STATIC, '--drain', '0', '--http-port', String(port)]
+    await using member = ringman(args, { stdout: disk })
+    closeSync(disk)
+    await expect
+      .poll(
+        () =>
+          fetch(`http://127.0.0.1:${port}/v1/owner?key=k`).then(
+            ({ status }) => status,
+            () => 0,
+          ),
+        { timeout: 15_000 },
+      )
+      .toBe(200)
+    member.signal('SIGTERM')
+    expect(await member.ended).toEqual({ code: 0, signal: null })
+    expect(member.err).toBe('')
   })
 
   test('the last member, once it has left, has no answers; commands say so with 4', async () => {

@@ -182,29 +182,48 @@ describe('RingService', () => {
     expect(service.state).toBe('stopped')
   })
 
-  test.each([
-    [
-      'source',
-      (source: FakeSource) => {
-        source.die(new Error('loop died'))
-      },
-    ],
-    [
-      'listener of the manager',
-      (source: FakeSource, manager: HashRingManager) => {
-        manager.subscribe(() => {
-          throw new Error('loop died')
-        })
-        source.set([self])
-      },
-    ],
-  ])('done rejects when the %s dies', async (_, kill) => {
+  test('done rejects when the source dies', async () => {
+    const source = new FakeSource([self, other], { selfName: 'a' })
+    const { service, starting } = await started(source)
+    await starting
+    source.die(new Error('loop died'))
+    await expect(service.done).rejects.toThrow('loop died')
+    await service.stop()
+  })
+
+  test('a listener that throws does not end the ring, which leaves as ever', async () => {
     const source = new FakeSource([self, other], { selfName: 'a' })
     const { clock, manager, service, starting } = await started(source)
     await starting
-    kill(source, manager)
+    const broken = () => {
+      throw new Error('a listener of the program')
+    }
+    manager.subscribe(broken)
+    source.subscribe(broken)
+    source.set([self])
     await clock.advance(DEFAULT_FOLD_WINDOW_MS)
-    await expect(service.done).rejects.toThrow('loop died')
+    expect(keysOf(manager)).toEqual(['10.0.0.1:8000'])
+    const leaving = service.leave()
+    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await leaving
+    expect(keysOf(manager)).toEqual([])
+    await service.stop()
+    await service.done
+  })
+
+  test('leaves also while it starts: the source may be on the ring already', async () => {
+    const source = new FakeSource([self, other], { selfName: 'a' })
+    const clock = new VirtualClock()
+    const manager = new HashRingManager({ clock })
+    const service = new RingService({ source, manager, logger: silentLogger, clock, ringKeyMode: 'address' })
+    const starting = service.start()
+    await settle()
+    expect(service.state).toBe('starting')
+    const leaving = service.leave()
+    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await Promise.all([starting, leaving])
+    expect(source.calls).toEqual(['start', 'leave'])
+    expect([service.state, keysOf(manager)]).toEqual(['leaving', ['10.0.0.2:8000']])
     await service.stop()
   })
 })

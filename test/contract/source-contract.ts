@@ -241,28 +241,20 @@ export function describeSourceContract(
         expect(distinct.size).toBe(sets.length - published)
       })
 
-      test('a listener that throws keeps no other from being called, and rejects done', async () => {
+      test('a listener that throws keeps neither others from being called nor the source from going on', async () => {
         const source = harness.create()
         const seen: (readonly Member[])[] = []
-        const fault = new Error('a listener that throws')
-        let over: unknown
-        source.done.catch((error: unknown) => {
-          over = error
-        })
         source.subscribe((members) => seen.push(members))
         source.subscribe(() => {
-          throw fault
+          throw new Error('a listener that throws')
         })
         source.subscribe((members) => seen.push(members))
-        await start(source).catch(() => {
-          // Whether the start itself fails as well is the source's choice.
-        })
+        await start(source)
         await harness.advance(20)
         expect(seen.length).toBeGreaterThanOrEqual(2)
         expect(seen.length % 2).toBe(0)
-        expect(over).toBe(fault)
         await source.stop()
-        await expect(source.done).rejects.toBe(fault)
+        await source.done
       })
 
       testWhere(capabilities.add)(

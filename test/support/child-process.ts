@@ -31,7 +31,8 @@ export class TestProcess implements AsyncDisposable {
     options: {
       readonly env?: Readonly<Record<string, string>>
       readonly ipc?: boolean
-      readonly stdout?: 'pipe' | 'ignore'
+      /** A number is an open file descriptor. */
+      readonly stdout?: 'pipe' | 'ignore' | number
       readonly prefix?: readonly string[]
     } = {},
   ) {

@@ -1,4 +1,5 @@
 import { RingmanError } from '../../src/errors.ts'
+import { silentLogger } from '../../src/logger.ts'
 import { MemberSet } from '../../src/membership/member-set.ts'
 import {
   DEFAULT_VERSIONS,
@@ -64,7 +65,7 @@ export class FakeSource implements MembershipSource {
     this.done = promise
     this.done.catch(() => {})
     this.#settle = { resolve, reject }
-    this.#set = new MemberSet(reject)
+    this.#set = new MemberSet(silentLogger)
   }
 
   get members(): readonly Member[] {

@@ -74,7 +74,7 @@ export class KubernetesSource implements MembershipSource {
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
     this.done.catch(() => {})
     this.#settle = { resolve, reject }
-    this.#set = new MemberSet(reject)
+    this.#set = new MemberSet(this.#logger)
     this.#keeper = new PlaceKeeper({
       holdRestartingMs: options.holdRestartingMs ?? DEFAULT_HOLD_RESTARTING_MS,
       goneAfterMs: options.goneAfterMs ?? DEFAULT_GONE_AFTER_MS,

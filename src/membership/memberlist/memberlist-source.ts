@@ -73,7 +73,7 @@ export class MemberlistSource implements MembershipSource {
     this.done = promise
     this.done.catch(() => {})
     this.#settle = { resolve, reject }
-    this.#set = new MemberSet(reject)
+    this.#set = new MemberSet(logger)
     this.node = new MemberlistNode(
       { ...options, meta: encodeMetadata(metadata) },
       {

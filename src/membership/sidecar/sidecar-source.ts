@@ -92,7 +92,7 @@ export class SidecarSource implements MembershipSource {
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
     this.done.catch(() => {})
     this.#settle = { resolve, reject }
-    this.#set = new MemberSet(reject)
+    this.#set = new MemberSet(this.#logger)
     this.#holdDown = new HoldDown({
       clock: this.#clock,
       holdDownMs: this.#options.holdDownMs,

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
+import { silentLogger, type Logger } from '../../logger.ts'
 import { healthIn, type SourceHealth } from '../condition.ts'
 import { MemberSet } from '../member-set.ts'
 import { DEFAULT_VERSIONS, encodeMetadata, isServicePort, isWeight, type Member } from '../member.ts'
@@ -53,14 +54,14 @@ export class StaticSource implements MembershipSource {
   #state: 'new' | 'started' | 'stopped' = 'new'
 
   /** @param members - At least one; of two with the same host and port the last one counts. */
-  constructor(members: readonly StaticMember[], clock: Clock) {
+  constructor(members: readonly StaticMember[], clock: Clock, logger: Logger = silentLogger) {
     this.#list = members
     this.#clock = clock
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
     this.done.catch(() => {})
     this.#settle = { resolve, reject }
-    this.#set = new MemberSet(reject)
+    this.#set = new MemberSet(logger)
   }
 
   get members(): readonly Member[] {

@@ -95,7 +95,7 @@ export class SwimSource implements MembershipSource {
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
     this.done.catch(() => {})
     this.#settle = { resolve, reject }
-    this.#set = new MemberSet(reject)
+    this.#set = new MemberSet(this.#logger)
   }
 
   get members(): readonly Member[] {
