@@ -25,7 +25,8 @@ export {
   PING_TIMEOUT_MS,
   type HashRingManagerOptions,
 } from './manager/hash-ring-manager.ts'
-export type { RingChange, RingSnapshot } from './manager/snapshot.ts'
+export type { ChangeCause, ChangeRecord } from './manager/change-record.ts'
+export type { RingChange, RingDifference, RingSnapshot } from './manager/snapshot.ts'
 
 export type { Member, MemberMetadata, MemberState, ProtocolVersions } from './membership/member.ts'
 export type { RingKeyMode } from './membership/placement.ts'

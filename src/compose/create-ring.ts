@@ -34,6 +34,7 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
     clock,
     ringKeyMode: config.ringKey,
     ownName: part.ownName,
+    unsureAfterMs: config.unsureAfterMs,
     tracer: surroundings.tracer,
   })
   const { minMembers, minMembersTimeoutMs } = config
@@ -91,6 +92,9 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
           ? {}
           : { around: tracingMiddleware({ tracer, manager, traceKeys: values.traceKeys }) }),
       })
+    },
+    get unsure() {
+      return service.unsure
     },
     settled: () => readiness.settled(),
     leave: () => service.leave(values.drainMs),

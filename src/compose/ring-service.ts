@@ -14,6 +14,18 @@ import { detach, noTracer, withSpan } from '../tracing.ts'
 /** How long the farewell to the other members may take, in milliseconds. */
 const FAREWELL_TIMEOUT_MS = 5000
 
+/** How often a ring looks at its own clock, in milliseconds. */
+const LOOK_MS = 250
+
+/** A look that comes later by this much, in milliseconds, means that the process stood still. */
+const STALL_MS = 1000
+
+/** How long after a stall the accusations of the others may take to come, in milliseconds. */
+const AFTERMATH_MS = 10_000
+
+/** How long look-ups stay unsure after a stall, in milliseconds: by then the members were heard again. */
+const UNSURE_MS = 2000
+
 /** Nodes that each list of a log line names; a source can bring thousands at once. */
 const NAMED_LIMIT = 100
 
@@ -25,6 +37,8 @@ export interface RingServiceDeps {
   readonly ringKeyMode: RingKeyMode
   /** The member that this process belongs to, where the source only watches others. @default the source's own name */
   readonly ownName?: string | undefined
+  /** Look-ups are unsure after a stall of this many milliseconds; 0 for never. @default 0 */
+  readonly unsureAfterMs?: number
   /** @default none */
   readonly tracer?: Tracer | undefined
 }
@@ -55,6 +69,14 @@ export class RingService implements AsyncDisposable {
   /** From the first change of members that the ring does not have yet to the ring that has it. */
   #swap: Span | undefined
   #placing = 0
+  readonly #unsureAfterMs: number
+  /** When the own clock was looked at last, monotonic and of the day: a paused machine loses only the latter. */
+  #looked = { nowMs: 0, wallMs: 0 }
+  #cancelLook: (() => void) | undefined
+  #stall: { readonly fromMs: number; readonly toMs: number } | undefined
+  #unsureUntilMs = -Infinity
+  #heldDead = 0
+  #offRingAtMs = -Infinity
   /** Found once for each set of members: look-ups ask for it. */
   #own: { readonly members: readonly Member[]; readonly ringKey: string | undefined } | undefined
 
@@ -66,6 +88,7 @@ export class RingService implements AsyncDisposable {
     this.#clock = deps.clock
     this.#tracer = deps.tracer ?? noTracer
     this.#ownName = deps.ownName
+    this.#unsureAfterMs = deps.unsureAfterMs ?? 0
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
@@ -99,6 +122,16 @@ export class RingService implements AsyncDisposable {
     return this.manager.getNode(key).ringKey === this.ownRingKey
   }
 
+  /**
+   * Whether look-ups may be old just now, because this process stood still for longer than the bound that was set, and
+   * has not had the time to hear from the others again.
+   */
+  get unsure(): boolean {
+    if (this.#unsureAfterMs === 0 || this.#state !== 'running') return false
+    // A look-up may come before the look that is overdue.
+    return this.#lateMs() >= this.#unsureAfterMs || this.#clock.now() < this.#unsureUntilMs
+  }
+
   /** The standing condition of this process: its own stage, and while it runs that of its source. */
   health(): SourceHealth {
     switch (this.#state) {
@@ -110,7 +143,9 @@ export class RingService implements AsyncDisposable {
       case 'leaving':
         return healthIn('draining', 'This process is leaving and takes no new work')
       case 'running':
-        return this.source.health()
+        return this.unsure
+          ? healthIn('unsure', 'This process stood still, and its look-ups may be old for a moment')
+          : this.source.health()
       default:
         return assertNever(this.#state)
     }
@@ -158,7 +193,53 @@ export class RingService implements AsyncDisposable {
       throw error
     }
     // `stop` may have been called while the source started.
-    if (this.#state === 'starting') this.#state = 'running'
+    if (this.#state !== 'starting') return
+    this.#state = 'running'
+    if (this.source.selfName !== undefined || this.#unsureAfterMs > 0) this.#scheduleLook()
+  }
+
+  #scheduleLook(): void {
+    this.#looked = { nowMs: this.#clock.now(), wallMs: this.#clock.wallNow() }
+    this.#cancelLook = this.#clock.after(LOOK_MS, () => {
+      this.#look()
+      if (this.#state === 'running') this.#scheduleLook()
+    })
+  }
+
+  /** By how much the next look at the own clock is overdue, in milliseconds. */
+  #lateMs(): number {
+    const { nowMs, wallMs } = this.#looked
+    return Math.max(this.#clock.now() - nowMs, this.#clock.wallNow() - wallMs) - LOOK_MS
+  }
+
+  /** Finds out whether this process stood still, and whether the others took it off their rings meanwhile. */
+  #look(): void {
+    const nowMs = this.#clock.now()
+    const wallMs = this.#clock.wallNow()
+    const lateMs = this.#lateMs()
+    if (lateMs >= STALL_MS) this.#stall = { fromMs: this.#looked.wallMs, toMs: wallMs }
+    if (this.#unsureAfterMs > 0 && lateMs >= this.#unsureAfterMs) this.#unsureUntilMs = nowMs + UNSURE_MS
+    const { heldDead = 0 } = this.source.statistics?.().gossip ?? {}
+    const wasHeldDead = heldDead > this.#heldDead
+    this.#heldDead = heldDead
+    // What is said right after the start is about an earlier life, and a liar is told of once in a while only.
+    const isNews = this.uptimeMs > AFTERMATH_MS && nowMs - this.#offRingAtMs > AFTERMATH_MS
+    const { ownRingKey } = this
+    if (!wasHeldDead || !isNews || ownRingKey === undefined) return
+    this.#offRingAtMs = nowMs
+    const stall =
+      this.#stall !== undefined && wallMs - this.#stall.toMs < AFTERMATH_MS ? this.#stall : undefined
+    this.#stall = undefined
+    this.#logger.warn(
+      {
+        event: 'ring.rejoined',
+        ...(stall === undefined ? {} : { from: new Date(stall.fromMs).toISOString() }),
+        to: new Date(wallMs).toISOString(),
+        stalled: stall !== undefined,
+      },
+      'Was off the ring: the others held this member for dead',
+    )
+    this.manager.noteOffRing(ownRingKey)
   }
 
   /**
@@ -207,6 +288,7 @@ export class RingService implements AsyncDisposable {
   stop(): Promise<void> {
     this.#stopping ??= (async () => {
       this.#state = 'stopped'
+      this.#cancelLook?.()
       this.#abort.abort()
       await this.source.stop()
       this.manager.stop()
@@ -224,7 +306,8 @@ export class RingService implements AsyncDisposable {
     this.#swap ??= this.#tracer.startSpan('ring.swap', { attributes }, around)
     this.#placing++
     try {
-      await this.manager.setNodes(placeMembers(members, this.ringKeyMode))
+      const states = new Map(members.map(({ name, state }) => [name, state]))
+      await this.manager.setNodes(placeMembers(members, this.ringKeyMode), (name) => states.get(name))
     } finally {
       this.#placing--
       // Members changed and the ring did not: there is nothing to tell of.
@@ -232,7 +315,7 @@ export class RingService implements AsyncDisposable {
     }
   }
 
-  #report({ current, added, removed, updated }: RingChange): void {
+  #report({ current, added, removed, updated, records }: RingChange): void {
     const swap = this.#swap ?? this.#tracer.startSpan('ring.swap', { root: true })
     this.#swap = undefined
     swap.setAttributes({
@@ -254,6 +337,8 @@ export class RingService implements AsyncDisposable {
           epoch: current.epoch,
           digest: current.ring.digest,
           nodes: current.ring.size,
+          causes: Object.fromEntries(records.map(({ cause, count }) => [cause, count])),
+          movedShare: records.reduce((sum, { movedShare }) => sum + movedShare, 0),
           added: namesOf(added),
           removed: namesOf(removed),
           updated: namesOf(updated),

@@ -30,6 +30,8 @@ export interface Ring extends AsyncDisposable {
    * (CPU, memory, the event loop) is not among them. `docs/metrics.md` of the package lists them.
    */
   metrics(options?: RingMetricsFormat): Promise<MetricsText>
+  /** Whether look-ups may be old just now: see the option `unsureAfterMs`. */
+  readonly unsure: boolean
   /**
    * Resolves once look-ups can be acted on: this member is on the ring, and `minMembers` living members were seen or
    * `minMembersTimeoutMs` are over. These are the conditions of `/readyz` of `ringman serve`.
@@ -66,6 +68,11 @@ export interface CommonRingOptions {
   readonly minMembers?: number
   /** Milliseconds since the start after which `settled` does with fewer. @default 60_000 */
   readonly minMembersTimeoutMs?: number
+  /**
+   * After a stall of this many milliseconds (a stopped process, a paused machine) look-ups are `unsure` for two seconds,
+   * up to 3,600,000; 0 for never. @default 0
+   */
+  readonly unsureAfterMs?: number
   /** Milliseconds that `leave` waits once the others were told, 0 to 3,600,000. @default 5000 */
   readonly drainMs?: number
   /** @default silent */

@@ -158,6 +158,12 @@ export const MEMBER_SETTINGS = {
     help: 'After this time the member is ready with fewer, so that readiness never deadlocks',
     category: 'Lifecycle',
   },
+  unsureAfterMs: {
+    type: duration(0, 3_600_000),
+    default: '0s',
+    help: 'After a stall of this length (a stopped process, a paused machine) look-ups say for two seconds that they are unsure; 0 for never',
+    category: 'Lifecycle',
+  },
   drainMs: {
     type: duration(0, 3_600_000),
     default: '5s',

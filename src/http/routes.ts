@@ -46,7 +46,7 @@ export interface RoutesDeps {
  * `ctx._ringOwner`, the ring key of the owner of the one key that was asked for, and `ctx._problemCode`.
  */
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
-  const { clock, responder, meter, around, extraRoutes = {} } = deps
+  const { ring, clock, responder, meter, around, extraRoutes = {} } = deps
   const logger = deps.logger.child({ component: 'http' })
   const routes = new Map(
     listRoutes(deps, logger).map((route) => [
@@ -63,6 +63,7 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
 
   return (ctx, next) => {
     const startedAtMs = meter === undefined ? 0 : clock.now()
+    if (ring.unsure) ctx.set('Ringman-Unsure', 'true')
     const { path: raw, query } = splitTarget(ctx.req.url ?? '')
     let path = raw
     let route = routes.get(path)

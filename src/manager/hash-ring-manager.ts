@@ -4,8 +4,9 @@ import { HashRing } from '../ring/hash-ring.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger, type Logger } from '../logger.ts'
 import { checkNode, type RingNode } from '../ring/node.ts'
+import { recordChange, type ChangeRecord } from './change-record.ts'
 import { Mailbox } from './mailbox.ts'
-import { diffRings, type RingChange, type RingSnapshot } from './snapshot.ts'
+import { diffRings, type RingChange, type RingDifference, type RingSnapshot } from './snapshot.ts'
 
 /** Commands that the mailbox holds before it makes senders wait; the Go library's `CommandChannelLength`. */
 export const COMMAND_CHANNEL_LENGTH = 10
@@ -30,6 +31,9 @@ export interface HashRingManagerOptions {
   readonly logger?: Logger
 }
 
+/** The state of a member by its name; undefined when its source does not list it. */
+type StateOf = (name: string) => string | undefined
+
 interface Sender {
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
@@ -38,7 +42,7 @@ interface Sender {
 type Mutation = { readonly sender: Sender } & (
   | { readonly kind: 'add'; readonly node: RingNode }
   | { readonly kind: 'remove'; readonly ringKey: string }
-  | { readonly kind: 'set'; readonly nodes: readonly RingNode[] }
+  | { readonly kind: 'set'; readonly nodes: readonly RingNode[]; readonly stateOf: StateOf }
 )
 
 type Command = Mutation | { readonly kind: 'ping'; readonly sender: Sender }
@@ -98,13 +102,31 @@ export class HashRingManager {
     return this.#mutate((sender) => ({ kind: 'remove', ringKey, sender }))
   }
 
-  /** Makes `nodes` the whole ring. Resolves and throws as {@link addNode}. */
-  setNodes(nodes: Iterable<RingNode>): Promise<void> {
+  /**
+   * Makes `nodes` the whole ring. Resolves and throws as {@link addNode}.
+   *
+   * @param stateOf - The state of a member by its name, by which a change says why a node went. @default unknown
+   */
+  setNodes(nodes: Iterable<RingNode>, stateOf: StateOf = unknownState): Promise<void> {
     return this.#mutate((sender) => {
       const all = [...nodes]
       for (const node of all) checkNode(node)
-      return { kind: 'set', nodes: all, sender }
+      return { kind: 'set', nodes: all, stateOf, sender }
     })
+  }
+
+  /**
+   * Tells those who subscribed that the others had taken a node of this process off their rings for a while: the ring is
+   * the same, and the epoch rises by one.
+   */
+  noteOffRing(ringKey: string): void {
+    const { ring } = this.#snapshot
+    const digests = { before: ring.digest, after: ring.digest }
+    const movedShare = ring.shares().get(ringKey) ?? 0
+    const timeMs = this.#clock.wallNow()
+    this.#publish(ring, { added: [], removed: [], updated: [] }, [
+      { timeMs, cause: 'was-off-ring', node: ringKey, count: 1, movedShare, digests },
+    ])
   }
 
   /**
@@ -237,12 +259,23 @@ export class HashRingManager {
     const ring = previous.ring.with(applyAll(folded, previous.ring.nodes))
     const difference = diffRings(previous.ring, ring)
     if (difference !== undefined) {
-      this.#snapshot = { ring, epoch: previous.epoch + 1, changedAtMs: this.#clock.now() }
-      this.#listeners.call({ previous, current: this.#snapshot, ...difference })
+      const [stateOf = unknownState] = folded
+        .flatMap((one) => (one.kind === 'set' ? [one.stateOf] : []))
+        .slice(-1)
+      const timeMs = this.#clock.wallNow()
+      this.#publish(ring, difference, recordChange(previous.ring, ring, difference, stateOf, timeMs))
     }
     for (const { sender } of folded) sender.resolve()
   }
+
+  #publish(ring: HashRing, difference: RingDifference, records: readonly ChangeRecord[]): void {
+    const previous = this.#snapshot
+    this.#snapshot = { ring, epoch: previous.epoch + 1, changedAtMs: this.#clock.now() }
+    this.#listeners.call({ previous, current: this.#snapshot, ...difference, records })
+  }
 }
+
+const unknownState: StateOf = () => undefined
 
 /** The nodes that there are after all mutations, in order. */
 function applyAll(mutations: readonly Mutation[], nodes: readonly RingNode[]): Iterable<RingNode> {

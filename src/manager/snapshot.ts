@@ -1,4 +1,5 @@
 import type { HashRing } from '../ring/hash-ring.ts'
+import type { ChangeRecord } from './change-record.ts'
 import { sameNode, type RingNode } from '../ring/node.ts'
 
 /** The ring at one moment. Immutable; the manager swaps in a new one at each change. */
@@ -10,10 +11,8 @@ export interface RingSnapshot {
   readonly changedAtMs: number
 }
 
-/** One step from a ring to the next. Lists are in the byte order of ring keys. */
-export interface RingChange {
-  readonly previous: RingSnapshot
-  readonly current: RingSnapshot
+/** What differs between two rings. Lists are in the byte order of ring keys. */
+export interface RingDifference {
   /** Nodes that the previous ring did not have. */
   readonly added: readonly RingNode[]
   /** Nodes that the current ring does not have, as they were. */
@@ -22,11 +21,16 @@ export interface RingChange {
   readonly updated: readonly RingNode[]
 }
 
+/** One step from a ring to the next, which is the same ring when the only cause is `was-off-ring`. */
+export interface RingChange extends RingDifference {
+  readonly previous: RingSnapshot
+  readonly current: RingSnapshot
+  /** Why, one record for each cause. */
+  readonly records: readonly ChangeRecord[]
+}
+
 /** What differs between two rings; undefined when nothing does, down to the nodes' addresses. */
-export function diffRings(
-  previous: HashRing,
-  current: HashRing,
-): Pick<RingChange, 'added' | 'removed' | 'updated'> | undefined {
+export function diffRings(previous: HashRing, current: HashRing): RingDifference | undefined {
   const added: RingNode[] = []
   const updated: RingNode[] = []
   for (const node of current.nodes) {

@@ -73,6 +73,11 @@ export const CONDITIONS = {
     severity: 'warning',
     meaning: 'What the source is pointed at makes no ring, or only a part of one.',
   },
+  unsure: {
+    readiness: 'kept',
+    severity: 'warning',
+    meaning: 'It did not run for longer than the bound that was set: what it says may be old for a moment.',
+  },
   draining: {
     readiness: 'denied',
     severity: 'none',

@@ -112,6 +112,8 @@ export interface GossipStatistics {
   readonly suspicions: number
   /** Accusations against this member that it answered. */
   readonly refutations: number
+  /** Times that others held this member for dead, so that it was off their rings. */
+  readonly heldDead: number
   /** Members declared dead on our own word, by what spoke against them. */
   readonly verdicts: { readonly silence: number; readonly refusal?: number }
   /** Times that two members were found with one name. */

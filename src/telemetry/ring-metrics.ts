@@ -33,9 +33,9 @@ export class RingMetrics {
 
   constructor(options: RingMetricsOptions) {
     const { ring, clock, currentTraceId, processCollectors = [] } = options
-    const changes = new RingChangeTally(clock)
+    const changes = new RingChangeTally()
     ring.manager.subscribe((change) => {
-      changes.add(change, ring.source.members)
+      changes.add(change)
     })
     this.#requests = new RequestTally({
       clock,

@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { Readiness } from '../../src/http/readiness.ts'
+import type { Clock } from '../../src/clock.ts'
 import { silentLogger, type Logger } from '../../src/logger.ts'
 import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
+import type { RingChange } from '../../src/manager/snapshot.ts'
 import type { RingKeyMode } from '../../src/membership/placement.ts'
 import { RingService } from '../../src/compose/ring-service.ts'
 import { RingCollector } from '../../src/telemetry/ring-collector.ts'
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
+import { fullStatistics } from '../telemetry/full-statistics.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 
@@ -224,6 +227,108 @@ describe('RingService', () => {
     await Promise.all([starting, leaving])
     expect(source.calls).toEqual(['start', 'leave'])
     expect([service.state, keysOf(manager)]).toEqual(['leaving', ['10.0.0.2:8000']])
+    await service.stop()
+  })
+})
+
+describe('a process that stood still', () => {
+  async function stalling(unsureAfterMs = 0) {
+    const virtual = new VirtualClock()
+    let lostMs = 0
+    const clock: Clock = {
+      now: () => virtual.now() + lostMs,
+      wallNow: () => virtual.wallNow() + lostMs,
+      after: (delayMs, fn) => virtual.after(delayMs, fn),
+    }
+    const source = new FakeSource([self, other], { selfName: 'a' })
+    const logger = new RecordingLogger()
+    const manager = new HashRingManager({ clock })
+    const service = new RingService({
+      source,
+      manager,
+      logger,
+      clock,
+      ringKeyMode: 'address',
+      unsureAfterMs,
+    })
+    const changes: RingChange[] = []
+    manager.subscribe((change) => changes.push(change))
+    const starting = service.start()
+    await virtual.advance(20_000)
+    await starting
+    return {
+      service,
+      source,
+      logger,
+      manager,
+      changes,
+      virtual,
+      stall: (ms: number) => {
+        lostMs += ms
+      },
+      accuse: (heldDead: number) => {
+        const { gossip } = fullStatistics('memberlist')
+        if (gossip !== undefined) source.statisticsNow = { gossip: { ...gossip, heldDead } }
+      },
+    }
+  }
+
+  test('tells that it was off the ring, with the time from its own clock', async () => {
+    const { service, logger, manager, changes, virtual, stall, accuse } = await stalling()
+    const { ring, epoch } = manager.snapshot
+    stall(4000)
+    await virtual.advance(250)
+    expect(logger.of('ring.rejoined')).toEqual([])
+    accuse(1)
+    await virtual.advance(1000)
+    const [line] = logger.of('ring.rejoined')
+    expect(line?.level).toBe('warn')
+    const { from, to } = line?.fields ?? {}
+    expect(Date.parse(String(to)) - Date.parse(String(from))).toBeGreaterThanOrEqual(4000)
+    expect(manager.snapshot).toMatchObject({ epoch: epoch + 1 })
+    expect(manager.snapshot.ring).toBe(ring)
+    expect(changes.at(-1)).toMatchObject({ added: [], removed: [], updated: [] })
+    expect(changes.at(-1)?.records).toEqual([
+      {
+        timeMs: expect.any(Number) as number,
+        cause: 'was-off-ring',
+        node: '10.0.0.1:8000',
+        count: 1,
+        movedShare: ring.shares().get('10.0.0.1:8000'),
+        digests: { before: ring.digest, after: ring.digest },
+      },
+    ])
+    // A liar who says so again and again is not believed each time.
+    accuse(2)
+    await virtual.advance(1000)
+    expect(manager.snapshot.epoch).toBe(epoch + 1)
+    await service.stop()
+    expect(virtual.pendingTimers).toBe(0)
+  })
+
+  test('tells so too when it was only cut off, without a beginning', async () => {
+    const { service, logger, virtual, accuse } = await stalling()
+    accuse(1)
+    await virtual.advance(1000)
+    expect(logger.of('ring.rejoined').map(({ fields }) => [fields['from'], fields['stalled']])).toEqual([
+      [undefined, false],
+    ])
+    await service.stop()
+  })
+
+  test('is unsure from the first look-up on, and for two seconds, if it is set to be', async () => {
+    const { service, virtual, stall } = await stalling(3000)
+    stall(2000)
+    expect(service.unsure).toBe(false)
+    await virtual.advance(1000)
+    stall(3300)
+    expect(service.unsure).toBe(true)
+    expect(service.health().condition).toBe('unsure')
+    await virtual.advance(1900)
+    expect(service.unsure).toBe(true)
+    await virtual.advance(500)
+    expect(service.unsure).toBe(false)
+    expect(service.health().condition).toBe('well')
     await service.stop()
   })
 })

@@ -115,9 +115,13 @@ test('whatever comes and when: rings, epochs, changes and answers are those of t
         })
         const model = new Model(foldWindowMs ?? 10)
         const told: unknown[] = []
-        manager.subscribe(({ previous, current, ...difference }) => {
+        const late: unknown[] = []
+        manager.subscribe(({ previous, current, records, ...difference }) => {
           told.push({ from: previous.epoch, to: current.epoch, ...difference })
-          expect(current).toBe(manager.snapshot)
+          const { added, removed, updated } = difference
+          const count = records.reduce((sum, record) => sum + record.count, 0)
+          if (current !== manager.snapshot) late.push(current)
+          if (count !== added.length + removed.length + updated.length) late.push(records)
         })
         const ended = manager.run()
         const fates: Promise<unknown>[] = []
@@ -126,6 +130,7 @@ test('whatever comes and when: rings, epochs, changes and answers are those of t
           const { ring, epoch, changedAtMs } = manager.snapshot
           expect([ring.nodes, epoch, changedAtMs]).toEqual([model.nodes, model.epoch, model.changedAtMs])
           expect(told).toEqual(model.told)
+          expect(late).toEqual([])
           expect(await Promise.all(fates.map(fateOf))).toEqual(model.fates)
           expect(manager.pending()).toBe(0)
         }

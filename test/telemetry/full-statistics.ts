@@ -21,6 +21,7 @@ const gossip: GossipStatistics = {
   sendFailures: 8,
   suspicions: 9,
   refutations: 10,
+  heldDead: 2,
   verdicts: { silence: 11 },
   conflicts: 12,
   stalls: 13,

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { diffRings, type RingChange } from '../../src/manager/snapshot.ts'
+import { recordChange } from '../../src/manager/change-record.ts'
+import { diffRings } from '../../src/manager/snapshot.ts'
 import type { Member } from '../../src/membership/member.ts'
 import { placeMembers, type RingKeyMode } from '../../src/membership/placement.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
@@ -13,15 +14,15 @@ import { VirtualClock } from '../support/virtual-clock.ts'
 /** Members one after the other, as a source would publish them, and what the tally makes of the rings. */
 function follow(sets: readonly (readonly Member[])[], mode: RingKeyMode = 'address') {
   const clock = new VirtualClock(Date.UTC(2026, 0, 1))
-  const tally = new RingChangeTally(clock)
+  const tally = new RingChangeTally()
   let previous = { ring: HashRing.empty, epoch: 0, changedAtMs: 0 }
   for (const members of sets) {
     const ring = previous.ring.with(placeMembers(members, mode))
     const difference = diffRings(previous.ring, ring)
     if (difference === undefined) continue
     const current = { ring, epoch: previous.epoch + 1, changedAtMs: clock.now() }
-    const change: RingChange = { previous, current, ...difference }
-    tally.add(change, members)
+    const stateOf = (name: string) => members.find((member) => member.name === name)?.state
+    tally.add({ records: recordChange(previous.ring, ring, difference, stateOf, clock.wallNow()) })
     previous = current
   }
   const { ringChanges, ringKeysMoved, ringLastChange } = tally.collect()

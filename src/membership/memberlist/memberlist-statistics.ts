@@ -49,6 +49,7 @@ function gossipStatistics(node: MemberlistNode, counters: Readonly<Counters>): G
     probeSeconds: traffic.probeSeconds,
     suspicions: counters.suspicionsRaised,
     refutations: counters.refutations,
+    heldDead: counters.heldDead,
     verdicts: {
       silence: counters.verdicts - counters.verdictsByRefusal,
       refusal: counters.verdictsByRefusal,

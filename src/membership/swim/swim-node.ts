@@ -254,6 +254,7 @@ export class SwimNode {
       // Whoever holds this process for suspect or dead hears of the denial at once; after a leave, of the leave.
       if (local.incarnation !== incarnation && data.state !== LIBRARY_STATE.alive) {
         if (!this.#left) this.traffic.refutations++
+        if (!this.#left && data.state === LIBRARY_STATE.faulty) this.traffic.heldDead++
         this.#library.sendUpdate(local.data(), from)
       }
       return

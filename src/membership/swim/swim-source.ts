@@ -182,7 +182,7 @@ export class SwimSource implements MembershipSource {
   statistics(): SourceStatistics {
     const node = this.#node
     const { seeds, clock } = this.#options
-    const { packets, bytes, messages, heardAtMs, suspicions, refutations, verdicts } =
+    const { packets, bytes, messages, heardAtMs, suspicions, refutations, heldDead, verdicts } =
       node?.traffic ?? new SwimTraffic()
     const isAlone = node === undefined || node.liveHosts.length === 0
     return {
@@ -196,6 +196,7 @@ export class SwimSource implements MembershipSource {
         sendFailures: this.#sendErrors,
         suspicions,
         refutations,
+        heldDead,
         verdicts: { silence: verdicts },
         conflicts: this.#conflictsFound,
         stalls: node?.monitor.stalls ?? 0,

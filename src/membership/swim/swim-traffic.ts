@@ -15,6 +15,7 @@ export class SwimTraffic {
   } satisfies Record<MessageName, TwoWayCount>
   suspicions = 0
   refutations = 0
+  heldDead = 0
   verdicts = 0
   /** When a datagram was taken last, in the clock's `now`. */
   heardAtMs: number | undefined

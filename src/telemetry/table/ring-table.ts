@@ -1,14 +1,5 @@
+import { CHANGE_CAUSES } from '../../manager/change-record.ts'
 import type { Metric } from '../metric.ts'
-
-/** Why a ring changed; see `ring-change-tally.ts`. */
-export const CHANGE_CAUSES = {
-  joined: 'A node came onto the ring.',
-  left: "A node went, because its member said that it leaves: a scale-down, or a rolling update's old pod.",
-  dead: 'A node went, because its member was declared dead.',
-  removed:
-    'A node went, because the source does not list its member any more, or its metadata no longer decodes.',
-  updated: 'A node stayed and got another weight, address, port or zone, or another ring key under its name.',
-} as const
 
 /** The ring: who is on it, who owns how much, and what changed. */
 export const RING_METRICS = {

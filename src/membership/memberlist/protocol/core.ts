@@ -57,6 +57,8 @@ export class Core {
   clockMs = 0
   /** When others held this member for dead, first and last since one of them reached it; on the machine's own time. */
   calledDead: { readonly firstMs: number; readonly lastMs: number } | undefined
+  /** The highest incarnation of this member that others held for dead. */
+  #heldDeadUpTo = -1
   /** Where the last peer that sent its state lists this member's name as living. */
   listedAt: Endpoint | undefined
   /** Whether this member has begun to leave. */
@@ -94,7 +96,12 @@ export class Core {
   }
 
   /** Notes that another member holds this one for dead. */
-  noteCalledDead(): void {
+  noteCalledDead(incarnation: number): void {
+    // Once for each incarnation: the news comes from several peers, and also after a suspicion that was refuted.
+    if (incarnation > this.#heldDeadUpTo) {
+      this.#heldDeadUpTo = incarnation
+      this.counters.heldDead++
+    }
     this.calledDead = { firstMs: this.calledDead?.firstMs ?? this.nowMs, lastMs: this.nowMs }
   }
 

@@ -8,6 +8,8 @@ export interface Counters {
   suspicionsRaised: number
   /** Accusations against this member that it answered. */
   refutations: number
+  /** Times that others held this member for dead, once for each of its incarnations. */
+  heldDead: number
   /** Members declared dead by this member's own verdict, and those of them by the evidence of refusal. */
   verdicts: number
   verdictsByRefusal: number
@@ -37,6 +39,7 @@ export function createCounters(): Counters {
     messagesSent: 0,
     suspicionsRaised: 0,
     refutations: 0,
+    heldDead: 0,
     verdicts: 0,
     verdictsByRefusal: 0,
     pushPullsStarted: 0,

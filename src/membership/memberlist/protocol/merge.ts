@@ -219,9 +219,10 @@ export class Merge {
     // Before anything else is believed: it may bring about a verdict of ours that is in doubt then.
     const isDead = (node: PushPullNode) =>
       node.name === self.name && node.state === STATE_NUMBERS.dead && node.incarnation >= self.incarnation
-    if (state.nodes.some(isDead)) {
+    const ownDeath = state.nodes.find(isDead)
+    if (ownDeath !== undefined) {
       this.#core.verdicts.doubt(this.#core.nowMs)
-      this.#core.noteCalledDead()
+      this.#core.noteCalledDead(ownDeath.incarnation)
     }
     const own = state.nodes.find(({ name }) => name === self.name)
     if (own !== undefined && own.state <= STATE_NUMBERS.suspect) {

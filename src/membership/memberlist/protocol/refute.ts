@@ -30,7 +30,9 @@ export class SelfDefence {
   accused(message: Suspect | Dead): void {
     const { self, leaving } = this.#core
     if (leaving) return
-    if (message.kind === 'dead' && message.from !== self.name) this.#core.noteCalledDead()
+    if (message.kind === 'dead' && message.from !== self.name) {
+      this.#core.noteCalledDead(message.incarnation)
+    }
     if (message.incarnation < self.incarnation) return
     if (message.kind === 'dead' && message.from !== self.name) {
       this.#core.verdicts.doubt(this.#core.nowMs)

@@ -39,6 +39,17 @@ describe('starting', () => {
 })
 
 describe('refutation', () => {
+  test('counts once for each life that others held it for dead, also behind a suspicion that was refuted', () => {
+    const machine = new Machine().withMembers(3)
+    machine.packet(2, suspect(1, 1, 'm2'))
+    expect(machine.protocol.counters.heldDead).toBe(0)
+    machine.packet(2, dead(1, 1, 'm2'))
+    machine.packet(3, dead(1, 1, 'm3'))
+    expect(machine.protocol.counters.heldDead).toBe(1)
+    machine.packet(2, dead(1, 5, 'm1'))
+    expect(machine.protocol.counters.heldDead).toBe(1)
+  })
+
   test.each([
     ['suspected', suspect(1, 1, 'm2'), 2],
     ['declared dead', dead(1, 1, 'm2'), 2],

@@ -1,0 +1,101 @@
+import type { HashRing } from '../ring/hash-ring.ts'
+import type { RingNode } from '../ring/node.ts'
+import type { RingDifference } from './snapshot.ts'
+
+/** Why a ring changed: the one closed list, for logs, metrics and whoever subscribes. */
+export const CHANGE_CAUSES = {
+  joined: 'A node came onto the ring.',
+  left: "A node went, because its member said that it leaves: a scale-down, or a rolling update's old pod.",
+  dead: 'A node went, because its member was declared dead.',
+  removed:
+    'A node went, because the source does not list its member any more, or its metadata no longer decodes.',
+  updated: 'A node stayed and got another weight, address, port or zone, or another ring key under its name.',
+  'was-off-ring':
+    'This process found out that the others had taken its node off their rings for a while: it was stopped or cut off. Its own ring is the same.',
+} as const
+
+/** One of {@link CHANGE_CAUSES}. */
+export type ChangeCause = keyof typeof CHANGE_CAUSES
+
+/** What one cause did to the ring in one change. */
+export interface ChangeRecord {
+  /** Milliseconds since the Unix epoch. */
+  readonly timeMs: number
+  readonly cause: ChangeCause
+  /** Ring key of the node; of several the first in byte order. */
+  readonly node: string
+  /** How many nodes came, went or changed for this cause. */
+  readonly count: number
+  /** Fraction of the circle that got another owner by it; for `was-off-ring` what the others had taken. */
+  readonly movedShare: number
+  readonly digests: { readonly before: string; readonly after: string }
+}
+
+/** In the order in which causes are blamed for a move between two nodes that both stay. */
+const BLAMED = ['updated', 'dead', 'left', 'removed', 'joined'] as const satisfies readonly ChangeCause[]
+
+/** All hashes of the circle. */
+const CIRCLE = 2 ** 32
+
+/**
+ * The records of one change, one for each cause.
+ *
+ * Each node that came, went or changed has one cause. A stretch of the circle with another owner has one cause: that of
+ * its old owner, if that went; else that of its new owner, if that came; else (weights differ, so that the points of all
+ * nodes shift) the first in the order of `BLAMED`. What was nobody's before, or is nobody's after, was not moved.
+ *
+ * @param stateOf - What the source says of a member after the change; undefined when it does not list it.
+ */
+export function recordChange(
+  previous: HashRing,
+  current: HashRing,
+  difference: RingDifference,
+  stateOf: (name: string) => string | undefined,
+  timeMs: number,
+): ChangeRecord[] {
+  const causes = findCauses(previous, current, difference, stateOf)
+  const found = BLAMED.filter((cause) => [...causes.values()].includes(cause))
+  const moved = new Map<ChangeCause, number>()
+  previous.compare(current, (length, from, to) => {
+    if (from === undefined || to === undefined || from.ringKey === to.ringKey) return
+    const gone = current.get(from.ringKey) === undefined
+    const come = previous.get(to.ringKey) === undefined
+    const cause = (gone ? causes.get(from.ringKey) : come ? causes.get(to.ringKey) : found[0]) ?? 'updated'
+    moved.set(cause, (moved.get(cause) ?? 0) + length / CIRCLE)
+  })
+  const digests = { before: previous.digest, after: current.digest }
+  return found.map((cause) => {
+    const nodes = [...causes].flatMap(([ringKey, its]) => (its === cause ? [ringKey] : []))
+    const [node = ''] = nodes
+    return { timeMs, cause, node, count: nodes.length, movedShare: moved.get(cause) ?? 0, digests }
+  })
+}
+
+/** The cause of each node that came, went or changed, by ring key, in the byte order of keys for each kind. */
+function findCauses(
+  previous: HashRing,
+  current: HashRing,
+  { added, removed, updated }: RingDifference,
+  stateOf: (name: string) => string | undefined,
+): Map<string, ChangeCause> {
+  const causes = new Map<string, ChangeCause>()
+  // A member whose ring key is another one now has neither come nor gone.
+  const namesBefore = added.length === 0 ? NO_NAMES : namesOf(previous.nodes)
+  const namesAfter = removed.length === 0 ? NO_NAMES : namesOf(current.nodes)
+  for (const { ringKey, name } of removed) {
+    const state = name === undefined ? undefined : stateOf(name)
+    const stays = name !== undefined && namesAfter.has(name)
+    causes.set(ringKey, stays ? 'updated' : state === 'left' || state === 'dead' ? state : 'removed')
+  }
+  for (const { ringKey, name } of added) {
+    causes.set(ringKey, name !== undefined && namesBefore.has(name) ? 'updated' : 'joined')
+  }
+  for (const { ringKey } of updated) causes.set(ringKey, 'updated')
+  return causes
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set()
+
+function namesOf(nodes: readonly RingNode[]): Set<string> {
+  return new Set(nodes.flatMap(({ name }) => (name === undefined ? [] : [name])))
+}

@@ -1,0 +1,55 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { ringman, type TestProcess } from '../support/child-process.ts'
+
+const running: TestProcess[] = []
+
+async function start(name: string, servicePort: number, seeds: readonly string[]) {
+  const member = ringman([
+    ...['serve', '--bind', '127.0.0.1', '--gossip-port', '0', '--preset', 'local', '--drain', '0'],
+    ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--unsure-after', '1500ms'],
+    ...['--name', name, '--service-port', String(servicePort), '--seeds', seeds.join(',')],
+  ])
+  running.push(member)
+  const { http, gossip } = (await member.event('ready')) as {
+    http: { url: string }
+    gossip: { host: string; port: number }
+  }
+  return { member, url: http.url, gossip: `${gossip.host}:${gossip.port}` }
+}
+
+test('a member that was stopped learns that it was off the ring', { timeout: 90_000 }, async () => {
+  try {
+    const first = await start('first', 8001, [])
+    await start('second', 8002, [first.gossip])
+    const { member, url } = await start('third', 8003, [first.gossip])
+    await first.member.event('ring.changed', ({ nodes }) => nodes === 3)
+    // What is said of a member right after its start is not believed.
+    await wait(10_500)
+    const before = (await (await fetch(`${url}/v1/ring`)).json()) as { epoch: number; digest: string }
+    const watching = await fetch(`${url}/v1/ring/watch`)
+    member.signal('SIGSTOP')
+    await first.member.event('ring.changed', ({ removed }) => String(removed).includes(':8003'))
+    member.signal('SIGCONT')
+    const answer = await fetch(`${url}/v1/owner?key=k`)
+    expect([answer.status, answer.headers.get('ringman-unsure')]).toEqual([200, 'true'])
+    const { from, to, stalled } = await member.event('ring.rejoined')
+    expect(stalled).toBe(true)
+    expect(Date.parse(String(to)) - Date.parse(String(from))).toBeGreaterThan(1500)
+    const after = (await (await fetch(`${url}/v1/ring`)).json()) as { epoch: number; digest: string }
+    expect(after).toMatchObject({ epoch: before.epoch + 1, digest: before.digest })
+    const events = []
+    const decoder = new TextDecoder()
+    for await (const chunk of watching.body ?? []) {
+      events.push(decoder.decode(chunk as Uint8Array))
+      if (events.join('').includes(`id: ${after.epoch}\n`)) break
+    }
+    await wait(2500)
+    expect((await fetch(`${url}/v1/owner?key=k`)).headers.get('ringman-unsure')).toBeNull()
+  } finally {
+    for (const member of running) {
+      member.signal('SIGCONT')
+      await member[Symbol.asyncDispose]()
+    }
+  }
+})
