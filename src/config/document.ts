@@ -34,9 +34,9 @@ begin with \`RINGMAN_\` as well: \`RINGMAN_SERVICE_HOST\`, \`RINGMAN_PORT=tcp://
 \`RINGMAN_PORT_8080_TCP_ADDR\` and so on. They are recognised by name and form and ignored, and so are those of Services
 called \`ringman-…\`, even \`RINGMAN_HTTP_PORT=tcp://…\`.
 
-One of them has the name and the form of a setting: \`RINGMAN_SERVICE_PORT\`. Where \`RINGMAN_SERVICE_HOST\` is there too
-and \`RINGMAN_PORT\` ends in the same port, it is taken for Kubernetes's and **ignored, with a warning in the log**. To
-be sure, set \`enableServiceLinks: false\` in the pod, or give the service port by flag or file.
+Two of them have the name and the form of a setting: \`RINGMAN_SERVICE_PORT\`, and \`RINGMAN_SIDECAR_SERVICE_PORT\` of a
+Service \`ringman-sidecar\`. Where \`RINGMAN_SERVICE_HOST\` is there too and \`RINGMAN_PORT\` ends in the same port (or those
+of \`RINGMAN_SIDECAR\`), it is taken for Kubernetes's and **ignored, with a warning in the log**. To be sure, set \`enableServiceLinks: false\` in the pod, or give the service port by flag or file.
 `
 
 /** The text of `docs/configuration.md`. */

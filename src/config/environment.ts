@@ -8,12 +8,21 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 const PREFIX = 'RINGMAN_'
 
+/** A variable that could be a setting and is taken for one that Kubernetes made for a Service. */
+export interface IgnoredVariable {
+  readonly property: string
+  readonly name: string
+  readonly value: string
+  /** The name of the Service. */
+  readonly service: string
+}
+
 /** What the variables say. */
 export interface EnvironmentLayer {
   readonly layer: Layer
   readonly problems: readonly ConfigProblem[]
-  /** Whether a `RINGMAN_SERVICE_PORT` was taken for Kubernetes's and left out: see {@link readEnvironment}. */
-  readonly ignoredServicePort: boolean
+  /** What has the name and the form of a setting, and was taken for Kubernetes's: see {@link readEnvironment}. */
+  readonly ignored: readonly IgnoredVariable[]
 }
 
 /**
@@ -23,8 +32,9 @@ export interface EnvironmentLayer {
  * Kubernetes puts variables into the pods of a namespace for each Service in it, and those of a Service called
  * `ringman` (or `ringman-…`) begin with `RINGMAN_` too: `RINGMAN_SERVICE_HOST`, `RINGMAN_PORT`,
  * `RINGMAN_PORT_8080_TCP_ADDR`, for `ringman-http` even `RINGMAN_HTTP_PORT=tcp://…`. They are recognised by name
- * and form and ignored. One has the name and the form of a setting: `RINGMAN_SERVICE_PORT`. It is taken for
- * Kubernetes's when it says the same as the `RINGMAN_PORT` and `RINGMAN_SERVICE_HOST` beside it.
+ * and form and ignored. Two have the name and the form of a setting: `RINGMAN_SERVICE_PORT`, and for a Service
+ * `ringman-sidecar` `RINGMAN_SIDECAR_SERVICE_PORT`. Such a one is taken for Kubernetes's when it says the same as the
+ * `RINGMAN_PORT` and `RINGMAN_SERVICE_HOST` beside it.
  *
  * @param table - The settings wanted.
  * @param known - Every table of the program: their variables may be there without being read.
@@ -39,14 +49,16 @@ export function readEnvironment(
   const allNames = new Set([table, ...known].flatMap((one) => variablesOf(one).map(([name]) => name)))
   const layer = new Map<string, Given>()
   const problems: ConfigProblem[] = []
-  let ignoredServicePort = false
+  const ignored: IgnoredVariable[] = []
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(PREFIX) || value === undefined || value === '') continue
-    if (isServiceLink(name, value, env)) {
-      ignoredServicePort ||= name === 'RINGMAN_SERVICE_PORT' && wanted.has(name) && /^\d+$/.test(value)
+    const property = wanted.get(name)
+    if (isServiceLink(name, value, env, allNames)) {
+      if (property !== undefined && /^\d+$/.test(value)) {
+        ignored.push({ property, name, value, service: serviceOf(name) })
+      }
       continue
     }
-    const property = wanted.get(name)
     const origin = { kind: 'variable', name } as const
     if (property !== undefined) layer.set(property, { value, origin })
     else if (!allNames.has(name)) {
@@ -58,7 +70,7 @@ export function readEnvironment(
       })
     }
   }
-  return { layer, problems, ignoredServicePort }
+  return { layer, problems, ignored }
 }
 
 function variablesOf(table: SettingTable): [name: string, property: string][] {
@@ -67,12 +79,25 @@ function variablesOf(table: SettingTable): [name: string, property: string][] {
     .map(([property]) => [variableOf(property), property])
 }
 
+/** The Service whose port a variable names. */
+function serviceOf(name: string): string {
+  return name
+    .replace(/_SERVICE_PORT$/, '')
+    .replaceAll('_', '-')
+    .toLowerCase()
+}
+
 /** Whether Kubernetes made this variable for a Service. */
-function isServiceLink(name: string, value: string, env: Environment): boolean {
+function isServiceLink(
+  name: string,
+  value: string,
+  env: Environment,
+  settings: ReadonlySet<string>,
+): boolean {
   if (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value)) return true
   if (/_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name)) return true
   if (name.endsWith('_SERVICE_HOST')) return true
   const [, service] = /^(.+)_SERVICE_PORT(?:_.+)?$/.exec(name) ?? []
   if (service === undefined || env[`${service}_SERVICE_HOST`] === undefined) return false
-  return name !== 'RINGMAN_SERVICE_PORT' || (env['RINGMAN_PORT'] ?? '').endsWith(`:${value}`)
+  return !settings.has(name) || (env[`${service}_PORT`] ?? '').endsWith(`:${value}`)
 }

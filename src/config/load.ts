@@ -2,7 +2,7 @@ import { encodeMetadata } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
 import { CLIENT_SETTINGS } from './client-settings.ts'
 import { checkKubernetes } from './kubernetes-check.ts'
-import { readEnvironment, type Environment } from './environment.ts'
+import { readEnvironment, type Environment, type IgnoredVariable } from './environment.ts'
 import { readConfigFile } from './file.ts'
 import { HEALTHCHECK_SETTINGS } from './healthcheck-settings.ts'
 import type { MemberConfig } from './member-settings.ts'
@@ -34,18 +34,30 @@ const TABLES: readonly SettingTable[] = [SERVE_SETTINGS, CLIENT_SETTINGS]
  */
 export function loadServeConfig(flags: GivenFlags, env: Environment): LoadedConfig<typeof SERVE_SETTINGS> {
   const { layers, variables, problems } = readLayers(SERVE_SETTINGS, flags, env)
-  const loaded = settle(SERVE_SETTINGS, layers, problems, (resolved) => [
-    ...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins),
-    ...checkPorts(resolved),
-  ])
-  const ignored = variables.ignoredServicePort && loaded.origins.servicePort.kind === 'default'
-  const warnings = ignored
-    ? [
-        `Ignored RINGMAN_SERVICE_PORT=${env['RINGMAN_SERVICE_PORT']}: it comes from the Kubernetes Service "ringman" ` +
-          'beside it. Set enableServiceLinks: false in the pod, or set --service-port',
-      ]
-    : []
+  const loaded = settle(SERVE_SETTINGS, layers, problems, (resolved) => {
+    const found = [...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins), ...checkPorts(resolved)]
+    // Who set a variable that is needed must not be told that nothing is set.
+    const meant = variables.ignored.filter(({ property }) => found.some(({ key }) => key === property))
+    return [
+      ...found,
+      ...meant.map((one): ConfigProblem => {
+        const { property, name, value } = one
+        const origin = { kind: 'variable', name } as const
+        return { key: property, origin, given: quoteGiven(value), message: whyIgnored(one) }
+      }),
+    ]
+  })
+  const warnings = variables.ignored
+    .filter(({ property }) => loaded.origins[property as keyof typeof loaded.origins].kind === 'default')
+    .map((one) => `Ignored ${one.name}=${one.value}: ${whyIgnored(one)}`)
   return { ...loaded, warnings }
+}
+
+function whyIgnored({ property, service }: IgnoredVariable): string {
+  return (
+    `it comes from the Kubernetes Service "${service}" beside it. ` +
+    `Set enableServiceLinks: false in the pod, or set ${flagOf(property)}`
+  )
 }
 
 /**

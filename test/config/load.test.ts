@@ -315,6 +315,24 @@ describe('variables', () => {
     expect(load({}, { RINGMAN_SERVICE_PORT: '8080' }).values.servicePort).toBe(8080)
   })
 
+  test('of a Service ringman-sidecar the port is not taken for the one of the setting, and it is said so', () => {
+    const links = {
+      RINGMAN_SIDECAR_SERVICE_HOST: '10.96.0.10',
+      RINGMAN_SIDECAR_SERVICE_PORT: '7777',
+      RINGMAN_SIDECAR_PORT: 'tcp://10.96.0.10:7777',
+    }
+    const flags = { source: 'sidecar', sidecarService: 's' }
+    const set = load({ ...flags, sidecarServicePort: '80' }, links)
+    expect([set.values.sidecarServicePort, set.warnings]).toEqual([80, []])
+    expect(() => load(flags, links)).toThrow(
+      /RINGMAN_SIDECAR_SERVICE_PORT "7777": it comes from the Kubernetes Service "ringman-sidecar"/,
+    )
+    expect(load({}, links).warnings).toHaveLength(1)
+    // Another port than Kubernetes says is the operator's.
+    const own = load(flags, { ...links, RINGMAN_SIDECAR_SERVICE_PORT: '81' })
+    expect(own.values.sidecarServicePort).toBe(81)
+  })
+
   test('of Services called ringman-… are ignored, also where they look like a setting', () => {
     const env = {
       RINGMAN_HTTP_SERVICE_HOST: '10.96.0.8',
