@@ -1,5 +1,5 @@
 import type { ConfigProblem } from './problem.ts'
-import { quoteGiven, unknownMessage } from './problem.ts'
+import { unknownMessage } from './problem.ts'
 import type { Given, Layer } from './resolve.ts'
 import { isSettableIn, variableOf, type SettingTable } from './setting.ts'
 
@@ -65,7 +65,6 @@ export function readEnvironment(
       problems.push({
         key: name,
         origin,
-        given: quoteGiven(value),
         message: unknownMessage('setting', name, allNames),
       })
     }

@@ -27,7 +27,7 @@ export function readConfigFile(table: SettingTable, path: string): FileLayer {
   try {
     content = parse(path, readFileSync(path, 'utf8'))
   } catch (error) {
-    return failed(error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error))
+    return failed(whyUnreadable(error))
   }
   if (content === undefined || content === null) return { layer: new Map(), problems: [] }
   if (typeof content !== 'object' || Array.isArray(content)) {
@@ -55,7 +55,21 @@ export function readConfigFile(table: SettingTable, path: string): FileLayer {
   return { layer, problems }
 }
 
-/** @throws {Error} for text that is not in the form; its first line says what and where. */
+/** Why a file cannot be read, without a word of what is in it: it may hold secrets. */
+function whyUnreadable(error: unknown): string {
+  if (error instanceof Error && error.name === 'YAMLParseError') {
+    const { linePos, code } = error as Yaml.YAMLParseError
+    const { line, col } = linePos?.[0] ?? { line: 0, col: 0 }
+    return `it is not YAML at line ${line}, column ${col}: ${code.toLowerCase().replaceAll('_', ' ')}`
+  }
+  if (error instanceof SyntaxError) {
+    const [position] = /position \d+|line \d+ column \d+/.exec(error.message) ?? []
+    return position === undefined ? 'it is not JSON' : `it is not JSON at ${position}`
+  }
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** @throws {Error} for text that is not in the form. */
 function parse(path: string, text: string): unknown {
   if (extname(path).toLowerCase() === '.json') return JSON.parse(text)
   // Most members have no such file.

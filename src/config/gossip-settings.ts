@@ -1,7 +1,7 @@
 import { RingmanError } from '../errors.ts'
 import type { ProtocolSettings } from '../membership/memberlist/protocol/settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
-import { boolean, duration, integer, parsed, path, size, word } from './value-type.ts'
+import { boolean, duration, integer, parsed, path, size, word, type ValueType } from './value-type.ts'
 
 const MEMBERLIST = ['memberlist'] as const
 const SECURITY = { category: 'Who may gossip', sources: MEMBERLIST } as const
@@ -34,6 +34,15 @@ const delegateVersions = parsed<DelegateVersions>(
   ({ min, max, current }) => `${min}-${max}:${current}`,
 )
 
+/** A path, and not a key that somebody took for the value: paths are shown in messages. */
+const keyringPath: ValueType<string> = {
+  ...path,
+  schema: path.schema.refine(
+    (text) => !/^[A-Za-z0-9+](?:[A-Za-z0-9+/]{21}==|[A-Za-z0-9+/]{31}|[A-Za-z0-9+/]{42}=)$/.test(text),
+    { error: 'a path, and this looks like a key', params: { hidden: true } },
+  ),
+}
+
 /** Who may gossip with whom, and how the bytes travel; see `docs/memberlist.md`. */
 export const GOSSIP_SETTINGS = {
   label: {
@@ -48,7 +57,7 @@ export const GOSSIP_SETTINGS = {
   },
   keyringFile: {
     ...SECURITY,
-    type: path,
+    type: keyringPath,
     help: 'File of base64 keys: the first encrypts gossip, all decrypt; changes are taken up without restart',
   },
   requireEncryption: {

@@ -16,9 +16,15 @@ export interface ConfigProblem {
 /** Characters of a given value that a message shows. */
 const GIVEN_LIMIT = 80
 
-/** A value as messages show it: quoted, on one line, cut to a readable length. */
+/** Hides what may be a secret in a text: whatever is before an `@`, such as a password, and the query of a URL. */
+export function hideSecrets(text: string): string {
+  return text.replace(/^.*@/s, '…@').replace(/\?.*$/s, '?…')
+}
+
+/** A value as messages show it: without what may be a secret, quoted, on one line, cut to a readable length. */
 export function quoteGiven(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+  const shown = typeof value === 'string' ? hideSecrets(value) : value
+  const text = JSON.stringify(shown) ?? String(shown)
   return text.length <= GIVEN_LIMIT ? text : `${text.slice(0, GIVEN_LIMIT)}…`
 }
 

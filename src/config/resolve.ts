@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { quoteGiven, type ConfigProblem } from './problem.ts'
+import { hideSecrets, quoteGiven, type ConfigProblem } from './problem.ts'
 import { splitList } from './value-type.ts'
 import { fileKeyOf, type Origin, type Setting, type SettingTable, type ValuesOf } from './setting.ts'
 
@@ -68,14 +68,18 @@ function problemsOf(property: string, setting: Setting, given: Given, error: z.Z
   const problems = error.issues.map((issue) => {
     const [index] = issue.path
     // What a parser says is a sentence of its own; everything else says what is allowed.
-    const whole = issue.code === 'custom' && issue.params?.['whole'] === true
+    const sentence = issue.code === 'custom' && issue.params?.['whole'] === true
     const items: unknown = typeof given.value === 'string' ? splitList(given.value) : given.value
     const part: unknown = typeof index === 'number' && Array.isArray(items) ? items[index] : given.value
+    const hidden = issue.code === 'custom' && issue.params?.['hidden'] === true
+    // A parser quotes what it was given.
+    const quotes = sentence && typeof part === 'string' && hideSecrets(part) !== part
     return {
       key: fileKeyOf(property),
       origin: given.origin,
-      ...(setting.secret === true ? {} : { given: quoteGiven(part) }),
-      message: whole ? issue.message : `allowed: ${issue.message}`,
+      ...(setting.secret === true || hidden ? {} : { given: quoteGiven(part) }),
+      message:
+        sentence && !quotes ? issue.message : `allowed: ${quotes ? setting.type.allowed : issue.message}`,
     }
   })
   // A value that breaks two rules of its form is one problem still.

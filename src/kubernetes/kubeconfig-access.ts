@@ -38,8 +38,11 @@ export class KubeconfigAccess implements ClusterAccess {
     } catch (error) {
       this.#loaded = undefined
       // Not the error's own words alone: they do not say which file is meant.
-      throw apiError('credentials', `the kubeconfig ${this.#path} cannot be used: ${reasonOf(error)}`, {
-        cause: error,
+      // Of a parser only the first line: what follows, and its stack, quote the file, which holds credentials.
+      const isParser = error instanceof Error && error.name === 'YAMLException'
+      const reason = isParser ? (error.message.split('\n')[0] ?? '') : reasonOf(error)
+      throw apiError('credentials', `the kubeconfig ${this.#path} cannot be used: ${reason}`, {
+        ...(isParser ? {} : { cause: error }),
       })
     }
   }

@@ -316,20 +316,20 @@ describe('variables', () => {
   })
 
   test('of a Service ringman-sidecar the port is not taken for the one of the setting, and it is said so', () => {
-    const links = {
+    const sidecarLinks = {
       RINGMAN_SIDECAR_SERVICE_HOST: '10.96.0.10',
       RINGMAN_SIDECAR_SERVICE_PORT: '7777',
       RINGMAN_SIDECAR_PORT: 'tcp://10.96.0.10:7777',
     }
     const flags = { source: 'sidecar', sidecarService: 's' }
-    const set = load({ ...flags, sidecarServicePort: '80' }, links)
+    const set = load({ ...flags, sidecarServicePort: '80' }, sidecarLinks)
     expect([set.values.sidecarServicePort, set.warnings]).toEqual([80, []])
-    expect(() => load(flags, links)).toThrow(
+    expect(() => load(flags, sidecarLinks)).toThrow(
       /RINGMAN_SIDECAR_SERVICE_PORT "7777": it comes from the Kubernetes Service "ringman-sidecar"/,
     )
-    expect(load({}, links).warnings).toHaveLength(1)
+    expect(load({}, sidecarLinks).warnings).toHaveLength(1)
     // Another port than Kubernetes says is the operator's.
-    const own = load(flags, { ...links, RINGMAN_SIDECAR_SERVICE_PORT: '81' })
+    const own = load(flags, { ...sidecarLinks, RINGMAN_SIDECAR_SERVICE_PORT: '81' })
     expect(own.values.sidecarServicePort).toBe(81)
   })
 
