@@ -98,10 +98,8 @@ describe('what is malformed', () => {
   test.each([
     ['{bad', `{"errors":["invalid character 'b' looking for beginning of object key string"]}`],
     ['', '{"errors":["unexpected end of JSON input"]}'],
-    ['<x>', String.raw`{"errors":["invalid character '\u003c' looking for beginning of value"]}`],
-    ['"', '{"errors":["unexpected end of JSON input"]}'],
-    ["'", String.raw`{"errors":["invalid character '\\'' looking for beginning of value"]}`],
-    ['{} x', `{"errors":["invalid character 'x' after top-level value"]}`],
+    ['<x>', '{"errors":["the body is not JSON"]}'],
+    ['{} x', '{"errors":["the body is not JSON"]}'],
   ])('is answered as recorded, and changes nothing: %j', async (body, error) => {
     const { source, url } = await serve()
     const answer = await post(url, body)

@@ -1,5 +1,4 @@
 import { RingmanError } from '../../errors.ts'
-import { goJsonSyntaxError } from './go-json-syntax.ts'
 import { tryParseInstant, ZERO_INSTANT, type Instant } from './instant.ts'
 
 /** Sidecar's numbers for the status of a service. */
@@ -42,17 +41,26 @@ export const INSTANCE_LIMIT = 10_000
 /**
  * Reads JSON text.
  *
- * @throws {RingmanError} `BODY_INVALID`; the message is the one that Go's decoder gives for these bytes.
+ * @throws {RingmanError} `BODY_INVALID`
  */
 export function parseJson(bytes: Uint8Array): unknown {
   try {
     // Node's own decoding replaces what is not UTF-8, as Go does, and keeps a byte order mark, which is an error.
     return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'))
   } catch (error) {
-    throw new RingmanError('BODY_INVALID', goJsonSyntaxError(bytes) ?? 'the body is not JSON', {
+    throw new RingmanError('BODY_INVALID', describeSyntaxError(Buffer.from(bytes).toString('latin1')), {
       cause: error,
     })
   }
+}
+
+/** Two texts are those of Go's decoder, which clients of the Go library match. */
+function describeSyntaxError(text: string): string {
+  if (text.trim() === '') return 'unexpected end of JSON input'
+  const [, character] = /^\s*\{\s*(\w)/.exec(text) ?? []
+  return character === undefined
+    ? 'the body is not JSON'
+    : `invalid character '${character}' looking for beginning of object key string`
 }
 
 /**
