@@ -1,7 +1,7 @@
 import { parse } from 'yaml'
 import { describe, expect, test } from 'vitest'
 import { describeConfig, renderConfig } from '../../src/config/describe.ts'
-import { documentConfiguration } from '../../src/config/document.ts'
+import { documentConfiguration } from '../../tools/docs/configuration.ts'
 import { loadOptions, loadServeConfig } from '../../src/config/load.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
 import { fileKeyOf, type SettingTable } from '../../src/config/setting.ts'

@@ -1,6 +1,6 @@
-import type { Metric, MetricSection } from './metric.ts'
-import { METRIC_SECTIONS } from './metrics.ts'
-import { DOCUMENT_INTRODUCTION } from './document-introduction.ts'
+import type { Metric, MetricSection } from '../../src/telemetry/metric.ts'
+import { METRIC_SECTIONS } from '../../src/telemetry/metrics.ts'
+import { DOCUMENT_INTRODUCTION } from './metrics-introduction.ts'
 
 /** The text of `docs/metrics.md`. */
 export function documentMetrics(): string {

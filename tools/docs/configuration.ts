@@ -1,6 +1,13 @@
-import { CLIENT_SETTINGS } from './client-settings.ts'
-import { SERVE_SETTINGS } from './serve-settings.ts'
-import { fileKeyOf, flagOf, isSettableIn, variableOf, type Setting, type SettingTable } from './setting.ts'
+import { CLIENT_SETTINGS } from '../../src/config/client-settings.ts'
+import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
+import {
+  fileKeyOf,
+  flagOf,
+  isSettableIn,
+  variableOf,
+  type Setting,
+  type SettingTable,
+} from '../../src/config/setting.ts'
 
 const INTRODUCTION = `# Configuration
 
