@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { GrowingBuffer } from '../growing-buffer.ts'
+import { RequestDeadline } from '../request-deadline.ts'
 import { apiError, apiErrorKindOf, quoteWords, reasonOf, type ApiErrorKind } from './api-error.ts'
 import { pathOf, resourceOf, ruleOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
 import type { ApiAnswer, ApiTransport } from './api-transport.ts'
 import { isObject } from './json-object.ts'
 import { LineSplitter } from './line-splitter.ts'
-import { RequestDeadline } from './request-deadline.ts'
 
 /** Bounds of what the API server may send, and of how long it may take. */
 export interface ApiClientSettings {
@@ -72,7 +72,10 @@ export class ApiClient {
     if (namespace !== undefined) return { ...selection, namespace }
     const { requestTimeoutMs } = this.#settings
     const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(requestTimeoutMs, 'timeout', `the credentials did not come within ${requestTimeoutMs} ms`)
+    deadline.set(
+      requestTimeoutMs,
+      apiError('timeout', `the credentials did not come within ${requestTimeoutMs} ms`),
+    )
     try {
       const own = await this.transport.namespace(deadline.signal)
       if (own !== undefined) return { ...selection, namespace: own }
@@ -97,7 +100,7 @@ export class ApiClient {
   ): Promise<ApiPage> {
     const { requestTimeoutMs, pageLimitBytes } = this.#settings
     const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(requestTimeoutMs, 'timeout', `no whole answer within ${requestTimeoutMs} ms`)
+    deadline.set(requestTimeoutMs, apiError('timeout', `no whole answer within ${requestTimeoutMs} ms`))
     try {
       const query = {
         ...queryOf(selection),
@@ -130,9 +133,9 @@ export class ApiClient {
   ): AsyncGenerator<readonly ApiEvent[], void, undefined> {
     const { requestTimeoutMs, stallMs, lineLimitBytes } = this.#settings
     const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(requestTimeoutMs, 'timeout', `no answer within ${requestTimeoutMs} ms`)
+    deadline.set(requestTimeoutMs, apiError('timeout', `no answer within ${requestTimeoutMs} ms`))
     const listen = () => {
-      deadline.set(stallMs, 'stalled', `the watch brought nothing for ${stallMs} ms`)
+      deadline.set(stallMs, apiError('stalled', `the watch brought nothing for ${stallMs} ms`))
     }
     try {
       const query = {

@@ -6,6 +6,7 @@ import { parseJson, parseState, type SidecarState } from './catalog.ts'
 import { DocumentSplitter } from './document-splitter.ts'
 import type { HttpAnswer, HttpGet } from './http-get.ts'
 import { watchUrlOf } from './sidecar-endpoint.ts'
+import { RequestDeadline } from '../../request-deadline.ts'
 import { errorTypeOf, failSpan, noTracer, traceHeaders } from '../../tracing.ts'
 
 export interface SidecarClientOptions {
@@ -54,7 +55,7 @@ export class SidecarClient {
       span.setAttribute('http.response.body.size', whole.sizeBytes)
       return parseState(parseJson(whole.take()), serviceName)
     } catch (error) {
-      const explained = deadline.explain(error)
+      const explained = explain(deadline, error)
       failSpan(span, errorTypeOf(explained))
       throw explained
     } finally {
@@ -81,18 +82,18 @@ export class SidecarClient {
       }
       if (splitter.heldBytes > 0) throw new RingmanError('BODY_INVALID', 'the stream ended within a document')
     } catch (error) {
-      throw deadline.explain(error)
+      throw explain(deadline, error)
     } finally {
       deadline.end()
     }
   }
 
-  async #openStream(url: URL, deadline: Deadline): Promise<HttpAnswer['body']> {
+  async #openStream(url: URL, deadline: RequestDeadline): Promise<HttpAnswer['body']> {
     const span = this.#startSpan(url)
     try {
       return (await this.#open(url, deadline.signal, span)).body
     } catch (error) {
-      failSpan(span, errorTypeOf(deadline.explain(error)))
+      failSpan(span, errorTypeOf(explain(deadline, error)))
       throw error
     } finally {
       span.end()
@@ -126,48 +127,19 @@ export class SidecarClient {
     return answer
   }
 
-  /** Ends a request after the timeout, when `signal` aborts, or when asked to. */
-  #deadline(signal: AbortSignal): Deadline {
+  #deadline(signal: AbortSignal): RequestDeadline {
     const { clock, timeoutMs } = this.#options
-    const abort = new AbortController()
-    let timedOut = false
-    const onAbort = () => {
-      abort.abort()
-    }
-    const cancel = clock.after(timeoutMs, () => {
-      timedOut = true
-      abort.abort()
-    })
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    return {
-      signal: abort.signal,
-      lift: cancel,
-      explain(error: unknown): Error {
-        if (timedOut) {
-          return new RingmanError('TIMEOUT', `no whole answer within ${timeoutMs} ms`, { cause: error })
-        }
-        if (error instanceof RingmanError) return error
-        return new RingmanError('SOURCE_FAILED', reasonOf(error), { cause: error })
-      },
-      end() {
-        cancel()
-        signal.removeEventListener('abort', onAbort)
-        abort.abort()
-      },
-    }
+    const deadline = new RequestDeadline(clock, signal)
+    deadline.set(timeoutMs, new RingmanError('TIMEOUT', `no whole answer within ${timeoutMs} ms`))
+    return deadline
   }
 }
 
-/** The limits of a request. */
-interface Deadline {
-  readonly signal: AbortSignal
-  /** No more timeout: what was waited for has come. */
-  lift(): void
-  /** What a failure of the request is to its caller. */
-  explain(error: unknown): Error
-  /** Releases everything, the connection too. */
-  end(): void
+/** What a failure of the request is to its caller. */
+function explain(deadline: RequestDeadline, error: unknown): RingmanError {
+  if (deadline.problem !== undefined) return deadline.problem
+  if (error instanceof RingmanError) return error
+  return new RingmanError('SOURCE_FAILED', reasonOf(error), { cause: error })
 }
 
 /** Why a connection failed. Where every address of a name refused, Node's error has a code and no message. */

@@ -1,6 +1,5 @@
-import type { Clock } from '../clock.ts'
-import type { RingmanError } from '../errors.ts'
-import { apiError, type ApiErrorKind } from './api-error.ts'
+import type { Clock } from './clock.ts'
+import type { RingmanError } from './errors.ts'
 
 /** Ends a request when its time is up, or when its owner's signal aborts. */
 export class RequestDeadline {
@@ -30,19 +29,24 @@ export class RequestDeadline {
     return this.#problem
   }
 
-  /** Sets the time anew: in `delayMs` the request fails with this kind and message. */
-  set(delayMs: number, kind: ApiErrorKind, message: string): void {
-    this.#cancel?.()
+  /** Sets the time, in place of the one before: in `delayMs` the request fails with `problem`. */
+  set(delayMs: number, problem: RingmanError): void {
+    this.lift()
     if (this.#abort.signal.aborted) return
     this.#cancel = this.#clock.after(delayMs, () => {
-      this.#problem = apiError(kind, message)
+      this.#problem = problem
       this.#abort.abort()
     })
   }
 
+  /** No more time limit: what was waited for has come. */
+  lift(): void {
+    this.#cancel?.()
+  }
+
   /** Releases the timer, the signal's listener and the connection. */
   end(): void {
-    this.#cancel?.()
+    this.lift()
     this.#owner.removeEventListener('abort', this.#onOwnerAbort)
     this.#abort.abort()
   }
