@@ -9,7 +9,6 @@ import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiTransport } from '../kubernetes/api-transport.ts'
 import { createTransport } from '../kubernetes/create-transport.ts'
-import { TracedTransport } from '../kubernetes/traced-transport.ts'
 import { PodWatch } from '../kubernetes/pod-watch.ts'
 import type { CheckedGossip } from '../membership/kubernetes/gossip-check.ts'
 import { KubernetesSource } from '../membership/kubernetes/kubernetes-source.ts'
@@ -19,7 +18,6 @@ import { SidecarSource } from '../membership/sidecar/sidecar-source.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import { StaticSource } from '../membership/static/static-source.ts'
 import { SwimSource } from '../membership/swim/swim-source.ts'
-import { noTracer } from '../tracing.ts'
 import { readVersion } from '../version.ts'
 
 /** What the parts of a ring are made with. */
@@ -131,13 +129,13 @@ const IP_FAMILIES = { auto: 'auto', ipv4: 'IPv4', ipv6: 'IPv6' } as const
 
 /** The way to the API server; nothing is read before the first request. */
 function kubernetesTransport(config: MemberConfig, { clock, tracer }: Surroundings): ApiTransport {
-  const transport = createTransport({
+  return createTransport({
     kubeconfig: config.kubernetesKubeconfig,
     env: process.env,
     now: () => clock.now(),
     userAgent: `ringman/${readVersion()}`,
+    tracer,
   })
-  return tracer === noTracer ? transport : new TracedTransport(transport, tracer)
 }
 
 /** The pods of the selector, where seeds or the check need them. */

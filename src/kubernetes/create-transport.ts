@@ -1,3 +1,4 @@
+import type { Tracer } from '@opentelemetry/api'
 import type { ApiTransport } from './api-transport.ts'
 import type { Environment } from './cluster-access.ts'
 import { HttpsTransport } from './https-transport.ts'
@@ -14,9 +15,10 @@ export function createTransport(options: {
   readonly env: Environment
   readonly now: () => number
   readonly userAgent: string
+  readonly tracer?: Tracer
 }): ApiTransport {
-  const { kubeconfig, env, now, userAgent } = options
+  const { kubeconfig, env, now, userAgent, tracer } = options
   const access =
     kubeconfig === undefined ? new InClusterAccess({ env, now }) : new KubeconfigAccess(kubeconfig, now)
-  return new HttpsTransport(access, userAgent)
+  return new HttpsTransport(access, userAgent, tracer)
 }

@@ -1,5 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { SpanKind, type Tracer } from '@opentelemetry/api'
+import { failSpan, noTracer, withSpan } from '../tracing.ts'
 import type { ApiAnswer, ApiTransport } from './api-transport.ts'
 import type { ClusterAccess, ClusterConnection } from './cluster-access.ts'
 
@@ -8,16 +10,19 @@ const KEEP_ALIVE_PROBE_MS = 15_000
 
 /**
  * Requests over HTTPS (HTTP where a kubeconfig says so), each over a connection of its own: a watch has one for minutes
- * anyway, and a pool could hand out connections that are dead already. Redirects are not followed.
+ * anyway, and a pool could hand out connections that are dead already. Redirects are not followed. Each has a client span,
+ * which ends when the head of the answer has come; the query stays out of it.
  */
 export class HttpsTransport implements ApiTransport {
   readonly #access: ClusterAccess
   readonly #userAgent: string
+  readonly #tracer: Tracer
   #server = 'the API server'
 
-  constructor(access: ClusterAccess, userAgent: string) {
+  constructor(access: ClusterAccess, userAgent: string, tracer: Tracer = noTracer) {
     this.#access = access
     this.#userAgent = userAgent
+    this.#tracer = tracer
   }
 
   get server(): string {
@@ -29,7 +34,24 @@ export class HttpsTransport implements ApiTransport {
     return namespace
   }
 
-  async get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer> {
+  get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer> {
+    const template = path.replace(/\/namespaces\/[^/]+/, '/namespaces/{namespace}')
+    const attributes = {
+      'http.request.method': 'GET',
+      'url.template': template,
+      'url.path': path,
+      'ringman.kubernetes.watch': query['watch'] === 'true',
+    }
+    const options = { kind: SpanKind.CLIENT, attributes }
+    return withSpan(this.#tracer, `GET ${template}`, options, async (span) => {
+      const answer = await this.#get(path, query, signal)
+      span.setAttribute('http.response.status_code', answer.status)
+      if (answer.status >= 400) failSpan(span, String(answer.status))
+      return answer
+    })
+  }
+
+  async #get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer> {
     const { server, headers, options } = await this.#connection(signal)
     this.#server = `the API server ${server.origin}`
     const url = new URL(server)
