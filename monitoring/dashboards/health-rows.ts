@@ -1,7 +1,69 @@
 import { MISFIT_REASONS } from '../ring-queries.ts'
 import type { PageRow } from './page.ts'
-import { stateTimeline, timeSeries, wordsFor } from './panels.ts'
+import { COUNTS, stateTimeline, timeSeries, wordsFor, type PanelFrame } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
+
+const IN_GOSSIP_ROW = { width: 6, height: 7 } as const
+const IN_PODS_ROW = { width: 8, height: 8, leadsToPod: true } as const
+
+/** What a panel is called and how large it is, on each page that has it. */
+type Caption = Pick<PanelFrame, 'title' | 'description' | 'width' | 'height'>
+
+/** Probes of the pods that match, by the way the answer came. */
+export function probes(matchers: string, caption: Caption) {
+  return timeSeries({
+    ...caption,
+    queries: [{ expr: rate('ringman_gossip_probes_total', 'result', matchers), legend: '{{result}}' }],
+    unit: 'cps',
+    draw: 'stack',
+    colors: { direct: 'green', relay: 'yellow', stream: 'orange', failed: 'red' },
+  })
+}
+
+/** How long their direct probes took. */
+export function roundTrip(matchers: string, caption: Caption) {
+  return timeSeries({
+    ...caption,
+    queries: [0.5, 0.99].map((q) => ({
+      expr: quantile(q, 'ringman_gossip_probe_duration_seconds', [], matchers),
+      legend: `p${q * 100}`,
+    })),
+    unit: 's',
+  })
+}
+
+/** What they said of others, and what they had to deny. */
+export function suspicions(matchers: string, caption: Caption) {
+  const count = (what: string, legend: string) => ({
+    expr: `sum(increase(ringman_gossip_${what}_total{${matchers}}[${WINDOW}]))`,
+    legend,
+  })
+  return timeSeries({
+    ...caption,
+    ...COUNTS,
+    queries: [
+      count('suspicions', 'suspected'),
+      count('refutations', 'refuted'),
+      count('verdicts', 'declared dead'),
+    ],
+    softMax: 4,
+    colors: { suspected: 'orange', refuted: 'yellow', 'declared dead': 'red' },
+  })
+}
+
+/** Their bytes in a second. */
+export function traffic(matchers: string, caption: Caption) {
+  return timeSeries({
+    ...caption,
+    queries: [
+      {
+        expr: rate('ringman_gossip_bytes_total', 'transport, direction', matchers),
+        legend: '{{transport}} {{direction}}',
+      },
+    ],
+    unit: 'Bps',
+  })
+}
 
 /** Is gossip healthy? */
 export function gossipRow(): PageRow {
@@ -9,6 +71,7 @@ export function gossipRow(): PageRow {
     question: 'Is the gossip healthy? (sources memberlist and swim; the first panel is of every source)',
     panels: [
       timeSeries({
+        ...IN_GOSSIP_ROW,
         title: 'Time since the source was confirmed',
         description:
           'How long ago each pod last heard something that bears out its members. Gossip: a few seconds. Sidecar and Kubernetes: up to a minute. A pod whose line climbs is deaf.',
@@ -20,60 +83,28 @@ export function gossipRow(): PageRow {
         ],
         unit: 's',
         softMax: 10,
-        width: 6,
-        height: 7,
         leadsToPod: true,
       }),
-      timeSeries({
+      roundTrip(THE_PODS, {
+        ...IN_GOSSIP_ROW,
         title: 'Round trip of probes',
         description:
           'Of probes answered directly over UDP: the network and the event loops at both ends. The probe timeout (500 ms with the LAN preset) should be well above it.',
-        queries: [0.5, 0.99].map((q) => ({
-          expr: quantile(q, 'ringman_gossip_probe_duration_seconds', [], THE_PODS),
-          legend: `p${q * 100}`,
-        })),
-        unit: 's',
-        width: 6,
-        height: 7,
       }),
-      timeSeries({
+      probes(THE_PODS, {
+        ...IN_GOSSIP_ROW,
         title: 'Probes, by how they were answered',
         description:
           '`direct` is right. `relay` through another member is packet loss. `stream`, over TCP only, means that UDP is blocked. `failed` makes a member suspect.',
-        queries: [{ expr: rate('ringman_gossip_probes_total', 'result', THE_PODS), legend: '{{result}}' }],
-        unit: 'cps',
-        draw: 'stack',
-        colors: { direct: 'green', relay: 'yellow', stream: 'orange', failed: 'red' },
-        width: 6,
-        height: 7,
       }),
-      timeSeries({
+      suspicions(THE_RING, {
+        ...IN_GOSSIP_ROW,
         title: 'Suspected, denied, declared dead',
         description:
           'Suspicions that began, accusations that the accused refuted, and verdicts. Refutations without verdicts: healthy pods are too slow to answer. The page of one pod shows which one refutes.',
-        queries: [
-          {
-            expr: `sum(increase(ringman_gossip_suspicions_total{${THE_RING}}[${WINDOW}]))`,
-            legend: 'suspected',
-          },
-          {
-            expr: `sum(increase(ringman_gossip_refutations_total{${THE_RING}}[${WINDOW}]))`,
-            legend: 'refuted',
-          },
-          {
-            expr: `sum(increase(ringman_gossip_verdicts_total{${THE_RING}}[${WINDOW}]))`,
-            legend: 'declared dead',
-          },
-        ],
-        unit: 'short',
-        decimals: 0,
-        draw: 'bars',
-        softMax: 4,
-        colors: { suspected: 'orange', refuted: 'yellow', 'declared dead': 'red' },
-        width: 6,
-        height: 7,
       }),
       timeSeries({
+        ...IN_GOSSIP_ROW,
         title: 'Health score',
         description:
           'What each pod thinks of its own health: 0 is well, 7 is as bad as it gets. Above 0 for long: the pod is starved of CPU, or loses packets.',
@@ -86,11 +117,10 @@ export function gossipRow(): PageRow {
           [1, 'orange'],
           [4, 'red'],
         ],
-        width: 6,
-        height: 7,
         leadsToPod: true,
       }),
       timeSeries({
+        ...IN_GOSSIP_ROW,
         title: 'Dropped by key or label',
         description:
           'Gossip of members that are configured otherwise, or of strangers, by reason. It should be empty. The log lines `gossip.dropped` name the sender.',
@@ -100,14 +130,11 @@ export function gossipRow(): PageRow {
             legend: '{{reason}}',
           },
         ],
-        unit: 'short',
-        decimals: 0,
-        draw: 'bars',
+        ...COUNTS,
         softMax: 5,
-        width: 6,
-        height: 7,
       }),
       timeSeries({
+        ...IN_GOSSIP_ROW,
         title: 'Exchanges of whole states',
         description:
           'Push/pulls in a second: begun here and completed or failed, and answered. `failed` beside healthy probes: TCP is blocked, or a seed has another label or key.',
@@ -116,22 +143,12 @@ export function gossipRow(): PageRow {
         ],
         unit: 'cps',
         colors: { completed: 'green', failed: 'red', answered: 'blue' },
-        width: 6,
-        height: 7,
       }),
-      timeSeries({
+      traffic(THE_PODS, {
+        ...IN_GOSSIP_ROW,
         title: 'Gossip traffic',
         description:
           'Bytes of payload in a second, all chosen pods together. An idle ring costs a few hundred bytes a second for each pod.',
-        queries: [
-          {
-            expr: rate('ringman_gossip_bytes_total', 'transport, direction', THE_PODS),
-            legend: '{{transport}} {{direction}}',
-          },
-        ],
-        unit: 'Bps',
-        width: 6,
-        height: 7,
       }),
     ],
   }
@@ -143,17 +160,16 @@ export function podsRow(): PageRow {
     question: 'Are the pods well?',
     panels: [
       stateTimeline({
+        ...IN_PODS_ROW,
         title: 'Ready',
         description:
           'Whether each pod would answer its readiness probe with yes. A gap is a pod that was not scraped: it was away, or did not answer.',
         queries: [{ expr: `max by (pod) (ringman_ready{${THE_PODS}})`, legend: '{{pod}}' }],
         unit: 'short',
         mappings: wordsFor({ 0: ['not ready', 'red'], 1: ['ready', 'green'] }),
-        width: 8,
-        height: 8,
-        leadsToPod: true,
       }),
       timeSeries({
+        ...IN_PODS_ROW,
         title: 'Lateness of the event loop, 99th percentile',
         description:
           'Everything waits so long: look-ups, gossip, probes. 1 to 2 ms is the resolution of the timer; tens of ms are garbage collection or large requests; more is CPU throttling. The alert is at 100 ms.',
@@ -166,11 +182,9 @@ export function podsRow(): PageRow {
         unit: 's',
         softMax: 0.02,
         thresholds: [[0.1, 'red']],
-        width: 8,
-        height: 8,
-        leadsToPod: true,
       }),
       timeSeries({
+        ...IN_PODS_ROW,
         title: 'Event loop in use',
         description: 'The part of the time in which the event loop is busy. Above 70 %, add pods.',
         queries: [
@@ -183,11 +197,9 @@ export function podsRow(): PageRow {
         softMax: 1,
         thresholds: [[0.7, 'orange']],
         showThresholds: true,
-        width: 8,
-        height: 8,
-        leadsToPod: true,
       }),
       timeSeries({
+        ...IN_PODS_ROW,
         title: 'CPU',
         description:
           'Cores in use, user and system. Compare with the limit of the container: near it, Linux throttles.',
@@ -200,11 +212,9 @@ export function podsRow(): PageRow {
         unit: 'short',
         decimals: 2,
         softMax: 0.1,
-        width: 8,
-        height: 8,
-        leadsToPod: true,
       }),
       timeSeries({
+        ...IN_PODS_ROW,
         title: 'Memory',
         description: 'Resident memory. It levels off; a line that climbs for days is a leak worth a report.',
         queries: [
@@ -214,11 +224,9 @@ export function podsRow(): PageRow {
           },
         ],
         unit: 'bytes',
-        width: 8,
-        height: 8,
-        leadsToPod: true,
       }),
       timeSeries({
+        ...IN_PODS_ROW,
         title: 'Ring manager: waiting commands',
         description:
           'Commands that wait for the one writer of the ring. 0 nearly always; more than 10 means that changes come faster than rings can be made.',
@@ -226,9 +234,6 @@ export function podsRow(): PageRow {
         unit: 'short',
         decimals: 0,
         softMax: 10,
-        width: 8,
-        height: 8,
-        leadsToPod: true,
       }),
     ],
   }

@@ -149,6 +149,9 @@ export const REFERENCE_LINE = [
   { id: 'color', value: { mode: 'fixed', fixedColor: 'text' } },
 ]
 
+/** For what happened in an interval, counted. */
+export const COUNTS = { unit: 'short', decimals: 0, draw: 'bars' } as const
+
 /** Lines, stacked areas or bars over time. */
 export function timeSeries(frame: PanelFrame & TimeSeriesStyle) {
   const { draw = 'lines', legend = 'names', colors = {} } = frame

@@ -1,5 +1,6 @@
 import type { PageRow } from './page.ts'
-import { timeSeries } from './panels.ts'
+import { probes, roundTrip, suspicions, traffic } from './health-rows.ts'
+import { COUNTS, timeSeries } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, WINDOW } from './queries.ts'
 
 const IN_ROW = { width: 6, height: 8 } as const
@@ -10,50 +11,22 @@ export function gossipRows(): PageRow[] {
     {
       question: 'How does it gossip?',
       panels: [
-        timeSeries({
+        probes(THE_PODS, {
           ...IN_ROW,
           title: 'Probes it makes, by how they were answered',
           description:
             '`failed` on this pod alone: it is the one that is badly connected. `stream` alone: UDP is blocked here.',
-          queries: [{ expr: rate('ringman_gossip_probes_total', 'result', THE_PODS), legend: '{{result}}' }],
-          unit: 'cps',
-          draw: 'stack',
-          colors: { direct: 'green', relay: 'yellow', stream: 'orange', failed: 'red' },
         }),
-        timeSeries({
+        roundTrip(THE_PODS, {
           ...IN_ROW,
           title: 'Round trip of its probes',
           description: 'The network, and the event loops at both ends.',
-          queries: [0.5, 0.99].map((q) => ({
-            expr: quantile(q, 'ringman_gossip_probe_duration_seconds', [], THE_PODS),
-            legend: `p${q * 100}`,
-          })),
-          unit: 's',
         }),
-        timeSeries({
+        suspicions(THE_PODS, {
           ...IN_ROW,
           title: 'Suspects, refutes, declares dead',
           description:
             '`refuted`: others held this pod for dead, and it denied it. That is the sign of a pod that is too slow. `suspected` and `declared dead` are its words on others.',
-          queries: [
-            {
-              expr: `sum(increase(ringman_gossip_suspicions_total{${THE_PODS}}[${WINDOW}]))`,
-              legend: 'suspected',
-            },
-            {
-              expr: `sum(increase(ringman_gossip_refutations_total{${THE_PODS}}[${WINDOW}]))`,
-              legend: 'refuted',
-            },
-            {
-              expr: `sum(increase(ringman_gossip_verdicts_total{${THE_PODS}}[${WINDOW}]))`,
-              legend: 'declared dead',
-            },
-          ],
-          unit: 'short',
-          decimals: 0,
-          draw: 'bars',
-          softMax: 4,
-          colors: { suspected: 'orange', refuted: 'yellow', 'declared dead': 'red' },
         }),
         timeSeries({
           ...IN_ROW,
@@ -87,18 +60,11 @@ export function gossipRows(): PageRow[] {
           ],
           unit: 'cps',
         }),
-        timeSeries({
+        traffic(THE_PODS, {
           ...IN_ROW,
           title: 'Traffic',
           description:
             'Bytes of payload in a second, by transport and direction. `udp sent` without `udp received`: UDP does not come through.',
-          queries: [
-            {
-              expr: rate('ringman_gossip_bytes_total', 'transport, direction', THE_PODS),
-              legend: '{{transport}} {{direction}}',
-            },
-          ],
-          unit: 'Bps',
         }),
         timeSeries({
           ...IN_ROW,
@@ -108,9 +74,7 @@ export function gossipRows(): PageRow[] {
           queries: [
             { expr: increase('ringman_gossip_drops_total', 'reason', THE_PODS), legend: '{{reason}}' },
           ],
-          unit: 'short',
-          decimals: 0,
-          draw: 'bars',
+          ...COUNTS,
           softMax: 5,
         }),
         timeSeries({
@@ -155,9 +119,7 @@ export function gossipRows(): PageRow[] {
           description:
             'Attempts to join through a seed. It rests once all seeds are members. `failed` that goes on: a seed leads to a dead address, or to another cluster.',
           queries: [{ expr: increase('ringman_joins_total', 'result', THE_PODS), legend: '{{result}}' }],
-          unit: 'short',
-          decimals: 0,
-          draw: 'bars',
+          ...COUNTS,
           softMax: 4,
           colors: { completed: 'green', failed: 'red' },
         }),

@@ -2,7 +2,7 @@ import { BigValueTextMode } from '@grafana/grafana-foundation-sdk/common'
 import { digestOfPods, livingMembers } from '../ring-queries.ts'
 import { RESULT_COLORS } from './look-up-row.ts'
 import type { PageRow } from './page.ts'
-import { heatmap, REFERENCE_LINE, stat, timeSeries, wordsFor } from './panels.ts'
+import { COUNTS, heatmap, REFERENCE_LINE, stat, timeSeries, wordsFor } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 import { CAUSE_COLORS, STATE_COLORS } from './ring-rows.ts'
 
@@ -109,9 +109,7 @@ export function podRingRow(): PageRow {
         description:
           'A pod with more changes than others sees members come and go that the others do not: its network is bad.',
         queries: [{ expr: increase('ringman_ring_changes_total', 'cause', THE_PODS), legend: '{{cause}}' }],
-        unit: 'short',
-        decimals: 0,
-        draw: 'bars',
+        ...COUNTS,
         softMax: 4,
         colors: CAUSE_COLORS,
       }),

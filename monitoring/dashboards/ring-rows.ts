@@ -1,7 +1,7 @@
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table'
 import { closedRings, digestOfPods, livingMembers, readyPods } from '../ring-queries.ts'
 import type { PageRow } from './page.ts'
-import { barGauge, podLink, REFERENCE_LINE, stat, timeSeries, wordsFor } from './panels.ts'
+import { COUNTS, barGauge, podLink, REFERENCE_LINE, stat, timeSeries, wordsFor } from './panels.ts'
 import { DATASOURCE, increase, targetsOf, THE_PODS, THE_RING } from './queries.ts'
 
 /** Colours of causes, the same in every panel. */
@@ -245,9 +245,7 @@ export function changesRow(): PageRow {
             legend: '{{cause}}',
           },
         ],
-        unit: 'short',
-        decimals: 0,
-        draw: 'bars',
+        ...COUNTS,
         softMax: 4,
         colors: CAUSE_COLORS,
         width: 8,
