@@ -134,34 +134,69 @@ export class RingmanClient {
   async *watch(
     options: { readonly signal?: AbortSignal; readonly onDisconnect?: (error: RingmanError) => void } = {},
   ): AsyncGenerator<RingAnswer, void, void> {
-    let failures = 0
-    let last: string | undefined
     const over = new AbortController()
     const signal = options.signal === undefined ? over.signal : AbortSignal.any([over.signal, options.signal])
+    let newest: RingAnswer | undefined
+    let wake = () => {}
+    // It reads on while the caller is busy, and keeps the newest ring alone.
+    const following = this.#keepFollowing(signal, options.onDisconnect, (ring) => {
+      newest = ring
+      wake()
+    })
+    let ended = false
+    const end = () => {
+      ended = true
+      wake()
+    }
+    following.then(end, end)
+    let last: string | undefined
     try {
-      while (!signal.aborted) {
-        const url = `${this.#urls[this.#preferred] ?? ''}/v1/ring/watch`
-        try {
-          for await (const ring of this.#follow(url, signal)) {
-            failures = 0
-            const content = JSON.stringify([ring.digest, ring.nodes])
-            if (content === last) continue
-            last = content
-            yield ring
-          }
-          throw new RingmanError('UNREACHABLE', `${url} ended the watch`)
-        } catch (error) {
-          if (signal.aborted) return
-          if (!isRingmanError(error)) throw error
-          options.onDisconnect?.(error)
+      for (;;) {
+        if (newest !== undefined) {
+          const ring = newest
+          newest = undefined
+          const content = JSON.stringify([ring.digest, ring.nodes])
+          if (content === last) continue
+          last = content
+          yield ring
+        } else if (ended) {
+          return await following
+        } else {
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
         }
-        this.#preferred = (this.#preferred + 1) % this.#urls.length
-        const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 10))
-        failures++
-        await sleep(this.#clock, ceiling * (0.5 + this.#random() / 2), signal)
+        if (signal.aborted) return undefined
       }
     } finally {
       over.abort()
+    }
+  }
+
+  /** Follows one member after the other until the signal aborts; it rejects only with a fault of its own. */
+  async #keepFollowing(
+    signal: AbortSignal,
+    onDisconnect: ((error: RingmanError) => void) | undefined,
+    onRing: (ring: RingAnswer) => void,
+  ): Promise<void> {
+    let failures = 0
+    while (!signal.aborted) {
+      const url = `${this.#urls[this.#preferred] ?? ''}/v1/ring/watch`
+      try {
+        for await (const ring of this.#follow(url, signal)) {
+          failures = 0
+          onRing(ring)
+        }
+        throw new RingmanError('UNREACHABLE', `${url} ended the watch`)
+      } catch (error) {
+        if (signal.aborted) return
+        if (!isRingmanError(error)) throw error
+        onDisconnect?.(error)
+      }
+      this.#preferred = (this.#preferred + 1) % this.#urls.length
+      const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 10))
+      failures++
+      await sleep(this.#clock, ceiling * (0.5 + this.#random() / 2), signal)
     }
   }
 

@@ -83,6 +83,7 @@ export function composeProcess(
     maxHeaderBytes: Math.max(DEFAULT_HTTP_LIMITS.maxHeaderBytes, 3 * config.maxKeyBytes + 16 * 1024),
     maxWatchers: config.maxWatchers,
     maxConnections: config.maxConnections,
+    keepAliveTimeoutMs: config.httpKeepAliveMs,
   }
   const ledger = new ConnectionLedger({ clock, logger, limits })
   const lookUps = holdLookUps(clock)

@@ -25,7 +25,8 @@ export function readConfigFile(table: SettingTable, path: string): FileLayer {
   })
   let content: unknown
   try {
-    content = parse(path, readFileSync(path, 'utf8'))
+    // A byte order mark, which some editors write, is no part of the text.
+    content = parse(path, readFileSync(path, 'utf8').replace(/^\ufeff/, ''))
   } catch (error) {
     return failed(whyUnreadable(error))
   }

@@ -1,7 +1,7 @@
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
-import { choice, integer, listenPort, path, size, word } from './value-type.ts'
+import { choice, duration, integer, listenPort, path, size, word } from './value-type.ts'
 
 /** Everything that `ringman serve` can be told. */
 export const SERVE_SETTINGS = {
@@ -40,6 +40,12 @@ export const SERVE_SETTINGS = {
     type: integer(1, 1_000_000),
     default: 4096,
     help: 'Connections open at once at the port for look-ups; for a further one the longest idle is closed',
+    category: 'HTTP',
+  },
+  httpKeepAliveMs: {
+    type: duration(1000, 24 * 3_600_000),
+    default: '65s',
+    help: 'How long an idle connection stays open; should be longer than a balancer in front keeps it',
     category: 'HTTP',
   },
   logLevel: {

@@ -58,3 +58,65 @@ export function readBody(
     if (request.destroyed) onClose()
   })
 }
+
+const JSON_TEXT = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * Reads JSON of a bounded number of values and depth. Both are counted in the bytes, before anything is made of them: a
+ * parsed value takes many times the bytes of its text.
+ *
+ * @throws {RingmanError} `BODY_INVALID`.
+ */
+export function parseJson(
+  body: Uint8Array,
+  limits: { readonly maxValues: number; readonly maxDepth: number },
+): unknown {
+  checkJsonSize(body, limits)
+  try {
+    return JSON.parse(JSON_TEXT.decode(body))
+  } catch (error) {
+    throw new RingmanError('BODY_INVALID', 'the body is not JSON in UTF-8', { cause: error })
+  }
+}
+
+/** @throws {RingmanError} `BODY_INVALID` for JSON with more values, or nested deeper, than allowed. */
+export function checkJsonSize(
+  body: Uint8Array,
+  { maxValues, maxDepth }: { readonly maxValues: number; readonly maxDepth: number },
+): void {
+  let depth = 0
+  let values = 0
+  let inString = false
+  for (let i = 0; i < body.length; i++) {
+    const byte = body[i]
+    if (inString) {
+      if (byte === BACKSLASH) i++
+      else if (byte === QUOTE) inString = false
+      continue
+    }
+    if (byte === QUOTE) {
+      inString = true
+    } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+      depth++
+      values++
+    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
+      depth--
+    } else if (byte === COMMA) {
+      values++
+    }
+    if (values > maxValues) {
+      throw new RingmanError('BODY_INVALID', `the body has too many values; at most ${maxValues} are allowed`)
+    }
+    if (depth > maxDepth) {
+      throw new RingmanError('BODY_INVALID', `the body is nested too deep; ${maxDepth} levels are allowed`)
+    }
+  }
+}
+
+const QUOTE = 0x22
+const COMMA = 0x2c
+const OPEN_LIST = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_LIST = 0x5d
+const OPEN_OBJECT = 0x7b
+const CLOSE_OBJECT = 0x7d

@@ -19,13 +19,15 @@ const ERROR_TEXT = [...PLAIN_TEXT, 'X-Content-Type-Options', 'nosniff'] as const
 
 const INVALID_KEY = errorAnswer(404, 'Invalid key')
 
+const KEY_TOO_LONG = errorAnswer(413, 'Key too long')
+
 /** What Go's multiplexer says of a path under `/hashring/` that it does not know. */
 export const PAGE_NOT_FOUND = makeAnswer(404, ERROR_TEXT, '404 page not found\n')
 
 /**
  * The routes of the Go library, under `/hashring`, with its bytes: any method, the key from the query or a form,
  * JSON as Go escapes it, and look-up errors as an empty `Node` with status 200. The key is a string of bytes; it
- * need not be UTF-8. Only a body above the limit is answered in a way that Go does not know.
+ * need not be UTF-8. Only a body or a key above its limit is answered in a way that Go does not know.
  */
 export function compatibleRoutes(deps: {
   readonly ring: RingService
@@ -51,6 +53,10 @@ export function compatibleRoutes(deps: {
   const sendOwner = (ctx: Koa.Context, key: string | undefined) => {
     if (key === undefined || key === '') {
       responder.send(ctx, INVALID_KEY)
+      return
+    }
+    if (key.length > limits.maxKeyBytes) {
+      responder.send(ctx, KEY_TOO_LONG)
       return
     }
     const owner = ownerOf(ring, key)

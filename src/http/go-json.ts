@@ -15,23 +15,28 @@ const PLAIN = /^[ !#-%'-;=?-[\]-\x7f]*$/
 /** Encodes bytes, given as byte text, as a JSON string in byte text, quotes included. */
 export function goJsonString(bytes: string): string {
   if (PLAIN.test(bytes)) return `"${bytes}"`
-  let json = '"'
+  // Runs that stay as they are, and what stands for the rest: time and memory grow with the bytes, and no faster.
+  const parts = ['"']
+  let run = 0
   for (let i = 0; i < bytes.length;) {
     const code = bytes.charCodeAt(i)
-    if (code < 0x80) {
-      json += escapeAscii(code)
-      i += 1
-      continue
+    const length = code < 0x80 ? 1 : utf8SequenceLength(bytes, i)
+    const escape = code < 0x80 ? escapeAscii(code) : escapeSequence(bytes, i, length)
+    if (escape !== undefined) {
+      parts.push(bytes.slice(run, i), escape)
+      run = i + Math.max(1, length)
     }
-    const length = utf8SequenceLength(bytes, i)
-    const sequence = bytes.slice(i, i + length)
-    if (length === 0) json += String.raw`\ufffd`
-    else if (sequence === '\xe2\x80\xa8') json += String.raw`\u2028`
-    else if (sequence === '\xe2\x80\xa9') json += String.raw`\u2029`
-    else json += sequence
     i += Math.max(1, length)
   }
-  return `${json}"`
+  parts.push(bytes.slice(run), '"')
+  return parts.join('')
+}
+
+function escapeSequence(bytes: string, start: number, length: number): string | undefined {
+  if (length === 0) return String.raw`\ufffd`
+  if (!bytes.startsWith('\xe2\x80', start)) return undefined
+  const last = bytes.charCodeAt(start + 2)
+  return last === 0xa8 || last === 0xa9 ? String.raw`\u20` + (last - 0x80).toString(16) : undefined
 }
 
 /** The UTF-8 bytes of a text, as byte text. */
@@ -40,7 +45,7 @@ export function toByteText(text: string): string {
   return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1')
 }
 
-function escapeAscii(code: number): string {
+function escapeAscii(code: number): string | undefined {
   switch (code) {
     case 0x0a:
       return String.raw`\n`
@@ -57,7 +62,7 @@ function escapeAscii(code: number): string {
     case 0x3e:
       return String.raw`\u00` + code.toString(16)
     default:
-      return code < 0x20 ? String.raw`\u00` + code.toString(16).padStart(2, '0') : String.fromCharCode(code)
+      return code < 0x20 ? String.raw`\u00` + code.toString(16).padStart(2, '0') : undefined
   }
 }
 

@@ -1,8 +1,10 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingNode } from '../ring/node.ts'
-import { readBody } from './body.ts'
+import { parseJson, readBody } from './body.ts'
 import type { HttpLimits } from './limits.ts'
 import {
   checkKey,
@@ -16,7 +18,12 @@ import { jsonAnswer, type Responder } from './respond.ts'
 import type { CurrentView } from './ring-view.ts'
 import { KEY_COUNT, type Route } from './route.ts'
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+/** Owners that a batch looks up in one turn of the event loop. */
+const OWNERS_PER_TURN = 2000
+
+/** How deep a batch is nested, and what may stand beside its keys. */
+const BATCH_DEPTH = 2
+const BATCH_EXTRA_VALUES = 100
 
 /** `/v1/owner` and `/v1/owners`: who owns a key, or many keys. */
 export function lookUpRoutes(deps: {
@@ -45,9 +52,7 @@ export function lookUpRoutes(deps: {
 
   const postOwners = async (ctx: Koa.Context, query: string) => {
     readParameters(query, [])
-    if (!isJson(ctx.req.headers['content-type'])) {
-      throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must be of type application/json')
-    }
+    checkContentType(ctx.req.headers)
     const { keys, n } = parseBatch(await readBody(ctx.req, responder.ledger, limits.maxBodyBytes), limits)
     const asked = keys.length * Math.min(n, manager.snapshot.ring.size)
     if (asked > limits.maxBatchOwners) {
@@ -67,9 +72,18 @@ export function lookUpRoutes(deps: {
       }
       return place
     }
-    const owners = keys.map((key) =>
-      n === 1 ? `[${placeOf(manager.getNode(key))}]` : `[${manager.getNodes(key, n).map(placeOf).join(',')}]`,
-    )
+    // A ring that is empty or does not run says so here. From then on all keys go by the ring of now.
+    const { ring } = current.snapshot
+    if (keys[0] !== undefined) manager.getNode(keys[0])
+    const owners: string[] = []
+    let left = OWNERS_PER_TURN
+    for (const key of keys) {
+      owners.push(`[${ring.ownersOf(key, n).map(placeOf).join(',')}]`)
+      left -= Math.min(n, ring.size)
+      if (left > 0) continue
+      await nextTurn()
+      left = OWNERS_PER_TURN
+    }
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')
     ctx[KEY_COUNT] = keys.length
     responder.send(ctx, jsonAnswer(`{"nodes":[${nodes}],"owners":[${owners.join(',')}],${current.state}}`))
@@ -81,20 +95,30 @@ export function lookUpRoutes(deps: {
   ]
 }
 
-function isJson(contentType: string | undefined): boolean {
-  return contentType?.split(';', 1)[0]?.trim().toLowerCase() === 'application/json'
+/** @throws {RingmanError} `CONTENT_TYPE_UNSUPPORTED` for anything but plain JSON in UTF-8. */
+function checkContentType(headers: IncomingHttpHeaders): void {
+  const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = headers
+  const [mediaType = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase())
+  if (mediaType !== 'application/json') {
+    throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must be of type application/json')
+  }
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length)
+  if (charset !== undefined && !/^"?utf-?8"?$/.test(charset)) {
+    throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must be in UTF-8')
+  }
+  if (encoding.trim().toLowerCase() !== 'identity') {
+    throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must not be compressed')
+  }
 }
 
 function parseBatch(
   body: Uint8Array,
   limits: HttpLimits,
 ): { readonly keys: readonly string[]; readonly n: number } {
-  let value: unknown
-  try {
-    value = JSON.parse(utf8.decode(body))
-  } catch (error) {
-    throw new RingmanError('BODY_INVALID', 'the body is not JSON in UTF-8', { cause: error })
-  }
+  const value = parseJson(body, {
+    maxValues: limits.maxBatchKeys + BATCH_EXTRA_VALUES,
+    maxDepth: BATCH_DEPTH,
+  })
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new RingmanError('BODY_INVALID', 'the body must be an object: {"keys":["…"],"n":1}')
   }

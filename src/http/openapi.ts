@@ -56,7 +56,7 @@ export function describeApi(limits: HttpLimits, version: string): Json {
           summary: 'The first n distinct owners of a key',
           parameters: [key, n],
           schema: ref('OwnersAnswer'),
-          problems: [...lookUpProblems, 'N_OUT_OF_RANGE'],
+          problems: [...lookUpProblems, 'N_OUT_OF_RANGE', 'OVERLOADED'],
         }),
         post: {
           operationId: 'postOwners',
@@ -96,7 +96,7 @@ export function describeApi(limits: HttpLimits, version: string): Json {
             },
           ],
           schema: ref('RingAnswer'),
-          problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING'],
+          problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
           headers: ETAG,
           more: { '304': { description: 'The ring is the one of the ETag.', headers: ETAG } },
         }),
@@ -109,7 +109,7 @@ export function describeApi(limits: HttpLimits, version: string): Json {
           parameters: [],
           schema: { type: 'string' },
           contentType: 'text/event-stream',
-          problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'TOO_MANY_WATCHERS'],
+          problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'TOO_MANY_WATCHERS'],
         }),
       },
       '/v1/members': {
@@ -118,7 +118,7 @@ export function describeApi(limits: HttpLimits, version: string): Json {
           summary: 'Every member, its state, and why it is not on the ring',
           parameters: [],
           schema: ref('MembersAnswer'),
-          problems: ['PARAMETER_INVALID'],
+          problems: ['PARAMETER_INVALID', 'OVERLOADED'],
         }),
       },
       '/v1/plan': {
@@ -127,7 +127,7 @@ export function describeApi(limits: HttpLimits, version: string): Json {
           summary: 'What would move if nodes left, joined or changed weight',
           parameters: PLAN_PARAMETERS,
           schema: ref('PlanAnswer'),
-          problems: ['PARAMETER_INVALID', 'PLAN_INVALID', 'MANAGER_NOT_RUNNING'],
+          problems: ['PARAMETER_INVALID', 'PLAN_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
         }),
       },
       '/openapi.json': {

@@ -5,6 +5,9 @@ import { isWeight, WEIGHT_LIMIT } from '../membership/member.ts'
 import type { HttpLimits } from './limits.ts'
 import { readParameters, shorten } from './parameters.ts'
 
+/** The answer repeats ring keys many times. No member's is nearly so long. */
+const MAX_ENTRY_LENGTH = 600
+
 const LISTS = ['leave', 'join', 'weight']
 
 /**
@@ -30,7 +33,13 @@ export function parsePlanQuery(query: string, { maxPlannedNodes }: HttpLimits): 
 }
 
 function listOf(value: string | undefined): string[] {
-  return value === undefined ? [] : value.split(',').filter((entry) => entry !== '')
+  const entries = value === undefined ? [] : value.split(',').filter((entry) => entry !== '')
+  const long = entries.find(({ length }) => length > MAX_ENTRY_LENGTH)
+  if (long === undefined) return entries
+  throw new RingmanError(
+    'PARAMETER_INVALID',
+    `a plan takes ring keys of at most ${MAX_ENTRY_LENGTH} characters, got ${shorten(long)}`,
+  )
 }
 
 function parseJoin(entry: string): RingNode {

@@ -11,23 +11,21 @@ export interface ParserError extends Error {
   readonly bytesParsed?: number
 }
 
-const LINE_FEED = 0x0a
-
 /**
- * Answers a request whose target has bytes of 0x80 and above, as `curl 'http://…?key=café'` and Go's client send
- * them. Node's parser refuses these; Go's server takes them. The request is given to the server anew, with those
- * bytes percent-encoded, which is what they mean; it closes the connection then, because the parser that refused
- * cannot go on.
+ * Answers a GET whose target has bytes of 0x80 and above, as `curl 'http://…?key=café'` sends it to a Go server. Node's
+ * parser refuses these. The request is given to the server again, with those bytes percent-encoded, which is what they
+ * mean, and the connection is closed after the answer.
  *
- * Only a request that begins its piece of bytes, on a connection that waits for no other answer, can be rescued:
- * else answers could be mistaken for one another.
+ * The parser that refused cannot say where the request ends. So this is done for one request alone that leaves no
+ * doubt: the first bytes of a connection, in one piece, a GET without a body, and nothing behind it. Everything else
+ * stays refused: on a connection that a proxy shares, a body must never pass for the next request.
  *
- * @returns False when it is none that can be rescued; nothing has been done then.
+ * @returns False when it is no such request; nothing has been done then.
  */
-export function tryRescueRawTarget(server: Server, error: ParserError, socket: Socket): boolean {
-  if (error.code !== 'HPE_INVALID_URL' || error.rawPacket === undefined) return false
-  if (!isIdle(socket, error.rawPacket)) return false
-  const request = escapeTarget(error.rawPacket)
+export function tryServeRawTarget(server: Server, error: ParserError, socket: Socket): boolean {
+  const { code, rawPacket: packet } = error
+  if (code !== 'HPE_INVALID_URL' || packet === undefined || socket.bytesRead !== packet.length) return false
+  const request = escapeTarget(packet.toString('latin1'))
   if (request === undefined) return false
   const [inner, outer] = duplexPair()
   // `server.emit('connection')` is Node's documented way to have a stream served that is no socket of the server.
@@ -44,31 +42,27 @@ export function tryRescueRawTarget(server: Server, error: ParserError, socket: S
     socket.destroySoon()
   })
   outer.pipe(socket, { end: false })
-  outer.write(request)
+  outer.write(request, 'latin1')
   return true
 }
 
-/** Whether no answer is under way on the connection; false when that cannot be told. */
-function isIdle(socket: Socket, packet: Buffer): boolean {
-  // The first bytes of a connection; or Node has taken its last response off it, which it marks with a null.
-  const { _httpMessage: response } = socket as Socket & { readonly _httpMessage?: unknown }
-  return (socket.bytesRead === packet.length && response === undefined) || response === null
-}
+/** A whole GET without a body, and what follows it. */
+const WHOLE_GET =
+  /^GET ([\x21-\x7e\x80-\xff]+) HTTP\/1\.1\r\n((?:[!#$%&'*+.^_`|~\w-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n$/
+
+/** Fields that say that more follows the head, or that the connection becomes another. */
+const MORE_FOLLOWS = /^(?:content-length|transfer-encoding|expect|upgrade|connection|http2-settings):/im
 
 /**
- * The request with the bytes of 0x80 and above in its first line percent-encoded, and with `Connection: close`;
- * undefined when it is not all there, or has other bytes that no target may have.
+ * The request with the bytes of 0x80 and above in its target percent-encoded, and with `Connection: close`; undefined when
+ * it is not one whole GET and nothing else.
  */
-function escapeTarget(packet: Buffer): Buffer | undefined {
-  const lineEnd = packet.indexOf(LINE_FEED)
-  const headersEnd = packet.indexOf('\r\n\r\n')
-  if (lineEnd === -1 || headersEnd === -1) return undefined
-  const line = packet.toString('latin1', 0, lineEnd + 1)
-  if (!/^[A-Z]+ [\x21-\x7e\x80-\xff]+ HTTP\/1\.[01]\r\n$/.test(line)) return undefined
-  const escaped = line.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
-  if (escaped === line) return undefined
-  return Buffer.concat([
-    Buffer.from(`${escaped}Connection: close\r\n`, 'latin1'),
-    packet.subarray(lineEnd + 1),
-  ])
+function escapeTarget(text: string): string | undefined {
+  const [, target = '', fields = ''] = WHOLE_GET.exec(text) ?? []
+  if (target === '' || MORE_FOLLOWS.test(fields)) return undefined
+  const escaped = target.replace(
+    /[\x80-\xff]/g,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+  return escaped === target ? undefined : `GET ${escaped} HTTP/1.1\r\n${fields}Connection: close\r\n\r\n`
 }

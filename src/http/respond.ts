@@ -23,7 +23,10 @@ export function makeAnswer(status: number, headers: readonly string[], body: str
   return { status, headers: [...headers, 'Content-Length', String(body.length)], body }
 }
 
-const JSON_HEADERS = ['Content-Type', 'application/json', 'Cache-Control', 'no-store'] as const
+const JSON_HEADERS = [
+  ...['Content-Type', 'application/json', 'Cache-Control', 'no-store'],
+  ...['X-Content-Type-Options', 'nosniff'],
+]
 
 /** A 200 with JSON in ASCII, which nobody may cache. */
 export function jsonAnswer(body: string): Answer {
@@ -157,6 +160,8 @@ export class Responder {
         'application/problem+json',
         'Cache-Control',
         'no-store',
+        'X-Content-Type-Options',
+        'nosniff',
         ...(retryAfterSeconds === undefined ? [] : ['Retry-After', String(retryAfterSeconds)]),
         ...headers,
       ],

@@ -53,21 +53,15 @@ export class RingView {
   }
 
   /**
-   * The entity tag: the digest, while it says all that a caller needs to reach the nodes, because every ring key
-   * is its node's `address:port`. Where it is not, a node can get another address and keep the digest, so a hash
-   * of the nodes' details follows it.
+   * The entity tag: the digest and a hash of all fields of the nodes, since an address, a name or a zone can change while
+   * the digest stays. It is weak, because answers with the same tag differ in `epoch` and `sinceChangeMs`.
    */
   get etag(): string {
     if (this.#etag === undefined) {
       const { ring } = this.snapshot
-      const reachable = ring.nodes.every(({ ringKey, address, port }) => ringKey === `${address}:${port}`)
-      if (reachable) {
-        this.#etag = `"${ring.digest}"`
-      } else {
-        const details = ring.nodes.map((node) => this.nodeJson(node)).join('\n')
-        const hash = createHash('sha256').update(details).digest('hex').slice(0, 16)
-        this.#etag = `"${ring.digest}-${hash}"`
-      }
+      const details = ring.nodes.map((node) => this.nodeJson(node)).join('\n')
+      const hash = createHash('sha256').update(details).digest('hex').slice(0, 16)
+      this.#etag = `W/"${ring.digest}-${hash}"`
     }
     return this.#etag
   }
@@ -97,5 +91,6 @@ export class CurrentView {
 export function matchesEtag(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false
   if (header.trim() === '*') return true
-  return header.split(',').some((candidate) => candidate.trim().replace(/^W\//, '') === etag)
+  const opaque = (tag: string) => tag.trim().replace(/^W\//, '')
+  return header.split(',').some((candidate) => opaque(candidate) === opaque(etag))
 }

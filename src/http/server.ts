@@ -14,7 +14,7 @@ import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { PortConnections } from './connection-ledger.ts'
 import type { HttpLimits } from './limits.ts'
-import { tryRescueRawTarget, type ParserError } from './raw-target.ts'
+import { tryServeRawTarget, type ParserError } from './raw-target.ts'
 import { CLOSING_EVENT } from './ring-watch.ts'
 
 export interface ServerOptions {
@@ -70,7 +70,7 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
   server.on('clientError', (error: ParserError, socket) => {
     // The parser that refused goes on to refuse whatever follows.
     if (rescued.has(socket)) return
-    if (socket instanceof Socket && tryRescueRawTarget(server, error, socket)) rescued.add(socket)
+    if (socket instanceof Socket && tryServeRawTarget(server, error, socket)) rescued.add(socket)
     else refuse(socket, error)
   })
   await listen(server, options)

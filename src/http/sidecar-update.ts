@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type Koa from 'koa'
 import { isRingmanError, type ErrorCode } from '../errors.ts'
-import { readBody } from './body.ts'
+import { checkJsonSize, readBody } from './body.ts'
 import { goJsonString, toByteText } from './go-json.ts'
 import { makeAnswer, type Answer, type Responder } from './respond.ts'
 
@@ -23,8 +23,11 @@ export interface SidecarUpdateOptions {
 }
 
 const MIB = 1024 * 1024
+/** A state of 10,000 instances has some 300,000 values. */
+const JSON_LIMITS = { maxValues: 500_000, maxDepth: 32 }
 const JSON_HEADERS = ['Content-Type', 'application/json'] as const
 const UNDERSTOOD = makeAnswer(200, JSON_HEADERS, '')
+const FROM_BROWSER = errorAnswer(403, 'updates from web pages are not taken')
 const UNAUTHORIZED = errorAnswer(401, 'the token is missing or wrong', [
   'WWW-Authenticate',
   'Bearer realm="ringman"',
@@ -34,7 +37,8 @@ const UNAUTHORIZED = errorAnswer(401, 'the token is missing or wrong', [
  * `/hashring/update`: where Sidecar posts its state at each change. The method does not matter, nor does the
  * content type, as in the Go library. What is understood is answered with 200 and no body, also when it changes
  * nothing; what is not, with Sidecar's error shape, `{"errors":["…"]}`: 500 for bad JSON and for JSON that is no
- * update, 401 without the token, 413 above the limit, 503 while too much is held and after the stop. How long a
+ * update, 401 without the token, 403 for what a web page
+ * sends, 413 above the limit, 503 while too much is held and after the stop. How long a
  * body may take is the server's to limit.
  */
 export function sidecarUpdate(
@@ -44,6 +48,12 @@ export function sidecarUpdate(
   const limitBytes = options.limitBytes ?? 8 * MIB
   const tokenDigest = token === undefined ? undefined : digestOf(token)
 
+  const readUpdate = async (ctx: Koa.Context, responder: Responder) => {
+    const body = await readBody(ctx.req, responder.ledger, limitBytes)
+    checkJsonSize(body, JSON_LIMITS)
+    return body
+  }
+
   // A connection of which nothing is left to read can go on.
   const refuse = (responder: Responder, ctx: Koa.Context, refusal: Answer) => {
     if (ctx.req.complete) responder.send(ctx, refusal)
@@ -51,12 +61,16 @@ export function sidecarUpdate(
   }
 
   return (responder) => async (ctx) => {
+    if (isFromBrowser(ctx)) {
+      refuse(responder, ctx, FROM_BROWSER)
+      return
+    }
     if (tokenDigest !== undefined && !isAuthorized(ctx.get('authorization'), tokenDigest)) {
       refuse(responder, ctx, UNAUTHORIZED)
       return
     }
     try {
-      const outcome = updates.update(await readBody(ctx.req, responder.ledger, limitBytes))
+      const outcome = updates.update(await readUpdate(ctx, responder))
       responder.send(ctx, outcome === 'stopped' ? errorAnswer(503, 'the ring is shutting down') : UNDERSTOOD)
     } catch (error) {
       const refusal = tryRefusal(error)
@@ -64,6 +78,15 @@ export function sidecarUpdate(
       refuse(responder, ctx, refusal)
     }
   }
+}
+
+/**
+ * Whether a web page sends it: browsers say so with each such request, and Sidecar sends none of these fields. Otherwise
+ * any page that somebody in the network opens could rewrite the ring.
+ */
+function isFromBrowser(ctx: Koa.Context): boolean {
+  const { origin, 'sec-fetch-site': site } = ctx.req.headers
+  return origin !== undefined || site !== undefined
 }
 
 const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {

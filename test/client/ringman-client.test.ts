@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { RingmanClient } from '../../src/client/ringman-client.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { ErrorCode, RingmanError } from '../../src/errors.ts'
@@ -194,19 +194,38 @@ const stream =
 
 describe('a watch', () => {
   test('gives the ring, then each that differs, also where only an address does', async () => {
-    const text =
-      event(ring('1')) +
-      event(ring('1')) +
-      ': heartbeat\n\n' +
-      event(ring('1', '10.0.0.9')) +
-      event(ring('2'))
-    const { url } = await fakeServer(stream(text.slice(0, 40), text.slice(40)))
+    const events = [event(ring('1', '10.0.0.9')), event(ring('2'))]
+    const first = event(ring('1')) + event(ring('1')) + ': heartbeat\n\n'
+    const responses: ServerResponse[] = []
+    const { url } = await fakeServer((_, response) => {
+      responses.push(response)
+      stream(first.slice(0, 40), first.slice(40))(_, response)
+    })
     const seen: string[] = []
     for await (const { digest, nodes } of new RingmanClient({ urls: [url] }).watch()) {
       seen.push(`${digest} ${nodes[0]?.address}`)
       if (seen.length === 3) break
+      responses[0]?.write(events[seen.length - 1])
     }
     expect(seen).toEqual(['1 10.0.0.1', '1 10.0.0.9', '2 10.0.0.1'])
+  })
+
+  test('gives a slow reader the newest ring, not each', async () => {
+    const responses: ServerResponse[] = []
+    const { url } = await fakeServer((request, response) => {
+      responses.push(response)
+      stream(event(ring('1')))(request, response)
+    })
+    const watch = new RingmanClient({ urls: [url] }).watch()
+    expect((await watch.next()).value).toMatchObject({ digest: '1' })
+    for (let n = 2; n <= 50; n++) responses[0]?.write(event(ring(String(n))))
+    // The reader is busy; what comes meanwhile is taken from the connection all the same.
+    await vi.waitFor(() => {
+      expect(responses[0]?.writableLength).toBe(0)
+    })
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect((await watch.next()).value).toMatchObject({ digest: '50' })
+    await watch.return()
   })
 
   test('goes to the next member when a connection ends, with growing waits and chance in them', async () => {

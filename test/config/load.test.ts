@@ -197,6 +197,10 @@ describe('values', () => {
       httpPort: 9000,
       drainMs: 0,
     })
+    // Some editors write a byte order mark.
+    for (const form of ['json', 'yaml'] as const) {
+      expect(load({ config: file('\ufeff{"httpPort": 9}', form) }).values).toMatchObject({ httpPort: 9 })
+    }
     expect(load({ config: file('{"seeds": "a,b", "httpPort": 9}', 'json') }).values).toMatchObject({
       seeds: [{ name: 'a' }, { name: 'b' }],
       httpPort: 9,

@@ -219,6 +219,21 @@ describe('errors', () => {
     )
   })
 
+  test.each([
+    ['compressed', { 'Content-Encoding': 'gzip' }],
+    ['in another charset', { 'Content-Type': 'application/json; charset=iso-8859-1' }],
+  ])('a body that is %s is CONTENT_TYPE_UNSUPPORTED', async (_, headers) => {
+    await expectProblem(post('{"keys":["a"]}', headers), 'CONTENT_TYPE_UNSUPPORTED')
+  })
+
+  test.each([
+    { 'Content-Encoding': 'identity' },
+    { 'Content-Type': 'application/json; charset=UTF-8' },
+    { 'Content-Type': 'application/json;charset="utf-8"' },
+  ])('%o is what is served', async (headers: Record<string, string>) => {
+    expect((await post('{"keys":["a"]}', headers)).status).toBe(200)
+  })
+
   test('an empty ring and a manager that does not run are 503, to be tried again', async () => {
     for (const [ringOfCase, code] of [
       [empty, 'RING_EMPTY'],

@@ -169,6 +169,41 @@ describe('limits', () => {
   })
 })
 
+describe('what a web page sends', () => {
+  test.each([
+    ['from another site', { origin: 'http://evil.example', 'content-type': 'text/plain' }],
+    ['by a form', { origin: 'null', 'content-type': 'text/plain' }],
+    ['without an origin', { 'sec-fetch-site': 'cross-site' }],
+    [
+      'from a name that was made to point here',
+      { origin: 'http://evil.example:8080', 'sec-fetch-site': 'same-origin' },
+    ],
+  ])('%s is refused and changes nothing', async (_, headers) => {
+    const { source, url, port } = await serve()
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+    const head = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${event.length}\r\n${lines.join('')}\r\n`
+    expect(await raw(port, head + event.toString('latin1'))).toMatch(/^HTTP\/1\.1 403 .*web pages/su)
+    expect(source.populated).toBe(false)
+    expect((await post(url, event)).status).toBe(200)
+  })
+})
+
+test('an update from the future is refused and shuts nobody out', async () => {
+  const { source, url } = await serve()
+  const dated = (date: string) => {
+    const update = JSON.parse(event.toString('utf8')) as { State: { LastChanged: string } }
+    update.State.LastChanged = date
+    return JSON.stringify(update)
+  }
+  expect(await post(url, dated('9999-12-31T23:59:59Z'))).toMatchObject({
+    status: 500,
+    body: expect.stringContaining('ahead'),
+  })
+  expect(source.populated).toBe(false)
+  expect((await post(url, dated(new Date(Date.now() + 60_000).toISOString()))).status).toBe(200)
+  expect(source.populated).toBe(true)
+})
+
 describe('the token', () => {
   const basic = (user: string, password: string) =>
     `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`

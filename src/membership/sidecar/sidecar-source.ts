@@ -19,6 +19,9 @@ import { sidecarHealth } from './sidecar-health.ts'
 import { resolveOptions, type ResolvedOptions, type SidecarSourceOptions } from './sidecar-options.ts'
 import { StateLedger, type Verdict } from './state-ledger.ts'
 
+/** How far the clock of Sidecar's host may be ahead of ours, in milliseconds. */
+const MAX_AHEAD_MS = 5 * 60_000
+
 /** After a fetch that left a doubt, and after the first that failed. */
 const SOON_MS = 1000
 /** Longest wait before the stream is asked for again. */
@@ -363,6 +366,10 @@ export class SidecarSource implements MembershipSource {
     // the one that counts may come after one that does not.
     if (change.serviceName !== this.#options.serviceName) return 'other-service'
     if (!changeCounts(change.status, change.previousStatus)) return 'not-counting'
+    // One date far ahead would shut out every honest update after it.
+    if (state.lastChanged > BigInt(Math.round(this.#clock.wallNow()) + MAX_AHEAD_MS) * 1_000_000n) {
+      throw new RingmanError('BODY_INVALID', "LastChanged lies ahead of this host's clock")
+    }
     const selection = this.#select(state)
     if (this.#ledger.offerPosted({ lastChanged: state.lastChanged, selection }) !== 'accepted')
       return 'not-newer'
