@@ -2,10 +2,11 @@ import type { Clock } from '../../clock.ts'
 import { assertNever } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { formatAddress } from '../../seeds/seed.ts'
+import { LimitedWarning } from '../limited-warning.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { DROP_REASONS, type Drop, type DropReason } from './wire/drop.ts'
 
-/** At most one line for each reason within this many milliseconds; what happened between is counted in the next. */
+/** Milliseconds between two lines for one reason. */
 const LOG_EVERY_MS = 10_000
 
 /** What became of a datagram or a stream that was not taken. */
@@ -13,7 +14,7 @@ export class DropReport {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #counts: Record<DropReason, number>
-  readonly #lines = new Map<DropReason, { atMs: number; unreported: number }>()
+  readonly #warnings = new Map<DropReason, LimitedWarning>()
 
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock
@@ -32,20 +33,17 @@ export class DropReport {
   /** Counts the drop, and logs it in words unless that was done a moment ago for the same reason. */
   add(drop: Drop, from: Endpoint, transport: 'udp' | 'tcp'): void {
     this.#counts[drop.reason]++
-    const nowMs = this.#clock.now()
-    const line = this.#lines.get(drop.reason)
-    if (line !== undefined && nowMs - line.atMs < LOG_EVERY_MS) {
-      line.unreported++
-      return
+    let warning = this.#warnings.get(drop.reason)
+    if (warning === undefined) {
+      warning = new LimitedWarning(this.#clock, this.#logger, LOG_EVERY_MS)
+      this.#warnings.set(drop.reason, warning)
     }
-    this.#lines.set(drop.reason, { atMs: nowMs, unreported: 0 })
-    this.#logger.warn(
+    warning.warn(
       {
         event: 'gossip.dropped',
         reason: drop.reason,
         from: formatAddress(from),
         transport,
-        ...(line === undefined || line.unreported === 0 ? {} : { more: line.unreported }),
         detail: drop.detail,
       },
       `Dropped gossip: ${inWords(drop.reason)}`,
