@@ -27,3 +27,8 @@ export function estimateSize(message: Message): number {
 function clusterSize({ clusterName }: { readonly clusterName?: string }): number {
   return clusterName === undefined ? 0 : 14 + clusterName.length
 }
+
+/** What messages take in one datagram, as a compound. */
+export function sizeOfPacket(messages: readonly Message[]): number {
+  return messages.reduce((sum, message) => sum + 2 + estimateSize(message), 2)
+}

@@ -5,7 +5,7 @@ import type { ProtocolEvent } from '../../src/membership/memberlist/protocol/eve
 import { Protocol } from '../../src/membership/memberlist/protocol/protocol.ts'
 import type { ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
 import type { Ack, PushPull } from '../../src/membership/memberlist/wire/messages.ts'
-import { estimateSize } from './message-size.ts'
+import { estimateSize, sizeOfPacket } from './message-size.ts'
 import type { SimClock } from './sim-clock.ts'
 import type { SimNetwork } from './sim-network.ts'
 
@@ -65,7 +65,7 @@ export class SimMember {
     this.running = true
     this.#network.listen(this.endpoint, {
       packet: (from, messages) => {
-        this.handle({ kind: 'packet-received', from, messages })
+        this.handle({ kind: 'packet-received', from, sizeBytes: sizeOfPacket(messages), messages })
       },
       streamPing: (ping, answer) => {
         const stream = this.#open(answer as (value: PushPull | Ack | undefined) => void)
@@ -148,8 +148,7 @@ export class SimMember {
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case 'send-packet': {
-        let sizeBytes = 2
-        for (const message of effect.messages) sizeBytes += 2 + estimateSize(message)
+        const sizeBytes = sizeOfPacket(effect.messages)
         if (sizeBytes > this.#budgetBytes) throw new Error(`packet of ${sizeBytes} bytes is over the budget`)
         this.#network.sendPacket(this.endpoint, effect.to, effect.messages)
         return

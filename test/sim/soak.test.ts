@@ -69,7 +69,7 @@ test('joins, leaves, takeovers, restarts and deaths without end leave no collect
       return { name: `n${name()}`, ...place(), meta, vsn, incarnation: 1 + pick(3), state: pick(4) }
     })
   for (let i = 1; i <= CHANGES; i++) {
-    machine.handle({ kind: 'packet-received', from: endpointOf(2 + pick(200)), messages: happens() })
+    machine.packet(2 + pick(200), ...happens())
     if (i % 50 === 0) {
       const state = { join: i % 100 === 0, nodes: nodes(8), userState: new Uint8Array(0) }
       machine.handle({ kind: 'push-pull-received', stream: i, from: endpointOf(3), state })

@@ -284,7 +284,12 @@ export class GossipTransport {
   async #pingOverStream(to: Endpoint, ping: Ping): Promise<void> {
     const answer = await this.#call(to, ping, this.#options.settings.probeIntervalMs)
     if (answer.outcome !== 'answered' || answer.message.kind !== 'ack') return
-    this.#options.onEvent({ kind: 'packet-received', from: to, messages: [answer.message] })
+    this.#options.onEvent({
+      kind: 'packet-received',
+      from: to,
+      sizeBytes: 0,
+      messages: [answer.message],
+    })
   }
 
   #receiveDatagram(datagram: Uint8Array, from: Endpoint): void {
@@ -297,7 +302,12 @@ export class GossipTransport {
     this.traffic.packets.received++
     this.#heard()
     for (const fault of packet.faults) this.drops.add(fault, from, 'udp')
-    this.#options.onEvent({ kind: 'packet-received', from, messages: packet.messages })
+    this.#options.onEvent({
+      kind: 'packet-received',
+      from,
+      sizeBytes: datagram.length,
+      messages: packet.messages,
+    })
   }
 
   #receiveStream(stream: number, { message }: DecodedStream, from: Endpoint, sizeBytes: number): void {
@@ -334,7 +344,13 @@ export class GossipTransport {
     }
     const { gossipPort: port, packet } = envelope
     const from = { address, port }
-    if (packet.ok) this.#options.onEvent({ kind: 'packet-received', from, messages: packet.messages })
+    if (packet.ok)
+      this.#options.onEvent({
+        kind: 'packet-received',
+        from,
+        sizeBytes,
+        messages: packet.messages,
+      })
     else this.drops.add(packet, from, 'tcp')
   }
 }

@@ -1,4 +1,5 @@
 import type { Message } from '../wire/messages.ts'
+import type { Purpose } from './contacts.ts'
 import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -17,6 +18,8 @@ export interface Ask {
   readonly repeat?: boolean
   /** Whether a stream is tried as well, at `probeTimeoutMs / 2`. */
   readonly stream?: boolean
+  /** On whose account. @default 'probe' */
+  readonly purpose?: Purpose
 }
 
 /**
@@ -26,7 +29,7 @@ export interface Ask {
  */
 export function ask(
   core: Core,
-  { place, name, say = [], fill = true, repeat = false, stream = false }: Ask,
+  { place, name, say = [], fill = true, repeat = false, stream = false, purpose = 'probe' }: Ask,
   end: (payload: Uint8Array | undefined) => void,
 ): void {
   const { deadlines, nowMs, settings, pending, pendingStreams } = core
@@ -40,7 +43,7 @@ export function ask(
     end(payload)
   }
   const ping = () => {
-    core.send(place, [core.pingFor({ name }, seqNo), ...say], fill)
+    core.send(place, [core.pingFor({ name }, seqNo), ...say], fill, purpose)
   }
   pending.set(seqNo, { acked: finish })
   set.push(
@@ -56,13 +59,7 @@ export function ask(
         if (outcome === 'acked') finish(NO_BYTES)
       })
       const timeoutMs = Math.max(1, settings.probeIntervalMs - settings.probeTimeoutMs / 2)
-      core.emit({
-        kind: 'start-stream-probe',
-        probe: seqNo,
-        to: place,
-        ping: core.pingFor({ name }, seqNo),
-        timeoutMs,
-      })
+      core.pingOverStream(place, core.pingFor({ name }, seqNo), timeoutMs, purpose)
     })
   }
   ping()

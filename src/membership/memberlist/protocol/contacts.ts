@@ -10,6 +10,18 @@ interface Answer {
   readonly atMs: number
 }
 
+/** What IP and UDP add to a packet. */
+const HEADER_BYTES = 28
+/** Bytes that places which have not answered us get beyond what they sent: at once, and for each second. */
+const BURST_BYTES = 8192
+const BYTES_PER_SECOND = 2048
+
+/**
+ * Why a packet is sent: `answer` to what came from there, or news; `probe` on our own account; `relay` for another member;
+ * `round`, the probe rounds, which are few by themselves.
+ */
+export type Purpose = 'answer' | 'probe' | 'relay' | 'round'
+
 /** A place where a member died without ever having answered us, or did not answer when it was to come back. */
 interface Silence {
   readonly name: string
@@ -29,6 +41,13 @@ export class Contacts {
   readonly #answers = new Map<string, Answer>()
   /** By place, the one noted longest ago first. */
   readonly #silences = new Map<string, Silence>()
+  /** By place that has not answered, what it sent us less what it got; the longest silent first. */
+  readonly #credits = new Map<string, { readonly atMs: number; readonly bytes: number }>()
+  /** What is left of the bytes that all such places share. */
+  readonly #shared = {
+    probe: { bytes: BURST_BYTES, atMs: -Infinity },
+    relay: { bytes: BURST_BYTES, atMs: -Infinity },
+  }
 
   /** @param limit - Places remembered; the longest silent make room. */
   constructor(limit: number) {
@@ -40,6 +59,44 @@ export class Contacts {
     const key = keyOf(place)
     this.#note(this.#answers, key, { name, atMs: nowMs })
     if (this.#silences.get(key)?.name === name) this.#silences.delete(key)
+    this.#credits.delete(key)
+  }
+
+  /** Whether anybody answered us from `place` within the last hour. */
+  isReached(place: Endpoint, nowMs: number): boolean {
+    const answer = this.#answers.get(keyOf(place))
+    return answer !== undefined && nowMs - answer.atMs <= KEPT_MS
+  }
+
+  /** Notes a packet from a place. @param sizeBytes - Payload, as it came. */
+  received(place: Endpoint, sizeBytes: number, nowMs: number): void {
+    if (this.isReached(place, nowMs)) return
+    const key = keyOf(place)
+    const bytes = Math.min(BURST_BYTES, (this.#credits.get(key)?.bytes ?? 0) + sizeBytes + HEADER_BYTES)
+    this.#note(this.#credits, key, { atMs: nowMs, bytes })
+  }
+
+  /**
+   * Whether a packet may be sent to a place, which counts it. A place that has not answered us gets no more than it sent
+   * (its address may be forged, and be that of somebody who never asked for anything), but for a few probes.
+   */
+  spend(place: Endpoint, sizeBytes: number, purpose: Purpose, nowMs: number): boolean {
+    if (purpose === 'round' || this.isReached(place, nowMs)) return true
+    const key = keyOf(place)
+    const bytes = sizeBytes + HEADER_BYTES
+    const credit = this.#credits.get(key)
+    if (credit !== undefined && credit.bytes >= bytes) {
+      this.#credits.set(key, { atMs: credit.atMs, bytes: credit.bytes - bytes })
+      return true
+    }
+    if (purpose === 'answer') return false
+    const shared = this.#shared[purpose]
+    const grownBytes = shared.bytes + (Math.max(0, nowMs - shared.atMs) * BYTES_PER_SECOND) / 1000
+    shared.bytes = Math.min(BURST_BYTES, grownBytes)
+    shared.atMs = nowMs
+    if (shared.bytes < bytes) return false
+    shared.bytes -= bytes
+    return true
   }
 
   /** Whether `name` answered us from `place` at `sinceMs` or later. */

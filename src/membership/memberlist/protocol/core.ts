@@ -1,7 +1,7 @@
 import { RingmanError } from '../../../errors.ts'
 import type { Message, Ping, PushPull } from '../wire/messages.ts'
 import { Awareness } from './awareness.ts'
-import { Contacts } from './contacts.ts'
+import { Contacts, type Purpose } from './contacts.ts'
 import { createCounters, type Counters } from './counters.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Delegate, Dependencies, Identity } from './dependencies.ts'
@@ -24,6 +24,8 @@ const COMPOUND_HEADER_BYTES = 2
 const COMPOUND_ENTRY_BYTES = 2
 /** Messages that one compound can hold. */
 const COMPOUND_LIMIT = 255
+/** About what a ping over a stream sends, with what TCP adds. */
+const STREAM_BYTES = 300
 /** Type byte and nothing else: what a user message adds to its payload. */
 const USER_MESSAGE_BYTES = 1
 /** A kind of log line that peers can cause comes at most this often. */
@@ -139,16 +141,24 @@ export class Core {
     }
   }
 
+  /** Whether somebody has answered us there, or nobody can forge who is there: only then it gets gossip. */
+  isReached(place: Endpoint): boolean {
+    return this.settings.keyed || this.contacts.isReached(place, this.nowMs)
+  }
+
   /**
-   * Sends one packet; what room is left is filled with what waits to be said, unless `fill` is false (for
-   * receivers that are not known to want it).
+   * Sends one packet, unless its receiver has had enough for one that never answered (see `Contacts.spend`). What room is
+   * left is filled with what waits to be said, if it is one that answered and `fill` is not false.
    */
-  send(to: Endpoint, messages: readonly Message[], fill = true): void {
+  send(to: Endpoint, messages: readonly Message[], fill = true, purpose: Purpose = 'answer'): void {
     let room = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     for (const message of messages) room -= this.sizeInPacket(message)
-    const more = fill ? this.takeQueued(room, COMPOUND_LIMIT - messages.length) : []
+    const isReached = this.isReached(to)
+    const more = fill && isReached ? this.takeQueued(room, COMPOUND_LIMIT - messages.length) : []
     const all = more.length === 0 ? messages : messages.length === 0 ? more : [...messages, ...more]
     if (all.length === 0) return
+    const sizeBytes = this.settings.packetBudgetBytes - room
+    if (!isReached && !this.contacts.spend(to, sizeBytes, purpose, this.nowMs)) return
     this.counters.packetsSent++
     this.counters.messagesSent += all.length
     this.emit({ kind: 'send-packet', to, messages: all })
@@ -159,6 +169,12 @@ export class Core {
     const roomBytes = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     const messages = this.queue.look(roomBytes, COMPOUND_LIMIT)
     if (messages.length > 0) this.send(to, messages, false)
+  }
+
+  /** Tries a ping over a stream; its end goes to what waits for `ping.seqNo` in `pendingStreams`. */
+  pingOverStream(to: Endpoint, ping: Ping, timeoutMs: number, purpose: Purpose): void {
+    if (!this.isReached(to) && !this.contacts.spend(to, STREAM_BYTES, purpose, this.nowMs)) return
+    this.emit({ kind: 'start-stream-probe', probe: ping.seqNo, to, ping, timeoutMs })
   }
 
   /** What waits to be said, for one packet with so much room. */

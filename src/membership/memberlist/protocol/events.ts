@@ -35,6 +35,8 @@ export interface TickEvent {
 export interface PacketReceivedEvent {
   readonly kind: 'packet-received'
   readonly from: Endpoint
+  /** Payload as it came, before anything was unpacked. */
+  readonly sizeBytes: number
   readonly messages: readonly Message[]
 }
 

@@ -57,6 +57,7 @@ export class Exchanges {
       this.#end(running, { outcome: 'rejected', message: `is refused by this member: ${refusal.reason}` })
       return
     }
+    this.#noteAnswer(running.to, state)
     const { counters } = this.#core
     counters.pushPullsCompleted++
     if (running.join) counters.joinsCompleted++
@@ -65,6 +66,14 @@ export class Exchanges {
     // The peer held us for dead, and would not gossip to us: it has to hear it from us.
     if (this.#core.self.incarnation !== incarnation) this.#core.send(running.to, [])
     running.end(undefined)
+  }
+
+  /** Who answered at this place is the member that its own state has there. */
+  #noteAnswer(place: Endpoint, { nodes }: PushPull): void {
+    const peer = nodes.find(
+      ({ address, port }) => port === place.port && formatAddress(address) === place.address,
+    )
+    if (peer !== undefined) this.#core.contacts.answered(place, peer.name, this.#core.nowMs)
   }
 
   /** One of our exchanges came to nothing. */

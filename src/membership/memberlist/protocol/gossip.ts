@@ -1,3 +1,4 @@
+import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 import { isLiving, type MemberRecord } from './members.ts'
 
@@ -42,9 +43,15 @@ export class GossipRounds {
       const fallen = core.members.randomFallen(isToldFallen)
       if (fallen !== undefined) core.tellFallen(fallen.endpoint)
     }
-    for (const { endpoint } of targets) {
+    for (const { endpoint, name } of targets) {
       if (core.queue.count === 0) return
-      core.send(endpoint, [])
+      if (core.isReached(endpoint)) core.send(endpoint, [])
+      // Who has not answered us yet is greeted first.
+      else {
+        ask(core, { place: endpoint, name }, (payload) => {
+          if (payload !== undefined) core.send(endpoint, [])
+        })
+      }
     }
     // With nobody to tell it waits for somebody, without a timer that runs for nothing.
     if (targets.length > 0 && core.queue.count > 0) this.wake()

@@ -124,10 +124,8 @@ export class Prober {
 
   #ping(probe: Probe): void {
     const core = this.#core
-    core.send(probe.record.endpoint, [
-      core.pingFor(probe.record, probe.seqNo),
-      ...accusation(core, probe.record),
-    ])
+    const { record, seqNo } = probe
+    core.send(record.endpoint, [core.pingFor(record, seqNo), ...accusation(core, record)], true, 'round')
   }
 
   #askOthers(probe: Probe): void {
@@ -154,13 +152,8 @@ export class Prober {
         this.#verdicts.refused(record)
       }
     })
-    core.emit({
-      kind: 'start-stream-probe',
-      probe: seqNo,
-      to: record.endpoint,
-      ping: core.pingFor(record, seqNo),
-      timeoutMs: Math.max(1, probe.intervalMs - (core.nowMs - probe.startedMs)),
-    })
+    const timeoutMs = Math.max(1, probe.intervalMs - (core.nowMs - probe.startedMs))
+    core.pingOverStream(record.endpoint, core.pingFor(record, seqNo), timeoutMs, 'round')
   }
 
   #answered(probe: Probe, via: 'direct' | 'relay' | 'stream', payload: Uint8Array): void {

@@ -275,8 +275,9 @@ export class Protocol {
     })
   }
 
-  #receive({ from, messages }: PacketReceivedEvent): void {
+  #receive({ from, messages, sizeBytes }: PacketReceivedEvent): void {
     const core = this.#core
+    core.contacts.received(from, sizeBytes, core.nowMs)
     const self = core.self
     // Who pings us with word that we refuted before has missed that: we say it again.
     const missedUs = messages.some(
@@ -287,9 +288,12 @@ export class Protocol {
     )
     // Facts first, so that an answer to a ping of this packet already carries what we say to them.
     for (const message of messages) this.#learn(message, from)
-    for (const message of messages) {
-      if (message.kind === 'ping') this.#answer(message, from, missedUs)
-      else if (message.kind === 'indirect-ping') this.#relays.relay(message, this.#replyTo(message, from))
+    // No member puts two questions of a kind into one packet; who does wants one packet to bring forth many.
+    for (const kind of ['ping', 'indirect-ping'] as const) {
+      const [question, ...more] = messages.filter((message) => message.kind === kind)
+      if (question?.kind === 'ping') this.#answer(question, from, missedUs)
+      else if (question?.kind === 'indirect-ping') this.#relays.relay(question, this.#replyTo(question, from))
+      if (more.length > 0) core.refuse('overloaded', { kind, from: from.address })
     }
   }
 

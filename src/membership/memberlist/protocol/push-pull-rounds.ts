@@ -46,7 +46,10 @@ export class PushPullRounds {
 
   #exchange(): void {
     const core = this.#core
-    const [record] = core.members.randomLiving(1, (other) => other.state === 'alive')
+    const [record] = core.members.randomLiving(
+      1,
+      (other) => other.state === 'alive' && core.isReached(other.endpoint),
+    )
     if (record === undefined) return
     this.#exchanges.start(record.endpoint, false, (failure) => {
       if (failure === undefined) return

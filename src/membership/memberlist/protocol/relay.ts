@@ -35,7 +35,7 @@ export class Relays {
     const nack = deadlines.set(nowMs + settings.probeTimeoutMs * NACK_AFTER, () => {
       if (message.nack) core.send(replyTo, [{ kind: 'nack', seqNo: message.seqNo }], fill)
     })
-    ask(core, { place: target, name: message.node, fill, repeat: true }, (payload) => {
+    ask(core, { place: target, name: message.node, fill, repeat: true, purpose: 'relay' }, (payload) => {
       this.#runningCount--
       deadlines.cancel(nack)
       if (payload !== undefined) core.send(replyTo, [{ kind: 'ack', seqNo: message.seqNo, payload }], fill)

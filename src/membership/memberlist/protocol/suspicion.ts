@@ -191,7 +191,7 @@ export class Suspicions {
     if (record.suspicion !== suspicion) return
     const core = this.#core
     const seqNo = this.#openCheck(record, suspicion)
-    core.send(record.endpoint, [core.pingFor(record, seqNo), ...accusation(core, record)])
+    core.send(record.endpoint, [core.pingFor(record, seqNo), ...accusation(core, record)], true, 'probe')
     if (!suspicion.streamChecked && suspicion.evidence === undefined && core.settings.streamProbes) {
       suspicion.streamChecked = true
       this.#checkStream(record, suspicion, seqNo)
@@ -216,13 +216,8 @@ export class Suspicions {
       if (outcome === 'acked') noteAnswer(core, record, 'stream')
       else if (outcome === 'refused') this.addEvidence(record)
     })
-    core.emit({
-      kind: 'start-stream-probe',
-      probe: seqNo,
-      to: record.endpoint,
-      ping: core.pingFor(record, seqNo),
-      timeoutMs: Math.max(STREAM_CHECK_MIN_MS, suspicion.dueMs - core.nowMs),
-    })
+    const timeoutMs = Math.max(STREAM_CHECK_MIN_MS, suspicion.dueMs - core.nowMs)
+    core.pingOverStream(record.endpoint, core.pingFor(record, seqNo), timeoutMs, 'probe')
   }
 
   /** The sequence number of a suspicion's checks. */
@@ -263,17 +258,18 @@ export function askRelays(
   seqNo: number,
 ): void {
   for (const relay of relays) {
-    core.send(relay.endpoint, [
-      {
-        kind: 'indirect-ping',
-        seqNo,
-        target: record.addressBytes,
-        port: record.endpoint.port,
-        node: record.name,
-        nack: true,
-        source: { address: core.self.addressBytes, port: core.self.endpoint.port, node: core.self.name },
-      },
-    ])
+    const source = { address: core.self.addressBytes, port: core.self.endpoint.port, node: core.self.name }
+    const { addressBytes: target, endpoint, name: node } = record
+    const question = {
+      kind: 'indirect-ping',
+      seqNo,
+      target,
+      port: endpoint.port,
+      node,
+      nack: true,
+      source,
+    } as const
+    core.send(relay.endpoint, [question], true, 'probe')
   }
 }
 

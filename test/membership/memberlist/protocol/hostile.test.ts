@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ProtocolEvent } from '../../../../src/membership/memberlist/protocol/events.ts'
 import type { Message, PushPullNode } from '../../../../src/membership/memberlist/wire/messages.ts'
-import { estimateSize } from '../../../../lab/sim/message-size.ts'
+import { estimateSize, sizeOfPacket } from '../../../../lab/sim/message-size.ts'
 import { alive, endpointOf, Machine } from './machine.ts'
 
 // What decodes may hold any number, name and bytes: the machine has to be safe with all of it.
@@ -104,6 +104,7 @@ const step: fc.Arbitrary<{ waitMs: number; event: ProtocolEvent }> = fc.record({
       arbitrary: fc.record({
         kind: fc.constant('packet-received' as const),
         from,
+        sizeBytes: fc.integer({ min: 1, max: 1400 }),
         messages: fc.array(message, { maxLength: 5 }),
       }),
     },
@@ -120,6 +121,75 @@ const step: fc.Arbitrary<{ waitMs: number; event: ProtocolEvent }> = fc.record({
     fc.record({ kind: fc.constant('broadcast' as const), id, payload: bytes }),
     fc.constantFrom({ kind: 'leave' as const }, { kind: 'tick' as const }, { kind: 'start' as const }),
   ),
+})
+
+describe('a third party that never asked for anything', () => {
+  const victim = { address: '10.9.9.9', port: 53 }
+  const bytesOfVictim = Uint8Array.of(10, 9, 9, 9)
+
+  /** The same message, with the victim wherever it names a place. */
+  function about(m: Message): Message {
+    const { port: at } = victim
+    if (m.kind === 'alive') return { ...m, address: bytesOfVictim, port: at }
+    const asker = { address: bytesOfVictim, port: at, node: 'm9' }
+    if (m.kind === 'ping') return { ...m, node: '', source: asker }
+    return m.kind === 'indirect-ping' ? { ...m, target: bytesOfVictim, port: at, source: asker } : m
+  }
+
+  /** Bytes on the wire to the victim, with what IP and UDP or TCP add. */
+  function bytesTo(machine: Machine): number {
+    let sum = 0
+    for (const { effect } of machine.effects) {
+      if (!('to' in effect) || effect.to.address !== victim.address) continue
+      if (effect.kind === 'send-packet') sum += 28 + sizeOfPacket(effect.messages)
+      else sum += 300
+    }
+    return sum
+  }
+
+  test('gets nothing for 254 pings in one packet that name it, and one ack for what comes in its name', () => {
+    const machine = new Machine({ keyed: false }).withMembers(3)
+    const ping = about({ kind: 'ping', seqNo: 1, node: 'm1' })
+    machine.packet(2, ...Array.from({ length: 254 }, () => ping))
+    machine.run(5000)
+    expect(bytesTo(machine)).toBe(0)
+    machine.handle({
+      kind: 'packet-received',
+      from: victim,
+      sizeBytes: 60,
+      messages: Array.from({ length: 254 }, () => ping),
+    })
+    expect(machine.of('send-packet').filter(({ to }) => to.address === victim.address)).toHaveLength(1)
+    expect(bytesTo(machine)).toBeLessThanOrEqual(88)
+  })
+
+  test('gets no more than it sent and a few probes, whatever message names it', () => {
+    const packet = fc.record({
+      waitMs: fc.integer({ min: 0, max: 1000 }),
+      spoofed: fc.boolean(),
+      messages: fc.array(message.map(about), { minLength: 1, maxLength: 20 }),
+    })
+    fc.assert(
+      fc.property(fc.array(packet, { minLength: 5, maxLength: 60 }), (packets) => {
+        const machine = new Machine({ keyed: false }).withMembers(5)
+        machine.run(10_000)
+        let sentBytes = 0
+        const startedMs = machine.nowMs
+        for (const { waitMs, spoofed, messages } of packets) {
+          machine.run(waitMs)
+          const sizeBytes = Math.min(1400, sizeOfPacket(messages))
+          if (spoofed) sentBytes += sizeBytes + 28
+          const sender = spoofed ? victim : endpointOf(2)
+          machine.handle({ kind: 'packet-received', from: sender, sizeBytes, messages })
+        }
+        machine.run(10_000)
+        const seconds = (machine.nowMs - startedMs) / 1000
+        // Twice 8 KiB at once and 2 KiB a second, for probes of our own and for others, and the probe rounds.
+        expect(bytesTo(machine)).toBeLessThanOrEqual(sentBytes + 2 * 8192 + seconds * (2 * 2048 + 1000))
+      }),
+      { numRuns: 60 },
+    )
+  })
 })
 
 describe('whatever comes', () => {

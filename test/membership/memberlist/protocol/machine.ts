@@ -11,7 +11,7 @@ import type {
   PushPullNode,
   Suspect,
 } from '../../../../src/membership/memberlist/wire/messages.ts'
-import { estimateSize } from '../../../../lab/sim/message-size.ts'
+import { estimateSize, sizeOfPacket } from '../../../../lab/sim/message-size.ts'
 import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
 
 type EffectOf<K extends Effect['kind']> = Extract<Effect, { kind: K }>
@@ -61,7 +61,8 @@ export class Machine {
   nowMs = 1000
 
   constructor(settings: Partial<ProtocolSettings> = {}, delegate: Delegate = {}, seed = 1) {
-    const merged = { ...PRESETS.lan, ...settings }
+    // With keys, so that what is sent to whom does not wait for who has answered.
+    const merged = { ...PRESETS.lan, keyed: true, ...settings }
     const identity = { name: 'm1', endpoint: endpointOf(1), meta: Uint8Array.of(1) }
     this.protocol = new Protocol(identity, merged, {
       random: seededRandom(seed),
@@ -98,7 +99,11 @@ export class Machine {
 
   /** A packet from member `n`. */
   packet(n: number, ...messages: Message[]): readonly Effect[] {
-    return this.handle({ kind: 'packet-received', from: endpointOf(n), messages })
+    return this.packetFrom(endpointOf(n), ...messages)
+  }
+
+  packetFrom(from: Endpoint, ...messages: Message[]): readonly Effect[] {
+    return this.handle({ kind: 'packet-received', from, sizeBytes: sizeOfPacket(messages), messages })
   }
 
   /** Ticks as they fall due, for `ms`. */

@@ -134,11 +134,10 @@ function answeredFrom(machine: Machine, n: number, port: number): void {
     ({ messages }) => messages[0]?.kind === 'ping' && messages[0].node === `m${n}`,
   )
   const { message } = machine.sent('ping').at(-1)!
-  machine.handle({
-    kind: 'packet-received',
-    from: { ...endpointOf(n), port },
-    messages: [{ kind: 'ack', seqNo: message.seqNo, payload: new Uint8Array(0) }],
-  })
+  machine.packetFrom(
+    { ...endpointOf(n), port },
+    { kind: 'ack', seqNo: message.seqNo, payload: new Uint8Array(0) },
+  )
   machine.clear()
 }
 
@@ -247,7 +246,8 @@ describe('relaying', () => {
     for (let i = 0; i < 5; i++) machine.packet(2, ask({ seqNo: i }))
     expect(machine.sent('ping')).toHaveLength(3)
     expect(machine.protocol.counters.refused.overloaded).toBe(2)
-    machine.packet(2, ask({ target: new Uint8Array(4) }), ask({ port: 0 }))
+    machine.packet(2, ask({ target: new Uint8Array(4) }))
+    machine.packet(2, ask({ port: 0 }))
     expect(machine.protocol.counters.refused.malformed).toBe(2)
     machine.run(1100)
     machine.clear()
