@@ -21,7 +21,7 @@ beforeAll(async () => {
 function startOurProcess(name: string, join: readonly string[]): Promise<MemberProcess> {
   return MemberProcess.start({
     command: process.execPath,
-    args: [resolve(import.meta.dirname, '../support/ringman-member.ts')],
+    args: [resolve(import.meta.dirname, '../../../lab/peers/ringman-member.ts')],
     settings: {
       ...{ name, bindAddress: '127.0.0.1', bindPort: 0, preset: 'lan', meta: metaOf(8003) },
       ...{ join },

@@ -1,9 +1,9 @@
 import type { PushPull, PushPullNode } from '../wire/messages.ts'
-import { type Core, STATE_NUMBERS } from './core.ts'
+import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ExchangeFailure, MemberView, Refusal } from './effects.ts'
 import { type Endpoint, formatAddress } from './endpoint.ts'
-import { versionsOf } from './members.ts'
+import { understandEachOther, versionsOf } from './members.ts'
 import type { Merge } from './merge.ts'
 
 /** How an exchange that we began ended: undefined when the peer's state was merged, else why not. */
@@ -51,7 +51,7 @@ export class Exchanges {
     if (running === undefined) return
     this.#running.delete(exchange)
     this.#core.deadlines.cancel(running.overdue)
-    const refusal = this.#refusal(state, running.join)
+    const refusal = this.#refusal(state, running.join, running.to, true)
     if (refusal !== undefined) {
       this.#core.refuse(refusal.reason, { from: running.to.address, ...refusal.fields })
       this.#end(running, { outcome: 'rejected', message: `is refused by this member: ${refusal.reason}` })
@@ -96,7 +96,7 @@ export class Exchanges {
   /** A peer began an exchange: our state goes back as it was before the peer's is merged. */
   received(stream: number, from: Endpoint, state: PushPull): void {
     const core = this.#core
-    const refusal = this.#refusal(state, state.join)
+    const refusal = this.#refusal(state, state.join, from, false)
     if (refusal !== undefined) {
       core.refuse(refusal.reason, { from: from.address, ...refusal.fields })
       core.emit({ kind: 'refuse-stream', stream, reason: refusal.reason })
@@ -115,6 +115,8 @@ export class Exchanges {
   #refusal(
     state: PushPull,
     join: boolean,
+    peer: Endpoint,
+    asked: boolean,
   ): { readonly reason: Refusal; readonly fields: Readonly<Record<string, string | number>> } | undefined {
     const core = this.#core
     if (!core.isOurCluster(state)) {
@@ -124,7 +126,7 @@ export class Exchanges {
     if (state.nodes.length > core.settings.maxMembers) {
       return { reason: 'too-many-members', fields: { members: state.nodes.length } }
     }
-    const incompatible = this.#incompatible(state.nodes)
+    const incompatible = this.#incompatible(state.nodes, peer, asked)
     if (incompatible !== undefined)
       return { reason: 'version-incompatible', fields: { peer: incompatible.name.slice(0, 255) } }
     const reason = core.delegate.refuseMerge?.(viewsOf(state.nodes, core.clockMs), join)
@@ -132,27 +134,14 @@ export class Exchanges {
   }
 
   /**
-   * Everybody alive must speak what everybody alive understands: the member, if any, whose current protocol or
-   * delegate version lies outside what all have in common.
+   * The peer's own entry in its state, if we and it do not understand each other: the one at the address that we asked, or
+   * all at the address that it comes from. What it says of others is judged entry by entry.
    */
-  #incompatible(nodes: readonly PushPullNode[]): { readonly name: string } | undefined {
-    const alive: { readonly name: string; readonly vsn: Uint8Array }[] = [
-      this.#core.self,
-      ...this.#core.members.living,
-      ...nodes.filter((node) => node.state === STATE_NUMBERS.alive && node.vsn.length === 6),
-    ]
-    let [pLow, pHigh, dLow, dHigh] = [0, 255, 0, 255]
-    for (const { vsn } of alive) {
-      const { pMin, pMax, dMin, dMax } = versionsOf(vsn)
-      pLow = Math.max(pLow, pMin)
-      pHigh = Math.min(pHigh, pMax)
-      dLow = Math.max(dLow, dMin)
-      dHigh = Math.min(dHigh, dMax)
-    }
-    return alive.find(({ vsn }) => {
-      const { pCur, dCur } = versionsOf(vsn)
-      return pCur < pLow || pCur > pHigh || dCur < dLow || dCur > dHigh
-    })
+  #incompatible(nodes: readonly PushPullNode[], peer: Endpoint, asked: boolean): PushPullNode | undefined {
+    const own = nodes.filter(
+      ({ address, port }) => (!asked || port === peer.port) && formatAddress(address) === peer.address,
+    )
+    return own.some(({ vsn }) => understandEachOther(vsn, this.#core.self.vsn)) ? undefined : own[0]
   }
 }
 

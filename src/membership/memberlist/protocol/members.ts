@@ -172,6 +172,14 @@ export function versionsOf(vsn: Uint8Array): ProtocolVersions {
   return { pMin, pMax, pCur, dMin, dMax, dCur }
 }
 
+/** Whether two members, by the six bytes of their `vsn`, each speak the protocol and delegate version that the other can. */
+export function understandEachOther(a: Uint8Array, b: Uint8Array): boolean {
+  const hears = ({ pMin, pMax, dMin, dMax }: ProtocolVersions, { pCur, dCur }: ProtocolVersions) =>
+    pCur >= pMin && pCur <= pMax && dCur >= dMin && dCur <= dMax
+  const [x, y] = [versionsOf(a), versionsOf(b)]
+  return hears(x, y) && hears(y, x)
+}
+
 /** Versions as the six bytes of `vsn`. */
 export function vsnOf(versions: ProtocolVersions): Uint8Array {
   const { pMin, pMax, pCur, dMin, dMax, dCur } = versions

@@ -6,7 +6,7 @@ import type { Contests } from './contests.ts'
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
 import { isDoubtful, isLate, isStale, previousOf } from './hearsay.ts'
-import { isLiving, type MemberRecord, viewOf } from './members.ts'
+import { isLiving, type MemberRecord, understandEachOther, viewOf } from './members.ts'
 import { INCARNATION_JUMP_LIMIT, INCARNATION_LIMIT, type SelfDefence } from './refute.ts'
 import type { Suspicions } from './suspicion.ts'
 
@@ -452,7 +452,13 @@ export class Merge {
       this.#core.refuse('malformed', { kind: message.kind })
       return undefined
     }
-    if (pMin === 0 || pMin > pMax) {
+    // A member that nobody can speak with, or that contradicts itself, would keep others from joining.
+    if (
+      pMin === 0 ||
+      pMin > pMax ||
+      !understandEachOther(vsn, vsn) ||
+      !understandEachOther(vsn, this.#core.self.vsn)
+    ) {
       this.#core.refuse('version-incompatible', { peer: node, pMin, pMax })
       return undefined
     }

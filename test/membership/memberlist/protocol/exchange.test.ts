@@ -86,6 +86,27 @@ describe('push/pull', () => {
     expect(machine.protocol.counters.refused[reason]).toBe(2)
   })
 
+  test('a third member that nobody understands is not taken, and keeps nobody from joining', () => {
+    const machine = new Machine()
+    const poison = (bytes: number[]) => ({ ...node(9), vsn: Uint8Array.from(bytes) })
+    for (const bytes of [
+      [5, 5, 5, 0, 0, 0],
+      [1, 5, 6, 0, 0, 0],
+      [1, 1, 1, 0, 0, 0],
+      [1, 5, 2, 1, 0, 0],
+      [1, 5, 2, 2, 5, 5],
+    ]) {
+      machine.packet(2, alive(9, 1, { vsn: poison(bytes).vsn }))
+      const theirs = state(node(2), poison(bytes), node(3))
+      machine.handle({ kind: 'push-pull-received', stream: 8, from: endpointOf(2), state: theirs })
+      expect(machine.state(9)).toBeUndefined()
+    }
+    expect(machine.of('refuse-stream')).toEqual([])
+    expect(machine.state(2)).toBe('alive')
+    expect(machine.state(3)).toBe('alive')
+    expect(machine.protocol.counters.refused['version-incompatible']).toBe(10)
+  })
+
   test('delegate versions that fit are taken', () => {
     const versions = { pMin: 1, pMax: 5, pCur: 2, dMin: 2, dMax: 5, dCur: 5 }
     const machine = new Machine({ versions })
