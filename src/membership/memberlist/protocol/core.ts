@@ -346,6 +346,8 @@ export function createRecord(
     meta,
     vsn,
     incarnation: 0,
+    risen: 0,
+    risenMs: 0,
     state: 'alive',
     sinceMs: 0,
     index: -1,

@@ -4,7 +4,7 @@ import type { Deadline } from './deadlines.ts'
 import type { ExchangeFailure, MemberView, Refusal } from './effects.ts'
 import { type Endpoint, formatAddress } from './endpoint.ts'
 import { understandEachOther, versionsOf } from './members.ts'
-import type { Merge } from './merge.ts'
+import type { Merge, Origin } from './merge.ts'
 
 /** How an exchange that we began ended: undefined when the peer's state was merged, else why not. */
 export type ExchangeEnd = (failure: ExchangeFailure | undefined) => void
@@ -62,7 +62,7 @@ export class Exchanges {
     counters.pushPullsCompleted++
     if (running.join) counters.joinsCompleted++
     const incarnation = this.#core.self.incarnation
-    this.#take(state, running.join, 'fetched')
+    this.#take(state, running.join, { by: 'asked', place: running.to })
     // The peer held us for dead, and would not gossip to us: it has to hear it from us.
     if (this.#core.self.incarnation !== incarnation) this.#core.send(running.to, [])
     running.end(undefined)
@@ -104,10 +104,10 @@ export class Exchanges {
     }
     core.counters.pushPullsAnswered++
     core.emit({ kind: 'answer-push-pull', stream, state: core.localState(false) })
-    this.#take(state, state.join, 'sent')
+    this.#take(state, state.join, { by: 'state' })
   }
 
-  #take(state: PushPull, join: boolean, origin: 'fetched' | 'sent'): void {
+  #take(state: PushPull, join: boolean, origin: Origin): void {
     this.#merge.state(state, origin)
     if (state.userState.length > 0) this.#core.emit({ kind: 'remote-state', payload: state.userState, join })
   }

@@ -18,6 +18,8 @@ export interface MemberRecord extends Rotating {
   meta: Uint8Array
   vsn: Uint8Array
   incarnation: number
+  risen: number
+  risenMs: number
   state: MemberState
   /** On the shell's clock. */
   sinceMs: number

@@ -7,7 +7,8 @@ import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
 import { isDoubtful, isLate, isStale, previousOf } from './hearsay.ts'
 import { isLiving, type MemberRecord, understandEachOther, viewOf } from './members.ts'
-import { INCARNATION_JUMP_LIMIT, INCARNATION_LIMIT, type SelfDefence } from './refute.ts'
+import { INCARNATION_LIMIT, isFarFrom, raiseTo, roomToRise } from './incarnation.ts'
+import type { SelfDefence } from './refute.ts'
 import type { Suspicions } from './suspicion.ts'
 
 /** Characters of a name at most. */
@@ -19,11 +20,21 @@ const CLAIM_MS = 60_000
 /** A member's conflict is told at most this often. */
 const CONFLICT_INTERVAL_MS = 10_000
 
+/**
+ * Where a message is from: a packet; the state of a peer that sent it; or somebody whom we asked, at `place` for its state.
+ */
+export type Origin =
+  | { readonly by: 'packet'; readonly from: Endpoint }
+  | { readonly by: 'state' }
+  | { readonly by: 'asked'; readonly place?: Endpoint }
+
 /** Who has to act on what was learned. */
 export interface MergeListener {
   readonly contests: Contests
   /** Another member died or left. */
   fell(record: MemberRecord): void
+  /** A member is to be asked for its state. */
+  fetch(record: MemberRecord, end: () => void): void
   /** A living member's name is claimed from another endpoint. */
   claimed(record: MemberRecord): void
 }
@@ -41,6 +52,7 @@ export class Merge {
   readonly #listener: MergeListener
   /** Messages that wait for their member to answer. */
   readonly #asked = new Map<string, Alive>()
+  #fetching = false
 
   constructor(core: Core, suspicions: Suspicions, defence: SelfDefence, listener: MergeListener) {
     this.#core = core
@@ -52,10 +64,9 @@ export class Merge {
   /**
    * Takes word that a member is alive.
    *
-   * @param origin - Where the message is from: a packet's sender, or `fetched` for the state of a peer that we asked for it,
-   *   or `sent` for the state of one that sent it.
+   * @param origin - Where the message is from.
    */
-  alive(message: Alive, origin: Endpoint | 'fetched' | 'sent'): void {
+  alive(message: Alive, origin: Origin): void {
     const endpoint = this.#checkAlive(message)
     if (endpoint === undefined) return
     if (message.node === this.#core.self.name) {
@@ -68,7 +79,15 @@ export class Merge {
         this.#askFirst(message, endpoint)
       else this.#admit(message, endpoint)
     } else if (!sameEndpoint(known.endpoint, endpoint)) this.#moved(known, message, endpoint)
-    else if (message.incarnation > known.incarnation && this.#isPlausible(message, known)) {
+    else if (isFarFrom(message.incarnation, known.incarnation)) {
+      const isOwn =
+        origin.by === 'asked' && origin.place !== undefined && sameEndpoint(origin.place, endpoint)
+      if (isOwn) this.#takeOwn(known, message)
+      else {
+        this.#core.refuse('incarnation-out-of-range', { peer: known.name, kind: message.kind })
+        this.#askForState(known)
+      }
+    } else if (message.incarnation > known.incarnation && this.#isPlausible(message, known)) {
       if (this.#isRefused(message, endpoint)) return
       if (known.state === 'dead') this.#revived(known, message, endpoint, origin)
       else this.#revive(known, message)
@@ -79,12 +98,7 @@ export class Merge {
    * A dead member is said to live where it was: it is asked first. Not where it has answered since it died, nor where
    * others have asked; but one that was not to be reached before is asked in any case.
    */
-  #revived(
-    record: MemberRecord,
-    message: Alive,
-    endpoint: Endpoint,
-    origin: Endpoint | 'fetched' | 'sent',
-  ): void {
+  #revived(record: MemberRecord, message: Alive, endpoint: Endpoint, origin: Origin): void {
     const { contacts, nowMs } = this.#core
     const isReached = contacts.hasAnswered(endpoint, record.name, record.fellMs)
     const isBelieved = !contacts.isSilent(endpoint, record.name, nowMs) && this.#isBelieved(endpoint, origin)
@@ -107,7 +121,7 @@ export class Merge {
     ask(core, { place, name, repeat: true, stream: true, fill: false }, (payload) => {
       const newest = this.#asked.get(key)
       this.#asked.delete(key)
-      if (payload !== undefined && newest !== undefined) this.alive(newest, 'fetched')
+      if (payload !== undefined && newest !== undefined) this.alive(newest, { by: 'asked' })
     })
   }
 
@@ -115,9 +129,9 @@ export class Merge {
    * Whether word of a dead member that it lives is believed without asking it: from a peer that we asked, and in a ring
    * with keys from any peer but the member itself, because that one has asked. So one member asks, and not all of them.
    */
-  #isBelieved(endpoint: Endpoint, origin: Endpoint | 'fetched' | 'sent'): boolean {
-    if (origin === 'fetched') return true
-    return this.#core.settings.keyed && (origin === 'sent' || !sameEndpoint(origin, endpoint))
+  #isBelieved(endpoint: Endpoint, origin: Origin): boolean {
+    if (origin.by === 'asked') return true
+    return this.#core.settings.keyed && (origin.by === 'state' || !sameEndpoint(origin.from, endpoint))
   }
 
   /** Takes word that a member is suspected. */
@@ -137,7 +151,7 @@ export class Merge {
       if (this.#suspicions.confirm(record, message.from)) this.#core.queueMessage(message, topic)
       return
     }
-    record.incarnation = message.incarnation
+    raiseTo(record, message.incarnation, this.#core.nowMs)
     if (record.state === 'alive') this.#core.members.setState(record, 'suspect', this.#core.clockMs)
     this.#suspicions.begin(record, message.from)
     this.#core.queueMessage(message, topic)
@@ -168,7 +182,7 @@ export class Merge {
     const state = message.from === message.node || message.from === '' ? 'left' : 'dead'
     // Of a fallen member its own word weighs more in the same incarnation.
     const isOld = state === record.state || (state === 'dead' && message.incarnation === record.incarnation)
-    if (!isLiving(record) && isOld) record.incarnation = message.incarnation
+    if (!isLiving(record) && isOld) raiseTo(record, message.incarnation, this.#core.nowMs)
     else this.#fall(record, message, state)
   }
 
@@ -214,7 +228,7 @@ export class Merge {
    * Takes a peer's whole state. What it holds for dead is only suspected here: its member may have refuted, and
    * who is dead will be found silent.
    */
-  state(state: PushPull, origin: 'fetched' | 'sent'): void {
+  state(state: PushPull, origin: Origin): void {
     const { clusterName, self } = this.#core
     // Before anything else is believed: it may bring about a verdict of ours that is in doubt then.
     const isDead = (node: PushPullNode) =>
@@ -280,7 +294,7 @@ export class Merge {
     this.#core.deadlines.cancel(record.forgetting)
     record.forgetting = undefined
     record.claim = undefined
-    record.incarnation = message.incarnation
+    raiseTo(record, message.incarnation, this.#core.nowMs)
     record.meta = message.meta
     record.vsn = message.vsn
     if (!isLiving(record)) record.livesMs = this.#core.nowMs
@@ -352,6 +366,8 @@ export class Merge {
     record.endpoint = endpoint
     record.addressBytes = message.address
     record.refusalsDistrustedUntilMs = -Infinity
+    record.incarnation = 0
+    record.risen = 0
     this.#apply(record, message)
     // Beside the word of the fall, not in its place: who has not heard that yet would hold this for a conflict.
     core.queueMessage(message, { space: 'claim', name: record.name })
@@ -401,7 +417,7 @@ export class Merge {
     const core = this.#core
     const { claim } = record
     this.#suspicions.end(record)
-    record.incarnation = message.incarnation
+    raiseTo(record, message.incarnation, core.nowMs)
     const { contacts, nowMs } = core
     const isUnreached =
       isLiving(record) && !contacts.hasAnswered(record.endpoint, record.name, record.livesMs)
@@ -421,7 +437,7 @@ export class Merge {
       this.forget(record)
     })
     record.claim = undefined
-    if (claim !== undefined && isFresh(claim, core.clockMs)) this.alive(claim.alive, 'fetched')
+    if (claim !== undefined && isFresh(claim, core.clockMs)) this.alive(claim.alive, { by: 'asked' })
   }
 
   /** Takes a fallen member off the list. */
@@ -501,9 +517,28 @@ export class Merge {
     message: { readonly incarnation: number; readonly kind: string },
     record: MemberRecord,
   ): boolean {
-    if (message.incarnation - record.incarnation <= INCARNATION_JUMP_LIMIT) return true
+    if (message.incarnation - record.incarnation <= roomToRise(record, this.#core.nowMs)) return true
     this.#core.refuse('incarnation-out-of-range', { peer: record.name, kind: message.kind })
     return false
+  }
+
+  /** What is said of a member is far from what is held of it: it is asked for its state, one member at a time. */
+  #askForState(record: MemberRecord): void {
+    if (this.#fetching || !this.#core.isReached(record.endpoint)) return
+    this.#fetching = true
+    this.#listener.fetch(record, () => {
+      this.#fetching = false
+    })
+  }
+
+  /**
+   * A peer's own entry, fetched from where it is listed: nobody else can have said it, so its incarnation stands, whatever
+   * others have made of it.
+   */
+  #takeOwn(record: MemberRecord, message: Alive): void {
+    record.incarnation = message.incarnation
+    record.risen = 0
+    this.#revive(record, message)
   }
 
   #isRefused(message: Alive, endpoint: Endpoint): boolean {

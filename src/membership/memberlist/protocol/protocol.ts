@@ -73,6 +73,9 @@ export class Protocol {
     this.#contests = new Contests(core)
     this.#merge = new Merge(core, suspicions, new SelfDefence(core, this.#contests), {
       contests: this.#contests,
+      fetch: (record, end) => {
+        this.#exchanges.start(record.endpoint, false, end)
+      },
       fell: (record) => {
         this.#reconnect.note(record)
       },
@@ -300,7 +303,7 @@ export class Protocol {
   #learn(message: Message, from: Endpoint): void {
     switch (message.kind) {
       case 'alive':
-        this.#merge.alive(message, from)
+        this.#merge.alive(message, { by: 'packet', from })
         return
       case 'suspect':
         this.#merge.suspect(message)

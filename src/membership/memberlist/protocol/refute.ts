@@ -2,14 +2,13 @@ import type { Alive, Dead, Suspect } from '../wire/messages.ts'
 import type { Contests } from './contests.ts'
 import type { Core } from './core.ts'
 import { type Endpoint, sameBytes, sameEndpoint } from './endpoint.ts'
+import { INCARNATION_LIMIT, raiseTo, roomToRise } from './incarnation.ts'
 import { viewOf } from './members.ts'
 
-/** Incarnations from here on are refused: a peer's word cannot bring anybody near the end of uint32. */
-export const INCARNATION_LIMIT = 2 ** 31
-
-/** An incarnation so far above what is known of a member is refused: no honest member counts that fast. */
-export const INCARNATION_JUMP_LIMIT = 2 ** 20
-
+/** This member may rise twice as fast as others take it from it, so that it can answer all that they take. */
+const OWN_SCALE = 2
+/** Between two messages of an incarnation that cannot be exceeded. */
+const INSIST_MS = 10_000
 /** Between two answers to another process of our name, at first and at most. */
 const CONTEST_MIN_MS = 1000
 const CONTEST_MAX_MS = 60_000
@@ -20,6 +19,7 @@ export class SelfDefence {
   readonly #contests: Contests
   #contestWaitMs = CONTEST_MIN_MS
   #contestedMs = -Infinity
+  #insistedMs = -Infinity
 
   constructor(core: Core, contests: Contests) {
     this.#core = core
@@ -94,14 +94,30 @@ export class SelfDefence {
     this.#core.awareness.adjust(1)
   }
 
+  /** Says our own incarnation again: who holds a forged one far above it asks us then. */
+  #insist(incarnation: number): void {
+    const core = this.#core
+    if (core.nowMs - this.#insistedMs < INSIST_MS) return
+    this.#insistedMs = core.nowMs
+    core.announceSelf()
+    core.logLimited(
+      'warn',
+      'self.outbid',
+      'Somebody says an incarnation of this member that is far above its own; if Go members took it, this member needs another name to be taken by them',
+      { event: 'self.outbid', incarnation, own: core.self.incarnation },
+    )
+  }
+
   #outbid(message: Alive | Suspect | Dead): boolean {
     const core = this.#core
     const next = Math.max(core.self.incarnation, message.incarnation) + 1
-    if (next >= INCARNATION_LIMIT || next - core.self.incarnation > INCARNATION_JUMP_LIMIT) {
+    const room = roomToRise(core.self, core.nowMs, OWN_SCALE)
+    if (next >= INCARNATION_LIMIT || next - core.self.incarnation > room) {
       core.refuse('incarnation-out-of-range', { kind: message.kind })
+      this.#insist(message.incarnation)
       return false
     }
-    core.self.incarnation = next
+    raiseTo(core.self, next, core.nowMs, OWN_SCALE)
     core.announceSelf()
     return true
   }

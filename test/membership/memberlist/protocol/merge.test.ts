@@ -84,6 +84,28 @@ describe('alive', () => {
     expect(machine.protocol.member('m2')?.incarnation).toBe(2 ** 20 + 1)
   })
 
+  test('incarnations rise no faster than a budget over time, however many steps they take', () => {
+    const machine = new Machine().withMembers(2)
+    const startedMs = machine.nowMs
+    let incarnation = 1
+    for (let i = 0; i < 3000; i++) {
+      incarnation = Math.min(2 ** 31 - 1, machine.protocol.member('m2')!.incarnation + 2 ** 20 - 64)
+      machine.packet(
+        3,
+        suspect(2, incarnation, 'm1'),
+        alive(2, incarnation + 1),
+        suspect(1, incarnation, 'm3'),
+      )
+      machine.run(10)
+    }
+    const seconds = (machine.nowMs - startedMs) / 1000
+    expect(machine.protocol.member('m2')!.incarnation).toBeLessThan(2 ** 20 + 16 * seconds + 10)
+    expect(machine.protocol.member('m1')!.incarnation).toBeLessThan(2 ** 21 + 32 * seconds + 10)
+    // What the others took of it this member can exceed.
+    machine.packet(3, suspect(1, 2 ** 20 + 16 * Math.floor(seconds), 'm3'))
+    expect(machine.protocol.member('m1')!.state).toBe('alive')
+  })
+
   test('the delegate can refuse a member', () => {
     const machine = new Machine({}, { refuseAlive: ({ name }) => (name === 'm2' ? 'not today' : undefined) })
     machine.packet(2, alive(2), alive(3))
