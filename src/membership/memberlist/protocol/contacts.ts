@@ -16,6 +16,9 @@ const HEADER_BYTES = 28
 const BURST_BYTES = 8192
 const BYTES_PER_SECOND = 2048
 
+/** A ping with long names takes so much. */
+const PROBE_BYTES = 700
+
 /**
  * Why a packet is sent: `answer` to what came from there, or news; `probe` on our own account; `relay` for another member;
  * `round`, the probe rounds, which are few by themselves.
@@ -76,6 +79,13 @@ export class Contacts {
     this.#note(this.#credits, key, { atMs: nowMs, bytes })
   }
 
+  /** Whether a probe may be sent to a place now. */
+  mayProbe(place: Endpoint, nowMs: number): boolean {
+    if (this.isReached(place, nowMs)) return true
+    const credit = this.#credits.get(keyOf(place))?.bytes ?? 0
+    return Math.max(credit, this.#share('probe', nowMs).bytes) >= PROBE_BYTES
+  }
+
   /**
    * Whether a packet may be sent to a place, which counts it. A place that has not answered us gets no more than it sent
    * (its address may be forged, and be that of somebody who never asked for anything), but for a few probes.
@@ -90,10 +100,7 @@ export class Contacts {
       return true
     }
     if (purpose === 'answer') return false
-    const shared = this.#shared[purpose]
-    const grownBytes = shared.bytes + (Math.max(0, nowMs - shared.atMs) * BYTES_PER_SECOND) / 1000
-    shared.bytes = Math.min(BURST_BYTES, grownBytes)
-    shared.atMs = nowMs
+    const shared = this.#share(purpose, nowMs)
     if (shared.bytes < bytes) return false
     shared.bytes -= bytes
     return true
@@ -132,6 +139,15 @@ export class Contacts {
     const askAtMs = nowMs + Math.min(MAX_WAIT_MS, waitMs * 2 ** count)
     this.#note(this.#silences, keyOf(place), { name, atMs: nowMs, count, askAtMs })
     return true
+  }
+
+  /** What is left of the bytes that places which have not answered share. */
+  #share(purpose: 'probe' | 'relay', nowMs: number): { bytes: number; atMs: number } {
+    const shared = this.#shared[purpose]
+    const grownBytes = shared.bytes + (Math.max(0, nowMs - shared.atMs) * BYTES_PER_SECOND) / 1000
+    shared.bytes = Math.min(BURST_BYTES, grownBytes)
+    shared.atMs = nowMs
+    return shared
   }
 
   #note<T extends { readonly atMs: number }>(map: Map<string, T>, key: string, value: T): void {

@@ -57,7 +57,7 @@ export class Core {
   nowMs = 0
   /** The shell's time. What is shown to others is on it. */
   clockMs = 0
-  /** When others held this member for dead, first and last since one of them reached it; on the machine's own time. */
+  /** When others held this member for dead, or did not list it, first and last since one of them reached it; on the machine's own time. */
   calledDead: { readonly firstMs: number; readonly lastMs: number } | undefined
   /** The highest incarnation of this member that others held for dead. */
   #heldDeadUpTo = -1
@@ -104,6 +104,11 @@ export class Core {
       this.#heldDeadUpTo = incarnation
       this.counters.heldDead++
     }
+    this.noteUnlisted()
+  }
+
+  /** Notes that another member does not list this one as living. */
+  noteUnlisted(): void {
     this.calledDead = { firstMs: this.calledDead?.firstMs ?? this.nowMs, lastMs: this.nowMs }
   }
 

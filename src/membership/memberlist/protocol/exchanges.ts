@@ -9,6 +9,8 @@ import type { Merge, Origin } from './merge.ts'
 /** How an exchange that we began ended: undefined when the peer's state was merged, else why not. */
 export type ExchangeEnd = (failure: ExchangeFailure | undefined) => void
 
+/** What a connection for a state sends us at the least, with what TCP adds. */
+const CONNECTION_BYTES = 1000
 /** Our own end of an exchange that the shell does not end: this many times its timeout. */
 const OVERDUE = 2
 
@@ -62,10 +64,18 @@ export class Exchanges {
     counters.pushPullsCompleted++
     if (running.join) counters.joinsCompleted++
     const incarnation = this.#core.self.incarnation
-    this.#take(state, running.join, { by: 'asked', place: running.to })
+    this.#take(state, running.join, { by: 'asked', seed: running.join, place: running.to })
     // The peer held us for dead, and would not gossip to us: it has to hear it from us.
     if (this.#core.self.incarnation !== incarnation) this.#core.send(running.to, [])
     running.end(undefined)
+  }
+
+  /** Who connects from an address is there: it can be asked, however many others have to be. */
+  #creditPeer(from: Endpoint, { nodes }: PushPull): void {
+    const own = nodes.find(({ address }) => formatAddress(address) === from.address)
+    if (own === undefined) return
+    const place = { address: from.address, port: own.port }
+    this.#core.contacts.received(place, CONNECTION_BYTES, this.#core.nowMs)
   }
 
   /** Who answered at this place is the member that its own state has there. */
@@ -103,6 +113,7 @@ export class Exchanges {
       return
     }
     core.counters.pushPullsAnswered++
+    this.#creditPeer(from, state)
     core.emit({ kind: 'answer-push-pull', stream, state: core.localState(false) })
     this.#take(state, state.join, { by: 'state' })
   }

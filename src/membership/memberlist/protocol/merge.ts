@@ -15,6 +15,8 @@ import type { Suspicions } from './suspicion.ts'
 const NAME_LIMIT = 255
 const META_LIMIT_BYTES = 512
 const VSN_BYTES = 6
+/** Members asked at once before they are taken. */
+const ASKED_LIMIT = 256
 /** A claim on a name counts so long. */
 const CLAIM_MS = 60_000
 /** A member's conflict is told at most this often. */
@@ -22,11 +24,12 @@ const CONFLICT_INTERVAL_MS = 10_000
 
 /**
  * Where a message is from: a packet; the state of a peer that sent it; or somebody whom we asked, at `place` for its state.
+ * `seed`: one that was given to us to join through, or the member itself.
  */
 export type Origin =
   | { readonly by: 'packet'; readonly from: Endpoint }
   | { readonly by: 'state' }
-  | { readonly by: 'asked'; readonly place?: Endpoint }
+  | { readonly by: 'asked'; readonly seed: boolean; readonly place?: Endpoint }
 
 /** Who has to act on what was learned. */
 export interface MergeListener {
@@ -75,9 +78,8 @@ export class Merge {
     }
     const known = this.#core.members.get(message.node)
     if (known === undefined) {
-      if (this.#core.contacts.isSilent(endpoint, message.node, this.#core.nowMs))
-        this.#askFirst(message, endpoint)
-      else this.#admit(message, endpoint)
+      if (this.#isReal(message.node, endpoint, origin)) this.#admit(message, endpoint)
+      else this.#askFirst(message, endpoint)
     } else if (!sameEndpoint(known.endpoint, endpoint)) this.#moved(known, message, endpoint)
     else if (isFarFrom(message.incarnation, known.incarnation)) {
       const isOwn =
@@ -92,6 +94,17 @@ export class Merge {
       if (known.state === 'dead') this.#revived(known, message, endpoint, origin)
       else this.#revive(known, message)
     }
+  }
+
+  /**
+   * Whether a member not known so far is taken at once: with keys, where it was not silent before; without, if it has
+   * answered, or is in the state of a seed. Else anybody could invent any number of members.
+   */
+  #isReal(name: string, place: Endpoint, origin: Origin): boolean {
+    const { contacts, nowMs, settings } = this.#core
+    if (contacts.hasAnswered(place, name, -Infinity)) return true
+    const isBelieved = settings.keyed || (origin.by === 'asked' && origin.seed)
+    return isBelieved && !contacts.isSilent(place, name, nowMs)
   }
 
   /**
@@ -116,12 +129,15 @@ export class Merge {
       if (incarnation > asked.incarnation) this.#asked.set(key, message)
       return
     }
+    // What there is no room for is not silent: it is asked when it is heard of again.
+    if (this.#asked.size >= ASKED_LIMIT) return
+    if (!core.settings.keyed && !core.contacts.mayProbe(place, core.nowMs)) return
     if (!core.contacts.mayAsk(place, name, core.nowMs, core.settings.probeIntervalMs)) return
     this.#asked.set(key, message)
     ask(core, { place, name, repeat: true, stream: true, fill: false }, (payload) => {
       const newest = this.#asked.get(key)
       this.#asked.delete(key)
-      if (payload !== undefined && newest !== undefined) this.alive(newest, { by: 'asked' })
+      if (payload !== undefined && newest !== undefined) this.alive(newest, { by: 'asked', seed: true })
     })
   }
 
@@ -130,8 +146,8 @@ export class Merge {
    * with keys from any peer but the member itself, because that one has asked. So one member asks, and not all of them.
    */
   #isBelieved(endpoint: Endpoint, origin: Origin): boolean {
-    if (origin.by === 'asked') return true
-    return this.#core.settings.keyed && (origin.by === 'state' || !sameEndpoint(origin.from, endpoint))
+    if (origin.by === 'asked' && origin.seed) return true
+    return this.#core.settings.keyed && (origin.by !== 'packet' || !sameEndpoint(origin.from, endpoint))
   }
 
   /** Takes word that a member is suspected. */
@@ -239,6 +255,8 @@ export class Merge {
       this.#core.noteCalledDead(ownDeath.incarnation)
     }
     const own = state.nodes.find(({ name }) => name === self.name)
+    // A peer that does not list us has not reached us, or has only just heard of us.
+    if (own === undefined && origin.by === 'asked') this.#core.noteUnlisted()
     if (own !== undefined && own.state <= STATE_NUMBERS.suspect) {
       this.#core.listedAt = { address: formatAddress(own.address) ?? '', port: own.port }
     }
@@ -437,7 +455,8 @@ export class Merge {
       this.forget(record)
     })
     record.claim = undefined
-    if (claim !== undefined && isFresh(claim, core.clockMs)) this.alive(claim.alive, { by: 'asked' })
+    if (claim !== undefined && isFresh(claim, core.clockMs))
+      this.alive(claim.alive, { by: 'asked', seed: true })
   }
 
   /** Takes a fallen member off the list. */

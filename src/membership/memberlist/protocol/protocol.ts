@@ -27,7 +27,7 @@ const META_LIMIT_BYTES = 512
  * due yet, and the shell would tick again in the same moment.
  */
 const ROUNDING_MS = 0.001
-/** Others call this member dead for so many probe intervals, and nobody pings it: then nobody reaches it. */
+/** Others call this member dead, or do not list it, for so many probe intervals, and nobody pings it: then nobody reaches it. */
 const UNREACHED_INTERVALS = 10
 /** Time for the sockets to be read after a stall. */
 const INBOX_MS = 25

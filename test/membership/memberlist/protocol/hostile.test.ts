@@ -192,6 +192,56 @@ describe('a third party that never asked for anything', () => {
   })
 })
 
+describe('invented members, in a ring without keys', () => {
+  const invented = (i: number) => ({
+    name: `invented-${i}`,
+    // Nobody answers there.
+    address: Uint8Array.of(10, 1 + (i >> 12), (i >> 5) & 127, 100 + (i & 31)),
+    port: 7946,
+    meta: new Uint8Array(400),
+    incarnation: 1,
+    state: 0,
+    vsn: Uint8Array.of(1, 5, 2, 0, 0, 0),
+  })
+  const flood = (machine: Machine, first: number, count: number) => {
+    const nodes = Array.from({ length: count }, (_, i) => invented(first + i))
+    machine.handle({
+      kind: 'push-pull-received',
+      stream: first,
+      from: { address: '10.7.7.7', port: 1 },
+      state: { join: true, nodes, userState: new Uint8Array(0) },
+    })
+  }
+
+  test('are on no list, whoever says them, are not told on, and keep nobody from joining', () => {
+    const machine = new Machine({ keyed: false, maxMembers: 2000 }).withMembers(3)
+    machine.run(2000)
+    const known = machine.protocol.members().length
+    for (let i = 0; i < 20; i++) {
+      flood(machine, i * 1000, 1000)
+      for (let n = 0; n < 50; n++)
+        machine.packet(2, alive(2, 1, { node: `other-${i}-${n}`, address: invented(n).address }))
+      machine.run(500)
+    }
+    expect(machine.protocol.members()).toHaveLength(known)
+    expect(machine.sent('alive').filter(({ message: { node } }) => /^(invented|other)/.test(node))).toEqual(
+      [],
+    )
+    // One that is there joins in the midst of it.
+    machine.answering.add(9)
+    const nodes = [...Array.from({ length: 1000 }, (_, i) => invented(i)), { ...invented(0), name: 'm9' }]
+    nodes[1000]!.address = Uint8Array.of(10, 0, 0, 9)
+    machine.handle({
+      kind: 'push-pull-received',
+      stream: 1,
+      from: endpointOf(9),
+      state: { join: true, nodes, userState: new Uint8Array(0) },
+    })
+    machine.run(10)
+    expect(machine.state(9)).toBe('alive')
+  })
+})
+
 describe('whatever comes', () => {
   test('the machine throws nothing, keeps its bounds and goes on', () => {
     const settings = { maxMembers: 6, maxQueued: 10, maxRelays: 3, clusterName: 'blue' }
