@@ -13,6 +13,18 @@ export interface Equivalent {
 
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: 'src/membership/memberlist/wire/packet-decoder.ts',
+    code: 'if (!isMalformed(error)) throw error',
+    changes: ['!isMalformed(error) → false'],
+    why: 'Nothing else is thrown there.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/msgpack-writer.ts',
+    code: 'const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))',
+    changes: ['this.#bytes.length * 2 → this.#bytes.length / 2', '2 → (2 + 1)'],
+    why: 'It has the room that is needed; how much more is a matter of speed.',
+  },
+  {
     file: 'src/membership/memberlist/wire/byte-buffer.ts',
     code: '#bytes = new Uint8Array(0)',
     changes: ['0 → (0 + 1)'],

@@ -63,6 +63,11 @@ describe('the last that a field holds is carried, and the next one refused', () 
   })
 
   test('what is wrong with metadata is told', () => {
+    const bytes = encodeMessage({ ...alive, meta: zeros(512) })
+    // One byte more, in the length as in what follows.
+    const at = Buffer.from(bytes).indexOf('Meta') + 'Meta'.length
+    const longer = Uint8Array.of(...bytes.subarray(0, at), 0xda, 2, 1, 0, ...bytes.subarray(at + 3))
+    expect(thrownDetail(() => tryDecodeMessage(longer))).toMatchObject({ field: 'alive.Meta' })
     expect(thrownDetail(() => encodeMessage({ ...alive, meta: zeros(600) }))).toEqual({
       length: 600,
       max: 512,
