@@ -99,6 +99,18 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'Both ways find the same; one is quicker for few owners.',
   },
   {
+    file: 'src/ring/hash-ring.ts',
+    code: 'if (!(seen === undefined ? found.includes(node) : seen[owner] === 1) && !table.isCovered(at)) {',
+    changes: ['seen === undefined → true'],
+    why: 'Both ways find the same; one is quicker for few owners.',
+  },
+  {
+    file: 'src/ring/point-table.ts',
+    code: 'for (let i = 0; i < points.length; i++) {',
+    changes: ['i < points.length → i <= points.length'],
+    why: 'Behind the last point there is no owner to add to.',
+  },
+  {
     file: 'src/ring/key-hash.ts',
     code: `if (typeof key !== 'string') return md5Word(key)`,
     changes: [`'string' → ''`, `typeof key !== 'string' → true`],
@@ -206,7 +218,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/manager/hash-ring-manager.ts',
-    code: `return { kind: 'set', nodes: all, sender }`,
+    code: `return { kind: 'set', nodes: all, stateOf, sender }`,
     changes: [`'set' → ''`],
     why: 'What is neither added nor removed sets.',
   },
