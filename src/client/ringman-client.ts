@@ -125,7 +125,7 @@ export class RingmanClient {
   }
 
   /**
-   * The ring now, and again after each change, for ever: when a connection ends, fails or falls silent, the next
+   * The ring now, and again after each change, without an end: when a connection ends, fails or falls silent, the next
    * member is asked, after a wait that grows. What is the same as before is not repeated. A reader that is slow gets
    * fewer rings, never an old one after a new one of the same member.
    *
@@ -287,7 +287,7 @@ function parseRing(data: string, url: string): RingAnswer {
   try {
     value = JSON.parse(data)
   } catch (error) {
-    throw notRingman(url, 'an event is no JSON', error)
+    throw notRingman(url, 'an event is not JSON', error)
   }
   const parsed = ringAnswer.safeParse(value)
   if (!parsed.success) throw notRingman(url, 'an event has another form', parsed.error)

@@ -22,7 +22,7 @@ export interface Patience {
  * Asks one member and reads its JSON.
  *
  * @throws {RingmanError} `UNREACHABLE`; `TIMEOUT`; the code that the member gave; `RESPONSE_INVALID` for anything that
- *   is no answer of ringman.
+ *   is not an answer of ringman.
  */
 export async function requestJson(
   fetch: Fetch,
@@ -32,7 +32,7 @@ export async function requestJson(
 ): Promise<unknown> {
   const timeout = AbortSignal.timeout(patience.timeoutMs)
   const signal = patience.signal === undefined ? timeout : AbortSignal.any([timeout, patience.signal])
-  // The query holds a key, which is nothing for messages.
+  // The query holds a key, which does not belong in messages.
   const [place = url] = url.split('?', 1)
   try {
     const headers = { ...(init.headers as Record<string, string> | undefined), ...traceHeaders() }
@@ -119,7 +119,7 @@ function parseJson(text: string, url: string): unknown {
   try {
     return JSON.parse(text) as unknown
   } catch (error) {
-    throw notRingman(url, 'its answer is no JSON', error)
+    throw notRingman(url, 'its answer is not JSON', error)
   }
 }
 

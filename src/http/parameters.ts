@@ -95,7 +95,7 @@ export function checkOwnerCount(n: unknown, { maxOwners }: HttpLimits): number {
   })
 }
 
-/** What a client sent, as JSON of a bearable length, for a message. */
+/** What a client sent, as JSON, shortened for a message. */
 export function shorten(value: unknown): string {
   const text = typeof value === 'string' ? value.slice(0, SHOWN_LENGTH + 1) : value
   const json = JSON.stringify(text) ?? 'nothing'

@@ -20,7 +20,7 @@ export interface ParserError extends Error {
  * doubt: the first bytes of a connection, in one piece, a GET without a body, and nothing behind it. Everything else
  * stays refused: on a connection that a proxy shares, a body must never pass for the next request.
  *
- * @returns False when it is no such request; nothing has been done then.
+ * @returns False for any other request; nothing has been done then.
  */
 export function tryServeRawTarget(server: Server, error: ParserError, socket: Socket): boolean {
   const { code, rawPacket: packet } = error

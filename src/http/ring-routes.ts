@@ -5,7 +5,7 @@ import { compareRingKeys } from '../ring/node.ts'
 import { plan } from '../ring/plan.ts'
 import type { RingService } from '../compose/ring-service.ts'
 import type { HttpLimits } from './limits.ts'
-import { viewMember } from './member-view.ts'
+import { memberAnswer } from './member-answer.ts'
 import { readParameters } from './parameters.ts'
 import { parsePlanQuery } from './plan-query.ts'
 import { asciiJson, jsonAnswer, makeAnswer, type Answer, type Responder } from './respond.ts'
@@ -78,7 +78,7 @@ export function ringRoutes(deps: {
     const { source, ringKeyMode: mode } = ring
     const { snapshot, state } = view.get()
     const members = source.members.map((member) =>
-      asciiJson(viewMember(member, { snapshot, mode, selfName: source.selfName })),
+      asciiJson(memberAnswer(member, { snapshot, mode, selfName: source.selfName })),
     )
     const { condition, ok, message } = ring.health()
     const health = asciiJson({ kind: source.kind, condition, ok, message })

@@ -19,7 +19,7 @@ export function allowedMethods(route: Route): string | undefined {
   return methods.join(', ')
 }
 
-/** Hears of every request that a look-up port has answered, or given up. */
+/** Counts the requests that a look-up port has answered or given up. */
 export interface RequestMeter {
   /**
    * The meter of one route, to be kept: it is asked for once, not with each request.
@@ -29,7 +29,7 @@ export interface RequestMeter {
   forRoute(path: string | undefined): RouteMeter
 }
 
-/** Hears of the requests for one route. */
+/** Counts the requests for one route. */
 export interface RouteMeter {
   /** @param startedAtMs - The clock's `now` when the request reached the routes. */
   finished(ctx: Koa.Context, startedAtMs: number): void

@@ -176,7 +176,7 @@ function refuse(socket: Duplex, error: ParserError): void {
     return
   }
   socket.end(`HTTP/1.1 ${REFUSALS[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
-  // The stream of a rescued request is no socket; whoever made it ends its connection.
+  // For a request that is given to the server again, whoever made the stream ends the connection.
   if (socket instanceof Socket) socket.destroySoon()
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { viewMember } from '../../src/http/member-view.ts'
+import { memberAnswer } from '../../src/http/member-answer.ts'
 import { plan } from '../../src/ring/plan.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { exchange, get, request } from './raw-client.ts'
@@ -148,7 +148,7 @@ describe('GET /v1/members', () => {
     const { ring } = makeRing()
     const odd = { ...fakeMember('odd', '10.0.0.1'), stateSinceMs: 1e300 }
     const { snapshot } = ring.manager
-    expect(viewMember(odd, { snapshot, mode: 'address', selfName: undefined })).toMatchObject({
+    expect(memberAnswer(odd, { snapshot, mode: 'address', selfName: undefined })).toMatchObject({
       stateSince: '1970-01-01T00:00:00.000Z',
       offRingReason: { code: 'RING_BEHIND' },
     })

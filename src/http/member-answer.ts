@@ -11,7 +11,7 @@ export interface OffRingReason {
 }
 
 /** A member as `/v1/members` shows it. */
-export interface MemberView {
+export interface MemberAnswer {
   readonly name: string
   readonly address: string
   /** The membership protocol's port; 0 where the source has none. */
@@ -33,14 +33,14 @@ export interface MemberView {
 }
 
 /** How a member is shown, beside a ring. */
-export function viewMember(
+export function memberAnswer(
   member: Member,
   context: {
     readonly snapshot: RingSnapshot
     readonly mode: RingKeyMode
     readonly selfName: string | undefined
   },
-): MemberView {
+): MemberAnswer {
   const ringKey = ringKeyOf(member, context.mode) ?? null
   const reason = offRingReason(member, ringKey, context.snapshot)
   return {
