@@ -3,6 +3,10 @@ import { RingmanError } from '../errors.ts'
 import { GrowingBuffer } from '../growing-buffer.ts'
 import type { ConnectionLedger } from './connection-ledger.ts'
 
+/** A body in more pieces than this must have so many bytes for each, on average. */
+const FEW_PIECES = 1000
+const SMALLEST_PIECE_BYTES = 16
+
 /**
  * The whole body of a request. One whose Content-Length is above `limitBytes` is refused unread; the rest of one that
  * turns out to be longer is left to the caller.
@@ -35,7 +39,15 @@ export function readBody(
       finish()
       reject(error)
     }
+    let pieces = 0
     const onData = (part: Buffer) => {
+      pieces++
+      if (pieces > FEW_PIECES && body.sizeBytes < pieces * SMALLEST_PIECE_BYTES) {
+        fail(new RingmanError('BODY_INVALID', 'the body comes in too many pieces'))
+        // Each costs as much as a request of its own, read or thrown away.
+        request.destroy()
+        return
+      }
       if (body.sizeBytes + part.length > limitBytes) {
         fail(tooLarge())
       } else if (ledger.tryHoldBody(part.length)) {

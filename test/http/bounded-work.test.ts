@@ -160,6 +160,17 @@ test.each(PATHOLOGICAL)('%s: the answer is bounded by the request or by a limit'
   expect(answer.body.length).toBeLessThanOrEqual(limitBytes)
 })
 
+test.each(['/v1/owners', '/hashring/nodes/get'])(
+  'a body at %s in chunks of one byte is cut off',
+  async (path) => {
+    const type = path === '/v1/owners' ? JSON_TYPE : FORM
+    const chunked = request('POST', path, { ...type, 'Transfer-Encoding': 'chunked' })
+    await expect(send(`${chunked}${'1\r\na\r\n'.repeat(100_000)}0\r\n\r\n`)).rejects.toThrow()
+    const few = `${chunked}${'1\r\na\r\n'.repeat(900)}0\r\n\r\n`
+    expect((await send(few)).status).toBeLessThan(500)
+  },
+)
+
 test('the largest batch is looked up in turns, by one ring', async () => {
   const keys = Array.from({ length: 10_000 }, (_, i) => `k${i}`)
   const { ring } = served.ring.manager.snapshot
