@@ -10,6 +10,12 @@ import { SERIES_LABELS, unknownsOf } from './known-metrics.ts'
 
 const rules = renderRules(ALERT_GROUPS).groups.flatMap((group) => group.rules)
 
+const [LOGS = '', LOGS_OF_SWIM = ''] = readFileSync('docs/logs.md', 'utf8').split('The source `swim`')
+const eventsIn = (text: string) => [...text.matchAll(/^\| `([^`]+)`/gm)].map(([, event = '']) => event)
+const [ofSwim = '', ...ofOthers] = LOGS_OF_SWIM.split('\nThe source')
+const EVENTS_OF_SWIM = eventsIn(ofSwim)
+const EVENTS = [LOGS, ...ofOthers].flatMap(eventsIn)
+
 describe.each(rules.map((rule) => [rule.alert, rule] as const))('%s', (alert, rule) => {
   test('asks only for metrics and labels that ringman serves', () => {
     expect(unknownsOf(rule.expr)).toEqual([])
@@ -45,6 +51,17 @@ describe.each(rules.map((rule) => [rule.alert, rule] as const))('%s', (alert, ru
       'When it is wrong',
     ])
     expect(text).toContain(`\`${rule.labels.severity}\``)
+    // What runbooks look for in logs: events that the default source writes, with their levels as words.
+    const events = [...text.matchAll(/[`"(|]([a-z]+(?:-[a-z]+)*\.[a-z-]+)(?=[`"|)])/g)].map(
+      ([, event = '']) => event,
+    )
+    for (const event of events.filter((each) => !/^(config|seeds)\.|\.md$/.test(each))) {
+      expect(EVENTS, file).toContain(event)
+      expect(EVENTS_OF_SWIM, file).not.toContain(event)
+    }
+    expect(text).not.toMatch(/"level":\d/)
+    // It shows no body where the status is 503, as for a pod that is not ready.
+    expect(text).not.toContain('get --raw')
     const queries = [...text.matchAll(/```promql\n([\s\S]*?)```/g)].map(([, query = '']) => query)
     expect(queries.flatMap(unknownsOf)).toEqual([])
   })
