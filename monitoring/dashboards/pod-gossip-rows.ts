@@ -70,7 +70,7 @@ export function gossipRows(): PageRow[] {
           ...IN_ROW,
           title: 'Dropped, by reason',
           description:
-            'Everything that came and was not taken. Reasons are those of the log’s `gossip.dropped`, which names the sender.',
+            'Messages that were dropped, by reason. The log line `gossip.dropped` has the same reasons and names the sender.',
           queries: [
             { expr: increase('ringman_gossip_drops_total', 'reason', THE_PODS), legend: '{{reason}}' },
           ],

@@ -200,7 +200,7 @@ export function sharesRow(): PageRow {
       timeSeries({
         title: 'Shares, stacked',
         description:
-          'Each pod’s own word of its share. While all agree and all are scraped they add up to 100 %. Less: an owner is not scraped, or has died and the others have not noticed. More: islands, whose owners own the same keys.',
+          'The share that each pod reports for itself. While all agree and all are scraped they add up to 100 %. Less: an owner is not scraped, or has died and the others have not noticed. More: islands, whose owners own the same keys.',
         queries: [{ expr: `max by (pod) (ringman_ring_share_ratio{${THE_RING}})`, legend: '{{pod}}' }],
         unit: 'percentunit',
         softMax: 1,

@@ -7,7 +7,7 @@ export const DEV_SETTINGS = {
   nodes: {
     type: integer(1, 50),
     default: 3,
-    help: 'Members to start, each a process of its own',
+    help: 'Number of members to start, each in its own process',
     category: 'Local cluster',
     places: ['flag'],
   },
@@ -20,14 +20,14 @@ export const DEV_SETTINGS = {
   },
   killOneAfterMs: {
     type: duration(0, 24 * 3_600_000),
-    help: 'Kill one member without warning after this time, and show when the others notice',
+    help: 'Kill a member after this time, and show when the others notice',
     category: 'Local cluster',
     places: ['flag'],
   },
   logLevel: {
     type: choice(LOG_LEVELS, 'LEVEL'),
     default: 'warn',
-    help: `The least severe lines of the members' logs that are shown: ${LOG_LEVELS.join(', ')}`,
+    help: `Least severe level of the members' logs to show: ${LOG_LEVELS.join(', ')}`,
     category: 'Local cluster',
     places: ['flag'],
   },

@@ -9,13 +9,13 @@ import { duration, port } from './value-type.ts'
 export const HEALTHCHECK_SETTINGS = {
   httpHost: {
     ...SERVE_SETTINGS.httpHost,
-    help: 'Address of the HTTP servers, as the member was given it; any address (0.0.0.0, ::) is asked on loopback',
+    help: "The member's --http-host; 0.0.0.0 and :: are asked on loopback",
     category: 'Member',
   },
   adminPort: {
     ...SERVE_SETTINGS.adminPort,
     type: port,
-    help: 'Admin port, as the member was given it',
+    help: "The member's --admin-port",
     category: 'Member',
   },
   config: { ...SERVE_SETTINGS.config, help: "The member's configuration file", category: 'Member' },

@@ -68,33 +68,33 @@ export const MEMBER_SETTINGS = {
   seeds: {
     type: list(seed, { max: 1000 }),
     default: '',
-    help: 'Addresses to join through, resolved again and again',
+    help: 'Addresses to join through; names are resolved again at intervals',
     category: 'Membership',
     sources: GOSSIP,
   },
   staticMembers: {
     type: list(staticMember, { min: 1, max: 10_000 }),
-    help: 'The fixed list of members; an IPv6 host is bracketed',
+    help: 'Fixed list of members; put an IPv6 host in brackets',
     category: 'Membership',
     sources: ['static'],
   },
   ringKey: {
     type: choice(['address', 'name']),
     default: 'address',
-    help: 'What is hashed for each node: IP:SERVICE-PORT, or the name, which survives a change of address',
+    help: 'What to hash for each node: IP:SERVICE-PORT, or its name, which stays when the address changes',
     category: 'Membership',
   },
   servicePort: {
     type: port,
     default: 8000,
-    help: "The application's port that others are told; part of the ring key",
+    help: 'Port of the application, told to others; part of the ring key',
     category: 'Membership',
     sources: GOSSIP,
   },
   weight: {
     type: integer(1, WEIGHT_LIMIT),
     default: 1,
-    help: "This member's share of the ring, relative to the others' weights",
+    help: "Weight of this member's share, relative to the others'",
     category: 'Membership',
     sources: GOSSIP,
   },
@@ -107,7 +107,7 @@ export const MEMBER_SETTINGS = {
   foldWindowMs: {
     type: duration(0, 10_000),
     default: '10ms',
-    help: 'How long changes of members gather before they become one new ring',
+    help: 'How long to collect changes of members before making a new ring',
     category: 'Membership',
   },
   bind: {
@@ -126,20 +126,20 @@ export const MEMBER_SETTINGS = {
   },
   advertise: {
     type: reachableAddress,
-    help: 'Address that the others are told; found by itself when not set',
+    help: 'Address to tell others (default: detected)',
     category: 'Gossip',
     sources: GOSSIP,
   },
   advertisePort: {
     type: port,
-    help: 'Gossip port that the others are told; the bound one when not set',
+    help: 'Gossip port to tell others (default: the bound port)',
     category: 'Gossip',
     sources: GOSSIP,
   },
   preset: {
     type: choice(['lan', 'wan', 'local']),
     default: 'lan',
-    help: 'Timing of the gossip, for a network like this',
+    help: 'Timing of the gossip, for this kind of network',
     category: 'Gossip',
     sources: GOSSIP,
   },
@@ -149,13 +149,13 @@ export const MEMBER_SETTINGS = {
   minMembers: {
     type: integer(1, 100_000),
     default: 1,
-    help: 'Living members, this one included, that must have been seen before this member is ready',
+    help: 'How many living members, itself included, a member must see before it is ready',
     category: 'Lifecycle',
   },
   minMembersTimeoutMs: {
     type: duration(0, 24 * 3_600_000),
     default: '1m',
-    help: 'After this time the member is ready with fewer, so that readiness never deadlocks',
+    help: 'How long to wait for --min-members; then the member is ready with fewer',
     category: 'Lifecycle',
   },
   unsureAfterMs: {
@@ -167,7 +167,7 @@ export const MEMBER_SETTINGS = {
   drainMs: {
     type: duration(0, 3_600_000),
     default: '5s',
-    help: 'How long look-ups are still answered after SIGTERM, once the ring was left',
+    help: 'How long to go on answering look-ups after leaving the ring',
     category: 'Lifecycle',
   },
   traceKeys: {

@@ -27,19 +27,19 @@ export const SERVE_SETTINGS = {
   maxKeyBytes: {
     type: size(1, 1024 * 1024),
     default: '64KiB',
-    help: 'Longest key that a look-up may ask for',
+    help: 'Longest key in a look-up',
     category: 'HTTP',
   },
   maxWatchers: {
     type: integer(0, 1_000_000),
     default: 1000,
-    help: 'Ring watches open at once; further ones are refused',
+    help: 'Most ring watches at a time; more are refused',
     category: 'HTTP',
   },
   maxConnections: {
     type: integer(1, 1_000_000),
     default: 4096,
-    help: 'Connections open at once at the port for look-ups; for a further one the longest idle is closed',
+    help: 'Most connections at a time at the look-up port; beyond that the longest idle one is closed',
     category: 'HTTP',
   },
   httpKeepAliveMs: {
@@ -51,13 +51,13 @@ export const SERVE_SETTINGS = {
   logLevel: {
     type: choice(LOG_LEVELS, 'LEVEL'),
     default: 'info',
-    help: `The least severe lines that are logged: ${LOG_LEVELS.join(', ')}`,
+    help: `Least severe level to log: ${LOG_LEVELS.join(', ')}`,
     category: 'Logging',
   },
   logFormat: {
     type: choice(LOG_FORMATS),
     default: 'auto',
-    help: 'JSON lines, or lines for people; auto takes the latter on a terminal',
+    help: 'json, or pretty for people; auto is pretty on a terminal',
     category: 'Logging',
   },
   config: {

@@ -8,17 +8,17 @@ export const SIDECAR_SETTINGS = {
   sidecarUrl: {
     ...SIDECAR,
     type: httpUrl,
-    help: "Where Sidecar's state is; without it the ring is empty until Sidecar posts an update",
+    help: "URL of Sidecar's state; without it the ring is empty until Sidecar posts an update",
   },
   sidecarService: {
     ...SIDECAR,
     type: word('NAME', 253),
-    help: 'The service whose living instances are the ring',
+    help: 'Service whose living instances make the ring',
   },
   sidecarServicePort: {
     ...SIDECAR,
     type: port,
-    help: "The ServicePort by which an instance's port is found",
+    help: "ServicePort that selects an instance's port",
   },
   sidecarWatch: {
     ...SIDECAR,
@@ -30,17 +30,17 @@ export const SIDECAR_SETTINGS = {
     ...SIDECAR,
     type: duration(0, 24 * 3_600_000),
     default: '30s',
-    help: 'Time between two fetches of the state; 0 fetches it only once',
+    help: 'Interval between fetches of the state; 0 to fetch it once',
   },
   sidecarHoldDownMs: {
     ...SIDECAR,
     type: duration(0, 3_600_000),
     default: '5s',
-    help: 'Least time between two changes of the ring in a burst; 0 applies each at once',
+    help: 'Shortest time between ring changes in a burst; 0 to apply each at once',
   },
   sidecarTokenFile: {
     ...SIDECAR,
     type: path,
-    help: 'File with a token that whoever posts updates must show',
+    help: 'File with the token that posted updates must carry',
   },
 } as const satisfies SettingTable

@@ -30,7 +30,7 @@ const MESSAGE_TYPE = {
 /** Why something that came was not taken. For memberlist the words are those of the log's field `reason`. */
 const DROP_REASON = {
   reason: {
-    'label-differs': 'The sender has another label, or one of the two has none. Another cluster knocks.',
+    'label-differs': 'The sender has another label, or one of the two has none. Another cluster sends here.',
     'cluster-name-differs': 'The sender is of another cluster name.',
     'not-encrypted': 'It is not encrypted, and this member requires it.',
     'cannot-decrypt': 'No key of the keyring fits.',
@@ -102,7 +102,7 @@ export const GOSSIP_METRICS = {
     labels: DROP_REASON,
     meaning: 'Datagrams, streams and messages that came and were not taken, by reason.',
     reading:
-      'By key or label: somebody is misconfigured, or knocks. `not-for-us` in small numbers is normal after a restart. The log line `gossip.dropped` names the sender.',
+      'By key or label: somebody is misconfigured, or another cluster sends here. `not-for-us` in small numbers is normal after a restart. The log line `gossip.dropped` names the sender.',
     query:
       'sum by (namespace, reason) (increase(ringman_gossip_drops_total{reason=~"label-differs|cluster-name-differs|not-encrypted|cannot-decrypt|encrypted-unexpectedly"}[10m]))',
     sources: GOSSIP,

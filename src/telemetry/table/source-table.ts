@@ -35,7 +35,7 @@ export const SOURCE_METRICS = {
     unit: 'seconds',
     labels: SOURCE_LABEL,
     meaning:
-      'Time since the source was last confirmed: gossip heard from another member, Sidecar’s state, a word of the Kubernetes API.',
+      'Time since the source was last confirmed: gossip heard from another member, Sidecar’s state, or an answer of the Kubernetes API.',
     reading:
       'Not there for `static`, before the first confirmation, and for gossip while no other member lives. Under gossip it stays below a few seconds: more means that this process is deaf.',
     query: 'max by (namespace, pod) (ringman_source_staleness_seconds) > 60',

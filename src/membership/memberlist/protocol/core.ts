@@ -319,7 +319,7 @@ function createSelf(identity: Identity, settings: ProtocolSettings): MemberRecor
   if (name === '' || addressBytes === undefined || address === undefined) {
     throw new RingmanError(
       'CONFIG_INVALID',
-      `a member needs a name and an address that others can reach: "${name}" at "${endpoint.address}" is none`,
+      `a member needs a name and an address that others can reach, not "${name}" at "${endpoint.address}"`,
     )
   }
   for (const key of [

@@ -39,7 +39,7 @@ export class SelfDefence {
     }
     if (message.from === self.name) {
       // Our own leaving before a restart, or a push/pull's word, which names no accuser.
-      this.#core.log('debug', 'Refuted word of an earlier life', {
+      this.#core.log('debug', 'Refuted a message about an earlier run of this member', {
         event: 'self.refuted',
         kind: message.kind,
       })

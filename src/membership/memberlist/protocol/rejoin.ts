@@ -108,7 +108,7 @@ export class Rejoin {
       this.#exchanges.start(seed, true, (failure) => {
         if (--runningCount === 0) this.#retrying = false
         if (failure === undefined) return
-        this.#core.logLimited('info', 'seed.failed', 'Could not reach a seed; trying on', {
+        this.#core.logLimited('info', 'seed.failed', 'Could not reach a seed; retrying', {
           event: 'seed.failed',
           address: seed.address,
           port: seed.port,
