@@ -28,6 +28,7 @@ export default defineConfig({
             'test/system/**',
           ],
           testTimeout: 20_000,
+          setupFiles: process.env['NODE_V8_COVERAGE'] === undefined ? [] : ['tools/coverage.ts'],
         },
       },
       {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { EXIT_CODES } from './exit-code.ts'
-import { createProgram } from './program.ts'
+import { EXIT_CODES } from '../../src/cli/exit-code.ts'
+import { createProgram } from '../../src/cli/program.ts'
 
 /** Width of the help in the documentation, in columns. */
 const HELP_COLUMNS = 100

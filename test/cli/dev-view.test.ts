@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest'
+import type { DevMember } from '../../src/cli/dev-member.ts'
+import { createTextView } from '../../src/cli/dev-view.ts'
+
+test('what happens to a local cluster is told in lines for people', () => {
+  let [out, err] = ['', '']
+  const terminal = {
+    out: (text: string) => void (out += text),
+    err: (text: string) => void (err += text),
+    style: (format: string, text: string) => (format === 'dim' ? text : `<${format}>${text}`),
+    columns: 80,
+  }
+  const view = createTextView(terminal, 'warn', () => 4.25)
+  const [one, two] = ['member-1', 'member-2'].map((name, at) => ({ name, pid: 100 + at }) as DevMember) as [
+    DevMember,
+    DevMember,
+  ]
+  view.starting(1, 'swim')
+  view.killed(two)
+  view.ended(two, { code: undefined, signal: 'SIGKILL', reason: undefined })
+  view.noticed(one, two, 1234)
+  view.changed({
+    digest: '31b16f2900000000',
+    nodes: 2,
+    added: ['member-3'],
+    removed: ['member-2'],
+    holders: 2,
+    agreedAfterMs: 8.4,
+  })
+  view.disagreed(
+    new Map([
+      ['31b16f2900000000', 2],
+      ['none', 1],
+    ]),
+  )
+  view.ended(one, { code: 1, signal: undefined, reason: 'port in use' })
+  view.logged(one, 'info', '{"level":"info","msg":"Not shown"}')
+  view.logged(one, 'warn', '{"level":"warn","member":"member-1","peer":"a\\u001b[2J","msg":"Shown"}')
+  view.logged(one, 'error', 'no JSON\u001b[2J')
+  view.stopping()
+  view.stopped()
+  expect(out.split('\n')).toEqual([
+    'Starting 1 member (source swim) …',
+    '   4.3s  <yellow>killed member-2 (pid 101)',
+    '   4.3s  member-1 noticed the death of member-2 after 1.2 s',
+    '   4.3s  <bold>ring of 2 <green>+member-3 <red>-member-2  digest 31b16f29, 2 of 2 agree after 8 ms',
+    '   4.3s  <yellow>members hold different rings: 31b16f29 ×2, none ×1',
+    '   4.3s  <red>member-1 ended with exit code 1: port in use',
+    '',
+    'Stopping …',
+    'All members have stopped.',
+    '',
+  ])
+  expect(err).toBe('member-1: WARN: Shown {"peer":"a\\u{1b}[2J"}\nmember-1: no JSON\\u{1b}[2J\n')
+})

@@ -1,0 +1,44 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '../..')
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const linksIn = (text: string) => [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target)
+
+test('docs/README.md lists every page once', () => {
+  const pages = globSync('docs/*.md', { cwd: root }).map((path) => path.replace('docs/', ''))
+  const listed = linksIn(read('docs/README.md')).filter((target) => target.endsWith('.md'))
+  expect(listed.toSorted()).toEqual(pages.filter((page) => page !== 'README.md').toSorted())
+})
+
+test('every link within the documentation leads to a file and to a heading', () => {
+  const broken: string[] = []
+  const pages = [
+    'README.md',
+    'CONTRIBUTING.md',
+    ...globSync(['docs/**/*.md', '{helm,manifests}/**/*.md'], { cwd: root }),
+  ]
+  for (const page of pages) {
+    for (const link of linksIn(read(page)).filter((target) => !/^[a-z]+:/.test(target))) {
+      const [path = '', heading] = link.split('#')
+      const target = path === '' ? page : join(dirname(page), path)
+      const found = existsSync(join(root, target))
+      if (!found || (heading !== undefined && !headingsOf(read(target)).includes(heading))) {
+        broken.push(`${page}: ${link}`)
+      }
+    }
+  }
+  expect(broken).toEqual([])
+})
+
+/** The anchors that headings get. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
