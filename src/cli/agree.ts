@@ -71,7 +71,9 @@ async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly stri
             ),
         ].join('; ')
       : undefined
-  return { agreement, problem: [found.problem, problem].find((one) => one !== undefined) }
+  const silent = agreement.answers.filter((answer) => 'error' in answer).length
+  const unanswered = silent > 0 ? `${silent} of ${urls.length} members gave no answer` : undefined
+  return { agreement, problem: [found.problem, problem, unanswered].find((one) => one !== undefined) }
 }
 
 async function resolveMembers(members: string, dns: DnsResolver, timeoutMs: number) {

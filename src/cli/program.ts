@@ -10,6 +10,7 @@ import { DEV_SETTINGS } from '../config/dev-settings.ts'
 import type { Environment } from '../config/environment.ts'
 import { HEALTHCHECK_SETTINGS } from '../config/healthcheck-settings.ts'
 import { loadCommandConfig, loadHealthcheckConfig } from '../config/load.ts'
+import type { SettingTable, ValuesOf } from '../config/setting.ts'
 import { SERVE_SETTINGS } from '../config/serve-settings.ts'
 import type { ExitCode } from './exit-code.ts'
 import { addSettingOptions, givenFlags, unknownArguments } from './setting-options.ts'
@@ -92,85 +93,74 @@ export function createProgram(context: ProgramContext): Command {
       finish(await runDev({ config: values, terminal, env, json: isJson(dev) }))
     })
 
-  const get = define(program, 'get', 'Print who owns a key').argument(
-    'KEY',
-    'any text; put -- before one that begins with a dash',
+  /** A command that asks for something and prints it. */
+  function query<Table extends SettingTable>(
+    command: Command,
+    table: Table,
+    lines: readonly string[],
+    run: (
+      input: { config: ValuesOf<Table>; terminal: Terminal; json: boolean },
+      operand: unknown,
+    ) => Promise<void>,
+  ): void {
+    addSettingOptions(command, table)
+      .addHelpText('after', examples(lines))
+      .action(async (operand: unknown) => {
+        const { values } = loadCommandConfig(table, givenFlags(command, table), env)
+        await run({ config: values, terminal, json: isJson(command) }, operand)
+        finish(0)
+      })
+  }
+
+  query(
+    withJson(define(program, 'get', 'Print who owns a key')).argument(
+      'KEY',
+      'any text; put -- before one that begins with a dash',
+    ),
+    GET_SETTINGS,
+    ['ringman get user:42', 'ringman get user:42 -n 3 --json', 'ringman get -- -key'],
+    async (input, key) => (await import('./queries.ts')).runGet({ ...input, key: String(key) }),
   )
-  addSettingOptions(withJson(get), GET_SETTINGS)
-    .addHelpText(
-      'after',
-      examples(['ringman get user:42', 'ringman get user:42 -n 3 --json', 'ringman get -- -key']),
-    )
-    .action(async (key: string) => {
-      const { runGet } = await import('./queries.ts')
-      const { values } = loadCommandConfig(GET_SETTINGS, givenFlags(get, GET_SETTINGS), env)
-      await runGet({ key, config: values, terminal, json: isJson(get) })
-      finish(0)
-    })
-
-  const nodes = withJson(define(program, 'nodes', 'List the members and their states'))
-  addSettingOptions(nodes, CLIENT_SETTINGS)
-    .addHelpText('after', examples(['ringman nodes --url http://10.0.0.1:8080']))
-    .action(async () => {
-      const { runNodes } = await import('./queries.ts')
-      await runNodes({ config: clientConfig(nodes, env), terminal, json: isJson(nodes) })
-      finish(0)
-    })
-
-  const ring = withJson(define(program, 'ring', 'Show the nodes of the ring with their shares as bars'))
-  addSettingOptions(ring, CLIENT_SETTINGS)
-    .addHelpText('after', examples(['ringman ring', "ringman ring --json | jq -r '.digest'"]))
-    .action(async () => {
-      const { runRing } = await import('./queries.ts')
-      await runRing({ config: clientConfig(ring, env), terminal, json: isJson(ring) })
-      finish(0)
-    })
-
-  const watch = define(program, 'watch', 'Print a line at each change of the ring, until Ctrl-C').option(
-    '--json',
-    'Print the whole ring at each change, one JSON object per line',
+  query(
+    withJson(define(program, 'nodes', 'List the members and their states')),
+    CLIENT_SETTINGS,
+    ['ringman nodes --url http://10.0.0.1:8080'],
+    async (input) => (await import('./queries.ts')).runNodes(input),
   )
-  addSettingOptions(watch, CLIENT_SETTINGS)
-    .addHelpText('after', examples(['ringman watch', 'ringman watch --url http://a:8080,http://b:8080']))
-    .action(async () => {
-      const { runWatch } = await import('./queries.ts')
-      await runWatch({ config: clientConfig(watch, env), terminal, json: isJson(watch) })
-      finish(0)
-    })
-
-  const plan = withJson(define(program, 'plan', 'Show which share of the keys would move, and to whom'))
-  addSettingOptions(plan, PLAN_SETTINGS)
-    .addHelpText(
-      'after',
-      examples([
-        'ringman plan --leave 10.0.0.1:8000',
-        'ringman plan --join 10.0.0.9:8000=2 --weight 10.0.0.1:8000=3',
-      ]),
-    )
-    .action(async () => {
-      const { runPlan } = await import('./queries.ts')
-      const { values } = loadCommandConfig(PLAN_SETTINGS, givenFlags(plan, PLAN_SETTINGS), env)
-      await runPlan({ config: values, terminal, json: isJson(plan) })
-      finish(0)
-    })
-
-  const agree = withJson(
-    define(program, 'agree', 'Ask every member for the same keys and compare the answers'),
-  ).argument('MEMBER...', 'HOST[:PORT], a URL, dns:NAME[:PORT] for all addresses of a name, or srv:NAME')
-  addSettingOptions(agree, AGREE_SETTINGS)
-    .addHelpText(
-      'after',
-      examples([
-        'ringman agree 10.0.0.1 10.0.0.2 10.0.0.3',
-        'ringman agree dns:ringman-gossip.default.svc --expect 3 --wait 30s',
-      ]),
-    )
-    .action(async (members: readonly string[]) => {
-      const { runAgree } = await import('./agree.ts')
-      const { values } = loadCommandConfig(AGREE_SETTINGS, givenFlags(agree, AGREE_SETTINGS), env)
-      await runAgree({ members: members.join(','), config: values, terminal, json: isJson(agree) })
-      finish(0)
-    })
+  query(
+    withJson(define(program, 'ring', 'Show the nodes of the ring with their shares as bars')),
+    CLIENT_SETTINGS,
+    ['ringman ring', "ringman ring --json | jq -r '.digest'"],
+    async (input) => (await import('./queries.ts')).runRing(input),
+  )
+  query(
+    define(program, 'watch', 'Print a line at each change of the ring, until Ctrl-C').option(
+      '--json',
+      'Print the whole ring at each change, one JSON object per line',
+    ),
+    CLIENT_SETTINGS,
+    ['ringman watch', 'ringman watch --url http://a:8080,http://b:8080'],
+    async (input) => (await import('./queries.ts')).runWatch(input),
+  )
+  query(
+    withJson(define(program, 'plan', 'Show which share of the keys would move, and to whom')),
+    PLAN_SETTINGS,
+    ['ringman plan --leave 10.0.0.1:8000', 'ringman plan --join 10.0.0.9:8000=2 --weight 10.0.0.1:8000=3'],
+    async (input) => (await import('./queries.ts')).runPlan(input),
+  )
+  query(
+    withJson(define(program, 'agree', 'Ask every member for the same keys and compare the answers')).argument(
+      'MEMBER...',
+      'HOST[:PORT], a URL, dns:NAME[:PORT] for all addresses of a name, or srv:NAME',
+    ),
+    AGREE_SETTINGS,
+    [
+      'ringman agree 10.0.0.1 10.0.0.2 10.0.0.3',
+      'ringman agree dns:ringman-gossip.default.svc --expect 3 --wait 30s',
+    ],
+    async (input, members) =>
+      (await import('./agree.ts')).runAgree({ ...input, members: (members as readonly string[]).join(',') }),
+  )
 
   const healthcheck = define(
     program,
@@ -209,10 +199,6 @@ function withJson(command: Command): Command {
 
 function isJson(command: Command): boolean {
   return command.opts<{ json?: boolean }>().json ?? false
-}
-
-function clientConfig(command: Command, env: Environment) {
-  return loadCommandConfig(CLIENT_SETTINGS, givenFlags(command, CLIENT_SETTINGS), env).values
 }
 
 /** The list of commands shows names and operands, not `[options]` each time. */

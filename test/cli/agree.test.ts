@@ -75,6 +75,7 @@ describe('ringman agree', () => {
     const silent = await runMain(['agree', one, '127.0.0.1:1'])
     expect(silent.code).toBe(5)
     expect(silent.out).toContain('UNREACHABLE')
+    expect(silent.err).toBe('ringman: 1 of 2 members gave no answer\n')
     const few = await runMain(['agree', one, two, '--expect', '3'])
     expect(few).toMatchObject({ code: 5 })
     expect(few.err).toContain('2 members were found, and 3 are expected')

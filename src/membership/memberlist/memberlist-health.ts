@@ -62,7 +62,8 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
     return healthIn('udp-blocked', message, detail)
   }
   if (node.livingCount > 1 || facts.seeds.length === 0) {
-    return healthIn('well', `Gossips with ${Math.max(0, node.livingCount - 1)} others`, detail)
+    const others = Math.max(0, node.livingCount - 1)
+    return healthIn('well', `Gossips with ${others} other member${others === 1 ? '' : 's'}`, detail)
   }
   const refusing = facts.lastJoin?.reached.length === 0 ? findRefusal(facts.lastJoin) : undefined
   if (refusing !== undefined) {
