@@ -8,9 +8,9 @@ import { ListWatch } from '../../kubernetes/list-watch.ts'
 import type { Logger } from '../../logger.ts'
 import type { SourceHealth } from '../condition.ts'
 import { LimitedWarning } from '../limited-warning.ts'
-import { MemberSet } from '../member-set.ts'
 import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
+import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { apiStatistics } from './api-statistics.ts'
 import { parseEndpointSlice, type EndpointSlice } from './endpoint-slice.ts'
@@ -46,35 +46,25 @@ export interface KubernetesSourceDeps {
  * What the API server said last counts while it is away. `docs/kubernetes-source.md` explains who keeps a place and who
  * loses it.
  */
-export class KubernetesSource implements MembershipSource {
+export class KubernetesSource extends SourceBase implements MembershipSource {
   readonly kind = 'kubernetes'
   readonly selfName = undefined
-  readonly done: Promise<void>
   readonly #options: KubernetesSourceOptions
   readonly #deps: KubernetesSourceDeps
   readonly #logger: Logger
-  readonly #set: MemberSet
-  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #watch: ListWatch<EndpointSlice>
   readonly #keeper: PlaceKeeper
   readonly #warning: Readonly<Record<'absent' | 'crowded' | 'portless' | 'hostNames', LimitedWarning>>
   readonly #refused = Promise.withResolvers<never>()
-  #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #view: EndpointsView | undefined
   #cancelTimer: (() => void) | undefined
-  #stopping: Promise<void> | undefined
 
   constructor(options: KubernetesSourceOptions, deps: KubernetesSourceDeps) {
+    super(deps.logger)
     const { clock, random } = deps
     this.#options = options
     this.#deps = deps
     this.#logger = deps.logger.child({ component: 'kubernetes' })
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.done = promise
-    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
-    this.done.catch(() => {})
-    this.#settle = { resolve, reject }
-    this.#set = new MemberSet(this.#logger)
     this.#keeper = new PlaceKeeper({
       holdRestartingMs: options.holdRestartingMs ?? DEFAULT_HOLD_RESTARTING_MS,
       goneAfterMs: options.goneAfterMs ?? DEFAULT_GONE_AFTER_MS,
@@ -90,41 +80,32 @@ export class KubernetesSource implements MembershipSource {
       },
       parse: parseEndpointSlice,
       onObjects: () => {
-        if (this.#phase === 'running') this.#refresh()
+        if (this.stage === 'running') this.#refresh()
       },
       onFailure: (error) => {
         // What cannot be read at the start will not mend itself; later on it may be in the middle of being replaced.
-        if (this.#phase === 'starting' && apiErrorKindOf(error) === 'credentials') this.#refused.reject(error)
+        if (this.stage === 'starting' && apiErrorKindOf(error) === 'credentials') this.#refused.reject(error)
       },
       clock,
       random,
       logger: this.#logger,
       ...(options.listWatch === undefined ? {} : { settings: options.listWatch }),
     })
-    this.#watch.done.catch(reject)
+    this.#watch.done.catch(this.fail)
     this.#refused.promise.catch(() => {})
-  }
-
-  get members(): readonly Member[] {
-    return this.#set.current
   }
 
   get populated(): boolean {
     return this.#view !== undefined
   }
 
-  async start(signal: AbortSignal): Promise<void> {
-    if (this.#phase !== 'new') {
-      throw new RingmanError('SOURCE_FAILED', `the source can be started only once, and is ${this.#phase}`)
-    }
-    if (signal.aborted) throw await this.#ended()
-    this.#phase = 'starting'
+  protected async open(ending: AbortSignal): Promise<void> {
     const timeoutMs = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS
     const over = Promise.withResolvers<'aborted' | 'timed out'>()
     const onAbort = () => {
       over.resolve('aborted')
     }
-    signal.addEventListener('abort', onAbort, { once: true })
+    ending.addEventListener('abort', onAbort, { once: true })
     const cancel = this.#deps.clock.after(timeoutMs, () => {
       over.resolve('timed out')
     })
@@ -138,16 +119,13 @@ export class KubernetesSource implements MembershipSource {
           `the EndpointSlices of ${describeSlices(this.#options)} could not be listed within ${timeoutMs} ms: ${problem}`,
         )
       }
-    } catch (error) {
-      if (this.#wasStopped()) throw await this.#ended()
-      await this.stop()
-      throw error
     } finally {
       cancel()
-      signal.removeEventListener('abort', onAbort)
+      ending.removeEventListener('abort', onAbort)
     }
-    if (signal.aborted || this.#wasStopped()) throw await this.#ended()
-    this.#phase = 'running'
+  }
+
+  protected begin(): void {
     this.#refresh()
   }
 
@@ -155,23 +133,13 @@ export class KubernetesSource implements MembershipSource {
     return Promise.resolve()
   }
 
-  stop(): Promise<void> {
-    this.#stopping ??= (async () => {
-      this.#phase = 'stopped'
-      this.#cancelTimer?.()
-      this.#set.close()
-      await this.#watch.stop()
-      this.#settle.resolve()
-    })()
-    return this.#stopping
-  }
-
-  subscribe(listener: (members: readonly Member[]) => void): () => void {
-    return this.#set.subscribe(listener)
+  protected async close(): Promise<void> {
+    this.#cancelTimer?.()
+    await this.#watch.stop()
   }
 
   health(): SourceHealth {
-    const members = this.#set.current
+    const members = this.set.current
     return kubernetesHealth({
       status: this.#watch.status,
       view: this.#view,
@@ -184,17 +152,6 @@ export class KubernetesSource implements MembershipSource {
 
   statistics(): SourceStatistics {
     return apiStatistics(this.#watch.status)
-  }
-
-  /** Behind a function, because the phase may have changed during an `await`. */
-  #wasStopped(): boolean {
-    return this.#phase === 'stopped'
-  }
-
-  /** Stops, and gives the error that says so. */
-  async #ended(): Promise<RingmanError> {
-    await this.stop()
-    return new RingmanError('SOURCE_FAILED', 'the source was stopped before it had started')
   }
 
   /** Takes what the slices say now. */
@@ -212,7 +169,7 @@ export class KubernetesSource implements MembershipSource {
   #setTimer(): void {
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
-    if (this.#wasStopped()) return
+    if (this.stage === 'stopped') return
     const { clock } = this.#deps
     const dueMs = this.#keeper.nextDueMs
     if (dueMs === Infinity) return
@@ -229,7 +186,7 @@ export class KubernetesSource implements MembershipSource {
   }
 
   #publish(): void {
-    const before = this.#set.current
+    const before = this.set.current
     const known = new Map(before.map((member) => [member.name, member]))
     const nowMs = this.#deps.clock.wallNow()
     const members = Array.from(this.#keeper.places.values(), (place) =>
@@ -237,7 +194,7 @@ export class KubernetesSource implements MembershipSource {
     )
     if (members.length === before.length && members.every((member) => known.get(member.name) === member))
       return
-    this.#set.publish(members)
+    this.set.publish(members)
   }
 
   #warn(view: EndpointsView): void {

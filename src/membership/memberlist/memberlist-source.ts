@@ -9,9 +9,9 @@ import { noTracer, withSpan } from '../../tracing.ts'
 import type { SourceHealth } from '../condition.ts'
 import { leadsToThisMachine } from '../advertised-address.ts'
 import { LimitedWarning } from '../limited-warning.ts'
-import { MemberSet } from '../member-set.ts'
 import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
+import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { KeyringFile } from './keyring-file.ts'
 import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
@@ -44,41 +44,33 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
 const REFUSAL_WARNING_MS = 60_000
 
 /** Members by HashiCorp memberlist's protocol: ours, wire-compatible with the Go library. */
-export class MemberlistSource implements MembershipSource {
+export class MemberlistSource extends SourceBase implements MembershipSource {
   readonly kind = 'memberlist'
   readonly selfName: string
-  readonly done: Promise<void>
   /** The node behind the source: counters, broadcasts, delegates. */
   readonly node: MemberlistNode
   readonly #options: MemberlistSourceOptions
-  readonly #set: MemberSet
   readonly #resolver: SeedResolver
   readonly #keyringFile: KeyringFile | undefined
   readonly #refusalWarning: LimitedWarning
-  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   /** What metadata means is found out once, while the bytes live. */
   readonly #decoded = new WeakMap<Uint8Array, { readonly metadata: MemberMetadata | undefined }>()
   /** Adds up with the monotonic time to the time of day. */
   #wallOriginMs = 0
-  #state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #lastJoin: JoinFinishedEffect | undefined
 
   /** @throws {RingmanError} `METADATA_TOO_LARGE`. */
   constructor(options: MemberlistSourceOptions) {
+    super(options.logger)
     const { name, metadata, clock, random, logger } = options
     this.#options = options
     this.selfName = name
     this.#refusalWarning = new LimitedWarning(clock, logger, REFUSAL_WARNING_MS)
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.done = promise
-    this.done.catch(() => {})
-    this.#settle = { resolve, reject }
-    this.#set = new MemberSet(logger)
     this.node = new MemberlistNode(
       { ...options, meta: encodeMetadata(metadata) },
       {
         onMembers: () => {
-          if (this.#state === 'running') this.#publish()
+          if (this.stage === 'running') this.#publish()
         },
         onJoinFinished: (result) => {
           this.#lastJoin = result
@@ -86,7 +78,7 @@ export class MemberlistSource implements MembershipSource {
         },
       },
     )
-    this.node.done.catch(reject)
+    this.node.done.catch(this.fail)
     this.#resolver = new SeedResolver({
       seeds: options.seeds ?? [],
       defaultPort:
@@ -119,52 +111,38 @@ export class MemberlistSource implements MembershipSource {
           })
   }
 
-  get members(): readonly Member[] {
-    return this.#set.current
-  }
-
   /** What others are told of this member's gossip; undefined before `start`. */
   get gossipAddress(): { readonly host: string; readonly port: number } | undefined {
     const { endpoint } = this.node
     return endpoint === undefined ? undefined : { host: endpoint.address, port: endpoint.port }
   }
 
-  async start(signal: AbortSignal): Promise<void> {
-    if (this.#state !== 'new') {
-      throw new RingmanError(
-        'SOURCE_FAILED',
-        this.#state === 'stopped' ? 'the source was stopped' : 'the source was started already',
-      )
-    }
-    const { servicePort } = this.#options.metadata
+  protected async open(ending: AbortSignal): Promise<void> {
+    const { clock, metadata } = this.#options
+    const { servicePort } = metadata
     if (decodeMetadata(encodeMetadata({ servicePort })) === undefined) {
       throw new RingmanError(
         'CONFIG_INVALID',
         `"${servicePort}" is not a service port: 1 to 65535 is allowed`,
       )
     }
-    this.#state = 'starting'
-    try {
-      if (this.#keyringFile !== undefined) this.node.setKeyring(await this.#keyringFile.start())
-      await this.node.start(signal)
-      if (this.#wasStopped())
-        throw new RingmanError('SOURCE_FAILED', 'the source was stopped while it started')
-    } catch (error) {
-      await this.stop()
-      throw error
-    }
-    this.#state = 'running'
+    this.#wallOriginMs = clock.wallNow() - clock.now()
+    if (this.#keyringFile !== undefined) this.node.setKeyring(await this.#keyringFile.start())
+    await this.node.start(ending)
+  }
+
+  protected begin(): void {
     this.#publish()
     this.#resolver.start()
   }
 
   /** Declares a living member at this address dead; see `MemberlistNode.declareDead`. */
   declareDead(name: string, address: string): boolean {
-    return this.#state === 'running' && this.node.declareDead(name, address)
+    return this.stage === 'running' && this.node.declareDead(name, address)
   }
 
   async leave(): Promise<void> {
-    if (this.#state !== 'running') return
+    if (this.stage !== 'running') return
     const { tracer = noTracer } = this.#options
     const { acknowledgedBy, others } = await withSpan(tracer, 'gossip.leave', {}, async (span) => {
       const left = await this.node.leave()
@@ -180,18 +158,10 @@ export class MemberlistSource implements MembershipSource {
     )
   }
 
-  async stop(): Promise<void> {
-    if (this.#state === 'stopped') return
-    this.#state = 'stopped'
+  protected async close(): Promise<void> {
     this.#resolver.stop()
     this.#keyringFile?.stop()
-    this.#set.close()
     await this.node.stop()
-    this.#settle.resolve()
-  }
-
-  subscribe(listener: (members: readonly Member[]) => void): () => void {
-    return this.#set.subscribe(listener)
   }
 
   health(): SourceHealth {
@@ -200,7 +170,7 @@ export class MemberlistSource implements MembershipSource {
       seeds: this.#options.seeds ?? [],
       seedStatus: this.#resolver.status,
       lastJoin: this.#lastJoin,
-      state: this.#state,
+      state: this.stage,
     })
   }
 
@@ -223,11 +193,6 @@ export class MemberlistSource implements MembershipSource {
     )
   }
 
-  /** Behind a function, because the state may have changed during an `await`. */
-  #wasStopped(): boolean {
-    return this.#state === 'stopped'
-  }
-
   /** Own is what is advertised, and what is bound: a host name may lead to loopback, or another interface. */
   #isSelf(place: Endpoint): boolean {
     const { endpoint, gossipPort } = this.node
@@ -242,7 +207,7 @@ export class MemberlistSource implements MembershipSource {
     // A clock that is corrected moves by less; one that steps takes the times of all states with it.
     if (Math.abs(originMs - this.#wallOriginMs) > CLOCK_STEP_MS) this.#wallOriginMs = originMs
     this.#resolver.setAlone(this.node.livingCount <= 1)
-    this.#set.publish(this.node.members().map((view) => this.#toMember(view)))
+    this.set.publish(this.node.members().map((view) => this.#toMember(view)))
   }
 
   #toMember({ name, endpoint, state, stateSinceMs, meta, versions }: MemberView): Member {

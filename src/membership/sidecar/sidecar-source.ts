@@ -4,9 +4,8 @@ import { RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer } from '../../tracing.ts'
 import type { SourceHealth } from '../condition.ts'
-import { MemberSet } from '../member-set.ts'
-import type { Member } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
+import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catalog.ts'
 import { HoldDown } from './hold-down.ts'
@@ -53,35 +52,31 @@ export type UpdateOutcome = 'accepted' | 'not-newer' | 'not-counting' | 'other-s
  * (`watch`), and fetched again at intervals, so that a lost post cannot leave the ring stale. Which one counts
  * is {@link StateLedger}'s to decide.
  */
-export class SidecarSource implements MembershipSource {
+export class SidecarSource extends SourceBase implements MembershipSource {
   readonly kind = 'sidecar'
   readonly selfName = undefined
-  readonly done: Promise<void>
   readonly #options: ResolvedOptions
   readonly #clock: Clock
   readonly #random: Random
   readonly #get: HttpGet
   readonly #logger: Logger
   readonly #tracer: Tracer
-  readonly #set: MemberSet
-  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #ledger = new StateLedger()
   readonly #holdDown: HoldDown<Selection>
-  readonly #abort = new AbortController()
   readonly #skipWarning: LimitedWarning
   readonly #updateWarning: LimitedWarning
   readonly #counts = { accepted: 0, ignored: 0, refused: 0, folded: 0, fetchFailures: 0 }
   readonly #fetches = { completed: 0, failed: 0 }
-  #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
+  #client: SidecarClient | undefined
   #applied: Selection | undefined
   #loops: Promise<unknown>[] = []
-  #stopping: Promise<void> | undefined
   #confirmedAtMs: number | undefined
   #watching = false
   /** Cuts the wait before the next fetch short. */
   #wake: (() => void) | undefined
 
   constructor(options: SidecarSourceOptions, deps: SidecarSourceDeps) {
+    super(deps.logger)
     this.#options = resolveOptions(options)
     this.#clock = deps.clock ?? systemClock
     this.#random = deps.random ?? systemRandom
@@ -90,12 +85,6 @@ export class SidecarSource implements MembershipSource {
     this.#tracer = deps.tracer ?? noTracer
     this.#skipWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
     this.#updateWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.done = promise
-    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
-    this.done.catch(() => {})
-    this.#settle = { resolve, reject }
-    this.#set = new MemberSet(this.#logger)
     this.#holdDown = new HoldDown({
       clock: this.#clock,
       holdDownMs: this.#options.holdDownMs,
@@ -104,36 +93,26 @@ export class SidecarSource implements MembershipSource {
     })
   }
 
-  get members(): readonly Member[] {
-    return this.#set.current
-  }
-
   get populated(): boolean {
     return this.#applied !== undefined
   }
 
-  async start(signal: AbortSignal): Promise<void> {
-    if (this.#phase !== 'new') {
-      throw new RingmanError('SOURCE_FAILED', `the source can be started only once, and is ${this.#phase}`)
+  protected async open(ending: AbortSignal): Promise<void> {
+    const { url, watch } = this.#options
+    if (url === undefined && watch) {
+      throw new RingmanError('SOURCE_FAILED', "watching Sidecar needs the URL of Sidecar's state")
     }
-    if (signal.aborted) throw await this.#ended()
-    this.#phase = 'starting'
-    const { url } = this.#options
-    if (url === undefined) {
-      if (this.#options.watch) {
-        throw new RingmanError('SOURCE_FAILED', "watching Sidecar needs the URL of Sidecar's state")
-      }
-      // As if it had asked somebody: `stop` and `signal` may come before the start is over.
-      await Promise.resolve()
-      if (signal.aborted || this.#phase !== 'starting') throw await this.#ended()
-    } else {
-      const client = this.#client(url)
-      await this.#fetchFirst(client, url, AbortSignal.any([signal, this.#abort.signal]))
-      if (signal.aborted || this.#phase !== 'starting') throw await this.#ended()
+    if (url === undefined) return
+    this.#client = this.#createClient(url)
+    await this.#fetchFirst(this.#client, url, ending)
+  }
+
+  protected begin(): void {
+    const client = this.#client
+    if (client !== undefined) {
       if (this.#options.refetchIntervalMs > 0) this.#follow(this.#refetchLoop(client))
       if (this.#options.watch) this.#follow(this.#watchLoop(client))
     }
-    this.#phase = 'running'
     // What was posted meanwhile is in the ledger, if it is newer than what was fetched.
     if (this.#ledger.version > 0) this.#apply(this.#ledger.newest, 0)
   }
@@ -146,7 +125,7 @@ export class SidecarSource implements MembershipSource {
    *   is changed then.
    */
   update(body: unknown): UpdateOutcome {
-    if (this.#phase === 'stopped') return 'stopped'
+    if (this.stage === 'stopped') return 'stopped'
     const { serviceName, limitBytes } = this.#options
     let update
     try {
@@ -178,21 +157,10 @@ export class SidecarSource implements MembershipSource {
     return Promise.resolve()
   }
 
-  stop(): Promise<void> {
-    this.#stopping ??= (async () => {
-      this.#phase = 'stopped'
-      this.#holdDown.close()
-      this.#set.close()
-      this.#abort.abort()
-      this.#wake?.()
-      await Promise.allSettled(this.#loops)
-      this.#settle.resolve()
-    })()
-    return this.#stopping
-  }
-
-  subscribe(listener: (members: readonly Member[]) => void): () => void {
-    return this.#set.subscribe(listener)
+  protected async close(): Promise<void> {
+    this.#holdDown.close()
+    this.#wake?.()
+    await Promise.allSettled(this.#loops)
   }
 
   health(): SourceHealth {
@@ -204,7 +172,7 @@ export class SidecarSource implements MembershipSource {
         this.#confirmedAtMs === undefined ? undefined : this.#clock.now() - this.#confirmedAtMs,
       stream: watch ? (this.#watching ? 'open' : 'lost') : 'none',
       detail: {
-        instances: this.#set.current.length,
+        instances: this.set.current.length,
         skippedInstances: this.#applied?.skipped.length ?? 0,
         updatesAccepted: this.#counts.accepted,
         updatesIgnored: this.#counts.ignored,
@@ -234,7 +202,7 @@ export class SidecarSource implements MembershipSource {
     }
   }
 
-  #client(url: string): SidecarClient {
+  #createClient(url: string): SidecarClient {
     const { serviceName, timeoutMs, limitBytes } = this.#options
     const clock = this.#clock
     try {
@@ -259,7 +227,6 @@ export class SidecarSource implements MembershipSource {
       this.#offerPresent(await client.fetchState(signal), this.#ledger.version)
       this.#fetches.completed += 1
     } catch (error) {
-      if (signal.aborted) throw await this.#ended()
       const reason = error instanceof Error ? error.message : 'unknown error'
       throw new RingmanError('SOURCE_FAILED', `Sidecar's state could not be fetched from ${url}: ${reason}`, {
         cause: error,
@@ -267,16 +234,10 @@ export class SidecarSource implements MembershipSource {
     }
   }
 
-  /** Stops, and gives the error that says so. */
-  async #ended(): Promise<RingmanError> {
-    await this.stop()
-    return new RingmanError('SOURCE_FAILED', 'the source was stopped before it had started')
-  }
-
   #follow(loop: Promise<void>): void {
     this.#loops.push(
       loop.catch((error: unknown) => {
-        this.#settle.reject(error)
+        this.fail(error)
       }),
     )
   }
@@ -284,7 +245,7 @@ export class SidecarSource implements MembershipSource {
   async #refetchLoop(client: SidecarClient): Promise<void> {
     const { refetchIntervalMs } = this.#options
     let doubtful = false
-    while (!this.#abort.signal.aborted) {
+    while (!this.stopped.aborted) {
       const failures = this.#counts.fetchFailures
       const soonMs = SOON_MS * 2 ** Math.min(failures, 10)
       const baseMs = failures > 0 || doubtful ? Math.min(soonMs, refetchIntervalMs) : refetchIntervalMs
@@ -292,12 +253,12 @@ export class SidecarSource implements MembershipSource {
       await this.#pause(baseMs * (0.9 + 0.2 * this.#random()))
       // Woken by the stream: soon, but not at once, however often the stream says so.
       if (this.#clock.now() - pausedAtMs < baseMs / 2) {
-        await sleep(this.#clock, Math.min(SOON_MS, refetchIntervalMs), this.#abort.signal)
+        await sleep(this.#clock, Math.min(SOON_MS, refetchIntervalMs), this.stopped)
       }
-      if (this.#abort.signal.aborted) return
+      if (this.stopped.aborted) return
       const version = this.#ledger.version
       try {
-        const verdict = this.#offerPresent(await client.fetchState(this.#abort.signal), version)
+        const verdict = this.#offerPresent(await client.fetchState(this.stopped), version)
         doubtful = verdict === 'doubtful'
         if (this.#counts.fetchFailures > 0) {
           this.#logger.info(
@@ -308,7 +269,7 @@ export class SidecarSource implements MembershipSource {
         this.#counts.fetchFailures = 0
         this.#fetches.completed += 1
       } catch (error) {
-        if (this.#abort.signal.aborted) return
+        if (this.stopped.aborted) return
         this.#fetches.failed += 1
         this.#counts.fetchFailures += 1
         const fields = { event: 'sidecar.fetch-failed', err: error, failures: this.#counts.fetchFailures }
@@ -321,11 +282,11 @@ export class SidecarSource implements MembershipSource {
 
   async #watchLoop(client: SidecarClient): Promise<void> {
     let failures = 0
-    while (!this.#abort.signal.aborted) {
+    while (!this.stopped.aborted) {
       try {
         // A document that follows was made after the one before it was read here, or the stream was opened.
         let version = this.#ledger.version
-        for await (const state of client.watchState(this.#abort.signal)) {
+        for await (const state of client.watchState(this.stopped)) {
           if (!this.#watching) this.#logger.info({ event: 'watch.opened' }, "Opened Sidecar's stream")
           this.#watching = true
           failures = 0
@@ -334,12 +295,12 @@ export class SidecarSource implements MembershipSource {
         }
         this.#closeWatch(undefined, failures)
       } catch (error) {
-        if (this.#abort.signal.aborted) return
+        if (this.stopped.aborted) return
         this.#closeWatch(error, failures)
       }
       const waitMs = Math.min(SOON_MS * 2 ** Math.min(failures, 10), RECONNECT_LIMIT_MS)
       failures += 1
-      await sleep(this.#clock, waitMs * (0.5 + 0.5 * this.#random()), this.#abort.signal)
+      await sleep(this.#clock, waitMs * (0.5 + 0.5 * this.#random()), this.stopped)
     }
   }
 
@@ -352,7 +313,7 @@ export class SidecarSource implements MembershipSource {
 
   /** Waits for `delayMs`, or for `#wake`. */
   async #pause(delayMs: number): Promise<void> {
-    if (this.#abort.signal.aborted) return
+    if (this.stopped.aborted) return
     const wake = new AbortController()
     this.#wake = () => {
       wake.abort()
@@ -388,7 +349,7 @@ export class SidecarSource implements MembershipSource {
   #accepted(selection: Selection): void {
     this.#counts.accepted += 1
     this.#confirmedAtMs = this.#clock.now()
-    if (this.#phase === 'running') this.#holdDown.offer(selection)
+    if (this.stage === 'running') this.#holdDown.offer(selection)
   }
 
   #apply(selection: Selection, folded: number): boolean {
@@ -398,7 +359,7 @@ export class SidecarSource implements MembershipSource {
     this.#applied = selection
     if (!changed || (first && selection.instances.length === 0)) return false
     if (folded > 0) this.#logger.info({ event: 'updates.folded', folded }, 'Folded updates into one change')
-    this.#set.publish(membersOf(selection, this.#set.current, this.#clock.wallNow()))
+    this.set.publish(membersOf(selection, this.set.current, this.#clock.wallNow()))
     return true
   }
 

@@ -3,9 +3,9 @@ import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import { silentLogger, type Logger } from '../../logger.ts'
 import { healthIn, type SourceHealth } from '../condition.ts'
-import { MemberSet } from '../member-set.ts'
 import { DEFAULT_VERSIONS, encodeMetadata, isServicePort, isWeight, type Member } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
+import { SourceBase } from '../source-base.ts'
 
 /** One member of a fixed list. */
 export interface StaticMember {
@@ -43,47 +43,24 @@ export function parseStaticMember(text: string): StaticMember {
  * A list of members that never changes: for look-ups from outside a cluster, and for tests. This process is not
  * one of them. Each member is named `HOST:PORT`.
  */
-export class StaticSource implements MembershipSource {
+export class StaticSource extends SourceBase implements MembershipSource {
   readonly kind = 'static'
   readonly selfName = undefined
-  readonly done: Promise<void>
   readonly #list: readonly StaticMember[]
   readonly #clock: Clock
-  readonly #set: MemberSet
-  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
-  #state: 'new' | 'started' | 'stopped' = 'new'
 
   /** @param members - At least one; of two with the same host and port the last one counts. */
   constructor(members: readonly StaticMember[], clock: Clock, logger: Logger = silentLogger) {
+    super(logger)
     this.#list = members
     this.#clock = clock
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.done = promise
-    this.done.catch(() => {})
-    this.#settle = { resolve, reject }
-    this.#set = new MemberSet(logger)
   }
 
-  get members(): readonly Member[] {
-    return this.#set.current
+  protected open(): Promise<void> {
+    return Promise.resolve()
   }
 
-  /** A getter, so that the checker does not take an earlier look for this one. */
-  get #stopped(): boolean {
-    return this.#state === 'stopped'
-  }
-
-  async start(signal: AbortSignal): Promise<void> {
-    if (this.#state !== 'new') {
-      throw new RingmanError('SOURCE_FAILED', `a source can be started only once; this one is ${this.#state}`)
-    }
-    this.#state = 'started'
-    // A turn later, so that `stop` and the signal can come before the first set, as with any source.
-    await Promise.resolve()
-    if (this.#stopped || signal.aborted) {
-      await this.stop()
-      throw new RingmanError('SOURCE_FAILED', 'the source was stopped before it had started')
-    }
+  protected begin(): void {
     const stateSinceMs = this.#clock.wallNow()
     const members = new Map<string, Member>()
     for (const { host, port, weight } of this.#list) {
@@ -100,25 +77,18 @@ export class StaticSource implements MembershipSource {
         versions: DEFAULT_VERSIONS,
       })
     }
-    this.#set.publish(members.values())
+    this.set.publish(members.values())
   }
 
   leave(): Promise<void> {
     return Promise.resolve()
   }
 
-  stop(): Promise<void> {
-    this.#state = 'stopped'
-    this.#set.close()
-    this.#settle.resolve()
+  protected close(): Promise<void> {
     return Promise.resolve()
   }
 
-  subscribe(listener: (members: readonly Member[]) => void): () => void {
-    return this.#set.subscribe(listener)
-  }
-
   health(): SourceHealth {
-    return healthIn('well', 'The list is fixed by configuration', { members: this.#set.current.length })
+    return healthIn('well', 'The list is fixed by configuration', { members: this.set.current.length })
   }
 }

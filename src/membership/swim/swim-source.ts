@@ -2,17 +2,17 @@ import { networkInterfaces } from 'node:os'
 import { isIPv4, isIPv6 } from 'node:net'
 import type { Tracer } from '@opentelemetry/api'
 import type { Clock, Random } from '../../clock.ts'
-import { isRingmanError, RingmanError } from '../../errors.ts'
+import { RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory } from '../../seeds/seed-resolver.ts'
 import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
 import type { SourceHealth } from '../condition.ts'
-import { MemberSet } from '../member-set.ts'
 import type { Member, MemberMetadata } from '../member.ts'
 import { leadsToThisMachine, type NetworkInterfaces } from '../advertised-address.ts'
 import type { MembershipSource } from '../source.ts'
+import { SourceBase } from '../source-base.ts'
 import { seedStatistics, type SourceStatistics } from '../statistics.ts'
 import { checkBindAddress, chooseIPv4Address } from './advertised-address.ts'
 import { openUdpSocket, type GossipSocket, type OpenGossipSocket } from './gossip-socket.ts'
@@ -61,17 +61,13 @@ const NOT_RESOLVED = { rounds: 0, addresses: [], failures: [] }
  * Members by gossip with npm `swim`: each probes the others over UDP, and news travels with the probes. Made for
  * a network that is trusted, as the protocol has no encryption and no label; `docs/swim.md` lists the limits.
  */
-export class SwimSource implements MembershipSource {
+export class SwimSource extends SourceBase implements MembershipSource {
   readonly kind = 'swim'
   readonly selfName: string
-  readonly done: Promise<void>
   readonly #options: SwimSourceOptions
   readonly #logger: Logger
   readonly #tracer: Tracer
-  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
-  readonly #set: MemberSet
   readonly #view: MemberView
-  #state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #settings: SwimSettings | undefined
   #socket: GossipSocket | undefined
   #node: SwimNode | undefined
@@ -82,24 +78,14 @@ export class SwimSource implements MembershipSource {
   #sendErrors = 0
   #lastSendError: string | undefined
   #leaving: Promise<void> | undefined
-  #stopping: Promise<void> | undefined
 
   constructor(options: SwimSourceOptions) {
+    super(options.logger)
     this.#options = options
     this.selfName = options.name
     this.#logger = options.logger.child({ component: 'swim' })
     this.#tracer = options.tracer ?? noTracer
     this.#view = new MemberView(options.clock)
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.done = promise
-    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
-    this.done.catch(() => {})
-    this.#settle = { resolve, reject }
-    this.#set = new MemberSet(this.#logger)
-  }
-
-  get members(): readonly Member[] {
-    return this.#set.current
   }
 
   /** Where others reach this process; undefined before `start` resolves. */
@@ -112,35 +98,8 @@ export class SwimSource implements MembershipSource {
     return this.#node?.drops ?? new Map()
   }
 
-  /**
-   * @throws {RingmanError} `SOURCE_FAILED` when the port cannot be opened, or when stopped meanwhile;
-   *   `CONFIG_INVALID` for addresses or settings that cannot be (IPv6 among them); `METADATA_TOO_LARGE`.
-   */
-  async start(signal: AbortSignal): Promise<void> {
-    if (this.#state !== 'new') {
-      throw new RingmanError('SOURCE_FAILED', `a source can be started only once; this one is ${this.#state}`)
-    }
-    this.#state = 'starting'
-    const onAbort = () => {
-      void this.stop()
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      signal.throwIfAborted()
-      await this.#open()
-    } catch (error) {
-      await this.stop()
-      if (isRingmanError(error)) throw error
-      throw new RingmanError('SOURCE_FAILED', `the swim source could not start: ${String(error)}`, {
-        cause: error,
-      })
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-    }
-  }
-
   leave(): Promise<void> {
-    if (this.#state !== 'running' || this.#node === undefined) return this.#leaving ?? Promise.resolve()
+    if (this.stage !== 'running' || this.#node === undefined) return this.#leaving ?? Promise.resolve()
     this.#leaving ??= (async (node) => {
       this.#logger.info({ event: 'member.left' }, 'Left the cluster')
       await withSpan(this.#tracer, 'gossip.leave', {}, () => node.leave())
@@ -148,26 +107,16 @@ export class SwimSource implements MembershipSource {
     return this.#leaving
   }
 
-  stop(): Promise<void> {
-    this.#stopping ??= (async () => {
-      this.#state = 'stopped'
-      this.#set.close()
-      this.#seeds?.stop()
-      this.#node?.stop()
-      await this.#socket?.close()
-      this.#settle.resolve()
-    })()
-    return this.#stopping
-  }
-
-  subscribe(listener: (members: readonly Member[]) => void): () => void {
-    return this.#set.subscribe(listener)
+  protected async close(): Promise<void> {
+    this.#seeds?.stop()
+    this.#node?.stop()
+    await this.#socket?.close()
   }
 
   health(): SourceHealth {
     return describeHealth({
-      state: this.#node?.left === true && this.#state === 'running' ? 'left' : this.#state,
-      members: this.#set.current,
+      state: this.#node?.left === true && this.stage === 'running' ? 'left' : this.stage,
+      members: this.set.current,
       selfName: this.selfName,
       seedTexts: this.#options.seeds.map((seed) => formatSeed(seed)),
       seeds: this.#seeds?.status,
@@ -205,7 +154,7 @@ export class SwimSource implements MembershipSource {
     }
   }
 
-  async #open(): Promise<void> {
+  protected async open(ending: AbortSignal): Promise<void> {
     const { name, bindHost, gossipPort, advertise, advertisePort, metadata, seeds, preset } = this.#options
     const settings = swimSettings(preset, this.#options.settings)
     this.#settings = settings
@@ -228,9 +177,9 @@ export class SwimSource implements MembershipSource {
 
     const socket = await this.#openSocket(bindHost, gossipPort)
     this.#socket = socket
-    if (this.#isStopped) {
+    if (ending.aborted) {
       await socket.close()
-      throw new RingmanError('SOURCE_FAILED', 'the source was stopped before it had started')
+      return
     }
 
     const port = advertisePort ?? socket.port
@@ -251,34 +200,32 @@ export class SwimSource implements MembershipSource {
       },
     })
     this.#seeds = this.#createSeedResolver(settings, socket.port)
-    this.#state = 'running'
-    this.#node.start()
+  }
+
+  protected begin(): void {
+    this.#node?.start()
     this.#publish()
     // A listener may have stopped the source just now; then there is nothing to resolve any more.
-    this.#seeds.start()
+    this.#seeds?.start()
+    const { host, port } = this.#gossipAddress ?? {}
     this.#logger.info(
       {
         event: 'source.started',
         address: `${host}:${port}`,
-        bound: `${bindHost}:${socket.port}`,
+        bound: `${this.#options.bindHost}:${this.#socket?.port}`,
       },
       'Started to gossip',
     )
   }
 
-  /** A getter, so that the checker does not take an earlier look for this one. */
-  get #isStopped(): boolean {
-    return this.#state === 'stopped'
-  }
-
   #publish(): void {
-    if (this.#node === undefined || this.#state !== 'running') return
+    if (this.#node === undefined || this.stage !== 'running') return
     const { members, conflicts } = this.#view.view(this.#node.members())
     this.#reportConflicts(conflicts)
     this.#seeds?.setAlone(this.#node.liveHosts.length === 0)
-    const known = new Set<Member>(this.#set.current)
+    const known = new Set<Member>(this.set.current)
     if (members.length === known.size && members.every((member) => known.has(member))) return
-    this.#set.publish(members)
+    this.set.publish(members)
   }
 
   #reportConflicts(conflicts: ViewedMembers['conflicts']): void {
@@ -347,13 +294,13 @@ export class SwimSource implements MembershipSource {
   #openSocket(bindHost: string, port: number): Promise<GossipSocket> {
     return (this.#options.openSocket ?? openUdpSocket)(bindHost, port, {
       onDatagram: (bytes, from) => {
-        if (this.#state === 'running') this.#node?.receive(bytes, from)
+        if (this.stage === 'running') this.#node?.receive(bytes, from)
       },
       onSendError: (error, host) => {
         this.#countSendError(error, host)
       },
       onFailure: (error) => {
-        this.#fail(error)
+        this.#lose(error)
       },
     })
   }
@@ -371,10 +318,10 @@ export class SwimSource implements MembershipSource {
   }
 
   /** Without its socket a source is over; the process ends with the reason, and is started again. */
-  #fail(error: Error): void {
+  #lose(error: Error): void {
     this.#node?.stop()
     this.#seeds?.stop()
-    this.#settle.reject(
+    this.fail(
       new RingmanError('SOURCE_FAILED', `the gossip socket failed: ${error.message}`, { cause: error }),
     )
   }
