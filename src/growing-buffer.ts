@@ -11,6 +11,11 @@ export class GrowingBuffer {
     return this.#sizeBytes
   }
 
+  /** What was collected stands at the front of it; a later `append` may replace the array. */
+  get bytes(): Uint8Array {
+    return this.#bytes
+  }
+
   /** Copies the piece. */
   append(piece: Uint8Array): void {
     const sizeBytes = this.#sizeBytes + piece.length
@@ -23,7 +28,7 @@ export class GrowingBuffer {
     this.#sizeBytes = sizeBytes
   }
 
-  /** Gives what was collected, which is the caller's from then on, and begins anew. */
+  /** Gives what was collected, which is the caller's from then on, and starts empty. */
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.#sizeBytes)
     this.#bytes = new Uint8Array(0)

@@ -59,9 +59,8 @@ export abstract class SourceBase {
     if (failure !== undefined) {
       await this.stop()
       if (isRingmanError(failure)) throw failure
-      throw new RingmanError('SOURCE_FAILED', `the source could not start: ${String(failure)}`, {
-        cause: failure,
-      })
+      const reason = failure instanceof Error ? failure.message : 'unknown error'
+      throw new RingmanError('SOURCE_FAILED', `the source could not start: ${reason}`, { cause: failure })
     }
     this.#stage = 'running'
     this.begin()

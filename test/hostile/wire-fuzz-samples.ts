@@ -1,6 +1,6 @@
 import { encodeCompound } from '../../src/membership/memberlist/wire/compound.ts'
 import { encodeCompressed } from '../../src/membership/memberlist/wire/compression.ts'
-import { crc32 } from '../../src/membership/memberlist/wire/crc.ts'
+import { crc32 } from 'node:zlib'
 import { encrypt, encryptedLength } from '../../src/membership/memberlist/wire/encryption.ts'
 import { encodeLabelHeader, labelBytes } from '../../src/membership/memberlist/wire/label.ts'
 import type { Reception } from '../../src/membership/memberlist/wire/packet-decoder.ts'

@@ -7,7 +7,7 @@ import { encodeMessage, tryDecodeMessage } from '../../src/membership/memberlist
 import { decodePacket, type PacketResult } from '../../src/membership/memberlist/wire/packet-decoder.ts'
 import { StreamDecoder, type StreamResult } from '../../src/membership/memberlist/wire/stream-decoder.ts'
 import { encodeStream } from '../../src/membership/memberlist/wire/stream-encoder.ts'
-import type { StreamMessage } from '../../src/membership/memberlist/wire/stream-messages.ts'
+import type { StreamMessage } from '../../src/membership/memberlist/wire/messages.ts'
 import { mutate, SeededRandom } from './wire-fuzz-mutate.ts'
 import { type Sample, type Samples, wrapDatagram, wrapStream } from './wire-fuzz-samples.ts'
 

@@ -4,7 +4,7 @@ import type { MemberlistNodeOptions } from './node-options.ts'
 import type { Encryption } from './wire/encryption.ts'
 import { DEFAULT_LIMITS, type WireLimits } from './wire/limits.ts'
 import { encodeMessage } from './wire/message-codec.ts'
-import type { Message } from './wire/messages.ts'
+import type { Message, StreamMessage, StreamRole } from './wire/messages.ts'
 import {
   decodePacket,
   type MessageListener,
@@ -19,7 +19,6 @@ import {
 } from './wire/packet-encoder.ts'
 import type { StreamReception } from './wire/stream-decoder.ts'
 import { encodeStream } from './wire/stream-encoder.ts'
-import type { StreamMessage, StreamRole } from './wire/stream-messages.ts'
 
 /** Nonces made at once: asking for randomness costs more than making a few more bytes of it. */
 const NONCES_PER_FILL = 128

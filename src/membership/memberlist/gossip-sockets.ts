@@ -2,8 +2,7 @@ import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dg
 import { once } from 'node:events'
 import { createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { RingmanError } from '../../errors.ts'
-import type { Endpoint } from './protocol/endpoint.ts'
-import { endpointOf } from './socket-address.ts'
+import { formatAddress, tryParseAddress, type Endpoint } from './protocol/endpoint.ts'
 
 /** How often a free port is sought that is free for both UDP and TCP. */
 const PORT_TRIES = 20
@@ -155,4 +154,37 @@ async function closeServer(server: Server): Promise<void> {
       resolve()
     })
   })
+}
+
+/**
+ * The place that a socket names, in canonical form: without a zone, an IPv4 address mapped into IPv6 as IPv4.
+ *
+ * @returns undefined for what is no place to answer to.
+ */
+export function endpointOf(address: string | undefined, port: number | undefined): Endpoint | undefined {
+  if (address === undefined || port === undefined || port === 0) return undefined
+  if (!address.includes(':')) return { address, port }
+  const bytes = tryParseAddress(address.replace(/%.*/, ''))
+  const canonical = bytes === undefined ? undefined : formatAddress(bytes)
+  return canonical === undefined ? undefined : { address: canonical, port }
+}
+
+/** Destroys sockets; resolves when all of them are released, their `close` listeners called. */
+export async function releaseSockets(sockets: Iterable<Socket>): Promise<void> {
+  await Promise.all(
+    Array.from(
+      sockets,
+      (socket) =>
+        new Promise<void>((resolve) => {
+          if (socket.closed) {
+            resolve()
+            return
+          }
+          socket.once('close', () => {
+            resolve()
+          })
+          socket.destroy()
+        }),
+    ),
+  )
 }

@@ -7,8 +7,7 @@ import {
   type TwoWayCount,
 } from '../statistics.ts'
 import type { ProbeFinishedEffect } from './protocol/effects.ts'
-import type { Message } from './wire/messages.ts'
-import type { StreamMessage } from './wire/stream-messages.ts'
+import type { Message, StreamMessage } from './wire/messages.ts'
 
 type MessageKind = Message['kind'] | StreamMessage['kind']
 type Direction = keyof TwoWayCount

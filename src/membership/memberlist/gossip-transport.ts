@@ -15,10 +15,9 @@ import type { ProtocolSettings } from './protocol/settings.ts'
 import { causeOfRefusal, isMisfit, refusalText } from './refusal.ts'
 import { StreamClient, type ByteListener, type StreamAnswer } from './stream-client.ts'
 import { StreamServer } from './stream-server.ts'
-import type { Message, Ping } from './wire/messages.ts'
+import type { Message, Ping, StreamMessage, StreamRole } from './wire/messages.ts'
 import type { DecodedStream } from './wire/stream-decoder.ts'
 import type { MessageListener } from './wire/packet-decoder.ts'
-import type { StreamMessage, StreamRole } from './wire/stream-messages.ts'
 
 /** Peers that know checksums have at least this as their highest protocol version. */
 const CRC_PROTOCOL = 5

@@ -1,10 +1,10 @@
 import { connect, type Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
-import { releaseSockets } from './socket-release.ts'
+import { releaseSockets } from './gossip-sockets.ts'
 import { DROP_REASONS, type DropReason } from './wire/drop.ts'
 import { StreamDecoder, type StreamReception } from './wire/stream-decoder.ts'
-import type { StreamMessage } from './wire/stream-messages.ts'
+import type { StreamMessage } from './wire/messages.ts'
 
 /** How a call ended: with the peer's message, or why there is none. */
 export type StreamAnswer =

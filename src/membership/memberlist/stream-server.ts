@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
-import { releaseSockets } from './socket-release.ts'
+import { releaseSockets } from './gossip-sockets.ts'
 import type { ByteListener } from './stream-client.ts'
 import type { Drop } from './wire/drop.ts'
 import { StreamDecoder, type DecodedStream, type StreamReception } from './wire/stream-decoder.ts'

@@ -311,7 +311,7 @@ describe('MemberlistNode', () => {
   test('silent, slow and too many connections are bounded and do not disturb the others', async () => {
     const [a, b] = await cluster(['a', 'b'], {
       streamLimits: { maxConnections: 8, maxConnectionsPerAddress: 8 },
-      settings: { ...FAST, streamTimeoutMs: 400 },
+      settings: { ...FAST, streamTimeoutMs: 5000 },
     })
     const sockets = Array.from({ length: 30 }, () => {
       const socket = connect(placeOf(a!.node).port, '127.0.0.1')
@@ -321,7 +321,8 @@ describe('MemberlistNode', () => {
     const closed = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.on('close', resolve))))
     sockets[0]?.write(Uint8Array.of(6))
     sockets[1]?.end(Uint8Array.of(6, 0x83))
-    await until('refusals', () => a!.node.refusedConnections >= 22)
+    // Of 30 there is room for 8, and one is over by itself.
+    await until('refusals', () => a!.node.refusedConnections >= 21)
     await closed
     await until('closed connections', () => a!.node.openSockets < 8)
     expect(alive(a!.node)).toBe('a b')

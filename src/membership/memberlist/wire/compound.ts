@@ -1,5 +1,5 @@
-import { malformed, unsendable } from './malformed.ts'
-import { MESSAGE_TYPE } from './message-type.ts'
+import { malformed, unsendable } from './drop.ts'
+import { MESSAGE_TYPE } from './messages.ts'
 
 /** Bytes of a compound before its parts: type and count. */
 export const COMPOUND_HEADER_BYTES = 2

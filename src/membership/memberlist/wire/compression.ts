@@ -1,6 +1,6 @@
 import { compressLzw, decompressLzw } from './lzw.ts'
-import { malformed } from './malformed.ts'
-import { MESSAGE_TYPE } from './message-type.ts'
+import { malformed } from './drop.ts'
+import { MESSAGE_TYPE } from './messages.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { MsgpackWriter } from './msgpack-writer.ts'
 import { decodeRecord, encodeRecord, defineSchema } from './record.ts'

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto'
-import { malformed, unsendable } from './malformed.ts'
+import { malformed, unsendable } from './drop.ts'
 
 /** 0 pads the message to whole AES blocks (spoken at protocol version 1), 1 does not. */
 export type EncryptionVersion = 0 | 1

@@ -1,6 +1,6 @@
 import { MAX_LABEL_BYTES } from './limits.ts'
-import { malformed, unsendable } from './malformed.ts'
-import { MESSAGE_TYPE } from './message-type.ts'
+import { malformed, unsendable } from './drop.ts'
+import { MESSAGE_TYPE } from './messages.ts'
 import { encodeText } from './text.ts'
 
 /** What stands before the message. */

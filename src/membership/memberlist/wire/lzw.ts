@@ -1,4 +1,4 @@
-import { malformed, overLimit } from './malformed.ts'
+import { malformed, overLimit } from './drop.ts'
 
 /*
  * LZW as Go's `compress/lzw` writes it with least significant bit first and 8-bit literals, which is GIF's

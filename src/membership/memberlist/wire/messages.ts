@@ -1,3 +1,22 @@
+/** The first byte of every message, memberlist's `messageType`. */
+export const MESSAGE_TYPE = {
+  ping: 0,
+  indirectPing: 1,
+  ack: 2,
+  suspect: 3,
+  alive: 4,
+  dead: 5,
+  pushPull: 6,
+  compound: 7,
+  user: 8,
+  compress: 9,
+  encrypt: 10,
+  nack: 11,
+  crc: 12,
+  error: 13,
+  label: 244,
+} as const
+
 /**
  * The messages of HashiCorp memberlist's protocol, decoded. Integers are unsigned; addresses are 4 or 16 bytes
  * in network order; `vsn` is six bytes: protocol min, max, current, delegate min, max, current.
@@ -100,3 +119,24 @@ export interface PushPullNode {
   readonly state: number
   readonly vsn: Uint8Array
 }
+
+/** What a TCP connection carries: one message each way. */
+export type StreamMessage = Ping | Ack | UserMessage | PushPullMessage | ErrorMessage
+
+/** The whole state of a member; answered by its peer's. */
+export interface PushPullMessage {
+  readonly kind: 'push-pull'
+  readonly pushPull: PushPull
+}
+
+/** Why the peer refused, in its words, which only people read. */
+export interface ErrorMessage {
+  readonly kind: 'error'
+  readonly text: string
+}
+
+/**
+ * Who sends: only the side that dialled puts a label header first. What comes back has none, though the label
+ * protects it all the same when it is encrypted.
+ */
+export type StreamRole = 'request' | 'response'

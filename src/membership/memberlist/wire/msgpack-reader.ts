@@ -1,4 +1,4 @@
-import { malformed } from './malformed.ts'
+import { malformed } from './drop.ts'
 import { MsgpackScanner, readU16, readU32 } from './msgpack-scanner.ts'
 import { tryDecodeText } from './text.ts'
 

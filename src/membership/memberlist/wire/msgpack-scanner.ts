@@ -1,4 +1,4 @@
-import { malformed } from './malformed.ts'
+import { malformed } from './drop.ts'
 
 /**
  * Finds the end of one msgpack value in bytes that may still be arriving, without recursion and without

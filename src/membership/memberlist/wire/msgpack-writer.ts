@@ -1,4 +1,4 @@
-import { unsendable } from './malformed.ts'
+import { unsendable } from './drop.ts'
 import { encodeText } from './text.ts'
 
 /**

@@ -1,15 +1,13 @@
+import { crc32 } from 'node:zlib'
 import { isRingmanError, type RingmanError } from '../../../errors.ts'
-import { plainView } from './byte-buffer.ts'
 import { decodeCompound } from './compound.ts'
 import { decodeCompressed } from './compression.ts'
-import { crc32 } from './crc.ts'
 import { type Drop, dropOf } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
 import { isSameLabel, labelBytes, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, type WireLimits } from './limits.ts'
 import { tryDecodeMessage } from './message-codec.ts'
-import { MESSAGE_TYPE } from './message-type.ts'
-import type { Message } from './messages.ts'
+import { MESSAGE_TYPE, type Message } from './messages.ts'
 import { readU32 } from './msgpack-scanner.ts'
 import { decodeTextLossily } from './text.ts'
 
@@ -122,6 +120,11 @@ function looksPlain(bytes: Uint8Array): boolean {
   const [type = 0xff, map = 0, key = 0, letter = 0] = bytes
   if (type > 1) return type <= MESSAGE_TYPE.error
   return (map & 0xf0) === 0x80 && (key & 0xe0) === 0xa0 && letter >= 0x41 && letter <= 0x5a
+}
+
+/** `bytes` as a plain `Uint8Array` on the same memory: a `Buffer`'s own `slice` would not copy. */
+function plainView(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Checks the checksum that Go puts before everything else for peers that know it, then reads the messages. */

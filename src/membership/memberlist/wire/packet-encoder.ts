@@ -1,12 +1,11 @@
+import { crc32 } from 'node:zlib'
 import { COMPOUND_HEADER_BYTES, COMPOUND_PART_BYTES, encodeCompound, MAX_COMPOUND_PARTS } from './compound.ts'
 import { encodeCompressed } from './compression.ts'
-import { crc32 } from './crc.ts'
 import { encrypt, type Encryption, ENCRYPTION_OVERHEAD_BYTES } from './encryption.ts'
 import { encodeLabelHeader, labelBytes } from './label.ts'
-import { unsendable } from './malformed.ts'
+import { unsendable } from './drop.ts'
 import { encodeMessage } from './message-codec.ts'
-import { MESSAGE_TYPE } from './message-type.ts'
-import type { Message } from './messages.ts'
+import { MESSAGE_TYPE, type Message } from './messages.ts'
 
 /** Memberlist's UDPBufferSize: fits an Ethernet frame with room to spare. */
 export const DEFAULT_PACKET_BYTES = 1400

@@ -1,5 +1,5 @@
 import { DEFAULT_LIMITS, MAX_META_BYTES, MAX_NAME_BYTES, type WireLimits } from './limits.ts'
-import { malformed, overLimit, unsendable } from './malformed.ts'
+import { malformed, overLimit, unsendable } from './drop.ts'
 import {
   checkedAddress,
   checkedClusterName,
@@ -11,8 +11,7 @@ import {
   nilIfEmpty,
   required,
 } from './message-codec.ts'
-import type { PushPull, PushPullNode } from './messages.ts'
-import { MESSAGE_TYPE } from './message-type.ts'
+import { type PushPull, type PushPullNode, MESSAGE_TYPE } from './messages.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { MsgpackScanner } from './msgpack-scanner.ts'
 import { MsgpackWriter } from './msgpack-writer.ts'

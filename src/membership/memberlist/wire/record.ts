@@ -1,6 +1,6 @@
 import { assertNever } from '../../../errors.ts'
 import { MAX_FIELDS, MAX_NAME_BYTES } from './limits.ts'
-import { malformed } from './malformed.ts'
+import { malformed } from './drop.ts'
 import type { MsgpackReader } from './msgpack-reader.ts'
 import type { MsgpackWriter } from './msgpack-writer.ts'
 import { encodeText } from './text.ts'

@@ -1,20 +1,18 @@
 import { isRingmanError } from '../../../errors.ts'
-import { ByteBuffer, plainView } from './byte-buffer.ts'
+import { GrowingBuffer } from '../../../growing-buffer.ts'
 import { decodeCompressed } from './compression.ts'
-import { type Drop, dropOf } from './drop.ts'
+import { type Drop, dropOf, malformed, overLimit } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
 import { isSameLabel, labelBytes, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, MAX_ERROR_TEXT_BYTES, MAX_LABEL_BYTES, type WireLimits } from './limits.ts'
-import { malformed, overLimit } from './malformed.ts'
 import { required, tryDecodeMessage } from './message-codec.ts'
-import { MESSAGE_TYPE } from './message-type.ts'
+import { MESSAGE_TYPE, type StreamMessage, type StreamRole } from './messages.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { MsgpackScanner, readU32 } from './msgpack-scanner.ts'
 import { labelDetail, type Reception } from './packet-decoder.ts'
 import { joinBytes } from './packet-encoder.ts'
 import { PushPullDecoder } from './push-pull.ts'
 import { decodeRecord, defineSchema } from './record.ts'
-import type { StreamMessage, StreamRole } from './stream-messages.ts'
 import { decodeTextLossily } from './text.ts'
 
 const USER_HEADER = defineSchema({ UserMsgLen: 'u32' })
@@ -23,6 +21,9 @@ const USER_HEADER = defineSchema({ UserMsgLen: 'u32' })
 const ERROR = defineSchema({ Error: 'bytes' })
 
 const FRAME_HEADER_BYTES = 5
+
+/** What may stand before the message, at most. */
+const HEADERS_BYTES = 2 + MAX_LABEL_BYTES + FRAME_HEADER_BYTES
 
 /** The message of a stream. */
 export interface DecodedStream {
@@ -55,7 +56,7 @@ export interface StreamReception extends Reception {
 export class StreamDecoder {
   readonly #reception: StreamReception
   readonly #limits: WireLimits
-  readonly #buffer: ByteBuffer
+  readonly #buffer = new GrowingBuffer()
   /** Where the message starts, once the label has been read. */
   #start: number | undefined
   #body: BodyDecoder | undefined
@@ -64,7 +65,6 @@ export class StreamDecoder {
   constructor(reception: StreamReception) {
     this.#reception = reception
     this.#limits = reception.limits ?? DEFAULT_LIMITS
-    this.#buffer = new ByteBuffer(2 + MAX_LABEL_BYTES + FRAME_HEADER_BYTES + this.#limits.maxStreamBytes)
   }
 
   /**
@@ -76,7 +76,11 @@ export class StreamDecoder {
   push(chunk: Uint8Array): StreamResult | undefined {
     if (this.#result !== undefined) return this.#result
     try {
-      this.#buffer.append(plainView(chunk))
+      const { maxStreamBytes } = this.#limits
+      if (this.#buffer.sizeBytes + chunk.length > HEADERS_BYTES + maxStreamBytes) {
+        throw overLimit('maxStreamBytes', maxStreamBytes)
+      }
+      this.#buffer.append(chunk)
       this.#result = this.#advance()
     } catch (error) {
       if (!isRingmanError(error) || error.code !== 'WIRE_MALFORMED') throw error
@@ -87,7 +91,10 @@ export class StreamDecoder {
 
   /** Tells that the peer has sent all: what is not whole now is malformed. */
   end(): StreamResult {
-    this.#result ??= dropped('malformed', { message: 'the stream is cut off', length: this.#buffer.length })
+    this.#result ??= dropped('malformed', {
+      message: 'the stream is cut off',
+      length: this.#buffer.sizeBytes,
+    })
     return this.#result
   }
 
@@ -97,7 +104,7 @@ export class StreamDecoder {
       if (drop !== undefined) return drop
       if (this.#start === undefined) return undefined
     }
-    const { bytes, length } = this.#buffer
+    const { bytes, sizeBytes: length } = this.#buffer
     const start: number = this.#start
     if (this.#body === undefined) {
       if (length === start) return undefined
@@ -121,7 +128,7 @@ export class StreamDecoder {
       this.#start = 0
       return undefined
     }
-    const header = tryDecodeLabelHeader(this.#buffer.bytes, this.#buffer.length)
+    const header = tryDecodeLabelHeader(this.#buffer.bytes, this.#buffer.sizeBytes)
     if (header === undefined) return undefined
     const expected = skipInboundLabelCheck === true ? new Uint8Array(0) : labelBytes(label)
     if (!isSameLabel(header.label, expected)) return dropped('label-differs', labelDetail(header.label))
@@ -131,7 +138,7 @@ export class StreamDecoder {
 
   /** Reads an encrypted message: type, length, bytes. */
   #tryReadFrame(start: number): StreamResult | undefined {
-    const { bytes, length } = this.#buffer
+    const { bytes, sizeBytes: length } = this.#buffer
     if (length - start < FRAME_HEADER_BYTES) return undefined
     const frameBytes = readU32(bytes, start + 1)
     if (frameBytes > this.#limits.maxStreamBytes)

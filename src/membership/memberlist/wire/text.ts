@@ -1,4 +1,4 @@
-import { unsendable } from './malformed.ts'
+import { unsendable } from './drop.ts'
 
 /**
  * Whether `bytes[start, end)` is well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF

@@ -1,6 +1,5 @@
 import * as fc from 'fast-check'
-import type { Message, PushPull } from '../../../../src/membership/memberlist/wire/messages.ts'
-import type { StreamMessage } from '../../../../src/membership/memberlist/wire/stream-messages.ts'
+import type { Message, PushPull, StreamMessage } from '../../../../src/membership/memberlist/wire/messages.ts'
 import { anyText } from '../../../support/any-text.ts'
 
 const u32 = fc.nat({ max: 0xffff_ffff })

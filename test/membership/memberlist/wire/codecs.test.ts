@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { crc32 as zlibCrc32 } from 'node:zlib'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeCompound, encodeCompound } from '../../../../src/membership/memberlist/wire/compound.ts'
-import { crc32 } from '../../../../src/membership/memberlist/wire/crc.ts'
 import {
   encrypt,
   encryptedLength,
@@ -20,21 +18,6 @@ import { fromHex } from './recordings.ts'
 import { thrownCode, utf8 } from './values.ts'
 
 const none = new Uint8Array(0)
-
-describe('crc32', () => {
-  test('is 0xcbf43926 for the customary 123456789', () => {
-    expect(crc32(utf8('123456789'))).toBe(0xcbf4_3926)
-    expect(crc32(none)).toBe(0)
-  })
-
-  test('agrees with zlib', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
-        expect(crc32(bytes)).toBe(zlibCrc32(bytes))
-      }),
-    )
-  })
-})
 
 describe('compound', () => {
   test('gives back its parts', () => {

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
-import type { StreamMessage } from '../../../../src/membership/memberlist/wire/stream-messages.ts'
+import type { Message, StreamMessage } from '../../../../src/membership/memberlist/wire/messages.ts'
 
 /** A value of a recorded decoded form: bytes stand as `{ hex }`, text as text, an absent byte string as null. */
 type Field = string | number | boolean | null | { readonly hex: string } | undefined

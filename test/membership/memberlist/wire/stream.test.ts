@@ -5,7 +5,11 @@ import type { DropReason } from '../../../../src/membership/memberlist/wire/drop
 import { encrypt, encryptedLength } from '../../../../src/membership/memberlist/wire/encryption.ts'
 import { DEFAULT_LIMITS } from '../../../../src/membership/memberlist/wire/limits.ts'
 import { encodeMessage } from '../../../../src/membership/memberlist/wire/message-codec.ts'
-import type { PushPull, PushPullNode } from '../../../../src/membership/memberlist/wire/messages.ts'
+import type {
+  PushPull,
+  PushPullNode,
+  StreamMessage,
+} from '../../../../src/membership/memberlist/wire/messages.ts'
 import { encodePushPull } from '../../../../src/membership/memberlist/wire/push-pull.ts'
 import {
   StreamDecoder,
@@ -16,7 +20,6 @@ import {
   encodeStream,
   type StreamEncoding,
 } from '../../../../src/membership/memberlist/wire/stream-encoder.ts'
-import type { StreamMessage } from '../../../../src/membership/memberlist/wire/stream-messages.ts'
 import { anyEncryption, anyLabel, anyStreamMessage } from './arbitraries.ts'
 import { fromHex } from './recordings.ts'
 import { concat, thrownCode, utf8 } from './values.ts'
