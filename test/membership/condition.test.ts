@@ -8,8 +8,8 @@ const where = (field: 'readiness' | 'severity', value: string) =>
 test('what a condition does to readiness', () => {
   const denied = ['draining', 'starting', 'stopped', 'unlisted', 'unreachable']
   expect(where('readiness', 'denied')).toEqual(denied)
-  expect(where('readiness', 'kept')).toEqual(['refused'])
-  expect(where('readiness', 'allowed')).toHaveLength(all.length - denied.length - 1)
+  expect(where('readiness', 'kept')).toEqual(['refused', 'unsure'])
+  expect(where('readiness', 'allowed')).toHaveLength(all.length - denied.length - 2)
 })
 
 test('how bad it is, and the health that it makes', () => {

@@ -106,12 +106,13 @@ describe('a flood of peers makes no flood of lines', () => {
       from: 'liar',
     }))
     await send((i) => alive('here', i % 200, i + 1))
-    await expect.poll(() => logger.of('ring.changed').length).toBeGreaterThan(1)
+    await expect.poll(() => logger.of('conflict.found').length).toBeGreaterThan(0)
+    // Nobody answers at the places of the made-up members: the ring stays as it began.
     expectBounded(performance.now() - beganMs, {
       'gossip.dropped': 30,
       'self.refuted': 10,
       'conflict.found': 10,
-      'ring.changed': 400,
+      'ring.changed': 1,
     })
   })
 
