@@ -125,6 +125,12 @@ export class Contacts {
     return silence !== undefined && silence.name === name && nowMs - silence.atMs <= KEPT_MS
   }
 
+  /** Whether `name` was asked at `place` in vain, and it is too early to ask again. */
+  isResting(place: Endpoint, name: string, nowMs: number): boolean {
+    const silence = this.#silences.get(keyOf(place))
+    return silence !== undefined && silence.name === name && nowMs < silence.askAtMs
+  }
+
   /**
    * Notes that `name` is about to be asked at `place`, to be taken back by {@link answered}.
    *

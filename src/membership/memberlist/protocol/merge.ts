@@ -15,6 +15,9 @@ import type { Suspicions } from './suspicion.ts'
 const NAME_LIMIT = 255
 const META_LIMIT_BYTES = 512
 const VSN_BYTES = 6
+/** Members that wait to be asked, and how long until they are looked at again. */
+const WAITING_LIMIT = 1024
+const WAITING_MS = 250
 /** Members asked at once before they are taken. */
 const ASKED_LIMIT = 256
 /** A claim on a name counts so long. */
@@ -55,6 +58,8 @@ export class Merge {
   readonly #listener: MergeListener
   /** Messages that wait for their member to answer. */
   readonly #asked = new Map<string, Alive>()
+  /** Messages whose members are to be asked when there is room. */
+  readonly #waiting = new Map<string, Alive>()
   #fetching = false
 
   constructor(core: Core, suspicions: Suspicions, defence: SelfDefence, listener: MergeListener) {
@@ -129,9 +134,14 @@ export class Merge {
       if (incarnation > asked.incarnation) this.#asked.set(key, message)
       return
     }
-    // What there is no room for is not silent: it is asked when it is heard of again.
-    if (this.#asked.size >= ASKED_LIMIT) return
-    if (!core.settings.keyed && !core.contacts.mayProbe(place, core.nowMs)) return
+    if (core.contacts.isResting(place, name, core.nowMs)) return
+    if (
+      this.#asked.size >= ASKED_LIMIT ||
+      (!core.settings.keyed && !core.contacts.mayProbe(place, core.nowMs))
+    ) {
+      this.#askLater(key, message)
+      return
+    }
     if (!core.contacts.mayAsk(place, name, core.nowMs, core.settings.probeIntervalMs)) return
     this.#asked.set(key, message)
     ask(core, { place, name, repeat: true, stream: true, fill: false }, (payload) => {
@@ -273,6 +283,19 @@ export class Merge {
         this.suspect({ kind: 'suspect', incarnation, node: name, from: this.#core.self.name, ...clusterName })
       }
     }
+  }
+
+  /** There is no room for a question now: many members are new at once. They wait for their turn, so many at most. */
+  #askLater(key: string, message: Alive): void {
+    if (this.#waiting.size >= WAITING_LIMIT && !this.#waiting.has(key)) return
+    this.#waiting.set(key, message)
+    if (this.#waiting.size > 1) return
+    const { deadlines, nowMs } = this.#core
+    deadlines.set(nowMs + WAITING_MS, () => {
+      const waiting = [...this.#waiting.values()]
+      this.#waiting.clear()
+      for (const newest of waiting) this.alive(newest, { by: 'state' })
+    })
   }
 
   #admit(message: Alive, endpoint: Endpoint): void {

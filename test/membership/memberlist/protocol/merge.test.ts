@@ -106,6 +106,18 @@ describe('alive', () => {
     expect(machine.protocol.member('m1')!.state).toBe('alive')
   })
 
+  test('without keys, very many that are new at once are asked one after the other, and none is lost', () => {
+    const machine = new Machine({ keyed: false })
+    for (let n = 10; n < 210; n++) {
+      machine.answering.add(n)
+      machine.packet(2, alive(n))
+    }
+    expect(machine.protocol.livingCount).toBeGreaterThan(50)
+    expect(machine.protocol.livingCount).toBeLessThan(150)
+    machine.run(15_000)
+    expect(machine.protocol.livingCount).toBe(201)
+  })
+
   test('the delegate can refuse a member', () => {
     const machine = new Machine({}, { refuseAlive: ({ name }) => (name === 'm2' ? 'not today' : undefined) })
     machine.packet(2, alive(2), alive(3))
