@@ -166,6 +166,18 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/ring/point-merge.ts',
+    code: 'while (low + leap <= points.length && points[low + leap - 1]! < point) {',
+    changes: ['low + leap <= points.length → low + leap < points.length'],
+    why: 'Leaps of another length lead to the same place.',
+  },
+  {
+    file: 'src/ring/point-merge.ts',
+    code: 'let leap = 1',
+    changes: ['1 → (1 + 1)'],
+    why: 'Leaps of another length lead to the same place.',
+  },
+  {
+    file: 'src/ring/point-merge.ts',
     code: 'leap *= 2',
     changes: ['2 → (2 + 1)'],
     why: 'Leaps of another length lead to the same place.',
@@ -203,6 +215,24 @@ export const EQUIVALENT: readonly Equivalent[] = [
       'countDigests(gone) + countDigests(come) → countDigests(gone) - countDigests(come)',
     ],
     why: 'A table made from nothing is the same as one merged; one is quicker.',
+  },
+  {
+    file: 'src/ring/point-table.ts',
+    code: 'const sliceStarts = sameSlices',
+    changes: ['sameSlices → false'],
+    why: 'Counted or adjusted, the index is the same; one is quicker.',
+  },
+  {
+    file: 'src/ring/md5.ts',
+    code: 'for (let i = whole + 1; i < 16; i++) words[i] = 0',
+    changes: ['i < 16 → i <= 16'],
+    why: 'What is written behind the end of a typed array is not kept.',
+  },
+  {
+    file: 'src/ring/slices.ts',
+    code: 'let slice = 0',
+    changes: ['0 → (0 + 1)'],
+    why: 'No point lies before the first slice, whatever comes and goes.',
   },
   {
     file: 'src/ring/slices.ts',
