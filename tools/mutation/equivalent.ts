@@ -13,6 +13,57 @@ export interface Equivalent {
 
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: 'src/manager/change-record.ts',
+    code: 'return new Set(nodes.flatMap(({ name }) => (name === undefined ? [] : [name])))',
+    changes: ['name === undefined → false', '[] → [undefined]'],
+    why: 'Nobody asks for the name of a node without one.',
+  },
+  {
+    file: 'src/manager/change-record.ts',
+    code: "causes.set(ringKey, name !== undefined && namesBefore.has(name) ? 'updated' : 'joined')",
+    changes: ['name !== undefined → true'],
+    why: 'Nodes without a name are not among the names.',
+  },
+  {
+    file: 'src/manager/change-record.ts',
+    code: "const cause = (gone ? causes.get(from.ringKey) : come ? causes.get(to.ringKey) : found[0]) ?? 'updated'",
+    changes: [
+      "'updated' → ''",
+      "(gone ? causes.get(from.ringKey) : come ? causes.g … und[0]) ?? 'updated' → (gone ? causes.get(from.ringKey) : come ? causes.get(to.ringKey) : found[0])",
+    ],
+    why: 'What goes or comes has a cause: the compiler does not know.',
+  },
+  {
+    file: 'src/manager/change-record.ts',
+    code: "const [node = ''] = nodes",
+    changes: ["'' → 'mutant'"],
+    why: 'A cause that was found has a node: the compiler does not know.',
+  },
+  {
+    file: 'src/manager/change-record.ts',
+    code: 'const state = name === undefined ? undefined : stateOf(name)',
+    changes: ['name === undefined → false'],
+    why: 'No source lists a member without a name.',
+  },
+  {
+    file: 'src/manager/change-record.ts',
+    code: 'const stays = name !== undefined && namesAfter.has(name)',
+    changes: ['name !== undefined → true'],
+    why: 'Nodes without a name are not among the names.',
+  },
+  {
+    file: 'src/manager/change-record.ts',
+    code: 'const namesBefore = added.length === 0 ? NO_NAMES : namesOf(previous.nodes)',
+    changes: ['added.length === 0 → false'],
+    why: 'It only saves the names where nobody asks for them.',
+  },
+  {
+    file: 'src/manager/change-record.ts',
+    code: 'const namesAfter = removed.length === 0 ? NO_NAMES : namesOf(current.nodes)',
+    changes: ['removed.length === 0 → false'],
+    why: 'It only saves the names where nobody asks for them.',
+  },
+  {
     file: 'src/membership/memberlist/wire/packet-decoder.ts',
     code: 'if (!isMalformed(error)) throw error',
     changes: ['!isMalformed(error) → false'],
@@ -23,18 +74,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     code: 'const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))',
     changes: ['this.#bytes.length * 2 → this.#bytes.length / 2', '2 → (2 + 1)'],
     why: 'It has the room that is needed; how much more is a matter of speed.',
-  },
-  {
-    file: 'src/membership/memberlist/wire/byte-buffer.ts',
-    code: '#bytes = new Uint8Array(0)',
-    changes: ['0 → (0 + 1)'],
-    why: 'Only so many bytes count as have arrived.',
-  },
-  {
-    file: 'src/membership/memberlist/wire/byte-buffer.ts',
-    code: 'if (length > this.#bytes.length) {',
-    changes: ['length > this.#bytes.length → length >= this.#bytes.length'],
-    why: 'It only grows a byte sooner.',
   },
   {
     file: 'src/membership/memberlist/wire/msgpack-reader.ts',
