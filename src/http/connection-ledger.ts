@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
-import { LimitedWarning } from '../membership/limited-warning.ts'
+import { LimitedWarnings } from '../limited-warnings.ts'
 import { ADMIN_HTTP_LIMITS, type HttpLimits } from './limits.ts'
 
 /** The two ports of a process: look-ups, and probes with metrics. */
@@ -37,7 +37,7 @@ const HEAD_END = Buffer.from('\r\n\r\n')
 export class ConnectionLedger {
   readonly #clock: Clock
   readonly #limits: HttpLimits
-  readonly #warning: LimitedWarning
+  readonly #warnings: LimitedWarnings
   readonly #ports = new Map<PortName, PortConnections>()
   readonly #readers = new Set<SlowReader>()
   readonly #closed: Record<CloseReason, number> = {
@@ -58,14 +58,14 @@ export class ConnectionLedger {
       lookup: { maxBytes: deps.limits.maxWaitingAnswerBytes, totalBytes: 0, bySocket: new Map() },
       admin: { maxBytes: ADMIN_HTTP_LIMITS.maxWaitingAnswerBytes, totalBytes: 0, bySocket: new Map() },
     }
-    this.#warning = new LimitedWarning(deps.clock, deps.logger, WARNING_MS)
+    this.#warnings = new LimitedWarnings(deps.clock, deps.logger, WARNING_MS)
   }
 
   /** Begins to count the connections of a port. */
   openPort(name: PortName, limits: HttpLimits): PortConnections {
     const port = new PortConnections(limits, (reason) => {
       this.#closed[reason] += 1
-      this.#warning.warn(
+      this.#warnings.warn(
         { event: 'connections.limited', port: name, reason, open: port.size, limit: limits.maxConnections },
         'Closed connections to stay within the limits',
       )

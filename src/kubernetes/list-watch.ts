@@ -1,10 +1,10 @@
 import { sleep, type Clock, type Random } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
+import { LimitedWarnings } from '../limited-warnings.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiClient, ApiEvent } from './api-client.ts'
 import { apiError, apiErrorKindOf, retryAfterMsOf, type ApiErrorKind } from './api-error.ts'
 import { resourceOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
-import { OutageLog } from './outage-log.ts'
 
 /** The pace of a list and watch. */
 export interface ListWatchSettings {
@@ -86,6 +86,10 @@ const RETRY_AFTER_LIMIT_MS = 60_000
 const PAGE_LIMIT = 500
 /** Failures after which a watch does not go on from where it was: everything is listed anew. */
 const RESUMES_IN_A_ROW = 2
+/** An outage that goes on is told again this often. */
+const REMIND_EVERY_MS = 300_000
+/** What happens now and then in a healthy cluster, and mends itself with the next try. */
+const ROUTINE: readonly (ApiErrorKind | undefined)[] = ['cut', 'expired', 'throttled', 'stalled']
 
 /**
  * Follows the objects of a selection: lists them, watches from there on, and begins anew when the server says so, when
@@ -104,7 +108,7 @@ export class ListWatch<T extends Held> {
   readonly #abort = new AbortController()
   readonly #done: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #first: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
-  readonly #outage: OutageLog
+  readonly #warnings: LimitedWarnings
   #objects: Map<string, T> = new Map()
   #loop: Promise<void> | undefined
   #selection: ApiSelection | undefined
@@ -125,7 +129,7 @@ export class ListWatch<T extends Held> {
     this.#options = options
     this.#settings = { ...DEFAULT_LIST_WATCH_SETTINGS, ...options.settings }
     this.#pageSize = this.#settings.pageSize
-    this.#outage = new OutageLog(options.clock, options.logger)
+    this.#warnings = new LimitedWarnings(options.clock, options.logger, REMIND_EVERY_MS)
     const done = Promise.withResolvers<void>()
     const first = Promise.withResolvers<void>()
     this.done = done.promise
@@ -329,7 +333,12 @@ export class ListWatch<T extends Held> {
     this.#renewed = false
     this.#current = true
     if (this.#failuresInARow === 0) return
-    this.#outage.end(this.#failuresInARow)
+    if (this.#warnings.reset()) {
+      this.#options.logger.info(
+        { event: 'kubernetes.reached', failures: this.#failuresInARow },
+        'Followed the Kubernetes API again',
+      )
+    }
     this.#failuresInARow = 0
     this.#lastKind = undefined
     this.#problem = undefined
@@ -352,7 +361,7 @@ export class ListWatch<T extends Held> {
     this.#counts.failures += 1
     this.#problem = error.message
     if (!canResume(kind) || this.#failuresInARow > RESUMES_IN_A_ROW) this.#version = undefined
-    this.#outage.add(error, kind, this.#failuresInARow)
+    this.#logFailure(error, kind)
     this.#options.onFailure?.(error)
     // Routine: the server forgets old versions, and some send no bookmarks. The list at once will tell; only a second
     // one in a row is a sign of trouble.
@@ -363,6 +372,18 @@ export class ListWatch<T extends Held> {
     const backoffMs = Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(20, this.#failuresInARow - 1))
     const askedMs = Math.min(RETRY_AFTER_LIMIT_MS, retryAfterMsOf(error))
     return Math.max(backoffMs * (0.5 + 0.5 * random()), askedMs * (1 + 0.2 * random()))
+  }
+
+  #logFailure(error: RingmanError, kind: ApiErrorKind | undefined): void {
+    const failures = this.#failuresInARow
+    const fields = { event: 'kubernetes.failed', reason: kind, err: error, failures }
+    const isRoutine = failures === 1 && ROUTINE.includes(kind)
+    if (
+      isRoutine ||
+      !this.#warnings.warn(fields, 'Failed to follow the Kubernetes API; it is tried again', kind)
+    ) {
+      this.#options.logger.debug(fields, 'Failed to follow the Kubernetes API')
+    }
   }
 }
 

@@ -1,16 +1,9 @@
 import type { Clock } from '../clock.ts'
 import { LineLogger, type LogFields, type Logger, type PortLevel } from '../logger.ts'
-
-/** How many lines of one kind are let through. */
-export interface FloodBudget {
-  /** At once. */
-  readonly burst: number
-  /** From then on, in a second. */
-  readonly perSecond: number
-}
+import { TokenBucket, type TokenRate } from '../token-bucket.ts'
 
 /** Budgets of each kind of line: those that are on by default, and those that somebody looks for. */
-export const FLOOD_BUDGETS: { readonly regular: FloodBudget; readonly detailed: FloodBudget } = {
+export const FLOOD_BUDGETS: { readonly regular: TokenRate; readonly detailed: TokenRate } = {
   regular: { burst: 100, perSecond: 1 },
   detailed: { burst: 1000, perSecond: 100 },
 }
@@ -26,8 +19,7 @@ interface Held {
 }
 
 interface Kind {
-  tokens: number
-  filledAtMs: number
+  readonly bucket: TokenBucket
   suppressed: number
   /** The last line that was held back: it is written when there is room, so that the end of a flood is not missed. */
   held: Held | undefined
@@ -47,11 +39,11 @@ class FloodGate {
   /** Writes the line, or holds it back. */
   pass(line: Held): void {
     const kind = this.#kindOf(line)
-    if (kind.held === undefined && this.#tryTake(kind, line.level)) {
+    if (kind.held === undefined && kind.bucket.tryTake(this.#clock.now())) {
       this.#write(line, kind)
       return
     }
-    if (kind.held === undefined) this.#writeLater(kind, line.level)
+    if (kind.held === undefined) this.#writeLater(kind)
     else kind.suppressed++
     kind.held = { ...line, fields: { ...this.#context(), ...line.fields } }
   }
@@ -59,36 +51,25 @@ class FloodGate {
   #kindOf({ level, fields }: Held): Kind {
     const event = fields['event']
     // A line that somebody looks for must not take the room of one that everybody is to see.
-    const budget = isDetailed(level) ? 'detailed' : 'regular'
+    const budget = level === 'trace' || level === 'debug' ? 'detailed' : 'regular'
     const named = `${budget} ${typeof event === 'string' ? event : ''}`
     const name = this.#kinds.has(named) || this.#kinds.size < KINDS_LIMIT ? named : budget
     let kind = this.#kinds.get(name)
     if (kind === undefined) {
-      const tokens = budgetOf(level).burst
-      kind = { tokens, filledAtMs: this.#clock.now(), suppressed: 0, held: undefined }
+      const bucket = new TokenBucket(FLOOD_BUDGETS[budget], this.#clock.now())
+      kind = { bucket, suppressed: 0, held: undefined }
       this.#kinds.set(name, kind)
     }
     return kind
   }
 
-  #tryTake(kind: Kind, level: PortLevel): boolean {
-    const { burst, perSecond } = budgetOf(level)
-    const nowMs = this.#clock.now()
-    kind.tokens = Math.min(burst, kind.tokens + ((nowMs - kind.filledAtMs) / 1000) * perSecond)
-    kind.filledAtMs = nowMs
-    if (kind.tokens < 1) return false
-    kind.tokens -= 1
-    return true
-  }
-
-  #writeLater(kind: Kind, level: PortLevel): void {
-    const { perSecond } = budgetOf(level)
-    this.#clock.after(Math.ceil(((1 - kind.tokens) / perSecond) * 1000), () => {
+  #writeLater(kind: Kind): void {
+    this.#clock.after(kind.bucket.waitMs, () => {
       const { held } = kind
       if (held === undefined) return
       // Clocks and rounding: a token that is not there yet is there soon.
-      if (!this.#tryTake(kind, level)) {
-        this.#writeLater(kind, level)
+      if (!kind.bucket.tryTake(this.#clock.now())) {
+        this.#writeLater(kind)
         return
       }
       kind.held = undefined
@@ -101,14 +82,6 @@ class FloodGate {
     kind.suppressed = 0
     logger[level](suppressed === 0 ? fields : { ...fields, suppressed }, message)
   }
-}
-
-function isDetailed(level: PortLevel): boolean {
-  return level === 'trace' || level === 'debug'
-}
-
-function budgetOf(level: PortLevel): FloodBudget {
-  return isDetailed(level) ? FLOOD_BUDGETS.detailed : FLOOD_BUDGETS.regular
 }
 
 /**

@@ -29,7 +29,7 @@ import {
 } from '@opentelemetry/sdk-trace'
 import { sleep, type Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
-import { LimitedWarning } from '../membership/limited-warning.ts'
+import { LimitedWarnings } from '../limited-warnings.ts'
 import { INSTRUMENTATION_NAME } from '../tracing.ts'
 
 /** How long the last spans may take to get away when the process ends, in milliseconds. */
@@ -56,7 +56,7 @@ export class SdkTracing {
   readonly protocol: string
   readonly #deps: TracingDeps
   readonly #provider: TracerProvider
-  readonly #failures: LimitedWarning
+  readonly #failures: LimitedWarnings
   #isStarted = false
   #shutdown: Promise<boolean> | undefined
 
@@ -64,7 +64,7 @@ export class SdkTracing {
   constructor(url: string, deps: TracingDeps) {
     this.#deps = deps
     const logger = deps.logger.child({ component: 'tracing' })
-    this.#failures = new LimitedWarning(deps.clock, logger, REPORT_INTERVAL_MS)
+    this.#failures = new LimitedWarnings(deps.clock, logger, REPORT_INTERVAL_MS)
     diag.setLogger(this.#diagLogger(), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true })
     const { protocol, sampler, propagators, batch, spanLimits } = readVariables()
     this.protocol = protocol

@@ -140,8 +140,7 @@ describe('a flood of peers makes no flood of lines', () => {
       ),
     )
     await expect.poll(() => logger.of('datagram.dropped').length).toBeGreaterThan(1)
-    // The 1st, 2nd, 4th, … of each of some ten reasons.
-    expectBounded(performance.now() - beganMs, { 'datagram.dropped': 150 })
+    expectBounded(performance.now() - beganMs, { 'datagram.dropped': 30 })
   })
 
   test('Sidecar: updates that are none, and too many that are', async () => {

@@ -7,7 +7,7 @@ import type { ApiTransport } from '../../kubernetes/api-transport.ts'
 import { ListWatch } from '../../kubernetes/list-watch.ts'
 import type { Logger } from '../../logger.ts'
 import type { SourceHealth } from '../condition.ts'
-import { LimitedWarning } from '../limited-warning.ts'
+import { LimitedWarnings } from '../../limited-warnings.ts'
 import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
@@ -54,7 +54,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   readonly #logger: Logger
   readonly #watch: ListWatch<EndpointSlice>
   readonly #keeper: PlaceKeeper
-  readonly #warning: Readonly<Record<'absent' | 'crowded' | 'portless' | 'hostNames', LimitedWarning>>
+  readonly #warnings: LimitedWarnings
   readonly #refused = Promise.withResolvers<never>()
   #view: EndpointsView | undefined
   #cancelTimer: (() => void) | undefined
@@ -69,8 +69,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       holdRestartingMs: options.holdRestartingMs ?? DEFAULT_HOLD_RESTARTING_MS,
       goneAfterMs: options.goneAfterMs ?? DEFAULT_GONE_AFTER_MS,
     })
-    const warning = () => new LimitedWarning(clock, this.#logger, WARNING_INTERVAL_MS)
-    this.#warning = { absent: warning(), crowded: warning(), portless: warning(), hostNames: warning() }
+    this.#warnings = new LimitedWarnings(clock, this.#logger, WARNING_INTERVAL_MS)
     this.#watch = new ListWatch({
       client: new ApiClient(deps.transport, clock, options.client),
       selection: {
@@ -201,25 +200,25 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     const slices = describeSlices(this.#options)
     const namespace = this.#watch.selection?.namespace
     if (view.sliceCount === 0) {
-      this.#warning.absent.warn(
+      this.#warnings.warn(
         { event: 'service.absent', slices, namespace },
         'Found no EndpointSlice; the Service may not exist, or have no selector',
       )
     }
     if (view.endpoints.size > ENDPOINTS_LIMIT) {
-      this.#warning.crowded.warn(
+      this.#warnings.warn(
         { event: 'endpoint.refused', slices, namespace, endpoints: view.endpoints.size },
         'Refused more endpoints than make a ring; the last one stays',
       )
     }
     if (view.portlessCount > 0) {
-      this.#warning.portless.warn(
+      this.#warnings.warn(
         { event: 'endpoint.skipped', slices, namespace, reason: portProblem(view) },
         'Skipped endpoints that have no place on the ring',
       )
     }
     if (view.hostNameSlices > 0) {
-      this.#warning.hostNames.warn(
+      this.#warnings.warn(
         { event: 'slice.skipped', slices, namespace, skipped: view.hostNameSlices },
         'Skipped EndpointSlices with host names instead of addresses',
       )

@@ -2,23 +2,17 @@ import type { Clock } from '../../clock.ts'
 import { assertNever } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { formatAddress } from '../../seeds/seed.ts'
-import { LimitedWarning } from '../limited-warning.ts'
+import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { DROP_REASONS, type Drop, type DropReason } from './wire/drop.ts'
 
-/** Milliseconds between two lines for one reason. */
-const LOG_EVERY_MS = 10_000
-
 /** What became of a datagram or a stream that was not taken. */
 export class DropReport {
-  readonly #clock: Clock
-  readonly #logger: Logger
   readonly #counts: Record<DropReason, number>
-  readonly #warnings = new Map<DropReason, LimitedWarning>()
+  readonly #warnings: LimitedWarnings
 
   constructor(clock: Clock, logger: Logger) {
-    this.#clock = clock
-    this.#logger = logger
+    this.#warnings = new LimitedWarnings(clock, logger)
     this.#counts = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0])) as Record<
       DropReason,
       number
@@ -33,12 +27,7 @@ export class DropReport {
   /** Counts the drop, and logs it in words unless that was done a moment ago for the same reason. */
   add(drop: Drop, from: Endpoint, transport: 'udp' | 'tcp'): void {
     this.#counts[drop.reason]++
-    let warning = this.#warnings.get(drop.reason)
-    if (warning === undefined) {
-      warning = new LimitedWarning(this.#clock, this.#logger, LOG_EVERY_MS)
-      this.#warnings.set(drop.reason, warning)
-    }
-    warning.warn(
+    this.#warnings.warn(
       {
         event: 'gossip.dropped',
         reason: drop.reason,
@@ -47,6 +36,7 @@ export class DropReport {
         detail: drop.detail,
       },
       `Dropped gossip: ${inWords(drop.reason)}`,
+      drop.reason,
     )
   }
 }

@@ -8,7 +8,7 @@ import { formatAddress, type Seed } from '../../seeds/seed.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
 import type { SourceHealth } from '../condition.ts'
 import { leadsToThisMachine } from '../advertised-address.ts'
-import { LimitedWarning } from '../limited-warning.ts'
+import { LimitedWarnings } from '../../limited-warnings.ts'
 import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
@@ -52,7 +52,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
   readonly #options: MemberlistSourceOptions
   readonly #resolver: SeedResolver
   readonly #keyringFile: KeyringFile | undefined
-  readonly #refusalWarning: LimitedWarning
+  readonly #refusalWarnings: LimitedWarnings
   /** What metadata means is found out once, while the bytes live. */
   readonly #decoded = new WeakMap<Uint8Array, { readonly metadata: MemberMetadata | undefined }>()
   /** Adds up with the monotonic time to the time of day. */
@@ -65,7 +65,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
     const { name, metadata, clock, random, logger } = options
     this.#options = options
     this.selfName = name
-    this.#refusalWarning = new LimitedWarning(clock, logger, REFUSAL_WARNING_MS)
+    this.#refusalWarnings = new LimitedWarnings(clock, logger, REFUSAL_WARNING_MS)
     this.node = new MemberlistNode(
       { ...options, meta: encodeMetadata(metadata) },
       {
@@ -187,7 +187,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
     const refusing = findRefusal(result)
     if (refusing === undefined) return
     const { seed, message } = refusing
-    this.#refusalWarning.warn(
+    this.#refusalWarnings.warn(
       { event: 'seed.refused', address: formatAddress(seed), reason: message },
       'A seed answers and refuses this member: compare label and keys of both',
     )

@@ -11,7 +11,7 @@ import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catal
 import { HoldDown } from './hold-down.ts'
 import { getOverHttp, type HttpGet } from './http-get.ts'
 import { explainSkip, membersOf, selectInstances, type Selection } from './instances.ts'
-import { LimitedWarning } from '../limited-warning.ts'
+import { LimitedWarnings } from '../../limited-warnings.ts'
 import { SidecarClient } from './sidecar-client.ts'
 import { parseSidecarUrl } from './sidecar-endpoint.ts'
 import { sidecarHealth } from './sidecar-health.ts'
@@ -25,7 +25,6 @@ const MAX_AHEAD_MS = 5 * 60_000
 const SOON_MS = 1000
 /** Longest wait before the stream is asked for again. */
 const RECONNECT_LIMIT_MS = 30_000
-const WARNING_INTERVAL_MS = 10_000
 /** Fetches that may be missing before the members count as out of date. */
 const STALE_AFTER_INTERVALS = 3
 /** Instances that one log line names. */
@@ -63,8 +62,7 @@ export class SidecarSource extends SourceBase implements MembershipSource {
   readonly #tracer: Tracer
   readonly #ledger = new StateLedger()
   readonly #holdDown: HoldDown<Selection>
-  readonly #skipWarning: LimitedWarning
-  readonly #updateWarning: LimitedWarning
+  readonly #warnings: LimitedWarnings
   readonly #counts = { accepted: 0, ignored: 0, refused: 0, folded: 0, fetchFailures: 0 }
   readonly #fetches = { completed: 0, failed: 0 }
   #client: SidecarClient | undefined
@@ -83,8 +81,7 @@ export class SidecarSource extends SourceBase implements MembershipSource {
     this.#get = deps.get ?? getOverHttp
     this.#logger = deps.logger.child({ component: 'sidecar' })
     this.#tracer = deps.tracer ?? noTracer
-    this.#skipWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
-    this.#updateWarning = new LimitedWarning(this.#clock, this.#logger, WARNING_INTERVAL_MS)
+    this.#warnings = new LimitedWarnings(this.#clock, this.#logger)
     this.#holdDown = new HoldDown({
       clock: this.#clock,
       holdDownMs: this.#options.holdDownMs,
@@ -137,7 +134,7 @@ export class SidecarSource extends SourceBase implements MembershipSource {
       update = parseUpdate(body instanceof Uint8Array ? parseJson(body) : body, serviceName)
     } catch (error) {
       this.#counts.refused += 1
-      this.#updateWarning.warn(
+      this.#warnings.warn(
         {
           event: 'update.refused',
           err: error,
@@ -366,7 +363,7 @@ export class SidecarSource extends SourceBase implements MembershipSource {
   #select(state: SidecarState): Selection {
     const selection = selectInstances(state.services, this.#options.servicePort)
     if (selection.skipped.length > 0) {
-      this.#skipWarning.warn(
+      this.#warnings.warn(
         {
           event: 'instance.skipped',
           service: this.#options.serviceName,

@@ -1,5 +1,7 @@
 import { sleep, type Clock, type Random } from '../../clock.ts'
+import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Logger } from '../../logger.ts'
+import { TokenBucket } from '../../token-bucket.ts'
 import type { MemberMetadata } from '../member.ts'
 import {
   checkDatagram,
@@ -16,7 +18,6 @@ import { SwimLibrary, type LibraryMember, type ProbeFailure } from './swim-libra
 import { encodeSwimMeta, tryDecodeSwimMeta } from './swim-metadata.ts'
 import { RECEIVE_FACTOR, type SwimSettings } from './swim-settings.ts'
 import { SwimTraffic } from './swim-traffic.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 export interface SwimNodeOptions {
   /** This process, `IPV4:PORT`. */
@@ -63,6 +64,7 @@ export class SwimNode {
   readonly #suspicions: Suspicions
   readonly #syncs: TokenBucket
   readonly #pingReqs: TokenBucket
+  readonly #warnings: LimitedWarnings
   readonly #gone = new Map<string, Gone>()
   readonly #excuses = new Map<string, number>()
   readonly #abort = new AbortController()
@@ -75,8 +77,9 @@ export class SwimNode {
     this.host = host
     this.#options = options
     this.monitor = new LoopMonitor(clock, settings.stallMs)
-    this.#syncs = new TokenBucket(clock, SYNC_RATE)
-    this.#pingReqs = new TokenBucket(clock, PING_REQ_RATE)
+    this.#syncs = new TokenBucket(SYNC_RATE, clock.now())
+    this.#pingReqs = new TokenBucket(PING_REQ_RATE, clock.now())
+    this.#warnings = new LimitedWarnings(clock, logger)
     this.#suspicions = new Suspicions({
       clock,
       timeoutMs: () => settings.suspicionMs * Math.max(1, Math.log10(this.#library.liveHosts.length + 1)),
@@ -205,7 +208,7 @@ export class SwimNode {
       case 'ping-req':
         if (message.destination !== this.host && this.#library.live(message.destination) === undefined) {
           this.#drop('destination-unknown', from)
-        } else if (!this.#pingReqs.tryTake()) this.#drop('rate-limited', from)
+        } else if (!this.#pingReqs.tryTake(this.#options.clock.now())) this.#drop('rate-limited', from)
         else this.#library.deliver(message, from)
         return
       case 'ack':
@@ -215,7 +218,7 @@ export class SwimNode {
       case 'sync':
         if (message.data.host === this.host) this.#drop('self-address', from)
         else if (this.#isBeyondLimit(message.data)) this.#drop('member-limit', from)
-        else if (!this.#syncs.tryTake()) this.#drop('rate-limited', from)
+        else if (!this.#syncs.tryTake(this.#options.clock.now())) this.#drop('rate-limited', from)
         else this.#library.deliver(message, from)
         return
       case 'update':
@@ -364,13 +367,7 @@ export class SwimNode {
   #drop(reason: DropReason, from: string): void {
     const count = (this.drops.get(reason) ?? 0) + 1
     this.drops.set(reason, count)
-    // The 1st, 2nd, 4th, 8th, …: a flood cannot fill the log.
-    if ((count & (count - 1)) === 0) {
-      this.#options.logger.warn(
-        { event: 'datagram.dropped', reason, from, count },
-        'Dropped a datagram; further ones of this kind are logged ever more rarely',
-      )
-    }
+    this.#warnings.warn({ event: 'datagram.dropped', reason, from, count }, 'Dropped a datagram', reason)
   }
 
   #flush(): void {

@@ -3,6 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import type { Tracer } from '@opentelemetry/api'
 import type { Clock, Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
+import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
@@ -66,6 +67,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
   readonly selfName: string
   readonly #options: SwimSourceOptions
   readonly #logger: Logger
+  readonly #warnings: LimitedWarnings
   readonly #tracer: Tracer
   readonly #view: MemberView
   #settings: SwimSettings | undefined
@@ -84,6 +86,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
     this.#options = options
     this.selfName = options.name
     this.#logger = options.logger.child({ component: 'swim' })
+    this.#warnings = new LimitedWarnings(options.clock, this.#logger)
     this.#tracer = options.tracer ?? noTracer
     this.#view = new MemberView(options.clock)
   }
@@ -308,13 +311,10 @@ export class SwimSource extends SourceBase implements MembershipSource {
   #countSendError(error: Error, host: string): void {
     this.#sendErrors += 1
     this.#lastSendError = 'code' in error ? String(error.code) : error.message
-    // The 1st, 2nd, 4th, 8th, …: a broken network cannot fill the log.
-    if ((this.#sendErrors & (this.#sendErrors - 1)) === 0) {
-      this.#logger.warn(
-        { event: 'datagram.unsent', host, err: error, count: this.#sendErrors },
-        'Failed to send a datagram; further failures are logged ever more rarely',
-      )
-    }
+    this.#warnings.warn(
+      { event: 'datagram.unsent', host, err: error, count: this.#sendErrors },
+      'Failed to send a datagram',
+    )
   }
 
   /** Without its socket a source is over; the process ends with the reason, and is started again. */

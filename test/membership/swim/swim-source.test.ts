@@ -271,7 +271,10 @@ describe('what arrives and does not belong', () => {
         'seq-invalid': 100,
       })
       expect(source.health().detail).toMatchObject({ 'dropped.oversized': 100 })
-      expect(logger.of('datagram.dropped').length).toBe(4 * 7)
+      // One of each reason at once; more only where this takes longer than the 10 s between two.
+      const reasons = logger.of('datagram.dropped').map(({ fields }) => fields['reason'])
+      expect(new Set(reasons).size).toBe(4)
+      expect(reasons.length).toBeLessThan(20)
       expect(states(source)).toEqual({ a: 'alive' })
     } finally {
       socket.close()
@@ -341,7 +344,7 @@ describe('the socket', () => {
       message: expect.stringContaining('ENETUNREACH') as string,
     })
     expect(Number(source.health().detail['sendErrors'])).toBeGreaterThan(50)
-    expect(logger.of('datagram.unsent').length).toBeLessThan(15)
+    expect(logger.of('datagram.unsent').length).toBeLessThanOrEqual(7)
     expect(states(source)).toEqual({ a: 'alive' })
   })
 })
