@@ -3,9 +3,15 @@ import { RingmanError } from '../errors.ts'
 import { GrowingBuffer } from '../growing-buffer.ts'
 import { RequestDeadline } from '../request-deadline.ts'
 import { apiError, apiErrorKindOf, quoteWords, reasonOf, type ApiErrorKind } from './api-error.ts'
-import { pathOf, resourceOf, ruleOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
+import {
+  pathOf,
+  resourceOf,
+  ruleOf,
+  type ApiSelection,
+  type PartialSelection,
+  isObject,
+} from './api-resource.ts'
 import type { ApiAnswer, ApiTransport } from './api-transport.ts'
-import { isObject } from './json-object.ts'
 import { LineSplitter } from './line-splitter.ts'
 
 /** Bounds of what the API server may send, and of how long it may take. */

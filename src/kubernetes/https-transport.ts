@@ -2,8 +2,15 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { SpanKind, type Tracer } from '@opentelemetry/api'
 import { failSpan, noTracer, withSpan } from '../tracing.ts'
-import type { ApiAnswer, ApiTransport } from './api-transport.ts'
-import type { ClusterAccess, ClusterConnection } from './cluster-access.ts'
+import type {
+  ApiAnswer,
+  ApiTransport,
+  ClusterAccess,
+  ClusterConnection,
+  Environment,
+} from './api-transport.ts'
+import { InClusterAccess } from './in-cluster-access.ts'
+import { KubeconfigAccess } from './kubeconfig-access.ts'
 
 /** How long a silent connection is trusted before the kernel asks whether the other side is still there. */
 const KEEP_ALIVE_PROBE_MS = 15_000
@@ -105,4 +112,22 @@ export class HttpsTransport implements ApiTransport {
 /** Only seconds: the API server does not send the other form, a date. */
 function parseRetryAfter(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,6}$/.test(value) ? 1000 * Number(value) : undefined
+}
+
+/**
+ * The way to the API server: with a kubeconfig file's access, or with the pod's own. Nothing is read or opened yet.
+ *
+ * @param options - `now` in monotonic milliseconds.
+ */
+export function createTransport(options: {
+  readonly kubeconfig: string | undefined
+  readonly env: Environment
+  readonly now: () => number
+  readonly userAgent: string
+  readonly tracer?: Tracer
+}): ApiTransport {
+  const { kubeconfig, env, now, userAgent, tracer } = options
+  const access =
+    kubeconfig === undefined ? new InClusterAccess({ env, now }) : new KubeconfigAccess(kubeconfig, now)
+  return new HttpsTransport(access, userAgent, tracer)
 }

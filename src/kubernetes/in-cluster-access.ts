@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import { apiError, reasonOf } from './api-error.ts'
-import type { ClusterAccess, ClusterConnection, Environment } from './cluster-access.ts'
+import type { ClusterAccess, ClusterConnection, Environment } from './api-transport.ts'
 
 /** Where Kubernetes puts a service account into a container. */
 export const SERVICE_ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount'

@@ -3,7 +3,7 @@ import type { RequestOptions } from 'node:https'
 import { isIP } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { apiError, reasonOf } from './api-error.ts'
-import type { ClusterAccess, ClusterConnection } from './cluster-access.ts'
+import type { ClusterAccess, ClusterConnection } from './api-transport.ts'
 
 /** How long a loaded file is used; what makes tokens (programs, OIDC) renews them on its own meanwhile. */
 const RELOAD_AFTER_MS = 300_000

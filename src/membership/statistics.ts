@@ -1,4 +1,5 @@
 import type { DistributionView } from '../distribution.ts'
+import type { ListWatchStatus } from '../kubernetes/list-watch.ts'
 
 /**
  * What a source has counted since it began, for metrics: read when somebody asks, so that it costs a source no more
@@ -174,4 +175,13 @@ export function seedStatistics(
 ): SeedStatistics {
   const unresolved = status.rounds === 0 ? seedCount : status.failures.length
   return { resolved: seedCount - unresolved, unresolved, addresses: status.addresses.length }
+}
+
+/** What following the API came to, for metrics. */
+export function apiStatistics(status: ListWatchStatus): SourceStatistics {
+  const { sinceConfirmedMs, lists, watches, changes, bookmarks, failures } = status
+  return {
+    ...(sinceConfirmedMs === undefined ? {} : { staleMs: sinceConfirmedMs }),
+    kubernetes: { lists, watches, changes, bookmarks, failures },
+  }
 }

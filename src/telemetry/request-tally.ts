@@ -1,10 +1,10 @@
+import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
-import type { RequestMeter } from '../http/route.ts'
+import { Distribution } from '../distribution.ts'
+import { type RequestMeter, KEY_COUNT, type RouteMeter } from '../http/route.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
-import { LookUpTally } from './look-up-tally.ts'
-import { RouteTally } from './route-tally.ts'
-import { byLabel, histogram, type Collector, type Samples } from './sample.ts'
-import type { LOOK_UP_ROUTES } from './table/http-table.ts'
+import { byLabel, histogram, type Collector, type Samples, type Exemplar, type Sample } from './sample.ts'
+import { type LOOK_UP_ROUTES, HTTP_METRICS, type LOOK_UP_RESULTS } from './table/http-table.ts'
 
 type LookUpRoute = keyof typeof LOOK_UP_ROUTES
 
@@ -61,4 +61,129 @@ export class RequestTally implements RequestMeter, Collector {
       ],
     }
   }
+}
+
+/** How a look-up ended. */
+type LookUpResult = keyof typeof LOOK_UP_RESULTS
+
+/** Counts the look-ups of one route. */
+class LookUpTally {
+  readonly seconds = new Distribution(HTTP_METRICS.lookUpDuration.buckets)
+  /** The last one for each count of `seconds`. */
+  readonly exemplars: (Exemplar | undefined)[] = []
+  readonly #options: RequestTallyOptions & { readonly hidesOutages?: boolean }
+  #ok = 0
+  #keys = 0
+  readonly #failures = { refused: 0, 'ring-empty': 0, unavailable: 0, failed: 0 }
+
+  /** @param options - `hidesOutages`: the route answers 200 where the ring has no answer. */
+  constructor(options: RequestTallyOptions & { readonly hidesOutages?: boolean }) {
+    this.#options = options
+  }
+
+  get results(): Readonly<Record<LookUpResult, number>> {
+    return { ok: this.#ok, ...this.#failures }
+  }
+
+  /** Keys that were looked up with success. */
+  get keys(): number {
+    return this.#keys
+  }
+
+  /**
+   * Counts a look-up.
+   *
+   * @param status - Of the answer; 0 when there was none.
+   * @param keys - How many it was for.
+   */
+  add(status: number, keys: number, startedAtMs: number): void {
+    const { clock, currentTraceId, hidesOutages = false } = this.#options
+    const failure = status === 200 && !hidesOutages ? undefined : this.#failureOf(status)
+    if (failure === undefined) {
+      this.#ok++
+      this.#keys += keys
+    } else this.#failures[failure]++
+    const seconds = (clock.now() - startedAtMs) / 1000
+    const index = this.seconds.add(seconds)
+    const traceId = currentTraceId?.()
+    if (traceId === undefined) return
+    this.exemplars[index] = { traceId, value: seconds, atSeconds: clock.wallNow() / 1000 }
+  }
+
+  #failureOf(status: number): Exclude<LookUpResult, 'ok'> | undefined {
+    if (status === 200) return this.#outage()
+    if (status === 503) return this.#outage() ?? 'unavailable'
+    return status >= 500 ? 'failed' : 'refused'
+  }
+
+  #outage(): 'ring-empty' | 'unavailable' | undefined {
+    const { manager } = this.#options
+    if (!manager.running) return 'unavailable'
+    return manager.snapshot.ring.size === 0 ? 'ring-empty' : undefined
+  }
+}
+
+const METHODS = ['GET', 'HEAD', 'POST', 'OPTIONS'] as const
+const ABORTED = 0
+/** More than any status. */
+const STATUS_LIMIT = 1000
+
+/** Counts the requests for one route, and the look-ups among them. */
+class RouteTally implements RouteMeter {
+  readonly #lookUps: LookUpTally | undefined
+  readonly #batches: LookUpTally | undefined
+  /** `GET` with 200, which nearly all are. */
+  #ok = 0
+  /** The others, by method and status in one number. */
+  readonly #requests = new Map<number, number>()
+
+  /** @param tallies - Of its look-ups, if it has any; `batches` of those by `POST`, where they are counted apart. */
+  constructor({ lookUps, batches }: { readonly lookUps?: LookUpTally; readonly batches?: LookUpTally }) {
+    this.#lookUps = lookUps
+    this.#batches = batches
+  }
+
+  finished(ctx: Koa.Context, startedAtMs: number): void {
+    const { method } = ctx.req
+    const status = statusOf(ctx)
+    if (status === 200 && method === 'GET') {
+      this.#ok++
+      this.#lookUps?.add(status, 1, startedAtMs)
+      return
+    }
+    const key = methodIndexOf(method) * STATUS_LIMIT + status
+    this.#requests.set(key, (this.#requests.get(key) ?? 0) + 1)
+    // To be told what is allowed, or that it is not, is no look-up.
+    if (status === 204 || status === 405) return
+    const lookUps = method === 'POST' ? (this.#batches ?? this.#lookUps) : this.#lookUps
+    lookUps?.add(status, (ctx[KEY_COUNT] as number | undefined) ?? 1, startedAtMs)
+  }
+
+  /** The series of the route; there is none for what was never asked. */
+  samples(route: string): Sample[] {
+    const ok = this.#ok === 0 ? [] : [{ value: this.#ok, labels: { route, method: 'GET', status: '200' } }]
+    const others = Array.from(this.#requests, ([key, value]) => {
+      const status = key % STATUS_LIMIT
+      return {
+        value,
+        labels: {
+          route,
+          method: METHODS[(key - status) / STATUS_LIMIT] ?? 'other',
+          status: status === ABORTED ? 'aborted' : String(status),
+        },
+      }
+    })
+    return [...ok, ...others]
+  }
+}
+
+/** Where a method is in `METHODS`; behind them all for others. */
+function methodIndexOf(method: string | undefined): number {
+  const index = METHODS.indexOf(method as (typeof METHODS)[number])
+  return index === -1 ? METHODS.length : index
+}
+
+/** The status that was or will be sent; none when the client went before there was one. */
+function statusOf({ res, respond }: Koa.Context): number {
+  return respond === false && !res.headersSent ? ABORTED : res.statusCode
 }

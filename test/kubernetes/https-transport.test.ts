@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { expect, test } from 'vitest'
-import type { ClusterConnection } from '../../src/kubernetes/cluster-access.ts'
+import type { ClusterConnection } from '../../src/kubernetes/api-transport.ts'
 import { HttpsTransport } from '../../src/kubernetes/https-transport.ts'
 import { RecordedSpans } from '../support/recorded-spans.ts'
 

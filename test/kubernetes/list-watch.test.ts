@@ -3,7 +3,7 @@ import { ApiClient, type ApiClientSettings } from '../../src/kubernetes/api-clie
 import type { ApiTransport } from '../../src/kubernetes/api-transport.ts'
 import { ListWatch, type ListWatchSettings } from '../../src/kubernetes/list-watch.ts'
 import { PODS } from '../../src/kubernetes/api-resource.ts'
-import { parsePod, type Pod } from '../../src/kubernetes/pod.ts'
+import { parsePod, type Pod } from '../../src/kubernetes/pod-watch.ts'
 import {
   COLLECTIONS,
   FakeKubernetesApi,

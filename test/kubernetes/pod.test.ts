@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parsePod } from '../../src/kubernetes/pod.ts'
+import { parsePod } from '../../src/kubernetes/pod-watch.ts'
 
 const metadata = { name: 'ring-0', uid: 'u1' }
 

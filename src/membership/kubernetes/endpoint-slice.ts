@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import { isObject } from '../../kubernetes/json-object.ts'
+import { isObject } from '../../kubernetes/api-resource.ts'
 
 /** A family of IP addresses, as EndpointSlices name it. */
 export type Family = 'IPv4' | 'IPv6'

@@ -1,5 +1,5 @@
 import { sleep, type Clock, type Random } from '../../clock.ts'
-import type { Pod } from '../../kubernetes/pod.ts'
+import type { Pod } from '../../kubernetes/pod-watch.ts'
 import type { Logger } from '../../logger.ts'
 import type { Member } from '../member.ts'
 

@@ -4,8 +4,7 @@ import type { Logger } from '../../logger.ts'
 import { healthIn, type SourceHealth } from '../condition.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceKind } from '../source.ts'
-import type { SourceStatistics } from '../statistics.ts'
-import { apiStatistics } from './api-statistics.ts'
+import { type SourceStatistics, apiStatistics } from '../statistics.ts'
 import { GossipCheck, type CheckedGossip, type GossipCheckSettings } from './gossip-check.ts'
 
 export interface PodAwareOptions {

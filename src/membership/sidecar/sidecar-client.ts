@@ -1,13 +1,13 @@
+import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { context, SpanKind, trace, type Span, type Tracer } from '@opentelemetry/api'
 import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import { GrowingBuffer } from '../../growing-buffer.ts'
-import { parseJson, parseState, type SidecarState } from './catalog.ts'
-import { DocumentSplitter } from './document-splitter.ts'
-import type { HttpAnswer, HttpGet } from './http-get.ts'
-import { watchUrlOf } from './sidecar-endpoint.ts'
 import { RequestDeadline } from '../../request-deadline.ts'
 import { errorTypeOf, failSpan, noTracer, traceHeaders } from '../../tracing.ts'
+import { parseJson, parseState, type SidecarState } from './catalog.ts'
+import { DocumentSplitter } from './document-splitter.ts'
 
 export interface SidecarClientOptions {
   /** Where the state is, as `parseSidecarUrl` gives it. */
@@ -147,4 +147,74 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error'
   if (error.message !== '') return error.message
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+}
+
+/** An answer whose head has come; its body comes as it is read. */
+export interface HttpAnswer {
+  readonly status: number
+  readonly body: AsyncIterable<Uint8Array>
+}
+
+/**
+ * Asks for `url` and resolves when the head of the answer has come. Rejects when it cannot be had, and when
+ * `signal` aborts, which also ends the reading of the body with an error. Whoever gets an answer reads its body
+ * to the end, or leaves the loop that reads it, or aborts: each releases the connection.
+ */
+export type HttpGet = (
+  url: URL,
+  signal: AbortSignal,
+  /** Headers to send beside its own. */
+  headers?: Readonly<Record<string, string>>,
+) => Promise<HttpAnswer>
+
+/** How long a silent connection is trusted before the kernel asks whether the other side is still there. */
+const KEEP_ALIVE_PROBE_MS = 15_000
+
+/** Asks over a connection of its own, which ends with the answer. Redirects are not followed. */
+export const getOverHttp: HttpGet = (url, signal, headers) =>
+  new Promise((resolve, reject) => {
+    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
+      agent: false,
+      headers: { ...headers, accept: 'application/json', connection: 'close' },
+      maxHeaderSize: 16_384,
+      signal,
+    })
+    request.once('error', reject)
+    request.once('socket', (socket) => {
+      socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
+    })
+    request.once('response', (response) => {
+      resolve({ status: response.statusCode ?? 0, body: response })
+    })
+    request.end()
+  })
+
+/**
+ * Reads the address of a Sidecar's state, such as `http://localhost:7777/api/state.json`.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID` unless it is an `http:` or `https:` URL without user, password, query
+ *   and fragment.
+ */
+export function parseSidecarUrl(text: string): URL {
+  const url = URL.parse(text)
+  const plain =
+    url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+  if (!plain || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    // Not the text itself: it may hold a password.
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      "Sidecar's URL must be an http or https URL without user, password, query or fragment, such as http://localhost:7777/api/state.json",
+    )
+  }
+  return url
+}
+
+/**
+ * Where the Sidecar whose state is at `stateUrl` streams its state: `watch` beside it. `by_service=false` asks
+ * for the whole state each time; the other form lacks the time of the last change.
+ */
+export function watchUrlOf(stateUrl: URL): URL {
+  const url = new URL('watch', stateUrl)
+  url.searchParams.set('by_service', 'false')
+  return url
 }

@@ -1,4 +1,4 @@
-import type { Instant } from './instant.ts'
+import type { Instant } from './catalog.ts'
 import { EMPTY_SELECTION, type Selection } from './instances.ts'
 
 /** A state as the ledger takes it. */

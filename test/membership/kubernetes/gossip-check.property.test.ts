@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Pod } from '../../../src/kubernetes/pod.ts'
+import type { Pod } from '../../../src/kubernetes/pod-watch.ts'
 import { silentLogger } from '../../../src/logger.ts'
 import {
   GossipCheck,

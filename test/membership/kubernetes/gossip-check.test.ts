@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import type { Pod } from '../../../src/kubernetes/pod.ts'
+import type { Pod } from '../../../src/kubernetes/pod-watch.ts'
 import {
   GossipCheck,
   type CheckedGossip,

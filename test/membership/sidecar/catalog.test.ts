@@ -8,8 +8,9 @@ import {
   parseState,
   parseUpdate,
   STATUS,
+  tryParseInstant,
+  ZERO_INSTANT,
 } from '../../../src/membership/sidecar/catalog.ts'
-import { tryParseInstant, ZERO_INSTANT } from '../../../src/membership/sidecar/instant.ts'
 import { golden, serviceJson, stateJson, tick, updateJson } from './sidecar-fixtures.ts'
 
 function codeOf(run: () => unknown): string {

@@ -1,4 +1,4 @@
-import type { HttpAnswer, HttpGet } from '../../../src/membership/sidecar/http-get.ts'
+import type { HttpAnswer, HttpGet } from '../../../src/membership/sidecar/sidecar-client.ts'
 import { jsonBytes, stateJson, tick, type Described } from './sidecar-fixtures.ts'
 
 /**

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { tryParseInstant, ZERO_INSTANT } from '../../../src/membership/sidecar/instant.ts'
+import { tryParseInstant, ZERO_INSTANT } from '../../../src/membership/sidecar/catalog.ts'
 
 const SECOND = 1_000_000_000n
 

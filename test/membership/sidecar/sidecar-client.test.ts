@@ -3,9 +3,12 @@ import type { AddressInfo, Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { isRingmanError } from '../../../src/errors.ts'
-import { getOverHttp } from '../../../src/membership/sidecar/http-get.ts'
-import { SidecarClient } from '../../../src/membership/sidecar/sidecar-client.ts'
-import { parseSidecarUrl, watchUrlOf } from '../../../src/membership/sidecar/sidecar-endpoint.ts'
+import {
+  getOverHttp,
+  SidecarClient,
+  parseSidecarUrl,
+  watchUrlOf,
+} from '../../../src/membership/sidecar/sidecar-client.ts'
 import { golden, jsonBytes, stateJson, tick } from './sidecar-fixtures.ts'
 
 const LIMIT_BYTES = 64 * 1024
