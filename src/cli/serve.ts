@@ -71,7 +71,7 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     clock: systemClock,
     random: systemRandom,
     logger,
-    ...(tracing === undefined ? {} : { tracer: tracing.tracer }),
+    tracer: tracing?.tracer,
   })
   const code = await liveUntilStopped(member, {
     stopRequest,

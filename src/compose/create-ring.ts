@@ -64,7 +64,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
   const metrics = new RingMetrics({
     ring: service,
     clock: systemClock,
-    ...(tracer === undefined ? {} : { currentTraceId }),
+    currentTraceId: tracer && currentTraceId,
   })
   await service.start()
   const ring: Ring = {
@@ -87,10 +87,8 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
         responder: new Responder({ ...surroundings, ledger, port: 'lookup' }),
         meter: metrics.meter,
         version: readVersion(),
-        ...(extraRoutes === undefined ? {} : { extraRoutes }),
-        ...(tracer === undefined
-          ? {}
-          : { around: tracingMiddleware({ tracer, manager, traceKeys: values.traceKeys }) }),
+        extraRoutes,
+        around: tracer && tracingMiddleware({ tracer, manager, traceKeys: values.traceKeys }),
       })
     },
     get unsure() {

@@ -58,10 +58,10 @@ const SOURCES: Readonly<
     const source = new MemberlistSource({
       ...surroundings,
       ...gossipOptionsOf(config),
-      ...(pods === undefined ? {} : { pods }),
-      ...(config.label === undefined ? {} : { label: config.label }),
-      ...(config.clusterName === undefined ? {} : { clusterName: config.clusterName }),
-      ...(config.keyringFile === undefined ? {} : { keyringFile: config.keyringFile }),
+      pods,
+      label: config.label,
+      clusterName: config.clusterName,
+      keyringFile: config.keyringFile,
       requireEncryption: config.requireEncryption,
       encryptOutgoing: config.encryptOutgoing,
       tcpOnly: config.tcpOnly,
@@ -80,7 +80,7 @@ const SOURCES: Readonly<
     const source = new SwimSource({
       ...surroundings,
       ...gossipOptionsOf(config),
-      ...(pods === undefined ? {} : { pods }),
+      pods,
     })
     return {
       source: besidePods(source, pods, undefined, surroundings),
@@ -96,13 +96,13 @@ const SOURCES: Readonly<
         watch: config.sidecarWatch,
         refetchIntervalMs: config.sidecarRefetchMs,
         holdDownMs: config.sidecarHoldDownMs,
-        ...(config.sidecarUrl === undefined ? {} : { url: config.sidecarUrl }),
+        url: config.sidecarUrl,
       },
       surroundings,
     )
     const update = sidecarUpdate({
       updates: source,
-      ...(token === undefined ? {} : { token }),
+      token,
     })
     return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }
   },
@@ -115,8 +115,8 @@ const SOURCES: Readonly<
             : { labelSelector: config.kubernetesSelector },
         family: IP_FAMILIES[config.kubernetesIpFamily],
         holdRestartingMs: config.holdRestartingMs,
-        ...(config.kubernetesNamespace === undefined ? {} : { namespace: config.kubernetesNamespace }),
-        ...(config.kubernetesPort === undefined ? {} : { port: config.kubernetesPort }),
+        namespace: config.kubernetesNamespace,
+        port: config.kubernetesPort,
       },
       { ...surroundings, transport: kubernetesTransport(config, surroundings) },
     ),
@@ -147,7 +147,7 @@ function podWatchOf(config: MemberConfig, surroundings: Surroundings): PodWatch 
     ...surroundings,
     transport: kubernetesTransport(config, surroundings),
     selector,
-    ...(namespace === undefined ? {} : { namespace }),
+    namespace,
   })
 }
 
@@ -175,12 +175,12 @@ function gossipOptionsOf(config: MemberConfig) {
     name: config.name,
     bindHost: config.bind,
     gossipPort: config.gossipPort,
-    ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
-    ...(config.advertisePort === undefined ? {} : { advertisePort: config.advertisePort }),
+    advertise: config.advertise,
+    advertisePort: config.advertisePort,
     metadata: {
       servicePort: String(config.servicePort),
-      ...(config.weight === 1 ? {} : { weight: config.weight }),
-      ...(config.zone === undefined ? {} : { zone: config.zone }),
+      weight: config.weight === 1 ? undefined : config.weight,
+      zone: config.zone,
     },
     seeds: config.seeds,
     preset: config.preset,

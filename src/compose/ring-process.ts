@@ -27,7 +27,7 @@ export interface ProcessAddresses {
   readonly http: ListenAddress & { readonly url: string }
   readonly admin: ListenAddress & { readonly url: string }
   /** Absent for sources without gossip. */
-  readonly gossip?: ListenAddress
+  readonly gossip?: ListenAddress | undefined
 }
 
 /** One member as a process of its own: its ring, its two servers, its readiness. */
@@ -54,7 +54,7 @@ export interface RingProcess {
  */
 export function composeProcess(
   config: ServeConfig,
-  surroundings: Omit<Surroundings, 'tracer'> & { readonly tracer?: Tracer },
+  surroundings: Omit<Surroundings, 'tracer'> & { readonly tracer?: Tracer | undefined },
 ): RingProcess {
   const { clock, tracer } = surroundings
   const logger = limitFloods(surroundings.logger, clock, traceFields)
@@ -67,7 +67,7 @@ export function composeProcess(
   const metrics = new RingMetrics({
     ring: service,
     clock,
-    ...(tracer === undefined ? {} : { currentTraceId }),
+    currentTraceId: tracer && currentTraceId,
     processCollectors: [
       {
         collect: async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
@@ -95,7 +95,7 @@ export function composeProcess(
     responder: new Responder({ ledger, port: 'lookup', clock, logger }),
     version: readVersion(),
     meter: metrics.meter,
-    ...(extraRoutes === undefined ? {} : { extraRoutes }),
+    extraRoutes,
     extend: [
       // A source with routes of its own needs the port to be told of its members at all.
       ...(extraRoutes === undefined ? [lookUps.middleware] : []),
@@ -146,7 +146,7 @@ export function composeProcess(
     await service.start()
     lookUps.release()
     const gossip = gossipAddress()
-    return { http, admin, ...(gossip === undefined ? {} : { gossip }) }
+    return { http, admin, gossip }
   }
   const close = (graceMs: number) => {
     closing ??= (async () => {

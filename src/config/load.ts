@@ -172,7 +172,7 @@ export function checkMember(
       servicePort: String(member.servicePort),
       weight: member.weight,
       name: member.name,
-      ...(member.zone === undefined ? {} : { zone: member.zone }),
+      zone: member.zone,
     })
   } catch (error) {
     if (!isRingmanError(error)) throw error

@@ -29,11 +29,11 @@ export interface RoutesDeps {
   /**
    * Further exact paths, with any method: where a source has a route of its own, such as `/hashring/update`.
    */
-  readonly extraRoutes?: ExtraRoutes
+  readonly extraRoutes?: ExtraRoutes | undefined
   /** Is told of each request to one of these paths once its answer is written. */
   readonly meter?: RequestMeter
   /** Middleware around each request for a path of ours, and no other: traces. `ctx._matchedRoute` is set by then. */
-  readonly around?: Koa.Middleware
+  readonly around?: Koa.Middleware | undefined
 }
 
 /**

@@ -17,7 +17,7 @@ export interface SidecarUpdates {
 export interface SidecarUpdateOptions {
   readonly updates: SidecarUpdates
   /** Required of the sender when given: as bearer token, or as the password of basic authentication. */
-  readonly token?: string
+  readonly token?: string | undefined
   /** Largest body in bytes. @default 8 MiB */
   readonly limitBytes?: number
 }

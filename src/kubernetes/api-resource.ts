@@ -25,7 +25,7 @@ export const ENDPOINT_SLICES: ApiKind = {
 export const PODS: ApiKind = { group: '', version: 'v1', plural: 'pods' }
 
 /** A selection whose namespace the configuration may have to tell. */
-export type PartialSelection = Omit<ApiSelection, 'namespace'> & { readonly namespace?: string }
+export type PartialSelection = Omit<ApiSelection, 'namespace'> & { readonly namespace?: string | undefined }
 
 /** The path of the selection's collection, from the root of the API. */
 export function pathOf({ kind, namespace }: ApiSelection): string {

@@ -53,7 +53,7 @@ export interface ListWatchOptions<T extends Held> {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  readonly settings?: Partial<ListWatchSettings>
+  readonly settings?: Partial<ListWatchSettings> | undefined
 }
 
 /** How well the objects are known. */

@@ -14,11 +14,11 @@ export interface PodWatchOptions {
   /** Labels of the pods, in Kubernetes' own syntax. */
   readonly selector: string
   /** @default the pod's own, or that of the kubeconfig's context */
-  readonly namespace?: string
+  readonly namespace?: string | undefined
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  readonly listWatch?: Partial<ListWatchSettings>
+  readonly listWatch?: Partial<ListWatchSettings> | undefined
   readonly client?: Partial<ApiClientSettings>
 }
 

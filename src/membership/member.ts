@@ -8,11 +8,11 @@ export interface MemberMetadata {
   /** The application's port as text; part of the default ring key. */
   readonly servicePort: string
   /** Relative share of the ring, integer 1 to 1000; 1 when absent. */
-  readonly weight?: number
+  readonly weight?: number | undefined
   /** Failure domain, such as a Kubernetes zone. */
-  readonly zone?: string
+  readonly zone?: string | undefined
   /** The member's name, for protocols that know members by address alone (npm `swim`). */
-  readonly name?: string
+  readonly name?: string | undefined
 }
 
 /** Protocol and delegate versions as memberlist lists them, each 0 to 255. */

@@ -13,12 +13,12 @@ export interface SourceStatistics {
    * Milliseconds since the source was last confirmed. Left out where there is nothing to confirm: before the first
    * time, and for gossip while no other member lives.
    */
-  readonly staleMs?: number
+  readonly staleMs?: number | undefined
   readonly seeds?: SeedStatistics
   readonly joins?: JoinStatistics
   readonly gossip?: GossipStatistics
   readonly sidecar?: SidecarStatistics
-  readonly kubernetes?: KubernetesStatistics
+  readonly kubernetes?: KubernetesStatistics | undefined
 }
 
 /** What became of the seeds when they were resolved last. */

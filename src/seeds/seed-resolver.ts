@@ -44,7 +44,7 @@ export interface SeedResolverOptions {
   readonly defaultPort: number
   readonly dns: DnsResolver
   /** Knows the pods that `pods:` seeds mean; without it such a seed does not resolve. */
-  readonly pods?: PodDirectory
+  readonly pods?: PodDirectory | undefined
   /**
    * The family that this process gossips in, 4 or 6. Of a name with addresses of both only these count: at the others
    * nobody may listen, or members that are known already. @default both count
@@ -57,7 +57,7 @@ export interface SeedResolverOptions {
   readonly isSelf: (address: SeedAddress) => boolean
   /** Called after each round with the other processes' addresses, without doubles, in the order of the seeds. */
   readonly onAddresses: (addresses: readonly SeedAddress[]) => void
-  readonly settings?: Partial<SeedSettings>
+  readonly settings?: Partial<SeedSettings> | undefined
 }
 
 /** Knows where pods are. */

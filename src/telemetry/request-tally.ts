@@ -12,7 +12,7 @@ export interface RequestTallyOptions {
   readonly clock: Clock
   readonly manager: Pick<HashRingManager, 'running' | 'snapshot'>
   /** The trace id of the request at hand, if it is in a trace that is recorded: for exemplars. @default none */
-  readonly currentTraceId?: () => string | undefined
+  readonly currentTraceId?: (() => string | undefined) | undefined
 }
 
 /**

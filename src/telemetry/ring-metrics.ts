@@ -15,7 +15,7 @@ export interface RingMetricsOptions {
   readonly ring: RingService
   readonly clock: Clock
   /** The trace id of the request at hand, if it is in a trace that is recorded. @default none */
-  readonly currentTraceId?: () => string | undefined
+  readonly currentTraceId?: (() => string | undefined) | undefined
   /** What the process adds to the ring's metrics. @default nothing */
   readonly processCollectors?: readonly Collector[]
 }
@@ -40,7 +40,7 @@ export class RingMetrics {
     this.#requests = new RequestTally({
       clock,
       manager: ring.manager,
-      ...(currentTraceId === undefined ? {} : { currentTraceId }),
+      currentTraceId,
     })
     this.#collectors = [
       new RingCollector(ring, clock),

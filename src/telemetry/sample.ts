@@ -16,7 +16,7 @@ export interface Sample {
   readonly labels?: Readonly<Record<string, string>>
   /** For the series of histograms. */
   readonly suffix?: '_bucket' | '_sum' | '_count'
-  readonly exemplar?: Exemplar
+  readonly exemplar?: Exemplar | undefined
 }
 
 /** Metrics with their series. One that is left out, or has no series, is served with its name and meaning alone. */
@@ -64,7 +64,7 @@ export function histogram(
       value: within,
       labels: { ...labels, le: bound === undefined ? '+Inf' : String(bound) },
       suffix: '_bucket',
-      ...(exemplar === undefined ? {} : { exemplar }),
+      exemplar,
     }
   })
   return [...buckets, { value: sum, labels, suffix: '_sum' }, { value: count, labels, suffix: '_count' }]

@@ -45,7 +45,7 @@ export interface GossipCheckOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  readonly settings?: Partial<GossipCheckSettings>
+  readonly settings?: Partial<GossipCheckSettings> | undefined
 }
 
 /** The pod that a member was seen to be. */

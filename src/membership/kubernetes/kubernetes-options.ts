@@ -17,9 +17,9 @@ export interface KubernetesSourceOptions {
   /** Whose endpoints the members are: a Service by name, or EndpointSlices by their labels. */
   readonly slices: { readonly serviceName: string } | { readonly labelSelector: string }
   /** @default the pod's own, or that of the kubeconfig's context */
-  readonly namespace?: string
+  readonly namespace?: string | undefined
   /** The port's name in the Service, or its number on the pods. @default the only one there is */
-  readonly port?: Exclude<PortChoice, undefined>
+  readonly port?: Exclude<PortChoice, undefined> | undefined
   /** @default 'auto' */
   readonly family?: FamilyChoice
   /** Milliseconds, 0 for not at all. @default 30_000 */
@@ -28,7 +28,7 @@ export interface KubernetesSourceOptions {
   readonly startTimeoutMs?: number
   /** Milliseconds. @default 1000 */
   readonly goneAfterMs?: number
-  readonly listWatch?: Partial<ListWatchSettings>
+  readonly listWatch?: Partial<ListWatchSettings> | undefined
   readonly client?: Partial<ApiClientSettings>
 }
 

@@ -74,7 +74,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       selection: {
         kind: ENDPOINT_SLICES,
         labelSelector: selectorOf(options),
-        ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+        namespace: options.namespace,
       },
       parse: parseEndpointSlice,
       onObjects: () => {
@@ -87,7 +87,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       clock,
       random,
       logger: this.#logger,
-      ...(options.listWatch === undefined ? {} : { settings: options.listWatch }),
+      settings: options.listWatch,
     })
     this.#watch.done.catch(this.fail)
     this.#refused.promise.catch(() => {})

@@ -17,7 +17,7 @@ export interface PodAwareOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  readonly checkSettings?: Partial<GossipCheckSettings>
+  readonly checkSettings?: Partial<GossipCheckSettings> | undefined
 }
 
 /**
@@ -54,7 +54,7 @@ export class PodAwareSource implements MembershipSource {
               clock,
               random,
               logger,
-              ...(checkSettings === undefined ? {} : { settings: checkSettings }),
+              settings: checkSettings,
             },
             reject,
           )
@@ -91,7 +91,7 @@ export class PodAwareSource implements MembershipSource {
   /** That of the gossip, and what came of following the pods. */
   statistics(): SourceStatistics {
     const { kubernetes } = apiStatistics(this.#pods.status)
-    return { ...this.#inner.statistics?.(), ...(kubernetes === undefined ? {} : { kubernetes }) }
+    return { ...this.#inner.statistics?.(), kubernetes }
   }
 
   /** That of the gossip: an API server that is away makes it no worse. What Kubernetes knows is in the details. */

@@ -102,7 +102,7 @@ export class GossipCodec {
       role,
       compression: this.#options.compression ?? true,
       label: this.#label,
-      ...(this.#encryption === undefined ? {} : { encryption: this.#encryption }),
+      encryption: this.#encryption,
     })
   }
 
@@ -130,7 +130,7 @@ export class GossipCodec {
       compression: this.#options.compression ?? true,
       crc,
       label: this.#label,
-      ...(this.#encryption === undefined ? {} : { encryption: this.#encryption }),
+      encryption: this.#encryption,
     }
   }
 

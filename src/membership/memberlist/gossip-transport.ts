@@ -72,7 +72,7 @@ export class GossipTransport {
       },
       timeoutMs: settings.streamTimeoutMs,
       isKnown: (address) => this.#membersAt.has(address) || this.#seedAddresses.has(address),
-      ...(node.streamLimits === undefined ? {} : { limits: node.streamLimits }),
+      limits: node.streamLimits,
     })
   }
 

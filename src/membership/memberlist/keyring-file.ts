@@ -17,7 +17,7 @@ export interface KeyringFileOptions {
   /** Called with each keyring after the first. */
   readonly onChange: (keyring: Keyring) => void
   /** @default KEYRING_POLL_MS */
-  readonly pollMs?: number
+  readonly pollMs?: number | undefined
 }
 
 /**

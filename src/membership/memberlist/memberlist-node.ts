@@ -70,7 +70,7 @@ export class MemberlistNode {
     this.#udp = new UdpReachability(options.clock, options.logger)
     this.#settings = {
       ...PRESETS[options.preset ?? 'lan'],
-      ...(options.clusterName === undefined ? {} : { clusterName: options.clusterName }),
+      clusterName: options.clusterName,
       ...options.settings,
     }
     this.#transport = new GossipTransport({
@@ -271,7 +271,7 @@ export class MemberlistNode {
     const id = this.#nextBroadcast++
     return new Promise((resolve) => {
       this.#broadcasts.set(id, resolve)
-      this.#handle({ kind: 'broadcast', id, payload, ...(topic === undefined ? {} : { topic }) })
+      this.#handle({ kind: 'broadcast', id, payload, topic })
     })
   }
 

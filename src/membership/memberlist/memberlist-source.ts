@@ -29,15 +29,15 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
   readonly metadata: MemberMetadata
   /** Addresses to join through; none makes a cluster of one, which others can join. @default none */
   readonly seeds?: readonly Seed[]
-  readonly seedSettings?: Partial<SeedSettings>
+  readonly seedSettings?: Partial<SeedSettings> | undefined
   /** A file of keys, followed while the source runs; see `parseKeyring`. In place of `keyring`. */
-  readonly keyringFile?: string
+  readonly keyringFile?: string | undefined
   /** How often the keyring file is looked at, in milliseconds. @default 5000 */
-  readonly keyringPollMs?: number
+  readonly keyringPollMs?: number | undefined
   /** @default the DNS of this machine */
   readonly dns?: DnsResolver
   /** Knows the pods that `pods:` seeds mean. */
-  readonly pods?: PodDirectory
+  readonly pods?: PodDirectory | undefined
 }
 
 /** Seeds are asked every few seconds while this member is alone. */
@@ -94,8 +94,8 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
         this.node.join(addresses)
       },
       family: () => isIP(this.node.endpoint?.address ?? ''),
-      ...(options.pods === undefined ? {} : { pods: options.pods }),
-      ...(options.seedSettings === undefined ? {} : { settings: options.seedSettings }),
+      pods: options.pods,
+      settings: options.seedSettings,
     })
     this.#keyringFile =
       options.keyringFile === undefined
@@ -107,7 +107,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
             onChange: (keyring) => {
               this.node.setKeyring(keyring)
             },
-            ...(options.keyringPollMs === undefined ? {} : { pollMs: options.keyringPollMs }),
+            pollMs: options.keyringPollMs,
           })
   }
 

@@ -25,17 +25,17 @@ export interface MemberlistNodeOptions {
   /** UDP and TCP; 0 takes a free one. @default 7946 */
   readonly gossipPort?: number
   /** IP literal that others are told. @default found by itself where there is one candidate */
-  readonly advertise?: string
+  readonly advertise?: string | undefined
   /** Port that others are told. @default the gossip port */
-  readonly advertisePort?: number
+  readonly advertisePort?: number | undefined
   /** @default 'lan' */
   readonly preset?: Preset
   /** Over the preset's. */
   readonly settings?: Partial<ProtocolSettings>
   /** The cluster name of the Nitro fork; undefined for stock memberlist. */
-  readonly clusterName?: string
+  readonly clusterName?: string | undefined
   /** Who may gossip with whom: peers with another label are not heard. @default '' (none) */
-  readonly label?: string
+  readonly label?: string | undefined
   /** Whether a label header of peers is checked elsewhere. @default false */
   readonly skipInboundLabelCheck?: boolean
   /** With keys, what is sent is encrypted. @default none */

@@ -37,7 +37,7 @@ export interface StreamServerOptions {
   readonly timeoutMs: number
   /** Whether a member or a seed is at this address: what is there is served before strangers. */
   readonly isKnown: (address: string) => boolean
-  readonly limits?: Partial<StreamServerLimits>
+  readonly limits?: Partial<StreamServerLimits> | undefined
   /** Called for all that goes over the connections. */
   readonly onBytes?: ByteListener
 }

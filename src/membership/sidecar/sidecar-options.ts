@@ -14,7 +14,7 @@ export interface SidecarSourceOptions {
    * Where the state is, such as `http://localhost:7777/api/state.json`. Without it nothing is fetched: the
    * members are those of the first update.
    */
-  readonly url?: string
+  readonly url?: string | undefined
   readonly serviceName: string
   /** The `ServicePort` by which an instance's port is found, 1 to 65535. */
   readonly servicePort: number

@@ -32,9 +32,9 @@ export interface SwimSourceOptions {
   /** UDP port of the gossip; 0 takes a free one. */
   readonly gossipPort: number
   /** IPv4 address that others are told. @default the one bound to, or the only one there is */
-  readonly advertise?: string
+  readonly advertise?: string | undefined
   /** @default the port bound to */
-  readonly advertisePort?: number
+  readonly advertisePort?: number | undefined
   /** What this member says of itself; its `name` is replaced by the one above. */
   readonly metadata: MemberMetadata
   readonly seeds: readonly Seed[]
@@ -49,7 +49,7 @@ export interface SwimSourceOptions {
   /** @default the system's DNS */
   readonly dns?: DnsResolver
   /** Knows the pods that `pods:` seeds mean. */
-  readonly pods?: PodDirectory
+  readonly pods?: PodDirectory | undefined
   /** @default UDP */
   readonly openSocket?: OpenGossipSocket
   /** This machine's addresses, to choose the advertised one. @default os.networkInterfaces() */
@@ -252,7 +252,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
       defaultPort: gossipPort === 0 ? boundPort : gossipPort,
       dns: dns ?? new NodeDnsResolver(),
       family: () => 4,
-      ...(pods === undefined ? {} : { pods }),
+      pods,
       clock,
       random,
       logger: this.#logger,

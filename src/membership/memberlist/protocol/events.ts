@@ -111,7 +111,7 @@ export interface BroadcastEvent {
   readonly id: number
   readonly payload: Uint8Array
   /** A later broadcast with the same topic takes the place of this one in the queue. */
-  readonly topic?: string
+  readonly topic?: string | undefined
 }
 
 /** Somebody who knows better than gossip says that a living member at this address is gone: it is dead from now on. */

@@ -49,7 +49,7 @@ export interface ProtocolSettings {
   /** Whether every message is encrypted, so that nobody without a key can forge one. false. */
   readonly keyed: boolean
   /** The Nitro fork's cluster name: undefined writes no field and takes any; else members whose name differs are refused. */
-  readonly clusterName?: string
+  readonly clusterName?: string | undefined
   /** What this member says it speaks: protocol 1 to 5, speaking 2, and delegate versions (serf wants 2 to 5, 5). */
   readonly versions: ProtocolVersions
 

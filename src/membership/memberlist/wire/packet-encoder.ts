@@ -23,7 +23,7 @@ export interface PacketEncoding {
   /** Empty for none. */
   readonly label: string | Uint8Array
   /** Absent to send plain bytes. */
-  readonly encryption?: Encryption
+  readonly encryption?: Encryption | undefined
 }
 
 /** A message, or its bytes from `encodeMessage`: what is sent often is encoded once. */

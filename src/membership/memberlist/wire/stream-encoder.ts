@@ -24,7 +24,7 @@ export interface StreamEncoding {
   /** Empty for none. */
   readonly label: string | Uint8Array
   /** Absent to send plain bytes. */
-  readonly encryption?: Encryption
+  readonly encryption?: Encryption | undefined
 }
 
 /** Encodes all that one side sends on a connection: label, then the message, compressed and encrypted. */
