@@ -56,17 +56,8 @@ const SOURCES: Readonly<
     if (config.keyringFile === undefined) warnOfOpenGossip(config, surroundings.logger)
     const pods = podWatchOf(config, surroundings)
     const source = new MemberlistSource({
-      ...surroundings,
-      ...gossipOptionsOf(config),
+      ...gossipOptionsOf(config, surroundings),
       pods,
-      label: config.label,
-      clusterName: config.clusterName,
-      keyringFile: config.keyringFile,
-      requireEncryption: config.requireEncryption,
-      encryptOutgoing: config.encryptOutgoing,
-      tcpOnly: config.tcpOnly,
-      compression: config.compression,
-      maxPacketBytes: config.maxPacketBytes,
       settings: protocolSettingsOf(config),
     })
     return {
@@ -77,11 +68,7 @@ const SOURCES: Readonly<
   swim: (config, surroundings) => {
     warnOfOpenGossip(config, surroundings.logger)
     const pods = podWatchOf(config, surroundings)
-    const source = new SwimSource({
-      ...surroundings,
-      ...gossipOptionsOf(config),
-      pods,
-    })
+    const source = new SwimSource({ ...gossipOptionsOf(config, surroundings), pods })
     return {
       source: besidePods(source, pods, undefined, surroundings),
       gossipAddress: () => source.gossipAddress,
@@ -160,7 +147,6 @@ function besidePods(
   return pods === undefined ? inner : new PodAwareSource({ inner, pods, checked, clock, random, logger })
 }
 
-/** What every source takes whose members gossip. */
 /** For gossip without keys: says what that means, unless only this machine can reach the port. */
 function warnOfOpenGossip({ bind, gossipPort, label }: MemberConfig, logger: Logger): void {
   if (bind === 'localhost' || bind === '::1' || bind.startsWith('127.')) return
@@ -170,20 +156,14 @@ function warnOfOpenGossip({ bind, gossipPort, label }: MemberConfig, logger: Log
   )
 }
 
-function gossipOptionsOf(config: MemberConfig) {
+/** What a source takes whose members gossip: the settings under their own names, and what is made of them. */
+function gossipOptionsOf(config: MemberConfig, surroundings: Surroundings) {
+  const { bind, servicePort, weight, zone } = config
   return {
-    name: config.name,
-    bindHost: config.bind,
-    gossipPort: config.gossipPort,
-    advertise: config.advertise,
-    advertisePort: config.advertisePort,
-    metadata: {
-      servicePort: String(config.servicePort),
-      weight: config.weight === 1 ? undefined : config.weight,
-      zone: config.zone,
-    },
-    seeds: config.seeds,
-    preset: config.preset,
+    ...config,
+    ...surroundings,
+    bindHost: bind,
+    metadata: { servicePort: String(servicePort), weight: weight === 1 ? undefined : weight, zone },
   }
 }
 
