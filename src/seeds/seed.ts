@@ -76,16 +76,6 @@ export function parseSeed(text: string): Seed {
   return { kind: scheme === 'dns' ? 'dns' : 'host', name: host, ...port }
 }
 
-/**
- * Parses a comma list of seeds; blanks around commas and empty items are ignored, doubles count once.
- *
- * @throws {RingmanError} `CONFIG_INVALID` for the first one that is not a seed.
- */
-export function parseSeeds(list: string): Seed[] {
-  const texts = list.split(',').map((item) => item.trim())
-  return [...new Set(texts.filter((item) => item !== ''))].map((item) => parseSeed(item))
-}
-
 /** The text that parses to this seed. */
 export function formatSeed(seed: Seed): string {
   if (seed.kind === 'srv') return `srv:${seed.name}`

@@ -15,28 +15,18 @@ export class DescriptorWriter implements LineWriter {
   readonly #descriptor: number
   /** What a pipe did not take of the last line. */
   #rest = Buffer.alloc(0)
-  #lostLines = 0
 
   /** @param descriptor - Open for writing, such as 1 for standard output. */
   constructor(descriptor: number) {
     this.#descriptor = descriptor
   }
 
-  /** Lines dropped so far. */
-  get lostLines(): number {
-    return this.#lostLines
-  }
-
   write(line: string): void {
     this.#rest = this.#flush(this.#rest)
-    if (this.#rest.byteLength > 0) {
-      this.#lostLines++
-      return
-    }
+    if (this.#rest.byteLength > 0) return
     const bytes = Buffer.from(line)
     const rest = this.#flush(bytes)
-    if (rest.byteLength === bytes.byteLength && rest.byteLength > 0) this.#lostLines++
-    else this.#rest = rest
+    if (rest.byteLength < bytes.byteLength) this.#rest = rest
   }
 
   /** Writes as much as the descriptor takes and gives back what it did not. */
@@ -45,7 +35,7 @@ export class DescriptorWriter implements LineWriter {
     try {
       while (rest.byteLength > 0) rest = rest.subarray(writeSync(this.#descriptor, rest))
     } catch {
-      // A log that cannot be written has nowhere to say so; the caller counts it.
+      // A log that cannot be written has nowhere to say so.
     }
     return rest
   }

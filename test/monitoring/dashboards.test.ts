@@ -6,7 +6,7 @@ import { CHART_FILES, renderArtifacts } from '../../monitoring/artifacts.ts'
 import { renderPodPage } from '../../monitoring/dashboards/pod-page.ts'
 import { POD_PAGE_UID } from '../../monitoring/dashboards/page.ts'
 import { renderRingPage } from '../../monitoring/dashboards/ring-page.ts'
-import { readExpression } from '../../monitoring/promql.ts'
+import { readExpression } from './promql.ts'
 import { METRICS } from '../../src/telemetry/metrics.ts'
 import { unknownsOf } from './known-metrics.ts'
 

@@ -1,6 +1,7 @@
-import { readExpression } from '../../monitoring/promql.ts'
+import { readExpression } from './promql.ts'
 import { METRICS } from '../../src/telemetry/metrics.ts'
-import { labelNamesOf, type Metric } from '../../src/telemetry/metric.ts'
+import type { Metric } from '../../src/telemetry/metric.ts'
+import { labelNamesOf } from '../support/metric-labels.ts'
 
 /** Labels that every target has, as the chart's monitors and `docs/monitoring.md` set them. */
 export const TARGET_LABELS = ['namespace', 'release', 'pod'] as const

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readExpression } from '../../monitoring/promql.ts'
+import { readExpression } from './promql.ts'
 
 const metricsOf = (expression: string) => readExpression(expression).selectors.map(({ metric }) => metric)
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { readExpression } from '../../monitoring/promql.ts'
+import { readExpression } from './promql.ts'
 import { ALERT_GROUPS } from '../../monitoring/rules/alert-groups.ts'
 import { runbookFile } from '../../monitoring/rules/alert-rule.ts'
 import { renderRules, renderRulesYaml, RUNBOOK_FOLDER } from '../../monitoring/rules/render-rules.ts'

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { DnsResolver, ServiceTarget } from '../../src/seeds/dns-resolver.ts'
 import { SeedResolver, type SeedResolverOptions, type SeedSettings } from '../../src/seeds/seed-resolver.ts'
-import { formatAddress, parseSeeds, type SeedAddress } from '../../src/seeds/seed.ts'
+import { formatAddress, type SeedAddress } from '../../src/seeds/seed.ts'
+import { parseSeeds } from '../support/seeds.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 

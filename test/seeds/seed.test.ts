@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isRingmanError } from '../../src/errors.ts'
-import { formatAddress, formatSeed, isUnspecified, parseSeed, parseSeeds } from '../../src/seeds/seed.ts'
+import { formatAddress, formatSeed, isUnspecified, parseSeed } from '../../src/seeds/seed.ts'
 
 const codeOf = (fn: () => unknown) => {
   try {
@@ -135,15 +135,6 @@ describe('parseSeed', () => {
       { numRuns: 2000 },
     )
   })
-})
-
-test('parseSeeds takes a comma list', () => {
-  expect(parseSeeds(' a:1, ,dns:b,a:1,')).toEqual([
-    { kind: 'host', name: 'a', port: 1 },
-    { kind: 'dns', name: 'b' },
-  ])
-  expect(parseSeeds('')).toEqual([])
-  expect(codeOf(() => parseSeeds('a,b c'))).toBe('CONFIG_INVALID')
 })
 
 test('formatAddress brackets IPv6', () => {

@@ -101,7 +101,6 @@ describe('DescriptorWriter', () => {
     writer.write('one\n')
     writer.write('zwei ü\n')
     expect(readFileSync(path, 'utf8')).toBe('one\nzwei ü\n')
-    expect(writer.lostLines).toBe(0)
     closeSync(descriptor)
   })
 
@@ -109,8 +108,9 @@ describe('DescriptorWriter', () => {
     const descriptor = openSync('/dev/full', 'w')
     const writer = new DescriptorWriter(descriptor)
     writer.write('one\n')
-    writer.write('two\n')
-    expect(writer.lostLines).toBe(2)
+    expect(() => {
+      writer.write('two\n')
+    }).not.toThrow()
     closeSync(descriptor)
   })
 
@@ -120,7 +120,7 @@ describe('DescriptorWriter', () => {
       process.stdin.once('data', () => {
         const writer = new DescriptorWriter(1)
         for (let i = 0; i < 1000; i++) writer.write('x'.repeat(1000) + '\\n')
-        process.stderr.write(String(writer.lostLines))
+        process.stderr.write('gone on')
         process.stdin.destroy()
       })`
     const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', script])
@@ -129,6 +129,6 @@ describe('DescriptorWriter', () => {
     child.stdout.destroy()
     child.stdout.once('close', () => child.stdin.write('go'))
     const code = await new Promise((resolve) => child.once('close', resolve))
-    expect([code, errors.join('')]).toEqual([0, '1000'])
+    expect([code, errors.join('')]).toEqual([0, 'gone on'])
   })
 })

@@ -11,7 +11,7 @@ import {
   type MemberlistSourceOptions,
 } from '../../../src/membership/memberlist/memberlist-source.ts'
 import type { GossipStatistics, TwoWayCount } from '../../../src/membership/statistics.ts'
-import { parseSeeds } from '../../../src/seeds/seed.ts'
+import { parseSeeds } from '../../support/seeds.ts'
 
 const PATIENCE = { timeout: 10_000, interval: 5 }
 const sources: MemberlistSource[] = []

@@ -5,7 +5,7 @@ import { silentLogger } from '../../../src/logger.ts'
 import { SwimSource, type SwimSourceOptions } from '../../../src/membership/swim/swim-source.ts'
 import { sharedDrops } from '../../../src/membership/swim/swim-traffic.ts'
 import type { GossipStatistics } from '../../../src/membership/statistics.ts'
-import { parseSeeds } from '../../../src/seeds/seed.ts'
+import { parseSeeds } from '../../support/seeds.ts'
 
 const PATIENCE = { timeout: 10_000, interval: 5 }
 const sources: SwimSource[] = []
