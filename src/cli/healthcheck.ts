@@ -1,5 +1,5 @@
 import { get } from 'node:http'
-import type { HealthcheckConfig } from '../config/healthcheck-settings.ts'
+import type { HealthcheckConfig } from '../config/serve-settings.ts'
 import { RingmanError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import type { ExitCode } from './exit-code.ts'

@@ -1,6 +1,6 @@
 import { RingmanError } from '../errors.ts'
 import type { ProtocolSettings } from '../membership/memberlist/protocol/settings.ts'
-import type { SettingTable, ValuesOf } from './setting.ts'
+import type { Setting, SettingTable, ValuesOf } from './setting.ts'
 import { boolean, duration, integer, parsed, path, size, word, type ValueType } from './value-type.ts'
 
 const MEMBERLIST = ['memberlist'] as const
@@ -43,61 +43,8 @@ const keyringPath: ValueType<string> = {
   ),
 }
 
-/** Who may gossip with whom, and how the bytes travel; see `docs/memberlist.md`. */
-export const GOSSIP_SETTINGS = {
-  label: {
-    ...SECURITY,
-    type: word('LABEL', 255, 255),
-    help: 'Ignore members with another label; keeps clusters apart that come to share addresses',
-  },
-  clusterName: {
-    ...SECURITY,
-    type: word('NAME', 128),
-    help: 'Cluster name that Go ringman sends (its default is "default"); leave it out for stock memberlist',
-  },
-  keyringFile: {
-    ...SECURITY,
-    type: keyringPath,
-    help: 'File of base64 keys: the first encrypts, all decrypt; read again when it changes',
-  },
-  requireEncryption: {
-    ...SECURITY,
-    type: boolean,
-    default: true,
-    help: 'With keys: drop gossip that is not encrypted; false while you introduce encryption',
-  },
-  encryptOutgoing: {
-    ...SECURITY,
-    type: boolean,
-    default: true,
-    help: 'With keys: encrypt what is sent; false while you introduce encryption',
-  },
-  delegateVersions: {
-    ...SECURITY,
-    type: delegateVersions,
-    help: 'Delegate protocol versions to advertise; serf needs 2-5:5 (default: 0-0:0, as Go ringman)',
-  },
-  tcpOnly: {
-    category: 'Gossip',
-    sources: MEMBERLIST,
-    type: boolean,
-    default: false,
-    help: 'Gossip over TCP only, for networks that drop UDP',
-  },
-  compression: {
-    category: 'Gossip',
-    sources: MEMBERLIST,
-    type: boolean,
-    default: true,
-    help: 'Compress gossip where that makes it smaller; every member reads both forms',
-  },
-  maxPacketBytes: {
-    category: 'Gossip',
-    sources: MEMBERLIST,
-    type: size(512, 65_000),
-    default: '1400B',
-    help: 'Largest datagram to send; lower it where tunnels leave less than the usual 1500 bytes',
-  },
+/** Settings of the protocol that can be set one by one; what is not set is the preset's. */
+const TIMING_SETTINGS = {
   probeIntervalMs: {
     ...TIMING,
     type: duration(10, HOUR_MS),
@@ -168,33 +115,75 @@ export const GOSSIP_SETTINGS = {
     type: duration(0, HOUR_MS),
     help: 'How long to wait for others to acknowledge a leave (5s)',
   },
+} as const satisfies SettingTable & {
+  readonly [Name in keyof ProtocolSettings]?: Setting<ProtocolSettings[Name]>
+}
+
+/** Who may gossip with whom, and how the bytes travel; see `docs/memberlist.md`. */
+export const GOSSIP_SETTINGS = {
+  label: {
+    ...SECURITY,
+    type: word('LABEL', 255, 255),
+    help: 'Ignore members with another label; keeps clusters apart that come to share addresses',
+  },
+  clusterName: {
+    ...SECURITY,
+    type: word('NAME', 128),
+    help: 'Cluster name that Go ringman sends (its default is "default"); leave it out for stock memberlist',
+  },
+  keyringFile: {
+    ...SECURITY,
+    type: keyringPath,
+    help: 'File of base64 keys: the first encrypts, all decrypt; read again when it changes',
+  },
+  requireEncryption: {
+    ...SECURITY,
+    type: boolean,
+    default: true,
+    help: 'With keys: drop gossip that is not encrypted; false while you introduce encryption',
+  },
+  encryptOutgoing: {
+    ...SECURITY,
+    type: boolean,
+    default: true,
+    help: 'With keys: encrypt what is sent; false while you introduce encryption',
+  },
+  delegateVersions: {
+    ...SECURITY,
+    type: delegateVersions,
+    help: 'Delegate protocol versions to advertise; serf needs 2-5:5 (default: 0-0:0, as Go ringman)',
+  },
+  tcpOnly: {
+    category: 'Gossip',
+    sources: MEMBERLIST,
+    type: boolean,
+    default: false,
+    help: 'Gossip over TCP only, for networks that drop UDP',
+  },
+  compression: {
+    category: 'Gossip',
+    sources: MEMBERLIST,
+    type: boolean,
+    default: true,
+    help: 'Compress gossip where that makes it smaller; every member reads both forms',
+  },
+  maxPacketBytes: {
+    category: 'Gossip',
+    sources: MEMBERLIST,
+    type: size(512, 65_000),
+    default: '1400B',
+    help: 'Largest datagram to send; lower it where tunnels leave less than the usual 1500 bytes',
+  },
+  ...TIMING_SETTINGS,
 } as const satisfies SettingTable
 
 /** The values of {@link GOSSIP_SETTINGS}. */
 export type GossipConfig = ValuesOf<typeof GOSSIP_SETTINGS>
 
-/** Settings of the machine that can be set one by one; what is not set is the preset's. */
-const TIMING_NAMES = [
-  'probeIntervalMs',
-  'probeTimeoutMs',
-  'indirectChecks',
-  'suspicionMult',
-  'suspicionMaxTimeoutMult',
-  'retransmitMult',
-  'gossipNodes',
-  'gossipIntervalMs',
-  'gossipToTheDeadMs',
-  'pushPullIntervalMs',
-  'streamTimeoutMs',
-  'deadKeptMs',
-  'rejoinIntervalMs',
-  'leaveTimeoutMs',
-] as const satisfies readonly (keyof GossipConfig & keyof ProtocolSettings)[]
-
-/** What was set of the machine's settings. */
+/** What was set of the protocol's settings. */
 export function protocolSettingsOf(config: GossipConfig): Partial<ProtocolSettings> {
   const set: { -readonly [Name in keyof ProtocolSettings]?: ProtocolSettings[Name] } = {}
-  for (const name of TIMING_NAMES) {
+  for (const name of Object.keys(TIMING_SETTINGS) as (keyof typeof TIMING_SETTINGS)[]) {
     const value = config[name]
     if (value !== undefined) set[name] = value
   }

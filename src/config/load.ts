@@ -1,14 +1,12 @@
 import { encodeMetadata } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
 import { CLIENT_SETTINGS } from './client-settings.ts'
-import { checkKubernetes } from './kubernetes-check.ts'
 import { readEnvironment, type Environment, type IgnoredVariable } from './environment.ts'
 import { readConfigFile } from './file.ts'
-import { HEALTHCHECK_SETTINGS } from './healthcheck-settings.ts'
 import type { MemberConfig } from './member-settings.ts'
 import { configError, quoteGiven, unknownMessage, type ConfigProblem } from './problem.ts'
 import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
-import { SERVE_SETTINGS } from './serve-settings.ts'
+import { HEALTHCHECK_SETTINGS, SERVE_SETTINGS } from './serve-settings.ts'
 import { fileKeyOf, flagOf, type Origin, type SettingTable } from './setting.ts'
 
 /** What was given on the command line. */
@@ -183,6 +181,46 @@ export function checkMember(
     })
   }
   return problems
+}
+
+/** What the settings about Kubernetes must be together. */
+function checkKubernetes(member: MemberConfig, origins: Readonly<Record<string, Origin>>): ConfigProblem[] {
+  const originOf = (property: string): Origin => origins[property] ?? { kind: 'default' }
+  if (member.source === 'kubernetes') {
+    const { kubernetesService, kubernetesSelector } = member
+    if (kubernetesService !== undefined && kubernetesSelector !== undefined) {
+      return [
+        {
+          key: 'kubernetesSelector',
+          origin: originOf('kubernetesSelector'),
+          given: quoteGiven(kubernetesSelector),
+          message: 'either it or kubernetesService is allowed, and both are set',
+        },
+      ]
+    }
+    if (kubernetesService === undefined && kubernetesSelector === undefined) {
+      return [
+        {
+          key: 'kubernetesService',
+          origin: originOf('source'),
+          given: quoteGiven(member.source),
+          message: `this source needs kubernetesService (${flagOf('kubernetesService')}), the name of a Service, or kubernetesSelector (${flagOf('kubernetesSelector')})`,
+        },
+      ]
+    }
+    return []
+  }
+  if (member.kubernetesPodSelector !== undefined) return []
+  const need = (property: string, given: unknown, what: string): ConfigProblem => ({
+    key: 'kubernetesPodSelector',
+    origin: originOf(property),
+    given: quoteGiven(given),
+    message: `${what} needs kubernetesPodSelector (${flagOf('kubernetesPodSelector')}), the labels of the pods`,
+  })
+  return [
+    ...(member.kubernetesCheck ? [need('kubernetesCheck', true, 'the check')] : []),
+    ...(member.seeds.some(({ kind }) => kind === 'pods') ? [need('seeds', 'pods:', 'the seed pods:')] : []),
+  ]
 }
 
 function checkPorts({ values, origins }: Resolved<typeof SERVE_SETTINGS>): ConfigProblem[] {

@@ -21,7 +21,7 @@ import {
   word,
 } from './value-type.ts'
 
-/** The sources that can be chosen; `compose-source.ts` has the part that belongs to each. */
+/** The sources that can be chosen; `create-source.ts` has the part that belongs to each. */
 export const SOURCE_NAMES = [
   'memberlist',
   'swim',
@@ -34,7 +34,7 @@ export const SOURCE_NAMES = [
 export type SourceName = (typeof SOURCE_NAMES)[number]
 
 /** Sources whose members gossip with each other. */
-const GOSSIP: readonly SourceName[] = ['memberlist', 'swim']
+const GOSSIP = ['memberlist', 'swim'] as const
 
 const seed = parsed<Seed>(
   'SEED',

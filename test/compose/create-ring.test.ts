@@ -5,7 +5,7 @@ import Koa from 'koa'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createRing } from '../../src/compose/create-ring.ts'
-import type { MEMBER_SETTINGS } from '../../src/config/member-settings.ts'
+import type { MEMBER_SETTINGS, MemberConfig } from '../../src/config/member-settings.ts'
 import { isRingmanError } from '../../src/errors.ts'
 import * as ringman from '../../src/index.ts'
 import type {
@@ -186,16 +186,37 @@ describe('createRing', () => {
     }
   })
 
-  test('takes every setting of members, under the same name', () => {
-    type OptionName =
-      | keyof MemberlistRingOptions
-      | keyof SwimRingOptions
-      | keyof SidecarRingOptions
-      | keyof KubernetesRingOptions
-      | keyof StaticRingOptions
-    expectTypeOf<keyof typeof MEMBER_SETTINGS>().toEqualTypeOf<Exclude<OptionName, 'logger' | 'tracing'>>()
+  test('takes the settings of its source, under the same names and with the same values', () => {
+    expectTypeOf<Taken<MemberlistRingOptions>>().toEqualTypeOf<Settable<'memberlist'>>()
+    expectTypeOf<Taken<SwimRingOptions>>().toEqualTypeOf<Settable<'swim'>>()
+    expectTypeOf<Taken<SidecarRingOptions>>().toEqualTypeOf<Settable<'sidecar'>>()
+    expectTypeOf<Taken<KubernetesRingOptions>>().toEqualTypeOf<Settable<'kubernetes'>>()
+    expectTypeOf<Taken<StaticRingOptions>>().toEqualTypeOf<Settable<'static'>>()
   })
 })
+
+/** What a program writes as text, as a file does. */
+type AsText = 'seeds' | 'staticMembers' | 'delegateVersions'
+
+/** The options of a source that are settings, without their docs. */
+type Taken<Options> = {
+  [Name in Exclude<keyof Options, 'logger' | 'tracing' | 'source'>]-?: Name extends AsText
+    ? 'text'
+    : NonNullable<Options[Name]>
+}
+
+/** The settings that the table has for a source. */
+type Settable<Source> = {
+  -readonly [
+    Name in keyof MemberConfig as Name extends 'source'
+      ? never
+      : (typeof MEMBER_SETTINGS)[Name] extends { readonly sources: readonly (infer For)[] }
+        ? Source extends For
+          ? Name
+          : never
+        : Name
+  ]: Name extends AsText ? 'text' : NonNullable<MemberConfig[Name]>
+}
 
 test('the public face is what it is meant to be', () => {
   expect(Object.keys(ringman).sort()).toEqual([
