@@ -1,10 +1,10 @@
+import { writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isatty } from 'node:tty'
 import { pino, stdTimeFunctions, type Logger as PinoLogger } from 'pino'
 import type * as PinoPretty from 'pino-pretty'
 import { LineLogger, type LogFields, type Logger, type PortLevel } from '../logger.ts'
 import { printable, printableJson, printableValue } from '../printable.ts'
-import { DescriptorWriter, type LineWriter } from './descriptor-writer.ts'
 
 /** Levels that can be asked for, the least severe first; `silent` logs nothing. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -139,4 +139,73 @@ export function prettyLine(options: PinoPretty.PrettyOptions): (line: string) =>
         : { ...(safe as object), err: { ...(safe as { err: object }).err, stack: lines } },
     )
   }
+}
+
+/** Where a logger writes its lines. */
+export interface LineWriter {
+  /** Takes one line with its end. */
+  write(line: string): void
+}
+
+/**
+ * Writes lines to a file descriptor at once. What cannot be written, because the reader went away, the disk is full
+ * or a non-blocking pipe is, is dropped: losing log lines must not stop look-ups, nor make memory grow. A line is
+ * written whole or not at all, except for the one during which the descriptor failed for good.
+ */
+export class DescriptorWriter implements LineWriter {
+  readonly #descriptor: number
+  /** What a pipe did not take of the last line. */
+  #rest = Buffer.alloc(0)
+
+  /** @param descriptor - Open for writing, such as 1 for standard output. */
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor
+  }
+
+  write(line: string): void {
+    this.#rest = this.#flush(this.#rest)
+    if (this.#rest.byteLength > 0) return
+    const bytes = Buffer.from(line)
+    const rest = this.#flush(bytes)
+    if (rest.byteLength < bytes.byteLength) this.#rest = rest
+  }
+
+  /** Writes as much as the descriptor takes and gives back what it did not. */
+  #flush(bytes: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
+    let rest = bytes
+    try {
+      while (rest.byteLength > 0) rest = rest.subarray(writeSync(this.#descriptor, rest))
+    } catch {
+      // A log that cannot be written has nowhere to say so.
+    }
+    return rest
+  }
+}
+
+/** The signal that asks for more lines. Node keeps SIGUSR1 for its debugger. */
+export const LOG_LEVEL_SIGNAL = 'SIGUSR2'
+
+/** What the switch goes through, before it is back at the start. */
+const STEPS: readonly LogLevel[] = ['info', 'debug', 'trace']
+
+/**
+ * The level after this one: the next that says more, of info, debug and trace, and after trace the configured one.
+ */
+export function nextLogLevel(current: LogLevel, configured: LogLevel): LogLevel {
+  // Levels are listed with the least severe first.
+  const more = STEPS.find((step) => LOG_LEVELS.indexOf(step) < LOG_LEVELS.indexOf(current))
+  return more ?? configured
+}
+
+/** Goes one level on, and says so in a line that both levels let through, if either lets anything. */
+export function switchLogLevel(logger: LeveledLogger, configured: LogLevel): void {
+  const from = logger.level
+  const to = nextLogLevel(from, configured)
+  const say = () => {
+    logger.info({ event: 'log-level.changed', from, to }, 'Changed the log level')
+  }
+  // The line is one for whichever of the two levels shows more.
+  if (LOG_LEVELS.indexOf(from) < LOG_LEVELS.indexOf(to)) say()
+  logger.level = to
+  if (LOG_LEVELS.indexOf(from) >= LOG_LEVELS.indexOf(to)) say()
 }

@@ -1,8 +1,13 @@
 import type { RingService } from '../compose/ring-service.ts'
 import { CONDITIONS } from '../membership/condition.ts'
-import type { KubernetesStatistics, SidecarStatistics, SourceStatistics } from '../membership/statistics.ts'
-import { gossipSamples } from './gossip-samples.ts'
-import { byLabel, single, type Collector, type Samples } from './sample.ts'
+import type {
+  KubernetesStatistics,
+  SidecarStatistics,
+  SourceStatistics,
+  GossipStatistics,
+  TwoWayCount,
+} from '../membership/statistics.ts'
+import { byLabel, single, type Collector, type Samples, histogram, type Sample } from './sample.ts'
 
 /**
  * What a source says of itself. Sources know nothing of metrics: they count (`SourceStatistics`), and the rows of the
@@ -58,4 +63,52 @@ function kubernetesSamples(statistics: KubernetesStatistics): Samples {
     kubernetesEvents: byLabel('type', { change: changes, bookmark: bookmarks }),
     kubernetesFailures: single(failures),
   }
+}
+
+/** The rows of the gossip, from what the source has counted. */
+function gossipSamples(gossip: GossipStatistics): Samples {
+  const { pushPullBytes } = gossip
+  return {
+    gossipPackets: twoWay(gossip.packets),
+    gossipMessages: twoWayByLabel('type', gossip.messages),
+    gossipMessageBytes: twoWayByLabel('type', gossip.messageBytes ?? {}),
+    gossipBytes: twoWayByLabel('transport', gossip.bytes),
+    gossipDrops: byLabel('reason', gossip.drops),
+    gossipSendFailures: single(gossip.sendFailures),
+    gossipProbes: byLabel('result', { ...gossip.probes }),
+    gossipProbeDuration: histogram(gossip.probeSeconds),
+    gossipSuspicions: single(gossip.suspicions),
+    gossipRefutations: single(gossip.refutations),
+    gossipVerdicts: byLabel('evidence', gossip.verdicts),
+    gossipConflicts: single(gossip.conflicts),
+    gossipHealthScore: single(gossip.healthScore),
+    gossipPushPulls: byLabel('result', { ...gossip.pushPulls }),
+    gossipPushPullDuration: histogram(gossip.pushPullSeconds),
+    gossipPushPullBytes:
+      pushPullBytes === undefined
+        ? []
+        : [
+            ...histogram(pushPullBytes.sent, { direction: 'sent' }),
+            ...histogram(pushPullBytes.received, { direction: 'received' }),
+          ],
+    gossipQueueDepth: single(gossip.queueDepth),
+    gossipKeyInfo: (gossip.keyIds ?? []).map((id, index) => ({
+      value: 1,
+      labels: { place: String(index + 1), id },
+    })),
+    gossipQueueDrops: byLabel('reason', { ...gossip.queueDrops }),
+    gossipUdpBlocked: single(gossip.udpBlockedMembers),
+    gossipStalls: single(gossip.stalls),
+    gossipStalledSeconds: single(gossip.stalledMs / 1000),
+  }
+}
+
+function twoWay({ sent, received }: TwoWayCount, labels: Readonly<Record<string, string>> = {}): Sample[] {
+  return byLabel('direction', { sent, received }, labels)
+}
+
+function twoWayByLabel(label: string, counts: Readonly<Partial<Record<string, TwoWayCount>>>): Sample[] {
+  return Object.entries(counts).flatMap(([name, count]) =>
+    count === undefined ? [] : twoWay(count, { [label]: name }),
+  )
 }

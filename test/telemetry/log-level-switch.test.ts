@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { nextLogLevel, switchLogLevel } from '../../src/telemetry/log-level-switch.ts'
-import { createLogger, type LogLevel } from '../../src/telemetry/logger.ts'
+import { nextLogLevel, switchLogLevel, createLogger, type LogLevel } from '../../src/telemetry/logger.ts'
 import { ringman } from '../support/child-process.ts'
 
 describe('the switch of the log level', () => {

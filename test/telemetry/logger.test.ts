@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { RingmanError } from '../../src/errors.ts'
-import { DescriptorWriter } from '../../src/telemetry/descriptor-writer.ts'
+import { DescriptorWriter, createLogger } from '../../src/telemetry/logger.ts'
 import type { LogFields } from '../../src/logger.ts'
-import { createLogger } from '../../src/telemetry/logger.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { repeatedKeys } from '../support/repeated-keys.ts'
 
@@ -116,7 +115,7 @@ describe('DescriptorWriter', () => {
 
   test('survives a reader that went away', async () => {
     const script = `
-      import { DescriptorWriter } from ${JSON.stringify(new URL('../../src/telemetry/descriptor-writer.ts', import.meta.url).href)}
+      import { DescriptorWriter } from ${JSON.stringify(new URL('../../src/telemetry/logger.ts', import.meta.url).href)}
       process.stdin.once('data', () => {
         const writer = new DescriptorWriter(1)
         for (let i = 0; i < 1000; i++) writer.write('x'.repeat(1000) + '\\n')
