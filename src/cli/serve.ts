@@ -47,7 +47,7 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     level: config.logLevel,
     format: config.logFormat,
     member: config.name,
-    ...(requested.url === undefined ? {} : { context: traceFields }),
+    context: requested.url === undefined ? undefined : traceFields,
   })
   // Without a listener Node.js opens its debugger, which runs whatever code it is sent.
   process.on('SIGUSR1', () => {

@@ -181,7 +181,7 @@ export function seedStatistics(
 export function apiStatistics(status: ListWatchStatus): SourceStatistics {
   const { sinceConfirmedMs, lists, watches, changes, bookmarks, failures } = status
   return {
-    ...(sinceConfirmedMs === undefined ? {} : { staleMs: sinceConfirmedMs }),
+    staleMs: sinceConfirmedMs,
     kubernetes: { lists, watches, changes, bookmarks, failures },
   }
 }

@@ -39,7 +39,7 @@ export interface ProcessLoggerOptions {
   /** Where lines go instead of standard output, each with its line end. */
   readonly destination?: LineWriter
   /** Gives fields that depend on where a line is logged: the ids of the trace. Asked for each line that is written. */
-  readonly context?: () => LogFields
+  readonly context?: (() => LogFields) | undefined
 }
 
 /**

@@ -39,9 +39,9 @@ export class SourceCollector implements Collector {
           : byLabel('state', { resolved: seeds.resolved, unresolved: seeds.unresolved }),
       seedAddresses: single(seeds?.addresses),
       joins: byLabel('result', { ...joins }),
-      ...(gossip === undefined ? {} : gossipSamples(gossip)),
-      ...(sidecar === undefined ? {} : sidecarSamples(sidecar)),
-      ...(kubernetes === undefined ? {} : kubernetesSamples(kubernetes)),
+      ...(gossip && gossipSamples(gossip)),
+      ...(sidecar && sidecarSamples(sidecar)),
+      ...(kubernetes && kubernetesSamples(kubernetes)),
     }
   }
 }

@@ -40,14 +40,13 @@ export type ResolvedOptions = Required<Omit<SidecarSourceOptions, 'url'>> & {
 /** Fills in the defaults. */
 export function resolveOptions(options: SidecarSourceOptions): ResolvedOptions {
   return {
-    url: options.url,
-    serviceName: options.serviceName,
-    servicePort: options.servicePort,
-    watch: options.watch ?? false,
-    refetchIntervalMs: options.refetchIntervalMs ?? DEFAULT_REFETCH_INTERVAL_MS,
-    holdDownMs: options.holdDownMs ?? DEFAULT_HOLD_DOWN_MS,
-    capacity: options.capacity ?? DEFAULT_CAPACITY,
-    timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-    limitBytes: options.limitBytes ?? STATE_LIMIT_BYTES,
+    url: undefined,
+    watch: false,
+    refetchIntervalMs: DEFAULT_REFETCH_INTERVAL_MS,
+    holdDownMs: DEFAULT_HOLD_DOWN_MS,
+    capacity: DEFAULT_CAPACITY,
+    timeoutMs: DEFAULT_TIMEOUT_MS,
+    limitBytes: STATE_LIMIT_BYTES,
+    ...options,
   }
 }
