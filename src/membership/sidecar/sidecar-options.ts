@@ -1,14 +1,3 @@
-/** Updates that may wait for the end of a hold-down: the Go library's `DefaultReceiverCapacity`. */
-export const DEFAULT_CAPACITY = 50
-/** The least time between two changes of the ring in a burst, in milliseconds: the Go library's. */
-export const DEFAULT_HOLD_DOWN_MS = 5000
-/** Time between two fetches of the state, in milliseconds. */
-export const DEFAULT_REFETCH_INTERVAL_MS = 30_000
-/** Time for a fetch, and for a stream to begin, in milliseconds: the Go library's. */
-export const DEFAULT_TIMEOUT_MS = 5000
-/** Largest state, and largest update, in bytes. */
-export const STATE_LIMIT_BYTES = 8 * 1024 * 1024
-
 export interface SidecarSourceOptions {
   /**
    * Where the state is, such as `http://localhost:7777/api/state.json`. Without it nothing is fetched: the
@@ -32,21 +21,18 @@ export interface SidecarSourceOptions {
   readonly limitBytes?: number
 }
 
+/** What counts where nothing was given; hold-down, capacity and timeout are the Go library's. */
+export const SIDECAR_DEFAULTS = {
+  url: undefined,
+  watch: false,
+  refetchIntervalMs: 30_000,
+  holdDownMs: 5000,
+  capacity: 50,
+  timeoutMs: 5000,
+  limitBytes: 8 * 1024 * 1024,
+} as const satisfies Partial<SidecarSourceOptions>
+
 /** {@link SidecarSourceOptions} with every default filled in. */
 export type ResolvedOptions = Required<Omit<SidecarSourceOptions, 'url'>> & {
   readonly url: string | undefined
-}
-
-/** Fills in the defaults. */
-export function resolveOptions(options: SidecarSourceOptions): ResolvedOptions {
-  return {
-    url: undefined,
-    watch: false,
-    refetchIntervalMs: DEFAULT_REFETCH_INTERVAL_MS,
-    holdDownMs: DEFAULT_HOLD_DOWN_MS,
-    capacity: DEFAULT_CAPACITY,
-    timeoutMs: DEFAULT_TIMEOUT_MS,
-    limitBytes: STATE_LIMIT_BYTES,
-    ...options,
-  }
 }

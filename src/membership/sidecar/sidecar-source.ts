@@ -13,7 +13,7 @@ import { getOverHttp, type HttpGet, SidecarClient, parseSidecarUrl } from './sid
 import { explainSkip, membersOf, selectInstances, type Selection } from './instances.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import { sidecarHealth } from './sidecar-health.ts'
-import { resolveOptions, type ResolvedOptions, type SidecarSourceOptions } from './sidecar-options.ts'
+import { SIDECAR_DEFAULTS, type ResolvedOptions, type SidecarSourceOptions } from './sidecar-options.ts'
 import { StateLedger, type Verdict } from './state-ledger.ts'
 
 /** How far the clock of Sidecar's host may be ahead of ours, in milliseconds. */
@@ -73,7 +73,7 @@ export class SidecarSource extends SourceBase implements MembershipSource {
 
   constructor(options: SidecarSourceOptions, deps: SidecarSourceDeps) {
     super(deps.logger)
-    this.#options = resolveOptions(options)
+    this.#options = { ...SIDECAR_DEFAULTS, ...options }
     this.#clock = deps.clock ?? systemClock
     this.#random = deps.random ?? systemRandom
     this.#get = deps.get ?? getOverHttp
