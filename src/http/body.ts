@@ -4,8 +4,11 @@ import { GrowingBuffer } from '../growing-buffer.ts'
 import type { ConnectionLedger } from './connection-ledger.ts'
 
 /** A body in more pieces than this must have so many bytes for each, on average. */
-const FEW_PIECES = 1000
+const FEW_PIECES = 4000
 const SMALLEST_PIECE_BYTES = 16
+
+/** What is made of a body up to this size takes no time to speak of. A larger one waits for a turn of its own. */
+const SMALL_BODY_BYTES = 16 * 1024
 
 /**
  * The whole body of a request. One whose Content-Length is above `limitBytes` is refused unread; the rest of one that
@@ -28,15 +31,15 @@ export function readBody(
       return
     }
     const body = new GrowingBuffer()
-    const finish = () => {
-      ledger.releaseBody(body.sizeBytes)
+    const stopListening = () => {
       request.off('data', onData)
       request.off('end', onEnd)
       request.off('close', onClose)
       // `error` stays heard: it comes with `close` and says no more than that.
     }
     const fail = (error: RingmanError) => {
-      finish()
+      stopListening()
+      ledger.releaseBody(body.sizeBytes)
       reject(error)
     }
     let pieces = 0
@@ -56,9 +59,14 @@ export function readBody(
         fail(new RingmanError('OVERLOADED', 'too many request bodies are being read; try again in a moment'))
       }
     }
-    const onEnd = () => {
-      finish()
+    const give = () => {
+      ledger.releaseBody(body.sizeBytes)
       resolve(body.take())
+    }
+    const onEnd = () => {
+      stopListening()
+      if (body.sizeBytes <= SMALL_BODY_BYTES) give()
+      else void ledger.turns.next().then(give)
     }
     const onClose = () => {
       fail(new RingmanError('BODY_INVALID', 'the body ended early'))

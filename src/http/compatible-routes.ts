@@ -80,7 +80,7 @@ export function compatibleRoutes(deps: {
   const readForm = (request: IncomingMessage) => readBody(request, responder.ledger, limits.maxBodyBytes)
 
   const getNode: Handler = (ctx, query) => {
-    const key = formValue(ctx.req, query, 'key', readForm)
+    const key = formValue(ctx.req, query, 'key', readForm, responder.ledger.turns)
     return typeof key === 'object' ? sendFormOwner(ctx, key) : sendOwner(ctx, key)
   }
 

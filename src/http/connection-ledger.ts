@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
 import { ADMIN_HTTP_LIMITS, type HttpLimits } from './limits.ts'
+import { Turns } from './turns.ts'
 
 /** The two ports of a process: look-ups, and probes with metrics. */
 export type PortName = 'lookup' | 'admin'
@@ -35,6 +36,8 @@ const HEAD_END = Buffer.from('\r\n\r\n')
  * that wait for readers. Each has a bound, over all ports and routes.
  */
 export class ConnectionLedger {
+  /** For whatever takes long: parsing large bodies, looking up many keys. */
+  readonly turns = new Turns()
   readonly #clock: Clock
   readonly #limits: HttpLimits
   readonly #warnings: LimitedWarnings

@@ -1,9 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { firstValue } from './query.ts'
+import type { Turns } from './turns.ts'
 
 /** Parts of a multipart form that are looked at; the rest is passed over. */
 const MAX_PARTS = 1000
+
+/** Bytes of a multipart form that are parsed in one turn of the event loop: they hold some 300 parts at the most. */
+const BYTES_PER_TURN = 16 * 1024
 
 /**
  * The value of a field as Go's `Request.FormValue` finds it, in byte text; undefined when there is none. Looked at
@@ -14,6 +18,7 @@ const MAX_PARTS = 1000
  * 3. a multipart body, with any method.
  *
  * @param read - Reads the body, where it has to be read; it throws what this throws.
+ * @param turns - Where a large multipart body waits between its pieces.
  * @see https://pkg.go.dev/net/http#Request.FormValue
  */
 export function formValue(
@@ -21,6 +26,7 @@ export function formValue(
   query: string,
   name: string,
   read: (request: IncomingMessage) => Promise<Uint8Array>,
+  turns: Turns,
 ): string | undefined | Promise<string | undefined> {
   const contentType = request.headers['content-type']
   if (contentType === undefined) return firstValue(query, name)
@@ -33,7 +39,7 @@ export function formValue(
   }
   const inQuery = firstValue(query, name)
   if (inQuery !== undefined || mediaType !== 'multipart/form-data') return inQuery
-  return read(request).then((body) => multipartValue(body, contentType, name))
+  return read(request).then((body) => multipartValue(body, contentType, name, turns))
 }
 
 function toLatin1(bytes: Uint8Array): string {
@@ -41,41 +47,57 @@ function toLatin1(bytes: Uint8Array): string {
 }
 
 /** The first field of that name in a whole multipart body; undefined when the body is malformed. */
-function multipartValue(body: Uint8Array, contentType: string, name: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const malformed = () => {
-      resolve(undefined)
-    }
-    let parser: BusboyInstance
-    try {
-      parser = new Busboy({
-        headers: { 'content-type': contentType },
-        // Every part as a stream of raw bytes: as a field it would be decoded, and lose what is not UTF-8.
-        isPartAFile: () => true,
-        limits: { parts: MAX_PARTS },
-      })
-    } catch {
-      // No boundary: the form is malformed, as Go has it.
-      malformed()
+async function multipartValue(
+  body: Uint8Array,
+  contentType: string,
+  name: string,
+  turns: Turns,
+): Promise<string | undefined> {
+  let parser: BusboyInstance
+  try {
+    parser = new Busboy({
+      headers: { 'content-type': contentType },
+      // Every part as a stream of raw bytes: as a field it would be decoded, and lose what is not UTF-8.
+      isPartAFile: () => true,
+      limits: { parts: MAX_PARTS },
+    })
+  } catch {
+    // No boundary: the form is malformed, as Go has it.
+    return undefined
+  }
+  let value: string | undefined
+  let over = false
+  const { promise, resolve } = Promise.withResolvers<string | undefined>()
+  const end = (result: string | undefined) => {
+    over = true
+    resolve(result)
+  }
+  const malformed = () => {
+    end(undefined)
+  }
+  parser.on('file', (fieldName: string | undefined, stream, fileName: string | undefined) => {
+    stream.on('error', malformed)
+    if (fieldName !== name || (fileName ?? '') !== '' || value !== undefined) {
+      stream.resume()
       return
     }
-    let value: string | undefined
-    parser.on('file', (fieldName: string | undefined, stream, fileName: string | undefined) => {
-      stream.on('error', malformed)
-      if (fieldName !== name || (fileName ?? '') !== '' || value !== undefined) {
-        stream.resume()
-        return
-      }
-      value = ''
-      stream.setEncoding('latin1')
-      stream.on('data', (part: string) => {
-        value = (value ?? '') + part
-      })
+    value = ''
+    stream.setEncoding('latin1')
+    stream.on('data', (part: string) => {
+      value = (value ?? '') + part
     })
-    parser.on('error', malformed)
-    parser.on('finish', () => {
-      resolve(value)
-    })
-    parser.end(body)
   })
+  parser.on('error', malformed)
+  parser.on('partsLimit', () => {
+    end(value)
+  })
+  parser.on('finish', () => {
+    end(value)
+  })
+  for (let at = 0; at < body.length && !over; at += BYTES_PER_TURN) {
+    if (at > 0) await turns.next()
+    parser.write(body.subarray(at, at + BYTES_PER_TURN))
+  }
+  if (!over) parser.end()
+  return promise
 }

@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
@@ -33,6 +32,7 @@ export function lookUpRoutes(deps: {
   readonly limits: HttpLimits
 }): Route[] {
   const { manager, view, responder, limits } = deps
+  const { turns } = responder.ledger
 
   const getOwner = (ctx: Koa.Context, query: string) => {
     const owner = manager.getNode(readOnlyKey(query, limits))
@@ -54,6 +54,7 @@ export function lookUpRoutes(deps: {
     readParameters(query, [])
     checkContentType(ctx.req.headers)
     const { keys, n } = parseBatch(await readBody(ctx.req, responder.ledger, limits.maxBodyBytes), limits)
+    if (keys.length > OWNERS_PER_TURN) await turns.next()
     const asked = keys.length * Math.min(n, manager.snapshot.ring.size)
     if (asked > limits.maxBatchOwners) {
       throw new RingmanError(
@@ -81,7 +82,7 @@ export function lookUpRoutes(deps: {
       owners.push(`[${ring.ownersOf(key, n).map(placeOf).join(',')}]`)
       left -= Math.min(n, ring.size)
       if (left > 0) continue
-      await nextTurn()
+      await turns.next()
       left = OWNERS_PER_TURN
     }
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')
