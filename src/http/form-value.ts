@@ -66,10 +66,10 @@ async function multipartValue(
     return undefined
   }
   let value: string | undefined
-  let over = false
+  const over = new AbortController()
   const { promise, resolve } = Promise.withResolvers<string | undefined>()
   const end = (result: string | undefined) => {
-    over = true
+    over.abort()
     resolve(result)
   }
   const malformed = () => {
@@ -94,10 +94,10 @@ async function multipartValue(
   parser.on('finish', () => {
     end(value)
   })
-  for (let at = 0; at < body.length && !over; at += BYTES_PER_TURN) {
+  for (let at = 0; at < body.length && !over.signal.aborted; at += BYTES_PER_TURN) {
     if (at > 0) await turns.next()
     parser.write(body.subarray(at, at + BYTES_PER_TURN))
   }
-  if (!over) parser.end()
+  if (!over.signal.aborted) parser.end()
   return promise
 }
