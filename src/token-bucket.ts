@@ -1,35 +1,40 @@
 /** What a {@link TokenBucket} allows. */
 export interface TokenRate {
-  /** Actions at once. */
+  /** Tokens at once. */
   readonly burst: number
-  /** Actions in a second from then on, on average. */
+  /** Tokens in a second from then on, on average. */
   readonly perSecond: number
 }
 
-/** Allows a burst of actions, and then so many in a second. Times are in monotonic milliseconds. */
+/** Allows a burst, and then so much in a second. Pure: times are arguments, in monotonic milliseconds. */
 export class TokenBucket {
   readonly #rate: TokenRate
   #tokens: number
-  #filledAtMs: number
+  #filledAtMs = -Infinity
 
-  constructor(rate: TokenRate, nowMs: number) {
+  /** It begins full. */
+  constructor(rate: TokenRate) {
     this.#rate = rate
     this.#tokens = rate.burst
-    this.#filledAtMs = nowMs
   }
 
-  /** Takes one token, if there is one. */
-  tryTake(nowMs: number): boolean {
-    const { burst, perSecond } = this.#rate
-    this.#tokens = Math.min(burst, this.#tokens + ((nowMs - this.#filledAtMs) / 1000) * perSecond)
+  /** How many tokens there are now. */
+  tokens(nowMs: number): number {
+    const grown = (Math.max(0, nowMs - this.#filledAtMs) / 1000) * this.#rate.perSecond
+    this.#tokens = Math.min(this.#rate.burst, this.#tokens + grown)
     this.#filledAtMs = nowMs
-    if (this.#tokens < 1) return false
-    this.#tokens -= 1
+    return this.#tokens
+  }
+
+  /** Takes `count` tokens, or none if there are fewer. */
+  tryTake(nowMs: number, count = 1): boolean {
+    if (this.tokens(nowMs) < count) return false
+    this.#tokens -= count
     return true
   }
 
-  /** Milliseconds from the last try until there is a token. */
-  get waitMs(): number {
-    return Math.ceil((Math.max(0, 1 - this.#tokens) / this.#rate.perSecond) * 1000)
+  /** Milliseconds until there is a token. */
+  waitMs(nowMs: number): number {
+    return Math.ceil((Math.max(0, 1 - this.tokens(nowMs)) / this.#rate.perSecond) * 1000)
   }
 }

@@ -4,6 +4,7 @@ import { RingmanError } from '../errors.ts'
 import { compareRingKeys } from '../ring/node.ts'
 import { plan } from '../ring/plan.ts'
 import type { RingService } from '../compose/ring-service.ts'
+import { TokenBucket } from '../token-bucket.ts'
 import type { HttpLimits } from './limits.ts'
 import { memberAnswer } from './member-answer.ts'
 import { readParameters } from './parameters.ts'
@@ -14,8 +15,7 @@ import type { RingWatch } from './ring-watch.ts'
 import type { Route } from './route.ts'
 
 /** Nodes that plans may go over in a second, and at once; a plan of 1,000 nodes takes up to 0.1 s. */
-const PLANNED_NODES_A_SECOND = 2000
-const PLANNED_NODES_AT_ONCE = 4000
+const PLANNED_NODES = { burst: 4000, perSecond: 2000 }
 
 /** Plans of so few nodes cost too little to be counted. */
 const SMALL_PLAN_NODES = 50
@@ -31,20 +31,13 @@ export function ringRoutes(deps: {
 }): Route[] {
   const { ring, view, watch, responder, clock, limits } = deps
 
-  let credit = PLANNED_NODES_AT_ONCE
-  let creditAtMs = clock.now()
+  const planned = new TokenBucket(PLANNED_NODES)
   const takeCredit = (nodes: number) => {
-    if (nodes <= SMALL_PLAN_NODES) return
-    const nowMs = clock.now()
-    const earned = ((nowMs - creditAtMs) / 1000) * PLANNED_NODES_A_SECOND
-    credit = Math.min(PLANNED_NODES_AT_ONCE, credit + earned)
-    creditAtMs = nowMs
     // A plan of a ring beyond the bound waits for all of it.
-    const cost = Math.min(nodes, PLANNED_NODES_AT_ONCE)
-    if (credit < cost) {
+    const cost = nodes <= SMALL_PLAN_NODES ? 0 : Math.min(nodes, PLANNED_NODES.burst)
+    if (!planned.tryTake(clock.now(), cost)) {
       throw new RingmanError('OVERLOADED', 'a ring of this size answers only a few plans in a second')
     }
-    credit -= cost
   }
 
   const runningView = () => {

@@ -56,15 +56,14 @@ class FloodGate {
     const name = this.#kinds.has(named) || this.#kinds.size < KINDS_LIMIT ? named : budget
     let kind = this.#kinds.get(name)
     if (kind === undefined) {
-      const bucket = new TokenBucket(FLOOD_BUDGETS[budget], this.#clock.now())
-      kind = { bucket, suppressed: 0, held: undefined }
+      kind = { bucket: new TokenBucket(FLOOD_BUDGETS[budget]), suppressed: 0, held: undefined }
       this.#kinds.set(name, kind)
     }
     return kind
   }
 
   #writeLater(kind: Kind): void {
-    this.#clock.after(kind.bucket.waitMs, () => {
+    this.#clock.after(kind.bucket.waitMs(this.#clock.now()), () => {
       const { held } = kind
       if (held === undefined) return
       // Clocks and rounding: a token that is not there yet is there soon.

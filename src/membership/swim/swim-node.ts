@@ -77,8 +77,8 @@ export class SwimNode {
     this.host = host
     this.#options = options
     this.monitor = new LoopMonitor(clock, settings.stallMs)
-    this.#syncs = new TokenBucket(SYNC_RATE, clock.now())
-    this.#pingReqs = new TokenBucket(PING_REQ_RATE, clock.now())
+    this.#syncs = new TokenBucket(SYNC_RATE)
+    this.#pingReqs = new TokenBucket(PING_REQ_RATE)
     this.#warnings = new LimitedWarnings(clock, logger)
     this.#suspicions = new Suspicions({
       clock,

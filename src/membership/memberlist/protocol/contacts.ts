@@ -1,3 +1,4 @@
+import { TokenBucket } from '../../../token-bucket.ts'
 import type { Endpoint } from './endpoint.ts'
 
 /** What is known of a place is remembered so long. */
@@ -13,8 +14,7 @@ interface Answer {
 /** What IP and UDP add to a packet. */
 const HEADER_BYTES = 28
 /** Bytes that places which have not answered us get beyond what they sent: at once, and for each second. */
-const BURST_BYTES = 8192
-const BYTES_PER_SECOND = 2048
+const UNANSWERED_BYTES = { burst: 8192, perSecond: 2048 }
 
 /** A ping with long names takes so much. */
 const PROBE_BYTES = 700
@@ -48,8 +48,8 @@ export class Contacts {
   readonly #credits = new Map<string, { readonly atMs: number; readonly bytes: number }>()
   /** What is left of the bytes that all such places share. */
   readonly #shared = {
-    probe: { bytes: BURST_BYTES, atMs: -Infinity },
-    relay: { bytes: BURST_BYTES, atMs: -Infinity },
+    probe: new TokenBucket(UNANSWERED_BYTES),
+    relay: new TokenBucket(UNANSWERED_BYTES),
   }
 
   /** @param limit - Places remembered; the longest silent make room. */
@@ -75,7 +75,10 @@ export class Contacts {
   received(place: Endpoint, sizeBytes: number, nowMs: number): void {
     if (this.isReached(place, nowMs)) return
     const key = keyOf(place)
-    const bytes = Math.min(BURST_BYTES, (this.#credits.get(key)?.bytes ?? 0) + sizeBytes + HEADER_BYTES)
+    const bytes = Math.min(
+      UNANSWERED_BYTES.burst,
+      (this.#credits.get(key)?.bytes ?? 0) + sizeBytes + HEADER_BYTES,
+    )
     this.#note(this.#credits, key, { atMs: nowMs, bytes })
   }
 
@@ -83,7 +86,7 @@ export class Contacts {
   mayProbe(place: Endpoint, nowMs: number): boolean {
     if (this.isReached(place, nowMs)) return true
     const credit = this.#credits.get(keyOf(place))?.bytes ?? 0
-    return Math.max(credit, this.#share('probe', nowMs).bytes) >= PROBE_BYTES
+    return Math.max(credit, this.#shared.probe.tokens(nowMs)) >= PROBE_BYTES
   }
 
   /**
@@ -99,11 +102,7 @@ export class Contacts {
       this.#credits.set(key, { atMs: credit.atMs, bytes: credit.bytes - bytes })
       return true
     }
-    if (purpose === 'answer') return false
-    const shared = this.#share(purpose, nowMs)
-    if (shared.bytes < bytes) return false
-    shared.bytes -= bytes
-    return true
+    return purpose !== 'answer' && this.#shared[purpose].tryTake(nowMs, bytes)
   }
 
   /** Whether `name` answered us from `place` at `sinceMs` or later. */
@@ -145,15 +144,6 @@ export class Contacts {
     const askAtMs = nowMs + Math.min(MAX_WAIT_MS, waitMs * 2 ** count)
     this.#note(this.#silences, keyOf(place), { name, atMs: nowMs, count, askAtMs })
     return true
-  }
-
-  /** What is left of the bytes that places which have not answered share. */
-  #share(purpose: 'probe' | 'relay', nowMs: number): { bytes: number; atMs: number } {
-    const shared = this.#shared[purpose]
-    const grownBytes = shared.bytes + (Math.max(0, nowMs - shared.atMs) * BYTES_PER_SECOND) / 1000
-    shared.bytes = Math.min(BURST_BYTES, grownBytes)
-    shared.atMs = nowMs
-    return shared
   }
 
   #note<T extends { readonly atMs: number }>(map: Map<string, T>, key: string, value: T): void {
