@@ -1,4 +1,5 @@
 import { RingmanError } from '../../../errors.ts'
+import { LineLimit } from '../../../limited-warnings.ts'
 import type { Message, Ping, PushPull } from '../wire/messages.ts'
 import { Awareness } from './awareness.ts'
 import { Contacts, type Purpose } from './contacts.ts'
@@ -69,7 +70,7 @@ export class Core {
   onQueued: () => void = () => {}
   #effects: Effect[] = []
   readonly #sizeOf: (message: Message) => number
-  readonly #loggedMs = new Map<string, { atMs: number; suppressed: number }>()
+  readonly #lines = new LineLimit(LOG_INTERVAL_MS)
 
   /** @throws {RingmanError} `CONFIG_INVALID` for an identity or settings that no cluster could take. */
   constructor(identity: Identity, settings: ProtocolSettings, dependencies: Dependencies) {
@@ -290,17 +291,8 @@ export class Core {
 
   /** Logs unless a line of the same `kind` (of a small fixed set) came within {@link LOG_INTERVAL_MS}. */
   logLimited(level: LogEffect['level'], kind: string, message: string, fields: LogEffect['fields']): void {
-    const last = this.#loggedMs.get(kind)
-    if (last !== undefined && this.clockMs - last.atMs < LOG_INTERVAL_MS) {
-      last.suppressed++
-      return
-    }
-    this.log(
-      level,
-      message,
-      last === undefined || last.suppressed === 0 ? fields : { ...fields, suppressed: last.suppressed },
-    )
-    this.#loggedMs.set(kind, { atMs: this.clockMs, suppressed: 0 })
+    const written = this.#lines.take(kind, fields, this.clockMs)
+    if (written !== undefined) this.log(level, message, written)
   }
 
   /** `ms` times 0.5 to 1.5, so that members do not act at once. */
