@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts'
+import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Logger } from '../../logger.ts'
 import { formatAddress } from '../../seeds/seed.ts'
 import type { MemberView, ProbeFinishedEffect } from './protocol/effects.ts'
@@ -13,15 +14,12 @@ const LOG_EVERY_MS = 60_000
  * working then, badly, and nobody knows why; so it is said plainly.
  */
 export class UdpReachability {
-  readonly #clock: Clock
-  readonly #logger: Logger
+  readonly #warnings: LimitedWarnings
   /** Probes that only TCP answered since UDP last did, by member name. */
   readonly #streamOnly = new Map<string, number>()
-  #loggedAtMs = -Infinity
 
   constructor(clock: Clock, logger: Logger) {
-    this.#clock = clock
-    this.#logger = logger
+    this.#warnings = new LimitedWarnings(clock, logger, LOG_EVERY_MS)
   }
 
   /** Members that answer over TCP alone at present. */
@@ -45,10 +43,7 @@ export class UdpReachability {
   }
 
   #tell({ name, endpoint }: MemberView, probes: number): void {
-    const nowMs = this.#clock.now()
-    if (nowMs - this.#loggedAtMs < LOG_EVERY_MS) return
-    this.#loggedAtMs = nowMs
-    this.#logger.warn(
+    this.#warnings.warn(
       {
         event: 'udp.blocked',
         peer: name,
