@@ -162,7 +162,7 @@ test.each(['memberlist', 'swim'])(
     const leftAfterMs = await untilRing([a], [8001], 5000)
     expect(leftAfterMs).toBeLessThan(5000)
     // It goes on answering while it drains, for the ring without itself.
-    expect(await ringOf(b)).toEqual(['127.0.0.1:8001'])
+    await expect.poll(() => ringOf(b)).toEqual(['127.0.0.1:8001'])
     expect((await ask(`${b.adminUrl}/readyz`)).status).toBe(503)
     expect(await b.process.ended).toEqual({ code: 0, signal: null })
 
