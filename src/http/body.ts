@@ -66,7 +66,7 @@ export function readBody(
     const onEnd = () => {
       stopListening()
       if (body.sizeBytes <= SMALL_BODY_BYTES) give()
-      else void ledger.turns.next().then(give)
+      else void ledger.turns.begin().then(give)
     }
     const onClose = () => {
       fail(new RingmanError('BODY_INVALID', 'the body ended early'))

@@ -95,7 +95,7 @@ async function multipartValue(
     end(value)
   })
   for (let at = 0; at < body.length && !over.signal.aborted; at += BYTES_PER_TURN) {
-    if (at > 0) await turns.next()
+    if (at > 0) await turns.goOn()
     parser.write(body.subarray(at, at + BYTES_PER_TURN))
   }
   if (!over.signal.aborted) parser.end()

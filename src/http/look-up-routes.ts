@@ -54,7 +54,7 @@ export function lookUpRoutes(deps: {
     readParameters(query, [])
     checkContentType(ctx.req.headers)
     const { keys, n } = parseBatch(await readBody(ctx.req, responder.ledger, limits.maxBodyBytes), limits)
-    if (keys.length > OWNERS_PER_TURN) await turns.next()
+    if (keys.length > OWNERS_PER_TURN) await turns.goOn()
     const asked = keys.length * Math.min(n, manager.snapshot.ring.size)
     if (asked > limits.maxBatchOwners) {
       throw new RingmanError(
@@ -82,7 +82,7 @@ export function lookUpRoutes(deps: {
       owners.push(`[${ring.ownersOf(key, n).map(placeOf).join(',')}]`)
       left -= Math.min(n, ring.size)
       if (left > 0) continue
-      await turns.next()
+      await turns.goOn()
       left = OWNERS_PER_TURN
     }
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')

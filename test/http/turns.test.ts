@@ -2,14 +2,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Turns } from '../../src/http/turns.ts'
 
-test('gives one turn in each turn of the event loop, in the order of the calls', async () => {
+test('gives one turn in each turn of the event loop, and lets what has begun come to its end first', async () => {
   const turns = new Turns()
   const log: string[] = []
   const work = async (name: string) => {
-    for (let i = 1; i <= 2; i++) {
-      await turns.next()
-      log.push(`${name}${i}`)
-    }
+    await turns.begin()
+    log.push(`${name}1`)
+    await turns.goOn()
+    log.push(`${name}2`)
   }
   const all = Promise.all(['a', 'b', 'c'].map(work))
   for (let turn = 1; turn <= 6; turn++) {
@@ -17,7 +17,7 @@ test('gives one turn in each turn of the event loop, in the order of the calls',
     expect(log).toHaveLength(turn)
   }
   await all
-  expect(log).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'c2'])
+  expect(log).toEqual(['a1', 'a2', 'b1', 'b2', 'c1', 'c2'])
   // And again, once nobody waited.
-  await turns.next()
+  await turns.begin()
 })
