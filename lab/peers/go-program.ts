@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** The peers' sources; they share the package `console`, so that a change anywhere builds all of them anew. */
+/** The peers' sources; they share the package `console`, so that a change anywhere builds all of them again. */
 const SOURCES = resolve(import.meta.dirname, 'go')
 const CACHE = resolve(import.meta.dirname, '../../.cache/go-peers')
 /** A first build fetches and compiles every dependency. */

@@ -73,7 +73,7 @@ export async function runWatch({ config, terminal, json }: QueryInput<ClientConf
     })
   }
   try {
-    // A first look-up, so that a wrong URL ends the command instead of being tried for ever.
+    // A first look-up, so that a wrong URL ends the command instead of being tried forever.
     await client.ring(over.signal)
   } catch (error) {
     if (over.signal.aborted) return

@@ -56,7 +56,7 @@ export function readConfigFile(table: SettingTable, path: string): FileLayer {
   return { layer, problems }
 }
 
-/** Why a file cannot be read, without a word of what is in it: it may hold secrets. */
+/** Why a file cannot be read, without saying what is in it: it may hold secrets. */
 function whyUnreadable(error: unknown): string {
   if (error instanceof Error && error.name === 'YAMLParseError') {
     const { linePos, code } = error as Yaml.YAMLParseError

@@ -311,7 +311,7 @@ function parseEvent(line: Uint8Array): ApiEvent {
   return { type, object, version }
 }
 
-/** The `Status` of an `ERROR` line: the stream had begun with 200, so that it is the only word of the failure. */
+/** The `Status` of an `ERROR` line: the stream had begun with 200, so that it is the only news of the failure. */
 function errorOf({ code, reason, message }: Readonly<Record<string, unknown>>): RingmanError {
   const expired = code === 410 || reason === 'Expired' || reason === 'Gone'
   const kind: ApiErrorKind = expired ? 'expired' : code === 429 ? 'throttled' : 'server'

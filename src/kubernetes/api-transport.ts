@@ -32,7 +32,7 @@ export interface ApiTransport {
    *   rejects with is a failure of the connection.
    */
   get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer>
-  /** Reads configuration and credentials anew for the next request: those of the last one were refused. */
+  /** Reads configuration and credentials again for the next request: those of the last one were refused. */
   renewCredentials(): void
 }
 
@@ -51,13 +51,13 @@ export interface ClusterConnection {
 /** How a process finds the API server. */
 export interface ClusterAccess {
   /**
-   * What is in force now; read anew from time to time, because tokens and certificates are replaced while the process
+   * What is in force now; read again from time to time, because tokens and certificates are replaced while the process
    * runs.
    *
    * @throws {RingmanError} Kind `credentials` when something of it cannot be read.
    */
   connection(): Promise<ClusterConnection>
-  /** Reads all of it anew the next time. */
+  /** Reads all of it again the next time. */
   renew(): void
 }
 

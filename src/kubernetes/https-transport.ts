@@ -93,7 +93,7 @@ export class HttpsTransport implements ApiTransport {
     this.#access.renew()
   }
 
-  /** The connection, or a rejection when `signal` aborts: a program that makes tokens may take for ever. */
+  /** The connection, or a rejection when `signal` aborts: a program that makes tokens may take forever. */
   async #connection(signal: AbortSignal): Promise<ClusterConnection> {
     const aborted = Promise.withResolvers<never>()
     const onAbort = () => {

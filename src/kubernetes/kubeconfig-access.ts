@@ -16,7 +16,7 @@ const RELOAD_AFTER_MS = 300_000
 export class KubeconfigAccess implements ClusterAccess {
   readonly #path: string
   readonly #now: () => number
-  /** Kept also while it is under way: whoever gives up waiting must not make the next one begin anew. */
+  /** Kept also while it is under way: whoever gives up waiting must not make the next one begin again. */
   #loaded: { readonly connect: Promise<() => Promise<ClusterConnection>>; readonly atMs: number } | undefined
 
   /**

@@ -8,7 +8,7 @@ import { resourceOf, type ApiSelection, type PartialSelection } from './api-reso
 
 /** The pace of a list and watch. */
 export interface ListWatchSettings {
-  /** Everything is listed anew after a time between these two, in milliseconds. @default 300_000 */
+  /** Everything is listed again after a time between these two, in milliseconds. @default 300_000 */
   readonly relistMinMs: number
   /** @default 600_000 */
   readonly relistMaxMs: number
@@ -84,7 +84,7 @@ const TOO_SHORT_MS = 1000
 const RETRY_AFTER_LIMIT_MS = 60_000
 /** Pages of one list, so that a server that always names a next one comes to an end. */
 const PAGE_LIMIT = 500
-/** Failures after which a watch does not go on from where it was: everything is listed anew. */
+/** Failures after which a watch does not go on from where it was: everything is listed again. */
 const RESUMES_IN_A_ROW = 2
 /** An outage that goes on is told again this often. */
 const REMIND_EVERY_MS = 300_000
@@ -92,7 +92,7 @@ const REMIND_EVERY_MS = 300_000
 const ROUTINE: readonly (ApiErrorKind | undefined)[] = ['cut', 'expired', 'throttled', 'stalled']
 
 /**
- * Follows the objects of a selection: lists them, watches from there on, and begins anew when the server says so, when
+ * Follows the objects of a selection: lists them, watches from there on, and begins again when the server says so, when
  * the watch fails in a way that leaves a doubt, and every few minutes anyway. There is one request at a time. Failures
  * are followed by waits that grow and have chance in them; the objects stay as they were meanwhile.
  *

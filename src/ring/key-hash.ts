@@ -4,7 +4,7 @@ import { md5Word } from './md5.ts'
 const ONE_BLOCK_LENGTH = 55
 
 /**
- * The block of the key at hand, without its length. It is filled anew by each call before it is read, and no
+ * The block of the key at hand, without its length. It is filled again by each call before it is read, and no
  * foreign code runs meanwhile: nothing is carried from one call to the next.
  */
 const words = new Int32Array(14)

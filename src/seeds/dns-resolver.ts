@@ -78,7 +78,7 @@ export interface NodeDnsOptions {
   readonly searchList?: SearchList
 }
 
-/** {@link DnsResolver} on `node:dns`. Servers and search list are read anew for each name, as they may change. */
+/** {@link DnsResolver} on `node:dns`. Servers and search list are read again for each name, as they may change. */
 export class NodeDnsResolver implements DnsResolver {
   readonly #options: NodeDnsOptions
 

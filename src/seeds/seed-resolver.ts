@@ -95,7 +95,7 @@ interface SeedState {
 }
 
 /**
- * Resolves seeds again and again, for ever: with backoff while this process is alone, at a steady pace
+ * Resolves seeds again and again, forever: with backoff while this process is alone, at a steady pace
  * otherwise. A name that does not resolve is a warning with the DNS code, never an error.
  */
 export class SeedResolver {

@@ -258,7 +258,7 @@ function squash(text: string): string {
 }
 
 /**
- * The file with a mutant in it, and in each loop a count of its rounds, which ends one that would go on for ever
+ * The file with a mutant in it, and in each loop a count of its rounds, which ends one that would go on forever
  * with an error that says {@link ENDLESS}.
  */
 export function plant(source: string, mutant?: Mutant): string {

@@ -166,7 +166,7 @@ export class GossipCheck {
         return
       }
       if (fate === 'there') {
-        // It was given other labels: it lives, and no further word of it will come.
+        // It was given other labels: it lives, and no further news of it will come.
         this.#unlink(name)
         return
       }

@@ -31,7 +31,7 @@ interface Kept extends Place {
  *   `holdRestartingMs`, then it is `dead`. One that has never served has no place to keep and is not listed.
  * - It is terminating, or another pod has its name: it was deleted. It is `left` at once, or off the list.
  * - It is in no slice: it was deleted by force, or no longer belongs to the Service. It is off the list after
- *   `goneAfterMs`. But if there is no slice at all, the Service itself is gone, or has just been made anew, and nobody
+ *   `goneAfterMs`. But if there is no slice at all, the Service itself is gone, or has just been made again, and nobody
  *   says anything of the pods: they keep their places for `holdRestartingMs`.
  *
  * Time passes only through its arguments, which are monotonic milliseconds.

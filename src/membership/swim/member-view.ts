@@ -90,7 +90,7 @@ export class MemberView {
   #member({ host, state, incarnation, meta }: NodeMember): Member {
     const entry = this.#entries.get(host)
     const known = entry?.member
-    // Metadata changes with the incarnation only, so that in a large cluster few members are decoded anew.
+    // Metadata changes with the incarnation only, so that in a large cluster few members are decoded again.
     if (known?.state === state && entry?.incarnation === incarnation) return known
     const decoded = tryDecodeSwimMeta(meta)
     const bytes = decoded?.bytes ?? new Uint8Array()

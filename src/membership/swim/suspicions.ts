@@ -22,7 +22,7 @@ interface Suspicion {
 }
 
 /**
- * One timer per suspect and incarnation, from the first suspicion on: unlike the library's, it is not begun anew
+ * One timer per suspect and incarnation, from the first suspicion on: unlike the library's, it is not begun again
  * by each further failed probe, and it also runs for a suspicion that came by gossip. So a dead member is always
  * removed, by everyone who heard of the suspicion.
  */

@@ -177,7 +177,7 @@ export interface LeftEffect {
   readonly kind: 'left'
   /** Peers that are known to have got the message; 0 when none answered in time, or when there was none. */
   readonly acknowledgedBy: number
-  /** Others that counted as living here when leaving began; word of a death may have come later. */
+  /** Others that counted as living here when leaving began; news of a death may have come later. */
   readonly others: number
 }
 

@@ -85,7 +85,7 @@ export interface PushPullFailedEvent extends ExchangeFailure {
 
 /**
  * The seeds are these from now on (the shell resolves names, again and again, and repeats this event). Those
- * that are not alive here are contacted at once, and later at intervals, for ever. This member's own endpoint is
+ * that are not alive here are contacted at once, and later at intervals, forever. This member's own endpoint is
  * skipped. Ends in `join-finished`.
  */
 export interface JoinEvent {

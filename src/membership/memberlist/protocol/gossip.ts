@@ -2,13 +2,13 @@ import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 import { isLiving, type MemberRecord } from './members.ts'
 
-/** The first word of news waits this part of the interval at most, so that what comes together goes together. */
+/** The first message of news waits this part of the interval at most, so that what comes together goes together. */
 const FIRST_WAIT = 0.1
 
 /**
  * Gossip: while something waits to be said, each `gossipIntervalMs` a packet of it to each of `gossipNodes` living
  * members, and to one that has recently fallen, so that it can refute. That one comes on top: after many have gone, a
- * rolling update say, the living would miss news if the fallen had their share of it. The first word goes nearly at once.
+ * rolling update say, the living would miss news if the dead and left had their share of it. The first message goes nearly at once.
  */
 export class GossipRounds {
   readonly #core: Core

@@ -10,7 +10,7 @@ export function previousOf(core: Core, record: MemberRecord): MemberRecord['prev
   return record.previous
 }
 
-/** Whether this is word of what a name was before another endpoint took it over, in incarnations above those of the new one. */
+/** Whether this is news of what a name was before another endpoint took it over, in incarnations above those of the new one. */
 export function isStale(core: Core, record: MemberRecord, message: Suspect | Dead): boolean {
   const { incarnation } = record
   const previous = previousOf(core, record)
@@ -23,7 +23,7 @@ export function isStale(core: Core, record: MemberRecord, message: Suspect | Dea
 }
 
 /**
- * Whether word of a death is still that of what a name was before another endpoint took it over: it goes round for a
+ * Whether news of a death is still that of what a name was before another endpoint took it over: it goes round for a
  * while, and both may have come as far as the same incarnation. Nobody suspects the new one long enough yet; if it
  * dies so soon all the same, we find that ourselves.
  */
@@ -36,7 +36,7 @@ export function isLate(core: Core, record: MemberRecord, { incarnation, from }: 
 }
 
 /**
- * Whether word of a death comes from a member that we hold for dead: it was most likely cut off, and took its own
+ * Whether news of a death comes from a member that we hold for dead: it was most likely cut off, and took its own
  * silence for that of others.
  */
 export function isDoubtful(core: Core, record: MemberRecord, { node, from }: Dead): boolean {

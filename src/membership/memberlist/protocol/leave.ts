@@ -5,7 +5,7 @@ import type { Core } from './core.ts'
 const ACKS_WANTED = 3
 
 /**
- * The graceful leave: word of our own death, gossiped as all news is, and besides pressed on random members with
+ * The graceful leave: news of our own death, gossiped as all news is, and besides pressed on random members with
  * pings until enough of them have acked a packet that carried it.
  */
 export class Leave {

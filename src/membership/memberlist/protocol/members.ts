@@ -23,7 +23,7 @@ export interface MemberRecord extends Rotating {
   state: MemberState
   /** On the shell's clock. */
   sinceMs: number
-  /** Place among the living others or among the fallen; -1 in neither. */
+  /** Place among the living others or among the dead and left; -1 in neither. */
   index: number
   rotations: number
   /** Whether it is off the list. */
@@ -50,7 +50,7 @@ export interface MemberRecord extends Rotating {
   refusalsDistrustedUntilMs: number
 }
 
-/** Members by name, with constant-time random choice among the living and among the fallen. */
+/** Members by name, with constant-time random choice among the living and among the dead and left. */
 export class MemberTable {
   readonly #byName = new Map<string, MemberRecord>()
   /** Alive or suspect, without this member. */
@@ -132,7 +132,7 @@ export class MemberTable {
     return this.#gossip.next(count, accept)
   }
 
-  /** A random one of the fallen that `accept` takes, if chance finds one in a few tries. */
+  /** A random one of the dead and left that `accept` takes, if chance finds one in a few tries. */
   randomFallen(accept: (record: MemberRecord) => boolean): MemberRecord | undefined {
     for (let tries = Math.min(TRIES, this.#fallen.length); tries > 0; tries--) {
       const record = this.#fallen[Math.floor(this.#random() * this.#fallen.length)]

@@ -46,7 +46,7 @@ export interface MergeListener {
 }
 
 /**
- * The rules by which word of members becomes what we hold of them. Of two facts on one member the higher
+ * The rules by which news of members becomes what we hold of them. Of two facts on one member the higher
  * incarnation wins; with equal ones dead beats suspect beats alive.
  *
  * @see SWIM (Das, Gupta, Motivala 2002), section 4.2
@@ -152,7 +152,7 @@ export class Merge {
   }
 
   /**
-   * Whether word of a dead member that it lives is believed without asking it: from a peer that we asked, and in a ring
+   * Whether news of a dead member that it lives is believed without asking it: from a peer that we asked, and in a ring
    * with keys from any peer but the member itself, because that one has asked. So one member asks, and not all of them.
    */
   #isBelieved(endpoint: Endpoint, origin: Origin): boolean {
@@ -171,7 +171,7 @@ export class Merge {
     if (record === undefined || !isLiving(record) || message.incarnation < record.incarnation) return
     if (!this.#isPlausible(message, record) || isStale(this.#core, record, message)) return
     const topic = { space: 'member', name: record.name } as const
-    // A higher incarnation is another life: between the two it refuted, and its time begins anew.
+    // A higher incarnation is another life: between the two it refuted, and its time begins again.
     if (message.incarnation > record.incarnation) this.#suspicions.end(record)
     if (record.suspicion !== undefined) {
       if (this.#suspicions.confirm(record, message.from)) this.#core.queueMessage(message, topic)
@@ -318,7 +318,7 @@ export class Merge {
     core.tell('joined', record)
   }
 
-  /** The same process with newer word of itself; dead, left or suspect, it is alive again. */
+  /** The same process with newer news of itself; dead, left or suspect, it is alive again. */
   #revive(record: MemberRecord, message: Alive): void {
     const { state } = record
     const changed = !sameBytes(record.meta, message.meta) || !sameBytes(record.vsn, message.vsn)
@@ -410,7 +410,7 @@ export class Merge {
     record.incarnation = 0
     record.risen = 0
     this.#apply(record, message)
-    // Beside the word of the fall, not in its place: who has not heard that yet would hold this for a conflict.
+    // Beside the news of the death, not in its place: who has not heard that yet would hold this for a conflict.
     core.queueMessage(message, { space: 'claim', name: record.name })
     core.tell('joined', record)
     core.log('info', 'A name came back from another address', {
@@ -526,7 +526,7 @@ export class Merge {
       : { address, port }
   }
 
-  /** The address as text, without making it anew for each message on a known member. */
+  /** The address as text, without making it again for each message on a known member. */
   #endpointAddress(message: Alive): string | undefined {
     const known = this.#core.members.get(message.node)
     if (known !== undefined && sameBytes(known.addressBytes, message.address)) return known.endpoint.address

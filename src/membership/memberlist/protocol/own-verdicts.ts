@@ -20,7 +20,7 @@ export class OwnVerdicts {
     return this.#doubtedMs
   }
 
-  /** Notes that word of a death is in the queue. @returns To be called when it has left the queue. */
+  /** Notes that news of a death is in the queue. @returns To be called when it has left the queue. */
   queued(name: string): (outcome: QueueOutcome) => void {
     this.#untold.add(name)
     return () => {

@@ -79,7 +79,7 @@ export class Prober {
     this.#run(probe)
   }
 
-  /** Begins all probes under way anew: while we were stalled their answers could not reach us. */
+  /** Begins all probes under way again: while we were stalled their answers could not reach us. */
   restart(): void {
     for (const probe of this.#running.values()) {
       for (const deadline of probe.deadlines) this.#core.deadlines.cancel(deadline)

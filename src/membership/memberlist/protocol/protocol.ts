@@ -242,7 +242,7 @@ export class Protocol {
   /**
    * A deadline found late means that this process did not run: what fell due meanwhile is put off by as much, and a
    * little more, so that the answers that wait in the sockets are heard first. After a long stall, in which packets
-   * may have been lost, there is more time, and probes begin anew; but only now and then, so that a process that
+   * may have been lost, there is more time, and probes begin again; but only now and then, so that a process that
    * stalls again and again still comes to its verdicts.
    */
   #findStall(): void {
@@ -270,7 +270,7 @@ export class Protocol {
       this.#longStallMs = clockMs
       this.#prober.restart()
     }
-    // After so long a time others may have declared us dead, and word of it may have been lost.
+    // After so long a time others may have declared us dead, and news of it may have been lost.
     if (lateMs >= settings.suspicionMult * settings.probeIntervalMs) this.#pushPullRounds.hasten()
     core.logLimited('warn', 'loop.stalled', 'This process was stalled; the time lost counts against nobody', {
       event: 'loop.stalled',

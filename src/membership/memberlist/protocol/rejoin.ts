@@ -20,7 +20,7 @@ interface Join {
 }
 
 /**
- * Joining by seeds, once on request and then for ever: a seed that is no living member here may be the door to
+ * Joining by seeds, once on request and then forever: a seed that is no living member here may be the door to
  * another island of the same cluster.
  */
 export class Rejoin {

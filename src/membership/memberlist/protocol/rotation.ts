@@ -8,7 +8,7 @@ export interface Rotating {
 const SLACK = 64
 
 /**
- * Everybody in turn, in a random order; who joins comes in at a random place. Shuffled anew for each round, nobody
+ * Everybody in turn, in a random order; who joins comes in at a random place. Shuffled again for each round, nobody
  * waits longer than two rounds and no order is kept up; not shuffled, any run of as many as there are misses nobody.
  *
  * @see SWIM (Das, Gupta, Motivala 2002), section 4.3

@@ -60,7 +60,7 @@ export interface ProtocolSettings {
   /**
    * From half of the shortest suspicion time on the suspect is pinged every `probeIntervalMs / 2`, and once over TCP;
    * an answer puts our verdict off by the shortest suspicion time. So does hearing that others hold us for dead; and
-   * of a member that we hold for dead, word of a death is taken as suspicion.
+   * of a member that we hold for dead, news of a death is taken as suspicion.
    */
   readonly checkSuspects: boolean
   /**

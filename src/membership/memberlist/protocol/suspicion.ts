@@ -66,7 +66,7 @@ export class Suspicions {
     this.#judge = judge
   }
 
-  /** Begins to suspect `record` on the word of `from`. */
+  /** Begins to suspect `record`, as `from` says. */
   begin(record: MemberRecord, from: string): void {
     const { settings, livingCount, nowMs } = this.#core
     const minMs = suspicionTimeoutMs(settings.suspicionMult, livingCount, settings.probeIntervalMs)
@@ -90,7 +90,7 @@ export class Suspicions {
   }
 
   /**
-   * Adds the word of another member; only living members count, and only once each.
+   * Adds what another member says; only living members count, and only once each.
    *
    * @returns Whether it was news, to be sent on.
    */
