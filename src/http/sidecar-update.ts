@@ -37,9 +37,8 @@ const UNAUTHORIZED = errorAnswer(401, 'the token is missing or wrong', [
  * `/hashring/update`: where Sidecar posts its state at each change. The method does not matter, nor does the
  * content type, as in the Go library. What is understood is answered with 200 and no body, also when it changes
  * nothing; what is not, with Sidecar's error shape, `{"errors":["…"]}`: 500 for bad JSON and for JSON that is no
- * update, 401 without the token, 403 for what a web page
- * sends, 413 above the limit, 503 while too much is held and after the stop. How long a
- * body may take is the server's to limit.
+ * update, 401 without the token, 403 for what a web page sends, 413 above the limit, 503 while too much is held and
+ * after the stop. How long a body may take is the server's to limit.
  */
 export function sidecarUpdate(
   options: SidecarUpdateOptions,
