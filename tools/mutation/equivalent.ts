@@ -287,12 +287,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/manager/hash-ring-manager.ts',
-    code: `return { kind: 'set', nodes: all, stateOf, sender }`,
-    changes: [`'set' → ''`],
-    why: 'What is neither added nor removed sets.',
-  },
-  {
-    file: 'src/manager/hash-ring-manager.ts',
     code: `this.#state = 'stopped'`,
     changes: [`'stopped' → ''`],
     why: 'Only the other two states are asked for.',

@@ -274,14 +274,15 @@ export function plant(source: string, mutant?: Mutant): string {
       inserts.push({ at: node.start, text: `{let ${rounds}=0;` })
       inserts.push({
         at: body.start,
-        text: `{if(++${rounds}>${MOST_ROUNDS})throw new Error('${ENDLESS.source}');`,
+        text: `{if(isEndless||++${rounds}>${MOST_ROUNDS}){isEndless=true;throw new Error('${ENDLESS.source}')}`,
       })
       inserts.push({ at: body.end, text: '}' }, { at: node.end, text: '}' })
     }
     for (const child of childrenOf(node)) visit(child)
   }
   visit(parseSync('mutant.ts', mutated).program)
-  let planted = ''
+  // Once a loop was found to be endless, none goes through so many rounds again.
+  let planted = inserts.length === 0 ? '' : 'let isEndless=false;'
   let from = 0
   for (const { at, text } of inserts.sort((a, b) => a.at - b.at)) {
     planted += mutated.slice(from, at) + text

@@ -89,8 +89,9 @@ for (const { path, goal, tests, mutants } of chosen) {
     }),
   )
   report(path, goal, outcomes)
+  // What the last mutants left behind is nothing for the tests of another folder.
+  await Promise.all(benches.map((bench) => bench.close()))
 }
-await Promise.all(benches.map((bench) => bench.close()))
 
 function report(path: string, goal: number | undefined, outcomes: ReadonlyMap<Mutant, Outcome>): void {
   const count = (outcome: Outcome) => [...outcomes.values()].filter((each) => each === outcome).length
