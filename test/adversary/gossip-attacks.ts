@@ -127,44 +127,12 @@ export const GOSSIP_ATTACKS: Readonly<Record<string, Attack>> = {
     return '6 times left, then alive at an address that answers'
   },
 
-  'half-sent-streams': async ([target]) => {
-    let opened = 0
-    let running = true
-    const half = pushPull([nodeOf(alive('q'.repeat(200)))], false).subarray(0, 60)
-    const one = (localAddress: string) => {
-      const socket = connect({ host: '127.0.0.1', port: target?.gossipPort ?? 0, localAddress })
-      opened++
-      socket.on('error', () => {})
-      socket.on('connect', () => socket.write(half))
-      socket.on('close', () => {
-        if (running) setTimeout(one, 300, localAddress)
-      })
-    }
-    for (let host = 2; host < 12; host++) for (let i = 0; i < 40; i++) one(`127.0.0.${host}`)
-    await pause(HOLD_MS + 4000)
-    running = false
-    return `${opened} streams from ten addresses`
-  },
+  'half-sent-streams': ([target]) =>
+    sendHalves(target, pushPull([nodeOf(alive('q'.repeat(200)))], false).subarray(0, 60)),
 
-  'half-sent-frames': async ([target]) => {
-    let opened = 0
-    let running = true
-    // The head of an encrypted message of 8 MB, and a little of it.
-    const half = Buffer.concat([Buffer.from([10, 0, 0x7f, 0xff, 0xff]), Buffer.alloc(200_000, 1)])
-    const one = (localAddress: string) => {
-      const socket = connect({ host: '127.0.0.1', port: target?.gossipPort ?? 0, localAddress })
-      opened++
-      socket.on('error', () => {})
-      socket.on('connect', () => socket.write(half))
-      socket.on('close', () => {
-        if (running) setTimeout(one, 300, localAddress)
-      })
-    }
-    for (let host = 2; host < 12; host++) for (let i = 0; i < 40; i++) one(`127.0.0.${host}`)
-    await pause(HOLD_MS + 4000)
-    running = false
-    return `${opened} streams from ten addresses`
-  },
+  // The head of an encrypted message of 8 MB, and a little of it.
+  'half-sent-frames': ([target]) =>
+    sendHalves(target, Buffer.concat([Buffer.from([10, 0, 0x7f, 0xff, 0xff]), Buffer.alloc(200_000, 1)])),
 
   noise: async (members) => {
     const attacker = await openUdp('127.0.0.66')
@@ -183,6 +151,25 @@ export const GOSSIP_ATTACKS: Readonly<Record<string, Attack>> = {
     }
     return `${sent} datagrams of noise and of plain gossip`
   },
+}
+
+/** Keeps 40 streams from each of ten addresses open that never come to their end; one that is closed is opened again. */
+async function sendHalves(target: Addresses | undefined, half: Uint8Array): Promise<string> {
+  let opened = 0
+  let running = true
+  const one = (localAddress: string) => {
+    const socket = connect({ host: '127.0.0.1', port: target?.gossipPort ?? 0, localAddress })
+    opened++
+    socket.on('error', () => {})
+    socket.on('connect', () => socket.write(half))
+    socket.on('close', () => {
+      if (running) setTimeout(one, 300, localAddress)
+    })
+  }
+  for (let host = 2; host < 12; host++) for (let i = 0; i < 40; i++) one(`127.0.0.${host}`)
+  await pause(HOLD_MS + 4000)
+  running = false
+  return `${opened} streams from ten addresses`
 }
 
 function alive(node: string, more: Partial<Omit<Alive, 'kind' | 'node'>> = {}): Alive {

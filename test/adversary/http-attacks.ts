@@ -1,4 +1,4 @@
-import { request } from 'node:http'
+import { request, type RequestOptions } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import type { Addresses } from './attacked-cluster.ts'
 import type { Attack } from './run-attack.ts'
@@ -80,7 +80,7 @@ export const HTTP_ATTACKS: Readonly<Record<string, Attack>> = {
 
   'largest-legal-plans': async ([target]) => {
     const join = Array.from({ length: 100 }, (_, i) => `n${i}=1000`).join(',')
-    const sent = await repeat(4, () => fetchStatus(target, `/v1/plan?join=${join}`))
+    const sent = await repeat(4, () => ask(target, `/v1/plan?join=${join}`))
     return `${sent} plans of 100 nodes`
   },
 
@@ -137,12 +137,22 @@ async function repeat(parallel: number, once: () => Promise<unknown>): Promise<n
   return count
 }
 
-/** Posts a body and reads the answer; what goes wrong is the target's affair. */
+/** Posts a body and reads the answer. */
 function post(target: Addresses | undefined, path: string, type: string, body: Buffer): Promise<void> {
+  const headers = { 'Content-Type': type, 'Content-Length': body.length }
+  return ask(target, path, { method: 'POST', headers }, body)
+}
+
+/** Asks and reads the answer; what goes wrong is the target's affair. */
+function ask(
+  target: Addresses | undefined,
+  path: string,
+  options: RequestOptions = {},
+  body?: Buffer,
+): Promise<void> {
   return new Promise((resolve) => {
-    const headers = { 'Content-Type': type, 'Content-Length': body.length }
-    const options = { host: '127.0.0.1', port: target?.httpPort, method: 'POST', path, headers, agent: false }
-    const asked = request(options, (response) => {
+    const place = { host: '127.0.0.1', port: target?.httpPort, path, agent: false }
+    const asked = request({ ...options, ...place }, (response) => {
       response.resume()
       response.on('close', resolve)
     })
@@ -150,19 +160,6 @@ function post(target: Addresses | undefined, path: string, type: string, body: B
       resolve()
     })
     asked.end(body)
-  })
-}
-
-function fetchStatus(target: Addresses | undefined, path: string): Promise<void> {
-  return new Promise((resolve) => {
-    const asked = request({ host: '127.0.0.1', port: target?.httpPort, path, agent: false }, (response) => {
-      response.resume()
-      response.on('close', resolve)
-    })
-    asked.on('error', () => {
-      resolve()
-    })
-    asked.end()
   })
 }
 
