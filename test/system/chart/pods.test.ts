@@ -122,21 +122,23 @@ describe('pods of the chart, run as processes', () => {
     expect(ring.nodes).toHaveLength(2)
   })
 
-  test('do not hear a pod of another release, though it has the same address as seed', async () => {
+  test('do not hear a pod of another release, which has the same address as seed and is not ready', async () => {
     const config = { seeds: '127.81.1.1:7946', drain: '0s', minMembers: 1 }
     const extraEnv = [{ name: 'RINGMAN_HTTP_HOST', value: '$(POD_IP)' }]
     const keyring = { keys: [Buffer.alloc(32, 7).toString('base64')] }
     await using stack = new AsyncDisposableStack()
-    const started: TestProcess[] = []
-    for (const [index, release] of ['blue', 'green'].entries()) {
+    const start = async (release: string, ip: string): Promise<TestProcess> => {
       const { objects } = await renderChart({ release, values: { config, extraEnv, keyring } })
-      const facts = { ...FACTS, name: `${release}-ringman-0`, ip: `127.81.1.${index + 1}` }
-      const pod = stack.use(await ChartPod.make(objects, facts))
-      started.push(stack.use(ringman(pod.args, { env: pod.env })))
+      const pod = stack.use(await ChartPod.make(objects, { ...FACTS, name: `${release}-ringman-0`, ip }))
+      return stack.use(ringman(pod.args, { env: pod.env }))
     }
-    const [blue] = started
-    await Promise.all(started.map((process) => process.event('ready')))
-    await blue?.event('gossip.dropped', ({ reason }) => reason === 'label-differs')
+    // One after the other: whoever finds nobody at its seed would be ready alone.
+    const blue = await start('blue', '127.81.1.1')
+    await blue.event('ready')
+    const green = await start('green', '127.81.1.2')
+    await green.event('seed.refused', ({ reason }) => String(reason).includes('another label'))
+    await blue.event('gossip.dropped', ({ reason }) => reason === 'label-differs')
+    expect((await fetch('http://127.81.1.2:8081/readyz')).status).toBe(503)
     const answer = (await (await fetch('http://127.81.1.1:8080/v1/members')).json()) as { members: unknown[] }
     expect(answer.members).toHaveLength(1)
   })
