@@ -5,7 +5,7 @@ import { systemClock } from '../src/clock.ts'
 import { RingmanError } from '../src/errors.ts'
 import { silentLogger } from '../src/logger.ts'
 import { HashRingManager } from '../src/manager/hash-ring-manager.ts'
-import { RingService } from '../src/compose/ring-service.ts'
+import { RingService } from '../src/service/ring-service.ts'
 import {
   currentTraceId,
   detach,

@@ -20,7 +20,7 @@ import { currentTraceId, noTracer, traceFields } from '../tracing.ts'
 import { readVersion } from '../version.ts'
 import { createParts } from './create-ring.ts'
 import type { ListenAddress, Surroundings } from './create-source.ts'
-import type { RingService } from './ring-service.ts'
+import type { RingService } from '../service/ring-service.ts'
 
 /** Where the parts of a process listen. */
 export interface ProcessAddresses {

@@ -1,7 +1,7 @@
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
-import type { RingService } from '../compose/ring-service.ts'
+import type { RingService } from '../service/ring-service.ts'
 import { createBareApp, sendNotFound } from './app.ts'
 import { splitTarget } from './query.ts'
 import type { Readiness } from './readiness.ts'

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import type { Member } from '../membership/member.ts'
-import type { RingService } from '../compose/ring-service.ts'
+import type { RingService } from '../service/ring-service.ts'
 import { isRingmanError } from '../errors.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import { readBody } from './body.ts'

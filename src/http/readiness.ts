@@ -1,6 +1,6 @@
 import { sleep, type Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
-import type { RingService } from '../compose/ring-service.ts'
+import type { RingService } from '../service/ring-service.ts'
 import { CONDITIONS } from '../membership/condition.ts'
 
 /** One condition of readiness. */

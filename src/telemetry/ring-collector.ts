@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { RingService } from '../compose/ring-service.ts'
+import type { RingService } from '../service/ring-service.ts'
 import { CHANGE_CAUSES, type ChangeCause } from '../manager/change-record.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingChange } from '../manager/snapshot.ts'

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { RequestMeter } from '../http/route.ts'
 import type { SourceKind } from '../membership/source.ts'
-import type { RingService } from '../compose/ring-service.ts'
+import type { RingService } from '../service/ring-service.ts'
 import type { ExpositionFormat, MetricsText } from './exposition.ts'
 import { METRICS, type MetricId } from './metrics.ts'
 import type { Metric } from './metric.ts'

@@ -1,4 +1,4 @@
-import type { RingService } from '../compose/ring-service.ts'
+import type { RingService } from '../service/ring-service.ts'
 import { CONDITIONS } from '../membership/condition.ts'
 import type {
   KubernetesStatistics,

@@ -11,7 +11,7 @@ import { httpParts } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import { SidecarSource } from '../../src/membership/sidecar/sidecar-source.ts'
-import { RingService } from '../../src/compose/ring-service.ts'
+import { RingService } from '../../src/service/ring-service.ts'
 
 /** `RINGMAN_HOSTILE_COUNT=1000000` sends a million; the seed of a failure is repeated with `RINGMAN_HOSTILE_SEED`. */
 const COUNT = Number(process.env['RINGMAN_HOSTILE_COUNT'] ?? 50_000)

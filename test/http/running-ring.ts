@@ -8,7 +8,7 @@ import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { Member } from '../../src/membership/member.ts'
 import type { RingKeyMode } from '../../src/membership/placement.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
-import { RingService } from '../../src/compose/ring-service.ts'
+import { RingService } from '../../src/service/ring-service.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { FakeSource, fakeMember } from '../support/fake-source.ts'
 

@@ -10,7 +10,7 @@ import { sidecarUpdate } from '../../src/http/sidecar-update.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import { SidecarSource } from '../../src/membership/sidecar/sidecar-source.ts'
-import { RingService } from '../../src/compose/ring-service.ts'
+import { RingService } from '../../src/service/ring-service.ts'
 
 const golden = (name: string) => readFileSync(new URL(`../golden/${name}`, import.meta.url))
 

@@ -34,6 +34,13 @@ const planted: readonly (readonly [path: string, rule: string, text: string])[] 
     'no-restricted-imports',
     `export { StaticSource } from '../membership/static/static-source.ts'`,
   ],
+  ['src/http/c.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
+  ['src/service/a.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
+  [
+    'src/telemetry/a.ts',
+    'no-restricted-imports',
+    `export { StaticSource } from '../membership/static/static-source.ts'`,
+  ],
   ['src/seeds/a.ts', 'no-restricted-imports', `export { trace } from '@opentelemetry/api'`],
   ['src/http/b.ts', 'no-restricted-imports', `export { trace } from '@opentelemetry/api'`],
   ['src/compose/a.ts', 'no-restricted-imports', `export { hrTime } from '@opentelemetry/core'`],

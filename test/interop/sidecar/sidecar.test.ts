@@ -11,7 +11,7 @@ import { HashRingManager } from '../../../src/manager/hash-ring-manager.ts'
 import { parseState } from '../../../src/membership/sidecar/catalog.ts'
 import type { SidecarSourceOptions } from '../../../src/membership/sidecar/sidecar-options.ts'
 import { SidecarSource } from '../../../src/membership/sidecar/sidecar-source.ts'
-import { RingService } from '../../../src/compose/ring-service.ts'
+import { RingService } from '../../../src/service/ring-service.ts'
 import { CheckedService, SidecarProgram, type RunningSidecar } from './sidecar-process.ts'
 
 const SERVICE = 'some-svc'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock, systemRandom } from '../../../src/clock.ts'
-import { RingService } from '../../../src/compose/ring-service.ts'
+import { RingService } from '../../../src/service/ring-service.ts'
 import { Readiness } from '../../../src/http/readiness.ts'
 import { HashRingManager } from '../../../src/manager/hash-ring-manager.ts'
 import {
