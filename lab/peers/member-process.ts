@@ -1,7 +1,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { parseMemberLine, type Answer, type MemberLine, type Notice } from './member-protocol.ts'
-import { MemberView } from './member-view.ts'
+import { ShownMembers } from './shown-members.ts'
 
 /** How long a command's answer may take, in milliseconds. */
 const ANSWER_DEADLINE_MS = 15_000
@@ -25,7 +25,7 @@ export interface MemberCommand {
  */
 export class MemberProcess implements AsyncDisposable {
   readonly name: string
-  readonly view = new MemberView()
+  readonly view = new ShownMembers()
   /** Every view event and notice so far, oldest first; answers are not among them. */
   readonly lines: Exclude<MemberLine, Answer>[] = []
   /** When it was started, wall clock in milliseconds. */

@@ -4,7 +4,7 @@ import type { AgreeConfig } from '../config/client-settings.ts'
 import { DEFAULT_HTTP_PORT, memberUrl } from '../config/value-type.ts'
 import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
 import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
-import { formatAddress, formatSeed, parseSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
+import { formatHostPort, formatSeed, parseSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
 import { printable } from '../printable.ts'
 import { renderJson, renderTable, type Terminal } from './terminal.ts'
 
@@ -88,7 +88,7 @@ async function resolveMembers(members: string, dns: DnsResolver, timeoutMs: numb
     const seed = parseSeed(member)
     try {
       for (const address of await addressesOf(seed, dns, AbortSignal.timeout(timeoutMs))) {
-        urls.add(`http://${formatAddress(address)}`)
+        urls.add(`http://${formatHostPort(address)}`)
       }
     } catch (error) {
       if (isRingmanError(error)) throw error

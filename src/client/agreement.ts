@@ -1,4 +1,4 @@
-import { formatAddress } from '../seeds/seed.ts'
+import { formatHostPort } from '../seeds/seed.ts'
 import { isRingmanError, type RingmanError } from '../errors.ts'
 import { batchAnswer, type NodeView } from './answers.ts'
 import { notRingman, requestJson, type Fetch } from './transport.ts'
@@ -108,5 +108,5 @@ function readAnswer(url: string, keyCount: number, answer: unknown) {
 /** Where a node is reached; empty where it is not said. */
 function placeOf(node: NodeView | undefined): string {
   const { address, port } = node ?? {}
-  return address === undefined || port === undefined ? '' : formatAddress({ address, port })
+  return address === undefined || port === undefined ? '' : formatHostPort({ address, port })
 }

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import type { Clock, Random } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import { dnsCodeOf, isAbsence, type DnsResolver } from './dns-resolver.ts'
-import { faultOfSeedAddress, formatAddress, formatSeed, type Seed, type SeedAddress } from './seed.ts'
+import { faultOfSeedAddress, formatHostPort, formatSeed, type Seed, type SeedAddress } from './seed.ts'
 
 /** How often seeds are resolved, and how much of an answer counts. */
 export interface SeedSettings {
@@ -172,7 +172,7 @@ export class SeedResolver {
     let foundSelf = false
     for (const address of answers.flat()) {
       if (this.#options.isSelf(address)) foundSelf = true
-      else others.set(formatAddress(address), address)
+      else others.set(formatHostPort(address), address)
     }
     const addresses = [...others.values()]
     const failures = this.#states.flatMap(({ text, failure }) =>

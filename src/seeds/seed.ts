@@ -88,7 +88,7 @@ export function formatSeed(seed: Seed): string {
 }
 
 /** `address:port`, with brackets around an IPv6 address. */
-export function formatAddress({ address, port }: SeedAddress): string {
+export function formatHostPort({ address, port }: SeedAddress): string {
   return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
 }
 

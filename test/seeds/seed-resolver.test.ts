@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { DnsResolver, ServiceTarget } from '../../src/seeds/dns-resolver.ts'
 import { SeedResolver, type SeedResolverOptions, type SeedSettings } from '../../src/seeds/seed-resolver.ts'
-import { formatAddress, type SeedAddress } from '../../src/seeds/seed.ts'
+import { formatHostPort, type SeedAddress } from '../../src/seeds/seed.ts'
 import { parseSeeds } from '../support/seeds.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
@@ -71,8 +71,8 @@ function setUp(
     clock,
     random: () => 0.5,
     logger,
-    isSelf: (address: SeedAddress) => formatAddress(address) === self,
-    onAddresses: (addresses) => rounds.push({ atMs: clock.now(), addresses: addresses.map(formatAddress) }),
+    isSelf: (address: SeedAddress) => formatHostPort(address) === self,
+    onAddresses: (addresses) => rounds.push({ atMs: clock.now(), addresses: addresses.map(formatHostPort) }),
     settings,
     ...more,
   })

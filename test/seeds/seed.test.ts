@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isRingmanError } from '../../src/errors.ts'
-import { formatAddress, formatSeed, isUnspecified, parseSeed } from '../../src/seeds/seed.ts'
+import { formatHostPort, formatSeed, isUnspecified, parseSeed } from '../../src/seeds/seed.ts'
 
 const codeOf = (fn: () => unknown) => {
   try {
@@ -137,9 +137,9 @@ describe('parseSeed', () => {
   })
 })
 
-test('formatAddress brackets IPv6', () => {
-  expect(formatAddress({ address: '::1', port: 1 })).toBe('[::1]:1')
-  expect(formatAddress({ address: '10.0.0.1', port: 2 })).toBe('10.0.0.1:2')
+test('formatHostPort brackets IPv6', () => {
+  expect(formatHostPort({ address: '::1', port: 1 })).toBe('[::1]:1')
+  expect(formatHostPort({ address: '10.0.0.1', port: 2 })).toBe('10.0.0.1:2')
 })
 
 test('isUnspecified knows every spelling', () => {

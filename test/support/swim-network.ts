@@ -1,6 +1,6 @@
 import { systemClock, type Random } from '../../src/clock.ts'
 import { silentLogger } from '../../src/logger.ts'
-import type { NodeMember } from '../../src/membership/swim/member-view.ts'
+import type { NodeMember } from '../../src/membership/swim/swim-members.ts'
 import { SwimNode } from '../../src/membership/swim/swim-node.ts'
 import { SWIM_PRESETS, type SwimSettings } from '../../src/membership/swim/swim-settings.ts'
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts'
 import { assertNever } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
-import { formatAddress } from '../../seeds/seed.ts'
+import { formatHostPort } from '../../seeds/seed.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { DROP_REASONS, type Drop, type DropReason } from './wire/drop.ts'
@@ -31,7 +31,7 @@ export class DropReport {
       {
         event: 'gossip.dropped',
         reason: drop.reason,
-        from: formatAddress(from),
+        from: formatHostPort(from),
         transport,
         detail: drop.detail,
       },

@@ -1,5 +1,5 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
-import { formatAddress, type Seed } from '../../seeds/seed.ts'
+import { formatHostPort, type Seed } from '../../seeds/seed.ts'
 import { healthIn, type SourceHealth } from '../condition.ts'
 import type { MemberlistNode } from './memberlist-node.ts'
 import type { JoinFinishedEffect } from './protocol/effects.ts'
@@ -37,7 +37,7 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
   if (facts.state !== 'running') return healthIn('starting', 'It has not started yet', detail)
   const [contested] = node.contested()
   if (contested?.rival !== undefined) {
-    const [here, there] = [contested.endpoint, contested.rival].map((place) => formatAddress(place))
+    const [here, there] = [contested.endpoint, contested.rival].map((place) => formatHostPort(place))
     return node.isUnlisted
       ? healthIn(
           'unlisted',
@@ -55,7 +55,7 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
     const cause = isOwn
       ? 'its port is closed to the others'
       : "which is none of this host's addresses: look at --advertise"
-    return healthIn('unreachable', `Nobody reaches it at ${formatAddress(endpoint)}, ${cause}`, detail)
+    return healthIn('unreachable', `Nobody reaches it at ${formatHostPort(endpoint)}, ${cause}`, detail)
   }
   if (node.livingCount > 1 && node.udpBlockedCount > 0) {
     const message = `UDP is blocked: ${node.udpBlockedCount} members answer over TCP only`
@@ -69,7 +69,7 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
   if (refusing !== undefined) {
     return healthIn(
       'refused',
-      `It is refused: the seed ${formatAddress(refusing.seed)} ${refusing.message}`,
+      `It is refused: the seed ${formatHostPort(refusing.seed)} ${refusing.message}`,
       detail,
     )
   }
@@ -101,5 +101,5 @@ function reasonToBeAlone(facts: HealthFacts, misfits: readonly DropReason[]): st
   }
   return unreached === undefined
     ? 'It is alone: the seeds are being contacted'
-    : `It is alone: the seed ${formatAddress(unreached.seed)} does not answer (${unreached.message})`
+    : `It is alone: the seed ${formatHostPort(unreached.seed)} does not answer (${unreached.message})`
 }

@@ -4,7 +4,7 @@ import { RingmanError } from '../../errors.ts'
 import type { DnsResolver } from '../../seeds/dns-resolver.ts'
 import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
-import { formatAddress, type Seed } from '../../seeds/seed.ts'
+import { formatHostPort, type Seed } from '../../seeds/seed.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
 import type { SourceHealth } from '../condition.ts'
 import { leadsToThisMachine } from '../advertised-address.ts'
@@ -188,7 +188,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
     if (refusing === undefined) return
     const { seed, message } = refusing
     this.#refusalWarnings.warn(
-      { event: 'seed.refused', address: formatAddress(seed), reason: message },
+      { event: 'seed.refused', address: formatHostPort(seed), reason: message },
       'A seed answers and refuses this member: compare label and keys of both',
     )
   }

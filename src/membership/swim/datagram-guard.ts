@@ -1,5 +1,5 @@
 import { isIPv4 } from 'node:net'
-import { tryDecodeMsgpack, type MsgpackMap } from './msgpack-reader.ts'
+import { tryDecodeMsgpack, type MsgpackMap } from './msgpack-value.ts'
 import { tryDecodeSwimMeta } from './swim-metadata.ts'
 
 /** Message types of the library's protocol that it handles; 1 (compressed) and 2 (encrypted) it only reserves. */
@@ -43,7 +43,7 @@ export type MalformedReason =
   | 'metadata-invalid'
 
 /** Why a datagram, or a message in it, was dropped. */
-export type DropReason =
+export type DatagramFault =
   | MalformedReason
   /** A request to probe a host that is no member. */
   | 'destination-unknown'

@@ -1,7 +1,7 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
 import type { Member } from '../member.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
-import type { ViewedMembers } from './member-view.ts'
+import type { ViewedMembers } from './swim-members.ts'
 
 export interface HealthFacts {
   readonly state: 'new' | 'starting' | 'running' | 'left' | 'stopped'

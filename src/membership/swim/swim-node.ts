@@ -7,12 +7,12 @@ import {
   checkDatagram,
   INCARNATION_AHEAD_MS,
   LIBRARY_STATE,
-  type DropReason,
+  type DatagramFault,
   type SwimMessage,
   type UpdateData,
 } from './datagram-guard.ts'
 import { LoopMonitor } from './loop-monitor.ts'
-import { nodeMember, type NodeMember } from './member-view.ts'
+import { nodeMember, type NodeMember } from './swim-members.ts'
 import { Suspicions } from './suspicions.ts'
 import { SwimLibrary, type LibraryMember, type ProbeFailure } from './swim-library.ts'
 import { encodeSwimMeta, tryDecodeSwimMeta } from './swim-metadata.ts'
@@ -56,7 +56,7 @@ const EXCUSE_LIMIT = 3
  */
 export class SwimNode {
   readonly host: string
-  readonly drops = new Map<DropReason, number>()
+  readonly drops = new Map<DatagramFault, number>()
   readonly traffic = new SwimTraffic()
   readonly monitor: LoopMonitor
   readonly #options: SwimNodeOptions
@@ -364,7 +364,7 @@ export class SwimNode {
     return hosts[Math.floor(this.#options.random() * hosts.length)]
   }
 
-  #drop(reason: DropReason, from: string): void {
+  #drop(reason: DatagramFault, from: string): void {
     const count = (this.drops.get(reason) ?? 0) + 1
     this.drops.set(reason, count)
     this.#warnings.warn({ event: 'datagram.dropped', reason, from, count }, 'Dropped a datagram', reason)

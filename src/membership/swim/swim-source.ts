@@ -8,18 +8,18 @@ import type { Logger } from '../../logger.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory } from '../../seeds/seed-resolver.ts'
-import { formatAddress, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
+import { formatHostPort, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
 import type { SourceHealth } from '../condition.ts'
 import type { Member, MemberMetadata } from '../member.ts'
 import { leadsToThisMachine, type NetworkInterfaces } from '../advertised-address.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import { seedStatistics, type SourceStatistics } from '../statistics.ts'
-import { checkBindAddress, chooseIPv4Address } from './advertised-address.ts'
+import { checkBindAddress, chooseIPv4Address } from './ipv4-address.ts'
 import { openUdpSocket, type GossipSocket, type OpenGossipSocket } from './gossip-socket.ts'
-import { MemberView, type ViewedMembers } from './member-view.ts'
+import { SwimMembers, type ViewedMembers } from './swim-members.ts'
 import { describeHealth } from './swim-health.ts'
-import type { DropReason } from './datagram-guard.ts'
+import type { DatagramFault } from './datagram-guard.ts'
 import { SwimNode } from './swim-node.ts'
 import { swimSettings, type SwimOverrides, type SwimPreset, type SwimSettings } from './swim-settings.ts'
 import { sharedDrops, SwimTraffic } from './swim-traffic.ts'
@@ -69,7 +69,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
   readonly #logger: Logger
   readonly #warnings: LimitedWarnings
   readonly #tracer: Tracer
-  readonly #view: MemberView
+  readonly #view: SwimMembers
   #settings: SwimSettings | undefined
   #socket: GossipSocket | undefined
   #node: SwimNode | undefined
@@ -88,7 +88,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
     this.#logger = options.logger.child({ component: 'swim' })
     this.#warnings = new LimitedWarnings(options.clock, this.#logger)
     this.#tracer = options.tracer ?? noTracer
-    this.#view = new MemberView(options.clock)
+    this.#view = new SwimMembers(options.clock)
   }
 
   /** Where others reach this process; undefined before `start` resolves. */
@@ -97,7 +97,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
   }
 
   /** Datagrams and messages that were dropped, by reason. */
-  get drops(): ReadonlyMap<DropReason, number> {
+  get drops(): ReadonlyMap<DatagramFault, number> {
     return this.#node?.drops ?? new Map()
   }
 
@@ -278,7 +278,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
     const live = new Set(node.liveHosts)
     const strangers = addresses
       .filter(({ address }) => isIPv4(address))
-      .map((address) => formatAddress(address))
+      .map((address) => formatHostPort(address))
       .filter((host) => !live.has(host))
     const chosen: string[] = []
     while (chosen.length < this.#settings.seedContacts && strangers.length > 0) {

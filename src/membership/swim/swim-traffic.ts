@@ -1,5 +1,5 @@
 import { createTwoWayCount, type GossipDropReason, type TwoWayCount } from '../statistics.ts'
-import { MESSAGE_TYPE, splitCompound, type DropReason, type SwimMessage } from './datagram-guard.ts'
+import { MESSAGE_TYPE, splitCompound, type DatagramFault, type SwimMessage } from './datagram-guard.ts'
 
 /** What is counted of one process's datagrams. Only ever rising. */
 export class SwimTraffic {
@@ -52,7 +52,7 @@ const NAMES: ReadonlyMap<number, MessageName> = new Map([
 ])
 
 /** This protocol's reasons in the words that all sources share. */
-const SHARED_REASONS: Readonly<Record<DropReason, GossipDropReason>> = {
+const SHARED_REASONS: Readonly<Record<DatagramFault, GossipDropReason>> = {
   empty: 'malformed',
   oversized: 'too-large',
   'type-unknown': 'unknown-type',
@@ -73,10 +73,10 @@ const SHARED_REASONS: Readonly<Record<DropReason, GossipDropReason>> = {
 
 /** Drops by shared reason, all of them that there can be. */
 export function sharedDrops(
-  drops: ReadonlyMap<DropReason, number>,
+  drops: ReadonlyMap<DatagramFault, number>,
 ): Partial<Record<GossipDropReason, number>> {
   const shared: Partial<Record<GossipDropReason, number>> = {}
-  for (const [reason, name] of Object.entries(SHARED_REASONS) as [DropReason, GossipDropReason][]) {
+  for (const [reason, name] of Object.entries(SHARED_REASONS) as [DatagramFault, GossipDropReason][]) {
     shared[name] = (shared[name] ?? 0) + (drops.get(reason) ?? 0)
   }
   return shared

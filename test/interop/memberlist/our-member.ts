@@ -6,7 +6,7 @@ import {
   type MemberlistSourceOptions,
 } from '../../../src/membership/memberlist/memberlist-source.ts'
 import type { StreamAnswer } from '../../../src/membership/memberlist/stream-client.ts'
-import { formatAddress, parseSeed, type Seed } from '../../../src/seeds/seed.ts'
+import { formatHostPort, parseSeed, type Seed } from '../../../src/seeds/seed.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { eventually } from './eventually.ts'
 import type { Shown } from './mixed-member.ts'
@@ -85,7 +85,7 @@ export class OurMember implements AsyncDisposable {
   get gossipAddress(): string {
     const { gossipAddress } = this.source
     if (gossipAddress === undefined) throw new Error(`${this.name} is not started`)
-    return formatAddress({ address: gossipAddress.host, port: gossipAddress.port })
+    return formatHostPort({ address: gossipAddress.host, port: gossipAddress.port })
   }
 
   /** The members that count, alive or suspect, by name. */

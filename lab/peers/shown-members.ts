@@ -1,7 +1,7 @@
 import type { MemberLine, ShownMember } from './member-protocol.ts'
 
 /** The members that one program shows, as its events tell. */
-export class MemberView {
+export class ShownMembers {
   readonly #members = new Map<string, ShownMember>()
 
   get names(): ReadonlySet<string> {

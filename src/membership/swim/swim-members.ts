@@ -47,7 +47,7 @@ export interface ViewedMembers {
  * `IPV4:PORT`. Of two members with the same name the one that lives stands for both, then the newer one (the
  * higher incarnation), then the higher address: the same on every process that has heard of both.
  */
-export class MemberView {
+export class SwimMembers {
   readonly #clock: Clock
   #entries = new Map<string, Entry>()
 

@@ -1,7 +1,7 @@
 import type { NetworkInterfaceInfo } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { isRingmanError } from '../../../src/errors.ts'
-import { checkBindAddress, chooseIPv4Address } from '../../../src/membership/swim/advertised-address.ts'
+import { checkBindAddress, chooseIPv4Address } from '../../../src/membership/swim/ipv4-address.ts'
 
 const info = (address: string, internal = false) =>
   ({ address, internal, family: address.includes(':') ? 'IPv6' : 'IPv4' }) as NetworkInterfaceInfo

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { MemberView } from '../../../src/membership/swim/member-view.ts'
-import type { NodeMember } from '../../../src/membership/swim/member-view.ts'
+import { SwimMembers } from '../../../src/membership/swim/swim-members.ts'
+import type { NodeMember } from '../../../src/membership/swim/swim-members.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
 const node = (host: string, fields: Partial<NodeMember> & { readonly name?: string } = {}): NodeMember => {
@@ -18,7 +18,7 @@ const node = (host: string, fields: Partial<NodeMember> & { readonly name?: stri
 describe('members by name', () => {
   test('have the address and port of the gossip, and decoded metadata', () => {
     const clock = new VirtualClock()
-    const { members } = new MemberView(clock).view([
+    const { members } = new SwimMembers(clock).view([
       node('10.0.0.1:7946', { meta: { ServicePort: '8000', Weight: 3, Zone: 'z', Name: 'a', Extra: 1 } }),
     ])
     expect(members).toHaveLength(1)
@@ -36,14 +36,14 @@ describe('members by name', () => {
   })
 
   test('the mark of a leave is no metadata', () => {
-    const { members } = new MemberView(new VirtualClock()).view([
+    const { members } = new SwimMembers(new VirtualClock()).view([
       node('10.0.0.1:1', { state: 'left', meta: { ServicePort: '8000', Name: 'a', Left: true } }),
     ])
     expect(new TextDecoder().decode(members[0]?.meta)).toBe('{"ServicePort":"8000","Name":"a"}')
   })
 
   test('without a name they are called by their address', () => {
-    const { members } = new MemberView(new VirtualClock()).view([
+    const { members } = new SwimMembers(new VirtualClock()).view([
       node('10.0.0.1:1'),
       node('10.0.0.2:1', { meta: undefined }),
       node('10.0.0.3:1', { meta: { Name: 'no service port' } }),
@@ -57,7 +57,7 @@ describe('members by name', () => {
 
   test('that did not change are the same objects; a state has its own beginning', async () => {
     const clock = new VirtualClock()
-    const view = new MemberView(clock)
+    const view = new SwimMembers(clock)
     const first = view.view([node('10.0.0.1:1'), node('10.0.0.2:1')]).members
     await clock.advance(1000)
     const second = view.view([
@@ -79,7 +79,7 @@ describe('members by name', () => {
 })
 
 describe('two members with the same name', () => {
-  const view = (...nodes: NodeMember[]) => new MemberView(new VirtualClock()).view(nodes)
+  const view = (...nodes: NodeMember[]) => new SwimMembers(new VirtualClock()).view(nodes)
   const old = node('10.0.0.1:1', { name: 'a', incarnation: 100 })
   const young = node('10.0.0.2:1', { name: 'a', incarnation: 200 })
 
