@@ -15,6 +15,7 @@ export type {
 } from './compose/ring.ts'
 
 export { HashRing } from './ring/hash-ring.ts'
+export type { MovedStretches, Stretch } from './ring/moved.ts'
 export type { RingNode } from './ring/node.ts'
 export { plan, type RingMove, type RingPlan, type RingPlanChange } from './ring/plan.ts'
 

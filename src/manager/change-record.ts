@@ -56,13 +56,14 @@ export function recordChange(
   const causes = findCauses(previous, current, difference, stateOf)
   const found = BLAMED.filter((cause) => [...causes.values()].includes(cause))
   const moved = new Map<ChangeCause, number>()
-  previous.compare(current, (length, from, to) => {
-    if (from === undefined || to === undefined || from.ringKey === to.ringKey) return
+  for (const { start, end, from, to } of difference.moved) {
+    // Only where one of the rings is empty.
+    if (from === undefined || to === undefined) break
     const gone = current.get(from.ringKey) === undefined
     const come = previous.get(to.ringKey) === undefined
     const cause = (gone ? causes.get(from.ringKey) : come ? causes.get(to.ringKey) : found[0]) ?? 'updated'
-    moved.set(cause, (moved.get(cause) ?? 0) + length / CIRCLE)
-  })
+    moved.set(cause, (moved.get(cause) ?? 0) + (end - start) / CIRCLE)
+  }
   const digests = { before: previous.digest, after: current.digest }
   return found.map((cause) => {
     const nodes = [...causes].flatMap(([ringKey, its]) => (its === cause ? [ringKey] : []))

@@ -124,7 +124,7 @@ export class HashRingManager {
     const digests = { before: ring.digest, after: ring.digest }
     const movedShare = ring.shares().get(ringKey) ?? 0
     const timeMs = this.#clock.wallNow()
-    this.#publish(ring, { added: [], removed: [], updated: [] }, [
+    this.#publish(ring, { added: [], removed: [], updated: [], moved: ring.movedTo(ring) }, [
       { timeMs, cause: 'was-off-ring', node: ringKey, count: 1, movedShare, digests },
     ])
   }

@@ -1,4 +1,5 @@
 import type { HashRing } from '../ring/hash-ring.ts'
+import type { MovedStretches } from '../ring/moved.ts'
 import type { ChangeRecord } from './change-record.ts'
 import { sameNode, type RingNode } from '../ring/node.ts'
 
@@ -19,6 +20,8 @@ export interface RingDifference {
   readonly removed: readonly RingNode[]
   /** Nodes with another weight, address or other detail than before, as they are now. */
   readonly updated: readonly RingNode[]
+  /** Where the circle has another owner than before. */
+  readonly moved: MovedStretches
 }
 
 /** One step from a ring to the next, which is the same ring when the only cause is `was-off-ring`. */
@@ -39,5 +42,6 @@ export function diffRings(previous: HashRing, current: HashRing): RingDifference
     else if (!sameNode(before, node)) updated.push(node)
   }
   const removed = previous.nodes.filter((node) => current.get(node.ringKey) === undefined)
-  return added.length + removed.length + updated.length === 0 ? undefined : { added, removed, updated }
+  if (added.length + removed.length + updated.length === 0) return undefined
+  return { added, removed, updated, moved: previous.movedTo(current) }
 }

@@ -1,5 +1,6 @@
 import { hashKey } from './key-hash.ts'
 import { md5 } from './md5.ts'
+import { findMoved, type MovedStretches } from './moved.ts'
 import { checkNode, compareRingKeys, sameNode, type RingNode } from './node.ts'
 import { PointTable } from './point-table.ts'
 
@@ -160,19 +161,11 @@ export class HashRing {
   }
 
   /**
-   * Walks the circle over both this ring and another.
-   *
-   * @param visit - Called for each stretch between two neighbouring points of either ring, with its length, a
-   *   number of hashes, and with its owner on this ring and on the other (undefined on the empty ring). The
-   *   lengths add up to 2^32.
+   * The stretches of the circle that have another owner on the next ring. A node is known again by its ring key.
+   * `HashRing.empty.movedTo(ring)` gives all stretches of a ring.
    */
-  compare(
-    other: HashRing,
-    visit: (length: number, owner: RingNode | undefined, otherOwner: RingNode | undefined) => void,
-  ): void {
-    this.#table.compare(other.#table, (length, owner, otherOwner) => {
-      visit(length, this.nodes[owner], other.nodes[otherOwner])
-    })
+  movedTo(next: HashRing): MovedStretches {
+    return findMoved({ nodes: this.nodes, table: this.#table }, { nodes: next.nodes, table: next.#table })
   }
 
   /** Where in `nodes` a ring key is or would be. */

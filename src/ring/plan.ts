@@ -1,5 +1,6 @@
 import { RingmanError } from '../errors.ts'
 import type { HashRing } from './hash-ring.ts'
+import type { Stretch } from './moved.ts'
 import { compareRingKeys, isRingKey, isNodeWeight, type RingNode } from './node.ts'
 
 /** A change to try out on a ring. Each ring key may be named once; all parts happen at once. */
@@ -41,8 +42,8 @@ export interface RingPlan {
 }
 
 /**
- * Says which part of the circle moves, and between whom, if nodes leave, join or change weight. It sweeps the
- * points of both rings, so that the answer is exact; neither ring is changed.
+ * Says which part of the circle moves, and between whom, if nodes leave, join or change weight: exactly,
+ * and without changing the ring.
  *
  * A change that comes to nothing (an empty one, a weight that a node has already) is a plan without moves.
  *
@@ -53,12 +54,12 @@ export interface RingPlan {
 export function plan(ring: HashRing, change: RingPlanChange): RingPlan {
   check(ring, change)
   const next = apply(ring, change)
-  const moves = findMoves(ring, next)
+  const moved = ring.movedTo(next)
   return {
     before: ring.digest,
     after: next.digest,
-    movedShare: moves.reduce((sum, { share }) => sum + share, 0),
-    moves,
+    movedShare: moved.share,
+    moves: sumMoves(moved),
     sharesBefore: ring.shares(),
     sharesAfter: next.shares(),
     maxMeanBefore: maxMean(ring),
@@ -106,15 +107,14 @@ function apply(ring: HashRing, { leave = [], join = [], reweight = [] }: RingPla
   return ring.with(nodes.values())
 }
 
-function findMoves(ring: HashRing, next: HashRing): RingMove[] {
+function sumMoves(moved: Iterable<Stretch>): RingMove[] {
   const hashes = new Map<string | null, Map<string | null, number>>()
-  ring.compare(next, (length, owner, nextOwner) => {
-    const from = owner?.ringKey ?? null
-    const to = nextOwner?.ringKey ?? null
-    if (from === to) return
+  for (const { start, end, ...owners } of moved) {
+    const from = owners.from?.ringKey ?? null
+    const to = owners.to?.ringKey ?? null
     const targets = hashes.get(from) ?? new Map<string | null, number>()
-    hashes.set(from, targets.set(to, (targets.get(to) ?? 0) + length))
-  })
+    hashes.set(from, targets.set(to, (targets.get(to) ?? 0) + end - start))
+  }
   const moves: RingMove[] = []
   for (const [from, targets] of hashes) {
     for (const [to, count] of targets) moves.push({ from, to, share: count / 2 ** 32 })

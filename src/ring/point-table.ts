@@ -109,11 +109,14 @@ export class PointTable {
   /**
    * Walks the circle over both this table and another.
    *
-   * @param visit - Called for each stretch between two neighbouring points of either table, with its length, a
-   *   number of hashes, and with the place of its owner in this table's nodes and in the other's (-1 where a
-   *   table is empty). The lengths add up to 2^32.
+   * @param visit - Called for each part between two neighbouring points of either table, in ascending order, with its first
+   *   hash, the first one after it (2^32 at last), and the place of its owner in this table's nodes and in the other's
+   *   (-1 where a table is empty).
    */
-  compare(other: PointTable, visit: (length: number, owner: number, otherOwner: number) => void): void {
+  walk(
+    other: PointTable,
+    visit: (start: number, end: number, owner: number, otherOwner: number) => void,
+  ): void {
     let previous = 0
     let i = 0
     let j = 0
@@ -121,7 +124,7 @@ export class PointTable {
       const here = this.points[i] ?? 2 ** 32
       const there = other.points[j] ?? 2 ** 32
       const point = Math.min(here, there)
-      if (point > previous) visit(point - previous, this.#ownerAround(i), other.#ownerAround(j))
+      if (point > previous) visit(previous, point, this.#ownerAround(i), other.#ownerAround(j))
       previous = point
       if (here === point) i++
       if (there === point) j++

@@ -50,11 +50,11 @@ test('each node has its cause, and each stretch that moved is put down to one', 
       const changed = [...removed, ...added, ...updated]
       const causes = ORDER.filter((cause) => changed.some((node) => causeOf(node) === cause))
       const moved = new Map<ChangeCause, number>()
-      previous.compare(current, (length, from, to) => {
-        if (from === undefined || to === undefined || from.ringKey === to.ringKey) return
+      for (const { start, end, from, to } of previous.movedTo(current)) {
+        if (from === undefined || to === undefined) continue
         const cause = !has(current, from) ? causeOf(from) : !has(previous, to) ? causeOf(to) : causes[0]!
-        moved.set(cause, (moved.get(cause) ?? 0) + length)
-      })
+        moved.set(cause, (moved.get(cause) ?? 0) + end - start)
+      }
       const records = recordChange(previous, current, difference, (name) => stateOf[name], 77)
       expect(records).toEqual(
         causes.map((cause) => {

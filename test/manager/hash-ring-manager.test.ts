@@ -116,11 +116,12 @@ test('whatever comes and when: rings, epochs, changes and answers are those of t
         const model = new Model(foldWindowMs ?? 10)
         const told: unknown[] = []
         const late: unknown[] = []
-        manager.subscribe(({ previous, current, records, ...difference }) => {
+        manager.subscribe(({ previous, current, records, moved, ...difference }) => {
           told.push({ from: previous.epoch, to: current.epoch, ...difference })
           const { added, removed, updated } = difference
           const count = records.reduce((sum, record) => sum + record.count, 0)
           if (current !== manager.snapshot) late.push(current)
+          if (moved.share !== previous.ring.movedTo(current.ring).share) late.push(moved)
           if (count !== added.length + removed.length + updated.length) late.push(records)
         })
         const ended = manager.run()

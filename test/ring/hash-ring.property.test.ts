@@ -80,9 +80,7 @@ function expectSame(a: HashRing, b: HashRing): void {
   expect(a.digest).toBe(b.digest)
   expect(a.pointCount).toBe(b.pointCount)
   expect(a.shares()).toEqual(b.shares())
-  a.compare(b, (_, owner, other) => {
-    if (owner?.ringKey !== other?.ringKey) expect(owner).toEqual(other)
-  })
+  expect([...a.movedTo(b)]).toEqual([])
 }
 
 const sorted = <T extends WeightedKey>(nodes: readonly T[]): T[] =>
@@ -195,8 +193,8 @@ describe('the ring is the one that its definition makes', () => {
 
 test('a table without nodes has no owners to compare', () => {
   const stretches: number[][] = []
-  PointTable.empty.compare(PointTable.empty, (...stretch) => stretches.push(stretch))
-  expect(stretches).toEqual([[2 ** 32, -1, -1]])
+  PointTable.empty.walk(PointTable.empty, (...stretch) => stretches.push(stretch))
+  expect(stretches).toEqual([[0, 2 ** 32, -1, -1]])
 })
 
 describe('look-ups', () => {
@@ -253,13 +251,9 @@ describe('minimal movement, with equal weights and all around the circle', () =>
     fc.assert(
       fc.property(change, ([nodes, gone]) => {
         const ring = HashRing.of(nodes)
-        let moved = 0
-        ring.compare(ring.remove(gone.ringKey), (length, owner, next) => {
-          if (owner?.ringKey === next?.ringKey) return
-          expect(owner?.ringKey).toBe(gone.ringKey)
-          moved += length
-        })
-        expect(moved / 2 ** 32).toBe(ring.shares().get(gone.ringKey))
+        const moved = ring.movedTo(ring.remove(gone.ringKey))
+        for (const { from } of moved) expect(from).toBe(ring.get(gone.ringKey))
+        expect(moved.share).toBe(ring.shares().get(gone.ringKey))
       }),
     )
   })
@@ -269,13 +263,9 @@ describe('minimal movement, with equal weights and all around the circle', () =>
       fc.property(change, ([nodes, come]) => {
         const ring = HashRing.of(nodes.filter((node) => node !== come))
         const next = ring.add(come)
-        let moved = 0
-        ring.compare(next, (length, owner, nextOwner) => {
-          if (owner?.ringKey === nextOwner?.ringKey) return
-          expect(nextOwner?.ringKey).toBe(come.ringKey)
-          moved += length
-        })
-        expect(moved / 2 ** 32).toBe(next.shares().get(come.ringKey))
+        const moved = ring.movedTo(next)
+        for (const { to } of moved) expect(to).toBe(next.get(come.ringKey))
+        expect(moved.share).toBe(next.shares().get(come.ringKey))
       }),
     )
   })

@@ -155,10 +155,9 @@ test('the moved share over all causes is that of a plan for the same change', ()
       const [from, to] = sets.map((set) => HashRing.of(placeMembers(set, 'address')))
       if (from === undefined || to === undefined) throw new Error('two rings were made')
       let moved = 0
-      from.compare(to, (length, owner, next) => {
-        if (owner !== undefined && next !== undefined && owner.ringKey !== next.ringKey)
-          moved += length / 2 ** 32
-      })
+      for (const { start, end, from: owner, to: next } of from.movedTo(to)) {
+        if (owner !== undefined && next !== undefined) moved += (end - start) / 2 ** 32
+      }
       const counted = Object.values(follow(sets).moved).reduce((sum, share) => sum + share, 0)
       expect(counted).toBeCloseTo(moved, 9)
     }),

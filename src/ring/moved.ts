@@ -1,0 +1,190 @@
+import { hashKey } from './key-hash.ts'
+import { compareRingKeys, type RingNode } from './node.ts'
+import type { PointTable } from './point-table.ts'
+
+/** A part of the circle that has one owner before a change and another one after it. */
+export interface Stretch {
+  /** The first hash in it, an integer from 0. */
+  readonly start: number
+  /** The first hash after it: above `start`, at most 2^32. A stretch ends where the circle does. */
+  readonly end: number
+  /** The owner before; undefined where that ring is empty. */
+  readonly from: RingNode | undefined
+  /** The owner after; undefined where that ring is empty. */
+  readonly to: RingNode | undefined
+}
+
+/** One of two rings that are compared. */
+interface Side {
+  /** In the byte order of ring keys. */
+  readonly nodes: readonly RingNode[]
+  readonly table: PointTable
+}
+
+/** Stretches side by side: the same index in each array is one of them. */
+interface Columns {
+  /** Ascending. */
+  readonly starts: Uint32Array
+  /** As a number of 32 bits: the end of the circle is 0. */
+  readonly ends: Uint32Array
+  /** Places in the nodes before, or -1. */
+  readonly from: Int32Array
+  /** Places in the nodes after, or -1. */
+  readonly to: Int32Array
+}
+
+/**
+ * The stretches of the circle in which two rings differ, in ascending order: no two of them overlap, and two that touch
+ * differ in `from` or `to`. A hash has another owner exactly when it lies in one of them. Immutable, 16 bytes a stretch.
+ *
+ * An owner is told from another by its ring key: a node that only got another address or weight keeps its stretches.
+ */
+export class MovedStretches implements Iterable<Stretch> {
+  readonly #before: readonly RingNode[]
+  readonly #after: readonly RingNode[]
+  readonly #columns: Columns
+  #share: number | undefined
+
+  /** Made by {@link findMoved} alone. */
+  constructor(before: readonly RingNode[], after: readonly RingNode[], columns: Columns) {
+    this.#before = before
+    this.#after = after
+    this.#columns = columns
+  }
+
+  /** How many stretches there are. */
+  get count(): number {
+    return this.#columns.starts.length
+  }
+
+  /** The fraction of the circle that they cover, exactly: from 0 to 1. */
+  get share(): number {
+    if (this.#share === undefined) {
+      const { starts, ends } = this.#columns
+      let hashes = 0
+      for (let i = 0; i < starts.length; i++) hashes += endOf(ends[i]!) - starts[i]!
+      this.#share = hashes / CIRCLE
+    }
+    return this.#share
+  }
+
+  /**
+   * The stretch that a key lies in; undefined when its owner is the same on both rings.
+   *
+   * @param key - Text, hashed as its UTF-8 bytes, or bytes.
+   */
+  find(key: string | Uint8Array): Stretch | undefined {
+    return this.findHash(hashKey(key))
+  }
+
+  /** The same for a key's hash, 32 bits, signed or unsigned. */
+  findHash(hash: number): Stretch | undefined {
+    const { starts, ends } = this.#columns
+    const unsigned = hash >>> 0
+    let low = 0
+    let high = starts.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (starts[middle]! <= unsigned) low = middle + 1
+      else high = middle
+    }
+    return low > 0 && unsigned < endOf(ends[low - 1]!) ? this.#at(low - 1) : undefined
+  }
+
+  /** Whether a key lies in one of them. */
+  contains(key: string | Uint8Array): boolean {
+    return this.find(key) !== undefined
+  }
+
+  /** Those that a node got: their `to` is the node with this ring key. */
+  gainedBy(ringKey: string): MovedStretches {
+    return this.#only(this.#columns.to, placeOf(this.#after, ringKey))
+  }
+
+  /** Those that a node lost: their `from` is the node with this ring key. */
+  lostBy(ringKey: string): MovedStretches {
+    return this.#only(this.#columns.from, placeOf(this.#before, ringKey))
+  }
+
+  *[Symbol.iterator](): Generator<Stretch, void, undefined> {
+    for (let i = 0; i < this.count; i++) yield this.#at(i)
+  }
+
+  #at(i: number): Stretch {
+    const { starts, ends, from, to } = this.#columns
+    return {
+      start: starts[i]!,
+      end: endOf(ends[i]!),
+      from: this.#before[from[i]!],
+      to: this.#after[to[i]!],
+    }
+  }
+
+  #only(places: Int32Array, place: number): MovedStretches {
+    const chosen: number[] = []
+    if (place >= 0) {
+      for (let i = 0; i < places.length; i++) if (places[i] === place) chosen.push(i)
+    }
+    const { starts, ends, from, to } = this.#columns
+    return new MovedStretches(this.#before, this.#after, {
+      starts: Uint32Array.from(chosen, (i) => starts[i]!),
+      ends: Uint32Array.from(chosen, (i) => ends[i]!),
+      from: Int32Array.from(chosen, (i) => from[i]!),
+      to: Int32Array.from(chosen, (i) => to[i]!),
+    })
+  }
+}
+
+/** All hashes of the circle. */
+const CIRCLE = 2 ** 32
+
+function endOf(end: number): number {
+  return end === 0 ? CIRCLE : end
+}
+
+/** What moves from one ring to the next: both rings' points are walked once, so that it is exact. */
+export function findMoved(before: Side, after: Side): MovedStretches {
+  const starts: number[] = []
+  const ends: number[] = []
+  const from: number[] = []
+  const to: number[] = []
+  if (before.table !== after.table) {
+    const placesAfter = findAgain(before.nodes, after.nodes)
+    let last = -1
+    before.table.walk(after.table, (start, end, owner, nextOwner) => {
+      if (owner < 0 ? nextOwner < 0 : placesAfter[owner] === nextOwner) return
+      if (last >= 0 && ends[last] === start && from[last] === owner && to[last] === nextOwner) {
+        ends[last] = end
+        return
+      }
+      last = starts.push(start) - 1
+      ends.push(end)
+      from.push(owner)
+      to.push(nextOwner)
+    })
+  }
+  return new MovedStretches(before.nodes, after.nodes, {
+    starts: new Uint32Array(starts),
+    ends: new Uint32Array(ends),
+    from: new Int32Array(from),
+    to: new Int32Array(to),
+  })
+}
+
+/** For each node of one ring its place in the next, or {@link GONE}. */
+function findAgain(before: readonly RingNode[], after: readonly RingNode[]): Int32Array {
+  const places = new Int32Array(before.length)
+  let place = 0
+  before.forEach(({ ringKey }, i) => {
+    while (place < after.length && compareRingKeys(after[place]!.ringKey, ringKey) < 0) place++
+    places[i] = after[place]?.ringKey === ringKey ? place : GONE
+  })
+  return places
+}
+
+/** Unlike any place, and unlike that of nobody. */
+const GONE = -2
+
+function placeOf(nodes: readonly RingNode[], ringKey: string): number {
+  return nodes.findIndex((node) => node.ringKey === ringKey)
+}
