@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
+import { Bench } from '../../tools/mutation/bench.ts'
 import { EQUIVALENT, matches } from '../../tools/mutation/equivalent.ts'
 import { ENDLESS, mutantsOf, plant } from '../../tools/mutation/mutants.ts'
 
@@ -44,3 +45,23 @@ test('what is listed as equivalent exists', () => {
     }
   }
 })
+
+test(
+  'tests that never come back are ended, and the next mutant is planted',
+  { timeout: 60_000 },
+  async () => {
+    const file = 'test/tools/mutation/step.ts'
+    const source = readFileSync(file, 'utf8')
+    const planted = (change: string) => mutantsOf(file, source).find((mutant) => mutant.change === change)!
+    const bench = new Bench()
+    try {
+      // The loop that does not end is in the test, where nothing counts its rounds.
+      const tests = ['test/tools/mutation/step.tests.ts']
+      expect(await bench.run(planted('at + 1 → at - 1'), source, tests, 2000)).toBe('out of time')
+      expect(await bench.run(planted('1 → (1 + 1)'), source, tests, 50_000)).toBe('killed')
+      expect(await bench.run(planted('at < 10 → at <= 10'), source, tests, 50_000)).toBe('survived')
+    } finally {
+      await bench.close()
+    }
+  },
+)

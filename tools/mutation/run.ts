@@ -26,6 +26,10 @@ const FOLDERS: readonly { readonly path: string; readonly goal?: number }[] = [
   { path: 'membership/memberlist/protocol' },
 ]
 
+/** How long the tests of a folder may take over one mutant: so much, and so many times as long as without a mutant. */
+const SPARE_MS = 15_000
+const MOST_TIMES_SLOWER = 4
+
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -74,6 +78,8 @@ for (const { path, goal, tests, mutants } of chosen) {
   const queue = shuffle(mutants).slice(0, Math.ceil(share * mutants.length))
   const healthy = await benches[0]!.measure(tests)
   if (healthy.errors.length > 0) throw new Error(`test/${path} fails without a mutant: ${healthy.errors[0]}`)
+  const healthyMs = [...healthy.times.values()].reduce((sum, timeMs) => sum + timeMs, 0)
+  const limitMs = SPARE_MS + MOST_TIMES_SLOWER * healthyMs
   const quickest = tests.toSorted((a, b) => healthy.times.get(a)! - healthy.times.get(b)!)
   const outcomes = new Map<Mutant, Outcome>()
   await Promise.all(
@@ -81,7 +87,7 @@ for (const { path, goal, tests, mutants } of chosen) {
       for (let mutant = queue.pop(); mutant !== undefined; mutant = queue.pop()) {
         const own = `test/${mutant.file.slice('src/'.length, -'.ts'.length)}`
         const order = quickest.toSorted((a, b) => Number(b.startsWith(own)) - Number(a.startsWith(own)))
-        const outcome = await bench.run(mutant, sources.get(mutant.file)!, order)
+        const outcome = await bench.run(mutant, sources.get(mutant.file)!, order, limitMs)
         outcomes.set(mutant, outcome)
         const { file, line, code, change } = mutant
         if (outcome !== expected) console.log(`${outcome}  ${file}:${line}  ${code}\n    ${change}`)
