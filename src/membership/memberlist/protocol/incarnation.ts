@@ -4,6 +4,8 @@ export const INCARNATION_LIMIT = 2 ** 31
 /** A member's incarnation may rise by so much at once, and by so much each second: to the limit it takes four years. */
 const BURST = 2 ** 20
 const PER_SECOND = 16
+/** A member that says less than this below what is held of it can exceed that within seconds, whatever others did before. */
+const FALL = 512
 
 /** What is counted of one member's incarnation. */
 export interface Rising {
@@ -26,7 +28,21 @@ export function raiseTo(member: Rising, incarnation: number, nowMs: number, scal
   member.incarnation = incarnation
 }
 
-/** Whether an incarnation is so far from the one known that no honest member came from one to the other. */
-export function isFarFrom(a: number, b: number): boolean {
-  return Math.abs(a - b) > BURST
+/**
+ * Whether what is said of a member is nothing that anybody but itself is believed: an incarnation above what it may rise to
+ * now, or far below the one known.
+ */
+export function isBeyond(member: Rising, incarnation: number, nowMs: number): boolean {
+  const rise = incarnation - member.incarnation
+  return rise > roomToRise(member, nowMs) || rise < -FALL
+}
+
+/**
+ * Sets the incarnation that a member itself says it has. From there it rises by what time allows alone, in which the member
+ * can always exceed what others have been told.
+ */
+export function correctTo(member: Rising, incarnation: number, nowMs: number): void {
+  member.incarnation = incarnation
+  member.risen = BURST
+  member.risenMs = nowMs
 }

@@ -1,3 +1,4 @@
+import { TokenBucket } from '../../../token-bucket.ts'
 import { isPlainText } from '../../member.ts'
 import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
 import { ask } from './ask.ts'
@@ -7,7 +8,7 @@ import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
 import { isDoubtful, isLate, isStale, previousOf } from './hearsay.ts'
 import { isLiving, type MemberRecord, understandEachOther, viewOf } from './members.ts'
-import { INCARNATION_LIMIT, isFarFrom, raiseTo, roomToRise } from './incarnation.ts'
+import { correctTo, INCARNATION_LIMIT, isBeyond, raiseTo, roomToRise } from './incarnation.ts'
 import type { SelfDefence } from './refute.ts'
 import type { Suspicions } from './suspicion.ts'
 
@@ -20,6 +21,8 @@ const WAITING_LIMIT = 1024
 const WAITING_MS = 250
 /** Members asked at once before they are taken. */
 const ASKED_LIMIT = 256
+/** Members asked for their state because what is said of them is not believed: a whole state each time. */
+const FETCHES = { burst: 16, perSecond: 10 }
 /** A claim on a name counts so long. */
 const CLAIM_MS = 60_000
 /** A member's conflict is told at most this often. */
@@ -61,6 +64,7 @@ export class Merge {
   /** Messages whose members are to be asked when there is room. */
   readonly #waiting = new Map<string, Alive>()
   #fetching = false
+  readonly #fetches = new TokenBucket(FETCHES)
 
   constructor(core: Core, suspicions: Suspicions, defence: SelfDefence, listener: MergeListener) {
     this.#core = core
@@ -86,7 +90,7 @@ export class Merge {
       if (this.#isReal(message.node, endpoint, origin)) this.#admit(message, endpoint)
       else this.#askFirst(message, endpoint)
     } else if (!sameEndpoint(known.endpoint, endpoint)) this.#moved(known, message, endpoint)
-    else if (isFarFrom(message.incarnation, known.incarnation)) {
+    else if (isBeyond(known, message.incarnation, this.#core.nowMs)) {
       const isOwn =
         origin.by === 'asked' && origin.place !== undefined && sameEndpoint(origin.place, endpoint)
       if (isOwn) this.#takeOwn(known, message)
@@ -94,7 +98,7 @@ export class Merge {
         this.#core.refuse('incarnation-out-of-range', { peer: known.name, kind: message.kind })
         this.#askForState(known)
       }
-    } else if (message.incarnation > known.incarnation && this.#isPlausible(message, known)) {
+    } else if (message.incarnation > known.incarnation) {
       if (this.#isRefused(message, endpoint)) return
       if (known.state === 'dead') this.#revived(known, message, endpoint, origin)
       else this.#revive(known, message)
@@ -566,7 +570,8 @@ export class Merge {
 
   /** What is said of a member is far from what is held of it: it is asked for its state, one member at a time. */
   #askForState(record: MemberRecord): void {
-    if (this.#fetching || !this.#core.isReached(record.endpoint)) return
+    const { nowMs } = this.#core
+    if (this.#fetching || !this.#core.isReached(record.endpoint) || !this.#fetches.tryTake(nowMs, 1)) return
     this.#fetching = true
     this.#listener.fetch(record, () => {
       this.#fetching = false
@@ -578,8 +583,8 @@ export class Merge {
    * others have made of it.
    */
   #takeOwn(record: MemberRecord, message: Alive): void {
-    record.incarnation = message.incarnation
-    record.risen = 0
+    if (this.#isRefused(message, record.endpoint)) return
+    correctTo(record, message.incarnation, this.#core.nowMs)
     this.#revive(record, message)
   }
 
