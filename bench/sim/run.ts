@@ -94,8 +94,8 @@ printTable(
     ...ordeals.map(([name, run]) => [
       name,
       ...KINDS.map((_, kind) => {
-        const { falseVerdicts, falseRemovals, suspicions, packetsPerSecond } = run(kind)
-        return `${falseVerdicts} (${falseRemovals}) / ${suspicions} / ${packetsPerSecond.toFixed(1)}`
+        const { falseDeaths, falseRemovals, suspicions, packetsPerSecond } = run(kind)
+        return `${falseDeaths} (${falseRemovals}) / ${suspicions} / ${packetsPerSecond.toFixed(1)}`
       }),
     ]),
   ],
@@ -105,8 +105,8 @@ if (options.large) {
   printTable('More hours at 25 % loss, 50 members', [
     ['seed', 'healthy members declared dead (held for dead, by how many)', 'suspicions'],
     ...[101, 102, 103, 104].map((seed) => {
-      const { falseVerdicts, falseRemovals, suspicions } = loss(seed, 50, PRESETS.lan, 0.25, minutes)
-      return [seed, `${falseVerdicts} (${falseRemovals})`, suspicions]
+      const { falseDeaths, falseRemovals, suspicions } = loss(seed, 50, PRESETS.lan, 0.25, minutes)
+      return [seed, `${falseDeaths} (${falseRemovals})`, suspicions]
     }),
   ])
 }

@@ -61,7 +61,7 @@ export interface Ordeal {
   /** Members held for dead by somebody while they lived: one for each member that held it. */
   readonly falseRemovals: number
   /** Times that a member was declared dead while it lived, by the one who declared it. */
-  readonly falseVerdicts: number
+  readonly falseDeaths: number
   readonly suspicions: number
   readonly packetsPerSecond: number
 }
@@ -111,14 +111,14 @@ export function slow(seed: number, count: number, settings: ProtocolSettings, mi
 function endure(cluster: SimCluster, run: () => void): Ordeal {
   const startMs = cluster.nowMs
   const packets = cluster.network.packetsSent
-  const sum = (of: 'verdicts' | 'suspicionsRaised') =>
+  const sum = (of: 'declaredDead' | 'suspicionsRaised') =>
     cluster.running.reduce((total, { protocol }) => total + protocol.counters[of], 0)
-  const [verdicts, suspicions] = [sum('verdicts'), sum('suspicionsRaised')]
+  const [declaredDead, suspicions] = [sum('declaredDead'), sum('suspicionsRaised')]
   cluster.falseRemovals.length = 0
   run()
   return {
     falseRemovals: cluster.falseRemovals.length,
-    falseVerdicts: sum('verdicts') - verdicts,
+    falseDeaths: sum('declaredDead') - declaredDead,
     suspicions: sum('suspicionsRaised') - suspicions,
     packetsPerSecond:
       (cluster.network.packetsSent - packets) / ((cluster.nowMs - startMs) / 1000) / cluster.running.length,

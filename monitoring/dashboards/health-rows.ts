@@ -44,7 +44,7 @@ export function suspicions(matchers: string, caption: Caption) {
     queries: [
       count('suspicions', 'suspected'),
       count('refutations', 'refuted'),
-      count('verdicts', 'declared dead'),
+      count('declared_dead', 'declared dead'),
     ],
     softMax: 4,
     colors: { suspected: 'orange', refuted: 'yellow', 'declared dead': 'red' },
@@ -101,7 +101,7 @@ export function gossipRow(): PageRow {
         ...IN_GOSSIP_ROW,
         title: 'Suspected, denied, declared dead',
         description:
-          'Suspicions that began, accusations that the accused refuted, and verdicts. Refutations without verdicts: healthy pods are too slow to answer. The page of one pod shows which one refutes.',
+          'Suspicions that began, suspicions that the suspect refuted, and members declared dead. Refutations without deaths: healthy pods are too slow to answer. The page of one pod shows which one refutes.',
       }),
       timeSeries({
         ...IN_GOSSIP_ROW,

@@ -111,12 +111,12 @@ export interface GossipStatistics {
   readonly probeSeconds?: DistributionView
   /** Suspicions that began with a failed probe of this member. */
   readonly suspicions: number
-  /** Accusations against this member that it answered. */
+  /** Suspect and dead messages about this member that it refuted. */
   readonly refutations: number
   /** Times that others held this member for dead, so that it was off their rings. */
   readonly heldDead: number
   /** Members declared dead on our own word, by what spoke against them. */
-  readonly verdicts: { readonly silence: number; readonly refusal?: number }
+  readonly declaredDead: { readonly silence: number; readonly refusal?: number }
   /** Times that two members were found with one name. */
   readonly conflicts: number
   /** 0 is well. */

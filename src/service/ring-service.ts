@@ -20,7 +20,7 @@ const LOOK_MS = 250
 /** A look that comes later by this much, in milliseconds, means that the process stood still. */
 const STALL_MS = 1000
 
-/** How long after a stall the accusations of the others may take to come, in milliseconds. */
+/** How long after a stall the others may take to say that they held this process for dead, in milliseconds. */
 const AFTERMATH_MS = 10_000
 
 /** How long look-ups stay unsure after a stall, in milliseconds: by then the members were heard again. */

@@ -79,7 +79,7 @@ function gossipSamples(gossip: GossipStatistics): Samples {
     gossipProbeDuration: histogram(gossip.probeSeconds),
     gossipSuspicions: single(gossip.suspicions),
     gossipRefutations: single(gossip.refutations),
-    gossipVerdicts: byLabel('evidence', gossip.verdicts),
+    gossipDeclaredDead: byLabel('evidence', gossip.declaredDead),
     gossipConflicts: single(gossip.conflicts),
     gossipHealthScore: single(gossip.healthScore),
     gossipPushPulls: byLabel('result', { ...gossip.pushPulls }),

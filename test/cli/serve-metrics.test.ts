@@ -117,7 +117,7 @@ describe('the metrics of ringman serve', () => {
     const alone = await scrape(first.admin)
     expect(valueOf(alone, METRICS.ringShareRatio.name)).toBe(1)
     expect(valueOf(alone, METRICS.ringKeysMoved.name, { cause: 'dead' })).toBeCloseTo(shares[1] ?? 0, 9)
-    expect(valueOf(alone, METRICS.gossipVerdicts.name, { evidence: 'silence' })).toBeDefined()
+    expect(valueOf(alone, METRICS.gossipDeclaredDead.name, { evidence: 'silence' })).toBeDefined()
   })
 
   test('answer or refuse cleanly while the process ends, and do not keep it', async () => {

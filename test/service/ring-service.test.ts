@@ -266,7 +266,7 @@ describe('a process that stood still', () => {
       stall: (ms: number) => {
         lostMs += ms
       },
-      accuse: (heldDead: number) => {
+      holdDead: (heldDead: number) => {
         const { gossip } = fullStatistics('memberlist')
         if (gossip !== undefined) source.statisticsNow = { gossip: { ...gossip, heldDead } }
       },
@@ -274,12 +274,12 @@ describe('a process that stood still', () => {
   }
 
   test('tells that it was off the ring, with the time from its own clock', async () => {
-    const { service, logger, manager, changes, virtual, stall, accuse } = await stalling()
+    const { service, logger, manager, changes, virtual, stall, holdDead } = await stalling()
     const { ring, epoch } = manager.snapshot
     stall(4000)
     await virtual.advance(250)
     expect(logger.of('ring.rejoined')).toEqual([])
-    accuse(1)
+    holdDead(1)
     await virtual.advance(1000)
     const [line] = logger.of('ring.rejoined')
     expect(line?.level).toBe('warn')
@@ -299,7 +299,7 @@ describe('a process that stood still', () => {
       },
     ])
     // A liar who says so again and again is not believed each time.
-    accuse(2)
+    holdDead(2)
     await virtual.advance(1000)
     expect(manager.snapshot.epoch).toBe(epoch + 1)
     await service.stop()
@@ -307,8 +307,8 @@ describe('a process that stood still', () => {
   })
 
   test('tells so too when it was only cut off, without a beginning', async () => {
-    const { service, logger, virtual, accuse } = await stalling()
-    accuse(1)
+    const { service, logger, virtual, holdDead } = await stalling()
+    holdDead(1)
     await virtual.advance(1000)
     expect(logger.of('ring.rejoined').map(({ fields }) => [fields['from'], fields['stalled']])).toEqual([
       [undefined, false],

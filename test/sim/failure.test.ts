@@ -86,8 +86,8 @@ describe('detection', () => {
     cluster.network.tcpRefusedAt.add(cluster.get('node-1').endpoint.address)
     cluster.run(300_000)
     expect(cluster.falseRemovals, `seed ${cluster.seed}`).toEqual([])
-    const verdicts = cluster.running.map((member) => member.protocol.counters.verdicts)
-    expect(verdicts.every((count) => count === 0)).toBe(true)
+    const declaredDead = cluster.running.map((member) => member.protocol.counters.declaredDead)
+    expect(declaredDead.every((count) => count === 0)).toBe(true)
   })
 
   test('a member that answers over TCP only stays', () => {
@@ -128,7 +128,7 @@ describe('no false removals', () => {
     expect(falseRemovals[0]).toBeLessThan(falseRemovals[1]!)
   })
 
-  test('while members stall for seconds: nobody is accused to death by the stalled', () => {
+  test('while members stall for seconds: nobody is declared dead by the stalled', () => {
     const cluster = settled(simSeed(5), 20)
     const slow = cluster.running.slice(0, 4)
     for (let round = 0; round < 30; round++) {
@@ -141,7 +141,7 @@ describe('no false removals', () => {
     expect(slow.every((member) => member.protocol.counters.stalls > 10)).toBe(true)
   })
 
-  test('a member frozen for long is removed, and back at once when it goes on, without accusing others', () => {
+  test('a member frozen for long is removed, and back at once when it goes on, without suspecting others', () => {
     const cluster = settled(simSeed(6), 10)
     const frozen = cluster.get('node-1')
     frozen.freeze()
@@ -156,6 +156,6 @@ describe('no false removals', () => {
     cluster.run(20_000)
     expect(cluster.isConverged()).toBe(true)
     expect(cluster.falseRemovals.slice(before)).toEqual([])
-    expect(frozen.protocol.counters.verdicts).toBe(0)
+    expect(frozen.protocol.counters.declaredDead).toBe(0)
   })
 })

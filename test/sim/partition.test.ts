@@ -86,7 +86,7 @@ describe('partitions heal', () => {
     cluster.network.passes = (from, to) => !((from === a && to === b) || (from === b && to === a))
     cluster.run(120_000)
     expect(cluster.isConverged()).toBe(true)
-    expect(cluster.running.every((member) => member.protocol.counters.verdicts === 0)).toBe(true)
+    expect(cluster.running.every((member) => member.protocol.counters.declaredDead === 0)).toBe(true)
   })
 
   test('a way that is open in one direction only is closed, and heals', () => {

@@ -179,7 +179,7 @@ describe('values', () => {
       ringman_gossip_probes_total: { direct: 19, relay: 20, stream: 21, failed: 22 },
       ringman_gossip_suspicions_total: { '': 9 },
       ringman_gossip_refutations_total: { '': 10 },
-      ringman_gossip_verdicts_total: { silence: 11, refusal: 23 },
+      ringman_gossip_declared_dead_total: { silence: 11, refusal: 23 },
       ringman_gossip_conflicts_total: { '': 12 },
       ringman_gossip_health_score: { '': 1 },
       ringman_gossip_push_pulls_total: { completed: 24, failed: 25, answered: 26 },

@@ -50,9 +50,9 @@ function gossipStatistics(node: MemberlistNode, counters: Readonly<Counters>): G
     suspicions: counters.suspicionsRaised,
     refutations: counters.refutations,
     heldDead: counters.heldDead,
-    verdicts: {
-      silence: counters.verdicts - counters.verdictsByRefusal,
-      refusal: counters.verdictsByRefusal,
+    declaredDead: {
+      silence: counters.declaredDead - counters.declaredDeadByRefusal,
+      refusal: counters.declaredDeadByRefusal,
     },
     conflicts: traffic.conflicts,
     healthScore: node.healthScore,

@@ -14,7 +14,7 @@ import { explainSkip, membersOf, selectInstances, type Selection } from './insta
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import { sidecarHealth } from './sidecar-health.ts'
 import { SIDECAR_DEFAULTS, type ResolvedOptions, type SidecarSourceOptions } from './sidecar-options.ts'
-import { StateLedger, type Verdict } from './state-ledger.ts'
+import { StateLedger, type Offered } from './state-ledger.ts'
 
 /** How far the clock of Sidecar's host may be ahead of ours, in milliseconds. */
 const MAX_AHEAD_MS = 5 * 60_000
@@ -253,8 +253,8 @@ export class SidecarSource extends SourceBase implements MembershipSource {
       if (this.stopped.aborted) return
       const version = this.#ledger.version
       try {
-        const verdict = this.#offerPresent(await client.fetchState(this.stopped), version)
-        doubtful = verdict === 'doubtful'
+        const offered = this.#offerPresent(await client.fetchState(this.stopped), version)
+        doubtful = offered === 'doubtful'
         if (this.#counts.fetchFailures > 0) {
           this.#logger.info(
             { event: 'sidecar.reached', failures: this.#counts.fetchFailures },
@@ -333,12 +333,12 @@ export class SidecarSource extends SourceBase implements MembershipSource {
     return 'accepted'
   }
 
-  #offerPresent(state: SidecarState, askedAtVersion: number): Verdict {
+  #offerPresent(state: SidecarState, askedAtVersion: number): Offered {
     this.#confirmedAtMs = this.#clock.now()
     const selection = this.#select(state)
-    const verdict = this.#ledger.offerPresent({ lastChanged: state.lastChanged, selection }, askedAtVersion)
-    if (verdict === 'accepted') this.#accepted(selection)
-    return verdict
+    const offered = this.#ledger.offerPresent({ lastChanged: state.lastChanged, selection }, askedAtVersion)
+    if (offered === 'accepted') this.#accepted(selection)
+    return offered
   }
 
   #accepted(selection: Selection): void {

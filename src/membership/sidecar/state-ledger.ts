@@ -11,7 +11,7 @@ export interface Entry {
  * What became of a state: `accepted` is the newest now; `confirmed` says what is known already; `not-newer` is
  * passed over; `doubtful` is passed over too, but would be accepted if Sidecar said the same once more.
  */
-export type Verdict = 'accepted' | 'confirmed' | 'not-newer' | 'doubtful'
+export type Offered = 'accepted' | 'confirmed' | 'not-newer' | 'doubtful'
 
 /**
  * Decides which of the states that come on several ways (posted, fetched, streamed) is the one to follow. Pure.
@@ -39,7 +39,7 @@ export class StateLedger {
   }
 
   /** Takes a state that Sidecar sent by itself, on the way for an unknown time. */
-  offerPosted(entry: Entry): Verdict {
+  offerPosted(entry: Entry): Offered {
     if (this.#newest !== undefined && entry.lastChanged <= this.#newest.lastChanged) return 'not-newer'
     return this.#accept(entry)
   }
@@ -49,7 +49,7 @@ export class StateLedger {
    *
    * @param askedAtVersion - {@link StateLedger.version} from before it was asked for.
    */
-  offerPresent(entry: Entry, askedAtVersion: number): Verdict {
+  offerPresent(entry: Entry, askedAtVersion: number): Offered {
     if (this.#newest === undefined || entry.lastChanged > this.#newest.lastChanged) return this.#accept(entry)
     if (entry.selection.signature === this.#newest.selection.signature) {
       this.#doubt = undefined
@@ -68,7 +68,7 @@ export class StateLedger {
     return 'doubtful'
   }
 
-  #accept(entry: Entry): Verdict {
+  #accept(entry: Entry): Offered {
     this.#newest = entry
     this.#version += 1
     this.#doubt = undefined

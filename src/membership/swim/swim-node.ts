@@ -239,7 +239,7 @@ export class SwimNode {
     if (faulty !== undefined) this.#tellGone(faulty)
   }
 
-  /** Who speaks is not dead: it is told of the verdict, and denies it with its next incarnation. */
+  /** Who speaks is not dead: it is told that it is held for dead, and refutes it with its next incarnation. */
   #tellGone(member: LibraryMember): void {
     const gone = this.#gone.get(member.host)
     const nowMs = this.#options.clock.now()
@@ -266,14 +266,14 @@ export class SwimNode {
       this.#drop('member-limit', from)
       return
     }
-    // "Dead" of a live member is hearsay, say of an island that just came back: each process waits its own time
+    // "Dead" of a live member is second-hand news, say of an island that just came back: each process waits its own time
     // for the denial. Who died is suspected everywhere at about the same time, so that this costs nothing.
-    const hearsay =
+    const secondHand =
       data.state === LIBRARY_STATE.faulty &&
       this.#library.live(data.host) !== undefined &&
       tryDecodeSwimMeta(data.meta)?.left !== true
     this.#library.deliver(
-      { kind: 'update', data: hearsay ? { ...data, state: LIBRARY_STATE.suspect } : data },
+      { kind: 'update', data: secondHand ? { ...data, state: LIBRARY_STATE.suspect } : data },
       from,
     )
   }
@@ -327,7 +327,7 @@ export class SwimNode {
   #declareDead(host: string, incarnation: number): void {
     const member = this.#library.live(host)
     if (member === undefined || member.incarnation !== incarnation) return
-    this.traffic.verdicts++
+    this.traffic.declaredDead++
     this.#library.apply({ ...member.data(), state: LIBRARY_STATE.faulty })
     this.#flush()
   }

@@ -134,7 +134,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
   statistics(): SourceStatistics {
     const node = this.#node
     const { seeds, clock } = this.#options
-    const { packets, bytes, messages, heardAtMs, suspicions, refutations, heldDead, verdicts } =
+    const { packets, bytes, messages, heardAtMs, suspicions, refutations, heldDead, declaredDead } =
       node?.traffic ?? new SwimTraffic()
     const isAlone = node === undefined || node.liveHosts.length === 0
     return {
@@ -149,7 +149,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
         suspicions,
         refutations,
         heldDead,
-        verdicts: { silence: verdicts },
+        declaredDead: { silence: declaredDead },
         conflicts: this.#conflictsFound,
         stalls: node?.monitor.stalls ?? 0,
         stalledMs: node?.monitor.stalledMs ?? 0,

@@ -16,7 +16,7 @@ export class SwimTraffic {
   suspicions = 0
   refutations = 0
   heldDead = 0
-  verdicts = 0
+  declaredDead = 0
   /** When a datagram was taken last, in the clock's `now`. */
   heardAtMs: number | undefined
 

@@ -153,13 +153,13 @@ export const GOSSIP_METRICS = {
   gossipRefutations: {
     name: 'ringman_gossip_refutations_total',
     kind: 'counter',
-    meaning: 'Accusations against this member that it refuted: it was held for suspect or dead, and is not.',
+    meaning: 'Suspect and dead messages about this member that it refuted.',
     reading: 'The pod on which this rises is the one that is slow, stalled, or badly connected.',
     query: 'topk(3, increase(ringman_gossip_refutations_total[10m]))',
     sources: GOSSIP,
   },
-  gossipVerdicts: {
-    name: 'ringman_gossip_verdicts_total',
+  gossipDeclaredDead: {
+    name: 'ringman_gossip_declared_dead_total',
     kind: 'counter',
     labels: {
       evidence: {
@@ -167,7 +167,7 @@ export const GOSSIP_METRICS = {
         refusal: 'Its port refused connections, and others bore it out.',
       },
     },
-    meaning: 'Members that this one declared dead by its own verdict, by evidence.',
+    meaning: 'Members that this one declared dead itself, by evidence.',
     sources: GOSSIP,
   },
   gossipConflicts: {

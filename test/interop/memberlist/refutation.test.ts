@@ -90,7 +90,7 @@ test('a Go member that was frozen refutes the suspicion to both kinds', async ()
   expectNeverRemoved('victim', go, ours)
 })
 
-test('one of ours that was frozen refutes the suspicion to both kinds, and accuses nobody', async () => {
+test('one of ours that was frozen refutes the suspicion to both kinds, and suspects nobody', async () => {
   await using stack = new AsyncDisposableStack()
   const { go, ours, all, join } = await startWatchers(stack)
   const victim = stack.use(await startOurProcess('victim', join))

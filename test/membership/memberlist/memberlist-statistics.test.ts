@@ -132,7 +132,7 @@ describe('statistics of two members that gossip', () => {
     for (let i = 0; i < 5; i++) expect(a.statistics().staleMs).toBeLessThan(5000)
     await b.stop()
     await expect.poll(() => living(a), PATIENCE).toBe(1)
-    expect(gossipOf(a).verdicts.silence + (gossipOf(a).verdicts.refusal ?? 0)).toBe(1)
+    expect(gossipOf(a).declaredDead.silence + (gossipOf(a).declaredDead.refusal ?? 0)).toBe(1)
     expect(gossipOf(a).suspicions).toBeGreaterThan(0)
     const { failed = 0, stream = 0 } = gossipOf(a).probes ?? {}
     expect(failed).toBeGreaterThan(0)

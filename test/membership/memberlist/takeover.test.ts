@@ -72,7 +72,7 @@ describe('a name that has just been taken over', () => {
     expect(machine.state(4)).toBe('dead')
   })
 
-  test('falls to our own verdict', () => {
+  test('is declared dead by us', () => {
     const machine = takenOver()
     machine.run(60_000)
     expect(machine.changes()).toContain('m4 died')

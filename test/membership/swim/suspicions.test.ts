@@ -16,7 +16,7 @@ function setUp(stalledSince: (sinceMs: number) => boolean = () => false) {
 }
 
 describe('a suspicion', () => {
-  test('ends in a verdict, counted from the first one of the incarnation', async () => {
+  test('ends in death, counted from the first one of the incarnation', async () => {
     const { clock, expired, suspicions } = setUp()
     suspicions.begin('a', 5)
     await clock.advance(600)

@@ -372,7 +372,7 @@ describe('one node', () => {
     expect([...node.drops]).toEqual([['seq-invalid', 1]])
   })
 
-  test('hearsay of a death becomes a suspicion; a leave is believed', async () => {
+  test('second-hand news of a death becomes a suspicion; a leave is believed', async () => {
     const node = network.add(1)
     const state = (n: number) => node.members().find((member) => member.host === host(n))?.state
     for (const n of [2, 3]) node.receive(packet('update', update(host(n))), host(n))
@@ -424,7 +424,7 @@ describe('one node', () => {
     node.receive(packet('update', update(host(2), { state: 2 })), host(9))
     node.receive(packet('update', update(host(3), { state: 2, meta: { Left: true } })), host(9))
     await vi.advanceTimersByTimeAsync(3000)
-    const verdicts = () => {
+    const deaths = () => {
       const found = network.sent.flatMap(({ bytes, to }) =>
         messagesIn(bytes).length === 1 ? messagesIn(bytes).map((message) => ({ message, to })) : [],
       )
@@ -435,11 +435,11 @@ describe('one node', () => {
       node.receive(packet('ping', { seq: n }), host(2))
       node.receive(packet('ping', { seq: n }), host(3))
     }
-    expect(verdicts()).toMatchObject([{ to: host(2), message: { data: { state: 2 } } }])
+    expect(deaths()).toMatchObject([{ to: host(2), message: { data: { state: 2 } } }])
     await vi.advanceTimersByTimeAsync(600)
     network.sent.length = 0
     node.receive(packet('ping', { seq: 99 }), host(2))
-    expect(verdicts()).toHaveLength(1)
+    expect(deaths()).toHaveLength(1)
   })
 
   test('does not believe its own timers when it stood still, but does not excuse for ever either', async () => {

@@ -74,7 +74,7 @@ describe('statistics of a swim source', () => {
     const b = await started('b', { join: placeOf(a) })
     await expect.poll(() => a.members.length, PATIENCE).toBe(2)
     await b.stop()
-    await expect.poll(() => gossipOf(a).verdicts.silence, PATIENCE).toBe(1)
+    await expect.poll(() => gossipOf(a).declaredDead.silence, PATIENCE).toBe(1)
     expect(gossipOf(a).suspicions).toBeGreaterThan(0)
     expect(a.statistics().staleMs).toBeUndefined()
   })

@@ -1,6 +1,6 @@
 /**
- * What this member thinks of its own health: 0 is well; missed nacks, failed probes, accusations and stalls of its
- * own raise the score, answered probes lower it. Timeouts grow with it, so that a slow member accuses less.
+ * What this member thinks of its own health: 0 is well; missed nacks, failed probes, refuted suspicions and stalls of its
+ * own raise the score, answered probes lower it. Timeouts grow with it, so that a slow member suspects less.
  *
  * @see Lifeguard (arXiv:1707.00788), local health multiplier
  */

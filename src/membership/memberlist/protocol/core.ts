@@ -11,7 +11,7 @@ import { type Endpoint, formatAddress, sameEndpoint, tryParseAddress } from './e
 import { GossipQueue, type QueueOutcome, type QueueTopic } from './gossip-queue.ts'
 import { retransmitLimit } from './intervals.ts'
 import { type MemberRecord, MemberTable, viewOf, vsnOf } from './members.ts'
-import { OwnVerdicts } from './own-verdicts.ts'
+import { DeclaredDead } from './declared-dead.ts'
 import type { ProtocolSettings } from './settings.ts'
 
 /** What waits for the answer to one of our sequence numbers. */
@@ -44,7 +44,7 @@ export class Core {
   readonly random: () => number
   readonly members: MemberTable
   readonly queue: GossipQueue
-  readonly verdicts: OwnVerdicts
+  readonly declaredDead: DeclaredDead
   readonly contacts: Contacts
   readonly deadlines = new Deadlines()
   readonly awareness: Awareness
@@ -80,7 +80,7 @@ export class Core {
     this.delegate = dependencies.delegate ?? {}
     this.members = new MemberTable(dependencies.random)
     this.queue = new GossipQueue(settings.maxQueued)
-    this.verdicts = new OwnVerdicts(this.queue)
+    this.declaredDead = new DeclaredDead(this.queue)
     this.contacts = new Contacts(settings.maxMembers)
     this.awareness = new Awareness(settings.awarenessMaxMultiplier)
     this.self = createSelf(identity, settings)

@@ -6,13 +6,13 @@ export interface Counters {
   messagesSent: number
   /** Suspicions that began here by our own probes. */
   suspicionsRaised: number
-  /** Accusations against this member that it answered. */
+  /** Suspect and dead messages about this member that it refuted. */
   refutations: number
   /** Times that others held this member for dead, once for each of its incarnations. */
   heldDead: number
-  /** Members declared dead by this member's own verdict, and those of them by the evidence of refusal. */
-  verdicts: number
-  verdictsByRefusal: number
+  /** Members declared dead by this member itself, and how many of them because a port refused. */
+  declaredDead: number
+  declaredDeadByRefusal: number
   pushPullsStarted: number
   pushPullsCompleted: number
   pushPullsAnswered: number
@@ -40,8 +40,8 @@ export function createCounters(): Counters {
     suspicionsRaised: 0,
     refutations: 0,
     heldDead: 0,
-    verdicts: 0,
-    verdictsByRefusal: 0,
+    declaredDead: 0,
+    declaredDeadByRefusal: 0,
     pushPullsStarted: 0,
     pushPullsCompleted: 0,
     pushPullsAnswered: 0,

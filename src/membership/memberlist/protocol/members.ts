@@ -4,11 +4,40 @@ import type { Deadline } from './deadlines.ts'
 import type { MemberView } from './effects.ts'
 import type { Endpoint } from './endpoint.ts'
 import { Rotation, type Rotating } from './rotation.ts'
-import type { Suspicion } from './suspicion.ts'
 
 /** A group up to so large is searched in full; in a larger one chance has so many tries for each wanted. */
 const WALK_LIMIT = 16
 const TRIES = 8
+
+/** One member's time of being suspected by us, and what speaks for and against. */
+export interface Suspicion {
+  readonly sinceMs: number
+  readonly minMs: number
+  readonly maxMs: number
+  /** Confirmations that bring the time to `minMs`. */
+  readonly k: number
+  /** Who suspects, the first one included; at most `k + 1`. */
+  readonly confirmations: Set<string>
+  /** Since when an answer of the suspect puts the deadline off. */
+  armedMs: number
+  extensions: number
+  dueMs: number
+  deadline: Deadline | undefined
+  check: Deadline | undefined
+  checkSeqNo: number | undefined
+  streamChecked: boolean
+  evidence: Evidence | undefined
+}
+
+/** Strong evidence against a suspect: its port refuses, or its name is claimed from elsewhere. */
+interface Evidence {
+  readonly sinceMs: number
+  /** Until then the suspect can clear itself by answering. */
+  readonly dueMs: number
+  /** Those asked to reach it as well. */
+  readonly relays: readonly MemberRecord[]
+  nacked: boolean
+}
 
 /** What the machine holds of one member. Only `members.ts` and `merge.ts` write to it, but for the last three. */
 export interface MemberRecord extends Rotating {

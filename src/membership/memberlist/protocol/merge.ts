@@ -6,7 +6,7 @@ import { keyOf } from './contacts.ts'
 import type { Contests } from './contests.ts'
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
-import { isDoubtful, isLate, isStale, previousOf } from './hearsay.ts'
+import { isDoubtful, isLate, isStale, previousOf } from './doubtful-deaths.ts'
 import { isLiving, type MemberRecord, understandEachOther, viewOf } from './members.ts'
 import { correctTo, INCARNATION_LIMIT, isBeyond, raiseTo, roomToRise } from './incarnation.ts'
 import type { SelfDefence } from './refute.ts'
@@ -168,7 +168,7 @@ export class Merge {
   suspect(message: Suspect): void {
     if (!this.#isOurs(message)) return
     if (message.node === this.#core.self.name) {
-      this.#defence.accused(message)
+      this.#defence.suspectedOrDead(message)
       return
     }
     const record = this.#core.members.get(message.node)
@@ -197,7 +197,7 @@ export class Merge {
   dead(message: Dead): void {
     if (!this.#isOurs(message)) return
     if (message.node === this.#core.self.name) {
-      this.#defence.accused(message)
+      this.#defence.suspectedOrDead(message)
       return
     }
     const record = this.#core.members.get(message.node)
@@ -217,7 +217,7 @@ export class Merge {
   }
 
   /** Suspects a member on our own word. */
-  accuse(record: MemberRecord): void {
+  raiseSuspicion(record: MemberRecord): void {
     const { self, clusterName } = this.#core
     if (record.state === 'alive') this.#core.counters.suspicionsRaised++
     const { incarnation, name } = record
@@ -225,13 +225,13 @@ export class Merge {
   }
 
   /** Declares a suspect dead on our own word. */
-  condemn(record: MemberRecord, byEvidence: boolean): void {
+  declareSuspectDead(record: MemberRecord, byEvidence: boolean): void {
     const { self, clusterName, counters } = this.#core
-    counters.verdicts++
-    if (byEvidence) counters.verdictsByRefusal++
+    counters.declaredDead++
+    if (byEvidence) counters.declaredDeadByRefusal++
     const { incarnation, name } = record
     this.#core.log('info', 'A suspect did not answer and was declared dead', {
-      event: 'member.condemned',
+      event: 'suspect.declared-dead',
       peer: name,
       address: record.endpoint.address,
       byEvidence,
@@ -260,12 +260,12 @@ export class Merge {
    */
   state(state: PushPull, origin: Origin): void {
     const { clusterName, self } = this.#core
-    // Before anything else is believed: it may bring about a verdict of ours that is in doubt then.
+    // Before anything else is believed: it may lead us to declare a member dead, which is in doubt then.
     const isDead = (node: PushPullNode) =>
       node.name === self.name && node.state === STATE_NUMBERS.dead && node.incarnation >= self.incarnation
     const ownDeath = state.nodes.find(isDead)
     if (ownDeath !== undefined) {
-      this.#core.verdicts.doubt(this.#core.nowMs)
+      this.#core.declaredDead.doubt(this.#core.nowMs)
       this.#core.noteCalledDead(ownDeath.incarnation)
     }
     const own = state.nodes.find(({ name }) => name === self.name)
@@ -473,7 +473,7 @@ export class Merge {
     core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
     // What waits of the member goes first, so that only what is offered here is noted as our word.
     core.queue.remove({ space: 'member', name: record.name }, 'replaced')
-    const finished = message.from === core.self.name ? core.verdicts.queued(record.name) : undefined
+    const finished = message.from === core.self.name ? core.declaredDead.queued(record.name) : undefined
     core.queueMessage(message, { space: 'member', name: record.name }, finished)
     core.tell(state === 'left' ? 'left' : 'died', record)
     this.#listener.fell(record)

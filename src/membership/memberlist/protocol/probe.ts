@@ -2,7 +2,7 @@ import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ProbeFinishedEffect } from './effects.ts'
 import { isLiving, type MemberRecord, viewOf } from './members.ts'
-import { accusation, askRelays, noteAnswer } from './suspicion.ts'
+import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 
 /** Relays of this protocol version and later say so when the target does not answer them. */
 const NACK_SINCE_VERSION = 4
@@ -22,7 +22,7 @@ interface Probe {
 }
 
 /** What a probe has to say of a member. */
-export interface ProbeVerdicts {
+export interface ProbeEnds {
   /** It did not answer in any way. */
   silent(record: MemberRecord): void
   /** Its host refuses a connection, while it did not answer our pings so far. */
@@ -35,12 +35,12 @@ export interface ProbeVerdicts {
  */
 export class Prober {
   readonly #core: Core
-  readonly #verdicts: ProbeVerdicts
+  readonly #ends: ProbeEnds
   readonly #running = new Map<MemberRecord, Probe>()
 
-  constructor(core: Core, verdicts: ProbeVerdicts) {
+  constructor(core: Core, ends: ProbeEnds) {
     this.#core = core
-    this.#verdicts = verdicts
+    this.#ends = ends
   }
 
   /** Begins the rounds, at a random moment of the first interval. */
@@ -125,7 +125,7 @@ export class Prober {
   #ping(probe: Probe): void {
     const core = this.#core
     const { record, seqNo } = probe
-    core.send(record.endpoint, [core.pingFor(record, seqNo), ...accusation(core, record)], true, 'round')
+    core.send(record.endpoint, [core.pingFor(record, seqNo), ...suspectMessage(core, record)], true, 'round')
   }
 
   #askOthers(probe: Probe): void {
@@ -149,7 +149,7 @@ export class Prober {
       if (outcome === 'acked') this.#answered(probe, 'stream', NO_BYTES)
       else if (outcome === 'refused' && !probe.refused) {
         probe.refused = true
-        this.#verdicts.refused(record)
+        this.#ends.refused(record)
       }
     })
     const timeoutMs = Math.max(1, probe.intervalMs - (core.nowMs - probe.startedMs))
@@ -168,7 +168,7 @@ export class Prober {
     this.#end(probe, 'none', NO_BYTES)
     const expected = probe.relays.filter((relay) => (relay.vsn[1] ?? 0) >= NACK_SINCE_VERSION).length
     core.awareness.adjust(expected > 0 ? Math.max(0, expected - probe.nacks) : 1)
-    if (isLiving(probe.record)) this.#verdicts.silent(probe.record)
+    if (isLiving(probe.record)) this.#ends.silent(probe.record)
   }
 
   #end(probe: Probe, via: ProbeFinishedEffect['via'], payload: Uint8Array): void {

@@ -19,7 +19,7 @@ import { SelfDefence } from './refute.ts'
 import { Rejoin } from './rejoin.ts'
 import { Relays } from './relay.ts'
 import type { ProtocolSettings } from './settings.ts'
-import { accusation, Suspicions } from './suspicion.ts'
+import { suspectMessage, Suspicions } from './suspicion.ts'
 
 const META_LIMIT_BYTES = 512
 /**
@@ -62,10 +62,10 @@ export class Protocol {
   constructor(identity: Identity, settings: ProtocolSettings, dependencies: Dependencies) {
     const core = new Core(identity, settings, dependencies)
     const suspicions = new Suspicions(core, {
-      condemn: (record, byEvidence) => {
-        this.#merge.condemn(record, byEvidence)
+      declareDead: (record, byEvidence) => {
+        this.#merge.declareSuspectDead(record, byEvidence)
       },
-      hear: (record) => {
+      askForState: (record) => {
         this.#exchanges.start(record.endpoint, false, () => {})
       },
     })
@@ -86,12 +86,12 @@ export class Protocol {
     })
     this.#prober = new Prober(core, {
       silent: (record) => {
-        this.#merge.accuse(record)
+        this.#merge.raiseSuspicion(record)
         if (this.#merge.isClaimed(record)) suspicions.addEvidence(record)
       },
       refused: (record) => {
         if (settings.refusedSuspicionMult <= 0 || core.nowMs < record.refusalsDistrustedUntilMs) return
-        this.#merge.accuse(record)
+        this.#merge.raiseSuspicion(record)
         suspicions.addEvidence(record)
       },
     })
@@ -243,7 +243,7 @@ export class Protocol {
    * A deadline found late means that this process did not run: what fell due meanwhile is put off by as much, and a
    * little more, so that the answers that wait in the sockets are heard first. After a long stall, in which packets
    * may have been lost, there is more time, and probes begin again; but only now and then, so that a process that
-   * stalls again and again still comes to its verdicts.
+   * stalls again and again still declares the dead dead.
    */
   #findStall(): void {
     const lateMs = this.#core.clockMs - this.nextDueMs
@@ -348,7 +348,7 @@ export class Protocol {
     const isElsewhere = place !== undefined && !sameEndpoint(place, to)
     // Whoever pings us and is dead or suspect here is told, so that it can refute.
     const isTold = isKnown && asker !== core.self && (!isElsewhere || asker.state === 'dead')
-    const told = isTold ? accusation(core, asker) : []
+    const told = isTold ? suspectMessage(core, asker) : []
     const word = missedUs ? [core.ownWord()] : []
     core.send(to, [this.#ack(ping), ...told, ...word], !isElsewhere)
   }

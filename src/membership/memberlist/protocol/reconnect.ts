@@ -3,7 +3,7 @@ import type { Core } from './core.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Exchanges } from './exchanges.ts'
 import { isLiving, type MemberRecord } from './members.ts'
-import { accusation } from './suspicion.ts'
+import { suspectMessage } from './suspicion.ts'
 
 /** Lost members remembered at most; the oldest make room. */
 const LOST_LIMIT = 1024
@@ -81,7 +81,7 @@ export class Reconnect {
   #ping(lost: Lost): void {
     const core = this.#core
     const record = core.members.get(lost.name)
-    const say = record === undefined ? [] : accusation(core, record)
+    const say = record === undefined ? [] : suspectMessage(core, record)
     ask(core, { place: lost.endpoint, name: lost.name, say }, (payload) => {
       if (payload !== undefined) this.#exchange(lost)
     })

@@ -27,7 +27,7 @@ export class SelfDefence {
   }
 
   /** Somebody holds us for suspect or dead. */
-  accused(message: Suspect | Dead): void {
+  suspectedOrDead(message: Suspect | Dead): void {
     const { self, leaving } = this.#core
     if (leaving) return
     if (message.kind === 'dead' && message.from !== self.name) {
@@ -35,16 +35,16 @@ export class SelfDefence {
     }
     if (message.incarnation < self.incarnation) return
     if (message.kind === 'dead' && message.from !== self.name) {
-      this.#core.verdicts.doubt(this.#core.nowMs)
+      this.#core.declaredDead.doubt(this.#core.nowMs)
     }
     if (message.from === self.name) {
-      // Our own leaving before a restart, or a push/pull's word, which names no accuser.
+      // Our own leaving before a restart, or what a push/pull says, which names no sender.
       this.#core.log('debug', 'Refuted a message about an earlier run of this member', {
         event: 'self.refuted',
         kind: message.kind,
       })
     } else {
-      this.#core.logLimited('warn', 'self.accused', 'Refuted being called suspect or dead', {
+      this.#core.logLimited('warn', 'self.refuted', 'Refuted being called suspect or dead', {
         event: 'self.refuted',
         kind: message.kind,
         by: message.from.slice(0, 255),

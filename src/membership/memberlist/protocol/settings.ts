@@ -59,7 +59,7 @@ export interface ProtocolSettings {
   readonly tellSuspects: boolean
   /**
    * From half of the shortest suspicion time on the suspect is pinged every `probeIntervalMs / 2`, and once over TCP;
-   * an answer puts our verdict off by the shortest suspicion time. So does hearing that others hold us for dead; and
+   * an answer puts off declaring it dead by the shortest suspicion time. So does hearing that others hold us for dead; and
    * of a member that we hold for dead, news of a death is taken as suspicion.
    */
   readonly checkSuspects: boolean
@@ -70,7 +70,7 @@ export interface ProtocolSettings {
    * the 0.5 after which the relays of other implementations speak up.
    */
   readonly refusedSuspicionMult: number
-  /** A deadline found this late means that we were stalled: the time lost counts for no verdict. 0 switches it off. 50 ms. */
+  /** A deadline found this late means that we were stalled: the time lost counts against nobody. 0 switches it off. 50 ms. */
   readonly stallThresholdMs: number
   /** The dead and the left are listed for so long, then forgotten. LAN 60 s, WAN 120 s, local 30 s. */
   readonly deadKeptMs: number

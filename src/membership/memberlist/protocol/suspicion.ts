@@ -1,48 +1,17 @@
 import type { Core } from './core.ts'
-import type { Deadline } from './deadlines.ts'
 import { sameEndpoint } from './endpoint.ts'
 import { confirmedTimeoutMs, expectedConfirmations, suspicionTimeoutMs } from './intervals.ts'
-import { isLiving, type MemberRecord } from './members.ts'
-
-/** One member's time of being suspected by us, and what speaks for and against. */
-export interface Suspicion {
-  readonly sinceMs: number
-  readonly minMs: number
-  readonly maxMs: number
-  /** Confirmations that bring the time to `minMs`. */
-  readonly k: number
-  /** Who suspects, the first one included; at most `k + 1`. */
-  readonly accusers: Set<string>
-  /** Since when an answer of the suspect puts the verdict off. */
-  armedMs: number
-  extensions: number
-  dueMs: number
-  verdict: Deadline | undefined
-  check: Deadline | undefined
-  checkSeqNo: number | undefined
-  streamChecked: boolean
-  evidence: Evidence | undefined
-}
-
-/** Strong evidence against a suspect: its port refuses, or its name is claimed from elsewhere. */
-interface Evidence {
-  readonly sinceMs: number
-  /** Until then the suspect can clear itself by answering. */
-  readonly dueMs: number
-  /** Those asked to reach it as well. */
-  readonly relays: readonly MemberRecord[]
-  nacked: boolean
-}
+import { isLiving, type MemberRecord, type Suspicion } from './members.ts'
 
 /** What comes of a suspicion when its time is over. */
-export interface SuspectJudge {
+export interface SuspicionActions {
   /** The suspect is to be declared dead, which ends the suspicion. */
-  condemn(record: MemberRecord, byEvidence: boolean): void
+  declareDead(record: MemberRecord, byEvidence: boolean): void
   /** The suspect answers our pings, and yet its word that it lives has not reached us: it should be asked for it. */
-  hear(record: MemberRecord): void
+  askForState(record: MemberRecord): void
 }
 
-/** Answers put a verdict off so often at most. */
+/** Answers put a deadline off so often at most. */
 const EXTENSIONS_LIMIT = 8
 /** Suspects are pinged so often, in probe intervals. */
 const CHECK_EVERY = 0.5
@@ -54,16 +23,16 @@ const DISTRUST_MS = 600_000
 const STREAM_CHECK_MIN_MS = 100
 
 /**
- * Suspicions and their time: confirmations shorten it (Lifeguard), answers to our own checks put the verdict off,
+ * Suspicions and their time: confirmations shorten it (Lifeguard), answers to our own checks put the deadline off,
  * strong evidence that another member bears out brings it forward.
  */
 export class Suspicions {
   readonly #core: Core
-  readonly #judge: SuspectJudge
+  readonly #actions: SuspicionActions
 
-  constructor(core: Core, judge: SuspectJudge) {
+  constructor(core: Core, actions: SuspicionActions) {
     this.#core = core
-    this.#judge = judge
+    this.#actions = actions
   }
 
   /** Begins to suspect `record`, as `from` says. */
@@ -76,11 +45,11 @@ export class Suspicions {
       minMs,
       maxMs: minMs * Math.max(1, settings.suspicionMaxTimeoutMult),
       k,
-      accusers: new Set([from]),
+      confirmations: new Set([from]),
       armedMs: nowMs,
       extensions: 0,
       dueMs: Infinity,
-      verdict: undefined,
+      deadline: undefined,
       check: undefined,
       checkSeqNo: undefined,
       streamChecked: false,
@@ -96,11 +65,15 @@ export class Suspicions {
    */
   confirm(record: MemberRecord, from: string): boolean {
     const { suspicion } = record
-    if (suspicion === undefined || suspicion.accusers.size > suspicion.k || suspicion.accusers.has(from))
+    if (
+      suspicion === undefined ||
+      suspicion.confirmations.size > suspicion.k ||
+      suspicion.confirmations.has(from)
+    )
       return false
-    const accuser = this.#core.members.get(from)
-    if (accuser === undefined || accuser.state === 'dead' || accuser.state === 'left') return false
-    suspicion.accusers.add(from)
+    const sender = this.#core.members.get(from)
+    if (sender === undefined || sender.state === 'dead' || sender.state === 'left') return false
+    suspicion.confirmations.add(from)
     if (suspicion.extensions === 0) this.#arm(record, suspicion)
     return true
   }
@@ -110,7 +83,7 @@ export class Suspicions {
     const { suspicion } = record
     if (suspicion === undefined) return
     record.suspicion = undefined
-    this.#core.deadlines.cancel(suspicion.verdict)
+    this.#core.deadlines.cancel(suspicion.deadline)
     this.#core.deadlines.cancel(suspicion.check)
     if (suspicion.checkSeqNo !== undefined) {
       this.#core.pending.delete(suspicion.checkSeqNo)
@@ -137,17 +110,21 @@ export class Suspicions {
     })
   }
 
-  /** Sets the verdict's time by the confirmations so far, and the checks before it. */
+  /** Sets the deadline by the confirmations so far, and the checks before it. */
   #arm(record: MemberRecord, suspicion: Suspicion): void {
-    const { k, minMs, maxMs, accusers, sinceMs } = suspicion
-    this.#setVerdict(record, suspicion, sinceMs + confirmedTimeoutMs(accusers.size - 1, k, minMs, maxMs))
+    const { k, minMs, maxMs, confirmations, sinceMs } = suspicion
+    this.#setDeadline(
+      record,
+      suspicion,
+      sinceMs + confirmedTimeoutMs(confirmations.size - 1, k, minMs, maxMs),
+    )
   }
 
-  #setVerdict(record: MemberRecord, suspicion: Suspicion, dueMs: number): void {
+  #setDeadline(record: MemberRecord, suspicion: Suspicion, dueMs: number): void {
     const { deadlines, settings, nowMs } = this.#core
-    deadlines.cancel(suspicion.verdict)
+    deadlines.cancel(suspicion.deadline)
     suspicion.dueMs = dueMs
-    suspicion.verdict = deadlines.set(dueMs, () => {
+    suspicion.deadline = deadlines.set(dueMs, () => {
       this.#decide(record, suspicion)
     })
     if (!settings.checkSuspects || suspicion.evidence !== undefined) return
@@ -161,19 +138,19 @@ export class Suspicions {
 
   #decide(record: MemberRecord, suspicion: Suspicion): void {
     if (record.suspicion !== suspicion) return
-    const { settings, nowMs, verdicts } = this.#core
+    const { settings, nowMs, declaredDead } = this.#core
     const answered = record.lastAckMs > suspicion.armedMs
     // Where others had given us up, it was most likely we who were cut off, and the suspect's silence shows nothing.
-    const doubtful = answered || verdicts.doubtedMs > suspicion.armedMs
+    const doubtful = answered || declaredDead.doubtedMs > suspicion.armedMs
     if (settings.checkSuspects && doubtful && suspicion.extensions < EXTENSIONS_LIMIT) {
       suspicion.extensions++
       suspicion.armedMs = nowMs
       suspicion.streamChecked = false
-      this.#setVerdict(record, suspicion, nowMs + suspicion.minMs)
-      if (answered) this.#judge.hear(record)
+      this.#setDeadline(record, suspicion, nowMs + suspicion.minMs)
+      if (answered) this.#actions.askForState(record)
       return
     }
-    this.#judge.condemn(record, false)
+    this.#actions.declareDead(record, false)
   }
 
   /** Strong evidence counts when the suspect answered nothing since, and others do not reach it either. */
@@ -183,15 +160,15 @@ export class Suspicions {
     if (record.lastAckMs >= evidence.sinceMs) return
     // Where there is nobody else, the host's own word has to do.
     const borneOut = evidence.nacked || !evidence.relays.some(isLiving)
-    if (borneOut) this.#judge.condemn(record, true)
+    if (borneOut) this.#actions.declareDead(record, true)
   }
 
-  /** Pings the suspect now and again and again until the verdict, and tries a stream once. */
+  /** Pings the suspect now and again and again until the deadline, and tries a stream once. */
   #check(record: MemberRecord, suspicion: Suspicion): void {
     if (record.suspicion !== suspicion) return
     const core = this.#core
     const seqNo = this.#openCheck(record, suspicion)
-    core.send(record.endpoint, [core.pingFor(record, seqNo), ...accusation(core, record)], true, 'probe')
+    core.send(record.endpoint, [core.pingFor(record, seqNo), ...suspectMessage(core, record)], true, 'probe')
     if (!suspicion.streamChecked && suspicion.evidence === undefined && core.settings.streamProbes) {
       suspicion.streamChecked = true
       this.#checkStream(record, suspicion, seqNo)
@@ -274,7 +251,7 @@ export function askRelays(
 }
 
 /** What we hold against a member, for a packet to it, so that it can refute: one message or none. */
-export function accusation(
+export function suspectMessage(
   core: Core,
   record: MemberRecord,
 ): readonly {

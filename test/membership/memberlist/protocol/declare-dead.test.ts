@@ -18,7 +18,7 @@ describe('a member that somebody knows to be gone', () => {
       node: 'm2',
       from: 'm1',
     })
-    // The accused hears of it as well, so that it can deny it.
+    // The member itself hears of it as well, so that it can refute it.
     expect(new Set(words.map(({ to }) => to))).toEqual(new Set([2, 3]))
   })
 

@@ -297,7 +297,7 @@ describe('a name from another address', () => {
     expect(machine.state(2)).toBe('dead')
   })
 
-  test('has the old one probed at once, and condemned in a second when it is silent', () => {
+  test('has the old one probed at once, and declared dead in a second when it is silent', () => {
     const machine = new Machine().withMembers(3)
     machine.run(10_000)
     machine.answering.delete(2)

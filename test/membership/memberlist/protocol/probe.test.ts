@@ -177,7 +177,7 @@ describe('stalls', () => {
     expect(machine.state(2)).toBe('alive')
   })
 
-  test('is found by packets as well, before any verdict', () => {
+  test('is found by packets as well, before anybody is declared dead', () => {
     const machine = new Machine().withMembers(3)
     machine.answering.clear()
     machine.packet(3, suspect(2, 1, 'm3'))

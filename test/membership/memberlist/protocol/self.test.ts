@@ -69,7 +69,7 @@ describe('refutation', () => {
   })
 
   test.each([
-    ['an old accusation', suspect(1, 0, 'm2')],
+    ['an old suspect message', suspect(1, 0, 'm2')],
     ['its own word', alive(1, 1, { meta: Uint8Array.of(1) })],
     ['its own word of an earlier life', alive(1, 0)],
   ])('%s needs no answer', (_, message) => {
@@ -78,7 +78,7 @@ describe('refutation', () => {
     expect(own(machine).incarnation).toBe(1)
   })
 
-  test('the ack to a ping that came with an accusation carries the answer', () => {
+  test('the ack to a ping that came with a suspect message carries the answer', () => {
     const machine = new Machine().withMembers(3)
     machine.run(5000)
     machine.clear()
@@ -103,7 +103,7 @@ describe('refutation', () => {
   })
 
   test.each([2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 21 + 2])(
-    'an accusation in incarnation %i cannot drive ours to its end',
+    'a suspect message in incarnation %i cannot drive ours to its end',
     (incarnation) => {
       const machine = new Machine().withMembers(3)
       machine.packet(2, suspect(1, incarnation, 'm2'), dead(1, incarnation, 'm2'), alive(1, incarnation))

@@ -12,7 +12,7 @@ function diesAfterMs(machine: Machine): number {
 
 describe('suspicion', () => {
   test('without confirmation it takes the longest time, with two the shortest', () => {
-    for (const [accusers, expectedMs] of [
+    for (const [senders, expectedMs] of [
       [['m3'], 24_000],
       [['m3', 'm4'], 24_000 - 20_000 * (Math.log(2) / Math.log(3))],
       [['m3', 'm4', 'm5'], 4000],
@@ -21,8 +21,8 @@ describe('suspicion', () => {
     ] as const) {
       // It answers our own probes, which would confirm it as well.
       const machine = new Machine({ checkSuspects: false }).withMembers(8)
-      for (const from of accusers) machine.packet(3, suspect(2, 1, from))
-      expect(diesAfterMs(machine), accusers.join()).toBeCloseTo(expectedMs, 0)
+      for (const from of senders) machine.packet(3, suspect(2, 1, from))
+      expect(diesAfterMs(machine), senders.join()).toBeCloseTo(expectedMs, 0)
     }
   })
 
@@ -71,7 +71,7 @@ describe('suspicion', () => {
     expect(diesAfterMs(machine)).toBeCloseTo(4000, 0)
   })
 
-  test('a suspect that answers our checks is not condemned, and is asked for its word', () => {
+  test('a suspect that answers our checks is not declared dead, and is asked for its state', () => {
     const machine = new Machine().withMembers(3)
     machine.packet(3, suspect(2, 1, 'm3'))
     const { to } = machine.runUntil('start-push-pull', ({ state }) => !state.join)
@@ -109,16 +109,16 @@ describe('strong evidence', () => {
     return { machine, relayed: machine.sent('indirect-ping') }
   }
 
-  test('a refusing port that a relay bears out condemns after 0.6 intervals', () => {
+  test('a refusing port that a relay bears out is death after 0.6 intervals', () => {
     const { machine, relayed } = refused(6)
     expect(machine.state(2)).toBe('suspect')
     machine.packet(relayed[0]!.to, { kind: 'nack', seqNo: relayed[0]!.message.seqNo })
     expect(diesAfterMs(machine)).toBeCloseTo(600, 0)
-    expect(machine.protocol.counters.verdictsByRefusal).toBe(1)
+    expect(machine.protocol.counters.declaredDeadByRefusal).toBe(1)
     expect(machine.sent('ping').filter(({ to }) => to === 2).length).toBeGreaterThanOrEqual(5)
   })
 
-  test('among two there is nobody to bear it out, and it condemns all the same', () => {
+  test('among two there is nobody to bear it out, and it is death all the same', () => {
     expect(diesAfterMs(refused(2).machine)).toBeCloseTo(600, 0)
   })
 

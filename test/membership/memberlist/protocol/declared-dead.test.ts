@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { alive, dead, endpointOf, Machine, node, suspect } from './machine.ts'
 
-/** `m2` is silent, and dead by our verdict 4 s after this, unless something comes between. */
-function aboutToCondemn(settings = {}): Machine {
+/** `m2` is silent, and declared dead by us 4 s after this, unless something comes between. */
+function aboutToDeclareDead(settings = {}): Machine {
   const machine = new Machine({ pushPullIntervalMs: 0, ...settings }).withMembers(8)
   machine.answering.delete(2)
   machine.packet(3, suspect(2, 1, 'm3'), suspect(2, 1, 'm4'), suspect(2, 1, 'm5'))
@@ -21,8 +21,8 @@ describe('a member that was given up by others', () => {
   test.each([
     ['word of its death', (machine: Machine) => machine.packet(3, dead(1, 1, 'm3'))],
     ['a state in which it is dead', (machine: Machine) => machine.handle(stateWith(1, 2))],
-  ])('puts off its verdicts when %s reaches it', (_, learn) => {
-    const machine = aboutToCondemn()
+  ])('puts off its deadlines when %s reaches it', (_, learn) => {
+    const machine = aboutToDeclareDead()
     machine.run(3500)
     learn(machine)
     machine.run(3500)
@@ -38,7 +38,7 @@ describe('a member that was given up by others', () => {
     ['word that it is suspected', (machine: Machine) => machine.packet(3, suspect(1, 1, 'm3'))],
     ['word that it left in another life', (machine: Machine) => machine.packet(3, dead(1, 1, 'm1'))],
   ])('does not for %s', (_, learn) => {
-    const machine = aboutToCondemn()
+    const machine = aboutToDeclareDead()
     machine.run(3500)
     learn(machine)
     machine.run(1000)
@@ -46,7 +46,7 @@ describe('a member that was given up by others', () => {
   })
 
   test('does not when it is told not to check', () => {
-    const machine = aboutToCondemn({ checkSuspects: false })
+    const machine = aboutToDeclareDead({ checkSuspects: false })
     machine.run(3500)
     machine.packet(3, dead(1, 1, 'm3'))
     machine.run(1000)
@@ -54,7 +54,7 @@ describe('a member that was given up by others', () => {
   })
 
   test('does so a limited number of times', () => {
-    const machine = aboutToCondemn()
+    const machine = aboutToDeclareDead()
     for (let i = 0; i < 200 && machine.state(2) === 'suspect'; i++) {
       machine.packet(3, dead(1, 1000, 'm3'))
       machine.packet(3, dead(1, machine.protocol.member('m1')!.incarnation, 'm3'))
@@ -64,7 +64,7 @@ describe('a member that was given up by others', () => {
   })
 
   test('no longer tells the deaths it found, but tells those it heard of', () => {
-    const machine = aboutToCondemn({ retransmitMult: 1000 })
+    const machine = aboutToDeclareDead({ retransmitMult: 1000 })
     machine.run(4500)
     expect(machine.state(2)).toBe('dead')
     machine.packet(3, dead(6, 1, 'm3'))
@@ -79,15 +79,15 @@ describe('a member that was given up by others', () => {
   })
 
   test('tells what it finds afterwards', () => {
-    const machine = aboutToCondemn()
+    const machine = aboutToDeclareDead()
     machine.packet(3, dead(1, 1, 'm3'))
     machine.run(9000)
     expect(machine.state(2)).toBe('dead')
     expect(machine.sent('dead').some(({ message }) => message.node === 'm2')).toBe(true)
   })
 
-  test('keeps nothing of a verdict that others have borne out or denied meanwhile', () => {
-    const machine = aboutToCondemn({ retransmitMult: 1000 })
+  test('keeps nothing of a death that others have confirmed or refuted meanwhile', () => {
+    const machine = aboutToDeclareDead({ retransmitMult: 1000 })
     machine.run(4500)
     // A later life of it, and its end, are not our word.
     machine.answering.add(2)

@@ -2,10 +2,10 @@ import type { GossipQueue, QueueOutcome } from './gossip-queue.ts'
 
 /**
  * What this member says of others' deaths on its own word. When it hears that others hold it for dead itself, it was most
- * likely cut off, and what it took for their silence was its own: such verdicts are not sent on any more, and those
+ * likely cut off, and what it took for their silence was its own: such deaths are not sent on any more, and those
  * that were to come are put off.
  */
-export class OwnVerdicts {
+export class DeclaredDead {
   readonly #queue: GossipQueue
   /** Members whose death waits to be told on our word; no more than the queue holds. */
   readonly #untold = new Set<string>()
