@@ -7,7 +7,6 @@ import type { RingSnapshot } from '../manager/snapshot.ts'
 import { readBody } from './body.ts'
 import { formValue } from './form-value.ts'
 import { goJsonString, toByteText } from './go-json.ts'
-import { nodeListWriterOf } from './node-list.ts'
 import type { HttpLimits } from './limits.ts'
 import { makeAnswer, type Answer, type Responder } from './respond.ts'
 import type { Handler, Route } from './route.ts'
@@ -35,9 +34,9 @@ export function compatibleRoutes(deps: {
   readonly limits: HttpLimits
 }): Route[] {
   const { ring, responder, limits } = deps
-  const writeNodes = nodeListWriterOf(ring.source.kind)
-  let listed:
-    { members: readonly Member[]; snapshot: RingSnapshot; populated: boolean; answer: Answer } | undefined
+  // A source that Go does not have lists like memberlist.
+  const writeNodes = ring.source.kind === 'sidecar' ? writeRingKeys : writeMembers
+  let listed: (NodeListInput & { readonly answer: Answer }) | undefined
 
   const listNodes = (ctx: Koa.Context) => {
     const { members } = ring.source
@@ -106,4 +105,39 @@ function ownerOf(ring: RingService, key: string): string {
   // oxlint-disable-next-line no-control-regex
   const hashed = /^[\0-\x7f]*$/.test(key) ? key : Buffer.from(key, 'latin1')
   return ring.manager.snapshot.ring.ownerOf(hashed)?.ringKey ?? ''
+}
+
+/** What the list of `/hashring/nodes` is written from, in byte text. */
+interface NodeListInput {
+  readonly members: readonly Member[]
+  readonly snapshot: RingSnapshot
+  /** Whether the source knows its members; see `MembershipSource.populated`. */
+  readonly populated: boolean
+}
+
+/** memberlist's list: every member that lives or is suspect, also one that owns nothing, by name. */
+function writeMembers({ members }: NodeListInput): string {
+  const living = members.filter(({ state }) => state === 'alive' || state === 'suspect')
+  return living.length === 0 ? '[]' : `[\n${living.map(writeMember).join(',\n')}\n]`
+}
+
+function writeMember({ name, address, port, meta, versions }: Member): string {
+  return `  {
+    "Name": ${goJsonString(toByteText(name))},
+    "Addr": ${goJsonString(toByteText(address))},
+    "Port": ${port},
+    "Meta": "${Buffer.from(meta).toString('base64')}",
+    "PMin": ${versions.pMin},
+    "PMax": ${versions.pMax},
+    "PCur": ${versions.pCur},
+    "DMin": ${versions.dMin},
+    "DMax": ${versions.dMax},
+    "DCur": ${versions.dCur}
+  }`
+}
+
+/** SidecarRing's list: the ring keys in byte order, or `null` before any state came. */
+function writeRingKeys({ snapshot: { ring }, populated }: NodeListInput): string {
+  if (ring.size === 0) return populated ? '{}' : 'null'
+  return `{\n${ring.nodes.map(({ ringKey }) => `  ${goJsonString(toByteText(ringKey))}: {}`).join(',\n')}\n}`
 }
