@@ -42,7 +42,7 @@ const DROP_REASON = {
     'unknown-type': 'The message type is unknown, or does not belong there.',
     'version-incompatible': 'A member speaks no protocol version that all others understand.',
     'delegate-refused': "The application's delegate refused it.",
-    'too-many-members': 'More members than the limit.',
+    'too-many-members': 'More members than the limit: in all, or without keys at one address.',
     'incarnation-out-of-range': 'An incarnation that no honest member comes to.',
     'not-for-us':
       'A ping for a member of another name: the address has a new owner, and the sender has not heard.',

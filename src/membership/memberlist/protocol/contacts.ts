@@ -1,5 +1,5 @@
 import { TokenBucket } from '../../../token-bucket.ts'
-import type { Endpoint } from './endpoint.ts'
+import { type Endpoint, keyOf } from './endpoint.ts'
 
 /** What is known of a place is remembered so long. */
 const KEPT_MS = 3_600_000
@@ -154,9 +154,4 @@ export class Contacts {
       map.delete(oldest)
     }
   }
-}
-
-/** An address and port as the key of a map. */
-export function keyOf({ address, port }: Endpoint): string {
-  return `${address} ${port}`
 }

@@ -14,6 +14,11 @@ export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.port === b.port && a.address === b.address
 }
 
+/** An address and port as the key of a map. */
+export function keyOf({ address, port }: Endpoint): string {
+  return `${address} ${port}`
+}
+
 /** Whether two runs of bytes are equal. For public bytes: it stops at the first difference. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a === b) return true

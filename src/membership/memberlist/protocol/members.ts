@@ -2,7 +2,7 @@ import type { MemberState, ProtocolVersions } from '../../member.ts'
 import type { Alive } from '../wire/messages.ts'
 import type { Deadline } from './deadlines.ts'
 import type { MemberView } from './effects.ts'
-import type { Endpoint } from './endpoint.ts'
+import { type Endpoint, keyOf } from './endpoint.ts'
 import { Rotation, type Rotating } from './rotation.ts'
 
 /** A group up to so large is searched in full; in a larger one chance has so many tries for each wanted. */
@@ -86,6 +86,10 @@ export class MemberTable {
   readonly #living: MemberRecord[] = []
   /** Dead or left, without this member. */
   readonly #fallen: MemberRecord[] = []
+  /** The living others by place; where several are listed at one, the one listed last. */
+  readonly #byPlace = new Map<string, MemberRecord>()
+  /** How many of the living others each address has. */
+  readonly #counts = new Map<string, number>()
   readonly #probes: Rotation<MemberRecord>
   readonly #gossip: Rotation<MemberRecord>
   readonly #random: () => number
@@ -118,6 +122,16 @@ export class MemberTable {
     return this.#fallen
   }
 
+  /** The living other at a place. */
+  livingAt(place: Endpoint): MemberRecord | undefined {
+    return this.#byPlace.get(keyOf(place))
+  }
+
+  /** How many of the living others have this address, at whatever port. */
+  countAt(address: string): number {
+    return this.#counts.get(address) ?? 0
+  }
+
   /** Lists this member itself, which is in neither group and never probed. */
   addSelf(record: MemberRecord): void {
     this.#byName.set(record.name, record)
@@ -127,6 +141,7 @@ export class MemberTable {
   add(record: MemberRecord): void {
     this.#byName.set(record.name, record)
     push(this.#living, record)
+    this.#settle(record)
     this.#probes.add(record)
     this.#gossip.add(record)
   }
@@ -134,7 +149,16 @@ export class MemberTable {
   remove(record: MemberRecord): void {
     this.#byName.delete(record.name)
     record.forgotten = true
+    if (isLiving(record)) this.#vacate(record)
     drop(isLiving(record) ? this.#living : this.#fallen, record)
+  }
+
+  /** Another member is at another place from now on. */
+  move(record: MemberRecord, endpoint: Endpoint, addressBytes: Uint8Array): void {
+    if (isLiving(record)) this.#vacate(record)
+    record.endpoint = endpoint
+    record.addressBytes = addressBytes
+    if (isLiving(record)) this.#settle(record)
   }
 
   /** Changes the state of another member. */
@@ -145,7 +169,26 @@ export class MemberTable {
     if (wasLiving === isLiving(record)) return
     drop(wasLiving ? this.#living : this.#fallen, record)
     push(wasLiving ? this.#fallen : this.#living, record)
-    if (!wasLiving) this.#probes.add(record)
+    if (wasLiving) this.#vacate(record)
+    else {
+      this.#settle(record)
+      this.#probes.add(record)
+    }
+  }
+
+  #settle(record: MemberRecord): void {
+    const { address } = record.endpoint
+    this.#byPlace.set(keyOf(record.endpoint), record)
+    this.#counts.set(address, this.countAt(address) + 1)
+  }
+
+  #vacate(record: MemberRecord): void {
+    const { address } = record.endpoint
+    const key = keyOf(record.endpoint)
+    if (this.#byPlace.get(key) === record) this.#byPlace.delete(key)
+    const left = this.countAt(address) - 1
+    if (left > 0) this.#counts.set(address, left)
+    else this.#counts.delete(address)
   }
 
   /** The next member to probe, each living other in turn. */

@@ -2,15 +2,14 @@ import { TokenBucket } from '../../../token-bucket.ts'
 import { isPlainText } from '../../member.ts'
 import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
 import { ask } from './ask.ts'
-import { keyOf } from './contacts.ts'
 import type { Contests } from './contests.ts'
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
-import { type Endpoint, formatAddress, sameBytes, sameEndpoint } from './endpoint.ts'
 import { isDoubtful, isLate, isStale, previousOf } from './doubtful-deaths.ts'
+import { type Endpoint, formatAddress, keyOf, sameBytes, sameEndpoint } from './endpoint.ts'
 import { isLiving, type MemberRecord, understandEachOther, viewOf } from './members.ts'
 import { correctTo, INCARNATION_LIMIT, isBeyond, raiseTo, roomToRise } from './incarnation.ts'
 import type { SelfDefence } from './refute.ts'
-import type { Suspicions } from './suspicion.ts'
+import { noteAnswer, type Suspicions } from './suspicion.ts'
 
 /** Characters of a name at most. */
 const NAME_LIMIT = 255
@@ -23,6 +22,8 @@ const WAITING_MS = 250
 const ASKED_LIMIT = 256
 /** Members asked for their state because what is said of them is not believed: a whole state each time. */
 const FETCHES = { burst: 16, perSecond: 10 }
+/** Members at one address that are listed in a ring without keys: far more than a host has, and few for who invents them. */
+const PER_ADDRESS_LIMIT = 64
 /** A claim on a name counts so long. */
 const CLAIM_MS = 60_000
 /** A member's conflict is told at most this often. */
@@ -63,6 +64,8 @@ export class Merge {
   readonly #asked = new Map<string, Alive>()
   /** Messages whose members are to be asked when there is room. */
   readonly #waiting = new Map<string, Alive>()
+  /** Places at which one name is being asked for because another answers there. */
+  readonly #contended = new Set<string>()
   #fetching = false
   readonly #fetches = new TokenBucket(FETCHES)
 
@@ -86,6 +89,8 @@ export class Merge {
       return
     }
     const known = this.#core.members.get(message.node)
+    const isThere = known !== undefined && isLiving(known) && sameEndpoint(known.endpoint, endpoint)
+    if (!isThere && !this.#hasRoom(message, endpoint)) return
     if (known === undefined) {
       if (this.#isReal(message.node, endpoint, origin)) this.#admit(message, endpoint)
       else this.#askFirst(message, endpoint)
@@ -103,6 +108,50 @@ export class Merge {
       if (known.state === 'dead') this.#revived(known, message, endpoint, origin)
       else this.#revive(known, message)
     }
+  }
+
+  /**
+   * Whether there is room for a member at this place. In a ring without keys an address has so many at most, whatever
+   * their ports, and a place has one: where another is listed, {@link #contend} finds out who is there.
+   */
+  #hasRoom(message: Alive, place: Endpoint): boolean {
+    const { members, self, settings } = this.#core
+    if (settings.keyed) return true
+    const other = members.livingAt(place)
+    if (other !== undefined && other.name !== message.node) this.#contend(message, place, other)
+    else if (sameEndpoint(place, self.endpoint) || members.countAt(place.address) >= PER_ADDRESS_LIMIT)
+      this.#refuseRoom(message, place)
+    else return true
+    return false
+  }
+
+  #refuseRoom({ node }: Alive, { address, port }: Endpoint): void {
+    this.#core.refuse('too-many-members', { peer: node, address, port })
+  }
+
+  /**
+   * Another name is said to be where `other` is listed. It is asked for first; if it answers, `other` is asked: one that
+   * is silent then has made room. If both answer, whoever is there answers for every name, and one is enough.
+   */
+  #contend(message: Alive, place: Endpoint, other: MemberRecord): void {
+    const core = this.#core
+    if (!core.contacts.hasAnswered(place, message.node, other.lastAckMs)) {
+      this.#askFirst(message, place)
+      return
+    }
+    const key = keyOf(place)
+    if (this.#contended.has(key) || this.#contended.size >= ASKED_LIMIT) return
+    this.#contended.add(key)
+    ask(core, { place, name: other.name, repeat: true, stream: true, fill: false }, (payload) => {
+      this.#contended.delete(key)
+      if (payload !== undefined) {
+        noteAnswer(core, other, 'direct')
+        this.#refuseRoom(message, place)
+        return
+      }
+      if (core.members.livingAt(place) === other) this.declareDead(other.name, place.address)
+      this.alive(message, { by: 'asked', seed: true })
+    })
   }
 
   /**
@@ -408,8 +457,7 @@ export class Merge {
     const fall = { kind: 'dead', incarnation, node, from: node, ...core.clusterName } as const
     ask(core, { place, name, say: [fall], fill: false }, () => {})
     record.previous = { endpoint: record.endpoint, incarnation: record.incarnation, untilMs: core.nowMs }
-    record.endpoint = endpoint
-    record.addressBytes = message.address
+    core.members.move(record, endpoint, message.address)
     record.refusalsDistrustedUntilMs = -Infinity
     record.incarnation = 0
     record.risen = 0

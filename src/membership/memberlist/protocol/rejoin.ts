@@ -1,8 +1,7 @@
 import type { Core } from './core.ts'
 import type { ExchangeFailure } from './effects.ts'
-import { type Endpoint, sameEndpoint } from './endpoint.ts'
+import { type Endpoint, keyOf, sameEndpoint } from './endpoint.ts'
 import type { Exchanges } from './exchanges.ts'
-import { isLiving, type MemberRecord } from './members.ts'
 
 /** Seeds contacted at once. */
 const PARALLEL_LIMIT = 8
@@ -27,8 +26,6 @@ export class Rejoin {
   readonly #core: Core
   readonly #exchanges: Exchanges
   #seeds: readonly Endpoint[] = []
-  /** The member last found at a seed: while it lives there, nobody else needs to be looked at. */
-  readonly #memberAt = new Map<Endpoint, MemberRecord>()
   #join: Join | undefined
   #waitMs = FIRST_WAIT_MS
   #retrying = false
@@ -43,7 +40,6 @@ export class Rejoin {
   join(seeds: readonly Endpoint[]): void {
     const own = this.#core.self.endpoint
     this.#seeds = seeds.filter((seed) => !sameEndpoint(seed, own)).slice(0, SEEDS_LIMIT)
-    this.#memberAt.clear()
     // Asked again while at it, both end as one; what runs counts on the object that it began with.
     this.#join ??= { waiting: [], running: new Set(), reached: new Map(), failed: new Map() }
     const { running } = this.#join
@@ -54,7 +50,6 @@ export class Rejoin {
   }
 
   #advance(join: Join): void {
-    const alive = this.#livingByKey()
     const { running, reached, failed } = join
     while (running.size < PARALLEL_LIMIT) {
       const seed = join.waiting.shift()
@@ -62,7 +57,7 @@ export class Rejoin {
       const key = keyOf(seed)
       failed.delete(key)
       reached.delete(key)
-      if (alive.has(key)) {
+      if (this.#core.members.livingAt(seed) !== undefined) {
         reached.set(key, seed)
         continue
       }
@@ -93,7 +88,7 @@ export class Rejoin {
   /** Contacts one missing seed; all of them (few at once) while alone. */
   #retry(): void {
     const { settings, leaving, members } = this.#core
-    const missing = this.#missing()
+    const missing = this.#seeds.filter((seed) => members.livingAt(seed) === undefined)
     const intervalMs = settings.rejoinIntervalMs
     if (missing.length === 0) {
       this.#waitMs = Math.min(FIRST_WAIT_MS, intervalMs)
@@ -119,28 +114,6 @@ export class Rejoin {
     }
   }
 
-  /** Seeds at which no living member is. All members are looked at only for seeds whose member has gone. */
-  #missing(): Endpoint[] {
-    const open = this.#seeds.filter((seed) => {
-      const member = this.#memberAt.get(seed)
-      return (
-        member === undefined || member.forgotten || !isLiving(member) || !sameEndpoint(member.endpoint, seed)
-      )
-    })
-    if (open.length === 0) return open
-    const living = this.#livingByKey()
-    return open.filter((seed) => {
-      const member = living.get(keyOf(seed))
-      if (member === undefined) this.#memberAt.delete(seed)
-      else this.#memberAt.set(seed, member)
-      return member === undefined
-    })
-  }
-
-  #livingByKey(): Map<string, MemberRecord> {
-    return new Map(this.#core.members.living.map((member) => [keyOf(member.endpoint), member]))
-  }
-
   #shuffled(seeds: Endpoint[]): Endpoint[] {
     for (let i = seeds.length - 1; i > 0; i--) {
       const j = Math.floor(this.#core.random() * (i + 1))
@@ -150,8 +123,4 @@ export class Rejoin {
     }
     return seeds
   }
-}
-
-function keyOf(endpoint: Endpoint): string {
-  return `${endpoint.address} ${endpoint.port}`
 }
