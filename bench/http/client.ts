@@ -1,14 +1,22 @@
 /**
- * The load of `bench/http/run.ts`: `node client.ts PORT CONNECTIONS FOR_MS`. Each connection has one request under
+ * The load of `bench/http/run.ts`: `node client.ts PORT CONNECTIONS FOR_MS [route]`. Each connection has one request under
  * way at a time (no pipelining) and is kept open. It prints a `LoadResult` as JSON.
  */
 import { connect } from 'node:net'
 import { KEYS, type LoadResult } from './load.ts'
 
 const [port = 0, connections = 0, forMs = 0] = process.argv.slice(2).map(Number)
+const asksRoute = process.argv[5] === 'route'
 const requests = KEYS.map((key) =>
-  Buffer.from(`GET /v1/owner?key=${key} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`),
+  Buffer.from(
+    asksRoute
+      ? `GET /v1/route HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Ringman-Key: ${key}\r\n\r\n`
+      : `GET /v1/owner?key=${key} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`,
+  ),
 )
+const isAnswer = (text: string) =>
+  text.startsWith('HTTP/1.1 200 ') &&
+  (asksRoute ? text.includes('\r\nX-Ringman-Owner: ') : text.endsWith('}'))
 const latenciesMs: number[] = []
 let stopped = false
 
@@ -32,7 +40,7 @@ function drive(first: number): Promise<void> {
       const end = received.indexOf('\r\n\r\n')
       const length = Number(/Content-Length: (\d+)/.exec(received)?.[1])
       if (end === -1 || received.length < end + 4 + length) return
-      if (!received.startsWith('HTTP/1.1 200 ') || !received.endsWith('}')) {
+      if (!isAnswer(received)) {
         reject(new Error(`not an answer: ${received}`))
         return
       }

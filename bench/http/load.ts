@@ -17,8 +17,8 @@ export interface ServerUsage {
   readonly residentBytes: number
 }
 
-/** Names of the servers that are compared. */
-export const SERVERS = ['ringman', 'bare'] as const
+/** Names of what is compared: `/v1/owner`, `/v1/route` of the same program, and a bare server. */
+export const SERVERS = ['ringman', 'route', 'bare'] as const
 export type ServerName = (typeof SERVERS)[number]
 
 /** Nodes on the ring of both servers. */

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:http [-- --rounds N --ms M --connections C --pairs P]`: `GET /v1/owner` of ringman beside a bare
- * `node:http` server that does the same look-up and nothing else, over loopback, with keep-alive and without pipelining.
+ * `npm run bench:http [-- --rounds N --ms M --connections C --pairs P]`: `GET /v1/owner` and `/v1/route` of ringman
+ * beside a bare `node:http` server that does the first look-up and nothing else, over loopback, with keep-alive and without pipelining.
  * Then what the metrics are of that, see `metrics-cost.ts`.
  *
  * Server and load are processes of their own. The servers take turns, so that what else the machine does hits both
@@ -47,12 +47,13 @@ async function usageOf(server: ChildProcess): Promise<ServerUsage> {
   return ((await once(server, 'message')) as [ServerUsage])[0]
 }
 
-async function load(port: number, ms: number): Promise<LoadResult> {
+async function load(name: ServerName, port: number, ms: number): Promise<LoadResult> {
   const { stdout } = await run(process.execPath, [
     join(here, 'client.ts'),
     String(port),
     String(connections),
     String(ms),
+    ...(name === 'route' ? ['route'] : []),
   ])
   return JSON.parse(stdout) as LoadResult
 }
@@ -62,9 +63,9 @@ async function measure(name: ServerName): Promise<Sample> {
   const server = fork(join(here, 'server.ts'), [name])
   try {
     const [{ port }] = (await once(server, 'message')) as [ServerReady]
-    await load(port, Math.min(1000, forMs))
+    await load(name, port, Math.min(1000, forMs))
     const before = await usageOf(server)
-    const result = await load(port, forMs)
+    const result = await load(name, port, forMs)
     const after = await usageOf(server)
     return {
       ...result,
@@ -102,7 +103,7 @@ function median(samples: readonly Sample[], field: keyof Sample): number {
 }
 
 await checkAgreement()
-const samples: Record<ServerName, Sample[]> = { ringman: [], bare: [] }
+const samples: Record<ServerName, Sample[]> = { ringman: [], route: [], bare: [] }
 for (let round = 0; round < rounds; round++) {
   for (const name of SERVERS) samples[name].push(await measure(name))
 }
@@ -110,12 +111,13 @@ for (let round = 0; round < rounds; round++) {
 console.log(`GET /v1/owner, ${NODE_COUNT} nodes, ${connections} connections, ${rounds} rounds of ${forMs} ms`)
 console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown CPU'}\n`)
 const cells = (row: readonly string[]) =>
-  row.map((cell, i) => (i === 0 ? cell.padEnd(16) : cell.padStart(14)))
+  row.map((cell, i) => (i === 0 ? cell.padEnd(20) : cell.padStart(14)))
+const TITLES = { ringman: 'ringman', route: 'ringman /v1/route', bare: 'bare node:http' } as const
 console.log(cells(['', 'requests/s', 'p50 ms', 'p99 ms', 'CPU us/req', 'RSS MiB']).join(''))
 for (const name of SERVERS) {
   const of = (field: keyof Sample, digits: number) => median(samples[name], field).toFixed(digits)
   const row = [
-    name === 'bare' ? 'bare node:http' : name,
+    TITLES[name],
     of('requestsPerSecond', 0),
     of('p50Ms', 2),
     of('p99Ms', 2),
@@ -124,9 +126,14 @@ for (const name of SERVERS) {
   ]
   console.log(cells(row).join(''))
 }
-const ratio = (field: keyof Sample) => median(samples.ringman, field) / median(samples.bare, field)
-console.log(`\nringman / bare: ${ratio('requestsPerSecond').toFixed(2)} of the requests/s, `)
-console.log(`                ${ratio('cpuMicrosPerRequest').toFixed(2)} of the CPU time per request`)
+const compare = (one: ServerName, other: ServerName) => {
+  const ratio = (field: keyof Sample) =>
+    (median(samples[one], field) / median(samples[other], field)).toFixed(2)
+  console.log(`\n${TITLES[one]} / ${TITLES[other]}: ${ratio('requestsPerSecond')} of the requests/s,`)
+  console.log(`  ${ratio('cpuMicrosPerRequest')} of the CPU time per request`)
+}
+compare('ringman', 'bare')
+compare('route', 'ringman')
 
 const { stdout } = await run(process.execPath, [join(here, 'metrics-cost.ts'), values.pairs])
 const { addedMicros, errorMicros } = JSON.parse(stdout) as MetricsCost

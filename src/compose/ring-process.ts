@@ -93,6 +93,7 @@ export function composeProcess(
     logger,
     limits,
     responder: new Responder({ ledger, port: 'lookup', clock, logger }),
+    routeSettings: config,
     version: readVersion(),
     meter: metrics.meter,
     extraRoutes,

@@ -1,7 +1,27 @@
+import { formatKeyPlace, parseKeyPlace, type KeyPlace } from '../http/route-key.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
-import { choice, duration, integer, listenPort, path, port, size, word } from './value-type.ts'
+import {
+  choice,
+  duration,
+  headerName,
+  integer,
+  list,
+  listenPort,
+  parsed,
+  path,
+  port,
+  size,
+  word,
+} from './value-type.ts'
+
+const keyPlace = parsed<KeyPlace>(
+  'PLACE',
+  'header:NAME, query:NAME, cookie:NAME or path:/PATTERN with {key} as one of its segments',
+  parseKeyPlace,
+  formatKeyPlace,
+)
 
 /** Everything that `ringman serve` can be told. */
 export const SERVE_SETTINGS = {
@@ -46,6 +66,23 @@ export const SERVE_SETTINGS = {
     type: duration(1000, 24 * 3_600_000),
     default: '65s',
     help: 'How long an idle connection stays open; should be longer than a balancer in front keeps it',
+    category: 'HTTP',
+  },
+  routeKey: {
+    type: list(keyPlace, { min: 1, max: 16 }),
+    default: 'header:x-ringman-key',
+    help: 'Where /v1/route finds the key of a request: the first of these that has one',
+    category: 'HTTP',
+  },
+  routePathHeader: {
+    type: headerName,
+    help: 'Header in which the proxy gives /v1/route the path and query of the request, such as X-Original-URI; without it they are those behind /v1/route',
+    category: 'HTTP',
+  },
+  routeWithoutKey: {
+    type: choice(['pass', 'refuse']),
+    default: 'pass',
+    help: 'What /v1/route answers without a key: pass is 200 without an owner, refuse is 400',
     category: 'HTTP',
   },
   logLevel: {

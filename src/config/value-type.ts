@@ -166,6 +166,16 @@ export function word(placeholder: string, maxLength: number, maxBytes = Infinity
   }
 }
 
+const HEADER_NAME = 'the name of an HTTP header'
+
+/** The name of an HTTP header. */
+export const headerName: ValueType<string> = {
+  schema: z.string({ error: HEADER_NAME }).regex(/^[!#$%&'*+.^_`|~\w-]{1,256}$/, { error: HEADER_NAME }),
+  placeholder: 'NAME',
+  allowed: HEADER_NAME,
+  encode: (value) => value,
+}
+
 /** A path of the file system. */
 export const path: ValueType<string> = {
   schema: z.string({ error: 'a path' }).min(1, { error: 'a path' }),

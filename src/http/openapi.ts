@@ -83,6 +83,7 @@ export function describeApi(limits: HttpLimits, version: string): Json {
           },
         },
       },
+      '/v1/route': routeOperations(),
       '/v1/ring': {
         ...getAndHead({
           id: 'Ring',
@@ -160,6 +161,45 @@ export function describeApi(limits: HttpLimits, version: string): Json {
       }),
     },
     components: { schemas: apiSchemas(limits) },
+  }
+}
+
+const OWNER_ADDRESS: JsonSchema = {
+  type: 'string',
+  pattern: String.raw`^(\[[0-9a-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}$`,
+}
+
+/** Any method will do, and whatever stands behind the path; those methods are described that proxies use. */
+function routeOperations(): Json {
+  const shared = {
+    summary: 'Where a proxy is to send a request',
+    description:
+      'The key is found in the request as the member is configured (`--route-key`); whatever its path, which goes on behind this one, its query and its body. Any method.',
+    parameters: [],
+  }
+  const next = (place: string) => ({
+    description: `The ${place} after the owner, where there is one.`,
+    schema: OWNER_ADDRESS,
+  })
+  const responses = {
+    '200': {
+      description: 'The owners as addresses, in headers; without a key only the digest.',
+      headers: {
+        'X-Ringman-Owner': {
+          description: 'The owner and the next two nodes, as a comma list of `IP:PORT`, IPv6 in brackets.',
+          schema: { type: 'string' },
+        },
+        'X-Ringman-Next-1': next('first node'),
+        'X-Ringman-Next-2': next('second node'),
+        'X-Ringman-Digest': { description: 'Of the ring.', schema: { type: 'string' }, required: true },
+      },
+    },
+    ...problemResponses(['KEY_INVALID', 'KEY_MISSING', 'KEY_REPEATED', 'KEY_TOO_LONG', ...RING_PROBLEMS]),
+  }
+  return {
+    get: { operationId: 'getRoute', ...shared, responses },
+    head: { operationId: 'headRoute', ...shared, responses: withoutContent(responses) },
+    post: { operationId: 'postRoute', ...shared, responses },
   }
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isIP } from 'node:net'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import type { RingNode } from '../ring/node.ts'
@@ -11,12 +12,19 @@ export class RingView {
   readonly state: string
   readonly #nodes = new Map<RingNode, string>()
   readonly #ownerAnswers = new Map<RingNode, Answer>()
+  readonly #proxyAddresses = new Map<RingNode, string | undefined>()
+  /** Of each answer to a proxy; such an answer has no body. */
+  readonly routeHeaders: readonly string[]
   #nodeList: string | undefined
   #etag: string | undefined
 
   constructor(snapshot: RingSnapshot) {
     this.snapshot = snapshot
     this.state = `"digest":"${snapshot.ring.digest}","epoch":${snapshot.epoch}`
+    this.routeHeaders = [
+      ...['X-Ringman-Digest', snapshot.ring.digest],
+      ...['Cache-Control', 'no-store', 'Content-Length', '0'],
+    ]
   }
 
   /** A node of this ring as JSON. */
@@ -37,6 +45,16 @@ export class RingView {
       this.#ownerAnswers.set(node, answer)
     }
     return answer
+  }
+
+  /** Where a proxy reaches a node of this ring; undefined where its address is none that a proxy could use. */
+  proxyAddress(node: RingNode): string | undefined {
+    let address = this.#proxyAddresses.get(node)
+    if (address === undefined && !this.#proxyAddresses.has(node)) {
+      address = proxyAddressOf(node)
+      this.#proxyAddresses.set(node, address)
+    }
+    return address
   }
 
   /** The whole ring as JSON, on one line. `nowMs` is of the manager's clock. */
@@ -69,6 +87,18 @@ export class RingView {
 
 function nodeFields({ ringKey, weight, name, address, port, zone }: RingNode) {
   return { name, address, port, ringKey, weight, zone }
+}
+
+const HOST_NAME = /^[\w.-]{1,253}$/
+
+/**
+ * A node's `HOST:PORT` as proxies write it, IPv6 in brackets; undefined where it has no address that can stand in a
+ * header, such as one with a zone identifier.
+ */
+function proxyAddressOf({ address, port }: RingNode): string | undefined {
+  if (address === undefined || port === undefined) return undefined
+  if (isIP(address) === 6) return address.includes('%') ? undefined : `[${address}]:${port}`
+  return HOST_NAME.test(address) ? `${address}:${port}` : undefined
 }
 
 /** The view of a manager's current ring; it holds one at a time. */

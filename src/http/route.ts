@@ -1,10 +1,16 @@
 import type Koa from 'koa'
 
-/** Answers one request. `query` is what follows the question mark, as it came. */
-export type Handler = (ctx: Koa.Context, query: string) => void | Promise<void>
+/**
+ * Answers one request. `query` is what follows the question mark, `below` what follows the path of the route, both as they
+ * came; `below` is empty, or begins with a slash.
+ */
+export type Handler = (ctx: Koa.Context, query: string, below: string) => void | Promise<void>
 
-/** What the routes answer at one path: any method alike, or some methods. HEAD goes where GET goes. */
-export type Route = { readonly path: string } & (
+/**
+ * What the routes answer at one path, and at those below it where it says so: any method alike, or some methods. HEAD goes
+ * where GET goes.
+ */
+export type Route = { readonly path: string; readonly takesPathsBelow?: true } & (
   { readonly any: Handler } | { readonly GET?: Handler; readonly POST?: Handler }
 )
 
@@ -35,5 +41,5 @@ export interface RouteMeter {
   finished(ctx: Koa.Context, startedAtMs: number): void
 }
 
-/** Where a batch says how many keys it looked up, in `ctx`. */
+/** Where a route says how many keys it looked up, in `ctx`; one where it says nothing. */
 export const KEY_COUNT = '_ringmanKeyCount'

@@ -9,6 +9,7 @@ import { lookUpRoutes } from './look-up-routes.ts'
 import { describeApi } from './openapi.ts'
 import { splitTarget, tryDecodePath } from './query.ts'
 import { readParameters } from './parameters.ts'
+import { DEFAULT_ROUTE_SETTINGS, proxyRoute, type RouteSettings } from './proxy-route.ts'
 import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
 import { ringRoutes } from './ring-routes.ts'
 import { RingWatch } from './ring-watch.ts'
@@ -24,6 +25,8 @@ export interface RoutesDeps {
   readonly logger: Logger
   readonly limits: HttpLimits
   readonly responder: Responder
+  /** @default DEFAULT_ROUTE_SETTINGS */
+  readonly routeSettings?: RouteSettings
   /** This program's version, for `/openapi.json`. @default '0.0.0' */
   readonly version?: string
   /**
@@ -43,7 +46,8 @@ export interface RoutesDeps {
  *
  * The answers are written at once, past Koa's body handling: headers that other middleware wants on them must be
  * set before it calls `next()`. For metrics and traces the middleware sets `ctx._matchedRoute`, as routers do,
- * `ctx._ringOwner`, the ring key of the owner of the one key that was asked for, and `ctx._problemCode`.
+ * `ctx._ringOwner`, the ring key of the owner of the one key that was asked for, `ctx._ringKey`, that key where it does not
+ * stand in the query, and `ctx._problemCode`.
  */
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
   const { ring, clock, responder, meter, around, extraRoutes = {} } = deps
@@ -54,6 +58,7 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
       { ...withAllow(route), meter: meter?.forRoute(route.path) },
     ]),
   )
+  const open = [...routes.values()].filter(({ takesPathsBelow }) => takesPathsBelow === true)
   const extra = new Map(
     Object.entries(extraRoutes).map(([path, make]) => [
       path,
@@ -67,6 +72,14 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
     const { path: raw, query } = splitTarget(ctx.req.url ?? '')
     let path = raw
     let route = routes.get(path)
+    let below = ''
+    if (route === undefined) {
+      route = open.find((one) => raw.startsWith(one.path) && raw.charCodeAt(one.path.length) === SLASH)
+      if (route !== undefined) {
+        below = raw.slice(route.path.length)
+        path = route.path
+      }
+    }
     if (route === undefined && raw.includes('%')) {
       path = tryDecodePath(raw) ?? raw
       route = routes.get(path)
@@ -80,15 +93,22 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
     }
     ctx['_matchedRoute'] = path
     const { meter: ownMeter } = route
-    if (around === undefined) return metered(ownMeter, ctx, startedAtMs, answer(ctx, route, query))
-    return around(ctx, async () => metered(ownMeter, ctx, startedAtMs, answer(ctx, route, query))) as unknown
+    if (around === undefined) return metered(ownMeter, ctx, startedAtMs, answer(ctx, route, query, below))
+    return around(ctx, async () =>
+      metered(ownMeter, ctx, startedAtMs, answer(ctx, route, query, below)),
+    ) as unknown
   }
 
-  function answer(ctx: Koa.Context, route: DispatchedRoute, query: string): void | Promise<void> {
+  function answer(
+    ctx: Koa.Context,
+    route: DispatchedRoute,
+    query: string,
+    below: string,
+  ): void | Promise<void> {
     try {
       const handler = handlerOf(route, ctx.req.method)
       if (handler !== undefined) {
-        return handler(ctx, query)?.catch((error: unknown) => {
+        return handler(ctx, query, below)?.catch((error: unknown) => {
           responder.sendProblem(ctx, error)
         })
       }
@@ -103,6 +123,8 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
     }
   }
 }
+
+const SLASH = 0x2f
 
 /** Tells the meter once the answer is there, which it mostly is at once. */
 function metered(
@@ -139,7 +161,7 @@ function allowHeader(error: unknown, allow: string): string[] {
 
 /** Every route of the look-ups, the description of the API among them. */
 export function listRoutes(deps: RoutesDeps, logger: Logger): Route[] {
-  const { ring, clock, responder, limits, version = '0.0.0' } = deps
+  const { ring, clock, responder, limits, routeSettings = DEFAULT_ROUTE_SETTINGS, version = '0.0.0' } = deps
   const view = new CurrentView(ring.manager)
   const watch = new RingWatch({ ring, view, responder, clock, logger, limits })
   const endWatches = () => {
@@ -151,6 +173,11 @@ export function listRoutes(deps: RoutesDeps, logger: Logger): Route[] {
   return [
     ...compatibleRoutes({ ring, responder, limits }),
     ...lookUpRoutes({ manager: ring.manager, view, responder, limits }),
+    {
+      path: '/v1/route',
+      takesPathsBelow: true,
+      any: proxyRoute({ manager: ring.manager, view, responder, limits, settings: routeSettings }),
+    },
     ...ringRoutes({ ring, view, watch, responder, clock, limits }),
     {
       path: '/openapi.json',

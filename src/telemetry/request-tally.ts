@@ -29,6 +29,7 @@ export class RequestTally implements RequestMeter, Collector {
       '/v1/owner': new LookUpTally(options),
       '/v1/owners': new LookUpTally(options),
       'POST /v1/owners': new LookUpTally(options),
+      '/v1/route': new LookUpTally({ ...options, passesWithoutKey: true }),
       // It answers 200 with an empty node where the others say 503.
       '/hashring/nodes/get': new LookUpTally({ ...options, hidesOutages: true }),
     }
@@ -66,23 +67,30 @@ export class RequestTally implements RequestMeter, Collector {
 /** How a look-up ended. */
 type LookUpResult = keyof typeof LOOK_UP_RESULTS
 
+interface LookUpTallyOptions extends RequestTallyOptions {
+  /** The route answers 200 where the ring has no answer. */
+  readonly hidesOutages?: boolean
+  /** It answers 200 where the request has no key. */
+  readonly passesWithoutKey?: boolean
+}
+
 /** Counts the look-ups of one route. */
 class LookUpTally {
   readonly seconds = new Distribution(HTTP_METRICS.lookUpDuration.buckets)
   /** The last one for each count of `seconds`. */
   readonly exemplars: (Exemplar | undefined)[] = []
-  readonly #options: RequestTallyOptions & { readonly hidesOutages?: boolean }
+  readonly #options: LookUpTallyOptions
   #ok = 0
+  #keyless = 0
   #keys = 0
   readonly #failures = { refused: 0, 'ring-empty': 0, unavailable: 0, failed: 0 }
 
-  /** @param options - `hidesOutages`: the route answers 200 where the ring has no answer. */
-  constructor(options: RequestTallyOptions & { readonly hidesOutages?: boolean }) {
+  constructor(options: LookUpTallyOptions) {
     this.#options = options
   }
 
   get results(): Readonly<Record<LookUpResult, number>> {
-    return { ok: this.#ok, ...this.#failures }
+    return { ok: this.#ok, 'no-key': this.#keyless, ...this.#failures }
   }
 
   /** Keys that were looked up with success. */
@@ -97,9 +105,11 @@ class LookUpTally {
    * @param keys - How many it was for.
    */
   add(status: number, keys: number, startedAtMs: number): void {
-    const { clock, currentTraceId, hidesOutages = false } = this.#options
+    const { clock, currentTraceId, hidesOutages = false, passesWithoutKey = false } = this.#options
     const failure = status === 200 && !hidesOutages ? undefined : this.#failureOf(status)
-    if (failure === undefined) {
+    if (failure === undefined && keys === 0 && passesWithoutKey) {
+      this.#keyless++
+    } else if (failure === undefined) {
       this.#ok++
       this.#keys += keys
     } else this.#failures[failure]++
@@ -110,7 +120,7 @@ class LookUpTally {
     this.exemplars[index] = { traceId, value: seconds, atSeconds: clock.wallNow() / 1000 }
   }
 
-  #failureOf(status: number): Exclude<LookUpResult, 'ok'> | undefined {
+  #failureOf(status: number): Exclude<LookUpResult, 'ok' | 'no-key'> | undefined {
     if (status === 200) return this.#outage()
     if (status === 503) return this.#outage() ?? 'unavailable'
     return status >= 500 ? 'failed' : 'refused'
@@ -146,9 +156,10 @@ class RouteTally implements RouteMeter {
   finished(ctx: Koa.Context, startedAtMs: number): void {
     const { method } = ctx.req
     const status = statusOf(ctx)
+    const keys = (ctx[KEY_COUNT] as number | undefined) ?? 1
     if (status === 200 && method === 'GET') {
       this.#ok++
-      this.#lookUps?.add(status, 1, startedAtMs)
+      this.#lookUps?.add(status, keys, startedAtMs)
       return
     }
     const key = methodIndexOf(method) * STATUS_LIMIT + status
@@ -156,7 +167,7 @@ class RouteTally implements RouteMeter {
     // To be told what is allowed, or that it is not, is no look-up.
     if (status === 204 || status === 405) return
     const lookUps = method === 'POST' ? (this.#batches ?? this.#lookUps) : this.#lookUps
-    lookUps?.add(status, (ctx[KEY_COUNT] as number | undefined) ?? 1, startedAtMs)
+    lookUps?.add(status, keys, startedAtMs)
   }
 
   /** The series of the route; there is none for what was never asked. */

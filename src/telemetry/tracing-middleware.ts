@@ -157,6 +157,10 @@ function ringAttributes(
     const key = firstValue(splitTarget(ctx.req.url ?? '').query, 'key')
     if (key !== undefined) attributes['ringman.key.hash'] = hashKey(key)
   }
+  const routed: unknown = ctx['_ringKey']
+  if (traceKeys && typeof routed === 'string') {
+    attributes['ringman.key.hash'] = hashKey(Buffer.from(routed).toString('latin1'))
+  }
   return attributes
 }
 

@@ -129,6 +129,24 @@ describe('look-ups', () => {
     })
   })
 
+  test("a proxy's request counts with any method and path, and apart where it has no key", async () => {
+    const { tally, ask } = await serve()
+    const key = { 'X-Ringman-Key': 'a' }
+    await ask(get('/v1/route', key))
+    await ask(get('/v1/route/b/c?d', key))
+    await ask(request('PATCH', '/v1/route/b', key))
+    await ask(get('/v1/route/b'))
+    await ask(request('POST', '/v1/route/b'))
+    const samples = tally.collect()
+    expect(nonZero(samples.lookUps)).toEqual({ '/v1/route ok': 3, '/v1/route no-key': 2 })
+    expect(nonZero(samples.lookUpKeys)).toEqual({ '/v1/route': 3 })
+    expect(samples.httpRequests?.map(({ labels }) => Object.values(labels ?? {}).join(' '))).toEqual([
+      '/v1/route GET 200',
+      '/v1/route other 200',
+      '/v1/route POST 200',
+    ])
+  })
+
   test('a fault of ours is failed', async () => {
     const { ring, tally, ask } = await serve()
     ring.manager.getNode = () => {
@@ -141,7 +159,7 @@ describe('look-ups', () => {
   test('all series are there from the start', async () => {
     const { tally } = await serve()
     const { lookUps = [], lookUpKeys = [], lookUpDuration = [] } = tally.collect()
-    expect([lookUps.length, lookUpKeys.length, lookUpDuration.length]).toEqual([20, 4, 4 * 14])
+    expect([lookUps.length, lookUpKeys.length, lookUpDuration.length]).toEqual([30, 5, 5 * 14])
   })
 })
 

@@ -293,6 +293,9 @@ describe('keys', () => {
       expect(span.attributes['ringman.key.hash']).toBe(hash)
       expect(everything(span)).not.toContain('caf')
     }
+    const routed = await spanOf(app, get('/v1/route/x', { 'X-Ringman-Key': 'caf\u00c3\u00a9 1' }))
+    expect(routed.attributes['ringman.key.hash']).toBe(hash)
+    expect(routed.attributes['http.route']).toBe('/v1/route')
     expect((await spanOf(app, get('/v1/ring'))).attributes).not.toHaveProperty('ringman.key.hash')
   })
 })

@@ -5,12 +5,14 @@ export const LOOK_UP_ROUTES = {
   '/v1/owner': 'One key, one owner.',
   '/v1/owners': 'One key, the first `n` owners (`GET`).',
   'POST /v1/owners': 'Many keys at once.',
+  '/v1/route': 'One key, found in the request of a proxy.',
   '/hashring/nodes/get': "One key, by the Go library's route.",
 } as const
 
 /** How a look-up may end. */
 export const LOOK_UP_RESULTS = {
   ok: 'Answered with an owner.',
+  'no-key': 'No key in a request of a proxy, which was answered without an owner (`/v1/route` alone).',
   refused: 'The request was wrong: no key, a bad `n`, a body that is too large.',
   'ring-empty': 'No node is on the ring. The compatible route answers 200 with an empty `Node` then.',
   unavailable: 'The ring does not run (the process starts or stops), or too many bodies are under way.',
