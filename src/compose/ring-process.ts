@@ -7,7 +7,6 @@ import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
 import { ADMIN_HTTP_LIMITS, connectionsWithin, DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
-import { metricsRoute } from '../http/metrics-route.ts'
 import type { Readiness } from '../http/readiness.ts'
 import { Responder } from '../http/respond.ts'
 import { openServer, type OpenServer } from '../http/server.ts'
@@ -105,13 +104,12 @@ export function composeProcess(
         : [tracingMiddleware({ tracer, manager: service.manager, traceKeys: config.traceKeys })]),
     ],
   })
-  const adminResponder = new Responder({ ledger, port: 'admin', clock, logger })
   const adminApp = createAdminApp({
     ring: service,
     readiness,
-    responder: adminResponder,
+    metrics,
+    responder: new Responder({ ledger, port: 'admin', clock, logger }),
     logger,
-    extend: [metricsRoute(metrics, adminResponder)],
   })
   const servers: OpenServer[] = []
   let starting: Promise<ProcessAddresses> | undefined

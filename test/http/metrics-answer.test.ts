@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createAdminApp } from '../../src/http/admin-app.ts'
 import { httpParts } from '../support/http-parts.ts'
-import { chooseFormat, metricsRoute, type MetricsWriter } from '../../src/http/metrics-route.ts'
+import { chooseFormat, type MetricsWriter } from '../../src/http/metrics-answer.ts'
 import { Readiness } from '../../src/http/readiness.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
 import { exchange, get, request } from './raw-client.ts'
@@ -25,8 +25,7 @@ async function serve(metrics: MetricsWriter = echo) {
   const clock = systemClock
   const readiness = new Readiness({ ring, clock, minMembers: 1, minMembersTimeoutMs: 1000 })
   const parts = httpParts({ logger })
-  const extend = [metricsRoute(metrics, parts.responder)]
-  const app = createAdminApp({ ring, readiness, ...parts, extend })
+  const app = createAdminApp({ ring, readiness, ...parts, metrics })
   const server = await openServer(app, parts)
   open.push(server)
   return { ask: (bytes: string) => exchange(server.port, bytes), logger }

@@ -1,7 +1,5 @@
-import type Koa from 'koa'
-import { RingmanError } from '../errors.ts'
-import { splitTarget } from './query.ts'
-import { makeAnswer, type Answer, type Responder } from './respond.ts'
+import type { IncomingMessage } from 'node:http'
+import { makeAnswer, type Answer } from './respond.ts'
 
 /** Formats in which metrics can be had. */
 type Format = 'prometheus' | 'openmetrics'
@@ -17,11 +15,12 @@ export interface MetricsWriter {
   write(format: Format): Promise<Text>
 }
 
-/** `/metrics` of the admin port: Prometheus's text, or OpenMetrics for those who ask for it by `Accept`. */
-export function metricsRoute(metrics: MetricsWriter, responder: Responder): Koa.Middleware {
+/** Answers `/metrics`: Prometheus's text, or OpenMetrics for those who ask for it by `Accept`. */
+export function metricsAnswer(metrics: MetricsWriter): (request: IncomingMessage) => Promise<Answer> {
   const answers = new WeakMap<Text, Answer>()
   /** Of one text there is one answer, however many wait for it, and however slowly they read. */
-  const answerOf = (text: Text): Answer => {
+  return async ({ headers: { accept } }) => {
+    const text = await metrics.write(chooseFormat(accept))
     let answer = answers.get(text)
     if (answer === undefined) {
       const headers = ['Content-Type', text.contentType, 'Cache-Control', 'no-store', 'Vary', 'Accept']
@@ -31,27 +30,8 @@ export function metricsRoute(metrics: MetricsWriter, responder: Responder): Koa.
     }
     return answer
   }
-  return async (ctx, next) => {
-    if (splitTarget(ctx.req.url ?? '').path !== PATH) return (await next()) as unknown
-    ctx['_matchedRoute'] = PATH
-    if (ctx.method === 'OPTIONS') {
-      responder.send(ctx, { status: 204, headers: ['Allow', ALLOW], body: '' })
-    } else if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
-      const error = new RingmanError('METHOD_NOT_ALLOWED', `${PATH} takes ${ALLOW}`)
-      responder.sendProblem(ctx, error, ['Allow', ALLOW])
-    } else {
-      try {
-        responder.send(ctx, answerOf(await metrics.write(chooseFormat(ctx.req.headers.accept))))
-      } catch (error) {
-        responder.sendProblem(ctx, error)
-      }
-    }
-    return undefined
-  }
 }
 
-const PATH = '/metrics'
-const ALLOW = 'GET, HEAD, OPTIONS'
 /** No Accept header of a scraper is nearly so long. */
 const ACCEPT_LIMIT = 1024
 
