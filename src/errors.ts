@@ -26,6 +26,8 @@ export const ERROR_CODES = {
   PLAN_INVALID: 'The planned change names nodes that are not there, or are there already.',
   RESPONSE_INVALID: 'What answered a request is not ringman, or not a version that this one understands.',
   RING_EMPTY: 'No nodes in ring.',
+  RING_STALE: 'No member has confirmed the copy of the ring for as long as the caller allows.',
+  RING_UNKNOWN: 'No member has given its ring to this client yet.',
   SOURCE_FAILED: 'The membership source could not start, or stopped working.',
   TIMEOUT: 'An operation did not finish in its time.',
   TOO_MANY_WATCHERS: 'The number of open ring watches is at its limit.',

@@ -45,7 +45,9 @@ export type {
   PlanAnswer,
   RingAnswer,
 } from './client/answers.ts'
-export type { Fetch } from './client/transport.ts'
+export { RingClient, type RingClientChange, type RingClientOptions } from './client/ring-client.ts'
+export type { MemberOptions } from './client/members.ts'
+export type { ClientTls, Fetch } from './client/transport.ts'
 
 export { generateKey, parseKeyring, type Keyring } from './membership/memberlist/keyring.ts'
 export { MemberlistNode, type MemberlistNodeEvents } from './membership/memberlist/memberlist-node.ts'

@@ -1,7 +1,9 @@
 import { formatHostPort } from '../seeds/seed.ts'
 import { isRingmanError, type RingmanError } from '../errors.ts'
+import { traceHeaders } from '../tracing.ts'
 import { batchAnswer, type NodeView } from './answers.ts'
-import { notRingman, requestJson, type Fetch } from './transport.ts'
+import { Members, notRingman, readAnswer } from './members.ts'
+import type { Fetch } from './transport.ts'
 
 /** Members that are asked at the same time. */
 const AT_ONCE = 32
@@ -75,31 +77,23 @@ export async function compareMembers(options: AskOptions): Promise<Agreement> {
 }
 
 async function askMember(url: string, options: AskOptions): Promise<MemberAnswer> {
-  const { keys, timeoutMs, signal, fetch: given = fetch } = options
+  const { keys, timeoutMs, signal, fetch } = options
   try {
-    const answer = await requestJson(
-      given,
-      `${url}/v1/owners`,
-      {
-        method: 'POST',
-        headers: { accept: 'application/json', 'content-type': 'application/json' },
-        body: JSON.stringify({ keys, n: 1 }),
-      },
-      { timeoutMs, signal },
-    )
-    return { url, ...readAnswer(url, keys.length, answer) }
+    const member = new Members({ url, timeoutMs, ...(fetch === undefined ? {} : { fetch }) }, traceHeaders)
+    const question = {
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ keys, n: 1 }),
+    }
+    const answer = await member.json(`${member.urls[0] ?? url}/v1/owners`, question, signal)
+    return { url, ...readOwners(url, keys.length, answer) }
   } catch (error) {
     if (!isRingmanError(error)) throw error
     return { url, error }
   }
 }
 
-function readAnswer(url: string, keyCount: number, answer: unknown) {
-  const parsed = batchAnswer.safeParse(answer)
-  if (!parsed.success) {
-    throw notRingman(url, 'its answer has another form', parsed.error)
-  }
-  const { nodes, owners, digest } = parsed.data
+function readOwners(url: string, keyCount: number, answer: unknown) {
+  const { nodes, owners, digest } = readAnswer(batchAnswer, answer, url)
   const named = owners.map(([index = -1]) => nodes[index]).filter((node) => node !== undefined)
   if (named.length !== keyCount) throw notRingman(url, 'its answer lacks owners of some keys')
   return { digest, owners: named }

@@ -1,82 +1,68 @@
-import { z } from 'zod'
+import { flag, index, list, number, object, orNull, text, type Shaped } from './shape.ts'
 
-// Fields that this version does not know are left out, so that a newer member can say more.
+/** Most nodes of a ring that is taken: making a ring of so many takes some tenths of a second. */
+export const MAX_RING_NODES = 20_000
 
-const node = z.object({
-  ringKey: z.string(),
-  weight: z.number(),
-  name: z.string().optional(),
-  address: z.string().optional(),
-  port: z.number().optional(),
-  zone: z.string().optional(),
-})
-
-const state = { digest: z.string(), epoch: z.number() }
+const required = { ringKey: text, weight: number }
+const optional = { name: text, address: text, port: number, zone: text }
+const state = { digest: text, epoch: number }
 
 /** A node as members describe it. */
-export type NodeView = z.infer<typeof node>
+export const nodeView = object(required, optional)
+export type NodeView = Shaped<typeof nodeView>
 
 /** `GET /v1/owner`. */
-export const ownerAnswer = z.object({ owner: node, ...state })
+export const ownerAnswer = object({ owner: nodeView, ...state })
 /** Who owns a key, by which ring. */
-export type OwnerAnswer = z.infer<typeof ownerAnswer>
+export type OwnerAnswer = Shaped<typeof ownerAnswer>
 
 /** `GET /v1/owners`. */
-export const ownersAnswer = z.object({ owners: z.array(node), ...state })
+export const ownersAnswer = object({ owners: list(nodeView), ...state })
 /** The first owners of a key, by which ring. */
-export type OwnersAnswer = z.infer<typeof ownersAnswer>
+export type OwnersAnswer = Shaped<typeof ownersAnswer>
 
 /** `POST /v1/owners`: for each key the places of its owners in `nodes`. */
-export const batchAnswer = z.object({
-  nodes: z.array(node),
-  owners: z.array(z.array(z.int().nonnegative())),
-  ...state,
-})
+export const batchAnswer = object({ nodes: list(nodeView), owners: list(list(index)), ...state })
 
 /** `GET /v1/ring` and the events of `/v1/ring/watch`. */
-export const ringAnswer = z.object({
-  nodes: z.array(node.extend({ share: z.number() })),
-  sinceChangeMs: z.number(),
+export const ringAnswer = object({
+  nodes: list(object({ ...required, share: number }, optional), MAX_RING_NODES),
+  sinceChangeMs: number,
   ...state,
 })
 /** The whole ring. */
-export type RingAnswer = z.infer<typeof ringAnswer>
+export type RingAnswer = Shaped<typeof ringAnswer>
+
+const member = object({
+  name: text,
+  address: text,
+  port: number,
+  state: text,
+  stateSinceMs: number,
+  self: flag,
+  ringKey: orNull(text),
+  weight: orNull(number),
+  zone: orNull(text),
+  onRing: flag,
+  offRingReason: orNull(object({ code: text, message: text })),
+})
 
 /** `GET /v1/members`. */
-export const membersAnswer = z.object({
-  members: z.array(
-    z.object({
-      name: z.string(),
-      address: z.string(),
-      port: z.number(),
-      state: z.string(),
-      stateSinceMs: z.number(),
-      self: z.boolean(),
-      ringKey: z.string().nullable(),
-      weight: z.number().nullable(),
-      zone: z.string().nullable(),
-      onRing: z.boolean(),
-      offRingReason: z.object({ code: z.string(), message: z.string() }).nullable(),
-    }),
-  ),
-  source: z.object({
-    kind: z.string(),
-    /** Left out by older members. */
-    condition: z.string().optional(),
-    ok: z.boolean(),
-    message: z.string(),
-  }),
+export const membersAnswer = object({
+  members: list(member),
+  // Older members leave out the condition.
+  source: object({ kind: text, ok: flag, message: text }, { condition: text }),
   ...state,
 })
 /** All members that the asked one knows. */
-export type MembersAnswer = z.infer<typeof membersAnswer>
+export type MembersAnswer = Shaped<typeof membersAnswer>
 
 /** `GET /v1/plan`. */
-export const planAnswer = z.object({
-  before: z.string(),
-  after: z.string(),
-  movedShare: z.number(),
-  moves: z.array(z.object({ from: z.string().nullable(), to: z.string().nullable(), share: z.number() })),
+export const planAnswer = object({
+  before: text,
+  after: text,
+  movedShare: number,
+  moves: list(object({ from: orNull(text), to: orNull(text), share: number })),
 })
 /** What a change of the ring would move. */
-export type PlanAnswer = z.infer<typeof planAnswer>
+export type PlanAnswer = Shaped<typeof planAnswer>

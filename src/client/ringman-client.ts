@@ -1,7 +1,5 @@
-import { createParser, type EventSourceMessage } from 'eventsource-parser'
-import type { z } from 'zod'
-import { holdingClock, sleep, systemRandom, type Clock, type Random } from '../clock.ts'
 import { isRingmanError, RingmanError } from '../errors.ts'
+import { traceHeaders } from '../tracing.ts'
 import {
   membersAnswer,
   ownerAnswer,
@@ -14,22 +12,13 @@ import {
   type PlanAnswer,
   type RingAnswer,
 } from './answers.ts'
-import { notRingman, openEventStream, requestJson, type Fetch } from './transport.ts'
+import { Members, readAnswer, type MemberOptions } from './members.ts'
+import { Newest } from './newest.ts'
+import { RingFeed } from './ring-feed.ts'
+import type { Shape } from './shape.ts'
 
-export interface RingmanClientOptions {
-  /** Base URL of a member or of a Service of members, such as `http://10.0.0.1:8080`; any member answers for all. */
-  readonly url?: string
-  /** Several, in the order in which they are tried; together with `url` that one comes first. */
-  readonly urls?: readonly string[]
-  /** Milliseconds that one member may take to answer. @default 5000 */
-  readonly timeoutMs?: number
-  /** Milliseconds without a sign of life after which a watch goes to the next member. @default 45_000 */
-  readonly silenceMs?: number
-  /** @default the global `fetch` */
-  readonly fetch?: Fetch
-  readonly clock?: Clock
-  readonly random?: Random
-}
+/** How members are reached; several URLs are tried in their order. */
+export type RingmanClientOptions = MemberOptions
 
 /** What a change of the ring would be. Lists of ring keys. */
 export interface PlannedChange {
@@ -39,13 +28,6 @@ export interface PlannedChange {
   /** Each as `RINGKEY=WEIGHT`. */
   readonly weight?: readonly string[]
 }
-
-/** First and longest wait between attempts of a watch, in milliseconds. */
-const BACKOFF_MIN_MS = 250
-const BACKOFF_MAX_MS = 15_000
-
-/** Longest event of a watch, in characters. */
-const EVENT_LIMIT = 64 * 1024 * 1024
 
 /** Codes after which another member may still have an answer. */
 const TRY_NEXT: ReadonlySet<string> = new Set([
@@ -67,27 +49,13 @@ const TRY_NEXT: ReadonlySet<string> = new Set([
  * gave (`RING_EMPTY`, `KEY_TOO_LONG`, …). Where all members fail it is the last one's error.
  */
 export class RingmanClient {
-  readonly #urls: readonly string[]
-  readonly #timeoutMs: number
-  readonly #silenceMs: number
-  readonly #fetch: Fetch
-  readonly #clock: Clock
-  readonly #random: Random
+  readonly #members: Members
   /** Index of the member to ask first. */
   #preferred = 0
 
-  /** @throws {RingmanError} `CONFIG_INVALID` without a URL. */
+  /** @throws {RingmanError} `CONFIG_INVALID` without a URL, or with one that is none. */
   constructor(options: RingmanClientOptions) {
-    const { url, urls = [] } = options
-    this.#urls = [...(url === undefined ? [] : [url]), ...urls].map((base) => base.replace(/\/+$/, ''))
-    if (this.#urls.length === 0) {
-      throw new RingmanError('CONFIG_INVALID', 'a client needs the URL of at least one member')
-    }
-    this.#timeoutMs = options.timeoutMs ?? 5000
-    this.#silenceMs = options.silenceMs ?? 45_000
-    this.#fetch = options.fetch ?? ((...request) => fetch(...request))
-    this.#clock = options.clock ?? holdingClock
-    this.#random = options.random ?? systemRandom
+    this.#members = new Members(options, traceHeaders)
   }
 
   /** The owner of a key. */
@@ -136,140 +104,56 @@ export class RingmanClient {
   ): AsyncGenerator<RingAnswer, void, void> {
     const over = new AbortController()
     const signal = options.signal === undefined ? over.signal : AbortSignal.any([over.signal, options.signal])
-    let newest: RingAnswer | undefined
-    let wake = () => {}
-    // It reads on while the caller is busy, and keeps the newest ring alone.
-    const following = this.#keepFollowing(signal, options.onDisconnect, (ring) => {
-      newest = ring
-      wake()
-    })
-    let ended = false
-    const end = () => {
-      ended = true
-      wake()
+    const newest = new Newest<RingAnswer>()
+    const reader = {
+      take: (ring: RingAnswer) => {
+        newest.publish(ring)
+      },
+      ...(options.onDisconnect === undefined ? {} : { fail: options.onDisconnect }),
     }
-    following.then(end, end)
+    // It reads on while the caller is busy.
+    const following = new RingFeed(this.#members, reader, this.#preferred).run(signal)
+    following.then(
+      () => {
+        newest.end()
+      },
+      (error: Error) => {
+        newest.end(error)
+      },
+    )
     let last: string | undefined
     try {
-      for (;;) {
-        if (newest !== undefined) {
-          const ring = newest
-          newest = undefined
-          const content = JSON.stringify([ring.digest, ring.nodes])
-          if (content === last) continue
-          last = content
-          yield ring
-        } else if (ended) {
-          return await following
-        } else {
-          await new Promise<void>((resolve) => {
-            wake = resolve
-          })
-        }
-        if (signal.aborted) return undefined
+      for await (const ring of newest.read(signal)) {
+        const content = JSON.stringify([ring.digest, ring.nodes])
+        if (content !== last) yield ring
+        last = content
       }
     } finally {
       over.abort()
     }
   }
 
-  /** Follows one member after the other until the signal aborts; it rejects only with a fault of its own. */
-  async #keepFollowing(
-    signal: AbortSignal,
-    onDisconnect: ((error: RingmanError) => void) | undefined,
-    onRing: (ring: RingAnswer) => void,
-  ): Promise<void> {
-    let failures = 0
-    while (!signal.aborted) {
-      const url = `${this.#urls[this.#preferred] ?? ''}/v1/ring/watch`
-      try {
-        for await (const ring of this.#follow(url, signal)) {
-          failures = 0
-          onRing(ring)
-        }
-        throw new RingmanError('UNREACHABLE', `${url} ended the watch`)
-      } catch (error) {
-        if (signal.aborted) return
-        if (!isRingmanError(error)) throw error
-        onDisconnect?.(error)
-      }
-      this.#preferred = (this.#preferred + 1) % this.#urls.length
-      const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 10))
-      failures++
-      await sleep(this.#clock, ceiling * (0.5 + this.#random() / 2), signal)
-    }
-  }
-
   async #get<T>(
     path: string,
     query: URLSearchParams | undefined,
-    schema: z.ZodType<T>,
+    shape: Shape<T>,
     signal: AbortSignal | undefined,
   ): Promise<T> {
     const suffix = query === undefined || query.size === 0 ? '' : `?${query.toString()}`
+    const { urls } = this.#members
     const first = this.#preferred
     for (let attempt = 1; ; attempt++) {
-      const at = (first + attempt - 1) % this.#urls.length
-      const url = `${this.#urls[at] ?? ''}${path}`
+      const at = (first + attempt - 1) % urls.length
+      const url = `${urls[at] ?? ''}${path}`
       try {
-        const patience = { timeoutMs: this.#timeoutMs, signal }
-        const answer = await requestJson(this.#fetch, url + suffix, { headers: JSON_HEADERS }, patience)
-        const parsed = schema.safeParse(answer)
-        if (!parsed.success) throw notRingman(url, 'its answer has another form', parsed.error)
+        const answer = await this.#members.json(url + suffix, {}, signal)
+        const read = readAnswer(shape, answer, url)
         this.#preferred = at
-        return parsed.data
+        return read
       } catch (error) {
-        const last = attempt === this.#urls.length
+        const last = attempt === urls.length
         if (last || !isRingmanError(error) || !TRY_NEXT.has(error.code)) throw error
       }
-    }
-  }
-
-  /** The events of one connection. Returns when the member ends it; throws as the transport does. */
-  async *#follow(url: string, outer: AbortSignal): AsyncGenerator<RingAnswer, void, void> {
-    const silence = new AbortController()
-    const signal = AbortSignal.any([outer, silence.signal])
-    const stream = await openEventStream(this.#fetch, url, { timeoutMs: this.#timeoutMs, signal })
-    const events: EventSourceMessage[] = []
-    let broken = false
-    const parser = createParser({
-      maxBufferSize: EVENT_LIMIT,
-      onEvent: (event) => {
-        events.push(event)
-      },
-      onError: ({ type }) => {
-        broken ||= type === 'max-buffer-size-exceeded'
-      },
-    })
-    const decoder = new TextDecoder()
-    const reader = stream.getReader()
-    try {
-      for (;;) {
-        const cancel = this.#clock.after(this.#silenceMs, () => {
-          silence.abort(new RingmanError('TIMEOUT', `${url} was silent for ${this.#silenceMs} ms`))
-        })
-        let chunk: { readonly done: boolean; readonly value?: Uint8Array | undefined }
-        try {
-          chunk = await reader.read()
-        } catch (error) {
-          throw signal.aborted
-            ? signal.reason
-            : new RingmanError('UNREACHABLE', `lost ${url}`, { cause: error })
-        } finally {
-          cancel()
-        }
-        if (chunk.done) return
-        parser.feed(decoder.decode(chunk.value, { stream: true }))
-        if (broken) throw notRingman(url, `an event is longer than ${EVENT_LIMIT} characters`)
-        for (const { event, data } of events.splice(0)) {
-          if (event === 'ring') yield parseRing(data, url)
-        }
-      }
-    } finally {
-      silence.abort()
-      await reader.cancel().catch(() => {
-        // The connection has failed already, and the caller knows why.
-      })
     }
   }
 }
@@ -278,18 +162,4 @@ export class RingmanClient {
 function checked(key: string): string {
   if (key.isWellFormed()) return key
   throw new RingmanError('KEY_INVALID', 'the key has half a surrogate pair, which no UTF-8 can have')
-}
-
-const JSON_HEADERS = { accept: 'application/json' }
-
-function parseRing(data: string, url: string): RingAnswer {
-  let value: unknown
-  try {
-    value = JSON.parse(data)
-  } catch (error) {
-    throw notRingman(url, 'an event is not JSON', error)
-  }
-  const parsed = ringAnswer.safeParse(value)
-  if (!parsed.success) throw notRingman(url, 'an event has another form', parsed.error)
-  return parsed.data
 }

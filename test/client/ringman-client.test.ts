@@ -113,7 +113,9 @@ describe('a request', () => {
   test('does not follow redirects', async () => {
     const target = await fakeServer(json(ownerBody))
     const { url } = await fakeServer((_, response) => response.writeHead(302, { location: target.url }).end())
-    expect(await codeOf(new RingmanClient({ urls: [url] }).owner('k'))).toBe('UNREACHABLE')
+    expect(await codeOf(new RingmanClient({ urls: [url] }).owner('k'))).toBe('RESPONSE_INVALID')
+    const byFetch = new RingmanClient({ urls: [url], fetch })
+    expect(await codeOf(byFetch.owner('k'))).toBe('UNREACHABLE')
     expect(target.asked).toEqual([])
   })
 
@@ -155,7 +157,11 @@ describe('a request', () => {
   })
 })
 
-/** A clock on which short waits are over at once, and long ones when a test says so. */
+/** The defaults. */
+const TIMEOUT_MS = 5000
+const SILENCE_MS = 45_000
+
+/** A clock on which waits between connections are over at once, and time limits when a test says so. */
 function impatientClock() {
   const waits: number[] = []
   const held = new Set<() => void>()
@@ -163,7 +169,7 @@ function impatientClock() {
     now: () => 0,
     wallNow: () => 0,
     after(delayMs, fn) {
-      if (delayMs >= 40_000) {
+      if (delayMs === TIMEOUT_MS || delayMs === SILENCE_MS) {
         held.add(fn)
         return () => void held.delete(fn)
       }
@@ -248,7 +254,7 @@ describe('a watch', () => {
     expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000].map((ms) => ms * 0.75))
   })
 
-  test('takes up again after a ring, at once patient, and does not repeat what is known', async () => {
+  test('takes up again after a ring, with waits that grow for connections that do not last, and repeats nothing', async () => {
     let served = 0
     const { url } = await fakeServer((request, response) => {
       served++
@@ -262,7 +268,7 @@ describe('a watch', () => {
       if (digest === 'new') break
     }
     expect(seen).toEqual(['same', 'new'])
-    expect(waits).toEqual([125, 125])
+    expect(waits).toEqual([125, 250])
   })
 
   test('leaves a member that is silent', async () => {
@@ -291,7 +297,10 @@ describe('a watch', () => {
     ['no event stream', json(ring('1')), 'RESPONSE_INVALID'],
     ['too many watchers', problem(503, 'TOO_MANY_WATCHERS'), 'TOO_MANY_WATCHERS'],
   ])('tells of %s and goes on', async (_, handler, code) => {
-    const bad = await fakeServer(handler)
+    const bad = await fakeServer((request, response) => {
+      if (request.url === '/v1/ring/watch') handler(request, response)
+      else response.writeHead(404).end()
+    })
     const good = await fakeServer(stream(event(ring('1'))))
     const reasons: string[] = []
     const { clock } = impatientClock()

@@ -1,0 +1,269 @@
+import { holdingClock, systemRandom, type Clock, type Random } from '../clock.ts'
+import { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import type { Shape } from './shape.ts'
+import {
+  fetchTransport,
+  nodeTransport,
+  type ClientTls,
+  type Fetch,
+  type Question,
+  type RawAnswer,
+  type Transport,
+} from './transport.ts'
+
+/** How members are reached. */
+export interface MemberOptions {
+  /**
+   * Base URL of a member, of a Service of members, or of a name with the addresses of many, such as
+   * `http://ringman.default.svc:8080`; any member answers for all.
+   */
+  readonly url?: string
+  /** Several; together with `url` that one comes first. */
+  readonly urls?: readonly string[]
+  /** Milliseconds that one member may take to answer. @default 5000 */
+  readonly timeoutMs?: number
+  /** Milliseconds without a sign of life after which a watch goes to the next member. @default 45_000 */
+  readonly silenceMs?: number
+  /** Headers of each request, such as `authorization`; a function is asked for each, so that a token may change. */
+  readonly headers?: HeaderSource
+  /** Authorities, and a certificate of the client's own, for `https:`; a function is asked for each request. */
+  readonly tls?: ClientTls | (() => ClientTls)
+  /** Sends the requests in the place of Node's own HTTP: for proxies and tests. Not together with `tls`. */
+  readonly fetch?: Fetch
+  readonly clock?: Clock
+  readonly random?: Random
+}
+
+type Headers = Readonly<Record<string, string>>
+type HeaderSource = Headers | (() => Headers | Promise<Headers>)
+
+/** Largest answer that is read, in bytes. */
+const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+
+/** Largest ring that is read, in bytes; as an event of a watch, in characters. */
+export const RING_LIMIT = 16 * 1024 * 1024
+
+/** Largest error body that is read, in bytes. */
+const PROBLEM_LIMIT_BYTES = 64 * 1024
+
+/** The members that a client knows by URL, and how they are asked. */
+export class Members {
+  /** Base URLs without a slash at the end; at least one. */
+  readonly urls: readonly string[]
+  readonly timeoutMs: number
+  readonly silenceMs: number
+  readonly clock: Clock
+  readonly random: Random
+  readonly #headers: HeaderSource
+  readonly #traceHeaders: () => Headers
+  readonly #transport: Transport
+
+  /**
+   * @param traceHeaders - Headers that hand the caller's trace on.
+   * @throws {RingmanError} `CONFIG_INVALID`, all that is wrong in one message.
+   */
+  constructor(options: MemberOptions, traceHeaders: () => Headers = () => ({})) {
+    const { url, urls = [], timeoutMs = 5000, silenceMs = 45_000, headers = {}, tls } = options
+    const given = [...(url === undefined ? [] : [url]), ...urls]
+    const problems = [
+      ...(given.length === 0 ? ['a client needs the URL of at least one member'] : []),
+      ...given.flatMap((each) => problemOfUrl(each) ?? []),
+      ...Object.entries({ timeoutMs, silenceMs }).flatMap(([name, ms]) =>
+        ms > 0 ? [] : [`${name} must be above 0, got ${ms}`],
+      ),
+      ...(tls !== undefined && options.fetch !== undefined
+        ? ['tls is not for a fetch of your own: give it to that fetch']
+        : []),
+    ]
+    if (problems.length > 0) throw new RingmanError('CONFIG_INVALID', problems.join('; '))
+    this.urls = given.map((base) => base.replace(/\/+$/, ''))
+    this.timeoutMs = timeoutMs
+    this.silenceMs = silenceMs
+    this.clock = options.clock ?? holdingClock
+    this.random = options.random ?? systemRandom
+    this.#headers = headers
+    this.#traceHeaders = traceHeaders
+    this.#transport =
+      options.fetch === undefined
+        ? nodeTransport({ tls, random: this.random })
+        : fetchTransport(options.fetch)
+  }
+
+  /**
+   * Asks for JSON.
+   *
+   * @throws {RingmanError} `UNREACHABLE`; `TIMEOUT`; the code that the member gave; `RESPONSE_INVALID` for anything that
+   *   is not an answer of ringman. Where `signal` aborts, its reason.
+   */
+  async json(url: string, question: Partial<Question> = {}, signal?: AbortSignal): Promise<unknown> {
+    return this.#within(url, signal, async (limit) => {
+      const answer = await this.#send(url, 'application/json', question, limit)
+      if (answer.status !== 200) throw await problemOf(answer, placeOf(url))
+      return parseJson(await readText(answer, ANSWER_LIMIT_BYTES, placeOf(url)), placeOf(url))
+    })
+  }
+
+  /**
+   * Asks for a ring's JSON unless it is still what an entity tag stands for; throws as {@link json}.
+   *
+   * @returns Undefined where nothing has changed.
+   */
+  async jsonUnless(
+    url: string,
+    etag: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly value: unknown; readonly etag: string | undefined } | undefined> {
+    return this.#within(url, signal, async (limit) => {
+      const headers: Headers = etag === undefined ? {} : { 'if-none-match': etag }
+      const answer = await this.#send(url, 'application/json', { headers, alone: true }, limit)
+      if (answer.status === 304 && etag !== undefined) {
+        answer.discard()
+        return undefined
+      }
+      if (answer.status !== 200) throw await problemOf(answer, url)
+      const newTag = answer.header('etag')
+      const value = parseJson(await readText(answer, RING_LIMIT, url), url)
+      return { value, etag: newTag !== undefined && ENTITY_TAG.test(newTag) ? newTag : undefined }
+    })
+  }
+
+  /**
+   * Asks for a stream of events. The time limit is for the head of the answer; throws as {@link json}.
+   *
+   * @param signal - Ends the stream, too.
+   */
+  async events(url: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    return this.#within(url, signal, async (limit) => {
+      const answer = await this.#send(url, 'text/event-stream', { alone: true }, limit)
+      if (answer.status !== 200) throw await problemOf(answer, url)
+      if (answer.header('content-type')?.startsWith('text/event-stream') !== true) {
+        answer.discard()
+        throw notRingman(url, 'it sends no events')
+      }
+      return answer.body
+    })
+  }
+
+  async #send(
+    url: string,
+    accept: string,
+    question: Partial<Question>,
+    signal: AbortSignal,
+  ): Promise<RawAnswer> {
+    const own = typeof this.#headers === 'function' ? await this.#headers() : this.#headers
+    const headers = { accept, ...question.headers, ...this.#traceHeaders(), ...own }
+    return this.#transport(url, { ...question, headers }, signal)
+  }
+
+  /** Does `work` within the time limit, and says of any other failure what it means to the caller. */
+  async #within<T>(
+    url: string,
+    signal: AbortSignal | undefined,
+    work: (limit: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const timeout = new AbortController()
+    const cancel = this.clock.after(this.timeoutMs, () => {
+      timeout.abort()
+    })
+    try {
+      return await work(signal === undefined ? timeout.signal : AbortSignal.any([timeout.signal, signal]))
+    } catch (error) {
+      if (isRingmanError(error)) throw error
+      signal?.throwIfAborted()
+      const place = placeOf(url)
+      if (!timeout.signal.aborted) throw unreachable(place, error)
+      const message = `${place} did not answer within ${this.timeoutMs} ms`
+      throw new RingmanError('TIMEOUT', message, { cause: error })
+    } finally {
+      cancel()
+    }
+  }
+}
+
+/** What is kept of an entity tag to be sent back: nothing that is long or could be more than one header. */
+const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e]{1,200}"$/
+
+function problemOfUrl(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    return `a member's URL is http://HOST[:PORT][/PATH] or https://…, got ${JSON.stringify(text)}`
+  }
+  // Not quoted: it may hold a password.
+  if (url.username + url.password !== '')
+    return 'a member\'s URL has no user or password: give them by "headers"'
+  return url.search + url.hash === ''
+    ? undefined
+    : `a member's URL ends with its path, got ${JSON.stringify(text)}`
+}
+
+/** A URL as messages show it: the query holds a key, which does not belong there. */
+function placeOf(url: string): string {
+  return url.split('?', 1)[0] ?? url
+}
+
+/** The error for an answer that ringman would not give, or not this version of it. */
+export function notRingman(url: string, why: string, cause?: unknown): RingmanError {
+  return new RingmanError('RESPONSE_INVALID', `what answered at ${url} is not ringman: ${why}`, { cause })
+}
+
+/**
+ * Reads an answer of a member.
+ *
+ * @throws {RingmanError} `RESPONSE_INVALID`.
+ */
+export function readAnswer<T>(shape: Shape<T>, answer: unknown, url: string): T {
+  try {
+    return shape(answer, 'its answer')
+  } catch (error) {
+    throw isRingmanError(error) ? notRingman(url, error.message, error) : error
+  }
+}
+
+/** The error for a member that cannot be reached, or is no more. */
+export function unreachable(url: string, cause: unknown): RingmanError {
+  return new RingmanError('UNREACHABLE', `cannot reach ${url}: ${reasonOf(cause)}`, { cause })
+}
+
+/** The innermost message: `fetch` hides what went wrong in causes, several addresses of a host in `errors`. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0])
+  if (error instanceof Error && error.cause !== undefined) return reasonOf(error.cause)
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** The error behind an `application/problem+json`. */
+async function problemOf(answer: RawAnswer, url: string): Promise<RingmanError> {
+  const { status } = answer
+  if (answer.header('content-type')?.startsWith('application/problem+json') !== true) {
+    answer.discard()
+    return notRingman(url, `status ${status} without a problem document`)
+  }
+  const problem = parseJson(await readText(answer, PROBLEM_LIMIT_BYTES, url), url)
+  const { code, detail, title } = (problem ?? {}) as Record<string, unknown>
+  if (typeof code !== 'string' || !Object.hasOwn(ERROR_CODES, code)) {
+    return notRingman(url, `status ${status} with a code that is not known here`)
+  }
+  const message = typeof detail === 'string' ? detail : typeof title === 'string' ? title : code
+  return new RingmanError(code as ErrorCode, message, { detail: { status, url } })
+}
+
+function parseJson(text: string, url: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch (error) {
+    throw notRingman(url, 'its answer is not JSON', error)
+  }
+}
+
+/** Reads a body, and stops reading at the limit. */
+async function readText(answer: RawAnswer, limitBytes: number, url: string): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  let bytes = 0
+  for await (const chunk of answer.body) {
+    bytes += chunk.byteLength
+    if (bytes > limitBytes) throw notRingman(url, `its answer is longer than ${limitBytes} bytes`)
+    text += decoder.decode(chunk, { stream: true })
+  }
+  return text + decoder.decode()
+}

@@ -1,0 +1,289 @@
+import { open } from 'node:fs/promises'
+import { systemClock, type Clock } from '../clock.ts'
+import { isRingmanError, RingmanError } from '../errors.ts'
+import { Listeners } from '../listeners.ts'
+import { silentLogger } from '../logger.ts'
+import { HashRing } from '../ring/hash-ring.ts'
+import type { RingNode } from '../ring/node.ts'
+import { plan, type RingPlan, type RingPlanChange } from '../ring/plan.ts'
+import { nodeView, ringAnswer, type RingAnswer } from './answers.ts'
+import { Members, RING_LIMIT, type MemberOptions } from './members.ts'
+import { Newest } from './newest.ts'
+import { RingFeed } from './ring-feed.ts'
+
+export interface RingClientOptions extends MemberOptions {
+  /**
+   * Milliseconds after which a copy that no member has confirmed counts as stale. Members say something every 15 s, so
+   * less than 45,000 is a stale copy in a well cluster. @default never
+   */
+  readonly staleAfterMs?: number
+  /** Whether a stale copy still answers, or look-ups throw `RING_STALE`. @default 'go-on' */
+  readonly whenStale?: 'go-on' | 'throw'
+  /** A file with the JSON of `GET /v1/ring`, which answers until a member has given its ring. */
+  readonly ringFile?: string
+  /** Hears of everything that goes wrong behind the look-ups: a lost member, a ring that was not taken. */
+  readonly onProblem?: (error: RingmanError) => void
+}
+
+/** What a reader of {@link RingClient.changes} gets. */
+export interface RingClientChange {
+  readonly ring: HashRing
+  /** The ring that this reader got before; undefined at first. Those between them were skipped. */
+  readonly previous: HashRing | undefined
+}
+
+/**
+ * Keeps a copy of the ring and answers from it, without a request. It follows one member by `/v1/ring/watch`, the next one
+ * when that is lost, and polls where it may not watch. The copy is never given up because members cannot be reached.
+ *
+ * Look-ups throw `RING_UNKNOWN` before the first ring, `RING_STALE` if the caller wants it, and `RING_EMPTY`.
+ */
+export class RingClient implements AsyncDisposable {
+  readonly #options: RingClientOptions
+  readonly #members: Members
+  readonly #rings = new Newest<HashRing>()
+  readonly #problems = new Listeners<RingmanError>(silentLogger)
+  readonly #over = new AbortController()
+  /** A wait for staleness alone is no reason for the process to stay. */
+  readonly #staleClock: Clock
+  #running: Promise<void> | undefined
+  #copy: HashRing | undefined
+  /** What look-ups ask: the copy, unless it is stale and must not be used. */
+  #answering: HashRing | undefined
+  #confirmedAtMs = -Infinity
+  #stale = false
+  #stopStaleTimer = () => {}
+  /** Digest of a ring that lacked most nodes of the copy, and waits for somebody to say the same. */
+  #doubted: string | undefined
+
+  /** @throws {RingmanError} `CONFIG_INVALID`. It does nothing before {@link ready} or {@link changes} is called. */
+  constructor(options: RingClientOptions) {
+    this.#options = options
+    this.#members = new Members(options)
+    this.#staleClock = options.clock ?? systemClock
+    const { staleAfterMs, onProblem } = options
+    if (onProblem !== undefined) this.#problems.add(onProblem)
+    if (staleAfterMs !== undefined && !(staleAfterMs > 0)) {
+      throw new RingmanError('CONFIG_INVALID', `staleAfterMs must be above 0, got ${staleAfterMs}`)
+    }
+  }
+
+  /**
+   * Begins to follow the ring, and resolves when there is a copy, be it from the file.
+   *
+   * @param signal - Where it aborts first, its reason is what this rejects with; the client goes on.
+   * @throws {RingmanError} `RING_UNKNOWN` when the client is closed meanwhile.
+   */
+  async ready(signal?: AbortSignal): Promise<void> {
+    this.#start()
+    for await (const _ of this.#rings.read(signal)) return
+    signal?.throwIfAborted()
+    throw unknownRing()
+  }
+
+  /**
+   * The owner of a key, by the copy.
+   *
+   * @param key - Text, hashed as its UTF-8 bytes, or bytes; not empty.
+   * @throws {RingmanError} `RING_UNKNOWN`, `RING_STALE`, `RING_EMPTY`, `KEY_EMPTY`, `KEY_INVALID`.
+   */
+  owner(key: string | Uint8Array): RingNode {
+    const ring = this.#answering ?? this.#refuse()
+    if (key.length === 0 || (typeof key === 'string' && !key.isWellFormed())) throw badKey(key)
+    return ring.ownerOf(key) ?? noNodes()
+  }
+
+  /**
+   * The first `n` distinct owners of a key, or all nodes where there are fewer.
+   *
+   * @param n - An integer of at least 1.
+   * @throws {RingmanError} As {@link owner}, and `N_OUT_OF_RANGE`.
+   */
+  owners(key: string | Uint8Array, n: number): RingNode[] {
+    const ring = this.#answering ?? this.#refuse()
+    if (key.length === 0 || (typeof key === 'string' && !key.isWellFormed())) throw badKey(key)
+    if (!Number.isSafeInteger(n) || n < 1) {
+      throw new RingmanError('N_OUT_OF_RANGE', `n must be an integer of at least 1, got ${n}`)
+    }
+    const found = ring.ownersOf(key, n)
+    return found.length > 0 ? found : noNodes()
+  }
+
+  /** The fraction of the circle that each node owns, by ring key. @throws {RingmanError} `RING_UNKNOWN`, `RING_STALE`. */
+  shares(): ReadonlyMap<string, number> {
+    return this.ring.shares()
+  }
+
+  /** What a change would move. @throws {RingmanError} `RING_UNKNOWN`, `RING_STALE`, `PLAN_INVALID`. */
+  plan(change: RingPlanChange): RingPlan {
+    return plan(this.ring, change)
+  }
+
+  /** The copy: for several look-ups by one ring. It is immutable. @throws {RingmanError} `RING_UNKNOWN`, `RING_STALE`. */
+  get ring(): HashRing {
+    return this.#answering ?? this.#refuse()
+  }
+
+  /** The digest of the copy, stale or not; undefined while there is none. */
+  get digest(): string | undefined {
+    return this.#copy?.digest
+  }
+
+  /** Milliseconds since a member last said that the copy is its ring; of a copy from a file, its age. Infinity without. */
+  get ageMs(): number {
+    return this.#members.clock.now() - this.#confirmedAtMs
+  }
+
+  /** Whether the copy is older than `staleAfterMs`; true while there is none. */
+  get stale(): boolean {
+    return this.#copy === undefined || this.#stale
+  }
+
+  /**
+   * The ring now, and again after each change, as long as the client runs. A reader that is slow gets the newest ring, with
+   * the one that it had before.
+   *
+   * @param signal - Ends it, without an error.
+   */
+  async *changes(signal?: AbortSignal): AsyncGenerator<RingClientChange, void, void> {
+    this.#start()
+    let previous: HashRing | undefined
+    for await (const ring of this.#rings.read(signal)) {
+      yield { ring, previous }
+      previous = ring
+    }
+  }
+
+  /** Ends the connection and all readers of changes. Look-ups go on with the copy that there is. */
+  async close(): Promise<void> {
+    this.#over.abort()
+    this.#rings.end()
+    await this.#running
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #start(): void {
+    this.#running ??= this.#run().catch((error: Error) => {
+      this.#problems.call(
+        new RingmanError('INTERNAL', 'the client stopped following the ring', { cause: error }),
+      )
+      this.#rings.end(error)
+    })
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#over
+    const { ringFile } = this.#options
+    if (ringFile !== undefined) await this.#readFile(ringFile)
+    const { urls, random } = this.#members
+    const reader = {
+      take: (ring: RingAnswer, first: boolean) => {
+        this.#take(ring, first)
+      },
+      confirm: () => {
+        this.#confirm(this.#members.clock.now())
+      },
+      fail: (error: RingmanError) => {
+        this.#problems.call(error)
+      },
+    }
+    // Each client begins somewhere else, or all would watch one member.
+    await new RingFeed(this.#members, reader, Math.floor(random() * urls.length)).run(signal)
+  }
+
+  /** @throws {RingmanError} `RESPONSE_INVALID`, `MEMBERS_DISAGREE`: the ring is not taken. */
+  #take(answer: RingAnswer, first: boolean): void {
+    const before = this.#copy ?? HashRing.empty
+    const ring = makeRing(before, answer)
+    // A member that has just started, or is cut off, knows few others: another one is asked before it is believed.
+    if (first && ring.size * 2 < before.size && ring.digest !== this.#doubted) {
+      this.#doubted = ring.digest
+      throw new RingmanError(
+        'MEMBERS_DISAGREE',
+        `a member knows ${ring.size} of ${before.size} nodes; another one is asked`,
+      )
+    }
+    this.#doubted = undefined
+    this.#set(ring, this.#members.clock.now())
+  }
+
+  async #readFile(path: string): Promise<void> {
+    const { clock } = this.#members
+    try {
+      await using file = await open(path)
+      const { size, mtimeMs } = await file.stat()
+      if (size > RING_LIMIT)
+        throw new RingmanError('RESPONSE_INVALID', `it is larger than ${RING_LIMIT} bytes`)
+      const answer = ringAnswer(JSON.parse(await file.readFile('utf8')), 'the ring')
+      this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - mtimeMs))
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      const code = isRingmanError(error) ? error.code : 'RESPONSE_INVALID'
+      this.#problems.call(
+        new RingmanError(code, `the ring file ${path} was not taken: ${why}`, { cause: error }),
+      )
+    }
+  }
+
+  #set(ring: HashRing, atMs: number): void {
+    const changed = ring !== this.#copy
+    this.#copy = ring
+    this.#confirm(atMs)
+    if (changed) this.#rings.publish(ring)
+  }
+
+  #confirm(atMs: number): void {
+    this.#confirmedAtMs = atMs
+    this.#stale = false
+    this.#answering = this.#copy
+    const { staleAfterMs = Infinity, whenStale } = this.#options
+    this.#stopStaleTimer()
+    if (staleAfterMs === Infinity) return
+    const leftMs = staleAfterMs - this.ageMs
+    const expire = () => {
+      this.#stale = true
+      if (whenStale === 'throw') this.#answering = undefined
+    }
+    if (leftMs <= 0) expire()
+    else this.#stopStaleTimer = this.#staleClock.after(leftMs, expire)
+  }
+
+  /** @throws {RingmanError} Why there is no ring to answer by. */
+  #refuse(): never {
+    if (this.#copy === undefined) throw unknownRing()
+    throw new RingmanError(
+      'RING_STALE',
+      `no member has confirmed the ring for ${Math.round(this.ageMs)} ms; ${this.#options.staleAfterMs} are allowed`,
+    )
+  }
+}
+
+/** The ring of an answer, made from the one before. @throws {RingmanError} `RESPONSE_INVALID`. */
+function makeRing(before: HashRing, answer: RingAnswer): HashRing {
+  let ring
+  try {
+    ring = before.with(answer.nodes.map((node) => nodeView(node, 'a node')))
+  } catch (error) {
+    throw isRingmanError(error)
+      ? new RingmanError('RESPONSE_INVALID', error.message, { cause: error })
+      : error
+  }
+  if (ring.digest === answer.digest) return ring
+  throw new RingmanError('RESPONSE_INVALID', 'the digest of a ring is not that of its nodes')
+}
+
+function unknownRing(): RingmanError {
+  return new RingmanError('RING_UNKNOWN', 'no member has given its ring yet')
+}
+
+function noNodes(): never {
+  throw new RingmanError('RING_EMPTY', 'no nodes in ring')
+}
+
+function badKey(key: string | Uint8Array): RingmanError {
+  if (key.length === 0) return new RingmanError('KEY_EMPTY', 'the key is empty')
+  return new RingmanError('KEY_INVALID', 'the key has half a surrogate pair, which no UTF-8 can have')
+}

@@ -1,0 +1,170 @@
+import { once } from 'node:events'
+import { createServer as createHttps, type ServerOptions } from 'node:https'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, expect, test, vi } from 'vitest'
+import { RingClient, type RingClientOptions } from '../../src/client/ring-client.ts'
+import { nodeTransport, type Resolve } from '../../src/client/transport.ts'
+import type { ErrorCode } from '../../src/errors.ts'
+import type { HashRing } from '../../src/ring/hash-ring.ts'
+import { serveRing, type ServedRing } from '../http/running-ring.ts'
+import { fakeMember } from '../support/fake-source.ts'
+import { seededRandom } from '../support/swim-network.ts'
+import { TcpRelay } from '../support/tcp-relay.ts'
+import { TEST_CERTIFICATE, TEST_CERTIFICATE_KEY } from '../support/test-certificate.ts'
+import { nodes, ringEvent } from './fake-members.ts'
+
+const clients: RingClient[] = []
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.close()
+})
+
+function follow(options: RingClientOptions) {
+  const problems: ErrorCode[] = []
+  const client = new RingClient({ onProblem: ({ code }) => void problems.push(code), ...options })
+  clients.push(client)
+  return { client, problems }
+}
+
+const urlOf = (served: ServedRing) => `http://127.0.0.1:${served.server.port}`
+const member = (at: number) => fakeMember(`member-${at}`, `10.0.${at >> 8}.${at & 255}`)
+const KEYS = Array.from({ length: 200 }, (_, at) => `key-${at} ü`)
+
+test('every key has the owner that the server gives, while the ring churns and connections break', async () => {
+  const seed = Math.floor(Math.random() * 2 ** 32)
+  const random = seededRandom(seed)
+  await using first = await serveRing({ members: [0, 1, 2, 3].map(member) })
+  await using second = await serveRing({ members: [0, 1, 2, 3].map(member) })
+  const rings = new Map<string, HashRing>()
+  const remember = () => {
+    for (const { ring } of [first, second])
+      rings.set(ring.manager.snapshot.ring.digest, ring.manager.snapshot.ring)
+  }
+  remember()
+  for (const { ring } of [first, second]) ring.manager.subscribe(remember)
+  const portOf = (served: ServedRing) => ({ host: '127.0.0.1', port: served.server.port })
+  await using toFirst = await TcpRelay.start({ host: '127.0.0.1', port: 0 }, portOf(first))
+  await using toSecond = await TcpRelay.start({ host: '127.0.0.1', port: 0 }, portOf(second))
+  const { client } = follow({ urls: [toFirst, toSecond].map(({ port }) => `http://127.0.0.1:${port}`) })
+  const compare = () => {
+    const ring = rings.get(client.digest ?? '')
+    expect(ring, `seed ${seed}`).toBeDefined()
+    for (const key of KEYS) {
+      expect(client.owner(key)).toEqual(ring?.ownerOf(key))
+      expect(client.owners(key, 2)).toEqual(ring?.ownersOf(key, 2))
+    }
+    expect(client.shares()).toEqual(ring?.shares())
+  }
+  await client.ready()
+  for (let change = 0; change < 60; change++) {
+    const count = 4 + Math.floor(random() * 6)
+    const members = Array.from({ length: count }, () => member(Math.floor(random() * 300)))
+    first.source.set(members)
+    second.source.set(members)
+    if (random() < 0.1) for (const relay of [toFirst, toSecond]) relay.cutOnce()
+    if (random() < 0.5) await new Promise((resolve) => setTimeout(resolve, random() * 20))
+    compare()
+  }
+  await vi.waitFor(
+    () => {
+      expect(client.digest).toBe(first.ring.manager.snapshot.ring.digest)
+    },
+    { timeout: 15_000 },
+  )
+  compare()
+  const answer = await fetch(`${urlOf(first)}/v1/owners`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ keys: KEYS, n: 2 }),
+  })
+  const batch = (await answer.json()) as { nodes: { ringKey: string }[]; owners: number[][] }
+  expect(KEYS.map((key) => client.owners(key, 2).map(({ ringKey }) => ringKey))).toEqual(
+    batch.owners.map((found) => found.map((at) => batch.nodes[at]?.ringKey)),
+  )
+})
+
+test('where no member has room for a watch, the ring is polled by its entity tag', async () => {
+  await using served = await serveRing({ members: [0, 1].map(member), limits: { maxWatchers: 0 } })
+  const { client, problems } = follow({ url: `${urlOf(served)}/` })
+  await client.ready()
+  expect([problems, client.digest]).toEqual([['TOO_MANY_WATCHERS'], served.ring.manager.snapshot.ring.digest])
+})
+
+test.each<[string, ServerOptions, NonNullable<RingClientOptions['tls']>]>([
+  ['an authority of its own', {}, { ca: TEST_CERTIFICATE }],
+  [
+    'a certificate on both sides',
+    { requestCert: true, rejectUnauthorized: true, ca: TEST_CERTIFICATE },
+    () => ({ ca: TEST_CERTIFICATE, cert: TEST_CERTIFICATE, key: TEST_CERTIFICATE_KEY }),
+  ],
+])('TLS with %s', async (_, options, tls) => {
+  const authorised: (string | undefined)[] = []
+  const server = createHttps(
+    { cert: TEST_CERTIFICATE, key: TEST_CERTIFICATE_KEY, ...options },
+    (request, response) => {
+      authorised.push(request.headers.authorization)
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(ringEvent(nodes('abc')))
+    },
+  ).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  try {
+    const { client } = follow({ url, tls, headers: { authorization: 'Bearer t' } })
+    await client.ready()
+    expect([client.ring.size, authorised]).toEqual([3, ['Bearer t']])
+    // What does not trust the server, or is not trusted by it, gets nothing.
+    const stranger = follow({ url })
+    const waiting = stranger.client.ready()
+    await vi.waitFor(() => {
+      expect(stranger.problems).toContain('UNREACHABLE')
+    })
+    await stranger.client.close()
+    await expect(waiting).rejects.toMatchObject({ code: 'RING_UNKNOWN' })
+    expect(authorised).toHaveLength(1)
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+})
+
+test('a name with many addresses leads to each of them by chance, and past those that are dead', async () => {
+  const asked = { '127.0.0.1': 0, '127.0.0.2': 0 }
+  const first = createServer((_, response) => {
+    asked['127.0.0.1']++
+    response.end('1')
+  }).listen(0, '127.0.0.1')
+  await once(first, 'listening')
+  const { port } = first.address() as AddressInfo
+  const second = createServer((_, response) => {
+    asked['127.0.0.2']++
+    response.end('2')
+  }).listen(port, '127.0.0.2')
+  await once(second, 'listening')
+  let resolved = 0
+  const resolve: Resolve = (host, _, callback) => {
+    resolved++
+    expect(host).toBe('members.test')
+    callback(
+      null,
+      ['127.0.0.1', '127.0.0.2', '127.0.0.3'].map((address) => ({ address, family: 4 })),
+    )
+  }
+  const send = nodeTransport({ random: seededRandom(1), resolve })
+  try {
+    for (let at = 0; at < 60; at++) {
+      const answer = await send(
+        `http://members.test:${port}/`,
+        { headers: {}, alone: true },
+        AbortSignal.timeout(5000),
+      )
+      answer.discard()
+    }
+    expect(resolved).toBe(60)
+    expect(Math.min(...Object.values(asked))).toBeGreaterThan(15)
+  } finally {
+    for (const server of [first, second]) {
+      server.closeAllConnections()
+      server.close()
+    }
+  }
+})

@@ -1,0 +1,517 @@
+import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { RingClient, type RingClientChange, type RingClientOptions } from '../../src/client/ring-client.ts'
+import { isRingmanError, type ErrorCode } from '../../src/errors.ts'
+import { HashRing } from '../../src/ring/hash-ring.ts'
+import { settle, VirtualClock } from '../support/virtual-clock.ts'
+import { FakeMembers, nodes, problem, ringBody, ringEvent } from './fake-members.ts'
+
+const A = 'http://a'
+const B = 'http://b'
+
+const clients: RingClient[] = []
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.close()
+})
+
+/** A client of fake members in virtual time; chance is 0, so that it begins with the first URL and waits half. */
+function makeClient(options: Partial<RingClientOptions> = {}) {
+  const members = new FakeMembers()
+  const clock = new VirtualClock()
+  const problems: ErrorCode[] = []
+  const client = new RingClient({
+    url: A,
+    fetch: members.fetch,
+    clock,
+    random: () => 0,
+    onProblem: ({ code }) => void problems.push(code),
+    ...options,
+  })
+  clients.push(client)
+  return { client, members, clock, problems }
+}
+
+function codeOf(work: () => unknown): ErrorCode | undefined {
+  try {
+    work()
+    return undefined
+  } catch (error) {
+    if (isRingmanError(error)) return error.code
+    throw error
+  }
+}
+
+const HEARTBEAT = ': heartbeat\n\n'
+
+describe('look-ups', () => {
+  test('are those of the ring that the member gave, with everything that reaches a node', async () => {
+    const { client, members } = makeClient()
+    const given = nodes('abcd').map((node, at) => ({
+      ...node,
+      weight: at + 1,
+      name: `n${at}`,
+      address: `10.0.0.${at}`,
+      port: 8000,
+      zone: 'z',
+    }))
+    members.watched(A, () => ringEvent(given))
+    await client.ready()
+    const ring = HashRing.of(given)
+    for (let at = 0; at < 1000; at++) {
+      expect(client.owner(`key-${at}`)).toEqual(ring.ownerOf(`key-${at}`))
+      expect(client.owners(`key-${at}`, 3)).toEqual(ring.ownersOf(`key-${at}`, 3))
+    }
+    expect(client.owner(Uint8Array.of(255, 0))).toEqual(ring.ownerOf(Uint8Array.of(255, 0)))
+    expect(client.owners('k', 1000)).toHaveLength(4)
+    expect(client.shares()).toEqual(ring.shares())
+    expect(client.digest).toBe(ring.digest)
+    expect(client.ring.nodes).toEqual(ring.nodes)
+    expect(client.plan({ leave: ['a'] }).after).toBe(ring.remove('a').digest)
+  })
+
+  test('say why there is no answer', async () => {
+    const { client, members } = makeClient()
+    expect(codeOf(() => client.owner('k'))).toBe('RING_UNKNOWN')
+    expect(codeOf(() => client.shares())).toBe('RING_UNKNOWN')
+    expect([client.digest, client.ageMs, client.stale]).toEqual([undefined, Infinity, true])
+    expect(members.asked).toEqual([])
+    members.watched(A, () => ringEvent([]))
+    await client.ready()
+    expect(codeOf(() => client.owner('k'))).toBe('RING_EMPTY')
+    expect(codeOf(() => client.owners('k', 2))).toBe('RING_EMPTY')
+    members.watch.send(ringEvent(nodes('ab')))
+    await vi.waitFor(() => client.owner('k'))
+    for (const key of ['', new Uint8Array()]) expect(codeOf(() => client.owner(key))).toBe('KEY_EMPTY')
+    for (const key of ['\uD800', 'é\uDC00x']) expect(codeOf(() => client.owners(key, 1))).toBe('KEY_INVALID')
+    for (const n of [0, 1.5, -1, NaN, Infinity])
+      expect(codeOf(() => client.owners('k', n))).toBe('N_OUT_OF_RANGE')
+  })
+
+  test('ready ends with its signal, and when the client is closed', async () => {
+    const { client, members } = makeClient()
+    members.on(`${A}/v1/ring/watch`, () => undefined)
+    await expect(client.ready(AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough')
+    const waiting = client.ready()
+    await client.close()
+    await expect(waiting).rejects.toMatchObject({ code: 'RING_UNKNOWN' })
+  })
+
+  test.each<[string, Partial<RingClientOptions>]>([
+    ['no URL', { urls: [] }],
+    ['another scheme', { url: 'ftp://a' }],
+    ['no URL at all', { url: 'a:8080' }],
+    ['a password', { url: 'http://u:p@a' }],
+    ['a query', { url: 'http://a/?x' }],
+    ['tls beside a fetch', { tls: {} }],
+    ['no time', { timeoutMs: 0 }],
+    ['staleness without time', { staleAfterMs: -1 }],
+  ])('refuse %s', (what, options) => {
+    const { url, ...others } = { url: A, ...options }
+    const make = () => makeClient(what === 'no URL' ? others : { url, ...others })
+    if (what === 'no URL') {
+      expect(() => new RingClient({ urls: [] })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+    } else expect(make).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+  })
+})
+
+describe('when members are lost', () => {
+  test('it answers on, and comes back after waits that grow', async () => {
+    const { client, members, clock, problems } = makeClient()
+    members.watched(A, () => ringEvent(nodes('abc')))
+    await client.ready()
+    const owner = client.owner('k')
+    await clock.advance(20_000)
+    members.gone(A)
+    members.watch.reset()
+    await settle()
+    expect(problems).toEqual(['UNREACHABLE'])
+    const askedAt: number[] = []
+    for (let seen = members.asked.length; clock.now() < 60_000;) {
+      await clock.advance(25)
+      if (members.asked.length > seen) askedAt.push(clock.now() - 20_000)
+      seen = members.asked.length
+    }
+    expect(askedAt).toEqual([125, 375, 875, 1875, 3875, 7875, 15_375, 22_875, 30_375, 37_875])
+    expect(client.owner('k')).toBe(owner)
+    expect([client.ageMs, client.stale]).toEqual([60_000, false])
+    members.watched(A, () => ringEvent(nodes('abc')))
+    await clock.advance(15_000)
+    expect(client.ageMs).toBeLessThan(15_000)
+  })
+
+  test('waits grow for connections that do not last, and not for those that do', async () => {
+    const { client, members, clock } = makeClient()
+    members.watched(A, () => ringEvent(nodes('abc')))
+    await client.ready()
+    for (const [lastsMs, waitMs] of [
+      [1000, 125],
+      [1000, 250],
+      [1000, 500],
+      [15_000, 125],
+      [15_000, 125],
+      [1000, 250],
+    ] as const) {
+      await clock.advance(lastsMs)
+      const before = members.watches.length
+      members.watch.end()
+      await clock.advance(waitMs - 1)
+      expect(members.watches.length).toBe(before)
+      await clock.advance(1)
+      expect(members.watches.length).toBe(before + 1)
+    }
+  })
+
+  test('a member that is silent, or never gives a ring, is left; half an event is no sign of life', async () => {
+    const { client, members, clock, problems } = makeClient({ urls: [B], silenceMs: 10_000 })
+    members.watched(A, () => ringEvent(nodes('abc')))
+    members.watched(B, () => HEARTBEAT)
+    members.on(`${B}/v1/ring`, () => new Error('ECONNREFUSED'))
+    await client.ready()
+    await clock.advance(9000)
+    members.watch.send(HEARTBEAT)
+    await clock.advance(9000)
+    expect([client.ageMs, problems]).toEqual([9000, []])
+    members.watch.send('event: ring\ndata: {')
+    await clock.advance(1000)
+    expect(problems).toEqual(['TIMEOUT'])
+    await clock.advance(125)
+    expect(members.asked.at(-1)).toBe(`${B}/v1/ring/watch`)
+    await clock.advance(4999)
+    expect(problems).toEqual(['TIMEOUT'])
+    await clock.advance(1)
+    expect(problems).toEqual(['TIMEOUT', 'TIMEOUT'])
+    expect(members.watches.map(({ closed }) => closed)).toEqual([true, true])
+  })
+
+  test.each<[string, string, ErrorCode]>([
+    ['no JSON', 'event: ring\ndata: {\n\n', 'RESPONSE_INVALID'],
+    ['another form', 'event: ring\ndata: {"nodes":7}\n\n', 'RESPONSE_INVALID'],
+    ['a digest that is not its own', ringEvent(nodes('abcd'), '0123456789abcdef'), 'RESPONSE_INVALID'],
+    ['a weight below 1', ringEvent(nodes('abc')).replace('"weight":1', '"weight":0'), 'RESPONSE_INVALID'],
+    ['too many nodes', `event: ring\ndata: {"nodes":[${'0,'.repeat(20_000)}0]}\n\n`, 'RESPONSE_INVALID'],
+    ['too long an event', `event: ring\ndata: ${'x'.repeat(16 * 1024 * 1024)}`, 'RESPONSE_INVALID'],
+  ])('a ring with %s is not taken, and the next member is asked', async (_, bytes, code) => {
+    const { client, members, clock, problems } = makeClient({ urls: [B] })
+    members.watched(A, () => ringEvent(nodes('abc')))
+    members.watched(B, () => ringEvent(nodes('xyz')))
+    await client.ready()
+    members.watch.send(bytes)
+    await settle()
+    await vi.waitFor(() => {
+      expect(problems).toEqual([code])
+    })
+    expect(client.ring.get('a')).toBeDefined()
+    await clock.advance(125)
+    expect(client.ring.nodes.map(({ ringKey }) => ringKey)).toEqual(['x', 'y', 'z'])
+  })
+
+  test('events of other names, unknown fields and odd line ends do no harm', async () => {
+    const { client, members } = makeClient()
+    members.watched(
+      A,
+      () => `retry: 5\n\nevent: moved\ndata: {\n\n${ringEvent(nodes('abc')).replaceAll('\n', '\r\n')}`,
+    )
+    await client.ready()
+    expect(client.ring.size).toBe(3)
+  })
+
+  test('a member that floods it with rings is read slowly, and the newest counts', async () => {
+    const { client, members, clock } = makeClient()
+    members.watched(A, () => ringEvent(nodes('abc')))
+    const seen: number[] = []
+    void (async () => {
+      for await (const { ring } of client.changes()) seen.push(ring.size)
+    })()
+    await client.ready()
+    for (let n = 4; n <= 500; n++) {
+      members.watch.send(ringEvent(Array.from({ length: n }, (_, at) => ({ ringKey: `n${at}`, weight: 1 }))))
+      await settle()
+    }
+    expect(seen.length).toBeLessThan(25)
+    await clock.advance(60_000)
+    expect(client.ring.size).toBe(500)
+  })
+})
+
+describe('several URLs that disagree', () => {
+  test('it stays with the member that it follows, and goes to another when that is lost', async () => {
+    const { client, members, clock } = makeClient({ urls: [B] })
+    members.watched(A, () => ringEvent(nodes('abc')))
+    members.watched(B, () => ringEvent(nodes('abx')))
+    await client.ready()
+    for (let beat = 0; beat < 40; beat++) {
+      await clock.advance(15_000)
+      members.watch.send(HEARTBEAT)
+    }
+    expect([client.ring.get('c')?.ringKey, members.asked]).toEqual(['c', [`${A}/v1/ring/watch`]])
+    members.watch.reset()
+    await clock.advance(125)
+    expect([client.ring.get('x')?.ringKey, members.asked.at(-1)]).toEqual(['x', `${B}/v1/ring/watch`])
+  })
+
+  test('a member that knows less than half of the nodes is believed when another one says the same', async () => {
+    const { client, members, clock, problems } = makeClient({ urls: [B] })
+    members.watched(A, () => ringEvent(nodes('abcdef')))
+    members.watched(B, () => ringEvent(nodes('b')))
+    await client.ready()
+    members.watch.reset()
+    await clock.advance(125)
+    expect(problems).toEqual(['UNREACHABLE', 'MEMBERS_DISAGREE'])
+    expect(client.ring.size).toBe(6)
+    await clock.advance(250)
+    expect([members.asked.at(-1), client.ring.size]).toEqual([`${A}/v1/ring/watch`, 6])
+    members.watched(A, () => ringEvent(nodes('b')))
+    members.watch.reset()
+    await clock.advance(10_000)
+    expect(client.ring.size).toBe(1)
+  })
+
+  test('a lone member is believed the second time, and one that is followed already at once', async () => {
+    const { client, members, clock, problems } = makeClient()
+    members.watched(A, () => ringEvent(nodes('abcdef')))
+    await client.ready()
+    members.watch.send(ringEvent(nodes('a')))
+    await settle()
+    expect([client.ring.size, problems]).toEqual([1, []])
+    members.watch.send(ringEvent(nodes('abcdef')))
+    await settle()
+    members.watched(A, () => ringEvent([]))
+    members.watch.reset()
+    await clock.advance(125)
+    expect(client.ring.size).toBe(6)
+    await clock.advance(1000)
+    expect(client.ring.size).toBe(0)
+  })
+})
+
+describe('where it may not watch', () => {
+  const answer = (tag: string, letters: string) => (headers: Record<string, string>) =>
+    headers['if-none-match'] === tag
+      ? new Response(null, { status: 304 })
+      : new Response(ringBody(nodes(letters)), { headers: { etag: tag } })
+
+  test('it polls by entity tag, asks again after a while, and watches when it may', async () => {
+    const { client, members, clock, problems } = makeClient()
+    members.on(`${A}/v1/ring/watch`, () => problem(503, 'TOO_MANY_WATCHERS'))
+    members.on(`${A}/v1/ring`, answer('W/"1"', 'abc'))
+    await client.ready()
+    expect(problems).toEqual(['TOO_MANY_WATCHERS'])
+    await clock.advance(20_000)
+    const rings = members.asked.filter((url) => url === `${A}/v1/ring`)
+    expect(rings.length).toBe(9)
+    expect(members.headers.at(-1)).toMatchObject({ 'if-none-match': 'W/"1"' })
+    expect(client.ageMs).toBeLessThanOrEqual(2500)
+    members.on(`${A}/v1/ring`, answer('W/"2"', 'abd'))
+    await clock.advance(2500)
+    expect(client.ring.get('d')).toBeDefined()
+    expect(problems).toEqual(['TOO_MANY_WATCHERS'])
+    members.watched(A, () => ringEvent(nodes('abe')))
+    await clock.advance(10_000)
+    expect(client.ring.get('e')).toBeDefined()
+    expect(members.watches).toHaveLength(1)
+  })
+
+  test('each URL is asked for a watch before it polls', async () => {
+    const { client, members, clock } = makeClient({ urls: [B] })
+    members.on(`${A}/v1/ring/watch`, () => problem(503, 'TOO_MANY_WATCHERS'))
+    members.on(`${A}/v1/ring`, answer('W/"1"', 'abc'))
+    members.watched(B, () => ringEvent(nodes('abc')))
+    await client.ready()
+    await clock.advance(125)
+    expect(members.watches).toHaveLength(1)
+  })
+
+  test.each<[string, Record<string, string>]>([
+    ['two headers', { etag: '"a" "b"' }],
+    ['too long', { etag: `"${'a'.repeat(500)}"` }],
+    ['missing', {}],
+  ])('a tag that is %s is not sent back', async (_, headers) => {
+    const { client, members, clock } = makeClient()
+    members.on(`${A}/v1/ring/watch`, () => new Response('no stream'))
+    members.on(`${A}/v1/ring`, () => new Response(ringBody(nodes('abc')), { headers }))
+    await client.ready()
+    await clock.advance(5000)
+    expect(members.headers.some((sent) => 'if-none-match' in sent)).toBe(false)
+  })
+
+  test('a 304 that was not asked for is no answer', async () => {
+    const { client, members, clock } = makeClient()
+    members.on(`${A}/v1/ring/watch`, () => new Response('no stream'))
+    members.on(`${A}/v1/ring`, () => new Response(null, { status: 304 }))
+    const waiting = client.ready()
+    await clock.advance(60_000)
+    expect(client.ageMs).toBe(Infinity)
+    await client.close()
+    await expect(waiting).rejects.toMatchObject({ code: 'RING_UNKNOWN' })
+  })
+})
+
+describe('staleness', () => {
+  const lost = async (whenStale: 'go-on' | 'throw') => {
+    const made = makeClient({ staleAfterMs: 60_000, whenStale })
+    made.members.watched(A, () => ringEvent(nodes('abc')))
+    await made.client.ready()
+    made.members.gone(A)
+    made.members.watch.reset()
+    await made.clock.advance(59_999)
+    expect([made.client.stale, made.client.owner('k')]).toEqual([false, expect.anything()])
+    await made.clock.advance(1)
+    expect(made.client.stale).toBe(true)
+    return made
+  }
+
+  test('a stale copy answers on', async () => {
+    const { client } = await lost('go-on')
+    expect(client.owner('k').ringKey).toMatch(/[abc]/)
+  })
+
+  test('or throws, until a member confirms it', async () => {
+    const { client, members, clock } = await lost('throw')
+    for (const look of [
+      () => client.owner('k'),
+      () => client.owners('k', 1),
+      () => client.shares(),
+      () => client.ring,
+    ])
+      expect(codeOf(look)).toBe('RING_STALE')
+    expect(client.digest).toBeDefined()
+    members.watched(A, () => ringEvent(nodes('abc')))
+    await clock.advance(15_000)
+    expect([client.stale, client.owner('k')]).toEqual([false, expect.anything()])
+  })
+
+  test('heartbeats keep a copy fresh', async () => {
+    const { client, members, clock } = makeClient({ staleAfterMs: 60_000, whenStale: 'throw' })
+    members.watched(A, () => ringEvent(nodes('abc')))
+    await client.ready()
+    for (let beat = 0; beat < 20; beat++) {
+      await clock.advance(15_000)
+      expect(client.stale).toBe(false)
+      members.watch.send(HEARTBEAT)
+    }
+  })
+})
+
+describe('a ring file', () => {
+  async function file(content: string) {
+    const folder = await mkdtemp(join(tmpdir(), 'ring-file-'))
+    const path = join(folder, 'ring.json')
+    await writeFile(path, content)
+    return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) }
+  }
+
+  test('answers until a member does, and is as old as the file', async () => {
+    await using ring = await file(ringBody(nodes('abc')))
+    const { client, members, clock, problems } = makeClient({
+      ringFile: ring.path,
+      staleAfterMs: 3_600_000,
+    })
+    await utimes(ring.path, 0, (clock.wallNow() - 600_000) / 1000)
+    await client.ready()
+    expect([client.ring.size, client.ageMs, client.stale]).toEqual([3, 600_000, false])
+    await vi.waitFor(() => {
+      expect(problems).toEqual(['UNREACHABLE'])
+    })
+    members.watched(A, () => ringEvent(nodes('abcd')))
+    await clock.advance(1000)
+    expect([client.ring.size, client.ageMs <= 1000]).toEqual([4, true])
+  })
+
+  test('that is older than allowed is stale at once', async () => {
+    await using ring = await file(ringBody(nodes('abc')))
+    const { client, clock } = makeClient({ ringFile: ring.path, staleAfterMs: 60_000, whenStale: 'throw' })
+    await utimes(ring.path, 0, (clock.wallNow() - 60_000) / 1000)
+    await client.ready()
+    expect(codeOf(() => client.owner('k'))).toBe('RING_STALE')
+  })
+
+  test.each([
+    ['is not there', undefined],
+    ['is no JSON', 'nodes: []'],
+    ['is no ring', '{}'],
+    ['has another digest', ringBody(nodes('abc'), '0123456789abcdef')],
+    ['is too large', ' '.repeat(16 * 1024 * 1024 + 1)],
+  ])('that %s is told, and does not stand in the way', async (_, content) => {
+    await using ring = await file(content ?? '')
+    const path = content === undefined ? `${ring.path}.not` : ring.path
+    const { client, members, problems } = makeClient({ ringFile: path })
+    members.watched(A, () => ringEvent(nodes('abcd')))
+    await client.ready()
+    expect([problems, client.ring.size]).toEqual([['RESPONSE_INVALID'], 4])
+  })
+})
+
+describe('changes', () => {
+  test('give the ring now, then the newest alone, each with the one that the reader had before', async () => {
+    const { client, members } = makeClient()
+    members.watched(A, () => ringEvent(nodes('abc')))
+    const changes = client.changes()
+    const next = async () => (await changes.next()).value as RingClientChange
+    const first = await next()
+    expect([first.ring.size, first.previous]).toEqual([3, undefined])
+    for (const letters of ['abcd', 'abcde', 'abcdef']) {
+      members.watch.send(ringEvent(nodes(letters)))
+      await settle()
+    }
+    const second = await next()
+    expect([second.ring.size, second.previous]).toEqual([6, first.ring])
+    const waiting = next()
+    members.watch.send(ringEvent(nodes('abcdef')))
+    await settle()
+    members.watch.send(ringEvent(nodes('abcdef').map((node) => ({ ...node, address: '10.0.0.1' }))))
+    const third = await waiting
+    expect([third.ring.digest, third.ring.nodes[0]?.address]).toEqual([second.ring.digest, '10.0.0.1'])
+    await changes.return()
+  })
+
+  test('end with the signal and with the client, for each reader', async () => {
+    const { client, members } = makeClient()
+    members.watched(A, () => ringEvent(nodes('abc')))
+    const abort = new AbortController()
+    const sizes: number[] = []
+    const read = async (signal?: AbortSignal) => {
+      for await (const { ring } of client.changes(signal)) sizes.push(ring.size)
+      return 'over'
+    }
+    const readers = [read(), read(abort.signal)]
+    await client.ready()
+    await settle()
+    abort.abort()
+    expect(await readers[1]).toBe('over')
+    await client.close()
+    expect(await readers[0]).toBe('over')
+    expect(sizes).toEqual([3, 3])
+    expect(client.owner('k').ringKey).toMatch(/[abc]/)
+    expect(members.watch.closed).toBe(true)
+  })
+})
+
+test('a callback that throws does not stop the client', async () => {
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const { client, members, clock } = makeClient({
+    onProblem: () => {
+      throw new Error('mine')
+    },
+  })
+  members.watched(A, () => ringEvent(nodes('abc')))
+  await client.ready()
+  members.watch.reset()
+  await clock.advance(1000)
+  expect(members.watches).toHaveLength(2)
+  expect(warned).toHaveBeenCalledOnce()
+  warned.mockRestore()
+})
+
+test('headers are asked for each request', async () => {
+  let token = 0
+  const { client, members, clock } = makeClient({
+    headers: () => Promise.resolve({ authorization: `Bearer ${++token}` }),
+  })
+  members.watched(A, () => ringEvent(nodes('abc')))
+  await client.ready()
+  members.watch.reset()
+  await clock.advance(1000)
+  expect(members.headers.map(({ authorization }) => authorization)).toEqual(['Bearer 1', 'Bearer 2'])
+})
