@@ -5,6 +5,7 @@
 export const ERROR_CODES = {
   BODY_INVALID: 'The request body is not what the route takes (bad JSON, wrong fields).',
   BODY_TOO_LARGE: 'The request body is larger than the limit.',
+  CLAIM_LOST: 'The key that was claimed has another owner now, or this member cannot know.',
   CONFIG_INVALID: 'The configuration has unknown keys or values that are not allowed.',
   CONTENT_TYPE_UNSUPPORTED: 'The request body has a content type that the route does not take.',
   INTERNAL: 'A fault of ringman itself.',
@@ -21,6 +22,7 @@ export const ERROR_CODES = {
   N_OUT_OF_RANGE: 'The number of owners asked for is not an integer within the limits.',
   NODE_INVALID: 'A ring node has an empty ring key or a weight that is not a positive integer.',
   NOT_FOUND: 'There is nothing at this path.',
+  NOT_OWNER: 'Another member owns the key.',
   OVERLOADED: 'The process already holds as many bytes of requests or answers as it may.',
   PARAMETER_INVALID: 'A query parameter is unknown, repeated or not in its form.',
   PLAN_INVALID: 'The planned change names nodes that are not there, or are there already.',
@@ -32,6 +34,7 @@ export const ERROR_CODES = {
   TIMEOUT: 'An operation did not finish in its time.',
   TOO_MANY_WATCHERS: 'The number of open ring watches is at its limit.',
   UNREACHABLE: 'No member could be reached.',
+  UNSURE: 'This member was stopped or cut off, and cannot know what it owns.',
   WIRE_MALFORMED: 'Bytes from the network are not a well-formed message.',
 } as const
 

@@ -27,7 +27,11 @@ export {
   type HashRingManagerOptions,
 } from './manager/hash-ring-manager.ts'
 export type { ChangeCause, ChangeRecord } from './manager/change-record.ts'
+export { orderRings, type RingOrder } from './manager/ring-order.ts'
 export type { RingChange, RingDifference, RingSnapshot } from './manager/snapshot.ts'
+
+export type { Claim } from './service/claims.ts'
+export type { CheckVerdict, ClaimLoss, MovedEvent, OwnershipCheck } from './service/ownership.ts'
 
 export type { Member, MemberMetadata, MemberState, ProtocolVersions } from './membership/member.ts'
 export type { RingKeyMode } from './membership/placement.ts'

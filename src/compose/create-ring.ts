@@ -35,6 +35,7 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
     ringKeyMode: config.ringKey,
     ownName: part.ownName,
     unsureAfterMs: config.unsureAfterMs,
+    maxSilenceMs: config.maxSilenceMs,
     tracer: surroundings.tracer,
   })
   const { minMembers, minMembersTimeoutMs } = config
@@ -91,6 +92,10 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
         around: tracer && tracingMiddleware({ tracer, manager, traceKeys: values.traceKeys }),
       })
     },
+    owned: (node) => service.ownership.owned(node),
+    onMoved: (listener, { node } = {}) => service.ownership.onMoved(listener, node),
+    claim: (key) => service.ownership.claim(key),
+    check: (key, digests) => service.ownership.check(key, digests),
     get unsure() {
       return service.unsure
     },

@@ -4,6 +4,9 @@ import type { Logger } from '../logger.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
+import type { MovedStretches } from '../ring/moved.ts'
+import type { Claim } from '../service/claims.ts'
+import type { MovedEvent, OwnershipCheck } from '../service/ownership.ts'
 import type { ExpositionFormat, MetricsText } from '../telemetry/exposition.ts'
 
 /** A ring that runs in this process. */
@@ -23,6 +26,36 @@ export interface Ring extends AsyncDisposable {
    * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   owns(key: string | Uint8Array): boolean
+  /**
+   * All stretches of the circle that a node owns now.
+   *
+   * @param node - Ring key, or the name of a member. @default this member
+   */
+  owned(node?: string): MovedStretches
+  /**
+   * Calls `listener` after each change of the ring by which this member, or `node`, gains or loses something, with the
+   * stretches of the circle and who had them before or has them now; also when it was off the others' rings. What it throws
+   * is logged and stops nothing.
+   *
+   * @returns A function that ends the subscription.
+   */
+  onMoved(listener: (event: MovedEvent) => void, options?: { readonly node?: string }): () => void
+  /**
+   * Claims a key that this member owns: the claim is lost, and its signal aborts, as soon as this member knows that it is
+   * the owner no more, or cannot know.
+   *
+   * @throws {RingmanError} `NOT_OWNER`, with the owner's `owner` (ring key), `name`, `address` and `port` in `detail`;
+   *   `UNSURE` while this member cannot know; `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   */
+  claim(key: string | Uint8Array): Claim
+  /**
+   * What to do with a request for a key that came here by another ring: whether this member owns the key, and whose ring
+   * is the older one. Counted in `ringman_checks_total`.
+   *
+   * @param digests - Of the sender's ring; better its last ones, the newest first.
+   * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   */
+  check(key: string | Uint8Array, digests: string | readonly string[]): OwnershipCheck
   /** Koa middleware with the look-ups under `/v1` and `/hashring`; it passes on what is not its own. */
   routes(options?: { readonly limits?: Partial<HttpLimits> }): Koa.Middleware
   /**
@@ -30,7 +63,7 @@ export interface Ring extends AsyncDisposable {
    * (CPU, memory, the event loop) is not among them. `docs/metrics.md` of the package lists them.
    */
   metrics(options?: RingMetricsFormat): Promise<MetricsText>
-  /** Whether look-ups may be old just now: see the option `unsureAfterMs`. */
+  /** Whether look-ups may be old just now: see the options `unsureAfterMs` and `maxSilenceMs`. */
   readonly unsure: boolean
   /**
    * Resolves once look-ups can be acted on: this member is on the ring, and `minMembers` living members were seen or
@@ -73,6 +106,11 @@ export interface CommonRingOptions {
    * up to 3,600,000; 0 for never. @default 0
    */
   readonly unsureAfterMs?: number
+  /**
+   * Look-ups are `unsure`, and claims are lost, while no other member was heard for this many milliseconds, up to
+   * 3,600,000; 0 for never. A member that is the only one there is hears nobody and is sure. @default 0
+   */
+  readonly maxSilenceMs?: number
   /** Milliseconds that `leave` waits once the others were told, 0 to 3,600,000. @default 5000 */
   readonly drainMs?: number
   /** @default silent */

@@ -164,6 +164,12 @@ export const MEMBER_SETTINGS = {
     help: 'After a stall of this length (a stopped process, a paused machine) look-ups say for two seconds that they are unsure; 0 for never',
     category: 'Lifecycle',
   },
+  maxSilenceMs: {
+    type: duration(0, 3_600_000),
+    default: '0s',
+    help: 'Look-ups are unsure, and claims end, while no other member was heard for this long; 0 for never',
+    category: 'Lifecycle',
+  },
   drainMs: {
     type: duration(0, 3_600_000),
     default: '5s',

@@ -6,6 +6,7 @@ import { silentLogger, type Logger } from '../logger.ts'
 import { checkNode, type RingNode } from '../ring/node.ts'
 import { recordChange, type ChangeRecord } from './change-record.ts'
 import { Mailbox } from './mailbox.ts'
+import { DIGESTS_KEPT } from './ring-order.ts'
 import { diffRings, type RingChange, type RingDifference, type RingSnapshot } from './snapshot.ts'
 
 /** Commands that the mailbox holds before it makes senders wait; the Go library's `CommandChannelLength`. */
@@ -63,6 +64,7 @@ export class HashRingManager {
   readonly #listeners: Listeners<RingChange>
   #state: 'new' | 'running' | 'stopped' = 'new'
   #snapshot: RingSnapshot
+  #digests: readonly string[]
   /** What will make the next ring, in order. */
   readonly #folded: Mutation[] = []
   #cancelFold: (() => void) | undefined
@@ -73,11 +75,17 @@ export class HashRingManager {
     this.#foldWindowMs = options.foldWindowMs ?? DEFAULT_FOLD_WINDOW_MS
     this.#listeners = new Listeners(options.logger ?? silentLogger)
     this.#snapshot = { ring: HashRing.of(options.nodes ?? []), epoch: 0, changedAtMs: options.clock.now() }
+    this.#digests = [this.#snapshot.ring.digest]
   }
 
   /** The current ring; also readable before `run` and after `stop`. */
   get snapshot(): RingSnapshot {
     return this.#snapshot
+  }
+
+  /** The digests of the last rings, the current one first, 64 at most: by them members put their rings in order. */
+  get digests(): readonly string[] {
+    return this.#digests
   }
 
   get running(): boolean {
@@ -271,6 +279,9 @@ export class HashRingManager {
   #publish(ring: HashRing, difference: RingDifference, records: readonly ChangeRecord[]): void {
     const previous = this.#snapshot
     this.#snapshot = { ring, epoch: previous.epoch + 1, changedAtMs: this.#clock.now() }
+    if (ring.digest !== previous.ring.digest) {
+      this.#digests = [ring.digest, ...this.#digests.slice(0, DIGESTS_KEPT - 1)]
+    }
     this.#listeners.call({ previous, current: this.#snapshot, ...difference, records })
   }
 }

@@ -76,7 +76,8 @@ export const CONDITIONS = {
   unsure: {
     readiness: 'kept',
     severity: 'warning',
-    meaning: 'It did not run for longer than the bound that was set: what it says may be old for a moment.',
+    meaning:
+      'It did not run, or heard from no other member, for longer than the bound that was set: what it says may be old.',
   },
   draining: {
     readiness: 'denied',

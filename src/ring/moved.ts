@@ -96,14 +96,28 @@ export class MovedStretches implements Iterable<Stretch> {
     return this.find(key) !== undefined
   }
 
-  /** Those that a node got: their `to` is the node with this ring key. */
-  gainedBy(ringKey: string): MovedStretches {
-    return this.#only(this.#columns.to, placeOf(this.#after, ringKey))
+  /**
+   * Those that a node got: their `to` is the node with this ring key.
+   *
+   * @param before - Its ring key before the change: what it had under that one it did not get. @default the same
+   */
+  gainedBy(ringKey: string, before = ringKey): MovedStretches {
+    const { from, to } = this.#columns
+    const place = placeOf(this.#after, ringKey)
+    const had = placeOf(this.#before, before)
+    return this.#only((i) => to[i] === place && from[i] !== had)
   }
 
-  /** Those that a node lost: their `from` is the node with this ring key. */
-  lostBy(ringKey: string): MovedStretches {
-    return this.#only(this.#columns.from, placeOf(this.#before, ringKey))
+  /**
+   * Those that a node lost: their `from` is the node with this ring key.
+   *
+   * @param after - Its ring key after the change: what it has under that one it did not lose. @default the same
+   */
+  lostBy(ringKey: string, after = ringKey): MovedStretches {
+    const { from, to } = this.#columns
+    const place = placeOf(this.#before, ringKey)
+    const has = placeOf(this.#after, after)
+    return this.#only((i) => from[i] === place && to[i] !== has)
   }
 
   *[Symbol.iterator](): Generator<Stretch, void, undefined> {
@@ -120,12 +134,10 @@ export class MovedStretches implements Iterable<Stretch> {
     }
   }
 
-  #only(places: Int32Array, place: number): MovedStretches {
-    const chosen: number[] = []
-    if (place >= 0) {
-      for (let i = 0; i < places.length; i++) if (places[i] === place) chosen.push(i)
-    }
+  #only(isWanted: (i: number) => boolean): MovedStretches {
     const { starts, ends, from, to } = this.#columns
+    const chosen: number[] = []
+    for (let i = 0; i < starts.length; i++) if (isWanted(i)) chosen.push(i)
     return new MovedStretches(this.#before, this.#after, {
       starts: Uint32Array.from(chosen, (i) => starts[i]!),
       ends: Uint32Array.from(chosen, (i) => ends[i]!),
@@ -186,5 +198,6 @@ function findAgain(before: readonly RingNode[], after: readonly RingNode[]): Int
 const GONE = -2
 
 function placeOf(nodes: readonly RingNode[], ringKey: string): number {
-  return nodes.findIndex((node) => node.ringKey === ringKey)
+  const place = nodes.findIndex((node) => node.ringKey === ringKey)
+  return place < 0 ? GONE : place
 }

@@ -10,6 +10,7 @@ import { placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placeme
 import type { MembershipSource } from '../membership/source.ts'
 import type { RingNode } from '../ring/node.ts'
 import { detach, noTracer, withSpan } from '../tracing.ts'
+import { Ownership } from './ownership.ts'
 
 /** How long the farewell to the other members may take, in milliseconds. */
 const FAREWELL_TIMEOUT_MS = 5000
@@ -39,6 +40,8 @@ export interface RingServiceDeps {
   readonly ownName?: string | undefined
   /** Look-ups are unsure after a stall of this many milliseconds; 0 for never. @default 0 */
   readonly unsureAfterMs?: number
+  /** Look-ups are unsure while no other member was heard for this many milliseconds; 0 for never. @default 0 */
+  readonly maxSilenceMs?: number
   /** @default none */
   readonly tracer?: Tracer | undefined
 }
@@ -54,6 +57,8 @@ export class RingService implements AsyncDisposable {
   readonly source: MembershipSource
   readonly manager: HashRingManager
   readonly ringKeyMode: RingKeyMode
+  /** What this process's own member owns, what moves, and its claims. */
+  readonly ownership: Ownership
   /** Resolves after `stop`; rejects when a background loop died. */
   readonly done: Promise<void>
   readonly #logger: Logger
@@ -70,6 +75,9 @@ export class RingService implements AsyncDisposable {
   #swap: Span | undefined
   #placing = 0
   readonly #unsureAfterMs: number
+  readonly #maxSilenceMs: number
+  /** When another member was heard last, or none was there to be heard. */
+  #heardAtMs = 0
   /** When the own clock was looked at last, monotonic and of the day: a paused machine loses only the latter. */
   #looked = { nowMs: 0, wallMs: 0 }
   #cancelLook: (() => void) | undefined
@@ -89,10 +97,19 @@ export class RingService implements AsyncDisposable {
     this.#tracer = deps.tracer ?? noTracer
     this.#ownName = deps.ownName
     this.#unsureAfterMs = deps.unsureAfterMs ?? 0
+    this.#maxSilenceMs = deps.maxSilenceMs ?? 0
+    this.ownership = new Ownership({
+      manager: this.manager,
+      ringKey: () => this.ownRingKey,
+      unsureBecause: () => this.#unsureBecause(),
+      later: setImmediate,
+    })
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
-    this.done.catch(() => {})
+    this.done.catch(() => {
+      this.ownership.stop()
+    })
     this.#settle = { resolve, reject }
   }
 
@@ -123,13 +140,34 @@ export class RingService implements AsyncDisposable {
   }
 
   /**
-   * Whether look-ups may be old just now, because this process stood still for longer than the bound that was set, and
-   * has not had the time to hear from the others again.
+   * Whether look-ups may be old just now: this process stood still for longer than the bound that was set, and has not had
+   * the time to hear from the others again; or it has not heard from any of them for longer than the bound for that.
    */
   get unsure(): boolean {
-    if (this.#unsureAfterMs === 0 || this.#state !== 'running') return false
+    return this.#unsureBecause() !== undefined
+  }
+
+  #unsureBecause(): string | undefined {
+    if (this.#state !== 'running') return undefined
+    const nowMs = this.#clock.now()
     // A look-up may come before the look that is overdue.
-    return this.#lateMs() >= this.#unsureAfterMs || this.#clock.now() < this.#unsureUntilMs
+    if (this.#unsureAfterMs > 0 && (this.#lateMs() >= this.#unsureAfterMs || nowMs < this.#unsureUntilMs)) {
+      return 'This process stood still, and its look-ups may be old for a moment'
+    }
+    if (this.#maxSilenceMs === 0 || nowMs - this.#heardAtMs <= this.#maxSilenceMs) return undefined
+    this.#listen()
+    if (nowMs - this.#heardAtMs <= this.#maxSilenceMs) return undefined
+    return `No other member was heard for ${Math.floor((nowMs - this.#heardAtMs) / 1000)} s: this one may be cut off`
+  }
+
+  /** Finds out when another member was heard last. One that is the only one there is has nobody to hear. */
+  #listen(): void {
+    const nowMs = this.#clock.now()
+    const { members, selfName } = this.source
+    const staleMs = this.source.statistics?.().staleMs
+    if (staleMs !== undefined) this.#heardAtMs = nowMs - staleMs
+    else if (!members.some(({ name, state }) => name !== selfName && state !== 'left'))
+      this.#heardAtMs = nowMs
   }
 
   /** The standing condition of this process: its own stage, and while it runs that of its source. */
@@ -143,12 +181,15 @@ export class RingService implements AsyncDisposable {
       case 'leaving':
         return healthIn('draining', 'This process is leaving and takes no new work')
       case 'running':
-        return this.unsure
-          ? healthIn('unsure', 'This process stood still, and its look-ups may be old for a moment')
-          : this.source.health()
+        return this.#healthWhileRunning()
       default:
         return assertNever(this.#state)
     }
+  }
+
+  #healthWhileRunning(): SourceHealth {
+    const why = this.#unsureBecause()
+    return why === undefined ? this.source.health() : healthIn('unsure', why)
   }
 
   /** Milliseconds since `start` was called, 0 before. */
@@ -195,7 +236,10 @@ export class RingService implements AsyncDisposable {
     // `stop` may have been called while the source started.
     if (this.#state !== 'starting') return
     this.#state = 'running'
-    if (this.source.selfName !== undefined || this.#unsureAfterMs > 0) this.#scheduleLook()
+    this.#heardAtMs = this.#clock.now()
+    if (this.source.selfName !== undefined || this.#unsureAfterMs > 0 || this.#maxSilenceMs > 0) {
+      this.#scheduleLook()
+    }
   }
 
   #scheduleLook(): void {
@@ -219,6 +263,8 @@ export class RingService implements AsyncDisposable {
     const lateMs = this.#lateMs()
     if (lateMs >= STALL_MS) this.#stall = { fromMs: this.#looked.wallMs, toMs: wallMs }
     if (this.#unsureAfterMs > 0 && lateMs >= this.#unsureAfterMs) this.#unsureUntilMs = nowMs + UNSURE_MS
+    if (this.#maxSilenceMs > 0) this.#listen()
+    if (this.unsure) this.ownership.becomeUnsure()
     const { heldDead = 0 } = this.source.statistics?.().gossip ?? {}
     const wasHeldDead = heldDead > this.#heldDead
     this.#heldDead = heldDead
@@ -290,6 +336,7 @@ export class RingService implements AsyncDisposable {
       this.#state = 'stopped'
       this.#cancelLook?.()
       this.#abort.abort()
+      this.ownership.stop()
       await this.source.stop()
       this.manager.stop()
       this.#settle.resolve()

@@ -233,6 +233,7 @@ test('the public face is what it is meant to be', () => {
     'generateKey',
     'holdingClock',
     'isRingmanError',
+    'orderRings',
     'parseKeyring',
     'plan',
     'silentLogger',
