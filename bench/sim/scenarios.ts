@@ -1,9 +1,5 @@
-import {
-  memberlistLike,
-  plainSwim,
-  PRESETS,
-  type ProtocolSettings,
-} from '../../src/membership/memberlist/protocol/settings.ts'
+import { PRESETS, type ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
+import { memberlistLike, plainSwim } from '../../lab/sim/other-rules.ts'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
 

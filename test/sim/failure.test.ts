@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { plainSwim, PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
+import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
+import { plainSwim } from '../../lab/sim/other-rules.ts'
 import { simSeed } from '../../lab/sim/seeded-random.ts'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import type { SimMember } from '../../lab/sim/sim-member.ts'
