@@ -12,8 +12,6 @@ import {
   LegendPlacement,
   LineInterpolation,
   ReduceDataOptionsBuilder,
-  ScaleDistribution,
-  ScaleDistributionConfigBuilder,
   SortOrder,
   StackingConfigBuilder,
   StackingMode,
@@ -136,7 +134,6 @@ export interface TimeSeriesStyle {
   readonly legend?: 'names' | 'values' | 'none'
   /** Draws the thresholds as lines. @default false */
   readonly showThresholds?: boolean
-  readonly logScale?: boolean
   /** The axis reaches at least so high, so that noise near zero does not look like a mountain. */
   readonly softMax?: number
   /** Fixed colours of series by their name in the legend. */
@@ -176,9 +173,6 @@ export function timeSeries(frame: PanelFrame & TimeSeriesStyle) {
   }
   if (frame.showThresholds === true) {
     panel.thresholdsStyle(new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed))
-  }
-  if (frame.logScale === true) {
-    panel.scaleDistribution(new ScaleDistributionConfigBuilder().type(ScaleDistribution.Log).log(10))
   }
   if (frame.softMax !== undefined) panel.axisSoftMax(frame.softMax)
   for (const [name, color] of Object.entries(colors)) {
