@@ -7,8 +7,6 @@ export interface ParserError extends Error {
   readonly code?: string
   /** The piece of the connection's bytes that it was given last. */
   readonly rawPacket?: Buffer
-  /** Where in that piece it stopped. */
-  readonly bytesParsed?: number
 }
 
 /**

@@ -42,7 +42,6 @@ const SHELL_LIMITS: WireLimits = {
 /** Turns messages into what goes over the network and back: label, keyring, compression, checksum. */
 export class GossipCodec {
   readonly #options: MemberlistNodeOptions
-  readonly #limits: WireLimits
   readonly #label: string
   readonly #encoded = new WeakMap<Message, Uint8Array>()
   readonly #nonces = new Uint8Array(NONCES_PER_FILL * NONCE_BYTES)
@@ -53,7 +52,6 @@ export class GossipCodec {
 
   constructor(options: MemberlistNodeOptions) {
     this.#options = options
-    this.#limits = { ...SHELL_LIMITS, ...options.limits }
     this.#label = options.label ?? ''
     this.#keyring = options.keyring ?? []
     this.#reception = this.#makeReception()
@@ -140,7 +138,7 @@ export class GossipCodec {
       requireEncryption: this.#options.requireEncryption ?? true,
       label: this.#label,
       skipInboundLabelCheck: this.#options.skipInboundLabelCheck ?? false,
-      limits: this.#limits,
+      limits: SHELL_LIMITS,
     }
   }
 

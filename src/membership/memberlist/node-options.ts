@@ -9,7 +9,7 @@ import type { MemberlistDelegate } from './delegate.ts'
 import type { Keyring } from './keyring.ts'
 import type { Preset, ProtocolSettings } from './protocol/settings.ts'
 import type { StreamServerLimits } from './stream-server.ts'
-import { MAX_LABEL_BYTES, MAX_NAME_BYTES, type WireLimits } from './wire/limits.ts'
+import { MAX_LABEL_BYTES, MAX_NAME_BYTES } from './wire/limits.ts'
 
 /** Every IPv4 address. */
 export const DEFAULT_BIND_HOST = '0.0.0.0'
@@ -51,7 +51,6 @@ export interface MemberlistNodeOptions {
   /** Never use UDP: for networks that drop it. Probes and gossip go over TCP then. @default false */
   readonly tcpOnly?: boolean
   readonly delegate?: MemberlistDelegate
-  readonly limits?: Partial<WireLimits>
   readonly streamLimits?: Partial<StreamServerLimits>
   readonly clock: Clock
   readonly random: Random
