@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { RingmanError } from '../errors.ts'
 import { isPortName, isLabelSelector, isResourceName } from '../kubernetes/label-selector.ts'
+import { DEFAULT_HOLD_RESTARTING_MS } from '../membership/kubernetes/kubernetes-options.ts'
 import type { SettingTable } from './setting.ts'
-import { boolean, choice, duration, parsed, path, type ValueType } from './value-type.ts'
+import { boolean, choice, duration, formatDuration, parsed, path, type ValueType } from './value-type.ts'
 
 const SOURCE = { category: 'Kubernetes', sources: ['kubernetes'] } as const
 const GOSSIP = { category: 'Kubernetes', sources: ['memberlist', 'swim'] } as const
@@ -77,7 +78,7 @@ export const KUBERNETES_SETTINGS = {
   holdRestartingMs: {
     ...SOURCE,
     type: duration(0, 3_600_000),
-    default: '30s',
+    default: formatDuration(DEFAULT_HOLD_RESTARTING_MS),
     help: 'How long a pod that exists but does not serve keeps its place; 0 to remove it at once',
   },
   kubernetesNamespace: {

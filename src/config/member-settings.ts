@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { DEFAULT_FOLD_WINDOW_MS } from '../manager/hash-ring-manager.ts'
 import { WEIGHT_LIMIT } from '../membership/member.ts'
 import type { SourceKind } from '../membership/source.ts'
 import { formatSeed, parseSeed, type Seed } from '../seeds/seed.ts'
@@ -12,6 +13,7 @@ import {
   boolean,
   choice,
   duration,
+  formatDuration,
   integer,
   list,
   listenPort,
@@ -106,7 +108,7 @@ export const MEMBER_SETTINGS = {
   },
   foldWindowMs: {
     type: duration(0, 10_000),
-    default: '10ms',
+    default: formatDuration(DEFAULT_FOLD_WINDOW_MS),
     help: 'How long to collect changes of members before making a new ring',
     category: 'Membership',
   },

@@ -1,3 +1,4 @@
+import { DEFAULT_HTTP_LIMITS } from '../http/limits.ts'
 import { formatKeyPlace, parseKeyPlace, type KeyPlace } from '../http/route-key.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
@@ -5,6 +6,8 @@ import type { SettingTable, ValuesOf } from './setting.ts'
 import {
   choice,
   duration,
+  formatDuration,
+  formatSize,
   headerName,
   integer,
   list,
@@ -46,25 +49,25 @@ export const SERVE_SETTINGS = {
   },
   maxKeyBytes: {
     type: size(1, 1024 * 1024),
-    default: '64KiB',
+    default: formatSize(DEFAULT_HTTP_LIMITS.maxKeyBytes),
     help: 'Longest key in a look-up',
     category: 'HTTP',
   },
   maxWatchers: {
     type: integer(0, 1_000_000),
-    default: 1000,
+    default: DEFAULT_HTTP_LIMITS.maxWatchers,
     help: 'Most ring watches at a time; more are refused',
     category: 'HTTP',
   },
   maxConnections: {
     type: integer(1, 1_000_000),
-    default: 4096,
+    default: DEFAULT_HTTP_LIMITS.maxConnections,
     help: 'Most connections at a time at the look-up port; beyond that the longest idle one is closed',
     category: 'HTTP',
   },
   httpKeepAliveMs: {
     type: duration(1000, 24 * 3_600_000),
-    default: '65s',
+    default: formatDuration(DEFAULT_HTTP_LIMITS.keepAliveTimeoutMs),
     help: 'How long an idle connection stays open; should be longer than a balancer in front keeps it',
     category: 'HTTP',
   },

@@ -1,5 +1,6 @@
+import { SIDECAR_DEFAULTS } from '../membership/sidecar/sidecar-options.ts'
 import type { SettingTable } from './setting.ts'
-import { boolean, duration, httpUrl, path, port, word } from './value-type.ts'
+import { boolean, duration, formatDuration, httpUrl, path, port, word } from './value-type.ts'
 
 const SIDECAR = { category: 'Sidecar', sources: ['sidecar'] } as const
 
@@ -23,19 +24,19 @@ export const SIDECAR_SETTINGS = {
   sidecarWatch: {
     ...SIDECAR,
     type: boolean,
-    default: false,
+    default: SIDECAR_DEFAULTS.watch,
     help: "Follow Sidecar's stream of states; needs the URL",
   },
   sidecarRefetchMs: {
     ...SIDECAR,
     type: duration(0, 24 * 3_600_000),
-    default: '30s',
+    default: formatDuration(SIDECAR_DEFAULTS.refetchIntervalMs),
     help: 'Interval between fetches of the state; 0 to fetch it once',
   },
   sidecarHoldDownMs: {
     ...SIDECAR,
     type: duration(0, 3_600_000),
-    default: '5s',
+    default: formatDuration(SIDECAR_DEFAULTS.holdDownMs),
     help: 'Shortest time between ring changes in a burst; 0 to apply each at once',
   },
   sidecarTokenFile: {
