@@ -80,6 +80,23 @@ export const GOSSIP_ATTACKS: Readonly<Record<string, Attack>> = {
     return '300 members at one address that answers'
   },
 
+  // Most of them cannot be listed: an address has so many members at most.
+  'invented-members-at-many-ports': async (members) => {
+    const meta = json({ ServicePort: '6666', Weight: 1000 })
+    const places: Socket[] = []
+    for (let i = 0; i < 300; i++) {
+      const place = await openUdp('127.0.0.67')
+      answerPings(place)
+      places.push(place)
+      const { gossipPort } = members[i % members.length] as Addresses
+      const at = { address: ip('127.0.0.67'), port: place.address().port, meta }
+      await send(place, [alive(`port-${i}`, at)], gossipPort)
+      await pause(10)
+    }
+    await pause(HOLD_MS / 2)
+    return `${places.length} members at as many ports that answer`
+  },
+
   'incarnation-raised-step-by-step': async (members) => {
     const attacker = await openUdp('127.0.0.66')
     const { name, gossipPort: port } = members[VICTIM] as Addresses

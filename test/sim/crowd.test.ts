@@ -63,18 +63,34 @@ describe('a crowd of invented members that answer, in a ring without keys', () =
     ).toBeDefined()
   })
 
-  test('has no more members than an address may have, and keeps nobody else from joining', () => {
-    const cluster = settled(simSeed(151))
-    const { address } = cluster.endpoint()
-    const places = Array.from({ length: 300 }, (_, i) => ({ address, port: 10_000 + i }))
-    answerAt(cluster, places)
-    invent(cluster, places[0]!, (i) => places[i]!)
-    cluster.run(3000)
-    for (const invented of inventedOf(cluster)) expect(invented).toHaveLength(PER_ADDRESS_LIMIT)
-    cluster.start('late', { seeds: [cluster.get('node-0').endpoint] })
-    const isListed = () => cluster.running.every((by) => cluster.lists(by, 'late'))
-    expect(cluster.runUntil(isListed, 2000), `seed ${cluster.seed}`).toBeDefined()
-  })
+  test.each([
+    ['ports that refuse', 10_000],
+    ['a host that is gone', 60_000],
+  ])(
+    'has no more members than an address may have, and leaves %s: within %i ms it is gone',
+    (how, limitMs) => {
+      for (let i = 0; i < 3; i++) {
+        const cluster = settled(simSeed(151 + i))
+        const { address } = cluster.endpoint()
+        const places = Array.from({ length: 300 }, (_, port) => ({ address, port: 10_000 + port }))
+        answerAt(cluster, places)
+        invent(cluster, places[0]!, (at) => places[at]!)
+        cluster.run(3000)
+        for (const invented of inventedOf(cluster)) expect(invented).toHaveLength(PER_ADDRESS_LIMIT)
+        // It keeps nobody else from joining.
+        cluster.start('late', { seeds: [cluster.get('node-0').endpoint] })
+        const isListed = () => cluster.running.every((by) => cluster.lists(by, 'late'))
+        expect(cluster.runUntil(isListed, 2000), `seed ${cluster.seed}`).toBeDefined()
+        for (const place of places) cluster.network.close(place)
+        if (how.includes('gone')) cluster.network.hostDown(address)
+        expect(
+          cluster.runUntil(() => cluster.isConverged(), limitMs),
+          `seed ${cluster.seed}`,
+        ).toBeDefined()
+        expect(cluster.falseRemovals).toEqual([])
+      }
+    },
+  )
 })
 
 describe.each([true, false])('a member at the place of one that died unseen, keys: %s', (keyed) => {

@@ -20,6 +20,9 @@ export interface PendingAnswer {
   nacked?: (from: Endpoint) => void
 }
 
+/** Whether the room in a packet is filled with what waits to be said, and whether that counts as saying it. */
+export type Fill = boolean | 'uncounted'
+
 /** Bytes that a compound takes before its first message, and for each message's length. */
 const COMPOUND_HEADER_BYTES = 2
 const COMPOUND_ENTRY_BYTES = 2
@@ -154,13 +157,14 @@ export class Core {
 
   /**
    * Sends one packet, unless its receiver has had enough for one that never answered (see `Contacts.spend`). What room is
-   * left is filled with what waits to be said, if it is one that answered and `fill` is not false.
+   * left is filled with what waits to be said, if it is one that answered; `uncounted` for one that may not hear it: it
+   * does not count as saying it then.
    */
-  send(to: Endpoint, messages: readonly Message[], fill = true, purpose: Purpose = 'answer'): void {
+  send(to: Endpoint, messages: readonly Message[], fill: Fill = true, purpose: Purpose = 'answer'): void {
     let room = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     for (const message of messages) room -= this.sizeInPacket(message)
     const isReached = this.isReached(to)
-    const more = fill && isReached ? this.takeQueued(room, COMPOUND_LIMIT - messages.length) : []
+    const more = fill !== false && isReached ? this.#news(room, COMPOUND_LIMIT - messages.length, fill) : []
     const all = more.length === 0 ? messages : messages.length === 0 ? more : [...messages, ...more]
     if (all.length === 0) return
     const sizeBytes = this.settings.packetBudgetBytes - room
@@ -170,17 +174,14 @@ export class Core {
     this.emit({ kind: 'send-packet', to, messages: all })
   }
 
-  /** Sends a packet of what waits to be said to a fallen member, which does not count as saying it. */
-  tellFallen(to: Endpoint): void {
-    const roomBytes = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
-    const messages = this.queue.look(roomBytes, COMPOUND_LIMIT)
-    if (messages.length > 0) this.send(to, messages, false)
-  }
-
   /** Tries a ping over a stream; its end goes to what waits for `ping.seqNo` in `pendingStreams`. */
   pingOverStream(to: Endpoint, ping: Ping, timeoutMs: number, purpose: Purpose): void {
     if (!this.isReached(to) && !this.contacts.spend(to, STREAM_BYTES, purpose, this.nowMs)) return
     this.emit({ kind: 'start-stream-probe', probe: ping.seqNo, to, ping, timeoutMs })
+  }
+
+  #news(roomBytes: number, maxCount: number, fill: true | 'uncounted'): Message[] {
+    return fill === true ? this.takeQueued(roomBytes, maxCount) : this.queue.look(roomBytes, maxCount)
   }
 
   /** What waits to be said, for one packet with so much room. */

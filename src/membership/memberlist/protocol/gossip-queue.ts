@@ -5,8 +5,11 @@ export type QueueOutcome = 'sent' | 'replaced' | 'dropped'
 
 /** What a queued message is called; a later one of the same topic replaces it. */
 export interface QueueTopic {
-  /** `member`: the newest word on a member; `claim`: a name taken over from another endpoint; `user`: the application's. */
-  readonly space: 'member' | 'claim' | 'user'
+  /**
+   * `member`: the newest word on a member; `confirmation`: another's suspicion of it, beside our own; `claim`: a name taken
+   * over from another endpoint; `user`: the application's.
+   */
+  readonly space: 'member' | 'confirmation' | 'claim' | 'user'
   readonly name: string
 }
 
@@ -34,6 +37,7 @@ export class GossipQueue {
   readonly #buckets: Item[][] = []
   readonly #byTopic = {
     member: new Map<string, Item>(),
+    confirmation: new Map<string, Item>(),
     claim: new Map<string, Item>(),
     user: new Map<string, Item>(),
   }

@@ -7,7 +7,7 @@ const FIRST_WAIT = 0.1
 
 /**
  * Gossip: while something waits to be said, each `gossipIntervalMs` a packet of it to each of `gossipNodes` living
- * members, and to one that has recently fallen, so that it can refute. That one comes on top: after many have gone, a
+ * members, suspects last (their pings carry news, and where many are gone the others must go on hearing of each other), and to one that has recently fallen, so that it can refute. That one comes on top: after many have gone, a
  * rolling update say, the living would miss news if the dead and left had their share of it. The first message goes nearly at once.
  */
 export class GossipRounds {
@@ -37,11 +37,13 @@ export class GossipRounds {
     this.#lastMs = core.nowMs
     const isToldFallen = (record: MemberRecord) =>
       !isLiving(record) && clockMs - record.sinceMs < settings.gossipToTheDeadMs
-    let targets = core.members.nextToTell(settings.gossipNodes, isLiving)
+    let targets = core.members.nextToTell(settings.gossipNodes, ({ state }) => state === 'alive')
+    const places = settings.gossipNodes - targets.length
+    if (places > 0) targets.push(...core.members.nextToTell(places, ({ state }) => state === 'suspect'))
     if (targets.length === 0) targets = core.members.nextToTell(settings.gossipNodes, isToldFallen)
     else {
       const fallen = core.members.randomFallen(isToldFallen)
-      if (fallen !== undefined) core.tellFallen(fallen.endpoint)
+      if (fallen !== undefined) core.send(fallen.endpoint, [], 'uncounted')
     }
     for (const { endpoint, name } of targets) {
       if (core.queue.count === 0) return

@@ -6,7 +6,7 @@ import { type Endpoint, keyOf } from './endpoint.ts'
 import { Rotation, type Rotating } from './rotation.ts'
 
 /** A group up to so large is searched in full; in a larger one chance has so many tries for each wanted. */
-const WALK_LIMIT = 16
+const WALK_LIMIT = 128
 const TRIES = 8
 
 /** One member's time of being suspected by us, and what speaks for and against. */
@@ -198,10 +198,21 @@ export class MemberTable {
 
   /**
    * The next members that `accept` takes to tell news to, in turn, so that what one member says a few times goes to
-   * different ones. The fallen are among them unless it refuses them.
+   * different ones; at different addresses as far as there are any, so that many at one address do not keep news from the
+   * others. The fallen are among them unless it refuses them.
    */
   nextToTell(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
-    return this.#gossip.next(count, accept)
+    if (this.#counts.size === this.#living.length) return this.#gossip.next(count, accept)
+    const addresses = new Set<string>()
+    const chosen = this.#gossip.next(count, (record) => {
+      const { address } = record.endpoint
+      const isTaken = accept(record) && !addresses.has(address)
+      if (isTaken) addresses.add(address)
+      return isTaken
+    })
+    if (chosen.length === count) return chosen
+    const more = (record: MemberRecord) => accept(record) && !chosen.includes(record)
+    return [...chosen, ...this.#gossip.next(count - chosen.length, more)]
   }
 
   /** A random one of the dead and left that `accept` takes, if chance finds one in a few tries. */
@@ -211,6 +222,31 @@ export class MemberTable {
       if (record !== undefined && accept(record)) return record
     }
     return undefined
+  }
+
+  /**
+   * Up to `count` different living others to reach `record` in our stead: such as are alive, at other addresses if there are
+   * any, because what silenced it may have silenced its neighbours.
+   */
+  relaysFor(record: MemberRecord, count: number): MemberRecord[] {
+    const isFit = (other: MemberRecord) => other !== record && other.state === 'alive'
+    const { address } = record.endpoint
+    const apart = this.randomLiving(count, (other) => isFit(other) && other.endpoint.address !== address)
+    return apart.length > 0 || this.countAt(address) < 2 ? apart : this.randomLiving(count, isFit)
+  }
+
+  /** Up to `count` living others at the address of `record`, at random, that `accept` takes. */
+  neighboursOf(
+    record: MemberRecord,
+    count: number,
+    accept: (other: MemberRecord) => boolean,
+  ): MemberRecord[] {
+    const { address } = record.endpoint
+    if (this.countAt(address) < 2) return []
+    return this.randomLiving(
+      count,
+      (other) => other !== record && other.endpoint.address === address && accept(other),
+    )
   }
 
   /**

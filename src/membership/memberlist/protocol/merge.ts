@@ -227,7 +227,10 @@ export class Merge {
     // A higher incarnation is another life: between the two it refuted, and its time begins again.
     if (message.incarnation > record.incarnation) this.#suspicions.end(record)
     if (record.suspicion !== undefined) {
-      if (this.#suspicions.confirm(record, message.from)) this.#core.queueMessage(message, topic)
+      if (!this.#suspicions.confirm(record, message.from)) return
+      // Beside our own word, not in its place: each of those who suspect has to be heard by the others.
+      const isOwn = message.from === this.#core.self.name
+      this.#core.queueMessage(message, isOwn ? topic : { ...topic, space: 'confirmation' })
       return
     }
     raiseTo(record, message.incarnation, this.#core.nowMs)

@@ -1,4 +1,4 @@
-import type { Core } from './core.ts'
+import type { Core, Fill } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ProbeFinishedEffect } from './effects.ts'
 import { isLiving, type MemberRecord, viewOf } from './members.ts'
@@ -6,11 +6,15 @@ import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 
 /** Relays of this protocol version and later say so when the target does not answer them. */
 const NACK_SINCE_VERSION = 4
+/** Members probed because one at their address is silent. */
+const NEIGHBOURS = 4
 const NO_BYTES = new Uint8Array(0)
 
 interface Probe {
   readonly record: MemberRecord
   readonly seqNo: number
+  /** Whether it is likely to be silent. */
+  readonly doubted: boolean
   startedMs: number
   /** Waits of this probe, scaled by our health when it began. */
   readonly timeoutMs: number
@@ -51,13 +55,14 @@ export class Prober {
     })
   }
 
-  /** Probes a member out of turn, unless it is being probed or has fallen. */
-  probe(record: MemberRecord): void {
+  /** Probes a member out of turn, unless it is being probed or has fallen. @param doubted - Whether it is likely to be silent. */
+  probe(record: MemberRecord, doubted = false): void {
     if (this.#running.has(record) || !isLiving(record)) return
     const core = this.#core
     const probe: Probe = {
       record,
       seqNo: core.takeSeqNo(),
+      doubted,
       startedMs: core.nowMs,
       timeoutMs: core.awareness.scale(core.settings.probeTimeoutMs),
       intervalMs: core.awareness.scale(core.settings.probeIntervalMs),
@@ -89,6 +94,16 @@ export class Prober {
     }
   }
 
+  /** A member is silent: some of those at its address are probed out of turn, as what silenced it may have silenced them. */
+  probeNeighbours(record: MemberRecord): void {
+    const { members, nowMs, self, settings } = this.#core
+    const isOpen = (other: MemberRecord) =>
+      other.lastAckMs < nowMs - settings.probeIntervalMs &&
+      !this.#running.has(other) &&
+      other.suspicion?.confirmations.has(self.name) !== true
+    for (const other of members.neighboursOf(record, NEIGHBOURS, isOpen)) this.probe(other, true)
+  }
+
   #round(): void {
     const core = this.#core
     const record = core.members.nextToProbe()
@@ -101,14 +116,15 @@ export class Prober {
   #run(probe: Probe): void {
     const { deadlines, nowMs, settings } = this.#core
     probe.startedMs = nowMs
-    this.#ping(probe)
+    // Who is in doubt may not hear what the packet brings besides.
+    this.#ping(probe, probe.doubted || probe.record.state === 'suspect' ? 'uncounted' : true)
     const at = (afterMs: number, run: () => void) => deadlines.set(nowMs + afterMs, run)
     const fallbackMs = Math.min(probe.timeoutMs, probe.intervalMs)
     probe.deadlines = [
       ...(settings.repeatPings
         ? [
             at(fallbackMs / 2, () => {
-              this.#ping(probe)
+              this.#ping(probe, 'uncounted')
             }),
           ]
         : []),
@@ -122,20 +138,17 @@ export class Prober {
     ]
   }
 
-  #ping(probe: Probe): void {
+  #ping(probe: Probe, fill: Fill): void {
     const core = this.#core
     const { record, seqNo } = probe
-    core.send(record.endpoint, [core.pingFor(record, seqNo), ...suspectMessage(core, record)], true, 'round')
+    core.send(record.endpoint, [core.pingFor(record, seqNo), ...suspectMessage(core, record)], fill, 'round')
   }
 
   #askOthers(probe: Probe): void {
     const core = this.#core
     const { record, seqNo } = probe
-    if (core.settings.repeatPings) this.#ping(probe)
-    probe.relays = core.members.randomLiving(
-      core.settings.indirectChecks,
-      (other) => other !== record && other.state === 'alive',
-    )
+    if (core.settings.repeatPings) this.#ping(probe, 'uncounted')
+    probe.relays = core.members.relaysFor(record, core.settings.indirectChecks)
     askRelays(core, record, probe.relays, seqNo)
     if (core.settings.streamProbes) this.#tryStream(probe)
   }

@@ -88,11 +88,13 @@ export class Protocol {
       silent: (record) => {
         this.#merge.raiseSuspicion(record)
         if (this.#merge.isClaimed(record)) suspicions.addEvidence(record)
+        this.#prober.probeNeighbours(record)
       },
       refused: (record) => {
         if (settings.refusedSuspicionMult <= 0 || core.nowMs < record.refusalsDistrustedUntilMs) return
         this.#merge.raiseSuspicion(record)
         suspicions.addEvidence(record)
+        this.#prober.probeNeighbours(record)
       },
     })
     this.#relays = new Relays(core)

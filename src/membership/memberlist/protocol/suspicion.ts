@@ -83,6 +83,7 @@ export class Suspicions {
     const { suspicion } = record
     if (suspicion === undefined) return
     record.suspicion = undefined
+    this.#core.queue.remove({ space: 'confirmation', name: record.name }, 'replaced')
     this.#core.deadlines.cancel(suspicion.deadline)
     this.#core.deadlines.cancel(suspicion.check)
     if (suspicion.checkSeqNo !== undefined) {
@@ -100,7 +101,7 @@ export class Suspicions {
     if (nowMs < record.refusalsDistrustedUntilMs) return
     const waitMs = awareness.scale(settings.refusedSuspicionMult * settings.probeIntervalMs)
     if (nowMs + waitMs >= suspicion.dueMs) return
-    const relays = this.#core.members.randomLiving(settings.indirectChecks, (other) => other !== record)
+    const relays = this.#core.members.relaysFor(record, settings.indirectChecks)
     suspicion.evidence = { sinceMs: nowMs, dueMs: nowMs + waitMs, relays, nacked: false }
     const seqNo = this.#openCheck(record, suspicion)
     askRelays(this.#core, record, relays, seqNo)
@@ -168,7 +169,8 @@ export class Suspicions {
     if (record.suspicion !== suspicion) return
     const core = this.#core
     const seqNo = this.#openCheck(record, suspicion)
-    core.send(record.endpoint, [core.pingFor(record, seqNo), ...suspectMessage(core, record)], true, 'probe')
+    const ping = core.pingFor(record, seqNo)
+    core.send(record.endpoint, [ping, ...suspectMessage(core, record)], 'uncounted', 'probe')
     if (!suspicion.streamChecked && suspicion.evidence === undefined && core.settings.streamProbes) {
       suspicion.streamChecked = true
       this.#checkStream(record, suspicion, seqNo)
