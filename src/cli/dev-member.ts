@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type { Environment } from '../config/environment.ts'
+import { isObject } from '../is-object.ts'
 import type { ReportedChange } from './dev-agreement.ts'
 
 /** Where a member listens, as its `ready` line says. */
@@ -180,7 +181,7 @@ function eachLine(stream: Readable | null, take: (line: string) => void): void {
 function parseLogLine(line: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(line)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+    return isObject(value) ? value : undefined
   } catch {
     // Not a line of the logger: the caller shows it as it is.
     return undefined
@@ -188,9 +189,5 @@ function parseLogLine(line: string): Record<string, unknown> | undefined {
 }
 
 function reasonOf({ err, msg }: Record<string, unknown>): string {
-  const message =
-    typeof err === 'object' && err !== null && 'message' in err && typeof err.message === 'string'
-      ? err.message
-      : undefined
-  return message ?? String(msg)
+  return String((isObject(err) ? err['message'] : undefined) ?? msg)
 }

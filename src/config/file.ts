@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { extname } from 'node:path'
 import type * as Yaml from 'yaml'
+import { isObject } from '../is-object.ts'
 import { unknownMessage, type ConfigProblem } from './problem.ts'
 import type { Given, Layer } from './resolve.ts'
 import { fileKeyOf, isSettableIn, type SettingTable } from './setting.ts'
@@ -31,9 +32,7 @@ export function readConfigFile(table: SettingTable, path: string): FileLayer {
     return failed(whyUnreadable(error))
   }
   if (content === undefined || content === null) return { layer: new Map(), problems: [] }
-  if (typeof content !== 'object' || Array.isArray(content)) {
-    return failed('a mapping from keys to values is allowed, nothing else')
-  }
+  if (!isObject(content)) return failed('a mapping from keys to values is allowed, nothing else')
   const wanted = new Map(
     Object.entries(table)
       .filter(([, setting]) => isSettableIn(setting, 'file'))

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
+import { isObject } from '../is-object.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingNode } from '../ring/node.ts'
 import { parseJson, readBody } from './body.ts'
@@ -120,10 +121,10 @@ function parseBatch(
     maxValues: limits.maxBatchKeys + BATCH_EXTRA_VALUES,
     maxDepth: BATCH_DEPTH,
   })
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw new RingmanError('BODY_INVALID', 'the body must be an object: {"keys":["…"],"n":1}')
   }
-  const { keys, n, ...others } = value as Record<string, unknown>
+  const { keys, n, ...others } = value
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
     throw new RingmanError(

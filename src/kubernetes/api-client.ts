@@ -2,15 +2,9 @@ import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { GrowingBuffer } from '../growing-buffer.ts'
 import { RequestDeadline } from '../request-deadline.ts'
+import { isObject } from '../is-object.ts'
 import { apiError, apiErrorKindOf, quoteWords, reasonOf, type ApiErrorKind } from './api-error.ts'
-import {
-  pathOf,
-  resourceOf,
-  ruleOf,
-  type ApiSelection,
-  type PartialSelection,
-  isObject,
-} from './api-resource.ts'
+import { pathOf, resourceOf, ruleOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
 import type { ApiAnswer, ApiTransport } from './api-transport.ts'
 import { LineSplitter } from './line-splitter.ts'
 

@@ -42,8 +42,3 @@ export function resourceOf({ group, plural }: ApiKind): string {
 export function ruleOf({ group, plural }: ApiKind): string {
   return `{apiGroups: ["${group}"], resources: ["${plural}"], verbs: ["list", "watch"]}`
 }
-
-/** Whether a value is a JSON object, and no list. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}

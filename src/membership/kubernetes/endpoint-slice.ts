@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import { isObject } from '../../kubernetes/api-resource.ts'
+import { isObject } from '../../is-object.ts'
 
 /** A family of IP addresses, as EndpointSlices name it. */
 export type Family = 'IPv4' | 'IPv6'

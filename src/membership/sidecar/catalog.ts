@@ -1,4 +1,5 @@
 import { RingmanError } from '../../errors.ts'
+import { isObject } from '../../is-object.ts'
 
 /** Sidecar's numbers for the status of a service. */
 export const STATUS = { alive: 0, tombstone: 1, unhealthy: 2, unknown: 3, draining: 4 } as const
@@ -152,8 +153,8 @@ function parseService(service: Readonly<Record<string, unknown>>): SidecarServic
 
 function objectAt(value: unknown, field: string): Readonly<Record<string, unknown>> | undefined {
   if (value === undefined || value === null) return undefined
-  if (typeof value !== 'object' || Array.isArray(value)) throw invalid(field, 'an object')
-  return value as Readonly<Record<string, unknown>>
+  if (!isObject(value)) throw invalid(field, 'an object')
+  return value
 }
 
 function textAt(value: unknown, field: string): string {
@@ -209,27 +210,14 @@ export function tryParseInstant(text: string): Instant | undefined {
   const [hour, minute, second] = [Number(hourText), Number(minuteText), Number(secondText)]
   const [, , , , , , , fraction = '', sign, offsetHourText = '0', offsetMinuteText = '0'] = match
   const [offsetHour, offsetMinute] = [Number(offsetHourText), Number(offsetMinuteText)]
-  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined
   if (hour > 23 || minute > 59 || second > 59) return undefined
   if (offsetHour > 23 || offsetMinute > 59 || fraction.length > FRACTION_LIMIT) return undefined
   const offsetSeconds = (offsetHour * 60 + offsetMinute) * 60 * (sign === '-' ? -1 : 1)
-  const seconds =
-    daysSinceEpoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offsetSeconds
-  return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))
-}
-
-function isLeap(year: number): boolean {
-  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
-}
-
-function daysIn(year: number, month: number): number {
-  if (month === 2) return isLeap(year) ? 29 : 28
-  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
-}
-
-/** Days from 1970-01-01 in the Gregorian calendar; `Date.UTC` takes the years 0 to 99 for 1900 to 1999. */
-function daysSinceEpoch(year: number, month: number, day: number): number {
+  // `Date.UTC` takes the years 0 to 99 for 1900 to 1999.
   const date = new Date(0)
   date.setUTCFullYear(year, month - 1, day)
-  return date.getTime() / 86_400_000
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
+  date.setUTCHours(hour, minute, second)
+  const seconds = date.getTime() / 1000 - offsetSeconds
+  return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))
 }

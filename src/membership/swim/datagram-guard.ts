@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net'
+import { isObject } from '../../is-object.ts'
 import { tryDecodeMsgpack, type MsgpackMap } from './msgpack-value.ts'
 import { tryDecodeSwimMeta } from './swim-metadata.ts'
 
@@ -132,7 +133,7 @@ function checkMessage(bytes: Uint8Array, limits: GuardLimits): SwimMessage | Mal
   if (type === MESSAGE_TYPE.compound) return 'compound-nested'
   if (!BODY_TYPES.has(type)) return 'type-unknown'
   const decoded = tryDecodeMsgpack(bytes.subarray(1))
-  if (decoded === undefined || !isMap(decoded.value)) return 'body-malformed'
+  if (!isObject(decoded?.value) || decoded.value instanceof Uint8Array) return 'body-malformed'
   const body = decoded.value
   if (type === MESSAGE_TYPE.sync || type === MESSAGE_TYPE.update) {
     const data = checkUpdate(body, limits)
@@ -177,10 +178,4 @@ export function isUnicast(address: string): boolean {
 
 function isCounter(value: unknown, limit: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= limit
-}
-
-function isMap(value: unknown): value is MsgpackMap {
-  return (
-    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
-  )
 }

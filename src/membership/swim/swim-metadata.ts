@@ -1,4 +1,5 @@
 import { isUint8Array } from 'node:util/types'
+import { isObject } from '../../is-object.ts'
 import { decodeMetadata, encodeMetadata, METADATA_LIMIT_BYTES, type MemberMetadata } from '../member.ts'
 
 /** Metadata as the library carries it: the JSON object of `encodeMetadata`, as a MessagePack map. */
@@ -41,8 +42,8 @@ export function tryDecodeSwimMeta(meta: unknown): DecodedMeta | undefined {
     if (bytes.byteLength > METADATA_LIMIT_BYTES) return undefined
     return { bytes, metadata: decodeMetadata(bytes), left: false }
   }
-  if (typeof meta !== 'object' || Array.isArray(meta)) return undefined
-  const { Left: left, ...rest } = meta as Record<string, unknown>
+  if (!isObject(meta)) return undefined
+  const { Left: left, ...rest } = meta
   const bytes = new TextEncoder().encode(JSON.stringify(rest))
   if (bytes.byteLength > METADATA_LIMIT_BYTES) return undefined
   return { bytes, metadata: decodeMetadata(bytes), left: left === true }
