@@ -8,7 +8,8 @@ const SYSTEM_SUITES = ['telemetry', 'chart', 'containers', 'k8s', 'api']
 
 /**
  * `default` is what `npm test` runs: no root, no network beyond loopback, under two minutes. `hostile` sends
- * great numbers of bad bytes, `adversary` attacks real members within the chart's memory limit, `interop` runs real peers, which it builds or needs to have installed.
+ * great numbers of bad bytes, `adversary` attacks real members within the chart's memory limit, `conformance` proves the clients with a ring of
+ * their own, `interop` runs real peers, which it builds or needs to have installed.
  */
 export default defineConfig({
   test: {
@@ -24,6 +25,7 @@ export default defineConfig({
             'test/interop/**',
             'test/hostile/**',
             'test/adversary/**',
+            'test/conformance/kit.test.ts',
             'test/network/**',
             'test/system/**',
           ],
@@ -47,6 +49,14 @@ export default defineConfig({
           testTimeout: 150_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'conformance',
+          include: ['test/conformance/kit.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
         },
       },
       {

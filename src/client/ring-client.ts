@@ -4,6 +4,7 @@ import { isRingmanError, RingmanError } from '../errors.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRing } from '../ring/hash-ring.ts'
+import type { MovedStretches } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import { plan, type RingPlan, type RingPlanChange } from '../ring/plan.ts'
 import { nodeView, ringAnswer, type RingAnswer } from './answers.ts'
@@ -26,10 +27,22 @@ export interface RingClientOptions extends MemberOptions {
 }
 
 /** What a reader of {@link RingClient.changes} gets. */
-export interface RingClientChange {
+export class RingClientChange {
   readonly ring: HashRing
-  /** The ring that this reader got before; undefined at first. Those between them were skipped. */
-  readonly previous: HashRing | undefined
+  /** The ring that this reader got before; the empty one at first. Those between them were skipped. */
+  readonly previous: HashRing
+  #moved: MovedStretches | undefined
+
+  /** Made by the client alone. */
+  constructor(previous: HashRing, ring: HashRing) {
+    this.previous = previous
+    this.ring = ring
+  }
+
+  /** Which keys got another owner since the reader's last ring; found when it is first asked for. */
+  get moved(): MovedStretches {
+    return (this.#moved ??= this.previous.movedTo(this.ring))
+  }
 }
 
 /**
@@ -147,9 +160,9 @@ export class RingClient implements AsyncDisposable {
    */
   async *changes(signal?: AbortSignal): AsyncGenerator<RingClientChange, void, void> {
     this.#start()
-    let previous: HashRing | undefined
+    let previous = HashRing.empty
     for await (const ring of this.#rings.read(signal)) {
-      yield { ring, previous }
+      yield new RingClientChange(previous, ring)
       previous = ring
     }
   }

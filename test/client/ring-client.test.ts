@@ -450,13 +450,14 @@ describe('changes', () => {
     const changes = client.changes()
     const next = async () => (await changes.next()).value as RingClientChange
     const first = await next()
-    expect([first.ring.size, first.previous]).toEqual([3, undefined])
+    expect([first.ring.size, first.previous.size, first.moved.share]).toEqual([3, 0, 1])
     for (const letters of ['abcd', 'abcde', 'abcdef']) {
       members.watch.send(ringEvent(nodes(letters)))
       await settle()
     }
     const second = await next()
     expect([second.ring.size, second.previous]).toEqual([6, first.ring])
+    expect([...second.moved]).toEqual([...first.ring.movedTo(second.ring)])
     const waiting = next()
     members.watch.send(ringEvent(nodes('abcdef')))
     await settle()
