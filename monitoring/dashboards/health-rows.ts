@@ -99,7 +99,7 @@ export function gossipRow(): PageRow {
       }),
       suspicions(THE_RING, {
         ...IN_GOSSIP_ROW,
-        title: 'Suspected, denied, declared dead',
+        title: 'Suspected, refuted, declared dead',
         description:
           'Suspicions that began, suspicions that the suspect refuted, and members declared dead. Refutations without deaths: healthy pods are too slow to answer. The page of one pod shows which one refutes.',
       }),

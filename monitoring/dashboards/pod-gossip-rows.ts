@@ -26,7 +26,7 @@ export function gossipRows(): PageRow[] {
           ...IN_ROW,
           title: 'Suspects, refutes, declares dead',
           description:
-            '`refuted`: others held this pod for dead, and it denied it. That is the sign of a pod that is too slow. `suspected` and `declared dead` are its words on others.',
+            '`refuted`: others suspected this pod or declared it dead, and it refuted that: the sign of a pod that is too slow. `suspected` and `declared dead` are what it says of others.',
         }),
         timeSeries({
           ...IN_ROW,

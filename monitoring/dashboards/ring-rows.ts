@@ -52,7 +52,7 @@ export function wholeRow(): PageRow {
       stat({
         title: 'Ready pods',
         description:
-          'By kube-state-metrics where it is there, else by the pods’ own word. It should equal the members on the ring.',
+          'From kube-state-metrics where it is there, else from the pods themselves. It should equal the members on the ring.',
         queries: [{ expr: readyPods(THE_RING) }],
         unit: 'short',
         width: 4,
@@ -61,7 +61,7 @@ export function wholeRow(): PageRow {
       stat({
         title: 'Suspects',
         description:
-          'The most members that any pod holds for suspect now. A suspect keeps its place on the ring until its time to deny it is over.',
+          'The most members that any pod suspects now. A suspect keeps its place on the ring until its time to refute is over.',
         queries: [{ expr: `max(ringman_members{state="suspect",${THE_RING}})` }],
         unit: 'short',
         thresholds: [[1, 'orange']],

@@ -81,9 +81,9 @@ const podSuspectedWrongly: AlertRule = {
   for: '1m',
   expr: ({ text }) => `
 sum by (namespace, release, pod) (increase(ringman_gossip_refutations_total[${text('15m')}])) > 4`,
-  summary: `{{ $labels.pod }} of ${RING} is held for dead again and again.`,
+  summary: `{{ $labels.pod }} of ${RING} is declared dead again and again.`,
   description:
-    '{{ $labels.pod }} had to deny {{ $value | humanize }} times in 15 minutes that it is dead. It is slow, stalled or badly connected, and close to losing its keys for no reason.',
+    '{{ $labels.pod }} had to refute its death {{ $value | humanize }} times in 15 minutes. It is slow, stalled or badly connected, and close to losing its keys for no reason.',
 }
 
 const shareOutOfBalance: AlertRule = {

@@ -11,7 +11,6 @@ export function addSettingOptions(command: Command, table: SettingTable): Comman
     const valueText = isSwitch ? `[${setting.type.placeholder}]` : `<${setting.type.placeholder}>`
     const flags = `${setting.short === undefined ? '' : `${setting.short}, `}${flagOf(property)} ${valueText}`
     const option = new Option(flags, describe(setting)).helpGroup(`${setting.category}:`)
-    if (isSwitch) option.preset('true')
     // A list may be given in several parts.
     if (setting.type.placeholder.endsWith('…')) {
       option.argParser((value: string, previous: string | undefined) =>
@@ -29,13 +28,13 @@ export function givenFlags(
   table: SettingTable,
   unknown: readonly string[] = [],
 ): GivenFlags {
-  const options: Record<string, string | undefined> = command.opts()
-  return {
-    values: Object.fromEntries(
-      Object.keys(table).map((property) => [property, options[fileKeyOf(property)]]),
-    ),
-    unknown,
-  }
+  const options: Record<string, string | true | undefined> = command.opts()
+  const values = Object.keys(table).map((property) => {
+    const given = options[fileKeyOf(property)]
+    // A switch without a value.
+    return [property, given === true ? 'true' : given] as const
+  })
+  return { values: Object.fromEntries(values), unknown }
 }
 
 /**

@@ -138,7 +138,7 @@ export function composeProcess(
     if (maxConnections < limits.maxConnections) {
       logger.warn(
         { event: 'connections.reduced', configured: limits.maxConnections, limit: maxConnections, maxFds },
-        'Allowed fewer connections than configured, for want of file descriptors',
+        'Allowed fewer connections than configured, because there are too few file descriptors',
       )
     }
     const http = await listen(app, 'lookup', config.httpPort, { ...limits, maxConnections })

@@ -56,7 +56,7 @@ export const CONDITIONS = {
   unreachable: {
     readiness: 'denied',
     severity: 'critical',
-    meaning: 'The others hold it for dead: nobody reaches it at the address that it advertises.',
+    meaning: 'The others declared it dead: nobody reaches it at the address that it advertises.',
   },
   'udp-blocked': {
     readiness: 'allowed',

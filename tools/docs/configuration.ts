@@ -36,9 +36,9 @@ drain: 10s
 
 ## Beside a Kubernetes Service called \`ringman\`
 
-Kubernetes tells pods of each Service in their namespace by environment variables, and those of a Service \`ringman\`
+Kubernetes tells pods of each Service in their namespace by environment variables, and the variables of a Service \`ringman\`
 begin with \`RINGMAN_\` as well: \`RINGMAN_SERVICE_HOST\`, \`RINGMAN_PORT=tcp://10.0.0.1:8080\`,
-\`RINGMAN_PORT_8080_TCP_ADDR\` and so on. They are recognised by name and form and ignored, and so are those of Services
+\`RINGMAN_PORT_8080_TCP_ADDR\` and so on. They are recognised by name and form and ignored, and so are the variables of Services
 called \`ringman-…\`, even \`RINGMAN_HTTP_PORT=tcp://…\`.
 
 Two of them have the name and the form of a setting: \`RINGMAN_SERVICE_PORT\`, and \`RINGMAN_SIDECAR_SERVICE_PORT\` of a

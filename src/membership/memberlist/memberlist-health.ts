@@ -54,7 +54,7 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
     const { endpoint, isOwn } = node.unreachedAt
     const cause = isOwn
       ? 'its port is closed to the others'
-      : "which is none of this host's addresses: look at --advertise"
+      : 'which is not an address of this host: look at --advertise'
     return healthIn('unreachable', `Nobody reaches it at ${formatHostPort(endpoint)}, ${cause}`, detail)
   }
   if (node.livingCount > 1 && node.udpBlockedCount > 0) {

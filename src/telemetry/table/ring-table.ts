@@ -11,7 +11,7 @@ export const RING_METRICS = {
         alive: 'On the ring.',
         suspect: 'Silent of late, and still on the ring.',
         dead: 'Off the ring; listed for a while.',
-        left: 'Off the ring by its own word; listed for a while.',
+        left: 'It left the ring by itself; listed for a while.',
       },
     },
     meaning: 'Members that this process knows, by state.',

@@ -66,7 +66,7 @@ describe('health', () => {
       message: 'Nobody reaches it at 10.9.9.9:7946, its port is closed to the others',
     })
     expect(messageOf(false).message).toBe(
-      "Nobody reaches it at 10.9.9.9:7946, which is none of this host's addresses: look at --advertise",
+      'Nobody reaches it at 10.9.9.9:7946, which is not an address of this host: look at --advertise',
     )
   })
 
