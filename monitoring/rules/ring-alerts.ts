@@ -108,6 +108,23 @@ max by (namespace, release, pod) (ringman_manager_up) == 0`,
     'The ring manager of {{ $labels.pod }} has not answered for 5 minutes. It goes on answering look-ups from a ring that no longer follows the members.',
 }
 
+const requestsMisdirected: AlertRule = {
+  alert: 'RingmanRequestsMisdirected',
+  severity: 'warning',
+  for: '10m',
+  expr: ({ text }) => {
+    const checks = (labels: string) =>
+      `sum by (namespace, release) (rate(ringman_checks_total${labels}[${text('5m')}]))`
+    return `
+${checks('{verdict=~"not-mine|unknown"}')} / ${checks('')} > 0.05
+and
+${checks('')} > 0.2`
+  },
+  summary: `Requests come to the wrong pods of ${RING}.`,
+  description:
+    '{{ $value | humanizePercentage }} of the requests that were checked for 10 minutes came to a pod that does not own their key, or by a ring that no pod has had. A sender does not follow the ring.',
+}
+
 /** Is the ring whole, the same everywhere, at rest and even? */
 export const RING_ALERTS: AlertGroup = {
   name: 'ringman-ring',
@@ -119,6 +136,7 @@ export const RING_ALERTS: AlertGroup = {
     podSuspectedWrongly,
     shareOutOfBalance,
     managerStuck,
+    requestsMisdirected,
   ],
 }
 

@@ -5,6 +5,7 @@ import {
   GET_SETTINGS,
   KEYGEN_SETTINGS,
   PLAN_SETTINGS,
+  WATCH_SETTINGS,
 } from '../config/client-settings.ts'
 import { DEV_SETTINGS } from '../config/dev-settings.ts'
 import type { Environment } from '../config/environment.ts'
@@ -135,10 +136,14 @@ export function createProgram(context: ProgramContext): Command {
   query(
     define(program, 'watch', 'Print a line at each change of the ring, until Ctrl-C').option(
       '--json',
-      'Print the whole ring at each change, one JSON object per line',
+      'Print the whole ring at each change, or the stretches of --node, one JSON object per line',
     ),
-    CLIENT_SETTINGS,
-    ['ringman watch', 'ringman watch --url http://a:8080,http://b:8080'],
+    WATCH_SETTINGS,
+    [
+      'ringman watch',
+      'ringman watch --url http://a:8080,http://b:8080',
+      'ringman watch --node cache-1 --json | jq .lost',
+    ],
     async (input) => (await import('./queries.ts')).runWatch(input),
   )
   query(

@@ -1,8 +1,10 @@
 import type { NodeView, RingAnswer } from '../client/answers.ts'
 import { RingmanClient } from '../client/ringman-client.ts'
-import type { ClientConfig, GetConfig, PlanConfig } from '../config/client-settings.ts'
+import type { ClientConfig, GetConfig, PlanConfig, WatchConfig } from '../config/client-settings.ts'
 import { RingmanError } from '../errors.ts'
 import { printable, printableValue } from '../printable.ts'
+import { HashRing } from '../ring/hash-ring.ts'
+import { findNode } from '../service/ownership.ts'
 import { renderBar, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
 
 /** Longest bar of `ringman ring`, in characters. */
@@ -63,8 +65,11 @@ export async function runRing({ config, terminal, json }: QueryInput<ClientConfi
   if (ring.nodes.length === 0) throw new RingmanError('RING_EMPTY', 'no nodes in ring')
 }
 
-/** `ringman watch`: a line, or the whole ring as JSON, now and at each change, until SIGINT or SIGTERM. */
-export async function runWatch({ config, terminal, json }: QueryInput<ClientConfig>): Promise<void> {
+/**
+ * `ringman watch`: a line, or the whole ring as JSON, now and at each change, until SIGINT or SIGTERM. With `--node` what the
+ * node owns, then what it gained and lost.
+ */
+export async function runWatch({ config, terminal, json }: QueryInput<WatchConfig>): Promise<void> {
   const client = clientOf(config)
   const over = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -79,7 +84,9 @@ export async function runWatch({ config, terminal, json }: QueryInput<ClientConf
     if (over.signal.aborted) return
     throw error
   }
+  const { node } = config
   let before: RingAnswer | undefined
+  let ringBefore = HashRing.empty
   const watch = client.watch({
     signal: over.signal,
     onDisconnect: (error) => {
@@ -87,7 +94,13 @@ export async function runWatch({ config, terminal, json }: QueryInput<ClientConf
     },
   })
   for await (const ring of watch) {
-    if (json) terminal.out(renderJson(ring, 0))
+    if (node !== undefined) {
+      const ringAfter = HashRing.of(ring.nodes)
+      const event = nodeEvent(ringBefore, ringAfter, node)
+      if (json) terminal.out(renderJson(event, 0))
+      else terminal.out(`${new Date().toISOString()}  ${renderNodeEvent(event, terminal)}\n`)
+      ringBefore = ringAfter
+    } else if (json) terminal.out(renderJson(ring, 0))
     else
       terminal.out(`${new Date().toISOString()}  ${renderChange(before, printableValue(ring), terminal)}\n`)
     before = printableValue(ring)
@@ -193,6 +206,40 @@ function renderChange(before: RingAnswer | undefined, ring: RingAnswer, terminal
     ...[...old].filter((key) => !current.has(key)).map((key) => terminal.style('red', `-${key}`)),
   ]
   return [`${ring.nodes.length} nodes`, `digest ${ring.digest}`, ...difference].join('  ')
+}
+
+/** What a node owns, or gained and lost, between two rings that came one after the other. */
+function nodeEvent(before: HashRing, after: HashRing, node: string) {
+  const moved = before.movedTo(after)
+  const [keyBefore, ringKey] = [findNode(before, node)?.ringKey, findNode(after, node)?.ringKey]
+  // No ring key is empty: such a one finds nothing.
+  const gained = moved.gainedBy(ringKey ?? '', keyBefore)
+  const lost = moved.lostBy(keyBefore ?? '', ringKey)
+  return {
+    node,
+    ringKey: ringKey ?? null,
+    share: ringKey === undefined ? 0 : (after.shares().get(ringKey) ?? 0),
+    gained: Array.from(gained, ({ start, end, from }) => ({ start, end, from: from?.ringKey ?? null })),
+    lost: Array.from(lost, ({ start, end, to }) => ({ start, end, to: to?.ringKey ?? null })),
+    before: before.digest,
+    after: after.digest,
+  }
+}
+
+function renderNodeEvent(event: ReturnType<typeof nodeEvent>, terminal: Terminal): string {
+  const sumOf = (stretches: readonly { readonly start: number; readonly end: number }[]) =>
+    stretches.reduce((sum, { start, end }) => sum + end - start, 0) / 2 ** 32
+  const parts = [
+    [event.gained, 'green', '+'],
+    [event.lost, 'red', '-'],
+  ] as const
+  const moved = parts.flatMap(([stretches, colour, sign]) =>
+    stretches.length === 0
+      ? []
+      : [terminal.style(colour, `${sign}${renderShare(sumOf(stretches))} in ${stretches.length} stretches`)],
+  )
+  const owns = event.ringKey === null ? 'is not on the ring' : `owns ${renderShare(event.share)}`
+  return [`${printable(event.node)} ${owns}`, `digest ${printable(event.after)}`, ...moved].join('  ')
 }
 
 /** A time span in its largest sensible unit. */

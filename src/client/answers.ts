@@ -12,24 +12,42 @@ export const nodeView = object(required, optional)
 export type NodeView = Shaped<typeof nodeView>
 
 /** `GET /v1/owner`. */
-export const ownerAnswer = object({ owner: nodeView, ...state })
+export const ownerAnswer = object({ owner: nodeView, ...state }, { unsure: flag })
 /** Who owns a key, by which ring. */
 export type OwnerAnswer = Shaped<typeof ownerAnswer>
 
 /** `GET /v1/owners`. */
-export const ownersAnswer = object({ owners: list(nodeView), ...state })
+export const ownersAnswer = object({ owners: list(nodeView), ...state }, { unsure: flag })
 /** The first owners of a key, by which ring. */
 export type OwnersAnswer = Shaped<typeof ownersAnswer>
 
 /** `POST /v1/owners`: for each key the places of its owners in `nodes`. */
 export const batchAnswer = object({ nodes: list(nodeView), owners: list(list(index)), ...state })
 
-/** `GET /v1/ring` and the events of `/v1/ring/watch`. */
-export const ringAnswer = object({
-  nodes: list(object({ ...required, share: number }, optional), MAX_RING_NODES),
-  sinceChangeMs: number,
-  ...state,
+/** Why a ring changed to that of an epoch: `docs/http.md` has the causes. */
+const change = object({
+  epoch: number,
+  timeMs: number,
+  cause: text,
+  node: text,
+  count: number,
+  movedShare: number,
 })
+
+/** `GET /v1/ring` and the events of `/v1/ring/watch`. */
+export const ringAnswer = object(
+  {
+    nodes: list(object({ ...required, share: number }, optional), MAX_RING_NODES),
+    sinceChangeMs: number,
+    ...state,
+  },
+  {
+    /** In a watch: the last changes, the newest first. */
+    changes: list(change, 1000),
+    /** Whether the member was stopped or cut off, so that its ring may be old. */
+    unsure: flag,
+  },
+)
 /** The whole ring. */
 export type RingAnswer = Shaped<typeof ringAnswer>
 

@@ -38,6 +38,20 @@ export const GET_SETTINGS = {
 /** The values of {@link GET_SETTINGS}. */
 export type GetConfig = ValuesOf<typeof GET_SETTINGS>
 
+/** What `ringman watch` can be told. */
+export const WATCH_SETTINGS = {
+  node: {
+    type: word('NODE', 300),
+    help: 'Print what this node, by ring key or name, owns, gains and loses',
+    category: 'Look-up',
+    places: ['flag'],
+  },
+  ...CLIENT_SETTINGS,
+} as const satisfies SettingTable
+
+/** The values of {@link WATCH_SETTINGS}. */
+export type WatchConfig = ValuesOf<typeof WATCH_SETTINGS>
+
 const nodeList = list(word('NODE', 300), { max: 1000 })
 
 /** What `ringman plan` can be told. */

@@ -2,8 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import { isObject } from '../is-object.ts'
-import type { HashRingManager } from '../manager/hash-ring-manager.ts'
+import { DIGESTS_KEPT } from '../manager/ring-order.ts'
 import type { RingNode } from '../ring/node.ts'
+import type { RingService } from '../service/ring-service.ts'
 import { parseJson, readBody } from './body.ts'
 import type { HttpLimits } from './limits.ts'
 import {
@@ -25,14 +26,15 @@ const OWNERS_PER_TURN = 2000
 const BATCH_DEPTH = 2
 const BATCH_EXTRA_VALUES = 100
 
-/** `/v1/owner` and `/v1/owners`: who owns a key, or many keys. */
+/** `/v1/owner`, `/v1/owners` and `/v1/check`: who owns a key, or many keys, and whether a request belongs here. */
 export function lookUpRoutes(deps: {
-  readonly manager: HashRingManager
+  readonly ring: RingService
   readonly view: CurrentView
   readonly responder: Responder
   readonly limits: HttpLimits
 }): Route[] {
-  const { manager, view, responder, limits } = deps
+  const { ring: service, view, responder, limits } = deps
+  const { manager, ownership } = service
   const { turns } = responder.ledger
 
   const getOwner = (ctx: Koa.Context, query: string) => {
@@ -49,6 +51,21 @@ export function lookUpRoutes(deps: {
     ctx['_ringOwner'] = owners[0]?.ringKey
     const nodes = owners.map((node) => current.nodeJson(node)).join(',')
     responder.send(ctx, jsonAnswer(`{"owners":[${nodes}],${current.state}}`))
+  }
+
+  const check = (ctx: Koa.Context, query: string) => {
+    const parameters = readParameters(query, ['key', 'digest'], ['digest'])
+    const key = checkKey(parameters.get('key'), limits)
+    const digests = parseDigests(parameters.get('digest'))
+    const { verdict, mine, owner } = ownership.check(key, digests)
+    const current = view.get()
+    ctx['_ringOwner'] = owner.ringKey
+    responder.send(
+      ctx,
+      jsonAnswer(
+        `{"verdict":"${verdict}","mine":${mine},"owner":${current.nodeJson(owner)},${current.state}}`,
+      ),
+    )
   }
 
   const postOwners = async (ctx: Koa.Context, query: string) => {
@@ -94,8 +111,24 @@ export function lookUpRoutes(deps: {
   return [
     { path: '/v1/owner', GET: getOwner },
     { path: '/v1/owners', GET: getOwners, POST: postOwners },
+    { path: '/v1/check', GET: check },
   ]
 }
+
+/** @throws {RingmanError} `PARAMETER_INVALID` for no digest, too many, or one that is none. */
+function parseDigests(list: string | undefined): readonly string[] {
+  const digests = list?.split(',') ?? []
+  if (digests.length === 0 || digests.length > DIGESTS_KEPT || !digests.every((one) => DIGEST.test(one))) {
+    throw new RingmanError(
+      'PARAMETER_INVALID',
+      `the parameter digest must be 1 to ${DIGESTS_KEPT} digests of 16 hexadecimal characters, the newest first`,
+      { detail: { limit: DIGESTS_KEPT } },
+    )
+  }
+  return digests
+}
+
+const DIGEST = /^[0-9a-f]{16}$/
 
 /** @throws {RingmanError} `CONTENT_TYPE_UNSUPPORTED` for anything but plain JSON in UTF-8. */
 function checkContentType(headers: IncomingHttpHeaders): void {

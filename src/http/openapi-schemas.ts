@@ -1,4 +1,6 @@
+import { CHANGE_CAUSES } from '../manager/change-record.ts'
 import { CONDITIONS } from '../membership/condition.ts'
+import { CHECK_VERDICTS } from '../service/ownership.ts'
 import { ERROR_STATUSES } from './error-body.ts'
 import type { HttpLimits } from './limits.ts'
 
@@ -18,7 +20,15 @@ const epoch: JsonSchema = {
   minimum: 0,
   description: "The answering process's count of ring changes; it compares within one process only.",
 }
-const state = { digest, epoch }
+const unsure: JsonSchema = {
+  type: 'boolean',
+  description:
+    'True, and only there, while the member that answers was stopped or cut off: its ring may be old.',
+}
+const state = { digest, epoch, unsure }
+
+/** A place on the circle; a stretch has its `start` and not its `end`. */
+const hash: JsonSchema = { type: 'integer', minimum: 0, maximum: 2 ** 32 }
 
 const nodeFields = {
   name: text,
@@ -37,7 +47,7 @@ function object(fields: JsonSchema, optional: readonly string[] = []): JsonSchem
   return {
     type: 'object',
     properties: fields,
-    required: Object.keys(fields).filter((name) => !optional.includes(name)),
+    required: Object.keys(fields).filter((name) => name !== 'unsure' && !optional.includes(name)),
   }
 }
 
@@ -64,6 +74,15 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
     ),
     OwnerAnswer: object({ owner: ref('Node'), ...state }),
     OwnersAnswer: object({ owners: list(ref('Node')), ...state }),
+    CheckAnswer: object({
+      verdict: word(CHECK_VERDICTS),
+      mine: {
+        type: 'boolean',
+        description: 'Whether the member that answers owns the key, by its own ring.',
+      },
+      owner: ref('Node'),
+      ...state,
+    }),
     OwnersQuestion: {
       ...object(
         {
@@ -91,6 +110,45 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
         description: 'Milliseconds since the ring last changed.',
       },
     }),
+    RingEvent: {
+      allOf: [ref('RingAnswer'), object({ changes: list(ref('RingChange')) })],
+      description: 'The data of the events `ring`.',
+    },
+    RingChange: object({
+      epoch: { ...epoch, description: 'The epoch that the change began.' },
+      timeMs: { type: 'number', description: 'Milliseconds since the Unix epoch.' },
+      cause: word(Object.keys(CHANGE_CAUSES)),
+      node: { type: 'string', description: 'Ring key of the node; of several the first in byte order.' },
+      count: {
+        type: 'integer',
+        minimum: 0,
+        description: 'How many nodes came, went or changed for this cause.',
+      },
+      movedShare: { ...share, description: 'Fraction of the circle that got another owner by it.' },
+    }),
+    OwnedEvent: {
+      ...object({
+        node: text,
+        ringKey: orNull('string'),
+        stretches: list(object({ start: hash, end: hash })),
+        ...state,
+      }),
+      description: 'The data of the event `owned`: all stretches of the node.',
+    },
+    MovedEvent: {
+      ...object({
+        node: text,
+        ringKey: orNull('string'),
+        gained: list(object({ start: hash, end: hash, from: orNull('string') })),
+        lost: list(object({ start: hash, end: hash, to: orNull('string') })),
+        before: digest,
+        after: digest,
+        changes: list(ref('RingChange')),
+        nodes: { ...list(ref('Node')), description: 'The nodes that `from` and `to` name.' },
+        ...state,
+      }),
+      description: 'The data of the events `moved`: how the newest ring differs from the one sent before.',
+    },
     Member: object({
       name: text,
       address: text,

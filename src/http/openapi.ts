@@ -1,3 +1,4 @@
+import { DIGESTS_KEPT } from '../manager/ring-order.ts'
 import { ERROR_CODES } from '../errors.ts'
 import { ERROR_STATUSES } from './error-body.ts'
 import type { HttpLimits } from './limits.ts'
@@ -84,6 +85,32 @@ export function describeApi(limits: HttpLimits, version: string): Json {
         },
       },
       '/v1/route': routeOperations(),
+      '/v1/check': {
+        ...getAndHead({
+          id: 'Check',
+          summary: 'Whether a request for a key belongs to the member that answers, or whose ring is older',
+          parameters: [
+            key,
+            {
+              name: 'digest',
+              in: 'query',
+              required: true,
+              description:
+                "The digest of the sender's ring; better the last ones that it has had, the newest first, as a comma list or repeated.",
+              style: 'form',
+              explode: true,
+              schema: {
+                type: 'array',
+                minItems: 1,
+                maxItems: DIGESTS_KEPT,
+                items: { type: 'string', pattern: '^[0-9a-f]{16}$' },
+              },
+            },
+          ],
+          schema: ref('CheckAnswer'),
+          problems: [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS],
+        }),
+      },
       '/v1/ring': {
         ...getAndHead({
           id: 'Ring',
@@ -105,9 +132,16 @@ export function describeApi(limits: HttpLimits, version: string): Json {
       '/v1/ring/watch': {
         ...getAndHead({
           id: 'RingWatch',
-          summary: 'The ring now and after each change',
-          description: `Server-sent events named \`ring\`, each with a RingAnswer as data and the epoch as id; comments every ${limits.heartbeatMs} ms.`,
-          parameters: [],
+          summary: 'The ring now and after each change, or what one node gains and loses',
+          description: `Server-sent events named \`ring\`, each with a RingEvent as data and the epoch as id. With \`node\` an event \`owned\` with an OwnedEvent, then events \`moved\`, each with a MovedEvent. Comments every ${limits.heartbeatMs} ms.`,
+          parameters: [
+            {
+              name: 'node',
+              in: 'query',
+              description: "A node's ring key, or its member's name.",
+              schema: { type: 'string', minLength: 1, maxLength: 600 },
+            },
+          ],
           schema: { type: 'string' },
           contentType: 'text/event-stream',
           problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'TOO_MANY_WATCHERS'],

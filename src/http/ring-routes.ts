@@ -67,8 +67,14 @@ export function ringRoutes(deps: {
   }
 
   const watchRing = (ctx: Koa.Context, query: string) => {
-    readParameters(query, [])
-    watch.open(ctx)
+    const node = readParameters(query, ['node']).get('node')
+    if (node !== undefined && (node === '' || node.length > MAX_ENTRY_LENGTH)) {
+      throw new RingmanError(
+        'PARAMETER_INVALID',
+        `the parameter node must be a ring key or a member's name of 1 to ${MAX_ENTRY_LENGTH} characters`,
+      )
+    }
+    watch.open(ctx, node)
   }
 
   const getMembers = (ctx: Koa.Context, query: string) => {

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
-import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import type { RingNode } from '../ring/node.ts'
+import type { RingService } from '../service/ring-service.ts'
 import { asciiJson, jsonAnswer, type Answer } from './respond.ts'
 
 /** One ring as HTTP shows it. What every look-up writes is made once per ring, when it is first asked for. */
 export class RingView {
   readonly snapshot: RingSnapshot
+  /** Whether the member that answers cannot know at this time whether the ring is old. */
+  readonly unsure: boolean
   /** `"digest":"…","epoch":…`: what stands in each answer of this ring. */
   readonly state: string
   readonly #nodes = new Map<RingNode, string>()
@@ -18,9 +20,10 @@ export class RingView {
   #nodeList: string | undefined
   #etag: string | undefined
 
-  constructor(snapshot: RingSnapshot) {
+  constructor(snapshot: RingSnapshot, unsure: boolean) {
     this.snapshot = snapshot
-    this.state = `"digest":"${snapshot.ring.digest}","epoch":${snapshot.epoch}`
+    this.unsure = unsure
+    this.state = `"digest":"${snapshot.ring.digest}","epoch":${snapshot.epoch}${unsure ? ',"unsure":true' : ''}`
     this.routeHeaders = [
       ...['X-Ringman-Digest', snapshot.ring.digest],
       ...['Cache-Control', 'no-store', 'Content-Length', '0'],
@@ -85,7 +88,8 @@ export class RingView {
   }
 }
 
-function nodeFields({ ringKey, weight, name, address, port, zone }: RingNode) {
+/** What is shown of a node. */
+export function nodeFields({ ringKey, weight, name, address, port, zone }: RingNode) {
   return { name, address, port, ringKey, weight, zone }
 }
 
@@ -101,18 +105,21 @@ function proxyAddressOf({ address, port }: RingNode): string | undefined {
   return HOST_NAME.test(address) ? `${address}:${port}` : undefined
 }
 
-/** The view of a manager's current ring; it holds one at a time. */
+/** The view of the current ring; it holds one at a time. */
 export class CurrentView {
-  readonly #manager: HashRingManager
+  readonly #ring: Pick<RingService, 'manager' | 'unsure'>
   #view: RingView | undefined
 
-  constructor(manager: HashRingManager) {
-    this.#manager = manager
+  constructor(ring: Pick<RingService, 'manager' | 'unsure'>) {
+    this.#ring = ring
   }
 
   get(): RingView {
-    const { snapshot } = this.#manager
-    if (this.#view?.snapshot !== snapshot) this.#view = new RingView(snapshot)
+    const { manager, unsure } = this.#ring
+    const { snapshot } = manager
+    if (this.#view?.snapshot !== snapshot || this.#view.unsure !== unsure) {
+      this.#view = new RingView(snapshot, unsure)
+    }
     return this.#view
   }
 }

@@ -4,10 +4,15 @@ import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { RingService } from '../service/ring-service.ts'
+import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
+import { HashRing } from '../ring/hash-ring.ts'
+import type { MovedStretches, Stretch } from '../ring/moved.ts'
+import type { RingNode } from '../ring/node.ts'
+import { findNode } from '../service/ownership.ts'
 import type { HttpLimits } from './limits.ts'
-import { pour, type Responder } from './respond.ts'
-import type { CurrentView } from './ring-view.ts'
+import { asciiJson, pour, type Responder } from './respond.ts'
+import { nodeFields, type CurrentView } from './ring-view.ts'
 
 /** The event of a Koa application that ends its open watches; `openServer` emits it when it begins to close. */
 export const CLOSING_EVENT = 'closing'
@@ -33,11 +38,20 @@ const RETRY_MS = 1000
 /** Bytes of events that are written in one turn of the event loop. */
 const TURN_BYTES = 4 * 1024 * 1024
 
+/** What finding out what one node gained and lost costs, counted in bytes that are written. */
+const NODE_EVENT_COST = 100_000
+
+/** Stretches of which an event tells with both owners: some 600 KB. */
+const MAX_MOVED = 10_000
+
+/** No node's ring key. */
+const NOBODY = ''
+
 /** How old the encoded event of a ring may be that a new watcher gets, in milliseconds. */
 const EVENT_AGE_MS = 1000
 
-/** One ring, encoded once for all watchers. It counts in the ledger while somebody has not taken it. */
-class RingEvent {
+/** One event, encoded once for all watchers that get it. It counts in the ledger while somebody has not taken it. */
+class EncodedEvent {
   readonly snapshot: RingSnapshot
   readonly bytes: Buffer
   readonly encodedAtMs: number
@@ -76,6 +90,8 @@ class RingEvent {
 
 interface Watcher {
   readonly res: ServerResponse
+  /** The ring key or name of the node whose stretches it watches; undefined for the whole ring. */
+  readonly node: string | undefined
   /** The ring that it was sent last. */
   snapshot: RingSnapshot | undefined
   /** Gives up what is being written to it; undefined when it has taken everything. */
@@ -85,7 +101,8 @@ interface Watcher {
 /**
  * The open watches of a ring: each gets the ring at once and after each change, as server-sent events, and
  * comments between them so that it notices a dead connection. Nothing queues for one that is behind: when it has taken
- * an event, it gets the newest ring, if that is another by then.
+ * an event, it gets the newest ring, if that is another by then. A watch of one node gets its stretches in the same way:
+ * what it is told has moved is the difference between the last ring that it was sent and the newest.
  */
 export class RingWatch {
   readonly #ring: RingService
@@ -99,7 +116,9 @@ export class RingWatch {
   readonly #waiting = new Set<Watcher>()
   /** Applications whose closing is listened for already. */
   readonly #apps = new WeakSet<Koa>()
-  #lastEvent: RingEvent | undefined
+  #lastEvent: EncodedEvent | undefined
+  /** What moved between two rings: most watchers are at the same one. */
+  #lastMoved: { readonly from: HashRing; readonly to: HashRing; readonly moved: MovedStretches } | undefined
   #turnDue = false
   #unsubscribe: (() => void) | undefined
   #cancelHeartbeat: (() => void) | undefined
@@ -123,9 +142,10 @@ export class RingWatch {
   /**
    * Answers with the stream of events.
    *
+   * @param node - Ring key or name: the stretches of this node, instead of the whole ring.
    * @throws {RingmanError} `MANAGER_NOT_RUNNING`, `TOO_MANY_WATCHERS`, `OVERLOADED`.
    */
-  open(ctx: Koa.Context): void {
+  open(ctx: Koa.Context, node?: string): void {
     if (!this.#ring.manager.running) {
       throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring manager is not running')
     }
@@ -136,7 +156,7 @@ export class RingWatch {
         { detail: { limit: this.#limits.maxWatchers } },
       )
     }
-    if (!this.#event().hasRoom) {
+    if (node === undefined && !this.#event().hasRoom) {
       throw new RingmanError('OVERLOADED', 'too many answers wait for slow readers')
     }
     ctx.respond = false
@@ -152,7 +172,7 @@ export class RingWatch {
         this.close()
       })
     }
-    const watcher: Watcher = { res, snapshot: undefined, letGo: undefined }
+    const watcher: Watcher = { res, node, snapshot: undefined, letGo: undefined }
     this.#watchers.add(watcher)
     res.on('close', () => {
       watcher.letGo?.()
@@ -170,28 +190,82 @@ export class RingWatch {
     for (const { res } of this.#watchers) res.end()
   }
 
-  #event(): RingEvent {
+  #event(): EncodedEvent {
     const nowMs = this.#clock.now()
     const view = this.#view.get()
     const { snapshot } = view
     if (this.#lastEvent?.snapshot !== snapshot || nowMs - this.#lastEvent.encodedAtMs > EVENT_AGE_MS) {
-      const text = `id: ${snapshot.epoch}\nevent: ring\ndata: ${view.ringJson(nowMs)}\n\n`
-      this.#lastEvent = new RingEvent({ snapshot, text, nowMs }, this.#responder)
+      const changes = asciiJson(changesAfter(this.#ring.manager, -1))
+      const data = `${view.ringJson(nowMs).slice(0, -1)},"changes":${changes}}`
+      const text = `id: ${snapshot.epoch}\nevent: ring\ndata: ${data}\n\n`
+      this.#lastEvent = new EncodedEvent({ snapshot, text, nowMs }, this.#responder)
     }
     return this.#lastEvent
   }
 
-  /** Sends the newest ring to a watcher that does not have it, and has taken what it was sent before. */
-  #serve(watcher: Watcher): void {
-    if (watcher.letGo !== undefined || watcher.snapshot === this.#ring.manager.snapshot) return
-    const event = this.#event()
+  /**
+   * What a watcher of one node is to get: all that the node owns at first, then how that differs from what it was sent; all
+   * again where the difference would be far longer.
+   */
+  #nodeEvent(node: string, sent: RingSnapshot | undefined): EncodedEvent {
+    const { snapshot } = this.#ring.manager
+    const ringKey = findNode(snapshot.ring, node)?.ringKey
+    const difference = sent && this.#difference(node, sent, ringKey)
+    const fields = difference ?? {
+      stretches: [...this.#moved(HashRing.empty).gainedBy(ringKey ?? NOBODY)].map(bounds),
+    }
+    const start = asciiJson({ node, ringKey: ringKey ?? null, ...fields }).slice(0, -1)
+    const name = difference === undefined ? 'owned' : 'moved'
+    const text = `id: ${snapshot.epoch}\nevent: ${name}\ndata: ${start},${this.#view.get().state}}\n\n`
+    return new EncodedEvent({ snapshot, text, nowMs: this.#clock.now() }, this.#responder)
+  }
+
+  #difference(node: string, sent: RingSnapshot, ringKey: string | undefined): object | undefined {
+    const keyBefore = findNode(sent.ring, node)?.ringKey
+    const moved = this.#moved(sent.ring)
+    const gained = moved.gainedBy(ringKey ?? NOBODY, keyBefore)
+    const lost = moved.lostBy(keyBefore ?? NOBODY, ringKey)
+    if (gained.count + lost.count > MAX_MOVED) return undefined
+    const others = new Map<string, RingNode>()
+    const keyOf = (other: RingNode | undefined) => {
+      if (other !== undefined) others.set(other.ringKey, other)
+      return other?.ringKey ?? null
+    }
+    return {
+      gained: Array.from(gained, (stretch) => ({ ...bounds(stretch), from: keyOf(stretch.from) })),
+      lost: Array.from(lost, (stretch) => ({ ...bounds(stretch), to: keyOf(stretch.to) })),
+      before: sent.ring.digest,
+      after: this.#ring.manager.snapshot.ring.digest,
+      changes: changesAfter(this.#ring.manager, sent.epoch),
+      nodes: [...others.values()].map(nodeFields),
+    }
+  }
+
+  /** What moves from a ring to the newest one. */
+  #moved(from: HashRing): MovedStretches {
+    const { ring } = this.#ring.manager.snapshot
+    if (this.#lastMoved?.from !== from || this.#lastMoved.to !== ring) {
+      this.#lastMoved = { from, to: ring, moved: from.movedTo(ring) }
+    }
+    return this.#lastMoved.moved
+  }
+
+  /**
+   * Sends the newest ring to a watcher that does not have it, and has taken what it was sent before. Returns what that
+   * cost, in bytes.
+   */
+  #serve(watcher: Watcher): number {
+    if (watcher.letGo !== undefined || watcher.snapshot === this.#ring.manager.snapshot) return 0
+    const { node } = watcher
+    const event = node === undefined ? this.#event() : this.#nodeEvent(node, watcher.snapshot)
     // The next heartbeat tries again.
-    if (!event.hasRoom) return
+    if (!event.hasRoom) return 0
     event.hold()
     watcher.snapshot = event.snapshot
     this.#write(watcher, event.bytes, () => {
       event.letGo()
     })
+    return event.bytes.length + (node === undefined ? 0 : NODE_EVENT_COST)
   }
 
   /** Writes to a watcher that has taken everything before. */
@@ -241,8 +315,7 @@ export class RingWatch {
         for (const watcher of this.#waiting) {
           if (leftBytes <= 0) break
           this.#waiting.delete(watcher)
-          this.#serve(watcher)
-          leftBytes -= this.#lastEvent?.bytes.length ?? 0
+          leftBytes -= this.#serve(watcher)
         }
       } catch (error) {
         this.#logger.error({ event: 'watch.failed', err: error }, 'Failed to send a ring to its watchers')
@@ -263,4 +336,24 @@ export class RingWatch {
     }
     if (this.#watchers.size > 0) this.#wake()
   }
+}
+
+function bounds({ start, end }: Stretch) {
+  return { start, end }
+}
+
+/** Why the ring changed after an epoch, the newest first, as far as that is remembered. */
+function changesAfter(manager: HashRingManager, epoch: number) {
+  return manager.recentChanges
+    .filter((change) => change.epoch > epoch)
+    .flatMap(({ epoch: at, records }) =>
+      records.map(({ timeMs, cause, node, count, movedShare }) => ({
+        epoch: at,
+        timeMs,
+        cause,
+        node,
+        count,
+        movedShare,
+      })),
+    )
 }

@@ -162,7 +162,7 @@ function allowHeader(error: unknown, allow: string): string[] {
 /** Every route of the look-ups, the description of the API among them. */
 export function listRoutes(deps: RoutesDeps, logger: Logger): Route[] {
   const { ring, clock, responder, limits, routeSettings = DEFAULT_ROUTE_SETTINGS, version = '0.0.0' } = deps
-  const view = new CurrentView(ring.manager)
+  const view = new CurrentView(ring)
   const watch = new RingWatch({ ring, view, responder, clock, logger, limits })
   const endWatches = () => {
     watch.close()
@@ -172,7 +172,7 @@ export function listRoutes(deps: RoutesDeps, logger: Logger): Route[] {
   const description = jsonAnswer(asciiJson(describeApi(limits, version)))
   return [
     ...compatibleRoutes({ ring, responder, limits }),
-    ...lookUpRoutes({ manager: ring.manager, view, responder, limits }),
+    ...lookUpRoutes({ ring, view, responder, limits }),
     {
       path: '/v1/route',
       takesPathsBelow: true,

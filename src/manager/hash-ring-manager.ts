@@ -18,6 +18,15 @@ export const PING_TIMEOUT_MS = 5
 /** How long changes gather before they become one ring, in milliseconds. */
 export const DEFAULT_FOLD_WINDOW_MS = 10
 
+/** Changes of the ring that are remembered with their causes. */
+export const CHANGES_KEPT = 16
+
+/** Why the ring became the one of an epoch. */
+export interface RecentChange {
+  readonly epoch: number
+  readonly records: readonly ChangeRecord[]
+}
+
 export interface HashRingManagerOptions {
   readonly clock: Clock
   /** Nodes on the ring from the start, at epoch 0. @default none */
@@ -65,6 +74,7 @@ export class HashRingManager {
   #state: 'new' | 'running' | 'stopped' = 'new'
   #snapshot: RingSnapshot
   #digests: readonly string[]
+  #recentChanges: readonly RecentChange[] = []
   /** What will make the next ring, in order. */
   readonly #folded: Mutation[] = []
   #cancelFold: (() => void) | undefined
@@ -86,6 +96,11 @@ export class HashRingManager {
   /** The digests of the last rings, the current one first, 64 at most: by them members put their rings in order. */
   get digests(): readonly string[] {
     return this.#digests
+  }
+
+  /** Why the ring changed the last times, the newest first, {@link CHANGES_KEPT} at most. */
+  get recentChanges(): readonly RecentChange[] {
+    return this.#recentChanges
   }
 
   get running(): boolean {
@@ -279,6 +294,8 @@ export class HashRingManager {
   #publish(ring: HashRing, difference: RingDifference, records: readonly ChangeRecord[]): void {
     const previous = this.#snapshot
     this.#snapshot = { ring, epoch: previous.epoch + 1, changedAtMs: this.#clock.now() }
+    const { epoch } = this.#snapshot
+    this.#recentChanges = [{ epoch, records }, ...this.#recentChanges.slice(0, CHANGES_KEPT - 1)]
     if (ring.digest !== previous.ring.digest) {
       this.#digests = [ring.digest, ...this.#digests.slice(0, DIGESTS_KEPT - 1)]
     }

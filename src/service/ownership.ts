@@ -200,9 +200,13 @@ export class Ownership {
   }
 
   #ringKeyOf(ring: HashRing, node: string | undefined): string | undefined {
-    if (node === undefined) return this.#member.ringKey()
-    return (ring.get(node) ?? ring.nodes.find(({ name }) => name === node))?.ringKey
+    return node === undefined ? this.#member.ringKey() : findNode(ring, node)?.ringKey
   }
+}
+
+/** The node with this ring key, else the one of the member with this name. */
+export function findNode(ring: HashRing, ringKeyOrName: string): RingNode | undefined {
+  return ring.get(ringKeyOrName) ?? ring.nodes.find(({ name }) => name === ringKeyOrName)
 }
 
 /** Why a claim was lost, in the `detail.reason` of a `CLAIM_LOST`. */

@@ -17,7 +17,7 @@ export class RingCollector implements Collector {
   }
 
   async collect(): Promise<Samples> {
-    const { source, manager, ownRingKey } = this.#ring
+    const { source, manager, ownRingKey, ownership } = this.#ring
     const manages = await pingSamples(manager, this.#clock)
     const { ring, epoch } = manager.snapshot
     const shares = ring.shares()
@@ -27,6 +27,8 @@ export class RingCollector implements Collector {
     return {
       ...manages,
       members: byLabel('state', countStates(source.members)),
+      checks: byLabel('verdict', ownership.checks),
+      claims: single(ownership.claimCount),
       ringNodes: single(ring.size),
       ringPoints: single(ring.pointCount),
       ringEpoch: single(epoch),

@@ -72,10 +72,8 @@ describe('names and zones of peers, whatever they hold', () => {
   }
 
   /** Runs `watch` until it has printed something. */
-  async function watchOnce(args: readonly string[]) {
-    const running = runMain(['watch', ...args])
-    setTimeout(() => process.emit('SIGTERM'), 100)
-    return running
+  function watchOnce(args: readonly string[]) {
+    return runMain(['watch', ...args], {}, () => process.emit('SIGTERM'))
   }
 
   test('reach the terminal printable in every command, and forge no line', async () => {

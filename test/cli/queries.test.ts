@@ -120,6 +120,31 @@ test('watch prints the ring and ends with Ctrl-C', async () => {
   expect(watch.err).toBe('')
 })
 
+test('watch --node says what the node owns, then what it gains and loses', async () => {
+  const args = [...SERVE, '--source', 'static', '--static-members']
+  const first = ringman([...args, '10.0.0.1:1,10.0.0.2:1'])
+  await using _first = first
+  const firstUrl = addressOf(await first.event('ready'))
+  await using watch = ringman(['watch', '--node', '10.0.0.1:1', '--url', firstUrl])
+  await using asJson = ringman(['watch', '--node', '10.0.0.2:1', '--json', '--url', firstUrl])
+  const line = await watch.until('what it owns', () => watch.outLines.find((each) => each.includes('owns')))
+  expect(line).toMatch(/10\.0\.0\.1:1 owns [\d.]+ %.*digest [0-9a-f]{16}.*\+[\d.]+ % in \d+ stretches/)
+  await asJson.until('what it owns', () => asJson.events.at(0))
+  first.signal('SIGTERM')
+  await first.ended
+  await using second = ringman([...args, '10.0.0.1:1', '--http-port', new URL(firstUrl).port])
+  await second.event('ready')
+  await watch.until('all', () => watch.outLines.find((each) => each.includes('owns 100')))
+  const lost = await asJson.until('the loss', () => asJson.events.find(({ ringKey }) => ringKey === null))
+  expect(lost).toMatchObject({
+    node: '10.0.0.2:1',
+    share: 0,
+    gained: [],
+    before: asJson.events[0]?.['after'],
+  })
+  expect((lost['lost'] as { to: string }[]).every(({ to }) => to === '10.0.0.1:1')).toBe(true)
+})
+
 test('watch follows a member that comes back, and reports the break', async () => {
   const args = [...SERVE, '--source', 'static', '--static-members']
   const first = ringman([...args, 'a:1'])

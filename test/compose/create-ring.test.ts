@@ -227,6 +227,7 @@ test('the public face is what it is meant to be', () => {
     'HashRingManager',
     'MemberlistNode',
     'PING_TIMEOUT_MS',
+    'RingClient',
     'RingmanClient',
     'RingmanError',
     'createRing',

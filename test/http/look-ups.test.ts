@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { ERROR_STATUSES } from '../../src/http/error-body.ts'
 import { toByteText } from '../../src/http/go-json.ts'
 import { fakeMember } from '../support/fake-source.ts'
@@ -303,3 +303,60 @@ async function expectProblem(
   expect(answer.body.length).toBeLessThan(1000)
   return answer
 }
+
+describe('GET /v1/check', () => {
+  test('says whether a request belongs here, or whose ring is older', async () => {
+    await using own = await serveRing({ selfName: 'node1' })
+    const { manager, ownership } = own.ring
+    const { digest } = manager.snapshot.ring
+    const empty16 = manager.digests.at(-1)!
+    const mine = Array.from({ length: 50 }, (_, i) => `key-${i}`).find((key) =>
+      ownership.owned().contains(key),
+    )!
+    const newer = 'ffffffffffffffff'
+    for (const [digests, verdict] of [
+      [digest, 'mine'],
+      [empty16, 'you-are-behind'],
+      [`${newer},${digest}`, 'i-am-behind'],
+      [`${newer}&digest=${digest}`, 'i-am-behind'],
+      [newer, 'unknown'],
+    ] as const) {
+      const answer = await exchange(own.server.port, get(`/v1/check?key=${mine}&digest=${digests}`))
+      expect([answer.status, JSON.parse(answer.body)]).toEqual([
+        200,
+        { verdict, mine: true, owner: manager.getNode(mine), digest, epoch: 1 },
+      ])
+    }
+    const answer = await exchange(own.server.port, get(`/v1/check?key=key-of-others&digest=${digest}`))
+    expect(JSON.parse(answer.body)).toMatchObject({
+      verdict: manager.getNode('key-of-others').name === 'node1' ? 'mine' : 'not-mine',
+    })
+    expect(ownership.checks['i-am-behind']).toBe(2)
+  })
+
+  test.each([
+    ['?key=a', 'PARAMETER_INVALID'],
+    ['?key=a&digest=', 'PARAMETER_INVALID'],
+    ['?key=a&digest=ABCDEF0123456789', 'PARAMETER_INVALID'],
+    [`?key=a&digest=${Array.from({ length: 65 }, () => '0123456789abcdef').join(',')}`, 'PARAMETER_INVALID'],
+    ['?digest=0123456789abcdef', 'KEY_MISSING'],
+    ['?key=&digest=0123456789abcdef', 'KEY_EMPTY'],
+  ])('refuses %s', async (query, code) => {
+    expect(json(await ask(`/v1/check${query}`))).toMatchObject({ status: 400, code })
+  })
+})
+
+test('a member that is unsure says so in every answer of look-ups', async () => {
+  await using own = await serveRing({ maxSilenceMs: 1 })
+  own.source.statisticsNow = { staleMs: 10_000 }
+  const paths = ['owner?key=a', 'owners?key=a&n=2', 'check?key=a&digest=0123456789abcdef', 'ring', 'members']
+  const read = async () => {
+    const answers = await Promise.all(paths.map((path) => exchange(own.server.port, get(`/v1/${path}`))))
+    return answers.map((answer) => [answer.headers.get('ringman-unsure'), json(answer)['unsure']])
+  }
+  await vi.waitFor(async () => {
+    expect(await read()).toEqual(paths.map(() => ['true', true]))
+  })
+  own.source.statisticsNow = { staleMs: 0 }
+  expect(await read()).toEqual(paths.map(() => [undefined, undefined]))
+})

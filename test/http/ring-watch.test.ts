@@ -1,6 +1,8 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import type { Socket } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { HashRing } from '../../src/ring/hash-ring.ts'
+import type { Stretch } from '../../src/ring/moved.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { ChunkReader, closed, dial, exchange, get, request } from './raw-client.ts'
 import { serveRing, THREE_MEMBERS, type ServedRing } from './running-ring.ts'
@@ -30,10 +32,10 @@ class Watch {
     })
   }
 
-  static async open(served: ServedRing): Promise<Watch> {
+  static async open(served: ServedRing, query = ''): Promise<Watch> {
     const watch = new Watch(await dial(served.server.port))
     sockets.push(watch.socket)
-    watch.socket.write(get('/v1/ring/watch'))
+    watch.socket.write(get(`/v1/ring/watch${query}`))
     await vi.waitFor(() => {
       expect(watch.events.length).toBeGreaterThan(0)
     })
@@ -70,6 +72,16 @@ describe('GET /v1/ring/watch', () => {
       digest: ring.digest,
       epoch: 1,
       sinceChangeMs: expect.any(Number),
+      changes: [
+        {
+          epoch: 1,
+          timeMs: expect.any(Number),
+          cause: 'joined',
+          node: '127.0.0.1:8000',
+          count: 3,
+          movedShare: 0,
+        },
+      ],
     })
     expect(watch.events[0]?.event).toBe('ring')
     served.source.set(THREE_MEMBERS.slice(1))
@@ -189,5 +201,165 @@ describe('GET /v1/ring/watch', () => {
       503,
       expect.objectContaining({ code: 'OVERLOADED' }),
     ])
+  })
+})
+
+describe('GET /v1/ring/watch?node=', () => {
+  interface Told {
+    readonly event: string | undefined
+    readonly id: string | undefined
+    readonly data: Record<string, unknown>
+  }
+
+  async function told(watch: Watch, count: number): Promise<readonly Told[]> {
+    await vi.waitFor(() => {
+      expect(watch.events.length).toBeGreaterThanOrEqual(count)
+    })
+    return watch.events.map(({ event, id, data }) => ({
+      event,
+      id,
+      data: JSON.parse(data) as Record<string, unknown>,
+    }))
+  }
+
+  const bounds = ({ start, end }: Stretch) => ({ start, end })
+  const [first, second, third] = THREE_MEMBERS
+
+  test('begins with all that the node owns, then tells what it gained and lost', async () => {
+    await using served = await serveRing()
+    const { manager } = served.ring
+    const watches = [
+      await Watch.open(served, '?node=127.0.0.2:8000'),
+      await Watch.open(served, '?node=node2'),
+      await Watch.open(served, '?node=nobody'),
+    ] as const
+    const before = manager.snapshot.ring
+    const owned = HashRing.empty.movedTo(before).gainedBy('127.0.0.2:8000')
+    for (const [i, node] of ['127.0.0.2:8000', 'node2'].entries()) {
+      expect(await told(watches[i]!, 1)).toEqual([
+        {
+          event: 'owned',
+          id: '1',
+          data: {
+            node,
+            ringKey: '127.0.0.2:8000',
+            stretches: [...owned].map(bounds),
+            digest: before.digest,
+            epoch: 1,
+          },
+        },
+      ])
+    }
+    expect((await told(watches[2], 1))[0]?.data).toMatchObject({ ringKey: null, stretches: [] })
+
+    served.source.set([second!, { ...third!, state: 'left' }])
+    const [, gainedAll] = await told(watches[1], 2)
+    const after = manager.snapshot.ring
+    const gained = before.movedTo(after).gainedBy('127.0.0.2:8000')
+    expect(gainedAll).toEqual({
+      event: 'moved',
+      id: '2',
+      data: {
+        node: 'node2',
+        ringKey: '127.0.0.2:8000',
+        gained: [...gained].map((stretch) => ({ ...bounds(stretch), from: stretch.from?.ringKey })),
+        lost: [],
+        before: before.digest,
+        after: after.digest,
+        changes: [
+          expect.objectContaining({ epoch: 2, cause: 'left', node: '127.0.0.3:8000', count: 1 }),
+          expect.objectContaining({ epoch: 2, cause: 'removed', node: '127.0.0.1:8000', count: 1 }),
+        ],
+        nodes: expect.arrayContaining([before.get('127.0.0.1:8000'), before.get('127.0.0.3:8000')]),
+        digest: after.digest,
+        epoch: 2,
+      },
+    })
+    expect((await told(watches[2], 2))[1]?.data).toMatchObject({ gained: [], lost: [], after: after.digest })
+    served.source.set([first!])
+    const [, , lostAll] = await told(watches[0], 3)
+    expect(lostAll?.data).toMatchObject({ ringKey: null, gained: [], before: after.digest })
+    expect(lostAll?.data['lost']).toEqual([{ start: 0, end: 2 ** 32, to: '127.0.0.1:8000' }])
+    served.ring.manager.noteOffRing('127.0.0.1:8000')
+    const events = await told(watches[0], 4)
+    expect(events[3]?.data).toMatchObject({ gained: [], lost: [], changes: [{ cause: 'was-off-ring' }] })
+  })
+
+  test('one that is behind is told the difference to the last ring that it was sent', async () => {
+    const MEMBERS = Array.from({ length: 60 }, (_, i) => fakeMember(`m-${i}`, `10.0.${i >> 8}.${i & 255}`))
+    const few = [MEMBERS[0]!, MEMBERS[1]!]
+    await using served = await serveRing({ members: few })
+    const slow = await dial(served.server.port)
+    sockets.push(slow)
+    slow.pause()
+    slow.write(get('/v1/ring/watch?node=m-0'))
+    const quick = await Watch.open(served, '?node=m-0')
+    // Each of these is about 200 KB: more than the system takes for a reader that rests.
+    for (let change = 1; change <= 40; change++) {
+      served.source.set(change % 2 === 1 ? MEMBERS : [...few, MEMBERS[change]!])
+      await told(quick, change + 1)
+    }
+    served.source.set(few)
+    const all = await told(quick, 42)
+    const last = all.at(-1)!.data
+    const received: Record<string, unknown>[] = []
+    const parser = createParser({
+      onEvent: ({ data }) => received.push(JSON.parse(data) as Record<string, unknown>),
+    })
+    const chunks = new ChunkReader()
+    slow.on('data', (part: string) => {
+      parser.feed(chunks.read(part))
+    })
+    slow.resume()
+    await vi.waitFor(() => {
+      expect(received.at(-1)).toMatchObject({ digest: last['digest'] })
+    })
+    expect(received.length).toBeLessThan(all.length)
+    // What it was told, one after the other, leads from what it owned at first to what it owns at last.
+    const owns = new Set<string>()
+    const cut = (stretches: unknown) =>
+      stretches as readonly { readonly start: number; readonly end: number }[]
+    const grid = Array.from({ length: 4096 }, (_, i) => i * 2 ** 20)
+    const touch = (stretches: unknown, act: (point: string) => void) => {
+      for (const { start, end } of cut(stretches)) {
+        for (const point of grid) if (point >= start && point < end) act(String(point))
+      }
+    }
+    let digest: unknown
+    for (const event of received) {
+      if (digest === undefined) touch(event['stretches'], (point) => owns.add(point))
+      else {
+        expect(event['before']).toBe(digest)
+        touch(event['lost'], (point) => owns.delete(point))
+        touch(event['gained'], (point) => owns.add(point))
+      }
+      digest = event['digest']
+    }
+    const now = new Set<string>()
+    const final = HashRing.empty.movedTo(served.ring.manager.snapshot.ring).gainedBy('10.0.0.0:8000')
+    touch([...final], (point) => now.add(point))
+    expect(owns).toEqual(now)
+  })
+
+  test('one whose difference would be far longer is told all again', async () => {
+    const MEMBERS = Array.from({ length: 300 }, (_, i) => fakeMember(`m-${i}`, `10.0.${i >> 8}.${i & 255}`))
+    await using served = await serveRing({ members: MEMBERS.slice(0, 1) })
+    const watch = await Watch.open(served, '?node=m-0')
+    served.source.set(MEMBERS)
+    const [one, all] = await told(watch, 2)
+    expect(one?.data['stretches']).toEqual([{ start: 0, end: 2 ** 32 }])
+    const owned = HashRing.empty.movedTo(served.ring.manager.snapshot.ring).gainedBy('10.0.0.0:8000')
+    expect([all?.event, all?.data['stretches']]).toEqual(['owned', [...owned].map(bounds)])
+  })
+
+  test('refuses a node that is none', async () => {
+    await using served = await serveRing()
+    for (const query of ['?node=', `?node=${'x'.repeat(601)}`, '?node=a&node=b', '?nodes=a']) {
+      const refused = await exchange(served.server.port, get(`/v1/ring/watch${query}`))
+      expect([refused.status, JSON.parse(refused.body)]).toEqual([
+        400,
+        expect.objectContaining({ code: 'PARAMETER_INVALID' }),
+      ])
+    }
   })
 })

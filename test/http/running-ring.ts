@@ -18,6 +18,7 @@ export interface RingOptions {
   readonly selfName?: string
   readonly ringKeyMode?: RingKeyMode
   readonly clock?: Clock
+  readonly maxSilenceMs?: number
 }
 
 /** The members of the recording: node1 to node3 at 127.0.0.1 to 127.0.0.3. */
@@ -39,6 +40,7 @@ export function makeRing(options: RingOptions = {}): {
     logger: silentLogger,
     clock,
     ringKeyMode: options.ringKeyMode ?? 'address',
+    ...(options.maxSilenceMs === undefined ? {} : { maxSilenceMs: options.maxSilenceMs }),
   })
   return { ring, source }
 }

@@ -1,4 +1,5 @@
 import { CHANGE_CAUSES } from '../../manager/change-record.ts'
+import type { CheckVerdict } from '../../service/ownership.ts'
 import type { Metric } from '../metric.ts'
 
 /** The ring: who is on it, who owns how much, and what changed. */
@@ -31,6 +32,30 @@ export const RING_METRICS = {
     name: 'ringman_ring_points',
     kind: 'gauge',
     meaning: "Points on this process's ring.",
+  },
+  checks: {
+    name: 'ringman_checks_total',
+    kind: 'counter',
+    labels: {
+      verdict: {
+        mine: 'Both had the same ring, and this member owned the key.',
+        'not-mine': 'Both had the same ring, and another member owned the key: the request was misdirected.',
+        'you-are-behind': "The sender's ring was older.",
+        'i-am-behind': "This member's ring was older.",
+        unknown: 'The rings could not be put in order.',
+      } satisfies Record<CheckVerdict, string>,
+    },
+    meaning: 'Checks whether a request for a key belongs here, by what came out.',
+    reading:
+      'Right after a change some are behind. `not-mine` is a sender that does not go by the ring it names; `unknown` that lasts is two rings that do not meet.',
+    query:
+      'sum by (namespace, verdict) (rate(ringman_checks_total[5m])) / ignoring (verdict) group_left sum by (namespace) (rate(ringman_checks_total[5m]))',
+  },
+  claims: {
+    name: 'ringman_claims',
+    kind: 'gauge',
+    meaning: 'Claims on keys that the program holds in this process, and has not released.',
+    reading: 'Only where the library is used. A number that only rises is claims that nobody releases.',
   },
   ringEpoch: {
     name: 'ringman_ring_epoch',

@@ -184,6 +184,28 @@ const RING_CASES: readonly AlertCase[] = [
     pods: pods((index, seconds) => ({ managerUp: index !== LAST || seconds < 60 || seconds > 300 })),
     fires: [],
   },
+  {
+    name: 'a sender that goes by no ring: one request in ten comes to the wrong pod',
+    minutes: 20,
+    pods: pods((_, seconds) => ({ checks: { mine: seconds * 9, 'not-mine': seconds } })),
+    fires: [{ alert: 'RingmanRequestsMisdirected', value: '10%' }],
+  },
+  {
+    name: 'many senders behind, and a few requests misdirected',
+    minutes: 20,
+    pods: pods((_, seconds) => ({
+      checks: { mine: seconds * 9, 'you-are-behind': seconds * 5, 'not-mine': every(10, seconds) },
+    })),
+    fires: [],
+  },
+  {
+    name: 'two checks an hour, both misdirected',
+    minutes: 30,
+    pods: pods((index, seconds) => ({
+      checks: { unknown: index === LAST ? every(1800, seconds + 1200) : 0 },
+    })),
+    fires: [],
+  },
 ]
 
 const SOURCE_CASES: readonly AlertCase[] = [

@@ -17,6 +17,8 @@ export interface PodView {
   readonly epoch?: number
   readonly changes?: Partial<Record<keyof typeof METRICS.ringChanges.labels.cause, number>>
   readonly refutations?: number
+  /** Checks so far, by what came out. */
+  readonly checks?: Partial<Record<keyof typeof METRICS.checks.labels.verdict, number>>
   readonly drops?: Partial<Record<keyof typeof METRICS.gossipDrops.labels.reason, number>>
   /** Look-ups so far: with an owner, and without through our fault. */
   readonly lookUps?: { readonly ok: number; readonly unavailable: number }
@@ -193,6 +195,10 @@ function seriesOf(pod: SampledPod, view: PodView): [series: string, value: numbe
           number,
         ][])),
     [name(METRICS.gossipRefutations.name), view.refutations ?? 0],
+    ...Object.keys(METRICS.checks.labels.verdict).map((verdict): [string, number] => [
+      name(METRICS.checks.name, `verdict="${verdict}"`),
+      view.checks?.[verdict as keyof typeof METRICS.checks.labels.verdict] ?? 0,
+    ]),
     ...Object.keys(METRICS.gossipDrops.labels.reason).map((reason): [string, number] => [
       name(METRICS.gossipDrops.name, `reason="${reason}"`),
       drops[reason as keyof typeof drops] ?? 0,
