@@ -32,6 +32,19 @@ test('every link within the documentation leads to a file and to a heading', () 
   expect(broken).toEqual([])
 })
 
+test.each(['architecture', 'memberlist-protocol'])(
+  'every source file that docs/%s.md names is there',
+  (page) => {
+    const files = globSync('{src,monitoring,test,tools,helm}/**/*.*', { cwd: root })
+    const named = [...read(`docs/${page}.md`).matchAll(/`(\w[\w./-]*\.(?:ts|json|yaml))`/g)].map(
+      ([, path = '']) => path,
+    )
+    expect(named.length).toBeGreaterThan(20)
+    const missing = named.filter((path) => !files.some((file) => `/${file}`.endsWith(`/${path}`)))
+    expect(missing).toEqual([])
+  },
+)
+
 /** The anchors that headings get. */
 function headingsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
