@@ -68,7 +68,7 @@ unless on (namespace, release, pod)
 (${inCondition('contested', 'unlisted', 'refused', 'unreachable')})`,
   summary: `{{ $labels.pod }} of ${RING} does not trust its members.`,
   description:
-    'The source {{ $labels.source }} of {{ $labels.pod }} says for 5 minutes that it is alone against its wish, cut off, or may be out of date. `/readyz` on its admin port has the reason in a sentence.',
+    'The source {{ $labels.source }} of {{ $labels.pod }} says for 5 minutes that it is alone although it has seeds, cut off, or may be out of date. `/readyz` on its admin port has the reason in a sentence.',
 }
 
 const dropsByKeyOrLabel: AlertRule = {

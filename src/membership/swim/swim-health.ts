@@ -17,7 +17,7 @@ export interface HealthFacts {
   readonly longestStallMs: number
 }
 
-/** Says how the source is, and, when it is alone against its wish, why that may be. */
+/** Says how the source is, and, when it is alone although it has seeds, why that may be. */
 export function describeHealth(facts: HealthFacts): SourceHealth {
   const { members, selfName, seedTexts, seeds } = facts
   const count = (state: Member['state']) => members.filter((member) => member.state === state).length

@@ -16,7 +16,7 @@ export const SOURCE_METRICS = {
     kind: 'gauge',
     labels: SOURCE_LABEL,
     meaning:
-      'Whether the source trusts its members: 0 while it may be stale, or is alone against its wish; else 1.',
+      'Whether the source trusts its members: 0 while it may be stale, or is alone although it has seeds; else 1.',
     reading: '`/readyz` has the reason in a sentence.',
   },
   condition: {
