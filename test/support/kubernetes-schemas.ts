@@ -26,6 +26,9 @@ interface Schema {
   readonly [name: string]: unknown
 }
 
+/** Some definitions leave them out; every object has them. */
+const TYPE_FIELDS = { apiVersion: { type: 'string' }, kind: { type: 'string' } }
+
 /** A group, version and kind as one text, like `apps/v1 StatefulSet`. */
 type KindName = string
 
@@ -65,6 +68,13 @@ export class KubernetesSchemas {
     for (const name of await readdir(folder)) {
       schemas.#addDefinition(parse(await readFile(join(folder, name), 'utf8')) as CustomResourceDefinition)
     }
+    return schemas
+  }
+
+  /** The schemas of custom resources alone, whose metadata is not looked at: for kinds that others define. */
+  static ofDefinitions(definitions: readonly CustomResourceDefinition[]): KubernetesSchemas {
+    const schemas = new KubernetesSchemas()
+    for (const definition of definitions) schemas.#addDefinition(definition, { type: 'object' })
     return schemas
   }
 
@@ -108,21 +118,23 @@ export class KubernetesSchemas {
     this.#ajv.addSchema({ $id: OPENAPI, definitions })
   }
 
-  #addDefinition({ spec }: CustomResourceDefinition): void {
+  #addDefinition(
+    { spec }: CustomResourceDefinition,
+    metadata: Schema = { $ref: `${OPENAPI}#/definitions/${OBJECT_META}` },
+  ): void {
     for (const { name, schema } of spec.versions) {
       const $id = `https://schemas.test/${spec.group}/${name}/${spec.names.kind}`
       const { properties = {}, ...rest } = strict(schema.openAPIV3Schema) as {
         properties?: Record<string, Schema>
       }
-      const metadata = { $ref: `${OPENAPI}#/definitions/${OBJECT_META}` }
-      this.#ajv.addSchema({ ...rest, $id, properties: { ...properties, metadata } })
+      this.#ajv.addSchema({ ...rest, $id, properties: { ...TYPE_FIELDS, ...properties, metadata } })
       this.#references.set(`${spec.group}/${name} ${spec.names.kind}`, $id)
     }
   }
 }
 
 /** A custom resource definition as far as it is looked at here. */
-interface CustomResourceDefinition {
+export interface CustomResourceDefinition {
   readonly spec: {
     readonly group: string
     readonly names: { readonly kind: string }
