@@ -115,7 +115,7 @@ export interface GossipStatistics {
   readonly refutations: number
   /** Times that others held this member for dead, so that it was off their rings. */
   readonly heldDead: number
-  /** Members declared dead on our own word, by what spoke against them. */
+  /** Members that this one declared dead, by what spoke against them. */
   readonly declaredDead: { readonly silence: number; readonly refusal?: number }
   /** Times that two members were found with one name. */
   readonly conflicts: number

@@ -51,7 +51,7 @@ describe('a name that has just been taken over', () => {
     expect(new Set(fallen.sent('dead').map(({ message }) => message.incarnation))).toEqual(new Set([2]))
   })
 
-  test('leaves by its own word in a later incarnation, as one that learned of its fall has', () => {
+  test('leaves by itself in a later incarnation, as one that learned of its fall has', () => {
     const machine = takenOver()
     machine.packet(3, alive(4, 2, { port: 9999 }), dead(4, 2, 'm4'))
     expect(machine.state(4)).toBe('left')

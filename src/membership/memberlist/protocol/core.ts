@@ -227,21 +227,21 @@ export class Core {
     return this.#sizeOf(message) + COMPOUND_ENTRY_BYTES
   }
 
-  /** Our own word on ourselves: that we are alive. */
-  ownWord(): Message {
+  /** Our own alive message. */
+  ownAlive(): Message {
     const { name: node, incarnation, addressBytes: address, endpoint, meta, vsn } = this.self
     return { kind: 'alive', incarnation, node, address, port: endpoint.port, meta, vsn, ...this.clusterName }
   }
 
-  /** Our own word that we have left. */
+  /** Our own leave: a dead message from ourselves. */
   ownLeave(): Message {
     const { incarnation, name } = this.self
     return { kind: 'dead', incarnation, node: name, from: name, ...this.clusterName }
   }
 
-  /** Tells everybody our own word. */
+  /** Queues our own alive message for everybody. */
   announceSelf(): void {
-    const message = this.ownWord()
+    const message = this.ownAlive()
     if (this.queueMessage(message, { space: 'member', name: this.self.name })) return
     this.log('warn', 'What this member says of itself fits no packet, and spreads by push/pull only', {
       event: 'self.oversized',

@@ -1,13 +1,13 @@
 import type { GossipQueue, QueueOutcome } from './gossip-queue.ts'
 
 /**
- * What this member says of others' deaths on its own word. When it hears that others hold it for dead itself, it was most
+ * The members that this one declared dead. When it hears that others declared it dead, it was most
  * likely cut off, and what it took for their silence was its own: such deaths are not sent on any more, and those
  * that were to come are put off.
  */
 export class DeclaredDead {
   readonly #queue: GossipQueue
-  /** Members whose death waits to be told on our word; no more than the queue holds. */
+  /** Members that we declared dead and whose dead message still waits in the queue; no more than the queue holds. */
   readonly #untold = new Set<string>()
   #doubtedMs = -Infinity
 

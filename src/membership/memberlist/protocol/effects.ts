@@ -100,7 +100,7 @@ export interface MemberView {
 /**
  * What happened to a member:
  * `joined` new, or back from dead or left; `updated` other metadata, endpoint or versions; `suspected`;
- * `restored` from suspect to alive; `died`; `left` by its own word; `forgotten`: no longer listed; `contested`: another
+ * `restored` from suspect to alive; `died`; `left` by itself; `forgotten`: no longer listed; `contested`: another
  * process of its name answers at `rival`; `uncontested`: not any more.
  */
 export type MemberChange =

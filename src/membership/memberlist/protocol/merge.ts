@@ -228,7 +228,7 @@ export class Merge {
     if (message.incarnation > record.incarnation) this.#suspicions.end(record)
     if (record.suspicion !== undefined) {
       if (!this.#suspicions.confirm(record, message.from)) return
-      // Beside our own word, not in its place: each of those who suspect has to be heard by the others.
+      // Beside our own message, not in its place: each of those who suspect has to be heard by the others.
       const isOwn = message.from === this.#core.self.name
       this.#core.queueMessage(message, isOwn ? topic : { ...topic, space: 'confirmation' })
       return
@@ -262,13 +262,13 @@ export class Merge {
     }
     // A member of memberlist before 0.1.6, and of the Nitro fork, leaves without saying whose word it is.
     const state = message.from === message.node || message.from === '' ? 'left' : 'dead'
-    // Of a fallen member its own word weighs more in the same incarnation.
+    // Of a dead or left member, what it said itself weighs more in the same incarnation.
     const isOld = state === record.state || (state === 'dead' && message.incarnation === record.incarnation)
     if (!isLiving(record) && isOld) raiseTo(record, message.incarnation, this.#core.nowMs)
     else this.#fall(record, message, state)
   }
 
-  /** Suspects a member on our own word. */
+  /** Suspects a member ourselves. */
   raiseSuspicion(record: MemberRecord): void {
     const { self, clusterName } = this.#core
     if (record.state === 'alive') this.#core.counters.suspicionsRaised++
@@ -276,7 +276,7 @@ export class Merge {
     this.suspect({ kind: 'suspect', incarnation, node: name, from: self.name, ...clusterName })
   }
 
-  /** Declares a suspect dead on our own word. */
+  /** Declares a suspect dead ourselves. */
   declareSuspectDead(record: MemberRecord, byEvidence: boolean): void {
     const { self, clusterName, counters } = this.#core
     counters.declaredDead++
@@ -291,7 +291,7 @@ export class Merge {
     this.dead({ kind: 'dead', incarnation, node: name, from: self.name, ...clusterName })
   }
 
-  /** Declares a living member dead on our own word, which it can refute; one at another address is left alone. */
+  /** Declares a living member dead ourselves, which it can refute; one at another address is left alone. */
   declareDead(name: string, address: string): void {
     const { self, clusterName, members } = this.#core
     const record = members.get(name)
@@ -431,7 +431,7 @@ export class Merge {
   }
 
   /**
-   * A place was taken over on word that its member had left or died, and that member answers there and says that it
+   * A place was taken over after a message that its member had left or died, and that member answers there and says that it
    * lives: the word was wrong, or forged.
    */
   #giveBack(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
@@ -522,7 +522,7 @@ export class Merge {
     core.members.setState(record, state, core.clockMs)
     this.#listener.contests.end(record)
     core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
-    // What waits of the member goes first, so that only what is offered here is noted as our word.
+    // What waits about the member goes first, so that only the message offered here counts as ours.
     core.queue.remove({ space: 'member', name: record.name }, 'replaced')
     const finished = message.from === core.self.name ? core.declaredDead.queued(record.name) : undefined
     core.queueMessage(message, { space: 'member', name: record.name }, finished)

@@ -351,8 +351,8 @@ export class Protocol {
     // Whoever pings us and is dead or suspect here is told, so that it can refute.
     const isTold = isKnown && asker !== core.self && (!isElsewhere || asker.state === 'dead')
     const told = isTold ? suspectMessage(core, asker) : []
-    const word = missedUs ? [core.ownWord()] : []
-    core.send(to, [this.#ack(ping), ...told, ...word], !isElsewhere)
+    const alive = missedUs ? [core.ownAlive()] : []
+    core.send(to, [this.#ack(ping), ...told, ...alive], !isElsewhere)
   }
 
   /**

@@ -53,7 +53,7 @@ export class SelfDefence {
     this.#refute(message)
   }
 
-  /** Somebody says that we are alive: our own word, of an earlier life, or of another process of our name. */
+  /** Somebody says that we are alive: our own message, one of an earlier life, or one of another process of our name. */
   alive(message: Alive, endpoint: Endpoint): void {
     const { self, leaving } = this.#core
     if (leaving) return
@@ -62,8 +62,8 @@ export class SelfDefence {
       return
     }
     if (message.incarnation < self.incarnation) return
-    const isOurWord = sameBytes(message.meta, self.meta) && sameBytes(message.vsn, self.vsn)
-    if (message.incarnation === self.incarnation && isOurWord) return
+    const isAsOurs = sameBytes(message.meta, self.meta) && sameBytes(message.vsn, self.vsn)
+    if (message.incarnation === self.incarnation && isAsOurs) return
     this.#refute(message)
   }
 

@@ -7,7 +7,7 @@ import { isLiving, type MemberRecord, type Suspicion } from './members.ts'
 export interface SuspicionActions {
   /** The suspect is to be declared dead, which ends the suspicion. */
   declareDead(record: MemberRecord, byEvidence: boolean): void
-  /** The suspect answers our pings, and yet its word that it lives has not reached us: it should be asked for it. */
+  /** The suspect answers our pings, but its refutation has not reached us: it should be asked for its state. */
   askForState(record: MemberRecord): void
 }
 
@@ -159,7 +159,7 @@ export class Suspicions {
     const { evidence } = suspicion
     if (record.suspicion !== suspicion || evidence === undefined) return
     if (record.lastAckMs >= evidence.sinceMs) return
-    // Where there is nobody else, the host's own word has to do.
+    // Where there is nobody else, the host's own answer has to do.
     const borneOut = evidence.nacked || !evidence.relays.some(isLiving)
     if (borneOut) this.#actions.declareDead(record, true)
   }

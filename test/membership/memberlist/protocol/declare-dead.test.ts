@@ -6,7 +6,7 @@ const declare = (machine: Machine, name: string, address: string) => {
 }
 
 describe('a member that somebody knows to be gone', () => {
-  test('is dead at once, and the others are told on our word', () => {
+  test('is dead at once, and the others are told', () => {
     const machine = new Machine().withMembers(3)
     declare(machine, 'm2', endpointOf(2).address)
     expect(machine.protocol.member('m2')).toMatchObject({ state: 'dead', incarnation: 1 })

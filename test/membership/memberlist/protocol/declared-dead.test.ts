@@ -89,7 +89,7 @@ describe('a member that was given up by others', () => {
   test('keeps nothing of a death that others have confirmed or refuted meanwhile', () => {
     const machine = aboutToDeclareDead({ retransmitMult: 1000 })
     machine.run(4500)
-    // A later life of it, and its end, are not our word.
+    // A later life of it, and its end, are not ours.
     machine.answering.add(2)
     machine.packet(3, alive(2, 5))
     machine.answering.delete(2)

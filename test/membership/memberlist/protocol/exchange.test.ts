@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { alive, dead, endpointOf, Machine, node } from './machine.ts'
 
 const own = (machine: Machine) => machine.protocol.member('m1')!
-const ownWords = (machine: Machine) => machine.sent('alive').filter(({ message }) => message.node === 'm1')
+const ownAlives = (machine: Machine) => machine.sent('alive').filter(({ message }) => message.node === 'm1')
 
 describe('push/pull', () => {
   const state = (...nodes: ReturnType<typeof node>[]) => ({
@@ -49,7 +49,7 @@ describe('push/pull', () => {
     expect([machine.state(3), machine.state(4)]).toEqual(['suspect', 'left'])
   })
 
-  test('in which a peer holds us for dead is answered at once with our word', () => {
+  test('in which a peer holds us for dead is answered at once with our alive message', () => {
     const machine = new Machine()
     machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
     const [started] = machine.of('start-push-pull')
@@ -60,7 +60,7 @@ describe('push/pull', () => {
       state: state(node(2), node(1, 4, 2)),
     })
     expect(own(machine).incarnation).toBe(5)
-    expect(ownWords(machine)).toMatchObject([{ to: 2, message: { incarnation: 5 } }])
+    expect(ownAlives(machine)).toMatchObject([{ to: 2, message: { incarnation: 5 } }])
   })
 
   test.each([

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { alive, dead, endpointOf, Machine, suspect } from './machine.ts'
 
 const own = (machine: Machine) => machine.protocol.member('m1')!
-const ownWords = (machine: Machine) => machine.sent('alive').filter(({ message }) => message.node === 'm1')
+const ownAlives = (machine: Machine) => machine.sent('alive').filter(({ message }) => message.node === 'm1')
 
 describe('starting', () => {
   test('nothing happens before the start event; then this member is alive and says so', () => {
@@ -11,7 +11,7 @@ describe('starting', () => {
     expect(own(machine)).toMatchObject({ state: 'alive', incarnation: 1 })
     machine.packet(2, alive(2))
     machine.run(300)
-    expect(ownWords(machine).map(({ to }) => to)).toContain(2)
+    expect(ownAlives(machine).map(({ to }) => to)).toContain(2)
   })
 
   test.each([
@@ -62,16 +62,16 @@ describe('refutation', () => {
     machine.packet(2, message)
     expect(own(machine)).toMatchObject({ state: 'alive', incarnation })
     machine.run(100)
-    expect(ownWords(machine).every(({ message: word }) => word.incarnation === incarnation)).toBe(true)
-    expect(ownWords(machine).length).toBeGreaterThan(0)
+    expect(ownAlives(machine).every(({ message: word }) => word.incarnation === incarnation)).toBe(true)
+    expect(ownAlives(machine).length).toBeGreaterThan(0)
     expect(machine.protocol.counters.refutations).toBe(1)
     expect(machine.protocol.healthScore).toBe(1)
   })
 
   test.each([
     ['an old suspect message', suspect(1, 0, 'm2')],
-    ['its own word', alive(1, 1, { meta: Uint8Array.of(1) })],
-    ['its own word of an earlier life', alive(1, 0)],
+    ['its own message', alive(1, 1, { meta: Uint8Array.of(1) })],
+    ['its own message of an earlier life', alive(1, 0)],
   ])('%s needs no answer', (_, message) => {
     const machine = new Machine().withMembers(3)
     machine.packet(2, message)
@@ -263,7 +263,7 @@ describe('metadata', () => {
     expect(own(machine)).toMatchObject({ incarnation: 2, meta: Uint8Array.of(9) })
     expect(machine.changes()).toEqual(['m1 updated'])
     machine.run(100)
-    expect(ownWords(machine)[0]?.message).toMatchObject({ incarnation: 2, meta: Uint8Array.of(9) })
+    expect(ownAlives(machine)[0]?.message).toMatchObject({ incarnation: 2, meta: Uint8Array.of(9) })
   })
 
   test('more than 512 bytes are not taken', () => {
