@@ -1,3 +1,6 @@
+/** So many bytes must be there before memory is taken for all that are announced. */
+const ENOUGH_TO_TRUST_BYTES = 64 * 1024
+
 /**
  * Collects bytes that come in pieces. Its memory is at most twice the bytes it was given at once since the last
  * `take`, however small the pieces: a million pieces of one byte cost no more than one of a million.
@@ -16,11 +19,22 @@ export class GrowingBuffer {
     return this.#bytes
   }
 
-  /** Copies the piece. */
-  append(piece: Uint8Array): void {
+  /** Bytes of memory that it takes. */
+  get capacityBytes(): number {
+    return this.#bytes.length
+  }
+
+  /**
+   * Copies the piece.
+   *
+   * @param wholeBytes - How many bytes there will be in the end, where that is known: grown to that at once, nothing is
+   *   copied twice. A first small piece takes no more than its own size even so.
+   */
+  append(piece: Uint8Array, wholeBytes = 0): void {
     const sizeBytes = this.#sizeBytes + piece.length
     if (sizeBytes > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(sizeBytes, 2 * this.#bytes.length))
+      const expected = sizeBytes < ENOUGH_TO_TRUST_BYTES ? 0 : wholeBytes
+      const grown = new Uint8Array(Math.max(sizeBytes, expected, 2 * this.#bytes.length))
       grown.set(this.#bytes.subarray(0, this.#sizeBytes))
       this.#bytes = grown
     }

@@ -31,3 +31,16 @@ test('what was taken is not written to again', () => {
   buffer.append(Buffer.from('other'))
   expect(Buffer.from(taken).toString()).toBe('first')
 })
+
+test('takes memory for all that is announced once enough of it is there, and no more than that', () => {
+  const buffer = new GrowingBuffer()
+  buffer.append(new Uint8Array(1000), 1_000_000)
+  expect(buffer.capacityBytes).toBe(1000)
+  buffer.append(new Uint8Array(99_000), 1_000_000)
+  expect(buffer.capacityBytes).toBe(1_000_000)
+  buffer.append(new Uint8Array(900_000), 1_000_000)
+  expect(buffer.capacityBytes).toBe(1_000_000)
+  buffer.append(new Uint8Array(1), 1_000_000)
+  expect(buffer.capacityBytes).toBeGreaterThan(1_000_000)
+  expect(buffer.take()).toHaveLength(1_000_001)
+})

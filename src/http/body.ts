@@ -26,11 +26,17 @@ export function readBody(
       new RingmanError('BODY_TOO_LARGE', `the body must have at most ${limitBytes} bytes`, {
         detail: { limit: limitBytes },
       })
-    if (Number(request.headers['content-length'] ?? 0) > limitBytes) {
+    const announcedBytes = Number(request.headers['content-length'] ?? 0)
+    if (announcedBytes > limitBytes) {
       reject(tooLarge())
       return
     }
+    const { bodies } = ledger
     const body = new GrowingBuffer()
+    const releases: (() => void)[] = []
+    const release = () => {
+      for (const releaseBytes of releases.splice(0)) releaseBytes()
+    }
     const stopListening = () => {
       request.off('data', onData)
       request.off('end', onEnd)
@@ -39,7 +45,7 @@ export function readBody(
     }
     const fail = (error: RingmanError) => {
       stopListening()
-      ledger.releaseBody(body.sizeBytes)
+      release()
       reject(error)
     }
     let pieces = 0
@@ -53,18 +59,27 @@ export function readBody(
       }
       if (body.sizeBytes + part.length > limitBytes) {
         fail(tooLarge())
-      } else if (ledger.tryHoldBody(part.length)) {
-        body.append(part)
+        return
+      }
+      const { capacityBytes } = body
+      body.append(part, announcedBytes)
+      const takenBytes = body.capacityBytes - capacityBytes
+      if (takenBytes === 0) return
+      if (bodies.hasRoom(takenBytes)) {
+        releases.push(bodies.hold(takenBytes, request.socket))
       } else {
         fail(new RingmanError('OVERLOADED', 'too many request bodies are being read; try again in a moment'))
       }
     }
     const give = () => {
-      ledger.releaseBody(body.sizeBytes)
+      release()
       resolve(body.take())
     }
     const onEnd = () => {
       stopListening()
+      // It is whole: whoever sent it is not cut any more.
+      release()
+      releases.push(bodies.hold(body.capacityBytes))
       if (body.sizeBytes <= SMALL_BODY_BYTES) give()
       else void ledger.turns.begin().then(give)
     }

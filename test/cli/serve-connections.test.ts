@@ -15,7 +15,7 @@ test('with 256 file descriptors 600 idle connections leave look-ups, probes and 
   })
   const { http, admin } = (await member.event('ready')) as unknown as Ready
   const reduced = await member.event('connections.reduced')
-  expect(reduced).toMatchObject({ level: 'warn', configured: 4096, maxFds: 256 })
+  expect(reduced).toMatchObject({ level: 'warn', configured: 1024, maxFds: 256 })
   const sockets: Socket[] = []
   for (let i = 0; i < 600; i++) {
     const socket = connect({ port: http.port, host: '127.0.0.1' })

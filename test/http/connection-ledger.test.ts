@@ -143,9 +143,8 @@ describe('unfinished heads', () => {
     await vi.waitFor(() => {
       expect(ledger.counts().closed['unfinished-heads']).toBeGreaterThan(40)
     })
-    // Two connections may hold 64 KiB each, uncounted.
-    expect(mostBytes).toBeLessThanOrEqual(128 * 1024)
-    expect(sockets.filter(isOpen).length).toBeLessThanOrEqual(2 + 4)
+    expect(mostBytes).toBeLessThanOrEqual(LIMITS.maxHeldHeadBytes)
+    expect(sockets.filter(isOpen).length).toBeLessThanOrEqual(8)
     finish()
   })
 
@@ -236,14 +235,14 @@ describe('answers that wait for their readers', () => {
   })
 
   test('small ones of a client that only asks count too, and end in its cut', async () => {
-    await using served = await serveRing({ limits: { maxWaitingAnswerBytes: 20_000 } })
+    await using served = await serveRing({ limits: { maxWaitingAnswerBytes: 2000 } })
     const deaf = await dialFrom(served.server.port)
     deaf.pause()
     const asked = get('/v1/owner?key=a').repeat(1000)
     for (let i = 0; i < 100 && served.ledger.counts().closed['answers-waiting'] === 0; i++) {
       deaf.write(asked)
       expect((await exchange(served.server.port, get('/v1/owner?key=a'))).status).toBe(200)
-      expect(served.ledger.counts().heldBytes.answer).toBeLessThanOrEqual(20_000)
+      expect(served.ledger.counts().heldBytes.answer).toBeLessThanOrEqual(2000)
     }
     await closed(deaf)
     expect(served.ledger.counts()).toMatchObject({

@@ -163,19 +163,38 @@ describe('limits', () => {
     const half = await connectTo(served.server.port)
     half.write(
       request('POST', '/v1/owners', { 'Content-Type': 'application/json', 'Content-Length': '1000' }) +
-        'x'.repeat(900),
+        'x'.repeat(500),
     )
     const batch = request(
       'POST',
       '/v1/owners',
       { 'Content-Type': 'application/json' },
-      `{"keys":["${'a'.repeat(300)}"]}`,
+      `{"keys":["${'a'.repeat(600)}"]}`,
     )
     await vi.waitFor(async () => {
       expect((await exchange(served.server.port, batch)).status).toBe(503)
     })
     await readToEnd(half)
     expect((await exchange(served.server.port, batch)).status).toBe(200)
+  })
+
+  test('a whole body takes the room of the unfinished one that holds most', async () => {
+    await using served = await serveRing({ limits: { maxBodyBytes: 1000, maxHeldBodyBytes: 1000 } })
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': '1000' }
+    const [small, large] = [await connectTo(served.server.port), await connectTo(served.server.port)]
+    small.write(request('POST', '/v1/owners', headers) + 'x'.repeat(100))
+    large.write(request('POST', '/v1/owners', headers) + 'x'.repeat(800))
+    await vi.waitFor(() => {
+      expect(served.ledger.counts().heldBytes.body).toBe(900)
+    })
+    const body = `{"keys":["${'a'.repeat(300)}"]}`
+    const batch = request('POST', '/v1/owners', { 'Content-Type': 'application/json' }, body)
+    expect((await exchange(served.server.port, batch)).status).toBe(200)
+    await closed(large)
+    expect(served.ledger.counts()).toMatchObject({
+      heldBytes: { body: 100 },
+      closed: { 'unfinished-bodies': 1 },
+    })
   })
 
   test('an idle connection is ended after its time', async () => {

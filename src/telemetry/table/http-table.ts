@@ -99,6 +99,8 @@ export const HTTP_METRICS = {
         'unfinished-heads': 'Closed because too many bytes of unfinished request heads were held.',
         'slow-reader': 'Closed because bytes waited for its reader, who took none for 15 s.',
         'answers-waiting': 'Closed because most bytes waited for its reader, while too many waited in sum.',
+        'unfinished-bodies':
+          'Closed because its unfinished body took most memory, while too much was taken in sum.',
       },
     },
     meaning: 'Connections that this process closed to stay within its limits, by reason.',
@@ -112,8 +114,8 @@ export const HTTP_METRICS = {
     scope: 'process',
     labels: {
       kind: {
-        head: 'Of unfinished request heads, beyond what the first connections may hold.',
-        body: 'Of request bodies that are being read.',
+        head: 'Of unfinished request heads, and of requests that wait for their turn.',
+        body: 'Memory taken for request bodies that are being read.',
         answer: 'Of answers that wait for their readers.',
       },
     },
