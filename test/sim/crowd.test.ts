@@ -63,12 +63,9 @@ describe('a crowd of invented members that answer, in a ring without keys', () =
     ).toBeDefined()
   })
 
-  test.each([
-    ['ports that refuse', 10_000],
-    ['a host that is gone', 60_000],
-  ])(
-    'has no more members than an address may have, and leaves %s: within %i ms it is gone',
-    (how, limitMs) => {
+  test.each(['ports that refuse', 'a host that is gone'])(
+    'has no more members than an address may have, and leaves %s: within a minute it is gone',
+    (how) => {
       for (let i = 0; i < 3; i++) {
         const cluster = settled(simSeed(151 + i))
         const { address } = cluster.endpoint()
@@ -84,7 +81,7 @@ describe('a crowd of invented members that answer, in a ring without keys', () =
         for (const place of places) cluster.network.close(place)
         if (how.includes('gone')) cluster.network.hostDown(address)
         expect(
-          cluster.runUntil(() => cluster.isConverged(), limitMs),
+          cluster.runUntil(() => cluster.isConverged(), 60_000),
           `seed ${cluster.seed}`,
         ).toBeDefined()
         expect(cluster.falseRemovals).toEqual([])
@@ -105,7 +102,7 @@ describe.each([true, false])('a member at the place of one that died unseen, key
       cluster.run(50)
       cluster.start('successor', { endpoint, seeds: [cluster.get('node-0').endpoint] })
       expect(
-        cluster.runUntil(() => cluster.isConverged(), 8000),
+        cluster.runUntil(() => cluster.isConverged(), keyed ? 30_000 : 8000),
         `seed ${cluster.seed}`,
       ).toBeDefined()
       cluster.run(60_000)

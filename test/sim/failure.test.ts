@@ -99,7 +99,8 @@ describe('detection', () => {
   })
 })
 
-describe('no false removals', () => {
+// Minutes of many members: seconds of a core, and more on a busy machine.
+describe('no false removals', { timeout: 60_000 }, () => {
   test.each([
     [0.1, 30],
     [0.25, 50],

@@ -12,7 +12,7 @@ export interface Ask {
   readonly name: string
   /** Said along with the ping. */
   readonly say?: readonly Message[]
-  /** Whether room in the packets is filled with gossip, which does not count as saying it: nobody may be there. @default true */
+  /** Whether room in the packets is filled with gossip. @default true */
   readonly fill?: boolean
   /** Whether the ping is sent again at `probeTimeoutMs / 2`, where `repeatPings` is set. */
   readonly repeat?: boolean
@@ -43,7 +43,7 @@ export function ask(
     end(payload)
   }
   const ping = () => {
-    core.send(place, [core.pingFor({ name }, seqNo), ...say], fill && 'uncounted', purpose)
+    core.send(place, [core.pingFor({ name }, seqNo), ...say], fill, purpose)
   }
   pending.set(seqNo, { acked: finish })
   set.push(

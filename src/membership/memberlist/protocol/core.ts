@@ -20,9 +20,6 @@ export interface PendingAnswer {
   nacked?: (from: Endpoint) => void
 }
 
-/** Whether the room in a packet is filled with what waits to be said, and whether that counts as saying it. */
-export type Fill = boolean | 'uncounted'
-
 /** Bytes that a compound takes before its first message, and for each message's length. */
 const COMPOUND_HEADER_BYTES = 2
 const COMPOUND_ENTRY_BYTES = 2
@@ -157,14 +154,14 @@ export class Core {
 
   /**
    * Sends one packet, unless its receiver has had enough for one that never answered (see `Contacts.spend`). What room is
-   * left is filled with what waits to be said, if it is one that answered; `uncounted` for one that may not hear it: it
-   * does not count as saying it then.
+   * left is filled with what waits to be said, if it is one that answered and `fill` is not false. That does not count as
+   * saying it: it may be a ping to who is silent, or the tenth nack to the same member.
    */
-  send(to: Endpoint, messages: readonly Message[], fill: Fill = true, purpose: Purpose = 'answer'): void {
+  send(to: Endpoint, messages: readonly Message[], fill = true, purpose: Purpose = 'answer'): void {
     let room = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     for (const message of messages) room -= this.sizeInPacket(message)
     const isReached = this.isReached(to)
-    const more = fill !== false && isReached ? this.#news(room, COMPOUND_LIMIT - messages.length, fill) : []
+    const more = fill && isReached ? this.#look(room, COMPOUND_LIMIT - messages.length) : []
     const all = more.length === 0 ? messages : messages.length === 0 ? more : [...messages, ...more]
     if (all.length === 0) return
     const sizeBytes = this.settings.packetBudgetBytes - room
@@ -180,26 +177,36 @@ export class Core {
     this.emit({ kind: 'start-stream-probe', probe: ping.seqNo, to, ping, timeoutMs })
   }
 
-  #news(roomBytes: number, maxCount: number, fill: true | 'uncounted'): Message[] {
-    return fill === true ? this.takeQueued(roomBytes, maxCount) : this.queue.look(roomBytes, maxCount)
+  /**
+   * Sends a packet of what waits to be said to each of several. It is the same news for all: if each packet had what was left
+   * by the one before, some news would go to the same member again and again, and miss others.
+   */
+  gossipTo(places: readonly Endpoint[]): void {
+    const roomBytes = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
+    const limit = retransmitLimit(this.settings.retransmitMult, this.livingCount)
+    const news = places.length === 0 ? [] : this.queue.take(roomBytes, COMPOUND_LIMIT, limit, places.length)
+    for (const place of places) this.send(place, this.#withBroadcasts(news, roomBytes, COMPOUND_LIMIT), false)
   }
 
-  /** What waits to be said, for one packet with so much room. */
-  takeQueued(roomBytes: number, maxCount: number): Message[] {
-    if (roomBytes <= COMPOUND_ENTRY_BYTES || maxCount <= 0) return []
-    const limit = retransmitLimit(this.settings.retransmitMult, this.livingCount)
-    const taken = this.queue.count === 0 ? [] : this.queue.take(roomBytes, maxCount, limit)
+  #look(roomBytes: number, maxCount: number): Message[] {
+    // What the application says goes to as many members as it is to, which is counted.
+    const news = this.queue.look(roomBytes, maxCount).filter(({ kind }) => kind !== 'user')
+    return this.#withBroadcasts(news, roomBytes, maxCount)
+  }
+
+  /** News, and what the application has to say besides, as far as there is room for it. */
+  #withBroadcasts(news: Message[], roomBytes: number, maxCount: number): Message[] {
     const ask = this.delegate.userBroadcasts
-    if (ask === undefined || taken.length >= maxCount) return taken
     const overheadBytes = COMPOUND_ENTRY_BYTES + USER_MESSAGE_BYTES
-    let left = roomBytes
-    for (const message of taken) left -= this.sizeInPacket(message)
-    if (left <= overheadBytes) return taken
-    for (const payload of ask(overheadBytes, left).slice(0, maxCount - taken.length)) {
-      left -= payload.length + overheadBytes
-      if (left >= 0) taken.push({ kind: 'user', payload })
+    if (ask === undefined || news.length >= maxCount) return news
+    let leftBytes = news.reduce((left, message) => left - this.sizeInPacket(message), roomBytes)
+    if (leftBytes <= overheadBytes) return news
+    const all = [...news]
+    for (const payload of ask(overheadBytes, leftBytes).slice(0, maxCount - news.length)) {
+      leftBytes -= payload.length + overheadBytes
+      if (leftBytes >= 0) all.push({ kind: 'user', payload })
     }
-    return taken
+    return all
   }
 
   /**

@@ -84,13 +84,13 @@ export class GossipQueue {
   }
 
   /**
-   * Takes messages for one packet, counting each as sent once more.
+   * Takes messages for a packet that goes to `copies` members, counting each as sent so often.
    *
    * @param budgetBytes - Room, in the sizes that `offer` was given.
    * @param maxCount - Messages at most.
    * @param limit - Transmits at which a message is done with.
    */
-  take(budgetBytes: number, maxCount: number, limit: number): Message[] {
+  take(budgetBytes: number, maxCount: number, limit: number, copies = 1): Message[] {
     const taken: Item[] = []
     let roomBytes = budgetBytes
     let misfits = 0
@@ -115,7 +115,7 @@ export class GossipQueue {
     // Oldest first, so that the newest comes to lie on top of its next bucket.
     for (let i = taken.length - 1; i >= 0; i--) {
       const item = taken[i] as Item
-      item.transmits++
+      item.transmits += copies
       if (item.transmits >= limit) this.#finish(item, 'sent')
       else this.#bucket(item.transmits).push(item)
     }
@@ -123,7 +123,7 @@ export class GossipQueue {
   }
 
   /**
-   * What {@link take} would give, without counting it as sent: for those whose hearing of it does not spread it.
+   * What {@link take} would give, without counting it as sent: for what goes along with other packets.
    *
    * @param budgetBytes - Room, in the sizes that `offer` was given.
    * @param maxCount - Messages at most.

@@ -43,17 +43,16 @@ export class GossipRounds {
     if (targets.length === 0) targets = core.members.nextToTell(settings.gossipNodes, isToldFallen)
     else {
       const fallen = core.members.randomFallen(isToldFallen)
-      if (fallen !== undefined) core.send(fallen.endpoint, [], 'uncounted')
+      if (fallen !== undefined) core.send(fallen.endpoint, [])
     }
+    core.gossipTo(targets.flatMap(({ endpoint }) => (core.isReached(endpoint) ? [endpoint] : [])))
     for (const { endpoint, name } of targets) {
-      if (core.queue.count === 0) return
-      if (core.isReached(endpoint)) core.send(endpoint, [])
+      if (core.queue.count === 0) break
+      if (core.isReached(endpoint)) continue
       // Who has not answered us yet is greeted first.
-      else {
-        ask(core, { place: endpoint, name }, (payload) => {
-          if (payload !== undefined) core.send(endpoint, [])
-        })
-      }
+      ask(core, { place: endpoint, name }, (payload) => {
+        if (payload !== undefined) core.gossipTo([endpoint])
+      })
     }
     // With nobody to tell it waits for somebody, without a timer that runs for nothing.
     if (targets.length > 0 && core.queue.count > 0) this.wake()

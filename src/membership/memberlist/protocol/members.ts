@@ -4,6 +4,7 @@ import type { Deadline } from './deadlines.ts'
 import type { MemberView } from './effects.ts'
 import { type Endpoint, keyOf } from './endpoint.ts'
 import { Rotation, type Rotating } from './rotation.ts'
+import { shuffle } from './shuffle.ts'
 
 /** A group up to so large is searched in full; in a larger one chance has so many tries for each wanted. */
 const WALK_LIMIT = 128
@@ -257,9 +258,8 @@ export class MemberTable {
     const living = this.#living
     const chosen: MemberRecord[] = []
     if (living.length <= WALK_LIMIT) {
-      for (const index of shuffledIndices(living.length, this.#random)) {
-        const record = living[index]
-        if (chosen.length < count && record !== undefined && accept(record)) chosen.push(record)
+      for (const record of shuffle([...living], this.#random)) {
+        if (chosen.length < count && accept(record)) chosen.push(record)
       }
       return chosen
     }
@@ -322,15 +322,4 @@ function drop(group: MemberRecord[], record: MemberRecord): void {
     last.index = record.index
   }
   record.index = -1
-}
-
-function shuffledIndices(length: number, random: () => number): number[] {
-  const indices = Array.from({ length }, (_, i) => i)
-  for (let i = length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1))
-    const held = indices[i] as number
-    indices[i] = indices[j] as number
-    indices[j] = held
-  }
-  return indices
 }

@@ -1,4 +1,4 @@
-import type { Core, Fill } from './core.ts'
+import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ProbeFinishedEffect } from './effects.ts'
 import { isLiving, type MemberRecord, viewOf } from './members.ts'
@@ -13,8 +13,6 @@ const NO_BYTES = new Uint8Array(0)
 interface Probe {
   readonly record: MemberRecord
   readonly seqNo: number
-  /** Whether it is likely to be silent. */
-  readonly doubted: boolean
   startedMs: number
   /** Waits of this probe, scaled by our health when it began. */
   readonly timeoutMs: number
@@ -55,14 +53,13 @@ export class Prober {
     })
   }
 
-  /** Probes a member out of turn, unless it is being probed or has fallen. @param doubted - Whether it is likely to be silent. */
-  probe(record: MemberRecord, doubted = false): void {
+  /** Probes a member out of turn, unless it is being probed or has fallen. */
+  probe(record: MemberRecord): void {
     if (this.#running.has(record) || !isLiving(record)) return
     const core = this.#core
     const probe: Probe = {
       record,
       seqNo: core.takeSeqNo(),
-      doubted,
       startedMs: core.nowMs,
       timeoutMs: core.awareness.scale(core.settings.probeTimeoutMs),
       intervalMs: core.awareness.scale(core.settings.probeIntervalMs),
@@ -101,7 +98,7 @@ export class Prober {
       other.lastAckMs < nowMs - settings.probeIntervalMs &&
       !this.#running.has(other) &&
       other.suspicion?.confirmations.has(self.name) !== true
-    for (const other of members.neighboursOf(record, NEIGHBOURS, isOpen)) this.probe(other, true)
+    for (const other of members.neighboursOf(record, NEIGHBOURS, isOpen)) this.probe(other)
   }
 
   #round(): void {
@@ -116,15 +113,14 @@ export class Prober {
   #run(probe: Probe): void {
     const { deadlines, nowMs, settings } = this.#core
     probe.startedMs = nowMs
-    // Who is in doubt may not hear what the packet brings besides.
-    this.#ping(probe, probe.doubted || probe.record.state === 'suspect' ? 'uncounted' : true)
+    this.#ping(probe)
     const at = (afterMs: number, run: () => void) => deadlines.set(nowMs + afterMs, run)
     const fallbackMs = Math.min(probe.timeoutMs, probe.intervalMs)
     probe.deadlines = [
       ...(settings.repeatPings
         ? [
             at(fallbackMs / 2, () => {
-              this.#ping(probe, 'uncounted')
+              this.#ping(probe)
             }),
           ]
         : []),
@@ -138,16 +134,16 @@ export class Prober {
     ]
   }
 
-  #ping(probe: Probe, fill: Fill): void {
+  #ping(probe: Probe): void {
     const core = this.#core
     const { record, seqNo } = probe
-    core.send(record.endpoint, [core.pingFor(record, seqNo), ...suspectMessage(core, record)], fill, 'round')
+    core.send(record.endpoint, [core.pingFor(record, seqNo), ...suspectMessage(core, record)], true, 'round')
   }
 
   #askOthers(probe: Probe): void {
     const core = this.#core
     const { record, seqNo } = probe
-    if (core.settings.repeatPings) this.#ping(probe, 'uncounted')
+    if (core.settings.repeatPings) this.#ping(probe)
     probe.relays = core.members.relaysFor(record, core.settings.indirectChecks)
     askRelays(core, record, probe.relays, seqNo)
     if (core.settings.streamProbes) this.#tryStream(probe)

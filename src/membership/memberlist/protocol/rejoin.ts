@@ -2,6 +2,7 @@ import type { Core } from './core.ts'
 import type { ExchangeFailure } from './effects.ts'
 import { type Endpoint, keyOf, sameEndpoint } from './endpoint.ts'
 import type { Exchanges } from './exchanges.ts'
+import { shuffle } from './shuffle.ts'
 
 /** Seeds contacted at once. */
 const PARALLEL_LIMIT = 8
@@ -44,7 +45,10 @@ export class Rejoin {
     this.#join ??= { waiting: [], running: new Set(), reached: new Map(), failed: new Map() }
     const { running } = this.#join
     // One that is slow to answer is not asked twice, or being asked again would keep the join from ever ending.
-    this.#join.waiting = this.#shuffled(this.#seeds.filter((seed) => !running.has(keyOf(seed))))
+    this.#join.waiting = shuffle(
+      this.#seeds.filter((seed) => !running.has(keyOf(seed))),
+      this.#core.random,
+    )
     this.#advance(this.#join)
     this.#schedule()
   }
@@ -96,7 +100,10 @@ export class Rejoin {
     }
     this.#waitMs = Math.min(intervalMs, this.#waitMs * 2)
     if (leaving || this.#join !== undefined || this.#retrying) return
-    const chosen = this.#shuffled(missing).slice(0, members.living.length === 0 ? PARALLEL_LIMIT : 1)
+    const chosen = shuffle(missing, this.#core.random).slice(
+      0,
+      members.living.length === 0 ? PARALLEL_LIMIT : 1,
+    )
     let runningCount = chosen.length
     this.#retrying = true
     for (const seed of chosen) {
@@ -112,15 +119,5 @@ export class Rejoin {
         })
       })
     }
-  }
-
-  #shuffled(seeds: Endpoint[]): Endpoint[] {
-    for (let i = seeds.length - 1; i > 0; i--) {
-      const j = Math.floor(this.#core.random() * (i + 1))
-      const held = seeds[i] as Endpoint
-      seeds[i] = seeds[j] as Endpoint
-      seeds[j] = held
-    }
-    return seeds
   }
 }

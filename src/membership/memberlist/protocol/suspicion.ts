@@ -169,8 +169,7 @@ export class Suspicions {
     if (record.suspicion !== suspicion) return
     const core = this.#core
     const seqNo = this.#openCheck(record, suspicion)
-    const ping = core.pingFor(record, seqNo)
-    core.send(record.endpoint, [ping, ...suspectMessage(core, record)], 'uncounted', 'probe')
+    core.send(record.endpoint, [core.pingFor(record, seqNo), ...suspectMessage(core, record)], true, 'probe')
     if (!suspicion.streamChecked && suspicion.evidence === undefined && core.settings.streamProbes) {
       suspicion.streamChecked = true
       this.#checkStream(record, suspicion, seqNo)

@@ -287,7 +287,8 @@ describe('user messages', () => {
       [3, 'dropped'],
       [2, 'sent'],
     ])
-    expect(machine.sent('user').map(({ message }) => message.payload[0])).toEqual([2, 2, 2, 2, 2])
+    // Five times at the least, and to three at a time.
+    expect(machine.sent('user').map(({ message }) => message.payload[0])).toEqual([2, 2, 2, 2, 2, 2])
   })
 
   test('of the delegate fill the room that is left', () => {
