@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   MEMBERS_DISAGREE: 'Members that were asked for the same keys gave different answers, or not all answered.',
   METADATA_TOO_LARGE: 'The encoded member metadata is larger than 512 bytes.',
   METHOD_NOT_ALLOWED: 'The path exists, but not with this HTTP method.',
+  MISDIRECTED: 'The request came to a member that does not own its key.',
   N_OUT_OF_RANGE: 'The number of owners asked for is not an integer within the limits.',
   NODE_INVALID: 'A ring node has an empty ring key or a weight that is not a positive integer.',
   NOT_FOUND: 'There is nothing at this path.',

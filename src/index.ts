@@ -4,6 +4,8 @@ export { createRing } from './compose/create-ring.ts'
 export type {
   CommonRingOptions,
   CreateRingOptions,
+  Forwarding,
+  ForwardOptions,
   GossipRingOptions,
   KubernetesRingOptions,
   MemberlistRingOptions,

@@ -1,16 +1,19 @@
 import { holdingClock, systemClock, systemRandom } from '../clock.ts'
 import { createSource, type Surroundings } from './create-source.ts'
 import { checkMember, loadOptions } from '../config/load.ts'
+import { FORWARD_OPTIONS } from '../config/forward-settings.ts'
 import { MEMBER_SETTINGS, type MemberConfig } from '../config/member-settings.ts'
 import { ConnectionLedger } from '../http/connection-ledger.ts'
-import { withDefaultLimits } from '../http/limits.ts'
+import { assertNever } from '../errors.ts'
+import { Forwarder, type ForwarderDeps } from '../forward/forwarder.ts'
+import { DEFAULT_HTTP_LIMITS, withDefaultLimits } from '../http/limits.ts'
 import { Readiness } from '../http/readiness.ts'
 import { Responder } from '../http/respond.ts'
 import { createRoutes } from '../http/routes.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRingManager } from '../manager/hash-ring-manager.ts'
-import type { CreateRingOptions, Ring } from './ring.ts'
+import type { CreateRingOptions, ForwardOptions, Ring } from './ring.ts'
 import { RingService } from '../service/ring-service.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
@@ -95,6 +98,13 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     owned: (node) => service.ownership.owned(node),
     onMoved: (listener, { node } = {}) => service.ownership.onMoved(listener, node),
     claim: (key) => service.ownership.claim(key),
+    forward: (own = {}) =>
+      makeForwarder(own, values, {
+        ring: service,
+        clock: holdingClock,
+        logger,
+        tracer: tracer ?? noTracer,
+      }),
     check: (key, digests) => service.ownership.check(key, digests),
     get unsure() {
       return service.unsure
@@ -108,4 +118,50 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     [Symbol.asyncDispose]: () => ring.shutdown(),
   }
   return ring
+}
+
+/**
+ * Whether requests may be sent to whatever address a member has: nobody who is no member can have named it.
+ */
+export function trustsAddresses({ source, keyringFile, requireEncryption }: MemberConfig): boolean {
+  switch (source) {
+    case 'static':
+    case 'kubernetes':
+      return true
+    case 'memberlist':
+      return keyringFile !== undefined && requireEncryption
+    case 'swim':
+    case 'sidecar':
+      return false
+    default:
+      return assertNever(source)
+  }
+}
+
+function makeForwarder(
+  given: ForwardOptions,
+  member: MemberConfig,
+  deps: Omit<ForwarderDeps, 'limits'>,
+): Forwarder {
+  const { key, ...others } = given
+  const isFunction = typeof key === 'function'
+  const { values } = loadOptions(
+    FORWARD_OPTIONS,
+    isFunction ? others : { ...given },
+    ({ values: { networks }, origins }) =>
+      networks === undefined && !trustsAddresses(member)
+        ? [
+            {
+              key: 'networks',
+              origin: origins.networks,
+              message:
+                'a ring without keys needs networks, such as ["10.0.0.0/8"]: whoever gossips could have the requests of users sent anywhere',
+            },
+          ]
+        : [],
+  )
+  return new Forwarder(
+    { ...values, key: isFunction ? key : values.key },
+    { ...deps, limits: DEFAULT_HTTP_LIMITS },
+  )
 }

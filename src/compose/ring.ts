@@ -1,3 +1,5 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
 import type { HttpLimits } from '../http/limits.ts'
 import type { Logger } from '../logger.ts'
@@ -56,6 +58,13 @@ export interface Ring extends AsyncDisposable {
    * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   check(key: string | Uint8Array, digests: string | readonly string[]): OwnershipCheck
+  /**
+   * Sends requests to the owners of their keys, and leaves those to this program that this member owns:
+   * `docs/ownership.md`. What it gives is for `node:http` (`handler`, `upgrade`) or Koa (`middleware`).
+   *
+   * @throws {RingmanError} `CONFIG_INVALID`, also where the ring has no keys and `networks` is not set.
+   */
+  forward(options?: ForwardOptions): Forwarding
   /** Koa middleware with the look-ups under `/v1` and `/hashring`; it passes on what is not its own. */
   routes(options?: { readonly limits?: Partial<HttpLimits> }): Koa.Middleware
   /**
@@ -79,6 +88,48 @@ export interface Ring extends AsyncDisposable {
   leave(): Promise<void>
   /** Leaves the ring, if that was not done, and releases everything; look-ups throw after it. Idempotent. */
   shutdown(): Promise<void>
+}
+
+/** How requests are forwarded. */
+export interface ForwardOptions {
+  /**
+   * Where the key of a request is: `header:NAME`, `query:NAME`, `cookie:NAME` or `path:/PATTERN` with `{key}` as one of its
+   * segments; of several the first that has one. Or a function. A request without a key is served here.
+   *
+   * @default ['header:x-ringman-key']
+   */
+  readonly key?: readonly string[] | ((request: IncomingMessage) => string | undefined)
+  /**
+   * Networks that owners may be in, as `10.0.0.0/8`; others get no requests.
+   *
+   * @default every address of the ring, where it has keys or comes from Kubernetes or a list; else it must be set
+   */
+  readonly networks?: readonly string[]
+  /** Milliseconds until the owner must have begun its answer, up to a day. @default 30_000 */
+  readonly timeoutMs?: number
+  /**
+   * What to do with a request that another member sent here by a newer ring, or one that cannot be compared: wait for
+   * this member's ring to change, or serve it at once. @default 'wait'
+   */
+  readonly whenBehind?: 'wait' | 'serve'
+  /** Milliseconds to wait so, up to 60,000; then the request is refused with 421. @default 2000 */
+  readonly waitMs?: number
+}
+
+/** What forwards requests. */
+export interface Forwarding {
+  /** A listener for `request` events; `serve` gets those that this member is to answer. */
+  handler(
+    serve: (request: IncomingMessage, response: ServerResponse) => void,
+  ): (request: IncomingMessage, response: ServerResponse) => void
+  /** A listener for `upgrade` events (WebSockets); `serve` gets those that this member is to answer. */
+  upgrade(
+    serve: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
+  ): (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** What this member is to answer goes on to `next`. It has to come before whatever reads bodies. */
+  readonly middleware: Koa.Middleware
+  /** Closes the connections to other members, once their requests are done. */
+  close(): Promise<void>
 }
 
 /** How metrics are written. */

@@ -1,6 +1,6 @@
 import { DEFAULT_HTTP_LIMITS } from '../http/limits.ts'
-import { formatKeyPlace, parseKeyPlace, type KeyPlace } from '../http/route-key.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
+import { keyPlace } from './forward-settings.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {
@@ -12,19 +12,11 @@ import {
   integer,
   list,
   listenPort,
-  parsed,
   path,
   port,
   size,
   word,
 } from './value-type.ts'
-
-const keyPlace = parsed<KeyPlace>(
-  'PLACE',
-  'header:NAME, query:NAME, cookie:NAME or path:/PATTERN with {key} as one of its segments',
-  parseKeyPlace,
-  formatKeyPlace,
-)
 
 /** Everything that `ringman serve` can be told. */
 export const SERVE_SETTINGS = {

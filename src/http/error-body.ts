@@ -24,13 +24,16 @@ export const ERROR_STATUSES: Readonly<Partial<Record<ErrorCode, ErrorStatus>>> =
   KEY_TOO_LONG: { status: 400, title: 'Key too long' },
   MANAGER_NOT_RUNNING: { status: 503, title: 'Ring manager not running', retryAfterSeconds: 1 },
   METHOD_NOT_ALLOWED: { status: 405, title: 'Method not allowed' },
+  MISDIRECTED: { status: 421, title: 'Misdirected request' },
   N_OUT_OF_RANGE: { status: 400, title: 'Number of owners out of range' },
   NOT_FOUND: { status: 404, title: 'Not found' },
   OVERLOADED: { status: 503, title: 'Overloaded', retryAfterSeconds: 1 },
   PARAMETER_INVALID: { status: 400, title: 'Invalid parameter' },
   PLAN_INVALID: { status: 400, title: 'Invalid plan' },
   RING_EMPTY: { status: 503, title: 'Empty ring', retryAfterSeconds: 1 },
+  TIMEOUT: { status: 504, title: 'Timeout' },
   TOO_MANY_WATCHERS: { status: 503, title: 'Too many watchers', retryAfterSeconds: 5 },
+  UNREACHABLE: { status: 502, title: 'Owner unreachable' },
 }
 
 const INTERNAL_STATUS: ErrorStatus = { status: 500, title: 'Internal error' }

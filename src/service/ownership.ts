@@ -49,6 +49,9 @@ export interface OwnershipCheck {
   readonly epoch: number
 }
 
+/** What became of a request that came to a member that forwards. */
+export type ForwardOutcome = 'served' | 'forwarded' | 'stood-in' | 'refused' | 'failed'
+
 /** What {@link Ownership} asks of the member that it is about. */
 export interface OwnMember {
   readonly manager: HashRingManager
@@ -71,6 +74,13 @@ export class Ownership {
     'i-am-behind': 0,
     unknown: 0,
   }
+  readonly #forwards: Record<ForwardOutcome, number> = {
+    served: 0,
+    forwarded: 0,
+    'stood-in': 0,
+    refused: 0,
+    failed: 0,
+  }
   /** The ring key that claims were made under. */
   #claimedAs: string | undefined
 
@@ -85,6 +95,15 @@ export class Ownership {
   /** How many checks had which verdict. */
   get checks(): Readonly<Record<CheckVerdict, number>> {
     return this.#checks
+  }
+
+  /** What became of requests, where this member forwards them. */
+  get forwards(): Readonly<Record<ForwardOutcome, number>> {
+    return this.#forwards
+  }
+
+  countForward(outcome: ForwardOutcome): void {
+    this.#forwards[outcome]++
   }
 
   /** How many claims are held. */

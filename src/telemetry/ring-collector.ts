@@ -28,6 +28,7 @@ export class RingCollector implements Collector {
       ...manages,
       members: byLabel('state', countStates(source.members)),
       checks: byLabel('verdict', ownership.checks),
+      forwards: byLabel('outcome', ownership.forwards),
       claims: single(ownership.claimCount),
       ringNodes: single(ring.size),
       ringPoints: single(ring.pointCount),

@@ -35,6 +35,7 @@ const planted: readonly (readonly [path: string, rule: string, text: string])[] 
     `export { StaticSource } from '../membership/static/static-source.ts'`,
   ],
   ['src/http/c.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
+  ['src/forward/a.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
   ['src/service/a.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
   [
     'src/telemetry/a.ts',

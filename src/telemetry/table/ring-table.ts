@@ -1,5 +1,5 @@
 import { CHANGE_CAUSES } from '../../manager/change-record.ts'
-import type { CheckVerdict } from '../../service/ownership.ts'
+import type { CheckVerdict, ForwardOutcome } from '../../service/ownership.ts'
 import type { Metric } from '../metric.ts'
 
 /** The ring: who is on it, who owns how much, and what changed. */
@@ -50,6 +50,24 @@ export const RING_METRICS = {
       'Right after a change some are behind. `not-mine` is a sender that does not go by the ring it names; `unknown` that lasts is two rings that do not meet.',
     query:
       'sum by (namespace, verdict) (rate(ringman_checks_total[5m])) / ignoring (verdict) group_left sum by (namespace) (rate(ringman_checks_total[5m]))',
+  },
+  forwards: {
+    name: 'ringman_forwards_total',
+    kind: 'counter',
+    labels: {
+      outcome: {
+        served: 'This member owned the key.',
+        forwarded: 'The owner answered, or the member after it.',
+        'stood-in':
+          'Served here although another member owns the key: that one could not be reached, or its ring is older.',
+        refused: 'The key was not valid, there was no ring, or the owner could not be found out.',
+        failed: 'The owner did not answer.',
+      } satisfies Record<ForwardOutcome, string>,
+    },
+    meaning: 'Requests with a key that came to a member which forwards, by what became of them.',
+    reading:
+      'Only where a program forwards (`ring.forward`, `ringman proxy`). `forwarded` over all is the part of the requests that make a detour.',
+    query: 'sum by (namespace, outcome) (rate(ringman_forwards_total[5m]))',
   },
   claims: {
     name: 'ringman_claims',

@@ -1,0 +1,338 @@
+import { BlockList, isIP } from 'node:net'
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Tracer } from '@opentelemetry/api'
+import type Koa from 'koa'
+import type { Agent } from 'undici'
+import { sleep, type Clock } from '../clock.ts'
+import { isRingmanError, RingmanError } from '../errors.ts'
+import { problemOf } from '../http/error-body.ts'
+import type { HttpLimits } from '../http/limits.ts'
+import { checkKey } from '../http/parameters.ts'
+import { splitTarget } from '../http/query.ts'
+import { findKey, type KeyPlace } from '../http/route-key.ts'
+import { LimitedWarnings } from '../limited-warnings.ts'
+import type { Logger } from '../logger.ts'
+import type { RingNode } from '../ring/node.ts'
+import type { RingService } from '../service/ring-service.ts'
+import { traceHeaders, withSpan } from '../tracing.ts'
+import { decide, type DisagreementRules, type ForwardedBy } from './decision.ts'
+import { forwardHeaders, readForwardedBy, readTimeLeft } from './forward-headers.ts'
+import { RelayFailure, relayRequest, relayUpgrade, type Target } from './relay.ts'
+
+/** How requests are forwarded. */
+export interface ForwarderSettings extends DisagreementRules {
+  /** Where the key of a request is; a request without one is served here. */
+  readonly key: readonly KeyPlace[] | ((request: IncomingMessage) => string | undefined)
+  /** Networks that owners may be in, as CIDR; undefined where every address of the ring may be trusted. */
+  readonly networks: readonly string[] | undefined
+  /** Milliseconds until the owner must have begun to answer. */
+  readonly timeoutMs: number
+  /** Milliseconds that a member waits for its ring to change. */
+  readonly waitMs: number
+}
+
+export interface ForwarderDeps {
+  readonly ring: RingService
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly tracer: Tracer
+  readonly limits: HttpLimits
+}
+
+/** Methods whose requests may be sent to another member when the first one cannot be reached (RFC 9110, 9.2.2). */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PUT', 'TRACE'])
+
+/** For a connection to another member, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 2000
+
+/** The owner and those that come after it: so many are tried. */
+const TRIED_OWNERS = 3
+
+/** Between two lines of one kind, in milliseconds. */
+const WARNING_MS = 60_000
+
+/** What can be done with one request. */
+interface Way {
+  readonly serve: () => void
+  /** Sends it on: resolves with the status once the answer was written, rejects with a {@link RelayFailure}. */
+  readonly relay: (target: Target) => Promise<number>
+  readonly refuse: (error: RingmanError) => void
+  /** Whether nobody waits for an answer any more. */
+  readonly isGone: () => boolean
+}
+
+/**
+ * Serves a request here when this member owns its key, and sends it to the owner else. `docs/ownership.md` says how members
+ * that disagree treat each other's requests.
+ */
+export class Forwarder {
+  readonly #deps: ForwarderDeps
+  readonly #settings: ForwarderSettings
+  readonly #allowed: BlockList | undefined
+  readonly #warnings: LimitedWarnings
+  #agent: Promise<Agent> | undefined
+
+  constructor(settings: ForwarderSettings, deps: ForwarderDeps) {
+    this.#settings = settings
+    this.#deps = deps
+    this.#allowed = settings.networks && blockListOf(settings.networks)
+    this.#warnings = new LimitedWarnings(deps.clock, deps.logger, WARNING_MS)
+  }
+
+  /** A listener for the `request` events of a `node:http` server. What `serve` throws or rejects with is its own. */
+  readonly handler =
+    (serve: (req: IncomingMessage, res: ServerResponse) => void) =>
+    (req: IncomingMessage, res: ServerResponse): void => {
+      void this.#handle(req, {
+        serve: () => {
+          serve(req, res)
+        },
+        relay: (target) => this.#relayRequest(req, res, target),
+        refuse: (error) => {
+          refuseRequest(res, error)
+        },
+        isGone: () => res.destroyed,
+      })
+    }
+
+  /** A listener for the `upgrade` events of a `node:http` server: WebSockets. */
+  readonly upgrade =
+    (serve: (req: IncomingMessage, socket: Duplex, head: Buffer) => void) =>
+    (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
+      const onError = () => {
+        socket.destroy()
+      }
+      socket.on('error', onError)
+      void this.#handle(req, {
+        serve: () => {
+          socket.off('error', onError)
+          serve(req, socket, head)
+        },
+        relay: (target) => relayUpgrade(this.#deps.clock, req, socket, head, target),
+        refuse: (error) => {
+          refuseUpgrade(socket, error)
+        },
+        isGone: () => socket.destroyed,
+      })
+    }
+
+  /** Koa middleware: what is served here goes on to `next`. It has to come before whatever reads bodies. */
+  readonly middleware: Koa.Middleware = async (ctx, next) => {
+    let served: Promise<unknown> | undefined
+    await this.#handle(ctx.req, {
+      serve: () => {
+        ctx.respond = true
+        served = next()
+      },
+      relay: (target) => {
+        ctx.respond = false
+        return this.#relayRequest(ctx.req, ctx.res, target)
+      },
+      refuse: (error) => {
+        ctx.respond = false
+        refuseRequest(ctx.res, error)
+      },
+      isGone: () => ctx.res.destroyed,
+    })
+    await served
+  }
+
+  /** Closes the connections to other members once their requests are done. */
+  async close(): Promise<void> {
+    const agent = await this.#agent
+    await agent?.close()
+  }
+
+  async #handle(req: IncomingMessage, way: Way): Promise<void> {
+    const { ownership } = this.#deps.ring
+    let isHere: boolean
+    try {
+      const key = this.#keyOf(req)
+      const by = readForwardedBy(req.headers)
+      isHere =
+        key === undefined || (await this.#mayServe(key, by)) || (await this.#forward(key, by, req, way))
+    } catch (error) {
+      const isOurs = isRingmanError(error)
+      if (!isOurs)
+        this.#deps.logger.error({ event: 'forward.failed', err: error }, 'Failed to forward a request')
+      ownership.countForward(
+        isOurs && error.code !== 'UNREACHABLE' && error.code !== 'TIMEOUT' ? 'refused' : 'failed',
+      )
+      if (!way.isGone()) {
+        way.refuse(isOurs ? error : new RingmanError('INTERNAL', 'the request could not be forwarded'))
+      }
+      return
+    }
+    if (!isHere) return
+    way.serve()
+  }
+
+  #keyOf(req: IncomingMessage): string | undefined {
+    const { key: place } = this.#settings
+    const key =
+      typeof place === 'function'
+        ? place(req)
+        : findKey(place, { rawHeaders: req.rawHeaders, ...splitTarget(req.url ?? '') })
+    return key === undefined || key === '' ? undefined : checkKey(key, this.#deps.limits)
+  }
+
+  /**
+   * Whether a request is for this member: now, or once its ring has changed.
+   *
+   * @throws {RingmanError} `MISDIRECTED` when it is for nobody to be found out.
+   */
+  async #mayServe(key: string, by: ForwardedBy): Promise<boolean> {
+    const { ring, clock } = this.#deps
+    const { ownership } = ring
+    if (by.hops === 0) {
+      if (!ring.owns(key)) return false
+      ownership.countForward('served')
+      return true
+    }
+    const endMs = clock.now() + this.#settings.waitMs
+    for (;;) {
+      const { verdict, mine } = ownership.check(key, by.digests)
+      const decision = decide({ verdict, mine }, by, this.#settings)
+      if (decision === 'serve') {
+        ownership.countForward(mine ? 'served' : 'stood-in')
+        return true
+      }
+      if (decision === 'forward') return false
+      const leftMs = endMs - clock.now()
+      if (decision === 'refuse' || leftMs <= 0) {
+        throw new RingmanError(
+          'MISDIRECTED',
+          'this member does not own the key, and cannot find out who does',
+          {
+            detail: { verdict },
+          },
+        )
+      }
+      await this.#ringChange(leftMs)
+    }
+  }
+
+  /** Resolves with the next change of the ring, or after some time. */
+  async #ringChange(withinMs: number): Promise<void> {
+    const changed = new AbortController()
+    const unsubscribe = this.#deps.ring.manager.subscribe(() => {
+      changed.abort()
+    })
+    await sleep(this.#deps.clock, withinMs, changed.signal)
+    unsubscribe()
+  }
+
+  /**
+   * Sends a request to the owner; an idempotent one to those that come after it, when the ones before cannot be reached.
+   *
+   * @returns Whether this member is to stand in for them.
+   */
+  async #forward(key: string, by: ForwardedBy, req: IncomingMessage, way: Way): Promise<boolean> {
+    const { ring, clock, tracer } = this.#deps
+    const { timeoutMs } = this.#settings
+    const endMs = clock.now() + Math.min(timeoutMs, readTimeLeft(req.headers) ?? timeoutMs)
+    const owners = ring.manager.getNodes(key, TRIED_OWNERS)
+    const tried = IDEMPOTENT.has(req.method ?? '') ? owners : owners.slice(0, 1)
+    let last: unknown
+    for (const [place, owner] of tried.entries()) {
+      if (owner.ringKey === ring.ownRingKey) {
+        ring.ownership.countForward('stood-in')
+        return true
+      }
+      const timeLeftMs = endMs - clock.now()
+      if (timeLeftMs <= 0) {
+        last ??= new RingmanError('TIMEOUT', 'the time for the answer was over before the owner was asked')
+        break
+      }
+      const { digests } = ring.manager
+      const own = forwardHeaders({ hops: by.hops + 1, digests, standIn: place > 0, timeLeftMs })
+      const target = { ...this.#addressOf(owner), timeoutMs: timeLeftMs }
+      const attributes = { 'ringman.owner': owner.ringKey, 'ringman.forward.attempt': place }
+      try {
+        await withSpan(tracer, 'ring.forward', { attributes }, async (span) => {
+          const headers = { ...own, ...xForwardedFor(req), ...traceHeaders() }
+          span.setAttribute('http.response.status_code', await way.relay({ ...target, headers }))
+        })
+        ring.ownership.countForward('forwarded')
+        return false
+      } catch (error) {
+        if (!(error instanceof RelayFailure)) throw error
+        last = error.error
+        if (!error.isUntouched || way.isGone()) break
+      }
+    }
+    throw last
+  }
+
+  /** @throws {RingmanError} `UNREACHABLE` for an address that requests must not be sent to. */
+  #addressOf({ ringKey, address, port }: RingNode): { readonly host: string; readonly port: number } {
+    if (address === undefined || port === undefined) {
+      throw new RingmanError('UNREACHABLE', `the owner ${ringKey} has no address`)
+    }
+    const family = isIP(address)
+    const allowed =
+      this.#allowed === undefined ||
+      (family !== 0 && this.#allowed.check(address, family === 6 ? 'ipv6' : 'ipv4'))
+    if (!allowed) {
+      this.#warnings.warn(
+        { event: 'forward.forbidden', node: ringKey, address },
+        'Sent no request to an owner outside the allowed networks',
+      )
+      throw new RingmanError('UNREACHABLE', `the owner ${ringKey} is not in one of the allowed networks`)
+    }
+    return { host: address, port }
+  }
+
+  async #relayRequest(req: IncomingMessage, res: ServerResponse, target: Target): Promise<number> {
+    return relayRequest({ agent: await this.#getAgent(), clock: this.#deps.clock }, req, res, target)
+  }
+
+  #getAgent(): Promise<Agent> {
+    this.#agent ??= import('undici').then(
+      ({ Agent: UndiciAgent }) => new UndiciAgent({ connect: { timeout: CONNECT_TIMEOUT_MS } }),
+    )
+    return this.#agent
+  }
+}
+
+/** Who the client is, for the member that serves it. */
+function xForwardedFor(req: IncomingMessage): Record<string, string> {
+  const { remoteAddress } = req.socket
+  const before = req.headers['x-forwarded-for']
+  if (remoteAddress === undefined) return {}
+  return { 'x-forwarded-for': before === undefined ? remoteAddress : `${String(before)}, ${remoteAddress}` }
+}
+
+function refuseRequest(res: ServerResponse, error: RingmanError): void {
+  if (res.headersSent) {
+    res.destroy()
+    return
+  }
+  const { problem, retryAfterSeconds } = problemOf(error)
+  // What is left of a body is not read.
+  res.writeHead(problem.status, {
+    'content-type': 'application/problem+json',
+    connection: 'close',
+    ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
+  })
+  res.end(JSON.stringify(problem))
+}
+
+function refuseUpgrade(socket: Duplex, error: RingmanError): void {
+  const { problem } = problemOf(error)
+  const body = JSON.stringify(problem)
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}
+
+function blockListOf(networks: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const network of networks) {
+    const [address = '', bits] = network.split('/')
+    list.addSubnet(address, Number(bits), isIP(address) === 6 ? 'ipv6' : 'ipv4')
+  }
+  return list
+}
