@@ -124,7 +124,7 @@ export class Proxy implements AsyncDisposable {
     this.#folder = folder
   }
 
-  /** @param edit - Changes the recipe further. */
+  /** @param edit - Changes the recipe further, once it has the ports of the test. */
   static async start(
     name: ProxyName,
     fleet: Backends,
@@ -136,13 +136,13 @@ export class Proxy implements AsyncDisposable {
     const replacements = Object.entries(replace({ port, folder, fleet }))
     const unused = new Set(replacements.map(([from]) => from))
     for (const file of files) {
-      let text = edit(readFileSync(join(RECIPES, file), 'utf8'))
+      let text = readFileSync(join(RECIPES, file), 'utf8')
       for (const [from, to] of replacements) {
         if (!text.includes(from)) continue
         unused.delete(from)
         text = text.replaceAll(from, to)
       }
-      writeFileSync(join(folder, file), text)
+      writeFileSync(join(folder, file), edit(text))
     }
     if (unused.size > 0) throw new Error(`the recipe of ${name} has no more: ${[...unused].join('; ')}`)
     const home = { HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }

@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import { ringman, TestProcess } from '../../support/child-process.ts'
+import { freePort } from '../../support/free-port.ts'
+import type { ProxyName } from '../../support/proxy-programs.ts'
+import type { ApplicationAnswer } from './application.ts'
+import { hostOf } from './fleet.ts'
+import { Proxy } from './proxy.ts'
+
+const OWNER = '::1'
+const OTHER = hostOf(50)
+
+/** The owner and another instance, for those proxies that have to know the pods. There is one IPv6 address of loopback. */
+const BOTH: Readonly<Record<ProxyName, (recipe: string, port: number) => string>> = {
+  envoy: (recipe, port) => {
+    const endpoint = (host: string) =>
+      `              - endpoint: { address: { socket_address: { address: '${host}', port_value: ${port} } } }`
+    const known = / +- endpoint:\n +# A headless[^]*?(?=\n +load_balancing_policy)/
+    expect(recipe).toMatch(known)
+    return recipe.replace(known, `${endpoint(OTHER)}\n${endpoint(OWNER)}`)
+  },
+  haproxy: (recipe, port) =>
+    recipe.replace(/server-template .*/, `server other ${OTHER}:${port}\n  server owner ${OWNER}:${port}`),
+  nginx: (recipe) => recipe,
+  caddy: (recipe) => recipe,
+}
+
+test.each(Object.keys(BOTH) as ProxyName[])('%s takes an owner with an IPv6 address', async (name) => {
+  const applicationPort = await freePort()
+  const program = new URL('application.ts', import.meta.url).pathname
+  await using owner = new TestProcess([program, OWNER, String(applicationPort)])
+  await using other = new TestProcess([program, OTHER, String(applicationPort)])
+  await using member = ringman([
+    ...['serve', '--source', 'static', '--static-members', `[${OWNER}]:${applicationPort}`],
+    ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--log-format', 'json'],
+    ...['--route-key', 'header:x-key'],
+  ])
+  const [ready] = await Promise.all([member.event('ready'), owner.event('ready'), other.event('ready')])
+  const backends = {
+    dnsAddress: '127.0.0.1:9',
+    applicationPort,
+    lookUps: ready['http'] as { host: string; port: number },
+    application: { host: OTHER, port: applicationPort },
+  }
+  await using proxy = await Proxy.start(name, backends, (recipe) => BOTH[name](recipe, applicationPort))
+  const instanceOf = async (headers: Record<string, string>) => {
+    const answer = await fetch(`${proxy.url}/`, { headers })
+    return ((await answer.json()) as ApplicationAnswer).instance
+  }
+  const instancesOf = async (headers: Record<string, string>) => {
+    const seen = new Set<string>()
+    for (let i = 0; i < 6; i++) seen.add(await instanceOf(headers))
+    return [...seen]
+  }
+  await expect.poll(() => instancesOf({ 'X-Key': 'a' }), { timeout: 20_000 }).toEqual([OWNER])
+  // The other instance is there as well, and is where a request may go that has no key.
+  expect(await instancesOf({})).toContain(OTHER)
+})
