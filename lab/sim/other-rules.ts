@@ -10,6 +10,7 @@ export function plainSwim(settings: ProtocolSettings): ProtocolSettings {
     tellSuspects: false,
     checkSuspects: false,
     refusedSuspicionMult: 0,
+    witnesses: 'off',
     stallThresholdMs: 0,
   }
 }
@@ -21,6 +22,7 @@ export function memberlistLike(settings: ProtocolSettings): ProtocolSettings {
     repeatPings: false,
     checkSuspects: false,
     refusedSuspicionMult: 0,
+    witnesses: 'off',
     stallThresholdMs: 0,
   }
 }

@@ -57,6 +57,7 @@ export class SimMember {
     this.protocol = new Protocol(identity, options.settings, {
       random,
       sizeOf: estimateSize,
+      isWitness: () => true,
       ...(options.delegate === undefined ? {} : { delegate: options.delegate }),
     })
   }

@@ -241,6 +241,7 @@ export interface MemberlistRingOptions extends GossipRingOptions {
   readonly indirectChecks?: number
   readonly suspicionMult?: number
   readonly suspicionMaxTimeoutMult?: number
+  readonly witnesses?: 'auto' | 'always' | 'off'
   readonly retransmitMult?: number
   readonly gossipNodes?: number
   readonly gossipIntervalMs?: number

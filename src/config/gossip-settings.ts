@@ -1,7 +1,7 @@
 import { RingmanError } from '../errors.ts'
 import type { ProtocolSettings } from '../membership/memberlist/protocol/settings.ts'
 import type { Setting, SettingTable, ValuesOf } from './setting.ts'
-import { boolean, duration, integer, parsed, path, size, word, type ValueType } from './value-type.ts'
+import { boolean, choice, duration, integer, parsed, path, size, word, type ValueType } from './value-type.ts'
 
 const MEMBERLIST = ['memberlist'] as const
 const SECURITY = { category: 'Who may gossip', sources: MEMBERLIST } as const
@@ -69,6 +69,11 @@ const TIMING_SETTINGS = {
     ...TIMING,
     type: integer(1, 100),
     help: 'A suspicion that nobody confirms lasts this many times as long (6)',
+  },
+  witnesses: {
+    ...TIMING,
+    type: choice(['auto', 'always', 'off'] as const),
+    help: 'Whether a silent member is dead once many have looked for it, in 2.5 probe intervals and not the whole suspicion: auto, where no Go member lives; always; off (auto)',
   },
   retransmitMult: {
     ...TIMING,
@@ -182,11 +187,10 @@ export type GossipConfig = ValuesOf<typeof GOSSIP_SETTINGS>
 
 /** What was set of the protocol's settings. */
 export function protocolSettingsOf(config: GossipConfig): Partial<ProtocolSettings> {
-  const set: { -readonly [Name in keyof ProtocolSettings]?: ProtocolSettings[Name] } = {}
-  for (const name of Object.keys(TIMING_SETTINGS) as (keyof typeof TIMING_SETTINGS)[]) {
-    const value = config[name]
-    if (value !== undefined) set[name] = value
-  }
+  const timing = Object.keys(TIMING_SETTINGS) as (keyof typeof TIMING_SETTINGS)[]
+  const set: { -readonly [Name in keyof ProtocolSettings]?: ProtocolSettings[Name] } = Object.fromEntries(
+    timing.flatMap((name) => (config[name] === undefined ? [] : [[name, config[name]]])),
+  )
   const { delegateVersions: versions } = config
   if (versions !== undefined) {
     set.versions = {

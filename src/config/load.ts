@@ -171,6 +171,7 @@ export function checkMember(
       weight: member.weight,
       name: member.name,
       zone: member.zone,
+      witness: true,
     })
   } catch (error) {
     if (!isRingmanError(error)) throw error

@@ -11,6 +11,8 @@ export interface MemberMetadata {
   readonly weight?: number | undefined
   /** Failure domain, such as a Kubernetes zone. */
   readonly zone?: string | undefined
+  /** Whether it looks for suspects with the others (see `ProtocolSettings.witnesses`): Go members do not say so. */
+  readonly witness?: boolean | undefined
   /** The member's name, for protocols that know members by address alone (npm `swim`). */
   readonly name?: string | undefined
 }
@@ -76,7 +78,7 @@ export function isPlainText(text: string): boolean {
 }
 
 /**
- * Encodes metadata as the JSON that Go ringman reads, `{"ServicePort":"8000"}`, with `Weight`, `Zone` and `Name`
+ * Encodes metadata as the JSON that Go ringman reads, `{"ServicePort":"8000"}`, with `Weight`, `Zone`, `Name` and `Witness`
  * after it where they are set (Go ignores them).
  *
  * @throws {RingmanError} `METADATA_TOO_LARGE` above {@link METADATA_LIMIT_BYTES}.
@@ -88,6 +90,7 @@ export function encodeMetadata(metadata: MemberMetadata): Uint8Array {
       Weight: metadata.weight,
       Zone: metadata.zone,
       Name: metadata.name,
+      Witness: metadata.witness,
     }),
   )
   if (bytes.byteLength > METADATA_LIMIT_BYTES) {
@@ -114,12 +117,13 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
   } catch {
     return undefined
   }
-  const { ServicePort, Weight, Zone, Name } = (value ?? {}) as Record<string, unknown>
+  const { ServicePort, Weight, Zone, Name, Witness } = (value ?? {}) as Record<string, unknown>
   if (!isServicePort(ServicePort)) return undefined
   return {
     servicePort: ServicePort,
     ...(isWeight(Weight) ? { weight: Weight } : {}),
     ...(typeof Zone === 'string' && isPlainText(Zone) ? { zone: Zone } : {}),
     ...(typeof Name === 'string' && isPlainText(Name) ? { name: Name } : {}),
+    ...(Witness === true ? { witness: true } : {}),
   }
 }

@@ -116,7 +116,11 @@ export interface GossipStatistics {
   /** Times that others held this member for dead, so that it was off their rings. */
   readonly heldDead: number
   /** Members that this one declared dead, by what spoke against them. */
-  readonly declaredDead: { readonly silence: number; readonly refusal?: number }
+  readonly declaredDead: {
+    readonly silence: number
+    readonly refusal?: number
+    readonly witnesses?: number
+  }
   /** Times that two members were found with one name. */
   readonly conflicts: number
   /** 0 is well. */

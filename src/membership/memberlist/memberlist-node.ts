@@ -211,6 +211,7 @@ export class MemberlistNode {
         random: this.options.random,
         sizeOf: this.#transport.codec.sizeOf,
         delegate: machineDelegateOf(this.options.delegate),
+        ...(this.options.isWitness === undefined ? {} : { isWitness: this.options.isWitness }),
       },
     )
     this.#handle({ kind: 'start' })

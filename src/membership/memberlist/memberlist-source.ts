@@ -67,7 +67,11 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
     this.selfName = name
     this.#refusalWarnings = new LimitedWarnings(clock, logger, REFUSAL_WARNING_MS)
     this.node = new MemberlistNode(
-      { ...options, meta: encodeMetadata(metadata) },
+      {
+        ...options,
+        meta: encodeMetadata({ ...metadata, witness: true }),
+        isWitness: (meta) => this.#decode(meta)?.witness === true,
+      },
       {
         onMembers: () => {
           if (this.stage === 'running') this.#publish()
@@ -210,12 +214,16 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
     this.set.publish(this.node.members().map((view) => this.#toMember(view)))
   }
 
-  #toMember({ name, endpoint, state, stateSinceMs, meta, versions }: MemberView): Member {
+  #decode(meta: Uint8Array): MemberMetadata | undefined {
     let decoded = this.#decoded.get(meta)
     if (decoded === undefined) {
       decoded = { metadata: decodeMetadata(meta) }
       this.#decoded.set(meta, decoded)
     }
+    return decoded.metadata
+  }
+
+  #toMember({ name, endpoint, state, stateSinceMs, meta, versions }: MemberView): Member {
     return {
       name,
       address: endpoint.address,
@@ -223,7 +231,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
       state,
       stateSinceMs: Math.round(this.#wallOriginMs + stateSinceMs),
       meta,
-      metadata: decoded.metadata,
+      metadata: this.#decode(meta),
       versions,
     }
   }

@@ -51,8 +51,9 @@ function gossipStatistics(node: MemberlistNode, counters: Readonly<Counters>): G
     refutations: counters.refutations,
     heldDead: counters.heldDead,
     declaredDead: {
-      silence: counters.declaredDead - counters.declaredDeadByRefusal,
+      silence: counters.declaredDead - counters.declaredDeadByRefusal - counters.declaredDeadByWitnesses,
       refusal: counters.declaredDeadByRefusal,
+      witnesses: counters.declaredDeadByWitnesses,
     },
     conflicts: traffic.conflicts,
     healthScore: node.healthScore,

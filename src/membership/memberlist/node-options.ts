@@ -51,6 +51,8 @@ export interface MemberlistNodeOptions {
   /** Never use UDP: for networks that drop it. Probes and gossip go over TCP then. @default false */
   readonly tcpOnly?: boolean
   readonly delegate?: MemberlistDelegate
+  /** See `Dependencies.isWitness`. @default nobody looks for suspects, unless the settings say so */
+  readonly isWitness?: (meta: Uint8Array) => boolean
   readonly streamLimits?: Partial<StreamServerLimits>
   readonly clock: Clock
   readonly random: Random

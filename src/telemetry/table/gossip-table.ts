@@ -165,6 +165,7 @@ export const GOSSIP_METRICS = {
       evidence: {
         silence: "The suspicion's time was over.",
         refusal: 'Its port refused connections, and others bore it out.',
+        witnesses: 'Many looked for it at once, several times, and in vain.',
       },
     },
     meaning: 'Members that this one declared dead itself, by evidence.',

@@ -9,6 +9,8 @@ const MAX_WAIT_MS = 300_000
 interface Answer {
   readonly name: string
   readonly atMs: number
+  /** When the last packet came from there. */
+  heardMs: number
 }
 
 /** What IP and UDP add to a packet. */
@@ -60,7 +62,7 @@ export class Contacts {
   /** Notes that whoever is at `place` answered a ping of ours that named `name`. */
   answered(place: Endpoint, name: string, nowMs: number): void {
     const key = keyOf(place)
-    this.#note(this.#answers, key, { name, atMs: nowMs })
+    this.#note(this.#answers, key, { name, atMs: nowMs, heardMs: nowMs })
     if (this.#silences.get(key)?.name === name) this.#silences.delete(key)
     this.#credits.delete(key)
   }
@@ -71,10 +73,19 @@ export class Contacts {
     return answer !== undefined && nowMs - answer.atMs <= KEPT_MS
   }
 
+  /** When the last packet came from a place that has answered us; `-Infinity` of any other. */
+  heardMs(place: Endpoint): number {
+    return this.#answers.get(keyOf(place))?.heardMs ?? -Infinity
+  }
+
   /** Notes a packet from a place. @param sizeBytes - Payload, as it came. */
   received(place: Endpoint, sizeBytes: number, nowMs: number): void {
-    if (this.isReached(place, nowMs)) return
     const key = keyOf(place)
+    const answer = this.#answers.get(key)
+    if (answer !== undefined && nowMs - answer.atMs <= KEPT_MS) {
+      answer.heardMs = nowMs
+      return
+    }
     const bytes = Math.min(
       UNANSWERED_BYTES.burst,
       (this.#credits.get(key)?.bytes ?? 0) + sizeBytes + HEADER_BYTES,

@@ -41,6 +41,8 @@ const NO_BYTES = new Uint8Array(0)
 export class Core {
   readonly settings: ProtocolSettings
   readonly delegate: Delegate
+  /** Whether a member with this metadata looks for suspects as this one does. */
+  readonly isWitness: (meta: Uint8Array) => boolean
   readonly random: () => number
   readonly members: MemberTable
   readonly queue: GossipQueue
@@ -78,7 +80,8 @@ export class Core {
     this.random = dependencies.random
     this.#sizeOf = dependencies.sizeOf
     this.delegate = dependencies.delegate ?? {}
-    this.members = new MemberTable(dependencies.random)
+    this.isWitness = dependencies.isWitness ?? (() => false)
+    this.members = new MemberTable(dependencies.random, settings.probeIntervalMs)
     this.queue = new GossipQueue(settings.maxQueued)
     this.declaredDead = new DeclaredDead(this.queue)
     this.contacts = new Contacts(settings.maxMembers)
@@ -368,6 +371,9 @@ export function createRecord(
     conflictToldMs: -Infinity,
     suspicion: undefined,
     lastAckMs: -Infinity,
+    probedMs: -Infinity,
+    probeRank: 0,
+    pingedUsMs: -Infinity,
     refusalsDistrustedUntilMs: -Infinity,
   }
 }

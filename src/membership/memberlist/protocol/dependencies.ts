@@ -37,4 +37,9 @@ export interface Dependencies {
   /** Bytes that a message takes encoded, its type byte included; compound framing is counted here. */
   readonly sizeOf: (message: Message) => number
   readonly delegate?: Delegate
+  /**
+   * Whether a member with this metadata follows the rule of `ProtocolSettings.witnesses`; one of another program does not.
+   * @default nobody does
+   */
+  readonly isWitness?: (meta: Uint8Array) => boolean
 }

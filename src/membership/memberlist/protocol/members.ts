@@ -9,6 +9,8 @@ import { shuffle } from './shuffle.ts'
 /** A group up to so large is searched in full; in a larger one chance has so many tries for each wanted. */
 const WALK_LIMIT = 128
 const TRIES = 8
+/** Pings of a member put off our probes of it so many rounds. */
+const PUT_OFF_ROUNDS = 2
 
 /** One member's time of being suspected by us, and what speaks for and against. */
 export interface Suspicion {
@@ -76,6 +78,11 @@ export interface MemberRecord extends Rotating {
   suspicion: Suspicion | undefined
   /** When it last answered one of our probes, on the machine's own time. */
   lastAckMs: number
+  /** When we probed it last, and when a ping of it came last from where it is, on the machine's own time. */
+  probedMs: number
+  /** Where it came into the order of probes, 0 to 1. */
+  probeRank: number
+  pingedUsMs: number
   /** It answered over UDP while its TCP port refused: until then refusals prove nothing. On the machine's own time. */
   refusalsDistrustedUntilMs: number
 }
@@ -91,13 +98,13 @@ export class MemberTable {
   readonly #byPlace = new Map<string, MemberRecord>()
   /** How many of the living others each address has. */
   readonly #counts = new Map<string, number>()
-  readonly #probes: Rotation<MemberRecord>
   readonly #gossip: Rotation<MemberRecord>
   readonly #random: () => number
+  readonly #probeIntervalMs: number
 
-  constructor(random: () => number) {
+  constructor(random: () => number, probeIntervalMs: number) {
     this.#random = random
-    this.#probes = new Rotation<MemberRecord>(1, true, random, isLiving)
+    this.#probeIntervalMs = probeIntervalMs
     this.#gossip = new Rotation<MemberRecord>(2, false, random, (record) => !record.forgotten)
   }
 
@@ -143,7 +150,7 @@ export class MemberTable {
     this.#byName.set(record.name, record)
     push(this.#living, record)
     this.#settle(record)
-    this.#probes.add(record)
+    this.#putInOrder(record)
     this.#gossip.add(record)
   }
 
@@ -173,7 +180,7 @@ export class MemberTable {
     if (wasLiving) this.#vacate(record)
     else {
       this.#settle(record)
-      this.#probes.add(record)
+      this.#putInOrder(record)
     }
   }
 
@@ -192,9 +199,35 @@ export class MemberTable {
     else this.#counts.delete(address)
   }
 
-  /** The next member to probe, each living other in turn. */
-  nextToProbe(): MemberRecord | undefined {
-    return this.#probes.next(1, isLiving)[0]
+  /**
+   * The next member to probe: the one of the living others with which there was nothing for longest, neither a probe of ours
+   * nor a ping of its own. So the members together come to one that is silent sooner than by turns: nobody hears from
+   * it, and it is next in ever more orders. Its own pings put a probe off by two rounds at most, because whoever is only
+   * heard, and hears nothing, has to be found too, and because anybody can forge them.
+   */
+  nextToProbe(nowMs: number): MemberRecord | undefined {
+    const putOffMs = PUT_OFF_ROUNDS * this.#roundMs
+    let next: MemberRecord | undefined
+    let nextMs = Infinity
+    for (const record of this.#living) {
+      const { pingedUsMs, livesMs, probeRank } = record
+      const probedMs = Math.max(record.probedMs, livesMs - probeRank * this.#roundMs)
+      const lastMs = Math.max(probedMs, Math.min(pingedUsMs, probedMs + putOffMs))
+      if (lastMs < nextMs) [next, nextMs] = [record, lastMs]
+    }
+    if (next !== undefined) next.probedMs = nowMs
+    return next
+  }
+
+  /** As if it had been probed at some moment of the last round, so that not all members probe a newcomer at once. */
+  #putInOrder(record: MemberRecord): void {
+    record.probedMs = -Infinity
+    record.probeRank = this.#random()
+  }
+
+  /** Time in which each living other could be probed once. */
+  get #roundMs(): number {
+    return this.#living.length * this.#probeIntervalMs
   }
 
   /**

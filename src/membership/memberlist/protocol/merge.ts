@@ -3,6 +3,7 @@ import { isPlainText } from '../../member.ts'
 import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
 import { ask } from './ask.ts'
 import type { Contests } from './contests.ts'
+import type { DeathEvidence } from './counters.ts'
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { isDoubtful, isLate, isStale, previousOf } from './doubtful-deaths.ts'
 import { type Endpoint, formatAddress, keyOf, sameBytes, sameEndpoint } from './endpoint.ts'
@@ -277,16 +278,17 @@ export class Merge {
   }
 
   /** Declares a suspect dead ourselves. */
-  declareSuspectDead(record: MemberRecord, byEvidence: boolean): void {
+  declareSuspectDead(record: MemberRecord, evidence: DeathEvidence): void {
     const { self, clusterName, counters } = this.#core
     counters.declaredDead++
-    if (byEvidence) counters.declaredDeadByRefusal++
+    if (evidence === 'refusal') counters.declaredDeadByRefusal++
+    if (evidence === 'witnesses') counters.declaredDeadByWitnesses++
     const { incarnation, name } = record
     this.#core.log('info', 'A suspect did not answer and was declared dead', {
       event: 'suspect.declared-dead',
       peer: name,
       address: record.endpoint.address,
-      byEvidence,
+      evidence,
     })
     this.dead({ kind: 'dead', incarnation, node: name, from: self.name, ...clusterName })
   }

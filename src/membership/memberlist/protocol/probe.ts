@@ -25,8 +25,8 @@ interface Probe {
 
 /** What a probe has to say of a member. */
 export interface ProbeEnds {
-  /** It did not answer in any way. */
-  silent(record: MemberRecord): void
+  /** It did not answer in any way, from `probedMs` on. */
+  silent(record: MemberRecord, probedMs: number): void
   /** Its host refuses a connection, while it did not answer our pings so far. */
   refused(record: MemberRecord): void
 }
@@ -103,7 +103,7 @@ export class Prober {
 
   #round(): void {
     const core = this.#core
-    const record = core.members.nextToProbe()
+    const record = core.members.nextToProbe(core.nowMs)
     if (record !== undefined) this.probe(record)
     core.deadlines.set(core.nowMs + core.awareness.scale(core.settings.probeIntervalMs), () => {
       this.#round()
@@ -177,7 +177,7 @@ export class Prober {
     this.#end(probe, 'none', NO_BYTES)
     const expected = probe.relays.filter((relay) => (relay.vsn[1] ?? 0) >= NACK_SINCE_VERSION).length
     core.awareness.adjust(expected > 0 ? Math.max(0, expected - probe.nacks) : 1)
-    if (isLiving(probe.record)) this.#ends.silent(probe.record)
+    if (isLiving(probe.record)) this.#ends.silent(probe.record, probe.startedMs)
   }
 
   #end(probe: Probe, via: ProbeFinishedEffect['via'], payload: Uint8Array): void {

@@ -9,6 +9,7 @@ import { type Endpoint, formatAddress, sameEndpoint } from './endpoint.ts'
 import type { PacketReceivedEvent, ProtocolEvent } from './events.ts'
 import { Exchanges } from './exchanges.ts'
 import { GossipRounds } from './gossip.ts'
+import { Inquiries } from './inquiry.ts'
 import { Leave } from './leave.ts'
 import { viewOf } from './members.ts'
 import { Merge } from './merge.ts'
@@ -46,6 +47,7 @@ export class Protocol {
   readonly #merge: Merge
   readonly #prober: Prober
   readonly #relays: Relays
+  readonly #inquiries: Inquiries
   readonly #exchanges: Exchanges
   readonly #pushPullRounds: PushPullRounds
   readonly #rejoin: Rejoin
@@ -62,8 +64,8 @@ export class Protocol {
   constructor(identity: Identity, settings: ProtocolSettings, dependencies: Dependencies) {
     const core = new Core(identity, settings, dependencies)
     const suspicions = new Suspicions(core, {
-      declareDead: (record, byEvidence) => {
-        this.#merge.declareSuspectDead(record, byEvidence)
+      declareDead: (record, evidence) => {
+        this.#merge.declareSuspectDead(record, evidence)
       },
       askForState: (record) => {
         this.#exchanges.start(record.endpoint, false, () => {})
@@ -85,8 +87,9 @@ export class Protocol {
       },
     })
     this.#prober = new Prober(core, {
-      silent: (record) => {
+      silent: (record, probedMs) => {
         this.#merge.raiseSuspicion(record)
+        this.#inquiries.begin(record, probedMs)
         if (this.#merge.isClaimed(record)) suspicions.addEvidence(record)
         this.#prober.probeNeighbours(record)
       },
@@ -98,6 +101,9 @@ export class Protocol {
       },
     })
     this.#relays = new Relays(core)
+    this.#inquiries = new Inquiries(core, (record) => {
+      this.#merge.declareSuspectDead(record, 'witnesses')
+    })
     this.#exchanges = new Exchanges(core, this.#merge)
     this.#pushPullRounds = new PushPullRounds(core, this.#exchanges, this.#prober)
     this.#rejoin = new Rejoin(core, this.#exchanges)
@@ -297,7 +303,13 @@ export class Protocol {
     for (const kind of ['ping', 'indirect-ping'] as const) {
       const [question, ...more] = messages.filter((message) => message.kind === kind)
       if (question?.kind === 'ping') this.#answer(question, from, missedUs)
-      else if (question?.kind === 'indirect-ping') this.#relays.relay(question, this.#replyTo(question, from))
+      else if (question?.kind === 'indirect-ping') {
+        const replyTo = this.#replyTo(question, from)
+        const [first] = messages
+        const isInquiry = first?.kind === 'suspect' && first.node === question.node
+        if (isInquiry) this.#inquiries.witness(question, replyTo)
+        else this.#relays.relay(question, replyTo)
+      }
       if (more.length > 0) core.refuse('overloaded', { kind, from: from.address })
     }
   }
@@ -306,6 +318,7 @@ export class Protocol {
     switch (message.kind) {
       case 'alive':
         this.#merge.alive(message, { by: 'packet', from })
+        this.#inquiries.vouched(message, from)
         return
       case 'suspect':
         this.#merge.suspect(message)
@@ -344,6 +357,7 @@ export class Protocol {
     core.calledDead = undefined
     const asker = ping.source === undefined ? undefined : core.members.get(ping.source.node)
     const place = placeOf(ping)
+    if (asker !== undefined && sameEndpoint(asker.endpoint, from)) asker.pingedUsMs = core.nowMs
     const to = this.#replyTo(ping, from)
     const isKnown = asker !== undefined && place !== undefined && sameEndpoint(asker.endpoint, place)
     // Where it says it is, nobody answered so far: it gets no news, and no chance to refute that it is suspected.

@@ -70,6 +70,12 @@ export interface ProtocolSettings {
    * the 0.5 after which the relays of other implementations speak up.
    */
   readonly refusedSuspicionMult: number
+  /**
+   * Whether others are asked to look for a suspect at once, so that a silent one is dead after 2.5 probe intervals of silence
+   * instead of the whole suspicion: `auto`, where all living members follow this rule; `always`, also beside other programs,
+   * which take any news of a death at once; `off`. auto.
+   */
+  readonly witnesses: 'auto' | 'always' | 'off'
   /** A deadline found this late means that we were stalled: the time lost counts against nobody. 0 switches it off. 50 ms. */
   readonly stallThresholdMs: number
   /** The dead and the left are listed for so long, then forgotten. LAN 60 s, WAN 120 s, local 30 s. */
@@ -119,6 +125,7 @@ const lan: ProtocolSettings = {
   tellSuspects: true,
   checkSuspects: true,
   refusedSuspicionMult: 0.6,
+  witnesses: 'auto',
   stallThresholdMs: 50,
   deadKeptMs: 60_000,
   rejoinIntervalMs: 10_000,

@@ -1,4 +1,6 @@
+import type { Message } from '../wire/messages.ts'
 import type { Core } from './core.ts'
+import type { DeathEvidence } from './counters.ts'
 import { sameEndpoint } from './endpoint.ts'
 import { confirmedTimeoutMs, expectedConfirmations, suspicionTimeoutMs } from './intervals.ts'
 import { isLiving, type MemberRecord, type Suspicion } from './members.ts'
@@ -6,7 +8,7 @@ import { isLiving, type MemberRecord, type Suspicion } from './members.ts'
 /** What comes of a suspicion when its time is over. */
 export interface SuspicionActions {
   /** The suspect is to be declared dead, which ends the suspicion. */
-  declareDead(record: MemberRecord, byEvidence: boolean): void
+  declareDead(record: MemberRecord, evidence: DeathEvidence): void
   /** The suspect answers our pings, but its refutation has not reached us: it should be asked for its state. */
   askForState(record: MemberRecord): void
 }
@@ -151,7 +153,7 @@ export class Suspicions {
       if (answered) this.#actions.askForState(record)
       return
     }
-    this.#actions.declareDead(record, false)
+    this.#actions.declareDead(record, 'silence')
   }
 
   /** Strong evidence counts when the suspect answered nothing since, and others do not reach it either. */
@@ -161,7 +163,7 @@ export class Suspicions {
     if (record.lastAckMs >= evidence.sinceMs) return
     // Where there is nobody else, the host's own answer has to do.
     const borneOut = evidence.nacked || !evidence.relays.some(isLiving)
-    if (borneOut) this.#actions.declareDead(record, true)
+    if (borneOut) this.#actions.declareDead(record, 'refusal')
   }
 
   /** Pings the suspect now and again and again until the deadline, and tries a stream once. */
@@ -228,12 +230,13 @@ export function noteAnswer(core: Core, record: MemberRecord, via: 'direct' | 're
     record.refusalsDistrustedUntilMs = core.nowMs + DISTRUST_MS
 }
 
-/** Asks others to reach `record` in our stead, under our sequence number. */
+/** Asks others to reach `record` in our stead, under our sequence number. @param say - What stands before the question. */
 export function askRelays(
   core: Core,
   record: MemberRecord,
   relays: readonly MemberRecord[],
   seqNo: number,
+  say: readonly Message[] = [],
 ): void {
   for (const relay of relays) {
     const source = { address: core.self.addressBytes, port: core.self.endpoint.port, node: core.self.name }
@@ -247,7 +250,7 @@ export function askRelays(
       nack: true,
       source,
     } as const
-    core.send(relay.endpoint, [question], true, 'probe')
+    core.send(relay.endpoint, [...say, question], true, 'probe')
   }
 }
 

@@ -60,7 +60,12 @@ export class Machine {
   readonly answering = new Set<number>()
   nowMs = 1000
 
-  constructor(settings: Partial<ProtocolSettings> = {}, delegate: Delegate = {}, seed = 1) {
+  constructor(
+    settings: Partial<ProtocolSettings> = {},
+    delegate: Delegate = {},
+    seed = 1,
+    isWitness?: (meta: Uint8Array) => boolean,
+  ) {
     // With keys, so that what is sent to whom does not wait for who has answered.
     const merged = { ...PRESETS.lan, keyed: true, ...settings }
     const identity = { name: 'm1', endpoint: endpointOf(1), meta: Uint8Array.of(1) }
@@ -68,6 +73,7 @@ export class Machine {
       random: seededRandom(seed),
       sizeOf: estimateSize,
       delegate,
+      ...(isWitness === undefined ? {} : { isWitness }),
     })
     this.handle({ kind: 'start' })
   }

@@ -11,7 +11,7 @@ function record(address: string, port = 7946) {
 
 /** A table with `counts[i]` members at the i-th address. */
 function table(...counts: number[]) {
-  const members = new MemberTable(seededRandom(1))
+  const members = new MemberTable(seededRandom(1), 1000)
   const all = counts.flatMap((count, i) =>
     Array.from({ length: count }, (_, n) => record(`10.0.0.${i + 1}`, 7000 + n)),
   )
