@@ -90,6 +90,19 @@ describe('a crowd of invented members that answer, in a ring without keys', () =
   )
 })
 
+test('a hundred members of one host all list each other, in a ring without keys', () => {
+  const cluster = new SimCluster(simSeed(155))
+  const places = Array.from({ length: 100 }, (_, i) => ({ address: '127.0.0.1', port: 10_000 + i }))
+  for (const [i, endpoint] of places.entries()) {
+    cluster.start(`node-${i}`, { endpoint, seeds: [places[0]!] })
+    cluster.run(20)
+  }
+  expect(
+    cluster.runUntil(() => cluster.isConverged(), 60_000),
+    `seed ${cluster.seed}`,
+  ).toBeDefined()
+})
+
 describe.each([true, false])('a member at the place of one that died unseen, keys: %s', (keyed) => {
   test('is taken, and the dead one is off the ring', () => {
     for (let i = 0; i < 5; i++) {

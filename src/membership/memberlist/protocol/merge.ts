@@ -112,18 +112,23 @@ export class Merge {
   }
 
   /**
-   * Whether there is room for a member at this place. In a ring without keys an address has so many at most, whatever
-   * their ports, and a place has one: where another is listed, {@link #contend} finds out who is there.
+   * Whether there is room for a member at this place. In a ring without keys another address than ours has so many at
+   * most, whatever their ports, and a place has one: where another is listed, {@link #contend} finds out who is there.
    */
   #hasRoom(message: Alive, place: Endpoint): boolean {
     const { members, self, settings } = this.#core
     if (settings.keyed) return true
     const other = members.livingAt(place)
     if (other !== undefined && other.name !== message.node) this.#contend(message, place, other)
-    else if (sameEndpoint(place, self.endpoint) || members.countAt(place.address) >= PER_ADDRESS_LIMIT)
-      this.#refuseRoom(message, place)
+    else if (sameEndpoint(place, self.endpoint) || this.#isCrowded(place)) this.#refuseRoom(message, place)
     else return true
     return false
+  }
+
+  /** Whether an address has all the members that it may have. Whoever is at our own address is no stranger. */
+  #isCrowded({ address }: Endpoint): boolean {
+    const { members, self } = this.#core
+    return address !== self.endpoint.address && members.countAt(address) >= PER_ADDRESS_LIMIT
   }
 
   #refuseRoom({ node }: Alive, { address, port }: Endpoint): void {
