@@ -1,6 +1,6 @@
 import { MISFIT_REASONS } from '../ring-queries.ts'
 import type { PageRow } from './page.ts'
-import { COUNTS, stateTimeline, timeSeries, wordsFor, type PanelFrame } from './panels.ts'
+import { COUNTS, stateTimeline, STEPS, timeSeries, wordsFor, type PanelFrame } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 
 const IN_GOSSIP_ROW = { width: 6, height: 7 } as const
@@ -109,9 +109,7 @@ export function gossipRow(): PageRow {
         description:
           'What each pod thinks of its own health: 0 is well, 7 is as bad as it gets. Above 0 for long: the pod is starved of CPU, or loses packets.',
         queries: [{ expr: `max by (pod) (ringman_gossip_health_score{${THE_PODS}})`, legend: '{{pod}}' }],
-        unit: 'short',
-        decimals: 0,
-        draw: 'steps',
+        ...STEPS,
         softMax: 7,
         thresholds: [
           [1, 'orange'],

@@ -149,6 +149,12 @@ export const REFERENCE_LINE = [
 /** For what happened in an interval, counted. */
 export const COUNTS = { unit: 'short', decimals: 0, draw: 'bars' } as const
 
+/** For counts that stay until they change. */
+export const STEPS = { unit: 'short', decimals: 0, draw: 'steps' } as const
+
+/** For one number in the first row of a page. */
+export const TILE = { unit: 'short', width: 4, height: 4 } as const
+
 /** Lines, stacked areas or bars over time. */
 export function timeSeries(frame: PanelFrame & TimeSeriesStyle) {
   const { draw = 'lines', legend = 'names', colors = {} } = frame

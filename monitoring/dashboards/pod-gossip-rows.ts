@@ -1,6 +1,6 @@
 import type { PageRow } from './page.ts'
 import { probes, roundTrip, suspicions, traffic } from './health-rows.ts'
-import { COUNTS, timeSeries } from './panels.ts'
+import { COUNTS, STEPS, timeSeries } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, WINDOW } from './queries.ts'
 
 const IN_ROW = { width: 6, height: 8 } as const
@@ -107,9 +107,7 @@ export function gossipRows(): PageRow[] {
             { expr: `max by (state) (ringman_seeds{${THE_PODS}})`, legend: '{{state}}' },
             { expr: `max(ringman_seed_addresses{${THE_PODS}})`, legend: 'addresses' },
           ],
-          unit: 'short',
-          decimals: 0,
-          draw: 'steps',
+          ...STEPS,
           softMax: 3,
           colors: { resolved: 'green', unresolved: 'red', addresses: 'blue' },
         }),

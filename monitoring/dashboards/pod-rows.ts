@@ -2,11 +2,9 @@ import { BigValueTextMode } from '@grafana/grafana-foundation-sdk/common'
 import { digestOfPods, livingMembers } from '../ring-queries.ts'
 import { RESULT_COLORS } from './look-up-row.ts'
 import type { PageRow } from './page.ts'
-import { COUNTS, heatmap, REFERENCE_LINE, stat, timeSeries, wordsFor } from './panels.ts'
+import { COUNTS, heatmap, REFERENCE_LINE, stat, STEPS, TILE, timeSeries, wordsFor } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 import { CAUSE_COLORS, STATE_COLORS } from './ring-rows.ts'
-
-const TILE = { unit: 'short', width: 4, height: 4 } as const
 
 /** Is this pod well, and does it agree with the others? */
 export function podStateRow(): PageRow {
@@ -97,9 +95,7 @@ export function podRingRow(): PageRow {
           { expr: `max by (state) (ringman_members{${THE_PODS}})`, legend: '{{state}}' },
           { expr: `max(${livingMembers(THE_RING)})`, legend: 'living, at most' },
         ],
-        unit: 'short',
-        decimals: 0,
-        draw: 'steps',
+        ...STEPS,
         softMax: 3,
         colors: STATE_COLORS,
       }).overrideByName('living, at most', REFERENCE_LINE),
@@ -131,9 +127,7 @@ export function podRingRow(): PageRow {
         description:
           'Changes of its ring since it started: a staircase; each step is a change. Only compares within one process.',
         queries: [{ expr: `max(ringman_ring_epoch{${THE_PODS}})`, legend: 'epoch' }],
-        unit: 'short',
-        decimals: 0,
-        draw: 'steps',
+        ...STEPS,
         legend: 'none',
       }),
       timeSeries({
@@ -145,9 +139,7 @@ export function podRingRow(): PageRow {
           { expr: `max(ringman_ring_nodes{${THE_PODS}})`, legend: 'nodes' },
           { expr: `max(ringman_ring_points{${THE_PODS}})`, legend: 'points' },
         ],
-        unit: 'short',
-        decimals: 0,
-        draw: 'steps',
+        ...STEPS,
         legend: 'values',
       }).overrideByName('points', [{ id: 'custom.axisPlacement', value: 'right' }]),
       timeSeries({

@@ -1,7 +1,17 @@
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table'
 import { closedRings, digestOfPods, livingMembers, readyPods } from '../ring-queries.ts'
 import type { PageRow } from './page.ts'
-import { COUNTS, barGauge, podLink, REFERENCE_LINE, stat, timeSeries, wordsFor } from './panels.ts'
+import {
+  COUNTS,
+  barGauge,
+  podLink,
+  REFERENCE_LINE,
+  stat,
+  STEPS,
+  TILE,
+  timeSeries,
+  wordsFor,
+} from './panels.ts'
 import { DATASOURCE, increase, targetsOf, THE_PODS, THE_RING } from './queries.ts'
 
 /** Colours of causes, the same in every panel. */
@@ -25,48 +35,38 @@ export function wholeRow(): PageRow {
         description:
           'How many different rings the pods have. 1 is right. More is normal for the seconds of a change, and a fault when it stays: pods then give different owners for the same key.',
         queries: [{ expr: `count(count by (digest) (${digestOfPods(THE_RING)}))` }],
-        unit: 'short',
+        ...TILE,
         thresholds: [[2, 'red']],
-        width: 4,
-        height: 4,
       }),
       stat({
         title: 'Closed groups',
         description:
           'Groups of pods whose ring has exactly these pods on it. 1 is a whole ring. 2 or more are islands, which do not know of each other. 0 while pods disagree, or where members of the ring are not scraped.',
         queries: [{ expr: `count(${closedRings(digestOfPods(THE_RING), THE_RING)}) or vector(0)` }],
-        unit: 'short',
+        ...TILE,
         thresholds: [[2, 'red']],
-        width: 4,
-        height: 4,
       }),
       stat({
         title: 'Members on the ring',
         description:
           'The most members that any pod has on its ring: alive, and suspect ones, which keep their place.',
         queries: [{ expr: `max(${livingMembers(THE_RING)})` }],
-        unit: 'short',
-        width: 4,
-        height: 4,
+        ...TILE,
       }),
       stat({
         title: 'Ready pods',
         description:
           'From kube-state-metrics where it is there, else from the pods themselves. It should equal the members on the ring.',
         queries: [{ expr: readyPods(THE_RING) }],
-        unit: 'short',
-        width: 4,
-        height: 4,
+        ...TILE,
       }),
       stat({
         title: 'Suspects',
         description:
           'The most members that any pod suspects now. A suspect keeps its place on the ring until its time to refute is over.',
         queries: [{ expr: `max(ringman_members{state="suspect",${THE_RING}})` }],
-        unit: 'short',
+        ...TILE,
         thresholds: [[1, 'orange']],
-        width: 4,
-        height: 4,
       }),
       stat({
         title: 'Alerts that fire',
@@ -74,10 +74,8 @@ export function wholeRow(): PageRow {
         queries: [
           { expr: `count(ALERTS{alertname=~"Ringman.+",alertstate="firing",${THE_RING}}) or vector(0)` },
         ],
-        unit: 'short',
+        ...TILE,
         thresholds: [[1, 'red']],
-        width: 4,
-        height: 4,
       }),
       timeSeries({
         title: 'Pods by the digest of their ring',
@@ -98,9 +96,7 @@ export function wholeRow(): PageRow {
           { expr: `max by (pod) (ringman_ring_nodes{${THE_PODS}})`, legend: '{{pod}}' },
           { expr: `max(${readyPods(THE_RING)})`, legend: 'ready pods' },
         ],
-        unit: 'short',
-        decimals: 0,
-        draw: 'steps',
+        ...STEPS,
         width: 12,
         height: 8,
         leadsToPod: true,
@@ -273,9 +269,7 @@ export function changesRow(): PageRow {
         description:
           'The most that any pod has in each state. The dead and the left are off the ring, and stay listed for about a minute.',
         queries: [{ expr: `max by (state) (ringman_members{${THE_RING}})`, legend: '{{state}}' }],
-        unit: 'short',
-        decimals: 0,
-        draw: 'steps',
+        ...STEPS,
         softMax: 3,
         colors: STATE_COLORS,
         width: 8,
