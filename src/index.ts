@@ -28,9 +28,9 @@ export {
   PING_TIMEOUT_MS,
   type HashRingManagerOptions,
 } from './manager/hash-ring-manager.ts'
-export type { ChangeCause, ChangeRecord } from './manager/change-record.ts'
+export type { ChangeCause, ChangeRecord, RingDifference } from './manager/change-record.ts'
 export { orderRings, type RingOrder } from './manager/ring-order.ts'
-export type { RingChange, RingDifference, RingSnapshot } from './manager/snapshot.ts'
+export type { RingChange, RingSnapshot } from './manager/snapshot.ts'
 
 export type { Claim } from './service/claims.ts'
 export type { CheckVerdict, ClaimLoss, MovedEvent, OwnershipCheck } from './service/ownership.ts'

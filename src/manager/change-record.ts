@@ -1,6 +1,6 @@
 import type { HashRing } from '../ring/hash-ring.ts'
-import type { RingNode } from '../ring/node.ts'
-import type { RingDifference } from './snapshot.ts'
+import type { MovedStretches } from '../ring/moved.ts'
+import { sameNode, type RingNode } from '../ring/node.ts'
 
 /** Why a ring changed: the one closed list, for logs, metrics and whoever subscribes. */
 export const CHANGE_CAUSES = {
@@ -16,6 +16,32 @@ export const CHANGE_CAUSES = {
 
 /** One of {@link CHANGE_CAUSES}. */
 export type ChangeCause = keyof typeof CHANGE_CAUSES
+
+/** What differs between two rings. Lists are in the byte order of ring keys. */
+export interface RingDifference {
+  /** Nodes that the previous ring did not have. */
+  readonly added: readonly RingNode[]
+  /** Nodes that the current ring does not have, as they were. */
+  readonly removed: readonly RingNode[]
+  /** Nodes with another weight, address or other detail than before, as they are now. */
+  readonly updated: readonly RingNode[]
+  /** Where the circle has another owner than before. */
+  readonly moved: MovedStretches
+}
+
+/** What differs between two rings; undefined when nothing does, down to the nodes' addresses. */
+export function diffRings(previous: HashRing, current: HashRing): RingDifference | undefined {
+  const added: RingNode[] = []
+  const updated: RingNode[] = []
+  for (const node of current.nodes) {
+    const before = previous.get(node.ringKey)
+    if (before === undefined) added.push(node)
+    else if (!sameNode(before, node)) updated.push(node)
+  }
+  const removed = previous.nodes.filter((node) => current.get(node.ringKey) === undefined)
+  if (added.length + removed.length + updated.length === 0) return undefined
+  return { added, removed, updated, moved: previous.movedTo(current) }
+}
 
 /** What one cause did to the ring in one change. */
 export interface ChangeRecord {

@@ -4,10 +4,10 @@ import { HashRing } from '../ring/hash-ring.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger, type Logger } from '../logger.ts'
 import { checkNode, type RingNode } from '../ring/node.ts'
-import { recordChange, type ChangeRecord } from './change-record.ts'
+import { diffRings, recordChange, type ChangeRecord, type RingDifference } from './change-record.ts'
 import { Mailbox } from './mailbox.ts'
 import { DIGESTS_KEPT } from './ring-order.ts'
-import { diffRings, type RingChange, type RingDifference, type RingSnapshot } from './snapshot.ts'
+import type { RingChange, RingSnapshot } from './snapshot.ts'
 
 /** Commands that the mailbox holds before it makes senders wait; the Go library's `CommandChannelLength`. */
 export const COMMAND_CHANNEL_LENGTH = 10

@@ -1,7 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { recordChange } from '../../src/manager/change-record.ts'
-import { diffRings } from '../../src/manager/snapshot.ts'
+import { diffRings, recordChange } from '../../src/manager/change-record.ts'
 import type { Member } from '../../src/membership/member.ts'
 import { placeMembers, type RingKeyMode } from '../../src/membership/placement.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'

@@ -14,7 +14,7 @@ import { MAX_LABEL_BYTES, MAX_NAME_BYTES } from './wire/limits.ts'
 /** Every IPv4 address. */
 export const DEFAULT_BIND_HOST = '0.0.0.0'
 
-/** How a {@link import('./memberlist-node.ts').MemberlistNode} is made. */
+/** How a `MemberlistNode` is made. */
 export interface MemberlistNodeOptions {
   /** Unique in the cluster, 1 to 255 characters. */
   readonly name: string
