@@ -13,6 +13,9 @@ const SIZE_LIMIT = 60e6
 /** What a member without a kubeconfig, a YAML file and a terminal does not load. */
 const LAZY = ['@kubernetes/client-node', 'yaml', 'pino-pretty', 'prom-client', '@opentelemetry/core']
 
+/** The small entry points, each with the other packages and parts of Node.js that loading it loads. */
+const ENTRIES = { 'ringman/client': ['eventsource-parser'], 'ringman/ring': [] }
+
 const root = mkdtempSync(join(tmpdir(), 'ringman-package-'))
 
 function run(cwd: string, command: string, ...args: string[]): string {
@@ -69,6 +72,25 @@ console.error('loaded', ${JSON.stringify(LAZY)}.filter((name) => loaded.has(name
     const { stderr } = spawnSync(process.execPath, node, { cwd: project, encoding: 'utf8', timeout: 20_000 })
     if (stderr.trim() !== 'loaded') throw new Error(stderr)
   })
+  step('hold what its package.json says, as publint and arethetypeswrong see it', () => {
+    run('.', 'node_modules/.bin/publint', 'run', tarball, '--strict')
+    // ESM alone, which `require` of Node 22 and 24 takes as well.
+    run('.', 'node_modules/.bin/attw', tarball, '--profile', 'esm-only', '--format', 'ascii', '--no-color')
+  })
+  step('load for the client alone no more than it needs', () => {
+    for (const [entry, others] of Object.entries(ENTRIES)) {
+      const script = `import { registerHooks } from 'node:module'
+const loaded = new Set()
+registerHooks({ resolve(specifier, context, next) {
+  if (!specifier.startsWith('.') && !specifier.startsWith('file:')) loaded.add(specifier)
+  return next(specifier, context)
+} })
+await import('${entry}')
+console.log([...loaded].join(' '))`
+      const loaded = run(project, process.execPath, '--input-type=module', '--eval', script).trim()
+      if (loaded !== [entry, ...others].join(' ')) throw new Error(`${entry} loads ${loaded}`)
+    }
+  })
   step('run the command', () => {
     const version = run(project, process.execPath, 'node_modules/ringman/dist/cli.js', '--version').trim()
     if (!/^\d+\.\d+\.\d+/.test(version)) throw new Error(`not a version: ${version}`)
@@ -77,6 +99,8 @@ console.error('loaded', ${JSON.stringify(LAZY)}.filter((name) => loaded.has(name
     writeFileSync(
       join(project, 'main.ts'),
       `import { createRing, type Ring } from 'ringman'
+import { RingClient, type RingClientOptions } from 'ringman/client'
+import { HashRing, plan } from 'ringman/ring'
 
 for (const source of ['memberlist', 'swim'] as const) {
   const ring: Ring = await createRing({
@@ -90,10 +114,19 @@ for (const source of ['memberlist', 'swim'] as const) {
   console.log(source, owner)
   await ring.shutdown()
 }
+
+const options: RingClientOptions = { url: 'http://127.0.0.1:9', ringFile: 'ring.json' }
+await using client = new RingClient(options)
+await client.ready()
+console.log('client', client.owner('key').ringKey, plan(HashRing.of(client.ring.nodes), { leave: ['a'] }).movedShare)
 `,
     )
+    writeFileSync(
+      join(project, 'ring.json'),
+      '{"nodes":[{"ringKey":"a","weight":1,"share":1}],"digest":"bbe57a5ad29662cd","epoch":1,"sinceChangeMs":0}',
+    )
     const owners = run(project, process.execPath, 'main.ts').trim()
-    if (owners !== 'memberlist 127.0.0.1:8000\nswim 127.0.0.1:8000') {
+    if (owners !== 'memberlist 127.0.0.1:8000\nswim 127.0.0.1:8000\nclient a 1') {
       throw new Error(`unexpected owners: ${owners}`)
     }
   })

@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises'
 import { systemClock, type Clock } from '../clock.ts'
 import { isRingmanError, RingmanError } from '../errors.ts'
 import { Listeners } from '../listeners.ts'
@@ -226,6 +225,7 @@ export class RingClient implements AsyncDisposable {
   async #readFile(path: string): Promise<void> {
     const { clock } = this.#members
     try {
+      const { open } = await import('node:fs/promises')
       await using file = await open(path)
       const { size, mtimeMs } = await file.stat()
       if (size > RING_LIMIT)

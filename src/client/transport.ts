@@ -1,6 +1,5 @@
-import { lookup as lookUpName, type LookupAddress, type LookupAllOptions } from 'node:dns'
-import { request as requestHttp, type RequestOptions } from 'node:http'
-import { request as requestHttps } from 'node:https'
+import type { LookupAddress, LookupAllOptions } from 'node:dns'
+import type { ClientRequest, RequestOptions } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { Random } from '../clock.ts'
@@ -68,38 +67,48 @@ export function nodeTransport(options: {
   readonly random: Random
   readonly resolve?: Resolve
 }): Transport {
-  const { tls, random, resolve: find = lookUpName } = options
-  const lookup = shuffledLookup(find, random)
-  return (url, { body, headers, alone = false }, signal) =>
-    new Promise((resolve, reject) => {
-      const common: RequestOptions = {
-        method: body === undefined ? 'GET' : 'POST',
-        headers: body === undefined ? headers : { ...headers, 'content-length': Buffer.byteLength(body) },
-        lookup,
-        signal,
-        ...(alone ? { agent: false } : {}),
-      }
-      const request = url.startsWith('https:')
-        ? requestHttps(url, { ...common, ...(typeof tls === 'function' ? tls() : tls) })
-        : requestHttp(url, common)
-      request.on('error', reject)
-      request.once('response', (message) => {
-        // Whoever reads the body hears of its end; without a listener it would be an uncaught error.
-        message.on('error', () => {})
-        resolve({
-          status: message.statusCode ?? 0,
-          header: (name) => {
-            const value = message.headers[name]
-            return Array.isArray(value) ? value.join(', ') : value
-          },
-          body: message as AsyncIterable<Uint8Array>,
-          discard() {
-            message.destroy()
-          },
+  const { tls, random, resolve } = options
+  // Node's HTTP takes longer to load than all of this client: it is loaded when it is first needed.
+  let lookup: LookupFunction | undefined
+  return async (url, { body, headers, alone = false }, signal) => {
+    lookup ??= shuffledLookup(resolve ?? (await import('node:dns')).lookup, random)
+    const common: RequestOptions = {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: body === undefined ? headers : { ...headers, 'content-length': Buffer.byteLength(body) },
+      lookup,
+      signal,
+      ...(alone ? { agent: false } : {}),
+    }
+    const request = url.startsWith('https:')
+      ? (await import('node:https')).request(url, {
+          ...common,
+          ...(typeof tls === 'function' ? tls() : tls),
         })
+      : (await import('node:http')).request(url, common)
+    return answerOf(request, body)
+  }
+}
+
+function answerOf(request: ClientRequest, body: string | undefined): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    request.on('error', reject)
+    request.once('response', (message) => {
+      // Whoever reads the body hears of its end; without a listener it would be an uncaught error.
+      message.on('error', () => {})
+      resolve({
+        status: message.statusCode ?? 0,
+        header: (name) => {
+          const value = message.headers[name]
+          return Array.isArray(value) ? value.join(', ') : value
+        },
+        body: message as AsyncIterable<Uint8Array>,
+        discard() {
+          message.destroy()
+        },
       })
-      request.end(body)
     })
+    request.end(body)
+  })
 }
 
 /** `dns.lookup`, as far as it is used here. */
