@@ -55,31 +55,52 @@ export function createProgram(context: ProgramContext): Command {
     examples(['ringman dev', 'ringman get user:42', 'ringman serve --print-config']),
   )
 
-  const serve = define(program, 'serve', 'Run one member: gossip, ring, look-ups over HTTP')
-    .option('--print-config', 'Print every setting with its origin, and end')
-    .option('--json', 'With --print-config: as JSON')
-    .allowUnknownOption()
-    .allowExcessArguments()
-  addSettingOptions(serve, SERVE_SETTINGS)
-    .addHelpText(
-      'after',
-      `\nEvery setting is also a variable, RINGMAN_HTTP_PORT for --http-port, and a key of the file.\n`,
-    )
-    .addHelpText(
-      'after',
-      examples([
-        'ringman serve --seeds dns:ringman-gossip.default.svc --min-members 3',
-        'ringman serve --seeds a:7946,b:7946 --label prod/ring --keyring-file /etc/ringman/keyring',
-        'ringman serve --source static --static-members 10.0.0.1:8000,10.0.0.2:8000=3',
-        'ringman serve --config /etc/ringman.yaml --print-config',
-      ]),
-    )
-    .action(async () => {
-      const { runServe } = await import('./serve.ts')
-      const { printConfig = false, json = false } = serve.opts<{ printConfig?: boolean; json?: boolean }>()
-      const flags = givenFlags(serve, SERVE_SETTINGS, unknownArguments(serve.args))
-      finish(await runServe({ flags, env, terminal, version: context.version, printConfig, json }))
-    })
+  /** A command that runs one member. */
+  function member(
+    command: Command,
+    lines: readonly string[],
+    { needs = [], shown }: { needs?: readonly 'upstream'[]; shown?: readonly string[] } = {},
+  ): void {
+    command
+      .option('--print-config', 'Print every setting with its origin, and end')
+      .option('--json', 'With --print-config: as JSON')
+      .allowUnknownOption()
+      .allowExcessArguments()
+    addSettingOptions(command, SERVE_SETTINGS, shown)
+      .addHelpText(
+        'after',
+        `${shown === undefined ? '' : '\nEvery setting of `ringman serve` is one of this command, too.\n'}\nEvery setting is also a variable, RINGMAN_HTTP_PORT for --http-port, and a key of the file.\n`,
+      )
+      .addHelpText('after', examples(lines))
+      .action(async () => {
+        const { runServe } = await import('./serve.ts')
+        const { printConfig = false, json = false } = command.opts<{
+          printConfig?: boolean
+          json?: boolean
+        }>()
+        const flags = givenFlags(command, SERVE_SETTINGS, unknownArguments(command.args))
+        finish(await runServe({ flags, env, terminal, version: context.version, needs, printConfig, json }))
+      })
+  }
+
+  member(define(program, 'serve', 'Run one member: gossip, ring, look-ups over HTTP'), [
+    'ringman serve --seeds dns:ringman-gossip.default.svc --min-members 3',
+    'ringman serve --seeds a:7946,b:7946 --label prod/ring --keyring-file /etc/ringman/keyring',
+    'ringman serve --source static --static-members 10.0.0.1:8000,10.0.0.2:8000=3',
+    'ringman serve --config /etc/ringman.yaml --print-config',
+  ])
+  member(
+    define(
+      program,
+      'proxy',
+      'Run one member in front of a program, and send each request to the owner of its key',
+    ),
+    [
+      'ringman proxy --upstream http://127.0.0.1:3000 --key-header x-user --service-port 8000 --forward-networks 10.0.0.0/8',
+      'ringman proxy --upstream http://127.0.0.1:3000 --route-key path:/rooms/{key} --keyring-file /etc/ringman/keyring',
+    ],
+    { needs: ['upstream'], shown: ['Forwarding'] },
+  )
 
   const dev = define(program, 'dev', 'Run a local cluster on free ports, to try things out').option(
     '--json',

@@ -1,7 +1,7 @@
 import { holdingClock, systemClock, systemRandom } from '../clock.ts'
 import type { Environment } from '../config/environment.ts'
 import { loadServeConfig, type GivenFlags } from '../config/load.ts'
-import { SERVE_SETTINGS } from '../config/serve-settings.ts'
+import { SERVE_SETTINGS, type ServeConfig } from '../config/serve-settings.ts'
 import { createLogger, type ProcessLogger, LOG_LEVEL_SIGNAL, switchLogLevel } from '../telemetry/logger.ts'
 import type { Logger } from '../logger.ts'
 import type { SdkTracing } from '../telemetry/tracing-sdk.ts'
@@ -19,6 +19,8 @@ export interface ServeInput {
   readonly env: Environment
   readonly terminal: Terminal
   readonly version: string
+  /** Settings without a default that this command needs. */
+  readonly needs: readonly (keyof ServeConfig)[]
   readonly printConfig: boolean
   /** For `printConfig`. */
   readonly json: boolean
@@ -33,7 +35,7 @@ export interface ServeInput {
  */
 export async function runServe(input: ServeInput): Promise<ExitCode> {
   const { flags, env, terminal } = input
-  const loaded = loadServeConfig(flags, env)
+  const loaded = loadServeConfig(flags, env, input.needs)
   if (input.printConfig) {
     const { describeConfig, renderConfig } = await import('../config/describe.ts')
     terminal.out(

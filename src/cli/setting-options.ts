@@ -3,14 +3,19 @@ import type { GivenFlags } from '../config/load.ts'
 import { fileKeyOf, flagOf, isSettableIn, type Setting, type SettingTable } from '../config/setting.ts'
 import { boolean } from '../config/value-type.ts'
 
-/** Gives a command a flag for each setting of a table, under the table's categories. */
-export function addSettingOptions(command: Command, table: SettingTable): Command {
+/**
+ * Gives a command a flag for each setting of a table, under the table's categories.
+ *
+ * @param shown - The categories that the help shows. @default all
+ */
+export function addSettingOptions(command: Command, table: SettingTable, shown?: readonly string[]): Command {
   for (const [property, setting] of Object.entries(table)) {
     if (!isSettableIn(setting, 'flag')) continue
     const isSwitch = setting.type === boolean
     const valueText = isSwitch ? `[${setting.type.placeholder}]` : `<${setting.type.placeholder}>`
     const flags = `${setting.short === undefined ? '' : `${setting.short}, `}${flagOf(property)} ${valueText}`
     const option = new Option(flags, describe(setting)).helpGroup(`${setting.category}:`)
+    if (shown?.includes(setting.category) === false) option.hideHelp()
     // A list may be given in several parts.
     if (setting.type.placeholder.endsWith('…')) {
       option.argParser((value: string, previous: string | undefined) =>

@@ -1,10 +1,9 @@
 import { holdingClock, systemClock, systemRandom } from '../clock.ts'
 import { createSource, type Surroundings } from './create-source.ts'
 import { checkMember, loadOptions } from '../config/load.ts'
-import { FORWARD_OPTIONS } from '../config/forward-settings.ts'
+import { FORWARD_OPTIONS, trustsAddresses } from '../config/forward-settings.ts'
 import { MEMBER_SETTINGS, type MemberConfig } from '../config/member-settings.ts'
 import { ConnectionLedger } from '../http/connection-ledger.ts'
-import { assertNever } from '../errors.ts'
 import { Forwarder, type ForwarderDeps } from '../forward/forwarder.ts'
 import { DEFAULT_HTTP_LIMITS, withDefaultLimits } from '../http/limits.ts'
 import { Readiness } from '../http/readiness.ts'
@@ -118,24 +117,6 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     [Symbol.asyncDispose]: () => ring.shutdown(),
   }
   return ring
-}
-
-/**
- * Whether requests may be sent to whatever address a member has: nobody who is no member can have named it.
- */
-export function trustsAddresses({ source, keyringFile, requireEncryption }: MemberConfig): boolean {
-  switch (source) {
-    case 'static':
-    case 'kubernetes':
-      return true
-    case 'memberlist':
-      return keyringFile !== undefined && requireEncryption
-    case 'swim':
-    case 'sidecar':
-      return false
-    default:
-      return assertNever(source)
-  }
 }
 
 function makeForwarder(

@@ -3,6 +3,8 @@ import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import type { ServeConfig } from '../config/serve-settings.ts'
 import { RingmanError } from '../errors.ts'
+import { Forwarder } from '../forward/forwarder.ts'
+import { openProxy } from '../forward/proxy-server.ts'
 import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
@@ -25,6 +27,8 @@ import type { RingService } from '../service/ring-service.ts'
 export interface ProcessAddresses {
   readonly http: ListenAddress & { readonly url: string }
   readonly admin: ListenAddress & { readonly url: string }
+  /** Where a proxy stands in front of a program; else absent. */
+  readonly proxy?: ListenAddress & { readonly url: string }
   /** Absent for sources without gossip. */
   readonly gossip?: ListenAddress | undefined
 }
@@ -130,6 +134,32 @@ export function composeProcess(
     }
     return { host: server.address, port: server.port, url: server.url }
   }
+  const openProxyOf = async ({ upstream, servicePort, keyHeader }: ServeConfig, maxConnections: number) => {
+    if (upstream === undefined) return undefined
+    const { hostname, port: upstreamPort } = new URL(upstream)
+    const forwarder = new Forwarder(
+      {
+        key: keyHeader === undefined ? config.routeKey : [{ kind: 'header', name: keyHeader.toLowerCase() }],
+        networks: config.forwardNetworks,
+        timeoutMs: config.forwardTimeoutMs,
+        whenBehind: config.forwardWhenBehind,
+        waitMs: config.forwardWaitMs,
+      },
+      { ring: service, clock, logger, tracer: tracer ?? noTracer, limits },
+    )
+    const server = await openProxy({
+      host: config.httpHost,
+      port: servicePort,
+      upstream: { host: hostname.replace(/^\[|\]$/g, ''), port: Number(upstreamPort) },
+      forwarder,
+      clock,
+      maxHeaderBytes: limits.maxHeaderBytes,
+      maxConnections,
+      keepAliveTimeoutMs: config.httpKeepAliveMs,
+    })
+    servers.push(server)
+    return { host: server.address, port: server.port, url: server.url }
+  }
   const start = async () => {
     eventLoopDelay.start()
     const admin = await listen(adminApp, 'admin', config.adminPort, ADMIN_HTTP_LIMITS)
@@ -142,10 +172,11 @@ export function composeProcess(
       )
     }
     const http = await listen(app, 'lookup', config.httpPort, { ...limits, maxConnections })
+    const proxy = await openProxyOf(config, maxConnections)
     await service.start()
     lookUps.release()
     const gossip = gossipAddress()
-    return { http, admin, gossip }
+    return { http, admin, gossip, ...(proxy === undefined ? {} : { proxy }) }
   }
   const close = (graceMs: number) => {
     closing ??= (async () => {

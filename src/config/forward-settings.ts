@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
-import { RingmanError } from '../errors.ts'
+import { assertNever, RingmanError } from '../errors.ts'
 import { formatKeyPlace, parseKeyPlace, type KeyPlace } from '../http/route-key.ts'
+import type { MemberConfig } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import { choice, duration, list, parsed } from './value-type.ts'
 
@@ -69,3 +70,21 @@ export const FORWARD_OPTIONS = {
   whenBehind: FORWARD_SETTINGS.forwardWhenBehind,
   waitMs: FORWARD_SETTINGS.forwardWaitMs,
 } as const satisfies SettingTable
+
+/**
+ * Whether requests may be sent to whatever address a member has: nobody who is no member can have named it.
+ */
+export function trustsAddresses({ source, keyringFile, requireEncryption }: MemberConfig): boolean {
+  switch (source) {
+    case 'static':
+    case 'kubernetes':
+      return true
+    case 'memberlist':
+      return keyringFile !== undefined && requireEncryption
+    case 'swim':
+    case 'sidecar':
+      return false
+    default:
+      return assertNever(source)
+  }
+}

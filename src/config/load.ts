@@ -1,12 +1,13 @@
 import { encodeMetadata } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
+import { trustsAddresses } from './forward-settings.ts'
 import { CLIENT_SETTINGS } from './client-settings.ts'
 import { readEnvironment, type Environment, type IgnoredVariable } from './environment.ts'
 import { readConfigFile } from './file.ts'
 import type { MemberConfig } from './member-settings.ts'
 import { configError, quoteGiven, unknownMessage, type ConfigProblem } from './problem.ts'
 import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
-import { HEALTHCHECK_SETTINGS, SERVE_SETTINGS } from './serve-settings.ts'
+import { HEALTHCHECK_SETTINGS, SERVE_SETTINGS, type ServeConfig } from './serve-settings.ts'
 import { fileKeyOf, flagOf, type Origin, type SettingTable } from './setting.ts'
 
 /** What was given on the command line. */
@@ -28,12 +29,22 @@ const TABLES: readonly SettingTable[] = [SERVE_SETTINGS, CLIENT_SETTINGS]
 /**
  * The configuration of `ringman serve`: flags before variables before the file before defaults.
  *
+ * @param needs - Settings without a default that must be set.
  * @throws {RingmanError} `CONFIG_INVALID` with every problem of every place in one message.
  */
-export function loadServeConfig(flags: GivenFlags, env: Environment): LoadedConfig<typeof SERVE_SETTINGS> {
+export function loadServeConfig(
+  flags: GivenFlags,
+  env: Environment,
+  needs: readonly (keyof ServeConfig)[] = [],
+): LoadedConfig<typeof SERVE_SETTINGS> {
   const { layers, variables, problems } = readLayers(SERVE_SETTINGS, flags, env)
   const loaded = settle(SERVE_SETTINGS, layers, problems, (resolved) => {
-    const found = [...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins), ...checkPorts(resolved)]
+    const found = [
+      ...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins),
+      ...checkPorts(resolved),
+      ...checkProxy(resolved),
+      ...needs.flatMap((property) => checkNeeded(property, resolved)),
+    ]
     // Who set a variable that is needed must not be told that nothing is set.
     const meant = variables.ignored.filter(({ property }) => found.some(({ key }) => key === property))
     return [
@@ -234,6 +245,45 @@ function checkPorts({ values, origins }: Resolved<typeof SERVE_SETTINGS>): Confi
       given: quoteGiven(values.httpPort),
       message: 'httpPort and adminPort must differ',
     },
+  ]
+}
+
+function checkNeeded(
+  property: keyof ServeConfig,
+  { values, origins }: Resolved<typeof SERVE_SETTINGS>,
+): ConfigProblem[] {
+  if (values[property] !== undefined) return []
+  const message = `this command needs ${fileKeyOf(property)} (${flagOf(property)})`
+  return [{ key: fileKeyOf(property), origin: origins[property], message }]
+}
+
+/** What a proxy needs: a program that speaks plain HTTP, a port that is told, and owners that may be sent requests. */
+function checkProxy({ values, origins }: Resolved<typeof SERVE_SETTINGS>): ConfigProblem[] {
+  const { upstream, source } = values
+  if (upstream === undefined) return []
+  const problem = (key: 'upstream' | 'source' | 'forwardNetworks', given: unknown, message: string) => ({
+    key,
+    origin: origins[key],
+    given: quoteGiven(given),
+    message,
+  })
+  const { protocol, pathname, port } = new URL(upstream)
+  return [
+    ...(protocol === 'http:' && pathname === '/' && port !== ''
+      ? []
+      : [problem('upstream', upstream, 'http://HOST:PORT is allowed')]),
+    ...(source === 'memberlist' || source === 'swim'
+      ? []
+      : [problem('source', source, 'a proxy is a member itself, which only memberlist and swim make it')]),
+    ...(values.forwardNetworks === undefined && !trustsAddresses(values)
+      ? [
+          problem(
+            'forwardNetworks',
+            undefined,
+            `a proxy in a ring without keys needs forwardNetworks (${flagOf('forwardNetworks')}), such as 10.0.0.0/8: whoever gossips could have the requests of users sent anywhere`,
+          ),
+        ]
+      : []),
   ]
 }
 

@@ -1,6 +1,6 @@
 import { DEFAULT_HTTP_LIMITS } from '../http/limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
-import { keyPlace } from './forward-settings.ts'
+import { FORWARD_SETTINGS, keyPlace } from './forward-settings.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {
@@ -12,6 +12,7 @@ import {
   integer,
   list,
   listenPort,
+  memberUrl,
   path,
   port,
   size,
@@ -80,6 +81,17 @@ export const SERVE_SETTINGS = {
     help: 'What /v1/route answers without a key: pass is 200 without an owner, refuse is 400',
     category: 'HTTP',
   },
+  upstream: {
+    type: memberUrl,
+    help: 'Program to stand in front of, as http://HOST:PORT: a proxy listens on the service port, and sends it the requests for keys of this member and the others to their owners',
+    category: 'Forwarding',
+  },
+  keyHeader: {
+    type: headerName,
+    help: 'Header that has the key of a request to the proxy (default: the places of --route-key)',
+    category: 'Forwarding',
+  },
+  ...FORWARD_SETTINGS,
   logLevel: {
     type: choice(LOG_LEVELS, 'LEVEL'),
     default: 'info',

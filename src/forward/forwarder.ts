@@ -20,6 +20,9 @@ import { decide, type DisagreementRules, type ForwardedBy } from './decision.ts'
 import { forwardHeaders, readForwardedBy, readTimeLeft } from './forward-headers.ts'
 import { RelayFailure, relayRequest, relayUpgrade, type Target } from './relay.ts'
 
+/** Where somebody listens. */
+export type Place = Pick<Target, 'host' | 'port'>
+
 /** How requests are forwarded. */
 export interface ForwarderSettings extends DisagreementRules {
   /** Where the key of a request is; a request without one is served here. */
@@ -136,6 +139,55 @@ export class Forwarder {
       isGone: () => ctx.res.destroyed,
     })
     await served
+  }
+
+  /** Sends a request to a program that this member stands in front of. */
+  passOn(to: Place, req: IncomingMessage, res: ServerResponse): void {
+    void this.#pass(
+      (target) => this.#relayRequest(req, res, target),
+      to,
+      req,
+      (error) => {
+        if (!res.destroyed) refuseRequest(res, error)
+      },
+    )
+  }
+
+  /** The same for an upgrade. */
+  passUpgradeOn(to: Place, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => {
+      socket.destroy()
+    })
+    void this.#pass(
+      (target) => relayUpgrade(this.#deps.clock, req, socket, head, target),
+      to,
+      req,
+      (error) => {
+        if (!socket.destroyed) refuseUpgrade(socket, error)
+      },
+    )
+  }
+
+  async #pass(
+    relay: (target: Target) => Promise<number>,
+    to: Place,
+    req: IncomingMessage,
+    refuse: (error: RingmanError) => void,
+  ): Promise<void> {
+    const { timeoutMs } = this.#settings
+    try {
+      await relay({
+        ...to,
+        headers: { ...xForwardedFor(req), ...traceHeaders() },
+        timeoutMs: Math.max(1, Math.min(timeoutMs, readTimeLeft(req.headers) ?? timeoutMs)),
+      })
+    } catch (error) {
+      const isOurs = error instanceof RelayFailure
+      if (!isOurs) {
+        this.#deps.logger.error({ event: 'forward.failed', err: error }, 'Failed to forward a request')
+      }
+      refuse(isOurs ? error.error : new RingmanError('INTERNAL', 'the request could not be forwarded'))
+    }
   }
 
   /** Closes the connections to other members once their requests are done. */
@@ -266,7 +318,7 @@ export class Forwarder {
   }
 
   /** @throws {RingmanError} `UNREACHABLE` for an address that requests must not be sent to. */
-  #addressOf({ ringKey, address, port }: RingNode): { readonly host: string; readonly port: number } {
+  #addressOf({ ringKey, address, port }: RingNode): Place {
     if (address === undefined || port === undefined) {
       throw new RingmanError('UNREACHABLE', `the owner ${ringKey} has no address`)
     }

@@ -11,6 +11,7 @@ const INTRODUCTION = `# The command line
 test holds it to them.
 
 - \`serve\` runs a member. Its settings are also variables and keys of a file: [configuration.md](configuration.md).
+- \`proxy\` runs a member in front of a program in any language: [ownership.md](ownership.md#forward).
 - \`dev\` runs a local cluster, to try things out. It takes free ports, and its members end with it, however it ends.
 - \`get\`, \`nodes\`, \`ring\`, \`watch\` and \`plan\` ask a running member, any one, at \`--url\` or \`RINGMAN_URL\`.
 - \`agree\` asks many members for the same keys and compares.
@@ -31,7 +32,8 @@ const LIFECYCLE = `
    member and probes get an answer at once. Look-ups wait
    until the ring holds the source's first set of members, for five seconds at most (with Sidecar they do not wait).
 2. It starts the source and joins through the seeds. Once it is ready it logs one line with \`"event":"ready"\` and the
-   addresses it listens on: \`http\`, \`admin\` (each with \`host\`, \`port\`, \`url\`) and \`gossip\` (\`host\`, \`port\`).
+   addresses it listens on: \`http\`, \`admin\` (each with \`host\`, \`port\`, \`url\`) \`gossip\` (\`host\`, \`port\`), and
+   of a proxy \`proxy\`.
 3. On SIGTERM, SIGINT, SIGHUP or SIGQUIT it becomes not ready, leaves the ring and tells the others, goes on answering for \`--drain\`,
    closes, and ends with 0. A second signal ends it at once.
 4. If its source or its ring dies, or on a fault that nobody caught, it logs a \`fatal\` line with the reason and ends
