@@ -1,6 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { assertNever, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { memoryLimitBytes } from '../../memory-limit.ts'
 import { detach, noTracer } from '../../tracing.ts'
 import { chooseAdvertisedAddress } from '../advertised-address.ts'
 import type { GossipTraffic } from './gossip-traffic.ts'
@@ -22,6 +23,7 @@ import type {
 import type { Endpoint } from './protocol/endpoint.ts'
 import type { ProtocolEvent } from './protocol/events.ts'
 import { Protocol } from './protocol/protocol.ts'
+import { memoryBounds } from './memory-bounds.ts'
 import { PRESETS, type ProtocolSettings } from './protocol/settings.ts'
 import type { StreamAnswer } from './stream-client.ts'
 import { UdpReachability } from './udp-reachability.ts'
@@ -68,13 +70,15 @@ export class MemberlistNode {
     this.#logger = options.logger
     this.#joinTrace = new JoinTrace(options.tracer ?? noTracer)
     this.#udp = new UdpReachability(options.clock, options.logger)
+    const { maxMembers, maxHeldBytes } = memoryBounds(memoryLimitBytes())
     this.#settings = {
       ...PRESETS[options.preset ?? 'lan'],
+      maxMembers,
       clusterName: options.clusterName,
       ...options.settings,
     }
     this.#transport = new GossipTransport({
-      node: options,
+      node: { ...options, streamLimits: { maxHeldBytes, ...options.streamLimits } },
       settings: this.#settings,
       onEvent: (event) => {
         this.#handle(event)

@@ -361,16 +361,34 @@ export class Merge {
     })
   }
 
+  /**
+   * Who makes room when there are as many members as there may be: one that has fallen, or, for one that has answered us,
+   * one from which we never had an answer.
+   */
+  #expendable({ node }: Alive, endpoint: Endpoint): MemberRecord | undefined {
+    const { contacts, members } = this.#core
+    const [fallen] = members.fallen
+    if (fallen !== undefined || !contacts.hasAnswered(endpoint, node, -Infinity)) return fallen
+    const isUnheard = (record: MemberRecord) =>
+      record.lastAckMs === -Infinity && !contacts.hasAnswered(record.endpoint, record.name, -Infinity)
+    return members.randomLiving(1, isUnheard)[0]
+  }
+
   #admit(message: Alive, endpoint: Endpoint): void {
     const core = this.#core
     if (this.#isRefused(message, endpoint)) return
     if (core.members.size >= core.settings.maxMembers) {
-      const [fallen] = core.members.fallen
-      if (fallen === undefined) {
-        core.refuse('too-many-members', { peer: message.node, address: endpoint.address })
+      const expendable = this.#expendable(message, endpoint)
+      if (expendable === undefined) {
+        this.#refuseRoom(message, endpoint)
         return
       }
-      this.forget(fallen)
+      if (isLiving(expendable)) {
+        this.#suspicions.end(expendable)
+        core.members.setState(expendable, 'dead', core.clockMs)
+        core.tell('died', expendable)
+      }
+      this.forget(expendable)
     }
     const record = createRecord(message.node, endpoint, message.address, message.meta, message.vsn)
     record.incarnation = message.incarnation

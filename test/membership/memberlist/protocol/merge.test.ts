@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { tryParseAddress } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
 import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
 import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
-import { alive, dead, endpointOf, Machine, suspect } from './machine.ts'
+import { alive, dead, endpointOf, Machine, node, suspect } from './machine.ts'
 
 const at = (n: number) => ({ address: tryParseAddress(endpointOf(n).address)! })
 
@@ -134,6 +134,38 @@ describe('alive', () => {
     machine.packet(2, dead(3, 1, 'm2'), alive(5))
     expect(machine.state(3)).toBeUndefined()
     expect(machine.state(5)).toBe('alive')
+    expect(machine.protocol.members()).toHaveLength(4)
+  })
+
+  test('at the limit those who never answered make room for one that has, without a word to others', () => {
+    const machine = new Machine({ maxMembers: 4, keyed: false })
+    machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
+    const { exchange } = machine.of('start-push-pull')[0]!
+    const state = { join: false, nodes: [node(2), node(3), node(4)], userState: new Uint8Array(0) }
+    machine.handle({ kind: 'push-pull-answered', exchange, state })
+    expect(machine.protocol.members()).toHaveLength(4)
+    machine.answering.add(2).add(5).add(6).add(7)
+    machine.clear()
+    // Nobody answers there.
+    machine.packet(2, alive(8))
+    machine.run(500)
+    expect([3, 4].map((n) => machine.state(n))).toEqual(['alive', 'alive'])
+    machine.packet(2, alive(5))
+    machine.packet(2, alive(6))
+    expect([2, 3, 4, 5, 6].map((n) => machine.state(n))).toEqual([
+      ...['alive', undefined, undefined],
+      ...['alive', 'alive'],
+    ])
+    expect(
+      machine
+        .changes()
+        .filter((change) => /m[34]/.test(change))
+        .sort(),
+    ).toEqual([...['m3 died', 'm3 forgotten', 'm4 died', 'm4 forgotten']])
+    expect(machine.sent('dead')).toEqual([])
+    // All have answered: nobody has to go.
+    machine.packet(2, alive(7))
+    expect(machine.state(7)).toBeUndefined()
     expect(machine.protocol.members()).toHaveLength(4)
   })
 })
