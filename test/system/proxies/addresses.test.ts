@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { ringman, TestProcess } from '../../support/child-process.ts'
 import { freePort } from '../../support/free-port.ts'
 import type { ProxyName } from '../../support/proxy-programs.ts'
+import { aaaa, TinyDnsServer } from '../../support/tiny-dns-server.ts'
 import type { ApplicationAnswer } from './application.ts'
 import { hostOf } from './fleet.ts'
 import { Proxy } from './proxy.ts'
@@ -24,34 +25,56 @@ const BOTH: Readonly<Record<ProxyName, (recipe: string, port: number) => string>
   caddy: (recipe) => recipe,
 }
 
-test.each(Object.keys(BOTH) as ProxyName[])('%s takes an owner with an IPv6 address', async (name) => {
+/** A proxy before the two instances, with a ring of the one: by its address, or by a name. */
+async function expectOwner(
+  name: ProxyName,
+  host: string,
+  { listensAt = OWNER, edit = (recipe: string) => recipe } = {},
+): Promise<void> {
   const applicationPort = await freePort()
   const program = new URL('application.ts', import.meta.url).pathname
-  await using owner = new TestProcess([program, OWNER, String(applicationPort)])
+  await using owner = new TestProcess([program, listensAt, String(applicationPort)])
   await using other = new TestProcess([program, OTHER, String(applicationPort)])
   await using member = ringman([
-    ...['serve', '--source', 'static', '--static-members', `[${OWNER}]:${applicationPort}`],
+    ...['serve', '--source', 'static', '--static-members', `${host}:${applicationPort}`],
     ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--log-format', 'json'],
     ...['--route-key', 'header:x-key'],
   ])
   const [ready] = await Promise.all([member.event('ready'), owner.event('ready'), other.event('ready')])
   const backends = {
-    dnsAddress: '127.0.0.1:9',
-    applicationPort,
+    ...{ dnsAddress: '127.0.0.1:9', applicationPort },
     lookUps: ready['http'] as { host: string; port: number },
     application: { host: OTHER, port: applicationPort },
   }
-  await using proxy = await Proxy.start(name, backends, (recipe) => BOTH[name](recipe, applicationPort))
-  const instanceOf = async (headers: Record<string, string>) => {
-    const answer = await fetch(`${proxy.url}/`, { headers })
-    return ((await answer.json()) as ApplicationAnswer).instance
-  }
+  await using proxy = await Proxy.start(name, backends, (recipe) => edit(BOTH[name](recipe, applicationPort)))
   const instancesOf = async (headers: Record<string, string>) => {
     const seen = new Set<string>()
-    for (let i = 0; i < 6; i++) seen.add(await instanceOf(headers))
+    for (let i = 0; i < 6; i++) {
+      const answer = await fetch(`${proxy.url}/`, { headers })
+      seen.add(((await answer.json()) as ApplicationAnswer).instance)
+    }
     return [...seen]
   }
-  await expect.poll(() => instancesOf({ 'X-Key': 'a' }), { timeout: 20_000 }).toEqual([OWNER])
+  await expect.poll(() => instancesOf({ 'X-Key': 'a' }), { timeout: 20_000 }).toEqual([listensAt])
   // The other instance is there as well, and is where a request may go that has no key.
   expect(await instancesOf({})).toContain(OTHER)
+}
+
+test.each(Object.keys(BOTH) as ProxyName[])('%s takes an owner with an IPv6 address', (name) =>
+  expectOwner(name, `[${OWNER}]`),
+)
+
+test('Caddy takes an owner with a host name', () =>
+  expectOwner('caddy', 'localhost', { listensAt: '127.0.0.1' }))
+
+test('nginx takes an owner with a host name where it has a resolver', async () => {
+  const dns = new TinyDnsServer()
+  const dnsAddress = await dns.listen()
+  dns.zone.set('localhost', [aaaa('00000000000000000000000000000001')])
+  try {
+    const edit = (recipe: string) => recipe.replace('http {', `http {\n  resolver ${dnsAddress};`)
+    await expectOwner('nginx', 'localhost', { edit })
+  } finally {
+    dns.close()
+  }
 })
