@@ -8,7 +8,7 @@ export interface HttpLimits {
   readonly maxBatchKeys: number
   /** Most owners that one batch look-up may ask for in all: keys times `n`, `n` counting at most the ring's size. */
   readonly maxBatchOwners: number
-  /** Most nodes that one plan may name; at 1,000 nodes a plan of 100 holds up other answers for about 0.1 s. */
+  /** Most nodes that one plan may name. */
   readonly maxPlannedNodes: number
   /** Largest request body in bytes. */
   readonly maxBodyBytes: number

@@ -3,7 +3,9 @@ import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { isWeight, WEIGHT_LIMIT } from '../membership/member.ts'
 import { compareRingKeys, type RingNode } from '../ring/node.ts'
-import { plan, type RingPlanChange } from '../ring/plan.ts'
+import type { HashRing } from '../ring/hash-ring.ts'
+import { planInSteps, type RingMove, type RingPlanChange } from '../ring/plan.ts'
+import { finish, type Steps } from '../ring/steps.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { TokenBucket } from '../token-bucket.ts'
 import type { HttpLimits } from './limits.ts'
@@ -14,7 +16,7 @@ import { matchesEtag, type CurrentView } from './ring-view.ts'
 import type { RingWatch } from './ring-watch.ts'
 import type { Route } from './route.ts'
 
-/** Nodes that plans may go over in a second, and at once; a plan of 1,000 nodes takes up to 0.1 s. */
+/** Nodes that plans may go over in a second, and at once; a plan of 1,000 nodes takes up to 0.1 s, in turns. */
 const PLANNED_NODES = { burst: 4000, perSecond: 2000 }
 
 /** Plans of so few nodes cost too little to be counted. */
@@ -93,15 +95,21 @@ export function ringRoutes(deps: {
     const change = parsePlanQuery(query, limits)
     const { snapshot, state } = runningView()
     const { leave, join, reweight } = change
-    takeCredit(snapshot.ring.size + leave.length + join.length + reweight.length)
-    const { sharesBefore, sharesAfter, ...rest } = plan(snapshot.ring, change)
-    const ringKeys = [...new Set([...sharesBefore.keys(), ...sharesAfter.keys()])].sort(compareRingKeys)
-    const shares = ringKeys.map((ringKey) => ({
-      ringKey,
-      before: sharesBefore.get(ringKey) ?? 0,
-      after: sharesAfter.get(ringKey) ?? 0,
-    }))
-    responder.send(ctx, jsonAnswer(`${asciiJson({ ...rest, shares }).slice(0, -1)},${state}}`))
+    const nodes = snapshot.ring.size + leave.length + join.length + reweight.length
+    takeCredit(nodes)
+    const answer = planAnswer(snapshot.ring, change, state)
+    if (nodes > SMALL_PLAN_NODES) return sendInTurns(ctx, answer)
+    responder.send(ctx, finish(answer))
+    return undefined
+  }
+
+  /** One step in each turn of the event loop, and one answer at a time. */
+  const sendInTurns = async (ctx: Koa.Context, steps: Steps<Answer>) => {
+    const { turns } = responder.ledger
+    await turns.begin()
+    let step = steps.next()
+    for (; step.done !== true; step = steps.next()) await turns.goOn()
+    responder.send(ctx, step.value)
   }
 
   return [
@@ -111,6 +119,35 @@ export function ringRoutes(deps: {
     { path: '/v1/plan', GET: getPlan },
   ]
 }
+
+/** What `/v1/plan` answers; `state` is what stands in each answer of this ring. */
+function* planAnswer(ring: HashRing, change: RingPlanChange, state: string): Steps<Answer> {
+  const { sharesBefore, sharesAfter, moves, maxMeanBefore, maxMeanAfter, ...rest } = yield* planInSteps(
+    ring,
+    change,
+  )
+  const ringKeys = [...new Set([...sharesBefore.keys(), ...sharesAfter.keys()])].sort(compareRingKeys)
+  const shares = ringKeys.map((ringKey) => ({
+    ringKey,
+    before: sharesBefore.get(ringKey) ?? 0,
+    after: sharesAfter.get(ringKey) ?? 0,
+  }))
+  const first = asciiJson(rest).slice(0, -1)
+  const last = asciiJson({ maxMeanBefore, maxMeanAfter, shares }).slice(1, -1)
+  return jsonAnswer(`${first},"moves":[${yield* movesJson(moves)}],${last},${state}}`)
+}
+
+/** There may be a hundred thousand. */
+function* movesJson(moves: readonly RingMove[]): Steps<string> {
+  let json = ''
+  for (let at = 0; at < moves.length; at += MOVES_PER_STEP) {
+    if (at > 0) yield
+    json += (at > 0 ? ',' : '') + asciiJson(moves.slice(at, at + MOVES_PER_STEP)).slice(1, -1)
+  }
+  return json
+}
+
+const MOVES_PER_STEP = 2000
 
 /** A 304, which has no body and no Content-Length. */
 function notModified(caching: readonly string[]): Answer {

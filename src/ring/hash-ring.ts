@@ -3,6 +3,7 @@ import { md5 } from './md5.ts'
 import { findMoved, type MovedStretches } from './moved.ts'
 import { checkNode, compareRingKeys, sameNode, type RingNode } from './node.ts'
 import { PointTable } from './point-table.ts'
+import { finish, type Steps } from './steps.ts'
 
 /**
  * A consistent hash ring: which node owns a key. Immutable; `add`, `remove` and `with` give the next ring.
@@ -165,6 +166,11 @@ export class HashRing {
    * `HashRing.empty.movedTo(ring)` gives all stretches of a ring.
    */
   movedTo(next: HashRing): MovedStretches {
+    return finish(this.movedInSteps(next))
+  }
+
+  /** The same in steps. */
+  movedInSteps(next: HashRing): Steps<MovedStretches> {
     return findMoved({ nodes: this.nodes, table: this.#table }, { nodes: next.nodes, table: next.#table })
   }
 

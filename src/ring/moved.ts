@@ -1,6 +1,7 @@
 import { hashKey } from './key-hash.ts'
 import { compareRingKeys, type RingNode } from './node.ts'
 import type { PointTable } from './point-table.ts'
+import type { Steps } from './steps.ts'
 
 /** A part of the circle that has one owner before a change and another one after it. */
 export interface Stretch {
@@ -155,7 +156,7 @@ function endOf(end: number): number {
 }
 
 /** What moves from one ring to the next: both rings' points are walked once, so that it is exact. */
-export function findMoved(before: Side, after: Side): MovedStretches {
+export function* findMoved(before: Side, after: Side): Steps<MovedStretches> {
   const starts: number[] = []
   const ends: number[] = []
   const from: number[] = []
@@ -163,7 +164,7 @@ export function findMoved(before: Side, after: Side): MovedStretches {
   if (before.table !== after.table) {
     const placesAfter = findAgain(before.nodes, after.nodes)
     let last = -1
-    before.table.walk(after.table, (start, end, owner, nextOwner) => {
+    yield* before.table.walk(after.table, (start, end, owner, nextOwner) => {
       if (owner < 0 ? nextOwner < 0 : placesAfter[owner] === nextOwner) return
       if (last >= 0 && ends[last] === start && from[last] === owner && to[last] === nextOwner) {
         ends[last] = end

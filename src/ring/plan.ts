@@ -2,6 +2,7 @@ import { RingmanError } from '../errors.ts'
 import type { HashRing } from './hash-ring.ts'
 import type { Stretch } from './moved.ts'
 import { compareRingKeys, isRingKey, isNodeWeight, type RingNode } from './node.ts'
+import { finish, PIECES_PER_STEP, sortInSteps, type Steps } from './steps.ts'
 
 /** A change to try out on a ring. Each ring key may be named once; all parts happen at once. */
 export interface RingPlanChange {
@@ -52,14 +53,19 @@ export interface RingPlan {
  *   (named more than once), `invalid` (no ring key, or a weight that is not a positive integer).
  */
 export function plan(ring: HashRing, change: RingPlanChange): RingPlan {
+  return finish(planInSteps(ring, change))
+}
+
+/** The same in steps. The longest one makes the ring after the change, as any change of a ring does. */
+export function* planInSteps(ring: HashRing, change: RingPlanChange): Steps<RingPlan> {
   check(ring, change)
   const next = apply(ring, change)
-  const moved = ring.movedTo(next)
+  const moved = yield* ring.movedInSteps(next)
   return {
     before: ring.digest,
     after: next.digest,
     movedShare: moved.share,
-    moves: sumMoves(moved),
+    moves: yield* sumMoves(moved),
     sharesBefore: ring.shares(),
     sharesAfter: next.shares(),
     maxMeanBefore: maxMean(ring),
@@ -107,13 +113,17 @@ function apply(ring: HashRing, { leave = [], join = [], reweight = [] }: RingPla
   return ring.with(nodes.values())
 }
 
-function sumMoves(moved: Iterable<Stretch>): RingMove[] {
+function* sumMoves(moved: Iterable<Stretch>): Steps<RingMove[]> {
+  let left = PIECES_PER_STEP
   const hashes = new Map<string | null, Map<string | null, number>>()
   for (const { start, end, ...owners } of moved) {
     const from = owners.from?.ringKey ?? null
     const to = owners.to?.ringKey ?? null
     const targets = hashes.get(from) ?? new Map<string | null, number>()
     hashes.set(from, targets.set(to, (targets.get(to) ?? 0) + end - start))
+    if (--left > 0) continue
+    left = PIECES_PER_STEP
+    yield
   }
   const moves: RingMove[] = []
   for (const [from, targets] of hashes) {
@@ -121,7 +131,10 @@ function sumMoves(moved: Iterable<Stretch>): RingMove[] {
   }
   // An end is null in all moves or in none.
   const compareEnds = (a: string | null, b: string | null) => compareRingKeys(a ?? '', b ?? '')
-  return moves.sort((a, b) => b.share - a.share || compareEnds(a.from, b.from) || compareEnds(a.to, b.to))
+  return yield* sortInSteps(
+    moves,
+    (a, b) => b.share - a.share || compareEnds(a.from, b.from) || compareEnds(a.to, b.to),
+  )
 }
 
 function maxMean(ring: HashRing): number {

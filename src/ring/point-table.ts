@@ -2,6 +2,7 @@ import { compareRingKeys, type RingNode } from './node.ts'
 import { computePoints, countDigests, POINTS_PER_DIGEST, type DigestRange } from './point-list.ts'
 import { FREE, mergePoints, type SlottedPoints, type Slots } from './point-merge.ts'
 import { adjustCounts, countBefore, sliceShiftFor } from './slices.ts'
+import { PIECES_PER_STEP, type Steps } from './steps.ts'
 
 /** Digests per node when all weights are equal. */
 export const DIGESTS_PER_NODE = 40
@@ -107,17 +108,18 @@ export class PointTable {
   }
 
   /**
-   * Walks the circle over both this table and another.
+   * Walks the circle over both this table and another, in steps.
    *
    * @param visit - Called for each part between two neighbouring points of either table, in ascending order, with its first
    *   hash, the first one after it (2^32 at last), and the place of its owner in this table's nodes and in the other's
    *   (-1 where a table is empty).
    */
-  walk(
+  *walk(
     other: PointTable,
     visit: (start: number, end: number, owner: number, otherOwner: number) => void,
-  ): void {
+  ): Steps<void> {
     let previous = 0
+    let left = PIECES_PER_STEP
     let i = 0
     let j = 0
     while (previous < 2 ** 32) {
@@ -128,6 +130,9 @@ export class PointTable {
       previous = point
       if (here === point) i++
       if (there === point) j++
+      if (--left > 0) continue
+      left = PIECES_PER_STEP
+      yield
     }
   }
 

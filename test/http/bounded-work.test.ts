@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseJson } from '../../src/http/body.ts'
 import { goJsonString } from '../../src/http/go-json.ts'
+import { plan } from '../../src/ring/plan.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { exchange, get, request } from './raw-client.ts'
 import { serveRing, type ServedRing } from './running-ring.ts'
@@ -193,4 +194,40 @@ test('the largest batch is looked up in turns, by one ring', async () => {
   expect(answer.owners.map((places) => places.map((place) => answer.nodes[place]?.ringKey))).toEqual(
     keys.map((key) => ring.ownersOf(key, 10).map(({ ringKey }) => ringKey)),
   )
+})
+
+test('a large plan is made in turns, by one ring, and other requests are answered meanwhile', async () => {
+  await using large = await serveRing({
+    members: Array.from({ length: 500 }, (_, i) => fakeMember(`member-${i}`, `10.1.${i >> 8}.${i & 255}`)),
+  })
+  const { ring } = large.ring.manager.snapshot
+  const join = Array.from({ length: 50 }, (_, i) => ({ ringKey: `new-${i}`, weight: 100 }))
+  let turns = 0
+  const over = new AbortController()
+  const countTurns = () => {
+    turns++
+    if (!over.signal.aborted) setImmediate(countTurns)
+  }
+  countTurns()
+  const query = join.map(({ ringKey, weight }) => `${ringKey}=${weight}`).join(',')
+  const planned = exchange(large.server.port, get(`/v1/plan?join=${query}`)).then((response) => {
+    over.abort()
+    return response
+  })
+  let answered = 0
+  while (!over.signal.aborted) {
+    expect((await exchange(large.server.port, get('/v1/owner?key=a'))).status).toBe(200)
+    answered++
+  }
+  expect(turns).toBeGreaterThan(60)
+  expect(answered).toBeGreaterThan(3)
+  const { sharesBefore, sharesAfter, ...expected } = plan(ring, { join })
+  expect(JSON.parse((await planned).body)).toMatchObject({
+    ...expected,
+    shares: Array.from(sharesAfter, ([ringKey, after]) => ({
+      ringKey,
+      before: sharesBefore.get(ringKey) ?? 0,
+      after,
+    })),
+  })
 })
