@@ -23,6 +23,7 @@ class Malformed extends Error {}
 
 /**
  * Decodes one MessagePack value that takes up all of `bytes`, with bounds on depth, count and key length.
+ * (memberlist's reader in `memberlist/wire/` reads known fields of an older dialect, and makes no values of others.)
  * Refused besides what is malformed: keys that are not text, twice the same key, the key `__proto__`, integers
  * beyond 2^53, and extension types but the one that stands for `undefined` (`d4 00 00`).
  *
