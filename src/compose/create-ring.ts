@@ -38,6 +38,7 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
     ownName: part.ownName,
     unsureAfterMs: config.unsureAfterMs,
     maxSilenceMs: config.maxSilenceMs,
+    gatherDeathsMs: config.gatherDeathsMs,
     tracer: surroundings.tracer,
   })
   const { minMembers, minMembersTimeoutMs } = config

@@ -181,6 +181,11 @@ export interface StaticRingOptions extends CommonRingOptions {
 
 /** What sources have in common whose members gossip. */
 export interface GossipRingOptions extends CommonRingOptions {
+  /**
+   * While other members are suspected, how many milliseconds a death waits for theirs, so that many at once make few rings,
+   * 0 to 60,000. @default 1000
+   */
+  readonly gatherDeathsMs?: number
   /** Addresses to join through: `HOST[:PORT]`, `dns:NAME[:PORT]`, `srv:NAME`, `pods:[PORT]`. @default none */
   readonly seeds?: readonly string[]
   /** The application's port that others are told, 1 to 65535. @default 8000 */

@@ -160,6 +160,13 @@ export const MEMBER_SETTINGS = {
     help: 'How long to wait for --min-members; then the member is ready with fewer',
     category: 'Lifecycle',
   },
+  gatherDeathsMs: {
+    type: duration(0, 60_000),
+    default: '1s',
+    help: 'While other members are suspected, how long a death waits for theirs, so that a zone that goes makes few rings; 0 for never',
+    category: 'Membership',
+    sources: GOSSIP,
+  },
   unsureAfterMs: {
     type: duration(0, 3_600_000),
     default: '0s',

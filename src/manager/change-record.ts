@@ -7,6 +7,8 @@ export const CHANGE_CAUSES = {
   joined: 'A node came onto the ring.',
   left: "A node went, because its member said that it leaves: a scale-down, or a rolling update's old pod.",
   dead: 'A node went, because its member was declared dead.',
+  'mass-failure':
+    'Three nodes or more went in one change, because their members were declared dead within a short time: a zone, a rack, a host of many.',
   removed:
     'A node went, because the source does not list its member any more, or its metadata no longer decodes.',
   updated: 'A node stayed and got another weight, address, port or zone, or another ring key under its name.',
@@ -58,7 +60,17 @@ export interface ChangeRecord {
 }
 
 /** In the order in which causes are blamed for a move between two nodes that both stay. */
-const BLAMED = ['updated', 'dead', 'left', 'removed', 'joined'] as const satisfies readonly ChangeCause[]
+const BLAMED = [
+  'updated',
+  'mass-failure',
+  'dead',
+  'left',
+  'removed',
+  'joined',
+] as const satisfies readonly ChangeCause[]
+
+/** So many deaths in one change have one cause. */
+const MASS_FAILURE = 3
 
 /** All hashes of the circle. */
 const CIRCLE = 2 ** 32
@@ -118,6 +130,8 @@ function findCauses(
     causes.set(ringKey, name !== undefined && namesBefore.has(name) ? 'updated' : 'joined')
   }
   for (const { ringKey } of updated) causes.set(ringKey, 'updated')
+  const dead = [...causes].filter(([, cause]) => cause === 'dead')
+  if (dead.length >= MASS_FAILURE) for (const [ringKey] of dead) causes.set(ringKey, 'mass-failure')
   return causes
 }
 

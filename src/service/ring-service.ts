@@ -9,6 +9,7 @@ import type { Member } from '../membership/member.ts'
 import { placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import type { RingNode } from '../ring/node.ts'
+import { DeathGathering } from './death-gathering.ts'
 import { detach, noTracer, withSpan } from '../tracing.ts'
 import { Ownership } from './ownership.ts'
 
@@ -42,6 +43,8 @@ export interface RingServiceDeps {
   readonly unsureAfterMs?: number
   /** Look-ups are unsure while no other member was heard for this many milliseconds; 0 for never. @default 0 */
   readonly maxSilenceMs?: number
+  /** While others are suspected, a death waits for them this many milliseconds at most; 0 for never. @default 0 */
+  readonly gatherDeathsMs?: number
   /** @default none */
   readonly tracer?: Tracer | undefined
 }
@@ -75,6 +78,8 @@ export class RingService implements AsyncDisposable {
   #swap: Span | undefined
   #placing = 0
   readonly #unsureAfterMs: number
+  readonly #gathering: DeathGathering
+  #cancelGathering: (() => void) | undefined
   readonly #maxSilenceMs: number
   /** When another member was heard last, or none was there to be heard. */
   #heardAtMs = 0
@@ -97,6 +102,7 @@ export class RingService implements AsyncDisposable {
     this.#tracer = deps.tracer ?? noTracer
     this.#ownName = deps.ownName
     this.#unsureAfterMs = deps.unsureAfterMs ?? 0
+    this.#gathering = new DeathGathering(deps.gatherDeathsMs ?? 0)
     this.#maxSilenceMs = deps.maxSilenceMs ?? 0
     this.ownership = new Ownership({
       manager: this.manager,
@@ -224,9 +230,7 @@ export class RingService implements AsyncDisposable {
     try {
       await this.source.start(this.#abort.signal)
       this.source.subscribe((members) => {
-        this.#place(members).catch((error: unknown) => {
-          if (this.#state !== 'stopped') this.#settle.reject(error)
-        })
+        this.#follow(members)
       })
       await this.#place(this.source.members, trace.setSpan(context.active(), span))
     } catch (error) {
@@ -335,6 +339,7 @@ export class RingService implements AsyncDisposable {
     this.#stopping ??= (async () => {
       this.#state = 'stopped'
       this.#cancelLook?.()
+      this.#cancelGathering?.()
       this.#abort.abort()
       this.ownership.stop()
       await this.source.stop()
@@ -348,13 +353,30 @@ export class RingService implements AsyncDisposable {
     return this.stop()
   }
 
+  #follow(members: readonly Member[]): void {
+    this.#place(members).catch((error: unknown) => {
+      if (this.#state !== 'stopped') this.#settle.reject(error)
+    })
+  }
+
   async #place(members: readonly Member[], around = context.active()): Promise<void> {
     const attributes = { 'ringman.source': this.source.kind }
     this.#swap ??= this.#tracer.startSpan('ring.swap', { attributes }, around)
     this.#placing++
     try {
       const states = new Map(members.map(({ name, state }) => [name, state]))
-      await this.manager.setNodes(placeMembers(members, this.ringKeyMode), (name) => states.get(name))
+      const nowMs = this.#clock.now()
+      const gathered = this.#gathering.take(members, nowMs)
+      this.#cancelGathering?.()
+      this.#cancelGathering =
+        gathered.untilMs === undefined
+          ? undefined
+          : this.#clock.after(gathered.untilMs - nowMs, () => {
+              this.#follow(this.source.members)
+            })
+      await this.manager.setNodes(placeMembers(gathered.members, this.ringKeyMode), (name) =>
+        states.get(name),
+      )
     } finally {
       this.#placing--
       // Members changed and the ring did not: there is nothing to tell of.

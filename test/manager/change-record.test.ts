@@ -26,7 +26,7 @@ const states = fc.dictionary(
 )
 
 /** The causes, the ones first that are blamed first. */
-const ORDER: readonly ChangeCause[] = ['updated', 'dead', 'left', 'removed', 'joined']
+const ORDER: readonly ChangeCause[] = ['updated', 'mass-failure', 'dead', 'left', 'removed', 'joined']
 
 test('each node has its cause, and each stretch that moved is put down to one', () => {
   fc.assert(
@@ -39,7 +39,7 @@ test('each node has its cause, and each stretch that moved is put down to one', 
       const has = (ring: HashRing, of: RingNode) => ring.get(of.ringKey) !== undefined
       const named = (ring: HashRing, name: string | undefined) =>
         name !== undefined && ring.nodes.some((node) => node.name === name)
-      const causeOf = (node: RingNode): ChangeCause => {
+      const ownCauseOf = (node: RingNode): ChangeCause => {
         if (has(previous, node) && has(current, node)) return 'updated'
         if (has(current, node)) return named(previous, node.name) ? 'updated' : 'joined'
         if (named(current, node.name)) return 'updated'
@@ -47,6 +47,9 @@ test('each node has its cause, and each stretch that moved is put down to one', 
         return state === 'dead' || state === 'left' ? state : 'removed'
       }
       const { removed, added, updated } = difference
+      const isMassFailure = removed.filter((node) => ownCauseOf(node) === 'dead').length >= 3
+      const causeOf = (node: RingNode) =>
+        isMassFailure && ownCauseOf(node) === 'dead' ? 'mass-failure' : ownCauseOf(node)
       const changed = [...removed, ...added, ...updated]
       const causes = ORDER.filter((cause) => changed.some((node) => causeOf(node) === cause))
       const moved = new Map<ChangeCause, number>()

@@ -4,6 +4,7 @@ import type { Clock } from '../../src/clock.ts'
 import { silentLogger, type Logger } from '../../src/logger.ts'
 import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { RingChange } from '../../src/manager/snapshot.ts'
+import type { MemberState } from '../../src/membership/member.ts'
 import type { RingKeyMode } from '../../src/membership/placement.ts'
 import { RingService } from '../../src/service/ring-service.ts'
 import { RingCollector } from '../../src/telemetry/ring-collector.ts'
@@ -20,10 +21,11 @@ async function started(
   ringKeyMode: RingKeyMode = 'address',
   ownName?: string,
   logger: Logger = silentLogger,
+  gatherDeathsMs = 0,
 ) {
   const clock = new VirtualClock()
   const manager = new HashRingManager({ clock })
-  const service = new RingService({ source, manager, logger, clock, ringKeyMode, ownName })
+  const service = new RingService({ source, manager, logger, clock, ringKeyMode, ownName, gatherDeathsMs })
   const starting = service.start()
   await clock.advance(DEFAULT_FOLD_WINDOW_MS)
   return { clock, manager, service, starting }
@@ -49,6 +51,60 @@ describe('RingService', () => {
     await clock.advance(DEFAULT_FOLD_WINDOW_MS)
     expect(manager.snapshot.ring.get('10.0.0.2:9000')).toMatchObject({ weight: 2, name: 'b', port: 9000 })
     await service.stop()
+  })
+
+  test('makes one ring of deaths that come one after the other, with the cause mass-failure', async () => {
+    const all = ['b', 'c', 'd'].map((name, i) => fakeMember(name, `10.0.0.${i + 2}`))
+    const inState = (...states: MemberState[]) => [
+      self,
+      ...all.map((one, i) => ({ ...one, state: states[i]! })),
+    ]
+    const source = new FakeSource([self, ...all], { selfName: 'a' })
+    const { clock, manager, service, starting } = await started(
+      source,
+      'address',
+      undefined,
+      silentLogger,
+      1000,
+    )
+    await starting
+    const changes: RingChange[] = []
+    manager.subscribe((change) => changes.push(change))
+    source.set(inState('suspect', 'suspect', 'suspect'))
+    source.set(inState('dead', 'suspect', 'suspect'))
+    await clock.advance(300)
+    source.set(inState('dead', 'dead', 'suspect'))
+    await clock.advance(300)
+    expect(changes).toEqual([])
+    source.set(inState('dead', 'dead', 'dead'))
+    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    expect(changes).toHaveLength(1)
+    expect(changes[0]!.records).toMatchObject([{ cause: 'mass-failure', count: 3 }])
+    await service.stop()
+  })
+
+  test('waits no longer than it is told to for the deaths of other suspects, and not at all after its end', async () => {
+    const source = new FakeSource([self, other, fakeMember('c', '10.0.0.3')], { selfName: 'a' })
+    const { clock, manager, service, starting } = await started(
+      source,
+      'address',
+      undefined,
+      silentLogger,
+      1000,
+    )
+    await starting
+    const third = { ...fakeMember('c', '10.0.0.3'), state: 'suspect' as const }
+    source.set([self, { ...other, state: 'dead' }, third])
+    await clock.advance(990)
+    expect(manager.snapshot.ring.size).toBe(3)
+    await clock.advance(10 + DEFAULT_FOLD_WINDOW_MS)
+    expect(keysOf(manager)).toEqual(['10.0.0.1:8000', '10.0.0.3:8000'])
+    source.set([self, { ...third, state: 'dead' }, { ...other, state: 'suspect' }])
+    await service.stop()
+    const { epoch } = manager.snapshot
+    await clock.advance(2000)
+    expect(manager.snapshot.epoch).toBe(epoch)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   test('hashes names when asked to, so that a new address moves no key', async () => {

@@ -211,8 +211,10 @@ export class MemberTable {
     let nextMs = Infinity
     for (const record of this.#living) {
       const { pingedUsMs, livesMs, probeRank } = record
-      const probedMs = Math.max(record.probedMs, livesMs - probeRank * this.#roundMs)
-      const lastMs = Math.max(probedMs, Math.min(pingedUsMs, probedMs + putOffMs))
+      // A newcomer pings everybody at once: if that counted, all of them would probe it at the same time ever after.
+      const isFirst = record.probedMs === -Infinity
+      const probedMs = isFirst ? livesMs - probeRank * this.#roundMs : record.probedMs
+      const lastMs = isFirst ? probedMs : Math.max(probedMs, Math.min(pingedUsMs, probedMs + putOffMs))
       if (lastMs < nextMs) [next, nextMs] = [record, lastMs]
     }
     if (next !== undefined) next.probedMs = nowMs

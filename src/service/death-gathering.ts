@@ -1,0 +1,51 @@
+import type { Member } from '../membership/member.ts'
+
+/** What is to be placed now, and when to look again. */
+export interface Gathered {
+  readonly members: readonly Member[]
+  /** When the deaths that are held back are over, in monotonic milliseconds; undefined when none is. */
+  readonly untilMs: number | undefined
+}
+
+/**
+ * Gathers deaths, so that a cause that takes many members makes one ring and not one for each of them: while other members
+ * are suspected, a member that died counts as suspect, up to `limitMs` after the first such death. Where nobody else is
+ * suspected it waits for nothing. Leaves and joins are never held back.
+ *
+ * @see Rapid (Suresh and others, USENIX ATC 2018), cut detection
+ */
+export class DeathGathering {
+  readonly #limitMs: number
+  /** Names that are alive or suspect, or held back. */
+  #placed = new Set<string>()
+  #sinceMs: number | undefined
+
+  /** @param limitMs - 0 holds nothing back. */
+  constructor(limitMs: number) {
+    this.#limitMs = limitMs
+  }
+
+  /** @param members - All that the source lists now. */
+  take(members: readonly Member[], nowMs: number): Gathered {
+    const isHeldBack = ({ name, state }: Member) => state === 'dead' && this.#placed.has(name)
+    const hasDied = members.some(isHeldBack)
+    const isSuspected = members.some(({ state }) => state === 'suspect')
+    this.#sinceMs = hasDied ? (this.#sinceMs ?? nowMs) : undefined
+    const untilMs = this.#sinceMs === undefined ? undefined : this.#sinceMs + this.#limitMs
+    if (untilMs === undefined || !isSuspected || nowMs >= untilMs) {
+      this.#sinceMs = undefined
+      this.#placed = namesOfLiving(members)
+      return { members, untilMs: undefined }
+    }
+    const held = members.map((member) =>
+      isHeldBack(member) ? { ...member, state: 'suspect' as const } : member,
+    )
+    this.#placed = namesOfLiving(held)
+    return { members: held, untilMs }
+  }
+}
+
+function namesOfLiving(members: readonly Member[]): Set<string> {
+  const living = members.filter(({ state }) => state === 'alive' || state === 'suspect')
+  return new Set(living.map(({ name }) => name))
+}
