@@ -408,6 +408,7 @@ export const SCENARIOS: readonly Scenario[] = [
   refusal('bytes that are no UTF-8 in place of a ring', () =>
     Buffer.from([...Buffer.from('event: ring\ndata: '), 0xff, 0xfe, 10, 10]),
   ),
+  refusal('values nested a million deep', () => `event: ring\ndata: {"nodes":${'['.repeat(1_000_000)}\n\n`),
   refusal('more than 20,000 nodes', () =>
     ringEvent(
       `{"nodes":[${Array.from({ length: 20_001 }, (_, at) => `{"ringKey":"${at}","weight":1,"share":0}`).join(',')}],"digest":"0","epoch":1,"sinceChangeMs":0}`,

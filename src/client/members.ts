@@ -1,5 +1,6 @@
 import { holdingClock, systemRandom, type Clock, type Random } from '../clock.ts'
 import { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { jsonExcess, type JsonLimits } from '../json-size.ts'
 import type { Shape } from './shape.ts'
 import {
   fetchTransport,
@@ -99,7 +100,7 @@ export class Members {
     return this.#within(url, signal, async (limit) => {
       const answer = await this.#send(url, 'application/json', question, limit)
       if (answer.status !== 200) throw await problemOf(answer, placeOf(url))
-      return parseJson(await readText(answer, ANSWER_LIMIT_BYTES, placeOf(url)), placeOf(url))
+      return parseJson(await readText(answer, ANSWER_LIMIT_BYTES, placeOf(url)), placeOf(url), 'its answer')
     })
   }
 
@@ -122,7 +123,7 @@ export class Members {
       }
       if (answer.status !== 200) throw await problemOf(answer, url)
       const newTag = answer.header('etag')
-      const value = parseJson(await readText(answer, RING_LIMIT, url), url)
+      const value = parseJson(await readText(answer, RING_LIMIT, url), url, 'its answer')
       return { value, etag: newTag !== undefined && ENTITY_TAG.test(newTag) ? newTag : undefined }
     })
   }
@@ -238,7 +239,7 @@ async function problemOf(answer: RawAnswer, url: string): Promise<RingmanError> 
     answer.discard()
     return notRingman(url, `status ${status} without a problem document`)
   }
-  const problem = parseJson(await readText(answer, PROBLEM_LIMIT_BYTES, url), url)
+  const problem = parseJson(await readText(answer, PROBLEM_LIMIT_BYTES, url), url, 'its answer')
   const { code, detail, title } = (problem ?? {}) as Record<string, unknown>
   if (typeof code !== 'string' || !Object.hasOwn(ERROR_CODES, code)) {
     return notRingman(url, `status ${status} with a code that is not known here`)
@@ -247,11 +248,22 @@ async function problemOf(answer: RawAnswer, url: string): Promise<RingmanError> 
   return new RingmanError(code as ErrorCode, message, { detail: { status, url } })
 }
 
-function parseJson(text: string, url: string): unknown {
+/** Far more than a ring of the largest size, with all that newer members may say of it. */
+const JSON_LIMITS: JsonLimits = { maxValues: 1_000_000, maxDepth: 32 }
+
+/**
+ * Reads JSON that a member sent.
+ *
+ * @param what - What it is, for the message: `its answer`.
+ * @throws {RingmanError} `RESPONSE_INVALID`, before anything is made of it where it holds too much.
+ */
+export function parseJson(text: string, url: string, what: string): unknown {
+  const excess = jsonExcess(text, JSON_LIMITS)
+  if (excess !== undefined) throw notRingman(url, `${what} ${excess}`)
   try {
     return JSON.parse(text) as unknown
   } catch (error) {
-    throw notRingman(url, 'its answer is not JSON', error)
+    throw notRingman(url, `${what} is not JSON`, error)
   }
 }
 

@@ -3,7 +3,7 @@ import { sleep } from '../clock.ts'
 import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
 import { TokenBucket } from '../token-bucket.ts'
 import { ringAnswer, type RingAnswer } from './answers.ts'
-import { notRingman, readAnswer, RING_LIMIT, unreachable, type Members } from './members.ts'
+import { notRingman, parseJson, readAnswer, RING_LIMIT, unreachable, type Members } from './members.ts'
 
 /** First and longest wait between two connections, in milliseconds. A connection that lasted the longest one begins again. */
 const BACKOFF_MIN_MS = 250
@@ -157,7 +157,7 @@ export class RingFeed {
         if (newest !== undefined) {
           const data = newest
           newest = undefined
-          await this.#take(parseEvent(data, url), url, !this.#watched, signal)
+          await this.#take(parseJson(data, url, 'an event'), url, !this.#watched, signal)
           this.#etag = undefined
           this.#watched = true
         } else if (alive && this.#watched) {
@@ -184,13 +184,5 @@ export class RingFeed {
       signal.throwIfAborted()
     }
     this.#reader.take(readAnswer(ringAnswer, value, url), first)
-  }
-}
-
-function parseEvent(data: string, url: string): unknown {
-  try {
-    return JSON.parse(data) as unknown
-  } catch (error) {
-    throw notRingman(url, 'an event is not JSON', error)
   }
 }

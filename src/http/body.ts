@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { RingmanError } from '../errors.ts'
 import { GrowingBuffer } from '../growing-buffer.ts'
+import { jsonExcess, type JsonLimits } from '../json-size.ts'
 import type { ConnectionLedger } from './connection-ledger.ts'
 
 /** A body in more pieces than this must have so many bytes for each, on average. */
@@ -102,10 +103,7 @@ const JSON_TEXT = new TextDecoder('utf-8', { fatal: true })
  *
  * @throws {RingmanError} `BODY_INVALID`.
  */
-export function parseJson(
-  body: Uint8Array,
-  limits: { readonly maxValues: number; readonly maxDepth: number },
-): unknown {
+export function parseJson(body: Uint8Array, limits: JsonLimits): unknown {
   checkJsonSize(body, limits)
   try {
     return JSON.parse(JSON_TEXT.decode(body))
@@ -115,43 +113,7 @@ export function parseJson(
 }
 
 /** @throws {RingmanError} `BODY_INVALID` for JSON with more values, or nested deeper, than allowed. */
-export function checkJsonSize(
-  body: Uint8Array,
-  { maxValues, maxDepth }: { readonly maxValues: number; readonly maxDepth: number },
-): void {
-  let depth = 0
-  let values = 0
-  let inString = false
-  for (let i = 0; i < body.length; i++) {
-    const byte = body[i]
-    if (inString) {
-      if (byte === BACKSLASH) i++
-      else if (byte === QUOTE) inString = false
-      continue
-    }
-    if (byte === QUOTE) {
-      inString = true
-    } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
-      depth++
-      values++
-    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
-      depth--
-    } else if (byte === COMMA) {
-      values++
-    }
-    if (values > maxValues) {
-      throw new RingmanError('BODY_INVALID', `the body has too many values; at most ${maxValues} are allowed`)
-    }
-    if (depth > maxDepth) {
-      throw new RingmanError('BODY_INVALID', `the body is nested too deep; ${maxDepth} levels are allowed`)
-    }
-  }
+export function checkJsonSize(body: Uint8Array, limits: JsonLimits): void {
+  const excess = jsonExcess(body, limits)
+  if (excess !== undefined) throw new RingmanError('BODY_INVALID', `the body ${excess}`)
 }
-
-const QUOTE = 0x22
-const COMMA = 0x2c
-const OPEN_LIST = 0x5b
-const BACKSLASH = 0x5c
-const CLOSE_LIST = 0x5d
-const OPEN_OBJECT = 0x7b
-const CLOSE_OBJECT = 0x7d

@@ -191,6 +191,12 @@ describe('when members are lost', () => {
     ['a digest that is not its own', ringEvent(nodes('abcd'), '0123456789abcdef'), 'RESPONSE_INVALID'],
     ['a weight below 1', ringEvent(nodes('abc')).replace('"weight":1', '"weight":0'), 'RESPONSE_INVALID'],
     ['too many nodes', `event: ring\ndata: {"nodes":[${'0,'.repeat(20_000)}0]}\n\n`, 'RESPONSE_INVALID'],
+    [
+      'too many values',
+      `event: ring\ndata: {"nodes":[],"x":[${'0,'.repeat(1_000_000)}0]}\n\n`,
+      'RESPONSE_INVALID',
+    ],
+    ['values nested deep', `event: ring\ndata: {"nodes":${'['.repeat(1_000_000)}\n\n`, 'RESPONSE_INVALID'],
     ['too long an event', `event: ring\ndata: ${'x'.repeat(16 * 1024 * 1024)}`, 'RESPONSE_INVALID'],
   ])('a ring with %s is not taken, and the next member is asked', async (_, bytes, code) => {
     const { client, members, clock, problems } = makeClient({ urls: [B] })
