@@ -26,6 +26,8 @@ export interface Surroundings {
   readonly random: Random
   readonly logger: Logger
   readonly tracer: Tracer
+  /** The port at which this process answers look-ups, once it does. @default it does not */
+  readonly httpPort?: () => number | undefined
 }
 
 /** A source, and where it listens for other members once it has started. */
@@ -94,7 +96,7 @@ const SOURCES: Readonly<
     return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }
   },
   kubernetes: (config, surroundings) => ({
-    source: new KubernetesSource(
+    source: KubernetesSource.watching(
       {
         slices:
           config.kubernetesSelector === undefined
@@ -115,7 +117,10 @@ const SOURCES: Readonly<
 const IP_FAMILIES = { auto: 'auto', ipv4: 'IPv4', ipv6: 'IPv6' } as const
 
 /** The way to the API server; nothing is read before the first request. */
-function kubernetesTransport(config: MemberConfig, { clock, tracer }: Surroundings): ApiTransport {
+export function kubernetesTransport(
+  config: Pick<MemberConfig, 'kubernetesKubeconfig'>,
+  { clock, tracer }: Surroundings,
+): ApiTransport {
   return createTransport({
     kubeconfig: config.kubernetesKubeconfig,
     env: process.env,

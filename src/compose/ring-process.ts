@@ -20,6 +20,7 @@ import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
 import { currentTraceId, noTracer, traceFields } from '../tracing.ts'
 import { readVersion } from '../version.ts'
 import { createParts } from './create-ring.ts'
+import { createHashRings } from './hash-rings.ts'
 import type { ListenAddress, Surroundings } from './create-source.ts'
 import type { RingService } from '../service/ring-service.ts'
 
@@ -60,12 +61,12 @@ export function composeProcess(
   surroundings: Omit<Surroundings, 'tracer'> & { readonly tracer?: Tracer | undefined },
 ): RingProcess {
   const { clock, tracer } = surroundings
+  let httpPort: number | undefined
   const logger = limitFloods(surroundings.logger, clock, traceFields)
-  const { service, readiness, gossipAddress, extraRoutes } = createParts(config, {
-    ...surroundings,
-    logger,
-    tracer: tracer ?? noTracer,
-  })
+  const around = { ...surroundings, logger, tracer: tracer ?? noTracer, httpPort: () => httpPort }
+  const { service, readiness, gossipAddress, extraRoutes } = createParts(config, around)
+  const hashRings = createHashRings(config, service, around)
+  if (hashRings !== undefined) readiness.follow(hashRings.controller)
   const eventLoopDelay = new EventLoopDelay()
   const metrics = new RingMetrics({
     ring: service,
@@ -100,6 +101,7 @@ export function composeProcess(
     version: readVersion(),
     meter: metrics.meter,
     extraRoutes,
+    rings: hashRings?.controller,
     extend: [
       // A source with routes of its own needs the port to be told of its members at all.
       ...(extraRoutes === undefined ? [lookUps.middleware] : []),
@@ -173,8 +175,10 @@ export function composeProcess(
     }
     const http = await listen(app, 'lookup', config.httpPort, { ...limits, maxConnections })
     const proxy = await openProxyOf(config, maxConnections)
+    httpPort = http.port
     await service.start()
     lookUps.release()
+    hashRings?.start()
     const gossip = gossipAddress()
     return { http, admin, gossip, ...(proxy === undefined ? {} : { proxy }) }
   }
@@ -183,12 +187,15 @@ export function composeProcess(
       lookUps.release()
       await Promise.all(servers.map((server) => server.close(graceMs)))
       eventLoopDelay.stop()
+      await hashRings?.stop()
       await service.stop()
       // A server that was about to open is closed by the start.
       await Promise.allSettled([starting])
     })()
     return closing
   }
+  // One that cannot go on takes the process with it, as the own ring does.
+  hashRings?.controller.done.catch(service.fail)
   return {
     service,
     readiness,

@@ -3,7 +3,16 @@ import { RingmanError } from '../errors.ts'
 import { isPortName, isLabelSelector, isResourceName } from '../kubernetes/label-selector.ts'
 import { DEFAULT_HOLD_RESTARTING_MS } from '../membership/kubernetes/kubernetes-options.ts'
 import type { SettingTable } from './setting.ts'
-import { boolean, choice, duration, formatDuration, parsed, path, type ValueType } from './value-type.ts'
+import {
+  boolean,
+  choice,
+  duration,
+  formatDuration,
+  list,
+  parsed,
+  path,
+  type ValueType,
+} from './value-type.ts'
 
 const SOURCE = { category: 'Kubernetes', sources: ['kubernetes'] } as const
 const GOSSIP = { category: 'Kubernetes', sources: ['memberlist', 'swim'] } as const
@@ -104,5 +113,27 @@ export const KUBERNETES_SETTINGS = {
     type: boolean,
     default: false,
     help: 'Declare a member dead as soon as Kubernetes has deleted its pod',
+  },
+} as const satisfies SettingTable
+
+/** Rings of HashRing resources, beside the ring of the members themselves; see `docs/rings.md`. */
+export const HASH_RING_SETTINGS = {
+  hashRings: {
+    category: 'HashRings',
+    type: boolean,
+    default: false,
+    help: 'Make a ring of each HashRing resource, and answer for it under /v1/rings',
+  },
+  hashRingNamespaces: {
+    category: 'HashRings',
+    type: list(resourceName, { max: 100 }),
+    default: '',
+    help: 'Namespaces whose HashRings make rings (default: all)',
+  },
+  hashRingPublish: {
+    category: 'HashRings',
+    type: boolean,
+    default: false,
+    help: 'Allow HashRings that have their ring written to a ConfigMap',
   },
 } as const satisfies SettingTable

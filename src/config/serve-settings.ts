@@ -1,6 +1,7 @@
 import { DEFAULT_HTTP_LIMITS } from '../http/limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
 import { FORWARD_SETTINGS, keyPlace } from './forward-settings.ts'
+import { HASH_RING_SETTINGS } from './kubernetes-settings.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {
@@ -22,6 +23,7 @@ import {
 /** Everything that `ringman serve` can be told. */
 export const SERVE_SETTINGS = {
   ...MEMBER_SETTINGS,
+  ...HASH_RING_SETTINGS,
   httpHost: {
     type: word('HOST', 253),
     default: '0.0.0.0',

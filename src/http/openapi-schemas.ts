@@ -25,7 +25,16 @@ const unsure: JsonSchema = {
   description:
     'True, and only there, while the member that answers was stopped or cut off: its ring may be old.',
 }
-const state = { digest, epoch, unsure }
+const ringVersion: JsonSchema = {
+  type: 'integer',
+  minimum: 1,
+  description:
+    'Puts the rings of one name in order, the higher one being the newer; only of rings that are known by name, once their status says it.',
+}
+const state = { digest, epoch, unsure, version: ringVersion }
+
+/** Fields of the state that are not in every answer. */
+const OF_SOME: readonly string[] = ['unsure', 'version']
 
 /** A place on the circle; a stretch has its `start` and not its `end`. */
 const hash: JsonSchema = { type: 'integer', minimum: 0, maximum: 2 ** 32 }
@@ -47,7 +56,7 @@ function object(fields: JsonSchema, optional: readonly string[] = []): JsonSchem
   return {
     type: 'object',
     properties: fields,
-    required: Object.keys(fields).filter((name) => name !== 'unsure' && !optional.includes(name)),
+    required: Object.keys(fields).filter((name) => !OF_SOME.includes(name) && !optional.includes(name)),
   }
 }
 
@@ -190,6 +199,33 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
     }),
     Move: object({ from: orNull('string'), to: orNull('string'), share }),
     PlannedShare: object({ ringKey: text, before: share, after: share }),
+    RingsAnswer: object({ rings: list(ref('NamedRing')) }),
+    NamedRing: object({
+      name: { type: 'string', description: '`NAMESPACE/NAME` of the HashRing.' },
+      accepted: { type: 'boolean' },
+      reason: { ...orNull('string'), description: 'Why it makes no ring.' },
+      ring: {
+        oneOf: [
+          { type: 'null' },
+          object({
+            digest,
+            fingerprint: { ...digest, description: 'Of all fields of the nodes, addresses too.' },
+            version: orNull('integer'),
+            epoch,
+            nodes: { type: 'integer', minimum: 0 },
+            ringKey: word(['name', 'address']),
+            held: {
+              type: 'integer',
+              minimum: 0,
+              description: 'Members that keep their place although they do not serve.',
+            },
+            condition: word(Object.keys(CONDITIONS)),
+            ok: { type: 'boolean' },
+            message: text,
+          }),
+        ],
+      },
+    }),
     Problem: object({
       type: { type: 'string', format: 'uri' },
       title: text,

@@ -16,8 +16,94 @@ const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}
  * The OpenAPI 3.1 document of the look-up port, with the limits that hold in this process.
  *
  * @param version - This program's version.
+ * @param hasNamedRings - Whether there are rings that are known by name.
  */
-export function describeApi(limits: HttpLimits, version: string): Json {
+export function describeApi(limits: HttpLimits, version: string, hasNamedRings = false): Json {
+  const paths = pathsOf(limits)
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'ringman',
+      version,
+      description: 'Which instance owns this key? Any member answers for the whole ring.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    paths: hasNamedRings ? { ...paths, ...namedRingPaths(paths) } : paths,
+    components: { schemas: apiSchemas(limits) },
+  }
+}
+
+type Paths = Readonly<Record<string, Readonly<Record<string, Json>>>>
+
+/** Which ring is meant, where rings are known by name. */
+const RING_NAME: readonly Json[] = ['namespace', 'name'].map((name) => ({
+  name,
+  in: 'path',
+  required: true,
+  description: `The ${name} of the HashRing.`,
+  schema: { type: 'string', minLength: 1 },
+}))
+
+/** The paths of rings that are known by name: under each of them, what there is under `/v1` for the own ring. */
+function namedRingPaths(paths: Paths): Paths {
+  const root = '/v1/rings'
+  const one = `${root}/{namespace}/{name}`
+  const notFound = problemResponse(describeCodes(['RING_NOT_FOUND']))
+  const named = Object.entries(paths)
+    .filter(([path]) => path.startsWith('/v1/'))
+    .map(
+      ([path, operations]) =>
+        [
+          `${one}${path.slice('/v1'.length)}`,
+          Object.fromEntries(
+            Object.entries(operations).map(([method, operation]) => {
+              const { operationId, parameters, responses, ...rest } = operation as {
+                readonly operationId: string
+                readonly parameters?: readonly Json[]
+                readonly responses: Responses
+              }
+              const answers = {
+                ...responses,
+                ...(method === 'head' ? withoutContent({ 404: notFound }) : { 404: notFound }),
+              }
+              return [
+                method,
+                {
+                  ...rest,
+                  operationId: `${operationId}OfRing`,
+                  parameters: [...RING_NAME, ...(parameters ?? [])],
+                  responses: answers,
+                },
+              ]
+            }),
+          ),
+        ] as const,
+    )
+  return {
+    [root]: getAndHead({
+      id: 'Rings',
+      summary: 'The rings that are known by name',
+      parameters: [],
+      schema: ref('RingsAnswer'),
+      problems: ['PARAMETER_INVALID', 'RINGS_NOT_LISTED'],
+      headers: ETAG,
+      more: { '304': { description: 'They are those of the ETag.', headers: ETAG } },
+    }),
+    [one]: getAndHead({
+      id: 'OneRing',
+      summary: 'One of them',
+      parameters: RING_NAME,
+      schema: ref('NamedRing'),
+      problems: ['PARAMETER_INVALID', 'RING_NOT_FOUND', 'RINGS_NOT_LISTED'],
+      headers: ETAG,
+      more: { '304': { description: 'It is that of the ETag.', headers: ETAG } },
+    }),
+    ...Object.fromEntries(named),
+  }
+}
+
+function pathsOf(limits: HttpLimits): Paths {
   const key = {
     name: 'key',
     in: 'query',
@@ -33,168 +119,157 @@ export function describeApi(limits: HttpLimits, version: string): Json {
   }
   const lookUpProblems = [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS] as const
   return {
-    openapi: '3.1.1',
-    info: {
-      title: 'ringman',
-      version,
-      description: 'Which instance owns this key? Any member answers for the whole ring.',
-      license: { name: 'MIT', identifier: 'MIT' },
-    },
-    servers: [{ url: '/' }],
-    paths: {
-      '/v1/owner': {
-        ...getAndHead({
-          id: 'Owner',
-          summary: 'The owner of a key',
-          parameters: [key],
-          schema: ref('OwnerAnswer'),
-          problems: lookUpProblems,
-        }),
-      },
-      '/v1/owners': {
-        ...getAndHead({
-          id: 'Owners',
-          summary: 'The first n distinct owners of a key',
-          parameters: [key, n],
-          schema: ref('OwnersAnswer'),
-          problems: [...lookUpProblems, 'N_OUT_OF_RANGE', 'OVERLOADED'],
-        }),
-        post: {
-          operationId: 'postOwners',
-          summary: 'The owners of many keys',
-          description: `Up to ${limits.maxBatchKeys} keys in at most ${limits.maxBodyBytes} bytes, and up to ${limits.maxBatchOwners} owners in all.`,
-          requestBody: { required: true, content: { 'application/json': { schema: ref('OwnersQuestion') } } },
-          responses: {
-            '200': {
-              description: 'The nodes, and the owners of each key.',
-              content: { 'application/json': { schema: ref('BatchAnswer') } },
-            },
-            ...problemResponses([
-              'BODY_INVALID',
-              'BODY_TOO_LARGE',
-              'CONTENT_TYPE_UNSUPPORTED',
-              'KEY_EMPTY',
-              'KEY_INVALID',
-              'KEY_TOO_LONG',
-              'N_OUT_OF_RANGE',
-              'OVERLOADED',
-              'PARAMETER_INVALID',
-              ...RING_PROBLEMS,
-            ]),
-          },
-        },
-      },
-      '/v1/route': routeOperations(),
-      '/v1/check': {
-        ...getAndHead({
-          id: 'Check',
-          summary: 'Whether a request for a key belongs to the member that answers, or whose ring is older',
-          parameters: [
-            key,
-            {
-              name: 'digest',
-              in: 'query',
-              required: true,
-              description:
-                "The digest of the sender's ring; better the last ones that it has had, the newest first, as a comma list or repeated.",
-              style: 'form',
-              explode: true,
-              schema: {
-                type: 'array',
-                minItems: 1,
-                maxItems: DIGESTS_KEPT,
-                items: { type: 'string', pattern: '^[0-9a-f]{16}$' },
-              },
-            },
-          ],
-          schema: ref('CheckAnswer'),
-          problems: [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS],
-        }),
-      },
-      '/v1/ring': {
-        ...getAndHead({
-          id: 'Ring',
-          summary: 'The whole ring',
-          parameters: [
-            {
-              name: 'If-None-Match',
-              in: 'header',
-              description: 'An ETag got before.',
-              schema: { type: 'string' },
-            },
-          ],
-          schema: ref('RingAnswer'),
-          problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
-          headers: ETAG,
-          more: { '304': { description: 'The ring is the one of the ETag.', headers: ETAG } },
-        }),
-      },
-      '/v1/ring/watch': {
-        ...getAndHead({
-          id: 'RingWatch',
-          summary: 'The ring now and after each change, or what one node gains and loses',
-          description: `Server-sent events named \`ring\`, each with a RingEvent as data and the epoch as id. With \`node\` an event \`owned\` with an OwnedEvent, then events \`moved\`, each with a MovedEvent. Comments every ${limits.heartbeatMs} ms.`,
-          parameters: [
-            {
-              name: 'node',
-              in: 'query',
-              description: "A node's ring key, or its member's name.",
-              schema: { type: 'string', minLength: 1, maxLength: 600 },
-            },
-          ],
-          schema: { type: 'string' },
-          contentType: 'text/event-stream',
-          problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'TOO_MANY_WATCHERS'],
-        }),
-      },
-      '/v1/members': {
-        ...getAndHead({
-          id: 'Members',
-          summary: 'Every member, its state, and why it is not on the ring',
-          parameters: [],
-          schema: ref('MembersAnswer'),
-          problems: ['PARAMETER_INVALID', 'OVERLOADED'],
-        }),
-      },
-      '/v1/plan': {
-        ...getAndHead({
-          id: 'Plan',
-          summary: 'What would move if nodes left, joined or changed weight',
-          parameters: PLAN_PARAMETERS,
-          schema: ref('PlanAnswer'),
-          problems: ['PARAMETER_INVALID', 'PLAN_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
-        }),
-      },
-      '/openapi.json': {
-        ...getAndHead({
-          id: 'Description',
-          summary: 'This document',
-          parameters: [],
-          schema: { type: 'object' },
-          problems: ['PARAMETER_INVALID'],
-        }),
-      },
-      '/hashring/nodes': compatibleOperations({
-        id: 'CompatibleNodes',
-        summary: 'The node list of the Go library',
-        parameters: [],
-        responses: { '200': textResponse('JSON, as plain text.') },
+    '/v1/owner': {
+      ...getAndHead({
+        id: 'Owner',
+        summary: 'The owner of a key',
+        parameters: [key],
+        schema: ref('OwnerAnswer'),
+        problems: lookUpProblems,
       }),
-      '/hashring/nodes/get': compatibleOperations({
-        id: 'CompatibleOwner',
-        summary: 'The owner of a key, as the Go library answers',
-        description: 'The key may also come in a form. Without an owner, `Node` is empty.',
-        parameters: [{ ...key, required: false, schema: { type: 'string' } }],
-        form: { type: 'object', properties: { key: { type: 'string' } } },
+    },
+    '/v1/owners': {
+      ...getAndHead({
+        id: 'Owners',
+        summary: 'The first n distinct owners of a key',
+        parameters: [key, n],
+        schema: ref('OwnersAnswer'),
+        problems: [...lookUpProblems, 'N_OUT_OF_RANGE', 'OVERLOADED'],
+      }),
+      post: {
+        operationId: 'postOwners',
+        summary: 'The owners of many keys',
+        description: `Up to ${limits.maxBatchKeys} keys in at most ${limits.maxBodyBytes} bytes, and up to ${limits.maxBatchOwners} owners in all.`,
+        requestBody: { required: true, content: { 'application/json': { schema: ref('OwnersQuestion') } } },
         responses: {
-          '200': textResponse('JSON, as plain text.'),
-          '404': textResponse('There is no key, or it is empty.'),
-          '413': textResponse('The form is too large.'),
-          '503': textResponse('Too many forms are being read.'),
+          '200': {
+            description: 'The nodes, and the owners of each key.',
+            content: { 'application/json': { schema: ref('BatchAnswer') } },
+          },
+          ...problemResponses([
+            'BODY_INVALID',
+            'BODY_TOO_LARGE',
+            'CONTENT_TYPE_UNSUPPORTED',
+            'KEY_EMPTY',
+            'KEY_INVALID',
+            'KEY_TOO_LONG',
+            'N_OUT_OF_RANGE',
+            'OVERLOADED',
+            'PARAMETER_INVALID',
+            ...RING_PROBLEMS,
+          ]),
         },
+      },
+    },
+    '/v1/route': routeOperations(),
+    '/v1/check': {
+      ...getAndHead({
+        id: 'Check',
+        summary: 'Whether a request for a key belongs to the member that answers, or whose ring is older',
+        parameters: [
+          key,
+          {
+            name: 'digest',
+            in: 'query',
+            required: true,
+            description:
+              "The digest of the sender's ring; better the last ones that it has had, the newest first, as a comma list or repeated.",
+            style: 'form',
+            explode: true,
+            schema: {
+              type: 'array',
+              minItems: 1,
+              maxItems: DIGESTS_KEPT,
+              items: { type: 'string', pattern: '^[0-9a-f]{16}$' },
+            },
+          },
+        ],
+        schema: ref('CheckAnswer'),
+        problems: [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS],
       }),
     },
-    components: { schemas: apiSchemas(limits) },
+    '/v1/ring': {
+      ...getAndHead({
+        id: 'Ring',
+        summary: 'The whole ring',
+        parameters: [
+          {
+            name: 'If-None-Match',
+            in: 'header',
+            description: 'An ETag got before.',
+            schema: { type: 'string' },
+          },
+        ],
+        schema: ref('RingAnswer'),
+        problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
+        headers: ETAG,
+        more: { '304': { description: 'The ring is the one of the ETag.', headers: ETAG } },
+      }),
+    },
+    '/v1/ring/watch': {
+      ...getAndHead({
+        id: 'RingWatch',
+        summary: 'The ring now and after each change, or what one node gains and loses',
+        description: `Server-sent events named \`ring\`, each with a RingEvent as data and the epoch as id. With \`node\` an event \`owned\` with an OwnedEvent, then events \`moved\`, each with a MovedEvent. Comments every ${limits.heartbeatMs} ms.`,
+        parameters: [
+          {
+            name: 'node',
+            in: 'query',
+            description: "A node's ring key, or its member's name.",
+            schema: { type: 'string', minLength: 1, maxLength: 600 },
+          },
+        ],
+        schema: { type: 'string' },
+        contentType: 'text/event-stream',
+        problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'TOO_MANY_WATCHERS'],
+      }),
+    },
+    '/v1/members': {
+      ...getAndHead({
+        id: 'Members',
+        summary: 'Every member, its state, and why it is not on the ring',
+        parameters: [],
+        schema: ref('MembersAnswer'),
+        problems: ['PARAMETER_INVALID', 'OVERLOADED'],
+      }),
+    },
+    '/v1/plan': {
+      ...getAndHead({
+        id: 'Plan',
+        summary: 'What would move if nodes left, joined or changed weight',
+        parameters: PLAN_PARAMETERS,
+        schema: ref('PlanAnswer'),
+        problems: ['PARAMETER_INVALID', 'PLAN_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
+      }),
+    },
+    '/openapi.json': {
+      ...getAndHead({
+        id: 'Description',
+        summary: 'This document',
+        parameters: [],
+        schema: { type: 'object' },
+        problems: ['PARAMETER_INVALID'],
+      }),
+    },
+    '/hashring/nodes': compatibleOperations({
+      id: 'CompatibleNodes',
+      summary: 'The node list of the Go library',
+      parameters: [],
+      responses: { '200': textResponse('JSON, as plain text.') },
+    }),
+    '/hashring/nodes/get': compatibleOperations({
+      id: 'CompatibleOwner',
+      summary: 'The owner of a key, as the Go library answers',
+      description: 'The key may also come in a form. Without an owner, `Node` is empty.',
+      parameters: [{ ...key, required: false, schema: { type: 'string' } }],
+      form: { type: 'object', properties: { key: { type: 'string' } } },
+      responses: {
+        '200': textResponse('JSON, as plain text.'),
+        '404': textResponse('There is no key, or it is empty.'),
+        '413': textResponse('The form is too large.'),
+        '503': textResponse('Too many forms are being read.'),
+      },
+    }),
   }
 }
 
@@ -204,7 +279,7 @@ const OWNER_ADDRESS: JsonSchema = {
 }
 
 /** Any method will do, and whatever stands behind the path; those methods are described that proxies use. */
-function routeOperations(): Json {
+function routeOperations(): Readonly<Record<string, Json>> {
   const shared = {
     summary: 'Where a proxy is to send a request',
     description:
@@ -305,7 +380,7 @@ function getAndHead(
 /** Any method will do on the compatible routes; those that clients use are described. */
 function compatibleOperations(
   operation: Operation & { readonly responses: Responses; readonly form?: JsonSchema },
-): Json {
+): Readonly<Record<string, Json>> {
   const { id, responses, form } = operation
   const body = form && {
     content: {

@@ -1,11 +1,12 @@
 import { sleep, type Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
+import type { NamedRings } from '../service/named-rings.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { CONDITIONS } from '../membership/condition.ts'
 
 /** One condition of readiness. */
 export interface ReadinessCheck {
-  readonly name: 'manager' | 'source' | 'self' | 'members' | 'draining'
+  readonly name: 'manager' | 'source' | 'self' | 'members' | 'rings' | 'draining'
   readonly ok: boolean
   /** For a human, one sentence: why it holds, or why not. */
   readonly message: string
@@ -39,6 +40,7 @@ export class Readiness {
   readonly #clock: Clock
   readonly #minMembers: number
   readonly #minMembersTimeoutMs: number
+  #rings: NamedRings | undefined
   #membersSeen = false
   #wasReady = false
 
@@ -49,6 +51,11 @@ export class Readiness {
     this.#minMembersTimeoutMs = options.minMembersTimeoutMs
   }
 
+  /** Waits for these rings, too. */
+  follow(rings: NamedRings): void {
+    this.#rings = rings
+  }
+
   /** Checks everything now. It takes at most the manager's ping timeout, and never rejects. */
   async evaluate(): Promise<ReadinessReport> {
     const checks = [
@@ -56,6 +63,7 @@ export class Readiness {
       this.#checkSource(),
       this.#checkSelf(),
       this.#checkMembers(),
+      ...this.#checkRings(),
       this.#checkDraining(),
     ]
     const ready = checks.every(({ ok }) => ok)
@@ -141,6 +149,13 @@ export class Readiness {
     return waitedMs >= this.#minMembersTimeoutMs && this.#ring.state !== 'new'
       ? check('members', true, `There are only ${seen}, but the wait for more is over.`)
       : check('members', false, `There are only ${seen}; waited ${waited} for more.`)
+  }
+
+  /** Rings that can be asked once stay so: one that is new must not make all of them unready. */
+  #checkRings(): readonly ReadinessCheck[] {
+    if (this.#rings === undefined) return []
+    const { ok, message } = this.#rings.readiness
+    return [check('rings', ok || this.#wasReady, `${message}.`)]
   }
 
   #checkDraining(): ReadinessCheck {

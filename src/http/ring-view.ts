@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import type { RingNode } from '../ring/node.ts'
 import type { RingService } from '../service/ring-service.ts'
+import { fingerprintOf } from '../service/fingerprint.ts'
 import { asciiJson, jsonAnswer, type Answer } from './respond.ts'
 
 /** One ring as HTTP shows it. What every look-up writes is made once per ring, when it is first asked for. */
@@ -10,6 +10,7 @@ export class RingView {
   readonly snapshot: RingSnapshot
   /** Whether the member that answers cannot know at this time whether the ring is old. */
   readonly unsure: boolean
+  readonly version: number | undefined
   /** `"digest":"…","epoch":…`: what stands in each answer of this ring. */
   readonly state: string
   readonly #nodes = new Map<RingNode, string>()
@@ -20,12 +21,16 @@ export class RingView {
   #nodeList: string | undefined
   #etag: string | undefined
 
-  constructor(snapshot: RingSnapshot, unsure: boolean) {
+  /** @param version - What puts the rings of a name in order; undefined where nothing does. */
+  constructor(snapshot: RingSnapshot, unsure: boolean, version?: number) {
     this.snapshot = snapshot
     this.unsure = unsure
-    this.state = `"digest":"${snapshot.ring.digest}","epoch":${snapshot.epoch}${unsure ? ',"unsure":true' : ''}`
+    this.version = version
+    const told = version === undefined ? '' : `,"version":${version}`
+    this.state = `"digest":"${snapshot.ring.digest}","epoch":${snapshot.epoch}${told}${unsure ? ',"unsure":true' : ''}`
     this.routeHeaders = [
       ...['X-Ringman-Digest', snapshot.ring.digest],
+      ...(version === undefined ? [] : ['X-Ringman-Version', String(version)]),
       ...['Cache-Control', 'no-store', 'Content-Length', '0'],
     ]
   }
@@ -80,9 +85,7 @@ export class RingView {
   get etag(): string {
     if (this.#etag === undefined) {
       const { ring } = this.snapshot
-      const details = ring.nodes.map((node) => this.nodeJson(node)).join('\n')
-      const hash = createHash('sha256').update(details).digest('hex').slice(0, 16)
-      this.#etag = `W/"${ring.digest}-${hash}"`
+      this.#etag = `W/"${ring.digest}-${fingerprintOf(ring)}"`
     }
     return this.#etag
   }
@@ -108,19 +111,26 @@ function proxyAddressOf({ address, port }: RingNode): string | undefined {
 /** The view of the current ring; it holds one at a time. */
 export class CurrentView {
   readonly #ring: Pick<RingService, 'manager' | 'unsure'>
+  readonly #versioned: { readonly version: number | undefined } | undefined
   #view: RingView | undefined
 
-  constructor(ring: Pick<RingService, 'manager' | 'unsure'>) {
+  /** @param versioned - Tells the version of the ring that is held, where rings have versions. */
+  constructor(
+    ring: Pick<RingService, 'manager' | 'unsure'>,
+    versioned?: { readonly version: number | undefined },
+  ) {
     this.#ring = ring
+    this.#versioned = versioned
   }
 
+  /** The same object as before for as long as nothing of it changed. */
   get(): RingView {
     const { manager, unsure } = this.#ring
     const { snapshot } = manager
-    if (this.#view?.snapshot !== snapshot || this.#view.unsure !== unsure) {
-      this.#view = new RingView(snapshot, unsure)
-    }
-    return this.#view
+    const version = this.#versioned?.version
+    const held = this.#view
+    if (held?.snapshot === snapshot && held.unsure === unsure && held.version === version) return held
+    return (this.#view = new RingView(snapshot, unsure, version))
   }
 }
 

@@ -3,6 +3,7 @@ import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import type { NamedRing } from '../service/named-rings.ts'
 import type { RingService } from '../service/ring-service.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
@@ -12,7 +13,7 @@ import type { RingNode } from '../ring/node.ts'
 import { findNode } from '../service/ownership.ts'
 import type { HttpLimits } from './limits.ts'
 import { asciiJson, pour, type Responder } from './respond.ts'
-import { nodeFields, type CurrentView } from './ring-view.ts'
+import { nodeFields, type CurrentView, type RingView } from './ring-view.ts'
 
 /** The event of a Koa application that ends its open watches; `openServer` emits it when it begins to close. */
 export const CLOSING_EVENT = 'closing'
@@ -53,6 +54,7 @@ const EVENT_AGE_MS = 1000
 /** One event, encoded once for all watchers that get it. It counts in the ledger while somebody has not taken it. */
 class EncodedEvent {
   readonly snapshot: RingSnapshot
+  readonly version: number | undefined
   readonly bytes: Buffer
   readonly encodedAtMs: number
   readonly #responder: Responder
@@ -60,14 +62,12 @@ class EncodedEvent {
   #release = () => {}
 
   constructor(
-    {
-      snapshot,
-      text,
-      nowMs,
-    }: { readonly snapshot: RingSnapshot; readonly text: string; readonly nowMs: number },
+    { snapshot, version }: Pick<RingView, 'snapshot' | 'version'>,
+    { text, nowMs }: { readonly text: string; readonly nowMs: number },
     responder: Responder,
   ) {
     this.snapshot = snapshot
+    this.version = version
     this.bytes = Buffer.from(text, 'latin1')
     this.encodedAtMs = nowMs
     this.#responder = responder
@@ -94,6 +94,8 @@ interface Watcher {
   readonly node: string | undefined
   /** The ring that it was sent last. */
   snapshot: RingSnapshot | undefined
+  /** The version that it was told for it. */
+  version: number | undefined
   /** Gives up what is being written to it; undefined when it has taken everything. */
   letGo: (() => void) | undefined
 }
@@ -107,6 +109,7 @@ interface Watcher {
 export class RingWatch {
   readonly #ring: RingService
   readonly #view: CurrentView
+  readonly #named: NamedRing | undefined
   readonly #responder: Responder
   readonly #clock: Clock
   readonly #logger: Logger
@@ -126,6 +129,8 @@ export class RingWatch {
   constructor(deps: {
     readonly ring: RingService
     readonly view: CurrentView
+    /** The same ring where it is known by name: its version may be told later than the ring. */
+    readonly named?: NamedRing | undefined
     readonly responder: Responder
     readonly clock: Clock
     readonly logger: Logger
@@ -133,6 +138,7 @@ export class RingWatch {
   }) {
     this.#ring = deps.ring
     this.#view = deps.view
+    this.#named = deps.named
     this.#responder = deps.responder
     this.#clock = deps.clock
     this.#logger = deps.logger
@@ -172,7 +178,7 @@ export class RingWatch {
         this.close()
       })
     }
-    const watcher: Watcher = { res, node, snapshot: undefined, letGo: undefined }
+    const watcher: Watcher = { res, node, snapshot: undefined, version: undefined, letGo: undefined }
     this.#watchers.add(watcher)
     res.on('close', () => {
       watcher.letGo?.()
@@ -194,13 +200,13 @@ export class RingWatch {
     const nowMs = this.#clock.now()
     const view = this.#view.get()
     const { snapshot } = view
-    if (this.#lastEvent?.snapshot !== snapshot || nowMs - this.#lastEvent.encodedAtMs > EVENT_AGE_MS) {
-      const changes = asciiJson(changesAfter(this.#ring.manager, -1))
-      const data = `${view.ringJson(nowMs).slice(0, -1)},"changes":${changes}}`
-      const text = `id: ${snapshot.epoch}\nevent: ring\ndata: ${data}\n\n`
-      this.#lastEvent = new EncodedEvent({ snapshot, text, nowMs }, this.#responder)
-    }
-    return this.#lastEvent
+    const last = this.#lastEvent
+    const isSame = last?.snapshot === snapshot && last.version === view.version
+    if (last !== undefined && isSame && nowMs - last.encodedAtMs <= EVENT_AGE_MS) return last
+    const changes = asciiJson(changesAfter(this.#ring.manager, -1))
+    const data = `${view.ringJson(nowMs).slice(0, -1)},"changes":${changes}}`
+    const text = `id: ${snapshot.epoch}\nevent: ring\ndata: ${data}\n\n`
+    return (this.#lastEvent = new EncodedEvent(view, { text, nowMs }, this.#responder))
   }
 
   /**
@@ -216,8 +222,9 @@ export class RingWatch {
     }
     const start = asciiJson({ node, ringKey: ringKey ?? null, ...fields }).slice(0, -1)
     const name = difference === undefined ? 'owned' : 'moved'
-    const text = `id: ${snapshot.epoch}\nevent: ${name}\ndata: ${start},${this.#view.get().state}}\n\n`
-    return new EncodedEvent({ snapshot, text, nowMs: this.#clock.now() }, this.#responder)
+    const view = this.#view.get()
+    const text = `id: ${snapshot.epoch}\nevent: ${name}\ndata: ${start},${view.state}}\n\n`
+    return new EncodedEvent(view, { text, nowMs: this.#clock.now() }, this.#responder)
   }
 
   #difference(node: string, sent: RingSnapshot, ringKey: string | undefined): object | undefined {
@@ -255,13 +262,16 @@ export class RingWatch {
    * cost, in bytes.
    */
   #serve(watcher: Watcher): number {
-    if (watcher.letGo !== undefined || watcher.snapshot === this.#ring.manager.snapshot) return 0
+    if (watcher.letGo !== undefined) return 0
+    const { snapshot, version } = this.#view.get()
+    if (watcher.snapshot === snapshot && watcher.version === version) return 0
     const { node } = watcher
     const event = node === undefined ? this.#event() : this.#nodeEvent(node, watcher.snapshot)
     // The next heartbeat tries again.
     if (!event.hasRoom) return 0
     event.hold()
     watcher.snapshot = event.snapshot
+    watcher.version = event.version
     this.#write(watcher, event.bytes, () => {
       event.letGo()
     })
@@ -285,7 +295,7 @@ export class RingWatch {
 
   /** Begins to follow the ring, with the first watcher. */
   #wake(): void {
-    this.#unsubscribe ??= this.#ring.manager.subscribe(() => {
+    this.#unsubscribe ??= this.#follow(() => {
       for (const watcher of this.#watchers) this.#waiting.add(watcher)
       this.#turnLater()
     })
@@ -293,6 +303,13 @@ export class RingWatch {
       this.#cancelHeartbeat = undefined
       this.#beat()
     })
+  }
+
+  #follow(listener: () => void): () => void {
+    const ends = [this.#ring.manager.subscribe(listener), this.#named?.onVersion(listener)]
+    return () => {
+      for (const end of ends) end?.()
+    }
   }
 
   /** Stops following, with the last watcher. */

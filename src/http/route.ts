@@ -1,4 +1,5 @@
 import type Koa from 'koa'
+import { tryDecodePath } from './query.ts'
 
 /**
  * Answers one request. `query` is what follows the question mark, `below` what follows the path of the route, both as they
@@ -39,6 +40,47 @@ export interface RequestMeter {
 export interface RouteMeter {
   /** @param startedAtMs - The clock's `now` when the request reached the routes. */
   finished(ctx: Koa.Context, startedAtMs: number): void
+}
+
+/** A route that a path leads to. */
+export interface FoundRoute {
+  /** The route's path, as metrics and traces name it. */
+  readonly template: string
+  readonly route: Route
+  /** What follows the path of the route: empty, or it begins with a slash. */
+  readonly below: string
+  readonly meter: RouteMeter | undefined
+}
+
+const SLASH = 0x2f
+
+/** Finds routes by path. */
+export class RouteTable {
+  readonly #exact: ReadonlyMap<string, FoundRoute>
+  /** Those that take the paths below theirs. */
+  readonly #open: readonly FoundRoute[]
+
+  constructor(routes: readonly Route[], meterOf: (path: string) => RouteMeter | undefined) {
+    const found = routes.map((route) => ({
+      template: route.path,
+      route,
+      below: '',
+      meter: meterOf(route.path),
+    }))
+    this.#exact = new Map(found.map((one) => [one.template, one]))
+    this.#open = found.filter(({ route }) => route.takesPathsBelow === true)
+  }
+
+  /** @param path - As it came: percent-encoding is undone where that leads to a route. */
+  find(path: string): FoundRoute | undefined {
+    const exact = this.#exact.get(path)
+    if (exact !== undefined) return exact
+    const open = this.#open.find(
+      ({ template }) => path.startsWith(template) && path.charCodeAt(template.length) === SLASH,
+    )
+    if (open !== undefined) return { ...open, below: path.slice(open.template.length) }
+    return path.includes('%') ? this.#exact.get(tryDecodePath(path) ?? path) : undefined
+  }
 }
 
 /** Where a route says how many keys it looked up, in `ctx`; one where it says nothing. */

@@ -2,10 +2,12 @@ import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import type { NamedRing, NamedRings } from '../service/named-rings.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { compatibleRoutes } from './compatible-routes.ts'
 import type { HttpLimits } from './limits.ts'
 import { lookUpRoutes } from './look-up-routes.ts'
+import { NamedRingRoutes } from './named-ring-routes.ts'
 import { describeApi } from './openapi.ts'
 import { splitTarget, tryDecodePath } from './query.ts'
 import { readParameters } from './parameters.ts'
@@ -14,7 +16,14 @@ import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
 import { ringRoutes } from './ring-routes.ts'
 import { RingWatch } from './ring-watch.ts'
 import { CurrentView } from './ring-view.ts'
-import { allowedMethods, type RequestMeter, type Route, type RouteMeter } from './route.ts'
+import {
+  allowedMethods,
+  RouteTable,
+  type FoundRoute,
+  type RequestMeter,
+  type Route,
+  type RouteMeter,
+} from './route.ts'
 
 /** Routes of a source, by path: each makes its middleware, which answers through the responder. */
 export type ExtraRoutes = Readonly<Record<string, (responder: Responder) => Koa.Middleware>>
@@ -33,6 +42,8 @@ export interface RoutesDeps {
    * Further exact paths, with any method: where a source has a route of its own, such as `/hashring/update`.
    */
   readonly extraRoutes?: ExtraRoutes | undefined
+  /** Rings besides this one, known by name. @default none */
+  readonly rings?: NamedRings | undefined
   /** Is told of each request to one of these paths once its answer is written. */
   readonly meter?: RequestMeter
   /** Middleware around each request for a path of ours, and no other: traces. `ctx._matchedRoute` is set by then. */
@@ -52,13 +63,15 @@ export interface RoutesDeps {
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
   const { ring, clock, responder, meter, around, extraRoutes = {} } = deps
   const logger = deps.logger.child({ component: 'http' })
-  const routes = new Map(
-    listRoutes(deps, logger).map((route) => [
-      route.path,
-      { ...withAllow(route), meter: meter?.forRoute(route.path) },
-    ]),
-  )
-  const open = [...routes.values()].filter(({ takesPathsBelow }) => takesPathsBelow === true)
+  const named =
+    deps.rings &&
+    new NamedRingRoutes({
+      rings: deps.rings,
+      responder,
+      makeRoutes: (one) => routesOf(deps, logger, one.service, one),
+      meter,
+    })
+  const table = new RouteTable(listRoutes(deps, logger, named), (path) => meter?.forRoute(path))
   const extra = new Map(
     Object.entries(extraRoutes).map(([path, make]) => [
       path,
@@ -69,41 +82,26 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
   return (ctx, next) => {
     const startedAtMs = meter === undefined ? 0 : clock.now()
     if (ring.unsure) ctx.set('Ringman-Unsure', 'true')
-    const { path: raw, query } = splitTarget(ctx.req.url ?? '')
-    let path = raw
-    let route = routes.get(path)
-    let below = ''
-    if (route === undefined) {
-      route = open.find((one) => raw.startsWith(one.path) && raw.charCodeAt(one.path.length) === SLASH)
-      if (route !== undefined) {
-        below = raw.slice(route.path.length)
-        path = route.path
-      }
-    }
-    if (route === undefined && raw.includes('%')) {
-      path = tryDecodePath(raw) ?? raw
-      route = routes.get(path)
-    }
-    if (route === undefined) {
-      const more = extra.get(path)
+    const { path, query } = splitTarget(ctx.req.url ?? '')
+    const found = table.find(path) ?? named?.find(path)
+    if (found === undefined) {
+      const extraPath = extra.has(path) ? path : (tryDecodePath(path) ?? path)
+      const more = extra.get(extraPath)
       if (more === undefined) return next()
-      ctx['_matchedRoute'] = path
+      ctx['_matchedRoute'] = extraPath
       const run = () => metered(more.meter, ctx, startedAtMs, more.middleware(ctx, next) as unknown)
       return around === undefined ? run() : (around(ctx, async () => run()) as unknown)
     }
-    ctx['_matchedRoute'] = path
-    const { meter: ownMeter } = route
-    if (around === undefined) return metered(ownMeter, ctx, startedAtMs, answer(ctx, route, query, below))
-    return around(ctx, async () =>
-      metered(ownMeter, ctx, startedAtMs, answer(ctx, route, query, below)),
-    ) as unknown
+    ctx['_matchedRoute'] = found.template
+    const { meter: ownMeter } = found
+    if (around === undefined) return metered(ownMeter, ctx, startedAtMs, answer(ctx, found, query))
+    return around(ctx, async () => metered(ownMeter, ctx, startedAtMs, answer(ctx, found, query))) as unknown
   }
 
   function answer(
     ctx: Koa.Context,
-    route: DispatchedRoute,
+    { route, template, below }: FoundRoute,
     query: string,
-    below: string,
   ): void | Promise<void> {
     try {
       const handler = handlerOf(route, ctx.req.method)
@@ -112,19 +110,19 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
           responder.sendProblem(ctx, error)
         })
       }
+      const allow = allowedMethods(route) ?? ''
       if (ctx.req.method === 'OPTIONS') {
-        responder.send(ctx, { status: 204, headers: ['Allow', route.allow], body: '' })
+        responder.send(ctx, { status: 204, headers: ['Allow', allow], body: '' })
         return undefined
       }
-      throw new RingmanError('METHOD_NOT_ALLOWED', `${route.path} takes ${route.allow}`)
+      const error = new RingmanError('METHOD_NOT_ALLOWED', `${template} takes ${allow}`)
+      responder.sendProblem(ctx, error, ['Allow', allow])
     } catch (error) {
-      responder.sendProblem(ctx, error, route.allow === '' ? [] : allowHeader(error, route.allow))
-      return undefined
+      responder.sendProblem(ctx, error)
     }
+    return undefined
   }
 }
-
-const SLASH = 0x2f
 
 /** Tells the meter once the answer is there, which it mostly is at once. */
 function metered(
@@ -143,42 +141,20 @@ function metered(
   return running
 }
 
-type DispatchedRoute = Route & { readonly allow: string }
-
-function withAllow(route: Route): DispatchedRoute {
-  return { ...route, allow: allowedMethods(route) ?? '' }
-}
-
 function handlerOf(route: Route, method: string | undefined) {
   if ('any' in route) return route.any
   if (method === 'GET' || method === 'HEAD') return route.GET
   return method === 'POST' ? route.POST : undefined
 }
 
-function allowHeader(error: unknown, allow: string): string[] {
-  return error instanceof RingmanError && error.code === 'METHOD_NOT_ALLOWED' ? ['Allow', allow] : []
-}
-
 /** Every route of the look-ups, the description of the API among them. */
-export function listRoutes(deps: RoutesDeps, logger: Logger): Route[] {
-  const { ring, clock, responder, limits, routeSettings = DEFAULT_ROUTE_SETTINGS, version = '0.0.0' } = deps
-  const view = new CurrentView(ring)
-  const watch = new RingWatch({ ring, view, responder, clock, logger, limits })
-  const endWatches = () => {
-    watch.close()
-  }
-  // How the ring came to its end is for whoever started it to handle.
-  ring.done.then(endWatches, endWatches)
-  const description = jsonAnswer(asciiJson(describeApi(limits, version)))
+export function listRoutes(deps: RoutesDeps, logger: Logger, named?: NamedRingRoutes): Route[] {
+  const { ring, responder, limits, version = '0.0.0' } = deps
+  const description = jsonAnswer(asciiJson(describeApi(limits, version, named !== undefined)))
   return [
     ...compatibleRoutes({ ring, responder, limits }),
-    ...lookUpRoutes({ ring, view, responder, limits }),
-    {
-      path: '/v1/route',
-      takesPathsBelow: true,
-      any: proxyRoute({ manager: ring.manager, view, responder, limits, settings: routeSettings }),
-    },
-    ...ringRoutes({ ring, view, watch, responder, clock, limits }),
+    ...routesOf(deps, logger, ring),
+    ...(named === undefined ? [] : [named.list]),
     {
       path: '/openapi.json',
       GET: (ctx, query) => {
@@ -186,5 +162,27 @@ export function listRoutes(deps: RoutesDeps, logger: Logger): Route[] {
         responder.send(ctx, description)
       },
     },
+  ]
+}
+
+/** The routes under `/v1` of one ring: the own one, or one that is known by name. */
+function routesOf(deps: RoutesDeps, logger: Logger, ring: RingService, named?: NamedRing): Route[] {
+  const { clock, responder, limits, routeSettings: settings = DEFAULT_ROUTE_SETTINGS } = deps
+  const { manager } = ring
+  const view = new CurrentView(ring, named)
+  const watch = new RingWatch({ ring, view, named, responder, clock, logger, limits })
+  const endWatches = () => {
+    watch.close()
+  }
+  // How the ring came to its end is for whoever started it to handle.
+  ring.done.then(endWatches, endWatches)
+  return [
+    ...lookUpRoutes({ ring, view, responder, limits }),
+    {
+      path: '/v1/route',
+      takesPathsBelow: true,
+      any: proxyRoute({ manager, view, responder, limits, settings }),
+    },
+    ...ringRoutes({ ring, view, watch, responder, clock, limits }),
   ]
 }

@@ -4,8 +4,16 @@ import { GrowingBuffer } from '../growing-buffer.ts'
 import { RequestDeadline } from '../request-deadline.ts'
 import { isObject } from '../is-object.ts'
 import { apiError, apiErrorKindOf, quoteWords, reasonOf, type ApiErrorKind } from './api-error.ts'
-import { pathOf, resourceOf, ruleOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
-import type { ApiAnswer, ApiTransport } from './api-transport.ts'
+import {
+  ALL_NAMESPACES,
+  pathOf,
+  resourceOf,
+  ruleOf,
+  type ApiKind,
+  type ApiSelection,
+  type PartialSelection,
+} from './api-resource.ts'
+import type { ApiAnswer, ApiRequest, ApiTransport } from './api-transport.ts'
 import { LineSplitter } from './line-splitter.ts'
 
 /** Bounds of what the API server may send, and of how long it may take. */
@@ -45,12 +53,25 @@ export interface ApiEvent {
   readonly version: string
 }
 
+/** An object to be made or changed. */
+export interface ApiWrite {
+  readonly kind: ApiKind
+  readonly namespace: string
+  /** Of the object to change; undefined to make one. */
+  readonly name?: string
+  readonly subresource?: 'status'
+  /** How `body` is meant: a whole new object, a merge patch (RFC 7386), or what a field manager applies. */
+  readonly type: 'application/json' | 'application/merge-patch+json' | 'application/apply-patch+yaml'
+  readonly query?: Readonly<Record<string, string>>
+  readonly body: object
+}
+
 /** Bytes of an error's body that are read. */
 const ERROR_LIMIT_BYTES = 64 * 1024
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Lists and watches objects: the two requests that following the API takes. */
+/** Lists, watches and writes objects. */
 export class ApiClient {
   readonly transport: ApiTransport
   readonly #clock: Clock
@@ -172,16 +193,55 @@ export class ApiClient {
     }
   }
 
-  async #open(
+  /**
+   * Makes an object, or changes one. A body with `metadata.resourceVersion` changes only that version of it.
+   *
+   * @returns The object as the server has it now.
+   * @throws {RingmanError} See `ApiErrorKind`: `conflict` when there is one of this name already, or another version.
+   */
+  async write(write: ApiWrite, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> {
+    const { requestTimeoutMs, lineLimitBytes } = this.#settings
+    const { kind, namespace, name, subresource, type, query, body } = write
+    const deadline = new RequestDeadline(this.#clock, signal)
+    deadline.set(requestTimeoutMs, apiError('timeout', `no whole answer within ${requestTimeoutMs} ms`))
+    const target = [pathOf({ kind, namespace }), name, subresource].filter((part) => part !== undefined)
+    const named = subresource === undefined ? kind : { ...kind, plural: `${kind.plural}/${subresource}` }
+    try {
+      const answer = await this.#send(
+        {
+          method: name === undefined ? 'POST' : 'PATCH',
+          path: target.join('/'),
+          ...(query !== undefined && { query }),
+          body: { type, text: JSON.stringify(body) },
+        },
+        { kind: named, namespace, verb: name === undefined ? 'create' : 'patch' },
+        deadline.signal,
+      )
+      const bytes = await collect(answer.body, lineLimitBytes)
+      if (bytes === undefined) {
+        throw apiError('too-large', `the answer is larger than ${lineLimitBytes} bytes`)
+      }
+      return parseJson(bytes, 'the answer')
+    } catch (error) {
+      throw explain(deadline, error)
+    } finally {
+      deadline.end()
+    }
+  }
+
+  #open(
     selection: ApiSelection,
     verb: 'list' | 'watch',
     query: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<ApiAnswer> {
-    const path = pathOf(selection)
+    return this.#send({ path: pathOf(selection), query }, { ...selection, verb }, signal)
+  }
+
+  async #send(request: ApiRequest, action: ApiAction, signal: AbortSignal): Promise<ApiAnswer> {
     let answer
     try {
-      answer = await this.transport.get(path, query, signal)
+      answer = await this.transport.send(request, signal)
     } catch (error) {
       if (apiErrorKindOf(error) !== undefined) throw error
       throw apiError('unreachable', `${this.transport.server} cannot be reached: ${reasonOf(error)}`, {
@@ -189,27 +249,38 @@ export class ApiClient {
       })
     }
     if (answer.status >= 200 && answer.status <= 299) return answer
-    throw await this.#refusal(selection, verb, answer)
+    throw await this.#refusal(action, answer)
   }
 
-  async #refusal(selection: ApiSelection, verb: string, answer: ApiAnswer): Promise<RingmanError> {
+  async #refusal({ kind, namespace, verb }: ApiAction, answer: ApiAnswer): Promise<RingmanError> {
     const { status, retryAfterMs } = answer
     const words = await readWords(answer)
     const said = words === '' ? `${status}` : `${status}: ${words}`
     const facts = { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
-    const { kind, namespace } = selection
+    const everywhere = namespace === ALL_NAMESPACES
+    const where = everywhere ? 'all namespaces' : `the namespace "${namespace}"`
+    const role = everywhere ? 'a ClusterRole needs' : 'a Role there needs'
+    const rule = ruleOf(kind, verb === 'list' || verb === 'watch' ? ['list', 'watch'] : [verb])
     switch (status) {
       case 401:
         return apiError('unauthorized', `the API server does not accept the credentials (${said})`, facts)
       case 403:
         return apiError(
           'forbidden',
-          `the API server does not let this account ${verb} ${resourceOf(kind)} in the namespace "${namespace}" (${said}); ` +
-            `a Role there needs the rule ${ruleOf(kind)}, and a RoleBinding that gives it to the account`,
+          `the API server does not let this account ${verb} ${resourceOf(kind)} in ${where} (${said}); ` +
+            `${role} the rule ${rule}, and a ${everywhere ? 'ClusterRoleBinding' : 'RoleBinding'} that gives it to the account`,
           facts,
         )
       case 404:
         return apiError('not-found', `the API server has no ${resourceOf(kind)} (${said})`, facts)
+      case 409:
+        return apiError('conflict', `the API server has another version of it (${said})`, facts)
+      case 422:
+        return apiError(
+          'invalid',
+          `the API server does not take this of ${resourceOf(kind)} (${said})`,
+          facts,
+        )
       case 410:
         return apiError('expired', `the version is too old (${said})`, facts)
       case 429:
@@ -218,6 +289,13 @@ export class ApiClient {
         return apiError('server', `the API server answered ${verb} ${resourceOf(kind)} with ${said}`, facts)
     }
   }
+}
+
+/** What a request wants, for the messages of its refusal. */
+interface ApiAction {
+  readonly kind: ApiKind
+  readonly namespace: string
+  readonly verb: 'list' | 'watch' | 'create' | 'patch'
 }
 
 function queryOf({ labelSelector, fieldSelector }: ApiSelection): Record<string, string> {

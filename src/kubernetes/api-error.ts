@@ -4,7 +4,8 @@ import { RingmanError, type ErrorCode } from '../errors.ts'
  * What went wrong with a request to the API server:
  * - `unreachable`: no connection, or none that got as far as an answer; `cut`: it broke off within the answer.
  * - `timeout`, `stalled`: nothing came in time, before the answer or within a watch.
- * - `unauthorized` (401), `forbidden` (403), `not-found` (404), `expired` (410), `throttled` (429).
+ * - `unauthorized` (401), `forbidden` (403), `not-found` (404), `conflict` (409), `expired` (410), `invalid` (422),
+ *   `throttled` (429).
  * - `server`: any other status that is no success.
  * - `malformed`, `too-large`: an answer that is not understood, or larger than allowed.
  * - `credentials`: the configuration or the credentials cannot be read.
@@ -17,7 +18,9 @@ export type ApiErrorKind =
   | 'unauthorized'
   | 'forbidden'
   | 'not-found'
+  | 'conflict'
   | 'expired'
+  | 'invalid'
   | 'throttled'
   | 'server'
   | 'malformed'

@@ -10,12 +10,16 @@ export interface ApiKind {
 /** The objects that a list or a watch is about. */
 export interface ApiSelection {
   readonly kind: ApiKind
+  /** {@link ALL_NAMESPACES} for all of them together. */
   readonly namespace: string
   /** Kubernetes' own syntax, such as `app=cache,tier in (a,b)`. @default all */
   readonly labelSelector?: string
   /** Such as `metadata.name=ring-0`. @default all */
   readonly fieldSelector?: string
 }
+
+/** Instead of a namespace: no namespace can be called so. */
+export const ALL_NAMESPACES = '*'
 
 export const ENDPOINT_SLICES: ApiKind = {
   group: 'discovery.k8s.io',
@@ -30,7 +34,9 @@ export type PartialSelection = Omit<ApiSelection, 'namespace'> & { readonly name
 /** The path of the selection's collection, from the root of the API. */
 export function pathOf({ kind, namespace }: ApiSelection): string {
   const root = kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`
-  return `${root}/namespaces/${encodeURIComponent(namespace)}/${kind.plural}`
+  return namespace === ALL_NAMESPACES
+    ? `${root}/${kind.plural}`
+    : `${root}/namespaces/${encodeURIComponent(namespace)}/${kind.plural}`
 }
 
 /** The kind as roles and `kubectl auth can-i` know it, such as `endpointslices.discovery.k8s.io`. */
@@ -38,7 +44,8 @@ export function resourceOf({ group, plural }: ApiKind): string {
   return group === '' ? plural : `${plural}.${group}`
 }
 
-/** The rule that a Role needs to have for a list and a watch of this kind, on one line of YAML. */
-export function ruleOf({ group, plural }: ApiKind): string {
-  return `{apiGroups: ["${group}"], resources: ["${plural}"], verbs: ["list", "watch"]}`
+/** The rule that a Role needs to have for requests of this kind, on one line of YAML. */
+export function ruleOf({ group, plural }: ApiKind, verbs: readonly string[]): string {
+  const list = verbs.map((verb) => `"${verb}"`).join(', ')
+  return `{apiGroups: ["${group}"], resources: ["${plural}"], verbs: [${list}]}`
 }

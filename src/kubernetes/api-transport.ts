@@ -1,5 +1,16 @@
 import type { RequestOptions } from 'node:https'
 
+/** A request to the API server. */
+export interface ApiRequest {
+  /** @default 'GET' */
+  readonly method?: 'GET' | 'POST' | 'PATCH'
+  /** From the root of the API. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  /** With its media type, such as `application/merge-patch+json`. @default none */
+  readonly body?: { readonly type: string; readonly text: string }
+}
+
 /** An answer of the API server whose head has come; its body comes as it is read. */
 export interface ApiAnswer {
   readonly status: number
@@ -25,13 +36,13 @@ export interface ApiTransport {
    */
   namespace(signal: AbortSignal): Promise<string | undefined>
   /**
-   * Asks for `path` and resolves when the head of the answer has come. `signal` also ends the reading of the body,
+   * Sends a request and resolves when the head of the answer has come. `signal` also ends the reading of the body,
    * with an error.
    *
    * @throws {RingmanError} Kind `credentials` when the configuration or the token cannot be read. Whatever else it
    *   rejects with is a failure of the connection.
    */
-  get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer>
+  send(request: ApiRequest, signal: AbortSignal): Promise<ApiAnswer>
   /** Reads configuration and credentials again for the next request: those of the last one were refused. */
   renewCredentials(): void
 }

@@ -4,6 +4,7 @@ import { SpanKind, type Tracer } from '@opentelemetry/api'
 import { failSpan, noTracer, withSpan } from '../tracing.ts'
 import type {
   ApiAnswer,
+  ApiRequest,
   ApiTransport,
   ClusterAccess,
   ClusterConnection,
@@ -41,24 +42,29 @@ export class HttpsTransport implements ApiTransport {
     return namespace
   }
 
-  get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer> {
-    const template = path.replace(/\/namespaces\/[^/]+/, '/namespaces/{namespace}')
+  send(request: ApiRequest, signal: AbortSignal): Promise<ApiAnswer> {
+    const { method = 'GET', path, query } = request
+    const template = path.replace(
+      /\/namespaces\/[^/]+(\/[^/]+)(\/[^/]+)?/,
+      (_, plural: string, name?: string) =>
+        `/namespaces/{namespace}${plural}${name === undefined ? '' : '/{name}'}`,
+    )
     const attributes = {
-      'http.request.method': 'GET',
+      'http.request.method': method,
       'url.template': template,
       'url.path': path,
-      'ringman.kubernetes.watch': query['watch'] === 'true',
+      'ringman.kubernetes.watch': query?.['watch'] === 'true',
     }
     const options = { kind: SpanKind.CLIENT, attributes }
-    return withSpan(this.#tracer, `GET ${template}`, options, async (span) => {
-      const answer = await this.#get(path, query, signal)
+    return withSpan(this.#tracer, `${method} ${template}`, options, async (span) => {
+      const answer = await this.#send(request, signal)
       span.setAttribute('http.response.status_code', answer.status)
       if (answer.status >= 400) failSpan(span, String(answer.status))
       return answer
     })
   }
 
-  async #get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ApiAnswer> {
+  async #send({ method = 'GET', path, query, body }: ApiRequest, signal: AbortSignal): Promise<ApiAnswer> {
     const { server, headers, options } = await this.#connection(signal)
     this.#server = `the API server ${server.origin}`
     const url = new URL(server)
@@ -68,7 +74,13 @@ export class HttpsTransport implements ApiTransport {
       const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
         agent: false,
         ...options,
-        headers: { ...headers, accept: 'application/json', 'user-agent': this.#userAgent },
+        method,
+        headers: {
+          ...headers,
+          accept: 'application/json',
+          'user-agent': this.#userAgent,
+          ...(body !== undefined && { 'content-type': body.type }),
+        },
         maxHeaderSize: 16_384,
         signal,
       })
@@ -85,7 +97,7 @@ export class HttpsTransport implements ApiTransport {
           ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
         })
       })
-      request.end()
+      request.end(body?.text)
     })
   }
 

@@ -46,8 +46,14 @@ export interface ListWatchOptions<T extends Held> {
    * @returns undefined for what is no such object, which makes the whole list or watch malformed.
    */
   readonly parse: (object: unknown) => T | undefined
-  /** Called after each list, changed or not, and after each batch of changes, with the whole set. */
-  readonly onObjects: (objects: ReadonlyMap<string, T>) => void
+  /** Objects that are not wanted are not held. @default all are */
+  readonly wants?: (object: T) => boolean
+  /**
+   * Called after each list, changed or not, and after each batch of changes, with the whole set, which goes on changing.
+   *
+   * @param changed - Names of the objects that the batch was about; undefined after a list.
+   */
+  readonly onObjects: (objects: ReadonlyMap<string, T>, changed: ReadonlySet<string> | undefined) => void
   /** Called at each failure, before the wait that follows it. */
   readonly onFailure?: (error: RingmanError) => void
   readonly clock: Clock
@@ -212,7 +218,7 @@ export class ListWatch<T extends Held> {
       const page = await this.#page(selection, next, signal)
       for (const item of page.items) {
         const object = this.#parse(item)
-        objects.set(object.name, object)
+        if (this.#wants(object)) objects.set(object.name, object)
       }
       if (objects.size > maxObjects) throw tooMany(selection, maxObjects)
       next = page.next
@@ -227,7 +233,7 @@ export class ListWatch<T extends Held> {
     this.#relistAtMs = clock.now() + relistMinMs + (relistMaxMs - relistMinMs) * random()
     this.#listedOnce = true
     this.#current = true
-    onObjects(objects)
+    onObjects(objects, undefined)
     this.#first.resolve()
   }
 
@@ -268,9 +274,10 @@ export class ListWatch<T extends Held> {
         if (events.length === 0) continue
         eventful = true
         this.#confirmedAtMs = clock.now()
-        const changed = this.#take(events)
-        this.#succeed()
-        if (changed) onObjects(this.#objects)
+        const { changed, failure } = this.#take(events)
+        if (failure === undefined) this.#succeed()
+        if (changed.size > 0) onObjects(this.#objects, changed)
+        if (failure !== undefined) throw failure
       }
     } catch (error) {
       if (!untilRelist.signal.aborted || signal.aborted || apiErrorKindOf(error) === undefined) throw error
@@ -287,46 +294,49 @@ export class ListWatch<T extends Held> {
     }
   }
 
-  /** @returns Whether an object changed. */
-  #take(events: readonly ApiEvent[]): boolean {
+  /** @returns The names of what changed, and what is wrong with the event after that, if something is. */
+  #take(events: readonly ApiEvent[]): { changed: Set<string>; failure: RingmanError | undefined } {
     const { maxObjects } = this.#settings
-    // Readers hold the old map.
-    const objects = new Map(this.#objects)
-    let changes = 0
-    let failure: unknown
+    const objects = this.#objects
+    const changed = new Set<string>()
+    let failure: RingmanError | undefined
     for (const { type, object, version } of events) {
       if (type === 'BOOKMARK') {
         this.#counts.bookmarks += 1
       } else {
-        try {
-          const parsed = this.#parse(object)
-          if (type === 'DELETED') objects.delete(parsed.name)
-          else objects.set(parsed.name, parsed)
-        } catch (error) {
-          failure = error
+        const parsed = this.#options.parse(object)
+        if (parsed === undefined) {
+          failure = this.#malformed()
           break
         }
-        changes += 1
+        const { name } = parsed
+        if (type !== 'DELETED' && this.#wants(parsed)) {
+          objects.set(name, parsed)
+          changed.add(name)
+        } else if (objects.delete(name)) changed.add(name)
+        this.#counts.changes += 1
       }
       this.#version = version
     }
-    this.#counts.changes += changes
-    if (changes > 0) this.#objects = objects
-    if (failure !== undefined) {
-      if (changes > 0) this.#options.onObjects(objects)
-      throw failure as Error
+    if (failure === undefined && objects.size > maxObjects && this.#selection !== undefined) {
+      return { changed: new Set(), failure: tooMany(this.#selection, maxObjects) }
     }
-    if (objects.size > maxObjects && this.#selection !== undefined) throw tooMany(this.#selection, maxObjects)
-    return changes > 0
+    return { changed, failure }
+  }
+
+  #wants(object: T): boolean {
+    return this.#options.wants?.(object) ?? true
   }
 
   #parse(object: unknown): T {
     const parsed = this.#options.parse(object)
-    if (parsed === undefined) {
-      const what = this.#selection === undefined ? 'objects' : resourceOf(this.#selection.kind)
-      throw apiError('malformed', `one of the ${what} is not what Kubernetes calls so`)
-    }
+    if (parsed === undefined) throw this.#malformed()
     return parsed
+  }
+
+  #malformed(): RingmanError {
+    const what = this.#selection === undefined ? 'objects' : resourceOf(this.#selection.kind)
+    return apiError('malformed', `one of the ${what} is not what Kubernetes calls so`)
   }
 
   #succeed(): void {

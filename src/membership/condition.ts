@@ -73,6 +73,11 @@ export const CONDITIONS = {
     severity: 'warning',
     meaning: 'What the source is pointed at makes no ring, or only a part of one.',
   },
+  braked: {
+    readiness: 'allowed',
+    severity: 'critical',
+    meaning: 'Too many nodes stopped serving at once: the ring stays as it was.',
+  },
   unsure: {
     readiness: 'kept',
     severity: 'warning',

@@ -15,6 +15,8 @@ export interface MemberMetadata {
   readonly witness?: boolean | undefined
   /** The member's name, for protocols that know members by address alone (npm `swim`). */
   readonly name?: string | undefined
+  /** Where the member answers look-ups over HTTP, 1 to 65535; left out where it does not. */
+  readonly httpPort?: number | undefined
 }
 
 /** Protocol and delegate versions as memberlist lists them, each 0 to 255. */
@@ -61,6 +63,11 @@ export function isServicePort(value: unknown): value is string {
   return typeof value === 'string' && /^[1-9]\d{0,4}$/.test(value) && Number(value) <= 65_535
 }
 
+/** A port as a number, 1 to 65535. */
+function isPort(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535
+}
+
 /** A weight as metadata takes it: an integer from 1 to {@link WEIGHT_LIMIT}. */
 export function isWeight(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= WEIGHT_LIMIT
@@ -78,8 +85,8 @@ export function isPlainText(text: string): boolean {
 }
 
 /**
- * Encodes metadata as the JSON that Go ringman reads, `{"ServicePort":"8000"}`, with `Weight`, `Zone`, `Name` and `Witness`
- * after it where they are set (Go ignores them).
+ * Encodes metadata as the JSON that Go ringman reads, `{"ServicePort":"8000"}`, with `Weight`, `Zone`, `Name`, `Witness` and
+ * `HttpPort` after it where they are set (Go ignores them).
  *
  * @throws {RingmanError} `METADATA_TOO_LARGE` above {@link METADATA_LIMIT_BYTES}.
  */
@@ -91,6 +98,7 @@ export function encodeMetadata(metadata: MemberMetadata): Uint8Array {
       Zone: metadata.zone,
       Name: metadata.name,
       Witness: metadata.witness,
+      HttpPort: metadata.httpPort,
     }),
   )
   if (bytes.byteLength > METADATA_LIMIT_BYTES) {
@@ -104,8 +112,7 @@ export function encodeMetadata(metadata: MemberMetadata): Uint8Array {
 }
 
 /**
- * Decodes metadata from the network. Unknown fields are ignored, as is a `Weight`, `Zone` or `Name` that is
- * out of form; without a usable `ServicePort` there is no metadata.
+ * Decodes metadata from the network. Unknown fields are ignored, as is any other that is out of form; without a usable `ServicePort` there is no metadata.
  *
  * @returns undefined for bytes that are not such metadata; it never throws.
  */
@@ -117,7 +124,7 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
   } catch {
     return undefined
   }
-  const { ServicePort, Weight, Zone, Name, Witness } = (value ?? {}) as Record<string, unknown>
+  const { ServicePort, Weight, Zone, Name, Witness, HttpPort } = (value ?? {}) as Record<string, unknown>
   if (!isServicePort(ServicePort)) return undefined
   return {
     servicePort: ServicePort,
@@ -125,5 +132,6 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
     ...(typeof Zone === 'string' && isPlainText(Zone) ? { zone: Zone } : {}),
     ...(typeof Name === 'string' && isPlainText(Name) ? { name: Name } : {}),
     ...(Witness === true ? { witness: true } : {}),
+    ...(isPort(HttpPort) ? { httpPort: HttpPort } : {}),
   }
 }

@@ -334,6 +334,11 @@ export class RingService implements AsyncDisposable {
     if (!said.signal.aborted) this.#logger.error({ event: 'leave.timed-out' }, 'Gave up telling the others')
   }
 
+  /** What belongs to this ring can go no further: `done` rejects. */
+  readonly fail = (error: unknown): void => {
+    this.#settle.reject(error)
+  }
+
   /** Stops the source, then the manager. Idempotent. */
   stop(): Promise<void> {
     this.#stopping ??= (async () => {

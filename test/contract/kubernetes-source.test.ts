@@ -25,7 +25,7 @@ function makeHarness(): SourceHarness {
 
   return {
     create() {
-      const source = new KubernetesSource(
+      const source = KubernetesSource.watching(
         { slices: { serviceName: 'cache' } },
         { transport: api.transport(), clock, random: () => 0.5, logger: silentLogger },
       )

@@ -24,10 +24,10 @@ test('each request is a client span, named without its namespace, that tells how
   const { signal } = new AbortController()
   const slices = (namespace: string) => `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`
   const query = { watch: 'true', labelSelector: 'secret=1' }
-  expect((await transport.get(slices('shop'), query, signal)).status).toBe(200)
-  expect((await transport.get(slices('closed'), {}, signal)).status).toBe(403)
+  expect((await transport.send({ path: slices('shop'), query }, signal)).status).toBe(200)
+  expect((await transport.send({ path: slices('closed') }, signal)).status).toBe(403)
   await new Promise((resolve) => api.close(resolve))
-  const pods = transport.get('/api/v1/namespaces/shop/pods', {}, signal)
+  const pods = transport.send({ path: '/api/v1/namespaces/shop/pods' }, signal)
   await expect(pods).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 
   const [watch, closed, refused] = spans.all

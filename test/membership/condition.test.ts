@@ -14,8 +14,8 @@ test('what a condition does to readiness', () => {
 
 test('how bad it is, and the health that it makes', () => {
   expect(where('severity', 'none')).toEqual(['draining', 'well'])
-  expect(where('severity', 'critical')).toEqual(['contested', 'unlisted', 'unreachable'])
-  expect(where('severity', 'warning')).toHaveLength(all.length - 5)
+  expect(where('severity', 'critical')).toEqual(['braked', 'contested', 'unlisted', 'unreachable'])
+  expect(where('severity', 'warning')).toHaveLength(all.length - 6)
   for (const condition of all) {
     const ok = CONDITIONS[condition].severity === 'none'
     const detail = { seeds: 2 }

@@ -1,11 +1,14 @@
 import type { Clock } from '../../src/clock.ts'
-import type { ApiAnswer, ApiTransport } from '../../src/kubernetes/api-transport.ts'
+import type { ApiAnswer, ApiRequest, ApiTransport } from '../../src/kubernetes/api-transport.ts'
 import { FakeStream } from './fake-kubernetes-stream.ts'
 
 /** An object as the API has it, as far as tests need it. */
 export interface FakeObject {
   readonly metadata: {
     readonly name: string
+    readonly namespace?: string
+    readonly generation?: number
+    readonly annotations?: Readonly<Record<string, string>>
     readonly uid?: string
     readonly labels?: Readonly<Record<string, string>>
     readonly resourceVersion?: string
@@ -18,6 +21,9 @@ export interface FakeObject {
 export const COLLECTIONS = {
   slices: '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices',
   pods: '/api/v1/namespaces/default/pods',
+  /** Of all namespaces: names of objects are unique within one. */
+  allSlices: '/apis/discovery.k8s.io/v1/endpointslices',
+  hashRings: '/apis/ringman.dev/v1alpha1/hashrings',
 } as const
 
 /** What is to go wrong with a request. */
@@ -41,8 +47,15 @@ export type FakeFault =
 export interface FakeRequest {
   readonly path: string
   readonly query: URLSearchParams
-  readonly verb: 'list' | 'watch'
+  readonly verb: 'list' | 'watch' | 'create' | 'patch'
   readonly token: string | undefined
+}
+
+/** A write that was accepted. */
+export interface FakeWrite {
+  readonly verb: 'create' | 'patch'
+  readonly path: string
+  readonly body: Readonly<Record<string, unknown>>
 }
 
 interface HistoryEntry {
@@ -82,6 +95,8 @@ export class FakeKubernetesApi {
   readonly clock: Clock
   readonly random: () => number
   readonly requests: FakeRequest[] = []
+  /** Events, ConfigMaps and statuses, in the order in which they were written. */
+  readonly writes: FakeWrite[] = []
   /** Asked for each request; undefined lets it be answered as it should be. */
   faultFor: (request: FakeRequest) => FakeFault | undefined = () => undefined
   /** Accepted tokens; undefined accepts everybody. */
@@ -133,7 +148,8 @@ export class FakeKubernetesApi {
     const objects = this.#collectionOf(collection)
     const version = ++this.#version
     const { name } = object.metadata
-    const before = objects.get(name)
+    const key = keyOf(object)
+    const before = objects.get(key)
     const after = {
       ...object,
       metadata: {
@@ -142,10 +158,11 @@ export class FakeKubernetesApi {
         resourceVersion: String(version),
       },
     }
-    objects.set(name, after)
+    objects.set(key, after)
     this.#record({ version, collection, before, after })
   }
 
+  /** @param name - `NAMESPACE/NAME` where the collection is of all namespaces. */
   remove(collection: string, name: string): void {
     const objects = this.#collectionOf(collection)
     const before = objects.get(name)
@@ -172,8 +189,14 @@ export class FakeKubernetesApi {
   }
 
   /** @throws {FakeRefusal} */
-  answer(path: string, query: URLSearchParams, token: string | undefined): FakeAnswer {
-    const verb = query.get('watch') === 'true' ? 'watch' : 'list'
+  answer(
+    path: string,
+    query: URLSearchParams,
+    token: string | undefined,
+    write?: { readonly method: string; readonly text: string },
+  ): FakeAnswer {
+    const reading = query.get('watch') === 'true' ? 'watch' : 'list'
+    const verb = write === undefined ? reading : write.method === 'POST' ? 'create' : 'patch'
     const request = { path, query, verb, token } as const
     this.requests.push(request)
     const fault = this.faultFor(request)
@@ -204,9 +227,15 @@ export class FakeKubernetesApi {
         stream,
       )
     }
-    if (!Object.values<string>(COLLECTIONS).includes(path))
-      return refusal(404, 'the server could not find it', stream)
-    return verb === 'watch' ? this.#watch(path, query, stream) : this.#list(path, query, stream)
+    if (write !== undefined && (verb === 'create' || verb === 'patch')) {
+      return this.#write(verb, path, JSON.parse(write.text) as FakeWrite['body'], stream)
+    }
+    const [, root = '', namespace, plural = ''] = /^(.*)\/namespaces\/([^/]+)(\/[^/]+)$/.exec(path) ?? []
+    const isWhole = COLLECTION_PATHS.includes(path)
+    const collection = isWhole ? path : root + plural
+    if (!COLLECTION_PATHS.includes(collection)) return refusal(404, 'the server could not find it', stream)
+    const wanted = { collection, matches: matcherOf(query, isWhole ? undefined : namespace) }
+    return verb === 'watch' ? this.#watch(wanted, query, stream) : this.#list(wanted, query, stream)
   }
 
   /** The way to this API without sockets. `token` is asked for at each request. */
@@ -218,14 +247,12 @@ export class FakeKubernetesApi {
       renewCredentials: () => {
         transport.renewals += 1
       },
-      get: async (
-        path: string,
-        query: Readonly<Record<string, string>>,
-        signal: AbortSignal,
-      ): Promise<ApiAnswer> => {
+      send: async (request: ApiRequest, signal: AbortSignal): Promise<ApiAnswer> => {
         await Promise.resolve()
         signal.throwIfAborted()
-        const { status, headers, stream } = this.answer(path, new URLSearchParams(query), token())
+        const { path, query = {}, method = 'GET', body } = request
+        const write = body && { method, text: body.text }
+        const { status, headers, stream } = this.answer(path, new URLSearchParams(query), token(), write)
         const onAbort = () => {
           stream.fail(new Error('aborted'))
           stream.close()
@@ -247,14 +274,38 @@ export class FakeKubernetesApi {
     return transport
   }
 
-  #list(collection: string, query: URLSearchParams, stream: FakeStream): FakeAnswer {
+  /** Takes a status of a HashRing, of the version that it names, and everything else as it is. */
+  #write(verb: 'create' | 'patch', path: string, body: FakeWrite['body'], stream: FakeStream): FakeAnswer {
+    const [, namespace = '', name = ''] =
+      /\/namespaces\/([^/]+)\/hashrings\/([^/]+)\/status$/.exec(path) ?? []
+    let result: object = body
+    if (name !== '') {
+      const object = this.get(COLLECTIONS.hashRings, `${namespace}/${name}`)
+      if (object === undefined) return refusal(404, 'not found', stream)
+      const { metadata, status } = body as { metadata?: { resourceVersion?: string }; status?: object }
+      const { resourceVersion } = metadata ?? {}
+      if (resourceVersion !== undefined && resourceVersion !== object.metadata.resourceVersion) {
+        return refusal(
+          409,
+          'the object has been modified; please apply your changes to the latest version',
+          stream,
+        )
+      }
+      this.put(COLLECTIONS.hashRings, { ...object, status: merge(object['status'], status) })
+      result = this.get(COLLECTIONS.hashRings, `${namespace}/${name}`) ?? {}
+    }
+    this.writes.push({ verb, path, body })
+    return whole(verb === 'create' ? 201 : 200, JSON.stringify(result), stream)
+  }
+
+  #list({ collection, matches }: Wanted, query: URLSearchParams, stream: FakeStream): FakeAnswer {
     const limit = Number(query.get('limit') ?? 0)
     const token = query.get('continue')
     let version = String(this.#version)
     let offset = 0
     let all: readonly FakeObject[]
     if (token === null) {
-      all = this.objects(collection).filter(selectorOf(query))
+      all = this.objects(collection).filter(matches)
     } else {
       const [of = '', at = ''] = atob(token).split('/')
       const snapshot = this.#snapshots.get(of)
@@ -279,7 +330,7 @@ export class FakeKubernetesApi {
     return whole(200, JSON.stringify({ kind: 'List', apiVersion: 'v1', metadata, items }), stream)
   }
 
-  #watch(collection: string, query: URLSearchParams, stream: FakeStream): FakeAnswer {
+  #watch({ collection, matches }: Wanted, query: URLSearchParams, stream: FakeStream): FakeAnswer {
     const from = Number(query.get('resourceVersion') ?? 0)
     if (from < this.#oldestVersion) {
       const message = `too old resource version: ${from} (${this.#oldestVersion})`
@@ -289,7 +340,7 @@ export class FakeKubernetesApi {
       return { status: 200, headers: {}, stream }
     }
     if (from > this.#version) return refusal(504, 'Timeout: Too large resource version', stream)
-    const watcher = { collection, matches: selectorOf(query), stream }
+    const watcher = { collection, matches, stream }
     for (const entry of this.#history) {
       if (entry.version > from) this.#tell(watcher, entry)
     }
@@ -347,6 +398,17 @@ export class FakeKubernetesApi {
   }
 }
 
+/** What a list or a watch is about. */
+interface Wanted {
+  readonly collection: string
+  readonly matches: (object: FakeObject) => boolean
+}
+
+function matcherOf(query: URLSearchParams, namespace: string | undefined): Wanted['matches'] {
+  const selected = selectorOf(query)
+  return (object) => selected(object) && (namespace === undefined || object.metadata.namespace === namespace)
+}
+
 /** Label selectors with `=`, `!=`, `in`, existence; field selectors with `metadata.name=`. */
 function selectorOf(query: URLSearchParams): (object: FakeObject) => boolean {
   const labels = (query.get('labelSelector') ?? '').split(/,(?![^(]*\))/).filter((part) => part !== '')
@@ -363,6 +425,23 @@ function selectorOf(query: URLSearchParams): (object: FakeObject) => boolean {
       return part.includes('!=') ? of(label) !== value : of(label) === value
     })
   }
+}
+
+const COLLECTION_PATHS = Object.values<string>(COLLECTIONS)
+
+function keyOf({ metadata: { namespace, name } }: FakeObject): string {
+  return namespace === undefined ? name : `${namespace}/${name}`
+}
+
+/** A merge patch (RFC 7386). */
+function merge(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch
+  const merged = typeof target === 'object' && target !== null ? { ...target } : {}
+  for (const [field, value] of Object.entries(patch) as [keyof typeof merged, unknown][]) {
+    if (value === null) delete merged[field]
+    else Object.assign(merged, { [field]: merge(merged[field], value) })
+  }
+  return merged
 }
 
 function statusOf(code: number, reason: string, message: string): object {

@@ -36,6 +36,7 @@ const planted: readonly (readonly [path: string, rule: string, text: string])[] 
   ],
   ['src/http/c.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
   ['src/forward/a.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
+  ['src/rings/a.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
   ['src/service/a.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
   [
     'src/telemetry/a.ts',

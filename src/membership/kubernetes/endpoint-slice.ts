@@ -1,12 +1,22 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { isObject } from '../../is-object.ts'
 
+/** The label by which an EndpointSlice belongs to its Service. */
+export const SERVICE_LABEL = 'kubernetes.io/service-name'
+
 /** A family of IP addresses, as EndpointSlices name it. */
 export type Family = 'IPv4' | 'IPv6'
 
 /** What is kept of an EndpointSlice. */
 export interface EndpointSlice {
+  /** Unique within its namespace. */
   readonly name: string
+  /** `''` where it has none. */
+  readonly namespace: string
+  /** The Service that it belongs to; `''` where it belongs to none. */
+  readonly service: string
+  /** `metadata.resourceVersion`. */
+  readonly version: string
   /** `other` for host names, which Kubernetes has deprecated. */
   readonly family: Family | 'other'
   readonly ports: readonly SlicePort[]
@@ -53,12 +63,15 @@ const ZONE_LIMIT = 128
  */
 export function parseEndpointSlice(value: unknown): EndpointSlice | undefined {
   if (!isObject(value) || !isObject(value['metadata'])) return undefined
-  const { name } = value['metadata']
+  const { name, namespace, labels, resourceVersion } = value['metadata']
   const { addressType, ports, endpoints } = value
   if (typeof name !== 'string' || name === '') return undefined
   const family = addressType === 'IPv4' || addressType === 'IPv6' ? addressType : 'other'
   return {
     name,
+    namespace: textOf(namespace),
+    service: isObject(labels) ? textOf(labels[SERVICE_LABEL]) : '',
+    version: textOf(resourceVersion),
     family,
     ports: listOf(ports).slice(0, PORTS_LIMIT).flatMap(parsePort),
     endpoints: listOf(endpoints)
@@ -106,6 +119,10 @@ function isText(value: unknown, limit: number): value is string {
 
 function booleanOr(value: unknown, otherwise: boolean): boolean {
   return typeof value === 'boolean' ? value : otherwise
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function listOf(value: unknown): readonly unknown[] {

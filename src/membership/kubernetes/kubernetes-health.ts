@@ -14,6 +14,9 @@ export interface KubernetesHealthFacts {
   /** Members that keep their place while they do not serve. */
   readonly held: number
   readonly members: number
+  /** Whether the ring stays as it is: see `Brake`. */
+  readonly braked: boolean
+  readonly portSetting: string | undefined
 }
 
 /** So soon after the last confirmation a failure says nothing about the members yet. */
@@ -62,6 +65,12 @@ function judge(facts: KubernetesHealthFacts, seconds: number | undefined): [Cond
   if (status.failuresInARow >= FAILURES_THAT_COUNT) {
     return ['stale', `Kubernetes cannot be followed, only asked now and then${reason}`]
   }
+  if (facts.braked) {
+    return [
+      'braked',
+      `Too many of the nodes of ${slices} stopped serving at once, and ${facts.members} stay on the ring as it was`,
+    ]
+  }
   if (view?.sliceCount === 0) {
     return [
       'misconfigured',
@@ -74,12 +83,16 @@ function judge(facts: KubernetesHealthFacts, seconds: number | undefined): [Cond
       `${slices} has ${view.endpoints.size} endpoints, and ${ENDPOINTS_LIMIT} at most make a ring: the last one stays`,
     ]
   }
-  if (view !== undefined && view.portlessCount > 0) return ['misconfigured', portProblem(view)]
+  if (view !== undefined && view.portlessCount > 0)
+    return ['misconfigured', portProblem(view, facts.portSetting)]
   return ['well', `Kubernetes said what it knows ${seconds} s ago`]
 }
 
 /** Why endpoints have no place: in words that say what to set. */
-export function portProblem({ portlessCount, otherPorts }: EndpointsView): string {
+export function portProblem(
+  { portlessCount, otherPorts }: EndpointsView,
+  portSetting = '--kubernetes-port',
+): string {
   const there = otherPorts.length === 0 ? 'they have none' : `they have ${otherPorts.join(', ')}`
-  return `${portlessCount} endpoints do not have the port that was chosen, or several and none was chosen: ${there}; --kubernetes-port takes a name or a number`
+  return `${portlessCount} endpoints do not have the port that was chosen, or several and none was chosen: ${there}; ${portSetting} takes a name or a number`
 }

@@ -1,5 +1,6 @@
 import type { ApiClientSettings } from '../../kubernetes/api-client.ts'
 import type { ListWatchSettings } from '../../kubernetes/list-watch.ts'
+import { SERVICE_LABEL } from './endpoint-slice.ts'
 import type { FamilyChoice, PortChoice } from './endpoints.ts'
 
 /** How long a pod that only restarts keeps its place, in milliseconds. */
@@ -28,12 +29,13 @@ export interface KubernetesSourceOptions {
   readonly startTimeoutMs?: number
   /** Milliseconds. @default 1000 */
   readonly goneAfterMs?: number
+  /** See {@link Brake}: above this share of nodes that stop serving at once the ring stays as it is. @default none */
+  readonly brake?: number
+  /** What to set to choose the port, for messages. @default '--kubernetes-port' */
+  readonly portSetting?: string
   readonly listWatch?: Partial<ListWatchSettings> | undefined
   readonly client?: Partial<ApiClientSettings>
 }
-
-/** The label by which an EndpointSlice belongs to its Service. */
-export const SERVICE_LABEL = 'kubernetes.io/service-name'
 
 /** The label selector of the slices. */
 export function selectorOf({ slices }: KubernetesSourceOptions): string {

@@ -1,10 +1,7 @@
 import type { Clock, Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
-import { ApiClient } from '../../kubernetes/api-client.ts'
 import { apiErrorKindOf } from '../../kubernetes/api-error.ts'
-import { ENDPOINT_SLICES } from '../../kubernetes/api-resource.ts'
 import type { ApiTransport } from '../../kubernetes/api-transport.ts'
-import { ListWatch } from '../../kubernetes/list-watch.ts'
 import type { Logger } from '../../logger.ts'
 import type { SourceHealth } from '../condition.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
@@ -12,8 +9,9 @@ import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import { type SourceStatistics, apiStatistics } from '../statistics.ts'
-import { parseEndpointSlice, type EndpointSlice } from './endpoint-slice.ts'
-import { viewEndpoints, type EndpointsView } from './endpoints.ts'
+import { Brake } from './brake.ts'
+import type { EndpointSlice } from './endpoint-slice.ts'
+import { viewEndpoints, type Endpoint, type EndpointsView } from './endpoints.ts'
 import { kubernetesHealth, portProblem } from './kubernetes-health.ts'
 import {
   DEFAULT_GONE_AFTER_MS,
@@ -21,21 +19,28 @@ import {
   DEFAULT_START_TIMEOUT_MS,
   ENDPOINTS_LIMIT,
   describeSlices,
-  selectorOf,
   type KubernetesSourceOptions,
 } from './kubernetes-options.ts'
-import { PlaceKeeper, type Place } from './place-keeper.ts'
+import { PlaceKeeper, type Place, type PlaceSettings } from './place-keeper.ts'
+import { WatchedSlices, type SliceFeed } from './slice-feed.ts'
 
 const WARNING_INTERVAL_MS = 60_000
 /** A place whose time is over is not taken away while the API is away; so often it is looked whether it is back. */
 const RECHECK_MS = 1000
 
 export interface KubernetesSourceDeps {
-  /** How the API server is reached. */
-  readonly transport: ApiTransport
+  /** Where the slices come from. */
+  readonly feed: SliceFeed
   readonly clock: Clock
-  readonly random: Random
   readonly logger: Logger
+}
+
+/** What another process knows from memory, and the slices do not say. */
+export interface KeptPlaces {
+  /** Members that it holds although they do not serve: by name, for so many milliseconds more. */
+  readonly held: ReadonlyMap<string, number>
+  /** The nodes of its ring where its brake is on; undefined where it is off. */
+  readonly frozen: readonly Endpoint[] | undefined
 }
 
 /**
@@ -51,46 +56,65 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   readonly #options: KubernetesSourceOptions
   readonly #deps: KubernetesSourceDeps
   readonly #logger: Logger
-  readonly #watch: ListWatch<EndpointSlice>
+  readonly #feed: SliceFeed
   readonly #keeper: PlaceKeeper
   readonly #warnings: LimitedWarnings
   readonly #refused = Promise.withResolvers<never>()
+  readonly #brake: Brake | undefined
   #view: EndpointsView | undefined
+  #kept: KeptPlaces | undefined
   #cancelTimer: (() => void) | undefined
 
   constructor(options: KubernetesSourceOptions, deps: KubernetesSourceDeps) {
     super(deps.logger)
-    const { clock, random } = deps
     this.#options = options
     this.#deps = deps
+    this.#feed = deps.feed
     this.#logger = deps.logger.child({ component: 'kubernetes' })
-    this.#keeper = new PlaceKeeper({
-      holdRestartingMs: options.holdRestartingMs ?? DEFAULT_HOLD_RESTARTING_MS,
-      goneAfterMs: options.goneAfterMs ?? DEFAULT_GONE_AFTER_MS,
-    })
-    this.#warnings = new LimitedWarnings(clock, this.#logger, WARNING_INTERVAL_MS)
-    this.#watch = new ListWatch({
-      client: new ApiClient(deps.transport, clock, options.client),
-      selection: {
-        kind: ENDPOINT_SLICES,
-        labelSelector: selectorOf(options),
-        namespace: options.namespace,
-      },
-      parse: parseEndpointSlice,
-      onObjects: () => {
-        if (this.stage === 'running') this.#refresh()
-      },
-      onFailure: (error) => {
-        // What cannot be read at the start will not mend itself; later on it may be in the middle of being replaced.
-        if (this.stage === 'starting' && apiErrorKindOf(error) === 'credentials') this.#refused.reject(error)
-      },
-      clock,
-      random,
-      logger: this.#logger,
-      settings: options.listWatch,
-    })
-    this.#watch.done.catch(this.fail)
+    const places = placeSettingsOf(options)
+    this.#keeper = new PlaceKeeper(places)
+    this.#brake = options.brake === undefined ? undefined : new Brake(options.brake, places.holdRestartingMs)
+    this.#warnings = new LimitedWarnings(deps.clock, this.#logger, WARNING_INTERVAL_MS)
+    this.#feed.done.catch(this.fail)
     this.#refused.promise.catch(() => {})
+  }
+
+  /** A source with a watch of its own. */
+  static watching(
+    options: KubernetesSourceOptions,
+    deps: Omit<KubernetesSourceDeps, 'feed'> & { readonly transport: ApiTransport; readonly random: Random },
+  ): KubernetesSource {
+    const logger = deps.logger.child({ component: 'kubernetes' })
+    return new KubernetesSource(options, { ...deps, feed: new WatchedSlices(options, { ...deps, logger }) })
+  }
+
+  /** Whether the ring stays as it is, because too many nodes stopped serving at once. */
+  get braked(): boolean {
+    return this.#brake?.on === true
+  }
+
+  /** The slices that the members were made of. */
+  get slices(): Iterable<EndpointSlice> {
+    return this.#feed.slices
+  }
+
+  /** Lets the loss happen that the brake is on for. */
+  acceptLoss(): void {
+    if (!this.braked) return
+    this.#brake?.accept()
+    this.#publish()
+  }
+
+  /** Takes over what another process knows; to be called before the start. */
+  takeOver(kept: KeptPlaces): void {
+    this.#kept = kept
+  }
+
+  /** Changes for how long places are held, and when the brake goes on. */
+  adjust(options: { readonly holdRestartingMs: number; readonly brake: number }): void {
+    this.#keeper.set(placeSettingsOf({ ...this.#options, ...options }))
+    this.#brake?.set(options.brake, options.holdRestartingMs)
+    if (this.stage === 'running') this.#publish()
   }
 
   get populated(): boolean {
@@ -108,10 +132,19 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       over.resolve('timed out')
     })
     try {
-      this.#watch.start()
-      const outcome = await Promise.race([this.#watch.listed, over.promise, this.#refused.promise])
+      this.#feed.start(
+        () => {
+          if (this.stage === 'running') this.#refresh()
+        },
+        (error) => {
+          // What cannot be read at the start will not mend itself; later on it may be in the middle of being replaced.
+          if (this.stage === 'starting' && apiErrorKindOf(error) === 'credentials')
+            this.#refused.reject(error)
+        },
+      )
+      const outcome = await Promise.race([this.#feed.listed, over.promise, this.#refused.promise])
       if (outcome === 'timed out') {
-        const { problem = 'no answer' } = this.#watch.status
+        const { problem = 'no answer' } = this.#feed.status
         throw new RingmanError(
           'SOURCE_FAILED',
           `the EndpointSlices of ${describeSlices(this.#options)} could not be listed within ${timeoutMs} ms: ${problem}`,
@@ -124,6 +157,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   }
 
   protected begin(): void {
+    if (this.#kept !== undefined) this.#restore(this.#kept)
     this.#refresh()
   }
 
@@ -133,29 +167,43 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   protected async close(): Promise<void> {
     this.#cancelTimer?.()
-    await this.#watch.stop()
+    await this.#feed.stop()
   }
 
   health(): SourceHealth {
     const members = this.set.current
     return kubernetesHealth({
-      status: this.#watch.status,
+      status: this.#feed.status,
       view: this.#view,
       slices: describeSlices(this.#options),
-      namespace: this.#watch.selection?.namespace,
+      namespace: this.#feed.namespace,
       members: members.length,
       held: members.filter(({ state }) => state === 'suspect').length,
+      braked: this.braked,
+      portSetting: this.#options.portSetting,
     })
   }
 
   statistics(): SourceStatistics {
-    return apiStatistics(this.#watch.status)
+    return apiStatistics(this.#feed.status)
+  }
+
+  #restore({ held, frozen }: KeptPlaces): void {
+    const { port, family } = this.#options
+    const { endpoints } = viewEndpoints(this.#feed.slices, port, family ?? 'auto')
+    const nowMs = this.#deps.clock.now()
+    for (const [name, leftMs] of held) {
+      const endpoint = endpoints.get(name)
+      if (endpoint !== undefined && !endpoint.serving) this.#keeper.hold(endpoint, nowMs + leftMs)
+    }
+    if (frozen === undefined) return
+    this.#brake?.freeze(new Map(frozen.map((endpoint) => [endpoint.name, { endpoint, state: 'suspect' }])))
   }
 
   /** Takes what the slices say now. */
   #refresh(): void {
     const { port, family } = this.#options
-    const view = viewEndpoints(this.#watch.objects.values(), port, family ?? 'auto')
+    const view = viewEndpoints(this.#feed.slices, port, family ?? 'auto')
     this.#view = view
     this.#warn(view)
     if (view.endpoints.size > ENDPOINTS_LIMIT) return
@@ -175,7 +223,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     this.#cancelTimer = clock.after(leftMs > 0 ? leftMs : RECHECK_MS, () => {
       this.#cancelTimer = undefined
       // While the API is away nobody knows whether the pod is back: the last known ring stays.
-      if (this.#watch.status.current) {
+      if (this.#feed.status.current) {
         this.#keeper.expire(clock.now())
         this.#publish()
       }
@@ -187,7 +235,11 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     const before = this.set.current
     const known = new Map(before.map((member) => [member.name, member]))
     const nowMs = this.#deps.clock.wallNow()
-    const members = Array.from(this.#keeper.places.values(), (place) =>
+    const { places } = this.#keeper
+    const wasBraked = this.braked
+    const kept = this.#brake?.look(places, this.#deps.clock.now()) ?? places
+    if (wasBraked !== this.braked) this.#logBrake()
+    const members = Array.from(kept.values(), (place) =>
       memberOf(place, known.get(place.endpoint.name), nowMs),
     )
     if (members.length === before.length && members.every((member) => known.get(member.name) === member))
@@ -195,9 +247,19 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     this.set.publish(members)
   }
 
+  #logBrake(): void {
+    const slices = describeSlices(this.#options)
+    if (this.braked) {
+      this.#logger.warn(
+        { event: 'brake.on', slices, nodes: this.set.current.length },
+        'Keeps the ring as it is, because too many nodes stopped serving at once',
+      )
+    } else this.#logger.info({ event: 'brake.off', slices }, 'Lets the ring follow its endpoints again')
+  }
+
   #warn(view: EndpointsView): void {
     const slices = describeSlices(this.#options)
-    const namespace = this.#watch.selection?.namespace
+    const namespace = this.#feed.namespace
     if (view.sliceCount === 0) {
       this.#warnings.warn(
         { event: 'service.absent', slices, namespace },
@@ -212,7 +274,12 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     }
     if (view.portlessCount > 0) {
       this.#warnings.warn(
-        { event: 'endpoint.skipped', slices, namespace, reason: portProblem(view) },
+        {
+          event: 'endpoint.skipped',
+          slices,
+          namespace,
+          reason: portProblem(view, this.#options.portSetting),
+        },
         'Skipped endpoints that have no place on the ring',
       )
     }
@@ -222,6 +289,13 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
         'Skipped EndpointSlices with host names instead of addresses',
       )
     }
+  }
+}
+
+function placeSettingsOf(options: KubernetesSourceOptions): PlaceSettings {
+  return {
+    holdRestartingMs: options.holdRestartingMs ?? DEFAULT_HOLD_RESTARTING_MS,
+    goneAfterMs: options.goneAfterMs ?? DEFAULT_GONE_AFTER_MS,
   }
 }
 

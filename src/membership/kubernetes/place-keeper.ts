@@ -37,11 +37,21 @@ interface Kept extends Place {
  * Time passes only through its arguments, which are monotonic milliseconds.
  */
 export class PlaceKeeper {
-  readonly #settings: PlaceSettings
+  #settings: PlaceSettings
   #kept = new Map<string, Kept>()
 
   constructor(settings: PlaceSettings) {
     this.#settings = settings
+  }
+
+  /** Changes its settings; times that run already stay as they are. */
+  set(settings: PlaceSettings): void {
+    this.#settings = settings
+  }
+
+  /** Takes over that another process holds this endpoint, which does not serve, until then. */
+  hold(endpoint: Endpoint, untilMs: number): void {
+    this.#kept.set(endpoint.name, { endpoint, state: 'suspect', holdUntilMs: untilMs, goneAtMs: Infinity })
   }
 
   /** Every place, by name. */

@@ -27,6 +27,8 @@ const CLOCK_STEP_MS = 1000
 export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'meta'> {
   /** What this member says of itself. */
   readonly metadata: MemberMetadata
+  /** The port at which it answers look-ups over HTTP, asked for at the start. @default it does not */
+  readonly httpPort?: (() => number | undefined) | undefined
   /** Addresses to join through; none makes a cluster of one, which others can join. @default none */
   readonly seeds?: readonly Seed[]
   readonly seedSettings?: Partial<SeedSettings> | undefined
@@ -62,14 +64,20 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
   /** @throws {RingmanError} `METADATA_TOO_LARGE`. */
   constructor(options: MemberlistSourceOptions) {
     super(options.logger)
-    const { name, metadata, clock, random, logger } = options
+    const { name, clock, random, logger } = options
+    const encodeOwn = () =>
+      encodeMetadata({ ...options.metadata, witness: true, httpPort: options.httpPort?.() })
+    // What is too large is so by now.
+    encodeOwn()
     this.#options = options
     this.selfName = name
     this.#refusalWarnings = new LimitedWarnings(clock, logger, REFUSAL_WARNING_MS)
     this.node = new MemberlistNode(
       {
         ...options,
-        meta: encodeMetadata({ ...metadata, witness: true }),
+        get meta() {
+          return encodeOwn()
+        },
         isWitness: (meta) => this.#decode(meta)?.witness === true,
       },
       {

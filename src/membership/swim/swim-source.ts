@@ -37,6 +37,8 @@ export interface SwimSourceOptions {
   readonly advertisePort?: number | undefined
   /** What this member says of itself; its `name` is replaced by the one above. */
   readonly metadata: MemberMetadata
+  /** The port at which it answers look-ups over HTTP, asked for at the start. @default it does not */
+  readonly httpPort?: (() => number | undefined) | undefined
   readonly seeds: readonly Seed[]
   readonly preset: SwimPreset
   /** Single settings that differ from the preset. */
@@ -190,7 +192,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
     const { clock, random } = this.#options
     this.#node = new SwimNode({
       host: `${host}:${port}`,
-      metadata: { ...metadata, name },
+      metadata: { ...metadata, name, httpPort: this.#options.httpPort?.() },
       settings,
       clock,
       random,

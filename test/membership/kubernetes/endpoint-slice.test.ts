@@ -10,6 +10,9 @@ describe('parseEndpointSlice', () => {
   test('takes ports, addresses, pods and zones', () => {
     expect(parseEndpointSlice(sliceOf('s', [{ name: 'p', address: '10.0.0.1', zone: 'z1' }]))).toEqual({
       name: 's',
+      namespace: '',
+      service: 'cache',
+      version: '',
       family: 'IPv4',
       ports: [{ name: 'app', port: 8000 }],
       endpoints: [
@@ -87,6 +90,9 @@ describe('parseEndpointSlice', () => {
   test('lists that are missing or null are empty', () => {
     expect(parseEndpointSlice({ metadata: { name: 's' }, addressType: 'IPv6', ports: null })).toEqual({
       name: 's',
+      namespace: '',
+      service: '',
+      version: '',
       family: 'IPv6',
       ports: [],
       endpoints: [],

@@ -31,7 +31,7 @@ async function openServer(options: Parameters<typeof FakeKubernetesServer.open>[
 
 /** A source with times that suit a test. */
 function makeSource(transport: ApiTransport, logger = new RecordingLogger(), random = seededRandom(SEED)) {
-  const source = new KubernetesSource(
+  const source = KubernetesSource.watching(
     {
       slices: { serviceName: 'cache' },
       holdRestartingMs: 300,

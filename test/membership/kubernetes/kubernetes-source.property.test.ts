@@ -126,7 +126,7 @@ test(
         }
         world.setPhase(0, 'serving')
         world.setPhase(1, 'serving')
-        const source = new KubernetesSource(
+        const source = KubernetesSource.watching(
           {
             slices: { serviceName: 'cache' },
             listWatch: { pageSize: 2 },

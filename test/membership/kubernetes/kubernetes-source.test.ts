@@ -19,7 +19,7 @@ beforeEach(() => {
 })
 
 function makeSource(options: Partial<KubernetesSourceOptions> = {}): KubernetesSource {
-  const source = new KubernetesSource(
+  const source = KubernetesSource.watching(
     { slices: { serviceName: 'cache' }, ...options },
     { transport: api.transport(), clock, random: () => 0.5, logger },
   )

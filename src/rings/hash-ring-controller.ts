@@ -1,0 +1,354 @@
+import type { Clock, Random } from '../clock.ts'
+import { sleep } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import type { ApiClient } from '../kubernetes/api-client.ts'
+import { ALL_NAMESPACES } from '../kubernetes/api-resource.ts'
+import { ListWatch, type ListWatchSettings, type ListWatchStatus } from '../kubernetes/list-watch.ts'
+import { Listeners } from '../listeners.ts'
+import type { Logger } from '../logger.ts'
+import type { KeptPlaces } from '../membership/kubernetes/kubernetes-source.ts'
+import type { NamedRing, NamedRings, NamedRingSummary } from '../service/named-rings.ts'
+import { HASH_RINGS, parseHashRing, type HashRingResource, type HashRingSpec } from './hash-ring-resource.ts'
+import { NO_RINGS, type KeptRings, type RingPeers } from './ring-peers.ts'
+import { ServiceSlices } from './service-slices.ts'
+import { WorkloadRing } from './workload-ring.ts'
+
+export interface HashRingControllerDeps {
+  readonly client: ApiClient
+  /** Namespaces whose HashRings make rings; none for all. */
+  readonly namespaces: readonly string[]
+  /** Whether a ring may be written to a ConfigMap. */
+  readonly mayPublish: boolean
+  readonly peers: Pick<RingPeers, 'ask' | 'withNodes'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly listWatch?: Partial<ListWatchSettings> | undefined
+}
+
+/** A HashRing, and the ring that it makes. */
+export interface HashRingEntry {
+  /** Undefined for a ring that was taken from another pod. */
+  resource: HashRingResource | undefined
+  /** Why it makes no ring; undefined for one that does. */
+  refusal: string | undefined
+  /** The ring that is answered from. */
+  ring: WorkloadRing | undefined
+  /** The one that takes its place once its members are known, because the spec has changed. */
+  next: WorkloadRing | undefined
+  /** What of the spec makes another ring; the rest can be adjusted. */
+  identity: string
+}
+
+/** HashRings and rings of other pods are waited for as long, in milliseconds, before those others' rings are taken. */
+const PATIENCE_MS = 5000
+
+/** The rings that this process makes of HashRings, by their names. */
+export class HashRingController implements NamedRings {
+  /** Rejects when one of the watches breaks; resolves after `stop`. */
+  readonly done: Promise<void>
+  readonly slices: ServiceSlices
+  readonly #deps: HashRingControllerDeps
+  readonly #logger: Logger
+  readonly #watches: readonly ListWatch<HashRingResource>[]
+  readonly #entries = new Map<string, HashRingEntry>()
+  readonly #listeners: Listeners<HashRingEntry>
+  readonly #abort = new AbortController()
+  readonly #over = Promise.withResolvers<void>()
+  #kept = NO_RINGS
+  #listed = false
+  #stopping: Promise<void> | undefined
+
+  constructor(deps: HashRingControllerDeps) {
+    const { client, clock, random, listWatch } = deps
+    this.#deps = deps
+    this.#logger = deps.logger.child({ component: 'hash-rings' })
+    this.#listeners = new Listeners(this.#logger)
+    const namespaces = deps.namespaces.length === 0 ? [ALL_NAMESPACES] : deps.namespaces
+    this.#watches = namespaces.map(
+      (namespace) =>
+        new ListWatch<HashRingResource>({
+          client,
+          selection: { kind: HASH_RINGS, namespace },
+          parse: parseHashRing,
+          onObjects: (objects, changed) => {
+            if (!this.#listed) return
+            if (changed === undefined) this.#takeAll()
+            else for (const name of changed) this.#take(name, objects.get(name))
+          },
+          clock,
+          random,
+          logger: this.#logger,
+          settings: listWatch,
+        }),
+    )
+    this.slices = new ServiceSlices({ ...deps, namespaces, logger: this.#logger })
+    this.done = this.#over.promise
+    this.done.catch(() => {})
+    for (const broken of [this.slices.done, ...this.#watches.map(({ done }) => done)]) {
+      broken.catch((error: unknown) => {
+        this.#over.reject(error)
+      })
+    }
+  }
+
+  /** How well the HashRings are known, for each watch. */
+  get status(): readonly ListWatchStatus[] {
+    return this.#watches.map(({ status }) => status)
+  }
+
+  get entries(): ReadonlyMap<string, HashRingEntry> {
+    return this.#entries
+  }
+
+  /**
+   * Calls `listener` when a HashRing or its ring changed.
+   *
+   * @returns A function that ends the subscription.
+   */
+  subscribe(listener: (entry: HashRingEntry) => void): () => void {
+    return this.#listeners.add(listener)
+  }
+
+  /** Begins; it waits for nothing. Once only. */
+  start(): void {
+    this.#run().catch((error: unknown) => {
+      this.#over.reject(error)
+    })
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      this.#abort.abort()
+      this.#listeners.clear()
+      const rings = Array.from(this.#entries.values(), ({ ring, next }) => [ring, next]).flat()
+      this.#entries.clear()
+      await Promise.all([
+        ...this.#watches.map((watch) => watch.stop()),
+        this.slices.stop(),
+        ...rings.map((ring) => ring?.close()),
+      ])
+      this.#over.resolve()
+    })()
+    return this.#stopping
+  }
+
+  get(name: string): NamedRing {
+    const entry = this.#entries.get(name)
+    if (entry?.ring !== undefined) return entry.ring
+    if (entry?.refusal !== undefined) {
+      throw new RingmanError('RING_NOT_ACCEPTED', `the HashRing ${name} makes no ring: ${entry.refusal}`)
+    }
+    if (entry !== undefined || !this.#listed) {
+      throw new RingmanError('RINGS_NOT_LISTED', this.readiness.message)
+    }
+    throw new RingmanError('RING_NOT_FOUND', `there is no HashRing ${name}`)
+  }
+
+  list(): readonly NamedRingSummary[] {
+    if (!this.#listed && this.#entries.size === 0) {
+      throw new RingmanError('RINGS_NOT_LISTED', this.readiness.message)
+    }
+    return Array.from(this.#entries, ([name, { refusal, ring }]) => ({
+      name,
+      accepted: refusal === undefined,
+      reason: refusal,
+      ring,
+    })).sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  get readiness(): { readonly ok: boolean; readonly message: string } {
+    const problem = this.status.find((status) => status.problem !== undefined)?.problem
+    const why = problem === undefined ? '' : `: ${problem}`
+    if (!this.#listed) {
+      return this.#entries.size === 0
+        ? { ok: false, message: `The HashRings have not been listed yet${why}` }
+        : {
+            ok: true,
+            message: `The HashRings have not been listed yet, and the rings are those that ${this.#kept.from ?? 'another pod'} had${why}`,
+          }
+    }
+    const entries = [...this.#entries.values()]
+    const unknown = entries.filter(({ ring, refusal }) => ring === undefined && refusal === undefined).length
+    return unknown > 0
+      ? { ok: false, message: `${unknown} of ${entries.length} rings wait for their EndpointSlices${why}` }
+      : { ok: true, message: `All ${entries.length} rings of HashRings can be asked${why}` }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort
+    const { clock, peers } = this.#deps
+    for (const watch of this.#watches) watch.start()
+    const listed = Promise.all(this.#watches.map((watch) => watch.listed))
+    // Whoever stops it meanwhile is not told of a list that does not come.
+    listed.catch(() => {})
+    const asked = peers.ask(signal).then((kept) => {
+      this.#kept = kept
+    })
+    await Promise.race([Promise.allSettled([listed, asked]), sleep(clock, PATIENCE_MS, signal)])
+    if (signal.aborted) return
+    const known = await Promise.race([listed.then(() => true), Promise.resolve(false)])
+    if (!known) {
+      await asked
+      this.#kept = await peers.withNodes(this.#kept, signal)
+      this.#takeFromPeers(this.#kept)
+    }
+    await Promise.race([listed, sleep(clock, Infinity, signal)])
+    if (signal.aborted) return
+    this.#listed = true
+    this.#takeAll()
+    // The Services are known by now whose slices are wanted.
+    this.slices.start()
+  }
+
+  /** Takes what a write of this process came to, before the watch tells of it. */
+  takeWritten(before: HashRingResource, after: HashRingResource): void {
+    const entry = this.#entries.get(after.name)
+    if (entry?.resource === before) this.#take(after.name, after)
+  }
+
+  /** Takes the rings of another pod as they are. */
+  #takeFromPeers({ from = '', rings }: KeptRings): void {
+    for (const [name, { ringKey, nodes = [] }] of rings) {
+      const ring = WorkloadRing.taken(name, ringKey, nodes, from, this.#deps)
+      const entry: HashRingEntry = {
+        resource: undefined,
+        refusal: undefined,
+        ring: undefined,
+        next: ring,
+        identity: '',
+      }
+      this.#entries.set(name, entry)
+      this.#swapIn(entry, ring)
+    }
+    if (rings.size > 0) {
+      this.#logger.warn(
+        { event: 'rings.taken', from, rings: rings.size },
+        'Took the rings from another pod, because the API server does not answer',
+      )
+    }
+  }
+
+  #takeAll(): void {
+    const names = new Set<string>()
+    for (const { objects } of this.#watches) {
+      for (const [name, resource] of objects) {
+        names.add(name)
+        this.#take(name, resource)
+      }
+    }
+    for (const name of [...this.#entries.keys()]) if (!names.has(name)) this.#take(name, undefined)
+  }
+
+  /** Makes the ring of a HashRing what its spec says. */
+  #take(name: string, resource: HashRingResource | undefined): void {
+    const entry = this.#entries.get(name)
+    if (resource === undefined) {
+      if (entry === undefined) return
+      this.#entries.delete(name)
+      this.#drop(entry.ring)
+      this.#drop(entry.next)
+      this.#logger.info({ event: 'hash-ring.deleted', hashRing: name }, 'Dropped the ring of a HashRing')
+      return
+    }
+    const { spec } = resource
+    const refusal = this.#refusalOf(resource)
+    const made: HashRingEntry = entry ?? { resource, refusal, ring: undefined, next: undefined, identity: '' }
+    this.#entries.set(name, made)
+    made.resource = resource
+    made.refusal = refusal
+    if (spec === undefined || refusal !== undefined) {
+      this.#drop(made.ring)
+      this.#drop(made.next)
+      made.ring = undefined
+      made.next = undefined
+      made.identity = ''
+    } else this.#follow(made, resource, spec)
+    this.#listeners.call(made)
+  }
+
+  #refusalOf({ spec, problem }: HashRingResource): string | undefined {
+    if (spec === undefined) return problem
+    if (spec.publish !== undefined && !this.#deps.mayPublish) {
+      return 'spec.publish is set, and this installation may not write ConfigMaps (rings.publish of the chart)'
+    }
+    return undefined
+  }
+
+  #follow(entry: HashRingEntry, resource: HashRingResource, spec: HashRingSpec): void {
+    const { name, namespace, uid, status, acceptLoss } = resource
+    const identity = JSON.stringify([uid, spec.service, spec.port, spec.ringKey])
+    if (entry.identity !== identity) {
+      const isFirst = entry.identity === ''
+      entry.identity = identity
+      this.#drop(entry.next)
+      const feed = this.slices.feed(namespace, spec.service)
+      const kept = isFirst ? this.#keptOf(name, spec) : undefined
+      const ring = WorkloadRing.following(name, spec, feed, kept, this.#deps)
+      entry.next = ring
+      ring.takeVersion(status)
+      this.#swapIn(entry, ring)
+      return
+    }
+    for (const ring of [entry.ring, entry.next]) {
+      ring?.takeVersion(status)
+      ring?.source?.adjust({ holdRestartingMs: spec.holdMs, brake: spec.brake })
+    }
+    const { ring } = entry
+    if (acceptLoss !== undefined && acceptLoss === ring?.service.manager.snapshot.ring.digest) {
+      ring.source?.acceptLoss()
+    }
+  }
+
+  #keptOf(name: string, { holdMs }: HashRingSpec): KeptPlaces | undefined {
+    const kept = this.#kept.rings.get(name)
+    if (kept === undefined) return undefined
+    const wallMs = this.#deps.clock.wallNow()
+    const held = Array.from(kept.heldSinceMs, ([member, sinceMs]) => {
+      const leftMs = Math.min(holdMs, Math.max(0, sinceMs + holdMs - wallMs))
+      return [member, leftMs] as const
+    })
+    const frozen = kept.braked
+      ? kept.nodes?.map(({ ringKey, name: member = ringKey, address = '', port = 0, zone }) => ({
+          name: member,
+          uid: '',
+          address,
+          port,
+          zone,
+          serving: false,
+          terminating: false,
+        }))
+      : undefined
+    return { held: new Map(held), frozen }
+  }
+
+  /** Answers from a ring once its members are known, and drops the one before it. */
+  #swapIn(entry: HashRingEntry, ring: WorkloadRing): void {
+    ring.service.start().then(
+      () => {
+        if (entry.next !== ring) return
+        entry.next = undefined
+        this.#drop(entry.ring)
+        entry.ring = ring
+        ring.service.manager.subscribe(() => {
+          if (entry.ring === ring) this.#listeners.call(entry)
+        })
+        this.#listeners.call(entry)
+      },
+      (err: unknown) => {
+        // One that is dropped before it has started says so too.
+        if (entry.next !== ring || this.#abort.signal.aborted) return
+        this.#logger.error({ event: 'hash-ring.failed', hashRing: ring.name, err }, 'Failed to make a ring')
+      },
+    )
+    ring.service.done.catch((error: unknown) => {
+      this.#over.reject(error)
+    })
+  }
+
+  #drop(ring: WorkloadRing | undefined): void {
+    ring?.close().catch((err: unknown) => {
+      this.#logger.error({ event: 'hash-ring.failed', hashRing: ring.name, err }, 'Failed to close a ring')
+    })
+  }
+}

@@ -1,0 +1,199 @@
+import { sleep, type Clock, type Random } from '../clock.ts'
+import { ringAnswer, membersAnswer } from '../client/answers.ts'
+import { Members } from '../client/members.ts'
+import { flag, list, number, object, orNull, text, type Shaped } from '../client/shape.ts'
+import type { Logger } from '../logger.ts'
+import type { RingKeyMode } from '../membership/placement.ts'
+import type { RingNode } from '../ring/node.ts'
+import type { RingService } from '../service/ring-service.ts'
+
+/** What another pod has of a ring. */
+export interface KeptRing {
+  readonly ringKey: RingKeyMode
+  readonly braked: boolean
+  /** The nodes of its ring, where its brake is on, or somebody asked for them. */
+  readonly nodes: readonly RingNode[] | undefined
+  /** Since when members are held that do not serve, by name, in milliseconds since the Unix epoch. */
+  readonly heldSinceMs: ReadonlyMap<string, number>
+}
+
+/** What another pod has. */
+export interface KeptRings {
+  /** The pod's name; undefined where no other pod has rings. */
+  readonly from: string | undefined
+  readonly url: string
+  readonly rings: ReadonlyMap<string, KeptRing>
+}
+
+export const NO_RINGS: KeptRings = { from: undefined, url: '', rings: new Map() }
+
+/** What `/v1/rings` says of them. */
+const ringsAnswer = object({
+  rings: list(
+    object({
+      name: text,
+      ring: orNull(object({ fingerprint: text, ringKey: text, held: number, condition: text, ok: flag })),
+    }),
+    100_000,
+  ),
+})
+
+/** Another pod that has rings. */
+interface Peer {
+  readonly name: string
+  readonly url: string
+}
+
+/** How long a pod looks for another one that has rings, when it starts, in milliseconds. */
+const LOOK_MS = 4000
+/** The same where there is none, in milliseconds. */
+const LOOK_ALONE_MS = 1000
+const LOOK_AGAIN_MS = 250
+/** Pods that are asked one after the other. */
+const ASKED_LIMIT = 3
+const TIMEOUT_MS = 2000
+/** Requests at a time to one pod. */
+const AT_A_TIME = 8
+
+/** The other pods of this installation, as far as they have rings of HashRings. */
+export class RingPeers {
+  readonly #own: RingService
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #logger: Logger
+
+  /** @param own - The ring of the pods themselves. */
+  constructor(
+    own: RingService,
+    deps: { readonly clock: Clock; readonly random: Random; readonly logger: Logger },
+  ) {
+    this.#own = own
+    this.#clock = deps.clock
+    this.#random = deps.random
+    this.#logger = deps.logger.child({ component: 'ring-peers' })
+  }
+
+  /** Those that live and say where they answer. */
+  get all(): readonly Peer[] {
+    const { members, selfName } = this.#own.source
+    return members.flatMap(({ name, address, state, metadata }) => {
+      const port = metadata?.httpPort
+      if (name === selfName || port === undefined || (state !== 'alive' && state !== 'suspect')) return []
+      return [{ name, url: `http://${address.includes(':') ? `[${address}]` : address}:${port}` }]
+    })
+  }
+
+  /**
+   * Asks other pods, until one has rings, for what only memory knows: who is held, and which brakes are on. It gives up
+   * after a few seconds, and never rejects.
+   */
+  async ask(signal: AbortSignal): Promise<KeptRings> {
+    const startedMs = this.#clock.now()
+    for (;;) {
+      const waitedMs = this.#clock.now() - startedMs
+      if (signal.aborted || waitedMs >= (this.all.length === 0 ? LOOK_ALONE_MS : LOOK_MS)) return NO_RINGS
+      for (const peer of this.#shuffled().slice(0, ASKED_LIMIT)) {
+        const kept = await this.#askOne(peer, signal)
+        if (kept !== undefined) return kept
+      }
+      await sleep(this.#clock, LOOK_AGAIN_MS, signal)
+    }
+  }
+
+  /** The same with the nodes of all rings. A ring that the pod does not give any more is left out. */
+  async withNodes(kept: KeptRings, signal: AbortSignal): Promise<KeptRings> {
+    const rings = new Map<string, KeptRing>()
+    const names = [...kept.rings.keys()]
+    await Promise.all(
+      Array.from({ length: AT_A_TIME }, async () => {
+        for (let name = names.shift(); name !== undefined && !signal.aborted; name = names.shift()) {
+          const ring = kept.rings.get(name)!
+          try {
+            rings.set(name, { ...ring, nodes: ring.nodes ?? (await this.#nodesOf(kept.url, name, signal)) })
+          } catch (err) {
+            this.#logger.warn(
+              { event: 'rings.not-taken', hashRing: name, from: kept.from, err },
+              'Could not take a ring from another pod',
+            )
+          }
+        }
+      }),
+    )
+    return { ...kept, rings }
+  }
+
+  /**
+   * The fingerprints of each pod's rings, by name of the ring.
+   *
+   * @returns Undefined for a pod that does not answer.
+   */
+  async fingerprints(
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, ReadonlyMap<string, string> | undefined>> {
+    const found = new Map<string, ReadonlyMap<string, string> | undefined>()
+    await Promise.all(
+      this.all.map(async ({ name, url }) => {
+        try {
+          const { rings } = await this.#list(url, signal)
+          found.set(
+            name,
+            new Map(rings.flatMap(({ name: of, ring }) => (ring ? [[of, ring.fingerprint]] : []))),
+          )
+        } catch {
+          found.set(name, undefined)
+        }
+      }),
+    )
+    return found
+  }
+
+  async #askOne({ name: from, url }: Peer, signal: AbortSignal): Promise<KeptRings | undefined> {
+    try {
+      const rings = new Map<string, KeptRing>()
+      for (const { name, ring } of (await this.#list(url, signal)).rings) {
+        if (ring === null) continue
+        const braked = ring.condition === 'braked'
+        rings.set(name, {
+          ringKey: ring.ringKey === 'name' ? 'name' : 'address',
+          braked,
+          nodes: braked ? await this.#nodesOf(url, name, signal) : undefined,
+          heldSinceMs: ring.held > 0 ? await this.#heldOf(url, name, signal) : new Map(),
+        })
+      }
+      return { from, url, rings }
+    } catch (err) {
+      this.#logger.debug({ event: 'rings.not-asked', from, err }, 'Another pod did not tell of its rings')
+      return undefined
+    }
+  }
+
+  async #list(url: string, signal: AbortSignal): Promise<Shaped<typeof ringsAnswer>> {
+    return ringsAnswer(await this.#json(url, '/v1/rings', signal), 'the answer')
+  }
+
+  async #nodesOf(url: string, name: string, signal: AbortSignal): Promise<readonly RingNode[]> {
+    const { nodes } = ringAnswer(await this.#json(url, `/v1/rings/${name}/ring`, signal), 'the answer')
+    return nodes
+  }
+
+  async #heldOf(url: string, name: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+    const answer = membersAnswer(await this.#json(url, `/v1/rings/${name}/members`, signal), 'the answer')
+    return new Map(
+      answer.members.flatMap(({ name: member, state, stateSinceMs }) =>
+        state === 'suspect' ? [[member, stateSinceMs]] : [],
+      ),
+    )
+  }
+
+  #json(url: string, path: string, signal: AbortSignal): Promise<unknown> {
+    const members = new Members({ url, timeoutMs: TIMEOUT_MS, clock: this.#clock, random: this.#random })
+    return members.json(`${url}${path}`, {}, signal)
+  }
+
+  #shuffled(): Peer[] {
+    return this.all
+      .map((peer) => ({ peer, at: this.#random() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ peer }) => peer)
+  }
+}

@@ -1,0 +1,405 @@
+import { sleep, type Clock, type Random } from '../clock.ts'
+import { isRingmanError } from '../errors.ts'
+import type { ApiClient } from '../kubernetes/api-client.ts'
+import { apiErrorKindOf } from '../kubernetes/api-error.ts'
+import { LimitedWarnings } from '../limited-warnings.ts'
+import type { Logger } from '../logger.ts'
+import type { ChangeRecord } from '../manager/change-record.ts'
+import type { EndpointSlice } from '../membership/kubernetes/endpoint-slice.ts'
+import type { RingService } from '../service/ring-service.ts'
+import { TokenBucket } from '../token-bucket.ts'
+import type { HashRingController, HashRingEntry } from './hash-ring-controller.ts'
+import { HASH_RING_GROUP, HASH_RINGS, parseHashRing, type HashRingResource } from './hash-ring-resource.ts'
+import {
+  percent,
+  saysAlready,
+  statusOf,
+  timeOf,
+  type Agreement,
+  type Publication,
+} from './hash-ring-status.ts'
+import { publicationOf } from './ring-publication.ts'
+import type { RingPeers } from './ring-peers.ts'
+import type { WorkloadRing } from './workload-ring.ts'
+
+export interface StatusWriterDeps {
+  readonly controller: HashRingController
+  /** The ring of the pods themselves: who owns a HashRing's name there writes its status. */
+  readonly own: RingService
+  readonly peers: Pick<RingPeers, 'fingerprints'>
+  readonly client: ApiClient
+  /** This pod's name, for events. */
+  readonly podName: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/** How often what changed is written, in milliseconds: several changes of one moment are one write. */
+const ROUND_MS = 250
+/** How often every ring is looked at, in milliseconds. */
+const SWEEP_MS = 2000
+/** Status writes of one ring: a workload that flaps gets a write every ten seconds. */
+const WRITES = { burst: 6, perSecond: 0.1 }
+/** Writes at a time. */
+const AT_A_TIME = 8
+/** Pods are asked for their rings this often while something is new, and while nothing is, in milliseconds. */
+const ASK_SOON_MS = 1000
+const ASK_SELDOM_MS = 15_000
+/** How long a difference may last before it is one, in milliseconds. */
+const DIFFERENCE_MS = 5000
+
+const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events' }
+const CONFIG_MAPS = { group: '', version: 'v1', plural: 'configmaps' }
+
+/** What is remembered of a ring whose status this pod writes. */
+interface WrittenRing {
+  readonly bucket: TokenBucket
+  agreement: Agreement
+  /** Since when another pod holds another ring, in monotonic milliseconds; undefined while all are the same. */
+  differsSinceMs: number | undefined
+  publication: Publication | undefined
+  busy: boolean
+}
+
+/**
+ * Writes the status of the HashRings whose names this pod owns on the pods' own ring, their events, and the ConfigMaps
+ * that they ask for.
+ *
+ * There is no leader: two pods that both believe to own a name for a moment do no harm, since each write names the
+ * version of the object that it changes. A ring gets a number only after its slices were listed, not from a cache, and
+ * are those that the ring was made of: so an older ring never gets a higher number.
+ */
+export class StatusWriter {
+  readonly #deps: StatusWriterDeps
+  readonly #logger: Logger
+  readonly #warnings: LimitedWarnings
+  readonly #abort = new AbortController()
+  readonly #records = new Map<string, WrittenRing>()
+  readonly #dirty = new Set<string>()
+  #unsubscribe = () => {}
+  #loops: Promise<unknown> = Promise.resolve()
+  #newsAtMs = -Infinity
+  #writes = 0
+
+  constructor(deps: StatusWriterDeps) {
+    this.#deps = deps
+    this.#logger = deps.logger.child({ component: 'hash-ring-status' })
+    this.#warnings = new LimitedWarnings(deps.clock, this.#logger, 60_000)
+  }
+
+  /** Statuses written so far. */
+  get writes(): number {
+    return this.#writes
+  }
+
+  /** What is known of whether all pods hold a ring; undefined for one whose status another pod writes. */
+  settled(name: string): boolean | undefined {
+    return this.#records.get(name)?.agreement.settled
+  }
+
+  start(): void {
+    const { controller } = this.#deps
+    this.#unsubscribe = controller.subscribe((entry) => {
+      const name = entry.resource?.name
+      if (name === undefined) return
+      this.#dirty.add(name)
+      this.#newsAtMs = this.#deps.clock.now()
+    })
+    this.#loops = Promise.all([this.#write(), this.#ask()]).catch((err: unknown) => {
+      this.#logger.error({ event: 'hash-ring-status.failed', err }, 'Failed in writing statuses')
+    })
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe()
+    this.#abort.abort()
+    await this.#loops
+  }
+
+  /** Whether this pod writes the status of a ring. */
+  #owns(name: string): boolean {
+    const { own } = this.#deps
+    try {
+      return own.state === 'running' && !own.unsure && own.owns(name)
+    } catch {
+      // The own ring is empty, or ends.
+      return false
+    }
+  }
+
+  #recordOf(name: string): WrittenRing {
+    let record = this.#records.get(name)
+    if (record === undefined) {
+      record = {
+        bucket: new TokenBucket(WRITES),
+        agreement: { settled: undefined, message: 'The pods have not been asked yet' },
+        differsSinceMs: undefined,
+        publication: undefined,
+        busy: false,
+      }
+      this.#records.set(name, record)
+    }
+    return record
+  }
+
+  async #write(): Promise<void> {
+    const { clock, controller } = this.#deps
+    const { signal } = this.#abort
+    const running = new Set<Promise<void>>()
+    let sweepAtMs = 0
+    while (!signal.aborted) {
+      const nowMs = clock.now()
+      if (nowMs >= sweepAtMs) {
+        sweepAtMs = nowMs + SWEEP_MS
+        for (const name of controller.entries.keys()) this.#dirty.add(name)
+        for (const name of this.#records.keys()) {
+          if (!controller.entries.has(name) || !this.#owns(name)) this.#records.delete(name)
+        }
+      }
+      for (const name of [...this.#dirty]) {
+        if (running.size >= AT_A_TIME) break
+        this.#dirty.delete(name)
+        const entry = controller.entries.get(name)
+        if (entry?.resource === undefined || !this.#owns(name)) continue
+        const record = this.#recordOf(name)
+        if (record.busy) continue
+        const writing = this.#writeOne(entry, entry.resource, record, signal)
+          .catch((error: unknown) => {
+            this.#fail(name, error)
+          })
+          .finally(() => running.delete(writing))
+        running.add(writing)
+      }
+      await sleep(clock, ROUND_MS, signal)
+    }
+    await Promise.all(running)
+  }
+
+  #fail(name: string, error: unknown): void {
+    if (this.#abort.signal.aborted) return
+    // Somebody else wrote meanwhile: the watch tells of it, and the next round looks again.
+    if (apiErrorKindOf(error) === 'conflict') return
+    this.#warnings.warn(
+      { event: 'hash-ring-status.not-written', hashRing: name, err: error },
+      'Could not write the status of a HashRing; it is tried again',
+      apiErrorKindOf(error) ?? 'other',
+    )
+  }
+
+  async #writeOne(
+    entry: HashRingEntry,
+    resource: HashRingResource,
+    record: WrittenRing,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { ring } = entry
+    // The first members are on their way: there is nothing to say yet.
+    if (ring === undefined && entry.refusal === undefined) return
+    record.busy = true
+    try {
+      const isNew = ring !== undefined && ring.fingerprint !== resource.status.fingerprint
+      const wanted = this.#wanted(entry, resource, record, isNew)
+      if (!saysAlready(resource.status.whole, wanted)) {
+        if (!record.bucket.tryTake(this.#deps.clock.now())) return
+        if (ring !== undefined && isNew && !(await this.#isUpToDate(ring, resource, signal))) return
+        // The ring may have changed meanwhile; then what was listed is not what it was made of.
+        if (isNew && !saysAlready(this.#wanted(entry, resource, record, isNew), wanted)) return
+        await this.#patch(resource, wanted, signal)
+        if (ring !== undefined && isNew) await this.#tell(resource, ring, wanted, signal)
+      }
+      if (ring !== undefined) await this.#publish(resource, ring, record, signal)
+    } finally {
+      record.busy = false
+    }
+  }
+
+  #wanted(entry: HashRingEntry, resource: HashRingResource, record: WrittenRing, isNew: boolean) {
+    return statusOf(resource, entry, {
+      version: resource.status.version + (isNew ? 1 : 0),
+      agreement: record.agreement,
+      publication: resource.spec?.publish && (record.publication ?? published(resource)),
+      change: isNew ? entry.ring?.lastChange : undefined,
+      time: timeOf(this.#deps.clock.wallNow()),
+    })
+  }
+
+  /** Whether the slices that the ring was made of are those that the API server has at this moment. */
+  async #isUpToDate(ring: WorkloadRing, resource: HashRingResource, signal: AbortSignal): Promise<boolean> {
+    const { spec, namespace } = resource
+    if (spec === undefined || ring.source === undefined) return false
+    const { slices } = await this.#deps.controller.slices.listNow(namespace, spec.service, signal)
+    return sameVersions(slices, ring.source.slices)
+  }
+
+  async #patch(resource: HashRingResource, status: object, signal: AbortSignal): Promise<void> {
+    const { client, controller } = this.#deps
+    const { namespace, name, version } = resource
+    const object = await client.write(
+      {
+        kind: HASH_RINGS,
+        namespace,
+        name: localName(name),
+        subresource: 'status',
+        type: 'application/merge-patch+json',
+        body: { metadata: { resourceVersion: version }, status },
+      },
+      signal,
+    )
+    this.#writes += 1
+    const written = parseHashRing(object)
+    // The watch will say the same a moment later; until then nothing is to be written twice.
+    if (written !== undefined) controller.takeWritten(resource, written)
+  }
+
+  /** Tells of a ring with a new number in an event, which `kubectl describe` shows. */
+  async #tell(
+    { namespace, name, uid }: HashRingResource,
+    ring: WorkloadRing,
+    status: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { client, podName, clock, random } = this.#deps
+    const { lastChange } = ring
+    const braked = ring.source?.braked === true
+    const id = Math.floor(random() * 2 ** 32).toString(16)
+    await client.write(
+      {
+        kind: EVENTS,
+        namespace,
+        type: 'application/json',
+        body: {
+          apiVersion: 'events.k8s.io/v1',
+          kind: 'Event',
+          metadata: {
+            name: `${localName(name).slice(0, 200)}.${clock.wallNow().toString(16)}${id}`,
+            namespace,
+          },
+          eventTime: `${new Date(clock.wallNow()).toISOString().slice(0, -1)}000Z`,
+          reportingController: `${HASH_RING_GROUP}/ringman`,
+          reportingInstance: podName.slice(0, 128),
+          action: 'ChangeRing',
+          reason: 'RingChanged',
+          type: braked || lastChange?.cause === 'dead' ? 'Warning' : 'Normal',
+          regarding: {
+            apiVersion: `${HASH_RING_GROUP}/${HASH_RINGS.version}`,
+            kind: 'HashRing',
+            namespace,
+            name: localName(name),
+            uid,
+          },
+          note: noteOf(Number(status['version']), ring, lastChange),
+        },
+      },
+      signal,
+    )
+  }
+
+  async #publish(
+    resource: HashRingResource,
+    ring: WorkloadRing,
+    record: WrittenRing,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { publish } = resource.spec ?? {}
+    const { version, fingerprint } = resource.status
+    record.publication ??= published(resource)
+    if (publish === undefined || version === 0 || fingerprint !== ring.fingerprint) return
+    if (record.publication.version === version && record.publication.problem === undefined) return
+    try {
+      await this.#deps.client.write(
+        {
+          kind: CONFIG_MAPS,
+          namespace: resource.namespace,
+          name: publish.configMap,
+          type: 'application/apply-patch+yaml',
+          query: { fieldManager: 'ringman' },
+          body: publicationOf(resource, publish, ring.service.manager.snapshot.ring, version),
+        },
+        signal,
+      )
+      record.publication = { version, problem: undefined }
+    } catch (error) {
+      if (!isRingmanError(error)) throw error
+      record.publication = { ...record.publication, problem: error.message }
+      throw error
+    } finally {
+      this.#dirty.add(resource.name)
+    }
+  }
+
+  /** Asks the pods for their rings, and finds out where they differ. */
+  async #ask(): Promise<void> {
+    const { clock, peers, controller } = this.#deps
+    const { signal } = this.#abort
+    while (!signal.aborted) {
+      const owned = [...controller.entries.values()].flatMap(({ ring }) =>
+        ring !== undefined && this.#owns(ring.name) ? [ring] : [],
+      )
+      let isOpen = false
+      if (owned.length > 0) {
+        const told = await peers.fingerprints(signal)
+        for (const ring of owned) isOpen = this.#compare(ring, told) || isOpen
+      }
+      const isNews = clock.now() - this.#newsAtMs < ASK_SELDOM_MS
+      await sleep(clock, isOpen || isNews ? ASK_SOON_MS : ASK_SELDOM_MS, signal)
+    }
+  }
+
+  /** @returns Whether a pod has another ring. */
+  #compare(ring: WorkloadRing, told: ReadonlyMap<string, ReadonlyMap<string, string> | undefined>): boolean {
+    const { clock } = this.#deps
+    const record = this.#recordOf(ring.name)
+    const differing = [...told].filter(([, rings]) => rings?.get(ring.name) !== ring.fingerprint)
+    if (differing.length === 0) {
+      record.differsSinceMs = undefined
+      const pods = told.size + 1
+      record.agreement = {
+        settled: true,
+        message: pods === 1 ? 'The only pod holds this ring' : `All ${pods} pods hold this ring`,
+      }
+      return false
+    }
+    record.differsSinceMs ??= clock.now()
+    if (clock.now() - record.differsSinceMs >= DIFFERENCE_MS) {
+      const names = differing.map(([pod, rings]) => (rings === undefined ? `${pod} (no answer)` : pod))
+      const more = names.length > 5 ? ` and ${names.length - 5} more` : ''
+      record.agreement = {
+        settled: false,
+        message: `Another ring, or none, is held by ${names.slice(0, 5).join(', ')}${more}`,
+      }
+      this.#dirty.add(ring.name)
+    }
+    return true
+  }
+}
+
+function localName(name: string): string {
+  return name.slice(name.indexOf('/') + 1)
+}
+
+function published({ status }: HashRingResource): Publication {
+  const { publishedVersion } = status.whole
+  return {
+    version: Number.isSafeInteger(publishedVersion) ? (publishedVersion as number) : 0,
+    problem: undefined,
+  }
+}
+
+function sameVersions(a: Iterable<EndpointSlice>, b: Iterable<EndpointSlice>): boolean {
+  const versions = (slices: Iterable<EndpointSlice>) =>
+    Array.from(slices, ({ version }) => version)
+      .sort()
+      .join(' ')
+  return versions(a) === versions(b)
+}
+
+/** What `kubectl describe` shows of a change. */
+function noteOf(version: number, ring: WorkloadRing, change: ChangeRecord | undefined): string {
+  const { ring: held } = ring.service.manager.snapshot
+  const now = `version ${version} has ${held.size === 1 ? '1 node' : `${held.size} nodes`}`
+  if (change === undefined) return `The ring was published: ${now}`
+  const { cause, node, count, movedShare } = change
+  const who = count === 1 ? node.slice(0, 300) : `${count} nodes`
+  return `${who}: ${cause}, ${percent(movedShare)} of the keys moved; ${now}`
+}

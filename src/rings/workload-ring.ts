@@ -1,0 +1,192 @@
+import type { Clock } from '../clock.ts'
+import { Listeners } from '../listeners.ts'
+import type { Logger } from '../logger.ts'
+import type { ChangeRecord } from '../manager/change-record.ts'
+import { HashRingManager } from '../manager/hash-ring-manager.ts'
+import { healthIn, type SourceHealth } from '../membership/condition.ts'
+import { KubernetesSource, type KeptPlaces } from '../membership/kubernetes/kubernetes-source.ts'
+import type { SliceFeed } from '../membership/kubernetes/slice-feed.ts'
+import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../membership/member.ts'
+import type { RingKeyMode } from '../membership/placement.ts'
+import { SourceBase } from '../membership/source-base.ts'
+import type { MembershipSource } from '../membership/source.ts'
+import type { HashRing } from '../ring/hash-ring.ts'
+import type { RingNode } from '../ring/node.ts'
+import { fingerprintOf } from '../service/fingerprint.ts'
+import type { NamedRing } from '../service/named-rings.ts'
+import { RingService } from '../service/ring-service.ts'
+import type { HashRingSpec, HashRingStatus } from './hash-ring-resource.ts'
+
+/** Versions that are remembered for each ring: a status may tell of a ring that is not held any more, or not yet. */
+const VERSIONS_LIMIT = 16
+
+interface Surroundings {
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** The ring of one workload, in this process. */
+export class WorkloadRing implements NamedRing {
+  readonly name: string
+  readonly service: RingService
+  /** What makes it; undefined for a ring that was taken from another pod. */
+  readonly source: KubernetesSource | undefined
+  readonly #listeners: Listeners<void>
+  /** By fingerprint, the oldest first. */
+  readonly #versions = new Map<string, number>()
+  #fingerprinted: { readonly ring: HashRing; readonly fingerprint: string } | undefined
+  #lastChange: ChangeRecord | undefined
+
+  private constructor(
+    name: string,
+    source: MembershipSource,
+    ringKeyMode: RingKeyMode,
+    { clock, logger }: Surroundings,
+  ) {
+    const own = logger.child({ hashRing: name })
+    this.name = name
+    this.source = source instanceof KubernetesSource ? source : undefined
+    const manager = new HashRingManager({ clock, logger: own })
+    this.service = new RingService({ source, manager, logger: own, clock, ringKeyMode })
+    this.#listeners = new Listeners(own)
+    manager.subscribe(({ records }) => {
+      this.#lastChange = records[0]
+    })
+  }
+
+  /**
+   * A ring that follows a Service.
+   *
+   * @param kept - What another pod knows from memory.
+   */
+  static following(
+    name: string,
+    spec: HashRingSpec,
+    feed: SliceFeed,
+    kept: KeptPlaces | undefined,
+    surroundings: Surroundings,
+  ): WorkloadRing {
+    const source = new KubernetesSource(
+      {
+        slices: { serviceName: spec.service },
+        port: spec.port,
+        holdRestartingMs: spec.holdMs,
+        brake: spec.brake,
+        portSetting: 'spec.service.port',
+        // The API server may be away for hours.
+        startTimeoutMs: Infinity,
+      },
+      { ...surroundings, feed, logger: surroundings.logger.child({ hashRing: name }) },
+    )
+    if (kept !== undefined) source.takeOver(kept)
+    return new WorkloadRing(name, source, spec.ringKey, surroundings)
+  }
+
+  /** A ring as another pod has it, for as long as the API server does not answer. */
+  static taken(
+    name: string,
+    ringKeyMode: RingKeyMode,
+    nodes: readonly RingNode[],
+    from: string,
+    surroundings: Surroundings,
+  ): WorkloadRing {
+    const source = new TakenSource(nodes, from, surroundings)
+    return new WorkloadRing(name, source, ringKeyMode, surroundings)
+  }
+
+  get fingerprint(): string {
+    const { ring } = this.service.manager.snapshot
+    if (this.#fingerprinted?.ring !== ring) {
+      this.#fingerprinted = { ring, fingerprint: fingerprintOf(ring) }
+    }
+    return this.#fingerprinted.fingerprint
+  }
+
+  get version(): number | undefined {
+    return this.#versions.get(this.fingerprint)
+  }
+
+  /** Why it changed last; undefined as long as it did not. */
+  get lastChange(): ChangeRecord | undefined {
+    return this.#lastChange
+  }
+
+  /** Takes what a status says of versions. */
+  takeVersion({ version, fingerprint }: Pick<HashRingStatus, 'version' | 'fingerprint'>): void {
+    if (version === 0 || this.#versions.get(fingerprint) === version) return
+    this.#versions.delete(fingerprint)
+    this.#versions.set(fingerprint, version)
+    if (this.#versions.size > VERSIONS_LIMIT) {
+      for (const oldest of this.#versions.keys()) {
+        this.#versions.delete(oldest)
+        break
+      }
+    }
+    if (fingerprint === this.fingerprint) this.#listeners.call()
+  }
+
+  onVersion(listener: () => void): () => void {
+    return this.#listeners.add(listener)
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear()
+    await this.service.stop()
+  }
+}
+
+/** The nodes that another pod had on its ring. They stay as they are. */
+class TakenSource extends SourceBase implements MembershipSource {
+  readonly kind = 'kubernetes'
+  readonly selfName = undefined
+  readonly #nodes: readonly RingNode[]
+  readonly #from: string
+  readonly #clock: Clock
+
+  constructor(nodes: readonly RingNode[], from: string, { clock, logger }: Surroundings) {
+    super(logger)
+    this.#nodes = nodes
+    this.#from = from
+    this.#clock = clock
+  }
+
+  protected open(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  protected begin(): void {
+    const stateSinceMs = this.#clock.wallNow()
+    this.set.publish(this.#nodes.map((node) => memberOf(node, stateSinceMs)))
+  }
+
+  leave(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  protected close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  health(): SourceHealth {
+    return healthIn(
+      'stale',
+      `The API server has not answered since this process started, and the nodes are those that ${this.#from} had`,
+      { members: this.set.current.length },
+    )
+  }
+}
+
+function memberOf(node: RingNode, stateSinceMs: number): Member {
+  const { ringKey, name = ringKey, address = '', port = 0, zone } = node
+  const metadata = { servicePort: String(port), ...(zone === undefined ? {} : { zone }) }
+  return {
+    name,
+    address,
+    port: 0,
+    state: 'alive',
+    stateSinceMs,
+    meta: encodeMetadata(metadata),
+    metadata,
+    versions: DEFAULT_VERSIONS,
+  }
+}

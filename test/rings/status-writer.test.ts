@@ -1,0 +1,291 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { COLLECTIONS } from '../support/fake-kubernetes-api.ts'
+import { PHASES, type SlicePod } from '../membership/kubernetes/slice-fixtures.ts'
+import { HashRingWorld } from './hash-ring-world.ts'
+
+let world: HashRingWorld
+
+beforeEach(() => {
+  world = new HashRingWorld()
+})
+
+const serving = (...names: readonly string[]): SlicePod[] =>
+  names.map((name, i) => ({ name, address: `10.0.0.${i + 1}`, zone: 'z1', ...PHASES.serving }))
+
+const statusWrites = () => world.api.writes.filter(({ path }) => path.endsWith('/status'))
+const events = () =>
+  world.api.writes.filter(({ path }) => path.endsWith('/events')).map(({ body }) => body['note'])
+
+describe('the status', () => {
+  test('says what the ring is, and each published ring gets the next number', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    const controller = await world.pod()
+    world.writer(controller)
+    await world.clock.advance(3000)
+    const ring = controller.get('shop/cache')
+    expect(world.status('shop/cache')).toMatchObject({
+      observedGeneration: 1,
+      version: 1,
+      digest: ring.service.manager.snapshot.ring.digest,
+      nodeCount: 2,
+      onRingCount: 2,
+      nodes: [
+        { name: 'a', address: '10.0.0.1', port: 8000, zone: 'z1', state: 'alive' },
+        { name: 'b', address: '10.0.0.2', port: 8000, zone: 'z1', state: 'alive' },
+      ],
+      lastChange: { cause: 'joined', node: 'a', count: 2 },
+    })
+    expect(world.condition('shop/cache', 'Accepted')).toBe('True Accepted')
+    expect(world.condition('shop/cache', 'Ready')).toBe('True RingReady')
+    expect(world.condition('shop/cache', 'Degraded')).toBe('False AsExpected')
+    expect(world.condition('shop/cache', 'Settled')).toBe('True SameRing')
+    expect(ring.version).toBe(1)
+
+    // Another address and the same digest is another ring all the same.
+    const [a, b] = serving('a', 'b')
+    world.putSlice('shop', 'cache', [a!, { ...b!, address: '10.0.0.77' }])
+    await world.clock.advance(1000)
+    expect(world.status('shop/cache')).toMatchObject({
+      version: 2,
+      lastChange: { cause: 'updated', node: 'b' },
+    })
+    expect(ring.version).toBe(2)
+    expect(events()).toEqual([
+      '2 nodes: joined, 0.00% of the keys moved; version 1 has 2 nodes',
+      'b: updated, 0.00% of the keys moved; version 2 has 2 nodes',
+    ])
+  })
+
+  test('a change of one endpoint costs one write, or two; nothing that stays costs any', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    const controller = await world.pod()
+    world.writer(controller)
+    await world.clock.advance(60_000)
+    const before = statusWrites().length
+    await world.clock.advance(3_600_000)
+    expect(statusWrites()).toHaveLength(before)
+    world.putSlice('shop', 'cache', serving('a', 'b', 'c'))
+    await world.clock.advance(60_000)
+    expect(statusWrites().length - before).toBeLessThanOrEqual(2)
+    expect(world.status('shop/cache')).toMatchObject({ version: 2, onRingCount: 3 })
+  })
+
+  test('a workload that flaps makes no flood of writes and events', async () => {
+    world.putRing('shop/cache')
+    const controller = await world.pod()
+    world.writer(controller)
+    for (let i = 0; i < 600; i++) {
+      world.putSlice('shop', 'cache', i % 2 === 0 ? serving('a', 'b', 'c') : serving('a', 'b'))
+      await world.clock.advance(1500)
+    }
+    // In a quarter of an hour.
+    expect(statusWrites().length).toBeLessThan(110)
+    expect(events().length).toBeLessThan(110)
+    await world.clock.advance(20_000)
+    expect(world.status('shop/cache')).toMatchObject({ onRingCount: 2 })
+  })
+
+  test.each([
+    ['no slice', () => {}, 'Accepted', 'False NoEndpointSlices'],
+    [
+      'several ports',
+      () => {
+        const ports = [
+          { name: 'x', port: 1 },
+          { name: 'y', port: 2 },
+        ]
+        const slice = {
+          metadata: { name: 's', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'cache' } },
+        }
+        const endpoints = [{ addresses: ['10.0.0.1'] }]
+        world.api.put(COLLECTIONS.allSlices, { ...slice, addressType: 'IPv4', ports, endpoints })
+      },
+      'Accepted',
+      'False PortAmbiguous',
+    ],
+    ['no endpoint', () => world.putSlice('shop', 'cache', []), 'Ready', 'False RingEmpty'],
+  ])('says what is wrong: %s', async (_, arrange, type, wanted) => {
+    world.putRing('shop/cache')
+    arrange()
+    world.writer(await world.pod())
+    await world.clock.advance(3000)
+    expect(world.condition('shop/cache', type)).toBe(wanted)
+  })
+
+  test('of a spec that makes no ring has no ring, and keeps its number', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a'))
+    const controller = await world.pod()
+    world.writer(controller)
+    await world.clock.advance(3000)
+    world.putRing('shop/cache', { service: { name: 'cache' }, brake: 'much' }, { generation: 2 })
+    await world.clock.advance(3000)
+    expect(world.condition('shop/cache', 'Accepted')).toBe('False Invalid')
+    expect(world.status('shop/cache')).toMatchObject({ observedGeneration: 2, version: 1 })
+    expect(world.status('shop/cache')).not.toHaveProperty('digest')
+    world.putRing('shop/cache', { service: { name: 'cache' } }, { generation: 3 })
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    await world.clock.advance(5000)
+    expect(world.status('shop/cache')).toMatchObject({ version: 2 })
+  })
+
+  test('says that the brake is on, and how to accept the loss', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a', 'b', 'c'))
+    const controller = await world.pod()
+    world.writer(controller)
+    await world.clock.advance(3000)
+    world.putSlice('shop', 'cache', [
+      ...serving('a'),
+      ...['b', 'c'].map((name) => ({ name, address: '10.0.0.9', ...PHASES.unready })),
+    ])
+    await world.clock.advance(3000)
+    expect(world.condition('shop/cache', 'Degraded')).toBe('True BrakeOn')
+    const { digest } = controller.get('shop/cache').service.manager.snapshot.ring
+    expect(JSON.stringify(world.status('shop/cache')['conditions'])).toContain(
+      `ringman.dev/accept-loss=${digest}`,
+    )
+  })
+})
+
+describe('who writes it', () => {
+  test('is the pod that owns the name; two that both believe so do no harm', async () => {
+    world.putRing('shop/cache')
+    world.putRing('shop/other', { service: { name: 'other' } })
+    world.putSlice('shop', 'cache', serving('a'))
+    world.putSlice('shop', 'other', serving('x'))
+    const one = await world.pod()
+    const two = await world.pod()
+    world.writer(one, world.peers(), (name) => name === 'shop/cache')
+    world.writer(two, world.peers(), () => true)
+    await world.clock.advance(5000)
+    expect(world.status('shop/cache')).toMatchObject({ version: 1 })
+    for (let i = 2; i <= 5; i++) {
+      world.putSlice('shop', 'cache', serving(...['a', 'b', 'c', 'd', 'e'].slice(0, i)))
+      await world.clock.advance(15_000)
+      expect(world.status('shop/cache')).toMatchObject({ version: i, onRingCount: i })
+    }
+    // Each version was written once.
+    const versions = statusWrites()
+      .filter(({ path }) => path.includes('/cache/'))
+      .map(({ body }) => (body['status'] as { version: number }).version)
+    expect([...new Set(versions)]).toEqual([1, 2, 3, 4, 5])
+  })
+
+  test('never numbers a ring that the slices have gone past', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a'))
+    const fresh = await world.pod()
+    const behind = await world.pod()
+    const [stalled] = world.api.streams.slice(-1)
+    world.writer(fresh)
+    await world.clock.advance(5000)
+    // The watch of one pod brings nothing more; what it holds is old.
+    stalled?.silence()
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    await world.clock.advance(5000)
+    expect(world.status('shop/cache')).toMatchObject({ version: 2, onRingCount: 2 })
+    expect(behind.get('shop/cache').service.manager.snapshot.ring.size).toBe(1)
+    const writes = statusWrites().length
+    world.writer(behind)
+    await world.clock.advance(30_000)
+    expect(statusWrites()).toHaveLength(writes)
+    expect(world.status('shop/cache')).toMatchObject({ version: 2, onRingCount: 2 })
+  })
+
+  test('goes on numbering where the one before stopped, and from the beginning for a new object', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a'))
+    const first = await world.pod()
+    const writer = world.writer(first)
+    await world.clock.advance(5000)
+    await writer.stop()
+    await first.stop()
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    const second = await world.pod()
+    world.writer(second)
+    await world.clock.advance(5000)
+    expect(world.status('shop/cache')).toMatchObject({ version: 2 })
+    world.removeRing('shop/cache')
+    await world.clock.advance(100)
+    world.putRing('shop/cache', { service: { name: 'cache' } }, { uid: 'another' })
+    await world.clock.advance(5000)
+    expect(world.status('shop/cache')).toMatchObject({ version: 1 })
+  })
+})
+
+describe('whether all pods hold the ring', () => {
+  test('is False after five seconds of difference, and True again', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a'))
+    const controller = await world.pod()
+    const peers = world.peers()
+    const told = (fingerprint: string) => new Map([['ringman-1', new Map([['shop/cache', fingerprint]])]])
+    peers.told = told(controller.get('shop/cache').fingerprint)
+    world.writer(controller, peers)
+    await world.clock.advance(3000)
+    expect(world.condition('shop/cache', 'Settled')).toBe('True SameRing')
+    peers.told = told('another')
+    await world.clock.advance(4000)
+    expect(world.condition('shop/cache', 'Settled')).toBe('True SameRing')
+    await world.clock.advance(20_000)
+    expect(world.condition('shop/cache', 'Settled')).toBe('False RingsDiffer')
+    peers.told = new Map([['ringman-1', undefined]])
+    await world.clock.advance(20_000)
+    expect(JSON.stringify(world.status('shop/cache')['conditions'])).toContain('ringman-1 (no answer)')
+    peers.told = told(controller.get('shop/cache').fingerprint)
+    await world.clock.advance(20_000)
+    expect(world.condition('shop/cache', 'Settled')).toBe('True SameRing')
+  })
+})
+
+describe('a ring in a ConfigMap', () => {
+  const configMaps = () => world.api.writes.filter(({ path }) => path.includes('/configmaps/'))
+  const data = (key: string): unknown => {
+    const { data: last } = (configMaps().at(-1)?.body ?? {}) as { data?: Record<string, string> }
+    return JSON.parse(last?.[key] ?? 'null')
+  }
+
+  test('is ringman’s JSON, owned by the HashRing, and follows it', async () => {
+    world.putRing('shop/cache', { service: { name: 'cache' }, publish: { configMap: 'cache-ring' } })
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    const controller = await world.pod()
+    world.writer(controller)
+    await world.clock.advance(3000)
+    expect(configMaps()).toHaveLength(1)
+    expect(configMaps()[0]).toMatchObject({
+      path: '/api/v1/namespaces/shop/configmaps/cache-ring',
+      body: { metadata: { ownerReferences: [{ kind: 'HashRing', name: 'cache', uid: 'uid-shop/cache' }] } },
+    })
+    expect(data('ring.json')).toMatchObject({ version: 1, nodes: [{ ringKey: 'a' }, { ringKey: 'b' }] })
+    world.putSlice('shop', 'cache', serving('a', 'b', 'c'))
+    await world.clock.advance(60_000)
+    expect(configMaps()).toHaveLength(2)
+    expect(data('ring.json')).toMatchObject({ version: 2, nodes: [{}, {}, { ringKey: 'c' }] })
+  })
+
+  test('is the file that Thanos reads', async () => {
+    world.putRing('shop/cache', { service: { name: 'cache' }, publish: { format: 'Thanos' } })
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    world.writer(await world.pod())
+    await world.clock.advance(3000)
+    expect(data('hashrings.json')).toEqual([
+      { hashring: 'cache', endpoints: ['10.0.0.1:8000', '10.0.0.2:8000'] },
+    ])
+  })
+
+  test('that cannot be written makes the ring Degraded', async () => {
+    world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} })
+    world.putSlice('shop', 'cache', serving('a'))
+    world.api.faultFor = ({ path }) =>
+      path.includes('/configmaps/') ? { kind: 'status', status: 403 } : undefined
+    world.writer(await world.pod())
+    await world.clock.advance(30_000)
+    expect(world.condition('shop/cache', 'Degraded')).toBe('True PublishFailed')
+    world.api.faultFor = () => undefined
+    await world.clock.advance(60_000)
+    expect(world.condition('shop/cache', 'Degraded')).toBe('False AsExpected')
+  })
+})
