@@ -10,9 +10,15 @@ export function ringKeyOf(member: Member, mode: RingKeyMode): string | undefined
   return mode === 'name' ? member.name : `${member.address}:${member.metadata.servicePort}`
 }
 
+/** A node counts for so many times the median weight at most. */
+const WEIGHT_SPAN = 20
+
 /**
  * The nodes that a set of members makes: those alive or suspect with metadata that decodes. Where two members
  * come to the same ring key, the one with the lower name stands for both, on every pod alike.
+ *
+ * Each weight is bounded by {@link WEIGHT_SPAN} times the median of all: a weight is what a member says of itself, and with
+ * a thousand times that of the others one member would leave them no points. Half of the members must say so to raise it.
  *
  * @param members - Sorted by name, as sources publish them.
  */
@@ -34,5 +40,12 @@ export function placeMembers(members: readonly Member[], mode: RingKeyMode): Rin
       ...(metadata.zone === undefined ? {} : { zone: metadata.zone }),
     })
   }
-  return [...nodes.values()]
+  return boundWeights([...nodes.values()])
+}
+
+function boundWeights(nodes: RingNode[]): RingNode[] {
+  const weights = nodes.map(({ weight }) => weight).sort((a, b) => a - b)
+  const most = WEIGHT_SPAN * (weights[(weights.length - 1) >> 1] ?? 1)
+  if ((weights.at(-1) ?? 0) <= most) return nodes
+  return nodes.map((node) => (node.weight > most ? { ...node, weight: most } : node))
 }

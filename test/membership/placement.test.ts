@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest'
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
 import { placeMembers, ringKeyOf } from '../../src/membership/placement.ts'
+import { HashRing } from '../../src/ring/hash-ring.ts'
 import { fakeMember } from '../support/fake-source.ts'
 
 test('the ring key is the address with the service port, or the name', () => {
@@ -39,4 +41,58 @@ test('a name that cannot be a ring key keeps its member, and no other, off the r
   const members = ['', 'a\nb', 'a\ud800', 'pod-0'].map((name, i) => fakeMember(name, `10.0.0.${i}`))
   expect(placeMembers(members, 'name').map(({ ringKey }) => ringKey)).toEqual(['pod-0'])
   expect(placeMembers(members, 'address')).toHaveLength(4)
+})
+
+describe('the weight that a member says it has', () => {
+  const placed = (weights: readonly number[]) =>
+    placeMembers(
+      weights.map((weight, i) => fakeMember(`m${i}`, `10.0.${i >> 8}.${i & 255}`, { weight })),
+      'name',
+    ).map(({ weight }) => weight)
+
+  test.each([
+    [[1000], [1000]],
+    [
+      [1, 20],
+      [1, 20],
+    ],
+    [
+      [1, 21],
+      [1, 20],
+    ],
+    [
+      [1000, 1, 1],
+      [20, 1, 1],
+    ],
+    [
+      [1000, 1, 1, 1000],
+      [20, 1, 1, 20],
+    ],
+    // Half of them and more say so.
+    [
+      [1000, 1, 1000],
+      [1000, 1, 1000],
+    ],
+    [
+      [16, 64, 1000, 100],
+      [16, 64, 1000, 100],
+    ],
+  ])('of %j is %j on the ring', (weights, expected) => {
+    expect(placed(weights)).toEqual(expected)
+  })
+
+  test('takes from nobody who is not below the median all of its points', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 40 }), (weights) => {
+        const members = weights.map((weight, i) => fakeMember(`m${i}`, `10.0.0.${i}`, { weight }))
+        const nodes = placeMembers(members, 'name')
+        const shares = HashRing.of(nodes).shares()
+        const median = [...weights].sort((a, b) => a - b)[(weights.length - 1) >> 1] ?? 0
+        for (const [i, weight] of weights.entries()) {
+          if (weight >= median) expect(shares.get(`m${i}`)).toBeGreaterThan(0)
+          expect(nodes[i]?.weight).toBe(Math.min(weight, 20 * median))
+        }
+      }),
+    )
+  })
 })
