@@ -155,19 +155,15 @@ export class SimMember {
         return
       }
       case 'start-stream-probe':
-        this.#network.streamPing(this.endpoint, effect.to, effect.ping, effect.timeoutMs, (end) => {
-          const outcome = end.kind === 'answered' ? 'acked' : end.kind === 'refused' ? 'refused' : 'failed'
+        this.#network.streamPing(this.endpoint, effect.to, effect.ping, effect.timeoutMs, (outcome) => {
           this.handle({ kind: 'stream-probe-finished', probe: effect.probe, outcome })
         })
         return
       case 'start-push-pull':
-        this.#network.pushPull(this.endpoint, effect.to, effect.state, effect.timeoutMs, (end) => {
+        this.#network.pushPull(this.endpoint, effect.to, effect.state, effect.timeoutMs, (result) => {
           const { exchange } = effect
-          if (end.kind === 'answered') this.handle({ kind: 'push-pull-answered', exchange, state: end.value })
-          else {
-            const outcome = end.kind === 'refused' ? 'refused' : end.kind === 'closed' ? 'rejected' : 'failed'
-            this.handle({ kind: 'push-pull-failed', exchange, outcome, message: end.kind })
-          }
+          if ('outcome' in result) this.handle({ kind: 'push-pull-failed', exchange, ...result })
+          else this.handle({ kind: 'push-pull-answered', exchange, state: result })
         })
         return
       case 'answer-stream-ping':

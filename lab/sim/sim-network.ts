@@ -1,4 +1,7 @@
 import { type Endpoint, sameEndpoint } from '../../src/membership/memberlist/protocol/endpoint.ts'
+import type { ExchangeFailure } from '../../src/membership/memberlist/protocol/effects.ts'
+import type { StreamProbeOutcome } from '../../src/membership/memberlist/protocol/events.ts'
+import { encodeMessage, tryDecodeMessage } from '../../src/membership/memberlist/wire/message-codec.ts'
 import type { Ack, Message, Ping, PushPull } from '../../src/membership/memberlist/wire/messages.ts'
 import type { SimClock } from './sim-clock.ts'
 
@@ -25,14 +28,19 @@ export const GOOD_LAN: Conditions = {
 /** A listening process. */
 export interface Listener {
   packet: (from: Endpoint, messages: readonly Message[]) => void
-  /** `answer` with undefined closes the stream. */
+  /** `answer` with undefined refuses what came on the stream. */
   streamPing: (ping: Ping, answer: (ack: Ack | undefined) => void) => void
   pushPull: (from: Endpoint, state: PushPull, answer: (state: PushPull | undefined) => void) => void
 }
 
-/** How a stream ended for the one who opened it. */
-export type StreamEnd<T> =
-  { readonly kind: 'answered'; readonly value: T } | { readonly kind: 'refused' | 'closed' | 'timeout' }
+/** How a stream ended for the one who opened it: with an answer, or as the shell tells the machine. */
+type StreamEnd<T> =
+  | { readonly kind: 'answered'; readonly value: T }
+  | { readonly kind: ExchangeFailure['outcome']; readonly why: string }
+
+/** Ports of connections, by whoever opens them. */
+const FIRST_EPHEMERAL_PORT = 32_768
+const EPHEMERAL_PORTS = 28_232
 
 /** A lost SYN is sent again after this, then doubled; as Linux does. */
 const SYN_RETRY_MS = 1000
@@ -53,6 +61,8 @@ export class SimNetwork {
   readonly tcpRefusedAt = new Set<string>()
   /** Drops all packets, but no streams. */
   udpBlocked = false
+  /** One packet in so many goes through the bytes of the wire, so that what cannot be sent fails here too; all would be slow. */
+  packetsPerEncoded = 50
   packetsSent = 0
   streamsOpened = 0
   readonly #clock: SimClock
@@ -92,13 +102,16 @@ export class SimNetwork {
 
   sendPacket(from: Endpoint, to: Endpoint, messages: readonly Message[]): void {
     this.packetsSent++
+    const received = this.packetsSent % this.packetsPerEncoded === 0 ? messages.map(asReceived) : messages
     const copies = this.#random() < this.conditions.duplicateRate ? 2 : 1
     for (let copy = 0; copy < copies; copy++) {
       if (this.udpBlocked || this.#isLost(from.address, to.address)) continue
       const { reorderRate, reorderDelayMs } = this.conditions
       const heldMs = reorderRate > 0 && this.#random() < reorderRate ? this.#random() * reorderDelayMs : 0
       this.#clock.after(this.#delayMs() + heldMs, () => {
-        if (this.#reaches(from.address, to.address)) this.#listenerAt(to)?.packet(from, messages)
+        if (this.#reaches(from.address, to.address)) {
+          this.#listenerAt(to)?.packet(from, received)
+        }
       })
     }
   }
@@ -108,9 +121,13 @@ export class SimNetwork {
     to: Endpoint,
     ping: Ping,
     timeoutMs: number,
-    end: (end: StreamEnd<Ack>) => void,
+    end: (outcome: StreamProbeOutcome) => void,
   ): void {
-    this.#stream(from, to, timeoutMs, end, (listener, answer) => {
+    const finish = (result: StreamEnd<Ack>) => {
+      if (result.kind === 'answered') end(result.value.seqNo === ping.seqNo ? 'acked' : 'failed')
+      else end(result.kind === 'refused' ? 'refused' : 'failed')
+    }
+    this.#stream(from, to, timeoutMs, finish, (listener, answer) => {
       listener.streamPing(ping, answer)
     })
   }
@@ -120,10 +137,15 @@ export class SimNetwork {
     to: Endpoint,
     state: PushPull,
     timeoutMs: number,
-    end: (end: StreamEnd<PushPull>) => void,
+    end: (result: PushPull | ExchangeFailure) => void,
   ): void {
-    this.#stream(from, to, timeoutMs, end, (listener, answer) => {
-      listener.pushPull(from, state, answer)
+    const finish = (result: StreamEnd<PushPull>) => {
+      end(result.kind === 'answered' ? result.value : { outcome: result.kind, message: result.why })
+    }
+    this.#stream(from, to, timeoutMs, finish, (listener, answer) => {
+      // A connection comes from a port of its own, and not from the one where its owner listens.
+      const port = FIRST_EPHEMERAL_PORT + (this.streamsOpened % EPHEMERAL_PORTS)
+      listener.pushPull({ address: from.address, port }, state, answer)
     })
   }
 
@@ -143,23 +165,23 @@ export class SimNetwork {
       end(result)
     }
     this.#clock.after(timeoutMs, () => {
-      finish({ kind: 'timeout' })
+      finish({ kind: 'failed', why: `no answer within ${timeoutMs} ms` })
     })
     this.#pass(from, to, SYN_RETRY_MS, state, () => {
       const listener = this.#listenerAt(to)
       if (listener === undefined || this.tcpRefusedAt.has(to.address)) {
-        finish({ kind: 'refused' })
+        finish({ kind: 'refused', why: 'nobody listens there' })
         return
       }
       this.#pass(from, to, DATA_RETRY_MS, state, () => {
         // The process may have gone, or another one come, since the connection was made.
         if (this.#listenerAt(to) !== listener) {
-          finish({ kind: 'closed' })
+          finish({ kind: 'failed', why: 'the process is gone' })
           return
         }
         request(listener, (value) => {
           this.#pass(to, from, DATA_RETRY_MS, state, () => {
-            finish(value === undefined ? { kind: 'closed' } : { kind: 'answered', value })
+            finish(value === undefined ? { kind: 'rejected', why: 'refused' } : { kind: 'answered', value })
           })
         })
       })
@@ -210,4 +232,10 @@ export class SimNetwork {
 
 function keyOf(endpoint: Endpoint): string {
   return `${endpoint.address} ${endpoint.port}`
+}
+
+function asReceived(message: Message): Message {
+  const received = tryDecodeMessage(encodeMessage(message))
+  if (received === undefined) throw new Error(`a message of the kind ${message.kind} cannot be read`)
+  return received
 }
