@@ -48,6 +48,9 @@ export class Bench {
     return result.errors.length > 0 ? 'killed' : 'survived'
   }
 
+  /** The test file that failed in the last run, if one did. */
+  killer: string | undefined
+
   /** Runs tests over the sources as they are, and gives what went wrong and the milliseconds that each file took. */
   measure(
     tests: readonly string[],
@@ -64,6 +67,7 @@ export class Bench {
     const vitest = (this.#vitest ??= await this.#open())
     const specifications = tests.map((test) => vitest.projects[0]!.createSpecification(resolve(test)))
     const { testModules, unhandledErrors } = await vitest.runTestSpecifications(specifications)
+    this.killer = testModules.find((module) => errorsOf(module).length > 0)?.relativeModuleId
     return {
       errors: [...unhandledErrors.map((error) => (error as Error).message), ...testModules.flatMap(errorsOf)],
       times: new Map(testModules.map((module) => [module.relativeModuleId, module.diagnostic().duration])),

@@ -11,6 +11,9 @@ export interface LabelHeader {
   readonly headerBytes: number
 }
 
+/** What those without a label have. */
+export const NO_LABEL = new Uint8Array(0)
+
 /** The bytes of a label given as text or as bytes: 0 to 255 of them; none is no label. */
 export function labelBytes(label: string | Uint8Array): Uint8Array {
   const bytes = typeof label === 'string' ? encodeText(label) : label
@@ -38,7 +41,7 @@ export function encodeLabelHeader(label: Uint8Array): Uint8Array {
  */
 export function tryDecodeLabelHeader(bytes: Uint8Array, available: number): LabelHeader | undefined {
   if (available === 0) return undefined
-  if (bytes[0] !== MESSAGE_TYPE.label) return { label: bytes.subarray(0, 0), headerBytes: 0 }
+  if (bytes[0] !== MESSAGE_TYPE.label) return { label: NO_LABEL, headerBytes: 0 }
   if (available === 1) return undefined
   const length = bytes[1]!
   if (length === 0) throw malformed('a label header has an empty label')

@@ -167,7 +167,6 @@ class CodeWriter {
 
   finish(): Uint8Array {
     if (this.#bitCount > 0) this.#output[this.#length++] = this.#bits & 0xff
-    this.#bitCount = 0
     return this.#output.subarray(0, this.#length)
   }
 }

@@ -4,7 +4,7 @@ import { decodeCompound } from './compound.ts'
 import { decodeCompressed } from './compression.ts'
 import { type Drop, dropOf } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
-import { isSameLabel, labelBytes, tryDecodeLabelHeader } from './label.ts'
+import { isSameLabel, labelBytes, NO_LABEL, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, type WireLimits } from './limits.ts'
 import { tryDecodeMessage } from './message-codec.ts'
 import { MESSAGE_TYPE, type Message } from './messages.ts'
@@ -78,7 +78,7 @@ function openPacket(
   const ownLabel = labelBytes(reception.label)
   const header = tryDecodeLabelHeader(datagram, datagram.length)
   if (header === undefined) return dropped('malformed', { field: 'label', length: datagram.length })
-  const expected = reception.skipInboundLabelCheck === true ? ownLabel.subarray(0, 0) : ownLabel
+  const expected = reception.skipInboundLabelCheck === true ? NO_LABEL : ownLabel
   if (!isSameLabel(header.label, expected)) return dropped('label-differs', labelDetail(header.label))
   const body = datagram.subarray(header.headerBytes)
 

@@ -3,7 +3,7 @@ import { GrowingBuffer } from '../../../growing-buffer.ts'
 import { decodeCompressed } from './compression.ts'
 import { type Drop, dropOf, malformed, overLimit } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
-import { isSameLabel, labelBytes, tryDecodeLabelHeader } from './label.ts'
+import { isSameLabel, labelBytes, NO_LABEL, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, MAX_ERROR_TEXT_BYTES, MAX_LABEL_BYTES, type WireLimits } from './limits.ts'
 import { required, tryDecodeMessage } from './message-codec.ts'
 import { MESSAGE_TYPE, type StreamMessage, type StreamRole } from './messages.ts'
@@ -130,7 +130,7 @@ export class StreamDecoder {
     }
     const header = tryDecodeLabelHeader(this.#buffer.bytes, this.#buffer.sizeBytes)
     if (header === undefined) return undefined
-    const expected = skipInboundLabelCheck === true ? new Uint8Array(0) : labelBytes(label)
+    const expected = skipInboundLabelCheck === true ? NO_LABEL : labelBytes(label)
     if (!isSameLabel(header.label, expected)) return dropped('label-differs', labelDetail(header.label))
     this.#start = header.headerBytes
     return undefined

@@ -51,7 +51,9 @@ describe('label', () => {
     for (const length of [1, 2, 255]) {
       const label = new Uint8Array(randomBytes(length))
       const bytes = Uint8Array.of(...encodeLabelHeader(label), 1, 2)
-      expect(tryDecodeLabelHeader(bytes, bytes.length)).toEqual({ label, headerBytes: 2 + length })
+      for (const available of [bytes.length, 2 + length]) {
+        expect(tryDecodeLabelHeader(bytes, available)).toEqual({ label, headerBytes: 2 + length })
+      }
       for (let cut = 0; cut < 2 + length; cut++) expect(tryDecodeLabelHeader(bytes, cut)).toBeUndefined()
     }
   })

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeCompound } from '../../../../src/membership/memberlist/wire/compound.ts'
 import { encodeCompressed } from '../../../../src/membership/memberlist/wire/compression.ts'
-import type { DropReason } from '../../../../src/membership/memberlist/wire/drop.ts'
+import { DROP_REASONS, type DropReason } from '../../../../src/membership/memberlist/wire/drop.ts'
 import { encrypt } from '../../../../src/membership/memberlist/wire/encryption.ts'
 import { DEFAULT_LIMITS } from '../../../../src/membership/memberlist/wire/limits.ts'
 import { encodeMessage } from '../../../../src/membership/memberlist/wire/message-codec.ts'
@@ -138,7 +138,7 @@ describe('what is dropped, and why', () => {
   const lenient = { ...secret, requireEncryption: false }
   const ping = encodeMessage({ kind: 'ping', seqNo: 1, node: 'a-member-with-a-long-name' })
 
-  test.each<[string, Uint8Array, Partial<Reception>, DropReason | undefined]>([
+  const cases: readonly (readonly [string, Uint8Array, Partial<Reception>, DropReason | undefined])[] = [
     ['a label where there must be none', labelled, {}, 'label-differs'],
     ['no label where there must be one', nackBytes, { label: 'blue' }, 'label-differs'],
     ['another label', labelled, { label: 'green' }, 'label-differs'],
@@ -200,8 +200,79 @@ describe('what is dropped, and why', () => {
     ],
     ['a compression without content', Uint8Array.of(9, 0x80), {}, 'malformed'],
     ['a compression of nothing', encodeCompressed(new Uint8Array(0)), {}, 'malformed'],
-  ])('%s', (_, datagram, changes, expected) => {
+    ['what may be encrypted by version 0', new Uint8Array(45), {}, 'encrypted-unexpectedly'],
+    ['what is too short for version 0', new Uint8Array(44), {}, 'malformed'],
+    ['what may be encrypted by version 1', new Uint8Array(29).fill(1, 0, 1), {}, 'encrypted-unexpectedly'],
+    ['what is too short for version 1', new Uint8Array(28).fill(1, 0, 1), {}, 'malformed'],
+  ]
+  test.each(cases)('%s', (_, datagram, changes, expected) => {
     expect(reasonOf(decodePacket(datagram, { ...reception, ...changes }))).toBe(expected)
+  })
+
+  test('the details of each are what a log line needs', () => {
+    const drops = cases.map(
+      ([title, datagram, changes]) => [title, decodePacket(datagram, { ...reception, ...changes })] as const,
+    )
+    const details = drops.flatMap(([title, drop]) => (drop.ok ? [] : [[title, drop.detail] as const]))
+    expect(Object.fromEntries(details)).toEqual({
+      'a label where there must be none': { label: 'blue' },
+      'no label where there must be one': { label: '' },
+      'another label': { label: 'blue' },
+      'a longer label': { label: 'blue' },
+      'a second label': { label: 'blue' },
+      'a label and nothing else': { message: 'a message has no type byte' },
+      'a label that is cut off': { field: 'label', length: 5 },
+      'an empty label': { message: 'a label header has an empty label' },
+      'encrypted, with another key': {},
+      'encrypted, with another key, plain allowed': {},
+      'encrypted, without a key': {},
+      'encrypted under another label': {},
+      'encrypted and changed': {},
+      'encrypted and cut': {},
+      'plain where encryption is required': {},
+      'a plain checksum where encryption is required': {},
+      'a plain ping where encryption is required': {},
+      'plain and malformed where it is allowed': { field: 'nack.SeqNo', message: 'a field is missing' },
+      'a wrong checksum': { length: 9 },
+      'a wrong checksum inside encryption': { length: 9 },
+      'a checksum that is cut off': { type: 12 },
+      'a checksum of nothing': { message: 'a message has no type byte' },
+      'a checksum inside a compound': { type: 12 },
+      nothing: { length: 0 },
+      'nothing, where encryption is required': { length: 0 },
+      'an encrypted nothing': { message: 'a message has no type byte' },
+      'a push/pull': { type: 6 },
+      'an error message': { type: 13 },
+      'an unknown type': { type: 99 },
+      'an unknown type where encryption is required': {},
+      'a datagram above the limit': { length: 65536, max: 65535 },
+      'another compression': { algorithm: 1, message: 'an unknown compression algorithm' },
+      'a compression without content': { field: 'compress.Buf', message: 'a field is missing' },
+      'a compression of nothing': { message: 'a message has no type byte' },
+      'what may be encrypted by version 0': {},
+      'what is too short for version 0': { type: 0, offset: 1, message: 'a msgpack map was expected' },
+      'what may be encrypted by version 1': {},
+      'what is too short for version 1': { type: 0, offset: 1, message: 'a msgpack map was expected' },
+    })
+    for (const [, drop] of drops) if (!drop.ok) expect(DROP_REASONS[drop.reason]).toMatch(/^[A-Z].*\.$/)
+  })
+
+  test.each([
+    [[0, 0x80, 0xa0, 0x41], 'not-encrypted'],
+    [[1, 0x8f, 0xbf, 0x5a], 'not-encrypted'],
+    [[0, 0x7f, 0xa0, 0x41], 'cannot-decrypt'],
+    [[0, 0x90, 0xa0, 0x41], 'cannot-decrypt'],
+    [[1, 0x80, 0x9f, 0x41], 'cannot-decrypt'],
+    [[1, 0x80, 0xc0, 0x41], 'cannot-decrypt'],
+    [[0, 0x80, 0xa0, 0x40], 'cannot-decrypt'],
+    [[0, 0x80, 0xa0, 0x5b], 'cannot-decrypt'],
+    [[0, 0x80, 0xa0], 'cannot-decrypt'],
+    [[1, 0x00, 0x00, 0x00], 'cannot-decrypt'],
+    [[2, 0x00, 0x00, 0x00], 'not-encrypted'],
+    [[13, 0x00, 0x00, 0x00], 'not-encrypted'],
+    [[14, 0x80, 0xa0, 0x41], 'cannot-decrypt'],
+  ])('what no key fits is plain or not by its first bytes: %j is %s', (bytes, expected) => {
+    expect(reasonOf(decodePacket(Uint8Array.from(bytes), { ...reception, ...secret }))).toBe(expected)
   })
 
   test('what is plain where encryption is required is not decoded', () => {

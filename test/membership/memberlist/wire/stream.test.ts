@@ -119,65 +119,133 @@ describe('what is dropped, and why', () => {
   const plain = encodeStream(ping, encoding)
   const encrypted = encodeStream(ping, { ...encoding, encryption: sealed })
   const secret = { keyring: [key], requireEncryption: true }
-  test.each<[string, Uint8Array, Partial<StreamReception>, DropReason | undefined]>([
-    ['another label', labelled, { label: 'green' }, 'label-differs'],
-    ['no label where there must be one', plain, { label: 'blue' }, 'label-differs'],
-    ['a label where there must be none', labelled, {}, 'label-differs'],
-    ['a label that was checked before', plain, { label: 'blue', skipInboundLabelCheck: true }, undefined],
-    ['a second label', labelled, { label: 'blue', skipInboundLabelCheck: true }, 'label-differs'],
-    ['an empty label', Uint8Array.of(244, 0), {}, 'malformed'],
-    ['a label on an answer', labelled, { label: 'blue', role: 'response' }, 'unknown-type'],
-    ['no label on an answer', plain, { label: 'blue', role: 'response' }, undefined],
-    ['encrypted', encrypted, secret, undefined],
+  const refusal = encodeStream({ kind: 'error', text: 'refused' }, encoding)
+  const cases: readonly (readonly [string, Uint8Array, Partial<StreamReception>, DropReason | undefined])[] =
     [
-      'encrypted, with another key',
-      encrypted,
-      { ...secret, keyring: [new Uint8Array(16)] },
-      'cannot-decrypt',
-    ],
-    [
-      'encrypted under another label',
-      encrypted,
-      { ...secret, label: 'blue', skipInboundLabelCheck: true },
-      'cannot-decrypt',
-    ],
-    ['encrypted, without a key', encrypted, {}, 'encrypted-unexpectedly'],
-    ['plain where encryption is required', plain, secret, 'not-encrypted'],
-    ['plain where it is allowed', plain, { ...secret, requireEncryption: false }, undefined],
-    ['encrypted, its first byte alone', encrypted.subarray(0, 1), {}, 'encrypted-unexpectedly'],
-    ['encrypted and too short', fromHex('0a0000001c'), secret, 'malformed'],
-    ['encrypted and too long', fromHex('0a01400001'), secret, 'too-large'],
-    ['encrypted and cut', encrypted.subarray(0, encrypted.length - 1), secret, 'malformed'],
-    ['encrypted twice', frame(encrypted), secret, 'unknown-type'],
-    ['an encrypted nothing', frame(new Uint8Array(0)), secret, 'malformed'],
-    [
-      'compressed twice',
-      encodeCompressed(encodeCompressed(encodeMessage({ kind: 'ack', seqNo: 1, payload: key }))),
-      {},
-      'nested-too-deep',
-    ],
-    [
-      'compressed and cut before',
-      encodeCompressed(encodeMessage({ kind: 'ping', seqNo: 1, node: 'a' }).subarray(0, 9)),
-      {},
-      'malformed',
-    ],
-    ['a compression of nothing', encodeCompressed(new Uint8Array(0)), {}, 'malformed'],
-    ['nothing', new Uint8Array(0), {}, 'malformed'],
-    ['an unknown type', Uint8Array.of(99), {}, 'unknown-type'],
-    ['a compound', Uint8Array.of(7, 0), {}, 'unknown-type'],
-    ['an alive', Uint8Array.of(4, 0x80), {}, 'unknown-type'],
-    [
-      'an error text above the limit',
-      concat(fromHex('0d81a54572726f72da1001'), new Uint8Array(4097)),
-      {},
-      'too-large',
-    ],
-    ['a user message above the limit', fromHex('0881aa557365724d73674c656ece01400001'), {}, 'too-large'],
-    ['a user message of a negative length', fromHex('0881aa557365724d73674c656eff'), {}, 'malformed'],
-    ['a user message without length', fromHex('0880'), {}, 'malformed'],
-  ])('%s', (_, bytes, changes, expected) => {
+      ['another label', labelled, { label: 'green' }, 'label-differs'],
+      ['no label where there must be one', plain, { label: 'blue' }, 'label-differs'],
+      ['a label where there must be none', labelled, {}, 'label-differs'],
+      ['a label that was checked before', plain, { label: 'blue', skipInboundLabelCheck: true }, undefined],
+      ['a second label', labelled, { label: 'blue', skipInboundLabelCheck: true }, 'label-differs'],
+      ['an empty label', Uint8Array.of(244, 0), {}, 'malformed'],
+      ['a label on an answer', labelled, { label: 'blue', role: 'response' }, 'unknown-type'],
+      ['no label on an answer', plain, { label: 'blue', role: 'response' }, undefined],
+      ['encrypted', encrypted, secret, undefined],
+      [
+        'encrypted, with another key',
+        encrypted,
+        { ...secret, keyring: [new Uint8Array(16)] },
+        'cannot-decrypt',
+      ],
+      [
+        'encrypted under another label',
+        encrypted,
+        { ...secret, label: 'blue', skipInboundLabelCheck: true },
+        'cannot-decrypt',
+      ],
+      ['encrypted, without a key', encrypted, {}, 'encrypted-unexpectedly'],
+      ['plain where encryption is required', plain, secret, 'not-encrypted'],
+      ['plain where it is allowed', plain, { ...secret, requireEncryption: false }, undefined],
+      ['encrypted, its first byte alone', encrypted.subarray(0, 1), {}, 'encrypted-unexpectedly'],
+      ['encrypted and too short', fromHex('0a0000001c'), secret, 'malformed'],
+      ['encrypted and too long', fromHex('0a01400001'), secret, 'too-large'],
+      ['encrypted and cut', encrypted.subarray(0, encrypted.length - 1), secret, 'malformed'],
+      ['encrypted twice', frame(encrypted), secret, 'unknown-type'],
+      ['an encrypted nothing', frame(new Uint8Array(0)), secret, 'malformed'],
+      [
+        'compressed twice',
+        encodeCompressed(encodeCompressed(encodeMessage({ kind: 'ack', seqNo: 1, payload: key }))),
+        {},
+        'nested-too-deep',
+      ],
+      [
+        'compressed and cut before',
+        encodeCompressed(encodeMessage({ kind: 'ping', seqNo: 1, node: 'a' }).subarray(0, 9)),
+        {},
+        'malformed',
+      ],
+      ['a compression of nothing', encodeCompressed(new Uint8Array(0)), {}, 'malformed'],
+      ['nothing', new Uint8Array(0), {}, 'malformed'],
+      ['an unknown type', Uint8Array.of(99), {}, 'unknown-type'],
+      ['a compound', Uint8Array.of(7, 0), {}, 'unknown-type'],
+      ['an alive', Uint8Array.of(4, 0x80), {}, 'unknown-type'],
+      ['a plain refusal that nobody asked for', refusal, secret, 'not-encrypted'],
+      ['a plain refusal as an answer', refusal, { ...secret, role: 'response' }, undefined],
+      ['something else plain as an answer', plain, { ...secret, role: 'response' }, 'not-encrypted'],
+      ['encrypted and empty', fromHex('0a0000001d'), secret, 'malformed'],
+      [
+        'an error text above the limit',
+        concat(fromHex('0d81a54572726f72da1001'), new Uint8Array(4097)),
+        {},
+        'too-large',
+      ],
+      ['a user message above the limit', fromHex('0881aa557365724d73674c656ece01400001'), {}, 'too-large'],
+      ['a user message of a negative length', fromHex('0881aa557365724d73674c656eff'), {}, 'malformed'],
+      ['a user message without length', fromHex('0880'), {}, 'malformed'],
+    ]
+  test.each(cases)('%s', (_, bytes, changes, expected) => {
     expect(reasonOf(decodeAll(bytes, changes))).toBe(expected)
+  })
+
+  test('the details of each are what a log line needs', () => {
+    const drops = cases.map(([title, bytes, changes]) => [title, decodeAll(bytes, changes)] as const)
+    const details = drops.flatMap(([title, drop]) => (drop.ok ? [] : [[title, drop.detail] as const]))
+    expect(Object.fromEntries(details)).toEqual({
+      'another label': { label: 'blue' },
+      'no label where there must be one': { label: '' },
+      'a label where there must be none': { label: 'blue' },
+      'a second label': { label: 'blue' },
+      'an empty label': { message: 'a label header has an empty label' },
+      'a label on an answer': { type: 244 },
+      'encrypted, with another key': { length: 45 },
+      'encrypted under another label': { length: 45 },
+      'encrypted, without a key': {},
+      'plain where encryption is required': { type: 0 },
+      'encrypted, its first byte alone': {},
+      'encrypted and too short': { message: 'an encrypted message is too short', length: 28 },
+      'encrypted and too long': {
+        limit: 'maxStreamBytes',
+        allowed: 20971520,
+        message: 'more than maxStreamBytes (20971520) allows',
+      },
+      'encrypted and cut': { message: 'the stream is cut off', length: 49 },
+      'encrypted twice': { type: 10 },
+      'an encrypted nothing': { length: 0, message: 'a message is cut off' },
+      'compressed twice': { max: 1 },
+      'compressed and cut before': { offset: 7, message: 'a msgpack value claims more than there can be' },
+      'a compression of nothing': { length: 0, message: 'a message is cut off' },
+      nothing: { message: 'the stream is cut off', length: 0 },
+      'an unknown type': { type: 99 },
+      'a compound': { type: 7 },
+      'an alive': { type: 4 },
+      'a plain refusal that nobody asked for': { type: 13 },
+      'something else plain as an answer': { type: 0 },
+      'encrypted and empty': { message: 'the stream is cut off', length: 5 },
+      'an error text above the limit': {
+        limit: 'the error text',
+        allowed: 4096,
+        message: 'more than the error text (4096) allows',
+      },
+      'a user message above the limit': {
+        limit: 'maxUserMessageBytes',
+        allowed: 20971520,
+        message: 'more than maxUserMessageBytes (20971520) allows',
+      },
+      'a user message of a negative length': {
+        type: 255,
+        offset: 13,
+        message: 'an integer that is not negative was expected',
+      },
+      'a user message without length': { field: 'user.UserMsgLen', message: 'a field is missing' },
+    })
+  })
+
+  test('no more is held than a message, its label and its frame may take', () => {
+    const limits = { ...DEFAULT_LIMITS, maxStreamBytes: 1000 }
+    const bytes = new Uint8Array(2 + 255 + 5 + 1000)
+    bytes.set(plain)
+    expect(decodeAll(bytes, { limits })).toMatchObject({ ok: true })
+    expect(reasonOf(decodeAll(concat(bytes, utf8('x')), { limits }))).toBe('too-large')
   })
 
   test('an error text that is not UTF-8 is read as well as it can be', () => {
