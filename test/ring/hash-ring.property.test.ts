@@ -4,6 +4,7 @@ import { assertNever } from '../../src/errors.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { compareRingKeys, type RingNode } from '../../src/ring/node.ts'
 import { PointTable, type WeightedKey } from '../../src/ring/point-table.ts'
+import { finish } from '../../src/ring/steps.ts'
 import { ReferenceRing, referenceDigest } from './reference-ring.ts'
 import { anyText } from '../support/any-text.ts'
 
@@ -193,7 +194,7 @@ describe('the ring is the one that its definition makes', () => {
 
 test('a table without nodes has no owners to compare', () => {
   const stretches: number[][] = []
-  PointTable.empty.walk(PointTable.empty, (...stretch) => stretches.push(stretch))
+  finish(PointTable.empty.walk(PointTable.empty, (...stretch) => stretches.push(stretch)))
   expect(stretches).toEqual([[0, 2 ** 32, -1, -1]])
 })
 

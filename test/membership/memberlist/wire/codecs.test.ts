@@ -40,7 +40,9 @@ describe('compound', () => {
     }
   })
 
-  test('refuses 256 parts, and a part of 65,536 bytes', () => {
+  test('takes 255 parts of 65,535 bytes, and refuses one more of either', () => {
+    expect(decodeCompound(encodeCompound([new Uint8Array(65_535)])).parts).toHaveLength(1)
+    expect(decodeCompound(encodeCompound(Array.from({ length: 255 }, () => none))).parts).toHaveLength(255)
     expect(thrownCode(() => encodeCompound(Array.from({ length: 256 }, () => none)))).toBe('INTERNAL')
     expect(thrownCode(() => encodeCompound([new Uint8Array(65_536)]))).toBe('INTERNAL')
   })

@@ -87,6 +87,7 @@ describe('splitting', () => {
     const body = new Uint8Array(100).fill(8)
     const room = packetRoomBytes({ ...encoding, label: 'blue', crc: true, encryption: sealed })
     expect(room).toBe(DEFAULT_PACKET_BYTES - 29 - 5 - 6)
+    expect(packetRoomBytes(encoding)).toBe(DEFAULT_PACKET_BYTES)
     const fits = Math.floor((room - 2) / 102)
     const bodies = Array.from({ length: fits * 2 + 1 }, () => body)
     const filler = new Uint8Array(room - 2 - fits * 102 - 2).fill(8)
