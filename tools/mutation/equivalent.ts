@@ -201,6 +201,18 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'The label that is still there is read again.',
   },
   {
+    file: 'src/membership/memberlist/wire/packet-decoder.ts',
+    code: 'const [type = 0xff, map = 0, key = 0, letter = 0] = bytes',
+    changes: ['0xff → (0xff + 1)'],
+    why: 'Both are above every type that there is.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/record.ts',
+    code: 'guess = index + 1',
+    changes: ['1 → (1 + 1)', 'index + 1 → index - 1', 'guess = index + 1 → ;'],
+    why: 'The names are looked through all the same; the guess is only quicker.',
+  },
+  {
     file: 'src/ring/hash-ring.ts',
     code: 'const FEW = 16',
     changes: ['16 → (16 + 1)'],

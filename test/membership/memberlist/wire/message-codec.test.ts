@@ -1,10 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { ErrorDetail } from '../../../../src/errors.ts'
 import { encodeMessage, tryDecodeMessage } from '../../../../src/membership/memberlist/wire/message-codec.ts'
 import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
 import { anyMessage } from './arbitraries.ts'
 import { fromHex, vectorFile } from './recordings.ts'
-import { thrownCode, utf8 } from './values.ts'
+import { thrownCode, thrownDetail, utf8 } from './values.ts'
 
 const alive: Extract<Message, { kind: 'alive' }> = {
   kind: 'alive',
@@ -206,7 +207,7 @@ describe('what peers may write differently', () => {
 
 describe('malformed', () => {
   const seqNo = (hex: string) => message(11, '81', raw('SeqNo'), hex)
-  test.each<[string, Uint8Array]>([
+  const malformed: readonly (readonly [string, Uint8Array])[] = [
     ['no bytes', new Uint8Array(0)],
     ['no body', message(11)],
     ['a nil for a body', message(11, 'c0')],
@@ -237,22 +238,64 @@ describe('malformed', () => {
     ['a suspect with an empty name', message(3, '82', raw('Incarnation'), '01', raw('Node'), 'a0')],
     ['port 65,536', message(1, '81', raw('Port'), 'ce00010000')],
     ['an indirect ping without target', message(1, '81', raw('SeqNo'), '05')],
-  ])('%s', (_, bytes) => {
+  ]
+  test.each(malformed)('%s', (_, bytes) => {
     expect(thrownCode(() => tryDecodeMessage(bytes))).toBe('WIRE_MALFORMED')
   })
 
-  test.each<[string, Partial<Record<'Addr' | 'Meta' | 'Vsn', string>>]>([
-    ['an address of 3 bytes', { Addr: 'a3010203' }],
-    ['an address of 5 bytes', { Addr: 'a50102030405' }],
-    ['no address', { Addr: 'c0' }],
-    ['metadata of 513 bytes', { Meta: 'da0201' + '00'.repeat(513) }],
-    ['versions of 5 bytes', { Vsn: 'a50105020000' }],
-    ['no versions', { Vsn: 'c0' }],
-  ])('alive: %s', (_, changed) => {
+  test('the details of each are what a log line needs', () => {
+    const details = malformed.map(([title, bytes]) => [title, thrownDetail(() => tryDecodeMessage(bytes))])
+    expect(Object.fromEntries(details)).toEqual({
+      'no bytes': {},
+      'no body': { offset: 1 },
+      'a nil for a body': { type: 192, offset: 1 },
+      'an array for a body': { type: 145, offset: 1 },
+      'a negative fixint': { type: 255, offset: 8 },
+      'a negative int 8': { offset: 8 },
+      'a negative int 16': { offset: 8 },
+      'a negative int 32': { offset: 8 },
+      'a negative int 64': { offset: 8 },
+      '2^32': { value: 4294967296, max: 4294967295, offset: 8 },
+      '2^64 - 1': { value: 18446744073709552000, max: 4294967295, offset: 8 },
+      'a float': { type: 202, offset: 8 },
+      'a double': { type: 203, offset: 8 },
+      'text for an integer': { type: 161, offset: 8 },
+      'a missing sequence number': { field: 'nack.SeqNo' },
+      'a nil sequence number': { field: 'nack.SeqNo' },
+      'a key that is no text': { type: 5, offset: 2 },
+      'a map of more entries than bytes': { count: 2147483647, offset: 6 },
+      'text longer than what follows': { length: 4294967295, offset: 10 },
+      'bytes for a boolean': { type: 161, offset: 7 },
+      'an unused msgpack type': { type: 193 },
+      'an unknown array of more than can be': { offset: 11 },
+      'an unknown map of more than can be': { offset: 11 },
+      'more than 32 fields': { count: 33, max: 32 },
+      'a name that is not UTF-8': { offset: 14 },
+      'a name of 1,025 bytes': { length: 1025, maxBytes: 1024, offset: 14 },
+      'a suspect without a name': { field: 'suspect.Node' },
+      'a suspect with an empty name': { field: 'suspect.Node' },
+      'port 65,536': { value: 65536, max: 65535, offset: 7 },
+      'an indirect ping without target': { field: 'indirect ping.Target', length: 0 },
+    })
+  })
+
+  test.each<[string, Partial<Record<'Addr' | 'Meta' | 'Vsn', string>>, ErrorDetail]>([
+    ['an address of 3 bytes', { Addr: 'a3010203' }, { field: 'alive.Addr', length: 3 }],
+    ['an address of 5 bytes', { Addr: 'a50102030405' }, { field: 'alive.Addr', length: 5 }],
+    ['no address', { Addr: 'c0' }, { field: 'alive.Addr', length: 0 }],
+    [
+      'metadata of 513 bytes',
+      { Meta: 'da0201' + '00'.repeat(513) },
+      { field: 'alive.Meta', length: 513, max: 512 },
+    ],
+    ['versions of 5 bytes', { Vsn: 'a50105020000' }, { field: 'alive.Vsn', length: 5 }],
+    ['no versions', { Vsn: 'c0' }, { field: 'alive.Vsn', length: 0 }],
+  ])('alive: %s', (_, changed, detail) => {
     const fields = { Addr: 'a47f000001', Meta: 'a0', Vsn: 'a6010502000000', ...changed }
     const body = Object.entries(fields).map(([name, hex]) => raw(name) + hex)
     const bytes = message(4, '85', raw('Incarnation'), '07', raw('Node'), raw('a'), ...body)
     expect(thrownCode(() => tryDecodeMessage(bytes))).toBe('WIRE_MALFORMED')
+    expect(thrownDetail(() => tryDecodeMessage(bytes))).toEqual(detail)
   })
 })
 
