@@ -213,6 +213,16 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'The names are looked through all the same; the guess is only quicker.',
   },
   {
+    file: 'src/membership/memberlist/wire/stream-decoder.ts',
+    code: "if (message?.kind === 'ping' || message?.kind === 'ack') return this.#decoded(message)",
+    changes: [
+      '?. → .',
+      "message?.kind === 'ack' → true",
+      "message?.kind === 'ping' || message?.kind === 'ack' → true",
+    ],
+    why: 'No other kinds come here: the compiler does not know.',
+  },
+  {
     file: 'src/ring/hash-ring.ts',
     code: 'const FEW = 16',
     changes: ['16 → (16 + 1)'],
