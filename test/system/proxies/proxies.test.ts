@@ -215,7 +215,7 @@ describe('what clients say of owners', () => {
 
   /** A request with headers that `fetch` does not send. */
   async function rawAsk(name: ProxyName, headers: Record<string, string>): Promise<ApplicationAnswer> {
-    const socket = connect(proxyOf(name).port, '127.0.0.1')
+    const socket = connect(proxyOf(name).port, proxyOf(name).host)
     const lines = Object.entries(headers).map(([header, value]) => `${header}: ${value}\r\n`)
     socket.setEncoding('utf8').setTimeout(10_000, () => socket.destroy())
     socket.write(`GET /raw HTTP/1.1\r\nHost: a\r\n${lines.join('')}\r\n`)

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { freePort } from '../../support/free-port.ts'
 import { NativeProcess } from '../../support/native-process.ts'
 import { proxyProgram, type ProxyName } from '../../support/proxy-programs.ts'
-import { eventually } from './fleet.ts'
+import { eventually, hostOf } from './fleet.ts'
 
 export const RECIPES = resolve(import.meta.dirname, '../../../examples/proxies')
 
@@ -30,11 +30,15 @@ interface Recipe {
   readonly files: readonly [string, ...string[]]
   readonly args: (folder: string) => readonly string[]
   readonly replace: (at: {
+    readonly host: string
     readonly port: number
     readonly folder: string
     readonly fleet: Backends
   }) => Replacements
 }
+
+/** Where HAProxy listens for itself. */
+const INSIDE = hostOf(120)
 
 const RINGMAN = 'ringman.default.svc.cluster.local'
 const APPLICATION = 'application.default.svc.cluster.local'
@@ -47,8 +51,8 @@ const RECIPE: Readonly<Record<ProxyName, Recipe>> = {
       ...['-c', join(folder, 'envoy.yaml'), '--concurrency', '1', '--use-dynamic-base-id'],
       ...['--log-level', 'warn', '--disable-hot-restart'],
     ],
-    replace: ({ port, fleet }) => ({
-      'port_value: 8000 } }': `port_value: ${port} } }`,
+    replace: ({ host, port, fleet }) => ({
+      'address: 0.0.0.0, port_value: 8000': `address: ${host}, port_value: ${port}`,
       [`address: ${RINGMAN}, port_value: 8080`]: `address: ${fleet.lookUps.host}, port_value: ${fleet.lookUps.port}`,
       [`address: ${PODS}, port_value: 8000`]: `address: ${PODS}, port_value: ${fleet.applicationPort}`,
       'static_resources:': `${envoyResolver(fleet)}\nstatic_resources:`,
@@ -66,12 +70,12 @@ const RECIPE: Readonly<Record<ProxyName, Recipe>> = {
       '-g',
       'daemon off; master_process off;',
     ],
-    replace: ({ port, folder, fleet }) => ({
+    replace: ({ host, port, folder, fleet }) => ({
       'pid /tmp/nginx.pid;': `pid ${folder}/pid; error_log stderr;`,
       'http {': `http {\n  access_log off;\n${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
         .map((name) => `  ${name}_temp_path ${folder}/${name};`)
         .join('\n')}`,
-      'listen 8000;': `listen 127.0.0.1:${port};`,
+      'listen 8000;': `listen ${host}:${port};`,
       [`server ${RINGMAN}:8080`]: `server ${fleet.lookUps.host}:${fleet.lookUps.port}`,
       [`server ${APPLICATION}:8000`]: `server ${fleet.application.host}:${fleet.application.port}`,
     }),
@@ -79,10 +83,10 @@ const RECIPE: Readonly<Record<ProxyName, Recipe>> = {
   haproxy: {
     files: ['haproxy.cfg', 'ringman.lua'],
     args: (folder) => ['-db', '-f', join(folder, 'haproxy.cfg')],
-    replace: ({ port, folder, fleet }) => ({
+    replace: ({ host, port, folder, fleet }) => ({
       '/etc/haproxy/ringman.lua': join(folder, 'ringman.lua'),
-      'bind :8000': `bind 127.0.0.1:${port}`,
-      '127.0.0.1:8480': `127.0.0.1:${port + 1}`,
+      'bind :8000': `bind ${host}:${port}`,
+      '127.0.0.1:8480': `${INSIDE}:${port}`,
       'parse-resolv-conf': `nameserver test ${fleet.dnsAddress}`,
       [`${PODS}:8000`]: `${PODS}:${fleet.applicationPort}`,
       [`${RINGMAN}:8080`]: `${fleet.lookUps.host}:${fleet.lookUps.port}`,
@@ -91,13 +95,16 @@ const RECIPE: Readonly<Record<ProxyName, Recipe>> = {
   caddy: {
     files: ['Caddyfile'],
     args: (folder) => ['run', '--config', join(folder, 'Caddyfile'), '--adapter', 'caddyfile'],
-    replace: ({ port, fleet }) => ({
-      '\n:8000 {': `\nhttp://:${port} {\n\tbind 127.0.0.1`,
+    replace: ({ host, port, fleet }) => ({
+      '\n:8000 {': `\nhttp://:${port} {\n\tbind ${host}`,
       [`${RINGMAN}:8080`]: `${fleet.lookUps.host}:${fleet.lookUps.port}`,
       [`${APPLICATION}:8000`]: `${fleet.application.host}:${fleet.application.port}`,
     }),
   },
 }
+
+/** Each listens at an address of its own, where no outgoing connection takes its port. */
+const NAMES: readonly string[] = Object.keys(RECIPE)
 
 function envoyResolver({ dnsAddress }: Backends): string {
   const [address = '', port = ''] = dnsAddress.split(':')
@@ -113,12 +120,14 @@ function envoyResolver({ dnsAddress }: Backends): string {
 /** A real proxy that runs its recipe in front of a fleet. */
 export class Proxy implements AsyncDisposable {
   readonly name: ProxyName
+  readonly host: string
   readonly port: number
   readonly #process: NativeProcess
   readonly #folder: string
 
-  private constructor(name: ProxyName, port: number, process: NativeProcess, folder: string) {
+  private constructor(name: ProxyName, { host, port }: Place, process: NativeProcess, folder: string) {
     this.name = name
+    this.host = host
     this.port = port
     this.#process = process
     this.#folder = folder
@@ -132,8 +141,8 @@ export class Proxy implements AsyncDisposable {
   ): Promise<Proxy> {
     const { files, args, replace } = RECIPE[name]
     const folder = mkdtempSync(join(tmpdir(), `ringman-${name}-`))
-    const port = await freePort()
-    const replacements = Object.entries(replace({ port, folder, fleet }))
+    const place = { host: hostOf(101 + NAMES.indexOf(name)), port: await freePort() }
+    const replacements = Object.entries(replace({ ...place, folder, fleet }))
     const unused = new Set(replacements.map(([from]) => from))
     for (const file of files) {
       let text = readFileSync(join(RECIPES, file), 'utf8')
@@ -148,7 +157,7 @@ export class Proxy implements AsyncDisposable {
     const home = { HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
     const proxy = new Proxy(
       name,
-      port,
+      place,
       new NativeProcess(await proxyProgram(name), args(folder), home),
       folder,
     )
@@ -162,7 +171,7 @@ export class Proxy implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`
+    return `http://${this.host}:${this.port}`
   }
 
   /** The end of what the program wrote. */
