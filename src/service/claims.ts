@@ -6,7 +6,7 @@ export interface Claim extends Disposable {
   readonly held: boolean
   /**
    * Aborts when the claim is lost, with a `CLAIM_LOST` as its reason, and stays aborted although the key may come back. It
-   * is made when it is first read: claims whose signal nobody reads cost a tenth of the others. After `release` it does
+   * is made when it is first read: claims whose signal nobody reads cost less than half as much. After `release` it does
    * not abort any more.
    */
   readonly signal: AbortSignal
@@ -43,7 +43,7 @@ const SLOTS_PER_SLICE = 4
 const TURN_COST = 10_000
 
 /** What it costs to abort a signal, counted in the same. */
-const ABORT_COST = 10
+const ABORT_COST = 20
 
 /**
  * The claims of a member: numbers, the hashes of their keys, put down by the slice of the circle that they lie in, so that
