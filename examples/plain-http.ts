@@ -1,6 +1,6 @@
 /**
  * A node:http program, without a framework, that counts visits. Each counter lives in the memory of its owner: an
- * instance that is asked for another's counter passes the request on.
+ * instance that is asked for another's counter forwards the request.
  *
  * Start it twice (any free ports), then ask either one:
  *
@@ -9,12 +9,10 @@
  *   curl http://127.0.0.1:<port>/visits/home
  */
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createRing, type Ring } from '../src/index.ts' // in your program: from 'ringman'
 
-const MISDIRECTED = 421
 const seeds = process.env['SEEDS']?.split(',') ?? []
 const counters = new Map<string, number>()
 let leaving = false
@@ -26,9 +24,18 @@ await once(server, 'listening')
 const { port } = server.address() as AddressInfo
 
 const settled = join()
+// A request goes to the owner of its counter; the counters of this instance are left to it.
+const forwarding = settled.then((ring) => {
+  const forward = ring.forward({ key: ({ url }) => url, networks: ['127.0.0.0/8'] })
+  const handle = forward.handler(({ url = '/' }, response) => {
+    count(ring, url, response)
+  })
+  return { forward, handle }
+})
 server.on('request', (request, response) => {
-  handle(request, response).catch((error: unknown) => {
-    response.writeHead(502).end(`${String(error)}\n`)
+  if (leaving) response.setHeader('connection', 'close')
+  void forwarding.then(({ handle }) => {
+    handle(request, response)
   })
 })
 
@@ -47,51 +54,11 @@ async function join(): Promise<Ring> {
   return ring
 }
 
-/**
- * Only an instance that owns the key by its own ring answers. One that was passed a request and does not own the key
- * says so, and the one that passed it on tries again: they disagree for a moment only, while news of a change travels.
- */
-async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const ring = await settled
-  const key = request.url ?? '/'
-  if (leaving) response.setHeader('connection', 'close')
-  for (let tries = 0; tries < 100; tries++) {
-    if (ring.owns(key)) {
-      const count = (counters.get(key) ?? 0) + 1
-      counters.set(key, count)
-      response.writeHead(200, { 'content-type': 'application/json' })
-      response.end(JSON.stringify({ key, count, answeredBy: ring.source.selfName }))
-      return
-    }
-    if (request.headers['x-passed-on'] !== undefined) {
-      response.writeHead(MISDIRECTED).end()
-      return
-    }
-    const answer = await passOn(ring, key)
-    if (answer !== undefined) {
-      response.writeHead(answer.status, { 'content-type': 'application/json' })
-      response.end(Buffer.from(await answer.arrayBuffer()))
-      return
-    }
-    await sleep(50)
-  }
-  response.writeHead(503, { 'retry-after': '1' }).end()
-}
-
-/** What the owner answers; undefined when it does not own the key by its own ring, or nobody listens there any more. */
-async function passOn(ring: Ring, key: string): Promise<Response | undefined> {
-  const owner = ring.manager.getNode(key)
-  try {
-    const url = `http://${owner.address}:${owner.port}${key}`
-    const answer = await fetch(url, { headers: { 'x-passed-on': '1' } })
-    if (answer.status !== MISDIRECTED) return answer
-    await answer.body?.cancel()
-  } catch (error) {
-    const { cause } = error as { readonly cause?: { readonly code?: string } }
-    // Nothing was sent then. After any other failure the visit may have been counted.
-    if (cause?.code !== 'ECONNREFUSED') throw error
-  }
-  return undefined
+function count(ring: Ring, key: string, response: ServerResponse): void {
+  const visits = (counters.get(key) ?? 0) + 1
+  counters.set(key, visits)
+  response.writeHead(200, { 'content-type': 'application/json' })
+  response.end(JSON.stringify({ key, count: visits, answeredBy: ring.source.selfName }))
 }
 
 await using ring = await settled
@@ -106,4 +73,5 @@ leaving = true
 await ring.leave() // the others take over; what still comes here is passed on
 server.close()
 await once(server, 'close')
+await (await forwarding).forward.close()
 // `await using` shuts the ring down here.
