@@ -446,6 +446,22 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'polls no more often where another member is dead',
+    async run(client) {
+      await using full = await ScriptedServer.start(nodes('abc'))
+      await using dead = await ScriptedServer.start(nodes('abc'))
+      full.watch = '503'
+      dead.be('close')
+      await client.follow([dead, full])
+      await sleep(1500)
+      const before = full.asked.length
+      await sleep(3000)
+      const requests = full.asked.length - before
+      assert(requests <= 4, `it sent ${requests} requests in 3 s`)
+      await client.owns(nodes('abc'))
+    },
+  },
+  {
     name: 'asks every member for a watch before it polls',
     async run(client) {
       await using full = await ScriptedServer.start(nodes('abc'))

@@ -63,22 +63,28 @@ export class RingFeed {
     const { clock, random, urls } = this.#members
     /** Connections one after another that failed, or did not last. */
     let failures = 0
-    /** Polls one after another where a watch was refused. */
-    let polls = 0
+    /** Turns one after another in which there was no watch. */
+    let refusals = 0
+    /** Turns since a poll was answered. */
+    let sincePoll = Infinity
     let watchAgainMs = 0
     while (!signal.aborted) {
       const startedMs = clock.now()
       const url = `${urls[this.#at] ?? ''}/v1/ring`
-      const mayWatch = polls < urls.length || startedMs >= watchAgainMs
+      // After a while, each of them is asked once more whether it has room.
+      if (startedMs >= watchAgainMs) refusals = 0
+      // In a whole round nobody let this client watch, and somebody answered a poll.
+      const mayWatch = refusals < urls.length || sincePoll >= urls.length
       const polled = await this.#follow(url, mayWatch, signal)
       if (signal.aborted) return
       this.#at = (this.#at + 1) % urls.length
       if (mayWatch) watchAgainMs = clock.now() + WATCH_AGAIN_MS
-      polls = polled ? polls + 1 : 0
+      refusals = this.#watched ? 0 : refusals + 1
+      sincePoll = polled ? 0 : sincePoll + 1
       if (polled || clock.now() - startedMs >= BACKOFF_MAX_MS) failures = 0
       const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** failures)
       // Until each URL has been asked for a watch, the next one is not kept waiting.
-      const waitMs = polls >= urls.length ? POLL_MS : backoffMs
+      const waitMs = polled && refusals >= urls.length ? POLL_MS : backoffMs
       if (!polled) failures = Math.min(failures + 1, 10)
       await sleep(clock, waitMs * (0.5 + random() / 2), signal)
     }
@@ -86,8 +92,8 @@ export class RingFeed {
 
   /** Watches a member to the end, or polls it. @returns Whether a poll was answered. */
   async #follow(url: string, mayWatch: boolean, signal: AbortSignal): Promise<boolean> {
+    this.#watched = false
     if (mayWatch) {
-      this.#watched = false
       const error = await this.#try(() => this.#watch(`${url}/watch`, signal), signal)
       if (error !== undefined) this.#reader.fail?.(error)
       if (error === undefined || this.#watched || NO_USE_TO_POLL.has(error.code)) return false

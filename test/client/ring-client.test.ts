@@ -319,6 +319,25 @@ describe('where it may not watch', () => {
     expect(members.watches).toHaveLength(1)
   })
 
+  test('with one URL dead it polls the other one no more often', async () => {
+    const { client, members, clock } = makeClient({ urls: [B] })
+    members.on(`${B}/v1/ring/watch`, () => problem(503, 'TOO_MANY_WATCHERS'))
+    members.on(`${B}/v1/ring`, answer('W/"1"', 'abc'))
+    const ready = client.ready()
+    await clock.advance(1000)
+    await ready
+    const asked = members.asked.length
+    await clock.advance(60_000)
+    const polls = members.asked.slice(asked).filter((url) => url === `${B}/v1/ring`).length
+    expect(polls).toBeGreaterThan(15)
+    expect(polls).toBeLessThan(30)
+    expect(members.asked.length - asked).toBeLessThan(3 * polls)
+    expect(client.ageMs).toBeLessThan(5000)
+    members.watched(B, () => ringEvent(nodes('abc')))
+    await clock.advance(35_000)
+    expect(members.watches).toHaveLength(1)
+  })
+
   test('each URL is asked for a watch before it polls', async () => {
     const { client, members, clock } = makeClient({ urls: [B] })
     members.on(`${A}/v1/ring/watch`, () => problem(503, 'TOO_MANY_WATCHERS'))
