@@ -218,6 +218,44 @@ type Settable<Source> = {
   ]: Name extends AsText ? 'text' : NonNullable<MemberConfig[Name]>
 }
 
+describe('ring.forward', () => {
+  const BASE = { bind: '127.0.0.1', gossipPort: 0, preset: 'local', name: 'a' } as const
+  const problemOf = (act: () => unknown) => {
+    try {
+      act()
+      return undefined
+    } catch (error) {
+      return isRingmanError(error) ? error.code : String(error)
+    }
+  }
+
+  test('needs networks where whoever gossips without a key could name any address', async () => {
+    await using open = await createRing(BASE)
+    expect(problemOf(() => open.forward())).toBe('CONFIG_INVALID')
+    expect(problemOf(() => open.forward({ networks: ['10.0.0.0/33'] }))).toBe('CONFIG_INVALID')
+    expect(problemOf(() => open.forward({ networks: ['10.0.0.0/8', 'fd00::/8'] }))).toBeUndefined()
+    expect(problemOf(() => open.forward({ networks: [], key: ['body:x'] }))).toBe('CONFIG_INVALID')
+    expect(problemOf(() => open.forward({ networks: [], key: () => 'key', waitMs: -1 }))).toBe(
+      'CONFIG_INVALID',
+    )
+    await using listed = await createRing({ source: 'static', staticMembers: ['10.0.0.1:80'] })
+    expect(problemOf(() => listed.forward({ key: ['path:/rooms/{key}'] }))).toBeUndefined()
+  })
+
+  test('and claims, checks and moves are those of the ring', async () => {
+    await using ring = await createRing(BASE)
+    expect(ring.owned().share).toBe(1)
+    using claim = ring.claim('key')
+    const { verdict, mine } = ring.check('key', ring.manager.digests)
+    expect([claim.held, verdict, mine]).toEqual([true, 'mine', true])
+    const causes: string[] = []
+    ring.onMoved(({ cause, lost }) => causes.push(`${cause} ${lost.share}`))
+    await ring.shutdown()
+    expect(causes).toEqual(['left 1'])
+    expect(claim.held).toBe(false)
+  })
+})
+
 test('the public face is what it is meant to be', () => {
   expect(Object.keys(ringman).sort()).toEqual([
     'COMMAND_CHANNEL_LENGTH',
