@@ -8,6 +8,7 @@ import { openProxy } from '../forward/proxy-server.ts'
 import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
+import { DescriptorWatch } from '../http/descriptor-watch.ts'
 import { ADMIN_HTTP_LIMITS, connectionsWithin, DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
 import type { Readiness } from '../http/readiness.ts'
 import { Responder } from '../http/respond.ts'
@@ -121,12 +122,19 @@ export function composeProcess(
   let starting: Promise<ProcessAddresses> | undefined
   let closing: Promise<void> | undefined
 
+  let descriptors: DescriptorWatch | undefined
+
   const listen = async (served: Koa, name: PortName, port: number, portLimits: HttpLimits) => {
+    const connections = ledger.openPort(name, portLimits)
+    if (name === 'lookup') {
+      descriptors = new DescriptorWatch({ clock, logger, lookUps: connections })
+      descriptors.start()
+    }
     const server = await openServer(served, {
       host: config.httpHost,
       port,
       limits: portLimits,
-      connections: ledger.openPort(name, portLimits),
+      connections,
       logger,
     })
     servers.push(server)
@@ -188,6 +196,7 @@ export function composeProcess(
       await Promise.all(servers.map((server) => server.close(graceMs)))
       eventLoopDelay.stop()
       await hashRings?.stop()
+      descriptors?.stop()
       await service.stop()
       // A server that was about to open is closed by the start.
       await Promise.allSettled([starting])

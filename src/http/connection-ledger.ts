@@ -76,7 +76,7 @@ export class ConnectionLedger {
     const port = new PortConnections(limits, this.intake, (reason) => {
       this.#closed[reason] += 1
       this.#warnings.warn(
-        { event: 'connections.limited', port: name, reason, open: port.size, limit: limits.maxConnections },
+        { event: 'connections.limited', port: name, reason, open: port.size, limit: port.limit },
         'Closed connections to stay within the limits',
       )
     })

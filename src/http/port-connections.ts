@@ -9,6 +9,9 @@ const HEAD_END = Buffer.from('\r\n\r\n')
 /** Requests of one connection that may be under way; what it sends beyond that waits for an answer. */
 const MAX_PIPELINED = 32
 
+/** Connections that make room when file descriptors have run out. */
+const FEWEST_CLOSED = 8
+
 /** One connection of a port. */
 interface Connection {
   readonly socket: Socket
@@ -51,7 +54,8 @@ interface Peer {
  * address that has most: nobody can shut others out, and a proxy in front of everybody keeps its newest.
  */
 export class PortConnections {
-  readonly limit: number
+  readonly #maxConnections: number
+  #limit: number
   readonly #maxHeadBytes: number
   readonly #onClosed: (reason: CloseReason) => void
   readonly #connections = new Map<Socket, Connection>()
@@ -60,7 +64,8 @@ export class PortConnections {
   #headBytes = 0
 
   constructor(limits: HttpLimits, intake: Intake, onClosed: (reason: CloseReason) => void) {
-    this.limit = limits.maxConnections
+    this.#maxConnections = limits.maxConnections
+    this.#limit = limits.maxConnections
     this.#maxHeadBytes = limits.maxHeldHeadBytes
     this.#intake = intake
     this.#onClosed = onClosed
@@ -68,6 +73,24 @@ export class PortConnections {
 
   get size(): number {
     return this.#connections.size
+  }
+
+  /** Most connections at once, as things are. */
+  get limit(): number {
+    return this.#limit
+  }
+
+  /** A quarter of those that are open fewer, and some at least: idle ones make room at once. */
+  allowFewer(): void {
+    this.#limit = Math.max(1, this.size - Math.max(FEWEST_CLOSED, this.size >> 2))
+    while (this.size > this.#limit && this.#tryMakeRoom()) {
+      // One after the other.
+    }
+  }
+
+  /** One more, up to what is configured. */
+  allowMore(): void {
+    this.#limit = Math.min(this.#maxConnections, this.#limit + 1)
   }
 
   /** Bytes of unfinished heads, and of requests that wait to be parsed. */

@@ -2,7 +2,7 @@ import { Agent, get } from 'node:http'
 import type { LimitedMember } from './attacked-cluster.ts'
 
 const PAUSE_MS = 20
-const PATIENCE_MS = 5000
+const PATIENCE_MS = 10_000
 
 /** What honest clients of one member saw. */
 export interface Seen {
@@ -17,7 +17,7 @@ export interface Seen {
 
 /**
  * Asks each member for owners without a pause to speak of: one client keeps its connection, one opens a new one each time.
- * A client tries a request once and waits 5 s for the answer.
+ * A client tries a request once and waits 10 s for the answer.
  */
 export class HonestClients {
   readonly #seen: Seen[]

@@ -100,6 +100,7 @@ describe('serve', () => {
     ['SIGTERM', 143],
     ['SIGINT', 130],
     ['SIGHUP', 129],
+    ['SIGQUIT', 131],
   ] as const)('a second signal, %s, ends it at once', async (signal, code) => {
     await using member = ringman([...STATIC, '--drain', '1h'])
     await ready(member)

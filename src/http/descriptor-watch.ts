@@ -1,0 +1,74 @@
+import { open } from 'node:fs/promises'
+import { devNull } from 'node:os'
+import type { Clock } from '../clock.ts'
+import { LimitedWarnings } from '../limited-warnings.ts'
+import type { Logger } from '../logger.ts'
+import type { PortConnections } from './port-connections.ts'
+
+/** Milliseconds between two looks whether there is a file descriptor left. */
+const LOOK_MS = 1000
+
+/** Milliseconds between two lines about it. */
+const WARNING_MS = 60_000
+
+/**
+ * Notices that file descriptors have run out, which nothing else does: libuv closes the connections that come then, probes
+ * among them, and says nothing. Idle connections of the look-up port make room, and fewer are allowed for a while.
+ */
+export class DescriptorWatch {
+  readonly #clock: Clock
+  readonly #warnings: LimitedWarnings
+  readonly #lookUps: PortConnections
+  readonly #tryOpen: () => Promise<boolean>
+  #cancel = () => {}
+  #stopped = false
+
+  /** @param deps - `tryOpen`: whether one more descriptor can be had. */
+  constructor(deps: {
+    readonly clock: Clock
+    readonly logger: Logger
+    readonly lookUps: PortConnections
+    readonly tryOpen?: () => Promise<boolean>
+  }) {
+    this.#clock = deps.clock
+    this.#warnings = new LimitedWarnings(deps.clock, deps.logger, WARNING_MS)
+    this.#lookUps = deps.lookUps
+    this.#tryOpen = deps.tryOpen ?? tryOpenOne
+  }
+
+  start(): void {
+    this.#cancel = this.#clock.after(LOOK_MS, () => {
+      void this.#look().then(() => {
+        if (!this.#stopped) this.start()
+      })
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancel()
+  }
+
+  async #look(): Promise<void> {
+    if (await this.#tryOpen()) {
+      this.#lookUps.allowMore()
+      return
+    }
+    this.#lookUps.allowFewer()
+    this.#warnings.warn(
+      { event: 'descriptors.exhausted', limit: this.#lookUps.limit },
+      'File descriptors have run out: closed idle connections, and allow fewer',
+    )
+  }
+}
+
+async function tryOpenOne(): Promise<boolean> {
+  try {
+    const file = await open(devNull)
+    await file.close()
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return code !== 'EMFILE' && code !== 'ENFILE'
+  }
+}
