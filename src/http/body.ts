@@ -82,7 +82,12 @@ export function readBody(
       release()
       releases.push(bodies.hold(body.capacityBytes))
       if (body.sizeBytes <= SMALL_BODY_BYTES) give()
-      else void ledger.turns.begin().then(give)
+      else {
+        void ledger.turns.begin().then(() => {
+          if (request.socket.destroyed) onClose()
+          else give()
+        })
+      }
     }
     const onClose = () => {
       fail(new RingmanError('BODY_INVALID', 'the body ended early'))

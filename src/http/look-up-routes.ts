@@ -101,6 +101,8 @@ export function lookUpRoutes(deps: {
       left -= Math.min(n, ring.size)
       if (left > 0) continue
       await turns.goOn()
+      // Nobody is left to answer.
+      if (ctx.req.socket.destroyed) return
       left = OWNERS_PER_TURN
     }
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')

@@ -108,7 +108,11 @@ export function ringRoutes(deps: {
     const { turns } = responder.ledger
     await turns.begin()
     let step = steps.next()
-    for (; step.done !== true; step = steps.next()) await turns.goOn()
+    for (; step.done !== true; step = steps.next()) {
+      // Nobody is left to answer.
+      if (ctx.req.socket.destroyed) return
+      await turns.goOn()
+    }
     responder.send(ctx, step.value)
   }
 

@@ -14,7 +14,7 @@ export interface Outcome {
   readonly told: string
   /** The most memory that a member had, in MiB. */
   readonly peakMib: number
-  /** The longest that a member's event loop was held, in milliseconds of processor time. */
+  /** The longest that a member's event loop was held, in milliseconds of processor time of a quiet machine. */
   readonly heldMs: number
   readonly clients: readonly Seen[]
   /** Milliseconds from the end of the attack until all members held the one honest ring; Infinity when they did not. */
@@ -22,6 +22,43 @@ export interface Outcome {
 }
 
 const outcomes: Outcome[] = []
+
+/** Milliseconds of processor time that the work below takes on a machine that does nothing else. */
+const REFERENCE_MS = 4
+const SAMPLE_MS = 250
+const sampled = new Uint32Array(1 << 20)
+
+/**
+ * How many times slower than a quiet machine this one is now. Also processor time grows where others use the same caches and
+ * the same core's other thread.
+ */
+class Slowness implements Disposable {
+  readonly #samplesMs: number[] = []
+  readonly #timer: NodeJS.Timeout
+
+  constructor() {
+    this.#timer = setInterval(() => {
+      const before = process.threadCpuUsage()
+      for (let i = 0, at = 1; i < 1_000_000; i++) {
+        at = (Math.imul(at, 1_664_525) + 1_013_904_223) >>> 0
+        sampled[at & (sampled.length - 1)]! += i
+      }
+      const { user, system } = process.threadCpuUsage(before)
+      this.#samplesMs.push((user + system) / 1000)
+    }, SAMPLE_MS)
+  }
+
+  /** At least 1. */
+  get factor(): number {
+    // The kernel counts in ticks of some milliseconds: only the mean is exact.
+    const sumMs = this.#samplesMs.reduce((sum, ms) => sum + ms, 0)
+    return Math.max(1, sumMs / Math.max(1, this.#samplesMs.length) / REFERENCE_MS)
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+  }
+}
 
 /**
  * Runs an attack with honest look-ups beside it, and holds the members to what holds under every attack: none is killed,
@@ -41,6 +78,7 @@ export async function runAttack(
     await member.heldMs()
   }
   const honest = new HonestClients(members)
+  using slowness = new Slowness()
   const addresses = members.map(({ name, httpPort, adminPort, gossipPort }) => ({
     ...{ name, httpPort, adminPort, gossipPort },
   }))
@@ -58,7 +96,7 @@ export async function runAttack(
     attack,
     told: told as string,
     peakMib: Math.max(...members.map(({ memory }) => memory.peakBytes)) / MIB,
-    heldMs: Math.max(...(await Promise.all(members.map((member) => member.heldMs())))),
+    heldMs: Math.max(...(await Promise.all(members.map((member) => member.heldMs())))) / slowness.factor,
     clients: await honest.stop(),
     settledMs,
   }

@@ -1,10 +1,11 @@
 import * as fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { parseJson } from '../../src/http/body.ts'
 import { goJsonString } from '../../src/http/go-json.ts'
+import { HashRing } from '../../src/ring/hash-ring.ts'
 import { plan } from '../../src/ring/plan.ts'
 import { fakeMember } from '../support/fake-source.ts'
-import { exchange, get, request } from './raw-client.ts'
+import { dial, exchange, get, request } from './raw-client.ts'
 import { serveRing, type ServedRing } from './running-ring.ts'
 
 const MIB = 1024 * 1024
@@ -230,4 +231,24 @@ test('a large plan is made in turns, by one ring, and other requests are answere
       after,
     })),
   })
+})
+
+test('work for clients that have gone is dropped', async () => {
+  const lookedUp = vi.spyOn(HashRing.prototype, 'ownersOf')
+  const keys = Array.from({ length: 10_000 }, (_, i) => `k${i}`)
+  const batch = request('POST', '/v1/owners', JSON_TYPE, JSON.stringify({ keys, n: 3 }))
+  const sockets = await Promise.all(Array.from({ length: 30 }, () => dial(served.server.port)))
+  for (const socket of sockets) socket.write(batch)
+  await vi.waitFor(() => {
+    expect(lookedUp.mock.calls.length).toBeGreaterThan(0)
+  })
+  for (const socket of sockets) socket.resetAndDestroy()
+  await vi.waitFor(() => {
+    expect(served.ledger.counts().connections.lookup).toBe(0)
+  })
+  const before = lookedUp.mock.calls.length
+  expect((await send(request('POST', '/v1/owners', JSON_TYPE, JSON.stringify({ keys })))).status).toBe(200)
+  expect(served.ledger.counts().heldBytes.body).toBe(0)
+  expect(lookedUp.mock.calls.length - before).toBeLessThan(2 * keys.length)
+  lookedUp.mockRestore()
 })
