@@ -6,8 +6,19 @@
  */
 import { parseArgs } from 'node:util'
 import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
+import { massFailure } from '../../lab/sim/mass-failure.ts'
 import { crowd } from './crowd.ts'
-import { type Fate, healMs, joinMs, KINDS, loss, removalMs, settledCluster, slow } from './scenarios.ts'
+import {
+  type Fate,
+  healMs,
+  joinMs,
+  KINDS,
+  loss,
+  removalMs,
+  removalUnderLossMs,
+  settledCluster,
+  slow,
+} from './scenarios.ts'
 import { printTable, spread } from './table.ts'
 
 const { values: options } = parseArgs({
@@ -75,6 +86,33 @@ printTable('Seconds until a killed member is gone from 3, after 2 of 5 have left
         for (const leaver of ['node-3', 'node-4']) removalMs(cluster, leaver, 'left')
         return removalMs(cluster, 'node-1', fate)
       }),
+    ),
+  ]),
+])
+
+printTable(
+  '30 of 100 hosts go at once, deaths gathered for up to 1 s: seconds, and rings of one member at most',
+  [
+    ['seed', 'off all lists', 'off all rings', 'rings', 'removals of members that live'],
+    ...[1, 2, 3, 4, 5].map((seed) => {
+      const result = massFailure(settledCluster(seed, 100, PRESETS.lan), 30, 1000)
+      const seconds = [result.goneMs, result.offRingsMs].map((ms) => (ms / 1000).toFixed(1))
+      return [seed, ...seconds, result.rings, result.falseRemovals]
+    }),
+  ],
+)
+
+const detectionLosses = [0, 0.1, 0.25, 0.4]
+printTable('Seconds until a silent host is off all lists of 10 members, under loss; median (min-max)', [
+  ['rules', ...detectionLosses.map((rate) => `${rate * 100} % loss`)],
+  ...KINDS.map(([name, settings]) => [
+    name,
+    ...detectionLosses.map((rate) =>
+      spread(
+        Array.from({ length: 15 }, (_, i) => removalUnderLossMs(500 + i, 10, settings, rate)).filter(
+          Number.isFinite,
+        ),
+      ),
     ),
   ]),
 ])

@@ -1,8 +1,5 @@
 import { PRESETS, type ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
 import { memberlistLike, plainSwim } from '../../lab/sim/other-rules.ts'
-import type { MemberView } from '../../src/membership/memberlist/protocol/effects.ts'
-import type { Member } from '../../src/membership/member.ts'
-import { DeathGathering } from '../../src/service/death-gathering.ts'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
 
@@ -46,6 +43,20 @@ export function removalMs(cluster: SimCluster, name: string, fate: Fate): number
     if (fate === 'host gone') cluster.network.hostDown(victim.endpoint.address)
   }
   return cluster.runUntil(() => cluster.isGoneEverywhere(name), 180_000) ?? Number.NaN
+}
+
+/** Milliseconds until nobody lists a member whose host went, at this loss; NaN where it was gone before, wrongly. */
+export function removalUnderLossMs(
+  seed: number,
+  count: number,
+  settings: ProtocolSettings,
+  lossRate: number,
+): number {
+  const cluster = settledCluster(seed, count, settings)
+  cluster.network.conditions = { ...GOOD_LAN, lossRate }
+  cluster.run(20_000)
+  if (cluster.isGoneEverywhere('node-1')) return Number.NaN
+  return removalMs(cluster, 'node-1', 'host gone')
 }
 
 /** Milliseconds until a new member is listed by everybody and lists everybody. */
@@ -122,68 +133,6 @@ function endure(cluster: SimCluster, run: () => void): Ordeal {
     packetsPerSecond:
       (cluster.network.packetsSent - packets) / ((cluster.nowMs - startMs) / 1000) / cluster.running.length,
   }
-}
-
-/** What many deaths at once came to. */
-export interface MassFailure {
-  /** Until nobody lists any of them, and until nobody has any of them on its ring. */
-  readonly goneMs: number
-  readonly offRingsMs: number
-  /** Rings that one member made of it, the most of all. */
-  readonly rings: number
-  /** Deaths of members that live. */
-  readonly falseRemovals: number
-}
-
-/** So many hosts go at once; each of the others makes rings as a process does, with deaths gathered. */
-export function massFailure(cluster: SimCluster, goneCount: number, gatherMs: number): MassFailure {
-  const all = cluster.running
-  const victims = all.slice(1, goneCount + 1)
-  const survivors = all.filter((member) => !victims.includes(member))
-  const gone = new Set(victims.map(({ name }) => name))
-  const startMs = cluster.nowMs
-  const rings = new Map<string, { count: number; left: number }>()
-  let offRingsMs = 0
-  cluster.falseRemovals.length = 0
-  for (const survivor of survivors) {
-    const gathering = new DeathGathering(gatherMs)
-    const state = { count: 0, left: goneCount }
-    rings.set(survivor.name, state)
-    const look = () => {
-      const members = survivor.protocol.members().map((view) => memberOf(view))
-      const { members: placed, untilMs } = gathering.take(members, cluster.nowMs)
-      if (untilMs !== undefined) cluster.clock.at(untilMs, look)
-      const left = placed.filter((one) => gone.has(one.name) && one.state !== 'dead').length
-      if (left === state.left) return
-      state.left = left
-      state.count++
-      if (left === 0) offRingsMs = Math.max(offRingsMs, cluster.nowMs - startMs)
-    }
-    look()
-    const watch = survivor.onEffect
-    survivor.onEffect = (effect, by) => {
-      watch?.(effect, by)
-      if (effect.kind === 'member-changed') cluster.clock.after(0, look)
-    }
-  }
-  for (const victim of victims) {
-    victim.kill()
-    cluster.network.hostDown(victim.endpoint.address)
-  }
-  const isGone = () => victims.every(({ name }) => cluster.isGoneEverywhere(name))
-  const goneMs = cluster.runUntil(isGone, 180_000) ?? Number.NaN
-  cluster.run(2 * gatherMs + 100)
-  return {
-    goneMs,
-    offRingsMs,
-    rings: Math.max(...Array.from(rings.values(), ({ count }) => count)),
-    falseRemovals: cluster.falseRemovals.length,
-  }
-}
-
-function memberOf({ name, endpoint, state, meta, versions }: MemberView): Member {
-  const { address, port } = endpoint
-  return { name, address, port, state, stateSinceMs: 0, meta, metadata: { servicePort: '8000' }, versions }
 }
 
 /** Milliseconds from the end of a partition in two halves until everybody lists everybody. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { simSeed } from '../../lab/sim/seeded-random.ts'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
+import { massFailure } from '../../lab/sim/mass-failure.ts'
 import type { SimMember } from '../../lab/sim/sim-member.ts'
 import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
 import { PRESETS, type ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
@@ -75,6 +76,18 @@ describe('a silent host', () => {
     const perSecond = (cluster.network.packetsSent - before) / (tookMs / 1000) / 60
     expect(restPerSecond).toBeLessThan(2.3)
     expect(perSecond).toBeLessThan(3 * 7.5)
+  })
+})
+
+describe('many hosts that go at once', () => {
+  test('are off all rings within seconds, and each of the others makes few rings of it', () => {
+    const cluster = settled(simSeed(760), 40)
+    cluster.run(10_000)
+    const { goneMs, offRingsMs, rings, falseRemovals } = massFailure(cluster, 12, 1000)
+    expect(goneMs, `seed ${cluster.seed}`).toBeLessThan(8000)
+    expect(offRingsMs).toBeLessThan(9000)
+    expect(rings).toBeLessThanOrEqual(4)
+    expect(falseRemovals).toBe(0)
   })
 })
 

@@ -101,6 +101,7 @@ export class MemberTable {
   readonly #gossip: Rotation<MemberRecord>
   readonly #random: () => number
   readonly #probeIntervalMs: number
+  #suspectCount = 0
 
   constructor(random: () => number, probeIntervalMs: number) {
     this.#random = random
@@ -206,11 +207,13 @@ export class MemberTable {
    * heard, and hears nothing, has to be found too, and because anybody can forge them.
    */
   nextToProbe(nowMs: number): MemberRecord | undefined {
+    let suspectCount = 0
     const putOffMs = PUT_OFF_ROUNDS * this.#roundMs
     let next: MemberRecord | undefined
     let nextMs = Infinity
     for (const record of this.#living) {
       const { pingedUsMs, livesMs, probeRank } = record
+      if (record.state === 'suspect') suspectCount++
       // A newcomer pings everybody at once: if that counted, all of them would probe it at the same time ever after.
       const isFirst = record.probedMs === -Infinity
       const probedMs = isFirst ? livesMs - probeRank * this.#roundMs : record.probedMs
@@ -218,7 +221,13 @@ export class MemberTable {
       if (lastMs < nextMs) [next, nextMs] = [record, lastMs]
     }
     if (next !== undefined) next.probedMs = nowMs
+    this.#suspectCount = suspectCount
     return next
+  }
+
+  /** Suspects when a member was last chosen to be probed. */
+  get suspectCount(): number {
+    return this.#suspectCount
   }
 
   /** As if it had been probed at some moment of the last round, so that not all members probe a newcomer at once. */

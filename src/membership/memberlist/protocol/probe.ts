@@ -8,6 +8,9 @@ import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 const NACK_SINCE_VERSION = 4
 /** Members probed because one at their address is silent. */
 const NEIGHBOURS = 4
+/** So many suspects at once are a mass failure, and others are probed so many times as often. */
+const MASS_FAILURE = 3
+const HASTE = 5
 const NO_BYTES = new Uint8Array(0)
 
 interface Probe {
@@ -105,9 +108,16 @@ export class Prober {
     const core = this.#core
     const record = core.members.nextToProbe(core.nowMs)
     if (record !== undefined) this.probe(record)
-    core.deadlines.set(core.nowMs + core.awareness.scale(core.settings.probeIntervalMs), () => {
+    const intervalMs = core.awareness.scale(core.settings.probeIntervalMs)
+    core.deadlines.set(core.nowMs + (this.#isMassFailure() ? intervalMs / HASTE : intervalMs), () => {
       this.#round()
     })
+  }
+
+  /** Several are silent at once, and it is not our own doing: more may have gone with them. */
+  #isMassFailure(): boolean {
+    const { awareness, members, settings } = this.#core
+    return settings.witnesses !== 'off' && members.suspectCount >= MASS_FAILURE && awareness.score === 0
   }
 
   #run(probe: Probe): void {
