@@ -58,7 +58,8 @@ export class Cluster implements AsyncDisposable {
       bindAddress: host.address,
       bindPort: GOSSIP_PORT,
       preset: this.#preset,
-      meta: '{"ServicePort":"8000"}',
+      // Ours look for suspects together where all say so; Go ignores it.
+      meta: '{"ServicePort":"8000","Witness":true}',
       join: seeds,
     })
     const [prefix, ...prefixArgs] = this.lab.commandPrefix(host)

@@ -6,6 +6,7 @@
 import { createInterface } from 'node:readline'
 import { systemClock, systemRandom } from '../../src/clock.ts'
 import { silentLogger } from '../../src/logger.ts'
+import { decodeMetadata } from '../../src/membership/member.ts'
 import { MemberlistNode } from '../../src/membership/memberlist/memberlist-node.ts'
 import type { MemberlistNodeOptions } from '../../src/membership/memberlist/node-options.ts'
 import type { MemberChangedEffect, MemberView } from '../../src/membership/memberlist/protocol/effects.ts'
@@ -53,6 +54,7 @@ const node = new MemberlistNode(
     clock: systemClock,
     random: systemRandom,
     logger: silentLogger,
+    isWitness: (meta) => decodeMetadata(meta)?.witness === true,
     ...settings.node,
   },
   {
