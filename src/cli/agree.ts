@@ -56,7 +56,7 @@ export async function runAgree(input: AgreeInput): Promise<void> {
 async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly string[]): Promise<Try> {
   const found = await resolveMembers(members, dns ?? new NodeDnsResolver(), config.timeoutMs)
   const { urls } = found
-  const agreement = await compareMembers({ urls, keys, timeoutMs: config.timeoutMs })
+  const agreement = await compareMembers({ urls, ring: config.ring, keys, timeoutMs: config.timeoutMs })
   const tooFew = urls.length < config.expect
   const problem = tooFew
     ? `${urls.length} members were found, and ${config.expect} are expected`

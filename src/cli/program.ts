@@ -5,6 +5,7 @@ import {
   GET_SETTINGS,
   KEYGEN_SETTINGS,
   PLAN_SETTINGS,
+  RINGS_SETTINGS,
   WATCH_SETTINGS,
 } from '../config/client-settings.ts'
 import { DEV_SETTINGS } from '../config/dev-settings.ts'
@@ -153,6 +154,12 @@ export function createProgram(context: ProgramContext): Command {
     CLIENT_SETTINGS,
     ['ringman ring', "ringman ring --json | jq -r '.digest'"],
     async (input) => (await import('./queries.ts')).runRing(input),
+  )
+  query(
+    withJson(define(program, 'rings', 'List the rings of HashRings')),
+    RINGS_SETTINGS,
+    ['ringman rings --url http://ringman.rings.svc:8080', 'ringman get user:42 --ring shop/cache'],
+    async (input) => (await import('./queries.ts')).runRings(input),
   )
   query(
     define(program, 'watch', 'Print a line at each change of the ring, until Ctrl-C').option(

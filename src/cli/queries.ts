@@ -65,6 +65,26 @@ export async function runRing({ config, terminal, json }: QueryInput<ClientConfi
   if (ring.nodes.length === 0) throw new RingmanError('RING_EMPTY', 'no nodes in ring')
 }
 
+type RingsInput = Omit<QueryInput<ClientConfig>, 'config'> & { readonly config: Omit<ClientConfig, 'ring'> }
+
+/** `ringman rings`: the rings of HashRings that the asked member has. */
+export async function runRings({ config, terminal, json }: RingsInput): Promise<void> {
+  const answer = await clientOf({ ...config, ring: undefined }).rings()
+  if (json) {
+    terminal.out(renderJson(answer))
+    return
+  }
+  const rows = answer.rings.map(({ name, reason, ring }) => [
+    name,
+    ring === null ? '-' : String(ring.nodes),
+    ring === null ? '-' : String(ring.held),
+    ring?.digest ?? '-',
+    String(ring?.version ?? '-'),
+    ring === null ? (reason ?? 'its endpoints are not known yet') : ring.ok ? '' : ring.message,
+  ])
+  terminal.out(`${renderTable([['RING', 'NODES', 'HELD', 'DIGEST', 'VERSION', ''], ...rows], [1, 2, 4])}\n`)
+}
+
 /**
  * `ringman watch`: a line, or the whole ring as JSON, now and at each change, until SIGINT or SIGTERM. With `--node` what the
  * node owns, then what it gained and lost.
@@ -161,7 +181,7 @@ export async function runPlan({ config, terminal, json }: QueryInput<PlanConfig>
 }
 
 function clientOf(config: ClientConfig): RingmanClient {
-  return new RingmanClient({ urls: config.url, timeoutMs: config.timeoutMs })
+  return new RingmanClient({ urls: config.url, ring: config.ring, timeoutMs: config.timeoutMs })
 }
 
 /** An owner per line: its ring key, and where it is reached if that says more. */

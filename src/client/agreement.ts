@@ -33,6 +33,8 @@ export interface Agreement {
 export interface AskOptions {
   /** Base URLs, each of one member. */
   readonly urls: readonly string[]
+  /** `NAMESPACE/NAME` of the HashRing whose ring is meant. @default the ring of the members themselves */
+  readonly ring?: string | undefined
   /** 1 to 10,000 keys. */
   readonly keys: readonly string[]
   /** Milliseconds that one member may take. */
@@ -77,14 +79,17 @@ export async function compareMembers(options: AskOptions): Promise<Agreement> {
 }
 
 async function askMember(url: string, options: AskOptions): Promise<MemberAnswer> {
-  const { keys, timeoutMs, signal, fetch } = options
+  const { keys, ring, timeoutMs, signal, fetch } = options
   try {
-    const member = new Members({ url, timeoutMs, ...(fetch === undefined ? {} : { fetch }) }, traceHeaders)
+    const member = new Members(
+      { url, ring, timeoutMs, ...(fetch === undefined ? {} : { fetch }) },
+      traceHeaders,
+    )
     const question = {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ keys, n: 1 }),
     }
-    const answer = await member.json(`${member.urls[0] ?? url}/v1/owners`, question, signal)
+    const answer = await member.json(`${member.urls[0] ?? url}${member.root}/owners`, question, signal)
     return { url, ...readOwners(url, keys.length, answer) }
   } catch (error) {
     if (!isRingmanError(error)) throw error

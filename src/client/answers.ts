@@ -75,6 +75,32 @@ export const membersAnswer = object({
 /** All members that the asked one knows. */
 export type MembersAnswer = Shaped<typeof membersAnswer>
 
+/** `GET /v1/rings`. */
+export const ringsAnswer = object({
+  rings: list(
+    object({
+      name: text,
+      accepted: flag,
+      reason: orNull(text),
+      ring: orNull(
+        object({
+          digest: text,
+          fingerprint: text,
+          version: orNull(number),
+          nodes: number,
+          ringKey: text,
+          held: number,
+          condition: text,
+          ok: flag,
+          message: text,
+        }),
+      ),
+    }),
+    100_000,
+  ),
+})
+export type RingsAnswer = Shaped<typeof ringsAnswer>
+
 /** `GET /v1/plan`. */
 export const planAnswer = object({
   before: text,

@@ -21,6 +21,8 @@ export interface MemberOptions {
   readonly url?: string
   /** Several; together with `url` that one comes first. */
   readonly urls?: readonly string[]
+  /** `NAMESPACE/NAME` of the HashRing whose ring is meant. @default the ring of the members themselves */
+  readonly ring?: string | undefined
   /** Milliseconds that one member may take to answer. @default 5000 */
   readonly timeoutMs?: number
   /** Milliseconds without a sign of life after which a watch goes to the next member. @default 45_000 */
@@ -34,6 +36,9 @@ export interface MemberOptions {
   readonly clock?: Clock
   readonly random?: Random
 }
+
+/** A namespace is a label of DNS, the name of a HashRing may have several. */
+export const RING_NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/
 
 type Headers = Readonly<Record<string, string>>
 type HeaderSource = Headers | (() => Headers | Promise<Headers>)
@@ -51,6 +56,8 @@ const PROBLEM_LIMIT_BYTES = 64 * 1024
 export class Members {
   /** Base URLs without a slash at the end; at least one. */
   readonly urls: readonly string[]
+  /** Where the routes of the ring are on each member: `/v1`, or `/v1/rings/NAMESPACE/NAME`. */
+  readonly root: string
   readonly timeoutMs: number
   readonly silenceMs: number
   readonly clock: Clock
@@ -64,7 +71,7 @@ export class Members {
    * @throws {RingmanError} `CONFIG_INVALID`, all that is wrong in one message.
    */
   constructor(options: MemberOptions, traceHeaders: () => Headers = () => ({})) {
-    const { url, urls = [], timeoutMs = 5000, silenceMs = 45_000, headers = {}, tls } = options
+    const { url, urls = [], ring, timeoutMs = 5000, silenceMs = 45_000, headers = {}, tls } = options
     const given = [...(url === undefined ? [] : [url]), ...urls]
     const problems = [
       ...(given.length === 0 ? ['a client needs the URL of at least one member'] : []),
@@ -72,12 +79,16 @@ export class Members {
       ...Object.entries({ timeoutMs, silenceMs }).flatMap(([name, ms]) =>
         ms > 0 ? [] : [`${name} must be above 0, got ${ms}`],
       ),
+      ...(ring === undefined || RING_NAME.test(ring)
+        ? []
+        : [`ring is the NAMESPACE/NAME of a HashRing, got ${JSON.stringify(ring)}`]),
       ...(tls !== undefined && options.fetch !== undefined
         ? ['tls is not for a fetch of your own: give it to that fetch']
         : []),
     ]
     if (problems.length > 0) throw new RingmanError('CONFIG_INVALID', problems.join('; '))
     this.urls = given.map((base) => base.replace(/\/+$/, ''))
+    this.root = ring === undefined ? '/v1' : `/v1/rings/${ring}`
     this.timeoutMs = timeoutMs
     this.silenceMs = silenceMs
     this.clock = options.clock ?? holdingClock

@@ -60,7 +60,7 @@ export class RingFeed {
 
   /** Runs until `signal` aborts; it rejects only with a fault of its own. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, random, urls } = this.#members
+    const { clock, random, urls, root } = this.#members
     /** Connections one after another that failed, or did not last. */
     let failures = 0
     /** Turns one after another in which there was no watch. */
@@ -70,7 +70,7 @@ export class RingFeed {
     let watchAgainMs = 0
     while (!signal.aborted) {
       const startedMs = clock.now()
-      const url = `${urls[this.#at] ?? ''}/v1/ring`
+      const url = `${urls[this.#at] ?? ''}${root}/ring`
       // After a while, each of them is asked once more whether it has room.
       if (startedMs >= watchAgainMs) refusals = 0
       // In a whole round nobody let this client watch, and somebody answered a poll.

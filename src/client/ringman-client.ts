@@ -6,11 +6,13 @@ import {
   ownersAnswer,
   planAnswer,
   ringAnswer,
+  ringsAnswer,
   type MembersAnswer,
   type OwnerAnswer,
   type OwnersAnswer,
   type PlanAnswer,
   type RingAnswer,
+  type RingsAnswer,
 } from './answers.ts'
 import { Members, readAnswer, type MemberOptions } from './members.ts'
 import { Newest } from './newest.ts'
@@ -60,13 +62,13 @@ export class RingmanClient {
 
   /** The owner of a key. */
   async owner(key: string, signal?: AbortSignal): Promise<OwnerAnswer> {
-    return this.#get('/v1/owner', new URLSearchParams({ key: checked(key) }), ownerAnswer, signal)
+    return this.#get('/owner', new URLSearchParams({ key: checked(key) }), ownerAnswer, signal)
   }
 
   /** The first `n` distinct owners of a key, or all nodes where there are fewer. */
   async owners(key: string, n: number, signal?: AbortSignal): Promise<OwnersAnswer> {
     return this.#get(
-      '/v1/owners',
+      '/owners',
       new URLSearchParams({ key: checked(key), n: String(n) }),
       ownersAnswer,
       signal,
@@ -75,12 +77,17 @@ export class RingmanClient {
 
   /** The ring as the asked member holds it. */
   ring(signal?: AbortSignal): Promise<RingAnswer> {
-    return this.#get('/v1/ring', undefined, ringAnswer, signal)
+    return this.#get('/ring', undefined, ringAnswer, signal)
   }
 
   /** Every member that the asked one knows, dead ones among them. */
   members(signal?: AbortSignal): Promise<MembersAnswer> {
-    return this.#get('/v1/members', undefined, membersAnswer, signal)
+    return this.#get('/members', undefined, membersAnswer, signal)
+  }
+
+  /** The rings of HashRings that the asked member has, whatever `ring` is. */
+  rings(signal?: AbortSignal): Promise<RingsAnswer> {
+    return this.#get('/v1/rings', undefined, ringsAnswer, signal, '')
   }
 
   /** What would move if nodes left, joined or changed weight. */
@@ -89,7 +96,7 @@ export class RingmanClient {
     for (const [name, list] of Object.entries(change) as [string, readonly string[] | undefined][]) {
       if (list !== undefined && list.length > 0) query.set(name, list.join(','))
     }
-    return this.#get('/v1/plan', query, planAnswer, signal)
+    return this.#get('/plan', query, planAnswer, signal)
   }
 
   /**
@@ -138,13 +145,14 @@ export class RingmanClient {
     query: URLSearchParams | undefined,
     shape: Shape<T>,
     signal: AbortSignal | undefined,
+    root = this.#members.root,
   ): Promise<T> {
     const suffix = query === undefined || query.size === 0 ? '' : `?${query.toString()}`
     const { urls } = this.#members
     const first = this.#preferred
     for (let attempt = 1; ; attempt++) {
       const at = (first + attempt - 1) % urls.length
-      const url = `${urls[at] ?? ''}${path}`
+      const url = `${urls[at] ?? ''}${root}${path}`
       try {
         const answer = await this.#members.json(url + suffix, {}, signal)
         const read = readAnswer(shape, answer, url)

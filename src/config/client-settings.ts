@@ -1,5 +1,12 @@
+import { RING_NAME } from '../client/members.ts'
+import { RingmanError } from '../errors.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
-import { choice, duration, integer, list, memberUrl, word } from './value-type.ts'
+import { choice, duration, integer, list, memberUrl, parsed, word } from './value-type.ts'
+
+function parseRingName(text: string): string {
+  if (RING_NAME.test(text)) return text
+  throw new RingmanError('CONFIG_INVALID', 'a ring is named NAMESPACE/NAME, such as shop/cache')
+}
 
 /** What every command that asks a running member can be told. */
 export const CLIENT_SETTINGS = {
@@ -7,6 +14,12 @@ export const CLIENT_SETTINGS = {
     type: list(memberUrl, { min: 1, max: 100 }),
     default: 'http://127.0.0.1:8080',
     help: 'Member to ask; of several, the first that answers',
+    category: 'Connection',
+    places: ['flag', 'variable'],
+  },
+  ring: {
+    type: parsed<string>('NAMESPACE/NAME', 'the NAMESPACE/NAME of a HashRing', parseRingName, String),
+    help: 'HashRing whose ring is asked for (default: the ring of the members themselves)',
     category: 'Connection',
     places: ['flag', 'variable'],
   },
@@ -18,6 +31,11 @@ export const CLIENT_SETTINGS = {
     places: ['flag', 'variable'],
   },
 } as const satisfies SettingTable
+
+const { ring, ...ofAnyRing } = CLIENT_SETTINGS
+
+/** What `ringman rings` can be told. */
+export const RINGS_SETTINGS = ofAnyRing
 
 /** The values of {@link CLIENT_SETTINGS}. */
 export type ClientConfig = ValuesOf<typeof CLIENT_SETTINGS>
@@ -106,6 +124,7 @@ export const AGREE_SETTINGS = {
     category: 'Comparison',
     places: ['flag'],
   },
+  ring,
   timeoutMs: CLIENT_SETTINGS.timeoutMs,
 } as const satisfies SettingTable
 

@@ -1,7 +1,6 @@
 import { sleep, type Clock, type Random } from '../clock.ts'
-import { ringAnswer, membersAnswer } from '../client/answers.ts'
+import { membersAnswer, ringAnswer, ringsAnswer, type RingsAnswer } from '../client/answers.ts'
 import { Members } from '../client/members.ts'
-import { flag, list, number, object, orNull, text, type Shaped } from '../client/shape.ts'
 import type { Logger } from '../logger.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
 import type { RingNode } from '../ring/node.ts'
@@ -26,17 +25,6 @@ export interface KeptRings {
 }
 
 export const NO_RINGS: KeptRings = { from: undefined, url: '', rings: new Map() }
-
-/** What `/v1/rings` says of them. */
-const ringsAnswer = object({
-  rings: list(
-    object({
-      name: text,
-      ring: orNull(object({ fingerprint: text, ringKey: text, held: number, condition: text, ok: flag })),
-    }),
-    100_000,
-  ),
-})
 
 /** Another pod that has rings. */
 interface Peer {
@@ -167,7 +155,7 @@ export class RingPeers {
     }
   }
 
-  async #list(url: string, signal: AbortSignal): Promise<Shaped<typeof ringsAnswer>> {
+  async #list(url: string, signal: AbortSignal): Promise<RingsAnswer> {
     return ringsAnswer(await this.#json(url, '/v1/rings', signal), 'the answer')
   }
 

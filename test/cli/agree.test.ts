@@ -117,7 +117,7 @@ describe('ringman agree', () => {
         return () => {}
       },
     }
-    const config = { expect: 1, keys: 5, waitMs: 5000, timeoutMs: 5000 }
+    const config = { expect: 1, keys: 5, waitMs: 5000, ring: undefined, timeoutMs: 5000 }
     await runAgree({
       members: `dns:pods.example:${port}, srv:pods.example,localhost:${port}`,
       config,

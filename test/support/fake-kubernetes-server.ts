@@ -119,9 +119,13 @@ export class FakeKubernetesServer implements AsyncDisposable {
     const url = new URL(request.url ?? '/', 'https://fake')
     const path = url.pathname.startsWith(this.#prefix) ? url.pathname.slice(this.#prefix.length) : ''
     const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1]
+    let text = ''
+    for await (const chunk of request) text += String(chunk)
+    const { method = 'GET' } = request
+    const write = method === 'GET' ? undefined : { method, text }
     let answer
     try {
-      answer = this.api.answer(path, url.searchParams, token)
+      answer = this.api.answer(path, url.searchParams, token, write)
     } catch (error) {
       if (!(error instanceof FakeRefusal)) throw error
       // A listening port cannot refuse; a reset comes closest.
