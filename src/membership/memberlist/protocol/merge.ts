@@ -46,6 +46,8 @@ export interface MergeListener {
   fell(record: MemberRecord): void
   /** A member is to be asked for its state. */
   fetch(record: MemberRecord, end: () => void): void
+  /** There were so many new members at once that some were left out. */
+  missed(): void
   /** A living member's name is claimed from another endpoint. */
   claimed(record: MemberRecord): void
 }
@@ -350,7 +352,10 @@ export class Merge {
 
   /** There is no room for a question now: many members are new at once. They wait for their turn, so many at most. */
   #askLater(key: string, message: Alive): void {
-    if (this.#waiting.size >= WAITING_LIMIT && !this.#waiting.has(key)) return
+    if (this.#waiting.size >= WAITING_LIMIT && !this.#waiting.has(key)) {
+      this.#listener.missed()
+      return
+    }
     this.#waiting.set(key, message)
     if (this.#waiting.size > 1) return
     const { deadlines, nowMs } = this.#core

@@ -81,6 +81,9 @@ export class Protocol {
       fell: (record) => {
         this.#reconnect.note(record)
       },
+      missed: () => {
+        this.#pushPullRounds.catchUp()
+      },
       claimed: (record) => {
         // Peers can repeat a claim as often as they like; one probe at a time says enough.
         if (core.nowMs - record.lastAckMs > settings.probeIntervalMs) this.#prober.probe(record)

@@ -6,12 +6,16 @@ import type { Prober } from './probe.ts'
 /** After its leave a member gets less gossip, and follows the others by push/pull at least this often. */
 const FOLLOW_INTERVAL_MS = 5000
 
+/** About so long after news was left out a state is fetched. */
+const CATCH_UP_MS = 10_000
+
 /** Anti-entropy: at intervals the whole state is exchanged with one random member, so that nothing stays lost. */
 export class PushPullRounds {
   readonly #core: Core
   readonly #exchanges: Exchanges
   readonly #prober: Prober
   #round = 0
+  #isCatchingUp = false
 
   constructor(core: Core, exchanges: Exchanges, prober: Prober) {
     this.#core = core
@@ -28,6 +32,17 @@ export class PushPullRounds {
   /** The next round is now: after a time in which news may have passed us by, or as the first after leaving. */
   hasten(): void {
     if (this.#core.settings.pushPullIntervalMs > 0) this.#schedule(0, ++this.#round)
+  }
+
+  /** News of members had to be left out, as there were too many at once: a state comes besides the rounds. */
+  catchUp(): void {
+    const { deadlines, nowMs, settings } = this.#core
+    if (this.#isCatchingUp || settings.pushPullIntervalMs <= 0) return
+    this.#isCatchingUp = true
+    deadlines.set(nowMs + this.#core.jitter(CATCH_UP_MS), () => {
+      this.#isCatchingUp = false
+      this.#exchange()
+    })
   }
 
   #intervalMs(): number {

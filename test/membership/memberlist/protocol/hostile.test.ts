@@ -240,6 +240,21 @@ describe('invented members, in a ring without keys', () => {
     machine.run(10)
     expect(machine.state(9)).toBe('alive')
   })
+
+  test('so many that some are left out have a state fetched soon, and again only after a while', () => {
+    const machine = new Machine({ keyed: false, pushPullIntervalMs: 3_600_000 }).withMembers(3)
+    machine.run(5000)
+    machine.clear()
+    flood(machine, 0, 1000)
+    machine.run(20_000)
+    expect(machine.of('start-push-pull')).toEqual([])
+    flood(machine, 1000, 2000)
+    machine.run(4900)
+    expect(machine.of('start-push-pull')).toEqual([])
+    for (let i = 0; i < 10; i++) flood(machine, 3000 + i * 2000, 2000)
+    machine.run(10_200)
+    expect(machine.of('start-push-pull')).toHaveLength(1)
+  })
 })
 
 describe('whatever comes', () => {
