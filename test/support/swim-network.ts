@@ -1,5 +1,8 @@
+import { isIPv4 } from 'node:net'
 import { systemClock, type Random } from '../../src/clock.ts'
+import { RingmanError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/logger.ts'
+import type { GossipSocket, GossipSocketHandlers } from '../../src/membership/swim/gossip-socket.ts'
 import type { NodeMember } from '../../src/membership/swim/swim-members.ts'
 import { SwimNode } from '../../src/membership/swim/swim-node.ts'
 import { SWIM_PRESETS, type SwimSettings } from '../../src/membership/swim/swim-settings.ts'
@@ -22,6 +25,55 @@ export interface Datagram {
   readonly to: string
 }
 
+/** The most that a UDP datagram over IPv4 carries. */
+const MAX_DATAGRAM_BYTES = 65_507
+
+/**
+ * Sockets in memory, on the timers of the process. Held to what real ones do by `test/contract/gossip-socket.test.ts`.
+ */
+export class MemoryUdp {
+  readonly #carry: (datagram: Datagram, arrive: () => void) => void
+  readonly #bound = new Map<string, GossipSocketHandlers>()
+  #nextPort = 40_000
+
+  /** @param carry - Lets a datagram arrive, sooner or later or never. */
+  constructor(carry: (datagram: Datagram, arrive: () => void) => void) {
+    this.#carry = carry
+  }
+
+  /** As `OpenGossipSocket` does, at once. */
+  bind(bindHost: string, port: number, handlers: GossipSocketHandlers): GossipSocket {
+    const own = port === 0 ? this.#nextPort++ : port
+    const from = `${bindHost}:${own}`
+    if (this.#bound.has(from))
+      throw new RingmanError('SOURCE_FAILED', `cannot open the gossip port ${from} (UDP)`)
+    this.#bound.set(from, handlers)
+    const isOpen = () => this.#bound.get(from) === handlers
+    return {
+      port: own,
+      send: (bytes, to) => {
+        if (!isOpen()) return
+        const [address = '', toPort = ''] = to.split(':')
+        if (!isIPv4(address) || !(Number(toPort) >= 1 && Number(toPort) <= 65_535)) {
+          handlers.onSendError(new Error(`send to ${to}`), to)
+        } else if (bytes.length > MAX_DATAGRAM_BYTES) {
+          // The kernel says so, and the process hears of it later.
+          setTimeout(() => {
+            if (isOpen()) handlers.onSendError(new Error('send EMSGSIZE'), to)
+          })
+        } else {
+          const datagram = { bytes: Uint8Array.from(bytes), from, to }
+          this.#carry(datagram, () => this.#bound.get(to)?.onDatagram(datagram.bytes, from))
+        }
+      },
+      close: () => {
+        if (isOpen()) this.#bound.delete(from)
+        return Promise.resolve()
+      },
+    }
+  }
+}
+
 /**
  * Swim nodes on a network in memory, on the timers of the process: a test fakes these. Datagrams take a
  * millisecond or two, may be lost, and do not pass between two sides of a partition.
@@ -35,6 +87,10 @@ export class SwimNetwork {
   readonly #random: Random
   readonly #settings: SwimSettings
   readonly #watchers: ((host: string, members: readonly NodeMember[]) => void)[] = []
+  readonly #udp = new MemoryUdp((datagram, arrive) => {
+    this.#carry(datagram, arrive)
+  })
+  readonly #sockets = new Map<string, GossipSocket>()
   #sideOf: (host: string) => number = () => 0
 
   constructor(random: Random, settings: Partial<SwimSettings> = {}) {
@@ -61,6 +117,19 @@ export class SwimNetwork {
   ): SwimNode {
     const { wallAheadMs = 0, servicePort = '8000', stalledMs = () => 0 } = options
     const host = SwimNetwork.host(n)
+    void this.#sockets.get(host)?.close()
+    const socket = this.#udp.bind(`10.0.0.${n}`, 7946, {
+      onDatagram: (bytes, from) => {
+        node.receive(bytes, from)
+      },
+      onSendError: (error) => {
+        throw error
+      },
+      onFailure: (error) => {
+        throw error
+      },
+    })
+    this.#sockets.set(host, socket)
     const node: SwimNode = new SwimNode({
       host,
       metadata: { servicePort, name: `m${n}` },
@@ -73,7 +142,7 @@ export class SwimNetwork {
       random: this.#random,
       logger: silentLogger,
       send: (bytes, to) => {
-        if (this.nodes.get(host) === node) this.#carry({ bytes: Uint8Array.from(bytes), from: host, to })
+        socket.send(bytes, to)
       },
       onChange: () => {
         for (const watcher of this.#watchers) watcher(host, node.members())
@@ -89,6 +158,7 @@ export class SwimNetwork {
   kill(n: number): void {
     this.nodes.get(SwimNetwork.host(n))?.stop()
     this.nodes.delete(SwimNetwork.host(n))
+    void this.#sockets.get(SwimNetwork.host(n))?.close()
   }
 
   node(n: number): SwimNode {
@@ -129,17 +199,14 @@ export class SwimNetwork {
   stop(): void {
     for (const node of this.nodes.values()) node.stop()
     this.nodes.clear()
+    for (const socket of this.#sockets.values()) void socket.close()
+    this.#sockets.clear()
   }
 
-  #carry(datagram: Datagram): void {
+  #carry(datagram: Datagram, arrive: () => void): void {
     if (this.recording) this.sent.push(datagram)
-    const { bytes, from, to } = datagram
+    const { from, to } = datagram
     if (this.#sideOf(from) !== this.#sideOf(to) || this.#random() < this.loss) return
-    setTimeout(
-      () => {
-        this.nodes.get(to)?.receive(bytes, from)
-      },
-      1 + Math.floor(this.#random() * 2),
-    )
+    setTimeout(arrive, 1 + Math.floor(this.#random() * 2))
   }
 }
