@@ -110,7 +110,8 @@ describe('decode after encode', () => {
 
 /** An encrypted message with any content. */
 function frame(plain: Uint8Array): Uint8Array {
-  const header = Uint8Array.of(10, 0, 0, 0, encryptedLength(plain.length, 1))
+  const header = Uint8Array.of(10, 0, 0, 0, 0)
+  new DataView(header.buffer).setUint32(1, encryptedLength(plain.length, 1))
   return concat(header, encrypt(plain, sealed, header))
 }
 
@@ -238,6 +239,13 @@ describe('what is dropped, and why', () => {
       },
       'a user message without length': { field: 'user.UserMsgLen', message: 'a field is missing' },
     })
+  })
+
+  test('an encrypted message may be as long as the limit, and no longer', () => {
+    const limits = { ...DEFAULT_LIMITS, maxStreamBytes: 1000 }
+    const reason = (frameBytes: number) =>
+      reasonOf(decodeAll(frame(new Uint8Array(frameBytes - 29).fill(99)), { ...secret, limits }))
+    expect([reason(1000), reason(1001)]).toEqual(['unknown-type', 'too-large'])
   })
 
   test('no more is held than a message, its label and its frame may take', () => {
