@@ -229,6 +229,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'It gives way as often, only one piece later.',
   },
   {
+    file: 'src/membership/memberlist/wire/msgpack-writer.ts',
+    code: 'this.#reserve(2)',
+    changes: ['2 → (2 + 1)'],
+    why: 'It has more room than it needs.',
+  },
+  {
     file: 'src/ring/hash-ring.ts',
     code: 'const FEW = 16',
     changes: ['16 → (16 + 1)'],

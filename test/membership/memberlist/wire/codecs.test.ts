@@ -131,6 +131,7 @@ describe('encryption', () => {
       'ff'.repeat(16),
       '00'.repeat(14) + '0302',
       '00'.repeat(15) + '02',
+      '00'.repeat(15) + '11'.repeat(17),
     ]) {
       const bytes = encrypt(fromHex(plain), { key: keys[0]!, version: 1, nextNonce }, aad)
       bytes[0] = 0

@@ -153,6 +153,7 @@ describe('a reader', () => {
     expect(read(Uint8Array.of(0xc3), (reader) => reader.readBoolean())).toBe(true)
     expect(read(Uint8Array.of(0xc0), (reader) => reader.tryReadNil())).toBe(true)
     expect(read(new Uint8Array(0), (reader) => reader.tryReadNil())).toBe(false)
+    expect(new MsgpackReader(Uint8Array.of(0xc0), 0, 0).tryReadNil()).toBe(false)
     for (const type of [0, 1, 0xc0, 0xc1, 0xc4])
       expect(read(Uint8Array.of(type), (reader) => reader.readBoolean())).toBe('WIRE_MALFORMED')
     const other = new MsgpackReader(Uint8Array.of(0xc2))

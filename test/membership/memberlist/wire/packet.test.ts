@@ -113,6 +113,7 @@ describe('splitting', () => {
     const long: Message = { kind: 'user', payload: new Uint8Array(2000) }
     const packets = encodePackets([nack, long, nack], encoding)
     expect(packets.map((packet) => packet.length)).toEqual([nackBytes.length, 2001, nackBytes.length])
+    expect(encodePackets([long], encoding).map((packet) => packet.length)).toEqual([2001])
   })
 
   test('makes no datagram of nothing', () => {
