@@ -9,10 +9,17 @@ import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
 import { DescriptorWatch } from '../http/descriptor-watch.ts'
-import { ADMIN_HTTP_LIMITS, connectionsWithin, DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
+import {
+  ADMIN_HTTP_LIMITS,
+  connectionsWithin,
+  DEFAULT_HTTP_LIMITS,
+  limitsWithin,
+  type HttpLimits,
+} from '../http/limits.ts'
 import type { Readiness } from '../http/readiness.ts'
 import { Responder } from '../http/respond.ts'
 import { openServer, type OpenServer } from '../http/server.ts'
+import { memoryLimitBytes } from '../memory-limit.ts'
 import { EventLoopDelay } from '../telemetry/event-loop-delay.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { countOpenFds, ProcessCollector, readMaxFds } from '../telemetry/process-collector.ts'
@@ -81,7 +88,7 @@ export function composeProcess(
       new ProcessCollector(() => ledger.counts()),
     ],
   })
-  const limits: HttpLimits = {
+  const configured: HttpLimits = {
     ...DEFAULT_HTTP_LIMITS,
     maxKeyBytes: config.maxKeyBytes,
     // Each byte of a key may come as %XX.
@@ -90,6 +97,7 @@ export function composeProcess(
     maxConnections: config.maxConnections,
     keepAliveTimeoutMs: config.httpKeepAliveMs,
   }
+  const limits = limitsWithin(configured, memoryLimitBytes())
   const ledger = new ConnectionLedger({ clock, logger, limits })
   const lookUps = holdLookUps(clock)
   const app = createApp({

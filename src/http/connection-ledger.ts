@@ -4,16 +4,12 @@ import type { Logger } from '../logger.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
 import { HeldBytes } from './held-bytes.ts'
 import { ADMIN_HTTP_LIMITS, type HttpLimits } from './limits.ts'
-import { PortConnections } from './port-connections.ts'
+import { PortConnections, type CloseReason } from './port-connections.ts'
 import { Intake } from './intake.ts'
 import { Turns } from './turns.ts'
 
 /** The two ports of a process: look-ups, and probes with metrics. */
 export type PortName = 'lookup' | 'admin'
-
-/** Why a connection was closed before its client wanted that. */
-export type CloseReason =
-  'no-room' | 'made-room' | 'unfinished-heads' | 'slow-reader' | 'answers-waiting' | 'unfinished-bodies'
 
 /** What the ledger counts, for metrics. Closed connections count from the start of the process. */
 export interface LedgerCounts {

@@ -89,6 +89,25 @@ export function connectionsWithin(
   return Math.max(1, Math.min(configured, Math.floor((max - open) / 2)))
 }
 
+/** What bodies, unfinished heads and waiting answers may take of the process's memory, each, when there is little of it. */
+const MEMORY_SHARES = { bodies: 0.1, heads: 0.05, answers: 0.1 }
+
+/**
+ * The limits of a process that may have so much memory. What is held for clients follows it, but has room for one of the
+ * largest bodies and a few heads at least.
+ */
+export function limitsWithin(limits: HttpLimits, memoryBytes: number): HttpLimits {
+  const share = (most: number, fraction: number, least: number) =>
+    Math.min(most, Math.max(least, Math.floor(memoryBytes * fraction)))
+  const { maxHeldBodyBytes, maxBodyBytes, maxHeldHeadBytes, maxHeaderBytes, maxWaitingAnswerBytes } = limits
+  return {
+    ...limits,
+    maxHeldBodyBytes: share(maxHeldBodyBytes, MEMORY_SHARES.bodies, maxBodyBytes),
+    maxHeldHeadBytes: share(maxHeldHeadBytes, MEMORY_SHARES.heads, 2 * maxHeaderBytes),
+    maxWaitingAnswerBytes: share(maxWaitingAnswerBytes, MEMORY_SHARES.answers, maxBodyBytes),
+  }
+}
+
 /** The defaults, with `limits` over them. */
 export function withDefaultLimits(limits: Partial<HttpLimits> | undefined): HttpLimits {
   return { ...DEFAULT_HTTP_LIMITS, ...limits }

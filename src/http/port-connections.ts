@@ -1,8 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
-import type { CloseReason } from './connection-ledger.ts'
 import { firstPiece, type Intake } from './intake.ts'
 import type { HttpLimits } from './limits.ts'
+
+/** Why a connection was closed before its client wanted that. */
+export type CloseReason =
+  'no-room' | 'made-room' | 'unfinished-heads' | 'slow-reader' | 'answers-waiting' | 'unfinished-bodies'
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 

@@ -7,7 +7,7 @@ const FORM = 'application/x-www-form-urlencoded'
 const MIB = 1024 * 1024
 
 /** Milliseconds that an attack keeps up what it began. */
-const HOLD_MS = 6000
+const HOLD_MS = 4000
 
 const pause = (ms: number) => new Promise<void>((wake) => setTimeout(wake, ms))
 

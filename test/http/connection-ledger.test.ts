@@ -3,7 +3,12 @@ import { once } from 'node:events'
 import Koa from 'koa'
 import { systemClock } from '../../src/clock.ts'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { connectionsWithin, type HttpLimits } from '../../src/http/limits.ts'
+import {
+  connectionsWithin,
+  DEFAULT_HTTP_LIMITS,
+  limitsWithin,
+  type HttpLimits,
+} from '../../src/http/limits.ts'
 import { openServer } from '../../src/http/server.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { httpParts } from '../support/http-parts.ts'
@@ -263,5 +268,23 @@ describe('connectionsWithin', () => {
     [100, { open: 30, max: undefined }, 100],
   ])('%i configured, %o: %i', (configured, descriptors, limit) => {
     expect(connectionsWithin(configured, descriptors)).toBe(limit)
+  })
+})
+
+describe('limitsWithin', () => {
+  const MIB = 1024 * 1024
+
+  test.each([
+    ['the chart gives', 320, { body: 32, head: 16, answer: 32 }],
+    ['a large machine has', 65_536, { body: 32, head: 16, answer: 32 }],
+    ['half of it is', 160, { body: 16, head: 8, answer: 16 }],
+    ['next to nothing is', 5, { body: 2, head: 0.5, answer: 2 }],
+  ])('of the memory that %s, %i MiB', (_, memoryMib, { body, head, answer }) => {
+    expect(limitsWithin(DEFAULT_HTTP_LIMITS, memoryMib * MIB)).toEqual({
+      ...DEFAULT_HTTP_LIMITS,
+      maxHeldBodyBytes: body * MIB,
+      maxHeldHeadBytes: head * MIB,
+      maxWaitingAnswerBytes: answer * MIB,
+    })
   })
 })
