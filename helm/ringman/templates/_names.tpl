@@ -62,11 +62,14 @@ app.kubernetes.io/component: member
 {{- end -}}
 
 {{/*
-The metadata of an object. Argument: a dict of `root`, `name`, and optional `labels`, `annotations`, `namespace`.
+The metadata of an object. Argument: a dict of `root`, `name`, and optional `labels`, `annotations`, `namespace`; for one
+that is in no namespace `isOfCluster`.
 */}}
 {{- define "ringman.metadata" -}}
 name: {{ .name | quote }}
+{{- if not .isOfCluster }}
 namespace: {{ .namespace | default (include "ringman.namespace" .root) | quote }}
+{{- end }}
 labels:
   {{- $labels := include "ringman.labels" .root | fromYaml }}
   {{- toYaml (merge $labels (.labels | default dict)) | nindent 2 }}

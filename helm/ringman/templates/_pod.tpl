@@ -82,6 +82,15 @@
 {{- end }}
 {{- end -}}
 
+{{/* What the member requests and may use: the limit that is there by default is too small for a thousand rings. */}}
+{{- define "ringman.resources" -}}
+{{- $resources := deepCopy (.Values.resources | default dict) -}}
+{{- if and .Values.rings.enabled (eq (dig "limits" "memory" "" $resources | toString) "320Mi") }}
+{{- $_ := set $resources.limits "memory" "512Mi" }}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
 {{/* The selector labels as the API server takes them in a query. */}}
 {{- define "ringman.selector" -}}
 {{- $parts := list -}}
@@ -212,7 +221,7 @@ spec:
         preStop:
           sleep: { seconds: {{ .Values.preStopSleepSeconds }} }
       {{- end }}
-      {{- with .Values.resources }}
+      {{- with include "ringman.resources" . | fromYaml }}
       resources:
         {{- toYaml . | nindent 8 }}
       {{- end }}

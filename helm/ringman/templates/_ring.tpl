@@ -103,6 +103,13 @@ $(POD_NAMESPACE)/{{ include "ringman.releaseLabel" . }}
   "logFormat" "json"
   "drain" "5s"
 -}}
+{{- with .Values.rings }}
+{{- if .enabled }}
+{{- $_ := set $config "hashRings" true }}
+{{- with .namespaces }}{{ $_ := set $config "hashRingNamespaces" . }}{{ end }}
+{{- if .publish }}{{ $_ := set $config "hashRingPublish" true }}{{ end }}
+{{- end }}
+{{- end }}
 {{- if include "ringman.gossips" . }}
 {{- $_ := set $config "minMembers" (max 1 (add1 (div (int (include "ringman.replicas" .)) 2)) | int) }}
 {{- end }}
@@ -131,10 +138,10 @@ $(POD_NAMESPACE)/{{ include "ringman.releaseLabel" . }}
 
 {{/* "true" where the pods need a token and a Role: a kubeconfig brings its own rights. */}}
 {{- define "ringman.needsApi" -}}
-{{- if and (not .Values.config.kubernetesKubeconfig) (or (include "ringman.needsSlices" .) (include "ringman.needsPods" .)) }}true{{ end -}}
+{{- if and (not .Values.config.kubernetesKubeconfig) (or (include "ringman.needsSlices" .) (include "ringman.needsPods" .) .Values.rings.enabled) }}true{{ end -}}
 {{- end -}}
 
-{{/* The namespace of what is asked for. */}}
+{{/* The namespace of what is asked for; HashRings have their own. */}}
 {{- define "ringman.watchedNamespace" -}}
 {{- tpl (toString (.Values.config.kubernetesNamespace | default (include "ringman.namespace" .))) . -}}
 {{- end -}}

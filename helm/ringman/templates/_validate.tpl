@@ -4,7 +4,7 @@ is the schema's business.
 */}}
 {{- define "ringman.validate" -}}
 {{- $problems := list -}}
-{{- range list "ring" "life" "operation" "telemetry" }}
+{{- range list "ring" "rings" "life" "operation" "telemetry" }}
 {{- $problems = concat $problems (include (printf "ringman.validate.%s" .) $ | fromYamlArray) }}
 {{- end }}
 {{- if $problems }}
@@ -74,6 +74,45 @@ is the schema's business.
 {{- end }}
 {{- if and $config.minMembers (gt (int $config.minMembers) $replicas) (include "ringman.gossips" .) (not .Values.seeds.extra) (not $config.seeds) }}
 {{- $problems = append $problems (printf "config.minMembers is %d, and there are %d pods: each would wait for its whole minMembersTimeout" (int $config.minMembers) $replicas) }}
+{{- end }}
+{{- toYaml $problems -}}
+{{- end -}}
+
+{{- define "ringman.validate.rings" -}}
+{{- $problems := list -}}
+{{- $config := include "ringman.givenConfig" . | fromYaml -}}
+{{- range $key, $value := dict "hashRings" "rings.enabled" "hashRingNamespaces" "rings.namespaces" "hashRingPublish" "rings.publish" }}
+{{- if hasKey $config $key }}
+{{- $problems = append $problems (printf "config.%s is for %s to set, which makes the rights as well" $key $value) }}
+{{- end }}
+{{- end }}
+{{- with .Values.rings }}
+{{- if .enabled }}
+{{- if not (include "ringman.gossips" $) }}
+{{- $problems = append $problems (printf "rings.enabled needs pods that know each other, which the sources memberlist and swim do, and the source is %s" (include "ringman.source" $)) }}
+{{- end }}
+{{- if $.Values.crds.enabled }}
+{{- $problems = concat $problems (include "ringman.foreignDefinition" $ | fromYamlArray) }}
+{{- end }}
+{{- else }}
+{{- if .namespaces }}{{ $problems = append $problems "rings.namespaces is set, and rings.enabled is false" }}{{ end }}
+{{- if .publish }}{{ $problems = append $problems "rings.publish is set, and rings.enabled is false" }}{{ end }}
+{{- end }}
+{{- end }}
+{{- toYaml $problems -}}
+{{- end -}}
+
+{{/* A problem where the definition of HashRings is there and not this release's: Helm would refuse with less said. */}}
+{{- define "ringman.foreignDefinition" -}}
+{{- $problems := list -}}
+{{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "hashrings.ringman.dev" }}
+{{- $annotations := .metadata.annotations | default dict }}
+{{- $owner := printf "%s in the namespace %s" (get $annotations "meta.helm.sh/release-name") (get $annotations "meta.helm.sh/release-namespace") }}
+{{- $self := printf "%s in the namespace %s" $.Release.Name $.Release.Namespace }}
+{{- if ne $owner $self }}
+{{- $whose := hasKey $annotations "meta.helm.sh/release-name" | ternary (printf "of the release %s" $owner) "of no release" }}
+{{- $problems = append $problems (printf "the definition hashrings.ringman.dev is there already, %s, and one release has it for all: set crds.enabled to false, or first give it to this release with kubectl annotate --overwrite crd hashrings.ringman.dev meta.helm.sh/release-name=%s meta.helm.sh/release-namespace=%s and kubectl label --overwrite crd hashrings.ringman.dev app.kubernetes.io/managed-by=Helm" $whose $.Release.Name $.Release.Namespace) }}
+{{- end }}
 {{- end }}
 {{- toYaml $problems -}}
 {{- end -}}

@@ -74,6 +74,18 @@ const CONTRADICTIONS: readonly (readonly [Values, readonly string[]])[] = [
   [{ metrics: { serviceMonitor: { enabled: true } } }, ['metrics.serviceMonitor is enabled, and the Netw']],
   [{ sidecars: [{ name: 'app', image: 'x' }] }, ['networkPolicy.egress.extra']],
   [{ tracing: { enabled: true } }, ['without tracing.endpoint']],
+  [{ rings: { namespaces: ['shop'], publish: true } }, ['rings.namespaces is set', 'rings.publish is set']],
+  [
+    { rings: { enabled: true }, config: { source: 'kubernetes', kubernetesService: 'a' } },
+    ['the sources memberlist and swim do'],
+  ],
+  [
+    {
+      rings: { enabled: true },
+      config: { hashRings: true, hashRingNamespaces: ['shop'], hashRingPublish: false },
+    },
+    ['config.hashRings is', 'config.hashRingNamespaces is', 'config.hashRingPublish is'],
+  ],
 ]
 
 describe('values that contradict each other', () => {
@@ -118,6 +130,8 @@ describe('values that contradict each other', () => {
       { config: { source: 'swim', gossipPort: 8080 } },
       { config: { source: 'swim', label: null } },
       { terminationGracePeriodSeconds: 5, lifecycle: { preStop: { sleep: { seconds: 1 } } } },
+      { rings: { enabled: true }, config: { source: 'swim', hashRings: null } },
+      { crds: { enabled: false, keep: false } },
       { prometheusRule: { overrides: { Whatever: { enabled: false } } } },
     ]) {
       const { code, stderr } = await tryRender({ values })
@@ -132,6 +146,7 @@ describe('values that the schema does not know', () => {
     [{ config: { minMember: 2 } }, 'minMember'],
     [{ config: { drain: '5 s' } }, 'drain'],
     [{ image: { digest: 'latest' } }, 'digest'],
+    [{ rings: { enabled: true, namespaces: ['shop/cache'] } }, 'namespaces'],
   ])('%j are refused, by name', async (values, name) => {
     const { code, stderr } = await tryRender({ values })
     expect(code).toBe(1)

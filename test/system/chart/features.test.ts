@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { HASH_RINGS } from '../../../src/rings/hash-ring-resource.ts'
 import {
   at,
+  configurationOf,
   environmentOf,
   memberContainer,
   MEMBER_LABELS,
@@ -10,6 +12,7 @@ import {
   only,
   RELEASE,
   workloadOf,
+  type KubernetesObject,
 } from '../../support/chart.ts'
 
 describe('network policy', () => {
@@ -223,6 +226,108 @@ describe('access to the API server', () => {
     expect(at(workloadOf(withFile), 'spec.template.spec.automountServiceAccountToken')).toBe(false)
     const own = await objectsWith({ config: { kubernetesCheck: true }, rbac: { create: false } })
     expect(own.map(({ kind }) => kind)).not.toContain('Role')
+    expect(at(workloadOf(own), 'spec.template.spec.automountServiceAccountToken')).toBe(true)
+  })
+})
+
+describe('rings of HashRings', () => {
+  const WATCHED = [
+    { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] },
+    { apiGroups: ['ringman.dev'], resources: ['hashrings'], verbs: ['list', 'watch'] },
+    { apiGroups: ['ringman.dev'], resources: ['hashrings/status'], verbs: ['patch'] },
+    { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] },
+  ]
+  const rolesOf = (objects: readonly KubernetesObject[]) =>
+    objects.filter(({ kind, metadata }) => kind.endsWith('Role') && metadata.name.endsWith(':rings'))
+
+  test('of all namespaces take a ClusterRole, published ones the right to write ConfigMaps', async () => {
+    const objects = await objectsOfFile('rings')
+    const [role, ...others] = rolesOf(objects)
+    expect(others).toEqual([])
+    expect(role).toMatchObject({
+      kind: 'ClusterRole',
+      metadata: { name: 'prod-ringman:rings-ns:rings' },
+      rules: [...WATCHED, { apiGroups: [''], resources: ['configmaps'], verbs: ['create', 'patch'] }],
+    })
+    expect(configurationOf(objects)).toMatchObject({ hashRings: true, hashRingPublish: true })
+    expect(configurationOf(objects)).not.toHaveProperty('hashRingNamespaces')
+  })
+
+  test('of some namespaces take a Role in each, and no definition where another release has it', async () => {
+    const objects = await objectsOfFile('rings-of-namespaces')
+    expect(rolesOf(objects).map(({ kind, metadata, rules }) => [kind, metadata.namespace, rules])).toEqual([
+      ['Role', 'shop', WATCHED],
+      ['Role', 'search', WATCHED],
+    ])
+    expect(configurationOf(objects)).toMatchObject({
+      hashRings: true,
+      hashRingNamespaces: ['shop', 'search'],
+    })
+    expect(configurationOf(objects)).not.toHaveProperty('hashRingPublish')
+    expect(objects.filter(({ metadata }) => metadata.name.startsWith('hashrings.'))).toEqual([])
+  })
+
+  test('are defined with the release, and kept after it unless that is not wanted', async () => {
+    const kept = only(await objectsOfFile('rings'), 'CustomResourceDefinition')
+    expect(kept.metadata.annotations).toEqual({ 'helm.sh/resource-policy': 'keep' })
+    expect(kept.metadata.name).toBe(`${HASH_RINGS.plural}.${HASH_RINGS.group}`)
+    expect(kept['spec']).toMatchObject({
+      group: HASH_RINGS.group,
+      names: { kind: 'HashRing', plural: HASH_RINGS.plural, shortNames: ['hring'] },
+      versions: [{ name: HASH_RINGS.version, served: true, storage: true, subresources: { status: {} } }],
+    })
+    const gone = only(
+      await objectsWith({ rings: { enabled: true }, crds: { keep: false } }),
+      'CustomResourceDefinition',
+    )
+    expect(gone.metadata).not.toHaveProperty('annotations')
+  })
+
+  test('may be made by those who may edit, and seen by those who may view', async () => {
+    const objects = await objectsOfFile('rings')
+    const [edit, view] = ['edit', 'view'].map((name) =>
+      only(objects, 'ClusterRole', `hashrings.ringman.dev:${name}`),
+    )
+    const prefix = 'rbac.authorization.k8s.io/aggregate-to-'
+    expect(edit?.metadata.labels).toMatchObject({ [`${prefix}edit`]: 'true' })
+    expect(view?.metadata.labels).toMatchObject({ [`${prefix}view`]: 'true' })
+    for (const role of [edit, view]) {
+      expect(JSON.stringify(role?.['rules'])).toContain('"resources":["hashrings"]')
+    }
+  })
+
+  test('get the memory that they need, unless another limit is set', async () => {
+    const limitWith = async (values: Readonly<Record<string, unknown>>) =>
+      at(memberContainer(workloadOf(await objectsWith(values))), 'resources.limits.memory')
+    const rings = { enabled: true }
+    expect(await limitWith({})).toBe('320Mi')
+    expect(await limitWith({ rings })).toBe('512Mi')
+    expect(await limitWith({ rings, resources: { limits: { memory: '1Gi' } } })).toBe('1Gi')
+    expect(await limitWith({ rings, resources: { limits: null } })).toBeUndefined()
+  })
+
+  test('are asked for among the members, through the policy', async () => {
+    const rules = at(only(await objectsOfFile('rings'), 'NetworkPolicy'), 'spec.egress')
+    expect(rules).toContainEqual({
+      to: [{ podSelector: { matchLabels: MEMBER_LABELS } }],
+      ports: [{ port: 8080, protocol: 'TCP' }],
+    })
+    expect(rules).toContainEqual({
+      ports: [
+        { port: 443, protocol: 'TCP' },
+        { port: 6443, protocol: 'TCP' },
+      ],
+    })
+  })
+
+  test('need no Role where a kubeconfig is, nor where you make it', async () => {
+    const withFile = await objectsWith({
+      rings: { enabled: true },
+      config: { kubernetesKubeconfig: '/kube/config' },
+    })
+    expect(rolesOf(withFile)).toEqual([])
+    const own = await objectsWith({ rings: { enabled: true }, rbac: { create: false } })
+    expect(own.filter(({ kind }) => kind.includes('Role'))).toEqual([])
     expect(at(workloadOf(own), 'spec.template.spec.automountServiceAccountToken')).toBe(true)
   })
 })

@@ -16,6 +16,8 @@ import {
 } from '../../support/chart.ts'
 
 const MATRIX = await matrixFiles()
+/** Kinds in no namespace, which come with `rings.enabled` alone. */
+const OF_CLUSTER = new Set(['CustomResourceDefinition', 'ClusterRole', 'ClusterRoleBinding'])
 let rendered: ReadonlyMap<string, MatrixEntry>
 
 beforeAll(async () => {
@@ -72,7 +74,8 @@ describe.each(MATRIX)('with $name', ({ name, valuesFile }) => {
     expect(new Set(ids).size).toBe(ids.length)
     for (const { kind, metadata, apiVersion } of objects) {
       expect(apiVersion, kind).toMatch(/^([a-z0-9.]+\/)?v\d/)
-      expect(metadata.namespace, kind).toMatch(/^[a-z-]+$/)
+      if (OF_CLUSTER.has(kind)) expect(metadata.namespace, kind).toBeUndefined()
+      else expect(metadata.namespace, kind).toMatch(/^[a-z-]+$/)
       expect(metadata.name.length, kind).toBeLessThanOrEqual(63)
     }
   })
@@ -178,22 +181,28 @@ describe.each(MATRIX)('with $name', ({ name, valuesFile }) => {
       objects.find(({ kind }) => kind === 'StatefulSet' || kind === 'Deployment'),
       'spec.template.spec',
     )
-    const hasRole = objects.some(({ kind }) => kind === 'Role')
-    expect(hasRole).toBe(name.startsWith('kubernetes'))
-    expect(at(spec, 'automountServiceAccountToken')).toBe(hasRole)
-    for (const kind of ['ClusterRole', 'ClusterRoleBinding']) {
-      expect(objects.map((object) => object.kind)).not.toContain(kind)
-    }
-    for (const binding of objects.filter(({ kind }) => kind === 'RoleBinding')) {
-      const role = objects.find(({ kind }) => kind === 'Role')
-      expect(at(binding, 'roleRef.name')).toBe(role?.metadata.name)
-      expect(binding.metadata.namespace).toBe(role?.metadata.namespace)
+    const bindings = objects.filter(({ kind }) => kind === 'RoleBinding' || kind === 'ClusterRoleBinding')
+    expect(bindings.length > 0).toBe(/^(kubernetes|rings)/.test(name))
+    expect(at(spec, 'automountServiceAccountToken')).toBe(bindings.length > 0)
+    if (name !== 'rings') expect(objects.filter(({ kind }) => OF_CLUSTER.has(kind))).toEqual([])
+    for (const { kind, metadata, ...binding } of bindings) {
+      const roles = objects.filter(
+        (object) =>
+          `${object.kind}Binding` === kind &&
+          object.metadata.name === at(binding, 'roleRef.name') &&
+          object.metadata.namespace === metadata.namespace,
+      )
+      expect(roles).toHaveLength(1)
       expect(at(binding, 'subjects.0')).toMatchObject({
         kind: 'ServiceAccount',
         name: at(spec, 'serviceAccountName'),
         namespace: NAMESPACE,
       })
     }
+    const roles = objects.filter(
+      ({ kind, metadata }) => kind.endsWith('Role') && !metadata.name.startsWith('hashrings'),
+    )
+    expect(roles).toHaveLength(bindings.length)
   })
 
   test('renders the same twice, but for a key made by chance', async () => {
