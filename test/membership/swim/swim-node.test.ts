@@ -397,6 +397,9 @@ describe('one node', () => {
       expect(denial).toMatchObject([
         { kind: 'update', data: { host: host(1), state: 0, incarnation: incarnation + 1 } },
       ])
+      // Counted as held for dead only where it was (2), and once for each incarnation.
+      node.receive(packet('update', update(host(1), { state, incarnation })), host(5))
+      expect(node.traffic).toMatchObject({ refutations: state, heldDead: state - 1 })
     }
   })
 
@@ -416,6 +419,7 @@ describe('one node', () => {
       expect(network.sent.length).toBe(state === 0 ? 0 : 1)
       expect(node.members()[0]?.state).toBe('left')
     }
+    expect(node.traffic).toMatchObject({ refutations: 0, heldDead: 0 })
   })
 
   test('tells a member that speaks that it is held dead, now and then; one that left it does not', async () => {
