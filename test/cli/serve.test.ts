@@ -39,6 +39,16 @@ async function ready(member: TestProcess): Promise<Ready> {
   return { url: http.url, adminUrl: admin.url, gossip: `${gossip?.host ?? ''}:${gossip?.port ?? ''}` }
 }
 
+const PATIENT = { timeout: 15_000 }
+
+/** What a URL answers with, 0 while nobody listens. */
+function statusOf(url: string): Promise<number> {
+  return fetch(url).then(
+    ({ status }) => status,
+    () => 0,
+  )
+}
+
 const ringOf = (size: number) => (fields: Record<string, unknown>) => fields['nodes'] === size
 
 describe('serve', () => {
@@ -125,18 +135,12 @@ describe('serve', () => {
   )
 
   test('a signal while it starts ends it in order, and a second one at once', async () => {
-    const slow = [
-      'serve',
-      ...LOOPBACK,
-      '--source',
-      'static',
-      '--static-members',
-      '10.0.0.1:8000',
-      '--fold-window',
-      '10s',
-    ]
-    await using first = ringman(slow)
-    await first.event('process.started')
+    const port = await freePort()
+    // The port of this source answers at once, and the start then waits for the ring.
+    const source = ['--source', 'sidecar', '--sidecar-service', 's', '--sidecar-service-port', '1']
+    const ports = ['--http-host', '127.0.0.1', '--http-port', String(port), '--admin-port', '0']
+    await using first = ringman(['serve', ...ports, ...source, '--fold-window', '10s'])
+    await expect.poll(() => statusOf(`http://127.0.0.1:${port}/v1/owner?key=k`), PATIENT).toBe(503)
     first.signal('SIGTERM')
     await first.event('shutdown.started')
     first.signal('SIGTERM')
@@ -149,16 +153,7 @@ describe('serve', () => {
     const args = [...STATIC, '--drain', '0', '--http-port', String(port)]
     await using member = ringman(args, { stdout: disk })
     closeSync(disk)
-    await expect
-      .poll(
-        () =>
-          fetch(`http://127.0.0.1:${port}/v1/owner?key=k`).then(
-            ({ status }) => status,
-            () => 0,
-          ),
-        { timeout: 15_000 },
-      )
-      .toBe(200)
+    await expect.poll(() => statusOf(`http://127.0.0.1:${port}/v1/owner?key=k`), PATIENT).toBe(200)
     member.signal('SIGTERM')
     expect(await member.ended).toEqual({ code: 0, signal: null })
     expect(member.err).toBe('')

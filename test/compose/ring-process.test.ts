@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { systemClock, systemRandom, type Clock } from '../../src/clock.ts'
 import { composeProcess } from '../../src/compose/ring-process.ts'
 import { loadServeConfig } from '../../src/config/load.ts'
@@ -46,6 +46,7 @@ test.each(['/hashring/nodes/get?key=k', '/v1/owner?key=k'])(
 test('look-ups wait for five seconds at most, probes not at all', async () => {
   const [httpPort, adminPort] = [await freePort(), await freePort()]
   const clock = new VirtualClock()
+  const after = vi.spyOn(clock, 'after')
   const member = compose(
     { httpPort: String(httpPort), adminPort: String(adminPort), foldWindowMs: '10s' },
     clock,
@@ -57,8 +58,10 @@ test('look-ups wait for five seconds at most, probes not at all', async () => {
     answered = true
     return answer
   })
-  // One is the look for file descriptors, the other this wait.
-  while (clock.pendingTimers < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+  // The look-up is held from then on.
+  await vi.waitFor(() => {
+    expect(after.mock.calls.map(([delayMs]) => delayMs)).toContain(5000)
+  }, 15_000)
   await clock.advance(4999)
   expect(answered).toBe(false)
   await clock.advance(1)
