@@ -31,6 +31,7 @@ interface HashRing {
     readonly version?: number
     readonly digest?: string
     readonly nodeCount?: number
+    readonly onRingCount?: number
     readonly publishedVersion?: number
     readonly nodes?: readonly { readonly name: string; readonly state: string; readonly share?: string }[]
     readonly lastChange?: { readonly cause: string; readonly node: string }
@@ -38,6 +39,7 @@ interface HashRing {
       readonly type: string
       readonly status: string
       readonly reason: string
+      readonly message: string
     }[]
   }
 }
@@ -218,88 +220,6 @@ describe('HashRings at a real API server', () => {
     expect(status).toBe(422)
   })
 
-  test('a ring follows its Service: status, columns, events, ConfigMap, and it goes with its HashRing', async () => {
-    const token = await server.requestToken(HOME, ACCOUNT)
-    const slices = new PublishedSlices(server, SHOP, 'cache')
-    const [a, b, c] = [1, 2, 3].map((i) => ({ pod: `cache-${i}`, address: `10.77.3.${i}`, zone: `z${i}` }))
-    await slices.put('cache-0', [a!, b!])
-    await using first = await start('first', token)
-    const spec = { service: { name: 'cache', port: 'http' }, publish: {} }
-    await server.ask('POST', pathOf(SHOP), { body: hashRing('cache', spec) })
-
-    await kubectl('wait', '-n', SHOP, 'hashring/cache', '--for=condition=Ready', '--timeout=30s')
-    const made = await untilRing(
-      'cache',
-      'the ring to be published',
-      ({ status }) => status?.publishedVersion === 1 && status.conditions?.length === 4,
-    )
-    expect(made.status).toMatchObject({
-      observedGeneration: 1,
-      version: 1,
-      nodeCount: 2,
-      onRingCount: 2,
-      nodes: [
-        { name: 'cache-1', address: '10.77.3.1', port: 8000, zone: 'z1', state: 'alive' },
-        { name: 'cache-2', address: '10.77.3.2', port: 8000, zone: 'z2', state: 'alive' },
-      ],
-    })
-    expect(conditionOf(made, 'Accepted')).toBe('True')
-    expect(conditionOf(made, 'Degraded')).toBe('False')
-    const settled = await untilRing(
-      'cache',
-      'all to agree',
-      (ring) => conditionOf(ring, 'Settled') === 'True',
-    )
-    const [head = '', row = ''] = (await kubectl('get', 'hring', 'cache', '-n', SHOP)).trim().split('\n')
-    expect(head.split(/\s{2,}/)).toEqual([
-      ...['NAME', 'READY', 'NODES', 'ON-RING', 'DIGEST', 'MAX/MEAN', 'LAST-CHANGE', 'AGE'],
-    ])
-    expect(row).toMatch(new RegExp(`^cache +True +2 +2 +${settled.status?.digest} +1\\.\\d\\d +`))
-
-    const ringOf = async () => {
-      const answer = await fetch(`${first.url}/v1/rings/${SHOP}/cache/ring`)
-      return [answer.status, (await answer.json()) as { digest: string; nodes: { name: string }[] }] as const
-    }
-    expect((await ringOf())[1].digest).toBe(settled.status?.digest)
-    const map = `/api/v1/namespaces/${SHOP}/configmaps/cache`
-    const published = async () => {
-      const { data } = await server.ask<{ data: Record<string, string> }>('GET', map)
-      return JSON.parse(data['ring.json'] ?? '') as { version: number; digest: string; nodes: unknown[] }
-    }
-    expect(await published()).toMatchObject({ version: 1, digest: settled.status?.digest })
-
-    await slices.put('cache-0', [a!, b!, c!])
-    const grown = await untilRing('cache', 'the ring to grow', ({ status }) => status?.publishedVersion === 2)
-    expect(grown.status).toMatchObject({
-      version: 2,
-      onRingCount: 3,
-      lastChange: { cause: 'joined', node: 'cache-3', count: 1 },
-    })
-    expect((await published()).nodes).toHaveLength(3)
-
-    const events = await kubectl('get', 'events', '-n', SHOP, '--field-selector', 'reason=RingChanged')
-    expect(events).toMatch(
-      /Normal +RingChanged +hashring\/cache +cache-3: joined, \d+\.\d\d% of the keys moved; version 2 has 3 nodes/,
-    )
-
-    // One that starts later goes on with the numbers, and writes nothing that is there already.
-    await first[Symbol.asyncDispose]()
-    await using second = await start('second', token)
-    await slices.put('cache-0', [a!, { ...b!, address: '10.77.4.2' }, c!])
-    await untilRing(
-      'cache',
-      'the address',
-      ({ status }) => status?.version === 3 && status.publishedVersion === 3,
-    )
-
-    await server.ask('DELETE', pathOf(SHOP, 'cache'))
-    await server.until('the ring to go', async () => {
-      return (await fetch(`${second.url}/v1/rings/${SHOP}/cache/ring`)).status === 404
-    })
-    await server.until('its ConfigMap to go', async () => (await server.tryAsk('GET', map)).status === 404)
-    for (const { process } of [first, second]) expect(process.out).not.toContain('does not let this account')
-  })
-
   /** The rules for objects that the server finds for a token, without those that everybody has. */
   async function rulesOf(token: string, namespace: string): Promise<Rule[]> {
     const apiVersion = 'authorization.k8s.io/v1'
@@ -388,6 +308,129 @@ describe('HashRings at a real API server', () => {
     expect(await may('viewor', 'create')).toBe('no')
     expect(await may('editor', 'patch', '--subresource=status')).toBe('no')
     expect(await may('stranger', 'get')).toBe('no')
+  })
+
+  test('two members agree, the brake keeps the ring, and the command in the status lets it go', async () => {
+    const token = await server.requestToken(HOME, ACCOUNT)
+    const pods = [1, 2, 3, 4].map((i) => ({ pod: `queue-${i}`, address: `10.77.6.${i}` }))
+    const slices = new PublishedSlices(server, SHOP, 'queue')
+    await slices.put('queue-0', pods)
+    const [one, two] = [server.host, server.host.replace(/\d+$/, '1')]
+    const at = (address: string) => ['--bind', address, '--http-host', address, '--gossip-port', '7946']
+    await using first = await start('queue-a', token, ...at(one))
+    await using second = await start('queue-b', token, ...at(two), '--seeds', `${one}:7946`)
+    await server.ask('POST', pathOf(SHOP), {
+      body: hashRing('queue', { service: { name: 'queue', port: 'http' }, hold: '2s' }),
+    })
+    const messageOf = (ring: HashRing, type: string) =>
+      ring.status?.conditions?.find((condition) => condition.type === type)?.message ?? ''
+    const agreed = await untilRing('queue', 'both to hold it', (ring) =>
+      messageOf(ring, 'Settled').includes('All 2 pods'),
+    )
+    expect(agreed.status).toMatchObject({ version: 1, onRingCount: 4 })
+
+    await slices.put(
+      'queue-0',
+      pods.map((pod, i) => ({ ...pod, ready: i === 0 })),
+    )
+    const braked = await untilRing('queue', 'the brake', (ring) => conditionOf(ring, 'Degraded') === 'True')
+    expect(braked.status?.conditions).toContainEqual(expect.objectContaining({ reason: 'BrakeOn' }))
+    // Longer than the hold, after which they would be off the ring.
+    await new Promise((resolve) => setTimeout(resolve, 3000))
+    const ringAt = async ({ url }: RingProcess) =>
+      (await (await fetch(`${url}/v1/rings/${SHOP}/queue/ring`)).json()) as { nodes: unknown[] }
+    for (const member of [first, second]) expect((await ringAt(member)).nodes).toHaveLength(4)
+
+    const [, command = ''] = /To accept the loss: kubectl (.+)$/.exec(messageOf(braked, 'Degraded')) ?? []
+    await kubectl(...command.split(' '))
+    const accepted = await untilRing('queue', 'the loss', ({ status }) => status?.onRingCount === 1)
+    expect(accepted.status?.version).toBeGreaterThan(1)
+    expect(conditionOf(accepted, 'Degraded')).toBe('False')
+    for (const member of [first, second]) {
+      await server.until('both to take the loss', async () => (await ringAt(member)).nodes.length === 1)
+    }
+  })
+
+  test('a ring follows its Service: status, columns, events, ConfigMap, and it goes with its HashRing', async () => {
+    const token = await server.requestToken(HOME, ACCOUNT)
+    const slices = new PublishedSlices(server, SHOP, 'cache')
+    const [a, b, c] = [1, 2, 3].map((i) => ({ pod: `cache-${i}`, address: `10.77.3.${i}`, zone: `z${i}` }))
+    await slices.put('cache-0', [a!, b!])
+    await using first = await start('first', token)
+    const spec = { service: { name: 'cache', port: 'http' }, publish: {} }
+    await server.ask('POST', pathOf(SHOP), { body: hashRing('cache', spec) })
+
+    await kubectl('wait', '-n', SHOP, 'hashring/cache', '--for=condition=Ready', '--timeout=30s')
+    const made = await untilRing(
+      'cache',
+      'the ring to be published',
+      ({ status }) => status?.publishedVersion === 1 && status.conditions?.length === 4,
+    )
+    expect(made.status).toMatchObject({
+      observedGeneration: 1,
+      version: 1,
+      nodeCount: 2,
+      onRingCount: 2,
+      nodes: [
+        { name: 'cache-1', address: '10.77.3.1', port: 8000, zone: 'z1', state: 'alive' },
+        { name: 'cache-2', address: '10.77.3.2', port: 8000, zone: 'z2', state: 'alive' },
+      ],
+    })
+    expect(conditionOf(made, 'Accepted')).toBe('True')
+    expect(conditionOf(made, 'Degraded')).toBe('False')
+    const settled = await untilRing(
+      'cache',
+      'all to agree',
+      (ring) => conditionOf(ring, 'Settled') === 'True',
+    )
+    const [head = '', row = ''] = (await kubectl('get', 'hring', 'cache', '-n', SHOP)).trim().split('\n')
+    expect(head.split(/\s{2,}/)).toEqual([
+      ...['NAME', 'READY', 'NODES', 'ON-RING', 'DIGEST', 'MAX/MEAN', 'LAST-CHANGE', 'AGE'],
+    ])
+    expect(row).toMatch(new RegExp(`^cache +True +2 +2 +${settled.status?.digest} +1\\.\\d\\d +`))
+
+    const ringOf = async () => {
+      const answer = await fetch(`${first.url}/v1/rings/${SHOP}/cache/ring`)
+      return [answer.status, (await answer.json()) as { digest: string; nodes: { name: string }[] }] as const
+    }
+    expect((await ringOf())[1].digest).toBe(settled.status?.digest)
+    const map = `/api/v1/namespaces/${SHOP}/configmaps/cache`
+    const published = async () => {
+      const { data } = await server.ask<{ data: Record<string, string> }>('GET', map)
+      return JSON.parse(data['ring.json'] ?? '') as { version: number; digest: string; nodes: unknown[] }
+    }
+    expect(await published()).toMatchObject({ version: 1, digest: settled.status?.digest })
+
+    await slices.put('cache-0', [a!, b!, c!])
+    const grown = await untilRing('cache', 'the ring to grow', ({ status }) => status?.publishedVersion === 2)
+    expect(grown.status).toMatchObject({
+      version: 2,
+      onRingCount: 3,
+      lastChange: { cause: 'joined', node: 'cache-3', count: 1 },
+    })
+    expect((await published()).nodes).toHaveLength(3)
+
+    const events = await kubectl('get', 'events', '-n', SHOP, '--field-selector', 'reason=RingChanged')
+    expect(events).toMatch(
+      /Normal +RingChanged +hashring\/cache +cache-3: joined, \d+\.\d\d% of the keys moved; version 2 has 3 nodes/,
+    )
+
+    // One that starts later goes on with the numbers, and writes nothing that is there already.
+    await first[Symbol.asyncDispose]()
+    await using second = await start('second', token)
+    await slices.put('cache-0', [a!, { ...b!, address: '10.77.4.2' }, c!])
+    await untilRing(
+      'cache',
+      'the address',
+      ({ status }) => status?.version === 3 && status.publishedVersion === 3,
+    )
+
+    await server.ask('DELETE', pathOf(SHOP, 'cache'))
+    await server.until('the ring to go', async () => {
+      return (await fetch(`${second.url}/v1/rings/${SHOP}/cache/ring`)).status === 404
+    })
+    await server.until('its ConfigMap to go', async () => (await server.tryAsk('GET', map)).status === 404)
+    for (const { process } of [first, second]) expect(process.out).not.toContain('does not let this account')
   })
 
   test('the definition and the HashRings outlive the release, and a new one takes them over', async () => {
