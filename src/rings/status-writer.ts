@@ -332,17 +332,21 @@ export class StatusWriter {
   async #ask(): Promise<void> {
     const { clock, peers, controller } = this.#deps
     const { signal } = this.#abort
-    while (!signal.aborted) {
+    let askedAtMs = -Infinity
+    let isOpen = false
+    // It wakes up often, since news may come at any time; others are asked only when it is time.
+    for (; !signal.aborted; await sleep(clock, ASK_SOON_MS, signal)) {
+      const nowMs = clock.now()
+      const isNews = nowMs - this.#newsAtMs < ASK_SELDOM_MS
+      if (!isOpen && !isNews && nowMs - askedAtMs < ASK_SELDOM_MS) continue
+      askedAtMs = nowMs
+      isOpen = false
       const owned = [...controller.entries.values()].flatMap(({ ring }) =>
         ring !== undefined && this.#owns(ring.name) ? [ring] : [],
       )
-      let isOpen = false
-      if (owned.length > 0) {
-        const told = await peers.fingerprints(signal)
-        for (const ring of owned) isOpen = this.#compare(ring, told) || isOpen
-      }
-      const isNews = clock.now() - this.#newsAtMs < ASK_SELDOM_MS
-      await sleep(clock, isOpen || isNews ? ASK_SOON_MS : ASK_SELDOM_MS, signal)
+      if (owned.length === 0) continue
+      const told = await peers.fingerprints(signal)
+      for (const ring of owned) isOpen = this.#compare(ring, told) || isOpen
     }
   }
 

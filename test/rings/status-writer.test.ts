@@ -57,6 +57,15 @@ describe('the status', () => {
     ])
   })
 
+  test('of a HashRing that is made later says just as soon whether all pods hold its ring', async () => {
+    world.writer(await world.pod())
+    await world.clock.advance(20_000)
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    await world.clock.advance(4000)
+    expect(world.condition('shop/cache', 'Settled')).toBe('True SameRing')
+  })
+
   test('a change of one endpoint costs one write, or two; nothing that stays costs any', async () => {
     world.putRing('shop/cache')
     world.putSlice('shop', 'cache', serving('a', 'b'))
