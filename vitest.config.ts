@@ -25,7 +25,7 @@ export default defineConfig({
             'test/interop/**',
             'test/hostile/**',
             'test/adversary/**',
-            'test/conformance/kit.test.ts',
+            'test/conformance/{kit,python}.test.ts',
             'test/network/**',
             'test/system/**',
           ],
@@ -54,7 +54,7 @@ export default defineConfig({
       {
         test: {
           name: 'conformance',
-          include: ['test/conformance/kit.test.ts'],
+          include: ['test/conformance/{kit,python}.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from ringman import HashRing, Node  # noqa: E402
+from ringman import HashRing, Node
 
 KEYS = [f"user:{number * 7919:017}" for number in range(100_000)]
 

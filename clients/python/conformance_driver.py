@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from ringman import HashRing, Node, RingClient, RingmanError  # noqa: E402
-from ringman.client import Changes  # noqa: E402
+from ringman import HashRing, Node, RingClient, RingmanError
+from ringman.client import Changes
 
 FIELDS = {
     "ringKey": "ring_key",

@@ -5,6 +5,7 @@ import { SCENARIOS } from '../../conformance/scenarios.ts'
 /** Each client of this project, by its driver. */
 const CLIENTS: readonly (readonly [name: string, command: readonly string[]])[] = [
   ['TypeScript', TYPESCRIPT_DRIVER],
+  ['Python', ['python3', new URL('../../clients/python/conformance_driver.py', import.meta.url).pathname]],
 ]
 
 describe.each(CLIENTS)('the %s client', (_, command) => {
