@@ -3,9 +3,13 @@
 import asyncio
 import json
 import logging
+import re
+import ssl
+import tempfile
 import threading
 import time
 import unittest
+from pathlib import Path
 
 from ringman import RingClient, RingmanError
 from ringman.members import RING_LIMIT, EventParser, parse_json
@@ -60,6 +64,26 @@ class ClientTest(unittest.TestCase):
             member.answers.put(WATCH + event("a"))
             client.ready(10)
             self.assertTrue(member.requests.get().startswith("GET /below/v1/rings/shop/cache/ring/watch HTTP/1.1\r\n"))
+
+    def test_tls(self) -> None:
+        text = (Path(__file__).parents[3] / "test/support/test-certificate.ts").read_text()
+        certificate, key = re.findall(r"-----BEGIN .*?-----END [A-Z ]+-----\n", text, re.DOTALL)
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(certificate + key)
+            file.flush()
+            server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            server.load_cert_chain(file.name)
+        trusting = ssl.create_default_context(cadata=certificate)
+        with Member(server) as member:
+            member.answers.put(WATCH + event("a"))
+            # One that trusts nobody here, and one that has the same address by a name that is not in the certificate.
+            for url, tls in ((member.url, None), (member.url.replace("127.0.0.1", "127.1"), trusting)):
+                with RingClient(url, tls=tls) as client:
+                    self.assertEqual(code_of(client.ready, 1), "TIMEOUT")
+            self.assertTrue(member.requests.empty())
+            with RingClient(member.url, tls=lambda: trusting) as client:
+                client.ready(10)
+                self.assertEqual(client.owner("x").ring_key, "a")
 
     def test_headers_are_asked_for_each_request(self) -> None:
         tokens = iter("12345678")

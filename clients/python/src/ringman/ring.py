@@ -82,22 +82,22 @@ class HashRing:
         self.nodes = tuple(by_key[ring_key] for ring_key in sorted(by_key))
         lines = "".join(f"{node.ring_key}|{node.weight}\n" for node in self.nodes)
         self.digest = _md5(lines.encode(), usedforsecurity=False).hexdigest()[:16]
-        if before is not None and before.digest == self.digest:
-            self._points_of = before._points_of
-        else:
-            known = {} if before is None else before._points_of
-            counts = _digest_counts(self.nodes)
-            self._points_of = {
-                (node.ring_key, count): known.get((node.ring_key, count)) or _points(node.ring_key, count)
-                for node, count in zip(self.nodes, counts)
-            }
+        known = {} if before is None else before._points_of
+        self._points_of = {
+            (node.ring_key, count): known.get((node.ring_key, count)) or _points(node.ring_key, count)
+            for node, count in zip(self.nodes, _digest_counts(self.nodes))
+        }
         # The lower ring key has a point that two nodes share: it is written last.
         owner_of = {
             point: node
             for node, points in zip(reversed(self.nodes), reversed(self._points_of.values()))
             for point in points
         }
-        self._points = sorted(owner_of)
+        # Other threads stand still while a list is sorted: it is done in slices.
+        slices: list[list[int]] = [[] for _ in range(256)]
+        for point in owner_of:
+            slices[point >> 24].append(point)
+        self._points = [point for slice_ in slices for point in sorted(slice_)]
         self._owners: list[Node | None] = [owner_of[point] for point in self._points]
         # What lies after the last point is the first one's; a ring without points has no owner there.
         self._points.append(CIRCLE)
@@ -143,7 +143,8 @@ class HashRing:
         """Which keys have another owner on the next ring."""
         stretches: list[Stretch] = []
         i = j = start = 0
-        for end in sorted({*self._points, *after._points}):
+        # Two lists in order, which Python merges. The end of the circle is in both.
+        for end in sorted(self._points[:-1] + after._points):
             old, new = self._owners[i], after._owners[j]
             i += self._points[i] == end
             j += after._points[j] == end
