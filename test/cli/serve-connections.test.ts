@@ -28,14 +28,19 @@ test('with 256 file descriptors 600 idle connections leave look-ups, probes and 
     expect((await fetch(`${http.url}/v1/owner?key=${i}`)).status).toBe(200)
     expect((await fetch(`${admin.url}/readyz`)).status).toBe(200)
   }
-  const metrics = await (await fetch(`${admin.url}/metrics`)).text()
-  const valueOf = (series: string) => Number(metrics.split(`\n${series} `)[1]?.split('\n')[0])
   const limit = Number(reduced['limit'])
   expect(limit).toBeGreaterThan(80)
+  const valueOf = await vi.waitFor(async () => {
+    const metrics = await (await fetch(`${admin.url}/metrics`)).text()
+    const read = (series: string) => Number(metrics.split(`\n${series} `)[1]?.split('\n')[0])
+    // A burst is taken over many turns of the loop; the requests above came on connections that were there before.
+    const madeRoom = read('ringman_http_connections_closed_total{reason="made-room"}')
+    expect(madeRoom).toBeGreaterThanOrEqual(sockets.length - limit)
+    return read
+  }, 10_000)
   expect(valueOf('ringman_http_connections_limit{port="lookup"}')).toBe(limit)
   expect(valueOf('ringman_http_connections{port="lookup"}')).toBe(limit)
   expect(valueOf('ringman_http_connections{port="admin"}')).toBeGreaterThan(0)
-  expect(valueOf('ringman_http_connections_closed_total{reason="made-room"}')).toBeGreaterThan(450)
   expect(valueOf('process_open_fds')).toBeLessThan(200)
   await member.event('connections.limited', ({ reason }) => reason === 'made-room')
   expect(member.events.filter(({ event }) => event === 'connections.limited')).toHaveLength(1)
