@@ -36,16 +36,22 @@ class Watch {
     const watch = new Watch(await dial(served.server.port))
     sockets.push(watch.socket)
     watch.socket.write(get(`/v1/ring/watch${query}`))
-    await vi.waitFor(() => {
-      expect(watch.events.length).toBeGreaterThan(0)
-    })
+    await watch.gets(1)
     return watch
   }
 
+  /** Waits for so many events, without reading them: they may be long. */
+  async gets(count: number): Promise<void> {
+    await vi.waitFor(
+      () => {
+        expect(this.events.length).toBeGreaterThanOrEqual(count)
+      },
+      { timeout: 10_000, interval: 5 },
+    )
+  }
+
   async has(count: number): Promise<readonly { readonly id: string | undefined; readonly nodes: number }[]> {
-    await vi.waitFor(() => {
-      expect(this.events.length).toBeGreaterThanOrEqual(count)
-    })
+    await this.gets(count)
     return this.events.map(({ id, data }) => ({
       id,
       nodes: (JSON.parse(data) as { nodes: unknown[] }).nodes.length,
@@ -160,7 +166,7 @@ describe('GET /v1/ring/watch', () => {
     let mostBytes = 0
     for (let change = 1; change <= CHANGES; change++) {
       served.source.set(MANY.slice(change))
-      await quick.has(change + 1)
+      await quick.gets(change + 1)
       mostBytes = Math.max(mostBytes, served.ledger.counts().heldBytes.answer)
     }
     const size = Number(quick.events[0]?.data.length)
@@ -187,7 +193,7 @@ describe('GET /v1/ring/watch', () => {
     const quick = await Watch.open(served)
     for (let change = 1; served.ledger.counts().closed['slow-reader'] === 0; change++) {
       served.source.set(MANY.slice(change % 100))
-      await quick.has(change + 1)
+      await quick.gets(change + 1)
     }
     await closed(deaf)
     expect(quick.socket.closed).toBe(false)
@@ -212,9 +218,7 @@ describe('GET /v1/ring/watch?node=', () => {
   }
 
   async function told(watch: Watch, count: number): Promise<readonly Told[]> {
-    await vi.waitFor(() => {
-      expect(watch.events.length).toBeGreaterThanOrEqual(count)
-    })
+    await watch.gets(count)
     return watch.events.map(({ event, id, data }) => ({
       event,
       id,
@@ -297,7 +301,7 @@ describe('GET /v1/ring/watch?node=', () => {
     // Each of these is about 200 KB: more than the system takes for a reader that rests.
     for (let change = 1; change <= 40; change++) {
       served.source.set(change % 2 === 1 ? MEMBERS : [...few, MEMBERS[change]!])
-      await told(quick, change + 1)
+      await quick.gets(change + 1)
     }
     served.source.set(few)
     const all = await told(quick, 42)
