@@ -30,6 +30,8 @@ export default defineConfig({
             'test/system/**',
           ],
           testTimeout: 20_000,
+          // One second, the default, is too short where other files keep both cores busy.
+          expect: { poll: { timeout: 10_000 } },
           setupFiles: process.env['NODE_V8_COVERAGE'] === undefined ? [] : ['tools/coverage.ts'],
         },
       },

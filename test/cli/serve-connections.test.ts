@@ -61,7 +61,7 @@ test('out of file descriptors it makes room among idle connections, goes on answ
   await vi.waitFor(async () => {
     const metrics = await (await fetch(`${admin.url}/metrics`)).text()
     expect(metrics).toContain('\nringman_http_connections{port="lookup"} 60\n')
-  })
+  }, 10_000)
   const pid = String(member.child.pid)
   // Whatever else may take descriptors: from now on there are none left.
   const taken = new Set(readdirSync(`/proc/${pid}/fd`).map(Number))

@@ -123,7 +123,7 @@ test.each<[string, ServerOptions, NonNullable<RingClientOptions['tls']>]>([
     const waiting = stranger.client.ready()
     await vi.waitFor(() => {
       expect(stranger.problems).toContain('UNREACHABLE')
-    })
+    }, 10_000)
     await stranger.client.close()
     await expect(waiting).rejects.toMatchObject({ code: 'RING_UNKNOWN' })
     expect(authorised).toHaveLength(1)

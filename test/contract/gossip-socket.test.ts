@@ -77,7 +77,7 @@ describe.each<[string, OpenGossipSocket]>([
     await settle()
     await vi.waitFor(() => {
       expect(a.errors).toEqual([b.host])
-    })
+    }, 10_000)
     expect(b.received.map(({ bytes }) => bytes.length)).toEqual([65_507])
   })
 
@@ -97,7 +97,7 @@ describe.each<[string, OpenGossipSocket]>([
       await settle()
       await vi.waitFor(() => {
         expect(a.errors).toEqual([host])
-      })
+      }, 10_000)
     },
   )
 

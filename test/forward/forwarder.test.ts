@@ -113,7 +113,7 @@ async function cluster(
           source.set(next)
           await vi.waitFor(() => {
             expect(manager.snapshot.epoch).toBeGreaterThan(epoch)
-          })
+          }, 10_000)
         },
       }
       const serve = (req: IncomingMessage, res: ServerResponse) => {
@@ -252,7 +252,7 @@ describe('streams', () => {
     over.abort()
     await vi.waitFor(() => {
       expect(gone).toBe(true)
-    })
+    }, 10_000)
   })
 
   test('a head comes before its body, however long that takes', async () => {
@@ -477,7 +477,7 @@ describe('WebSockets', () => {
         })
       })
       expect(connections).toBeGreaterThan(0)
-    })
+    }, 10_000)
     socket!.destroy()
     await vi.waitFor(async () => {
       const count = await new Promise<number>((resolve) => {
@@ -486,7 +486,7 @@ describe('WebSockets', () => {
         })
       })
       expect(count).toBe(0)
-    })
+    }, 10_000)
   })
 
   test('that the owner does not take, or that reach nobody, get its answer', async () => {

@@ -49,7 +49,7 @@ async function serve(limits: Partial<HttpLimits>) {
   const waits = (count: number) =>
     vi.waitFor(() => {
       expect(waiting).toBe(count)
-    })
+    }, 10_000)
   return { port: server.port, ledger: parts.ledger, waits, finish: resolve }
 }
 
@@ -89,7 +89,7 @@ describe('connections at the limit', () => {
     for (const socket of stuck) socket.write(`${half}{`)
     await vi.waitFor(() => {
       expect(served.ledger.counts().heldBytes.body).toBe(2)
-    })
+    }, 10_000)
     expect((await exchange(port, get('/v1/owner?key=a'))).status).toBe(200)
     expect(stuck.filter(isOpen)).toHaveLength(1)
   })
@@ -106,7 +106,7 @@ describe('connections at the limit', () => {
     expect((await exchange(port, get('/'))).status).toBe(200)
     await vi.waitFor(() => {
       expect(proxy.filter(isOpen).length).toBeLessThan(11)
-    })
+    }, 10_000)
     expect(proxy.filter(isOpen).length).toBeGreaterThanOrEqual(9)
     // The newest are kept.
     expect(isOpen(proxy[19] as Socket)).toBe(true)
@@ -147,7 +147,7 @@ describe('unfinished heads', () => {
     }
     await vi.waitFor(() => {
       expect(ledger.counts().closed['unfinished-heads']).toBeGreaterThan(40)
-    })
+    }, 10_000)
     expect(mostBytes).toBeLessThanOrEqual(LIMITS.maxHeldHeadBytes)
     expect(sockets.filter(isOpen).length).toBeLessThanOrEqual(8)
     finish()

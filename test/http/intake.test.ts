@@ -127,7 +127,7 @@ describe('requests sent at once', () => {
     socket.write(paths.map((path) => get(path)).join(''))
     await vi.waitFor(() => {
       expect(ledger.counts().heldBytes.head).toBeGreaterThan(0)
-    })
+    }, 10_000)
     for (let i = 0; i < 20; i++) expect((await exchange(port, get('/1'))).status).toBe(200)
     expect(mostUnderWay()).toBeLessThan(50)
     // One read of the system's is 64 KiB.
@@ -147,12 +147,12 @@ describe('requests sent at once', () => {
     )
     await vi.waitFor(() => {
       expect(ledger.counts().heldBytes.head).toBeGreaterThan(0)
-    })
+    }, 10_000)
     socket.resetAndDestroy()
     release()
     await vi.waitFor(() => {
       expect(ledger.counts()).toMatchObject({ connections: { lookup: 0 }, heldBytes: { head: 0 } })
-    })
+    }, 10_000)
   })
 })
 
@@ -173,7 +173,7 @@ test('bytes that wait for their turn count among unfinished heads, and are bound
   }
   await vi.waitFor(() => {
     expect(parts.ledger.counts().closed['unfinished-heads']).toBeGreaterThan(10)
-  })
+  }, 10_000)
   expect(parts.ledger.counts().heldBytes.head).toBeLessThanOrEqual(256 * 1024)
   expect((await exchange(server.port, get('/'))).status).toBe(200)
 })

@@ -103,7 +103,7 @@ describe('close', () => {
     await vi.waitFor(async () => {
       // The silent one has been taken when a later one has been answered.
       expect((await exchange(server.port, get('/'))).status).toBe(200)
-    })
+    }, 10_000)
     const startedMs = performance.now()
     await server.close(10_000)
     await Promise.all([closed(idle), closed(silent)])
@@ -173,7 +173,7 @@ describe('limits', () => {
     )
     await vi.waitFor(async () => {
       expect((await exchange(served.server.port, batch)).status).toBe(503)
-    })
+    }, 10_000)
     await readToEnd(half)
     expect((await exchange(served.server.port, batch)).status).toBe(200)
   })
@@ -186,7 +186,7 @@ describe('limits', () => {
     large.write(request('POST', '/v1/owners', headers) + 'x'.repeat(800))
     await vi.waitFor(() => {
       expect(served.ledger.counts().heldBytes.body).toBe(900)
-    })
+    }, 10_000)
     const body = `{"keys":["${'a'.repeat(300)}"]}`
     const batch = request('POST', '/v1/owners', { 'Content-Type': 'application/json' }, body)
     expect((await exchange(served.server.port, batch)).status).toBe(200)
@@ -273,12 +273,12 @@ describe('limits', () => {
     )
     await vi.waitFor(() => {
       expect(received).toBe('HTTP/1.1 100 Continue\r\n\r\n')
-    })
+    }, 10_000)
     received = ''
     socket.write(body)
     await vi.waitFor(() => {
       expect(tryParse(received, false, false)?.status).toBe(200)
-    })
+    }, 10_000)
   })
 
   test.each([
