@@ -8,9 +8,16 @@ import { pythonPrograms } from './tools.ts'
 
 const run = promisify(execFile)
 
+const source = new URL('../../../clients/python', import.meta.url).pathname
+
+test('clients/python is typed', async () => {
+  const mypy = join(await pythonPrograms(), 'mypy')
+  const { stdout } = await run(mypy, ['--cache-dir', '/dev/null'], { cwd: source, timeout: 120_000 })
+  expect(stdout).toMatch(/^Success: no issues found in [1-9]\d* source files/)
+})
+
 test('clients/python, installed by pip, sends requests to owners by httpx and requests', async () => {
   const programs = await pythonPrograms()
-  const source = new URL('../../../clients/python', import.meta.url).pathname
   const folder = await mkdtemp(join(tmpdir(), 'ringman-python-'))
   try {
     await run(join(programs, 'pip'), ['install', '--quiet', '--no-deps', '--target', folder, source])

@@ -100,7 +100,9 @@ class Feed:
             failure = error
         except asyncio.TimeoutError:
             failure = RingmanError("TIMEOUT", "no answer, or no sign of life, in time")
-        except (OSError, asyncio.IncompleteReadError) as error:
+        except asyncio.IncompleteReadError:
+            failure = RingmanError("UNREACHABLE", "the connection ended within an answer")
+        except OSError as error:
             failure = RingmanError("UNREACHABLE", str(error))
         except Exception as error:  # Whatever it was, look-ups go on and the next member is asked.
             log.exception("A fault while following the ring at %s", place)
