@@ -2,7 +2,15 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { buildGoProgram } from '../../../lab/peers/go-program.ts'
 import { MemberlistPeer } from '../../../lab/peers/memberlist-peer.ts'
 import { untilHeld } from './held-state.ts'
-import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS, shownBy, startMixed } from './mixed-cluster.ts'
+import {
+  everybodyShows,
+  metaOf,
+  NEWS_MS,
+  NOTICE_MS,
+  ourMetaOf,
+  shownBy,
+  startMixed,
+} from './mixed-cluster.ts'
 import { asShown } from './mixed-member.ts'
 import { OurMember } from './our-member.ts'
 
@@ -16,7 +24,7 @@ describe('three Go members and three of ours', () => {
     const { go, ours, all } = await startMixed(stack)
     const metas = new Map<string, string>([
       ...go.map(({ name }, i) => [name, metaOf(9001 + i)] as const),
-      ...ours.map(({ name }, i) => [name, metaOf(8001 + i)] as const),
+      ...ours.map(({ name }, i) => [name, ourMetaOf(8001 + i)] as const),
     ])
     const expected = () =>
       all
@@ -97,7 +105,7 @@ describe('three Go members and three of ours', () => {
     const everybody = [...survivors, samePort, otherPort]
     await everybodyShows(everybody, ['g1', 'g2', 'g3', 'r1', 'r2', 'r3'], NEWS_MS)
     // Word of the old lives still goes round, and Go may believe it for a moment before the new ones deny it.
-    const expected = [asShown(samePort, meta), asShown(otherPort, metaOf(8103))]
+    const expected = [asShown(samePort, meta), asShown(otherPort, ourMetaOf(8103))]
     const returned = async (member: MemberlistPeer | OurMember) =>
       (await shownBy(member)).filter(({ name }) => name.endsWith('3'))
     await Promise.all(
@@ -143,9 +151,9 @@ describe('three Go members and three of ours', () => {
       asShown(go[0]!, metaOf(9001)),
       asShown(again[0]!, metaOf(9102)),
       asShown(again[1]!, metaOf(9103)),
-      asShown(ours[0]!, metaOf(8001)),
-      asShown(again[2]!, metaOf(8102)),
-      asShown(again[3]!, metaOf(8103)),
+      asShown(ours[0]!, ourMetaOf(8001)),
+      asShown(again[2]!, ourMetaOf(8102)),
+      asShown(again[3]!, ourMetaOf(8103)),
     ]
     await everybodyShows(everybody, names, NOTICE_MS)
     await Promise.all(
@@ -176,7 +184,7 @@ describe('three Go members and three of ours', () => {
     for (const member of [go[0]!, ours[0]!]) {
       expect((await shownBy(member)).filter(({ name }) => name.endsWith('2'))).toEqual([
         asShown(peer, metaOf(9002)),
-        asShown(our, metaOf(8002)),
+        asShown(our, ourMetaOf(8002)),
       ])
     }
   })

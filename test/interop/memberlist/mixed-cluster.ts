@@ -18,6 +18,10 @@ export const FAR_REACHING = { retransmitMult: 20 } as const
 
 export const metaOf = (servicePort: number) => JSON.stringify({ ServicePort: String(servicePort) })
 
+/** What a member of ours says, which looks for suspects besides. */
+export const ourMetaOf = (servicePort: number) =>
+  JSON.stringify({ ServicePort: String(servicePort), Witness: true })
+
 /** The members that one of either kind shows, by name. */
 export async function shownBy(member: OurMember | MemberlistPeer): Promise<Shown[]> {
   const members = member instanceof OurMember ? await member.shown() : await member.members()

@@ -11,7 +11,7 @@ import { buildGoProgram } from '../../../lab/peers/go-program.ts'
 import { RingmanPeer } from '../../../lab/peers/ringman-peer.ts'
 import { eventually } from './eventually.ts'
 import { statesHeldBy, untilHeld } from './held-state.ts'
-import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS } from './mixed-cluster.ts'
+import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS, ourMetaOf } from './mixed-cluster.ts'
 import { asShown } from './mixed-member.ts'
 import { OurMember, type OurSettings } from './our-member.ts'
 
@@ -109,7 +109,7 @@ describe('three members of Go ringman and three of ours', () => {
     await using stack = new AsyncDisposableStack()
     const { go, ours, all } = await startRings(stack)
     const expected = all
-      .map((member, i) => asShown(member, metaOf(i < 3 ? 9001 + i : 7998 + i)))
+      .map((member, i) => asShown(member, i < 3 ? metaOf(9001 + i) : ourMetaOf(7998 + i)))
       .sort((a, b) => (a.name < b.name ? -1 : 1))
     for (const member of all) expect(await nodesOf(member.url), member.name).toEqual(expected)
 

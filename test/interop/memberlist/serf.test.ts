@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { generateKey, parseKeyring } from '../../../src/membership/memberlist/keyring.ts'
 import { DEFAULT_VERSIONS } from '../../../src/membership/member.ts'
 import { SerfAgent } from '../support/serf-agent.ts'
-import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS } from './mixed-cluster.ts'
+import { everybodyShows, NEWS_MS, NOTICE_MS, ourMetaOf } from './mixed-cluster.ts'
 import { OurMember, type OurSettings } from './our-member.ts'
 
 /** What serf accepts; with the delegate versions of Go ringman, 0 to 0, it does not. */
@@ -50,7 +50,7 @@ describe('three serf agents and three of ours, encrypted', () => {
     for (const serf of serfs) {
       // An agent takes metadata that is not serf's own for a role.
       expect((await serf.members()).map(({ name, addr, tags }) => [name, addr, tags])).toEqual([
-        ...ours.map(({ name, gossipAddress }, i) => [name, gossipAddress, { role: metaOf(8001 + i) }]),
+        ...ours.map(({ name, gossipAddress }, i) => [name, gossipAddress, { role: ourMetaOf(8001 + i) }]),
         ...serfs.map(({ name, gossipAddress }, i) => [name, gossipAddress, { place: `here-${i + 1}` }]),
       ])
     }
