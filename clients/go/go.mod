@@ -1,0 +1,3 @@
+module ringman
+
+go 1.25.0
