@@ -202,7 +202,7 @@ type Change struct {
 	Ring, Previous *Ring
 }
 
-// Moved says which keys got another owner since.
+// Moved says which keys got another owner since. Each call compares the rings.
 func (c Change) Moved() Moved { return c.Previous.MovedTo(c.Ring) }
 
 // Changes gives the ring now, and again after each change of any field of a node, until ctx or the client ends. A slow
@@ -217,7 +217,7 @@ func (c *Client) Changes(ctx context.Context) iter.Seq[Change] {
 			}
 			previous := seen
 			if seen == nil {
-				previous = &Ring{}
+				previous = emptyRing
 			}
 			seen = ring
 			if !yield(Change{Ring: ring, Previous: previous}) {

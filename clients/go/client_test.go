@@ -99,6 +99,9 @@ func TestChanges(t *testing.T) {
 		}
 		switch len(seen) {
 		case 1:
+			if change.Previous.Len() != 0 || change.Moved().Share() != 1 {
+				t.Errorf("the first change: %+v", change)
+			}
 			// This reader is slow: it gets the newest alone.
 			m.show <- letters("abc")
 			m.show <- letters("abcd")

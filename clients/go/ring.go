@@ -82,6 +82,8 @@ type Ring struct {
 	shift  int
 }
 
+var emptyRing, _ = NewRing()
+
 // NewRing makes a ring. Of two nodes with one ring key the later counts. The error is [ErrNodeInvalid].
 func NewRing(nodes ...Node) (*Ring, error) {
 	byKey := make(map[string]Node, len(nodes))
@@ -261,6 +263,7 @@ func (r *Ring) nodeAt(place int) *Node {
 }
 
 // A Stretch holds the hashes Start <= h < End, which belonged to From and belong to To; nil is nobody.
+// The nodes are those of the rings: do not change them.
 type Stretch struct {
 	Start, End uint64
 	From, To   *Node

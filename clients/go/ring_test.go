@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -242,24 +243,74 @@ func TestLookUpsAllocateNothing(t *testing.T) {
 	}
 }
 
-// FuzzEvents cuts a stream at any place: what comes out is the same.
-func FuzzEvents(f *testing.F) {
-	f.Add([]byte("event: ring\r\ndata: a\r\ndata: b\r\n\r\n: c\n\nevent:ring\rdata\r\r"), uint8(9))
-	f.Fuzz(func(t *testing.T, stream []byte, cut uint8) {
-		at := min(int(cut), len(stream))
-		var whole, pieces eventParser
-		if err := whole.feed(stream); err != nil {
-			t.Fatal(err)
+func TestAHashOnAPointBelongsToTheNextOne(t *testing.T) {
+	ring := mustRing(t, letters("abc")...)
+	for at, point := range ring.points {
+		if ring.first(point) != (at+1)%len(ring.points) {
+			t.Fatalf("point %d leads to %d", at, ring.first(point))
 		}
-		if err := errors.Join(pieces.feed(stream[:at]), pieces.feed(stream[at:])); err != nil {
-			t.Fatal(err)
+	}
+	hash := uint64(hashOf("user:42"))
+	for stretch, within := range map[Stretch]bool{
+		{Start: hash, End: hash + 1}:     true,
+		{Start: hash - 1, End: hash}:     false,
+		{Start: hash + 1, End: hash + 2}: false,
+		{End: Circle}:                    true,
+	} {
+		if (Moved{stretch}).Contains("user:42") != within {
+			t.Errorf("%d is in %v: %v", hash, stretch, !within)
 		}
-		ring, comments, any := whole.drain()
-		gotRing, gotComments, gotAny := pieces.drain()
-		if string(ring) != string(gotRing) || comments != gotComments || any != gotAny {
-			t.Errorf("cut at %d: %q, not %q", at, gotRing, ring)
+	}
+}
+
+func TestEventsCutAnywhere(t *testing.T) {
+	stream := "event: later\ndata: {\n\nevent: ring\r\ndata: a\r\ndata:b\r\nretry: 1\r\n\r\n: comment\n\nevent:ring\rdata\r\rdata: not a ring\n\ndata: half"
+	for _, given := range []struct {
+		length int
+		ring   string
+	}{{len(stream), ""}, {strings.Index(stream, "event:ring"), "a\nb"}} {
+		for at := range given.length {
+			var events eventParser
+			if err := errors.Join(events.feed([]byte(stream[:at])), events.feed([]byte(stream[at:given.length]))); err != nil {
+				t.Fatal(err)
+			}
+			ring, comments, whole := events.drain()
+			if ring == nil || string(ring) != given.ring || !comments || !whole {
+				t.Errorf("cut at %d of %d: %q, %v, %v", at, given.length, ring, comments, whole)
+			}
+			if ring, comments, whole := events.drain(); ring != nil || comments || whole {
+				t.Errorf("drained twice: %q, %v, %v", ring, comments, whole)
+			}
 		}
-	})
+	}
+}
+
+func TestLimitsOfWhatIsRead(t *testing.T) {
+	var events eventParser
+	lines := []byte(strings.Repeat("data:\n", 1<<20))
+	err := error(nil)
+	for count := 0; err == nil && count < 20; count++ {
+		err = events.feed(lines)
+	}
+	if !errors.Is(err, ErrResponseInvalid) {
+		t.Errorf("an event of empty lines without an end: %v", err)
+	}
+	for _, text := range []string{
+		`{"nodes":null,"digest":"d41d8cd98f00b204"}`,
+		`{"digest":"d41d8cd98f00b204"}`,
+		`{"nodes":[],"digest":"d41d8cd98f00b204"} x`,
+		`{"nodes":[],"digest":"d41d8cd98f00b204","x":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`,
+		`{"nodes":[],"digest":"d41d8cd98f00b204","x":[1` + strings.Repeat(",1", 1_000_000) + `]}`,
+		`{"nodes":[{"ringKey":"a","weight":1.5}],"digest":""}`,
+		"{\"nodes\":[],\"digest\":\"d41d8cd98f00b204\",\"x\":\"\xff\"}",
+	} {
+		if _, err := readRing([]byte(text)); !errors.Is(err, ErrResponseInvalid) {
+			t.Errorf("%.80s: %v", text, err)
+		}
+	}
+	if _, err := readRing([]byte(`{"nodes":[],"digest":"d41d8cd98f00b204","x":"[\"[` + strings.Repeat("[", 40) + `"}`)); err != nil {
+		t.Errorf("brackets in text: %v", err)
+	}
 }
 
 func BenchmarkOwner(b *testing.B) {

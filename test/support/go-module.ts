@@ -8,7 +8,7 @@ const run = promisify(execFile)
 
 const DOWNLOAD_DEADLINE_MS = 600_000
 const INSTALL_GO =
-  'this suite builds its Kubernetes parts with Go 1.25 or newer: install it and put `go` on the PATH'
+  'this suite needs Go 1.25 or newer: install it and put `go` on the PATH'
 
 /** Runs Go's command in a folder with a `go.mod`, and returns what it wrote to standard output. */
 export async function runGo(
