@@ -7,8 +7,7 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 const DOWNLOAD_DEADLINE_MS = 600_000
-const INSTALL_GO =
-  'this suite needs Go 1.25 or newer: install it and put `go` on the PATH'
+const INSTALL_GO = 'this suite needs Go 1.25 or newer: install it and put `go` on the PATH'
 
 /** Runs Go's command in a folder with a `go.mod`, and returns what it wrote to standard output. */
 export async function runGo(
