@@ -43,6 +43,9 @@ export interface HashRingEntry {
 /** HashRings and rings of other pods are waited for as long, in milliseconds, before those others' rings are taken. */
 const PATIENCE_MS = 5000
 
+/** How soon the other pods are asked again where none had rings and the API server does not answer, in milliseconds. */
+const ASK_AGAIN_MS = 1000
+
 /** The rings that this process makes of HashRings, by their names. */
 export class HashRingController implements NamedRings {
   /** Rejects when one of the watches breaks; resolves after `stop`. */
@@ -179,7 +182,11 @@ export class HashRingController implements NamedRings {
     const { signal } = this.#abort
     const { clock, peers } = this.#deps
     for (const watch of this.#watches) watch.start()
-    const listed = Promise.all(this.#watches.map((watch) => watch.listed))
+    let known = false
+    const isKnown = () => known
+    const listed = Promise.all(this.#watches.map((watch) => watch.listed)).then(() => {
+      known = true
+    })
     // Whoever stops it meanwhile is not told of a list that does not come.
     listed.catch(() => {})
     const asked = peers.ask(signal).then((kept) => {
@@ -187,9 +194,15 @@ export class HashRingController implements NamedRings {
     })
     await Promise.race([Promise.allSettled([listed, asked]), sleep(clock, PATIENCE_MS, signal)])
     if (signal.aborted) return
-    const known = await Promise.race([listed.then(() => true), Promise.resolve(false)])
-    if (!known) {
+    if (!isKnown()) {
       await asked
+      // Gossip may bring the other pods later; without the API server there is nobody else to ask.
+      while (!isKnown() && this.#kept.from === undefined && !signal.aborted) {
+        await Promise.race([listed, sleep(clock, ASK_AGAIN_MS, signal)])
+        if (!isKnown()) this.#kept = await peers.ask(signal)
+      }
+    }
+    if (!isKnown()) {
       this.#kept = await peers.withNodes(this.#kept, signal)
       this.#takeFromPeers(this.#kept)
     }

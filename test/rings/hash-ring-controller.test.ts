@@ -174,6 +174,8 @@ describe('the brake', () => {
       ]),
     })
     const controller = await world.pod({ peers })
+    // The rings are those of the API server, which answers.
+    expect(world.logger.of('rings.taken')).toEqual([])
     expect(ringOf(controller, 'shop/braked')).toBe('a b c')
     expect(ringOf(controller, 'shop/held')).toBe('h0 h1')
     await world.clock.advance(12_000)
@@ -209,6 +211,24 @@ describe('an API server that is away', () => {
     await world.clock.advance(40_000)
     expect(ringOf(controller, 'shop/cache')).toBe('a b')
     expect(controller.get('shop/cache').service.health().ok).toBe(true)
+  })
+
+  test('at the start, before any other pod is known: they are asked again until one has rings', async () => {
+    world.putRing('shop/cache')
+    world.api.faultFor = () => ({ kind: 'refuse' })
+    const peers = world.peers()
+    const controller = await world.pod({ peers })
+    await world.clock.advance(20_000)
+    expect(controller.readiness.ok).toBe(false)
+    const nodes = [{ ringKey: 'a', weight: 1, name: 'a', address: '10.0.0.9', port: 80 }]
+    peers.kept = {
+      from: 'ringman-1',
+      url: '',
+      rings: new Map([['shop/cache', { ringKey: 'name', braked: false, nodes, heldSinceMs: new Map() }]]),
+    }
+    await world.clock.advance(1000)
+    expect(ringOf(controller, 'shop/cache')).toBe('a')
+    expect(controller.readiness.ok).toBe(true)
   })
 
   test('later on: all rings stay, and nobody loses a place', async () => {
