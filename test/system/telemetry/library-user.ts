@@ -35,7 +35,14 @@ const ring = await createRing({
   servicePort: 3000,
   seeds: [podGossip],
 })
-while (ring.manager.snapshot.ring.size < 2) await new Promise((resolve) => setTimeout(resolve, 20))
+const pod = new RingmanClient({ url: podUrl })
+// The pod takes a newcomer a little later than the newcomer takes the pod.
+while (
+  ring.manager.snapshot.ring.size < 2 ||
+  (await pod.ring()).digest !== ring.manager.snapshot.ring.digest
+) {
+  await new Promise((resolve) => setTimeout(resolve, 20))
+}
 const app = new Koa()
 app.use(ring.routes())
 const server = app.listen(0, '127.0.0.1')
@@ -43,7 +50,7 @@ await once(server, 'listening')
 const ownUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
 const answers = await trace.getTracer('program').startActiveSpan('checkout', async (span) => {
-  const fromPod = await new RingmanClient({ url: podUrl }).owner('user:42')
+  const fromPod = await pod.owner('user:42')
   const fromSelf = await new RingmanClient({ url: ownUrl }).owner('user:42')
   span.end()
   return [fromPod, fromSelf]

@@ -1,4 +1,5 @@
 import { ringman, type TestProcess } from '../../../support/child-process.ts'
+import { freePort } from '../../../support/free-port.ts'
 import type { PrometheusServer } from './prometheus-server.ts'
 
 /** One `ringman serve` process that stands for a pod. */
@@ -53,32 +54,44 @@ export class MonitoredCluster implements AsyncDisposable {
    * Starts a member under this name, in place of one that was there before, and has it scraped.
    *
    * @param index - Makes the service port differ on the one address.
-   * @param seeds - Pods to join through. By default all others.
+   * @param options - `seeds`: pods to join through, by default all others. `refused`: they will refuse it, and it does
+   *   not become ready; then it is waited for until it has been told so.
    */
   async start(
     name: string,
     index: number,
-    options: { readonly seeds?: readonly string[]; readonly flags?: readonly string[] } = {},
+    options: {
+      readonly seeds?: readonly string[]
+      readonly flags?: readonly string[]
+      readonly refused?: boolean
+    } = {},
   ): Promise<MonitoredPod> {
-    const { flags = [] } = options
+    const { flags = [], refused = false } = options
+    const [httpPort, adminPort, gossipPort] = refused
+      ? [await freePort(), await freePort(), await freePort()]
+      : [0, 0, 0]
     const others = this.pods.filter((other) => other.name !== name)
     const seeds = others
       .filter((other) => options.seeds?.includes(other.name) ?? true)
       .map(({ gossip }) => gossip)
     const process = ringman([
       ...['serve', '--name', name, '--service-port', String(8000 + index), '--log-format', 'json'],
-      ...['--bind', '127.0.0.1', '--gossip-port', '0', '--http-host', '127.0.0.1', '--http-port', '0'],
-      ...['--admin-port', '0', '--drain', '500ms', '--ring-key', 'name', ...TIMING],
+      ...['--bind', '127.0.0.1', '--gossip-port', String(gossipPort), '--http-host', '127.0.0.1'],
+      ...['--http-port', String(httpPort), '--admin-port', String(adminPort)],
+      ...['--drain', '500ms', '--ring-key', 'name', ...TIMING],
       ...(seeds.length === 0 ? [] : ['--seeds', seeds.join(',')]),
       ...flags,
     ])
-    const ready = await untilReady(process)
+    const { http, admin, gossip } = refused
+      ? { http: loopback(httpPort), admin: loopback(adminPort), gossip: loopback(gossipPort) }
+      : await untilReady(process)
+    if (refused) await process.event('seed.refused')
     const pod: MonitoredPod = {
       name,
       process,
-      httpUrl: ready.http.url,
-      adminUrl: ready.admin.url,
-      gossip: `${ready.gossip.host}:${ready.gossip.port}`,
+      httpUrl: http.url,
+      adminUrl: admin.url,
+      gossip: `${gossip.host}:${gossip.port}`,
     }
     this.#pods.set(name, pod)
     this.#announce()
@@ -110,6 +123,12 @@ export class MonitoredCluster implements AsyncDisposable {
 }
 
 type Listeners = Readonly<Record<'http' | 'admin' | 'gossip', Listener>>
+
+const loopback = (port: number): Listener => ({
+  url: `http://127.0.0.1:${port}`,
+  host: '127.0.0.1',
+  port,
+})
 
 /** Waits longer than for one process alone: six of them and Prometheus share the machine, with others perhaps. */
 async function untilReady(process: TestProcess): Promise<Listeners> {
