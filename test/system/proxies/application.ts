@@ -52,7 +52,7 @@ const server = createServer((request, response) => {
   })
 })
 
-server.on('upgrade', (request, socket: Socket) => {
+server.on('upgrade', (request, socket: Socket, head: Buffer) => {
   const accept = createHash('sha1')
     .update(`${request.headers['sec-websocket-key'] ?? ''}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
     .digest('base64')
@@ -60,19 +60,27 @@ server.on('upgrade', (request, socket: Socket) => {
     `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
   )
   socket.on('error', () => {})
-  // The tests send one short masked text frame at a time.
-  socket.on('data', (frame: Buffer) => {
-    const text = 1
-    if ((frame.readUInt8(0) & 0x0f) !== text) {
-      socket.destroy()
-      return
+  // The tests send short masked text frames; a proxy may pass one on in pieces.
+  let waiting = head
+  const take = (part: Buffer) => {
+    waiting = Buffer.concat([waiting, part])
+    while (waiting.length >= 2) {
+      const text = 1
+      if ((waiting.readUInt8(0) & 0x0f) !== text) {
+        socket.destroy()
+        return
+      }
+      const end = 6 + (waiting.readUInt8(1) & 0x7f)
+      if (waiting.length < end) return
+      const mask = waiting.subarray(2, 6)
+      const payload = waiting.subarray(6, end).map((byte, at) => byte ^ (mask[at % 4] ?? 0))
+      const answer = Buffer.from(`${host} ${Buffer.from(payload).toString()}`)
+      socket.write(Buffer.concat([Buffer.from([0x81, answer.length]), answer]))
+      waiting = waiting.subarray(end)
     }
-    const length = frame.readUInt8(1) & 0x7f
-    const mask = frame.subarray(2, 6)
-    const payload = frame.subarray(6, 6 + length).map((byte, at) => byte ^ (mask[at % 4] ?? 0))
-    const answer = Buffer.from(`${host} ${Buffer.from(payload).toString()}`)
-    socket.write(Buffer.concat([Buffer.from([0x81, answer.length]), answer]))
-  })
+  }
+  socket.on('data', take)
+  take(Buffer.alloc(0))
 })
 
 // As a program in Kubernetes should: it ends once it has answered what is under way.
