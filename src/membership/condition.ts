@@ -26,7 +26,7 @@ export const CONDITIONS = {
   starting: {
     readiness: 'denied',
     severity: 'warning',
-    meaning: 'The source has not started yet.',
+    meaning: 'The source has not started yet, or its seeds have not answered for the first time.',
   },
   waiting: {
     readiness: 'allowed',

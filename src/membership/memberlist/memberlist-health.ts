@@ -15,7 +15,12 @@ export interface HealthFacts {
   readonly seedStatus: SeedStatus
   readonly lastJoin: JoinFinishedEffect | undefined
   readonly state: 'new' | 'starting' | 'running' | 'stopped'
+  /** Milliseconds since the source began. */
+  readonly uptimeMs: number
 }
+
+/** So long, in milliseconds, whoever has seeds waits for the first news of them before it counts as alone. */
+const FIRST_NEWS_MS = 2000
 
 /** What the source has to say about its own health: above all, why it is alone. */
 export function describeHealth(facts: HealthFacts): SourceHealth {
@@ -73,7 +78,11 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
       detail,
     )
   }
-  return healthIn('alone', reasonToBeAlone(facts, misfits), detail)
+  // A seed that refuses it answers in a moment. Until then nobody knows whether there is none, or one that refuses.
+  const { rounds, addresses } = seedStatus
+  const isAsking = facts.lastJoin === undefined && (rounds === 0 || addresses.length > 0)
+  const condition = isAsking && facts.uptimeMs < FIRST_NEWS_MS ? 'starting' : 'alone'
+  return healthIn(condition, reasonToBeAlone(facts, misfits), detail)
 }
 
 /** A seed that answers and will not have this member. */

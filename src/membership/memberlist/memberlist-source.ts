@@ -60,6 +60,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
   /** Adds up with the monotonic time to the time of day. */
   #wallOriginMs = 0
   #lastJoin: JoinFinishedEffect | undefined
+  #beganAtMs = 0
 
   /** @throws {RingmanError} `METADATA_TOO_LARGE`. */
   constructor(options: MemberlistSourceOptions) {
@@ -144,6 +145,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
   }
 
   protected begin(): void {
+    this.#beganAtMs = this.#options.clock.now()
     this.#publish()
     this.#resolver.start()
   }
@@ -183,6 +185,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
       seedStatus: this.#resolver.status,
       lastJoin: this.#lastJoin,
       state: this.stage,
+      uptimeMs: this.#options.clock.now() - this.#beganAtMs,
     })
   }
 

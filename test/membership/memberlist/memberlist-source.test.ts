@@ -54,6 +54,7 @@ describe('health', () => {
     seedStatus: { rounds: 1, addresses: [], foundSelf: false, failures: [] },
     lastJoin: undefined,
     state: 'running',
+    uptimeMs: 0,
   })
 
   test('a member that nobody reaches names its address, and whether it is one of its own', () => {
@@ -68,6 +69,29 @@ describe('health', () => {
     expect(messageOf(false).message).toBe(
       'Nobody reaches it at 10.9.9.9:7946, which is not an address of this host: look at --advertise',
     )
+  })
+
+  test('a member that nobody is with waits for the first news of its seeds, for two seconds at most', () => {
+    const { node, seedStatus, ...rest } = facts(new Machine())
+    const seeds = [{ kind: 'address', address: '10.0.0.9', port: 7946 }] as const
+    const conditionOf = (over: Partial<HealthFacts> & { addresses?: number; rounds?: number } = {}) => {
+      const { addresses = 1, rounds = 1, ...more } = over
+      const found = Array.from({ length: addresses }, () => ({ address: '10.0.0.9', port: 7946 }))
+      return describeHealth({
+        ...rest,
+        seeds,
+        node: { ...node, livingCount: 1 },
+        seedStatus: { ...seedStatus, rounds, addresses: found },
+        ...more,
+      }).condition
+    }
+    expect(conditionOf({ uptimeMs: 1999 })).toBe('starting')
+    expect(conditionOf({ addresses: 0, rounds: 0, uptimeMs: 1999 })).toBe('starting')
+    expect(conditionOf({ uptimeMs: 2000 })).toBe('alone')
+    // The seeds have no address: there is nobody to wait for.
+    expect(conditionOf({ addresses: 0 })).toBe('alone')
+    const lastJoin = { kind: 'join-finished', reached: [], failed: [] } as unknown as HealthFacts['lastJoin']
+    expect(conditionOf({ lastJoin })).toBe('alone')
   })
 
   test('while a name is used twice others say so and may be ready; the one not listed says who is in its place', () => {
