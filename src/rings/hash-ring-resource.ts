@@ -37,6 +37,8 @@ export interface HashRingResource {
   /** `NAMESPACE/NAME`. */
   readonly name: string
   readonly namespace: string
+  /** `metadata.name`. */
+  readonly localName: string
   readonly uid: string
   readonly generation: number
   /** `metadata.resourceVersion`. */
@@ -80,6 +82,7 @@ export function parseHashRing(value: unknown): HashRingResource | undefined {
   return {
     name: `${namespace}/${name}`,
     namespace,
+    localName: name,
     uid,
     generation: typeof generation === 'number' ? generation : 0,
     version: resourceVersion,

@@ -3,7 +3,7 @@ import { isObject } from '../is-object.ts'
 import { ringKeyOf } from '../membership/placement.ts'
 import type { RingService } from '../service/ring-service.ts'
 import type { HashRingEntry } from './hash-ring-controller.ts'
-import type { HashRingResource } from './hash-ring-resource.ts'
+import { ACCEPT_LOSS, type HashRingResource } from './hash-ring-resource.ts'
 
 /** Nodes that a status lists at most: an object of Kubernetes has 1.5 MiB. */
 const NODES_LIMIT = 100
@@ -162,10 +162,10 @@ function acceptedOf({ ring, refusal }: HashRingEntry): Condition {
 
 function degradedOf({ ring, resource }: HashRingEntry, publication: Publication | undefined): Condition {
   const health = ring?.service.source.health()
-  if (ring !== undefined && health?.condition === 'braked') {
+  if (ring !== undefined && resource !== undefined && health?.condition === 'braked') {
     const { digest } = ring.service.manager.snapshot.ring
-    const [, name = ''] = ring.name.split('/')
-    const command = `kubectl -n ${resource?.namespace ?? ''} annotate hashring ${name} --overwrite ringman.dev/accept-loss=${digest}`
+    const { namespace, localName } = resource
+    const command = `kubectl -n ${namespace} annotate hashring ${localName} --overwrite ${ACCEPT_LOSS}=${digest}`
     return condition('Degraded', true, 'BrakeOn', `${health.message}. To accept the loss: ${command}`)
   }
   if (health?.condition === 'stale') {

@@ -4,6 +4,7 @@ import { Members } from '../client/members.ts'
 import type { Logger } from '../logger.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
 import type { RingNode } from '../ring/node.ts'
+import { formatHostPort } from '../seeds/seed.ts'
 import type { RingService } from '../service/ring-service.ts'
 
 /** What another pod has of a ring. */
@@ -67,7 +68,7 @@ export class RingPeers {
     return members.flatMap(({ name, address, state, metadata }) => {
       const port = metadata?.httpPort
       if (name === selfName || port === undefined || (state !== 'alive' && state !== 'suspect')) return []
-      return [{ name, url: `http://${address.includes(':') ? `[${address}]` : address}:${port}` }]
+      return [{ name, url: `http://${formatHostPort({ address, port })}` }]
     })
   }
 

@@ -1,5 +1,6 @@
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { RingNode } from '../ring/node.ts'
+import { formatHostPort } from '../seeds/seed.ts'
 import {
   HASH_RING_GROUP,
   HASH_RINGS,
@@ -14,7 +15,7 @@ export function publicationOf(
   ring: HashRing,
   version: number,
 ): object {
-  const [, name = ''] = resource.name.split('/')
+  const { localName: name } = resource
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -52,5 +53,5 @@ function thanosHashrings(name: string, ring: HashRing): string {
 }
 
 function endpointOf({ address = '', port = 0 }: RingNode): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  return formatHostPort({ address, port })
 }

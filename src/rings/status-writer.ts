@@ -234,12 +234,12 @@ export class StatusWriter {
 
   async #patch(resource: HashRingResource, status: object, signal: AbortSignal): Promise<void> {
     const { client, controller } = this.#deps
-    const { namespace, name, version } = resource
+    const { namespace, localName, version } = resource
     const object = await client.write(
       {
         kind: HASH_RINGS,
         namespace,
-        name: localName(name),
+        name: localName,
         subresource: 'status',
         type: 'application/merge-patch+json',
         body: { metadata: { resourceVersion: version }, status },
@@ -254,7 +254,7 @@ export class StatusWriter {
 
   /** Tells of a ring with a new number in an event, which `kubectl describe` shows. */
   async #tell(
-    { namespace, name, uid }: HashRingResource,
+    { namespace, localName, uid }: HashRingResource,
     ring: WorkloadRing,
     status: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
@@ -272,7 +272,7 @@ export class StatusWriter {
           apiVersion: 'events.k8s.io/v1',
           kind: 'Event',
           metadata: {
-            name: `${localName(name).slice(0, 200)}.${clock.wallNow().toString(16)}${id}`,
+            name: `${localName.slice(0, 200)}.${clock.wallNow().toString(16)}${id}`,
             namespace,
           },
           eventTime: `${new Date(clock.wallNow()).toISOString().slice(0, -1)}000Z`,
@@ -285,7 +285,7 @@ export class StatusWriter {
             apiVersion: `${HASH_RING_GROUP}/${HASH_RINGS.version}`,
             kind: 'HashRing',
             namespace,
-            name: localName(name),
+            name: localName,
             uid,
           },
           note: noteOf(Number(status['version']), ring, lastChange),
@@ -376,10 +376,6 @@ export class StatusWriter {
     }
     return true
   }
-}
-
-function localName(name: string): string {
-  return name.slice(name.indexOf('/') + 1)
 }
 
 function published({ status }: HashRingResource): Publication {
