@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { OpenServer } from '../http/server.ts'
+import { formatHostPort } from '../seeds/seed.ts'
 import type { Forwarder, Place } from './forwarder.ts'
 
 /** How long a head may take to come, in milliseconds. A body has the time that its client takes. */
@@ -72,7 +73,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenServer> {
   return {
     address,
     port: bound,
-    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound}`,
+    url: `http://${formatHostPort({ address, port: bound })}`,
     close(graceMs) {
       closed ??= new Promise((resolve) => {
         let cancelSweep = () => {}

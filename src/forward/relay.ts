@@ -4,6 +4,7 @@ import type { Agent } from 'undici'
 import type { Clock } from '../clock.ts'
 import { isRingmanError, RingmanError } from '../errors.ts'
 import { RequestDeadline } from '../request-deadline.ts'
+import { formatHostPort } from '../seeds/seed.ts'
 import { passHeaders } from './forward-headers.ts'
 
 /** Where a request goes on to. */
@@ -197,5 +198,5 @@ function unreachable({ host, port }: Target, cause: unknown): RingmanError {
 }
 
 function originOf({ host, port }: Target): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  return `http://${formatHostPort({ address: host, port })}`
 }

@@ -12,6 +12,7 @@ import type Koa from 'koa'
 import { systemClock, type Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { formatHostPort } from '../seeds/seed.ts'
 import type { PortConnections } from './port-connections.ts'
 import type { HttpLimits } from './limits.ts'
 import { tryServeRawTarget, type ParserError } from './raw-target.ts'
@@ -83,7 +84,7 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
   return {
     address,
     port,
-    url: `http://${address.includes(':') ? `[${address}]` : address}:${port}`,
+    url: `http://${formatHostPort({ address, port })}`,
     close(graceMs) {
       closed ??= new Promise((resolve) => {
         closing.begun = true
@@ -189,7 +190,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
 function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException) => {
-      const where = `${host.includes(':') ? `[${host}]` : host}:${port}`
+      const where = formatHostPort({ address: host, port })
       const reason = LISTEN_REASONS[error.code ?? ''] ?? error.message
       reject(
         new RingmanError('LISTEN_FAILED', `cannot listen on ${where}: ${reason}`, {
