@@ -376,6 +376,22 @@ export const SCENARIOS: readonly Scenario[] = [
       assert.equal(other.asked.length, 0, 'it left a member that lives')
     },
   },
+  {
+    name: 'takes whole events of other names for signs of life, which do not confirm the copy',
+    async run(client) {
+      await using members = await pair(nodes('abc'))
+      await client.follow(members.servers)
+      const [followed, other] = members.followed()
+      const endMs = performance.now() + 2.5 * SILENCE_MS
+      while (performance.now() < endMs) {
+        followed.send('event: later\ndata: {"of":"a newer member"}\n\n')
+        await sleep(SILENCE_MS / 8)
+      }
+      assert.equal(other.asked.length, 0, 'it left a member that lives')
+      const { ageMs } = await client.state()
+      assert(ageMs !== null && ageMs > 2 * SILENCE_MS, `the copy is ${ageMs} ms old`)
+    },
+  },
   passedOver('cannot be reached', (server) => {
     server.be('close')
   }),
@@ -557,6 +573,76 @@ export const SCENARIOS: readonly Scenario[] = [
       await client.has([])
       const watches = watchesOf(server).length
       assert(watches >= 3, 'it believed it at once')
+    },
+  },
+  {
+    name: 'leaves a member that becomes unsure, and keeps its copy',
+    async run(client) {
+      await using members = await pair(nodes('abcdef'))
+      await client.follow(members.servers)
+      const [followed, other] = members.followed()
+      other.heartbeat(100)
+      followed.unsure = true
+      followed.show(nodes('abcde'))
+      await until(() => other.watches === 1 && followed.watches === 0, 'it did not go to the other member')
+      await client.keeps(nodes('abcdef'), 500)
+      assert.equal(watchesOf(followed).length, 1, 'it went back')
+    },
+  },
+  {
+    name: 'passes over members that are unsure as long as there are others',
+    async run(client) {
+      await using sure = await ScriptedServer.start(nodes('abc'))
+      await using first = await ScriptedServer.start()
+      await using second = await ScriptedServer.start()
+      for (const server of [first, second]) {
+        server.unsure = true
+        server.show(nodes('abx'))
+      }
+      await client.follow([first, second, sure])
+      await client.has(nodes('abc'))
+      sure.heartbeat(100)
+      await client.keeps(nodes('abc'), 500)
+      sure.reset()
+      await until(() => sure.watches === 1, 'it did not come back to the member that is sure')
+      await client.keeps(nodes('abc'), 100)
+    },
+  },
+  {
+    name: 'takes what unsure members say where there is no better, which does not confirm it',
+    async run(client) {
+      await using server = await ScriptedServer.start()
+      server.unsure = true
+      server.show(nodes('ab'))
+      await client.follow([server])
+      await client.owns(nodes('ab'))
+      server.show(nodes('a'))
+      const startedMs = performance.now()
+      await client.has(nodes('a'))
+      const watches = watchesOf(server).length
+      assert(watches >= 3, 'it believed it too soon')
+      const { ageMs } = await client.state()
+      const waitedMs = performance.now() - startedMs
+      assert(ageMs !== null && ageMs >= waitedMs / 2, `the copy is ${ageMs} ms old after ${waitedMs} ms`)
+      server.unsure = false
+      server.show(nodes('ab'))
+      await client.has(nodes('ab'))
+      server.heartbeat(100)
+      await until(async () => ((await client.state()).ageMs ?? Infinity) < 1000, 'the copy is not confirmed')
+    },
+  },
+  {
+    name: 'is not confirmed by the 304 of a member that is unsure',
+    async run(client) {
+      await using server = await ScriptedServer.start(nodes('abc'))
+      server.watch = '503'
+      await client.follow([server])
+      server.unsure = true
+      const polls = () => server.asked.filter(({ headers }) => headers['if-none-match'] !== undefined)
+      await until(() => polls().length >= 2, 'it does not poll by entity tag', 18_000)
+      const { ageMs } = await client.state()
+      assert(ageMs !== null && ageMs > 2000, `the copy is ${ageMs} ms old`)
+      await client.owns(nodes('abc'))
     },
   },
   {

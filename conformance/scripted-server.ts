@@ -11,8 +11,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { HashRing } from '../src/ring/hash-ring.ts'
 import type { RingNode } from '../src/ring/node.ts'
 
-/** The JSON of `GET /v1/ring`, with a field that no client knows. */
-export function ringJson(nodes: readonly RingNode[], digest?: string): string {
+/** The JSON of `GET /v1/ring`, with a field that no client knows. @param unsure - Whether the member says that it is. */
+export function ringJson(nodes: readonly RingNode[], digest?: string, unsure = false): string {
   const ring = HashRing.of(nodes)
   const shares = ring.shares()
   return JSON.stringify({
@@ -20,6 +20,7 @@ export function ringJson(nodes: readonly RingNode[], digest?: string): string {
     digest: digest ?? ring.digest,
     epoch: 7,
     sinceChangeMs: 0,
+    ...(unsure ? { unsure } : {}),
     unknown: null,
   })
 }
@@ -61,6 +62,8 @@ export class ScriptedServer implements AsyncDisposable {
   ring: Behaviour = 'serve'
   readonly #server
   readonly #streams = new Set<ServerResponse>()
+  /** Whether it says that it is unsure, from the next ring on that it shows. */
+  unsure = false
   #json = ringJson([])
   #heartbeat: NodeJS.Timeout | undefined
 
@@ -88,7 +91,7 @@ export class ScriptedServer implements AsyncDisposable {
 
   /** Has this ring from now on, and sends it to those who watch. @param digest - Another one than is right. */
   show(nodes: readonly RingNode[], digest?: string): void {
-    this.#json = ringJson(nodes, digest)
+    this.#json = ringJson(nodes, digest, this.unsure)
     if (this.watch === 'serve') this.send(ringEvent(this.#json))
   }
 
@@ -203,7 +206,10 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   #giveRing(request: IncomingMessage, response: ServerResponse): void {
-    const etag = `W/"${createHash('sha256').update(this.#json).digest('hex').slice(0, 16)}"`
+    // As a member's, it does not depend on whether that is unsure.
+    const { nodes } = JSON.parse(this.#json) as { readonly nodes: unknown }
+    const etag = `W/"${createHash('sha256').update(JSON.stringify(nodes)).digest('hex').slice(0, 16)}"`
+    if (this.unsure) response.setHeader('ringman-unsure', 'true')
     if (request.headers['if-none-match'] === etag) response.writeHead(304, { etag }).end()
     else response.writeHead(200, { 'content-type': 'application/json', etag }).end(this.#json)
   }
@@ -226,6 +232,7 @@ function room(stream: ServerResponse): Promise<void> {
 interface Command {
   readonly show?: readonly RingNode[]
   readonly digest?: string
+  readonly unsure?: boolean
   readonly watch?: Behaviour
   readonly ring?: Behaviour
   readonly send?: string
@@ -241,6 +248,7 @@ async function obey(server: ScriptedServer, command: Command): Promise<unknown> 
   if (command.watch !== undefined) server.watch = command.watch
   if (command.ring !== undefined) server.ring = command.ring
   if (command.heartbeatMs !== undefined) server.heartbeat(command.heartbeatMs)
+  if (command.unsure !== undefined) server.unsure = command.unsure
   if (command.show !== undefined) server.show(command.show, command.digest)
   if (command.send !== undefined) server.send(command.send)
   if (command.sendSlowly !== undefined) {

@@ -59,10 +59,14 @@ type Client struct {
 	started   time.Time
 	confirmed atomic.Int64 // nanoseconds after started
 	doubted   string       // a digest
+	unsure    int          // rings in a row whose members were unsure
 	closing   context.Context
 	cancel    context.CancelFunc
 	ended     chan struct{}
 }
+
+// Rings in a row of members that are unsure, with no other between them, that are passed over at least.
+const passedOverUnsure = 2
 
 // A version of the copy; there is no ring in the first one.
 type version struct {
@@ -183,7 +187,7 @@ func (c *Client) Digest() string {
 	return ""
 }
 
-// Age is how long ago a member last said that the copy is its ring; of a copy from a file, the age of the file. While
+// Age is how long ago a member that is not unsure last said that the copy is its ring; of a copy from a file, the age of the file. While
 // there is no copy it is the longest Duration.
 func (c *Client) Age() time.Duration {
 	if c.copy.Load().ring == nil {
@@ -249,10 +253,21 @@ func (c *Client) next(ctx context.Context, seen *Ring) (*Ring, bool) {
 
 // take gets a member's ring, which may be the first of its connection.
 func (c *Client) take(json []byte, first bool) error {
-	ring, err := readRing(json)
+	ring, unsure, err := readRing(json)
 	if err != nil {
 		return err
 	}
+	if unsure {
+		c.unsure++
+		if c.copy.Load().ring == nil {
+			c.set(ring, 0)
+		} else if c.unsure > max(passedOverUnsure, len(c.options.URLs)) {
+			// There is no better one to be had.
+			c.set(ring, c.Age())
+		}
+		return errUnsure
+	}
+	c.unsure = 0
 	// A member that has just started, or is cut off, knows few others: another one is asked before it is believed.
 	if before := c.copy.Load().ring; first && before != nil && ring.Len()*2 < before.Len() && ring.digest != c.doubted {
 		c.doubted = ring.digest
@@ -289,7 +304,7 @@ func (c *Client) readFile(path string) error {
 	if err != nil {
 		return err
 	}
-	ring, err := readRing(json)
+	ring, _, err := readRing(json)
 	if err != nil {
 		return err
 	}

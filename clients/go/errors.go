@@ -26,6 +26,7 @@ const (
 	ErrResponseInvalid Code = "RESPONSE_INVALID" // a member's answer is no ring; logged
 	ErrTimeout         Code = "TIMEOUT"          // a member did not answer, or was silent; logged
 	ErrUnreachable     Code = "UNREACHABLE"      // a member could not be reached; logged
+	ErrUnsure          Code = "UNSURE"           // a member says that it was stopped or cut off; logged
 )
 
 // Made once: a look-up that fails allocates nothing.
@@ -34,5 +35,6 @@ var (
 	errRingStale   = fmt.Errorf("ringman: %w: no member has confirmed the ring in time", ErrRingStale)
 	errRingEmpty   = fmt.Errorf("ringman: %w: the ring has no nodes", ErrRingEmpty)
 	errKeyEmpty    = fmt.Errorf("ringman: %w: the key is empty", ErrKeyEmpty)
+	errUnsure      = fmt.Errorf("%w: a member was stopped or cut off, so that its ring may be old; another one is asked", ErrUnsure)
 	errNOutOfRange = fmt.Errorf("ringman: %w: n is at least 1", ErrNOutOfRange)
 )

@@ -122,7 +122,7 @@ func (f *follower) follow(ctx context.Context, at *url.URL, mayWatch bool) (watc
 	if mayWatch {
 		watched, err := f.watch(ctx, at)
 		f.report(ctx, at, err)
-		if watched || errors.Is(err, ErrMembersDisagree) || errors.Is(err, ErrUnreachable) {
+		if watched || errors.Is(err, ErrMembersDisagree) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrUnsure) {
 			return watched, false
 		}
 	}
@@ -156,6 +156,9 @@ func (f *follower) poll(ctx context.Context, at *url.URL) error {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode == http.StatusNotModified && f.etag != "" {
+		if answer.Header.Get("Ringman-Unsure") == "true" {
+			return errUnsure
+		}
 		f.client.confirm(0)
 		return nil
 	}

@@ -14,35 +14,37 @@ const (
 	maxDepth     = 32
 )
 
-// readRing reads the JSON of /v1/ring. The error is ErrResponseInvalid, also where the digest is another one.
-func readRing(data []byte) (*Ring, error) {
+// readRing reads the JSON of /v1/ring, and whether its member is unsure. The error is ErrResponseInvalid, also where the
+// digest is another one.
+func readRing(data []byte) (ring *Ring, unsure bool, err error) {
 	if !utf8.Valid(data) {
-		return nil, fmt.Errorf("%w: the answer is not UTF-8", ErrResponseInvalid)
+		return nil, false, fmt.Errorf("%w: the answer is not UTF-8", ErrResponseInvalid)
 	}
 	if err := checkSize(data); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var given struct {
 		Nodes  *[]Node `json:"nodes"`
 		Digest string  `json:"digest"`
+		Unsure bool    `json:"unsure"`
 	}
 	if err := json.Unmarshal(data, &given); err != nil {
-		return nil, fmt.Errorf("%w: the answer is no ring: %v", ErrResponseInvalid, err)
+		return nil, false, fmt.Errorf("%w: the answer is no ring: %v", ErrResponseInvalid, err)
 	}
 	if given.Nodes == nil {
-		return nil, fmt.Errorf("%w: the answer is no ring", ErrResponseInvalid)
+		return nil, false, fmt.Errorf("%w: the answer is no ring", ErrResponseInvalid)
 	}
 	if len(*given.Nodes) > maxNodes {
-		return nil, fmt.Errorf("%w: the ring has more than %d nodes", ErrResponseInvalid, maxNodes)
+		return nil, false, fmt.Errorf("%w: the ring has more than %d nodes", ErrResponseInvalid, maxNodes)
 	}
-	ring, err := NewRing(*given.Nodes...)
+	ring, err = NewRing(*given.Nodes...)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrResponseInvalid, err)
+		return nil, false, fmt.Errorf("%w: %v", ErrResponseInvalid, err)
 	}
 	if ring.digest != given.Digest {
-		return nil, fmt.Errorf("%w: the digest of a ring is not that of its nodes", ErrResponseInvalid)
+		return nil, false, fmt.Errorf("%w: the digest of a ring is not that of its nodes", ErrResponseInvalid)
 	}
-	return ring, nil
+	return ring, given.Unsure, nil
 }
 
 // checkSize counts values and depth before anything is made of JSON, which takes many times the bytes of its text.

@@ -304,11 +304,11 @@ func TestLimitsOfWhatIsRead(t *testing.T) {
 		`{"nodes":[{"ringKey":"a","weight":1.5}],"digest":""}`,
 		"{\"nodes\":[],\"digest\":\"d41d8cd98f00b204\",\"x\":\"\xff\"}",
 	} {
-		if _, err := readRing([]byte(text)); !errors.Is(err, ErrResponseInvalid) {
+		if _, _, err := readRing([]byte(text)); !errors.Is(err, ErrResponseInvalid) {
 			t.Errorf("%.80s: %v", text, err)
 		}
 	}
-	if _, err := readRing([]byte(`{"nodes":[],"digest":"d41d8cd98f00b204","x":"[\"[` + strings.Repeat("[", 40) + `"}`)); err != nil {
+	if _, _, err := readRing([]byte(`{"nodes":[],"digest":"d41d8cd98f00b204","x":"[\"[` + strings.Repeat("[", 40) + `"}`)); err != nil {
 		t.Errorf("brackets in text: %v", err)
 	}
 }

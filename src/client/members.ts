@@ -116,7 +116,8 @@ export class Members {
   }
 
   /**
-   * Asks for a ring's JSON unless it is still what an entity tag stands for; throws as {@link json}.
+   * Asks for a ring's JSON unless it is still what an entity tag stands for; throws as {@link json}, and `UNSURE` where
+   * nothing has changed for a member that cannot know.
    *
    * @returns Undefined where nothing has changed.
    */
@@ -130,6 +131,7 @@ export class Members {
       const answer = await this.#send(url, 'application/json', { headers, alone: true }, limit)
       if (answer.status === 304 && etag !== undefined) {
         answer.discard()
+        if (answer.header('ringman-unsure') === 'true') throw unsure()
         return undefined
       }
       if (answer.status !== 200) throw await problemOf(answer, url)
@@ -229,6 +231,14 @@ export function readAnswer<T>(shape: Shape<T>, answer: unknown, url: string): T 
   } catch (error) {
     throw isRingmanError(error) ? notRingman(url, error.message, error) : error
   }
+}
+
+/** The error for a member that says that it is unsure. */
+export function unsure(): RingmanError {
+  return new RingmanError(
+    'UNSURE',
+    'a member was stopped or cut off, so that its ring may be old; another one is asked',
+  )
 }
 
 /** The error for a member that cannot be reached, or is no more. */

@@ -7,9 +7,12 @@ import type { MovedStretches } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import { plan, type RingPlan, type RingPlanChange } from '../ring/plan.ts'
 import { nodeView, ringAnswer, type RingAnswer } from './answers.ts'
-import { Members, RING_LIMIT, type MemberOptions } from './members.ts'
+import { Members, RING_LIMIT, unsure, type MemberOptions } from './members.ts'
 import { Newest } from './newest.ts'
 import { RingFeed } from './ring-feed.ts'
+
+/** Rings in a row of members that are unsure, with no other between them, that are passed over at least. */
+const PASSED_OVER_UNSURE = 2
 
 export interface RingClientOptions extends MemberOptions {
   /**
@@ -67,6 +70,8 @@ export class RingClient implements AsyncDisposable {
   #stopStaleTimer = () => {}
   /** Digest of a ring that lacked most nodes of the copy, and waits for somebody to say the same. */
   #doubted: string | undefined
+  /** Rings in a row whose members were unsure. */
+  #unsure = 0
 
   /** @throws {RingmanError} `CONFIG_INVALID`. It does nothing before {@link ready} or {@link changes} is called. */
   constructor(options: RingClientOptions) {
@@ -141,7 +146,10 @@ export class RingClient implements AsyncDisposable {
     return this.#copy?.digest
   }
 
-  /** Milliseconds since a member last said that the copy is its ring; of a copy from a file, its age. Infinity without. */
+  /**
+   * Milliseconds since a member that is not unsure last said that the copy is its ring; of a copy from a file, its age.
+   * Infinity without.
+   */
   get ageMs(): number {
     return this.#members.clock.now() - this.#confirmedAtMs
   }
@@ -206,10 +214,20 @@ export class RingClient implements AsyncDisposable {
     await new RingFeed(this.#members, reader, Math.floor(random() * urls.length)).run(signal)
   }
 
-  /** @throws {RingmanError} `RESPONSE_INVALID`, `MEMBERS_DISAGREE`: the ring is not taken. */
+  /** @throws {RingmanError} Why the next member is asked: `RESPONSE_INVALID`, `MEMBERS_DISAGREE`, `UNSURE`. */
   #take(answer: RingAnswer, first: boolean): void {
     const before = this.#copy ?? HashRing.empty
     const ring = makeRing(before, answer)
+    if (answer.unsure === true) {
+      this.#unsure += 1
+      if (this.#copy === undefined) this.#set(ring, this.#members.clock.now())
+      // There is no better one to be had.
+      else if (this.#unsure > Math.max(PASSED_OVER_UNSURE, this.#members.urls.length)) {
+        this.#set(ring, this.#confirmedAtMs)
+      }
+      throw unsure()
+    }
+    this.#unsure = 0
     // A member that has just started, or is cut off, knows few others: another one is asked before it is believed.
     if (first && ring.size * 2 < before.size && ring.digest !== this.#doubted) {
       this.#doubted = ring.digest

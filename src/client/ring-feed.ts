@@ -19,7 +19,7 @@ const WATCH_AGAIN_MS = 30_000
 const TAKEN_RINGS = { burst: 20, perSecond: 10 }
 
 /** What went wrong with a watch so that its member need not be polled. */
-const NO_USE_TO_POLL: ReadonlySet<ErrorCode> = new Set(['MEMBERS_DISAGREE', 'UNREACHABLE'])
+const NO_USE_TO_POLL: ReadonlySet<ErrorCode> = new Set(['MEMBERS_DISAGREE', 'UNREACHABLE', 'UNSURE'])
 
 /** Who hears of the rings. */
 export interface RingReader {
@@ -139,15 +139,19 @@ export class RingFeed {
       })
     }
     let newest: string | undefined
+    /** Whether something whole came since the last piece, and whether that was a comment. */
     let alive = false
+    let confirmed = false
     let tooLong = false
     const parser = createParser({
       maxBufferSize: RING_LIMIT,
       onEvent: ({ event, data }) => {
+        alive = true
         if (event === 'ring') newest = data
       },
       onComment: () => {
         alive = true
+        confirmed = true
       },
       onError: ({ type }) => {
         tooLong ||= type === 'max-buffer-size-exceeded'
@@ -166,11 +170,10 @@ export class RingFeed {
           await this.#take(parseJson(data, url, 'an event'), url, !this.#watched, signal)
           this.#etag = undefined
           this.#watched = true
-        } else if (alive && this.#watched) {
-          this.#reader.confirm?.()
-        } else continue
+        } else if (confirmed && this.#watched) this.#reader.confirm?.()
+        if (alive && this.#watched) limit(silenceMs, 'was silent')
         alive = false
-        limit(silenceMs, 'was silent')
+        confirmed = false
       }
     } catch (error) {
       if (isRingmanError(error)) throw error

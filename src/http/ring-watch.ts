@@ -53,8 +53,7 @@ const EVENT_AGE_MS = 1000
 
 /** One event, encoded once for all watchers that get it. It counts in the ledger while somebody has not taken it. */
 class EncodedEvent {
-  readonly snapshot: RingSnapshot
-  readonly version: number | undefined
+  readonly view: RingView
   readonly bytes: Buffer
   readonly encodedAtMs: number
   readonly #responder: Responder
@@ -62,12 +61,11 @@ class EncodedEvent {
   #release = () => {}
 
   constructor(
-    { snapshot, version }: Pick<RingView, 'snapshot' | 'version'>,
+    view: RingView,
     { text, nowMs }: { readonly text: string; readonly nowMs: number },
     responder: Responder,
   ) {
-    this.snapshot = snapshot
-    this.version = version
+    this.view = view
     this.bytes = Buffer.from(text, 'latin1')
     this.encodedAtMs = nowMs
     this.#responder = responder
@@ -92,17 +90,16 @@ interface Watcher {
   readonly res: ServerResponse
   /** The ring key or name of the node whose stretches it watches; undefined for the whole ring. */
   readonly node: string | undefined
-  /** The ring that it was sent last. */
-  snapshot: RingSnapshot | undefined
-  /** The version that it was told for it. */
-  version: number | undefined
+  /** What it was sent last. */
+  sent: RingView | undefined
   /** Gives up what is being written to it; undefined when it has taken everything. */
   letGo: (() => void) | undefined
 }
 
 /**
  * The open watches of a ring: each gets the ring at once and after each change, as server-sent events, and
- * comments between them so that it notices a dead connection. Nothing queues for one that is behind: when it has taken
+ * comments between them so that it notices a dead connection. What makes an answer another one (that this member became unsure, a
+ * version) is a change, too. Nothing queues for one that is behind: when it has taken
  * an event, it gets the newest ring, if that is another by then. A watch of one node gets its stretches in the same way:
  * what it is told has moved is the difference between the last ring that it was sent and the newest.
  */
@@ -178,7 +175,7 @@ export class RingWatch {
         this.close()
       })
     }
-    const watcher: Watcher = { res, node, snapshot: undefined, version: undefined, letGo: undefined }
+    const watcher: Watcher = { res, node, sent: undefined, letGo: undefined }
     this.#watchers.add(watcher)
     res.on('close', () => {
       watcher.letGo?.()
@@ -199,13 +196,11 @@ export class RingWatch {
   #event(): EncodedEvent {
     const nowMs = this.#clock.now()
     const view = this.#view.get()
-    const { snapshot } = view
     const last = this.#lastEvent
-    const isSame = last?.snapshot === snapshot && last.version === view.version
-    if (last !== undefined && isSame && nowMs - last.encodedAtMs <= EVENT_AGE_MS) return last
+    if (last?.view === view && nowMs - last.encodedAtMs <= EVENT_AGE_MS) return last
     const changes = asciiJson(changesAfter(this.#ring.manager, -1))
     const data = `${view.ringJson(nowMs).slice(0, -1)},"changes":${changes}}`
-    const text = `id: ${snapshot.epoch}\nevent: ring\ndata: ${data}\n\n`
+    const text = `id: ${view.snapshot.epoch}\nevent: ring\ndata: ${data}\n\n`
     return (this.#lastEvent = new EncodedEvent(view, { text, nowMs }, this.#responder))
   }
 
@@ -263,15 +258,13 @@ export class RingWatch {
    */
   #serve(watcher: Watcher): number {
     if (watcher.letGo !== undefined) return 0
-    const { snapshot, version } = this.#view.get()
-    if (watcher.snapshot === snapshot && watcher.version === version) return 0
-    const { node } = watcher
-    const event = node === undefined ? this.#event() : this.#nodeEvent(node, watcher.snapshot)
+    const { node, sent } = watcher
+    if (sent === this.#view.get()) return 0
+    const event = node === undefined ? this.#event() : this.#nodeEvent(node, sent?.snapshot)
     // The next heartbeat tries again.
     if (!event.hasRoom) return 0
     event.hold()
-    watcher.snapshot = event.snapshot
-    watcher.version = event.version
+    watcher.sent = event.view
     this.#write(watcher, event.bytes, () => {
       event.letGo()
     })
@@ -306,7 +299,11 @@ export class RingWatch {
   }
 
   #follow(listener: () => void): () => void {
-    const ends = [this.#ring.manager.subscribe(listener), this.#named?.onVersion(listener)]
+    const ends = [
+      this.#ring.manager.subscribe(listener),
+      this.#ring.onUnsure(listener),
+      this.#named?.onVersion(listener),
+    ]
     return () => {
       for (const end of ends) end?.()
     }

@@ -1,6 +1,7 @@
 import { context, trace, type Span, type Tracer } from '@opentelemetry/api'
 import { sleep, type Clock } from '../clock.ts'
 import { assertNever, RingmanError } from '../errors.ts'
+import { Listeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingChange } from '../manager/snapshot.ts'
@@ -88,6 +89,9 @@ export class RingService implements AsyncDisposable {
   #cancelLook: (() => void) | undefined
   #stall: { readonly fromMs: number; readonly toMs: number } | undefined
   #unsureUntilMs = -Infinity
+  readonly #unsureListeners: Listeners<boolean>
+  /** What they heard last. */
+  #toldUnsure = false
   #heldDead = 0
   #offRingAtMs = -Infinity
   /** Found once for each set of members: look-ups ask for it. */
@@ -102,6 +106,7 @@ export class RingService implements AsyncDisposable {
     this.#tracer = deps.tracer ?? noTracer
     this.#ownName = deps.ownName
     this.#unsureAfterMs = deps.unsureAfterMs ?? 0
+    this.#unsureListeners = new Listeners(this.#logger)
     this.#gathering = new DeathGathering(deps.gatherDeathsMs ?? 0)
     this.#maxSilenceMs = deps.maxSilenceMs ?? 0
     this.ownership = new Ownership({
@@ -151,6 +156,11 @@ export class RingService implements AsyncDisposable {
    */
   get unsure(): boolean {
     return this.#unsureBecause() !== undefined
+  }
+
+  /** Tells `listener` when look-ups become {@link unsure}, and when no longer, within 250 ms. @returns Call it to hear no more. */
+  onUnsure(listener: (unsure: boolean) => void): () => void {
+    return this.#unsureListeners.add(listener)
   }
 
   #unsureBecause(): string | undefined {
@@ -268,7 +278,9 @@ export class RingService implements AsyncDisposable {
     if (lateMs >= STALL_MS) this.#stall = { fromMs: this.#looked.wallMs, toMs: wallMs }
     if (this.#unsureAfterMs > 0 && lateMs >= this.#unsureAfterMs) this.#unsureUntilMs = nowMs + UNSURE_MS
     if (this.#maxSilenceMs > 0) this.#listen()
-    if (this.unsure) this.ownership.becomeUnsure()
+    const { unsure } = this
+    if (unsure) this.ownership.becomeUnsure()
+    if (unsure !== this.#toldUnsure) this.#unsureListeners.call((this.#toldUnsure = unsure))
     const { heldDead = 0 } = this.source.statistics?.().gossip ?? {}
     const wasHeldDead = heldDead > this.#heldDead
     this.#heldDead = heldDead

@@ -108,6 +108,26 @@ describe('GET /v1/ring/watch', () => {
     expect(watches.map(({ events }) => events.length)).toEqual([1, 1])
   })
 
+  test('tells when the member becomes unsure, and when it is no longer', async () => {
+    await using served = await serveRing({ maxSilenceMs: 1 })
+    served.source.statisticsNow = { staleMs: 0 }
+    const watch = await Watch.open(served)
+    served.source.statisticsNow = { staleMs: 10_000 }
+    await watch.gets(2)
+    served.source.statisticsNow = { staleMs: 0 }
+    await watch.gets(3)
+    const told = watch.events.map(({ event, data }) => [
+      event,
+      (JSON.parse(data) as { unsure?: boolean }).unsure,
+    ])
+    expect(told).toEqual([
+      ['ring', undefined],
+      ['ring', true],
+      ['ring', undefined],
+    ])
+    expect(new Set(watch.events.map(({ id }) => id))).toEqual(new Set(['1']))
+  })
+
   test('takes so many watchers and no more, and again one when one has gone', async () => {
     await using served = await serveRing({ limits: { maxWatchers: 2 } })
     const [first] = [await Watch.open(served), await Watch.open(served)]

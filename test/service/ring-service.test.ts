@@ -374,6 +374,8 @@ describe('a process that stood still', () => {
 
   test('is unsure from the first look-up on, and for two seconds, if it is set to be', async () => {
     const { service, virtual, stall } = await stalling(3000)
+    const told: boolean[] = []
+    const ignore = service.onUnsure((unsure) => told.push(unsure))
     stall(2000)
     expect(service.unsure).toBe(false)
     await virtual.advance(1000)
@@ -385,6 +387,11 @@ describe('a process that stood still', () => {
     await virtual.advance(500)
     expect(service.unsure).toBe(false)
     expect(service.health().condition).toBe('well')
+    expect(told).toEqual([true, false])
+    ignore()
+    stall(3300)
+    await virtual.advance(5000)
+    expect(told).toHaveLength(2)
     await service.stop()
   })
 })

@@ -16,12 +16,15 @@ from types import TracebackType
 from typing import Literal
 
 from .errors import RingmanError
-from .feed import Feed, log, read_ring
+from .feed import UNSURE, Feed, log, read_ring, read_unsure
 from .members import RING_LIMIT, Headers, Members, parse_json
 from .ring import HashRing, Key, Moved, Node
 
 # A namespace is a label of DNS, the name of a HashRing may have several.
 _RING_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+
+# Rings in a row of members that are unsure, with no other between them, that are passed over at least.
+_PASSED_OVER_UNSURE = 2
 
 
 class RingClient:
@@ -72,6 +75,8 @@ class RingClient:
         self._copy: HashRing | None = None
         self._confirmed = 0.0
         self._doubted: str | None = None
+        self._unsure = 0
+        self._patience = max(_PASSED_OVER_UNSURE, len(urls))
         self._lock = threading.Lock()
         self._wakers: set[Callable[[], object]] = set()
         self._closed = False
@@ -107,7 +112,9 @@ class RingClient:
 
     @property
     def age(self) -> float:
-        """Seconds since a member last said that the copy is its ring; of a copy from a file, its age. Infinity without."""
+        """Seconds since a member that is not unsure last said that the copy is its ring; of a copy from a file, its age.
+        Infinity without.
+        """
         return float("inf") if self._copy is None else time.monotonic() - self._confirmed
 
     @property
@@ -195,6 +202,13 @@ class RingClient:
     def _take(self, answer: object, first: bool) -> None:
         before = self._copy
         ring = read_ring(answer, before)
+        if read_unsure(answer):
+            self._unsure += 1
+            # Otherwise a better one may be had.
+            if before is None or self._unsure > self._patience:
+                self._set(ring, 0.0 if before is None else self.age)
+            raise RingmanError("UNSURE", UNSURE)
+        self._unsure = 0
         # A member that has just started, or is cut off, knows few others: another one is asked before it is believed.
         if first and before is not None and len(ring) * 2 < len(before) and ring.digest != self._doubted:
             self._doubted = ring.digest

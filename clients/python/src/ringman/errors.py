@@ -18,6 +18,7 @@ ErrorCode = Literal[
     "RING_UNKNOWN",
     "TIMEOUT",
     "UNREACHABLE",
+    "UNSURE",
 ]
 
 

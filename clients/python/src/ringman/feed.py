@@ -19,12 +19,13 @@ T = TypeVar("T")
 log = logging.getLogger("ringman")
 
 MAX_NODES = 20_000
+UNSURE = "a member was stopped or cut off, so that its ring may be old; another one is asked"
 _BACKOFF_MIN, _BACKOFF_MAX = 0.25, 15.0
 _POLL_EVERY = 5.0
 _WATCH_AGAIN = 30.0
 _BURST, _PER_SECOND = 20.0, 10.0
 _ENTITY_TAG = re.compile(r'(?:W/)?"[!#-~]{1,200}"')
-_NO_USE_TO_POLL = ("MEMBERS_DISAGREE", "UNREACHABLE")
+_NO_USE_TO_POLL = ("MEMBERS_DISAGREE", "UNREACHABLE", "UNSURE")
 
 
 class Feed:
@@ -118,6 +119,8 @@ class Feed:
         answer = await _until(deadline, self._members.ask(url, "", headers))
         try:
             if answer.status == 304 and self._etag is not None:
+                if answer.headers.get("ringman-unsure") == "true":
+                    raise RingmanError("UNSURE", UNSURE)
                 self._confirm()
                 return
             _check_status(answer)
@@ -141,19 +144,19 @@ class Feed:
                 piece = await _until(deadline, anext(answer.body, None))
                 if piece is None:
                     raise RingmanError("UNREACHABLE", "it ended the watch")
-                newest, comment = None, False
+                newest, comment, alive = None, False, False
                 for name, data in parser.feed(piece):
                     newest = data if name == "ring" else newest
                     comment |= name == ""
+                    alive = True
                 if newest is not None:
                     await self._take(newest, first=not self._watched)
                     self._etag = None
                     self._watched = True
                 elif self._watched and comment:
                     self._confirm()
-                else:
-                    continue
-                deadline = time.monotonic() + self._silence
+                if self._watched and alive:
+                    deadline = time.monotonic() + self._silence
         finally:
             answer.connection.transport.abort()
 
@@ -183,6 +186,14 @@ def read_ring(answer: object, before: HashRing | None) -> HashRing:
     if ring.digest != answer.get("digest"):
         raise RingmanError("RESPONSE_INVALID", "the digest of a ring is not that of its nodes")
     return ring
+
+
+def read_unsure(answer: object) -> bool:
+    """Whether the member of such an answer says that it was stopped or cut off. Raises ``RESPONSE_INVALID``."""
+    unsure = answer.get("unsure", False) if isinstance(answer, Mapping) else False
+    if not isinstance(unsure, bool):
+        raise RingmanError("RESPONSE_INVALID", "unsure is neither true nor false")
+    return unsure
 
 
 def _read_node(given: object) -> Node:
