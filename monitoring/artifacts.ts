@@ -1,10 +1,12 @@
 import { gossipRow, podsRow } from './dashboards/health-rows.ts'
 import { lookUpRow } from './dashboards/look-up-row.ts'
-import { POD_PAGE_UID, renderPage, RING_PAGE_UID } from './dashboards/page.ts'
+import { allHashRingsRow, hashRingChangesRow, hashRingRow } from './dashboards/hash-ring-rows.ts'
+import { HASH_RINGS_PAGE_UID, POD_PAGE_UID, renderPage, RING_PAGE_UID } from './dashboards/page.ts'
 import { gossipRows } from './dashboards/pod-gossip-rows.ts'
 import { podLookUpRow, podProcessRow, podRingRow, podStateRow } from './dashboards/pod-rows.ts'
 import { changesRow, sharesRow, wholeRow } from './dashboards/ring-rows.ts'
 import type { AlertGroup } from './rules/alert-rule.ts'
+import { HASH_RING_ALERTS } from './rules/hash-ring-alerts.ts'
 import { LOOK_UP_ALERTS } from './rules/look-up-alerts.ts'
 import { renderRulesYaml } from './rules/render-rules.ts'
 import { RING_ALERTS } from './rules/ring-alerts.ts'
@@ -19,6 +21,7 @@ export function renderArtifacts(): ReadonlyMap<string, string> {
   return new Map([
     ['dashboards/ringman.json', json(renderRingPage())],
     ['dashboards/ringman-pod.json', json(renderPodPage())],
+    ['dashboards/ringman-hash-rings.json', json(renderHashRingsPage())],
     ['rules.yaml', renderRulesYaml(ALERT_GROUPS)],
   ])
 }
@@ -49,5 +52,24 @@ export function renderPodPage() {
   })
 }
 
+/** The page about the rings of HashRings. */
+export function renderHashRingsPage() {
+  return renderPage({
+    title: 'ringman: rings of HashRings',
+    uid: HASH_RINGS_PAGE_UID,
+    description:
+      'The rings that a release makes of HashRings: are they well, who is on them, what changed. Each panel says in its description how to read it.',
+    other: { title: "The pods' own ring", uid: RING_PAGE_UID },
+    pods: 'many',
+    hashRings: true,
+    rows: [allHashRingsRow(), hashRingRow(), hashRingChangesRow()],
+  })
+}
+
 /** Every alert, in the groups and the order in which they are evaluated. */
-export const ALERT_GROUPS: readonly AlertGroup[] = [RING_ALERTS, SOURCE_ALERTS, LOOK_UP_ALERTS]
+export const ALERT_GROUPS: readonly AlertGroup[] = [
+  RING_ALERTS,
+  SOURCE_ALERTS,
+  LOOK_UP_ALERTS,
+  HASH_RING_ALERTS,
+]

@@ -29,12 +29,15 @@ export interface PageOptions {
   readonly other: { readonly title: string; readonly uid: string }
   /** Whether one pod is looked at, or any number of them. */
   readonly pods: 'one' | 'many'
+  /** Whether rings of HashRings are chosen too. @default false */
+  readonly hashRings?: boolean
   readonly rows: readonly PageRow[]
 }
 
 /** The uids of the pages, which links and bookmarks name. */
 export const RING_PAGE_UID = 'ringman'
 export const POD_PAGE_UID = 'ringman-pod'
+export const HASH_RINGS_PAGE_UID = 'ringman-hash-rings'
 
 /** The choice of the ring, for the URL of a link. The pods are not in it: one page takes many, the other one. */
 export const RING_IN_URL = '${datasource:queryparam}&${namespace:queryparam}&${release:queryparam}'
@@ -50,7 +53,7 @@ export function renderPage(options: PageOptions): Dashboard {
     .timezone('browser')
     .editable()
     .tooltip(DashboardCursorSync.Crosshair)
-    .variables(variablesFor(options.pods))
+    .variables(variablesFor(options))
     .link(
       new DashboardLinkBuilder(options.other.title)
         .type(DashboardLinkType.Link)
@@ -102,16 +105,36 @@ function withoutPlacement(page: Dashboard): Dashboard {
   ) as Dashboard
 }
 
-function variablesFor(pods: 'one' | 'many') {
-  const fromRing = (name: string, label: string, description: string, query: string) =>
-    new QueryVariableBuilder(name)
-      .label(label)
-      .description(description)
-      .datasource(DATASOURCE)
-      .query({ query, refId: name })
-      .definition(query)
-      .refresh(VariableRefresh.OnTimeRangeChanged)
-      .sort(VariableSort.NaturalAsc)
+function hashRingVariables() {
+  const selector = `ringman_hash_ring_accepted{${THE_RING}`
+  return [
+    fromRing(
+      'ring_namespace',
+      'Namespace of the HashRing',
+      'Where the HashRings are.',
+      `label_values(${selector}}, ring_namespace)`,
+    ),
+    fromRing(
+      'ring',
+      'HashRing',
+      'The rings that are shown below the first row.',
+      `label_values(${selector},ring_namespace=~"$ring_namespace"}, ring)`,
+    ),
+  ].map((variable) => variable.multi(true).includeAll(true).allValue('.*'))
+}
+
+function fromRing(name: string, label: string, description: string, query: string) {
+  return new QueryVariableBuilder(name)
+    .label(label)
+    .description(description)
+    .datasource(DATASOURCE)
+    .query({ query, refId: name })
+    .definition(query)
+    .refresh(VariableRefresh.OnTimeRangeChanged)
+    .sort(VariableSort.NaturalAsc)
+}
+
+function variablesFor({ pods, hashRings = false }: PageOptions) {
   const pod = fromRing(
     'pod',
     'Pod',
@@ -131,5 +154,6 @@ function variablesFor(pods: 'one' | 'many') {
       'label_values(ringman_build_info{namespace="$namespace"}, release)',
     ),
     pods === 'one' ? pod : pod.multi(true).includeAll(true).allValue('.*'),
+    ...(hashRings ? hashRingVariables() : []),
   ]
 }

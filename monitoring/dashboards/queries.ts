@@ -12,6 +12,9 @@ export const THE_RING = 'namespace="$namespace",release="$release"'
 /** Matchers of the pods that are chosen at the top of the page. */
 export const THE_PODS = `${THE_RING},pod=~"$pod"`
 
+/** Matchers of the HashRings that are chosen at the top of their page, as the chosen pods have them. */
+export const THE_HASH_RING = `${THE_PODS},ring_namespace=~"$ring_namespace",ring=~"$ring"`
+
 /** The window of rates: Grafana makes it at least four scrapes long. */
 export const WINDOW = '$__rate_interval'
 

@@ -90,6 +90,7 @@ export const ringsAnswer = object({
           nodes: number,
           ringKey: text,
           held: number,
+          braked: flag,
           condition: text,
           ok: flag,
           message: text,

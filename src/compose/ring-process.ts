@@ -87,6 +87,11 @@ export function composeProcess(
       eventLoopDelay,
       new ProcessCollector(() => ledger.counts()),
     ],
+    hashRings: hashRings && {
+      rings: hashRings.controller,
+      settled: (name) => hashRings.writer.settled(name),
+      statusWrites: () => hashRings.writer.writes,
+    },
   })
   const configured: HttpLimits = {
     ...DEFAULT_HTTP_LIMITS,

@@ -110,7 +110,7 @@ export class NamedRingRoutes {
 
 function summaryJson({ name, accepted, reason, ring }: NamedRingSummary): string {
   if (ring === undefined) return asciiJson({ name, accepted, reason: reason ?? null, ring: null })
-  const { service, version, fingerprint } = ring
+  const { service, version, fingerprint, braked } = ring
   const { snapshot } = service.manager
   const { condition, ok, message } = service.health()
   return asciiJson({
@@ -125,6 +125,7 @@ function summaryJson({ name, accepted, reason, ring }: NamedRingSummary): string
       nodes: snapshot.ring.size,
       ringKey: service.ringKeyMode,
       held: service.source.members.filter(({ state }) => state === 'suspect').length,
+      braked,
       condition,
       ok,
       message,

@@ -219,6 +219,10 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
               minimum: 0,
               description: 'Members that keep their place although they do not serve.',
             },
+            braked: {
+              type: 'boolean',
+              description: 'Whether it stays as it is, because too many nodes stopped serving at once.',
+            },
             condition: word(Object.keys(CONDITIONS)),
             ok: { type: 'boolean' },
             message: text,

@@ -152,12 +152,16 @@ export class HashRingController implements NamedRings {
     if (!this.#listed && this.#entries.size === 0) {
       throw new RingmanError('RINGS_NOT_LISTED', this.readiness.message)
     }
+    return [...this.known()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  known(): readonly NamedRingSummary[] {
     return Array.from(this.#entries, ([name, { refusal, ring }]) => ({
       name,
       accepted: refusal === undefined,
       reason: refusal,
       ring,
-    })).sort((a, b) => (a.name < b.name ? -1 : 1))
+    }))
   }
 
   get readiness(): { readonly ok: boolean; readonly message: string } {
@@ -222,8 +226,8 @@ export class HashRingController implements NamedRings {
 
   /** Takes the rings of another pod as they are. */
   #takeFromPeers({ from = '', rings }: KeptRings): void {
-    for (const [name, { ringKey, nodes = [] }] of rings) {
-      const ring = WorkloadRing.taken(name, ringKey, nodes, from, this.#deps)
+    for (const [name, kept] of rings) {
+      const ring = WorkloadRing.taken(name, kept, from, this.#deps)
       const entry: HashRingEntry = {
         resource: undefined,
         refusal: undefined,

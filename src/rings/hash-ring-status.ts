@@ -162,11 +162,12 @@ function acceptedOf({ ring, refusal }: HashRingEntry): Condition {
 
 function degradedOf({ ring, resource }: HashRingEntry, publication: Publication | undefined): Condition {
   const health = ring?.service.source.health()
-  if (ring !== undefined && resource !== undefined && health?.condition === 'braked') {
+  if (ring?.braked === true && resource !== undefined) {
     const { digest } = ring.service.manager.snapshot.ring
     const { namespace, localName } = resource
     const command = `kubectl -n ${namespace} annotate hashring ${localName} --overwrite ${ACCEPT_LOSS}=${digest}`
-    return condition('Degraded', true, 'BrakeOn', `${health.message}. To accept the loss: ${command}`)
+    const why = health?.condition === 'braked' ? health.message : 'Too many nodes stopped serving at once'
+    return condition('Degraded', true, 'BrakeOn', `${why}. To accept the loss: ${command}`)
   }
   if (health?.condition === 'stale') {
     return condition('Degraded', true, 'ApiUnreachable', sentence(health.message))

@@ -141,7 +141,7 @@ export class RingPeers {
       const rings = new Map<string, KeptRing>()
       for (const { name, ring } of (await this.#list(url, signal)).rings) {
         if (ring === null) continue
-        const braked = ring.condition === 'braked'
+        const { braked } = ring
         rings.set(name, {
           ringKey: ring.ringKey === 'name' ? 'name' : 'address',
           braked,

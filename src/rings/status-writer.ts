@@ -261,7 +261,6 @@ export class StatusWriter {
   ): Promise<void> {
     const { client, podName, clock, random } = this.#deps
     const { lastChange } = ring
-    const braked = ring.source?.braked === true
     const id = Math.floor(random() * 2 ** 32).toString(16)
     await client.write(
       {
@@ -280,7 +279,7 @@ export class StatusWriter {
           reportingInstance: podName.slice(0, 128),
           action: 'ChangeRing',
           reason: 'RingChanged',
-          type: braked || lastChange?.cause === 'dead' ? 'Warning' : 'Normal',
+          type: ring.braked || lastChange?.cause === 'dead' ? 'Warning' : 'Normal',
           regarding: {
             apiVersion: `${HASH_RING_GROUP}/${HASH_RINGS.version}`,
             kind: 'HashRing',

@@ -16,6 +16,7 @@ import { fingerprintOf } from '../service/fingerprint.ts'
 import type { NamedRing } from '../service/named-rings.ts'
 import { RingService } from '../service/ring-service.ts'
 import type { HashRingSpec, HashRingStatus } from './hash-ring-resource.ts'
+import type { KeptRing } from './ring-peers.ts'
 
 /** Versions that are remembered for each ring: a status may tell of a ring that is not held any more, or not yet. */
 const VERSIONS_LIMIT = 16
@@ -31,26 +32,31 @@ export class WorkloadRing implements NamedRing {
   readonly service: RingService
   /** What makes it; undefined for a ring that was taken from another pod. */
   readonly source: KubernetesSource | undefined
+  readonly #takenBraked: boolean
   readonly #listeners: Listeners<void>
   /** By fingerprint, the oldest first. */
   readonly #versions = new Map<string, number>()
   #fingerprinted: { readonly ring: HashRing; readonly fingerprint: string } | undefined
   #lastChange: ChangeRecord | undefined
+  #movedShare = 0
 
   private constructor(
     name: string,
     source: MembershipSource,
     ringKeyMode: RingKeyMode,
     { clock, logger }: Surroundings,
+    takenBraked = false,
   ) {
     const own = logger.child({ hashRing: name })
     this.name = name
+    this.#takenBraked = takenBraked
     this.source = source instanceof KubernetesSource ? source : undefined
     const manager = new HashRingManager({ clock, logger: own })
     this.service = new RingService({ source, manager, logger: own, clock, ringKeyMode })
     this.#listeners = new Listeners(own)
     manager.subscribe(({ records }) => {
       this.#lastChange = records[0]
+      for (const { movedShare } of records) this.#movedShare += movedShare
     })
   }
 
@@ -85,13 +91,12 @@ export class WorkloadRing implements NamedRing {
   /** A ring as another pod has it, for as long as the API server does not answer. */
   static taken(
     name: string,
-    ringKeyMode: RingKeyMode,
-    nodes: readonly RingNode[],
+    { ringKey, nodes = [], braked }: Pick<KeptRing, 'ringKey' | 'nodes' | 'braked'>,
     from: string,
     surroundings: Surroundings,
   ): WorkloadRing {
     const source = new TakenSource(nodes, from, surroundings)
-    return new WorkloadRing(name, source, ringKeyMode, surroundings)
+    return new WorkloadRing(name, source, ringKey, surroundings, braked)
   }
 
   get fingerprint(): string {
@@ -109,6 +114,14 @@ export class WorkloadRing implements NamedRing {
   /** Why it changed last; undefined as long as it did not. */
   get lastChange(): ChangeRecord | undefined {
     return this.#lastChange
+  }
+
+  get braked(): boolean {
+    return this.source?.braked ?? this.#takenBraked
+  }
+
+  get movedShare(): number {
+    return this.#movedShare
   }
 
   /** Takes what a status says of versions. */

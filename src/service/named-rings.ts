@@ -9,6 +9,10 @@ export interface NamedRing {
   readonly fingerprint: string
   /** Puts the rings of this name in order: what the status says of the ring that is held; undefined when it says nothing. */
   readonly version: number | undefined
+  /** Whether its brake is on: it stays as it is, also while its health has something else to tell. */
+  readonly braked: boolean
+  /** Fractions of all keys that got another owner, added up over its changes in this process. */
+  readonly movedShare: number
   /**
    * Calls `listener` when the version changed and the ring did not.
    *
@@ -33,7 +37,9 @@ export interface NamedRings {
    *   yet which rings there are.
    */
   get(name: string): NamedRing
-  /** All of them, by name. */
+  /** All that are known by now, in no order. */
+  known(): readonly NamedRingSummary[]
+  /** All of them, by name. @throws {RingmanError} `RINGS_NOT_LISTED`. */
   list(): readonly NamedRingSummary[]
   /** Whether all rings can be asked, in a sentence. */
   readonly readiness: { readonly ok: boolean; readonly message: string }

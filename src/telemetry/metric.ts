@@ -34,11 +34,15 @@ export interface Metric {
   /** The sources under which it is served. @default all */
   readonly sources?: readonly SourceKind[]
   /**
-   * Whose it is: a ring's, or the process's, of which a library user has one however many rings there are.
+   * Whose it is: a ring's, or the process's, of which a library user has one however many rings there are, or that of the
+   * rings of HashRings, where the process makes such.
    * @default 'ring'
    */
-  readonly scope?: 'ring' | 'process'
+  readonly scope?: MetricScope
 }
+
+/** See {@link Metric.scope}. */
+export type MetricScope = 'ring' | 'process' | 'hash-rings'
 
 /** A part of the table, with what is to be said of all its metrics. */
 export interface MetricSection {

@@ -1,5 +1,6 @@
 import type { Metric, MetricSection } from './metric.ts'
 import { GOSSIP_METRICS } from './table/gossip-table.ts'
+import { HASH_RING_METRICS } from './table/hash-ring-table.ts'
 import { HTTP_METRICS } from './table/http-table.ts'
 import { PROCESS_METRICS } from './table/process-table.ts'
 import { MANAGER_METRICS, RING_METRICS } from './table/ring-table.ts'
@@ -18,6 +19,7 @@ export const METRICS = {
   ...GOSSIP_METRICS,
   ...SIDECAR_METRICS,
   ...KUBERNETES_METRICS,
+  ...HASH_RING_METRICS,
   ...PROCESS_METRICS,
 } as const satisfies Readonly<Record<string, Metric>>
 
@@ -38,6 +40,12 @@ export const METRIC_SECTIONS: readonly MetricSection[] = [
     introduction:
       'What following the Kubernetes API came to: EndpointSlices with the source `kubernetes`; pods beside gossip, where it is checked against them or takes its seeds from them. Without that there are no series.',
     metrics: KUBERNETES_METRICS,
+  },
+  {
+    title: 'Rings of HashRings',
+    introduction:
+      'Only where the process makes rings of HashRings (`--hash-rings`). Each ring has series of its own, with its namespace and its name as labels; they go with it.',
+    metrics: HASH_RING_METRICS,
   },
   { title: 'Process', metrics: PROCESS_METRICS },
 ]

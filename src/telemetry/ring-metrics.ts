@@ -3,8 +3,9 @@ import type { RequestMeter } from '../http/route.ts'
 import type { SourceKind } from '../membership/source.ts'
 import type { RingService } from '../service/ring-service.ts'
 import type { ExpositionFormat, MetricsText } from './exposition.ts'
+import { HashRingCollector, type HashRingFacts } from './hash-ring-collector.ts'
 import { METRICS, type MetricId } from './metrics.ts'
-import type { Metric } from './metric.ts'
+import type { Metric, MetricScope } from './metric.ts'
 import { RequestTally } from './request-tally.ts'
 import { RingChangeTally, RingCollector } from './ring-collector.ts'
 import type { Collector, Samples } from './sample.ts'
@@ -17,6 +18,8 @@ export interface RingMetricsOptions {
   readonly currentTraceId?: (() => string | undefined) | undefined
   /** What the process adds to the ring's metrics. @default nothing */
   readonly processCollectors?: readonly Collector[]
+  /** The rings of HashRings. @default the process makes none */
+  readonly hashRings?: HashRingFacts | undefined
 }
 
 /**
@@ -31,7 +34,7 @@ export class RingMetrics {
   readonly #writing = new Map<ExpositionFormat, Promise<MetricsText>>()
 
   constructor(options: RingMetricsOptions) {
-    const { ring, clock, currentTraceId, processCollectors = [] } = options
+    const { ring, clock, currentTraceId, processCollectors = [], hashRings } = options
     const changes = new RingChangeTally()
     ring.manager.subscribe((change) => {
       changes.add(change)
@@ -46,9 +49,14 @@ export class RingMetrics {
       changes,
       this.#requests,
       new SourceCollector(ring),
+      ...(hashRings === undefined ? [] : [new HashRingCollector(hashRings, clock)]),
       ...processCollectors,
     ]
-    this.#ids = servedMetrics(ring.source.kind, processCollectors.length > 0 ? 'process' : 'ring')
+    this.#ids = servedMetrics(ring.source.kind, [
+      'ring',
+      ...(hashRings === undefined ? [] : (['hash-rings'] as const)),
+      ...(processCollectors.length > 0 ? (['process'] as const) : []),
+    ])
   }
 
   /** To be told of the requests. */
@@ -90,11 +98,11 @@ export class RingMetrics {
 /**
  * What is served under a source, in the order of the table.
  *
- * @param scope - `ring` for a ring's metrics alone, `process` for the process's as well.
+ * @param scopes - Whose metrics.
  */
-export function servedMetrics(source: SourceKind, scope: 'ring' | 'process'): MetricId[] {
+export function servedMetrics(source: SourceKind, scopes: readonly MetricScope[]): MetricId[] {
   return (Object.keys(METRICS) as MetricId[]).filter((id) => {
-    const { sources, scope: needed = 'ring' }: Metric = METRICS[id]
-    return (sources?.includes(source) ?? true) && (needed === 'ring' || scope === 'process')
+    const { sources, scope = 'ring' }: Metric = METRICS[id]
+    return (sources?.includes(source) ?? true) && scopes.includes(scope)
   })
 }

@@ -2,8 +2,14 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Dashboard, Panel, RowPanel } from '@grafana/grafana-foundation-sdk/dashboard'
 import { describe, expect, test } from 'vitest'
-import { CHART_FILES, renderArtifacts, renderPodPage, renderRingPage } from '../../monitoring/artifacts.ts'
-import { POD_PAGE_UID } from '../../monitoring/dashboards/page.ts'
+import {
+  CHART_FILES,
+  renderArtifacts,
+  renderHashRingsPage,
+  renderPodPage,
+  renderRingPage,
+} from '../../monitoring/artifacts.ts'
+import { HASH_RINGS_PAGE_UID, POD_PAGE_UID, RING_PAGE_UID } from '../../monitoring/dashboards/page.ts'
 import { readExpression } from './promql.ts'
 import { METRICS } from '../../src/telemetry/metrics.ts'
 import { unknownsOf } from './known-metrics.ts'
@@ -12,6 +18,7 @@ import { unknownsOf } from './known-metrics.ts'
 const PAGES = [
   ['ring', renderRingPage()],
   ['pod', renderPodPage()],
+  ['rings of HashRings', renderHashRingsPage()],
 ] as const satisfies readonly (readonly [string, Dashboard])[]
 
 const isPanel = (panel: Panel | RowPanel): panel is Panel => panel.type !== 'row'
@@ -125,7 +132,7 @@ describe.each(PAGES)('the page of the %s', (_, page) => {
     expect([...new Set(widths.values())]).toEqual([24])
   })
 
-  test('has ids that differ, and the four variables', () => {
+  test('has ids that differ, and the variables', () => {
     const ids = (page.panels ?? []).map(({ id }) => id)
     expect(new Set(ids).size).toBe(ids.length)
     expect(page.templating.list?.map(({ name }) => name)).toEqual([
@@ -133,12 +140,13 @@ describe.each(PAGES)('the page of the %s', (_, page) => {
       'namespace',
       'release',
       'pod',
+      ...(page.uid === HASH_RINGS_PAGE_UID ? ['ring_namespace', 'ring'] : []),
     ])
   })
 
   test('leads to the other page with the choice and the time range', () => {
     const [link] = page.links ?? []
-    const other = PAGES.map(([, each]) => each.uid).find((uid) => uid !== page.uid)
+    const other = page.uid === RING_PAGE_UID ? POD_PAGE_UID : RING_PAGE_UID
     expect(link?.url).toBe(
       `/d/${other}?\${datasource:queryparam}&\${namespace:queryparam}&\${release:queryparam}`,
     )

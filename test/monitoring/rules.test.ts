@@ -55,7 +55,7 @@ describe.each(rules.map((rule) => [rule.alert, rule] as const))('%s', (alert, ru
     const events = [...text.matchAll(/[`"(|]([a-z]+(?:-[a-z]+)*\.[a-z-]+)(?=[`"|)])/g)].map(
       ([, event = '']) => event,
     )
-    for (const event of events.filter((each) => !/^(config|seeds)\.|\.md$/.test(each))) {
+    for (const event of events.filter((each) => !/^(config|seeds|spec)\.|\.md$/.test(each))) {
       expect(EVENTS, file).toContain(event)
       expect(EVENTS_OF_SWIM, file).not.toContain(event)
     }

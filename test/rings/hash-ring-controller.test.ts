@@ -149,6 +149,20 @@ describe('the brake', () => {
     expect(ringOf(controller, 'shop/cache')).toBe('a')
   })
 
+  test('is told of while the API server is away too, so that a pod which starts takes it over', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a', 'b', 'c', 'd'))
+    const controller = await world.pod()
+    world.putSlice('shop', 'cache', [...serving('a'), ...unready('b', 'c', 'd')])
+    await world.clock.advance(1000)
+    world.api.faultFor = () => ({ kind: 'refuse' })
+    world.api.dropAll()
+    await world.clock.advance(60_000)
+    const ring = controller.get('shop/cache')
+    expect(ring.service.health().condition).toBe('stale')
+    expect(ring.braked).toBe(true)
+  })
+
   test('and who is held are taken over from another pod by one that starts', async () => {
     world.putRing('shop/braked')
     world.putRing('shop/held', { service: { name: 'held' } })

@@ -53,8 +53,7 @@ async function scrape(metrics: RingMetrics, format: ExpositionFormat = 'promethe
 /** What the table has for a source, by name. */
 function inTable(kind: SourceKind, scope: 'ring' | 'process'): Map<string, Metric> {
   const rows = Object.values<Metric>(METRICS).filter(
-    (metric) =>
-      (metric.sources ?? KINDS).includes(kind) && (scope === 'process' || metric.scope !== 'process'),
+    (metric) => (metric.sources ?? KINDS).includes(kind) && [undefined, 'ring', scope].includes(metric.scope),
   )
   return new Map(rows.map((metric) => [metric.name, metric]))
 }

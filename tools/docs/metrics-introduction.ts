@@ -30,9 +30,10 @@ see what a change cost the cluster, take the median over pods.
 ## What they promise
 
 - **Bounded.** There is no series for a key, a client, a path that is not there, or another member. Whatever is sent to
-  a process, it serves no more than a fixed number of series.
+  a process, it serves no more than a fixed number of series; with \`--hash-rings\` ten more for each HashRing, of 2,000
+  HashRings at most.
 - **Departed members leave nothing behind**, because no series bears the name of a member: a pod's series go with the
-  pod, and the digest that was is served no longer.
+  pod, those of a HashRing with the HashRing, and the digest that was is served no longer.
 - **Counters are there from the start**, at 0, so that the first increase shows. \`ringman_http_requests_total\` is the
   exception: its series come with their first request.
 - **Not served is not 0.** Where a value does not exist (the staleness of a source that nobody has confirmed yet), there

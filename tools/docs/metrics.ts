@@ -19,6 +19,7 @@ function documentMetric(metric: Metric): string {
     ...(buckets === undefined ? [] : [`- Buckets: ${buckets.map(String).join(', ')}`]),
     ...(sources === undefined ? [] : [`- Only with the source ${listWords(sources)}`]),
     ...(scope === 'process' ? ['- Of the process: not among the metrics of a library’s ring'] : []),
+    ...(scope === 'hash-rings' ? ['- Only with `--hash-rings`'] : []),
     ...Object.entries(labels).flatMap(([label, values]) => documentLabel(label, values)),
   ]
   return [

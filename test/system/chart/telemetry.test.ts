@@ -311,4 +311,12 @@ describe('the rules and dashboards of this repository', () => {
       }
     }
   })
+
+  test.each([true, false])('about HashRings are there only where rings are made: %s', async (enabled) => {
+    const { manifest } = await renderChart({
+      values: { rings: { enabled }, prometheusRule: { enabled: true }, dashboards: { enabled: true } },
+    })
+    expect(manifest.includes('RingmanHashRingBraked')).toBe(enabled)
+    expect(manifest.includes('dashboard-hash-rings')).toBe(enabled)
+  })
 })

@@ -364,6 +364,59 @@ const LOOK_UP_CASES: readonly AlertCase[] = [
   },
 ]
 
+const OF_HASH_RING = { ring_namespace: 'shop', ring: 'cache' }
+
+const HASH_RING_CASES: readonly AlertCase[] = [
+  {
+    name: 'a HashRing that is well, whose status moves to another pod',
+    minutes: 20,
+    pods: pods((index, seconds) => ({
+      hashRing: index === (seconds < 600 ? 0 : 1) ? { settled: true } : {},
+    })),
+    fires: [],
+  },
+  {
+    name: 'a HashRing whose brake is on',
+    minutes: 8,
+    pods: pods((_, seconds) => ({ hashRing: seconds > 240 ? { braked: true, held: 6 } : {} })),
+    fires: [{ alert: 'RingmanHashRingBraked', labels: OF_HASH_RING, value: '6' }],
+  },
+  {
+    name: 'a brake that goes off within a minute, and pods that only restart',
+    minutes: 15,
+    pods: pods((_, seconds) => ({
+      hashRing: { braked: seconds > 240 && seconds < 280, held: seconds > 240 ? 3 : 0 },
+    })),
+    fires: [],
+  },
+  {
+    name: 'a pod that holds another ring of a HashRing',
+    minutes: 9,
+    pods: pods((index, seconds) => ({ hashRing: index === 2 ? { settled: seconds < 240 } : {} })),
+    fires: [{ alert: 'RingmanHashRingNotSettled', labels: OF_HASH_RING, value: '0' }],
+  },
+  {
+    name: 'a pod that holds another ring of a HashRing for a minute and a half',
+    minutes: 15,
+    pods: pods((index, seconds) => ({
+      hashRing: index === 2 ? { settled: seconds < 240 || seconds > 330 } : {},
+    })),
+    fires: [],
+  },
+  {
+    name: 'a HashRing of a Service that does not exist',
+    minutes: 12,
+    pods: pods(() => ({ hashRing: { accepted: false } })),
+    fires: [{ alert: 'RingmanHashRingNotAccepted', labels: OF_HASH_RING, value: '0' }],
+  },
+  {
+    name: 'a HashRing that is made four minutes before its Service, and one that goes',
+    minutes: 20,
+    pods: pods((_, seconds) => (seconds > 900 ? {} : { hashRing: { accepted: seconds > 240 } })),
+    fires: [],
+  },
+]
+
 const HEALTHY_CASES: readonly AlertCase[] = [
   { name: 'a healthy ring', minutes: 40, pods: pods(() => ({})), kubernetes: kubernetes(), fires: [] },
   { name: 'a healthy ring without kube-state-metrics', minutes: 40, pods: pods(() => ({})), fires: [] },
@@ -410,4 +463,5 @@ export const ALERT_CASES: readonly AlertCase[] = [
   ...RING_CASES,
   ...SOURCE_CASES,
   ...LOOK_UP_CASES,
+  ...HASH_RING_CASES,
 ]

@@ -26,6 +26,13 @@ export interface PodView {
   readonly lookUpTimes?: { readonly fast: number; readonly slow: number }
   /** Connections so far that were closed for new ones. */
   readonly connectionsClosed?: number
+  /** The HashRing `shop/cache`, where there is one. */
+  readonly hashRing?: {
+    readonly accepted?: boolean
+    readonly braked?: boolean
+    readonly settled?: boolean
+    readonly held?: number
+  }
   /** Timers so far by how late they were. */
   readonly loopDelays?: { readonly prompt: number; readonly late: number }
 }
@@ -144,6 +151,24 @@ class Recorder {
   }
 }
 
+function hashRingSeries(
+  ring: PodView['hashRing'],
+  name: (metric: string, ...labels: string[]) => string,
+): [series: string, value: number][] {
+  if (ring === undefined) return []
+  const { accepted = true, braked = false, settled, held = 0 } = ring
+  const of = (metric: string) => name(metric, 'ring_namespace="shop"', 'ring="cache"')
+  return [
+    [of(METRICS.hashRingAccepted.name), Number(accepted)],
+    [of(METRICS.hashRingBraked.name), Number(braked)],
+    [of(METRICS.hashRingHeldNodes.name), held],
+    // Of the pod that writes the status alone.
+    ...(settled === undefined
+      ? []
+      : ([[of(METRICS.hashRingSettled.name), Number(settled)]] satisfies [string, number][])),
+  ]
+}
+
 /** Every series that an alert may ask for, as the pod would serve it. */
 function seriesOf(pod: SampledPod, view: PodView): [series: string, value: number][] {
   const target = `namespace="rings",release="${pod.release ?? 'blue'}",pod="${pod.pod}",instance="${pod.instance}"`
@@ -194,6 +219,7 @@ function seriesOf(pod: SampledPod, view: PodView): [series: string, value: numbe
           string,
           number,
         ][])),
+    ...hashRingSeries(view.hashRing, name),
     [name(METRICS.gossipRefutations.name), view.refutations ?? 0],
     ...Object.keys(METRICS.checks.labels.verdict).map((verdict): [string, number] => [
       name(METRICS.checks.name, `verdict="${verdict}"`),
