@@ -71,13 +71,6 @@ export class KubernetesSchemas {
     return schemas
   }
 
-  /** The schemas of custom resources alone, whose metadata is not looked at: for kinds that others define. */
-  static ofDefinitions(definitions: readonly CustomResourceDefinition[]): KubernetesSchemas {
-    const schemas = new KubernetesSchemas()
-    for (const definition of definitions) schemas.#addDefinition(definition, { type: 'object' })
-    return schemas
-  }
-
   /** The kinds that are known, like `apps/v1 StatefulSet`. */
   get kinds(): ReadonlySet<KindName> {
     return new Set(this.#references.keys())
@@ -118,10 +111,8 @@ export class KubernetesSchemas {
     this.#ajv.addSchema({ $id: OPENAPI, definitions })
   }
 
-  #addDefinition(
-    { spec }: CustomResourceDefinition,
-    metadata: Schema = { $ref: `${OPENAPI}#/definitions/${OBJECT_META}` },
-  ): void {
+  #addDefinition({ spec }: CustomResourceDefinition): void {
+    const metadata = { $ref: `${OPENAPI}#/definitions/${OBJECT_META}` }
     for (const { name, schema } of spec.versions) {
       const $id = `https://schemas.test/${spec.group}/${name}/${spec.names.kind}`
       const { properties = {}, ...rest } = strict(schema.openAPIV3Schema) as {
@@ -134,7 +125,7 @@ export class KubernetesSchemas {
 }
 
 /** A custom resource definition as far as it is looked at here. */
-export interface CustomResourceDefinition {
+interface CustomResourceDefinition {
   readonly spec: {
     readonly group: string
     readonly names: { readonly kind: string }

@@ -1,56 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
-import { goModuleFolder } from '../../support/go-module.ts'
-import { KubernetesSchemas, type CustomResourceDefinition } from '../../support/kubernetes-schemas.ts'
 import { RECIPES } from './proxy.ts'
-
-/** The modules that carry the definitions of what the recipes use, and where in them. */
-const DEFINITIONS = [
-  ['github.com/envoyproxy/gateway', 'v1.9.1', 'charts/gateway-helm/charts/crds/crds/**/*.yaml'],
-  ['istio.io/api', 'v1.32.0', 'kubernetes/customresourcedefinitions.gen.yaml'],
-] as const
 
 type Tree = { readonly [name: string]: Tree } & readonly Tree[] & string
 
 const documents = (text: string) => parseAllDocuments(text).map((document) => document.toJS() as unknown)
 const recipe = (name: string) => documents(readFileSync(join(RECIPES, name), 'utf8')) as Tree[]
-
-let schemas: KubernetesSchemas
-
-beforeAll(async () => {
-  const definitions: CustomResourceDefinition[] = []
-  for (const [module, version, files] of DEFINITIONS) {
-    const folder = await goModuleFolder(module, version, import.meta.dirname)
-    for await (const file of glob(join(folder, files))) {
-      const found = documents(await readFile(file, 'utf8')) as (CustomResourceDefinition & {
-        kind?: string
-      })[]
-      definitions.push(...found.filter((one) => one?.kind === 'CustomResourceDefinition'))
-    }
-  }
-  schemas = KubernetesSchemas.ofDefinitions(definitions)
-})
-
-describe.each(['envoy-gateway.yaml', 'istio.yaml'])('%s', (name) => {
-  const resources = recipe(name)
-
-  test.each(resources.map((resource) => [String(resource['kind']), resource] as const))(
-    'the %s is what its definition wants',
-    (_, resource) => {
-      expect(schemas.faults(resource)).toEqual([])
-    },
-  )
-
-  test('a field with a typing error would be found', () => {
-    for (const resource of resources) {
-      const { spec, ...rest } = resource as unknown as { readonly spec: object }
-      expect(schemas.faults({ ...rest, spec: { ...spec, targetRefz: [] } })).toHaveLength(1)
-    }
-  })
-})
 
 describe('all recipes for Envoy do the same, of which the static one is run', () => {
   const { static_resources: statics } = parse(readFileSync(join(RECIPES, 'envoy.yaml'), 'utf8')) as Tree
