@@ -25,7 +25,7 @@ export default defineConfig({
             'test/interop/**',
             'test/hostile/**',
             'test/adversary/**',
-            'test/conformance/{kit,python,go}.test.ts',
+            'test/conformance/{kit,python,go,hash-rings}.test.ts',
             'test/network/**',
             'test/system/**',
           ],
@@ -56,7 +56,7 @@ export default defineConfig({
       {
         test: {
           name: 'conformance',
-          include: ['test/conformance/{kit,python,go}.test.ts'],
+          include: ['test/conformance/{kit,python,go,hash-rings}.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

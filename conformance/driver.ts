@@ -9,6 +9,8 @@ export type DriverKey = { readonly text: string } | { readonly hex: string }
 /** How a driver is to open its client. */
 export interface OpenRequest {
   readonly urls: readonly string[]
+  /** `NAMESPACE/NAME` of a HashRing. */
+  readonly ring?: string
   readonly timeoutMs?: number
   readonly silenceMs?: number
   readonly staleAfterMs?: number

@@ -104,7 +104,7 @@ async function until(
 }
 
 const keyOf = (key: VectorKey): DriverKey => ('text' in key ? { text: key.text } : { hex: key.hex })
-const watchesOf = (server: ScriptedServer) => server.asked.filter(({ path }) => path === '/v1/ring/watch')
+const watchesOf = (server: ScriptedServer) => server.asked.filter(({ path }) => path.endsWith('/ring/watch'))
 
 /** Two members with the same ring. */
 async function pair(given: readonly RingNode[]) {
@@ -680,6 +680,22 @@ export const SCENARIOS: readonly Scenario[] = [
         [asked?.headers.authorization, asked?.headers.accept],
         ['Bearer t', 'text/event-stream'],
       )
+    },
+  },
+  {
+    name: 'follows the ring of a HashRing by its name, watched and polled',
+    async run(client) {
+      await using server = await ScriptedServer.start(nodes('abc'))
+      server.name = 'shop/cache.v2'
+      await client.follow([server], { ring: server.name })
+      server.show(nodes('abcd'))
+      await client.has(nodes('abcd'))
+      server.watch = '503'
+      server.show(nodes('abd'))
+      server.reset()
+      await client.has(nodes('abd'))
+      const root = '/v1/rings/shop/cache.v2/ring'
+      assert.deepEqual(new Set(server.asked.map(({ path }) => path)), new Set([`${root}/watch`, root]))
     },
   },
   {

@@ -62,6 +62,8 @@ export class ScriptedServer implements AsyncDisposable {
   ring: Behaviour = 'serve'
   readonly #server
   readonly #streams = new Set<ServerResponse>()
+  /** `NAMESPACE/NAME` of the HashRing whose ring it has; undefined: its own. */
+  name: string | undefined
   /** Whether it says that it is unsure, from the next ring on that it shows. */
   unsure = false
   #json = ringJson([])
@@ -167,8 +169,9 @@ export class ScriptedServer implements AsyncDisposable {
     const path = (request.url ?? '').replace(/^\/elsewhere/, '')
     const redirected = path !== request.url
     this.asked.push({ path: request.url ?? '', headers: request.headers, atMs: performance.now() })
-    const isWatch = path === '/v1/ring/watch'
-    if (!isWatch && path !== '/v1/ring') {
+    const root = this.name === undefined ? '/v1' : `/v1/rings/${this.name}`
+    const isWatch = path === `${root}/ring/watch`
+    if (!isWatch && path !== `${root}/ring`) {
       response.writeHead(404).end()
       return
     }
@@ -232,6 +235,7 @@ function room(stream: ServerResponse): Promise<void> {
 interface Command {
   readonly show?: readonly RingNode[]
   readonly digest?: string
+  readonly name?: string
   readonly unsure?: boolean
   readonly watch?: Behaviour
   readonly ring?: Behaviour
@@ -248,6 +252,7 @@ async function obey(server: ScriptedServer, command: Command): Promise<unknown> 
   if (command.watch !== undefined) server.watch = command.watch
   if (command.ring !== undefined) server.ring = command.ring
   if (command.heartbeatMs !== undefined) server.heartbeat(command.heartbeatMs)
+  if (command.name !== undefined) server.name = command.name
   if (command.unsure !== undefined) server.unsure = command.unsure
   if (command.show !== undefined) server.show(command.show, command.digest)
   if (command.send !== undefined) server.send(command.send)

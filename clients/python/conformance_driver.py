@@ -37,9 +37,12 @@ class Driver:
     client: RingClient
     reader: Changes
 
-    def open(self, urls, timeoutMs, silenceMs, staleAfterMs=None, whenStale="go-on", ringFile=None, headers=None):
+    def open(
+        self, urls, timeoutMs, silenceMs, ring=None, staleAfterMs=None, whenStale="go-on", ringFile=None, headers=None
+    ):
         self.client = RingClient(
             *urls,
+            ring=ring,
             timeout=timeoutMs / 1000,
             silence=silenceMs / 1000,
             stale_after=None if staleAfterMs is None else staleAfterMs / 1000,

@@ -2,28 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { runKit, TYPESCRIPT_DRIVER, type Result } from '../../conformance/run.ts'
+import { runKit, type Result } from '../../conformance/run.ts'
 import { SCENARIOS } from '../../conformance/scenarios.ts'
-import { runGo } from '../support/go-module.ts'
-
-const clients = new URL('../../clients/', import.meta.url).pathname
-
-/** Gives the command of a driver. What has to be built for it goes into a folder that is removed at the end. */
-type MakeDriver = (folder: string) => readonly string[] | Promise<readonly string[]>
-
-/** Each client of this project. */
-const CLIENTS: readonly (readonly [name: string, makeDriver: MakeDriver])[] = [
-  ['TypeScript', () => TYPESCRIPT_DRIVER],
-  ['Python', () => ['python3', join(clients, 'python/conformance_driver.py')]],
-  [
-    'Go',
-    async (folder) => {
-      const driver = join(folder, 'driver')
-      await runGo(join(clients, 'go'), ['build', '-o', driver, './internal/driver'])
-      return [driver]
-    },
-  ],
-]
+import { CLIENTS } from './clients.ts'
 
 describe.each(CLIENTS)('the %s client', (_, makeDriver) => {
   const results = new Map<string, Result>()

@@ -8,6 +8,9 @@ import { a, TinyDnsServer } from '../../support/tiny-dns-server.ts'
 /** The places of keys that the recipes speak of. */
 export const ROUTE_KEY = 'header:x-key,cookie:session,path:/rooms/{key}'
 
+/** The headless Service of the application. */
+export const PODS = 'application-pods.default.svc.cluster.local'
+
 /** A pod of the tests: an application and a member of the ring beside it, at a loopback address of its own. */
 interface Pod {
   readonly host: string
@@ -179,7 +182,7 @@ export class Fleet implements AsyncDisposable {
 
   #publish(): void {
     const records = this.#listed.map(a)
-    this.dns.zone.set('application-pods.default.svc.cluster.local', records)
+    this.dns.zone.set(PODS, records)
   }
 }
 

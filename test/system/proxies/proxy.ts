@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { freePort } from '../../support/free-port.ts'
 import { NativeProcess } from '../../support/native-process.ts'
 import { proxyProgram, type ProxyName } from '../../support/proxy-programs.ts'
-import { eventually, hostOf } from './fleet.ts'
+import { eventually, hostOf, PODS } from './fleet.ts'
 
 export const RECIPES = resolve(import.meta.dirname, '../../../examples/proxies')
 
@@ -42,7 +42,6 @@ const INSIDE = hostOf(120)
 
 const RINGMAN = 'ringman.default.svc.cluster.local'
 const APPLICATION = 'application.default.svc.cluster.local'
-const PODS = 'application-pods.default.svc.cluster.local'
 
 const RECIPE: Readonly<Record<ProxyName, Recipe>> = {
   envoy: {

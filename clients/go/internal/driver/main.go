@@ -37,7 +37,7 @@ type request struct {
 	Op                                 string
 	URLs                               []string
 	TimeoutMs, SilenceMs, StaleAfterMs float64
-	WhenStale, RingFile                string
+	Ring, WhenStale, RingFile          string
 	Headers                            map[string]string
 	Key                                key
 	Keys                               []key
@@ -129,6 +129,7 @@ func ms(count float64) time.Duration { return time.Duration(count * float64(time
 func (d *driver) open(asked request) (err error) {
 	d.client, err = ringman.New(ringman.Options{
 		URLs:        asked.URLs,
+		Ring:        asked.Ring,
 		Timeout:     ms(asked.TimeoutMs),
 		Silence:     ms(asked.SilenceMs),
 		StaleAfter:  ms(asked.StaleAfterMs),
