@@ -128,7 +128,7 @@ export interface Forwarding {
   ): (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** What this member is to answer goes on to `next`. It has to come before whatever reads bodies. */
   readonly middleware: Koa.Middleware
-  /** Closes the connections to other members, once their requests are done. */
+  /** Closes the connections to other members, once their requests are done; WebSockets that were passed on end at once. */
   close(): Promise<void>
 }
 

@@ -63,6 +63,15 @@ interface Way {
   readonly refuse: (error: RingmanError) => void
   /** Whether nobody waits for an answer any more. */
   readonly isGone: () => boolean
+  /** The client's connection, where it is joined with the owner's for as long as both are open. */
+  readonly joined?: Duplex
+}
+
+/** A request that was sent to an owner, and has no answer yet; or a connection that is joined with the owner's. */
+interface SentTo {
+  readonly owner: RingNode
+  readonly gone: AbortController
+  readonly isJoined: boolean
 }
 
 /**
@@ -74,6 +83,8 @@ export class Forwarder {
   readonly #settings: ForwarderSettings
   readonly #allowed: BlockList | undefined
   readonly #warnings: LimitedWarnings
+  readonly #sent = new Set<SentTo>()
+  readonly #unsubscribe: () => void
   #agent: Promise<Agent> | undefined
 
   constructor(settings: ForwarderSettings, deps: ForwarderDeps) {
@@ -81,6 +92,9 @@ export class Forwarder {
     this.#deps = deps
     this.#allowed = settings.networks && blockListOf(settings.networks)
     this.#warnings = new LimitedWarnings(deps.clock, deps.logger, WARNING_MS)
+    this.#unsubscribe = deps.ring.manager.subscribe(() => {
+      this.#giveUpTheDead()
+    })
   }
 
   /** A listener for the `request` events of a `node:http` server. What `serve` throws or rejects with is its own. */
@@ -117,6 +131,7 @@ export class Forwarder {
           refuseUpgrade(socket, error)
         },
         isGone: () => socket.destroyed,
+        joined: socket,
       })
     }
 
@@ -190,8 +205,10 @@ export class Forwarder {
     }
   }
 
-  /** Closes the connections to other members once their requests are done. */
+  /** Closes the connections to other members once their requests are done; those that were upgraded end at once. */
   async close(): Promise<void> {
+    this.#unsubscribe()
+    for (const { isJoined, gone } of this.#sent) if (isJoined) gone.abort()
     const agent = await this.#agent
     await agent?.close()
   }
@@ -284,12 +301,18 @@ export class Forwarder {
     const { ring, clock, tracer } = this.#deps
     const { timeoutMs } = this.#settings
     const endMs = clock.now() + Math.min(timeoutMs, readTimeLeft(req.headers) ?? timeoutMs)
-    const owners = ring.manager.getNodes(key, TRIED_OWNERS)
-    const tried = IDEMPOTENT.has(req.method ?? '') ? owners : owners.slice(0, 1)
+    const isIdempotent = IDEMPOTENT.has(req.method ?? '')
+    const tried = new Set<string>()
     let last: unknown
-    for (const [place, owner] of tried.entries()) {
+    while (tried.size < (isIdempotent ? TRIED_OWNERS : 1)) {
+      // The ring may have changed during the last attempt.
+      const owners = ring.manager.getNodes(key, TRIED_OWNERS)
+      const place = owners.findIndex(({ ringKey }) => !tried.has(ringKey))
+      const owner = owners[place]
+      if (owner === undefined) break
+      tried.add(owner.ringKey)
       if (owner.ringKey === ring.ownRingKey) {
-        ring.ownership.countForward('stood-in')
+        ring.ownership.countForward(place === 0 ? 'served' : 'stood-in')
         return true
       }
       const timeLeftMs = endMs - clock.now()
@@ -300,21 +323,37 @@ export class Forwarder {
       const { digests } = ring.manager
       const own = forwardHeaders({ hops: by.hops + 1, digests, standIn: place > 0, timeLeftMs })
       const target = { ...this.#addressOf(owner), timeoutMs: timeLeftMs }
-      const attributes = { 'ringman.owner': owner.ringKey, 'ringman.forward.attempt': place }
+      const attributes = { 'ringman.owner': owner.ringKey, 'ringman.forward.attempt': tried.size - 1 }
+      const sent = { owner, gone: new AbortController(), isJoined: way.joined !== undefined }
+      if (isIdempotent) this.#sent.add(sent)
       try {
         await withSpan(tracer, 'ring.forward', { attributes }, async (span) => {
           const headers = { ...own, ...xForwardedFor(req), ...traceHeaders() }
-          span.setAttribute('http.response.status_code', await way.relay({ ...target, headers }))
+          const status = await way.relay({ ...target, headers, gone: sent.gone.signal })
+          span.setAttribute('http.response.status_code', status)
         })
         ring.ownership.countForward('forwarded')
+        if (way.joined === undefined || way.isGone()) this.#sent.delete(sent)
+        else way.joined.once('close', () => this.#sent.delete(sent))
         return false
       } catch (error) {
+        this.#sent.delete(sent)
         if (!(error instanceof RelayFailure)) throw error
         last = error.error
         if (!error.isUntouched || way.isGone()) break
       }
     }
     throw last
+  }
+
+  /** Waits no longer for members that are dead: one that stands still keeps its connections, and answers nothing. */
+  #giveUpTheDead(): void {
+    if (this.#sent.size === 0) return
+    const { members } = this.#deps.ring.source
+    const dead = new Set(members.flatMap(({ name, state }) => (state === 'dead' ? [name] : [])))
+    for (const { owner, gone } of this.#sent) {
+      if (owner.name !== undefined && dead.has(owner.name)) gone.abort()
+    }
   }
 
   /** @throws {RingmanError} `UNREACHABLE` for an address that requests must not be sent to. */

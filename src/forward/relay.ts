@@ -15,6 +15,8 @@ export interface Target {
   readonly headers: Readonly<Record<string, string>>
   /** Milliseconds until the answer must have begun. */
   readonly timeoutMs: number
+  /** Aborts when nobody answers there any more: with it ends the wait for an answer, and a connection that was joined. */
+  readonly gone?: AbortSignal | undefined
 }
 
 const NOTHING = Buffer.alloc(0)
@@ -53,6 +55,10 @@ export async function relayRequest(
   res.once('close', onClose)
   const deadline = new RequestDeadline(clock, client.signal)
   deadline.set(target.timeoutMs, timeoutAt(target))
+  const onGone = () => {
+    deadline.set(0, goneAt(target))
+  }
+  target.gone?.addEventListener('abort', onGone)
   const body = lazyBody(req)
   try {
     const answer = await agent.request({
@@ -67,6 +73,7 @@ export async function relayRequest(
       responseHeaders: 'raw',
     })
     deadline.lift()
+    target.gone?.removeEventListener('abort', onGone)
     const raw = answer.headers as unknown as readonly (string | Buffer)[]
     res.writeHead(answer.statusCode, passHeaders(raw.map((text) => text.toString('latin1'))))
     // An event stream may say nothing for long: its head goes at once. (`flushHeaders` would write it as UTF-8.)
@@ -81,6 +88,7 @@ export async function relayRequest(
     throw new RelayFailure(deadline.problem ?? unreachable(target, error), body?.begun !== true)
   } finally {
     res.off('close', onClose)
+    target.gone?.removeEventListener('abort', onGone)
     deadline.end()
   }
 }
@@ -100,7 +108,7 @@ export function relayUpgrade(
   target: Target,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
-    const { host, port, headers, timeoutMs } = target
+    const { host, port, headers, timeoutMs, gone } = target
     const upstream = httpRequest({
       host,
       port,
@@ -113,6 +121,10 @@ export function relayUpgrade(
       upstream.destroy()
     }
     socket.once('close', onClose)
+    const onGone = () => {
+      upstream.destroy(goneAt(target))
+    }
+    gone?.addEventListener('abort', onGone)
     const cancel = clock.after(timeoutMs, () => {
       upstream.destroy(timeoutAt(target))
     })
@@ -123,6 +135,7 @@ export function relayUpgrade(
     ) => {
       cancel()
       socket.off('close', onClose)
+      gone?.removeEventListener('abort', onGone)
       const fields = passHeaders(answer.rawHeaders, own, kept)
       const lines = [`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}`]
       for (let at = 0; at < fields.length; at += 2) lines.push(`${fields[at]}: ${fields[at + 1]}`)
@@ -134,6 +147,7 @@ export function relayUpgrade(
       if (firstBytes.length > 0) socket.write(firstBytes)
       if (head.length > 0) other.write(head)
       join(socket, other)
+      gone?.addEventListener('abort', () => socket.destroy())
     })
     upstream.once('response', (answer) => {
       begin(answer, [], { connection: 'close' })
@@ -189,6 +203,10 @@ function timeoutAt({ host, port, timeoutMs }: Target): RingmanError {
     'TIMEOUT',
     `${host}:${port} did not begin to answer within ${Math.round(timeoutMs)} ms`,
   )
+}
+
+function goneAt({ host, port }: Target): RingmanError {
+  return new RingmanError('UNREACHABLE', `${host}:${port} was declared dead before it answered`)
 }
 
 function unreachable({ host, port }: Target, cause: unknown): RingmanError {

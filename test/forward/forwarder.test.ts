@@ -355,6 +355,27 @@ describe('an owner that cannot be reached', () => {
     expect(a.service.ownership.forwards.failed).toBe(1)
   })
 
+  test('and that is declared dead meanwhile is waited for no longer, for idempotent requests', async () => {
+    const nodes = await cluster(['a', 'b', 'c'])
+    const [a, b, c] = nodes as [Node, Node, Node]
+    // It takes requests and answers none, as a process that was stopped does.
+    const asked: string[] = []
+    b.serve = ({ method = '' }) => asked.push(method)
+    const key = keyOf('b', a)
+    const get = ask(a, key)
+    const post = ask(a, key, { method: 'POST' }).catch(() => 'ended with the test')
+    await vi.waitFor(() => {
+      expect(asked.sort()).toEqual(['GET', 'POST'])
+    }, 10_000)
+    const members = [memberOf(a), memberOf(c), { ...memberOf(b), state: 'dead' as const }]
+    await Promise.all([a.become(members), c.become(members)])
+    const { headers, by } = json(await get) as { headers: Record<string, string>; by: string }
+    expect(by).toBe(c.service.manager.getNode(key).name)
+    expect(headers).not.toHaveProperty('ringman-stand-in')
+    // It may have been done: nobody else is asked for it.
+    expect(await Promise.race([post, 'waits'])).toBe('waits')
+  })
+
   test('is given its time, which goes with the request', async () => {
     const [a, b] = (await cluster(['a', 'b'], { timeoutMs: 200 })) as [Node, Node]
     b.serve = () => {}
@@ -487,6 +508,19 @@ describe('WebSockets', () => {
       })
       expect(count).toBe(0)
     }, 10_000)
+  })
+
+  test('end when the owner is declared dead, and when no more is forwarded', async () => {
+    const [a, b, c] = (await cluster(['a', 'b', 'c'])) as [Node, Node, Node]
+    for (const { name, server, forwarder } of [a, b, c]) server.on('upgrade', forwarder.upgrade(echo(name)))
+    const toB = await open(a, keyOf('b', a))
+    const toC = await open(a, keyOf('c', a))
+    const ends = { b: once(toB.socket!, 'close'), c: once(toC.socket!, 'close') }
+    await a.become([memberOf(a), memberOf(c), { ...memberOf(b), state: 'dead' }])
+    await ends.b
+    expect(toC.socket!.destroyed).toBe(false)
+    await a.forwarder.close()
+    await ends.c
   })
 
   test('that the owner does not take, or that reach nobody, get its answer', async () => {
