@@ -87,6 +87,34 @@ describe('examples/plain-http.ts', () => {
   })
 })
 
+describe('examples/sharded-cache.ts', () => {
+  test('makes each value once, at its owner, whichever instance is asked', async () => {
+    const first = await start('sharded-cache')
+    await using _first = first.running
+    const second = await start('sharded-cache', { SEEDS: first.gossip })
+    await using _second = second.running
+    for (const { running } of [first, second]) {
+      await running.until('a ring of 2', () => running.errLines.find((line) => line.startsWith('ring of 2')))
+    }
+
+    const answerers = new Set<unknown>()
+    const ask = async (key: number) => {
+      // All at once: those who come while a value is being made get the same one.
+      const answers = await Promise.all(
+        [first, second, first].map(({ url }) => fetchJson(`${url}/values/${key}`)),
+      )
+      expect(answers.filter(({ hit }) => hit === false)).toHaveLength(1)
+      expect(new Set(answers.map(({ value }) => value)).size).toBe(1)
+      for (const { answeredBy, isOwner } of answers) {
+        expect(isOwner).toBe(true)
+        answerers.add(answeredBy)
+      }
+    }
+    await Promise.all(Array.from({ length: 20 }, (_, key) => ask(key)))
+    expect(answerers.size).toBe(2)
+  })
+})
+
 describe('a rolling restart under load', () => {
   test.concurrent.each([
     ['plain-http', '/visits/'],

@@ -85,13 +85,13 @@ export class TestProcess implements AsyncDisposable {
   }
 
   /** Waits until `find` gives something, looking again at each line. */
-  async until<T>(what: string, find: () => T | undefined): Promise<T> {
-    const deadline = AbortSignal.timeout(PATIENCE_MS)
+  async until<T>(what: string, find: () => T | undefined, patienceMs = PATIENCE_MS): Promise<T> {
+    const deadline = AbortSignal.timeout(patienceMs)
     for (;;) {
       const found = find()
       if (found !== undefined) return found
       if (this.#isOver || deadline.aborted) {
-        const why = deadline.aborted ? `not within ${PATIENCE_MS} ms` : 'the process ended'
+        const why = deadline.aborted ? `not within ${patienceMs} ms` : 'the process ended'
         throw new Error(`waited for ${what}: ${why}\n--- stdout\n${this.out}--- stderr\n${this.err}`)
       }
       await new Promise<void>((resolve) => {

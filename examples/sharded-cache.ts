@@ -1,0 +1,104 @@
+/**
+ * A cache that is spread over its instances: each keeps the values of the keys that it owns, and passes requests for others
+ * on to their owners. A value takes long to make, so none should be made twice.
+ *
+ * Start it twice (any free ports), then ask either one:
+ *
+ *   node examples/sharded-cache.ts
+ *   SEEDS=127.0.0.1:<gossip port of the first> node examples/sharded-cache.ts
+ *   curl http://127.0.0.1:<port>/values/42
+ */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createRing } from '../src/index.ts' // in your program: from 'ringman'
+
+const seeds = process.env['SEEDS']?.split(',') ?? []
+/** A value is a promise as long as it is being made, so that those who ask meanwhile wait for the same one. */
+const values = new Map<string, string | Promise<string>>()
+let leaving = false
+
+// It listens before it joins: nobody passes a request on to it before it can answer.
+const server = createServer()
+server.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1')
+await once(server, 'listening')
+const { port } = server.address() as AddressInfo
+
+const started = start()
+server.on('request', (request, response) => {
+  if (leaving) response.setHeader('connection', 'close')
+  void started.then(({ handle }) => {
+    handle(request, response)
+  })
+})
+
+async function start() {
+  const ring = await createRing({
+    name: `cache-${port}`,
+    bind: '127.0.0.1',
+    gossipPort: 0,
+    servicePort: port,
+    preset: 'local',
+    seeds,
+    minMembers: seeds.length === 0 ? 1 : 2, // one that knows nobody yet would take every key for its own
+    drainMs: Number(process.env['DRAIN_MS'] ?? 5000),
+  })
+  await ring.settled()
+  ring.onMoved(({ lost }) => {
+    for (const key of values.keys()) if (lost.contains(key)) values.delete(key)
+  })
+  const forward = ring.forward({ key: ['path:/values/{key}'], networks: ['127.0.0.0/8'] })
+  const handle = forward.handler((request, response) => {
+    void answer(request, response)
+  })
+
+  async function answer({ url = '' }: IncomingMessage, response: ServerResponse): Promise<void> {
+    const [, key] = /^\/values\/(\w+)$/.exec(url) ?? []
+    if (key === undefined) {
+      response.writeHead(404).end()
+      return
+    }
+    // When the owner cannot be reached, or has just changed, another one answers, and keeps nothing.
+    const isOwner = ring.owns(key)
+    const hit = values.has(key)
+    const cameAt = Date.now()
+    const value = await (isOwner ? find(key) : make(key))
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ key, value, hit, answeredBy: ring.source.selfName, isOwner, cameAt }))
+  }
+
+  return { ring, forward, handle }
+}
+
+async function find(key: string): Promise<string> {
+  const known = values.get(key) ?? make(key)
+  values.set(key, known)
+  const value = await known
+  if (values.get(key) === known) values.set(key, value)
+  return value
+}
+
+/** Stands for a slow database, or a long calculation. */
+async function make(key: string): Promise<string> {
+  await sleep(50)
+  return createHash('sha256').update(key).digest('hex')
+}
+
+const { ring, forward } = await started
+const tell = () => {
+  const { size, digest } = ring.manager.snapshot.ring
+  console.error(`ring of ${size}: ${digest}`)
+}
+tell()
+ring.manager.subscribe(tell)
+console.log(JSON.stringify({ port, gossipPort: ring.gossipAddress?.port }))
+
+await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT'), ring.done])
+leaving = true
+await ring.leave() // the others take over; what still comes here is passed on
+server.close()
+await once(server, 'close')
+await forward.close()
+await ring.shutdown()
