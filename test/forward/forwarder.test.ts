@@ -373,7 +373,7 @@ describe('an owner that cannot be reached', () => {
     expect(by).toBe(c.service.manager.getNode(key).name)
     expect(headers).not.toHaveProperty('ringman-stand-in')
     // It may have been done: nobody else is asked for it.
-    expect(await Promise.race([post, 'waits'])).toBe('waits')
+    expect(await Promise.race([post, Promise.resolve('waits')])).toBe('waits')
   })
 
   test('is given its time, which goes with the request', async () => {
