@@ -1,6 +1,7 @@
 import { gossipRow, podsRow } from './dashboards/health-rows.ts'
 import { lookUpRow } from './dashboards/look-up-row.ts'
 import { allHashRingsRow, hashRingChangesRow, hashRingRow } from './dashboards/hash-ring-rows.ts'
+import { ownershipRow } from './dashboards/ownership-row.ts'
 import { HASH_RINGS_PAGE_UID, POD_PAGE_UID, renderPage, RING_PAGE_UID } from './dashboards/page.ts'
 import { gossipRows } from './dashboards/pod-gossip-rows.ts'
 import { podLookUpRow, podProcessRow, podRingRow, podStateRow } from './dashboards/pod-rows.ts'
@@ -32,10 +33,10 @@ export function renderRingPage() {
     title: 'ringman',
     uid: RING_PAGE_UID,
     description:
-      'One ring: is it whole and the same everywhere, who owns how much, what changed, how look-ups, gossip and pods do. Each panel says in its description how to read it.',
+      'One ring: is it whole and the same everywhere, who owns how much, what changed, how look-ups, gossip and pods do, whether requests find the owners. Each panel says in its description how to read it.',
     other: { title: 'One pod', uid: POD_PAGE_UID },
     pods: 'many',
-    rows: [wholeRow(), sharesRow(), changesRow(), lookUpRow(), gossipRow(), podsRow()],
+    rows: [wholeRow(), sharesRow(), changesRow(), lookUpRow(), gossipRow(), podsRow(), ownershipRow()],
   })
 }
 
@@ -48,7 +49,7 @@ export function renderPodPage() {
       'One pod of a ring: is it well, does it see what the others see, what does it answer, how does it gossip. Each panel says in its description how to read it.',
     other: { title: 'The whole ring', uid: RING_PAGE_UID },
     pods: 'one',
-    rows: [podStateRow(), podRingRow(), podLookUpRow(), ...gossipRows(), podProcessRow()],
+    rows: [podStateRow(), podRingRow(), podLookUpRow(), ...gossipRows(), podProcessRow(), ownershipRow()],
   })
 }
 

@@ -177,10 +177,6 @@ test('the pages show every metric of gossip sources, except those that are named
     })
     .map(({ name }) => name)
   expect(hidden).toEqual([
-    // Of programs that check or forward requests, or claim keys.
-    'ringman_checks_total',
-    'ringman_forwards_total',
-    'ringman_claims',
     // Always far below the 5 ms at which `ringman_manager_up` becomes 0.
     'ringman_manager_ping_seconds',
     'ringman_gossip_packets_total',
