@@ -3,11 +3,13 @@
  * on codes, never on message text. `docs/errors.md` documents the same list, and a test holds them together.
  */
 export const ERROR_CODES = {
+  ACTION_REFUSED: 'The member does not do what an operator asked for; the message says why.',
   BODY_INVALID: 'The request body is not what the route takes (bad JSON, wrong fields).',
   BODY_TOO_LARGE: 'The request body is larger than the limit.',
   CLAIM_LOST: 'The key that was claimed has another owner now, or this member cannot know.',
   CONFIG_INVALID: 'The configuration has unknown keys or values that are not allowed.',
   CONTENT_TYPE_UNSUPPORTED: 'The request body has a content type that the route does not take.',
+  FORBIDDEN: 'The request comes from a web page of elsewhere, or names a host that is not allowed.',
   INTERNAL: 'A fault of ringman itself.',
   KEY_EMPTY: 'The key is empty.',
   KEY_INVALID: 'The key is not valid percent-encoded text.',
@@ -37,6 +39,7 @@ export const ERROR_CODES = {
   SOURCE_FAILED: 'The membership source could not start, or stopped working.',
   TIMEOUT: 'An operation did not finish in its time.',
   TOO_MANY_WATCHERS: 'The number of open ring watches is at its limit.',
+  UNAUTHORIZED: 'The token is missing or wrong.',
   UNREACHABLE: 'No member could be reached.',
   UNSURE: 'This member was stopped or cut off, and cannot know what it owns.',
   WIRE_MALFORMED: 'Bytes from the network are not a well-formed message.',

@@ -19,6 +19,8 @@ export type ExitCode = keyof typeof EXIT_CODES
 
 const BY_ERROR_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   BODY_INVALID: 2,
+  FORBIDDEN: 2,
+  UNAUTHORIZED: 2,
   BODY_TOO_LARGE: 2,
   CONFIG_INVALID: 2,
   KEY_EMPTY: 2,

@@ -4,6 +4,7 @@ import {
   CLIENT_SETTINGS,
   GET_SETTINGS,
   KEYGEN_SETTINGS,
+  OPERATE_SETTINGS,
   PLAN_SETTINGS,
   RINGS_SETTINGS,
   WATCH_SETTINGS,
@@ -13,6 +14,7 @@ import type { Environment } from '../config/environment.ts'
 import { loadCommandConfig, loadHealthcheckConfig } from '../config/load.ts'
 import type { SettingTable, ValuesOf } from '../config/setting.ts'
 import { HEALTHCHECK_SETTINGS, SERVE_SETTINGS } from '../config/serve-settings.ts'
+import type { Action } from '../service/operations.ts'
 import type { ExitCode } from './exit-code.ts'
 import { addSettingOptions, givenFlags, unknownArguments } from './setting-options.ts'
 import type { Terminal } from './terminal.ts'
@@ -193,6 +195,55 @@ export function createProgram(context: ProgramContext): Command {
     async (input, members) =>
       (await import('./agree.ts')).runAgree({ ...input, members: (members as readonly string[]).join(',') }),
   )
+
+  /** A command that has members act. */
+  function operate(
+    action: Action,
+    summary: string,
+    lines: readonly string[],
+    operand?: { readonly name: string; readonly help: string },
+  ): void {
+    const { forMs, ...others } = OPERATE_SETTINGS
+    const table: SettingTable = action === 'evict' ? { forMs, ...others } : others
+    const command = withJson(define(program, action, summary)).option(
+      '--dry-run',
+      'Print what would move, and do nothing',
+    )
+    if (operand !== undefined) command.argument(operand.name, operand.help)
+    addSettingOptions(command, table)
+      .addHelpText('after', examples(lines))
+      .action(async (given: unknown) => {
+        const { runOperate } = await import('./operate.ts')
+        const { values } = loadCommandConfig(OPERATE_SETTINGS, givenFlags(command, table), env)
+        const { dryRun = false } = command.opts<{ dryRun?: boolean }>()
+        const json = isJson(command)
+        await runOperate({
+          ...{ action, config: values, terminal, json, dryRun },
+          operand: typeof given === 'string' ? given : undefined,
+        })
+        finish(0)
+      })
+  }
+  const memberName = { name: 'MEMBER', help: 'its name, as `ringman nodes` lists it' }
+  operate('drain', 'Take a member off the ring; it gossips on and answers look-ups', [
+    'ringman drain --url 10.0.0.1 --token-file token --dry-run',
+    'ringman drain --reason "disk is full"',
+  ])
+  operate('return', 'Take a drained member back onto the ring', ['ringman return --token-file token'])
+  operate(
+    'weight',
+    "Change a member's share until it is restarted",
+    ['ringman weight 3 --url 10.0.0.1 --dry-run'],
+    { name: 'WEIGHT', help: '1 to 1000' },
+  )
+  operate(
+    'evict',
+    'Have a living member leave, and the others not take it back for a time',
+    ['ringman evict cache-3 --url 10.0.0.1 --for 1h --reason "answers, but with errors"'],
+    memberName,
+  )
+  operate('forget', 'Take a dead member off the list', ['ringman forget cache-3 --url 10.0.0.1'], memberName)
+  operate('reload', 'Read the keyring file again', ['ringman reload --url 10.0.0.1,10.0.0.2'])
 
   const healthcheck = define(
     program,

@@ -1,8 +1,10 @@
+import { hostname } from 'node:os'
 import { holdingClock, systemClock, systemRandom } from '../clock.ts'
 import { createSource, type Surroundings } from './create-source.ts'
 import { checkMember, loadOptions } from '../config/load.ts'
 import { FORWARD_OPTIONS, trustsAddresses } from '../config/forward-settings.ts'
 import { MEMBER_SETTINGS, type MemberConfig } from '../config/member-settings.ts'
+import { ActingGuard } from '../http/acting-guard.ts'
 import { ConnectionLedger } from '../http/connection-ledger.ts'
 import { Forwarder, type ForwarderDeps } from '../forward/forwarder.ts'
 import { DEFAULT_HTTP_LIMITS, withDefaultLimits } from '../http/limits.ts'
@@ -21,18 +23,26 @@ import { readVersion } from '../version.ts'
 
 /** The parts that every ring has, as the configuration says. */
 export function createParts(config: MemberConfig, surroundings: Surroundings) {
-  const part = createSource(config, surroundings)
+  const { clock: systemTime, logger } = surroundings
+  const guard = new ActingGuard({
+    tokenFile: config.tokenFile,
+    allowedHosts: [hostname(), config.name, ...config.allowedHosts].map((name) => name.toLowerCase()),
+    clock: systemTime,
+    logger,
+  })
+  const part = createSource(config, { ...surroundings, guard })
   // Whoever awaits a change of the ring must not see the process end instead, even if nothing else is going on.
   const clock = holdingClock
   const manager = new HashRingManager({
     clock,
     foldWindowMs: config.foldWindowMs,
-    logger: surroundings.logger,
+    logger,
   })
   const service = new RingService({
     source: part.source,
     manager,
-    logger: surroundings.logger,
+    control: part.control,
+    logger,
     clock,
     ringKeyMode: config.ringKey,
     ownName: part.ownName,
@@ -43,7 +53,7 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
   })
   const { minMembers, minMembersTimeoutMs } = config
   const readiness = new Readiness({ ring: service, clock, minMembers, minMembersTimeoutMs })
-  return { ...part, manager, service, readiness }
+  return { ...part, manager, service, readiness, guard }
 }
 
 /**

@@ -1,15 +1,15 @@
-import { readFileSync } from 'node:fs'
 import type { Tracer } from '@opentelemetry/api'
 import type { Clock, Random } from '../clock.ts'
 import { protocolSettingsOf } from '../config/gossip-settings.ts'
 import type { MemberConfig, SourceName } from '../config/member-settings.ts'
+import type { ActingGuard } from '../http/acting-guard.ts'
 import type { ExtraRoutes } from '../http/routes.ts'
 import { sidecarUpdate } from '../http/sidecar-update.ts'
-import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiTransport } from '../kubernetes/api-transport.ts'
 import { createTransport } from '../kubernetes/https-transport.ts'
 import { PodWatch } from '../kubernetes/pod-watch.ts'
+import type { MemberControl } from '../membership/control.ts'
 import type { CheckedGossip } from '../membership/kubernetes/gossip-check.ts'
 import { KubernetesSource } from '../membership/kubernetes/kubernetes-source.ts'
 import { PodAwareSource } from '../membership/kubernetes/pod-aware-source.ts'
@@ -28,6 +28,13 @@ export interface Surroundings {
   readonly tracer: Tracer
   /** The port at which this process answers look-ups, once it does. @default it does not */
   readonly httpPort?: () => number | undefined
+  /** Its admin port, once it has one. @default none */
+  readonly adminPort?: () => number | undefined
+}
+
+/** What sources are made with. */
+export interface SourceSurroundings extends Surroundings {
+  readonly guard: ActingGuard
 }
 
 /** A source, and where it listens for other members once it has started. */
@@ -36,6 +43,8 @@ export interface SourcePart {
   readonly gossipAddress: () => ListenAddress | undefined
   /** Paths of the look-up port that belong to the source. */
   readonly extraRoutes?: ExtraRoutes
+  /** What operators can have the source do; absent where that is nothing. */
+  readonly control?: MemberControl
   /** The member that this process belongs to, where the source only watches others. */
   readonly ownName?: string
 }
@@ -48,7 +57,7 @@ export interface ListenAddress {
 
 /** Every source that can be chosen. A new one is one more entry here and its name in `SOURCE_NAMES`. */
 const SOURCES: Readonly<
-  Record<SourceName, (config: MemberConfig, surroundings: Surroundings) => SourcePart>
+  Record<SourceName, (config: MemberConfig, surroundings: SourceSurroundings) => SourcePart>
 > = {
   static: (config, { clock, logger }) => ({
     source: new StaticSource(config.staticMembers ?? [], clock, logger),
@@ -64,6 +73,7 @@ const SOURCES: Readonly<
     })
     return {
       source: besidePods(source, pods, config.kubernetesCheck ? source : undefined, surroundings),
+      control: source,
       gossipAddress: () => source.gossipAddress,
     }
   },
@@ -77,7 +87,6 @@ const SOURCES: Readonly<
     }
   },
   sidecar: (config, surroundings) => {
-    const token = config.sidecarTokenFile === undefined ? undefined : readToken(config.sidecarTokenFile)
     const source = new SidecarSource(
       {
         serviceName: config.sidecarService ?? '',
@@ -89,10 +98,7 @@ const SOURCES: Readonly<
       },
       surroundings,
     )
-    const update = sidecarUpdate({
-      updates: source,
-      token,
-    })
+    const update = sidecarUpdate({ updates: source, guard: surroundings.guard })
     return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }
   },
   kubernetes: (config, surroundings) => ({
@@ -172,19 +178,7 @@ function gossipOptionsOf(config: MemberConfig, surroundings: Surroundings) {
   }
 }
 
-/** @throws {RingmanError} `CONFIG_INVALID` when there is no token in the file. */
-function readToken(path: string): string {
-  let token: string
-  try {
-    token = readFileSync(path, 'utf8').trim()
-  } catch (error) {
-    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read`, { cause: error })
-  }
-  if (token === '') throw new RingmanError('CONFIG_INVALID', `the token file ${path} is empty`)
-  return token
-}
-
-/** Makes the source that `config` chooses; nothing is opened or read yet, but for the token of `sidecar`. */
-export function createSource(config: MemberConfig, surroundings: Surroundings): SourcePart {
+/** Makes the source that `config` chooses; nothing is opened or read yet. */
+export function createSource(config: MemberConfig, surroundings: SourceSurroundings): SourcePart {
   return SOURCES[config.source](config, surroundings)
 }

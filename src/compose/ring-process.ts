@@ -1,6 +1,7 @@
 import type { Tracer } from '@opentelemetry/api'
 import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
+import { Members } from '../client/members.ts'
 import type { ServeConfig } from '../config/serve-settings.ts'
 import { RingmanError } from '../errors.ts'
 import { Forwarder } from '../forward/forwarder.ts'
@@ -20,16 +21,18 @@ import type { Readiness } from '../http/readiness.ts'
 import { Responder } from '../http/respond.ts'
 import { openServer, type OpenServer } from '../http/server.ts'
 import { memoryLimitBytes } from '../memory-limit.ts'
+import { formatHostPort } from '../seeds/seed.ts'
 import { EventLoopDelay } from '../telemetry/event-loop-delay.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { countOpenFds, ProcessCollector, readMaxFds } from '../telemetry/process-collector.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
-import { currentTraceId, noTracer, traceFields } from '../tracing.ts'
+import { currentTraceId, noTracer, traceFields, traceHeaders } from '../tracing.ts'
 import { readVersion } from '../version.ts'
 import { createParts } from './create-ring.ts'
 import { createHashRings } from './hash-rings.ts'
 import type { ListenAddress, Surroundings } from './create-source.ts'
+import { Operations, type TellMember } from '../service/operations.ts'
 import type { RingService } from '../service/ring-service.ts'
 
 /** Where the parts of a process listen. */
@@ -70,9 +73,16 @@ export function composeProcess(
 ): RingProcess {
   const { clock, tracer } = surroundings
   let httpPort: number | undefined
+  let adminPort: number | undefined
   const logger = limitFloods(surroundings.logger, clock, traceFields)
-  const around = { ...surroundings, logger, tracer: tracer ?? noTracer, httpPort: () => httpPort }
-  const { service, readiness, gossipAddress, extraRoutes } = createParts(config, around)
+  const around = {
+    ...surroundings,
+    logger,
+    tracer: tracer ?? noTracer,
+    httpPort: () => httpPort,
+    adminPort: () => adminPort,
+  }
+  const { service, readiness, gossipAddress, extraRoutes, guard } = createParts(config, around)
   const hashRings = createHashRings(config, service, around)
   if (hashRings !== undefined) readiness.follow(hashRings.controller)
   const eventLoopDelay = new EventLoopDelay()
@@ -128,6 +138,8 @@ export function composeProcess(
     ring: service,
     readiness,
     metrics,
+    operations: new Operations({ ring: service, tell: tellMember(() => guard.readToken()), logger }),
+    guard,
     responder: new Responder({ ledger, port: 'admin', clock, logger }),
     logger,
   })
@@ -197,6 +209,7 @@ export function composeProcess(
     const http = await listen(app, 'lookup', config.httpPort, { ...limits, maxConnections })
     const proxy = await openProxyOf(config, maxConnections)
     httpPort = http.port
+    adminPort = admin.port
     await service.start()
     lookUps.release()
     hashRings?.start()
@@ -231,6 +244,22 @@ export function composeProcess(
         throw error
       }
     },
+  }
+}
+
+/** How long another member may take to do what it is told, in milliseconds. */
+const TELL_TIMEOUT_MS = 3000
+
+/** Asks by HTTP, with the token that all members share. */
+function tellMember(readToken: () => string | undefined): TellMember {
+  return async ({ address, metadata }, { action, dryRun, relayed, ...fields }) => {
+    const url = `http://${formatHostPort({ address, port: metadata?.adminPort ?? 0 })}`
+    const headers = { authorization: `Bearer ${readToken()}`, 'content-type': 'application/json' }
+    const members = new Members({ url, timeoutMs: TELL_TIMEOUT_MS, headers }, traceHeaders)
+    const { name, forMs, reason, by } = fields
+    await members.json(`${url}/v1/admin/${action}`, {
+      body: JSON.stringify({ name, forMs, reason, by, dryRun, relayed }),
+    })
   }
 }
 

@@ -273,7 +273,9 @@ export interface SidecarRingOptions extends CommonRingOptions {
   /** Least milliseconds between two changes in a burst. @default 5000 */
   readonly sidecarHoldDownMs?: number
   /** File with a token that whoever posts updates must show. @default none needed */
-  readonly sidecarTokenFile?: string
+  readonly tokenFile?: string
+  /** Host names, besides IP addresses and `localhost`, that updates may be posted to. @default none */
+  readonly allowedHosts?: readonly string[]
 }
 
 /** Members are the serving endpoints of a Kubernetes Service. This process is not one of them. */

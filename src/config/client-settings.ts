@@ -1,7 +1,20 @@
+import { hostname, userInfo } from 'node:os'
 import { RING_NAME } from '../client/members.ts'
 import { RingmanError } from '../errors.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
-import { choice, duration, integer, list, memberUrl, parsed, word } from './value-type.ts'
+import {
+  adminUrl,
+  choice,
+  DEFAULT_ADMIN_PORT,
+  duration,
+  integer,
+  list,
+  memberUrl,
+  parsed,
+  path,
+  sentence,
+  word,
+} from './value-type.ts'
 
 function parseRingName(text: string): string {
   if (RING_NAME.test(text)) return text
@@ -130,6 +143,47 @@ export const AGREE_SETTINGS = {
 
 /** The values of {@link AGREE_SETTINGS}. */
 export type AgreeConfig = ValuesOf<typeof AGREE_SETTINGS>
+
+/** What the commands can be told that have members act. */
+export const OPERATE_SETTINGS = {
+  forMs: {
+    type: duration(1000, 7 * 24 * 3_600_000),
+    default: '10m',
+    help: 'How long an evicted member is not taken back',
+    category: 'Action',
+    places: ['flag'],
+  },
+  reason: {
+    type: sentence,
+    help: "Why, for the member's log",
+    category: 'Action',
+    places: ['flag'],
+  },
+  by: {
+    type: sentence,
+    computedDefault: { compute: () => `${userInfo().username}@${hostname()}`, words: 'user@host' },
+    help: "Who, for the member's log",
+    category: 'Action',
+    places: ['flag'],
+  },
+  url: {
+    type: list(adminUrl, { min: 1, max: 1000 }),
+    default: `http://127.0.0.1:${DEFAULT_ADMIN_PORT}`,
+    help: 'Admin port of the member that is to act; of several, each acts',
+    category: 'Connection',
+    places: ['flag'],
+  },
+  tokenFile: {
+    type: path,
+    help: "File with the members' token",
+    category: 'Connection',
+    places: ['flag', 'variable'],
+  },
+  timeoutMs: { ...CLIENT_SETTINGS.timeoutMs, default: '15s' },
+} as const satisfies SettingTable
+
+/** The values of {@link OPERATE_SETTINGS}. */
+export type OperateConfig = ValuesOf<typeof OPERATE_SETTINGS>
 
 /** What `ringman keygen` can be told. */
 export const KEYGEN_SETTINGS = {

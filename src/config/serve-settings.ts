@@ -6,6 +6,8 @@ import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {
   choice,
+  DEFAULT_ADMIN_PORT,
+  DEFAULT_HTTP_PORT,
   duration,
   formatDuration,
   formatSize,
@@ -24,6 +26,9 @@ import {
 export const SERVE_SETTINGS = {
   ...MEMBER_SETTINGS,
   ...HASH_RING_SETTINGS,
+  // Every process has an admin port, whatever its source.
+  tokenFile: { ...MEMBER_SETTINGS.tokenFile, sources: undefined },
+  allowedHosts: { ...MEMBER_SETTINGS.allowedHosts, sources: undefined },
   httpHost: {
     type: word('HOST', 253),
     default: '0.0.0.0',
@@ -32,13 +37,13 @@ export const SERVE_SETTINGS = {
   },
   httpPort: {
     type: listenPort,
-    default: 8080,
+    default: DEFAULT_HTTP_PORT,
     help: 'Port for look-ups',
     category: 'HTTP',
   },
   adminPort: {
     type: listenPort,
-    default: 8081,
+    default: DEFAULT_ADMIN_PORT,
     help: 'Port for probes and operators',
     category: 'HTTP',
   },

@@ -16,7 +16,7 @@ export interface Setting<T = unknown> {
   readonly help: string
   readonly category: string
   /** The sources that it is for; setting it with another one is refused. @default all */
-  readonly sources?: readonly SourceKind[]
+  readonly sources?: readonly SourceKind[] | undefined
   /** Never shown in messages or by `--print-config`. */
   readonly secret?: true
   /** Where it can be set. @default all of them */

@@ -1,8 +1,9 @@
 import { SIDECAR_DEFAULTS } from '../membership/sidecar/sidecar-options.ts'
 import type { SettingTable } from './setting.ts'
-import { boolean, duration, formatDuration, httpUrl, path, port, word } from './value-type.ts'
+import { boolean, duration, formatDuration, hostName, httpUrl, list, path, port, word } from './value-type.ts'
 
 const SIDECAR = { category: 'Sidecar', sources: ['sidecar'] } as const
+const ACTING = { category: 'Who may act' } as const
 
 /** Members from Nitro Sidecar; see `docs/sidecar.md`. */
 export const SIDECAR_SETTINGS = {
@@ -39,9 +40,17 @@ export const SIDECAR_SETTINGS = {
     default: formatDuration(SIDECAR_DEFAULTS.holdDownMs),
     help: 'Shortest time between ring changes in a burst; 0 to apply each at once',
   },
-  sidecarTokenFile: {
-    ...SIDECAR,
+  tokenFile: {
+    ...ACTING,
+    sources: ['sidecar'],
     type: path,
-    help: 'File with the token that posted updates must carry',
+    help: "File with the token for whoever has this process act: operators at the admin port, whose actions are off without it, and Sidecar's updates",
+  },
+  allowedHosts: {
+    ...ACTING,
+    sources: ['sidecar'],
+    type: list(hostName, { max: 100 }),
+    default: '',
+    help: 'Host names, besides IP addresses and localhost, by which this process may be asked to act',
   },
 } as const satisfies SettingTable

@@ -166,6 +166,16 @@ export function word(placeholder: string, maxLength: number, maxBytes = Infinity
   }
 }
 
+const SENTENCE = '1 to 256 printable characters'
+
+/** Text for people, on one line. */
+export const sentence: ValueType<string> = {
+  schema: z.string({ error: SENTENCE }).regex(/^[^\p{C}\p{Zl}\p{Zp}]{1,256}$/u, { error: SENTENCE }),
+  placeholder: 'TEXT',
+  allowed: SENTENCE,
+  encode: (value) => value,
+}
+
 const HEADER_NAME = 'the name of an HTTP header'
 
 /** The name of an HTTP header. */
@@ -173,6 +183,19 @@ export const headerName: ValueType<string> = {
   schema: z.string({ error: HEADER_NAME }).regex(/^[!#$%&'*+.^_`|~\w-]{1,256}$/, { error: HEADER_NAME }),
   placeholder: 'NAME',
   allowed: HEADER_NAME,
+  encode: (value) => value,
+}
+
+const HOST_NAME = 'a host name without port'
+
+/** A host name; the value is in lower case. */
+export const hostName: ValueType<string> = {
+  schema: z
+    .string({ error: HOST_NAME })
+    .regex(/^[a-zA-Z0-9_]([-.a-zA-Z0-9_]{0,251}[a-zA-Z0-9_])?$/, { error: HOST_NAME })
+    .transform((text) => text.toLowerCase()),
+  placeholder: 'HOST',
+  allowed: HOST_NAME,
   encode: (value) => value,
 }
 
@@ -215,11 +238,21 @@ export const httpUrl = urlType(HTTP_URL_ALLOWED, (text) => text)
 /** Look-up port of a member that is named without one. */
 export const DEFAULT_HTTP_PORT = 8080
 
+/** Admin port of a member that is named without one. */
+export const DEFAULT_ADMIN_PORT = 8081
+
 /** Where a member answers look-ups: a URL, or `HOST[:PORT]`, which becomes one. */
-export const memberUrl = urlType(`HOST[:PORT] or ${HTTP_URL_ALLOWED}`, (text) => {
-  if (text.includes('://')) return text
-  return `http://${text}${/:\d+$/.test(text) ? '' : `:${DEFAULT_HTTP_PORT}`}`
-})
+export const memberUrl = urlOfPort(DEFAULT_HTTP_PORT)
+
+/** Where a member's admin port is: a URL, or `HOST[:PORT]`, which becomes one. */
+export const adminUrl = urlOfPort(DEFAULT_ADMIN_PORT)
+
+function urlOfPort(defaultPort: number): ValueType<string> {
+  return urlType(`HOST[:PORT] or ${HTTP_URL_ALLOWED}`, (text) => {
+    if (text.includes('://')) return text
+    return `http://${text}${/:\d+$/.test(text) ? '' : `:${defaultPort}`}`
+  })
+}
 
 function urlType(allowed: string, complete: (text: string) => string): ValueType<string> {
   return {

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { RingmanError } from '../errors.ts'
 import { GrowingBuffer } from '../growing-buffer.ts'
 import { jsonExcess, type JsonLimits } from '../json-size.ts'
@@ -121,4 +121,20 @@ export function parseJson(body: Uint8Array, limits: JsonLimits): unknown {
 export function checkJsonSize(body: Uint8Array, limits: JsonLimits): void {
   const excess = jsonExcess(body, limits)
   if (excess !== undefined) throw new RingmanError('BODY_INVALID', `the body ${excess}`)
+}
+
+/** @throws {RingmanError} `CONTENT_TYPE_UNSUPPORTED` for anything but plain JSON in UTF-8. */
+export function checkContentType(headers: IncomingHttpHeaders): void {
+  const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = headers
+  const [mediaType = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase())
+  if (mediaType !== 'application/json') {
+    throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must be of type application/json')
+  }
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length)
+  if (charset !== undefined && !/^"?utf-?8"?$/.test(charset)) {
+    throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must be in UTF-8')
+  }
+  if (encoding.trim().toLowerCase() !== 'identity') {
+    throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must not be compressed')
+  }
 }

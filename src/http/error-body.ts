@@ -14,9 +14,11 @@ export interface ErrorStatus {
  * becomes `INTERNAL` without its message.
  */
 export const ERROR_STATUSES: Readonly<Partial<Record<ErrorCode, ErrorStatus>>> = {
+  ACTION_REFUSED: { status: 409, title: 'Action refused' },
   BODY_INVALID: { status: 400, title: 'Invalid body' },
   BODY_TOO_LARGE: { status: 413, title: 'Body too large' },
   CONTENT_TYPE_UNSUPPORTED: { status: 415, title: 'Unsupported content type' },
+  FORBIDDEN: { status: 403, title: 'Forbidden' },
   KEY_EMPTY: { status: 400, title: 'Empty key' },
   KEY_INVALID: { status: 400, title: 'Invalid key' },
   KEY_MISSING: { status: 400, title: 'Missing key' },
@@ -36,6 +38,7 @@ export const ERROR_STATUSES: Readonly<Partial<Record<ErrorCode, ErrorStatus>>> =
   RING_EMPTY: { status: 503, title: 'Empty ring', retryAfterSeconds: 1 },
   TIMEOUT: { status: 504, title: 'Timeout' },
   TOO_MANY_WATCHERS: { status: 503, title: 'Too many watchers', retryAfterSeconds: 5 },
+  UNAUTHORIZED: { status: 401, title: 'Unauthorized' },
   UNREACHABLE: { status: 502, title: 'Owner unreachable' },
 }
 

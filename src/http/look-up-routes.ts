@@ -1,11 +1,10 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import { isObject } from '../is-object.ts'
 import { DIGESTS_KEPT } from '../manager/ring-order.ts'
 import type { RingNode } from '../ring/node.ts'
 import type { RingService } from '../service/ring-service.ts'
-import { parseJson, readBody } from './body.ts'
+import { checkContentType, parseJson, readBody } from './body.ts'
 import type { HttpLimits } from './limits.ts'
 import {
   checkKey,
@@ -131,22 +130,6 @@ function parseDigests(list: string | undefined): readonly string[] {
 }
 
 const DIGEST = /^[0-9a-f]{16}$/
-
-/** @throws {RingmanError} `CONTENT_TYPE_UNSUPPORTED` for anything but plain JSON in UTF-8. */
-function checkContentType(headers: IncomingHttpHeaders): void {
-  const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = headers
-  const [mediaType = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase())
-  if (mediaType !== 'application/json') {
-    throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must be of type application/json')
-  }
-  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length)
-  if (charset !== undefined && !/^"?utf-?8"?$/.test(charset)) {
-    throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must be in UTF-8')
-  }
-  if (encoding.trim().toLowerCase() !== 'identity') {
-    throw new RingmanError('CONTENT_TYPE_UNSUPPORTED', 'the body must not be compressed')
-  }
-}
 
 function parseBatch(
   body: Uint8Array,

@@ -5,7 +5,8 @@ import { ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 
 /** Why a member owns nothing. */
 export interface OffRingReason {
-  readonly code: 'STATE_DEAD' | 'STATE_LEFT' | 'METADATA_MISSING' | 'RING_KEY_TAKEN' | 'RING_BEHIND'
+  readonly code:
+    'STATE_DEAD' | 'STATE_LEFT' | 'DRAINED' | 'METADATA_MISSING' | 'RING_KEY_TAKEN' | 'RING_BEHIND'
   /** For a human, one sentence. */
   readonly message: string
 }
@@ -67,6 +68,9 @@ function offRingReason(member: Member, ringKey: string | null, { ring }: RingSna
     case 'suspect':
       if (ringKey === null) {
         return { code: 'METADATA_MISSING', message: 'Its metadata does not name a service port.' }
+      }
+      if (member.metadata?.drained === true) {
+        return { code: 'DRAINED', message: 'It was drained: an operator took it off the ring.' }
       }
       if (holder === undefined) {
         return { code: 'RING_BEHIND', message: 'The ring has not taken it in yet.' }

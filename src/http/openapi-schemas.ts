@@ -173,7 +173,14 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       offRingReason: { oneOf: [{ type: 'null' }, ref('OffRingReason')] },
     }),
     OffRingReason: object({
-      code: word(['STATE_DEAD', 'STATE_LEFT', 'METADATA_MISSING', 'RING_KEY_TAKEN', 'RING_BEHIND']),
+      code: word([
+        'STATE_DEAD',
+        'STATE_LEFT',
+        'DRAINED',
+        'METADATA_MISSING',
+        'RING_KEY_TAKEN',
+        'RING_BEHIND',
+      ]),
       message: text,
     }),
     MembersAnswer: object({

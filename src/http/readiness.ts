@@ -105,9 +105,11 @@ export class Readiness {
   /** The standing condition decides; one that only casts doubt on the members is repeated, without failing for it. */
   #checkSource(): ReadinessCheck {
     const { condition, ok, message } = this.#ring.health()
-    if (condition === 'draining') return check('source', true, 'The source is being left.')
+    if (condition === 'draining' && this.#ring.state === 'leaving') {
+      return check('source', true, 'The source is being left.')
+    }
     const { readiness } = CONDITIONS[condition]
-    if (readiness === 'denied' || (readiness === 'kept' && !this.#wasReady)) {
+    if ((readiness === 'denied' && condition !== 'draining') || (readiness === 'kept' && !this.#wasReady)) {
       return check('source', false, `${message}.`)
     }
     const remark = ok ? '' : ` It reports: ${message}.`
@@ -159,12 +161,9 @@ export class Readiness {
   }
 
   #checkDraining(): ReadinessCheck {
-    const draining = this.#ring.state === 'leaving'
-    return check(
-      'draining',
-      !draining,
-      draining ? 'This process is leaving and takes no new work.' : 'This process is not about to leave.',
-    )
+    const { condition, message } = this.#ring.health()
+    const draining = condition === 'draining'
+    return check('draining', !draining, draining ? `${message}.` : 'This process is not about to leave.')
   }
 }
 

@@ -164,6 +164,7 @@ export class Responder {
         'no-store',
         'X-Content-Type-Options',
         'nosniff',
+        ...(problem.code === 'UNAUTHORIZED' ? ['WWW-Authenticate', 'Bearer realm="ringman"'] : []),
         ...(retryAfterSeconds === undefined ? [] : ['Retry-After', String(retryAfterSeconds)]),
         ...headers,
       ],

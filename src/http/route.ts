@@ -1,5 +1,7 @@
 import type Koa from 'koa'
+import { RingmanError } from '../errors.ts'
 import { tryDecodePath } from './query.ts'
+import type { Responder } from './respond.ts'
 
 /**
  * Answers one request. `query` is what follows the question mark, `below` what follows the path of the route, both as they
@@ -85,3 +87,36 @@ export class RouteTable {
 
 /** Where a route says how many keys it looked up, in `ctx`; one where it says nothing. */
 export const KEY_COUNT = '_ringmanKeyCount'
+
+/** Answers a request at a path of ours, also where the method is wrong or the route fails. */
+export function answerRoute(
+  responder: Responder,
+  ctx: Koa.Context,
+  { route, template, below }: FoundRoute,
+  query: string,
+): void | Promise<void> {
+  try {
+    const handler = handlerOf(route, ctx.req.method)
+    if (handler !== undefined) {
+      return handler(ctx, query, below)?.catch((error: unknown) => {
+        responder.sendProblem(ctx, error)
+      })
+    }
+    const allow = allowedMethods(route) ?? ''
+    if (ctx.req.method === 'OPTIONS') {
+      responder.send(ctx, { status: 204, headers: ['Allow', allow], body: '' })
+      return undefined
+    }
+    const error = new RingmanError('METHOD_NOT_ALLOWED', `${template} takes ${allow}`)
+    responder.sendProblem(ctx, error, ['Allow', allow])
+  } catch (error) {
+    responder.sendProblem(ctx, error)
+  }
+  return undefined
+}
+
+function handlerOf(route: Route, method: string | undefined): Handler | undefined {
+  if ('any' in route) return route.any
+  if (method === 'GET' || method === 'HEAD') return route.GET
+  return method === 'POST' ? route.POST : undefined
+}

@@ -1,6 +1,5 @@
 import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
-import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { NamedRing, NamedRings } from '../service/named-rings.ts'
 import type { RingService } from '../service/ring-service.ts'
@@ -16,14 +15,7 @@ import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
 import { ringRoutes } from './ring-routes.ts'
 import { RingWatch } from './ring-watch.ts'
 import { CurrentView } from './ring-view.ts'
-import {
-  allowedMethods,
-  RouteTable,
-  type FoundRoute,
-  type RequestMeter,
-  type Route,
-  type RouteMeter,
-} from './route.ts'
+import { answerRoute, RouteTable, type RequestMeter, type Route, type RouteMeter } from './route.ts'
 
 /** Routes of a source, by path: each makes its middleware, which answers through the responder. */
 export type ExtraRoutes = Readonly<Record<string, (responder: Responder) => Koa.Middleware>>
@@ -94,33 +86,11 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
     }
     ctx['_matchedRoute'] = found.template
     const { meter: ownMeter } = found
-    if (around === undefined) return metered(ownMeter, ctx, startedAtMs, answer(ctx, found, query))
-    return around(ctx, async () => metered(ownMeter, ctx, startedAtMs, answer(ctx, found, query))) as unknown
-  }
-
-  function answer(
-    ctx: Koa.Context,
-    { route, template, below }: FoundRoute,
-    query: string,
-  ): void | Promise<void> {
-    try {
-      const handler = handlerOf(route, ctx.req.method)
-      if (handler !== undefined) {
-        return handler(ctx, query, below)?.catch((error: unknown) => {
-          responder.sendProblem(ctx, error)
-        })
-      }
-      const allow = allowedMethods(route) ?? ''
-      if (ctx.req.method === 'OPTIONS') {
-        responder.send(ctx, { status: 204, headers: ['Allow', allow], body: '' })
-        return undefined
-      }
-      const error = new RingmanError('METHOD_NOT_ALLOWED', `${template} takes ${allow}`)
-      responder.sendProblem(ctx, error, ['Allow', allow])
-    } catch (error) {
-      responder.sendProblem(ctx, error)
-    }
-    return undefined
+    if (around === undefined)
+      return metered(ownMeter, ctx, startedAtMs, answerRoute(responder, ctx, found, query))
+    return around(ctx, async () =>
+      metered(ownMeter, ctx, startedAtMs, answerRoute(responder, ctx, found, query)),
+    ) as unknown
   }
 }
 
@@ -139,12 +109,6 @@ function metered(
   }
   meter.finished(ctx, startedAtMs)
   return running
-}
-
-function handlerOf(route: Route, method: string | undefined) {
-  if ('any' in route) return route.any
-  if (method === 'GET' || method === 'HEAD') return route.GET
-  return method === 'POST' ? route.POST : undefined
 }
 
 /** Every route of the look-ups, the description of the API among them. */

@@ -1,6 +1,6 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type Koa from 'koa'
 import { isRingmanError, type ErrorCode } from '../errors.ts'
+import type { ActingGuard } from './acting-guard.ts'
 import { checkJsonSize, readBody } from './body.ts'
 import { goJsonString, toByteText } from './go-json.ts'
 import { makeAnswer, type Answer, type Responder } from './respond.ts'
@@ -16,8 +16,8 @@ export interface SidecarUpdates {
 
 export interface SidecarUpdateOptions {
   readonly updates: SidecarUpdates
-  /** Required of the sender when given: as bearer token, or as the password of basic authentication. */
-  readonly token?: string | undefined
+  /** Says who may send them. The token may come as bearer token, or as the password of basic authentication. */
+  readonly guard: ActingGuard
   /** Largest body in bytes. @default 8 MiB */
   readonly limitBytes?: number
 }
@@ -27,25 +27,19 @@ const MIB = 1024 * 1024
 const JSON_LIMITS = { maxValues: 500_000, maxDepth: 32 }
 const JSON_HEADERS = ['Content-Type', 'application/json'] as const
 const UNDERSTOOD = makeAnswer(200, JSON_HEADERS, '')
-const FROM_BROWSER = errorAnswer(403, 'updates from web pages are not taken')
-const UNAUTHORIZED = errorAnswer(401, 'the token is missing or wrong', [
-  'WWW-Authenticate',
-  'Bearer realm="ringman"',
-])
 
 /**
  * `/hashring/update`: where Sidecar posts its state at each change. The method does not matter, nor does the
  * content type, as in the Go library. What is understood is answered with 200 and no body, also when it changes
  * nothing; what is not, with Sidecar's error shape, `{"errors":["…"]}`: 500 for bad JSON and for JSON that is no
- * update, 401 without the token, 403 for what a web page sends, 413 above the limit, 503 while too much is held and
- * after the stop. How long a body may take is the server's to limit.
+ * update, 401 without the token, 403 for what a web page sends or for a host that is not allowed, 413 above the limit,
+ * 503 while too much is held and after the stop. How long a body may take is the server's to limit.
  */
 export function sidecarUpdate(
   options: SidecarUpdateOptions,
 ): (responder: Responder) => (ctx: Koa.Context) => Promise<void> {
-  const { updates, token } = options
+  const { updates, guard } = options
   const limitBytes = options.limitBytes ?? 8 * MIB
-  const tokenDigest = token === undefined ? undefined : digestOf(token)
 
   const readUpdate = async (ctx: Koa.Context, responder: Responder) => {
     const body = await readBody(ctx.req, responder.ledger, limitBytes)
@@ -60,15 +54,10 @@ export function sidecarUpdate(
   }
 
   return (responder) => async (ctx) => {
-    if (isFromBrowser(ctx)) {
-      refuse(responder, ctx, FROM_BROWSER)
-      return
-    }
-    if (tokenDigest !== undefined && !isAuthorized(ctx.get('authorization'), tokenDigest)) {
-      refuse(responder, ctx, UNAUTHORIZED)
-      return
-    }
     try {
+      guard.checkOrigin(ctx.req, false)
+      // Sidecar knows no headers, but Go sends the user and password of a listener's URL this way.
+      guard.checkToken(ctx.req, true)
       const outcome = updates.update(await readUpdate(ctx, responder))
       responder.send(ctx, outcome === 'stopped' ? errorAnswer(503, 'the ring is shutting down') : UNDERSTOOD)
     } catch (error) {
@@ -79,26 +68,24 @@ export function sidecarUpdate(
   }
 }
 
-/**
- * Whether a web page sends it: browsers say so with each such request, and Sidecar sends none of these fields. Otherwise
- * any page that somebody in the network opens could rewrite the ring.
- */
-function isFromBrowser(ctx: Koa.Context): boolean {
-  const { origin, 'sec-fetch-site': site } = ctx.req.headers
-  return origin !== undefined || site !== undefined
-}
-
 const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   BODY_INVALID: 500,
   BODY_TOO_LARGE: 413,
+  FORBIDDEN: 403,
   OVERLOADED: 503,
+  UNAUTHORIZED: 401,
+}
+
+const MORE_HEADERS: Readonly<Partial<Record<number, readonly string[]>>> = {
+  401: ['WWW-Authenticate', 'Bearer realm="ringman"'],
+  503: ['Retry-After', '1'],
 }
 
 function tryRefusal(error: unknown): Answer | undefined {
   if (!isRingmanError(error)) return undefined
   const status = STATUSES[error.code]
   if (status === undefined) return undefined
-  return errorAnswer(status, error.message, status === 503 ? ['Retry-After', '1'] : [])
+  return errorAnswer(status, error.message, MORE_HEADERS[status] ?? [])
 }
 
 function errorAnswer(status: number, message: string, headers: readonly string[] = []): Answer {
@@ -107,24 +94,4 @@ function errorAnswer(status: number, message: string, headers: readonly string[]
     [...JSON_HEADERS, ...headers],
     `{"errors":[${goJsonString(toByteText(message))}]}`,
   )
-}
-
-/** Whether an `Authorization` header holds the token; it takes the same time however much of it is right. */
-function isAuthorized(header: string, tokenDigest: Buffer): boolean {
-  const [, scheme = '', credentials = ''] = /^(\S+) +(\S+) *$/.exec(header) ?? []
-  let given: string
-  if (scheme.toLowerCase() === 'bearer') {
-    given = credentials
-  } else if (scheme.toLowerCase() === 'basic') {
-    // Sidecar knows no headers, but Go sends the user and password of a listener's URL this way.
-    const pair = Buffer.from(credentials, 'base64').toString('utf8')
-    given = pair.slice(pair.indexOf(':') + 1)
-  } else {
-    return false
-  }
-  return timingSafeEqual(digestOf(given), tokenDigest)
-}
-
-function digestOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest()
 }

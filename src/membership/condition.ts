@@ -87,7 +87,7 @@ export const CONDITIONS = {
   draining: {
     readiness: 'denied',
     severity: 'none',
-    meaning: 'It has left, or is leaving, and takes no new work.',
+    meaning: 'It was drained by an operator, or it has left or is leaving, and takes no new work.',
   },
   stopped: {
     readiness: 'denied',

@@ -17,7 +17,16 @@ export interface MemberMetadata {
   readonly name?: string | undefined
   /** Where the member answers look-ups over HTTP, 1 to 65535; left out where it does not. */
   readonly httpPort?: number | undefined
+  /** Where its admin port is, 1 to 65535; left out where it has none. */
+  readonly adminPort?: number | undefined
+  /** Whether it was taken off the ring by hand; it gossips and answers look-ups as before. */
+  readonly drained?: boolean | undefined
+  /** Which of these fields it acts upon in others: see {@link METADATA_LEVEL}. Go members, and older ones, do not say so. */
+  readonly level?: number | undefined
 }
+
+/** Level 1 knows `drained`, and can be evicted. */
+export const METADATA_LEVEL = 1
 
 /** Protocol and delegate versions as memberlist lists them, each 0 to 255. */
 export interface ProtocolVersions {
@@ -68,6 +77,10 @@ function isPort(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535
 }
 
+function isLevel(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 255
+}
+
 /** A weight as metadata takes it: an integer from 1 to {@link WEIGHT_LIMIT}. */
 export function isWeight(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= WEIGHT_LIMIT
@@ -86,7 +99,7 @@ export function isPlainText(text: string): boolean {
 
 /**
  * Encodes metadata as the JSON that Go ringman reads, `{"ServicePort":"8000"}`, with `Weight`, `Zone`, `Name`, `Witness` and
- * `HttpPort` after it where they are set (Go ignores them).
+ * the others after it where they are set (Go ignores them).
  *
  * @throws {RingmanError} `METADATA_TOO_LARGE` above {@link METADATA_LIMIT_BYTES}.
  */
@@ -99,6 +112,9 @@ export function encodeMetadata(metadata: MemberMetadata): Uint8Array {
       Name: metadata.name,
       Witness: metadata.witness,
       HttpPort: metadata.httpPort,
+      Level: metadata.level,
+      AdminPort: metadata.adminPort,
+      Drained: metadata.drained === true ? true : undefined,
     }),
   )
   if (bytes.byteLength > METADATA_LIMIT_BYTES) {
@@ -124,7 +140,8 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
   } catch {
     return undefined
   }
-  const { ServicePort, Weight, Zone, Name, Witness, HttpPort } = (value ?? {}) as Record<string, unknown>
+  const fields = (value ?? {}) as Record<string, unknown>
+  const { ServicePort, Weight, Zone, Name, Witness, HttpPort, Level, AdminPort, Drained } = fields
   if (!isServicePort(ServicePort)) return undefined
   return {
     servicePort: ServicePort,
@@ -133,5 +150,8 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
     ...(typeof Name === 'string' && isPlainText(Name) ? { name: Name } : {}),
     ...(Witness === true ? { witness: true } : {}),
     ...(isPort(HttpPort) ? { httpPort: HttpPort } : {}),
+    ...(isLevel(Level) ? { level: Level } : {}),
+    ...(isPort(AdminPort) ? { adminPort: AdminPort } : {}),
+    ...(Drained === true ? { drained: true } : {}),
   }
 }

@@ -14,7 +14,7 @@ export function ringKeyOf(member: Member, mode: RingKeyMode): string | undefined
 const WEIGHT_SPAN = 20
 
 /**
- * The nodes that a set of members makes: those alive or suspect with metadata that decodes. Where two members
+ * The nodes that a set of members makes: those alive or suspect, not drained, with metadata that decodes. Where two members
  * come to the same ring key, the one with the lower name stands for both, on every pod alike.
  *
  * Each weight is bounded by {@link WEIGHT_SPAN} times the median of all: a weight is what a member says of itself, and with
@@ -27,6 +27,7 @@ export function placeMembers(members: readonly Member[], mode: RingKeyMode): Rin
   for (const member of members) {
     if (member.state !== 'alive' && member.state !== 'suspect') continue
     const { metadata } = member
+    if (metadata?.drained === true) continue
     const ringKey = ringKeyOf(member, mode)
     if (metadata === undefined || ringKey === undefined || nodes.has(ringKey)) continue
     // A member may call itself anything; one name that is no ring key must not keep the others off the ring.

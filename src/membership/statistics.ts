@@ -77,6 +77,7 @@ export type GossipDropReason =
   | 'incarnation-out-of-range'
   | 'not-for-us'
   | 'overloaded'
+  | 'evicted'
   | 'connections-exhausted'
   | 'destination-unknown'
   | 'rate-limited'

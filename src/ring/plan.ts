@@ -113,7 +113,7 @@ function apply(ring: HashRing, { leave = [], join = [], reweight = [] }: RingPla
   return ring.with(nodes.values())
 }
 
-function* sumMoves(moved: Iterable<Stretch>): Steps<RingMove[]> {
+export function* sumMoves(moved: Iterable<Stretch>): Steps<RingMove[]> {
   let left = PIECES_PER_STEP
   const hashes = new Map<string | null, Map<string | null, number>>()
   for (const { start, end, ...owners } of moved) {

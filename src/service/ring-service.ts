@@ -5,6 +5,7 @@ import { Listeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingChange } from '../manager/snapshot.ts'
+import type { MemberControl } from '../membership/control.ts'
 import { healthIn, type SourceHealth } from '../membership/condition.ts'
 import type { Member } from '../membership/member.ts'
 import { placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
@@ -35,6 +36,8 @@ const NAMED_LIMIT = 100
 export interface RingServiceDeps {
   readonly source: MembershipSource
   readonly manager: HashRingManager
+  /** What an operator can have the source do. @default nothing */
+  readonly control?: MemberControl | undefined
   readonly logger: Logger
   readonly clock: Clock
   readonly ringKeyMode: RingKeyMode
@@ -61,6 +64,7 @@ export class RingService implements AsyncDisposable {
   readonly source: MembershipSource
   readonly manager: HashRingManager
   readonly ringKeyMode: RingKeyMode
+  readonly control: MemberControl | undefined
   /** What this process's own member owns, what moves, and its claims. */
   readonly ownership: Ownership
   /** Resolves after `stop`; rejects when a background loop died. */
@@ -101,6 +105,7 @@ export class RingService implements AsyncDisposable {
     this.source = deps.source
     this.manager = deps.manager
     this.ringKeyMode = deps.ringKeyMode
+    this.control = deps.control
     this.#logger = deps.logger.child({ component: 'ring' })
     this.#clock = deps.clock
     this.#tracer = deps.tracer ?? noTracer
@@ -203,7 +208,29 @@ export class RingService implements AsyncDisposable {
     }
   }
 
+  /** Whether this process's own member was taken off the ring by hand. */
+  get drained(): boolean {
+    const { members, selfName } = this.source
+    return members.find(({ name }) => name === selfName)?.metadata?.drained === true
+  }
+
+  /** Takes this member off the ring; it gossips on and answers look-ups. */
+  async drain(): Promise<void> {
+    this.control?.updateOwn({ drained: true })
+  }
+
+  /** Takes this member back onto the ring after {@link drain}. */
+  async return(): Promise<void> {
+    this.control?.updateOwn({ drained: undefined })
+  }
+
+  /** Gives this member another weight, 1 to 1000, until it is restarted. */
+  async setWeight(weight: number): Promise<void> {
+    this.control?.updateOwn({ weight: weight === 1 ? undefined : weight })
+  }
+
   #healthWhileRunning(): SourceHealth {
+    if (this.drained) return healthIn('draining', 'This member was drained: an operator took it off the ring')
     const why = this.#unsureBecause()
     return why === undefined ? this.source.health() : healthIn('unsure', why)
   }

@@ -4,6 +4,7 @@ import { createSource } from '../../src/compose/create-source.ts'
 import { loadOptions } from '../../src/config/load.ts'
 import { MEMBER_SETTINGS } from '../../src/config/member-settings.ts'
 import { noTracer } from '../../src/tracing.ts'
+import { guardFor } from '../support/http-parts.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 
 test.each([
@@ -17,7 +18,13 @@ test.each([
 ])('gossip of %j that strangers can join is told of: label %j', (options, labels) => {
   const logger = new RecordingLogger()
   const { values } = loadOptions(MEMBER_SETTINGS, { name: 'a', ...options }, () => [])
-  createSource(values, { clock: systemClock, random: systemRandom, logger, tracer: noTracer })
+  createSource(values, {
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    tracer: noTracer,
+    guard: guardFor(),
+  })
   const told = logger.of('gossip.open')
   expect(told.map(({ level, fields }) => [level, fields['label']])).toEqual(
     labels.map((label) => ['warn', label]),

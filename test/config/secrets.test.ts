@@ -67,7 +67,7 @@ const FREE_TEXT = new Set([
   'zone',
   'sidecarService',
   'httpHost',
-  'sidecarTokenFile',
+  'tokenFile',
   'keyringFile',
   'kubernetesKubeconfig',
   'config',

@@ -5,7 +5,7 @@ import { Readiness } from '../../src/http/readiness.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { exchange, get, request } from './raw-client.ts'
-import { makeRing } from './running-ring.ts'
+import { makeRing, operationsOf } from './running-ring.ts'
 
 const open: OpenServer[] = []
 
@@ -21,6 +21,7 @@ async function serveAdmin() {
     ring,
     readiness,
     ...parts,
+    ...operationsOf(ring),
     metrics: { write: () => Promise.reject(new Error('nobody asks')) },
   })
   const server = await openServer(app, parts)

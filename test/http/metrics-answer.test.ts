@@ -7,7 +7,7 @@ import { Readiness } from '../../src/http/readiness.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
 import { exchange, get, request } from './raw-client.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
-import { makeRing } from './running-ring.ts'
+import { makeRing, operationsOf } from './running-ring.ts'
 
 const open: OpenServer[] = []
 
@@ -25,7 +25,7 @@ async function serve(metrics: MetricsWriter = echo) {
   const clock = systemClock
   const readiness = new Readiness({ ring, clock, minMembers: 1, minMembersTimeoutMs: 1000 })
   const parts = httpParts({ logger })
-  const app = createAdminApp({ ring, readiness, ...parts, metrics })
+  const app = createAdminApp({ ring, readiness, ...parts, ...operationsOf(ring), metrics })
   const server = await openServer(app, parts)
   open.push(server)
   return { ask: (bytes: string) => exchange(server.port, bytes), logger }

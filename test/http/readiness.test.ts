@@ -174,7 +174,7 @@ describe('Readiness', () => {
       source.healthNow = healthIn(condition, 'So it is')
       const { readiness: effect } = CONDITIONS[condition]
       const failing = (effects: readonly string[]) =>
-        effects.includes(effect) && condition !== 'draining' ? ['source'] : []
+        !effects.includes(effect) ? [] : [condition === 'draining' ? 'draining' : 'source']
       expect(failed(await readiness.evaluate())).toEqual(failing(['denied', 'kept']))
       source.healthNow = healthIn('well', 'All is well')
       expect((await readiness.evaluate()).ready).toBe(true)

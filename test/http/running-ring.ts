@@ -8,8 +8,9 @@ import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { Member } from '../../src/membership/member.ts'
 import type { RingKeyMode } from '../../src/membership/placement.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
+import { Operations } from '../../src/service/operations.ts'
 import { RingService } from '../../src/service/ring-service.ts'
-import { httpParts } from '../support/http-parts.ts'
+import { guardFor, httpParts } from '../support/http-parts.ts'
 import { FakeSource, fakeMember } from '../support/fake-source.ts'
 
 export interface RingOptions {
@@ -43,6 +44,15 @@ export function makeRing(options: RingOptions = {}): {
     ...(options.maxSilenceMs === undefined ? {} : { maxSilenceMs: options.maxSilenceMs }),
   })
   return { ring, source }
+}
+
+/** What the admin port needs to let operators act; without a token they cannot. */
+export function operationsOf(ring: RingService, token?: string) {
+  const tell = () => Promise.reject(new Error('nobody else is there'))
+  return {
+    operations: new Operations({ ring, tell, logger: silentLogger }),
+    guard: guardFor(token === undefined ? {} : { token }),
+  }
 }
 
 export interface ServedRing extends AsyncDisposable {

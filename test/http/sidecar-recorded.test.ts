@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createApp } from '../../src/http/app.ts'
-import { httpParts } from '../support/http-parts.ts'
+import { guardFor, httpParts } from '../support/http-parts.ts'
 import { openServer } from '../../src/http/server.ts'
 import { sidecarUpdate } from '../../src/http/sidecar-update.ts'
 import { silentLogger } from '../../src/logger.ts'
@@ -78,7 +78,7 @@ async function serve(url?: string) {
   const app = createApp({
     ring,
     ...parts,
-    extraRoutes: { '/hashring/update': sidecarUpdate({ updates: source }) },
+    extraRoutes: { '/hashring/update': sidecarUpdate({ updates: source, guard: guardFor() }) },
   })
   const server = await openServer(app, parts)
   opened.push(() => server.close(0))

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { isRingmanError, RingmanError } from '../../src/errors.ts'
 import { sidecarUpdate, type SidecarUpdateOptions } from '../../src/http/sidecar-update.ts'
 import type { HttpLimits } from '../../src/http/limits.ts'
-import { httpParts } from '../support/http-parts.ts'
+import { guardFor, httpParts } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { SidecarSource } from '../../src/membership/sidecar/sidecar-source.ts'
 
@@ -23,7 +23,11 @@ async function serve(options: Partial<SidecarUpdateOptions> = {}, limits: Partia
   const app = new Koa()
   const faults: unknown[] = []
   app.on('error', (error: unknown) => faults.push(error))
-  app.use(sidecarUpdate({ updates: source, ...options })(httpParts({ limits }).responder))
+  app.use(
+    sidecarUpdate({ updates: source, guard: guardFor({ hosts: ['x'] }), ...options })(
+      httpParts({ limits }).responder,
+    ),
+  )
   const handle = app.callback()
   const server = createServer((request, response) => {
     handle(request, response).catch((error: unknown) => faults.push(error))
@@ -204,6 +208,19 @@ test('an update from the future is refused and shuts nobody out', async () => {
   expect(source.populated).toBe(true)
 })
 
+test.each([
+  ['another name', 'rebound.example:8080', 403],
+  ['none', '', 403],
+  ['a listed name', 'x', 200],
+  ['an address', '10.0.0.1:8080', 200],
+  ['an IPv6 address', '[::1]:8080', 200],
+  ['localhost', 'localhost:8080', 200],
+])('as host %s is answered so', async (_, host, status) => {
+  const { port } = await serve()
+  const head = `POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${event.length}\r\nConnection: close\r\n\r\n`
+  expect(await raw(port, head + event.toString('latin1'))).toMatch(new RegExp(`^HTTP/1.1 ${status} `, 'u'))
+})
+
 describe('the token', () => {
   const basic = (user: string, password: string) =>
     `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
@@ -214,7 +231,7 @@ describe('the token', () => {
     ['as password, which is how Sidecar can send it', basic('ringman', 's3cret')],
     ['as password of nobody', basic('', 's3cret')],
   ])('is taken %s', async (_, authorization) => {
-    const { source, url } = await serve({ token: 's3cret' })
+    const { source, url } = await serve({ guard: guardFor({ token: 's3cret' }) })
     expect((await post(url, event, { authorization })).status).toBe(200)
     expect(source.populated).toBe(true)
   })
@@ -229,7 +246,7 @@ describe('the token', () => {
     ['it as user name', basic('s3cret', '')],
     ['basic without a colon', `Basic ${Buffer.from('other').toString('base64')}`],
   ])('%s is refused and changes nothing', async (_, authorization) => {
-    const { source, url } = await serve({ token: 's3cret' })
+    const { source, url } = await serve({ guard: guardFor({ token: 's3cret' }) })
     const answer = await post(url, event, authorization === undefined ? {} : { authorization })
     expect(answer).toMatchObject({ status: 401, body: '{"errors":["the token is missing or wrong"]}' })
     expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="ringman"')
@@ -255,6 +272,7 @@ test('a fault of another kind is not hidden', async () => {
           throw fault
         },
       },
+      guard: guardFor(),
     })(httpParts().responder),
   )
   const server = app.listen(0, '127.0.0.1')

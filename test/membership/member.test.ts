@@ -44,6 +44,11 @@ describe('decodeMetadata', () => {
     ['{"ServicePort":"1","Witness":true,"HttpPort":1}', { servicePort: '1', witness: true, httpPort: 1 }],
     ['{"ServicePort":"1","Witness":1,"HttpPort":65535}', { servicePort: '1', httpPort: 65_535 }],
     ['{"ServicePort":"1","Witness":false,"HttpPort":0}', { servicePort: '1' }],
+    [
+      '{"ServicePort":"1","Level":1,"AdminPort":8081,"Drained":true}',
+      { servicePort: '1', level: 1, adminPort: 8081, drained: true },
+    ],
+    ['{"ServicePort":"1","Level":0,"AdminPort":0,"Drained":1}', { servicePort: '1' }],
     ['{"ServicePort":"1","HttpPort":65536}', { servicePort: '1' }],
     ['{"ServicePort":"1","HttpPort":"80"}', { servicePort: '1' }],
     ['{"ServicePort":"1","HttpPort":8.5}', { servicePort: '1' }],

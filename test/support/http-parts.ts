@@ -1,8 +1,22 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { systemClock, type Clock } from '../../src/clock.ts'
+import { ActingGuard } from '../../src/http/acting-guard.ts'
 import { ConnectionLedger } from '../../src/http/connection-ledger.ts'
 import { withDefaultLimits, type HttpLimits } from '../../src/http/limits.ts'
 import { Responder } from '../../src/http/respond.ts'
 import { silentLogger, type Logger } from '../../src/logger.ts'
+
+/** Lets hosts have a process act that a test names, with a token where there is one. */
+export function guardFor({ token, hosts = [] }: { readonly token?: string; readonly hosts?: string[] } = {}) {
+  let tokenFile: string | undefined
+  if (token !== undefined) {
+    tokenFile = join(mkdtempSync(join(tmpdir(), 'ringman-token-')), 'token')
+    writeFileSync(tokenFile, `${token}\n`)
+  }
+  return new ActingGuard({ tokenFile, allowedHosts: hosts, clock: systemClock, logger: silentLogger })
+}
 
 /** What an application and a server on a free loopback port need, made to fit each other. */
 export function httpParts(

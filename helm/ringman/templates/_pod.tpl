@@ -239,6 +239,11 @@ spec:
           mountPath: /etc/ringman/keyring
           readOnly: true
         {{- end }}
+        {{- if .Values.actions.existingSecret }}
+        - name: token
+          mountPath: /etc/ringman/token
+          readOnly: true
+        {{- end }}
         {{- with .Values.extraVolumeMounts }}
         {{- tpl (toYaml .) $ | nindent 8 }}
         {{- end }}
@@ -258,6 +263,18 @@ spec:
         items:
           - key: {{ .Values.keyring.secretKey | quote }}
             path: {{ .Values.keyring.secretKey | quote }}
+    {{- end }}
+    {{- with .Values.actions }}
+    {{- if .existingSecret }}
+    - name: token
+      secret:
+        secretName: {{ tpl .existingSecret $ | quote }}
+        # 0440: the group of the pod may read it.
+        defaultMode: 288
+        items:
+          - key: {{ .secretKey | quote }}
+            path: {{ .secretKey | quote }}
+    {{- end }}
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- tpl (toYaml .) $ | nindent 4 }}

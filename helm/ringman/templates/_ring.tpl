@@ -116,6 +116,18 @@ $(POD_NAMESPACE)/{{ include "ringman.releaseLabel" . }}
 {{- if include "ringman.hasKeyring" . }}
 {{- $_ := set $config "keyringFile" (printf "/etc/ringman/keyring/%s" .Values.keyring.secretKey) }}
 {{- end }}
+{{- if .Values.actions.existingSecret }}
+{{- $_ := set $config "tokenFile" (printf "/etc/ringman/token/%s" .Values.actions.secretKey) }}
+{{- end }}
+{{- if or .Values.actions.existingSecret (eq (include "ringman.source" .) "sidecar") }}
+{{- $host := include "ringman.fullname" . }}
+{{- $hosts := list $host }}
+{{- range list (include "ringman.namespace" .) "svc" "cluster" "local" }}
+{{- $host = printf "%s.%s" $host . }}
+{{- if ne . "cluster" }}{{ $hosts = append $hosts $host }}{{ end }}
+{{- end }}
+{{- $_ := set $config "allowedHosts" $hosts }}
+{{- end }}
 {{- range $key, $value := include "ringman.givenConfig" . | fromYaml }}
 {{- /* Empty text means not set, and a file says that by leaving the key out. */}}
 {{- if eq (toString $value) "" }}{{ $_ := unset $config $key }}{{ else }}{{ $_ := set $config $key $value }}{{ end }}

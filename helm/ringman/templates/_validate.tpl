@@ -198,7 +198,7 @@ is the schema's business.
 {{- end }}
 {{- end }}
 {{- range .Values.extraVolumes }}
-{{- if has .name (list "config" "keyring") }}{{ $problems = append $problems (printf "extraVolumes has %s, a name that the chart uses itself" .name) }}{{ end }}
+{{- if has .name (list "config" "keyring" "token") }}{{ $problems = append $problems (printf "extraVolumes has %s, a name that the chart uses itself" .name) }}{{ end }}
 {{- end }}
 {{- range .Values.sidecars }}
 {{- if eq (toString .name) "ringman" }}{{ $problems = append $problems "sidecars has a container called ringman, as the chart's own" }}{{ end }}

@@ -63,8 +63,15 @@ export class KeyringFile {
     this.#cancelTimer?.()
   }
 
+  /** Looks at the file now. @returns Why it cannot be used; undefined where it can. */
+  async reload(): Promise<string | undefined> {
+    await this.#look()
+    return this.#failure
+  }
+
   #schedule(): void {
     if (this.#stopped) return
+    this.#cancelTimer?.()
     this.#cancelTimer = this.#options.clock.after(this.#options.pollMs ?? KEYRING_POLL_MS, () => {
       void this.#look()
     })

@@ -258,6 +258,22 @@ export class MemberlistNode {
     return true
   }
 
+  /**
+   * Takes a member that is dead, or left, off the list.
+   *
+   * @returns Whether there was one.
+   */
+  forget(name: string): boolean {
+    const state = this.member(name)?.state
+    this.#handle({ kind: 'forget', name })
+    return state === 'dead' || state === 'left'
+  }
+
+  /** Declares another member dead, and takes nobody of its name for `forMs`. */
+  evict(name: string, forMs: number): void {
+    this.#handle({ kind: 'evict', name, forMs })
+  }
+
   /** @throws {RingmanError} `METADATA_TOO_LARGE` above 512 bytes. */
   updateMetadata(meta: Uint8Array): void {
     checkMetadata(meta)

@@ -9,11 +9,19 @@ import { noTracer, withSpan } from '../../tracing.ts'
 import type { SourceHealth } from '../condition.ts'
 import { leadsToThisMachine } from '../advertised-address.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
-import { decodeMetadata, encodeMetadata, type Member, type MemberMetadata } from '../member.ts'
+import {
+  decodeMetadata,
+  encodeMetadata,
+  type Member,
+  type MemberMetadata,
+  METADATA_LEVEL,
+} from '../member.ts'
+import type { MemberControl } from '../control.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { KeyringFile } from './keyring-file.ts'
+import { keyId } from './keyring.ts'
 import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
 import { DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
 import type { JoinFinishedEffect, MemberView } from './protocol/effects.ts'
@@ -29,6 +37,8 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
   readonly metadata: MemberMetadata
   /** The port at which it answers look-ups over HTTP, asked for at the start. @default it does not */
   readonly httpPort?: (() => number | undefined) | undefined
+  /** Its admin port, asked for at the start. @default none */
+  readonly adminPort?: (() => number | undefined) | undefined
   /** Addresses to join through; none makes a cluster of one, which others can join. @default none */
   readonly seeds?: readonly Seed[]
   readonly seedSettings?: Partial<SeedSettings> | undefined
@@ -46,7 +56,7 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
 const REFUSAL_WARNING_MS = 60_000
 
 /** Members by HashiCorp memberlist's protocol: ours, wire-compatible with the Go library. */
-export class MemberlistSource extends SourceBase implements MembershipSource {
+export class MemberlistSource extends SourceBase implements MembershipSource, MemberControl {
   readonly kind = 'memberlist'
   readonly selfName: string
   /** The node behind the source: counters, broadcasts, delegates. */
@@ -60,17 +70,18 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
   /** Adds up with the monotonic time to the time of day. */
   #wallOriginMs = 0
   #lastJoin: JoinFinishedEffect | undefined
+  #own: MemberMetadata
   #beganAtMs = 0
 
   /** @throws {RingmanError} `METADATA_TOO_LARGE`. */
   constructor(options: MemberlistSourceOptions) {
     super(options.logger)
     const { name, clock, random, logger } = options
-    const encodeOwn = () =>
-      encodeMetadata({ ...options.metadata, witness: true, httpPort: options.httpPort?.() })
+    this.#own = options.metadata
+    const encodeOwn = () => this.#encodeOwn()
+    this.#options = options
     // What is too large is so by now.
     encodeOwn()
-    this.#options = options
     this.selfName = name
     this.#refusalWarnings = new LimitedWarnings(clock, logger, REFUSAL_WARNING_MS)
     this.node = new MemberlistNode(
@@ -153,6 +164,44 @@ export class MemberlistSource extends SourceBase implements MembershipSource {
   /** Declares a living member at this address dead; see `MemberlistNode.declareDead`. */
   declareDead(name: string, address: string): boolean {
     return this.stage === 'running' && this.node.declareDead(name, address)
+  }
+
+  get keyed(): boolean {
+    const { keyringFile, keyring = [], requireEncryption = true } = this.#options
+    return requireEncryption && (keyringFile !== undefined || keyring.length > 0)
+  }
+
+  forget(name: string): boolean {
+    return this.stage === 'running' && this.node.forget(name)
+  }
+
+  evict(name: string, forMs: number): void {
+    if (this.stage === 'running') this.node.evict(name, forMs)
+  }
+
+  updateOwn(change: Partial<MemberMetadata>): void {
+    this.#own = { ...this.#own, ...change }
+    if (this.stage === 'running') this.node.updateMetadata(this.#encodeOwn())
+  }
+
+  async reload(): Promise<string> {
+    if (this.#keyringFile === undefined) return 'It has no keyring file'
+    const failure = await this.#keyringFile.reload()
+    const ids = this.node.keyring.map(keyId).join(', ')
+    return failure === undefined
+      ? `Its keyring has the keys ${ids}, of which the first encrypts`
+      : `Its keyring file cannot be used, and the keys ${ids} stay: ${failure}`
+  }
+
+  #encodeOwn(): Uint8Array {
+    const { httpPort, adminPort } = this.#options
+    return encodeMetadata({
+      ...this.#own,
+      witness: true,
+      httpPort: httpPort?.(),
+      level: METADATA_LEVEL,
+      adminPort: adminPort?.(),
+    })
   }
 
   async leave(): Promise<void> {

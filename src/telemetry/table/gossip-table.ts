@@ -47,6 +47,7 @@ const DROP_REASON = {
     'not-for-us':
       'A ping for a member of another name: the address has a new owner, and the sender has not heard.',
     overloaded: 'More at once than is allowed.',
+    evicted: 'It is about a member that an operator has evicted for a time.',
     'connections-exhausted': 'A connection beyond those, or with more in it than, a member may have.',
     'destination-unknown': 'A request to probe a host that is no member.',
     'rate-limited': 'More requests that cost an answer than are allowed in the time.',

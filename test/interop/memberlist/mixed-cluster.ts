@@ -18,9 +18,9 @@ export const FAR_REACHING = { retransmitMult: 20 } as const
 
 export const metaOf = (servicePort: number) => JSON.stringify({ ServicePort: String(servicePort) })
 
-/** What a member of ours says, which looks for suspects besides. */
+/** What a member of ours says: it looks for suspects, and knows of draining. */
 export const ourMetaOf = (servicePort: number) =>
-  JSON.stringify({ ServicePort: String(servicePort), Witness: true })
+  JSON.stringify({ ServicePort: String(servicePort), Witness: true, Level: 1 })
 
 /** The members that one of either kind shows, by name. */
 export async function shownBy(member: OurMember | MemberlistPeer): Promise<Shown[]> {

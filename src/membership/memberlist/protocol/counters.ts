@@ -70,6 +70,7 @@ export function createCounters(): Counters {
       'incarnation-out-of-range': 0,
       'not-for-us': 0,
       overloaded: 0,
+      evicted: 0,
     },
   }
 }

@@ -75,6 +75,7 @@ export type Refusal =
   | 'incarnation-out-of-range'
   | 'not-for-us'
   | 'overloaded'
+  | 'evicted'
 
 /** Answer with a memberlist error message (or just close) and close the stream. */
 export interface RefuseStreamEffect {

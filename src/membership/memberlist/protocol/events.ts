@@ -17,6 +17,8 @@ export type ProtocolEvent =
   | UpdateMetadataEvent
   | BroadcastEvent
   | DeclareDeadEvent
+  | ForgetEvent
+  | EvictEvent
 
 /** The first event, once: this member becomes alive and the rounds begin. Events before it are ignored. */
 export interface StartEvent {
@@ -120,4 +122,17 @@ export interface DeclareDeadEvent {
   readonly name: string
   /** One that is elsewhere by now is left alone. */
   readonly address: string
+}
+
+/** An operator takes a member that is dead, or left, off the list now. */
+export interface ForgetEvent {
+  readonly kind: 'forget'
+  readonly name: string
+}
+
+/** An operator evicts a member: it is dead from now on, and nobody of its name is taken for a time. */
+export interface EvictEvent {
+  readonly kind: 'evict'
+  readonly name: string
+  readonly forMs: number
 }

@@ -1,5 +1,5 @@
 import type { PushPull, PushPullNode } from '../wire/messages.ts'
-import type { Core } from './core.ts'
+import { STATE_NUMBERS, type Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ExchangeFailure, MemberView, Refusal } from './effects.ts'
 import { type Endpoint, formatAddress } from './endpoint.ts'
@@ -137,6 +137,10 @@ export class Exchanges {
     if (state.nodes.length > core.settings.maxMembers) {
       return { reason: 'too-many-members', fields: { members: state.nodes.length } }
     }
+    const newcomer = join && !asked ? onlyLiving(state.nodes) : undefined
+    if (newcomer !== undefined && this.#merge.isEvicted(newcomer.name)) {
+      return { reason: 'evicted', fields: { peer: newcomer.name.slice(0, 255) } }
+    }
     const incompatible = this.#incompatible(state.nodes, peer, asked)
     if (incompatible !== undefined)
       return { reason: 'version-incompatible', fields: { peer: incompatible.name.slice(0, 255) } }
@@ -154,6 +158,12 @@ export class Exchanges {
     )
     return own.some(({ vsn }) => understandEachOther(vsn, this.#core.self.vsn)) ? undefined : own[0]
   }
+}
+
+/** Who lists nobody else that lives speaks of itself. */
+function onlyLiving(nodes: readonly PushPullNode[]): PushPullNode | undefined {
+  const living = nodes.filter(({ state }) => state === STATE_NUMBERS.alive || state === STATE_NUMBERS.suspect)
+  return living.length === 1 ? living[0] : undefined
 }
 
 function viewsOf(nodes: readonly PushPullNode[], clockMs: number): MemberView[] {

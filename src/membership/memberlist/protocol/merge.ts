@@ -27,6 +27,8 @@ const FETCHES = { burst: 16, perSecond: 10 }
 const PER_ADDRESS_LIMIT = 64
 /** A claim on a name counts so long. */
 const CLAIM_MS = 60_000
+/** Evicted members at most; the oldest make room. */
+const EVICTED_LIMIT = 1024
 /** A member's conflict is told at most this often. */
 const CONFLICT_INTERVAL_MS = 10_000
 
@@ -69,6 +71,8 @@ export class Merge {
   readonly #waiting = new Map<string, Alive>()
   /** Places at which one name is being asked for because another answers there. */
   readonly #contended = new Set<string>()
+  /** Until when nobody of these names is taken, on the machine's own time. */
+  readonly #evicted = new Map<string, number>()
   #fetching = false
   readonly #fetches = new TokenBucket(FETCHES)
 
@@ -89,6 +93,10 @@ export class Merge {
     if (endpoint === undefined) return
     if (message.node === this.#core.self.name) {
       this.#defence.alive(message, endpoint)
+      return
+    }
+    if (this.isEvicted(message.node)) {
+      this.#core.refuse('evicted', { peer: message.node })
       return
     }
     const known = this.#core.members.get(message.node)
@@ -313,6 +321,26 @@ export class Merge {
       from: self.name,
       ...clusterName,
     })
+  }
+
+  /** Declares a member dead ourselves, and takes nobody of its name for a time. */
+  evict(name: string, forMs: number): void {
+    const { members, nowMs, self } = this.#core
+    if (name === self.name) return
+    this.#evicted.delete(name)
+    this.#evicted.set(name, nowMs + forMs)
+    const [oldest] = this.#evicted.keys()
+    if (this.#evicted.size > EVICTED_LIMIT && oldest !== undefined) this.#evicted.delete(oldest)
+    const record = members.get(name)
+    if (record !== undefined) this.declareDead(name, record.endpoint.address)
+  }
+
+  /** Whether nobody of this name is taken just now. */
+  isEvicted(name: string): boolean {
+    const untilMs = this.#evicted.get(name)
+    if (untilMs === undefined || this.#core.nowMs < untilMs) return untilMs !== undefined
+    this.#evicted.delete(name)
+    return false
   }
 
   /**

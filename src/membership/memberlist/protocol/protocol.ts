@@ -11,7 +11,7 @@ import { Exchanges } from './exchanges.ts'
 import { GossipRounds } from './gossip.ts'
 import { Inquiries } from './inquiry.ts'
 import { Leave } from './leave.ts'
-import { viewOf } from './members.ts'
+import { isLiving, viewOf } from './members.ts'
 import { Merge } from './merge.ts'
 import { Prober } from './probe.ts'
 import { PushPullRounds } from './push-pull-rounds.ts'
@@ -231,6 +231,14 @@ export class Protocol {
       case 'declare-dead':
         this.#merge.declareDead(event.name, event.address)
         return
+      case 'forget':
+        this.#forget(event.name)
+        return
+      case 'evict':
+        this.#merge.evict(event.name, event.forMs)
+        // It would take our questions for a sign that it is one of us.
+        this.#reconnect.letGo(event.name)
+        return
       default:
         assertNever(event)
     }
@@ -395,6 +403,13 @@ export class Protocol {
 
   #ack(ping: Ping): Extract<Message, { kind: 'ack' }> {
     return { kind: 'ack', seqNo: ping.seqNo, payload: this.#core.delegate.ackPayload?.() ?? NO_BYTES }
+  }
+
+  #forget(name: string): void {
+    const record = this.#core.members.get(name)
+    if (record === undefined || record === this.#core.self || isLiving(record)) return
+    this.#reconnect.letGo(name)
+    this.#merge.forget(record)
   }
 
   #updateMetadata(meta: Uint8Array): void {

@@ -48,6 +48,11 @@ export class Reconnect {
     if (this.#lost.size > LOST_LIMIT && oldest !== undefined) this.#lost.delete(oldest)
   }
 
+  /** Looks no more for a member. */
+  letGo(name: string): void {
+    this.#lost.delete(name)
+  }
+
   #schedule(): void {
     const { deadlines, nowMs, settings } = this.#core
     deadlines.set(nowMs + this.#core.jitter(settings.reconnectIntervalMs), () => {

@@ -1,0 +1,159 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import type { Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import { LimitedWarnings } from '../limited-warnings.ts'
+import type { Logger } from '../logger.ts'
+
+/** How old what was read of the token file may be, in milliseconds. */
+const TOKEN_AGE_MS = 1000
+/** Longest token, in bytes. */
+const MAX_TOKEN_BYTES = 4096
+
+export interface ActingGuardOptions {
+  /** File with the token; see {@link ActingGuard.hasToken}. */
+  readonly tokenFile: string | undefined
+  /** Host names, in lower case, by which this process may be asked to act, besides IP addresses and `localhost`. */
+  readonly allowedHosts: readonly string[]
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/**
+ * Who may have this process do something: whoever has the token, and no web page that an operator's browser shows.
+ *
+ * A page of elsewhere is known by its `Origin` and `Sec-Fetch-Site`. One that has had its own name lead here (DNS rebinding)
+ * sends neither, but names itself as the `Host`.
+ */
+export class ActingGuard {
+  readonly #options: ActingGuardOptions
+  readonly #allowedHosts: ReadonlySet<string>
+  readonly #warnings: LimitedWarnings
+  #token: { readonly digest: Buffer; readonly readMs: number } | undefined
+
+  /** @throws {RingmanError} `CONFIG_INVALID` when there is a token file with no token in it. */
+  constructor(options: ActingGuardOptions) {
+    this.#options = options
+    this.#allowedHosts = new Set(options.allowedHosts)
+    this.#warnings = new LimitedWarnings(options.clock, options.logger)
+    if (options.tokenFile !== undefined) this.#readToken(options.tokenFile)
+  }
+
+  /** Whether there is a token to be shown. */
+  get hasToken(): boolean {
+    return this.#options.tokenFile !== undefined
+  }
+
+  /** The token, for asking another member; undefined where there is no file. @throws {RingmanError} `CONFIG_INVALID`. */
+  readToken(): string | undefined {
+    const { tokenFile } = this.#options
+    return tokenFile === undefined ? undefined : tokenOf(tokenFile)
+  }
+
+  /**
+   * Checks where a request comes from, not its token.
+   *
+   * @param pages - Whether a page of this very host may send it.
+   * @throws {RingmanError} `FORBIDDEN`.
+   */
+  checkOrigin({ headers, socket }: IncomingMessage, pages: boolean): void {
+    const { origin, 'sec-fetch-site': site, host = '' } = headers
+    const isOwn = site === undefined || site === 'same-origin' || site === 'none'
+    const isAllowed = pages
+      ? isOwn && (origin === undefined || hostOfOrigin(origin) === host.toLowerCase())
+      : origin === undefined && site === undefined
+    if (!isAllowed) this.#forbid('requests of web pages are not taken', socket.remoteAddress)
+    if (!this.#isOwnHost(host)) {
+      this.#forbid(
+        `the Host must be an IP address, localhost or one of --allowed-hosts, got ${JSON.stringify(host.slice(0, 64))}`,
+        socket.remoteAddress,
+      )
+    }
+  }
+
+  /**
+   * @param basic - Whether the token may also come as the password of basic authentication.
+   * @throws {RingmanError} `UNAUTHORIZED`. It takes the same time however much of a token is right.
+   */
+  checkToken({ headers, socket }: IncomingMessage, basic: boolean): void {
+    const { tokenFile, clock } = this.#options
+    if (tokenFile === undefined) return
+    if (this.#token === undefined || clock.now() - this.#token.readMs > TOKEN_AGE_MS) {
+      try {
+        this.#readToken(tokenFile)
+      } catch (error) {
+        // The one that was read before still counts: a mounted Secret is away for a moment when it changes.
+        const reason = error instanceof Error ? error.message : String(error)
+        this.#warnings.warn(
+          { event: 'token.unreadable', reason },
+          'Failed to read the token file; the token stays',
+        )
+      }
+    }
+    const given = tokenIn(headers.authorization ?? '', basic)
+    if (
+      given !== undefined &&
+      this.#token !== undefined &&
+      timingSafeEqual(digestOf(given), this.#token.digest)
+    )
+      return
+    const message = 'the token is missing or wrong'
+    this.#warnings.warn(
+      { event: 'admin.refused', reason: message, address: socket.remoteAddress ?? '' },
+      'Refused to act',
+      'token',
+    )
+    throw new RingmanError('UNAUTHORIZED', message)
+  }
+
+  #readToken(path: string): void {
+    this.#token = { digest: digestOf(tokenOf(path)), readMs: this.#options.clock.now() }
+  }
+
+  #isOwnHost(host: string): boolean {
+    const name = host.toLowerCase().replace(/:\d+$/, '').replace(/\.$/, '')
+    if (name === 'localhost' || name.endsWith('.localhost')) return true
+    return isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0 || this.#allowedHosts.has(name)
+  }
+
+  #forbid(message: string, address = ''): never {
+    this.#warnings.warn({ event: 'admin.refused', reason: message, address }, 'Refused to act', 'origin')
+    throw new RingmanError('FORBIDDEN', message)
+  }
+}
+
+/** @throws {RingmanError} `CONFIG_INVALID` when there is no token in the file. */
+function tokenOf(path: string): string {
+  let token: string
+  try {
+    token = readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read`, { cause: error })
+  }
+  if (token === '') throw new RingmanError('CONFIG_INVALID', `the token file ${path} is empty`)
+  if (token.length > MAX_TOKEN_BYTES || !/^[\x21-\x7e]+$/.test(token)) {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `the token file ${path} must hold one line of at most ${MAX_TOKEN_BYTES} visible ASCII characters`,
+    )
+  }
+  return token
+}
+
+function tokenIn(header: string, basic: boolean): string | undefined {
+  const [, scheme = '', credentials = ''] = /^(\S+) +(\S+) *$/.exec(header) ?? []
+  if (scheme.toLowerCase() === 'bearer') return credentials
+  if (!basic || scheme.toLowerCase() !== 'basic') return undefined
+  const pair = Buffer.from(credentials, 'base64').toString('utf8')
+  return pair.slice(pair.indexOf(':') + 1)
+}
+
+function hostOfOrigin(origin: string): string | undefined {
+  return URL.canParse(origin) ? new URL(origin).host : undefined
+}
+
+function digestOf(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest()
+}

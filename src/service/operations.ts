@@ -1,0 +1,377 @@
+import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { MemberControl } from '../membership/control.ts'
+import type { Member, MemberMetadata } from '../membership/member.ts'
+import { placeMembers } from '../membership/placement.ts'
+import { HashRing } from '../ring/hash-ring.ts'
+import { sumMoves, type RingMove } from '../ring/plan.ts'
+import type { Steps } from '../ring/steps.ts'
+import { formatHostPort } from '../seeds/seed.ts'
+import type { RingService } from './ring-service.ts'
+
+/** What an operator can have a member do. */
+export const ACTIONS = ['forget', 'evict', 'drain', 'return', 'weight', 'reload'] as const
+
+export type Action = (typeof ACTIONS)[number]
+
+/** Moves that an answer names at most, the largest. */
+const MOVES_NAMED = 1000
+/** Members that a refusal names at most. */
+const NAMED_LIMIT = 5
+/** Other members that are told at the same time. */
+const AT_ONCE = 16
+/** How long an evicted member is not taken back, in milliseconds. */
+export const DEFAULT_EVICTION_MS = 600_000
+
+/** What is asked of this member. */
+export interface ActionRequest {
+  readonly action: Action
+  /** Whom to forget or to evict. */
+  readonly name?: string | undefined
+  /** For `weight`: 1 to 1000. */
+  readonly weight?: number | undefined
+  /** For `evict`: how long the member is not taken back. @default DEFAULT_EVICTION_MS */
+  readonly forMs?: number | undefined
+  /** Whether only to say what would happen. */
+  readonly dryRun: boolean
+  /** Whether another member passes it on: then nobody else is told. */
+  readonly relayed: boolean
+  /** For the log: who wants it, from which address, and why. */
+  readonly by: string
+  readonly address: string
+  readonly reason: string
+}
+
+/** What came of it, or would come of it. */
+export interface ActionResult {
+  readonly action: Action
+  readonly member: string
+  readonly dryRun: boolean
+  /** Whether something was changed, or would be. */
+  readonly changed: boolean
+  /** For a human, one sentence. */
+  readonly message: string
+  /** Fraction of the keys that get another owner. */
+  readonly movedShare: number
+  readonly moves: readonly RingMove[]
+  /** For a human: what other members said, and the like; each a sentence. */
+  readonly details: readonly string[]
+}
+
+/** Has the admin port of another member do something; rejects with a `RingmanError`. */
+export type TellMember = (member: Member, request: ActionRequest) => Promise<void>
+
+export interface OperationsDeps {
+  readonly ring: RingService
+  readonly tell: TellMember
+  readonly logger: Logger
+}
+
+/** What came of looking at a request: what it changes in the members, and how it is done. */
+interface Prepared {
+  readonly message: string
+  /** A member as it will be; undefined where it goes. */
+  readonly after?: (member: Member) => Member | undefined
+  /** Does it, and says more about it. Left out where nothing is to be done. */
+  readonly run?: () => Promise<readonly string[]> | readonly string[]
+}
+
+/** What operators do by hand. Each action is refused with its reason where it would be done by halves. */
+export class Operations {
+  readonly #ring: RingService
+  readonly #tell: TellMember
+  readonly #logger: Logger
+
+  constructor({ ring, tell, logger }: OperationsDeps) {
+    this.#ring = ring
+    this.#tell = tell
+    this.#logger = logger.child({ component: 'admin' })
+  }
+
+  /** What this member is, and what it can be asked to do. */
+  describe() {
+    const { source, drained } = this.#ring
+    return {
+      name: source.selfName ?? null,
+      source: source.kind,
+      keyed: this.#ring.control?.keyed ?? false,
+      drained,
+      weight: this.#self?.metadata?.weight ?? 1,
+      actions: this.#ring.control === undefined ? [] : ACTIONS,
+    }
+  }
+
+  /**
+   * Does what is asked, in steps, with waits between them.
+   *
+   * @throws {RingmanError} `ACTION_REFUSED`, `NOT_FOUND` where there is no such member.
+   */
+  *plan(request: ActionRequest): Steps<{ readonly result: ActionResult; readonly run: Prepared['run'] }> {
+    const { action, dryRun } = request
+    const { control } = this.#ring
+    if (control === undefined) {
+      throw refused(
+        `with the source ${this.#ring.source.kind} this process is no member that could be told to ${action}`,
+      )
+    }
+    const prepared = this.#prepare(control, request)
+    const { movedShare, moves } = yield* this.#moves(prepared.after)
+    const member = request.name ?? this.#ring.source.selfName ?? ''
+    const changed = prepared.run !== undefined
+    const { message, run } = prepared
+    return {
+      result: { action, member, dryRun, changed, message, movedShare, moves, details: [] },
+      run: dryRun ? undefined : run,
+    }
+  }
+
+  /** Ends what {@link plan} began. */
+  async finish(
+    request: ActionRequest,
+    { result, run }: { readonly result: ActionResult; readonly run: Prepared['run'] },
+  ): Promise<ActionResult> {
+    if (run === undefined) return result
+    const { action, by, address, reason, relayed } = request
+    const fields = {
+      action,
+      peer: result.member,
+      by,
+      address,
+      reason,
+      relayed,
+      movedShare: result.movedShare,
+    }
+    try {
+      const details = await run()
+      this.#logger.warn({ event: 'admin.action', ...fields }, 'Did what an operator asked for')
+      return { ...result, details }
+    } catch (err) {
+      this.#logger.error({ event: 'admin.failed', ...fields, err }, 'Failed to do what an operator asked for')
+      throw err
+    }
+  }
+
+  get #self(): Member | undefined {
+    const { members, selfName } = this.#ring.source
+    return members.find(({ name }) => name === selfName)
+  }
+
+  #prepare(control: MemberControl, request: ActionRequest): Prepared {
+    switch (request.action) {
+      case 'forget':
+        return this.#forget(control, request)
+      case 'evict':
+        return this.#evict(control, request)
+      case 'drain':
+        return this.#drain()
+      case 'return':
+        return this.#return()
+      case 'weight':
+        return this.#weight(request.weight ?? 1)
+      case 'reload':
+        return reload(control)
+      default:
+        return assertNever(request.action)
+    }
+  }
+
+  #forget(control: MemberControl, { name = '' }: ActionRequest): Prepared {
+    const { state } = this.#find(name)
+    if (state !== 'dead' && state !== 'left') {
+      throw refused(
+        `${quote(name)} is ${state}, and only a member that is dead or left can be forgotten: evict it`,
+      )
+    }
+    return {
+      message: `${quote(name)} is off the list of this member`,
+      run: () => {
+        control.forget(name)
+        return []
+      },
+    }
+  }
+
+  #evict(control: MemberControl, request: ActionRequest): Prepared {
+    const { name = '', forMs = DEFAULT_EVICTION_MS, relayed } = request
+    const { selfName } = this.#ring.source
+    const member = this.#ring.source.members.find((one) => one.name === name)
+    const after = (one: Member) => (one.name === name ? undefined : one)
+    const minutes = `${Math.round(forMs / 6000) / 10} minutes`
+    if (name === selfName) {
+      if (this.#ring.state === 'leaving') return { message: 'This member has left already' }
+      return {
+        message: 'This member leaves the ring; its look-ups name others until it is stopped',
+        after,
+        run: async () => {
+          await this.#ring.leave()
+          return relayed || !control.keyed ? [] : this.#tellOthers(request)
+        },
+      }
+    }
+    if (!control.keyed) {
+      const where =
+        member?.metadata?.adminPort === undefined
+          ? 'at its own admin port'
+          : `at its own admin port: --url http://${formatHostPort({ address: member.address, port: member.metadata.adminPort })}`
+      throw refused(
+        `this ring has no keys, so that whatever this member said of ${quote(name)} could be forged by anybody; evict it ${where}`,
+      )
+    }
+    // Another member knows that it is there.
+    if (relayed && member === undefined) {
+      return {
+        message: `${quote(name)} is not taken for ${minutes}`,
+        run: () => {
+          control.evict(name, forMs)
+          return []
+        },
+      }
+    }
+    const { metadata } = this.#find(name)
+    if (metadata?.level === undefined && !relayed) {
+      throw refused(
+        `${quote(name)} is a Go member, or one of an older version, which cannot be evicted: it would go on saying that it lives, and members like it would believe it; stop its process`,
+      )
+    }
+    return {
+      message: `${quote(name)} is off the ring, and not taken back for ${minutes}`,
+      after,
+      run: async () => {
+        if (relayed) {
+          control.evict(name, forMs)
+          return []
+        }
+        const own = await this.#tellOne(this.#find(name), request)
+        control.evict(name, forMs)
+        return [own, ...(await this.#tellOthers(request))]
+      },
+    }
+  }
+
+  #drain(): Prepared {
+    const own = this.#self
+    if (own?.metadata?.drained === true) return { message: 'This member is drained already' }
+    const unaware = this.#living.filter(
+      ({ name, metadata }) => name !== own?.name && metadata?.level === undefined,
+    )
+    if (unaware.length > 0) {
+      throw refused(
+        `Go members, and those of older versions, do not know of draining and would go on sending keys here: ${list(unaware)}; stop this process instead, which leaves the ring`,
+      )
+    }
+    const others = this.#living.some(({ name, metadata }) => name !== own?.name && metadata?.drained !== true)
+    if (!others) throw refused('no other member is on the ring, and without this one it would be empty')
+    return this.#adjust(
+      'This member is off the ring, gossips on and answers look-ups; it is not ready',
+      () => this.#ring.drain(),
+      { drained: true },
+    )
+  }
+
+  #return(): Prepared {
+    if (this.#ring.state === 'leaving') throw refused('this member has left; restart it to return')
+    if (!this.#ring.drained) return { message: 'This member was not drained' }
+    return this.#adjust('This member is on the ring again', () => this.#ring.return(), { drained: false })
+  }
+
+  #weight(weight: number): Prepared {
+    if ((this.#self?.metadata?.weight ?? 1) === weight) return { message: `Its weight is ${weight} already` }
+    const unaware = this.#living.filter(
+      ({ metadata }) => metadata?.level === undefined && metadata?.witness !== true,
+    )
+    if (unaware.length > 0) {
+      throw refused(
+        `Go members give all members the same weight and would disagree on owners: ${list(unaware)}`,
+      )
+    }
+    return this.#adjust(
+      `Its weight is ${weight}, until it is restarted`,
+      () => this.#ring.setWeight(weight),
+      { weight },
+    )
+  }
+
+  #adjust(message: string, run: () => Promise<void>, change: Partial<MemberMetadata>): Prepared {
+    if (this.#ring.state !== 'running') throw refused(`this member is ${this.#ring.state}`)
+    const { selfName } = this.#ring.source
+    return {
+      message,
+      after: (member) =>
+        member.name === selfName && member.metadata !== undefined
+          ? { ...member, metadata: { ...member.metadata, ...change } }
+          : member,
+      run: async () => {
+        await run()
+        return []
+      },
+    }
+  }
+
+  get #living(): readonly Member[] {
+    return this.#ring.source.members.filter(({ state }) => state === 'alive' || state === 'suspect')
+  }
+
+  #find(name: string): Member {
+    const member = this.#ring.source.members.find((one) => one.name === name)
+    if (member === undefined)
+      throw new RingmanError('NOT_FOUND', `this member knows of none called ${quote(name)}`)
+    return member
+  }
+
+  /** What moves if members become what `after` makes of them. */
+  *#moves(after: Prepared['after']): Steps<Pick<ActionResult, 'movedShare' | 'moves'>> {
+    if (after === undefined) return { movedShare: 0, moves: [] }
+    const { source, ringKeyMode, manager } = this.#ring
+    const members = source.members.flatMap((member) => after(member) ?? [])
+    const next = HashRing.of(placeMembers(members, ringKeyMode))
+    const moved = yield* manager.snapshot.ring.movedInSteps(next)
+    return { movedShare: moved.share, moves: (yield* sumMoves(moved)).slice(0, MOVES_NAMED) }
+  }
+
+  /** Has all other living members do the same. */
+  async #tellOthers(request: ActionRequest): Promise<string[]> {
+    const { selfName } = this.#ring.source
+    const others = this.#living.filter(({ name }) => name !== selfName && name !== request.name)
+    const said: string[] = []
+    for (let from = 0; from < others.length; from += AT_ONCE) {
+      const asked = others.slice(from, from + AT_ONCE).map((member) => this.#tellOne(member, request))
+      said.push(...(await Promise.all(asked)))
+    }
+    return said
+  }
+
+  async #tellOne(member: Member, request: ActionRequest): Promise<string> {
+    const name = quote(member.name)
+    if (member.metadata?.adminPort === undefined) {
+      return `${name} has no admin port: it goes by what it finds itself`
+    }
+    try {
+      await this.#tell(member, { ...request, relayed: true })
+      return member.name === request.name ? `${name} left` : `${name} does not take it back either`
+    } catch (error) {
+      if (!isRingmanError(error)) throw error
+      return `${name} did not do it: ${error.message}`
+    }
+  }
+}
+
+function reload(control: MemberControl): Prepared {
+  return {
+    message: 'The files that this member follows are read again',
+    run: async () => [await control.reload()],
+  }
+}
+
+function refused(why: string): RingmanError {
+  return new RingmanError('ACTION_REFUSED', why)
+}
+
+function list(members: readonly Member[]): string {
+  const more = members.length - NAMED_LIMIT
+  const names = members.slice(0, NAMED_LIMIT).map(({ name }) => quote(name))
+  return `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name.slice(0, 255))
+}

@@ -1,0 +1,288 @@
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { describe, expect, test, vi } from 'vitest'
+import { systemClock, systemRandom } from '../../src/clock.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { MemberlistNode } from '../../src/membership/memberlist/memberlist-node.ts'
+import { generateKey, parseKeyring } from '../../src/membership/memberlist/keyring.ts'
+import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
+
+async function fiveMembers(settings: Record<string, string | undefined> = {}): Promise<LiveCluster> {
+  const cluster = new LiveCluster()
+  for (const name of ['a', 'b', 'c', 'd', 'e']) await cluster.add(name, settings)
+  await cluster.agreeOn(5)
+  return cluster
+}
+
+/** Asks all members for owners again and again; what failed is told at the end. */
+function lookUpAll(members: readonly LiveMember[]) {
+  const failures: string[] = []
+  const over = new AbortController()
+  let answered = 0
+  const loops = members.map(async ({ name, addresses }) => {
+    for (let n = 0; !over.signal.aborted; n++) {
+      const response = await fetch(`${addresses.http.url}/v1/owner?key=key-${n}`)
+      await response.text()
+      if (response.status === 200) answered++
+      else failures.push(`${name}: ${response.status}`)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+  })
+  return async () => {
+    over.abort()
+    await Promise.all(loops)
+    expect(answered).toBeGreaterThan(0)
+    return failures
+  }
+}
+
+const digestOf = ({ process }: LiveMember) => process.service.manager.snapshot.ring.digest
+
+describe('in a cluster of five with look-ups under way', () => {
+  test('a member is drained, returns and gets another weight, and no look-up fails', async () => {
+    await using cluster = await fiveMembers()
+    const [a, b] = cluster.members as [LiveMember, LiveMember]
+    const before = digestOf(b)
+    const finish = lookUpAll(cluster.members)
+
+    const tried = await cluster.act(a, 'drain', { dryRun: true })
+    expect(tried.json).toMatchObject({ action: 'drain', member: 'a', dryRun: true, changed: true })
+    expect(tried.json['movedShare']).toBeGreaterThan(0.05)
+    expect(digestOf(b)).toBe(before)
+
+    const drained = await cluster.act(a, 'drain', { reason: 'disk is full', by: 'ann' })
+    expect(drained).toMatchObject({
+      status: 200,
+      json: { changed: true, movedShare: tried.json['movedShare'] },
+    })
+    await cluster.agreeOn(4)
+    expect(a.logger.of('admin.action')[0]?.fields).toMatchObject({
+      action: 'drain',
+      by: 'ann',
+      reason: 'disk is full',
+      address: '127.0.0.1',
+    })
+    const readyz = await fetch(`${a.addresses.admin.url}/readyz`)
+    expect([readyz.status, await readyz.text()]).toEqual([503, expect.stringContaining('was drained')])
+    const members = await (await fetch(`${b.addresses.http.url}/v1/members`)).json()
+    expect(members).toMatchObject({
+      members: expect.arrayContaining([
+        expect.objectContaining({
+          name: 'a',
+          state: 'alive',
+          offRingReason: { code: 'DRAINED', message: expect.any(String) },
+        }),
+      ]),
+    })
+    expect((await cluster.act(a, 'drain')).json).toMatchObject({ changed: false })
+
+    expect(await cluster.act(a, 'return')).toMatchObject({ status: 200, json: { changed: true } })
+    await cluster.agreeOn(5)
+    expect(digestOf(b)).toBe(before)
+    expect((await fetch(`${a.addresses.admin.url}/readyz`)).status).toBe(200)
+
+    const weighed = await cluster.act(a, 'weight', { weight: 4 })
+    expect(weighed.status).toBe(200)
+    await vi.waitFor(() => {
+      const weights = cluster.members.map(
+        ({ process }) => process.service.manager.snapshot.ring.nodes.find(({ name }) => name === 'a')?.weight,
+      )
+      expect(weights).toEqual([4, 4, 4, 4, 4])
+    }, 10_000)
+    await cluster.agreeOn(5)
+    expect(await finish()).toEqual([])
+  })
+
+  test('a member is evicted: it leaves, the others do not take it back, and it learns so when it comes again', async () => {
+    await using cluster = await fiveMembers()
+    const [a, b, c, , e] = cluster.members as [LiveMember, LiveMember, LiveMember, LiveMember, LiveMember]
+    const finish = lookUpAll(cluster.members)
+    const evicted = await cluster.act(b, 'evict', { name: 'e', forMs: 60_000, by: 'ann', reason: 'errors' })
+    expect(evicted).toMatchObject({ status: 200, json: { action: 'evict', member: 'e', changed: true } })
+    expect(evicted.json['details']).toEqual([
+      '"e" left',
+      ...['a', 'c', 'd'].map((name) => `"${name}" does not take it back either`),
+    ])
+    await cluster.agreeOn(4)
+    expect(await finish()).toEqual([])
+    expect(c.logger.of('admin.action')[0]?.fields).toMatchObject({ peer: 'e', by: 'ann', relayed: true })
+    // Its look-ups go on and name others; its probes say that it is not ready.
+    expect((await fetch(`${e.addresses.http.url}/v1/owner?key=k`)).status).toBe(200)
+    expect((await fetch(`${e.addresses.admin.url}/readyz`)).status).toBe(503)
+
+    await e.process.close(0)
+    cluster.members.pop()
+    const again = await cluster.add('e')
+    await vi.waitFor(() => {
+      expect(again.process.service.health()).toMatchObject({
+        condition: 'refused',
+        message: expect.stringContaining('evicted'),
+      })
+    }, 10_000)
+    expect(a.process.service.manager.snapshot.ring.size).toBe(4)
+    expect((await again.process.readiness.evaluate()).ready).toBe(false)
+  })
+
+  test('a member whose admin port does not answer is evicted by the others', async () => {
+    await using cluster = await fiveMembers()
+    const [a] = cluster.members as [LiveMember]
+    // As if it hung: it gossips, and nobody answers at the port that it tells.
+    writeFileSync(`${cluster.folder}/other`, 'another-token\n')
+    const deaf = await cluster.add('deaf', { tokenFile: `${cluster.folder}/other` })
+    await cluster.agreeOn(6)
+    const evicted = await cluster.act(a, 'evict', { name: 'deaf', forMs: 60_000 })
+    expect(evicted.json['details']).toContain('"deaf" did not do it: the token is missing or wrong')
+    await cluster.agreeOn(
+      5,
+      cluster.members.filter((member) => member !== deaf),
+    )
+    // It denies that it is dead, and nobody believes it.
+    await vi.waitFor(() => {
+      expect(deaf.process.service.health().condition).toBe('unreachable')
+    }, 15_000)
+    await cluster.agreeOn(
+      5,
+      cluster.members.filter((member) => member !== deaf),
+    )
+  })
+})
+
+test('a dead member is forgotten, a living one is not', async () => {
+  await using cluster = new LiveCluster()
+  const a = await cluster.add('a', { deadKeptMs: '1h' })
+  const b = await cluster.add('b')
+  await cluster.agreeOn(2)
+  expect(await cluster.act(a, 'forget', { name: 'b' })).toMatchObject({
+    status: 409,
+    json: { code: 'ACTION_REFUSED', detail: expect.stringContaining('alive') },
+  })
+  await b.process.service.leave()
+  await cluster.agreeOn(1)
+  expect((await cluster.act(a, 'forget', { name: 'b', dryRun: true })).json).toMatchObject({ changed: true })
+  expect(a.process.service.source.members.map(({ name }) => name)).toEqual(['a', 'b'])
+  expect((await cluster.act(a, 'forget', { name: 'b' })).status).toBe(200)
+  expect(a.process.service.source.members.map(({ name }) => name)).toEqual(['a'])
+  expect(await cluster.act(a, 'forget', { name: 'b' })).toMatchObject({ status: 404 })
+})
+
+test('a changed keyring is taken up at once, and a broken one is told of', async () => {
+  await using cluster = new LiveCluster()
+  const a = await cluster.add('a')
+  appendFileSync(cluster.keyringFile, `${generateKey()}\n`)
+  const { json } = await cluster.act(a, 'reload')
+  expect(json['details']).toEqual([
+    expect.stringMatching(/^Its keyring has the keys [0-9a-f]{8}, [0-9a-f]{8},/),
+  ])
+  writeFileSync(cluster.keyringFile, 'nonsense\n')
+  expect((await cluster.act(a, 'reload')).json['details']).toEqual([
+    expect.stringContaining('cannot be used'),
+  ])
+})
+
+test('what would be done by halves is refused', async () => {
+  await using cluster = new LiveCluster()
+  const open = { keyringFile: undefined }
+  const a = await cluster.add('a', open)
+  expect(await cluster.act(a, 'drain')).toMatchObject({
+    status: 409,
+    json: { detail: expect.stringContaining('it would be empty') },
+  })
+  const b = await cluster.add('b', open)
+  await cluster.agreeOn(2)
+  expect(await cluster.act(a, 'evict', { name: 'b' })).toMatchObject({
+    status: 409,
+    json: { detail: expect.stringContaining(`--url ${b.addresses.admin.url}`) },
+  })
+  // At its own admin port it leaves, keys or none.
+  expect(await cluster.act(b, 'evict', { name: 'b' })).toMatchObject({ status: 200, json: { changed: true } })
+  await cluster.agreeOn(1)
+  expect(await cluster.act(b, 'return')).toMatchObject({ status: 409 })
+})
+
+test('Go members cannot be evicted, and keep others from draining and weights', async () => {
+  await using cluster = new LiveCluster()
+  const a = await cluster.add('a')
+  const keyring = parseKeyring(readFileSync(cluster.keyringFile, 'utf8'))
+  const go = new MemberlistNode({
+    name: 'go',
+    meta: new TextEncoder().encode('{"ServicePort":"9000"}'),
+    bindHost: '127.0.0.1',
+    gossipPort: 0,
+    preset: 'local',
+    keyring,
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+  })
+  await go.start(new AbortController().signal)
+  go.join([{ address: '127.0.0.1', port: a.addresses.gossip?.port ?? 0 }])
+  await cluster.agreeOn(2)
+  for (const [action, body] of [
+    ['evict', { name: 'go' }],
+    ['drain', {}],
+    ['weight', { weight: 2 }],
+  ] as const) {
+    expect(await cluster.act(a, action, body)).toMatchObject({
+      status: 409,
+      json: { detail: expect.stringMatching(/Go member/) },
+    })
+  }
+  await go.stop()
+})
+
+describe('nobody acts', () => {
+  test.each([
+    ['without a token', { authorization: '' }, 401, 'UNAUTHORIZED'],
+    ['with another one', { authorization: 'Bearer open-sesam' }, 401, 'UNAUTHORIZED'],
+    ['with one that a browser keeps', { authorization: 'Basic OnNlc2FtZQ==' }, 401, 'UNAUTHORIZED'],
+    ['from a page of elsewhere', { origin: 'http://evil.example' }, 403, 'FORBIDDEN'],
+    ['from a page of another port', { 'sec-fetch-site': 'same-site' }, 403, 'FORBIDDEN'],
+    ['by a form', { 'content-type': 'text/plain' }, 415, 'CONTENT_TYPE_UNSUPPORTED'],
+  ])('%s', async (_, headers, status, code) => {
+    await using cluster = new LiveCluster()
+    const a = await cluster.add('a')
+    expect(await cluster.act(a, 'evict', { name: 'a' }, headers)).toMatchObject({ status, json: { code } })
+    expect(a.process.service.state).toBe('running')
+  })
+
+  test('until there is a token file', async () => {
+    await using cluster = new LiveCluster()
+    const a = await cluster.add('a', { tokenFile: undefined })
+    expect(await cluster.act(a, 'reload')).toMatchObject({
+      status: 404,
+      json: { detail: expect.stringContaining('--token-file') },
+    })
+  })
+
+  test.each([
+    ['evict', { name: 'a', x: 1 }],
+    ['evict', {}],
+    ['evict', { name: 'a\u001b[2J' }],
+    ['evict', { name: 'a', forMs: 0 }],
+    ['weight', { weight: 0 }],
+    ['weight', { weight: 1001 }],
+    ['drain', { dryRun: 'no' }],
+    ['drain', { reason: 'x\ny' }],
+    ['drain', []],
+  ])('%s with %j is refused', async (action, body) => {
+    await using cluster = new LiveCluster()
+    const a = await cluster.add('a')
+    expect(await cluster.act(a, action, body)).toMatchObject({ status: 400, json: { code: 'BODY_INVALID' } })
+    expect(a.process.service.state).toBe('running')
+  })
+})
+
+test('a page of the admin port itself may act, and is told what it can do', async () => {
+  await using cluster = new LiveCluster()
+  const a = await cluster.add('a')
+  const { url } = a.addresses.admin
+  const headers = { origin: url, 'sec-fetch-site': 'same-origin', authorization: `Bearer ${cluster.token}` }
+  const answer = await fetch(`${url}/v1/admin`, { headers })
+  expect(await answer.json()).toEqual({
+    name: 'a',
+    source: 'memberlist',
+    keyed: true,
+    drained: false,
+    weight: 1,
+    actions: ['forget', 'evict', 'drain', 'return', 'weight', 'reload'],
+  })
+})
