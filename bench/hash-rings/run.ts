@@ -62,6 +62,7 @@ const writer = new StatusWriter({
   own: { state: 'running', unsure: false, owns: () => true } as unknown as RingService,
   peers,
   client,
+  installation: 'bench',
   podName: 'bench',
 })
 

@@ -36,6 +36,7 @@ export function createHashRings(
     own,
     peers,
     client,
+    installation: config.hashRingInstallation,
     podName: config.name,
   })
   return {

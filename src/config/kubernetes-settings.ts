@@ -37,6 +37,9 @@ const resourceName = checked(
   'a name of Kubernetes: lower-case letters, digits and -, at most 63',
   isResourceName,
 )
+const installationName = checked('NAME', 'lower-case letters, digits, -, . and /, at most 253', (text) =>
+  /^[-a-z0-9./]{1,253}$/.test(text),
+)
 const labelSelector = checked('LABELS', SELECTOR_ALLOWED, isLabelSelector)
 
 const portText = parsed<string | number>(
@@ -135,5 +138,11 @@ export const HASH_RING_SETTINGS = {
     type: boolean,
     default: false,
     help: 'Allow HashRings that have their ring written to a ConfigMap',
+  },
+  hashRingInstallation: {
+    category: 'HashRings',
+    type: installationName,
+    default: 'ringman',
+    help: 'Name of this installation in the statuses of HashRings: by it two that watch the same ones find each other',
   },
 } as const satisfies SettingTable

@@ -60,9 +60,8 @@ export interface ApiWrite {
   /** Of the object to change; undefined to make one. */
   readonly name?: string
   readonly subresource?: 'status'
-  /** How `body` is meant: a whole new object, a merge patch (RFC 7386), or what a field manager applies. */
-  readonly type: 'application/json' | 'application/merge-patch+json' | 'application/apply-patch+yaml'
-  readonly query?: Readonly<Record<string, string>>
+  /** How `body` is meant: a whole new object, a merge patch (RFC 7386), or a list of operations (RFC 6902). */
+  readonly type: 'application/json' | 'application/merge-patch+json' | 'application/json-patch+json'
   readonly body: object
 }
 
@@ -201,7 +200,7 @@ export class ApiClient {
    */
   async write(write: ApiWrite, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> {
     const { requestTimeoutMs, lineLimitBytes } = this.#settings
-    const { kind, namespace, name, subresource, type, query, body } = write
+    const { kind, namespace, name, subresource, type, body } = write
     const deadline = new RequestDeadline(this.#clock, signal)
     deadline.set(requestTimeoutMs, apiError('timeout', `no whole answer within ${requestTimeoutMs} ms`))
     const target = [pathOf({ kind, namespace }), name, subresource].filter((part) => part !== undefined)
@@ -211,7 +210,6 @@ export class ApiClient {
         {
           method: name === undefined ? 'POST' : 'PATCH',
           path: target.join('/'),
-          ...(query !== undefined && { query }),
           body: { type, text: JSON.stringify(body) },
         },
         { kind: named, namespace, verb: name === undefined ? 'create' : 'patch' },

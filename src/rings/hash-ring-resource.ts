@@ -2,6 +2,7 @@ import { quoteWords } from '../kubernetes/api-error.ts'
 import { isObject } from '../is-object.ts'
 import type { ApiKind } from '../kubernetes/api-resource.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
+import type { SeenInstallation, Watchers } from './installations.ts'
 
 /** The API group of HashRings. Nothing else spells it out. */
 export const HASH_RING_GROUP = 'ringman.dev'
@@ -58,6 +59,8 @@ export interface HashRingStatus {
   readonly version: number
   /** Of the same ring: see `RingView.fingerprint`. */
   readonly fingerprint: string
+  /** Which installations of ringman watch it. */
+  readonly watchers: Watchers
   /** The whole status, to compare with. */
   readonly whole: Readonly<Record<string, unknown>>
 }
@@ -95,12 +98,24 @@ export function parseHashRing(value: unknown): HashRingResource | undefined {
 
 function parseStatus(value: unknown): HashRingStatus {
   const whole = isObject(value) ? value : {}
-  const { version, fingerprint } = whole
+  const { version, fingerprint, installation, otherInstallations } = whole
+  const others: readonly unknown[] = Array.isArray(otherInstallations) ? otherInstallations : []
   return {
     version: Number.isSafeInteger(version) && (version as number) > 0 ? (version as number) : 0,
     fingerprint: isText(fingerprint) ? fingerprint : '',
+    watchers: {
+      writer: parseInstallation(installation),
+      others: others.flatMap((other) => parseInstallation(other) ?? []),
+    },
     whole,
   }
+}
+
+function parseInstallation(value: unknown): SeenInstallation | undefined {
+  if (!isObject(value)) return undefined
+  const { name, time } = value
+  const timeMs = typeof time === 'string' ? Date.parse(time) : NaN
+  return isText(name) && !Number.isNaN(timeMs) ? { name, timeMs } : undefined
 }
 
 type Parsed =

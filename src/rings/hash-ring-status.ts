@@ -3,6 +3,7 @@ import { isObject } from '../is-object.ts'
 import { ringKeyOf } from '../membership/placement.ts'
 import type { RingService } from '../service/ring-service.ts'
 import type { HashRingEntry } from './hash-ring-controller.ts'
+import type { SeenInstallation, Watchers } from './installations.ts'
 import { ACCEPT_LOSS, type HashRingResource } from './hash-ring-resource.ts'
 
 /** Nodes that a status lists at most: an object of Kubernetes has 1.5 MiB. */
@@ -44,16 +45,18 @@ export function statusOf(
     readonly version: number
     readonly agreement: Agreement
     readonly publication: Publication | undefined
+    readonly watchers: Watchers
     readonly change: ChangeRecord | undefined
     readonly time: string
   },
 ): Readonly<Record<string, unknown>> {
-  const { version, agreement, publication, change, time } = facts
+  const { version, agreement, publication, watchers, change, time } = facts
   const { ring } = entry
   const before = resource.status.whole
-  const conditions = conditionsOf(entry, agreement, publication)
+  const conditions = conditionsOf(entry, agreement, publication, watchers)
   return {
     observedGeneration: resource.generation,
+    ...watchersFields(watchers),
     conditions: conditions.map((each) => withTime(each, before['conditions'], time)),
     ...(ring === undefined
       ? CLEARED
@@ -65,6 +68,15 @@ export function statusOf(
           publishedVersion:
             publication === undefined || publication.version === 0 ? null : publication.version,
         }),
+  }
+}
+
+/** The fields of those who watch a HashRing. */
+export function watchersFields({ writer, others }: Watchers) {
+  const fieldsOf = ({ name, timeMs }: SeenInstallation) => ({ name, time: timeOf(timeMs) })
+  return {
+    ...(writer === undefined ? {} : { installation: fieldsOf(writer) }),
+    otherInstallations: others.length === 0 ? null : others.map(fieldsOf),
   }
 }
 
@@ -123,6 +135,7 @@ function conditionsOf(
   entry: HashRingEntry,
   agreement: Agreement,
   publication: Publication | undefined,
+  watchers: Watchers,
 ): Condition[] {
   const { ring, refusal } = entry
   const accepted = acceptedOf(entry)
@@ -140,7 +153,7 @@ function conditionsOf(
       : agreement.settled
         ? condition('Settled', true, 'SameRing', agreement.message)
         : condition('Settled', false, 'RingsDiffer', agreement.message),
-    degradedOf(entry, publication),
+    degradedOf(entry, publication, watchers),
   ]
 }
 
@@ -160,7 +173,11 @@ function acceptedOf({ ring, refusal }: HashRingEntry): Condition {
   return condition('Accepted', false, reason, sentence(health.message))
 }
 
-function degradedOf({ ring, resource }: HashRingEntry, publication: Publication | undefined): Condition {
+function degradedOf(
+  { ring, resource }: HashRingEntry,
+  publication: Publication | undefined,
+  { others }: Watchers,
+): Condition {
   const health = ring?.service.source.health()
   if (ring?.braked === true && resource !== undefined) {
     const { digest } = ring.service.manager.snapshot.ring
@@ -174,6 +191,15 @@ function degradedOf({ ring, resource }: HashRingEntry, publication: Publication 
   }
   if (publication?.problem !== undefined) {
     return condition('Degraded', true, 'PublishFailed', sentence(publication.problem))
+  }
+  if (others.length > 0) {
+    const names = others.map(({ name }) => name).join(', ')
+    return condition(
+      'Degraded',
+      true,
+      'SeveralInstallations',
+      `${names} makes this ring as well, and leaves its status alone. Let rings.namespaces of each installation name other namespaces, or uninstall one`,
+    )
   }
   return condition('Degraded', false, 'AsExpected', 'Nothing speaks against the ring')
 }

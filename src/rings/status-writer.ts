@@ -15,10 +15,12 @@ import {
   saysAlready,
   statusOf,
   timeOf,
+  watchersFields,
   type Agreement,
   type Publication,
 } from './hash-ring-status.ts'
-import { publicationOf } from './ring-publication.ts'
+import { standingOf, type Standing } from './installations.ts'
+import { publishRing } from './ring-publication.ts'
 import type { RingPeers } from './ring-peers.ts'
 import type { WorkloadRing } from './workload-ring.ts'
 
@@ -28,6 +30,8 @@ export interface StatusWriterDeps {
   readonly own: RingService
   readonly peers: Pick<RingPeers, 'fingerprints'>
   readonly client: ApiClient
+  /** The name of this installation of ringman. */
+  readonly installation: string
   /** This pod's name, for events. */
   readonly podName: string
   readonly clock: Clock
@@ -46,19 +50,31 @@ const AT_A_TIME = 8
 /** Pods are asked for their rings this often while something is new, and while nothing is, in milliseconds. */
 const ASK_SOON_MS = 1000
 const ASK_SELDOM_MS = 15_000
+/** A ConfigMap that could not be written is tried again after this, and one that was is looked at again, in milliseconds. */
+const PUBLISH_AGAIN_MS = 10_000
+const PUBLISH_CHECK_MS = 300_000
+/** A status that another installation writes may be behind for as long, in milliseconds. */
+const LEFT_MS = 30_000
 /** How long a difference may last before it is one, in milliseconds. */
 const DIFFERENCE_MS = 5000
 
 const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events' }
-const CONFIG_MAPS = { group: '', version: 'v1', plural: 'configmaps' }
 
 /** What is remembered of a ring whose status this pod writes. */
 interface WrittenRing {
+  /** `metadata.uid`: one that is made again under its name is another one. */
+  readonly uid: string | undefined
   readonly bucket: TokenBucket
   agreement: Agreement
   /** Since when another pod holds another ring, in monotonic milliseconds; undefined while all are the same. */
   differsSinceMs: number | undefined
   publication: Publication | undefined
+  /** When the ConfigMap is to be written or looked at again, in monotonic milliseconds. */
+  publishAtMs: number
+  /** Where it was written last. */
+  publishedTo: string
+  /** Since when the status of another installation has been behind; undefined while it is not. */
+  leftSinceMs: number | undefined
   busy: boolean
 }
 
@@ -129,13 +145,18 @@ export class StatusWriter {
   }
 
   #recordOf(name: string): WrittenRing {
+    const uid = this.#deps.controller.entries.get(name)?.resource?.uid
     let record = this.#records.get(name)
-    if (record === undefined) {
+    if (record === undefined || record.uid !== uid) {
       record = {
+        uid,
         bucket: new TokenBucket(WRITES),
         agreement: { settled: undefined, message: 'The pods have not been asked yet' },
         differsSinceMs: undefined,
         publication: undefined,
+        publishAtMs: -Infinity,
+        publishedTo: '',
+        leftSinceMs: undefined,
         busy: false,
       }
       this.#records.set(name, record)
@@ -199,12 +220,17 @@ export class StatusWriter {
     record.busy = true
     try {
       const isNew = ring !== undefined && ring.fingerprint !== resource.status.fingerprint
-      const wanted = this.#wanted(entry, resource, record, isNew)
+      const standing = this.#standingOf(resource, record, isNew)
+      if (standing.role === 'bystander') {
+        await this.#standBy(resource, standing, signal)
+        return
+      }
+      const wanted = this.#wanted(entry, resource, record, isNew, standing)
       if (!saysAlready(resource.status.whole, wanted)) {
         if (!record.bucket.tryTake(this.#deps.clock.now())) return
         if (ring !== undefined && isNew && !(await this.#isUpToDate(ring, resource, signal))) return
         // The ring may have changed meanwhile; then what was listed is not what it was made of.
-        if (isNew && !saysAlready(this.#wanted(entry, resource, record, isNew), wanted)) return
+        if (isNew && !saysAlready(this.#wanted(entry, resource, record, isNew, standing), wanted)) return
         await this.#patch(resource, wanted, signal)
         if (ring !== undefined && isNew) await this.#tell(resource, ring, wanted, signal)
       }
@@ -214,11 +240,41 @@ export class StatusWriter {
     }
   }
 
-  #wanted(entry: HashRingEntry, resource: HashRingResource, record: WrittenRing, isNew: boolean) {
+  #standingOf({ status, generation }: HashRingResource, record: WrittenRing, isNew: boolean): Standing {
+    const { clock, installation } = this.#deps
+    const isBehind = isNew || status.whole['observedGeneration'] !== generation
+    record.leftSinceMs = isBehind ? (record.leftSinceMs ?? clock.now()) : undefined
+    const isLeft = record.leftSinceMs !== undefined && clock.now() - record.leftSinceMs >= LEFT_MS
+    return standingOf(installation, status.watchers, clock.wallNow(), isLeft)
+  }
+
+  /** Leaves the status to another installation, and says there that this one is there as well. */
+  async #standBy(
+    resource: HashRingResource,
+    { writer, watchers }: Standing & { readonly role: 'bystander' },
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (watchers === undefined) return
+    this.#warnings.warn(
+      { event: 'hash-ring-status.left', hashRing: resource.name, installation: writer },
+      'Left the status of a HashRing to another installation of ringman, which makes the same ring',
+      writer,
+    )
+    await this.#patch(resource, watchersFields(watchers), signal)
+  }
+
+  #wanted(
+    entry: HashRingEntry,
+    resource: HashRingResource,
+    record: WrittenRing,
+    isNew: boolean,
+    { watchers }: Standing & { readonly role: 'writer' },
+  ) {
     return statusOf(resource, entry, {
       version: resource.status.version + (isNew ? 1 : 0),
       agreement: record.agreement,
       publication: resource.spec?.publish && (record.publication ?? published(resource)),
+      watchers,
       change: isNew ? entry.ring?.lastChange : undefined,
       time: timeOf(this.#deps.clock.wallNow()),
     })
@@ -304,26 +360,33 @@ export class StatusWriter {
     const { version, fingerprint } = resource.status
     record.publication ??= published(resource)
     if (publish === undefined || version === 0 || fingerprint !== ring.fingerprint) return
-    if (record.publication.version === version && record.publication.problem === undefined) return
+    const { client, clock } = this.#deps
+    const target = JSON.stringify(publish)
+    if (record.publishedTo !== target) record.publishAtMs = -Infinity
+    const isDone = record.publication.version === version && record.publication.problem === undefined
+    const isWaiting = isDone || record.publication.problem !== undefined
+    if (isWaiting && clock.now() < record.publishAtMs) return
+    record.publishedTo = target
     try {
-      await this.#deps.client.write(
-        {
-          kind: CONFIG_MAPS,
-          namespace: resource.namespace,
-          name: publish.configMap,
-          type: 'application/apply-patch+yaml',
-          query: { fieldManager: 'ringman' },
-          body: publicationOf(resource, publish, ring.service.manager.snapshot.ring, version),
-        },
+      const isWritten = await publishRing(
+        client,
+        resource,
+        publish,
+        ring.service.manager.snapshot.ring,
+        version,
         signal,
       )
+      // What somebody else deletes or changes is put right after a while.
+      record.publishAtMs = clock.now() + PUBLISH_CHECK_MS
+      if (!isWritten || isDone) return
       record.publication = { version, problem: undefined }
-    } catch (error) {
-      if (!isRingmanError(error)) throw error
-      record.publication = { ...record.publication, problem: error.message }
-      throw error
-    } finally {
       this.#dirty.add(resource.name)
+    } catch (error) {
+      if (!isRingmanError(error) || apiErrorKindOf(error) === 'conflict') throw error
+      record.publication = { ...record.publication, problem: error.message }
+      record.publishAtMs = clock.now() + PUBLISH_AGAIN_MS
+      this.#dirty.add(resource.name)
+      throw error
     }
   }
 

@@ -101,12 +101,14 @@ export class HashRingWorld {
     controller: HashRingController,
     peers: FakePeers = this.peers(),
     owns: (name: string) => boolean = () => true,
+    installation = 'ringman',
   ): StatusWriter {
     const writer = new StatusWriter({
       controller,
       own: { state: 'running', unsure: false, owns } as unknown as RingService,
       peers,
       client: new ApiClient(this.api.transport(), this.clock),
+      installation,
       podName: 'ringman-0',
       clock: this.clock,
       random: () => 0.5,

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { COLLECTIONS } from '../support/fake-kubernetes-api.ts'
+import { COLLECTIONS, type FakeObject } from '../support/fake-kubernetes-api.ts'
 import { PHASES, type SlicePod } from '../membership/kubernetes/slice-fixtures.ts'
 import { HashRingWorld } from './hash-ring-world.ts'
 
@@ -251,11 +251,13 @@ describe('whether all pods hold the ring', () => {
 })
 
 describe('a ring in a ConfigMap', () => {
-  const configMaps = () => world.api.writes.filter(({ path }) => path.includes('/configmaps/'))
-  const data = (key: string): unknown => {
-    const { data: last } = (configMaps().at(-1)?.body ?? {}) as { data?: Record<string, string> }
-    return JSON.parse(last?.[key] ?? 'null')
+  interface ConfigMap extends FakeObject {
+    readonly data: Readonly<Record<string, string>>
   }
+  const map = (name = 'cache') =>
+    world.api.get(COLLECTIONS.configMaps, `shop/${name}`) as ConfigMap | undefined
+  const versionOf = (name = 'cache') => map(name)?.metadata.resourceVersion
+  const data = (key: string, name?: string): unknown => JSON.parse(map(name)?.data[key] ?? 'null')
 
   test('is ringman’s JSON, owned by the HashRing, and follows it', async () => {
     world.putRing('shop/cache', { service: { name: 'cache' }, publish: { configMap: 'cache-ring' } })
@@ -263,29 +265,111 @@ describe('a ring in a ConfigMap', () => {
     const controller = await world.pod()
     world.writer(controller)
     await world.clock.advance(3000)
-    expect(configMaps()).toHaveLength(1)
-    expect(configMaps()[0]).toMatchObject({
-      path: '/api/v1/namespaces/shop/configmaps/cache-ring',
-      body: { metadata: { ownerReferences: [{ kind: 'HashRing', name: 'cache', uid: 'uid-shop/cache' }] } },
+    expect(map('cache-ring')?.metadata).toMatchObject({
+      ownerReferences: [{ kind: 'HashRing', name: 'cache', uid: 'uid-shop/cache' }],
     })
-    expect(data('ring.json')).toMatchObject({ version: 1, nodes: [{ ringKey: 'a' }, { ringKey: 'b' }] })
+    expect(data('ring.json', 'cache-ring')).toMatchObject({
+      version: 1,
+      nodes: [{ ringKey: 'a' }, { ringKey: 'b' }],
+    })
+    const first = versionOf('cache-ring')
+    await world.clock.advance(3_600_000)
+    expect(versionOf('cache-ring')).toBe(first)
     world.putSlice('shop', 'cache', serving('a', 'b', 'c'))
     await world.clock.advance(60_000)
-    expect(configMaps()).toHaveLength(2)
-    expect(data('ring.json')).toMatchObject({ version: 2, nodes: [{}, {}, { ringKey: 'c' }] })
+    expect(data('ring.json', 'cache-ring')).toMatchObject({
+      version: 2,
+      nodes: [{}, {}, { ringKey: 'c' }],
+    })
+    expect(world.status('shop/cache')['publishedVersion']).toBe(2)
   })
 
-  test('is the file that Thanos reads', async () => {
-    world.putRing('shop/cache', { service: { name: 'cache' }, publish: { format: 'Thanos' } })
+  test('is the file that Thanos reads, and never an empty one', async () => {
+    world.putRing('shop/cache', { service: { name: 'cache' }, brake: '100%', publish: { format: 'Thanos' } })
     world.putSlice('shop', 'cache', serving('a', 'b'))
     world.writer(await world.pod())
     await world.clock.advance(3000)
-    expect(data('hashrings.json')).toEqual([
-      { hashring: 'cache', endpoints: ['10.0.0.1:8000', '10.0.0.2:8000'] },
-    ])
+    const wanted = [{ hashring: 'cache', endpoints: ['10.0.0.1:8000', '10.0.0.2:8000'] }]
+    expect(data('hashrings.json')).toEqual(wanted)
+    world.putSlice('shop', 'cache', [])
+    await world.clock.advance(3000)
+    expect(world.status('shop/cache')).toMatchObject({ onRingCount: 0, version: 2, publishedVersion: 1 })
+    expect(data('hashrings.json')).toEqual(wanted)
   })
 
-  test('that cannot be written makes the ring Degraded', async () => {
+  test('that belongs to somebody else is left as it is, and becomes the HashRing’s where they say so', async () => {
+    const theirs = { metadata: { name: 'cache', namespace: 'shop' }, data: { password: 'x' } }
+    world.api.put(COLLECTIONS.configMaps, theirs)
+    const before = map()
+    world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} })
+    world.putSlice('shop', 'cache', serving('a'))
+    world.writer(await world.pod())
+    await world.clock.advance(30_000)
+    expect(map()).toEqual(before)
+    expect(world.condition('shop/cache', 'Degraded')).toBe('True PublishFailed')
+    const text = JSON.stringify(world.status('shop/cache')['conditions'])
+    expect(text).toContain('does not belong to this HashRing')
+    const [, annotation = '', uid = ''] = /--overwrite (\S+)=(\S+) /.exec(text) ?? []
+    const annotations = { [annotation]: uid }
+    world.api.put(COLLECTIONS.configMaps, { ...theirs, metadata: { ...theirs.metadata, annotations } })
+    await world.clock.advance(15_000)
+    expect(data('ring.json')).toMatchObject({ version: 1 })
+    expect(world.condition('shop/cache', 'Degraded')).toBe('False AsExpected')
+  })
+
+  test('of a HashRing that was deleted is not taken by the next one of its name, before it is gone', async () => {
+    world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} })
+    world.putSlice('shop', 'cache', serving('a'))
+    world.writer(await world.pod())
+    await world.clock.advance(3000)
+    world.removeRing('shop/cache')
+    world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} }, { uid: 'another' })
+    await world.clock.advance(3000)
+    expect(world.condition('shop/cache', 'Degraded')).toBe('True PublishFailed')
+    world.api.remove(COLLECTIONS.configMaps, 'shop/cache')
+    await world.clock.advance(15_000)
+    expect(map()?.metadata).toMatchObject({ ownerReferences: [{ uid: 'another' }] })
+    expect(world.condition('shop/cache', 'Degraded')).toBe('False AsExpected')
+  })
+
+  test('is put right when somebody deletes or changes it, and written to the next one when its name changes', async () => {
+    world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} })
+    world.putSlice('shop', 'cache', serving('a'))
+    world.writer(await world.pod())
+    await world.clock.advance(3000)
+    world.api.put(COLLECTIONS.configMaps, { ...map()!, data: { other: 'x' } })
+    await world.clock.advance(310_000)
+    expect(Object.keys(map()?.data ?? {})).toEqual(['ring.json'])
+    world.api.remove(COLLECTIONS.configMaps, 'shop/cache')
+    await world.clock.advance(310_000)
+    expect(data('ring.json')).toMatchObject({ version: 1 })
+    const spec = { service: { name: 'cache' }, publish: { configMap: 'other' } }
+    world.putRing('shop/cache', spec, { generation: 2 })
+    await world.clock.advance(5000)
+    expect(data('ring.json', 'other')).toMatchObject({ version: 1 })
+  })
+
+  test('never goes back to an older ring', async () => {
+    world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} })
+    world.putSlice('shop', 'cache', serving('a'))
+    const controller = await world.pod()
+    const writer = world.writer(controller)
+    await world.clock.advance(3000)
+    await writer.stop()
+    // Another pod was faster: what it wrote is newer than what this one is about to write.
+    const { metadata } = map()!
+    const annotations = { ...metadata.annotations, 'ringman.dev/version': '7' }
+    world.api.put(COLLECTIONS.configMaps, {
+      ...map()!,
+      metadata: { ...metadata, annotations },
+      data: { 'ring.json': '7' },
+    })
+    world.writer(controller)
+    await world.clock.advance(600_000)
+    expect(map()?.data).toEqual({ 'ring.json': '7' })
+  })
+
+  test('that cannot be written makes the ring Degraded, and is not asked for all the time', async () => {
     world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} })
     world.putSlice('shop', 'cache', serving('a'))
     world.api.faultFor = ({ path }) =>
@@ -293,8 +377,93 @@ describe('a ring in a ConfigMap', () => {
     world.writer(await world.pod())
     await world.clock.advance(30_000)
     expect(world.condition('shop/cache', 'Degraded')).toBe('True PublishFailed')
+    expect(world.api.requests.filter(({ path }) => path.includes('/configmaps/')).length).toBeLessThan(6)
     world.api.faultFor = () => undefined
     await world.clock.advance(60_000)
     expect(world.condition('shop/cache', 'Degraded')).toBe('False AsExpected')
+  })
+})
+
+describe('two installations that watch one namespace', () => {
+  test('are told of in a condition, and do not write the status in turns', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a'))
+    const [one, two] = [await world.pod(), await world.pod()]
+    world.writer(one, world.peers(), () => true, 'rings/a')
+    await world.clock.advance(5000)
+    const second = world.writer(two, world.peers(), () => true, 'ops/b')
+    await world.clock.advance(5000)
+    expect(world.status('shop/cache')).toMatchObject({
+      installation: { name: 'rings/a' },
+      otherInstallations: [{ name: 'ops/b' }],
+    })
+    expect(world.condition('shop/cache', 'Degraded')).toBe('True SeveralInstallations')
+    expect(JSON.stringify(world.status('shop/cache')['conditions'])).toContain(
+      'ops/b makes this ring as well',
+    )
+    const before = statusWrites().length
+    await world.clock.advance(6 * 3_600_000)
+    // Each says so twice an hour.
+    expect(statusWrites().length - before).toBeLessThanOrEqual(4 * 6)
+    for (let i = 2; i <= 5; i++) {
+      world.putSlice('shop', 'cache', serving(...['a', 'b', 'c', 'd', 'e'].slice(0, i)))
+      await world.clock.advance(60_000)
+      expect(world.status('shop/cache')).toMatchObject({ version: i, installation: { name: 'rings/a' } })
+    }
+    expect(two.get('shop/cache').version).toBe(5)
+
+    await second.stop()
+    await world.clock.advance(2 * 3_600_000)
+    expect(world.status('shop/cache')).not.toHaveProperty('otherInstallations')
+    expect(world.condition('shop/cache', 'Degraded')).toBe('False AsExpected')
+  })
+
+  test('of which the one that writes goes: the other one takes its place, and goes on numbering', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a'))
+    const [one, two] = [await world.pod(), await world.pod()]
+    const first = world.writer(one, world.peers(), () => true, 'rings/a')
+    await world.clock.advance(5000)
+    world.writer(two, world.peers(), () => true, 'ops/b')
+    await world.clock.advance(5000)
+    await first.stop()
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    await world.clock.advance(180_000)
+    const { otherInstallations, ...status } = world.status('shop/cache')
+    expect(otherInstallations).toBeUndefined()
+    expect(status).toMatchObject({ version: 2, installation: { name: 'ops/b' } })
+    expect(world.condition('shop/cache', 'Degraded')).toBe('False AsExpected')
+  })
+
+  test('of which the first was uninstalled before the second came', async () => {
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a'))
+    const first = world.writer(await world.pod(), world.peers(), () => true, 'rings/a')
+    await world.clock.advance(5000)
+    await first.stop()
+    world.putSlice('shop', 'cache', serving('a', 'b'))
+    world.writer(await world.pod(), world.peers(), () => true, 'rings/b')
+    await world.clock.advance(70_000)
+    expect(world.status('shop/cache')).toMatchObject({ version: 2, installation: { name: 'rings/b' } })
+  })
+
+  test('that start at once end with one writer', async () => {
+    const controllers = [await world.pod(), await world.pod(), await world.pod()]
+    controllers.forEach((controller, i) => world.writer(controller, world.peers(), () => true, `rings/${i}`))
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('a'))
+    await world.clock.advance(120_000)
+    const { installation, otherInstallations } = world.status('shop/cache') as {
+      installation: { name: string }
+      otherInstallations: { name: string }[]
+    }
+    expect([installation, ...otherInstallations].map(({ name }) => name).toSorted()).toEqual([
+      'rings/0',
+      'rings/1',
+      'rings/2',
+    ])
+    const before = statusWrites().length
+    await world.clock.advance(1_200_000)
+    expect(statusWrites()).toHaveLength(before)
   })
 })

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../../src/clock.ts'
 import type { ApiAnswer, ApiRequest, ApiTransport } from '../../src/kubernetes/api-transport.ts'
 import { FakeStream } from './fake-kubernetes-stream.ts'
@@ -24,6 +25,7 @@ export const COLLECTIONS = {
   /** Of all namespaces: names of objects are unique within one. */
   allSlices: '/apis/discovery.k8s.io/v1/endpointslices',
   hashRings: '/apis/ringman.dev/v1alpha1/hashrings',
+  configMaps: '/api/v1/configmaps',
 } as const
 
 /** What is to go wrong with a request. */
@@ -56,6 +58,14 @@ export interface FakeWrite {
   readonly verb: 'create' | 'patch'
   readonly path: string
   readonly body: Readonly<Record<string, unknown>>
+}
+
+/** A write as it comes in. */
+export interface FakeWriteRequest {
+  readonly method: string
+  /** The content type. */
+  readonly type: string
+  readonly text: string
 }
 
 interface HistoryEntry {
@@ -193,7 +203,7 @@ export class FakeKubernetesApi {
     path: string,
     query: URLSearchParams,
     token: string | undefined,
-    write?: { readonly method: string; readonly text: string },
+    write?: FakeWriteRequest,
   ): FakeAnswer {
     const reading = query.get('watch') === 'true' ? 'watch' : 'list'
     const verb = write === undefined ? reading : write.method === 'POST' ? 'create' : 'patch'
@@ -228,7 +238,7 @@ export class FakeKubernetesApi {
       )
     }
     if (write !== undefined && (verb === 'create' || verb === 'patch')) {
-      return this.#write(verb, path, JSON.parse(write.text) as FakeWrite['body'], stream)
+      return this.#write(verb, path, write.type, JSON.parse(write.text), stream)
     }
     const [, root = '', namespace, plural = ''] = /^(.*)\/namespaces\/([^/]+)(\/[^/]+)$/.exec(path) ?? []
     const isWhole = COLLECTION_PATHS.includes(path)
@@ -251,7 +261,7 @@ export class FakeKubernetesApi {
         await Promise.resolve()
         signal.throwIfAborted()
         const { path, query = {}, method = 'GET', body } = request
-        const write = body && { method, text: body.text }
+        const write = body && { method, type: body.type, text: body.text }
         const { status, headers, stream } = this.answer(path, new URLSearchParams(query), token(), write)
         const onAbort = () => {
           stream.fail(new Error('aborted'))
@@ -274,27 +284,44 @@ export class FakeKubernetesApi {
     return transport
   }
 
-  /** Takes a status of a HashRing, of the version that it names, and everything else as it is. */
-  #write(verb: 'create' | 'patch', path: string, body: FakeWrite['body'], stream: FakeStream): FakeAnswer {
-    const [, namespace = '', name = ''] =
-      /\/namespaces\/([^/]+)\/hashrings\/([^/]+)\/status$/.exec(path) ?? []
-    let result: object = body
-    if (name !== '') {
-      const object = this.get(COLLECTIONS.hashRings, `${namespace}/${name}`)
-      if (object === undefined) return refusal(404, 'not found', stream)
-      const { metadata, status } = body as { metadata?: { resourceVersion?: string }; status?: object }
-      const { resourceVersion } = metadata ?? {}
-      if (resourceVersion !== undefined && resourceVersion !== object.metadata.resourceVersion) {
-        return refusal(
-          409,
-          'the object has been modified; please apply your changes to the latest version',
-          stream,
-        )
+  /** Takes statuses of HashRings and ConfigMaps as the real server does, and everything else as it is. */
+  #write(
+    verb: 'create' | 'patch',
+    path: string,
+    type: string,
+    body: unknown,
+    stream: FakeStream,
+  ): FakeAnswer {
+    const [, root = '', namespace = '', plural = '', name, subresource] =
+      /^(.*)\/namespaces\/([^/]+)\/([^/]+)(?:\/([^/]+)(?:\/([^/]+))?)?$/.exec(path) ?? []
+    const collection = `${root}/${plural}`
+    let result = body
+    if (collection === COLLECTIONS.hashRings || collection === COLLECTIONS.configMaps) {
+      const key = `${namespace}/${name ?? (body as FakeObject).metadata.name}`
+      const before = this.get(collection, key)
+      if (verb === 'create') {
+        if (before !== undefined) return refusal(409, 'already exists', stream)
+        const made = body as FakeObject
+        this.put(collection, { ...made, metadata: { ...made.metadata, namespace } })
+      } else {
+        if (before === undefined) return refusal(404, 'not found', stream)
+        const after = patched(before, type, body)
+        if (after === undefined)
+          return refusal(422, 'the server rejected our request: testing failed', stream)
+        if (after.metadata.resourceVersion !== before.metadata.resourceVersion) {
+          return refusal(
+            409,
+            'the object has been modified; please apply your changes to the latest version',
+            stream,
+          )
+        }
+        const kept = subresource === 'status' ? { ...before, status: after['status'] } : after
+        // What changes nothing makes no new version.
+        if (!isDeepStrictEqual(kept, before)) this.put(collection, kept)
       }
-      this.put(COLLECTIONS.hashRings, { ...object, status: merge(object['status'], status) })
-      result = this.get(COLLECTIONS.hashRings, `${namespace}/${name}`) ?? {}
+      result = this.get(collection, key)
     }
-    this.writes.push({ verb, path, body })
+    this.writes.push({ verb, path, body: body as FakeWrite['body'] })
     return whole(verb === 'create' ? 201 : 200, JSON.stringify(result), stream)
   }
 
@@ -431,6 +458,28 @@ const COLLECTION_PATHS = Object.values<string>(COLLECTIONS)
 
 function keyOf({ metadata: { namespace, name } }: FakeObject): string {
   return namespace === undefined ? name : `${namespace}/${name}`
+}
+
+/** An object after a patch; undefined where an operation of it fails. */
+function patched(object: FakeObject, type: string, body: unknown): FakeObject | undefined {
+  if (type !== 'application/json-patch+json') return merge(object, body) as FakeObject
+  const result = structuredClone(object) as Record<string, unknown>
+  for (const { op, path, value } of body as { op: string; path: string; value: unknown }[]) {
+    const fields = path
+      .slice(1)
+      .split('/')
+      .map((field) => field.replaceAll('~1', '/').replaceAll('~0', '~'))
+    const last = fields.pop() ?? ''
+    let parent: unknown = result
+    for (const field of fields) parent = (parent as Record<string, unknown> | undefined)?.[field]
+    if (typeof parent !== 'object' || parent === null) return undefined
+    const holder = parent as Record<string, unknown>
+    if (op !== 'add' && !(last in holder)) return undefined
+    if (op === 'test' && !isDeepStrictEqual(holder[last], value)) return undefined
+    if (op === 'add' || op === 'replace') holder[last] = value
+    if (op === 'remove') delete holder[last]
+  }
+  return result as FakeObject
 }
 
 /** A merge patch (RFC 7386). */

@@ -122,7 +122,8 @@ export class FakeKubernetesServer implements AsyncDisposable {
     let text = ''
     for await (const chunk of request) text += String(chunk)
     const { method = 'GET' } = request
-    const write = method === 'GET' ? undefined : { method, text }
+    const type = request.headers['content-type'] ?? ''
+    const write = method === 'GET' ? undefined : { method, type, text }
     let answer
     try {
       answer = this.api.answer(path, url.searchParams, token, write)

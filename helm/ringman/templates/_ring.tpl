@@ -106,6 +106,7 @@ $(POD_NAMESPACE)/{{ include "ringman.releaseLabel" . }}
 {{- with .Values.rings }}
 {{- if .enabled }}
 {{- $_ := set $config "hashRings" true }}
+{{- $_ := set $config "hashRingInstallation" (printf "%s/%s" (include "ringman.namespace" $) (include "ringman.fullname" $)) }}
 {{- with .namespaces }}{{ $_ := set $config "hashRingNamespaces" . }}{{ end }}
 {{- if .publish }}{{ $_ := set $config "hashRingPublish" true }}{{ end }}
 {{- end }}

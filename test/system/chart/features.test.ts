@@ -249,7 +249,11 @@ describe('rings of HashRings', () => {
       metadata: { name: 'prod-ringman:rings-ns:rings' },
       rules: [...WATCHED, { apiGroups: [''], resources: ['configmaps'], verbs: ['create', 'patch'] }],
     })
-    expect(configurationOf(objects)).toMatchObject({ hashRings: true, hashRingPublish: true })
+    expect(configurationOf(objects)).toMatchObject({
+      hashRings: true,
+      hashRingPublish: true,
+      hashRingInstallation: 'rings-ns/prod-ringman',
+    })
     expect(configurationOf(objects)).not.toHaveProperty('hashRingNamespaces')
   })
 

@@ -28,7 +28,7 @@ async function render(options: RenderOptions): Promise<string> {
   return JSON.stringify(objects, read, 1)
     .replaceAll(/"checksum\/config": "\w+"/g, '')
     .replaceAll(/: "[\w+/]{60}"/g, '')
-    .replaceAll(/(?<=ringman-|ringman-pod-|\/d\/|")[0-9a-f]{10}(?=\.json|-ringman)/g, '')
+    .replaceAll(/(?<=ringman-|ringman-pod-|ringman-hash-rings-|\/d\/|")[0-9a-f]{10}(?=\.json|-ringman)/g, '')
 }
 
 /** Renderings with the ordinary name, each made once. */

@@ -433,6 +433,88 @@ describe('HashRings at a real API server', () => {
     for (const { process } of [first, second]) expect(process.out).not.toContain('does not let this account')
   })
 
+  test('a ConfigMap that is not the HashRing’s is left alone until it is given to it', async () => {
+    const token = await server.requestToken(HOME, ACCOUNT)
+    const map = `/api/v1/namespaces/${SHOP}/configmaps`
+    interface ConfigMap {
+      readonly metadata: { readonly resourceVersion: string; readonly annotations?: Record<string, string> }
+      readonly data: Readonly<Record<string, string>>
+    }
+    const theirs = await server.ask<ConfigMap>('POST', map, {
+      body: { metadata: { name: 'theirs' }, data: { password: 'x' } },
+    })
+    const slices = new PublishedSlices(server, SHOP, 'books')
+    await slices.put('books-0', [{ pod: 'a', address: '10.77.7.1' }])
+    await using member = await start('books', token)
+    const spec = { service: { name: 'books', port: 'http' }, publish: { configMap: 'theirs' } }
+    await server.ask('POST', pathOf(SHOP), { body: hashRing('books', spec) })
+    const refused = await untilRing(
+      'books',
+      'the refusal',
+      (ring) => conditionOf(ring, 'Degraded') === 'True',
+    )
+    const { reason, message = '' } = refused.status?.conditions?.find(({ type }) => type === 'Degraded') ?? {}
+    expect(reason).toBe('PublishFailed')
+    expect(await server.ask('GET', `${map}/theirs`)).toEqual(theirs)
+
+    const [, command = ''] = /kubectl (.+) \(/.exec(message) ?? []
+    await kubectl(...command.split(' '))
+    await untilRing('books', 'the ring to be published', ({ status }) => status?.publishedVersion === 1)
+    const given = await server.ask<ConfigMap>('GET', `${map}/theirs`)
+    expect(Object.keys(given.data)).toEqual(['ring.json'])
+
+    // A newer ring in it stays; another one's change between look and write is a conflict, and is tried again.
+    const annotations = { ...given.metadata.annotations, [`${HASH_RING_GROUP}/version`]: '99' }
+    await server.ask('PATCH', `${map}/theirs`, {
+      body: { metadata: { annotations }, data: { 'ring.json': 'newer' } },
+      contentType: 'application/merge-patch+json',
+    })
+    await slices.put('books-0', [
+      { pod: 'a', address: '10.77.7.1' },
+      { pod: 'b', address: '10.77.7.2' },
+    ])
+    await untilRing('books', 'the next version', ({ status }) => status?.publishedVersion === 2)
+    expect((await server.ask<ConfigMap>('GET', `${map}/theirs`)).data).toEqual({ 'ring.json': 'newer' })
+    expect(member.process.out).not.toContain('does not let this account')
+  })
+
+  test('two installations that watch one namespace say so, and do not write in turns', async () => {
+    const token = await server.requestToken(HOME, ACCOUNT)
+    const slices = new PublishedSlices(server, SHOP, 'twice')
+    await slices.put('twice-0', [{ pod: 'a', address: '10.77.8.1' }])
+    await server.ask('POST', pathOf(SHOP), {
+      body: hashRing('twice', { service: { name: 'twice', port: 'http' } }),
+    })
+    await using one = await start('one', token, '--hash-ring-installation', 'rings/one')
+    const first = await untilRing('twice', 'the status', ({ status }) => status?.version === 1)
+    expect(first.status).toMatchObject({ installation: { name: 'rings/one' } })
+    await using two = await start('two', token, '--hash-ring-installation', 'ops/two')
+    const found = await untilRing(
+      'twice',
+      'the other one',
+      ({ status }) =>
+        status?.conditions?.some((condition) => condition.reason === 'SeveralInstallations') === true,
+    )
+    expect(found.status).toMatchObject({ otherInstallations: [{ name: 'ops/two' }] })
+    const before = await untilRing('twice', 'all to agree', (ring) => conditionOf(ring, 'Settled') === 'True')
+    await new Promise((resolve) => setTimeout(resolve, 3000))
+    const after = await server.ask<HashRing>('GET', pathOf(SHOP, 'twice'))
+    expect(after.metadata).toEqual(before.metadata)
+    await slices.put('twice-0', [
+      { pod: 'a', address: '10.77.8.1' },
+      { pod: 'b', address: '10.77.8.2' },
+    ])
+    await untilRing('twice', 'the change', ({ status }) => status?.version === 2)
+    for (const { url } of [one, two]) {
+      const owner = await fetch(`${url}/v1/rings/${SHOP}/twice/owner?key=k`)
+      await server.until('both to know the version', async () => {
+        const again = await fetch(`${url}/v1/rings/${SHOP}/twice/owner?key=k`)
+        return ((await again.json()) as { version?: number }).version === 2
+      })
+      expect(owner.status).toBe(200)
+    }
+  })
+
   test('the definition and the HashRings outlive the release, and a new one takes them over', async () => {
     await server.ask('POST', pathOf(SHOP), { body: hashRing('lasting', { service }) })
     const uninstalled = await server.helm(['uninstall', RELEASE, '--namespace', HOME, '--wait'])
