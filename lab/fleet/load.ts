@@ -48,13 +48,14 @@ export interface Probe {
 }
 
 /**
- * So many requests in a second and their answers: each key once, then keys by chance, to the instances in turn. A client that loses its connection may be allowed to ask another instance, as a browser or a load balancer does.
+ * So many requests in a second and their answers: each key once, then keys by chance, to the instances in turn. A client
+ * that loses its connection may be allowed to ask another instance, as a browser or a load balancer does.
  */
 export class Load {
   readonly answers: Answer[] = []
   /** What went wrong: a status that is not 200, a wrong answer, a broken connection. */
   readonly failures: string[] = []
-  /** Asked again and again in turns, {@link PROBES_PER_TICK} each time; one that fails, as the instance is gone, is nobody's request. */
+  /** Asked again and again in turns. One that fails, as the instance is gone, counts for nothing: it is nobody's request. */
   probes: readonly Probe[] = []
   /** Answers to {@link probes}. */
   readonly probed: Answer[] = []
@@ -72,13 +73,12 @@ export class Load {
   #isOver = false
   #sent = 0
   #turn = 0
+  readonly #running: Promise<void>
 
   constructor(options: LoadOptions) {
     this.#options = options
     this.#running = this.#run()
   }
-
-  readonly #running: Promise<void>
 
   /** Resolves when as many more answers, or failures, have come. */
   async more(count: number): Promise<void> {

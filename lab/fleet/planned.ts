@@ -46,7 +46,7 @@ export class PlannedChanges {
     await this.#fleet.settled()
     const tookMs = performance.now() - startedMs
     // Some more, so that what moved is asked for where it is now.
-    await this.#load.more(this.#keys.length / 4)
+    await this.#load.more(this.#keys.length / 8)
     this.#load.probes = []
     const owners = findOwners(before, after, [...answers.slice(from[0]), ...probed.slice(from[1])])
     this.steps.push({ kind, tookMs, owners })

@@ -16,7 +16,7 @@ import type { Logger } from '../logger.ts'
 import type { RingNode } from '../ring/node.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { traceHeaders, withSpan } from '../tracing.ts'
-import { decide, type DisagreementRules, type ForwardedBy } from './decision.ts'
+import { decide, MAX_HOPS, type DisagreementRules, type ForwardedBy } from './decision.ts'
 import { forwardHeaders, readForwardedBy, readTimeLeft } from './forward-headers.ts'
 import { RelayFailure, relayRequest, relayUpgrade, type Target } from './relay.ts'
 
@@ -269,6 +269,8 @@ export class Forwarder {
       }
       if (decision === 'forward') return false
       const leftMs = endMs - clock.now()
+      // A ring that came back cannot be put in order, and may be the newest one: nothing more changes then.
+      if (leftMs <= 0 && verdict === 'unknown' && by.hops < MAX_HOPS) return false
       if (decision === 'refuse' || leftMs <= 0) {
         throw new RingmanError(
           'MISDIRECTED',
