@@ -28,7 +28,7 @@ import { countOpenFds, ProcessCollector, readMaxFds } from '../telemetry/process
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
 import { currentTraceId, noTracer, traceFields, traceHeaders } from '../tracing.ts'
-import { readVersion } from '../version.ts'
+import { readVersion } from '../telemetry/version.ts'
 import { createParts } from './create-ring.ts'
 import { createHashRings } from './hash-rings.ts'
 import type { ListenAddress, Surroundings } from './create-source.ts'

@@ -1,10 +1,9 @@
-import {
-  createServer,
+import type {
+  IncomingMessage,
+  OutgoingHttpHeader,
+  OutgoingHttpHeaders,
+  Server,
   ServerResponse,
-  type IncomingMessage,
-  type OutgoingHttpHeader,
-  type OutgoingHttpHeaders,
-  type Server,
 } from 'node:http'
 import { Socket, type AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -12,6 +11,7 @@ import type Koa from 'koa'
 import { systemClock, type Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { http } from '../node-http.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import type { PortConnections } from './port-connections.ts'
 import type { HttpLimits } from './limits.ts'
@@ -127,7 +127,7 @@ function createLimitedServer(
   },
 ): Server {
   /** Tells clients that the connection ends, from the moment the server closes. */
-  class ClosingResponse extends ServerResponse {
+  class ClosingResponse extends http.ServerResponse {
     override writeHead(status: number, message?: string, headers?: HeaderArgument): this
     override writeHead(status: number, headers?: HeaderArgument): this
     override writeHead(status: number, second?: string | HeaderArgument, third?: HeaderArgument): this {
@@ -147,7 +147,7 @@ function createLimitedServer(
     // Koa's callback handles its own errors; its promise never rejects.
     void answer(request, response)
   }
-  const server = createServer(
+  const server = http.createServer(
     {
       ServerResponse: ClosingResponse,
       maxHeaderSize: limits.maxHeaderBytes,
