@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { RingmanError } from '../errors.ts'
 import { isPortName, isLabelSelector, isResourceName } from '../kubernetes/label-selector.ts'
 import { DEFAULT_HOLD_RESTARTING_MS } from '../membership/kubernetes/kubernetes-options.ts'
@@ -59,7 +60,7 @@ const portText = parsed<string | number>(
 const portChoice: ValueType<string | number> = {
   ...portText,
   // A file may hold a number.
-  read: (given) => portText.read(typeof given === 'number' ? String(given) : given),
+  schema: z.preprocess((value) => (typeof value === 'number' ? String(value) : value), portText.schema),
   encode: (value) => value,
 }
 

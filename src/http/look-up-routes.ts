@@ -37,10 +37,9 @@ export function lookUpRoutes(deps: {
   const { turns } = responder.ledger
 
   const getOwner = (ctx: Koa.Context, query: string) => {
-    const key = readOnlyKey(query, limits)
-    const owner = manager.getNode(key)
+    const owner = manager.getNode(readOnlyKey(query, limits))
     ctx['_ringOwner'] = owner.ringKey
-    responder.send(ctx, view.get().ownerAnswer(owner, service.nextOwnerOf(key)))
+    responder.send(ctx, view.get().ownerAnswer(owner))
   }
 
   const getOwners = (ctx: Koa.Context, query: string) => {
@@ -50,8 +49,7 @@ export function lookUpRoutes(deps: {
     const current = view.get()
     ctx['_ringOwner'] = owners[0]?.ringKey
     const nodes = owners.map((node) => current.nodeJson(node)).join(',')
-    const next = current.nextField(service.nextOwnerOf(key))
-    responder.send(ctx, jsonAnswer(`{"owners":[${nodes}],${next}${current.state}}`))
+    responder.send(ctx, jsonAnswer(`{"owners":[${nodes}],${current.state}}`))
   }
 
   const check = (ctx: Koa.Context, query: string) => {

@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { SpanKind, type Tracer } from '@opentelemetry/api'
-import { http, https } from '../node-http.ts'
 import { failSpan, noTracer, withSpan } from '../tracing.ts'
 import type {
   ApiAnswer,
@@ -71,7 +71,7 @@ export class HttpsTransport implements ApiTransport {
     url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`
     url.search = new URLSearchParams(query).toString()
     return new Promise<ApiAnswer>((resolve, reject) => {
-      const request = (url.protocol === 'https:' ? https() : http).request(url, {
+      const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
         agent: false,
         ...options,
         method,

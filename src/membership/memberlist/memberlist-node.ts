@@ -37,8 +37,6 @@ export interface MemberlistNodeEvents {
   /** Members changed; `members()` has the whole set. Called once for all that one event brought about. */
   readonly onMembers?: (changes: readonly MemberChangedEffect[]) => void
   readonly onJoinFinished?: (result: JoinFinishedEffect) => void
-  /** A user message arrived; the delegate gets it too. */
-  readonly onUserMessage?: (payload: Uint8Array) => void
 }
 
 /**
@@ -86,9 +84,7 @@ export class MemberlistNode {
         this.#handle(event)
       },
       onUserMessage: (payload) => {
-        this.#guard(() => {
-          this.#noteMessage(payload)
-        })
+        this.#guard(() => options.delegate?.notifyMessage?.(payload))
       },
       onError: (error) => {
         this.#fail(error)
@@ -278,11 +274,6 @@ export class MemberlistNode {
     this.#handle({ kind: 'evict', name, forMs })
   }
 
-  /** Tells that the pod of a member at this address is not ready, which is evidence if the member is suspected. */
-  podUnready(name: string, address: string): void {
-    this.#handle({ kind: 'pod-unready', name, address })
-  }
-
   /** @throws {RingmanError} `METADATA_TOO_LARGE` above 512 bytes. */
   updateMetadata(meta: Uint8Array): void {
     checkMetadata(meta)
@@ -303,11 +294,6 @@ export class MemberlistNode {
       this.#broadcasts.set(id, resolve)
       this.#handle({ kind: 'broadcast', id, payload, topic })
     })
-  }
-
-  /** Sends bytes to one member's delegate in a packet, which may be lost; a few hundred bytes at most. */
-  sendPacket(to: Endpoint, payload: Uint8Array): void {
-    this.#handle({ kind: 'send-message', to, payload })
   }
 
   /** Sends bytes to one member's delegate over TCP. */
@@ -421,7 +407,7 @@ export class MemberlistNode {
         delegate?.conflicted?.(effect.known, effect.claimedBy)
         break
       case 'user-message':
-        this.#noteMessage(effect.payload)
+        delegate?.notifyMessage?.(effect.payload)
         break
       case 'remote-state':
         delegate?.mergeRemoteState?.(effect.payload, effect.join)
@@ -454,11 +440,6 @@ export class MemberlistNode {
 
   #log({ level, message, fields }: LogEffect): void {
     this.#logger[level](fields, message)
-  }
-
-  #noteMessage(payload: Uint8Array): void {
-    this.#events.onUserMessage?.(payload)
-    this.options.delegate?.notifyMessage?.(payload)
   }
 
   #noteMember({ change, member }: MemberChangedEffect): void {

@@ -15,7 +15,6 @@ import {
   type Member,
   type MemberMetadata,
   METADATA_LEVEL,
-  WEIGHT_LIMIT,
 } from '../member.ts'
 import type { MemberControl } from '../control.ts'
 import type { MembershipSource } from '../source.ts'
@@ -53,8 +52,6 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
   readonly pods?: PodDirectory | undefined
 }
 
-const LONGEST_HANDOVER = { phase: 'weighing', number: 2 ** 32 - 1, weight: WEIGHT_LIMIT } as const
-
 /** Seeds are asked every few seconds while this member is alone. */
 const REFUSAL_WARNING_MS = 60_000
 
@@ -72,9 +69,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   readonly #decoded = new WeakMap<Uint8Array, { readonly metadata: MemberMetadata | undefined }>()
   /** Adds up with the monotonic time to the time of day. */
   #wallOriginMs = 0
-  readonly #messageListeners: ((payload: Uint8Array) => void)[] = []
   #lastJoin: JoinFinishedEffect | undefined
-  /** What this member says of itself now. */
   #own: MemberMetadata
   #beganAtMs = 0
 
@@ -85,8 +80,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     this.#own = options.metadata
     const encodeOwn = () => this.#encodeOwn()
     this.#options = options
-    // What is too large is so by now, in every state of a hand-over.
-    if (this.#own.handover !== undefined) this.#encodeOwn({ handover: LONGEST_HANDOVER })
+    // What is too large is so by now.
     encodeOwn()
     this.selfName = name
     this.#refusalWarnings = new LimitedWarnings(clock, logger, REFUSAL_WARNING_MS)
@@ -105,9 +99,6 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
         onJoinFinished: (result) => {
           this.#lastJoin = result
           this.#warnOfRefusal(result)
-        },
-        onUserMessage: (payload) => {
-          for (const listener of this.#messageListeners) listener(payload)
         },
       },
     )
@@ -193,17 +184,6 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     if (this.stage === 'running') this.node.updateMetadata(this.#encodeOwn())
   }
 
-  /** In a packet first; where that brought no answer, UDP may be blocked. */
-  sendTo({ address, port }: Member, payload: Uint8Array, attempt: number): void {
-    const to = { address, port }
-    this.node.sendPacket(to, payload)
-    if (attempt > 0) void this.node.send(to, payload)
-  }
-
-  onMessage(listener: (payload: Uint8Array) => void): void {
-    this.#messageListeners.push(listener)
-  }
-
   async reload(): Promise<string> {
     if (this.#keyringFile === undefined) return 'It has no keyring file'
     const failure = await this.#keyringFile.reload()
@@ -213,21 +193,15 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       : `Its keyring file cannot be used, and the keys ${ids} stay: ${failure}`
   }
 
-  #encodeOwn(change: Partial<MemberMetadata> = {}): Uint8Array {
+  #encodeOwn(): Uint8Array {
     const { httpPort, adminPort } = this.#options
     return encodeMetadata({
       ...this.#own,
-      ...change,
       witness: true,
       httpPort: httpPort?.(),
       level: METADATA_LEVEL,
       adminPort: adminPort?.(),
     })
-  }
-
-  /** See `MemberlistNode.podUnready`. */
-  podUnready(name: string, address: string): void {
-    if (this.stage === 'running') this.node.podUnready(name, address)
   }
 
   async leave(): Promise<void> {

@@ -50,7 +50,11 @@ function gossipStatistics(node: MemberlistNode, counters: Readonly<Counters>): G
     suspicions: counters.suspicionsRaised,
     refutations: counters.refutations,
     heldDead: counters.heldDead,
-    declaredDead: { ...counters.declaredDeadBy },
+    declaredDead: {
+      silence: counters.declaredDead - counters.declaredDeadByRefusal - counters.declaredDeadByWitnesses,
+      refusal: counters.declaredDeadByRefusal,
+      witnesses: counters.declaredDeadByWitnesses,
+    },
     conflicts: traffic.conflicts,
     healthScore: node.healthScore,
     pushPulls: {

@@ -16,11 +16,9 @@ export type ProtocolEvent =
   | LeaveEvent
   | UpdateMetadataEvent
   | BroadcastEvent
-  | SendMessageEvent
   | DeclareDeadEvent
   | ForgetEvent
   | EvictEvent
-  | PodUnreadyEvent
 
 /** The first event, once: this member becomes alive and the rounds begin. Events before it are ignored. */
 export interface StartEvent {
@@ -116,20 +114,6 @@ export interface BroadcastEvent {
   readonly payload: Uint8Array
   /** A later broadcast with the same topic takes the place of this one in the queue. */
   readonly topic?: string | undefined
-}
-
-/** Send these bytes to one member's application, in a packet that may be lost. */
-export interface SendMessageEvent {
-  readonly kind: 'send-message'
-  readonly to: Endpoint
-  readonly payload: Uint8Array
-}
-
-/** Kubernetes says that the pod of a member at this address is not ready: evidence, if the member is suspected. */
-export interface PodUnreadyEvent {
-  readonly kind: 'pod-unready'
-  readonly name: string
-  readonly address: string
 }
 
 /** Somebody who knows better than gossip says that a living member at this address is gone: it is dead from now on. */
