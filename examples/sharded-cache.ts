@@ -1,6 +1,6 @@
 /**
  * A cache that is spread over its instances: each keeps the values of the keys that it owns, and passes requests for others
- * on to their owners. A value takes long to make, so none should be made twice.
+ * on to their owners. A value takes long to make, so none should be made twice: when instances come and go, values are handed over.
  *
  * Start it twice (any free ports), then ask either one:
  *
@@ -12,8 +12,9 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createRing } from '../src/index.ts' // in your program: from 'ringman'
+import { createRing, MovedStretches, type RingNode, type Stretch } from '../src/index.ts' // in your program: from 'ringman'
 
 const seeds = process.env['SEEDS']?.split(',') ?? []
 /** A value is a promise as long as it is being made, so that those who ask meanwhile wait for the same one. */
@@ -41,9 +42,11 @@ async function start() {
     gossipPort: 0,
     servicePort: port,
     preset: 'local',
+    label: process.env['LABEL'] ?? 'cache', // others that gossip are not heard
     seeds,
     minMembers: seeds.length === 0 ? 1 : 2, // one that knows nobody yet would take every key for its own
     drainMs: Number(process.env['DRAIN_MS'] ?? 5000),
+    ...(process.env['HANDOVER'] === 'off' ? {} : { handover: { warm } }),
   })
   await ring.settled()
   ring.onMoved(({ lost }) => {
@@ -51,25 +54,47 @@ async function start() {
   })
   const forward = ring.forward({ key: ['path:/values/{key}'], networks: ['127.0.0.0/8'] })
   const handle = forward.handler((request, response) => {
-    void answer(request, response)
+    answer(request, response).catch((error: unknown) => {
+      reply(response, 500, { error: String(error) })
+    })
   })
 
-  async function answer({ url = '' }: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { url = '', method } = request
     const [, key] = /^\/values\/(\w+)$/.exec(url) ?? []
-    if (key === undefined) {
-      response.writeHead(404).end()
-      return
-    }
+    if (key !== undefined) reply(response, 200, await look(key))
+    else if (url === '/values' && method === 'POST') reply(response, 200, await pick(request))
+    else reply(response, 404, {})
+  }
+
+  async function look(key: string) {
     // When the owner cannot be reached, or has just changed, another one answers, and keeps nothing.
     const isOwner = ring.owns(key)
     const hit = values.has(key)
     const cameAt = Date.now()
     const value = await (isOwner ? find(key) : make(key))
-    response.writeHead(200, { 'content-type': 'application/json' })
-    response.end(JSON.stringify({ key, value, hit, answeredBy: ring.source.selfName, isOwner, cameAt }))
+    return { key, value, hit, answeredBy: ring.source.selfName, isOwner, cameAt }
   }
 
   return { ring, forward, handle }
+}
+
+/** Fetches the values that this instance is about to own from the one that has them. */
+async function warm(ranges: MovedStretches, { address, port: at }: RingNode, signal: AbortSignal) {
+  const body = JSON.stringify(ranges)
+  const answered = await fetch(`http://${address}:${at}/values`, { method: 'POST', body, signal })
+  for (const [key, value] of (await answered.json()) as [string, string][]) values.set(key, value)
+}
+
+/** What another instance asks for in {@link warm}. Keep this away from clients. */
+async function pick(request: IncomingMessage) {
+  const ranges = MovedStretches.of((await json(request)) as Stretch[])
+  const wanted = [...values].filter(([key]) => ranges.contains(key))
+  return Promise.all(wanted.map(async ([key, value]) => [key, await value]))
+}
+
+function reply(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
 
 async function find(key: string): Promise<string> {

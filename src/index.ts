@@ -10,6 +10,7 @@ export type {
   KubernetesRingOptions,
   MemberlistRingOptions,
   Ring,
+  RingHandover,
   RingMetricsFormat,
   SidecarRingOptions,
   StaticRingOptions,
@@ -17,7 +18,7 @@ export type {
 } from './compose/ring.ts'
 
 export { HashRing } from './ring/hash-ring.ts'
-export type { MovedStretches, Stretch } from './ring/moved.ts'
+export { MovedStretches, type Stretch } from './ring/moved.ts'
 export type { RingNode } from './ring/node.ts'
 export { plan, type RingMove, type RingPlan, type RingPlanChange } from './ring/plan.ts'
 
@@ -35,7 +36,14 @@ export type { RingChange, RingSnapshot } from './manager/snapshot.ts'
 export type { Claim } from './service/claims.ts'
 export type { CheckVerdict, ClaimLoss, MovedEvent, OwnershipCheck } from './service/ownership.ts'
 
-export type { Member, MemberMetadata, MemberState, ProtocolVersions } from './membership/member.ts'
+export type {
+  HandoverPhase,
+  HandoverState,
+  Member,
+  MemberMetadata,
+  MemberState,
+  ProtocolVersions,
+} from './membership/member.ts'
 export type { RingKeyMode } from './membership/placement.ts'
 export type { Condition, SourceHealth } from './membership/condition.ts'
 export type { MembershipSource, SourceKind } from './membership/source.ts'

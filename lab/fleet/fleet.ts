@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { TestProcess } from '../../test/support/child-process.ts'
@@ -32,7 +33,8 @@ export class Fleet implements AsyncDisposable {
   /** @param name - Of the program in `examples/`. */
   constructor(name: string, env: Readonly<Record<string, string>> = {}) {
     this.#script = new URL(`../../examples/${name}.ts`, import.meta.url).pathname
-    this.#env = env
+    // Members of another ring may look for one of theirs at a port that is now one of ours.
+    this.#env = { ...env, LABEL: randomUUID() }
   }
 
   /** The ring that all instances should have. */

@@ -1,7 +1,7 @@
 import type { HashRing } from '../../src/ring/hash-ring.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import type { Fleet, Instance } from './fleet.ts'
-import type { Load } from './load.ts'
+import type { Answer, Probe } from './load.ts'
 import { findOwners, probesOf, type Owners } from './owners.ts'
 
 /** One planned change: an instance that came or went. */
@@ -12,16 +12,25 @@ export interface Step {
   readonly owners: Owners
 }
 
+/** What clients ask of a fleet meanwhile. */
+export interface Traffic {
+  readonly answers: readonly Answer[]
+  /** Resolves when as many more answers have come. */
+  more(count: number): Promise<void>
+  probes?: readonly Probe[]
+  readonly probed?: readonly Answer[]
+}
+
 /** Planned changes of a fleet under load, one after the other, and who answered as an owner during each. */
 export class PlannedChanges {
   readonly steps: Step[] = []
   readonly #fleet: Fleet
-  readonly #load: Load
+  readonly #traffic: Traffic
   readonly #keys: readonly string[]
 
-  constructor(fleet: Fleet, load: Load, keys: readonly string[]) {
+  constructor(fleet: Fleet, traffic: Traffic, keys: readonly string[]) {
     this.#fleet = fleet
-    this.#load = load
+    this.#traffic = traffic
     this.#keys = keys
   }
 
@@ -38,16 +47,16 @@ export class PlannedChanges {
 
   async #step<T>(kind: Step['kind'], after: HashRing, change: () => Promise<T>): Promise<T> {
     const { ring: before } = this.#fleet
-    const { answers, probed } = this.#load
+    const { answers, probed = [] } = this.#traffic
     const from = [answers.length, probed.length]
-    this.#load.probes = probesOf(before, after, this.#keys)
+    this.#traffic.probes = probesOf(before, after, this.#keys)
     const startedMs = performance.now()
     const changed = await change()
     await this.#fleet.settled()
     const tookMs = performance.now() - startedMs
     // Some more, so that what moved is asked for where it is now.
-    await this.#load.more(this.#keys.length / 8)
-    this.#load.probes = []
+    await this.#traffic.more(Math.max(100, this.#keys.length / 8))
+    this.#traffic.probes = []
     const owners = findOwners(before, after, [...answers.slice(from[0]), ...probed.slice(from[1])])
     this.steps.push({ kind, tookMs, owners })
     return changed

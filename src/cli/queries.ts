@@ -45,7 +45,7 @@ export async function runNodes({ config, terminal, json }: QueryInput<ClientConf
     member.ringKey ?? '-',
     member.weight === null ? '-' : String(member.weight),
     member.zone ?? '-',
-    member.offRingReason?.message ?? (member.self ? 'answers you' : ''),
+    member.offRingReason?.message ?? member.handover ?? (member.self ? 'answers you' : ''),
   ])
   const table = renderTable([['MEMBER', 'STATE', 'FOR', 'RING KEY', 'WEIGHT', 'ZONE', ''], ...rows], [2, 4])
   const { kind, ok, message } = answer.source

@@ -12,12 +12,12 @@ export const nodeView = object(required, optional)
 export type NodeView = Shaped<typeof nodeView>
 
 /** `GET /v1/owner`. */
-export const ownerAnswer = object({ owner: nodeView, ...state }, { unsure: flag })
+export const ownerAnswer = object({ owner: nodeView, ...state }, { next: nodeView, unsure: flag })
 /** Who owns a key, by which ring. */
 export type OwnerAnswer = Shaped<typeof ownerAnswer>
 
 /** `GET /v1/owners`. */
-export const ownersAnswer = object({ owners: list(nodeView), ...state }, { unsure: flag })
+export const ownersAnswer = object({ owners: list(nodeView), ...state }, { next: nodeView, unsure: flag })
 /** The first owners of a key, by which ring. */
 export type OwnersAnswer = Shaped<typeof ownersAnswer>
 
@@ -51,19 +51,22 @@ export const ringAnswer = object(
 /** The whole ring. */
 export type RingAnswer = Shaped<typeof ringAnswer>
 
-const member = object({
-  name: text,
-  address: text,
-  port: number,
-  state: text,
-  stateSinceMs: number,
-  self: flag,
-  ringKey: orNull(text),
-  weight: orNull(number),
-  zone: orNull(text),
-  onRing: flag,
-  offRingReason: orNull(object({ code: text, message: text })),
-})
+const member = object(
+  {
+    name: text,
+    address: text,
+    port: number,
+    state: text,
+    stateSinceMs: number,
+    self: flag,
+    ringKey: orNull(text),
+    weight: orNull(number),
+    zone: orNull(text),
+    onRing: flag,
+    offRingReason: orNull(object({ code: text, message: text })),
+  },
+  { handover: text },
+)
 
 /** `GET /v1/members`. */
 export const membersAnswer = object({

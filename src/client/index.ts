@@ -4,7 +4,7 @@ export { RingClient, type RingClientChange, type RingClientOptions } from './rin
 export type { MemberOptions } from './members.ts'
 export type { ClientTls, Fetch } from './transport.ts'
 export { HashRing } from '../ring/hash-ring.ts'
-export type { MovedStretches, Stretch } from '../ring/moved.ts'
+export { MovedStretches, type Stretch } from '../ring/moved.ts'
 export type { RingNode } from '../ring/node.ts'
 export type { RingMove, RingPlan, RingPlanChange } from '../ring/plan.ts'
 export { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode, type ErrorDetail } from '../errors.ts'

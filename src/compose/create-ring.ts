@@ -3,7 +3,9 @@ import { holdingClock, systemClock, systemRandom } from '../clock.ts'
 import { createSource, type Surroundings } from './create-source.ts'
 import { checkMember, loadOptions } from '../config/load.ts'
 import { FORWARD_OPTIONS, trustsAddresses } from '../config/forward-settings.ts'
+import { HANDOVER_OPTIONS } from '../config/handover-settings.ts'
 import { MEMBER_SETTINGS, type MemberConfig } from '../config/member-settings.ts'
+import { RingmanError } from '../errors.ts'
 import { ActingGuard } from '../http/acting-guard.ts'
 import { ConnectionLedger } from '../http/connection-ledger.ts'
 import { Forwarder, type ForwarderDeps } from '../forward/forwarder.ts'
@@ -14,7 +16,7 @@ import { createRoutes } from '../http/routes.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRingManager } from '../manager/hash-ring-manager.ts'
-import type { CreateRingOptions, ForwardOptions, Ring } from './ring.ts'
+import type { CreateRingOptions, ForwardOptions, MemberlistRingOptions, Ring } from './ring.ts'
 import { RingService } from '../service/ring-service.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
@@ -49,6 +51,7 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
     unsureAfterMs: config.unsureAfterMs,
     maxSilenceMs: config.maxSilenceMs,
     gatherDeathsMs: config.gatherDeathsMs,
+    handover: surroundings.handover && { ...surroundings.handover, random: surroundings.random },
     tracer: surroundings.tracer,
   })
   const { minMembers, minMembersTimeoutMs } = config
@@ -63,17 +66,32 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
  * @throws {RingmanError} `CONFIG_INVALID` with everything that is wrong with the options; `SOURCE_FAILED`.
  */
 export async function createRing(options: CreateRingOptions): Promise<Ring> {
-  const { logger: given = silentLogger, tracing: wantsTracing = true, ...settings } = options
+  const {
+    logger: given = silentLogger,
+    tracing: wantsTracing = true,
+    handover,
+    ...settings
+  }: Omit<MemberlistRingOptions, 'source'> & CreateRingOptions = options
   const logger = given === silentLogger ? given : limitFloods(given, systemClock)
   const { values } = loadOptions(MEMBER_SETTINGS, settings, (resolved) =>
     checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
   )
+  if (handover !== undefined && values.source !== 'memberlist') {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `handover is only for the source memberlist, and the source is ${values.source}`,
+    )
+  }
   const tracer = wantsTracing ? registeredTracer(readVersion()) : undefined
   const { source, manager, service, readiness, gossipAddress, extraRoutes } = createParts(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
     tracer: tracer ?? noTracer,
+    handover: handover && {
+      warm: handover.warm,
+      timeoutMs: loadOptions(HANDOVER_OPTIONS, { timeoutMs: handover.timeoutMs }, () => []).values.timeoutMs,
+    },
   })
   const metrics = new RingMetrics({
     ring: service,
@@ -107,6 +125,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     },
     owned: (node) => service.ownership.owned(node),
     onMoved: (listener, { node } = {}) => service.ownership.onMoved(listener, node),
+    moving: () => manager.snapshot.ring.movedTo(service.ringAfterMoves),
     claim: (key) => service.ownership.claim(key),
     forward: (own = {}) =>
       makeForwarder(own, values, {

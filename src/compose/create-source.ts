@@ -18,6 +18,8 @@ import { SidecarSource } from '../membership/sidecar/sidecar-source.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import { StaticSource } from '../membership/static/static-source.ts'
 import { SwimSource } from '../membership/swim/swim-source.ts'
+import { nextHandoverNumber } from '../service/handover.ts'
+import type { HandoverOptions } from '../service/ring-service.ts'
 import { readVersion } from '../version.ts'
 
 /** What the parts of a ring are made with. */
@@ -30,6 +32,8 @@ export interface Surroundings {
   readonly httpPort?: () => number | undefined
   /** Its admin port, once it has one. @default none */
   readonly adminPort?: () => number | undefined
+  /** How keys are handed over to this process and by it. @default they are not */
+  readonly handover?: Omit<HandoverOptions, 'random'> | undefined
 }
 
 /** What sources are made with. */
@@ -66,8 +70,14 @@ const SOURCES: Readonly<
   memberlist: (config, surroundings) => {
     if (config.keyringFile === undefined) warnOfOpenGossip(config, surroundings.logger)
     const pods = podWatchOf(config, surroundings)
+    const options = gossipOptionsOf(config, surroundings)
+    const handover =
+      surroundings.handover === undefined
+        ? undefined
+        : ({ phase: 'pending', number: nextHandoverNumber(surroundings.random) } as const)
     const source = new MemberlistSource({
-      ...gossipOptionsOf(config, surroundings),
+      ...options,
+      metadata: { ...options.metadata, handover },
       pods,
       settings: protocolSettingsOf(config),
     })

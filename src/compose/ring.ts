@@ -7,6 +7,7 @@ import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import type { MovedStretches } from '../ring/moved.ts'
+import type { RingNode } from '../ring/node.ts'
 import type { Claim } from '../service/claims.ts'
 import type { MovedEvent, OwnershipCheck } from '../service/ownership.ts'
 import type { ExpositionFormat, MetricsText } from '../telemetry/exposition.ts'
@@ -42,6 +43,11 @@ export interface Ring extends AsyncDisposable {
    * @returns A function that ends the subscription.
    */
   onMoved(listener: (event: MovedEvent) => void, options?: { readonly node?: string }): () => void
+  /**
+   * What is about to move because of members that come, go or get another weight with a hand-over: for each stretch its
+   * owner (`from`) and the next one (`to`). Empty where nothing is under way.
+   */
+  moving(): MovedStretches
   /**
    * Claims a key that this member owns: the claim is lost, and its signal aborts, as soon as this member knows that it is
    * the owner no more, or cannot know.
@@ -82,7 +88,7 @@ export interface Ring extends AsyncDisposable {
    */
   settled(): Promise<void>
   /**
-   * Leaves the ring and tells the others; resolves `drainMs` later, when they have heard of it. Meanwhile look-ups go
+   * Leaves the ring, with a hand-over as soon as those that come after this member are warm, and tells the others; resolves `drainMs` later, when they have heard of it. Meanwhile look-ups go
    * on and name other members. Stop listening after it, then call `shutdown`.
    */
   leave(): Promise<void>
@@ -220,6 +226,8 @@ export interface SwimRingOptions extends GossipRingOptions {
 /** Members gossip by HashiCorp memberlist's protocol; they may be Go programs. */
 export interface MemberlistRingOptions extends GossipRingOptions {
   readonly source?: 'memberlist'
+  /** Hands keys over with nobody cold and no two owners; all members of the ring must have it. @default they just move */
+  readonly handover?: RingHandover
   /** Only members with this label are heard. @default none */
   readonly label?: string
   /** Cluster name of Go ringman; not set for stock memberlist. */
@@ -256,6 +264,23 @@ export interface MemberlistRingOptions extends GossipRingOptions {
   readonly deadKeptMs?: number
   readonly rejoinIntervalMs?: number
   readonly leaveTimeoutMs?: number
+}
+
+/** How a member takes over keys, and hands its own over: `docs/ownership.md`. */
+export interface RingHandover {
+  /**
+   * Fetches what this member is about to own from the node that has it. It is called once for each such node, and again for
+   * what is added when the ring changes meanwhile: when this member joins, and when another one leaves. The keys are this
+   * member's once it has resolved, or `timeoutMs` are over. What it throws is logged, and the keys come cold.
+   *
+   * @param ranges - `ranges.contains(key)`; `JSON.stringify(ranges)` sends them to `from`, which reads them with
+   *   `MovedStretches.of`.
+   * @param from - The node that owns them now.
+   * @param signal - Aborts when time is up, when `from` is gone, and when the move is over.
+   */
+  readonly warm: (ranges: MovedStretches, from: RingNode, signal: AbortSignal) => Promise<void> | void
+  /** Milliseconds that it may take, 0 to 3,600,000; the switch after it takes one second more at most. @default 20_000 */
+  readonly timeoutMs?: number
 }
 
 /** Members from Nitro Sidecar; `routes()` then serves `/hashring/update` too. This process is not one of them. */

@@ -5,7 +5,6 @@ import { HASH_RING_SETTINGS } from './kubernetes-settings.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {
-  boolean,
   choice,
   DEFAULT_ADMIN_PORT,
   DEFAULT_HTTP_PORT,
@@ -70,12 +69,6 @@ export const SERVE_SETTINGS = {
     type: duration(1000, 24 * 3_600_000),
     default: formatDuration(DEFAULT_HTTP_LIMITS.keepAliveTimeoutMs),
     help: 'How long an idle connection stays open; should be longer than a balancer in front keeps it',
-    category: 'HTTP',
-  },
-  httpFastPath: {
-    type: boolean,
-    default: true,
-    help: 'Whether plain look-ups of single keys are answered without the HTTP parser of Node.js, several times as fast; never while traces are on',
     category: 'HTTP',
   },
   routeKey: {

@@ -37,9 +37,10 @@ export function lookUpRoutes(deps: {
   const { turns } = responder.ledger
 
   const getOwner = (ctx: Koa.Context, query: string) => {
-    const owner = manager.getNode(readOnlyKey(query, limits))
+    const key = readOnlyKey(query, limits)
+    const owner = manager.getNode(key)
     ctx['_ringOwner'] = owner.ringKey
-    responder.send(ctx, view.get().ownerAnswer(owner))
+    responder.send(ctx, view.get().ownerAnswer(owner, service.nextOwnerOf(key)))
   }
 
   const getOwners = (ctx: Koa.Context, query: string) => {
@@ -49,7 +50,8 @@ export function lookUpRoutes(deps: {
     const current = view.get()
     ctx['_ringOwner'] = owners[0]?.ringKey
     const nodes = owners.map((node) => current.nodeJson(node)).join(',')
-    responder.send(ctx, jsonAnswer(`{"owners":[${nodes}],${current.state}}`))
+    const next = current.nextField(service.nextOwnerOf(key))
+    responder.send(ctx, jsonAnswer(`{"owners":[${nodes}],${next}${current.state}}`))
   }
 
   const check = (ctx: Koa.Context, query: string) => {

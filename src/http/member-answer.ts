@@ -1,12 +1,18 @@
 import { assertNever } from '../errors.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
-import type { Member } from '../membership/member.ts'
+import type { HandoverPhase, Member } from '../membership/member.ts'
 import { ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 
 /** Why a member owns nothing. */
 export interface OffRingReason {
   readonly code:
-    'STATE_DEAD' | 'STATE_LEFT' | 'DRAINED' | 'METADATA_MISSING' | 'RING_KEY_TAKEN' | 'RING_BEHIND'
+    | 'STATE_DEAD'
+    | 'STATE_LEFT'
+    | 'DRAINED'
+    | 'PENDING'
+    | 'METADATA_MISSING'
+    | 'RING_KEY_TAKEN'
+    | 'RING_BEHIND'
   /** For a human, one sentence. */
   readonly message: string
 }
@@ -28,6 +34,8 @@ export interface MemberAnswer {
   readonly ringKey: string | null
   readonly weight: number | null
   readonly zone: string | null
+  /** What it is in the middle of; left out while it is nothing. */
+  readonly handover?: HandoverPhase
   readonly onRing: boolean
   /** Null while it is on the ring. */
   readonly offRingReason: OffRingReason | null
@@ -43,6 +51,7 @@ export function memberAnswer(
   },
 ): MemberAnswer {
   const ringKey = ringKeyOf(member, context.mode) ?? null
+  const { phase = 'owning' } = member.metadata?.handover ?? {}
   const reason = offRingReason(member, ringKey, context.snapshot)
   return {
     name: member.name,
@@ -55,6 +64,7 @@ export function memberAnswer(
     ringKey,
     weight: member.metadata === undefined ? null : (member.metadata.weight ?? 1),
     zone: member.metadata?.zone ?? null,
+    ...(phase === 'owning' ? {} : { handover: phase }),
     onRing: reason === null,
     offRingReason: reason,
   }
@@ -71,6 +81,9 @@ function offRingReason(member: Member, ringKey: string | null, { ring }: RingSna
       }
       if (member.metadata?.drained === true) {
         return { code: 'DRAINED', message: 'It was drained: an operator took it off the ring.' }
+      }
+      if (holder === undefined && member.metadata?.handover?.phase === 'pending') {
+        return { code: 'PENDING', message: 'It warms up for the keys that it is to own.' }
       }
       if (holder === undefined) {
         return { code: 'RING_BEHIND', message: 'The ring has not taken it in yet.' }

@@ -34,7 +34,7 @@ const ringVersion: JsonSchema = {
 const state = { digest, epoch, unsure, version: ringVersion }
 
 /** Fields of the state that are not in every answer. */
-const OF_SOME: readonly string[] = ['unsure', 'version']
+const OF_SOME: readonly string[] = ['unsure', 'version', 'next', 'handover']
 
 /** A place on the circle; a stretch has its `start` and not its `end`. */
 const hash: JsonSchema = { type: 'integer', minimum: 0, maximum: 2 ** 32 }
@@ -70,6 +70,10 @@ function list(items: JsonSchema): JsonSchema {
 }
 
 const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
+const next: JsonSchema = {
+  ...ref('Node'),
+  description: 'Who will own the key once it is warm: only while a hand-over is moving it.',
+}
 const orNull = (type: string): JsonSchema => ({ type: [type, 'null'] })
 const UNREACHED = ['name', 'address', 'port', 'zone']
 
@@ -81,8 +85,8 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       { ...nodeFields, share: { ...share, description: 'Fraction of the circle.' } },
       UNREACHED,
     ),
-    OwnerAnswer: object({ owner: ref('Node'), ...state }),
-    OwnersAnswer: object({ owners: list(ref('Node')), ...state }),
+    OwnerAnswer: object({ owner: ref('Node'), next, ...state }),
+    OwnersAnswer: object({ owners: list(ref('Node')), next, ...state }),
     CheckAnswer: object({
       verdict: word(CHECK_VERDICTS),
       mine: {
@@ -169,6 +173,10 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       ringKey: orNull('string'),
       weight: orNull('integer'),
       zone: orNull('string'),
+      handover: {
+        ...word(['pending', 'releasing', 'weighing']),
+        description: 'What it is in the middle of, where it hands keys over; left out while it is nothing.',
+      },
       onRing: { type: 'boolean' },
       offRingReason: { oneOf: [{ type: 'null' }, ref('OffRingReason')] },
     }),
@@ -177,6 +185,7 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
         'STATE_DEAD',
         'STATE_LEFT',
         'DRAINED',
+        'PENDING',
         'METADATA_MISSING',
         'RING_KEY_TAKEN',
         'RING_BEHIND',

@@ -46,7 +46,7 @@ export function asciiJson(value: unknown): string {
 const LINGER_MS = 500
 
 /** Largest answer that is written at once, and sent whatever else waits: the system takes it from whoever reads. */
-export const SMALL_ANSWER_BYTES = 4096
+const SMALL_ANSWER_BYTES = 4096
 
 /** Bytes of a large answer that are written at once. A reader must take one such piece within `slowReaderMs`. */
 const PIECE_BYTES = 32 * 1024
@@ -54,7 +54,6 @@ const PIECE_BYTES = 32 * 1024
 /** Sends answers, within the bounds of the ledger. */
 export class Responder {
   readonly ledger: ConnectionLedger
-  readonly #port: PortName
   readonly #answers: HeldBytes
   readonly #clock: Clock
   readonly #logger: Logger
@@ -67,7 +66,6 @@ export class Responder {
     readonly logger: Logger
   }) {
     this.ledger = deps.ledger
-    this.#port = deps.port
     this.#answers = deps.ledger.answers(deps.port)
     this.#clock = deps.clock
     this.#logger = deps.logger
@@ -93,7 +91,12 @@ export class Responder {
       this.hasRoom(sizeBytes)
     }
     if (socket.destroyed) return
-    res.on('close', this.ledger.holdAnswer(this.#port, socket, sizeBytes))
+    const releaseBytes = this.#answers.hold(sizeBytes, socket)
+    const releaseReader = this.ledger.watchReader(socket)
+    res.on('close', () => {
+      releaseBytes()
+      releaseReader()
+    })
     if (large) pour(res, answer.body, () => res.end())
   }
 

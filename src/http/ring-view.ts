@@ -45,8 +45,16 @@ export class RingView {
     return json
   }
 
-  /** The answer of `/v1/owner` for every key of that node. */
-  ownerAnswer(node: RingNode): Answer {
+  /** `"next":…,` where a hand-over is moving a key to another node. */
+  nextField(next: RingNode | undefined): string {
+    return next === undefined ? '' : `"next":${this.nodeJson(next)},`
+  }
+
+  /** The answer of `/v1/owner` for every key of that node, or that a hand-over moves from there to `next`. */
+  ownerAnswer(node: RingNode, next?: RingNode): Answer {
+    if (next !== undefined) {
+      return jsonAnswer(`{"owner":${this.nodeJson(node)},${this.nextField(next)}${this.state}}`)
+    }
     let answer = this.#ownerAnswers.get(node)
     if (answer === undefined) {
       answer = jsonAnswer(`{"owner":${this.nodeJson(node)},${this.state}}`)

@@ -63,22 +63,9 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
   const logger = options.logger.child({ component: 'http' })
   const closing = { begun: false }
   const server = createLimitedServer(app, { limits, connections, closing })
-  // Node's own listener gets a connection when the account of connections says so.
-  const [serve = () => {}] = server.listeners('connection')
-  server.removeAllListeners('connection')
-  server.on('connection', (stream: Duplex) => {
-    const serveByNode = () => {
-      Reflect.apply(serve, server, [stream])
-    }
+  server.on('connection', (socket: Duplex) => {
     // The stream of a request that is given to the server again is no connection.
-    if (!(stream instanceof Socket)) {
-      serveByNode()
-      return
-    }
-    const refuseLate = () => {
-      refuse(stream, { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
-    }
-    connections.open(stream, { serve: serveByNode, refuseLate })
+    if (socket instanceof Socket) connections.open(socket)
   })
   const rescued = new WeakSet<Duplex>()
   server.on('clientError', (error: ParserError, socket) => {
@@ -112,7 +99,6 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
           cancelGrace()
           resolve()
         })
-        connections.closeFastPath()
         // One that has not sent a byte counts as active for Node, and could hold up the end.
         for (const socket of connections.sockets) if (socket.bytesRead === 0) socket.destroy()
         const sweep = () => {
@@ -184,7 +170,7 @@ function createLimitedServer(
 }
 
 /** Tells a client what its bytes were not, unless an answer is under way, and ends the connection. */
-function refuse(socket: Duplex, error: Pick<ParserError, 'code'>): void {
+function refuse(socket: Duplex, error: ParserError): void {
   const { _httpMessage: response } = socket as Duplex & { readonly _httpMessage?: ServerResponse | null }
   if (!socket.writable || error.code === 'ECONNRESET' || response?.headersSent === true) {
     socket.destroy()

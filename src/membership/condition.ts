@@ -28,6 +28,16 @@ export const CONDITIONS = {
     severity: 'warning',
     meaning: 'The source has not started yet, or its seeds have not answered for the first time.',
   },
+  pending: {
+    readiness: 'denied',
+    severity: 'none',
+    meaning: 'It warms up for the keys that it is to own, and owns none yet.',
+  },
+  releasing: {
+    readiness: 'denied',
+    severity: 'none',
+    meaning: 'It is leaving, and owns its keys until those that come after it are warm.',
+  },
   waiting: {
     readiness: 'allowed',
     severity: 'warning',

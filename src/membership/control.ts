@@ -1,6 +1,8 @@
-import type { MemberMetadata } from './member.ts'
+import type { Member, MemberMetadata } from './member.ts'
 
-/** What an operator can have a source do; a source that only watches others, or whose members are all alike, has none. */
+/**
+ * What operators and hand-overs can have a source do; one that only watches others, or whose members are all alike, has none.
+ */
 export interface MemberControl {
   /** Whether only holders of a key can say anything about members. */
   readonly keyed: boolean
@@ -14,6 +16,14 @@ export interface MemberControl {
   evict(name: string, forMs: number): void
   /** Changes what this member says of itself, and tells the others. */
   updateOwn(change: Partial<MemberMetadata>): void
+  /**
+   * Sends bytes to another member; they may be lost.
+   *
+   * @param attempt - How often the same was sent before: another way may be taken then.
+   */
+  sendTo(member: Member, payload: Uint8Array, attempt: number): void
+  /** Calls `listener` with bytes that came from another member, or from whoever reaches the gossip. */
+  onMessage(listener: (payload: Uint8Array) => void): void
   /** Reads the files again that it follows. @returns What came of it, one sentence without a full stop. */
   reload(): Promise<string>
 }

@@ -23,6 +23,23 @@ export interface MemberMetadata {
   readonly drained?: boolean | undefined
   /** Which of these fields it acts upon in others: see {@link METADATA_LEVEL}. Go members, and older ones, do not say so. */
   readonly level?: number | undefined
+  /** Where it is in a hand-over; a member without it does not hand over, as Go members and older ones. */
+  readonly handover?: HandoverState | undefined
+}
+
+/**
+ * What a member does with its place on the ring: `owning`, nothing; `pending`, it is off the ring and comes on; `releasing`,
+ * it is on the ring and goes; `weighing`, it is on the ring and gets another weight.
+ */
+export type HandoverPhase = 'owning' | 'pending' | 'releasing' | 'weighing'
+
+/** A member's state in a hand-over. */
+export interface HandoverState {
+  readonly phase: HandoverPhase
+  /** Tells this move of the member from its others: 1 to 2^32 - 1, by chance. */
+  readonly number: number
+  /** The weight that it is to have, where it is `weighing`. */
+  readonly weight?: number | undefined
 }
 
 /** Level 1 knows `drained`, and can be evicted. */
@@ -65,6 +82,25 @@ export const METADATA_LIMIT_BYTES = 512
 /** Largest weight that metadata may carry. */
 export const WEIGHT_LIMIT = 1000
 
+const PHASE_LETTERS = { o: 'owning', p: 'pending', r: 'releasing', w: 'weighing' } as const
+
+/** Such as `p123`, or `w123:20` with the weight that is to come. */
+const HANDOVER = /^([opr])([1-9]\d{0,9})$|^(w)([1-9]\d{0,9}):([1-9]\d{0,3})$/
+
+function formatHandover({ phase, number, weight }: HandoverState): string {
+  return phase === 'weighing' ? `w${number}:${weight ?? 1}` : `${phase.charAt(0)}${number}`
+}
+
+function parseHandover(text: string): HandoverState | undefined {
+  const found = HANDOVER.exec(text)
+  if (found === null) return undefined
+  const phase = PHASE_LETTERS[(found[1] ?? found[3]) as keyof typeof PHASE_LETTERS]
+  const number = Number(found[2] ?? found[4])
+  const weight = found[5] === undefined ? undefined : Number(found[5])
+  if (number >= 2 ** 32 || (weight !== undefined && !isWeight(weight))) return undefined
+  return { phase, number, ...(weight === undefined ? {} : { weight }) }
+}
+
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** A service port as the ring key takes it: a decimal integer from 1 to 65535. */
@@ -99,7 +135,7 @@ export function isPlainText(text: string): boolean {
 
 /**
  * Encodes metadata as the JSON that Go ringman reads, `{"ServicePort":"8000"}`, with `Weight`, `Zone`, `Name`, `Witness` and
- * the others after it where they are set (Go ignores them).
+ * the others after it where they are set (Go ignores them). Who may use how many of the bytes is in `docs/memberlist.md`.
  *
  * @throws {RingmanError} `METADATA_TOO_LARGE` above {@link METADATA_LIMIT_BYTES}.
  */
@@ -115,6 +151,7 @@ export function encodeMetadata(metadata: MemberMetadata): Uint8Array {
       Level: metadata.level,
       AdminPort: metadata.adminPort,
       Drained: metadata.drained === true ? true : undefined,
+      Handover: metadata.handover && formatHandover(metadata.handover),
     }),
   )
   if (bytes.byteLength > METADATA_LIMIT_BYTES) {
@@ -141,8 +178,9 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
     return undefined
   }
   const fields = (value ?? {}) as Record<string, unknown>
-  const { ServicePort, Weight, Zone, Name, Witness, HttpPort, Level, AdminPort, Drained } = fields
+  const { ServicePort, Weight, Zone, Name, Witness, HttpPort, Level, AdminPort, Drained, Handover } = fields
   if (!isServicePort(ServicePort)) return undefined
+  const handover = typeof Handover === 'string' ? parseHandover(Handover) : undefined
   return {
     servicePort: ServicePort,
     ...(isWeight(Weight) ? { weight: Weight } : {}),
@@ -153,5 +191,6 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
     ...(isLevel(Level) ? { level: Level } : {}),
     ...(isPort(AdminPort) ? { adminPort: AdminPort } : {}),
     ...(Drained === true ? { drained: true } : {}),
+    ...(handover === undefined ? {} : { handover }),
   }
 }

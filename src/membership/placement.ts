@@ -1,5 +1,5 @@
 import { isRingKey, type RingNode } from '../ring/node.ts'
-import type { Member } from './member.ts'
+import type { HandoverState, Member } from './member.ts'
 
 /** Which string of a member is hashed: `IP:servicePort`, as in Go, or the member's name. */
 export type RingKeyMode = 'address' | 'name'
@@ -13,35 +13,62 @@ export function ringKeyOf(member: Member, mode: RingKeyMode): string | undefined
 /** A node counts for so many times the median weight at most. */
 const WEIGHT_SPAN = 20
 
+/** Whether a member's move counts as done: it is on the ring, or off it, or has the weight, that it moves to. */
+export type IsDone = (member: Member) => boolean
+
+/** Every move is as its member says. */
+const asTold: IsDone = () => false
+
 /**
  * The nodes that a set of members makes: those alive or suspect, not drained, with metadata that decodes. Where two members
  * come to the same ring key, the one with the lower name stands for both, on every pod alike.
+ *
+ * One that is `pending` in a hand-over is not among them, unless all are: then nobody owns what they wait for.
  *
  * Each weight is bounded by {@link WEIGHT_SPAN} times the median of all: a weight is what a member says of itself, and with
  * a thousand times that of the others one member would leave them no points. Half of the members must say so to raise it.
  *
  * @param members - Sorted by name, as sources publish them.
  */
-export function placeMembers(members: readonly Member[], mode: RingKeyMode): RingNode[] {
+export function placeMembers(
+  members: readonly Member[],
+  mode: RingKeyMode,
+  isDone: IsDone = asTold,
+): RingNode[] {
+  const nobodyOwns = members.every((member) => !isPlaceable(member) || isPending(member))
+  return boundWeights(nodesOf(members, mode, nobodyOwns ? isPending : isDone))
+}
+
+function isPlaceable({ state, metadata }: Member): boolean {
+  return (state === 'alive' || state === 'suspect') && metadata !== undefined && metadata.drained !== true
+}
+
+const NO_HANDOVER: Partial<HandoverState> & Pick<HandoverState, 'phase'> = { phase: 'owning' }
+
+const isPending: IsDone = ({ metadata }) => metadata?.handover?.phase === 'pending'
+
+function nodesOf(members: readonly Member[], mode: RingKeyMode, isDone: IsDone): RingNode[] {
   const nodes = new Map<string, RingNode>()
   for (const member of members) {
-    if (member.state !== 'alive' && member.state !== 'suspect') continue
+    if (!isPlaceable(member)) continue
     const { metadata } = member
-    if (metadata?.drained === true) continue
     const ringKey = ringKeyOf(member, mode)
     if (metadata === undefined || ringKey === undefined || nodes.has(ringKey)) continue
+    const { phase, weight: nextWeight } = metadata.handover ?? NO_HANDOVER
+    const isMoved = phase !== 'owning' && isDone(member)
+    if (isMoved ? phase === 'releasing' : phase === 'pending') continue
     // A member may call itself anything; one name that is no ring key must not keep the others off the ring.
     if (!isRingKey(ringKey)) continue
     nodes.set(ringKey, {
       ringKey,
-      weight: metadata.weight ?? 1,
+      weight: (isMoved ? nextWeight : undefined) ?? metadata.weight ?? 1,
       name: member.name,
       address: member.address,
       port: Number(metadata.servicePort),
       ...(metadata.zone === undefined ? {} : { zone: metadata.zone }),
     })
   }
-  return boundWeights([...nodes.values()])
+  return [...nodes.values()]
 }
 
 function boundWeights(nodes: RingNode[]): RingNode[] {

@@ -1,3 +1,4 @@
+import { RingmanError } from '../errors.ts'
 import { hashKey } from './key-hash.ts'
 import { compareRingKeys, type RingNode } from './node.ts'
 import type { PointTable } from './point-table.ts'
@@ -51,6 +52,48 @@ export class MovedStretches implements Iterable<Stretch> {
     this.#before = before
     this.#after = after
     this.#columns = columns
+  }
+
+  /**
+   * The stretches of a list, such as one that came as JSON from the other party of a move.
+   *
+   * @param list - In ascending order, without overlaps; `from` and `to` may be left out.
+   * @throws {RingmanError} `PARAMETER_INVALID` for bounds that are no such stretches.
+   */
+  static of(list: Iterable<Pick<Stretch, 'start' | 'end'> & Partial<Stretch>>): MovedStretches {
+    const before = new Places()
+    const after = new Places()
+    const starts: number[] = []
+    const ends: number[] = []
+    const from: number[] = []
+    const to: number[] = []
+    let last = 0
+    for (const stretch of list) {
+      const { start, end } = stretch
+      if (
+        !Number.isSafeInteger(start) ||
+        !Number.isSafeInteger(end) ||
+        start < last ||
+        end <= start ||
+        end > CIRCLE
+      ) {
+        throw new RingmanError(
+          'PARAMETER_INVALID',
+          `stretch ${starts.length} is from ${start} to ${end}; whole numbers from 0 to 2^32 in ascending order are allowed`,
+        )
+      }
+      last = end
+      starts.push(start)
+      ends.push(end)
+      from.push(before.of(stretch.from))
+      to.push(after.of(stretch.to))
+    }
+    return new MovedStretches(before.nodes, after.nodes, {
+      starts: Uint32Array.from(starts),
+      ends: Uint32Array.from(ends),
+      from: Int32Array.from(from),
+      to: Int32Array.from(to),
+    })
   }
 
   /** How many stretches there are. */
@@ -121,6 +164,11 @@ export class MovedStretches implements Iterable<Stretch> {
     return this.#only((i) => from[i] === place && to[i] !== has)
   }
 
+  /** The bounds of all, for another process: {@link of} takes them. */
+  toJSON(): { readonly start: number; readonly end: number }[] {
+    return Array.from(this, ({ start, end }) => ({ start, end }))
+  }
+
   *[Symbol.iterator](): Generator<Stretch, void, undefined> {
     for (let i = 0; i < this.count; i++) yield this.#at(i)
   }
@@ -150,6 +198,22 @@ export class MovedStretches implements Iterable<Stretch> {
 
 /** All hashes of the circle. */
 const CIRCLE = 2 ** 32
+
+/** Nodes in the order in which they came, each of them once. */
+class Places {
+  readonly nodes: RingNode[] = []
+  readonly #places = new Map<RingNode, number>()
+
+  of(node: RingNode | undefined): number {
+    if (node === undefined) return -1
+    let place = this.#places.get(node)
+    if (place === undefined) {
+      place = this.nodes.push(node) - 1
+      this.#places.set(node, place)
+    }
+    return place
+  }
+}
 
 function endOf(end: number): number {
   return end === 0 ? CIRCLE : end

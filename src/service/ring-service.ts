@@ -1,18 +1,21 @@
 import { context, trace, type Span, type Tracer } from '@opentelemetry/api'
-import { sleep, type Clock } from '../clock.ts'
+import { sleep, type Clock, type Random } from '../clock.ts'
 import { assertNever, RingmanError } from '../errors.ts'
 import { Listeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingChange } from '../manager/snapshot.ts'
 import type { MemberControl } from '../membership/control.ts'
-import { healthIn, type SourceHealth } from '../membership/condition.ts'
-import type { Member } from '../membership/member.ts'
+import { CONDITIONS, healthIn, type SourceHealth } from '../membership/condition.ts'
+import type { Member, MemberMetadata } from '../membership/member.ts'
 import { placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
+import type { HashRing } from '../ring/hash-ring.ts'
+import type { MovedStretches } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import { DeathGathering } from './death-gathering.ts'
 import { detach, noTracer, withSpan } from '../tracing.ts'
+import { Handover } from './handover.ts'
 import { Ownership } from './ownership.ts'
 
 /** How long the farewell to the other members may take, in milliseconds. */
@@ -49,8 +52,18 @@ export interface RingServiceDeps {
   readonly maxSilenceMs?: number
   /** While others are suspected, a death waits for them this many milliseconds at most; 0 for never. @default 0 */
   readonly gatherDeathsMs?: number
+  /** How keys are handed over, where the source's members do so. @default they are not */
+  readonly handover?: HandoverOptions | undefined
   /** @default none */
   readonly tracer?: Tracer | undefined
+}
+
+/** How a member hands keys over: see `docs/ownership.md`. */
+export interface HandoverOptions {
+  readonly warm: (ranges: MovedStretches, from: RingNode, signal: AbortSignal) => Promise<void> | void
+  /** Milliseconds that warming up may take. */
+  readonly timeoutMs: number
+  readonly random: Random
 }
 
 /**
@@ -98,6 +111,12 @@ export class RingService implements AsyncDisposable {
   #toldUnsure = false
   #heldDead = 0
   #offRingAtMs = -Infinity
+  /** The members that the ring is made of, or is about to be. */
+  #placed: readonly Member[] = []
+  readonly #handover: Handover | undefined
+  /** The ring once all moves are done, found once for each ring and set of members. */
+  #after:
+    { readonly members: readonly Member[]; readonly ring: HashRing; readonly after: HashRing } | undefined
   /** Found once for each set of members: look-ups ask for it. */
   #own: { readonly members: readonly Member[]; readonly ringKey: string | undefined } | undefined
 
@@ -120,11 +139,13 @@ export class RingService implements AsyncDisposable {
       unsureBecause: () => this.#unsureBecause(),
       later: setImmediate,
     })
+    this.#handover = this.#createHandover(deps.handover)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
     this.done.catch(() => {
       this.ownership.stop()
+      this.#handover?.stop()
     })
     this.#settle = { resolve, reject }
   }
@@ -181,6 +202,76 @@ export class RingService implements AsyncDisposable {
     return `No other member was heard for ${Math.floor((nowMs - this.#heardAtMs) / 1000)} s: this one may be cut off`
   }
 
+  /** What this member's hand-overs came to; undefined where it does none. */
+  get handover(): Pick<Handover, 'outcomes' | 'warmUps' | 'oldestMs'> | undefined {
+    return this.#handover
+  }
+
+  /** The ring once all moves that are under way are done: the current one where there are none. */
+  get ringAfterMoves(): HashRing {
+    const { ring } = this.manager.snapshot
+    const members = this.#placed
+    if (this.#after?.ring !== ring || this.#after.members !== members) {
+      const isMoving = members.some(({ metadata }) => (metadata?.handover?.phase ?? 'owning') !== 'owning')
+      const after = isMoving ? ring.with(placeMembers(members, this.ringKeyMode, () => true)) : ring
+      this.#after = { members, ring, after }
+    }
+    return this.#after.after
+  }
+
+  /** The owner of a key once the moves under way are done, where that is another one than now. */
+  nextOwnerOf(key: string | Uint8Array): RingNode | undefined {
+    const { ring } = this.manager.snapshot
+    const { ringAfterMoves } = this
+    if (ringAfterMoves === ring) return undefined
+    const next = ringAfterMoves.ownerOf(key)
+    return next?.ringKey === ring.ownerOf(key)?.ringKey ? undefined : next
+  }
+
+  #createHandover(options: HandoverOptions | undefined): Handover | undefined {
+    const { source, control } = this
+    const { selfName } = source
+    if (options === undefined || control === undefined || selfName === undefined) return undefined
+    const { warm, timeoutMs, random } = options
+    const handover = new Handover({
+      clock: this.#clock,
+      random,
+      logger: this.#logger,
+      selfName,
+      ringKeyMode: this.ringKeyMode,
+      timeoutMs,
+      warm: (ranges, from, signal, ended) => {
+        const warmed = async () => {
+          await warm(ranges, from, signal)
+        }
+        warmed().then(
+          () => {
+            ended()
+          },
+          (error: unknown) => {
+            ended(error ?? new Error('no reason was given'))
+          },
+        )
+      },
+      members: () => this.#placed,
+      ring: () => this.manager.snapshot.ring,
+      isSettled: () => source.health().condition !== 'starting',
+      place: (then) => {
+        this.#place(source.members).then(then, this.#failUnlessStopped)
+      },
+      publish: (change) => {
+        control.updateOwn(change)
+      },
+      send: (to, payload, attempt) => {
+        control.sendTo(to, payload, attempt)
+      },
+    })
+    control.onMessage((payload) => {
+      handover.received(payload)
+    })
+    return handover
+  }
+
   /** Finds out when another member was heard last. One that is the only one there is has nobody to hear. */
   #listen(): void {
     const nowMs = this.#clock.now()
@@ -200,6 +291,9 @@ export class RingService implements AsyncDisposable {
       case 'stopped':
         return healthIn('stopped', `The source ${this.source.kind} was stopped`)
       case 'leaving':
+        if (this.#handover?.phase === 'releasing') {
+          return healthIn('releasing', 'This process is leaving, and owns its keys until others are warm')
+        }
         return healthIn('draining', 'This process is leaving and takes no new work')
       case 'running':
         return this.#healthWhileRunning()
@@ -216,23 +310,60 @@ export class RingService implements AsyncDisposable {
 
   /** Takes this member off the ring; it gossips on and answers look-ups. */
   async drain(): Promise<void> {
-    this.control?.updateOwn({ drained: true })
+    await this.#handOver(
+      (handover, whenOver) => {
+        handover.drain(whenOver)
+      },
+      { drained: true },
+    )
   }
 
   /** Takes this member back onto the ring after {@link drain}. */
   async return(): Promise<void> {
-    this.control?.updateOwn({ drained: undefined })
+    await this.#handOver(
+      (handover, whenOver) => {
+        handover.return(whenOver)
+      },
+      { drained: undefined },
+    )
   }
 
   /** Gives this member another weight, 1 to 1000, until it is restarted. */
   async setWeight(weight: number): Promise<void> {
-    this.control?.updateOwn({ weight: weight === 1 ? undefined : weight })
+    await this.#handOver(
+      (handover, whenOver) => {
+        handover.weigh(weight, whenOver)
+      },
+      { weight: weight === 1 ? undefined : weight },
+    )
+  }
+
+  /** Moves keys by a hand-over, or where this member does none by saying so. Resolves when it is done. */
+  #handOver(
+    move: (handover: Handover, whenOver: () => void) => void,
+    change: Partial<MemberMetadata>,
+  ): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#handover !== undefined) {
+        move(this.#handover, resolve)
+        return
+      }
+      this.control?.updateOwn(change)
+      resolve()
+    })
   }
 
   #healthWhileRunning(): SourceHealth {
     if (this.drained) return healthIn('draining', 'This member was drained: an operator took it off the ring')
     const why = this.#unsureBecause()
-    return why === undefined ? this.source.health() : healthIn('unsure', why)
+    if (why !== undefined) return healthIn('unsure', why)
+    if (this.#handover?.phase === 'releasing') {
+      return healthIn('releasing', 'This member is being drained, and owns its keys until others are warm')
+    }
+    const health = this.source.health()
+    return this.#handover?.phase === 'pending' && CONDITIONS[health.condition].readiness === 'allowed'
+      ? healthIn('pending', 'This process warms up for the keys that it is to own')
+      : health
   }
 
   /** Milliseconds since `start` was called, 0 before. */
@@ -277,6 +408,7 @@ export class RingService implements AsyncDisposable {
     // `stop` may have been called while the source started.
     if (this.#state !== 'starting') return
     this.#state = 'running'
+    this.#handover?.start()
     this.#heardAtMs = this.#clock.now()
     if (this.source.selfName !== undefined || this.#unsureAfterMs > 0 || this.#maxSilenceMs > 0) {
       this.#scheduleLook()
@@ -339,13 +471,25 @@ export class RingService implements AsyncDisposable {
    */
   async leave(drainMs = 0): Promise<void> {
     if (this.#state === 'starting' || this.#state === 'running') {
+      const isOnRing = this.#state === 'running'
       this.#state = 'leaving'
-      this.#farewell = this.#sayFarewell()
+      this.#farewell = this.#leave(isOnRing)
     }
     await this.#farewell
     if (this.#state === 'leaving' && drainMs > 0) {
       await Promise.race([sleep(this.#clock, drainMs), this.done])
     }
+  }
+
+  async #leave(isOnRing: boolean): Promise<void> {
+    const handover = this.#handover
+    if (handover !== undefined && isOnRing) {
+      await new Promise<void>((resolve) => {
+        handover.leave(resolve)
+      })
+    }
+    // Whoever stops a ring does not wait for others to be warm.
+    if (this.#state === 'leaving') await this.#sayFarewell()
   }
 
   async #sayFarewell(): Promise<void> {
@@ -386,6 +530,7 @@ export class RingService implements AsyncDisposable {
       this.#cancelGathering?.()
       this.#abort.abort()
       this.ownership.stop()
+      this.#handover?.stop()
       await this.source.stop()
       this.manager.stop()
       this.#settle.resolve()
@@ -398,9 +543,12 @@ export class RingService implements AsyncDisposable {
   }
 
   #follow(members: readonly Member[]): void {
-    this.#place(members).catch((error: unknown) => {
-      if (this.#state !== 'stopped') this.#settle.reject(error)
-    })
+    this.#place(members).catch(this.#failUnlessStopped)
+    this.#handover?.changed()
+  }
+
+  readonly #failUnlessStopped = (error: unknown): void => {
+    if (this.#state !== 'stopped') this.#settle.reject(error)
   }
 
   async #place(members: readonly Member[], around = context.active()): Promise<void> {
@@ -408,9 +556,10 @@ export class RingService implements AsyncDisposable {
     this.#swap ??= this.#tracer.startSpan('ring.swap', { attributes }, around)
     this.#placing++
     try {
-      const states = new Map(members.map(({ name, state }) => [name, state]))
+      const states = new Map(members.map((member) => [member.name, stateOf(member)]))
       const nowMs = this.#clock.now()
       const gathered = this.#gathering.take(members, nowMs)
+      this.#placed = gathered.members
       this.#cancelGathering?.()
       this.#cancelGathering =
         gathered.untilMs === undefined
@@ -418,9 +567,8 @@ export class RingService implements AsyncDisposable {
           : this.#clock.after(gathered.untilMs - nowMs, () => {
               this.#follow(this.source.members)
             })
-      await this.manager.setNodes(placeMembers(gathered.members, this.ringKeyMode), (name) =>
-        states.get(name),
-      )
+      const nodes = placeMembers(gathered.members, this.ringKeyMode, this.#handover?.isDone)
+      await this.manager.setNodes(nodes, (name) => states.get(name))
     } finally {
       this.#placing--
       // Members changed and the ring did not: there is nothing to tell of.
@@ -462,6 +610,11 @@ export class RingService implements AsyncDisposable {
     })
     swap.end()
   }
+}
+
+/** The state by which a change says why a node went. One that is off the ring though it lives is about to leave. */
+function stateOf({ state, metadata }: Member): string {
+  return state !== 'dead' && metadata?.handover !== undefined ? 'left' : state
 }
 
 function namesOf(nodes: readonly RingNode[]): string[] {

@@ -200,7 +200,7 @@ type AsText = 'seeds' | 'staticMembers' | 'delegateVersions'
 
 /** The options of a source that are settings, without their docs. */
 type Taken<Options> = {
-  [Name in Exclude<keyof Options, 'logger' | 'tracing' | 'source'>]-?: Name extends AsText
+  [Name in Exclude<keyof Options, 'logger' | 'tracing' | 'source' | 'handover'>]-?: Name extends AsText
     ? 'text'
     : NonNullable<Options[Name]>
 }
@@ -264,6 +264,7 @@ test('the public face is what it is meant to be', () => {
     'HashRing',
     'HashRingManager',
     'MemberlistNode',
+    'MovedStretches',
     'PING_TIMEOUT_MS',
     'RingClient',
     'RingmanClient',

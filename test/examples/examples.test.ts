@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { TestProcess } from '../support/child-process.ts'
 
@@ -112,6 +113,65 @@ describe('examples/sharded-cache.ts', () => {
     }
     await Promise.all(Array.from({ length: 20 }, (_, key) => ask(key)))
     expect(answerers.size).toBe(2)
+  })
+})
+
+describe('examples/rooms.ts', () => {
+  test('opens a room at one instance, wherever its clients connect, and hands it over', async () => {
+    const first = await start('rooms')
+    await using _first = first.running
+    const second = await start('rooms', { SEEDS: first.gossip, DRAIN_MS: '500' })
+    await using _second = second.running
+    const enter = async (port: string, room: string) => {
+      const socket = new WebSocket(`${port.replace('http', 'ws')}/rooms/${room}`)
+      const heard: Record<string, unknown>[] = []
+      socket.addEventListener('message', ({ data }) => {
+        heard.push(JSON.parse(String(data)) as Record<string, unknown>)
+      })
+      const closed = once(socket, 'close')
+      await askUntil(
+        () => Promise.resolve(heard.length),
+        (count) => count > 0,
+      )
+      return { socket, heard, closed }
+    }
+    const said = (texts: readonly string[]) =>
+      texts.map((text, n) => ({ number: n + 1, at: expect.any(Number) as unknown, text }))
+
+    const rooms = Array.from({ length: 8 }, (_, n) => `room${n}`)
+    const before = await Promise.all(
+      rooms.map(async (room) => {
+        const one = await enter(first.url, room)
+        const other = await enter(second.url, room)
+        expect(other.heard[0]?.['openAt']).toBe(one.heard[0]?.['openAt'])
+        one.socket.send('hello')
+        await askUntil(
+          () => Promise.resolve(other.heard.length),
+          (count) => count > 1,
+        )
+        expect(other.heard.slice(1)).toEqual(said(['hello']))
+        return { one, other }
+      }),
+    )
+    expect(new Set(before.map(({ one }) => one.heard[0]?.['openAt'])).size).toBe(2)
+
+    second.running.signal('SIGTERM')
+    await second.running.ended
+    for (const [n, { one, other }] of before.entries()) {
+      // Connected to the one that ended, or in a room that was open there.
+      await other.closed
+      const again = await enter(first.url, rooms[n] ?? '')
+      expect(again.heard[0]).toMatchObject({ openAt: `rooms-${first.url.split(':').at(-1)}`, count: 1 })
+      again.socket.send('again')
+      await askUntil(
+        () => Promise.resolve(again.heard.length),
+        (count) => count > 1,
+      )
+      expect(again.heard[0]?.['messages']).toEqual(said(['hello']))
+      expect(again.heard[1]).toMatchObject({ number: 2, text: 'again' })
+      one.socket.close()
+      again.socket.close()
+    }
   })
 })
 

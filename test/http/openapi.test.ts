@@ -172,7 +172,7 @@ describe('the OpenAPI document', () => {
     const answer = { owner: { ringKey: 'a', weight: 1 }, digest: '0123456789abcdef', epoch: 1 }
     expect(isAnswer('OwnerAnswer', answer)).toBe(true)
     expect(isAnswer('OwnerAnswer', { ...answer, owner: { ringKey: 'a' } })).toBe(false)
-    expect(isAnswer('OwnerAnswer', { ...answer, next: {}, owner: { ...answer.owner, rack: 7 } })).toBe(true)
+    expect(isAnswer('OwnerAnswer', { ...answer, later: {}, owner: { ...answer.owner, rack: 7 } })).toBe(true)
     expect(isAnswer('OffRingReason', { code: 'NEW_REASON', message: 'a' })).toBe(true)
     // A question that has a field too many is refused, so that a typing error does not pass unseen.
     expect(isAnswer('OwnersQuestion', { keys: ['a'], more: 1 })).toBe(false)

@@ -6,16 +6,16 @@ const where = (field: 'readiness' | 'severity', value: string) =>
   all.filter((condition) => CONDITIONS[condition][field] === value).sort()
 
 test('what a condition does to readiness', () => {
-  const denied = ['draining', 'starting', 'stopped', 'unlisted', 'unreachable']
+  const denied = ['draining', 'pending', 'releasing', 'starting', 'stopped', 'unlisted', 'unreachable']
   expect(where('readiness', 'denied')).toEqual(denied)
   expect(where('readiness', 'kept')).toEqual(['refused', 'unsure'])
   expect(where('readiness', 'allowed')).toHaveLength(all.length - denied.length - 2)
 })
 
 test('how bad it is, and the health that it makes', () => {
-  expect(where('severity', 'none')).toEqual(['draining', 'well'])
+  expect(where('severity', 'none')).toEqual(['draining', 'pending', 'releasing', 'well'])
   expect(where('severity', 'critical')).toEqual(['braked', 'contested', 'unlisted', 'unreachable'])
-  expect(where('severity', 'warning')).toHaveLength(all.length - 6)
+  expect(where('severity', 'warning')).toHaveLength(all.length - 8)
   for (const condition of all) {
     const ok = CONDITIONS[condition].severity === 'none'
     const detail = { seeds: 2 }

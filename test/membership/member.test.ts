@@ -32,6 +32,21 @@ describe('encodeMetadata', () => {
   })
 })
 
+test('the fields of all members leave 320 bytes for the zone', () => {
+  const longest = {
+    servicePort: '65535',
+    weight: 1000,
+    witness: true,
+    httpPort: 65_535,
+    level: 99,
+    adminPort: 65_535,
+    drained: true,
+    handover: { phase: 'weighing', number: 2 ** 32 - 1, weight: 1000 },
+    zone: 'z'.repeat(320),
+  } as const
+  expect(decodeMetadata(encodeMetadata(longest))).toStrictEqual(longest)
+})
+
 describe('decodeMetadata', () => {
   test.each([
     ['{"ServicePort":"8000"}', { servicePort: '8000' }],
@@ -52,6 +67,18 @@ describe('decodeMetadata', () => {
     ['{"ServicePort":"1","HttpPort":65536}', { servicePort: '1' }],
     ['{"ServicePort":"1","HttpPort":"80"}', { servicePort: '1' }],
     ['{"ServicePort":"1","HttpPort":8.5}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Handover":"p1"}', { servicePort: '1', handover: { phase: 'pending', number: 1 } }],
+    [
+      '{"ServicePort":"1","Handover":"w4294967295:1000"}',
+      { servicePort: '1', handover: { phase: 'weighing', number: 4_294_967_295, weight: 1000 } },
+    ],
+    ['{"ServicePort":"1","Handover":"r4294967296"}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Handover":"w7:1001"}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Handover":"w7"}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Handover":"o7:5"}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Handover":"o0"}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Handover":"x7"}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Handover":7}', { servicePort: '1' }],
     [`{"ServicePort":"1"}${' '.repeat(493)}`, { servicePort: '1' }],
     [`{"ServicePort":"1"}${' '.repeat(494)}`, undefined],
     ['{"ServicePort":8000}', undefined],

@@ -96,3 +96,30 @@ describe('the weight that a member says it has', () => {
     )
   })
 })
+
+describe('a member in a hand-over', () => {
+  const owning = fakeMember('a', '10.0.0.1', { handover: { phase: 'owning', number: 1 } })
+  const pending = fakeMember('b', '10.0.0.2', { handover: { phase: 'pending', number: 2 } })
+  const releasing = fakeMember('c', '10.0.0.3', { handover: { phase: 'releasing', number: 3 } })
+  const weighing = fakeMember('d', '10.0.0.4', { handover: { phase: 'weighing', number: 4, weight: 5 } })
+  const all = [owning, pending, releasing, weighing]
+  const placed = (members: typeof all, done?: (name: string) => boolean) =>
+    placeMembers(members, 'name', done && (({ name }) => done(name))).map(
+      ({ name, weight }) => `${name}${weight}`,
+    )
+
+  test('is where it moves from until its move is done', () => {
+    expect(placed(all)).toEqual(['a1', 'c1', 'd1'])
+    expect(placed(all, () => true)).toEqual(['a1', 'b1', 'd5'])
+    expect(placed(all, (name) => name === 'b')).toEqual(['a1', 'b1', 'c1', 'd1'])
+  })
+
+  test('is on the ring although it is pending, where nobody owns what it waits for', () => {
+    const second = { ...pending, name: 'b2' }
+    expect(placed([pending, second])).toEqual(['b1', 'b21'])
+    expect(placed([{ ...owning, state: 'dead' }, pending, second])).toEqual(['b1', 'b21'])
+    expect(placed([pending, second], (name) => name === 'b')).toEqual(['b1', 'b21'])
+    expect(placed([pending, releasing])).toEqual(['c1'])
+    expect(placed([releasing], () => true)).toEqual([])
+  })
+})

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { hashKey } from '../../src/ring/key-hash.ts'
-import type { Stretch } from '../../src/ring/moved.ts'
+import { MovedStretches, type Stretch } from '../../src/ring/moved.ts'
 import type { RingNode } from '../../src/ring/node.ts'
 import { ReferenceRing } from './reference-ring.ts'
 
@@ -145,5 +145,34 @@ describe('on the rings at the edge', () => {
     expect([...moved.gainedBy('a')].every(({ to }) => to?.address === '10.0.0.2')).toBe(true)
     expect([...moved.lostBy('a')].every(({ from }) => from?.address === '10.0.0.1')).toBe(true)
     expect(moved.findHash(hashKey('key'))?.to?.ringKey).not.toBe('b')
+  })
+})
+
+describe('MovedStretches.of', () => {
+  test('gives back the stretches that went as JSON, without their nodes', () => {
+    fc.assert(
+      fc.property(nodes, nodes, fc.string(), (before, after, key) => {
+        const moved = HashRing.of(before).movedTo(HashRing.of(after))
+        const copy = MovedStretches.of(JSON.parse(JSON.stringify(moved)) as Stretch[])
+        expect(copy.toJSON()).toEqual(moved.toJSON())
+        expect(copy.contains(key)).toBe(moved.contains(key))
+        expect(copy.find(key)?.to).toBeUndefined()
+        expect([...MovedStretches.of(moved)].map(plain)).toEqual([...moved].map(plain))
+      }),
+    )
+  })
+
+  test.each([
+    [[{ start: -1, end: 5 }]],
+    [[{ start: 5, end: 5 }]],
+    [[{ start: 0, end: CIRCLE + 1 }]],
+    [[{ start: 0, end: 0.5 }]],
+    [[{ start: '0', end: '5' }]],
+    [[{ start: 3, end: 9 }, { start: 8, end: 10 }]], // prettier-ignore
+    [[{ start: 3, end: 9 }, { start: 0, end: 2 }]], // prettier-ignore
+  ])('refuses %j', (list) => {
+    expect(() => MovedStretches.of(list as Stretch[])).toThrow(
+      expect.objectContaining({ code: 'PARAMETER_INVALID' }),
+    )
   })
 })

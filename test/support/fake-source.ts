@@ -4,6 +4,7 @@ import { MemberSet } from '../../src/membership/member-set.ts'
 import {
   DEFAULT_VERSIONS,
   encodeMetadata,
+  type HandoverState,
   type Member,
   type MemberState,
 } from '../../src/membership/member.ts'
@@ -20,13 +21,15 @@ export function fakeMember(
     readonly state?: MemberState
     readonly weight?: number
     readonly zone?: string
+    readonly handover?: HandoverState
   } = {},
 ): Member {
-  const { servicePort = '8000', state = 'alive', weight, zone } = options
+  const { servicePort = '8000', state = 'alive', weight, zone, handover } = options
   const metadata = {
     servicePort,
     ...(weight === undefined ? {} : { weight }),
     ...(zone === undefined ? {} : { zone }),
+    ...(handover === undefined ? {} : { handover }),
   }
   return {
     name,

@@ -37,6 +37,8 @@ export interface MemberlistNodeEvents {
   /** Members changed; `members()` has the whole set. Called once for all that one event brought about. */
   readonly onMembers?: (changes: readonly MemberChangedEffect[]) => void
   readonly onJoinFinished?: (result: JoinFinishedEffect) => void
+  /** A user message arrived; the delegate gets it too. */
+  readonly onUserMessage?: (payload: Uint8Array) => void
 }
 
 /**
@@ -84,7 +86,9 @@ export class MemberlistNode {
         this.#handle(event)
       },
       onUserMessage: (payload) => {
-        this.#guard(() => options.delegate?.notifyMessage?.(payload))
+        this.#guard(() => {
+          this.#noteMessage(payload)
+        })
       },
       onError: (error) => {
         this.#fail(error)
@@ -296,6 +300,11 @@ export class MemberlistNode {
     })
   }
 
+  /** Sends bytes to one member's delegate in a packet, which may be lost; a few hundred bytes at most. */
+  sendPacket(to: Endpoint, payload: Uint8Array): void {
+    this.#handle({ kind: 'send-message', to, payload })
+  }
+
   /** Sends bytes to one member's delegate over TCP. */
   send(to: Endpoint, payload: Uint8Array): Promise<StreamAnswer> {
     return this.#transport.sendUserMessage(to, payload)
@@ -407,7 +416,7 @@ export class MemberlistNode {
         delegate?.conflicted?.(effect.known, effect.claimedBy)
         break
       case 'user-message':
-        delegate?.notifyMessage?.(effect.payload)
+        this.#noteMessage(effect.payload)
         break
       case 'remote-state':
         delegate?.mergeRemoteState?.(effect.payload, effect.join)
@@ -440,6 +449,11 @@ export class MemberlistNode {
 
   #log({ level, message, fields }: LogEffect): void {
     this.#logger[level](fields, message)
+  }
+
+  #noteMessage(payload: Uint8Array): void {
+    this.#events.onUserMessage?.(payload)
+    this.options.delegate?.notifyMessage?.(payload)
   }
 
   #noteMember({ change, member }: MemberChangedEffect): void {

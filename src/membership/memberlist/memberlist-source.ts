@@ -15,6 +15,7 @@ import {
   type Member,
   type MemberMetadata,
   METADATA_LEVEL,
+  WEIGHT_LIMIT,
 } from '../member.ts'
 import type { MemberControl } from '../control.ts'
 import type { MembershipSource } from '../source.ts'
@@ -52,6 +53,8 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
   readonly pods?: PodDirectory | undefined
 }
 
+const LONGEST_HANDOVER = { phase: 'weighing', number: 2 ** 32 - 1, weight: WEIGHT_LIMIT } as const
+
 /** Seeds are asked every few seconds while this member is alone. */
 const REFUSAL_WARNING_MS = 60_000
 
@@ -69,7 +72,9 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   readonly #decoded = new WeakMap<Uint8Array, { readonly metadata: MemberMetadata | undefined }>()
   /** Adds up with the monotonic time to the time of day. */
   #wallOriginMs = 0
+  readonly #messageListeners: ((payload: Uint8Array) => void)[] = []
   #lastJoin: JoinFinishedEffect | undefined
+  /** What this member says of itself now. */
   #own: MemberMetadata
   #beganAtMs = 0
 
@@ -80,7 +85,8 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     this.#own = options.metadata
     const encodeOwn = () => this.#encodeOwn()
     this.#options = options
-    // What is too large is so by now.
+    // What is too large is so by now, in every state of a hand-over.
+    if (this.#own.handover !== undefined) this.#encodeOwn({ handover: LONGEST_HANDOVER })
     encodeOwn()
     this.selfName = name
     this.#refusalWarnings = new LimitedWarnings(clock, logger, REFUSAL_WARNING_MS)
@@ -99,6 +105,9 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
         onJoinFinished: (result) => {
           this.#lastJoin = result
           this.#warnOfRefusal(result)
+        },
+        onUserMessage: (payload) => {
+          for (const listener of this.#messageListeners) listener(payload)
         },
       },
     )
@@ -184,6 +193,17 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     if (this.stage === 'running') this.node.updateMetadata(this.#encodeOwn())
   }
 
+  /** In a packet first; where that brought no answer, UDP may be blocked. */
+  sendTo({ address, port }: Member, payload: Uint8Array, attempt: number): void {
+    const to = { address, port }
+    this.node.sendPacket(to, payload)
+    if (attempt > 0) void this.node.send(to, payload)
+  }
+
+  onMessage(listener: (payload: Uint8Array) => void): void {
+    this.#messageListeners.push(listener)
+  }
+
   async reload(): Promise<string> {
     if (this.#keyringFile === undefined) return 'It has no keyring file'
     const failure = await this.#keyringFile.reload()
@@ -193,10 +213,11 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       : `Its keyring file cannot be used, and the keys ${ids} stay: ${failure}`
   }
 
-  #encodeOwn(): Uint8Array {
+  #encodeOwn(change: Partial<MemberMetadata> = {}): Uint8Array {
     const { httpPort, adminPort } = this.#options
     return encodeMetadata({
       ...this.#own,
+      ...change,
       witness: true,
       httpPort: httpPort?.(),
       level: METADATA_LEVEL,

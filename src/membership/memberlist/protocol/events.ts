@@ -16,6 +16,7 @@ export type ProtocolEvent =
   | LeaveEvent
   | UpdateMetadataEvent
   | BroadcastEvent
+  | SendMessageEvent
   | DeclareDeadEvent
   | ForgetEvent
   | EvictEvent
@@ -114,6 +115,13 @@ export interface BroadcastEvent {
   readonly payload: Uint8Array
   /** A later broadcast with the same topic takes the place of this one in the queue. */
   readonly topic?: string | undefined
+}
+
+/** Send these bytes to one member's application, in a packet that may be lost. */
+export interface SendMessageEvent {
+  readonly kind: 'send-message'
+  readonly to: Endpoint
+  readonly payload: Uint8Array
 }
 
 /** Somebody who knows better than gossip says that a living member at this address is gone: it is dead from now on. */

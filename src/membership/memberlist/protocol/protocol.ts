@@ -228,6 +228,9 @@ export class Protocol {
       case 'broadcast':
         this.#broadcast(event.id, event.payload, event.topic)
         return
+      case 'send-message':
+        core.send(event.to, [{ kind: 'user', payload: event.payload }], false, 'probe')
+        return
       case 'declare-dead':
         this.#merge.declareDead(event.name, event.address)
         return
