@@ -1,13 +1,16 @@
 import type { Clock } from './clock.ts'
 import type { RingmanError } from './errors.ts'
 
+/** Why a request ends, for what listens to its signal. Without it each end would make an error with a stack, heard or not. */
+const OVER = new DOMException('the request is over', 'AbortError')
+
 /** Ends a request when its time is up, or when its owner's signal aborts. */
 export class RequestDeadline {
   readonly #clock: Clock
   readonly #abort = new AbortController()
   readonly #owner: AbortSignal
   readonly #onOwnerAbort = () => {
-    this.#abort.abort()
+    this.#abort.abort(OVER)
   }
   #cancel: (() => void) | undefined
   #problem: RingmanError | undefined
@@ -29,13 +32,13 @@ export class RequestDeadline {
     return this.#problem
   }
 
-  /** Sets the time, in place of the one before: in `delayMs` the request fails with `problem`. */
-  set(delayMs: number, problem: RingmanError): void {
+  /** Sets the time, in place of the one before: in `delayMs` the request fails with what `problem` makes. */
+  set(delayMs: number, problem: () => RingmanError): void {
     this.lift()
     if (this.#abort.signal.aborted) return
     this.#cancel = this.#clock.after(delayMs, () => {
-      this.#problem = problem
-      this.#abort.abort()
+      this.#problem = problem()
+      this.#abort.abort(OVER)
     })
   }
 
@@ -48,6 +51,6 @@ export class RequestDeadline {
   end(): void {
     this.lift()
     this.#owner.removeEventListener('abort', this.#onOwnerAbort)
-    this.#abort.abort()
+    this.#abort.abort(OVER)
   }
 }

@@ -9,7 +9,7 @@ import { FakeKubernetesServer } from '../../test/support/fake-kubernetes-server.
 import type { Scale } from './run.ts'
 
 const api = new FakeKubernetesApi(systemClock)
-const server = await FakeKubernetesServer.open(api, { scheme: 'http' })
+const server = await FakeKubernetesServer.open(api)
 
 function putSlices(service: string, endpoints: number, generation: number): void {
   for (let from = 0; from < endpoints; from += 100) {
@@ -47,7 +47,7 @@ process.on(
       })
     }
     for (let i = 0; i < foreign; i++) putSlices(`foreign-${i}`, 20, 0)
-    process.send?.({ kubeconfig: server.kubeconfig({ token: 't' }) })
+    process.send?.({ env: server.env, folder: server.serviceAccount('t') })
   },
 )
 

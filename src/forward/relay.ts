@@ -54,9 +54,9 @@ export async function relayRequest(
   }
   res.once('close', onClose)
   const deadline = new RequestDeadline(clock, client.signal)
-  deadline.set(target.timeoutMs, timeoutAt(target))
+  deadline.set(target.timeoutMs, () => timeoutAt(target))
   const onGone = () => {
-    deadline.set(0, goneAt(target))
+    deadline.set(0, () => goneAt(target))
   }
   target.gone?.addEventListener('abort', onGone)
   const body = lazyBody(req)

@@ -92,8 +92,7 @@ export class ApiClient {
     if (namespace !== undefined) return { ...selection, namespace }
     const { requestTimeoutMs } = this.#settings
     const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(
-      requestTimeoutMs,
+    deadline.set(requestTimeoutMs, () =>
       apiError('timeout', `the credentials did not come within ${requestTimeoutMs} ms`),
     )
     try {
@@ -120,7 +119,7 @@ export class ApiClient {
   ): Promise<ApiPage> {
     const { requestTimeoutMs, pageLimitBytes } = this.#settings
     const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(requestTimeoutMs, apiError('timeout', `no whole answer within ${requestTimeoutMs} ms`))
+    deadline.set(requestTimeoutMs, () => apiError('timeout', `no whole answer within ${requestTimeoutMs} ms`))
     try {
       const query = {
         ...queryOf(selection),
@@ -153,9 +152,9 @@ export class ApiClient {
   ): AsyncGenerator<readonly ApiEvent[], void, undefined> {
     const { requestTimeoutMs, stallMs, lineLimitBytes } = this.#settings
     const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(requestTimeoutMs, apiError('timeout', `no answer within ${requestTimeoutMs} ms`))
+    deadline.set(requestTimeoutMs, () => apiError('timeout', `no answer within ${requestTimeoutMs} ms`))
     const listen = () => {
-      deadline.set(stallMs, apiError('stalled', `the watch brought nothing for ${stallMs} ms`))
+      deadline.set(stallMs, () => apiError('stalled', `the watch brought nothing for ${stallMs} ms`))
     }
     try {
       const query = {
@@ -202,7 +201,7 @@ export class ApiClient {
     const { requestTimeoutMs, lineLimitBytes } = this.#settings
     const { kind, namespace, name, subresource, type, body } = write
     const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(requestTimeoutMs, apiError('timeout', `no whole answer within ${requestTimeoutMs} ms`))
+    deadline.set(requestTimeoutMs, () => apiError('timeout', `no whole answer within ${requestTimeoutMs} ms`))
     const target = [pathOf({ kind, namespace }), name, subresource].filter((part) => part !== undefined)
     const named = subresource === undefined ? kind : { ...kind, plural: `${kind.plural}/${subresource}` }
     try {

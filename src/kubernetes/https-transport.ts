@@ -1,5 +1,5 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { SpanKind, type Tracer } from '@opentelemetry/api'
 import { failSpan, noTracer, withSpan } from '../tracing.ts'
 import type {
@@ -16,15 +16,20 @@ import { KubeconfigAccess } from './kubeconfig-access.ts'
 /** How long a silent connection is trusted before the kernel asks whether the other side is still there. */
 const KEEP_ALIVE_PROBE_MS = 15_000
 
+/** Connections that wait for the next request, and for how long. */
+const POOL = { keepAlive: true, maxFreeSockets: 4, timeout: 3000 }
+
 /**
- * Requests over HTTPS (HTTP where a kubeconfig says so), each over a connection of its own: a watch has one for minutes
- * anyway, and a pool could hand out connections that are dead already. Redirects are not followed. Each has a client span,
+ * Requests over HTTPS (HTTP where a kubeconfig says so). A watch has a connection of its own; those of other requests are
+ * used again within seconds, since each new one costs milliseconds of processor time, and not later, since a pool would hand
+ * out connections that are dead already. Redirects are not followed. Each has a client span,
  * which ends when the head of the answer has come; the query stays out of it.
  */
 export class HttpsTransport implements ApiTransport {
   readonly #access: ClusterAccess
   readonly #userAgent: string
   readonly #tracer: Tracer
+  readonly #agents = { 'http:': new HttpAgent(POOL), 'https:': new HttpsAgent(POOL) }
   #server = 'the API server'
 
   constructor(access: ClusterAccess, userAgent: string, tracer: Tracer = noTracer) {
@@ -72,7 +77,8 @@ export class HttpsTransport implements ApiTransport {
     url.search = new URLSearchParams(query).toString()
     return new Promise<ApiAnswer>((resolve, reject) => {
       const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
-        agent: false,
+        agent:
+          query?.['watch'] === 'true' ? false : this.#agents[url.protocol === 'https:' ? 'https:' : 'http:'],
         ...options,
         method,
         headers: {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Clock, Random } from '../clock.ts'
 import { sleep } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
@@ -46,6 +47,9 @@ const PATIENCE_MS = 5000
 /** How soon the other pods are asked again where none had rings and the API server does not answer, in milliseconds. */
 const ASK_AGAIN_MS = 1000
 
+/** How long one turn of the event loop may spend on making rings, in milliseconds. */
+const TURN_MS = 5
+
 /** The rings that this process makes of HashRings, by their names. */
 export class HashRingController implements NamedRings {
   /** Rejects when one of the watches breaks; resolves after `stop`. */
@@ -60,6 +64,8 @@ export class HashRingController implements NamedRings {
   readonly #over = Promise.withResolvers<void>()
   #kept = NO_RINGS
   #listed = false
+  /** Whether the rings are another pod's. */
+  #areTaken = false
   #stopping: Promise<void> | undefined
 
   constructor(deps: HashRingControllerDeps) {
@@ -168,7 +174,7 @@ export class HashRingController implements NamedRings {
     const problem = this.status.find((status) => status.problem !== undefined)?.problem
     const why = problem === undefined ? '' : `: ${problem}`
     if (!this.#listed) {
-      return this.#entries.size === 0
+      return !this.#areTaken
         ? { ok: false, message: `The HashRings have not been listed yet${why}` }
         : {
             ok: true,
@@ -212,7 +218,10 @@ export class HashRingController implements NamedRings {
     }
     await Promise.race([listed, sleep(clock, Infinity, signal)])
     if (signal.aborted) return
+    await this.#takeInTurns()
+    if (signal.aborted) return
     this.#listed = true
+    // What came meanwhile.
     this.#takeAll()
     // The Services are known by now whose slices are wanted.
     this.slices.start()
@@ -238,11 +247,27 @@ export class HashRingController implements NamedRings {
       this.#entries.set(name, entry)
       this.#swapIn(entry, ring)
     }
+    this.#areTaken = rings.size > 0
     if (rings.size > 0) {
       this.#logger.warn(
         { event: 'rings.taken', from, rings: rings.size },
         'Took the rings from another pod, because the API server does not answer',
       )
+    }
+  }
+
+  /** Takes the HashRings a few at a time, so that many of them do not hold the event loop. */
+  async #takeInTurns(): Promise<void> {
+    const { clock } = this.#deps
+    let endMs = clock.now() + TURN_MS
+    for (const { objects } of this.#watches) {
+      for (const name of [...objects.keys()]) {
+        this.#take(name, objects.get(name))
+        if (clock.now() < endMs) continue
+        await setImmediate()
+        if (this.#abort.signal.aborted) return
+        endMs = clock.now() + TURN_MS
+      }
     }
   }
 

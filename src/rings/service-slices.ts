@@ -28,6 +28,9 @@ const SLICES_LIMIT = 100_000
 /** How long one turn of the event loop may spend on telling of changes, in milliseconds. */
 const TURN_MS = 5
 
+/** Endpoints of Services that become known in one turn: their first rings are made right after it. */
+const TURN_ENDPOINTS = 200
+
 /** Wait before the slices of a Service are listed again, in milliseconds; it doubles. */
 const RETRY_MIN_MS = 500
 const RETRY_MAX_MS = 30_000
@@ -276,6 +279,7 @@ export class ServiceSlices {
   #tellSome(): void {
     const { clock } = this.#deps
     const endMs = clock.now() + TURN_MS
+    let found = 0
     for (const followed of this.#changed) {
       this.#changed.delete(followed)
       if (
@@ -284,9 +288,10 @@ export class ServiceSlices {
       ) {
         followed.isKnown = true
         followed.known.resolve()
+        for (const { endpoints } of followed.slices.values()) found += endpoints.length
       }
       for (const { onSlices } of [...followed.followers]) onSlices()
-      if (clock.now() >= endMs) break
+      if (clock.now() >= endMs || found >= TURN_ENDPOINTS) break
     }
     if (this.#changed.size === 0 || this.#stopped) {
       this.#turnDue = false

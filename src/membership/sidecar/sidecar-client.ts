@@ -130,7 +130,7 @@ export class SidecarClient {
   #deadline(signal: AbortSignal): RequestDeadline {
     const { clock, timeoutMs } = this.#options
     const deadline = new RequestDeadline(clock, signal)
-    deadline.set(timeoutMs, new RingmanError('TIMEOUT', `no whole answer within ${timeoutMs} ms`))
+    deadline.set(timeoutMs, () => new RingmanError('TIMEOUT', `no whole answer within ${timeoutMs} ms`))
     return deadline
   }
 }
