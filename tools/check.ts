@@ -5,6 +5,7 @@ const checks: readonly (readonly [title: string, command: string, ...args: strin
   ['format', 'prettier', '--check', '--log-level', 'warn', '.'],
   ['lint', 'oxlint', '--type-aware', '--deny-warnings'],
   ['types', 'tsc', '--project', '.'],
+  ['types of the page', 'tsc', '--project', 'src/page/browser'],
 ]
 
 const failed: string[] = []

@@ -41,8 +41,11 @@ export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: 
         [['MEMBER', 'RING KEY', 'SHARE', 'LOOK-UPS', 'ADMIN', 'PID'], ...rows],
         [2],
       ).split('\n')
-      terminal.out(`\n${terminal.style('bold', header)}\n${lines.join('\n')}\n`)
       const first = cluster.members[0]?.addresses?.url ?? ''
+      terminal.out(
+        `\nSee the ring in a browser: ${terminal.style('bold', `${first}/`)}\n\n` +
+          `${terminal.style('bold', header)}\n${lines.join('\n')}\n`,
+      )
       const command = process.env['npm_lifecycle_event'] === undefined ? 'ringman' : 'npm run -s ringman --'
       const last = cluster.members.at(-1)?.addresses?.url ?? ''
       terminal.out(

@@ -1,7 +1,8 @@
 import { formatHostPort } from '../seeds/seed.ts'
 import { isRingmanError, type RingmanError } from '../errors.ts'
 import { traceHeaders } from '../tracing.ts'
-import { batchAnswer, type NodeView } from './answers.ts'
+import { HashRing } from '../ring/hash-ring.ts'
+import { batchAnswer, ownerAnswer, type NodeView } from './answers.ts'
 import { Members, notRingman, readAnswer } from './members.ts'
 import type { Fetch } from './transport.ts'
 
@@ -94,6 +95,31 @@ async function askMember(url: string, options: AskOptions): Promise<MemberAnswer
   } catch (error) {
     if (!isRingmanError(error)) throw error
     return { url, error }
+  }
+}
+
+/** Milliseconds that a member may take to tell its digest. */
+const DIGEST_TIMEOUT_MS = 2000
+
+/** More than an owner and a digest take. */
+const DIGEST_ANSWER_BYTES = 16 * 1024
+
+/**
+ * Asks a member for the digest of its ring.
+ *
+ * @param url - Base URL of the member.
+ * @param ring - `NAMESPACE/NAME` of a HashRing. @default the ring of the members themselves
+ * @throws {RingmanError} as {@link Members.json}.
+ */
+export async function askDigest(url: string, ring: string | undefined): Promise<string> {
+  const options = { url, ring, timeoutMs: DIGEST_TIMEOUT_MS, answerLimitBytes: DIGEST_ANSWER_BYTES }
+  const member = new Members(options, traceHeaders)
+  try {
+    const answer = await member.json(`${url}${member.root}/owner?key=digest`)
+    return readAnswer(ownerAnswer, answer, url).digest
+  } catch (error) {
+    if (isRingmanError(error) && error.code === 'RING_EMPTY') return HashRing.empty.digest
+    throw error
   }
 }
 

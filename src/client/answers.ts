@@ -65,7 +65,7 @@ const member = object(
     onRing: flag,
     offRingReason: orNull(object({ code: text, message: text })),
   },
-  { handover: text },
+  { handover: text, version: orNull(text) },
 )
 
 /** `GET /v1/members`. */

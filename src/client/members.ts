@@ -27,6 +27,8 @@ export interface MemberOptions {
   readonly timeoutMs?: number
   /** Milliseconds without a sign of life after which a watch goes to the next member. @default 45_000 */
   readonly silenceMs?: number
+  /** Longest answer that is read, a ring apart, in bytes. @default 64 MiB */
+  readonly answerLimitBytes?: number
   /** Headers of each request, such as `authorization`; a function is asked for each, so that a token may change. */
   readonly headers?: HeaderSource
   /** Authorities, and a certificate of the client's own, for `https:`; a function is asked for each request. */
@@ -62,6 +64,7 @@ export class Members {
   readonly silenceMs: number
   readonly clock: Clock
   readonly random: Random
+  readonly #answerLimitBytes: number
   readonly #headers: HeaderSource
   readonly #traceHeaders: () => Headers
   readonly #transport: Transport
@@ -93,6 +96,7 @@ export class Members {
     this.silenceMs = silenceMs
     this.clock = options.clock ?? holdingClock
     this.random = options.random ?? systemRandom
+    this.#answerLimitBytes = options.answerLimitBytes ?? ANSWER_LIMIT_BYTES
     this.#headers = headers
     this.#traceHeaders = traceHeaders
     this.#transport =
@@ -111,7 +115,11 @@ export class Members {
     return this.#within(url, signal, async (limit) => {
       const answer = await this.#send(url, 'application/json', question, limit)
       if (answer.status !== 200) throw await problemOf(answer, placeOf(url))
-      return parseJson(await readText(answer, ANSWER_LIMIT_BYTES, placeOf(url)), placeOf(url), 'its answer')
+      return parseJson(
+        await readText(answer, this.#answerLimitBytes, placeOf(url)),
+        placeOf(url),
+        'its answer',
+      )
     })
   }
 

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { holdingClock, systemClock, systemRandom } from '../clock.ts'
 import { createSource, type Surroundings } from './create-source.ts'
+import { askDigest } from '../client/agreement.ts'
 import { checkMember, loadOptions } from '../config/load.ts'
 import { FORWARD_OPTIONS, trustsAddresses } from '../config/forward-settings.ts'
 import { HANDOVER_OPTIONS } from '../config/handover-settings.ts'
@@ -119,6 +120,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
         responder: new Responder({ ...surroundings, ledger, port: 'lookup' }),
         meter: metrics.meter,
         version: readVersion(),
+        askDigest,
         extraRoutes,
         around: tracer && tracingMiddleware({ tracer, manager, traceKeys: values.traceKeys }),
       })

@@ -184,7 +184,12 @@ function gossipOptionsOf(config: MemberConfig, surroundings: Surroundings) {
     ...config,
     ...surroundings,
     bindHost: bind,
-    metadata: { servicePort: String(servicePort), weight: weight === 1 ? undefined : weight, zone },
+    metadata: {
+      servicePort: String(servicePort),
+      weight: weight === 1 ? undefined : weight,
+      zone,
+      version: readVersion(),
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Tracer } from '@opentelemetry/api'
 import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
+import { askDigest } from '../client/agreement.ts'
 import { Members } from '../client/members.ts'
 import type { ServeConfig } from '../config/serve-settings.ts'
 import { RingmanError } from '../errors.ts'
@@ -20,6 +21,7 @@ import {
 import type { Readiness } from '../http/readiness.ts'
 import { Responder } from '../http/respond.ts'
 import { openServer, type OpenServer } from '../http/server.ts'
+import { createPage } from '../page/page.ts'
 import { memoryLimitBytes } from '../memory-limit.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import { EventLoopDelay } from '../telemetry/event-loop-delay.ts'
@@ -126,6 +128,8 @@ export function composeProcess(
     meter: metrics.meter,
     extraRoutes,
     rings: hashRings?.controller,
+    askDigest,
+    page: config.page ? createPage : undefined,
     extend: [
       // A source with routes of its own needs the port to be told of its members at all.
       ...(extraRoutes === undefined ? [lookUps.middleware] : []),

@@ -5,6 +5,7 @@ import { HASH_RING_SETTINGS } from './kubernetes-settings.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {
+  boolean,
   choice,
   DEFAULT_ADMIN_PORT,
   DEFAULT_HTTP_PORT,
@@ -39,6 +40,12 @@ export const SERVE_SETTINGS = {
     type: listenPort,
     default: DEFAULT_HTTP_PORT,
     help: 'Port for look-ups',
+    category: 'HTTP',
+  },
+  page: {
+    type: boolean,
+    default: true,
+    help: 'Show the status page at / of the look-up port',
     category: 'HTTP',
   },
   adminPort: {

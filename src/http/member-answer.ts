@@ -34,6 +34,8 @@ export interface MemberAnswer {
   readonly ringKey: string | null
   readonly weight: number | null
   readonly zone: string | null
+  /** Of the member's ringman; null where it does not say. */
+  readonly version: string | null
   /** What it is in the middle of; left out while it is nothing. */
   readonly handover?: HandoverPhase
   readonly onRing: boolean
@@ -64,6 +66,7 @@ export function memberAnswer(
     ringKey,
     weight: member.metadata === undefined ? null : (member.metadata.weight ?? 1),
     zone: member.metadata?.zone ?? null,
+    version: member.metadata?.version ?? null,
     ...(phase === 'owning' ? {} : { handover: phase }),
     onRing: reason === null,
     offRingReason: reason,

@@ -42,10 +42,14 @@ export class NamedRingRoutes {
       path: ROOT,
       GET: (ctx, query) => {
         readParameters(query, [])
-        const body = `{"rings":[${this.#rings.list().map(summaryJson).join(',')}]}`
-        this.#send(ctx, body)
+        this.#send(ctx, this.listJson())
       },
     }
+  }
+
+  /** What `/v1/rings` answers. */
+  listJson(): string {
+    return `{"rings":[${this.#rings.list().map(summaryJson).join(',')}]}`
   }
 
   /** The route of a path below `/v1/rings/`; undefined for every other path, and where a ring has no such route. */

@@ -1,6 +1,7 @@
 import { CHANGE_CAUSES } from '../manager/change-record.ts'
 import { CONDITIONS } from '../membership/condition.ts'
 import { CHECK_VERDICTS } from '../service/ownership.ts'
+import { AGREEMENT_VERDICTS } from './agreement.ts'
 import { ERROR_STATUSES } from './error-body.ts'
 import type { HttpLimits } from './limits.ts'
 
@@ -139,6 +140,32 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       },
       movedShare: { ...share, description: 'Fraction of the circle that got another owner by it.' },
     }),
+    ChangesAnswer: object({
+      changes: {
+        ...list({ allOf: [ref('RingChange'), object({ before: digest, after: digest })] }),
+        description: 'The newest first, with the digests of the rings before and after.',
+      },
+      ...state,
+    }),
+    AgreementAnswer: object({
+      agreed: {
+        type: 'boolean',
+        description: 'Whether every other living member answered, and has the ring of the one that answers.',
+      },
+      askedAtMs: { type: 'number', description: 'Milliseconds since the Unix epoch.' },
+      members: {
+        ...list(ref('AskedMember')),
+        description: 'The other living members, by name.',
+      },
+      ...state,
+    }),
+    AskedMember: object({
+      name: text,
+      url: { ...orNull('string'), description: 'Where it was asked.' },
+      verdict: word(Object.keys(AGREEMENT_VERDICTS)),
+      digest: { oneOf: [{ type: 'null' }, digest] },
+      error: { oneOf: [{ type: 'null' }, object({ code: text, message: text })] },
+    }),
     OwnedEvent: {
       ...object({
         node: text,
@@ -173,6 +200,7 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       ringKey: orNull('string'),
       weight: orNull('integer'),
       zone: orNull('string'),
+      version: { ...orNull('string'), description: "Of the member's ringman." },
       handover: {
         ...word(['pending', 'releasing', 'weighing']),
         description: 'What it is in the middle of, where it hands keys over; left out while it is nothing.',

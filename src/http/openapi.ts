@@ -1,5 +1,6 @@
 import { DIGESTS_KEPT } from '../manager/ring-order.ts'
 import { ERROR_CODES } from '../errors.ts'
+import { AGREEMENT_INTERVAL_MS } from './agreement.ts'
 import { ERROR_STATUSES } from './error-body.ts'
 import type { HttpLimits } from './limits.ts'
 import { apiSchemas, type JsonSchema } from './openapi-schemas.ts'
@@ -230,6 +231,25 @@ function pathsOf(limits: HttpLimits): Paths {
         summary: 'Every member, its state, and why it is not on the ring',
         parameters: [],
         schema: ref('MembersAnswer'),
+        problems: ['PARAMETER_INVALID', 'OVERLOADED'],
+      }),
+    },
+    '/v1/changes': {
+      ...getAndHead({
+        id: 'Changes',
+        summary: 'When, why and how much the ring has changed lately',
+        parameters: [],
+        schema: ref('ChangesAnswer'),
+        problems: ['PARAMETER_INVALID', 'OVERLOADED'],
+      }),
+    },
+    '/v1/agreement': {
+      ...getAndHead({
+        id: 'Agreement',
+        summary: 'Whether the other members have the same ring',
+        description: `Each one is asked for its digest, at most every ${AGREEMENT_INTERVAL_MS / 1000} s however many want to know; in between the last result is told.`,
+        parameters: [],
+        schema: ref('AgreementAnswer'),
         problems: ['PARAMETER_INVALID', 'OVERLOADED'],
       }),
     },

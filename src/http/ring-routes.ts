@@ -6,13 +6,12 @@ import { compareRingKeys, type RingNode } from '../ring/node.ts'
 import type { HashRing } from '../ring/hash-ring.ts'
 import { planInSteps, type RingMove, type RingPlanChange } from '../ring/plan.ts'
 import { finish, type Steps } from '../ring/steps.ts'
-import type { RingService } from '../service/ring-service.ts'
 import { TokenBucket } from '../token-bucket.ts'
 import type { HttpLimits } from './limits.ts'
-import { memberAnswer } from './member-answer.ts'
 import { readParameters, shorten } from './parameters.ts'
 import { asciiJson, jsonAnswer, makeAnswer, type Answer, type Responder } from './respond.ts'
-import { matchesEtag, type CurrentView } from './ring-view.ts'
+import type { RingAnswers } from './ring-answers.ts'
+import { matchesEtag } from './ring-view.ts'
 import type { RingWatch } from './ring-watch.ts'
 import type { Route } from './route.ts'
 
@@ -27,16 +26,15 @@ const MAX_ENTRY_LENGTH = 600
 
 const LISTS = ['leave', 'join', 'weight']
 
-/** `/v1/ring`, `/v1/ring/watch`, `/v1/members` and `/v1/plan`: the ring as a whole. */
+/** `/v1/ring`, `/v1/ring/watch`, `/v1/members`, `/v1/changes`, `/v1/agreement` and `/v1/plan`: the ring as a whole. */
 export function ringRoutes(deps: {
-  readonly ring: RingService
-  readonly view: CurrentView
+  readonly answers: RingAnswers
   readonly watch: RingWatch
   readonly responder: Responder
   readonly clock: Clock
   readonly limits: HttpLimits
 }): Route[] {
-  const { ring, view, watch, responder, clock, limits } = deps
+  const { answers, watch, responder, clock, limits } = deps
 
   const planned = new TokenBucket(PLANNED_NODES)
   const takeCredit = (nodes: number) => {
@@ -47,23 +45,18 @@ export function ringRoutes(deps: {
     }
   }
 
-  const runningView = () => {
-    if (ring.manager.running) return view.get()
-    throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring manager is not running')
-  }
-
   const getRing = (ctx: Koa.Context, query: string) => {
     readParameters(query, [])
-    const current = runningView()
-    const caching = ['ETag', current.etag, 'Cache-Control', 'no-cache']
+    const { etag } = answers.runningView()
+    const caching = ['ETag', etag, 'Cache-Control', 'no-cache']
     responder.send(
       ctx,
-      matchesEtag(ctx.req.headers['if-none-match'], current.etag)
+      matchesEtag(ctx.req.headers['if-none-match'], etag)
         ? notModified(caching)
         : makeAnswer(
             200,
             ['Content-Type', 'application/json', 'X-Content-Type-Options', 'nosniff', ...caching],
-            current.ringJson(clock.now()),
+            answers.ring(),
           ),
     )
   }
@@ -81,19 +74,22 @@ export function ringRoutes(deps: {
 
   const getMembers = (ctx: Koa.Context, query: string) => {
     readParameters(query, [])
-    const { source, ringKeyMode: mode } = ring
-    const { snapshot, state } = view.get()
-    const members = source.members.map((member) =>
-      asciiJson(memberAnswer(member, { snapshot, mode, selfName: source.selfName })),
-    )
-    const { condition, ok, message } = ring.health()
-    const health = asciiJson({ kind: source.kind, condition, ok, message })
-    responder.send(ctx, jsonAnswer(`{"members":[${members.join(',')}],"source":${health},${state}}`))
+    responder.send(ctx, jsonAnswer(answers.members()))
+  }
+
+  const getChanges = (ctx: Koa.Context, query: string) => {
+    readParameters(query, [])
+    responder.send(ctx, jsonAnswer(answers.changes()))
+  }
+
+  const getAgreement = async (ctx: Koa.Context, query: string) => {
+    readParameters(query, [])
+    responder.send(ctx, jsonAnswer(await answers.agreement()))
   }
 
   const getPlan = (ctx: Koa.Context, query: string) => {
     const change = parsePlanQuery(query, limits)
-    const { snapshot, state } = runningView()
+    const { snapshot, state } = answers.runningView()
     const { leave, join, reweight } = change
     const nodes = snapshot.ring.size + leave.length + join.length + reweight.length
     takeCredit(nodes)
@@ -120,6 +116,8 @@ export function ringRoutes(deps: {
     { path: '/v1/ring', GET: getRing },
     { path: '/v1/ring/watch', GET: watchRing },
     { path: '/v1/members', GET: getMembers },
+    { path: '/v1/changes', GET: getChanges },
+    { path: '/v1/agreement', GET: getAgreement },
     { path: '/v1/plan', GET: getPlan },
   ]
 }

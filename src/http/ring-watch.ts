@@ -45,6 +45,9 @@ const NODE_EVENT_COST = 100_000
 /** Stretches of which an event tells with both owners: some 600 KB. */
 const MAX_MOVED = 10_000
 
+/** Changes of which an event tells; `/v1/changes` has more. */
+const CHANGES_TOLD = 16
+
 /** No node's ring key. */
 const NOBODY = ''
 
@@ -356,9 +359,10 @@ function bounds({ start, end }: Stretch) {
   return { start, end }
 }
 
-/** Why the ring changed after an epoch, the newest first, as far as that is remembered. */
+/** Why the ring changed after an epoch, the newest first, {@link CHANGES_TOLD} at most. */
 function changesAfter(manager: HashRingManager, epoch: number) {
   return manager.recentChanges
+    .slice(0, CHANGES_TOLD)
     .filter((change) => change.epoch > epoch)
     .flatMap(({ epoch: at, records }) =>
       records.map(({ timeMs, cause, node, count, movedShare }) => ({

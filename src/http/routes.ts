@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { NamedRing, NamedRings } from '../service/named-rings.ts'
 import type { RingService } from '../service/ring-service.ts'
+import { AgreementRounds, type AskDigest } from './agreement.ts'
 import { compatibleRoutes } from './compatible-routes.ts'
 import type { HttpLimits } from './limits.ts'
 import { lookUpRoutes } from './look-up-routes.ts'
@@ -12,13 +13,32 @@ import { splitTarget, tryDecodePath } from './query.ts'
 import { readParameters } from './parameters.ts'
 import { DEFAULT_ROUTE_SETTINGS, proxyRoute, type RouteSettings } from './proxy-route.ts'
 import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
+import { RingAnswers } from './ring-answers.ts'
 import { ringRoutes } from './ring-routes.ts'
 import { RingWatch } from './ring-watch.ts'
-import { CurrentView } from './ring-view.ts'
-import { answerRoute, RouteTable, type RequestMeter, type Route, type RouteMeter } from './route.ts'
+import {
+  answerRoute,
+  RouteTable,
+  type FoundRoute,
+  type RequestMeter,
+  type Route,
+  type RouteMeter,
+} from './route.ts'
 
 /** Routes of a source, by path: each makes its middleware, which answers through the responder. */
 export type ExtraRoutes = Readonly<Record<string, (responder: Responder) => Koa.Middleware>>
+
+/** What a page is made with: the rings that it shows, and how it answers. */
+export interface PageParts {
+  readonly responder: Responder
+  readonly limits: HttpLimits
+  readonly own: RingAnswers
+  /** Those that are known by name; undefined where none are. */
+  readonly named?: { readonly list: () => string; readonly get: (name: string) => RingAnswers } | undefined
+}
+
+/** Finds what a page answers at a path that is no route; undefined leaves it to others. */
+export type Page = (ctx: Koa.Context, path: string) => Route | undefined
 
 export interface RoutesDeps {
   readonly ring: RingService
@@ -38,6 +58,10 @@ export interface RoutesDeps {
   readonly rings?: NamedRings | undefined
   /** Is told of each request to one of these paths once its answer is written. */
   readonly meter?: RequestMeter
+  /** Asks another member for the digest of its ring. @default nobody is asked */
+  readonly askDigest?: AskDigest | undefined
+  /** Shows the rings to people. @default no page */
+  readonly page?: ((parts: PageParts) => Page) | undefined
   /** Middleware around each request for a path of ours, and no other: traces. `ctx._matchedRoute` is set by then. */
   readonly around?: Koa.Middleware | undefined
 }
@@ -55,15 +79,47 @@ export interface RoutesDeps {
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
   const { ring, clock, responder, meter, around, extraRoutes = {} } = deps
   const logger = deps.logger.child({ component: 'http' })
+  const rounds = new AgreementRounds(ring, { ask: deps.askDigest, clock })
+  const made = new WeakMap<RingService, RingAnswers>()
+  const answersOf = (service: RingService, namedRing?: NamedRing) => {
+    let answers = made.get(service)
+    if (answers === undefined) {
+      answers = new RingAnswers(service, { named: namedRing, clock, rounds })
+      made.set(service, answers)
+    }
+    return answers
+  }
   const named =
     deps.rings &&
     new NamedRingRoutes({
       rings: deps.rings,
       responder,
-      makeRoutes: (one) => routesOf(deps, logger, one.service, one),
+      makeRoutes: (one) => routesOf(deps, logger, answersOf(one.service, one), one),
       meter,
     })
-  const table = new RouteTable(listRoutes(deps, logger, named), (path) => meter?.forRoute(path))
+  const table = new RouteTable(listRoutes(deps, logger, answersOf(ring), named), (path) =>
+    meter?.forRoute(path),
+  )
+  const page = deps.page?.({
+    responder,
+    limits: deps.limits,
+    own: answersOf(ring),
+    named: deps.rings &&
+      named && {
+        list: () => named.listJson(),
+        get: (name) => {
+          const one = deps.rings!.get(name)
+          return answersOf(one.service, one)
+        },
+      },
+  })
+  const pageMeters = new Map<string, RouteMeter | undefined>()
+  const findPage = (ctx: Koa.Context, path: string): FoundRoute | undefined => {
+    const route = page?.(ctx, path)
+    if (route === undefined) return undefined
+    if (!pageMeters.has(route.path)) pageMeters.set(route.path, meter?.forRoute(route.path))
+    return { template: route.path, route, below: '', meter: pageMeters.get(route.path) }
+  }
   const extra = new Map(
     Object.entries(extraRoutes).map(([path, make]) => [
       path,
@@ -75,7 +131,7 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
     const startedAtMs = meter === undefined ? 0 : clock.now()
     if (ring.unsure) ctx.set('Ringman-Unsure', 'true')
     const { path, query } = splitTarget(ctx.req.url ?? '')
-    const found = table.find(path) ?? named?.find(path)
+    const found = table.find(path) ?? named?.find(path) ?? findPage(ctx, path)
     if (found === undefined) {
       const extraPath = extra.has(path) ? path : (tryDecodePath(path) ?? path)
       const more = extra.get(extraPath)
@@ -112,12 +168,17 @@ function metered(
 }
 
 /** Every route of the look-ups, the description of the API among them. */
-export function listRoutes(deps: RoutesDeps, logger: Logger, named?: NamedRingRoutes): Route[] {
+export function listRoutes(
+  deps: RoutesDeps,
+  logger: Logger,
+  answers: RingAnswers,
+  named?: NamedRingRoutes,
+): Route[] {
   const { ring, responder, limits, version = '0.0.0' } = deps
   const description = jsonAnswer(asciiJson(describeApi(limits, version, named !== undefined)))
   return [
     ...compatibleRoutes({ ring, responder, limits }),
-    ...routesOf(deps, logger, ring),
+    ...routesOf(deps, logger, answers),
     ...(named === undefined ? [] : [named.list]),
     {
       path: '/openapi.json',
@@ -130,10 +191,10 @@ export function listRoutes(deps: RoutesDeps, logger: Logger, named?: NamedRingRo
 }
 
 /** The routes under `/v1` of one ring: the own one, or one that is known by name. */
-function routesOf(deps: RoutesDeps, logger: Logger, ring: RingService, named?: NamedRing): Route[] {
+function routesOf(deps: RoutesDeps, logger: Logger, answers: RingAnswers, named?: NamedRing): Route[] {
   const { clock, responder, limits, routeSettings: settings = DEFAULT_ROUTE_SETTINGS } = deps
+  const { service: ring, view } = answers
   const { manager } = ring
-  const view = new CurrentView(ring, named)
   const watch = new RingWatch({ ring, view, named, responder, clock, logger, limits })
   const endWatches = () => {
     watch.close()
@@ -147,6 +208,6 @@ function routesOf(deps: RoutesDeps, logger: Logger, ring: RingService, named?: N
       takesPathsBelow: true,
       any: proxyRoute({ manager, view, responder, limits, settings }),
     },
-    ...ringRoutes({ ring, view, watch, responder, clock, limits }),
+    ...ringRoutes({ answers, watch, responder, clock, limits }),
   ]
 }

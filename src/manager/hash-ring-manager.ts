@@ -19,7 +19,7 @@ export const PING_TIMEOUT_MS = 5
 export const DEFAULT_FOLD_WINDOW_MS = 10
 
 /** Changes of the ring that are remembered with their causes. */
-export const CHANGES_KEPT = 16
+export const CHANGES_KEPT = 200
 
 /** Why the ring became the one of an epoch. */
 export interface RecentChange {

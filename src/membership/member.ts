@@ -25,6 +25,8 @@ export interface MemberMetadata {
   readonly level?: number | undefined
   /** Where it is in a hand-over; a member without it does not hand over, as Go members and older ones. */
   readonly handover?: HandoverState | undefined
+  /** The version of the member's ringman. */
+  readonly version?: string | undefined
 }
 
 /**
@@ -117,6 +119,11 @@ function isLevel(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 255
 }
 
+/** A version as people write them, such as `1.2.3-rc.1+4`. */
+function isVersion(value: unknown): value is string {
+  return typeof value === 'string' && /^\d[\w.+-]{0,31}$/.test(value)
+}
+
 /** A weight as metadata takes it: an integer from 1 to {@link WEIGHT_LIMIT}. */
 export function isWeight(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= WEIGHT_LIMIT
@@ -152,6 +159,7 @@ export function encodeMetadata(metadata: MemberMetadata): Uint8Array {
       AdminPort: metadata.adminPort,
       Drained: metadata.drained === true ? true : undefined,
       Handover: metadata.handover && formatHandover(metadata.handover),
+      Version: metadata.version,
     }),
   )
   if (bytes.byteLength > METADATA_LIMIT_BYTES) {
@@ -178,7 +186,8 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
     return undefined
   }
   const fields = (value ?? {}) as Record<string, unknown>
-  const { ServicePort, Weight, Zone, Name, Witness, HttpPort, Level, AdminPort, Drained, Handover } = fields
+  const { ServicePort, Weight, Zone, Name, Witness, HttpPort, Level, AdminPort, Drained, Handover, Version } =
+    fields
   if (!isServicePort(ServicePort)) return undefined
   const handover = typeof Handover === 'string' ? parseHandover(Handover) : undefined
   return {
@@ -192,5 +201,6 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
     ...(isPort(AdminPort) ? { adminPort: AdminPort } : {}),
     ...(Drained === true ? { drained: true } : {}),
     ...(handover === undefined ? {} : { handover }),
+    ...(isVersion(Version) ? { version: Version } : {}),
   }
 }

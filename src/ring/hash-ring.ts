@@ -87,6 +87,17 @@ export class HashRing {
   }
 
   /**
+   * The node that owns a place on the circle.
+   *
+   * @param hash - Integer from 0 to 2^32 - 1.
+   * @returns undefined on the empty ring.
+   */
+  ownerAt(hash: number): RingNode | undefined {
+    const table = this.#table
+    return this.nodes[table.ownerAt(table.find(hash | 0))]
+  }
+
+  /**
    * The first `n` distinct nodes at and after the key's owner, around the circle.
    *
    * @param key - As {@link ownerOf} takes it.

@@ -4,7 +4,7 @@ import { Members } from '../client/members.ts'
 import type { Logger } from '../logger.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
 import type { RingNode } from '../ring/node.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { httpPeers } from '../service/http-peers.ts'
 import type { RingService } from '../service/ring-service.ts'
 
 /** What another pod has of a ring. */
@@ -64,12 +64,7 @@ export class RingPeers {
 
   /** Those that live and say where they answer. */
   get all(): readonly Peer[] {
-    const { members, selfName } = this.#own.source
-    return members.flatMap(({ name, address, state, metadata }) => {
-      const port = metadata?.httpPort
-      if (name === selfName || port === undefined || (state !== 'alive' && state !== 'suspect')) return []
-      return [{ name, url: `http://${formatHostPort({ address, port })}` }]
-    })
+    return httpPeers(this.#own.source).flatMap(({ name, url }) => (url === undefined ? [] : [{ name, url }]))
   }
 
   /**

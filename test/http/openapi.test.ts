@@ -1,3 +1,6 @@
+import { systemClock } from '../../src/clock.ts'
+import { AgreementRounds } from '../../src/http/agreement.ts'
+import { RingAnswers } from '../../src/http/ring-answers.ts'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -87,7 +90,10 @@ describe('the OpenAPI document', () => {
 
   test('names every route and no other', () => {
     const { ring } = makeRing()
-    const routes = listRoutes({ ring, ...httpParts() }, silentLogger)
+    const clock = systemClock
+    const rounds = new AgreementRounds(ring, { ask: undefined, clock })
+    const answers = new RingAnswers(ring, { named: undefined, clock, rounds })
+    const routes = listRoutes({ ring, ...httpParts() }, silentLogger, answers)
     const real = routes.map((route) => {
       const methods = allowedMethods(route)?.replace(', OPTIONS', '') ?? 'GET, HEAD, POST'
       return [route.path, methods.toLowerCase().split(', ')]

@@ -35,6 +35,8 @@ const planted: readonly (readonly [path: string, rule: string, text: string])[] 
     `export { StaticSource } from '../membership/static/static-source.ts'`,
   ],
   ['src/http/c.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
+  ['src/http/d.ts', 'no-restricted-imports', `export { createPage } from '../page/page.ts'`],
+  ['src/page/view/a.ts', 'no-restricted-imports', `export { asciiJson } from '../../http/respond.ts'`],
   ['src/forward/a.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
   ['src/rings/a.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],
   ['src/service/a.ts', 'no-restricted-imports', `export { createRing } from '../compose/create-ring.ts'`],

@@ -1,0 +1,154 @@
+import type { Clock } from '../clock.ts'
+import { isRingmanError } from '../errors.ts'
+import { httpPeers, type HttpPeer } from '../service/http-peers.ts'
+import type { RingService } from '../service/ring-service.ts'
+import { TokenBucket } from '../token-bucket.ts'
+
+/** What another member's ring is, beside the one of the member that answers. */
+export const AGREEMENT_VERDICTS = {
+  agrees: 'It has the same ring.',
+  behind: 'It has a ring that this member had before.',
+  differs: 'It has another ring.',
+  silent: 'It gave no answer.',
+  'not-asked': 'It does not say where it answers, or there was no time to ask it.',
+} as const
+
+type AgreementVerdict = keyof typeof AGREEMENT_VERDICTS
+
+/** Milliseconds from the end of one round of questions until the next may begin. */
+export const AGREEMENT_INTERVAL_MS = 5000
+
+/** Milliseconds after which a round asks nobody any more. */
+const ROUND_MS = 10_000
+
+/** Members that are asked at the same time. */
+const AT_ONCE = 32
+
+/** Questions of all rings together. */
+const QUESTIONS = { burst: 2000, perSecond: 200 }
+
+/**
+ * Asks a member for the digest of its ring, within a few seconds.
+ *
+ * @param ring - `NAMESPACE/NAME` of a HashRing. @default the ring of the members themselves
+ * @throws {RingmanError} why there is no answer.
+ */
+export type AskDigest = (url: string, ring: string | undefined) => Promise<string>
+
+/** One member and what became of asking it. */
+interface Asked {
+  readonly name: string
+  readonly url: string | null
+  readonly digest: string | null
+  readonly error: { readonly code: string; readonly message: string } | null
+}
+
+interface Round {
+  readonly askedAtMs: number
+  readonly members: readonly Asked[]
+}
+
+interface RingState {
+  round: Round | undefined
+  endedAtMs: number
+  running: Promise<void> | undefined
+}
+
+/** Whether the other members have the same rings. It asks when somebody wants to know, and not too often. */
+export class AgreementRounds {
+  readonly #own: RingService
+  readonly #ask: AskDigest | undefined
+  readonly #clock: Clock
+  readonly #questions = new TokenBucket(QUESTIONS)
+  readonly #states = new WeakMap<RingService, RingState>()
+
+  /**
+   * @param own - The ring of the members themselves: these are asked, also for rings that are known by name.
+   * @param ask - Undefined where nobody can be asked.
+   */
+  constructor(own: RingService, deps: { readonly ask: AskDigest | undefined; readonly clock: Clock }) {
+    this.#own = own
+    this.#ask = deps.ask
+    this.#clock = deps.clock
+  }
+
+  /** Asks, unless that was just done, and waits for a round that is under way. It never rejects. */
+  async refresh(ring: RingService, name: string | undefined): Promise<void> {
+    const state = this.#stateOf(ring)
+    const nowMs = this.#clock.now()
+    const isDue = state.round === undefined || nowMs - state.endedAtMs >= AGREEMENT_INTERVAL_MS
+    if (state.running === undefined && isDue) {
+      const peers = httpPeers(this.#own.source)
+      if (state.round !== undefined && !this.#questions.tryTake(nowMs, Math.min(peers.length, 1000))) return
+      state.running = this.#round(peers, name).then((round) => {
+        state.round = round
+        state.endedAtMs = this.#clock.now()
+        state.running = undefined
+      })
+    }
+    await state.running
+  }
+
+  /** What the last round found, beside the ring as it is now; undefined before the first one. */
+  last(ring: RingService) {
+    const { round } = this.#stateOf(ring)
+    if (round === undefined) return undefined
+    const { digests } = ring.manager
+    const members = round.members.map(({ name, url, digest, error }) => {
+      const verdict = verdictOn(digest, error, digests)
+      return { name, url, verdict, digest, error }
+    })
+    const agreed = members.every(({ verdict }) => verdict === 'agrees')
+    return { agreed, askedAtMs: round.askedAtMs, members }
+  }
+
+  #stateOf(ring: RingService): RingState {
+    let state = this.#states.get(ring)
+    if (state === undefined) {
+      state = { round: undefined, endedAtMs: 0, running: undefined }
+      this.#states.set(ring, state)
+    }
+    return state
+  }
+
+  async #round(peers: readonly HttpPeer[], ring: string | undefined): Promise<Round> {
+    const endMs = this.#clock.now() + ROUND_MS
+    const askedAtMs = this.#clock.wallNow()
+    const members: Asked[] = []
+    const waiting = peers.entries()
+    await Promise.all(
+      Array.from({ length: AT_ONCE }, async () => {
+        for (const [at, peer] of waiting) {
+          const isLate = this.#clock.now() >= endMs
+          members[at] = isLate ? notAsked(peer) : await this.#askOne(peer, ring)
+        }
+      }),
+    )
+    return { askedAtMs, members }
+  }
+
+  async #askOne(peer: HttpPeer, ring: string | undefined): Promise<Asked> {
+    const { name, url } = peer
+    if (url === undefined || this.#ask === undefined) return notAsked(peer)
+    try {
+      return { name, url, digest: await this.#ask(url, ring), error: null }
+    } catch (error) {
+      const code = isRingmanError(error) ? error.code : 'INTERNAL'
+      const message = error instanceof Error ? error.message : String(error)
+      return { name, url, digest: null, error: { code, message: message.slice(0, MESSAGE_LIMIT) } }
+    }
+  }
+}
+
+/** Characters of another member's message that are told. */
+const MESSAGE_LIMIT = 300
+
+function notAsked({ name, url }: HttpPeer): Asked {
+  return { name, url: url ?? null, digest: null, error: null }
+}
+
+function verdictOn(digest: string | null, error: object | null, own: readonly string[]): AgreementVerdict {
+  if (error !== null) return 'silent'
+  if (digest === null) return 'not-asked'
+  return digest === own[0] ? 'agrees' : own.includes(digest) ? 'behind' : 'differs'
+}

@@ -1,0 +1,76 @@
+import type { Clock } from '../clock.ts'
+import { RingmanError } from '../errors.ts'
+import type { NamedRing } from '../service/named-rings.ts'
+import type { RingService } from '../service/ring-service.ts'
+import type { AgreementRounds } from './agreement.ts'
+import { memberAnswer } from './member-answer.ts'
+import { asciiJson } from './respond.ts'
+import { CurrentView, type RingView } from './ring-view.ts'
+
+/** What the routes under `/v1` tell of a ring as a whole, as JSON in ASCII: for these routes, and for the page. */
+export class RingAnswers {
+  readonly service: RingService
+  readonly view: CurrentView
+  readonly #name: string | undefined
+  readonly #clock: Clock
+  readonly #rounds: AgreementRounds
+
+  constructor(
+    service: RingService,
+    deps: {
+      /** The same ring where it is known by name. */
+      readonly named: NamedRing | undefined
+      readonly clock: Clock
+      readonly rounds: AgreementRounds
+    },
+  ) {
+    this.service = service
+    this.view = new CurrentView(service, deps.named)
+    this.#name = deps.named?.name
+    this.#clock = deps.clock
+    this.#rounds = deps.rounds
+  }
+
+  /** @throws {RingmanError} `MANAGER_NOT_RUNNING`. */
+  runningView(): RingView {
+    if (this.service.manager.running) return this.view.get()
+    throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring manager is not running')
+  }
+
+  /** `/v1/ring`, whether the manager runs or not. */
+  ring(): string {
+    return this.view.get().ringJson(this.#clock.now())
+  }
+
+  /** `/v1/members`. */
+  members(): string {
+    const { source, ringKeyMode: mode } = this.service
+    const { snapshot, state } = this.view.get()
+    const members = source.members.map((member) =>
+      asciiJson(memberAnswer(member, { snapshot, mode, selfName: source.selfName })),
+    )
+    const { condition, ok, message } = this.service.health()
+    const health = asciiJson({ kind: source.kind, condition, ok, message })
+    return `{"members":[${members.join(',')}],"source":${health},${state}}`
+  }
+
+  /** `/v1/changes`. */
+  changes(): string {
+    const changes = this.service.manager.recentChanges.flatMap(({ epoch, records }) =>
+      records.map(({ digests, ...record }) => ({ epoch, ...record, ...digests })),
+    )
+    return `{"changes":${asciiJson(changes)},${this.view.get().state}}`
+  }
+
+  /** `/v1/agreement`: asks the other members, unless that was just done. */
+  async agreement(): Promise<string> {
+    await this.#rounds.refresh(this.service, this.#name)
+    return this.lastAgreement() ?? ''
+  }
+
+  /** The same without asking; undefined where nobody has been asked yet. */
+  lastAgreement(): string | undefined {
+    const last = this.#rounds.last(this.service)
+    return last && `${asciiJson(last).slice(0, -1)},${this.view.get().state}}`
+  }
+}

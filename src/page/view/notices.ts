@@ -1,0 +1,140 @@
+import { CONDITIONS } from '../../membership/condition.ts'
+import type { PageData } from './data.ts'
+import { counted, durationText, someOf } from './words.ts'
+
+/** Something that whoever looks should know first. */
+export interface Notice {
+  readonly level: 'critical' | 'warning' | 'good'
+  readonly title: string
+  readonly text: string
+}
+
+/** How long a death is news, in milliseconds. */
+const NEWS_MS = 10 * 60_000
+
+/** What there is to say of the state of a ring, the worst first; one that says that all is well where there is nothing. */
+export function noticesOf(data: PageData): Notice[] {
+  const notices = [...sourceNotices(data), ...memberNotices(data), ...agreementNotices(data)].sort(
+    (a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level),
+  )
+  return notices.length > 0 ? notices : [allIsWell(data)]
+}
+
+const LEVELS: readonly Notice['level'][] = ['critical', 'warning', 'good']
+
+function sourceNotices({ members: { source }, ring }: PageData): Notice[] {
+  const row = Object.entries(CONDITIONS).find(([name]) => name === source.condition)?.[1]
+  const ofSource: Notice[] = source.ok
+    ? []
+    : [
+        {
+          level: row?.severity === 'critical' ? 'critical' : 'warning',
+          title: sentence(source.message),
+          text: row?.meaning ?? '',
+        },
+      ]
+  const notices = [...ofSource]
+  if (ring.nodes.length === 0) {
+    notices.push({
+      level: 'critical',
+      title: 'The ring is empty: no key has an owner.',
+      text: 'Look-ups fail until a member comes onto the ring.',
+    })
+  }
+  if (ring.unsure === true && source.condition !== 'unsure') {
+    notices.push({
+      level: 'warning',
+      title: 'This member is unsure of its ring.',
+      text: 'It was stopped or cut off for a while, so that what it says may be old.',
+    })
+  }
+  return notices
+}
+
+function memberNotices({ members: { members }, nowMs }: PageData): Notice[] {
+  const notices: Notice[] = []
+  const suspects = members.filter(({ state }) => state === 'suspect')
+  if (suspects.length > 0) {
+    notices.push({
+      level: 'warning',
+      title: `${counted(suspects.length, 'member')} did not answer lately: ${someOf(suspects.map(({ name }) => name))}.`,
+      text: 'A suspect keeps its place on the ring until it is declared dead, or says that it lives.',
+    })
+  }
+  const dead = members.filter(({ state, stateSinceMs }) => state === 'dead' && nowMs - stateSinceMs < NEWS_MS)
+  if (dead.length > 0) {
+    const lastMs = Math.max(...dead.map(({ stateSinceMs }) => stateSinceMs))
+    notices.push({
+      level: 'warning',
+      title: `${counted(dead.length, 'member')} died in the last ten minutes: ${someOf(dead.map(({ name }) => name))}.`,
+      text: `The last one ${durationText(nowMs - lastMs)} ago. Other members own its keys now.`,
+    })
+  }
+  const lost = members.filter(
+    ({ state, offRingReason }) =>
+      (state === 'alive' || state === 'suspect') &&
+      offRingReason !== null &&
+      offRingReason.code !== 'RING_BEHIND',
+  )
+  if (lost.length > 0) {
+    notices.push({
+      level: 'warning',
+      title: `${counted(lost.length, 'member')} ${lost.length === 1 ? 'lives and is' : 'live and are'} not on the ring: ${someOf(lost.map(({ name }) => name))}.`,
+      text: lost[0]?.offRingReason?.message ?? '',
+    })
+  }
+  return notices
+}
+
+function agreementNotices({ agreement }: PageData): Notice[] {
+  if (agreement === undefined) return []
+  const named = (verdict: string) =>
+    agreement.members.filter((member) => member.verdict === verdict).map(({ name }) => name)
+  const [differing, behind, silent] = [named('differs'), named('behind'), named('silent')]
+  const notices: Notice[] = []
+  if (differing.length > 0) {
+    notices.push({
+      level: 'critical',
+      title: `${counted(differing.length, 'member')} ${has(differing)} another ring than this one: ${someOf(differing)}.`,
+      text: 'For some keys they name other owners. After a change that lasts a second or two; when it stays, members do not hear each other.',
+    })
+  }
+  if (behind.length > 0) {
+    notices.push({
+      level: 'warning',
+      title: `${counted(behind.length, 'member')} ${has(behind)} an older ring: ${someOf(behind)}.`,
+      text: 'News takes a second or two to reach everybody.',
+    })
+  }
+  if (silent.length > 0) {
+    notices.push({
+      level: 'warning',
+      title: `${counted(silent.length, 'member')} gave no answer over HTTP: ${someOf(silent)}.`,
+      text: 'Whether their rings are the same is not known.',
+    })
+  }
+  return notices
+}
+
+function has(names: readonly string[]): string {
+  return names.length === 1 ? 'has' : 'have'
+}
+
+function allIsWell({ ring, agreement, members: { source } }: PageData): Notice {
+  const asked = agreement?.members.filter(({ verdict }) => verdict !== 'not-asked').length ?? 0
+  const agree =
+    agreement === undefined || asked === 0 || !agreement.agreed
+      ? ''
+      : asked === 1
+        ? ', and the other member has the same ring'
+        : `, and the other ${asked} members have the same ring`
+  return {
+    level: 'good',
+    title: 'All is well.',
+    text: sentence(`${counted(ring.nodes.length, 'node')} on the ring${agree}. ${source.message}`),
+  }
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`
+}

@@ -1,0 +1,17 @@
+import type { MembershipSource } from '../membership/source.ts'
+import { formatHostPort } from '../seeds/seed.ts'
+
+/** Another living member, and where it answers look-ups over HTTP; undefined where it does not say. */
+export interface HttpPeer {
+  readonly name: string
+  readonly url: string | undefined
+}
+
+/** The other members that live, by name. */
+export function httpPeers({ members, selfName }: Pick<MembershipSource, 'members' | 'selfName'>): HttpPeer[] {
+  return members.flatMap(({ name, address, state, metadata }) => {
+    if (name === selfName || (state !== 'alive' && state !== 'suspect')) return []
+    const port = metadata?.httpPort
+    return [{ name, url: port === undefined ? undefined : `http://${formatHostPort({ address, port })}` }]
+  })
+}

@@ -1,0 +1,153 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path/posix'
+import { describe, expect, test } from 'vitest'
+import { createPage } from '../../src/page/page.ts'
+import { FILE_NAMES } from '../../src/page/files.ts'
+import { fakeMember } from '../support/fake-source.ts'
+import { exchange, get, request } from '../http/raw-client.ts'
+import { serveRing, THREE_MEMBERS, type RingOptions } from '../http/running-ring.ts'
+
+/** What browsers send. */
+const BROWSER = { Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' }
+
+function servePage(options: RingOptions = {}) {
+  return serveRing({ ...options, app: { page: createPage } })
+}
+
+describe('The page', () => {
+  test.each(['/', '/ring', '/members', '/changes', '/plan'])('stands at %s for browsers', async (path) => {
+    await using served = await servePage()
+    const answer = await exchange(served.server.port, get(path, BROWSER))
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(answer.headers.get('cache-control')).toBe('no-store')
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
+    const policy = answer.headers.get('content-security-policy') ?? ''
+    expect(policy).toContain("default-src 'none'")
+    expect(policy).toContain("frame-ancestors 'none'")
+    expect(policy).not.toContain('unsafe')
+    expect(answer.body).toMatch(/^<!doctype html>/)
+    // Nothing in it is code or style, and no address begins at the root or at another host.
+    expect(answer.body).not.toMatch(
+      /<style|\sstyle=|\son[a-z]+=|<script(?![^>]*src=)|(href|src|action)="(\/|http)/,
+    )
+  })
+
+  test.each([
+    ['curl', { Accept: '*/*' }],
+    ['who says nothing', {}],
+    ['who prefers JSON', { Accept: 'application/json, text/html;q=0.5' }],
+  ])('is not there for %s', async (_, headers) => {
+    await using served = await servePage()
+    await using without = await serveRing()
+    for (const path of ['/', '/members', '/rings']) {
+      const answer = await exchange(served.server.port, get(path, headers))
+      expect(answer.status).toBe(404)
+      expect(answer.body).toBe((await exchange(without.server.port, get(path, headers))).body)
+    }
+  })
+
+  test('is not there when it is turned off, nor are its files, nor for other methods', async () => {
+    await using without = await serveRing()
+    for (const path of ['/', '/assets/page/page.css']) {
+      expect((await exchange(without.server.port, get(path, BROWSER))).status).toBe(404)
+    }
+    await using served = await servePage()
+    const posted = await exchange(served.server.port, request('POST', '/', BROWSER))
+    expect(posted.status).toBe(404)
+  })
+
+  test('shows what members say as text, whatever it is', async () => {
+    const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>&amp;`
+    await using served = await servePage({
+      members: [
+        ...THREE_MEMBERS,
+        fakeMember(hostile, '127.0.0.9', { zone: hostile }),
+        fakeMember(`${hostile}2`, '</td><b>', { zone: hostile }),
+      ],
+      ringKeyMode: 'name',
+    })
+    for (const path of [
+      '/',
+      '/ring',
+      '/members',
+      '/changes',
+      '/plan',
+      `/?key=${encodeURIComponent(hostile)}`,
+    ]) {
+      const { body } = await exchange(served.server.port, get(path, BROWSER))
+      expect(body).toContain('&lt;script&gt;')
+      expect(body).not.toMatch(/<script>|<img src=x|<b>/)
+    }
+  })
+
+  test('shows where a key lands, without a script', async () => {
+    await using served = await servePage()
+    const owners = served.ring.manager.getNodes('user:42', 3).map(({ ringKey }) => ringKey)
+    const { body } = await exchange(served.server.port, get('/?key=user%3A42', BROWSER))
+    const found = body.slice(body.indexOf('id="found"'), body.indexOf('id="nodes"'))
+    expect([...found.matchAll(/data-node="([^"]*)"/g)].map(([, ringKey]) => ringKey)).toEqual(owners)
+    const empty = await exchange(served.server.port, get(`/?key=${'x'.repeat(70_000)}`, BROWSER))
+    expect(empty.body).toContain('at most 65536 are allowed')
+  })
+
+  test('says why a member is not on the ring, and what is wrong first', async () => {
+    await using served = await servePage({
+      members: [
+        ...THREE_MEMBERS,
+        { ...fakeMember('gone', '127.0.0.7'), state: 'dead', stateSinceMs: Date.now() },
+        { ...fakeMember('slow', '127.0.0.8'), state: 'suspect' },
+      ],
+    })
+    const { body } = await exchange(served.server.port, get('/', BROWSER))
+    expect(body).toContain('1 member did not answer lately: slow.')
+    expect(body).toContain('1 member died in the last ten minutes: gone.')
+    expect(body).toContain('no: it is dead: it did not answer.')
+    expect(body.indexOf('id="notices"')).toBeLessThan(body.indexOf('id="content"'))
+  })
+
+  test('shows an empty ring', async () => {
+    await using served = await servePage({ members: [] })
+    const { body } = await exchange(served.server.port, get('/', BROWSER))
+    expect(body).toContain('The ring is empty: no key has an owner.')
+  })
+
+  test('filters the members, without a script', async () => {
+    await using served = await servePage()
+    const { body } = await exchange(served.server.port, get('/members?filter=NODE2', BROWSER))
+    expect([...body.matchAll(/<tr data-key="([^"]*)"/g)].map(([, name]) => name)).toEqual(['node2'])
+    expect(body).toContain('1 of 3 members')
+  })
+
+  test('refuses a ring that is not there', async () => {
+    await using served = await servePage()
+    const answer = await exchange(served.server.port, get('/?ring=a/b', BROWSER))
+    expect(answer.status).toBe(404)
+    expect(answer.body).toContain('RING_NOT_FOUND')
+  })
+
+  test('answers HEAD, and a file that a browser has with 304', async () => {
+    await using served = await servePage()
+    expect((await exchange(served.server.port, request('HEAD', '/', BROWSER))).status).toBe(200)
+    const file = await exchange(served.server.port, get('/assets/page/page.css'))
+    expect(file.headers.get('content-type')).toBe('text/css; charset=utf-8')
+    const etag = file.headers.get('etag') ?? ''
+    const again = await exchange(served.server.port, get('/assets/page/page.css', { 'If-None-Match': etag }))
+    expect(again.status).toBe(304)
+  })
+})
+
+test('the files of the page are all that its modules import, and no other', () => {
+  const reached = new Set<string>()
+  const follow = (name: string) => {
+    if (reached.has(name)) return
+    reached.add(name)
+    const source = readFileSync(join('src', name), 'utf8')
+    for (const [, path = ''] of source.matchAll(/^(?:import|export) (?!type)[^']*from '([^']+)'/gm)) {
+      follow(join(dirname(name), path))
+    }
+  }
+  follow('page/browser/app.ts')
+  const served = FILE_NAMES.filter((name) => name.endsWith('.ts'))
+  expect([...served].sort()).toEqual([...reached].sort())
+})
