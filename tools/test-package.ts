@@ -10,8 +10,11 @@ import { join, resolve } from 'node:path'
 /** Most that an install without the optional dependencies may take, in bytes on the disk. */
 const SIZE_LIMIT = 60e6
 
+/** The command, as it is installed. */
+const COMMAND = 'node_modules/ringman/dist/cli.js'
+
 /** What a member without a kubeconfig, a YAML file and a terminal does not load. */
-const LAZY = ['@kubernetes/client-node', 'yaml', 'pino-pretty', 'prom-client', '@opentelemetry/core']
+const LAZY = ['@kubernetes/client-node', 'yaml', 'pino-pretty', 'prom-client', 'undici', './tracing-sdk.js']
 
 /** The small entry points, each with the other packages and parts of Node.js that loading it loads. */
 const ENTRIES = { 'ringman/client': ['eventsource-parser'], 'ringman/ring': [] }
@@ -52,24 +55,24 @@ try {
     writeFileSync(join(project, 'kubeconfig'), '{}')
     const args = '--source kubernetes --kubernetes-service a --kubernetes-kubeconfig kubeconfig'
     const ports = '--http-port 0 --admin-port 0'
-    const serve = ['node_modules/ringman/dist/cli.js', 'serve', ...`${args} ${ports}`.split(' ')]
+    const serve = [COMMAND, 'serve', ...`${args} ${ports}`.split(' ')]
     const { stdout } = spawnSync(process.execPath, serve, { cwd: project, encoding: 'utf8', timeout: 5000 })
     if (!stdout.includes('npm install @kubernetes/client-node')) throw new Error(`it said: ${stdout}`)
   })
   step('load what is seldom needed only when it is', () => {
-    const script = `import { registerHooks } from 'node:module'
+    const hooks = `import { registerHooks } from 'node:module'
+import { writeSync } from 'node:fs'
 const loaded = new Set()
 registerHooks({ resolve(specifier, context, next) {
   loaded.add(specifier)
   return next(specifier, context)
 } })
-const { main } = await import('./node_modules/ringman/dist/cli/main.js')
-const args = 'serve --source static --static-members a:1 --http-port 0 --admin-port 0 --drain 0'.split(' ')
-setTimeout(() => process.kill(process.pid, 'SIGTERM'), 2000)
-await main(args, {}, { out() {}, err: console.error })
-console.error('loaded', ${JSON.stringify(LAZY)}.filter((name) => loaded.has(name)).join(' '))`
-    const node = ['--input-type=module', '--eval', script]
-    const { stderr } = spawnSync(process.execPath, node, { cwd: project, encoding: 'utf8', timeout: 20_000 })
+process.on('exit', () => writeSync(2, 'loaded ' + ${JSON.stringify(LAZY)}.filter((name) => loaded.has(name)).join(' ')))
+setTimeout(() => process.kill(process.pid, 'SIGTERM'), 2000)`
+    writeFileSync(join(project, 'hooks.mjs'), hooks)
+    const settings = '--source static --static-members a:1 --http-port 0 --admin-port 0 --drain 0'
+    const serve = ['--import', './hooks.mjs', COMMAND, 'serve', ...settings.split(' ')]
+    const { stderr } = spawnSync(process.execPath, serve, { cwd: project, encoding: 'utf8', timeout: 20_000 })
     if (stderr.trim() !== 'loaded') throw new Error(stderr)
   })
   step('hold what its package.json says, as publint and arethetypeswrong see it', () => {
@@ -92,7 +95,7 @@ console.log([...loaded].join(' '))`
     }
   })
   step('run the command', () => {
-    const version = run(project, process.execPath, 'node_modules/ringman/dist/cli.js', '--version').trim()
+    const version = run(project, process.execPath, COMMAND, '--version').trim()
     if (!/^\d+\.\d+\.\d+/.test(version)) throw new Error(`not a version: ${version}`)
   })
   step('use the library, with the swim source that it bundles', () => {

@@ -19,7 +19,7 @@ import {
   settledCluster,
   slow,
 } from './scenarios.ts'
-import { printTable, spread } from './table.ts'
+import { printTable, spread } from '../table.ts'
 
 const { values: options } = parseArgs({
   options: { large: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },

@@ -99,9 +99,12 @@ async function resolveMembers(members: string, dns: DnsResolver, timeoutMs: numb
 }
 
 function readUrl(text: string): string {
-  const { data, error } = memberUrl.schema.safeParse(text)
-  if (error === undefined) return data
-  throw new RingmanError('CONFIG_INVALID', `"${text}" is not a member: ${memberUrl.allowed} is allowed`)
+  try {
+    return memberUrl.read(text)
+  } catch (cause) {
+    const message = `"${text}" is not a member: ${memberUrl.allowed} is allowed`
+    throw new RingmanError('CONFIG_INVALID', message, { cause })
+  }
 }
 
 async function addressesOf(member: Seed, dns: DnsResolver, signal: AbortSignal): Promise<SeedAddress[]> {

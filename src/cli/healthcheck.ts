@@ -1,6 +1,6 @@
-import { get } from 'node:http'
 import type { HealthcheckConfig } from '../config/serve-settings.ts'
 import { RingmanError } from '../errors.ts'
+import { http } from '../node-http.ts'
 import { printable } from '../printable.ts'
 import type { ExitCode } from './exit-code.ts'
 import type { Terminal } from './terminal.ts'
@@ -59,19 +59,21 @@ function request(
           : new RingmanError('UNREACHABLE', `cannot reach ${url}: ${error.message}`, { cause: error }),
       )
     }
-    get(url, { agent: false, signal: timeout }, (response) => {
-      const chunks: Buffer[] = []
-      let bytes = 0
-      response.on('error', fail)
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.byteLength
-        if (bytes > ANSWER_LIMIT_BYTES) response.destroy(new Error('its answer is too long'))
-        else chunks.push(chunk)
+    http
+      .get(url, { agent: false, signal: timeout }, (response) => {
+        const chunks: Buffer[] = []
+        let bytes = 0
+        response.on('error', fail)
+        response.on('data', (chunk: Buffer) => {
+          bytes += chunk.byteLength
+          if (bytes > ANSWER_LIMIT_BYTES) response.destroy(new Error('its answer is too long'))
+          else chunks.push(chunk)
+        })
+        response.on('end', () => {
+          resolve({ status: response.statusCode, body: Buffer.concat(chunks).toString() })
+        })
       })
-      response.on('end', () => {
-        resolve({ status: response.statusCode, body: Buffer.concat(chunks).toString() })
-      })
-    }).on('error', fail)
+      .on('error', fail)
   })
 }
 

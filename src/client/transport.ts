@@ -84,7 +84,7 @@ export function nodeTransport(options: {
           ...common,
           ...(typeof tls === 'function' ? tls() : tls),
         })
-      : (await import('node:http')).request(url, common)
+      : (await import('../node-http.ts')).http.request(url, common)
     return answerOf(request, body)
   }
 }

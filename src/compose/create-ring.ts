@@ -22,7 +22,7 @@ import { RingService } from '../service/ring-service.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
 import { currentTraceId, noTracer, registeredTracer } from '../tracing.ts'
-import { readVersion } from '../version.ts'
+import { readVersion } from '../telemetry/version.ts'
 
 /** The parts that every ring has, as the configuration says. */
 export function createParts(config: MemberConfig, surroundings: Surroundings) {

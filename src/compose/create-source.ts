@@ -20,7 +20,7 @@ import { StaticSource } from '../membership/static/static-source.ts'
 import { SwimSource } from '../membership/swim/swim-source.ts'
 import { nextHandoverNumber } from '../service/handover.ts'
 import type { HandoverOptions } from '../service/ring-service.ts'
-import { readVersion } from '../version.ts'
+import { readVersion } from '../telemetry/version.ts'
 
 /** What the parts of a ring are made with. */
 export interface Surroundings {

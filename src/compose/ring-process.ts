@@ -11,6 +11,7 @@ import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
 import { DescriptorWatch } from '../http/descriptor-watch.ts'
+import { FastLookUps } from '../http/fast-look-ups.ts'
 import {
   ADMIN_HTTP_LIMITS,
   connectionsWithin,
@@ -30,7 +31,7 @@ import { countOpenFds, ProcessCollector, readMaxFds } from '../telemetry/process
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
 import { currentTraceId, noTracer, traceFields, traceHeaders } from '../tracing.ts'
-import { readVersion } from '../version.ts'
+import { readVersion } from '../telemetry/version.ts'
 import { createParts } from './create-ring.ts'
 import { createHashRings } from './hash-rings.ts'
 import type { ListenAddress, Surroundings } from './create-source.ts'
@@ -152,10 +153,14 @@ export function composeProcess(
   let closing: Promise<void> | undefined
 
   let descriptors: DescriptorWatch | undefined
+  let openFastPath = () => {}
 
   const listen = async (served: Koa, name: PortName, port: number, portLimits: HttpLimits) => {
     const connections = ledger.openPort(name, portLimits)
     if (name === 'lookup') {
+      openFastPath = () => {
+        connections.fastLookUps = new FastLookUps({ ring: service, clock, limits, meter: metrics.meter })
+      }
       descriptors = new DescriptorWatch({ clock, logger, lookUps: connections })
       descriptors.start()
     }
@@ -216,6 +221,8 @@ export function composeProcess(
     adminPort = admin.port
     await service.start()
     lookUps.release()
+    // Spans are made by middleware, which the fast path passes by.
+    if (config.httpFastPath && tracer === undefined) openFastPath()
     hashRings?.start()
     const gossip = gossipAddress()
     return { http, admin, gossip, ...(proxy === undefined ? {} : { proxy }) }

@@ -1,7 +1,18 @@
 import { RingmanError } from '../errors.ts'
 import type { ProtocolSettings } from '../membership/memberlist/protocol/settings.ts'
 import type { Setting, SettingTable, ValuesOf } from './setting.ts'
-import { boolean, choice, duration, integer, parsed, path, size, word, type ValueType } from './value-type.ts'
+import {
+  boolean,
+  choice,
+  duration,
+  integer,
+  NotAllowed,
+  parsed,
+  path,
+  size,
+  word,
+  type ValueType,
+} from './value-type.ts'
 
 const MEMBERLIST = ['memberlist'] as const
 const SECURITY = { category: 'Who may gossip', sources: MEMBERLIST } as const
@@ -37,10 +48,12 @@ const delegateVersions = parsed<DelegateVersions>(
 /** A path, and not a key that somebody took for the value: paths are shown in messages. */
 const keyringPath: ValueType<string> = {
   ...path,
-  schema: path.schema.refine(
-    (text) => !/^[A-Za-z0-9+](?:[A-Za-z0-9+/]{21}==|[A-Za-z0-9+/]{31}|[A-Za-z0-9+/]{42}=)$/.test(text),
-    { error: 'a path, and this looks like a key', params: { hidden: true } },
-  ),
+  read(given) {
+    const text = path.read(given)
+    if (/^[A-Za-z0-9+](?:[A-Za-z0-9+/]{21}==|[A-Za-z0-9+/]{31}|[A-Za-z0-9+/]{42}=)$/.test(text))
+      throw new NotAllowed([{ message: 'a path, and this looks like a key', hidden: true }])
+    return text
+  },
 }
 
 /** Settings of the protocol that can be set one by one; what is not set is the preset's. */

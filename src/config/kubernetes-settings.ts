@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { RingmanError } from '../errors.ts'
 import { isPortName, isLabelSelector, isResourceName } from '../kubernetes/label-selector.ts'
 import { DEFAULT_HOLD_RESTARTING_MS } from '../membership/kubernetes/kubernetes-options.ts'
@@ -60,7 +59,7 @@ const portText = parsed<string | number>(
 const portChoice: ValueType<string | number> = {
   ...portText,
   // A file may hold a number.
-  schema: z.preprocess((value) => (typeof value === 'number' ? String(value) : value), portText.schema),
+  read: (given) => portText.read(typeof given === 'number' ? String(given) : given),
   encode: (value) => value,
 }
 

@@ -1,6 +1,5 @@
-import type { z } from 'zod'
 import { hideSecrets, quoteGiven, type ConfigProblem } from './problem.ts'
-import { splitList } from './value-type.ts'
+import { NotAllowed, splitList, type Refusal } from './value-type.ts'
 import { fileKeyOf, type Origin, type Setting, type SettingTable, type ValuesOf } from './setting.ts'
 
 /** What one place says about a setting, before it is checked. */
@@ -45,12 +44,12 @@ export function resolveSettings<Table extends SettingTable>(
     const fallback = setting.default ?? setting.computedDefault?.compute()
     if (fallback !== undefined) places.push({ value: fallback, origin: { kind: 'default' } })
     for (const given of places.toReversed()) {
-      const result = setting.type.schema.safeParse(given.value)
-      if (result.success) {
-        values[property] = deepFreeze(result.data)
+      try {
+        values[property] = deepFreeze(setting.type.read(given.value))
         origins[property] = given.origin
-      } else {
-        problems.push(...problemsOf(property, setting, given, result.error))
+      } catch (error) {
+        if (!(error instanceof NotAllowed)) throw error
+        problems.push(...problemsOf(property, setting, given, error.refusals))
       }
     }
   }
@@ -64,25 +63,26 @@ export function resolveSettings<Table extends SettingTable>(
   }
 }
 
-function problemsOf(property: string, setting: Setting, given: Given, error: z.ZodError): ConfigProblem[] {
-  const problems = error.issues.map((issue) => {
-    const [index] = issue.path
-    // What a parser says is a sentence of its own; everything else says what is allowed.
-    const sentence = issue.code === 'custom' && issue.params?.['whole'] === true
+function problemsOf(
+  property: string,
+  setting: Setting,
+  given: Given,
+  refusals: readonly Refusal[],
+): ConfigProblem[] {
+  const problems = refusals.map(({ message, index, whole = false, hidden = false }) => {
     const items: unknown = typeof given.value === 'string' ? splitList(given.value) : given.value
-    const part: unknown = typeof index === 'number' && Array.isArray(items) ? items[index] : given.value
-    const hidden = issue.code === 'custom' && issue.params?.['hidden'] === true
+    const part: unknown = index !== undefined && Array.isArray(items) ? items[index] : given.value
     // A parser quotes what it was given.
-    const quotes = sentence && typeof part === 'string' && hideSecrets(part) !== part
+    const quotes = whole && typeof part === 'string' && hideSecrets(part) !== part
     return {
       key: fileKeyOf(property),
       origin: given.origin,
       ...(setting.secret === true || hidden ? {} : { given: quoteGiven(part) }),
-      message:
-        sentence && !quotes ? issue.message : `allowed: ${quotes ? setting.type.allowed : issue.message}`,
+      // What a parser says is a sentence of its own; everything else says what is allowed.
+      message: whole && !quotes ? message : `allowed: ${quotes ? setting.type.allowed : message}`,
     }
   })
-  // A value that breaks two rules of its form is one problem still.
+  // The same item twice in a list is one problem still.
   return problems.filter(
     ({ given: shown, message }, at) =>
       problems.findIndex((other) => other.given === shown && other.message === message) === at,

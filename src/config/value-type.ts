@@ -1,17 +1,60 @@
 import { isIP } from 'node:net'
-import { z } from 'zod'
 import { isRingmanError } from '../errors.ts'
 
 /** What a value may look like, how it is read from text or from a file, and how it is shown again. */
 export interface ValueType<T> {
-  /** Reads text (flag, variable) or what a file holds; its issues say what is allowed. */
-  readonly schema: z.ZodType<T>
+  /**
+   * Reads text (flag, variable) or what a file holds.
+   *
+   * @throws {NotAllowed}
+   */
+  read(given: unknown): T
   /** Stands for the value in the help, such as `PORT`. */
   readonly placeholder: string
   /** What is allowed, to follow "allowed: ". */
   readonly allowed: string
+  /** What JSON Schema says of it in a file; absent for text. */
+  readonly schema?: ValueSchema
   /** The value as a file would hold it. */
   encode(value: T): PlainValue
+}
+
+export type ValueSchema =
+  | { readonly type: 'integer'; readonly minimum: number; readonly maximum: number }
+  | { readonly type: 'boolean' }
+  | { readonly enum: readonly string[] }
+
+/** One reason why a value is not allowed. */
+export interface Refusal {
+  /** What is allowed, or a sentence of its own. */
+  readonly message: string
+  /** Whether `message` is a sentence of its own. */
+  readonly whole?: true
+  /** Whether the value must not be shown. */
+  readonly hidden?: true
+  /** Which item of a list it is about. */
+  readonly index?: number
+}
+
+/** A value is not allowed. */
+export class NotAllowed extends Error {
+  readonly refusals: readonly Refusal[]
+
+  constructor(refusals: readonly Refusal[]) {
+    super(refusals.map(({ message }) => message).join('; '))
+    this.refusals = refusals
+  }
+}
+
+/** Throws unless something holds. */
+function check(holds: boolean, allowed: string): asserts holds {
+  if (!holds) throw new NotAllowed([{ message: allowed }])
+}
+
+/** The text that was given. */
+function textOf(given: unknown, allowed: string): string {
+  check(typeof given === 'string', allowed)
+  return given
 }
 
 /** What print and JSON know. */
@@ -24,19 +67,13 @@ export function integer(
   options: { readonly placeholder?: string; readonly allowed?: string } = {},
 ): ValueType<number> {
   const allowed = options.allowed ?? `an integer from ${min} to ${max}`
-  const bounded = z.int({ error: allowed }).min(min, { error: allowed }).max(max, { error: allowed })
   return {
-    schema: z.union(
-      [
-        bounded,
-        z
-          .string()
-          .regex(/^\d{1,15}$/)
-          .transform(Number)
-          .pipe(bounded),
-      ],
-      { error: allowed },
-    ),
+    read(given) {
+      const value = typeof given === 'string' && /^\d{1,15}$/.test(given) ? Number(given) : given
+      check(Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max, allowed)
+      return Number(value)
+    },
+    schema: { type: 'integer', minimum: min, maximum: max },
     placeholder: options.placeholder ?? 'N',
     allowed,
     encode: (value) => value,
@@ -64,12 +101,11 @@ const UNITS_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
 export function duration(minMs: number, maxMs: number): ValueType<number> {
   const allowed = `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 500ms, 5s or 2m`
   return {
-    schema: z.union([z.string(), z.literal(0)], { error: allowed }).transform((value, context) => {
-      const ms = value === 0 ? 0 : parseDuration(value)
-      if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms
-      context.addIssue({ code: 'custom', message: allowed })
-      return z.NEVER
-    }),
+    read(given) {
+      const ms = given === 0 ? 0 : parseDuration(textOf(given, allowed))
+      check(ms !== undefined && ms >= minMs && ms <= maxMs, allowed)
+      return ms
+    },
     placeholder: 'DURATION',
     allowed,
     encode: formatDuration,
@@ -98,13 +134,13 @@ const UNITS_BYTES = { B: 1, KiB: 1024, MiB: 1024 * 1024 } as const
 export function size(minBytes: number, maxBytes: number): ValueType<number> {
   const allowed = `a size from ${formatSize(minBytes)} to ${formatSize(maxBytes)}, such as 512B, 64KiB or 1MiB`
   return {
-    schema: z.union([z.string(), z.int()], { error: allowed }).transform((value, context) => {
-      const [, amount, unit = 'B'] = /^(\d{1,12})(B|KiB|MiB)?$/.exec(String(value)) ?? []
+    read(given) {
+      const text = typeof given === 'number' ? String(given) : textOf(given, allowed)
+      const [, amount, unit = 'B'] = /^(\d{1,12})(B|KiB|MiB)?$/.exec(text) ?? []
       const bytes = Number(amount ?? Number.NaN) * UNITS_BYTES[unit as keyof typeof UNITS_BYTES]
-      if (bytes >= minBytes && bytes <= maxBytes) return bytes
-      context.addIssue({ code: 'custom', message: allowed })
-      return z.NEVER
-    }),
+      check(bytes >= minBytes && bytes <= maxBytes, allowed)
+      return bytes
+    },
     placeholder: 'SIZE',
     allowed,
     encode: formatSize,
@@ -128,7 +164,12 @@ export function choice<const Words extends readonly [string, ...string[]]>(
 ): ValueType<Words[number]> {
   const allowed = words.length === 1 ? words[0] : `one of ${words.join(', ')}`
   return {
-    schema: z.enum(words, { error: allowed }),
+    read(given) {
+      const found = words.find((one) => one === given)
+      check(found !== undefined, allowed)
+      return found
+    },
+    schema: { enum: words },
     placeholder,
     allowed,
     encode: (value) => value,
@@ -137,9 +178,12 @@ export function choice<const Words extends readonly [string, ...string[]]>(
 
 /** Yes or no. A flag without a value means yes. */
 export const boolean: ValueType<boolean> = {
-  schema: z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')], {
-    error: 'true or false',
-  }),
+  read(given) {
+    const value = given === 'true' || (given === 'false' ? false : given)
+    check(typeof value === 'boolean', 'true or false')
+    return value
+  },
+  schema: { type: 'boolean' },
   placeholder: 'true|false',
   allowed: 'true or false',
   encode: (value) => value,
@@ -154,12 +198,12 @@ export function word(placeholder: string, maxLength: number, maxBytes = Infinity
   const inBytes = maxBytes === Infinity ? '' : `, at most ${maxBytes} bytes of UTF-8`
   const allowed = `1 to ${maxLength} printable characters without white space${inBytes}`
   return {
-    schema: z
-      .string({ error: allowed })
-      .min(1, { error: allowed })
-      .max(maxLength, { error: allowed })
-      .regex(/^[^\s\p{C}]+$/u, { error: allowed })
-      .refine((text) => Buffer.byteLength(text) <= maxBytes, { error: allowed }),
+    read(given) {
+      const text = textOf(given, allowed)
+      check(text.length <= maxLength && /^[^\s\p{C}]+$/u.test(text), allowed)
+      check(Buffer.byteLength(text) <= maxBytes, allowed)
+      return text
+    },
     placeholder,
     allowed,
     encode: (value) => value,
@@ -170,7 +214,11 @@ const SENTENCE = '1 to 256 printable characters'
 
 /** Text for people, on one line. */
 export const sentence: ValueType<string> = {
-  schema: z.string({ error: SENTENCE }).regex(/^[^\p{C}\p{Zl}\p{Zp}]{1,256}$/u, { error: SENTENCE }),
+  read(given) {
+    const text = textOf(given, SENTENCE)
+    check(/^[^\p{C}\p{Zl}\p{Zp}]{1,256}$/u.test(text), SENTENCE)
+    return text
+  },
   placeholder: 'TEXT',
   allowed: SENTENCE,
   encode: (value) => value,
@@ -180,7 +228,11 @@ const HEADER_NAME = 'the name of an HTTP header'
 
 /** The name of an HTTP header. */
 export const headerName: ValueType<string> = {
-  schema: z.string({ error: HEADER_NAME }).regex(/^[!#$%&'*+.^_`|~\w-]{1,256}$/, { error: HEADER_NAME }),
+  read(given) {
+    const text = textOf(given, HEADER_NAME)
+    check(/^[!#$%&'*+.^_`|~\w-]{1,256}$/.test(text), HEADER_NAME)
+    return text
+  },
   placeholder: 'NAME',
   allowed: HEADER_NAME,
   encode: (value) => value,
@@ -190,10 +242,11 @@ const HOST_NAME = 'a host name without port'
 
 /** A host name; the value is in lower case. */
 export const hostName: ValueType<string> = {
-  schema: z
-    .string({ error: HOST_NAME })
-    .regex(/^[a-zA-Z0-9_]([-.a-zA-Z0-9_]{0,251}[a-zA-Z0-9_])?$/, { error: HOST_NAME })
-    .transform((text) => text.toLowerCase()),
+  read(given) {
+    const text = textOf(given, HOST_NAME)
+    check(/^[a-zA-Z0-9_]([-.a-zA-Z0-9_]{0,251}[a-zA-Z0-9_])?$/.test(text), HOST_NAME)
+    return text.toLowerCase()
+  },
   placeholder: 'HOST',
   allowed: HOST_NAME,
   encode: (value) => value,
@@ -201,7 +254,10 @@ export const hostName: ValueType<string> = {
 
 /** A path of the file system. */
 export const path: ValueType<string> = {
-  schema: z.string({ error: 'a path' }).min(1, { error: 'a path' }),
+  read(given) {
+    check(given !== '', 'a path')
+    return textOf(given, 'a path')
+  },
   placeholder: 'FILE',
   allowed: 'a path',
   encode: (value) => value,
@@ -221,9 +277,11 @@ export const reachableAddress: ValueType<string> = ipAddress(
 
 function ipAddress(allowed: string, accepts: (address: string) => boolean): ValueType<string> {
   return {
-    schema: z
-      .string({ error: allowed })
-      .refine((text) => isIP(text) !== 0 && accepts(text), { error: allowed }),
+    read(given) {
+      const text = textOf(given, allowed)
+      check(isIP(text) !== 0 && accepts(text), allowed)
+      return text
+    },
     placeholder: 'IP',
     allowed,
     encode: (value) => value,
@@ -256,15 +314,12 @@ function urlOfPort(defaultPort: number): ValueType<string> {
 
 function urlType(allowed: string, complete: (text: string) => string): ValueType<string> {
   return {
-    schema: z.string({ error: allowed }).transform((given, context) => {
-      const text = complete(given)
-      const url = URL.canParse(text) ? new URL(text) : undefined
-      const plain = url !== undefined && url.username + url.password + url.search + url.hash === ''
-      if (plain && (url.protocol === 'http:' || url.protocol === 'https:'))
-        return url.href.replace(/\/+$/, '')
-      context.addIssue({ code: 'custom', message: allowed })
-      return z.NEVER
-    }),
+    read(given) {
+      const url = URL.parse(complete(textOf(given, allowed)))
+      check(url !== null && url.username + url.password + url.search + url.hash === '', allowed)
+      check(url.protocol === 'http:' || url.protocol === 'https:', allowed)
+      return url.href.replace(/\/+$/, '')
+    },
     placeholder: 'URL',
     allowed,
     encode: (value) => value,
@@ -281,15 +336,15 @@ export function parsed<T>(
   format: (value: T) => string,
 ): ValueType<T> {
   return {
-    schema: z.string({ error: allowed }).transform((text, context) => {
+    read(given) {
+      const text = textOf(given, allowed)
       try {
         return parse(text)
       } catch (error) {
         if (!isRingmanError(error)) throw error
-        context.addIssue({ code: 'custom', message: error.message, params: { whole: true } })
-        return z.NEVER
+        throw new NotAllowed([{ message: error.message, whole: true }])
       }
-    }),
+    },
     placeholder,
     allowed,
     encode: format,
@@ -304,10 +359,23 @@ export function list<T>(
   const { min = 0, max } = options
   const allowed = `a list of ${min === 0 ? 'at most' : `${min} to`} ${max}, separated by commas; each ${item.allowed}`
   return {
-    schema: z
-      .union([z.array(z.unknown()), z.string().transform(splitList)], { error: allowed })
-      .pipe(z.array(item.schema).min(min, { error: allowed }).max(max, { error: allowed }))
-      .readonly(),
+    read(given) {
+      const parts: unknown = typeof given === 'string' ? splitList(given) : given
+      check(Array.isArray(parts), allowed)
+      const refusals: Refusal[] = []
+      const values = parts.flatMap((part, index) => {
+        try {
+          return [item.read(part)]
+        } catch (error) {
+          if (!(error instanceof NotAllowed)) throw error
+          refusals.push(...error.refusals.map((refusal) => ({ ...refusal, index })))
+          return []
+        }
+      })
+      if (refusals.length > 0) throw new NotAllowed(refusals)
+      check(values.length >= min && values.length <= max, allowed)
+      return values
+    },
     placeholder: `${item.placeholder},…`,
     allowed,
     encode: (values) => values.map((value) => String(item.encode(value))),

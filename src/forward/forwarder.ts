@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net'
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Tracer } from '@opentelemetry/api'
 import type Koa from 'koa'
@@ -13,6 +13,7 @@ import { splitTarget } from '../http/query.ts'
 import { findKey, type KeyPlace } from '../http/route-key.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
 import type { Logger } from '../logger.ts'
+import { http } from '../node-http.ts'
 import type { RingNode } from '../ring/node.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { traceHeaders, withSpan } from '../tracing.ts'
@@ -416,7 +417,7 @@ function refuseUpgrade(socket: Duplex, error: RingmanError): void {
   const { problem } = problemOf(error)
   const body = JSON.stringify(problem)
   socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: application/problem+json\r\n` +
+    `HTTP/1.1 ${problem.status} ${http.STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: application/problem+json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
 }

@@ -1,8 +1,8 @@
-import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { OpenServer } from '../http/server.ts'
+import { http } from '../node-http.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import type { Forwarder, Place } from './forwarder.ts'
 
@@ -32,7 +32,7 @@ export interface ProxyOptions {
  */
 export async function openProxy(options: ProxyOptions): Promise<OpenServer> {
   const { host, port, upstream, forwarder, clock } = options
-  const server = createServer({
+  const server = http.createServer({
     maxHeaderSize: options.maxHeaderBytes,
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: 0,

@@ -1,8 +1,9 @@
-import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline, Readable, type Duplex } from 'node:stream'
 import type { Agent } from 'undici'
 import type { Clock } from '../clock.ts'
 import { isRingmanError, RingmanError } from '../errors.ts'
+import { http } from '../node-http.ts'
 import { RequestDeadline } from '../request-deadline.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import { passHeaders } from './forward-headers.ts'
@@ -109,7 +110,7 @@ export function relayUpgrade(
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     const { host, port, headers, timeoutMs, gone } = target
-    const upstream = httpRequest({
+    const upstream = http.request({
       host,
       port,
       path: req.url ?? '/',

@@ -60,11 +60,7 @@ export function compatibleRoutes(deps: {
     }
     const owner = ownerOf(ring, key)
     if (owner !== '') ctx['_ringOwner'] = owner
-    const node = goJsonString(toByteText(owner))
-    responder.send(
-      ctx,
-      makeAnswer(200, PLAIN_TEXT, `{\n  "Node": ${node},\n  "Key": ${goJsonString(key)}\n}`),
-    )
+    responder.send(ctx, compatibleOwnerAnswer(owner, key))
   }
 
   const sendFormOwner = async (ctx: Koa.Context, value: Promise<string | undefined>) => {
@@ -99,8 +95,14 @@ function errorAnswer(status: number, message: string): Answer {
   return makeAnswer(status, ERROR_TEXT, `{"status": "error", "message": "${message}"}\n`)
 }
 
-/** The owner's ring key, empty when there is none or the manager does not run. */
-function ownerOf(ring: RingService, key: string): string {
+/** What `/hashring/nodes/get` answers. `key` is byte text. */
+export function compatibleOwnerAnswer(owner: string, key: string): Answer {
+  const node = goJsonString(toByteText(owner))
+  return makeAnswer(200, PLAIN_TEXT, `{\n  "Node": ${node},\n  "Key": ${goJsonString(key)}\n}`)
+}
+
+/** The owner's ring key, empty when there is none or the manager does not run. `key` is byte text. */
+export function ownerOf(ring: RingService, key: string): string {
   if (!ring.manager.running) return ''
   // oxlint-disable-next-line no-control-regex
   const hashed = /^[\0-\x7f]*$/.test(key) ? key : Buffer.from(key, 'latin1')

@@ -4,7 +4,7 @@ import type { Logger } from '../logger.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
 import { HeldBytes } from './held-bytes.ts'
 import { ADMIN_HTTP_LIMITS, type HttpLimits } from './limits.ts'
-import { PortConnections, type CloseReason } from './port-connections.ts'
+import { PortConnections, type AnswerAccount, type CloseReason } from './port-connections.ts'
 import { Intake } from './intake.ts'
 import { Turns } from './turns.ts'
 
@@ -69,7 +69,11 @@ export class ConnectionLedger {
 
   /** Begins to count the connections of a port. */
   openPort(name: PortName, limits: HttpLimits): PortConnections {
-    const port = new PortConnections(limits, this.intake, (reason) => {
+    const answers: AnswerAccount = {
+      hasRoom: (bytes) => this.#answers[name].hasRoom(bytes),
+      hold: (socket, bytes) => this.holdAnswer(name, socket, bytes),
+    }
+    const port = new PortConnections(limits, { intake: this.intake, answers }, (reason) => {
       this.#closed[reason] += 1
       this.#warnings.warn(
         { event: 'connections.limited', port: name, reason, open: port.size, limit: port.limit },
@@ -97,6 +101,20 @@ export class ConnectionLedger {
   /** The answers that wait for the readers of a port. */
   answers(port: PortName): HeldBytes {
     return this.#answers[port]
+  }
+
+  /**
+   * Takes an answer into account that waits for its reader, on a port.
+   *
+   * @returns Call it when the reader has it.
+   */
+  holdAnswer(port: PortName, socket: Socket, bytes: number): () => void {
+    const releaseBytes = this.#answers[port].hold(bytes, socket)
+    const releaseReader = this.watchReader(socket)
+    return () => {
+      releaseBytes()
+      releaseReader()
+    }
   }
 
   /**

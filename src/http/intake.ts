@@ -1,6 +1,9 @@
 /** What one turn may cost, in units: a small request is one, some 40 µs of processor time. */
 const UNITS_PER_TURN = 64
 
+/** What a look-up costs that the fast path answers. */
+export const FAST_LOOK_UP_COST = 1 / 8
+
 /** Bytes of a body that cost as much as a small request, and bytes of an answer. */
 const BODY_BYTES_PER_UNIT = 16 * 1024
 const ANSWER_BYTES_PER_UNIT = 2 * 1024

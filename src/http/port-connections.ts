@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
-import { firstPiece, type Intake } from './intake.ts'
+import type { FastLookUps } from './fast-look-ups.ts'
+import { firstPiece, FAST_LOOK_UP_COST, type Intake } from './intake.ts'
 import type { HttpLimits } from './limits.ts'
 
 /** Why a connection was closed before its client wanted that. */
@@ -12,6 +13,9 @@ const HEAD_END = Buffer.from('\r\n\r\n')
 /** Requests of one connection that may be under way; what it sends beyond that waits for an answer. */
 const MAX_PIPELINED = 32
 
+/** How much longer an idle connection stays open than its client was told, as Node has it: a request may be on its way. */
+const KEEP_ALIVE_BUFFER_MS = 1000
+
 /** Connections that make room when file descriptors have run out. */
 const FEWEST_CLOSED = 8
 
@@ -19,8 +23,12 @@ const FEWEST_CLOSED = 8
 interface Connection {
   readonly socket: Socket
   readonly peer: Peer
-  /** Gives bytes to Node's parser. */
-  readonly parse: (part: Buffer) => void
+  /** Gives bytes to Node's parser; undefined while the fast path has the connection. */
+  parse: ((part: Buffer) => void) | undefined
+  /** Has Node take the connection over from the fast path. */
+  readonly handOver: () => void
+  /** Whether answers of the fast path wait for their reader. */
+  behind: boolean
   /** What came in and waits to be parsed, in order; nothing is read meanwhile. */
   readonly waiting: Buffer[]
   waitingBytes: number
@@ -52,25 +60,46 @@ interface Peer {
   readonly busy: Set<Connection>
 }
 
+/** What becomes of one connection. */
+export interface ConnectionOwner {
+  /** Lets Node's HTTP server have it. */
+  readonly serve: () => void
+  /** Tells it that its request took too long, and ends it. */
+  readonly refuseLate: () => void
+}
+
+/** Takes an answer into account that waits for its reader. */
+export interface AnswerAccount {
+  readonly hasRoom: (bytes: number) => boolean
+  /** @returns Call it when the reader has it. */
+  readonly hold: (socket: Socket, bytes: number) => () => void
+}
+
 /**
  * The connections of one port. At the limit the one that has been idle longest is closed for a new one, among those of the
  * address that has most: nobody can shut others out, and a proxy in front of everybody keeps its newest.
  */
 export class PortConnections {
-  readonly #maxConnections: number
+  /** What answers plain look-ups without Node. From the time when it is taken away, Node gets all that comes. */
+  fastLookUps: FastLookUps | undefined
+  readonly #limits: HttpLimits
   #limit: number
-  readonly #maxHeadBytes: number
+  readonly #intake: Intake
+  readonly #answers: AnswerAccount
   readonly #onClosed: (reason: CloseReason) => void
   readonly #connections = new Map<Socket, Connection>()
   readonly #peers = new Map<string, Peer>()
-  readonly #intake: Intake
   #headBytes = 0
 
-  constructor(limits: HttpLimits, intake: Intake, onClosed: (reason: CloseReason) => void) {
-    this.#maxConnections = limits.maxConnections
+  constructor(
+    limits: HttpLimits,
+    account: { readonly intake: Intake; readonly answers: AnswerAccount },
+    onClosed: (reason: CloseReason) => void,
+  ) {
+    this.#limits = limits
     this.#limit = limits.maxConnections
-    this.#maxHeadBytes = limits.maxHeldHeadBytes
-    this.#intake = intake
+    this.#intake = account.intake
+    this.#answers = account.answers
     this.#onClosed = onClosed
   }
 
@@ -93,7 +122,7 @@ export class PortConnections {
 
   /** One more, up to what is configured. */
   allowMore(): void {
-    this.#limit = Math.min(this.#maxConnections, this.#limit + 1)
+    this.#limit = Math.min(this.#limits.maxConnections, this.#limit + 1)
   }
 
   /** Bytes of unfinished heads, and of requests that wait to be parsed. */
@@ -107,22 +136,27 @@ export class PortConnections {
   }
 
   /**
-   * Takes a new connection, or closes it when there is no room and none can be made. From then on its bytes reach Node's
-   * parser through this account, by the listener that Node has put on the socket.
+   * Takes a new connection, or closes it when there is no room and none can be made. From then on its bytes come to this
+   * account, and from here to the fast path, or to the listener that Node puts on the socket.
    */
-  open(socket: Socket): void {
+  open(socket: Socket, owner: ConnectionOwner): void {
     if (this.size >= this.limit && !this.#tryMakeRoom()) {
       this.#onClosed('no-room')
       socket.destroy()
       return
     }
-    const listeners = socket.listeners('data')
+    const arrive = (part: Buffer) => {
+      this.#arrive(connection, part)
+    }
     const connection: Connection = {
       socket,
       peer: this.#peerOf(socket),
-      parse: (part) => {
-        for (const listener of listeners) Reflect.apply(listener, socket, [part])
+      parse: undefined,
+      handOver: () => {
+        leaveFastPath()
+        this.#giveToNode(connection, owner, arrive)
       },
+      behind: false,
       waiting: [],
       waitingBytes: 0,
       inLine: false,
@@ -137,9 +171,32 @@ export class PortConnections {
     peer.size += 1
     this.#connections.set(socket, connection)
     peer.silent.add(connection)
-    socket.on('data', (part: Buffer) => {
-      this.#arrive(connection, part)
+    socket.on('close', () => {
+      this.#close(connection)
     })
+    const leaveFastPath = enterFastPath(socket, () => {
+      if (peer.silent.has(connection)) owner.refuseLate()
+      else socket.destroy()
+    })
+    if (this.fastLookUps === undefined) {
+      connection.handOver()
+      return
+    }
+    socket.setTimeout(this.#limits.headersTimeoutMs)
+    socket.on('data', arrive)
+  }
+
+  /** From here on Node answers: nothing of the fast path is left on the socket. */
+  #giveToNode(connection: Connection, { serve }: ConnectionOwner, arrive: (part: Buffer) => void): void {
+    const { socket } = connection
+    socket.off('data', arrive)
+    serve()
+    const listeners = socket.listeners('data')
+    connection.parse = (part) => {
+      for (const listener of listeners) Reflect.apply(listener, socket, [part])
+    }
+    // With a listener more, Node no longer reads past all of them.
+    socket.on('data', arrive)
     for (const listener of listeners) socket.off('data', listener as () => void)
     // Node itself resumes too: for the next body, or when a client that was behind has taken its answers.
     socket.on('resume', () => {
@@ -150,9 +207,14 @@ export class PortConnections {
       stopReading(socket)
       this.#standInLine(connection)
     })
-    socket.on('close', () => {
-      this.#close(connection)
-    })
+  }
+
+  /** Ends the connections that the fast path has and that wait for nothing; what comes on others goes to Node. */
+  closeFastPath(): void {
+    this.fastLookUps = undefined
+    for (const { parse, socket, waiting } of this.#connections.values()) {
+      if (parse === undefined && waiting.length === 0) socket.destroySoon()
+    }
   }
 
   /** A request's head is there. */
@@ -283,10 +345,17 @@ export class PortConnections {
     else if (!isPausedByNode(socket)) startReading(socket.resume())
   }
 
-  /** Gives bytes to the parser, piece by piece, until this turn's account is used up; what is left of them. */
+  /** Answers bytes or gives them to the parser, piece by piece, until this turn's account is used up; what is left of them. */
   #parse(connection: Connection, part: Buffer): Buffer | undefined {
     let left = part
     do {
+      if (connection.parse === undefined) {
+        const answeredBytes = this.#answerFast(connection, left)
+        left = left.subarray(answeredBytes)
+        if (left.length === 0 || !this.#connections.has(connection.socket)) return undefined
+        if (answeredBytes > 0) continue
+        connection.handOver()
+      }
       const { bodyLeftBytes } = connection
       // Of a body in chunks nobody knows the end.
       const piece = firstPiece(left, bodyLeftBytes === Number.POSITIVE_INFINITY ? 0 : bodyLeftBytes)
@@ -295,10 +364,48 @@ export class PortConnections {
       this.#intake.charge(piece.cost)
       this.#account(connection, taken)
       if (!this.#connections.has(connection.socket)) return undefined
-      connection.parse(taken)
+      connection.parse?.(taken)
       if (left.length === 0) return undefined
     } while (!this.#intake.full && isOpenForMore(connection))
     return left
+  }
+
+  /** Answers the plain look-ups that the bytes begin with; how many of the bytes they had. */
+  #answerFast(connection: Connection, part: Buffer): number {
+    const answers = this.fastLookUps?.answer(part)
+    if (answers === undefined) return 0
+    const { socket, peer } = connection
+    this.#intake.charge(answers.count * FAST_LOOK_UP_COST)
+    if (peer.silent.delete(connection)) {
+      socket.setTimeout(this.#limits.keepAliveTimeoutMs + KEEP_ALIVE_BUFFER_MS)
+    }
+    peer.idle.delete(connection)
+    socket.write(answers.text, 'latin1')
+    // Nearly always the system has taken it by now.
+    if (socket.writableLength === 0) peer.idle.add(connection)
+    else this.#awaitReader(connection)
+    return answers.bytes
+  }
+
+  /** Answers nothing more until the reader has what waits. */
+  #awaitReader(connection: Connection): void {
+    const { socket, peer } = connection
+    const { writableLength: bytes } = socket
+    if (!this.#answers.hasRoom(bytes)) {
+      this.#cut(connection, 'answers-waiting')
+      return
+    }
+    const release = this.#answers.hold(socket, bytes)
+    connection.behind = true
+    peer.busy.add(connection)
+    socket.write('', () => {
+      release()
+      connection.behind = false
+      // It may have been closed meanwhile.
+      if (!peer.busy.delete(connection)) return
+      peer.idle.add(connection)
+      this.#standInLine(connection)
+    })
   }
 
   /** Finds out how many of the bytes that the parser is about to get may belong to an unfinished head. */
@@ -316,7 +423,7 @@ export class PortConnections {
   }
 
   #keepWithinBound(): void {
-    while (this.#headBytes > this.#maxHeadBytes) {
+    while (this.#headBytes > this.#limits.maxHeldHeadBytes) {
       const unfinished = ({ headBytes, waitingBytes }: Connection) => headBytes + waitingBytes > 0
       const victim = this.#findVictim(
         ({ silent, idle, busy }) =>
@@ -344,9 +451,18 @@ export class PortConnections {
   }
 }
 
-/** Whether more may be parsed: not while many requests are under way, nor while Node itself waits for a slow reader. */
-function isOpenForMore({ socket, underWay }: Connection): boolean {
-  return underWay < MAX_PIPELINED && !isPausedByNode(socket)
+/** Whether more may be taken: not while many requests are under way, nor while answers wait for a slow reader. */
+function isOpenForMore({ socket, underWay, behind }: Connection): boolean {
+  return underWay < MAX_PIPELINED && !behind && !isPausedByNode(socket)
+}
+
+/** Puts on a socket what Node would. @returns Takes it off again. */
+function enterFastPath(socket: Socket, onTimeout: () => void): () => void {
+  const listeners = { error: () => {}, end: () => socket.end(), timeout: onTimeout }
+  for (const [event, listener] of Object.entries(listeners)) socket.on(event, listener)
+  return () => {
+    for (const [event, listener] of Object.entries(listeners)) socket.off(event, listener)
+  }
 }
 
 function isPausedByNode(socket: Socket): boolean {

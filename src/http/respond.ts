@@ -46,7 +46,7 @@ export function asciiJson(value: unknown): string {
 const LINGER_MS = 500
 
 /** Largest answer that is written at once, and sent whatever else waits: the system takes it from whoever reads. */
-const SMALL_ANSWER_BYTES = 4096
+export const SMALL_ANSWER_BYTES = 4096
 
 /** Bytes of a large answer that are written at once. A reader must take one such piece within `slowReaderMs`. */
 const PIECE_BYTES = 32 * 1024
@@ -54,6 +54,7 @@ const PIECE_BYTES = 32 * 1024
 /** Sends answers, within the bounds of the ledger. */
 export class Responder {
   readonly ledger: ConnectionLedger
+  readonly #port: PortName
   readonly #answers: HeldBytes
   readonly #clock: Clock
   readonly #logger: Logger
@@ -66,6 +67,7 @@ export class Responder {
     readonly logger: Logger
   }) {
     this.ledger = deps.ledger
+    this.#port = deps.port
     this.#answers = deps.ledger.answers(deps.port)
     this.#clock = deps.clock
     this.#logger = deps.logger
@@ -91,12 +93,7 @@ export class Responder {
       this.hasRoom(sizeBytes)
     }
     if (socket.destroyed) return
-    const releaseBytes = this.#answers.hold(sizeBytes, socket)
-    const releaseReader = this.ledger.watchReader(socket)
-    res.on('close', () => {
-      releaseBytes()
-      releaseReader()
-    })
+    res.on('close', this.ledger.holdAnswer(this.#port, socket, sizeBytes))
     if (large) pour(res, answer.body, () => res.end())
   }
 

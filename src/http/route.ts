@@ -42,6 +42,8 @@ export interface RequestMeter {
 export interface RouteMeter {
   /** @param startedAtMs - The clock's `now` when the request reached the routes. */
   finished(ctx: Koa.Context, startedAtMs: number): void
+  /** The same for a GET for one key that was answered with 200 without a context. */
+  answered(startedAtMs: number): void
 }
 
 /** A route that a path leads to. */

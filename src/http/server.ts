@@ -1,10 +1,9 @@
-import {
-  createServer,
+import type {
+  IncomingMessage,
+  OutgoingHttpHeader,
+  OutgoingHttpHeaders,
+  Server,
   ServerResponse,
-  type IncomingMessage,
-  type OutgoingHttpHeader,
-  type OutgoingHttpHeaders,
-  type Server,
 } from 'node:http'
 import { Socket, type AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -12,6 +11,7 @@ import type Koa from 'koa'
 import { systemClock, type Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { http } from '../node-http.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import type { PortConnections } from './port-connections.ts'
 import type { HttpLimits } from './limits.ts'
@@ -63,9 +63,22 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
   const logger = options.logger.child({ component: 'http' })
   const closing = { begun: false }
   const server = createLimitedServer(app, { limits, connections, closing })
-  server.on('connection', (socket: Duplex) => {
+  // Node's own listener gets a connection when the account of connections says so.
+  const [serve = () => {}] = server.listeners('connection')
+  server.removeAllListeners('connection')
+  server.on('connection', (stream: Duplex) => {
+    const serveByNode = () => {
+      Reflect.apply(serve, server, [stream])
+    }
     // The stream of a request that is given to the server again is no connection.
-    if (socket instanceof Socket) connections.open(socket)
+    if (!(stream instanceof Socket)) {
+      serveByNode()
+      return
+    }
+    const refuseLate = () => {
+      refuse(stream, { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
+    }
+    connections.open(stream, { serve: serveByNode, refuseLate })
   })
   const rescued = new WeakSet<Duplex>()
   server.on('clientError', (error: ParserError, socket) => {
@@ -99,6 +112,7 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
           cancelGrace()
           resolve()
         })
+        connections.closeFastPath()
         // One that has not sent a byte counts as active for Node, and could hold up the end.
         for (const socket of connections.sockets) if (socket.bytesRead === 0) socket.destroy()
         const sweep = () => {
@@ -127,7 +141,7 @@ function createLimitedServer(
   },
 ): Server {
   /** Tells clients that the connection ends, from the moment the server closes. */
-  class ClosingResponse extends ServerResponse {
+  class ClosingResponse extends http.ServerResponse {
     override writeHead(status: number, message?: string, headers?: HeaderArgument): this
     override writeHead(status: number, headers?: HeaderArgument): this
     override writeHead(status: number, second?: string | HeaderArgument, third?: HeaderArgument): this {
@@ -147,7 +161,7 @@ function createLimitedServer(
     // Koa's callback handles its own errors; its promise never rejects.
     void answer(request, response)
   }
-  const server = createServer(
+  const server = http.createServer(
     {
       ServerResponse: ClosingResponse,
       maxHeaderSize: limits.maxHeaderBytes,
@@ -170,7 +184,7 @@ function createLimitedServer(
 }
 
 /** Tells a client what its bytes were not, unless an answer is under way, and ends the connection. */
-function refuse(socket: Duplex, error: ParserError): void {
+function refuse(socket: Duplex, error: Pick<ParserError, 'code'>): void {
   const { _httpMessage: response } = socket as Duplex & { readonly _httpMessage?: ServerResponse | null }
   if (!socket.writable || error.code === 'ECONNRESET' || response?.headersSent === true) {
     socket.destroy()

@@ -1,6 +1,6 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { Agent, IncomingMessage } from 'node:http'
 import { SpanKind, type Tracer } from '@opentelemetry/api'
+import { http, https } from '../node-http.ts'
 import { failSpan, noTracer, withSpan } from '../tracing.ts'
 import type {
   ApiAnswer,
@@ -29,7 +29,7 @@ export class HttpsTransport implements ApiTransport {
   readonly #access: ClusterAccess
   readonly #userAgent: string
   readonly #tracer: Tracer
-  readonly #agents = { 'http:': new HttpAgent(POOL), 'https:': new HttpsAgent(POOL) }
+  #agent: Agent | undefined
   #server = 'the API server'
 
   constructor(access: ClusterAccess, userAgent: string, tracer: Tracer = noTracer) {
@@ -76,9 +76,10 @@ export class HttpsTransport implements ApiTransport {
     url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`
     url.search = new URLSearchParams(query).toString()
     return new Promise<ApiAnswer>((resolve, reject) => {
-      const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
-        agent:
-          query?.['watch'] === 'true' ? false : this.#agents[url.protocol === 'https:' ? 'https:' : 'http:'],
+      const module = url.protocol === 'https:' ? https() : http
+      this.#agent ??= new module.Agent(POOL)
+      const request = module.request(url, {
+        agent: query?.['watch'] === 'true' ? false : this.#agent,
         ...options,
         method,
         headers: {

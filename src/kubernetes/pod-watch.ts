@@ -162,6 +162,8 @@ export interface Pod {
   readonly phase: string
   /** Whether it is being deleted: its processes may still run. */
   readonly terminating: boolean
+  /** False once Kubernetes says that it is not ready: its probe fails, or its node is not ready. */
+  readonly ready: boolean
   /** Its addresses, one of each family at most; none before it has a network. */
   readonly addresses: readonly string[]
 }
@@ -191,6 +193,13 @@ export function parsePod(value: unknown): Pod | undefined {
     uid,
     phase: typeof phase === 'string' ? phase : 'Unknown',
     terminating: typeof deletionTimestamp === 'string',
+    ready: !isUnready(status['conditions']),
     addresses,
   }
+}
+
+function isUnready(conditions: unknown): boolean {
+  if (!Array.isArray(conditions)) return false
+  const ready: unknown = conditions.find((condition) => isObject(condition) && condition['type'] === 'Ready')
+  return isObject(ready) && ready['status'] !== 'True'
 }

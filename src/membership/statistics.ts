@@ -121,6 +121,7 @@ export interface GossipStatistics {
     readonly silence: number
     readonly refusal?: number
     readonly witnesses?: number
+    readonly kubernetes?: number
   }
   /** Times that two members were found with one name. */
   readonly conflicts: number

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
-import { readVersion } from '../version.ts'
+import { readVersion } from './version.ts'
 import type { LedgerCounts } from '../http/connection-ledger.ts'
 import { byLabel, single, type Collector, type Samples } from './sample.ts'
 

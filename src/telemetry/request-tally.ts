@@ -153,6 +153,11 @@ class RouteTally implements RouteMeter {
     this.#batches = batches
   }
 
+  answered(startedAtMs: number): void {
+    this.#ok++
+    this.#lookUps?.add(200, 1, startedAtMs)
+  }
+
   finished(ctx: Koa.Context, startedAtMs: number): void {
     const { method } = ctx.req
     const status = statusOf(ctx)

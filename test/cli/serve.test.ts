@@ -68,6 +68,21 @@ describe('serve', () => {
     )
   })
 
+  test('loads neither TLS nor the fetch of Node.js, which take as much memory as all of a member', async () => {
+    // At the end a process of Node.js knows what it has loaded of it.
+    const tell = `process.on('exit',()=>process.stderr.write(process.moduleLoadList.join('\\n')+'\\n'))`
+    const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(tell)}` }
+    const gossip = ['--bind', '127.0.0.1', '--gossip-port', '0', '--drain', '0']
+    await using member = ringman(['serve', ...LOOPBACK, ...gossip], { env })
+    const { url } = await ready(member)
+    expect((await fetch(`${url}/v1/owner?key=k`)).status).toBe(200)
+    member.signal('SIGTERM')
+    await member.ended
+    expect(member.errLines).toContain('NativeModule http')
+    expect(member.errLines).not.toContain('NativeModule tls')
+    expect(member.errLines).not.toContain('NativeModule internal/deps/undici/undici')
+  })
+
   test('leaves the ring and goes on answering for the drain time; no look-up fails', async () => {
     await using stays = swim('stays', 8001)
     const { gossip } = await ready(stays)

@@ -1,12 +1,15 @@
+import type { Tracer } from '@opentelemetry/api'
 import { expect, test, vi } from 'vitest'
 import { systemClock, systemRandom, type Clock } from '../../src/clock.ts'
 import { composeProcess } from '../../src/compose/ring-process.ts'
 import { loadServeConfig } from '../../src/config/load.ts'
+import { FastLookUps } from '../../src/http/fast-look-ups.ts'
 import { silentLogger } from '../../src/logger.ts'
+import { noTracer } from '../../src/tracing.ts'
 import { freePort } from '../support/free-port.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
-function compose(settings: Record<string, string>, clock: Clock = systemClock) {
+function compose(settings: Record<string, string>, clock: Clock = systemClock, tracer?: Tracer) {
   const values = {
     ...(settings['source'] === undefined ? { source: 'static', staticMembers: '10.0.0.1:8000' } : {}),
     httpHost: '127.0.0.1',
@@ -15,7 +18,7 @@ function compose(settings: Record<string, string>, clock: Clock = systemClock) {
     ...settings,
   }
   const { values: config } = loadServeConfig({ values, unknown: [] }, {})
-  return composeProcess(config, { clock, random: systemRandom, logger: silentLogger })
+  return composeProcess(config, { clock, random: systemRandom, logger: silentLogger, tracer })
 }
 
 /** The first answer of somebody who asked before anybody listened. */
@@ -42,6 +45,20 @@ test.each(['/hashring/nodes/get?key=k', '/v1/owner?key=k'])(
     await member.close(0)
   },
 )
+
+test.each([
+  ['of a member with the defaults', {}, undefined, true],
+  ['where it is switched off', { httpFastPath: 'false' }, undefined, false],
+  ['with traces on', {}, noTracer, false],
+])('plain look-ups %s take the fast path, or not', async (_, settings, tracer, expected) => {
+  const answer = vi.spyOn(FastLookUps.prototype, 'answer')
+  const member = compose(settings, systemClock, tracer)
+  const { http } = await member.start()
+  expect(await (await fetch(`${http.url}/v1/owner?key=k`)).text()).toContain('10.0.0.1')
+  expect(answer.mock.results.filter(({ value }) => value !== undefined)).toHaveLength(expected ? 1 : 0)
+  answer.mockRestore()
+  await member.close(0)
+})
 
 test('look-ups wait for five seconds at most, probes not at all', async () => {
   const [httpPort, adminPort] = [await freePort(), await freePort()]

@@ -1,7 +1,9 @@
 import { systemClock, type Clock } from '../../src/clock.ts'
 import { createApp, type AppDeps } from '../../src/http/app.ts'
 import type { ConnectionLedger } from '../../src/http/connection-ledger.ts'
+import { FastLookUps } from '../../src/http/fast-look-ups.ts'
 import type { HttpLimits } from '../../src/http/limits.ts'
+import type { PortConnections } from '../../src/http/port-connections.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
 import { silentLogger, type Logger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
@@ -61,6 +63,7 @@ export interface ServedRing extends AsyncDisposable {
   readonly server: OpenServer
   readonly limits: HttpLimits
   readonly ledger: ConnectionLedger
+  readonly connections: PortConnections
 }
 
 /** A started ring behind the stand-alone application, on a free loopback port. */
@@ -70,21 +73,28 @@ export async function serveRing(
     readonly logger?: Logger
     readonly app?: Partial<AppDeps>
     readonly start?: boolean
+    /** Whether it has the fast path. @default where `app` has nothing around the routes that has to see each request */
+    readonly fast?: boolean
   } = {},
 ): Promise<ServedRing> {
   const { ring, source } = makeRing(options)
   if (options.start !== false) await ring.start()
   const { clock, logger, limits: given } = options
   const parts = httpParts({ clock, logger, limits: given })
-  const { limits, ledger } = parts
+  const { limits, ledger, connections } = parts
   const app = createApp({ ring, ...parts, ...options.app })
   const server = await openServer(app, parts)
+  const seesAll = options.app?.extend !== undefined || options.app?.around !== undefined
+  if (options.fast ?? !seesAll) {
+    connections.fastLookUps = new FastLookUps({ ring, ...parts, ...options.app })
+  }
   return {
     ring,
     source,
     server,
     limits,
     ledger,
+    connections,
     async [Symbol.asyncDispose]() {
       await server.close(0)
       await ring.stop()

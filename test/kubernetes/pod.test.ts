@@ -12,8 +12,19 @@ describe('parsePod', () => {
       uid: 'u1',
       phase: 'Running',
       terminating: false,
+      ready: true,
       addresses: ['10.0.0.1', 'fd00::1'],
     })
+  })
+
+  test('is not ready where Kubernetes says so, not where it says nothing yet', () => {
+    const ready = (status: unknown) =>
+      parsePod({ metadata, status: { conditions: [{ type: 'Initialized', status: 'False' }, status] } })
+        ?.ready
+    expect(ready({ type: 'Ready', status: 'False', reason: 'NodeNotReady' })).toBe(false)
+    expect(ready({ type: 'Ready', status: 'Unknown' })).toBe(false)
+    expect(ready({ type: 'Ready', status: 'True' })).toBe(true)
+    expect(ready({ type: 'ContainersReady', status: 'False' })).toBe(true)
   })
 
   test('a pod without a network has no address; one that is being deleted says so', () => {
@@ -35,7 +46,7 @@ describe('parsePod', () => {
       fc.property(fc.jsonValue(), (value) => {
         parsePod(value)
         parsePod({ metadata, status: value })
-        parsePod({ metadata, status: { podIP: value, podIPs: value, phase: value } })
+        parsePod({ metadata, status: { podIP: value, podIPs: value, phase: value, conditions: value } })
       }),
     )
     for (const value of [null, [], {}, { metadata: {} }, { metadata: { name: 'a' } }]) {

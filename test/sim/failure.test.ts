@@ -161,3 +161,29 @@ describe('no false removals', { timeout: 60_000 }, () => {
     expect(frozen.protocol.counters.declaredDead).toBe(0)
   })
 })
+
+test('each member is watched by exactly one other, and by the next one when its watcher goes', () => {
+  const cluster = settled(simSeed(41), 30)
+  const watchers = () => {
+    const pings = new Map<string, number>()
+    for (const member of cluster.running) {
+      member.onEffect = (effect) => {
+        if (effect.kind !== 'probe-finished') return
+        const pair = `${member.name} ${effect.member.name}`
+        pings.set(pair, (pings.get(pair) ?? 0) + 1)
+      }
+    }
+    cluster.run(30_000)
+    const watched = [...pings].filter(([, count]) => count >= 15).map(([pair]) => pair.split(' '))
+    return new Map(watched.map(([watcher = '', member = '']) => [member, watcher]))
+  }
+  const before = watchers()
+  expect([...before.keys()].toSorted()).toEqual([...cluster.members.keys()].toSorted())
+  expect(new Set(before.values()).size).toBe(30)
+  const gone = before.get('node-7')!
+  cluster.get(gone).kill()
+  cluster.run(10_000)
+  const after = watchers()
+  expect(after.get('node-7')).toBe(before.get(gone))
+  expect(after.size).toBe(29)
+})

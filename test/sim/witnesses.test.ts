@@ -22,7 +22,7 @@ function hostDown(cluster: SimCluster, victim: SimMember): void {
 
 const byWitnesses = (cluster: SimCluster) =>
   [...cluster.members.values()].reduce(
-    (sum, { protocol }) => sum + protocol.counters.declaredDeadByWitnesses,
+    (sum, { protocol }) => sum + protocol.counters.declaredDeadBy.witnesses,
     0,
   )
 

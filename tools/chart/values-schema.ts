@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
 import { fileKeyOf, isSettableIn, type Setting, type SettingTable } from '../../src/config/setting.ts'
 import type { DocumentedValue, ValueSection } from './values-document.ts'
@@ -99,24 +98,9 @@ function settingSchema({ type, help, sources }: Setting): Schema {
   if (type.placeholder.endsWith(',…')) {
     return { description, type: ['array', 'string', 'null'], items: { type: 'string' } }
   }
-  const parsed = z.toJSONSchema(type.schema, { io: 'input', unrepresentable: 'any' }) as {
-    readonly enum?: readonly string[]
-    readonly anyOf?: readonly {
-      readonly type?: string
-      readonly minimum?: number
-      readonly maximum?: number
-    }[]
-  }
-  if (parsed.enum !== undefined) return { description, enum: [...parsed.enum, null] }
-  const number = parsed.anyOf?.find((one) => one.type === 'integer')
-  if (number !== undefined) {
-    const { minimum, maximum } = number
-    return { description, type: ['integer', 'null'], minimum, maximum }
-  }
-  if (parsed.anyOf?.some((one) => one.type === 'boolean') === true) {
-    return { description, type: ['boolean', 'null'] }
-  }
-  return { description, type: ['string', 'null'] }
+  if (type.schema === undefined) return { description, type: ['string', 'null'] }
+  if ('enum' in type.schema) return { description, enum: [...type.schema.enum, null] }
+  return { description, ...type.schema, type: [type.schema.type, 'null'] }
 }
 
 const PROBE: Schema = {

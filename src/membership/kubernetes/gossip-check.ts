@@ -15,6 +15,8 @@ export interface CheckedGossip {
    * @returns Whether it was declared.
    */
   declareDead(name: string, address: string): boolean
+  /** Tells that the pod of a member at this address is not ready, which is evidence if the member is suspected. */
+  podUnready(name: string, address: string): void
 }
 
 /** What the check needs to know of pods. */
@@ -66,6 +68,9 @@ interface Link {
  * or another one that has another address. So members that are no pods are left alone, as are pods that drain, that
  * were given other labels, and everybody while the API server cannot be asked. It happens once for a pod: a process that
  * denies it lives, whatever Kubernetes says.
+ *
+ * A pod that is not ready (its node is silent, or its probe fails) is evidence against a member that is suspected, and nothing
+ * against any other.
  */
 export class GossipCheck {
   readonly #options: GossipCheckOptions
@@ -119,7 +124,10 @@ export class GossipCheck {
       const { name, address, state } = member
       if (name === gossip.selfName || (state !== 'alive' && state !== 'suspect')) continue
       living.add(name)
-      this.#compareOne(name, address, pods.pods.get(name))
+      const pod = pods.pods.get(name)
+      this.#compareOne(name, address, pod)
+      const isUnready = pod?.ready === false && pod.uid === this.#links.get(name)?.uid
+      if (state === 'suspect' && isUnready) gossip.podUnready(name, address)
     }
     for (const name of this.#links.keys()) {
       if (!living.has(name)) this.#unlink(name)

@@ -278,6 +278,11 @@ export class MemberlistNode {
     this.#handle({ kind: 'evict', name, forMs })
   }
 
+  /** Tells that the pod of a member at this address is not ready, which is evidence if the member is suspected. */
+  podUnready(name: string, address: string): void {
+    this.#handle({ kind: 'pod-unready', name, address })
+  }
+
   /** @throws {RingmanError} `METADATA_TOO_LARGE` above 512 bytes. */
   updateMetadata(meta: Uint8Array): void {
     checkMetadata(meta)

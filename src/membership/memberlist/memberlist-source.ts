@@ -225,6 +225,11 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     })
   }
 
+  /** See `MemberlistNode.podUnready`. */
+  podUnready(name: string, address: string): void {
+    if (this.stage === 'running') this.node.podUnready(name, address)
+  }
+
   async leave(): Promise<void> {
     if (this.stage !== 'running') return
     const { tracer = noTracer } = this.#options

@@ -50,11 +50,7 @@ function gossipStatistics(node: MemberlistNode, counters: Readonly<Counters>): G
     suspicions: counters.suspicionsRaised,
     refutations: counters.refutations,
     heldDead: counters.heldDead,
-    declaredDead: {
-      silence: counters.declaredDead - counters.declaredDeadByRefusal - counters.declaredDeadByWitnesses,
-      refusal: counters.declaredDeadByRefusal,
-      witnesses: counters.declaredDeadByWitnesses,
-    },
+    declaredDead: { ...counters.declaredDeadBy },
     conflicts: traffic.conflicts,
     healthScore: node.healthScore,
     pushPulls: {

@@ -1,9 +1,8 @@
-import { request as httpRequest } from 'node:http'
-import { request as httpsRequest } from 'node:https'
 import { context, SpanKind, trace, type Span, type Tracer } from '@opentelemetry/api'
 import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import { GrowingBuffer } from '../../growing-buffer.ts'
+import { http, https } from '../../node-http.ts'
 import { RequestDeadline } from '../../request-deadline.ts'
 import { errorTypeOf, failSpan, noTracer, traceHeaders } from '../../tracing.ts'
 import { parseJson, parseState, type SidecarState } from './catalog.ts'
@@ -173,7 +172,7 @@ const KEEP_ALIVE_PROBE_MS = 15_000
 /** Asks over a connection of its own, which ends with the answer. Redirects are not followed. */
 export const getOverHttp: HttpGet = (url, signal, headers) =>
   new Promise((resolve, reject) => {
-    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
+    const request = (url.protocol === 'https:' ? https() : http).request(url, {
       agent: false,
       headers: { ...headers, accept: 'application/json', connection: 'close' },
       maxHeaderSize: 16_384,

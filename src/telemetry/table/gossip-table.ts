@@ -167,6 +167,7 @@ export const GOSSIP_METRICS = {
         silence: "The suspicion's time was over.",
         refusal: 'Its port refused connections, and others bore it out.',
         witnesses: 'Many looked for it at once, several times, and in vain.',
+        kubernetes: 'Its pod is not ready, and it was silent (`--kubernetes-check`).',
       },
     },
     meaning: 'Members that this one declared dead itself, by evidence.',

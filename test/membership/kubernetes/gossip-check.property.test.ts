@@ -61,6 +61,10 @@ class World implements CheckedGossip, KnownPods {
     return true
   }
 
+  podUnready(name: string): void {
+    throw new Error(`nobody is suspected here, and ${name} is no exception`)
+  }
+
   async find(name: string): Promise<Pod | undefined> {
     await Promise.resolve()
     if (this.away) throw new Error('away')
@@ -76,6 +80,7 @@ class World implements CheckedGossip, KnownPods {
       uid: `u${this.#made}`,
       phase: 'Pending',
       terminating: false,
+      ready: true,
       addresses: [],
       labelled: true,
     })

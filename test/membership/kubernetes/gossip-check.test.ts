@@ -13,6 +13,7 @@ import { VirtualClock } from '../../support/virtual-clock.ts'
 class FakeGossip implements CheckedGossip {
   readonly selfName = 'self'
   readonly declared: string[] = []
+  readonly unready: string[] = []
   members: readonly Member[] = []
   #listener: (members: readonly Member[]) => void = () => {}
 
@@ -36,6 +37,10 @@ class FakeGossip implements CheckedGossip {
     }
     this.members = [...this.members.filter((other) => other.name !== name), member]
     this.#listener(this.members)
+  }
+
+  podUnready(name: string, address: string): void {
+    this.unready.push(`${name} ${address}`)
   }
 
   declareDead(name: string, address: string): boolean {
@@ -63,7 +68,7 @@ class FakePods implements KnownPods {
   }
 
   set(name: string, uid: string, addresses: readonly string[], over: Partial<Pod> = {}): void {
-    this.truth.set(name, { name, uid, addresses, phase: 'Running', terminating: false, ...over })
+    this.truth.set(name, { name, uid, addresses, phase: 'Running', terminating: false, ready: true, ...over })
     this.hear(name)
   }
 
@@ -218,6 +223,7 @@ describe('nobody is declared dead', () => {
       addresses: ['10.0.0.1'],
       phase: 'Running',
       terminating: false,
+      ready: true,
     })
     pods.loseSight('a')
     await clock.advance(5000)
@@ -280,5 +286,30 @@ describe('nobody is declared dead', () => {
     await clock.advance(LONG_MS)
     expect(gossip.declared).toEqual([])
     expect(pods.finds).toBe(0)
+  })
+})
+
+describe('a pod that is not ready is told of', () => {
+  test('while its member is suspected, whichever of the two comes first', () => {
+    pods.set('a', 'u1', ['10.0.0.1'])
+    pods.set('b', 'u2', ['10.0.0.2'])
+    gossip.set('a', '10.0.0.1')
+    gossip.set('b', '10.0.0.2', 'suspect')
+    pods.set('a', 'u1', ['10.0.0.1'], { ready: false })
+    expect(gossip.unready).toEqual([])
+    gossip.set('a', '10.0.0.1', 'suspect')
+    expect(gossip.unready).toEqual(['a 10.0.0.1'])
+    pods.set('b', 'u2', ['10.0.0.2'], { ready: false })
+    expect(gossip.unready).toContain('b 10.0.0.2')
+    expect(gossip.declared).toEqual([])
+  })
+
+  test('not when it is ready, another pod of the name, or elsewhere', () => {
+    pods.set('a', 'u1', ['10.0.0.1'])
+    gossip.set('a', '10.0.0.1', 'suspect')
+    pods.set('a', 'u2', ['10.0.0.9'], { ready: false })
+    pods.set('b', 'u3', ['10.0.0.3'], { ready: false })
+    gossip.set('b', '10.0.0.4', 'suspect')
+    expect(gossip.unready).toEqual([])
   })
 })

@@ -10,7 +10,7 @@ import type { Effect, LogEffect, MemberChange, Refusal } from './effects.ts'
 import { type Endpoint, formatAddress, sameEndpoint, tryParseAddress } from './endpoint.ts'
 import { GossipQueue, type QueueOutcome, type QueueTopic } from './gossip-queue.ts'
 import { retransmitLimit } from './intervals.ts'
-import { type MemberRecord, MemberTable, viewOf, vsnOf } from './members.ts'
+import { hashName, type MemberRecord, MemberTable, viewOf, vsnOf } from './members.ts'
 import { DeclaredDead } from './declared-dead.ts'
 import type { ProtocolSettings } from './settings.ts'
 
@@ -373,6 +373,7 @@ export function createRecord(
     lastAckMs: -Infinity,
     probedMs: -Infinity,
     probeRank: 0,
+    nameHash: hashName(name),
     pingedUsMs: -Infinity,
     refusalsDistrustedUntilMs: -Infinity,
   }

@@ -2,9 +2,9 @@ import type { Refusal } from './effects.ts'
 
 /**
  * By what a member was found dead: `silence`, the suspicion's time was over; `refusal`, its port refused; `witnesses`, many
- * looked for it at once and in vain.
+ * looked for it at once and in vain; `kubernetes`, its pod is not ready.
  */
-export type DeathEvidence = 'silence' | 'refusal' | 'witnesses'
+export type DeathEvidence = 'silence' | 'refusal' | 'witnesses' | 'kubernetes'
 
 /** What the machine has counted since it began. Only ever rising. */
 export interface Counters {
@@ -16,10 +16,9 @@ export interface Counters {
   refutations: number
   /** Times that others held this member for dead, once for each of its incarnations. */
   heldDead: number
-  /** Members declared dead by this member itself, and how many of them because a port refused, or by witnesses. */
+  /** Members declared dead by this member itself. */
   declaredDead: number
-  declaredDeadByRefusal: number
-  declaredDeadByWitnesses: number
+  readonly declaredDeadBy: Record<DeathEvidence, number>
   pushPullsStarted: number
   pushPullsCompleted: number
   pushPullsAnswered: number
@@ -48,8 +47,7 @@ export function createCounters(): Counters {
     refutations: 0,
     heldDead: 0,
     declaredDead: 0,
-    declaredDeadByRefusal: 0,
-    declaredDeadByWitnesses: 0,
+    declaredDeadBy: { silence: 0, refusal: 0, witnesses: 0, kubernetes: 0 },
     pushPullsStarted: 0,
     pushPullsCompleted: 0,
     pushPullsAnswered: 0,

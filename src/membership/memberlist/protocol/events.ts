@@ -20,6 +20,7 @@ export type ProtocolEvent =
   | DeclareDeadEvent
   | ForgetEvent
   | EvictEvent
+  | PodUnreadyEvent
 
 /** The first event, once: this member becomes alive and the rounds begin. Events before it are ignored. */
 export interface StartEvent {
@@ -122,6 +123,13 @@ export interface SendMessageEvent {
   readonly kind: 'send-message'
   readonly to: Endpoint
   readonly payload: Uint8Array
+}
+
+/** Kubernetes says that the pod of a member at this address is not ready: evidence, if the member is suspected. */
+export interface PodUnreadyEvent {
+  readonly kind: 'pod-unready'
+  readonly name: string
+  readonly address: string
 }
 
 /** Somebody who knows better than gossip says that a living member at this address is gone: it is dead from now on. */

@@ -3,6 +3,7 @@ import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import { type Endpoint, formatAddress, keyOf, sameEndpoint } from './endpoint.ts'
 import { planInquiry } from './evidence.ts'
+import { quietMs } from './intervals.ts'
 import type { MemberRecord, Suspicion } from './members.ts'
 import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 
@@ -11,9 +12,6 @@ const WITNESSES = 14
 /** A look lasts so many probe intervals at the least, and so many for each of its pings. */
 const LOOK = 0.8
 const LOOK_EACH = 0.1
-/** No member is dead so soon after its last packet: so many probe intervals, and milliseconds at the least. */
-const QUIET = 2.5
-const QUIET_MIN_MS = 2500
 /** Who was asked may answer so much later, in probe intervals, before others are asked. */
 const GRACE = 0.4
 /** So often others are asked about one suspicion. */
@@ -63,7 +61,7 @@ const NO_BYTES = new Uint8Array(0)
 
 /**
  * Evidence instead of waiting: who finds a member silent asks others at once to look for it as well, and looks again itself.
- * Each pings it several times, and says that it was silent (a nack) only when nothing came from it for {@link QUIET}. Who
+ * Each pings it several times, and says that it was silent (a nack) only when nothing came from it for `quietMs`. Who
  * had a packet from it a short time ago says so at once, by what it knows of it, which changes nothing in any table.
  * When enough were in vain the suspect is dead. What they make of it is in `evidence.ts`.
  *
@@ -134,7 +132,7 @@ export class Inquiries {
       suspicion,
       sinceMs: core.nowMs,
       // Where not everybody is asked, another may have heard it since: then our own first ping in vain has to be that old.
-      notBeforeMs: isEverybody ? core.nowMs : probedMs + quietMs(core),
+      notBeforeMs: isEverybody ? core.nowMs : probedMs + quietMs(core.settings),
       seqNo,
       needed: planInquiry(witnesses.length).needed,
       asked: witnesses,
@@ -159,7 +157,7 @@ export class Inquiries {
       if (inquiry.isSilent) this.#weigh(record, inquiry)
       else this.#end(record, inquiry)
     })
-    const allHeardMs = inquiry.sinceMs + quietMs(core)
+    const allHeardMs = inquiry.sinceMs + quietMs(core.settings)
     core.deadlines.set(allHeardMs, () => {
       this.#weigh(record, inquiry)
     })
@@ -192,7 +190,7 @@ export class Inquiries {
     if (said.filter(({ word }) => word === 'silent').length < inquiry.needed) return
     if (said.some(({ word }) => word === 'heard') || this.#hasHeard(record.endpoint)) return
     const isMute = said.some(({ witness, word }) => word === 'asked' && witness.state === 'alive')
-    const notBeforeMs = isMute ? inquiry.sinceMs + quietMs(this.#core) : inquiry.notBeforeMs
+    const notBeforeMs = isMute ? inquiry.sinceMs + quietMs(this.#core.settings) : inquiry.notBeforeMs
     if (nowMs + ROUNDING_MS < notBeforeMs) return
     this.#end(record, inquiry)
     if (record.suspicion !== inquiry.suspicion || this.#isCutOff(inquiry)) return
@@ -217,7 +215,7 @@ export class Inquiries {
 
   /** Whether something came from a place a short time ago. */
   #hasHeard(place: Endpoint): boolean {
-    return this.#core.nowMs + ROUNDING_MS - this.#core.contacts.heardMs(place) < quietMs(this.#core)
+    return this.#core.nowMs + ROUNDING_MS - this.#core.contacts.heardMs(place) < quietMs(this.#core.settings)
   }
 
   /** Pings a suspect until the look is over; one that is under way serves all who ask. */
@@ -237,7 +235,7 @@ export class Inquiries {
       startedMs: core.nowMs,
       dueMs: Math.max(
         core.nowMs + Math.max(LOOK, LOOK_EACH * tries) * core.settings.probeIntervalMs,
-        core.contacts.heardMs(place) + quietMs(core),
+        core.contacts.heardMs(place) + quietMs(core.settings),
         notBeforeMs,
       ),
       next: undefined,
@@ -275,10 +273,6 @@ export class Inquiries {
     this.#looks.delete(record)
     for (const end of look.ends) end(outcome, payload)
   }
-}
-
-function quietMs({ settings }: Core): number {
-  return Math.max(QUIET_MIN_MS, QUIET * settings.probeIntervalMs)
 }
 
 /** What this member knows of another. */

@@ -56,3 +56,13 @@ export function pushPullIntervalMs(intervalMs: number, n: number): number {
   if (n <= PUSH_PULL_SCALE_FROM) return intervalMs
   return intervalMs * (Math.ceil(Math.log2(n) - Math.log2(PUSH_PULL_SCALE_FROM)) + 1)
 }
+
+/**
+ * No member is found dead by strong evidence of others so soon after its last packet: 2.5 probe intervals, and 2.5 s at the
+ * least, so that a stall of two seconds is no death.
+ *
+ * @returns Milliseconds.
+ */
+export function quietMs({ probeIntervalMs }: { readonly probeIntervalMs: number }): number {
+  return 2.5 * Math.max(1000, probeIntervalMs)
+}

@@ -11,6 +11,10 @@ const WALK_LIMIT = 128
 const TRIES = 8
 /** Pings of a member put off our probes of it so many rounds. */
 const PUT_OFF_ROUNDS = 2
+/** One round of so many goes to the member that was quiet for longest, the others to the one that is watched. */
+const WATCH_ROUNDS = 3
+/** Who was probed within so many probe intervals is not watched again at once. */
+const JUST_PROBED = 0.9
 
 /** One member's time of being suspected by us, and what speaks for and against. */
 export interface Suspicion {
@@ -32,8 +36,12 @@ export interface Suspicion {
   evidence: Evidence | undefined
 }
 
-/** Strong evidence against a suspect: its port refuses, or its name is claimed from elsewhere. */
-interface Evidence {
+/**
+ * Strong evidence against a suspect: its port refuses, or its name is claimed from elsewhere (`refusal`), or its pod is not
+ * ready (`kubernetes`).
+ */
+export interface Evidence {
+  readonly kind: 'refusal' | 'kubernetes'
   readonly sinceMs: number
   /** Until then the suspect can clear itself by answering. */
   readonly dueMs: number
@@ -82,6 +90,8 @@ export interface MemberRecord extends Rotating {
   probedMs: number
   /** Where it came into the order of probes, 0 to 1. */
   probeRank: number
+  /** Where it is on the circle of who watches whom, 32 bits. */
+  readonly nameHash: number
   pingedUsMs: number
   /** It answered over UDP while its TCP port refused: until then refusals prove nothing. On the machine's own time. */
   refusalsDistrustedUntilMs: number
@@ -102,6 +112,8 @@ export class MemberTable {
   readonly #random: () => number
   readonly #probeIntervalMs: number
   #suspectCount = 0
+  #selfHash = 0
+  #probeRounds = 0
 
   constructor(random: () => number, probeIntervalMs: number) {
     this.#random = random
@@ -144,6 +156,7 @@ export class MemberTable {
   /** Lists this member itself, which is in neither group and never probed. */
   addSelf(record: MemberRecord): void {
     this.#byName.set(record.name, record)
+    this.#selfHash = record.nameHash
   }
 
   /** Lists another member, as living. */
@@ -158,6 +171,7 @@ export class MemberTable {
   remove(record: MemberRecord): void {
     this.#byName.delete(record.name)
     record.forgotten = true
+    if (record.state === 'suspect') this.#suspectCount--
     if (isLiving(record)) this.#vacate(record)
     drop(isLiving(record) ? this.#living : this.#fallen, record)
   }
@@ -173,6 +187,8 @@ export class MemberTable {
   /** Changes the state of another member. */
   setState(record: MemberRecord, state: MemberState, clockMs: number): void {
     const wasLiving = isLiving(record)
+    if (record.state === 'suspect') this.#suspectCount--
+    if (state === 'suspect') this.#suspectCount++
     record.state = state
     record.sinceMs = clockMs
     if (wasLiving === isLiving(record)) return
@@ -201,31 +217,40 @@ export class MemberTable {
   }
 
   /**
-   * The next member to probe: the one of the living others with which there was nothing for longest, neither a probe of ours
-   * nor a ping of its own. So the members together come to one that is silent sooner than by turns: nobody hears from
-   * it, and it is next in ever more orders. Its own pings put a probe off by two rounds at most, because whoever is only
-   * heard, and hears nothing, has to be found too, and because anybody can forge them.
+   * The next member to probe. In two rounds of three it is the alive one that comes after this member when all are put
+   * in a circle by the hash of their names: so each has one other that watches it, and a silent one is found within
+   * two rounds. In the third it is the one of the living others with which there was nothing for longest, neither a probe of
+   * ours nor a ping of its own, so that a watcher that fails is not missed. A member's own pings put that probe off by two
+   * turns of all at most, because whoever is only heard, and hears nothing, has to be found too, and because anybody can
+   * forge them.
    */
   nextToProbe(nowMs: number): MemberRecord | undefined {
-    let suspectCount = 0
     const putOffMs = PUT_OFF_ROUNDS * this.#roundMs
+    const isWatchRound = ++this.#probeRounds % WATCH_ROUNDS !== 0
+    // Where rounds follow each other more quickly, those behind the watched one come next.
+    const justProbedMs = nowMs - JUST_PROBED * this.#probeIntervalMs
+    let watched: MemberRecord | undefined
+    let watchedDistance = Infinity
     let next: MemberRecord | undefined
     let nextMs = Infinity
     for (const record of this.#living) {
       const { pingedUsMs, livesMs, probeRank } = record
-      if (record.state === 'suspect') suspectCount++
+      if (isWatchRound && record.state === 'alive' && record.probedMs < justProbedMs) {
+        const distance = (record.nameHash - this.#selfHash) >>> 0
+        if (distance < watchedDistance) [watched, watchedDistance] = [record, distance]
+      }
       // A newcomer pings everybody at once: if that counted, all of them would probe it at the same time ever after.
       const isFirst = record.probedMs === -Infinity
       const probedMs = isFirst ? livesMs - probeRank * this.#roundMs : record.probedMs
       const lastMs = isFirst ? probedMs : Math.max(probedMs, Math.min(pingedUsMs, probedMs + putOffMs))
       if (lastMs < nextMs) [next, nextMs] = [record, lastMs]
     }
-    if (next !== undefined) next.probedMs = nowMs
-    this.#suspectCount = suspectCount
-    return next
+    const chosen = watched ?? next
+    if (chosen !== undefined) chosen.probedMs = nowMs
+    return chosen
   }
 
-  /** Suspects when a member was last chosen to be probed. */
+  /** How many of the others are suspect. */
   get suspectCount(): number {
     return this.#suspectCount
   }
@@ -352,6 +377,19 @@ export function viewOf(record: MemberRecord): MemberView {
     versions: versionsOf(record.vsn),
     rival: record.rival,
   }
+}
+
+/**
+ * Hash of a name, 32 bits, the same at all members.
+ *
+ * @see FNV-1a, and the last step of MurmurHash3, so that names that differ in their last letter lie apart.
+ */
+export function hashName(name: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
 }
 
 function push(group: MemberRecord[], record: MemberRecord): void {

@@ -48,6 +48,8 @@ export interface MergeListener {
   fell(record: MemberRecord): void
   /** A member is to be asked for its state. */
   fetch(record: MemberRecord, end: () => void): void
+  /** A member is suspect from now on. */
+  suspected(): void
   /** There were so many new members at once that some were left out. */
   missed(): void
   /** A living member's name is claimed from another endpoint. */
@@ -254,6 +256,7 @@ export class Merge {
     this.#suspicions.begin(record, message.from)
     this.#core.queueMessage(message, topic)
     this.#core.tell('suspected', record)
+    this.#listener.suspected()
     this.#core.logLimited('debug', 'member.suspected', 'A member was suspected', {
       event: 'member.suspected',
       peer: record.name,
@@ -296,8 +299,7 @@ export class Merge {
   declareSuspectDead(record: MemberRecord, evidence: DeathEvidence): void {
     const { self, clusterName, counters } = this.#core
     counters.declaredDead++
-    if (evidence === 'refusal') counters.declaredDeadByRefusal++
-    if (evidence === 'witnesses') counters.declaredDeadByWitnesses++
+    counters.declaredDeadBy[evidence]++
     const { incarnation, name } = record
     this.#core.log('info', 'A suspect did not answer and was declared dead', {
       event: 'suspect.declared-dead',

@@ -10,7 +10,7 @@ const NACK_SINCE_VERSION = 4
 const NEIGHBOURS = 4
 /** So many suspects at once are a mass failure, and others are probed so many times as often. */
 const MASS_FAILURE = 3
-const HASTE = 5
+const HASTE = 8
 const NO_BYTES = new Uint8Array(0)
 
 interface Probe {
@@ -42,6 +42,7 @@ export class Prober {
   readonly #core: Core
   readonly #ends: ProbeEnds
   readonly #running = new Map<MemberRecord, Probe>()
+  #nextRound: Deadline | undefined
 
   constructor(core: Core, ends: ProbeEnds) {
     this.#core = core
@@ -50,10 +51,15 @@ export class Prober {
 
   /** Begins the rounds, at a random moment of the first interval. */
   start(): void {
-    const { deadlines, nowMs, random, settings } = this.#core
-    deadlines.set(nowMs + random() * settings.probeIntervalMs, () => {
-      this.#round()
-    })
+    this.#setRound(this.#core.random() * this.#core.settings.probeIntervalMs)
+  }
+
+  /** A member is suspected: if that makes it a mass failure, the next round is sooner. */
+  suspected(): void {
+    const waitMs = this.#roundMs
+    const dueMs = this.#nextRound?.atMs ?? Infinity
+    if (this.#isMassFailure() && dueMs - this.#core.nowMs > waitMs)
+      this.#setRound(this.#core.random() * waitMs)
   }
 
   /** Probes a member out of turn, unless it is being probed or has fallen. */
@@ -108,10 +114,20 @@ export class Prober {
     const core = this.#core
     const record = core.members.nextToProbe(core.nowMs)
     if (record !== undefined) this.probe(record)
-    const intervalMs = core.awareness.scale(core.settings.probeIntervalMs)
-    core.deadlines.set(core.nowMs + (this.#isMassFailure() ? intervalMs / HASTE : intervalMs), () => {
+    this.#setRound(this.#roundMs)
+  }
+
+  #setRound(waitMs: number): void {
+    const { deadlines, nowMs } = this.#core
+    deadlines.cancel(this.#nextRound)
+    this.#nextRound = deadlines.set(nowMs + waitMs, () => {
       this.#round()
     })
+  }
+
+  get #roundMs(): number {
+    const intervalMs = this.#core.awareness.scale(this.#core.settings.probeIntervalMs)
+    return this.#isMassFailure() ? intervalMs / HASTE : intervalMs
   }
 
   /** Several are silent at once, and it is not our own doing: more may have gone with them. */

@@ -45,6 +45,7 @@ const NO_BYTES = new Uint8Array(0)
 export class Protocol {
   readonly #core: Core
   readonly #merge: Merge
+  readonly #suspicions: Suspicions
   readonly #prober: Prober
   readonly #relays: Relays
   readonly #inquiries: Inquiries
@@ -72,6 +73,7 @@ export class Protocol {
       },
     })
     this.#core = core
+    this.#suspicions = suspicions
     this.#contests = new Contests(core)
     this.#merge = new Merge(core, suspicions, new SelfDefence(core, this.#contests), {
       contests: this.#contests,
@@ -80,6 +82,9 @@ export class Protocol {
       },
       fell: (record) => {
         this.#reconnect.note(record)
+      },
+      suspected: () => {
+        this.#prober.suspected()
       },
       missed: () => {
         this.#pushPullRounds.catchUp()
@@ -93,13 +98,13 @@ export class Protocol {
       silent: (record, probedMs) => {
         this.#merge.raiseSuspicion(record)
         this.#inquiries.begin(record, probedMs)
-        if (this.#merge.isClaimed(record)) suspicions.addEvidence(record)
+        if (this.#merge.isClaimed(record)) suspicions.addEvidence(record, 'refusal')
         this.#prober.probeNeighbours(record)
       },
       refused: (record) => {
         if (settings.refusedSuspicionMult <= 0 || core.nowMs < record.refusalsDistrustedUntilMs) return
         this.#merge.raiseSuspicion(record)
-        suspicions.addEvidence(record)
+        suspicions.addEvidence(record, 'refusal')
         this.#prober.probeNeighbours(record)
       },
     })
@@ -242,9 +247,17 @@ export class Protocol {
         // It would take our questions for a sign that it is one of us.
         this.#reconnect.letGo(event.name)
         return
+      case 'pod-unready':
+        this.#podUnready(event.name, event.address)
+        return
       default:
         assertNever(event)
     }
+  }
+
+  #podUnready(name: string, address: string): void {
+    const record = this.#core.members.get(name)
+    if (record?.endpoint.address === address) this.#suspicions.addEvidence(record, 'kubernetes')
   }
 
   #start(): void {

@@ -2,8 +2,8 @@ import type { Message } from '../wire/messages.ts'
 import type { Core } from './core.ts'
 import type { DeathEvidence } from './counters.ts'
 import { sameEndpoint } from './endpoint.ts'
-import { confirmedTimeoutMs, expectedConfirmations, suspicionTimeoutMs } from './intervals.ts'
-import { isLiving, type MemberRecord, type Suspicion } from './members.ts'
+import { confirmedTimeoutMs, expectedConfirmations, quietMs, suspicionTimeoutMs } from './intervals.ts'
+import { type Evidence, isLiving, type MemberRecord, type Suspicion } from './members.ts'
 
 /** What comes of a suspicion when its time is over. */
 export interface SuspicionActions {
@@ -94,17 +94,19 @@ export class Suspicions {
     }
   }
 
-  /** Notes that the suspect's port refuses a connection, or that its name is claimed from elsewhere. */
-  addEvidence(record: MemberRecord): void {
+  /** Notes what speaks against a suspect besides its silence; of one that is not suspected it says nothing. */
+  addEvidence(record: MemberRecord, kind: Evidence['kind']): void {
     const { suspicion } = record
     const { settings, nowMs, awareness } = this.#core
     if (suspicion === undefined || suspicion.evidence !== undefined) return
     if (settings.refusedSuspicionMult <= 0) return
-    if (nowMs < record.refusalsDistrustedUntilMs) return
-    const waitMs = awareness.scale(settings.refusedSuspicionMult * settings.probeIntervalMs)
+    if (kind === 'refusal' && nowMs < record.refusalsDistrustedUntilMs) return
+    const refusalMs = settings.refusedSuspicionMult * settings.probeIntervalMs
+    // A pod may not be ready because it is slow: a stall of two seconds is no death then either.
+    const waitMs = awareness.scale(kind === 'refusal' ? refusalMs : Math.max(refusalMs, quietMs(settings)))
     if (nowMs + waitMs >= suspicion.dueMs) return
     const relays = this.#core.members.relaysFor(record, settings.indirectChecks)
-    suspicion.evidence = { sinceMs: nowMs, dueMs: nowMs + waitMs, relays, nacked: false }
+    suspicion.evidence = { kind, sinceMs: nowMs, dueMs: nowMs + waitMs, relays, nacked: false }
     const seqNo = this.#openCheck(record, suspicion)
     askRelays(this.#core, record, relays, seqNo)
     this.#check(record, suspicion)
@@ -163,7 +165,7 @@ export class Suspicions {
     if (record.lastAckMs >= evidence.sinceMs) return
     // Where there is nobody else, the host's own answer has to do.
     const borneOut = evidence.nacked || !evidence.relays.some(isLiving)
-    if (borneOut) this.#actions.declareDead(record, 'refusal')
+    if (borneOut) this.#actions.declareDead(record, evidence.kind)
   }
 
   /** Pings the suspect now and again and again until the deadline, and tries a stream once. */
@@ -194,7 +196,7 @@ export class Suspicions {
       core.pendingStreams.delete(seqNo)
       if (record.suspicion !== suspicion) return
       if (outcome === 'acked') noteAnswer(core, record, 'stream')
-      else if (outcome === 'refused') this.addEvidence(record)
+      else if (outcome === 'refused') this.addEvidence(record, 'refusal')
     })
     const timeoutMs = Math.max(STREAM_CHECK_MIN_MS, suspicion.dueMs - core.nowMs)
     core.pingOverStream(record.endpoint, core.pingFor(record, seqNo), timeoutMs, 'probe')
@@ -226,7 +228,7 @@ export function noteAnswer(core: Core, record: MemberRecord, via: 'direct' | 're
   record.lastAckMs = core.nowMs
   if (via !== 'relay') core.contacts.answered(record.endpoint, record.name, core.nowMs)
   if (via === 'stream') record.refusalsDistrustedUntilMs = -Infinity
-  else if (record.suspicion?.evidence !== undefined)
+  else if (record.suspicion?.evidence?.kind === 'refusal')
     record.refusalsDistrustedUntilMs = core.nowMs + DISTRUST_MS
 }
 

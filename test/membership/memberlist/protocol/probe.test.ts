@@ -17,17 +17,18 @@ function probing(count: number, settings: ConstructorParameters<typeof Machine>[
 }
 
 describe('probes', () => {
-  test('each member is pinged once in a round, one each interval', () => {
+  test('one member is pinged each interval: one that is watched in two of three, the others in turn', () => {
     const machine = new Machine().withMembers(6)
-    machine.run(5000)
+    machine.run(18_000)
     machine.clear()
-    machine.run(20_000)
+    machine.run(30_000)
     const pings = machine.sent('ping')
-    expect(pings).toHaveLength(20)
+    expect(pings).toHaveLength(30)
     for (const [i, { atMs }] of pings.entries())
       if (i > 0) expect(atMs - pings[i - 1]!.atMs).toBeCloseTo(1000)
-    for (const n of [2, 3, 4, 5, 6])
-      expect(pings.filter(({ to }) => to === n).length).toBeGreaterThanOrEqual(3)
+    const counts = [2, 3, 4, 5, 6].map((n) => pings.filter(({ to }) => to === n).length)
+    expect(Math.max(...counts)).toBeGreaterThanOrEqual(20)
+    expect(Math.min(...counts)).toBeGreaterThanOrEqual(2)
     expect(machine.of('probe-finished').every(({ via }) => via === 'direct')).toBe(true)
   })
 

@@ -120,7 +120,7 @@ describe('strong evidence', () => {
     expect(machine.state(2)).toBe('suspect')
     machine.packet(relayed[0]!.to, { kind: 'nack', seqNo: relayed[0]!.message.seqNo })
     expect(diesAfterMs(machine)).toBeCloseTo(600, 0)
-    expect(machine.protocol.counters.declaredDeadByRefusal).toBe(1)
+    expect(machine.protocol.counters.declaredDeadBy.refusal).toBe(1)
     expect(machine.sent('ping').filter(({ to }) => to === 2).length).toBeGreaterThanOrEqual(5)
   })
 
@@ -156,6 +156,43 @@ describe('strong evidence', () => {
       expect(machine.state(2)).toBe('alive')
     },
   )
+
+  describe('of Kubernetes', () => {
+    /** `m2` is silent and suspected, and its pod is not ready. */
+    function unready(count: number) {
+      const machine = new Machine().withMembers(count)
+      machine.answering.delete(2)
+      machine.packet(3, suspect(2, 1, 'm3'))
+      machine.clear()
+      const { address } = endpointOf(2)
+      machine.handle({ kind: 'pod-unready', name: 'm2', address })
+      return { machine, relayed: machine.sent('indirect-ping') }
+    }
+
+    test('is death after 2.5 s of silence that a relay bears out', () => {
+      const { machine, relayed } = unready(6)
+      machine.packet(relayed[0]!.to, { kind: 'nack', seqNo: relayed[0]!.message.seqNo })
+      expect(diesAfterMs(machine)).toBeCloseTo(2500, 0)
+      expect(machine.protocol.counters.declaredDeadBy.kubernetes).toBe(1)
+      expect(machine.sent('ping').filter(({ to }) => to === 2).length).toBeGreaterThanOrEqual(5)
+    })
+
+    test('is none without a relay that bears it out, nor against who answers, is not suspected, or is elsewhere', () => {
+      expect(diesAfterMs(unready(6).machine)).toBeGreaterThan(3900)
+      const { machine, relayed } = unready(6)
+      for (const { to, message } of relayed) machine.packet(to, { kind: 'nack', seqNo: message.seqNo })
+      machine.run(2000)
+      machine.packet(2, { kind: 'ack', seqNo: relayed[0]!.message.seqNo, payload: NO_BYTES })
+      machine.run(1500)
+      expect(machine.state(2)).toBe('suspect')
+      const other = new Machine().withMembers(6)
+      other.handle({ kind: 'pod-unready', name: 'm2', address: endpointOf(2).address })
+      other.packet(3, suspect(2, 1, 'm3'))
+      other.handle({ kind: 'pod-unready', name: 'm2', address: endpointOf(3).address })
+      other.handle({ kind: 'pod-unready', name: 'stranger', address: endpointOf(2).address })
+      expect(other.sent('indirect-ping')).toEqual([])
+    })
+  })
 
   test('a stream that only fails is none', () => {
     const machine = new Machine().withMembers(2)
