@@ -1,16 +1,11 @@
 #!/usr/bin/env node
 import nodeModule from 'node:module'
-import { setFlagsFromString } from 'node:v8'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 22 || (major === 22 && minor < 19)) {
   process.stderr.write(`ringman: Node.js 22.19 or newer is needed, this is ${process.versions.node}\n`)
   process.exit(2)
 }
-
-// New objects get the least room that V8 starts with, 1 MB, instead of what it grows to under load, 16 MB and as much again to
-// copy them to. Nearly nothing of a request lives longer, so that to sweep more often costs no rate (npm run bench:memory).
-setFlagsFromString('--semi-space-growth-factor=1')
 
 // Commands start in about half the time when their code is compiled already. The cache lies in the system's folder for
 // temporary files; where that cannot be written there is none.

@@ -9,6 +9,7 @@ import type { HttpLimits } from './limits.ts'
 import {
   checkKey,
   checkOwnerCount,
+  keyAt,
   parseOwnerCount,
   readOnlyKey,
   readParameters,
@@ -83,11 +84,12 @@ export function lookUpRoutes(deps: {
       )
     }
     const current = view.get()
-    const places = new Map<RingNode, number>()
+    /** The place of each node among those of the answer, as text. */
+    const places = new Map<RingNode, string>()
     const placeOf = (node: RingNode) => {
       let place = places.get(node)
       if (place === undefined) {
-        place = places.size
+        place = String(places.size)
         places.set(node, place)
       }
       return place
@@ -95,10 +97,11 @@ export function lookUpRoutes(deps: {
     // A ring that is empty or does not run says so here. From then on all keys go by the ring of now.
     const { ring } = current.snapshot
     if (keys[0] !== undefined) manager.getNode(keys[0])
+    // One list and one text: many small ones live long enough to be kept, and to fill the memory.
     const owners: string[] = []
     let left = OWNERS_PER_TURN
     for (const key of keys) {
-      owners.push(`[${ring.ownersOf(key, n).map(placeOf).join(',')}]`)
+      owners.push(n === 1 ? placeOf(ring.ownerOf(key)!) : ring.ownersOf(key, n).map(placeOf).join(','))
       left -= Math.min(n, ring.size)
       if (left > 0) continue
       await turns.goOn()
@@ -108,7 +111,12 @@ export function lookUpRoutes(deps: {
     }
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')
     ctx[KEY_COUNT] = keys.length
-    responder.send(ctx, jsonAnswer(`{"nodes":[${nodes}],"owners":[${owners.join(',')}],${current.state}}`))
+    responder.send(
+      ctx,
+      jsonAnswer(
+        `{"nodes":[${nodes}],"owners":[${owners.length === 0 ? '' : `[${owners.join('],[')}]`}],${current.state}}`,
+      ),
+    )
   }
 
   return [
@@ -161,14 +169,14 @@ function parseBatch(
     )
   }
   const count = checkOwnerCount(n, limits)
-  return { n: count, keys: keys.map((key: unknown, at) => checkBatchKey(key, at, limits)) }
+  for (let at = 0; at < keys.length; at++) checkBatchKey(keys[at], at, limits)
+  return { n: count, keys }
 }
 
-function checkBatchKey(key: unknown, at: number, limits: HttpLimits): string {
-  const where = `keys[${at}]`
-  if (typeof key !== 'string') throw new RingmanError('BODY_INVALID', `${where} is not a string`)
+function checkBatchKey(key: unknown, at: number, limits: HttpLimits): void {
+  if (typeof key !== 'string') throw new RingmanError('BODY_INVALID', `${keyAt(at)} is not a string`)
   if (!key.isWellFormed()) {
-    throw new RingmanError('KEY_INVALID', `${where} has half a surrogate pair, which no UTF-8 can have`)
+    throw new RingmanError('KEY_INVALID', `${keyAt(at)} has half a surrogate pair, which no UTF-8 can have`)
   }
-  return checkKey(key, limits, where)
+  checkKey(key, limits, at)
 }

@@ -56,21 +56,26 @@ export function readOnlyKey(query: string, limits: HttpLimits): string {
 /**
  * The key itself, if it is one that can be looked up.
  *
- * @param where - What the message calls it; in a batch, its place.
+ * @param at - In a batch, its place there.
  * @throws {RingmanError} `KEY_MISSING`, `KEY_EMPTY`, `KEY_TOO_LONG`, `KEY_INVALID`.
  */
-export function checkKey(key: string | undefined, { maxKeyBytes }: HttpLimits, where = 'the key'): string {
+export function checkKey(key: string | undefined, { maxKeyBytes }: HttpLimits, at?: number): string {
   if (key === undefined) throw new RingmanError('KEY_MISSING', 'the parameter key is missing: add ?key=KEY')
-  if (key === '') throw new RingmanError('KEY_EMPTY', `${where} is empty`)
+  if (key === '') throw new RingmanError('KEY_EMPTY', `${keyAt(at)} is empty`)
   // A UTF-16 unit takes at most three bytes of UTF-8; the bytes need counting only near the limit.
   if (key.length > maxKeyBytes || (key.length * 3 > maxKeyBytes && Buffer.byteLength(key) > maxKeyBytes)) {
     throw new RingmanError(
       'KEY_TOO_LONG',
-      `${where} has ${Buffer.byteLength(key)} bytes; at most ${maxKeyBytes} are allowed`,
+      `${keyAt(at)} has ${Buffer.byteLength(key)} bytes; at most ${maxKeyBytes} are allowed`,
       { detail: { limit: maxKeyBytes } },
     )
   }
   return key
+}
+
+/** What messages call a key. */
+export function keyAt(at: number | undefined): string {
+  return at === undefined ? 'the key' : `keys[${at}]`
 }
 
 /**
