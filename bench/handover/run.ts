@@ -1,112 +1,140 @@
 /**
- * `npm run bench:handover [-- --instances N --per-second R --keys K]`: a rolling restart, and a scale up and back, of the cache
- * in `examples/`, under constant load. Each instance is a process; every answer is checked.
+ * `npm run bench:handover [-- --short --instances N --per-second R --keys K --seed S]`: a rolling restart, and a scale down and up
+ * again, of the cache in `examples/` under constant load, with hand-over and without. Each instance is a process; every
+ * answer is checked.
  */
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { cacheLoad } from '../../lab/fleet/cache-load.ts'
 import { Fleet } from '../../lab/fleet/fleet.ts'
-import type { Answer } from '../../lab/fleet/load.ts'
 import { hitRates } from '../../lab/fleet/owners.ts'
 import { PlannedChanges, type Step } from '../../lab/fleet/planned.ts'
+import { quantile, report, type Figure } from '../table.ts'
 
 const { values } = parseArgs({
   options: {
-    instances: { type: 'string', default: '10' },
+    short: { type: 'boolean', default: false },
+    instances: { type: 'string' },
+    keys: { type: 'string' },
     'per-second': { type: 'string', default: '250' },
-    keys: { type: 'string', default: '2000' },
     seed: { type: 'string', default: '1' },
-    handover: { type: 'string', multiple: true, default: ['off'] },
   },
 })
-const instances = Number(values.instances)
+const instances = Number(values.instances ?? (values.short ? 4 : 10))
 const perSecond = Number(values['per-second'])
-const keys = Array.from({ length: Number(values.keys) }, (_, n) => `key${n}`)
+const keys = Array.from({ length: Number(values.keys ?? (values.short ? 500 : 2000)) }, (_, n) => `key${n}`)
 const seed = Number(values.seed)
 
 /** Answers of which one hit rate is made. */
 const WINDOW = 500
 
+/** What one kind of change came to. */
 interface Phase {
   readonly name: string
-  readonly answers: readonly Answer[]
+  readonly requests: number
   readonly failures: number
+  readonly hitRate: { readonly before: number; readonly least: number; readonly after: number }
   readonly steps: readonly Step[]
-  readonly before: number
-  readonly after: number
 }
 
-async function measure(handover: string): Promise<Phase[]> {
+async function measure(handover: 'on' | 'off'): Promise<Phase[]> {
   await using fleet = new Fleet('sharded-cache', { DRAIN_MS: '1000', HANDOVER: handover })
   for (let n = 0; n < instances; n++) await fleet.start()
   await fleet.settled()
   const load = cacheLoad(fleet, { keys, perSecond, seed })
+  const changes = new PlannedChanges(fleet, load, keys)
+  const phases: Phase[] = []
+  const phase = async (name: string, run: () => Promise<void>) => {
+    await load.more(WINDOW)
+    const [from, failed, stepped] = [load.answers.length, load.failures.length, changes.steps.length]
+    const [before = 0] = hitRates(load.answers.slice(-WINDOW), WINDOW)
+    await run()
+    await load.more(WINDOW)
+    const [after = 0] = hitRates(load.answers.slice(-WINDOW), WINDOW)
+    const answers = load.answers.slice(from)
+    phases.push({
+      name,
+      requests: answers.length,
+      failures: load.failures.length - failed,
+      hitRate: { before, least: Math.min(...hitRates(answers, WINDOW)), after },
+      steps: changes.steps.slice(stepped),
+    })
+  }
   try {
-    await load.more(keys.length + 2 * WINDOW) // each key has been asked for then
-    const changes = new PlannedChanges(fleet, load, keys)
-    const phases: Phase[] = []
-    const phase = async (name: string, run: () => Promise<void>) => {
-      const [before = 0] = hitRates(load.answers.slice(-2 * WINDOW), 2 * WINDOW)
-      const [from, failed, steps] = [load.answers.length, load.failures.length, changes.steps.length]
-      await run()
-      await load.more(2 * WINDOW)
-      const answers = load.answers.slice(from)
-      const [after = 0] = hitRates(load.answers.slice(-2 * WINDOW), 2 * WINDOW)
-      const failures = load.failures.length - failed
-      phases.push({ name, answers, failures, steps: changes.steps.slice(steps), before, after })
-    }
+    await load.more(keys.length) // each has been asked for then
     await phase('rolling restart', async () => {
       for (const instance of [...fleet.living]) {
         await changes.join()
         await changes.leave(instance)
       }
     })
+    if (values.short) return phases
     const half = Math.floor(instances / 2)
-    await phase(`scale from ${instances} to ${half}`, async () => {
+    await phase(`from ${instances} to ${half}`, async () => {
       for (const instance of fleet.living.slice(half)) await changes.leave(instance)
     })
-    await phase(`scale from ${half} to ${instances}`, async () => {
-      for (let n = half; n < instances; n++) await changes.join()
+    await phase(`from ${half} to ${instances}`, async () => {
+      while (fleet.living.length < instances) await changes.join()
     })
-    for (const failure of load.failures.slice(0, 10)) console.error(`failed: ${failure}`)
     return phases
   } finally {
     await load.end()
+    for (const failure of load.failures.slice(0, 10)) console.error(`failed: ${failure}`)
   }
 }
 
-const percent = (fraction: number) => `${(100 * fraction).toFixed(1)} %`
-const median = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0
+const percent = (fraction: number) => (100 * fraction).toFixed(1)
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)
+const lost = ({ hitRate: { before, least } }: Phase) => 100 * (before - least)
+const doubleMs = ({ steps }: Phase) => Math.max(...steps.map(({ owners }) => owners.doubleMs))
+
+const TEXTS = {
+  'hit rate, %: before, least, after': ({ hitRate: { before, least, after } }: Phase) =>
+    [before, least, after].map(percent).join(', '),
+  'failed requests': ({ failures, requests }: Phase) => `${failures} of ${requests}`,
+  'answers by the owner before': ({ steps }: Phase) =>
+    String(sum(steps.map(({ owners }) => owners.doubleAnswers))),
+  'longest time of two owners': (phase: Phase) => `${doubleMs(phase)} ms`,
+  'moved keys that were warm': ({ steps }: Phase) => {
+    const moved = sum(steps.map(({ owners }) => owners.movedKeys))
+    return `${percent(sum(steps.map(({ owners }) => owners.warmKeys)) / moved)} % of ${moved}`
+  },
+}
+
+const GOALS: Partial<Record<keyof typeof TEXTS, readonly [goal: string, isMet: (phase: Phase) => boolean]>> =
+  {
+    'hit rate, %: before, least, after': ['at most 2 points lost', (phase) => lost(phase) <= 2],
+    'failed requests': ['0', ({ failures }) => failures === 0],
+    'longest time of two owners': ['300 ms', (phase) => doubleMs(phase) <= 300],
+  }
+
+function timeOf(kind: Step['kind'], { steps }: Phase): string {
+  const times = steps.filter((step) => step.kind === kind).map(({ tookMs }) => tookMs)
+  return [0.5, 1].map((part) => `${(quantile(times, part) / 1000).toFixed(1)} s`).join(', ')
+}
 
 console.log(
-  `${instances} instances, ${perSecond} requests/s for ${keys.length} keys, seed ${seed}; Node ${process.version}, ` +
-    `${cpus().length} x ${cpus()[0]?.model ?? 'unknown CPU'}, load average ${loadavg()[0]?.toFixed(1)}`,
+  `${instances} instances, ${perSecond} requests/s for ${keys.length} keys, seed ${seed}, hit rates of ${WINDOW} requests each;\n` +
+    `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown CPU'}, load average ${loadavg()[0]?.toFixed(1)}`,
 )
-for (const handover of values.handover) {
-  console.log(`\nhand-over ${handover}`)
-  for (const { name, answers, failures, steps, before, after } of await measure(handover)) {
-    const least = Math.min(...hitRates(answers, WINDOW))
-    const owners = steps.map((step) => step.owners)
-    const moved = sum(owners.map(({ movedKeys }) => movedKeys))
-    console.log(`  ${name}: ${answers.length} requests`)
-    console.log(
-      `    hit rate        ${percent(before)} before, ${percent(least)} at least (of ${WINDOW} requests), ${percent(after)} after`,
-    )
-    console.log(`    failed          ${failures}`)
-    console.log(
-      `    two owners      ${sum(owners.map(({ doubleAnswers }) => doubleAnswers))} answers by the one before; ` +
-        `at most ${Math.max(...owners.map(({ doubleMs }) => doubleMs))} ms, by an owner on neither ring ${sum(owners.map(({ strangers }) => strangers))}`,
-    )
-    console.log(
-      `    moved keys      ${moved} asked for, ${percent(sum(owners.map(({ warmKeys }) => warmKeys)) / moved)} warm`,
-    )
-    for (const kind of ['join', 'leave'] as const) {
-      const times = steps.filter((step) => step.kind === kind).map(({ tookMs }) => tookMs)
-      if (times.length === 0) continue
-      console.log(
-        `    time of a ${kind.padEnd(5)} ${Math.round(median(times))} ms at the median, ${Math.round(Math.max(...times))} ms at most`,
-      )
-    }
-  }
-}
+const without = await measure('off')
+const figures = (await measure('on')).flatMap((phase, place): Figure[] => {
+  const { name, steps } = phase
+  const peer = without[place]!
+  const kinds = new Set(steps.map(({ kind }) => kind))
+  return [
+    ...(Object.keys(TEXTS) as (keyof typeof TEXTS)[]).map((figure) => {
+      const [goal, isMet] = GOALS[figure] ?? []
+      return {
+        ...{ figure: `${name}: ${figure}`, ours: TEXTS[figure](phase), peer: TEXTS[figure](peer) },
+        ...(goal === undefined ? {} : { goal, met: isMet?.(phase) === true }),
+      }
+    }),
+    ...[...kinds].map((kind) => ({
+      figure: `${name}: time of a ${kind}, median, most`,
+      ours: timeOf(kind, phase),
+      peer: timeOf(kind, peer),
+    })),
+  ]
+})
+report('Planned moves with hand-over (peer: without)', figures)
