@@ -18,6 +18,7 @@ import {
   removalUnderLossMs,
   settledCluster,
   slow,
+  togetherMs,
 } from './scenarios.ts'
 import { printTable, spread } from '../table.ts'
 
@@ -74,6 +75,14 @@ printTable('Seconds until all show it, median (min-max); LAN settings, no loss',
     count > 300 ? '-' : removals(count, 1, 'killed'),
     removals(count, 0, 'host gone'),
     count > 300 ? '-' : removals(count, 1, 'host gone'),
+  ]),
+])
+
+printTable('Seconds until all that start within half a second, from one seed, know each other', [
+  ['members', 'with keys', 'without keys'],
+  ...(options.large ? [100, 300, 1000, 2000] : [100, 300]).map((count) => [
+    count,
+    ...[true, false].map((keyed) => (togetherMs(count, keyed) / 1000).toFixed(2)),
   ]),
 ])
 

@@ -66,6 +66,13 @@ export function joinMs(cluster: SimCluster): number {
   return cluster.runUntil(() => cluster.isConverged(), 120_000) ?? Number.NaN
 }
 
+/** Milliseconds until `count` members that start within half a second, from one seed, list each other. */
+export function togetherMs(count: number, keyed: boolean): number {
+  const cluster = new SimCluster(7, { ...PRESETS.lan, keyed })
+  cluster.startMany(count, 500, 1)
+  return 500 + (cluster.runUntil(() => cluster.isConverged(), 60_000) ?? Number.NaN)
+}
+
 /** What an hour under bad conditions came to. */
 export interface Ordeal {
   /** Members held for dead by somebody while they lived: one for each member that held it. */

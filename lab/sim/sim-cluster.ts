@@ -82,10 +82,10 @@ export class SimCluster {
     return member
   }
 
-  /** Starts `count` members, `node-0` and on, over `spreadMs`; each joins through the first few. */
-  startMany(count: number, spreadMs = 500): SimMember[] {
+  /** Starts `count` members, `node-0` and on, over `spreadMs`; each joins through the first `seedCount`. */
+  startMany(count: number, spreadMs = 500, seedCount = 3): SimMember[] {
     const endpoints = Array.from({ length: count }, () => this.endpoint())
-    const seeds = endpoints.slice(0, 3)
+    const seeds = endpoints.slice(0, seedCount)
     const members: SimMember[] = []
     for (const [i, endpoint] of endpoints.entries()) {
       this.clock.after((i * spreadMs) / count, () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
+import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
 import { simSeed } from '../../lab/sim/seeded-random.ts'
 
 const ROUGH = {
@@ -18,6 +19,20 @@ describe('joining', () => {
     cluster.startMany(count)
     const tookMs = cluster.runUntil(() => cluster.isConverged(), 15_000)
     expect(tookMs, `seed ${cluster.seed}`).toBeDefined()
+  })
+
+  test.each([true, false])('120 members that start at once from one seed (with keys: %s)', (keyed) => {
+    const cluster = new SimCluster(simSeed(120), { ...PRESETS.lan, keyed })
+    cluster.startMany(120, 500, 1)
+    const tookMs = cluster.runUntil(() => cluster.isConverged(), 5000)
+    expect(tookMs, `seed ${cluster.seed}`).toBeDefined()
+    // States are exchanged while new members come, and not afterwards.
+    cluster.run(2000)
+    const exchanged = () =>
+      cluster.running.reduce((sum, { protocol }) => sum + protocol.counters.pushPullsStarted, 0)
+    const before = exchanged()
+    cluster.run(5000)
+    expect(exchanged() - before, `seed ${cluster.seed}`).toBeLessThan(40)
   })
 
   test('members converge on a network that loses, delays, doubles and reorders', () => {

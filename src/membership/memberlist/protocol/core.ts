@@ -66,6 +66,8 @@ export class Core {
   #heldDeadUpTo = -1
   /** Where the last peer that sent its state lists this member's name as living. */
   listedAt: Endpoint | undefined
+  /** Where this member joins through, itself left out. */
+  seeds: readonly Endpoint[] = []
   /** Whether this member has begun to leave. */
   leaving = false
   /** Called when something was put in the queue. */

@@ -2,7 +2,7 @@ import type { PushPull, PushPullNode } from '../wire/messages.ts'
 import { STATE_NUMBERS, type Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ExchangeFailure, MemberView, Refusal } from './effects.ts'
-import { type Endpoint, formatAddress } from './endpoint.ts'
+import { type Endpoint, formatAddress, sameEndpoint } from './endpoint.ts'
 import { understandEachOther, versionsOf } from './members.ts'
 import type { Merge, Origin } from './merge.ts'
 
@@ -64,7 +64,8 @@ export class Exchanges {
     counters.pushPullsCompleted++
     if (running.join) counters.joinsCompleted++
     const incarnation = this.#core.self.incarnation
-    this.#take(state, running.join, { by: 'asked', seed: running.join, place: running.to })
+    const seed = running.join || this.#core.seeds.some((place) => sameEndpoint(place, running.to))
+    this.#take(state, running.join, { by: 'asked', seed, place: running.to })
     // The peer held us for dead, and would not gossip to us: it has to hear it from us.
     if (this.#core.self.incarnation !== incarnation) this.#core.send(running.to, [])
     running.end(undefined)

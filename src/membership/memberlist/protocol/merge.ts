@@ -50,6 +50,8 @@ export interface MergeListener {
   fetch(record: MemberRecord, end: () => void): void
   /** A member is suspect from now on. */
   suspected(): void
+  /** There is one more member. */
+  listed(): void
   /** There were so many new members at once that some were left out. */
   missed(): void
   /** A living member's name is claimed from another endpoint. */
@@ -430,6 +432,7 @@ export class Merge {
     record.sinceMs = core.clockMs
     record.livesMs = core.nowMs
     core.members.add(record)
+    this.#listener.listed()
     core.queueMessage(message, { space: 'member', name: record.name })
     core.tell('joined', record)
   }

@@ -86,6 +86,9 @@ export class Protocol {
       suspected: () => {
         this.#prober.suspected()
       },
+      listed: () => {
+        this.#pushPullRounds.noteListed()
+      },
       missed: () => {
         this.#pushPullRounds.catchUp()
       },

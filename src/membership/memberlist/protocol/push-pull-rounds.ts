@@ -1,6 +1,8 @@
 import type { Core } from './core.ts'
+import type { Deadline } from './deadlines.ts'
 import type { Exchanges } from './exchanges.ts'
 import { pushPullIntervalMs } from './intervals.ts'
+import type { MemberRecord } from './members.ts'
 import type { Prober } from './probe.ts'
 
 /** After its leave a member gets less gossip, and follows the others by push/pull at least this often. */
@@ -9,13 +11,18 @@ const FOLLOW_INTERVAL_MS = 5000
 /** About so long after news was left out a state is fetched. */
 const CATCH_UP_MS = 10_000
 
+/** After so many new members a state is exchanged about so much later: news of so many takes gossip much longer. */
+const MANY_LISTED = 32
+const MANY_LISTED_MS = 1000
+
 /** Anti-entropy: at intervals the whole state is exchanged with one random member, so that nothing stays lost. */
 export class PushPullRounds {
   readonly #core: Core
   readonly #exchanges: Exchanges
   readonly #prober: Prober
   #round = 0
-  #isCatchingUp = false
+  #catchUp: Deadline | undefined
+  #listed = 0
 
   constructor(core: Core, exchanges: Exchanges, prober: Prober) {
     this.#core = core
@@ -35,14 +42,26 @@ export class PushPullRounds {
   }
 
   /** News of members had to be left out, as there were too many at once: a state comes besides the rounds. */
-  catchUp(): void {
+  catchUp(afterMs = CATCH_UP_MS): void {
     const { deadlines, nowMs, settings } = this.#core
-    if (this.#isCatchingUp || settings.pushPullIntervalMs <= 0) return
-    this.#isCatchingUp = true
-    deadlines.set(nowMs + this.#core.jitter(CATCH_UP_MS), () => {
-      this.#isCatchingUp = false
-      this.#exchange()
+    if (settings.pushPullIntervalMs <= 0 || (this.#catchUp?.atMs ?? Infinity) <= nowMs + afterMs) return
+    deadlines.cancel(this.#catchUp)
+    this.#catchUp = deadlines.set(nowMs + this.#core.jitter(afterMs), () => {
+      this.#catchUp = undefined
+      const isMore = this.#listed >= MANY_LISTED
+      this.#listed = 0
+      this.#exchange(this.#seed())
+      // The other one may not have known all of them yet.
+      if (isMore) this.catchUp(MANY_LISTED_MS)
     })
+  }
+
+  /**
+   * There is one more member. When there are many at once, as when a large cluster starts, members exchange their states
+   * besides the rounds until no more come: each time that doubles what they know.
+   */
+  noteListed(): void {
+    if (++this.#listed >= MANY_LISTED) this.catchUp(MANY_LISTED_MS)
   }
 
   #intervalMs(): number {
@@ -59,12 +78,20 @@ export class PushPullRounds {
     })
   }
 
-  #exchange(): void {
+  /** A living seed, in a ring without keys: there only a seed's word is taken for members that have not answered us. */
+  #seed(): MemberRecord | undefined {
+    const { members, random, seeds, settings } = this.#core
+    if (settings.keyed) return undefined
+    const living = seeds.flatMap((seed) => members.livingAt(seed) ?? [])
+    return living[Math.floor(random() * living.length)]
+  }
+
+  #exchange(chosen?: MemberRecord): void {
     const core = this.#core
-    const [record] = core.members.randomLiving(
-      1,
-      (other) => other.state === 'alive' && core.isReached(other.endpoint),
-    )
+    const [record] =
+      chosen === undefined
+        ? core.members.randomLiving(1, (other) => other.state === 'alive' && core.isReached(other.endpoint))
+        : [chosen]
     if (record === undefined) return
     this.#exchanges.start(record.endpoint, false, (failure) => {
       if (failure === undefined) return

@@ -26,7 +26,6 @@ interface Join {
 export class Rejoin {
   readonly #core: Core
   readonly #exchanges: Exchanges
-  #seeds: readonly Endpoint[] = []
   #join: Join | undefined
   #waitMs = FIRST_WAIT_MS
   #retrying = false
@@ -40,13 +39,13 @@ export class Rejoin {
   /** The seeds are these from now on; those not alive here are contacted now. */
   join(seeds: readonly Endpoint[]): void {
     const own = this.#core.self.endpoint
-    this.#seeds = seeds.filter((seed) => !sameEndpoint(seed, own)).slice(0, SEEDS_LIMIT)
+    this.#core.seeds = seeds.filter((seed) => !sameEndpoint(seed, own)).slice(0, SEEDS_LIMIT)
     // Asked again while at it, both end as one; what runs counts on the object that it began with.
     this.#join ??= { waiting: [], running: new Set(), reached: new Map(), failed: new Map() }
     const { running } = this.#join
     // One that is slow to answer is not asked twice, or being asked again would keep the join from ever ending.
     this.#join.waiting = shuffle(
-      this.#seeds.filter((seed) => !running.has(keyOf(seed))),
+      this.#core.seeds.filter((seed) => !running.has(keyOf(seed))),
       this.#core.random,
     )
     this.#advance(this.#join)
@@ -80,7 +79,7 @@ export class Rejoin {
 
   #schedule(): void {
     const { settings, deadlines, nowMs } = this.#core
-    if (this.#scheduled || settings.rejoinIntervalMs <= 0 || this.#seeds.length === 0) return
+    if (this.#scheduled || settings.rejoinIntervalMs <= 0 || this.#core.seeds.length === 0) return
     this.#scheduled = true
     deadlines.set(nowMs + this.#core.jitter(this.#waitMs), () => {
       this.#scheduled = false
@@ -92,7 +91,7 @@ export class Rejoin {
   /** Contacts one missing seed; all of them (few at once) while alone. */
   #retry(): void {
     const { settings, leaving, members } = this.#core
-    const missing = this.#seeds.filter((seed) => members.livingAt(seed) === undefined)
+    const missing = this.#core.seeds.filter((seed) => members.livingAt(seed) === undefined)
     const intervalMs = settings.rejoinIntervalMs
     if (missing.length === 0) {
       this.#waitMs = Math.min(FIRST_WAIT_MS, intervalMs)
