@@ -6,7 +6,6 @@ import { Members } from '../client/members.ts'
 import type { ServeConfig } from '../config/serve-settings.ts'
 import { RingmanError } from '../errors.ts'
 import { Forwarder } from '../forward/forwarder.ts'
-import { openProxy } from '../forward/proxy-server.ts'
 import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
@@ -21,7 +20,7 @@ import {
 } from '../http/limits.ts'
 import type { Readiness } from '../http/readiness.ts'
 import { Responder } from '../http/respond.ts'
-import { openServer, type OpenServer } from '../http/server.ts'
+import { openServer, serve, type OpenServer, type ServerOptions } from '../http/server.ts'
 import { createPage } from '../page/page.ts'
 import { memoryLimitBytes } from '../memory-limit.ts'
 import { formatHostPort } from '../seeds/seed.ts'
@@ -155,7 +154,12 @@ export function composeProcess(
   let descriptors: DescriptorWatch | undefined
   let openFastPath = () => {}
 
-  const listen = async (served: Koa, name: PortName, port: number, portLimits: HttpLimits) => {
+  const listen = async (
+    open: (options: ServerOptions) => Promise<OpenServer>,
+    name: PortName,
+    port: number,
+    portLimits: HttpLimits,
+  ) => {
     const connections = ledger.openPort(name, portLimits)
     if (name === 'lookup') {
       openFastPath = () => {
@@ -164,7 +168,7 @@ export function composeProcess(
       descriptors = new DescriptorWatch({ clock, logger, lookUps: connections })
       descriptors.start()
     }
-    const server = await openServer(served, {
+    const server = await open({
       host: config.httpHost,
       port,
       limits: portLimits,
@@ -191,22 +195,20 @@ export function composeProcess(
       },
       { ring: service, clock, logger, tracer: tracer ?? noTracer, limits },
     )
-    const server = await openProxy({
-      host: config.httpHost,
-      port: servicePort,
-      upstream: { host: hostname.replace(/^\[|\]$/g, ''), port: Number(upstreamPort) },
-      forwarder,
-      clock,
-      maxHeaderBytes: limits.maxHeaderBytes,
-      maxConnections,
-      keepAliveTimeoutMs: config.httpKeepAliveMs,
-    })
-    servers.push(server)
-    return { host: server.address, port: server.port, url: server.url }
+    const place = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(upstreamPort) }
+    // What the program sends and takes has the time and the length that it wants.
+    const unlimited = { maxBodyBytes: Infinity, requestTimeoutMs: 0, socketTimeoutMs: 0 }
+    const proxyLimits = { ...limits, ...unlimited, maxConnections }
+    return listen((options) => serve(forwarder.before(place), options), 'proxy', servicePort, proxyLimits)
   }
   const start = async () => {
     eventLoopDelay.start()
-    const admin = await listen(adminApp, 'admin', config.adminPort, ADMIN_HTTP_LIMITS)
+    const admin = await listen(
+      (options) => openServer(adminApp, options),
+      'admin',
+      config.adminPort,
+      ADMIN_HTTP_LIMITS,
+    )
     const [openFds, maxFds] = await Promise.all([countOpenFds(), readMaxFds()])
     const maxConnections = connectionsWithin(limits.maxConnections, { open: openFds, max: maxFds })
     if (maxConnections < limits.maxConnections) {
@@ -215,7 +217,10 @@ export function composeProcess(
         'Allowed fewer connections than configured, because there are too few file descriptors',
       )
     }
-    const http = await listen(app, 'lookup', config.httpPort, { ...limits, maxConnections })
+    const http = await listen((options) => openServer(app, options), 'lookup', config.httpPort, {
+      ...limits,
+      maxConnections,
+    })
     const proxy = await openProxyOf(config, maxConnections)
     httpPort = http.port
     adminPort = admin.port

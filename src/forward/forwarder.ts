@@ -8,6 +8,7 @@ import { sleep, type Clock } from '../clock.ts'
 import { isRingmanError, RingmanError } from '../errors.ts'
 import { problemOf } from '../http/error-body.ts'
 import type { HttpLimits } from '../http/limits.ts'
+import type { Handlers } from '../http/server.ts'
 import { checkKey } from '../http/parameters.ts'
 import { splitTarget } from '../http/query.ts'
 import { findKey, type KeyPlace } from '../http/route-key.ts'
@@ -157,8 +158,22 @@ export class Forwarder {
     await served
   }
 
-  /** Sends a request to a program that this member stands in front of. */
-  passOn(to: Place, req: IncomingMessage, res: ServerResponse): void {
+  /**
+   * What a server does that stands in front of a program: requests for keys of this member go to the program, all others to
+   * the members that own their keys.
+   */
+  before(program: Place): Handlers {
+    return {
+      request: this.handler((req, res) => {
+        this.#passOn(program, req, res)
+      }),
+      upgrade: this.upgrade((req, socket, head) => {
+        this.#passUpgradeOn(program, req, socket, head)
+      }),
+    }
+  }
+
+  #passOn(to: Place, req: IncomingMessage, res: ServerResponse): void {
     void this.#pass(
       (target) => this.#relayRequest(req, res, target),
       to,
@@ -169,8 +184,7 @@ export class Forwarder {
     )
   }
 
-  /** The same for an upgrade. */
-  passUpgradeOn(to: Place, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #passUpgradeOn(to: Place, req: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => {
       socket.destroy()
     })

@@ -8,13 +8,14 @@ import { PortConnections, type AnswerAccount, type CloseReason } from './port-co
 import { Intake } from './intake.ts'
 import { Turns } from './turns.ts'
 
-/** The two ports of a process: look-ups, and probes with metrics. */
-export type PortName = 'lookup' | 'admin'
+/** The ports of a process: look-ups, probes with metrics, and requests for the program behind `ringman proxy`. */
+export type PortName = 'lookup' | 'admin' | 'proxy'
 
 /** What the ledger counts, for metrics. Closed connections count from the start of the process. */
 export interface LedgerCounts {
-  readonly connections: Readonly<Record<PortName, number>>
-  readonly limits: Readonly<Record<PortName, number>>
+  /** Of the ports that are open. */
+  readonly connections: Readonly<Partial<Record<PortName, number>>>
+  readonly limits: Readonly<Partial<Record<PortName, number>>>
   readonly closed: Readonly<Record<CloseReason, number>>
   readonly heldBytes: { readonly head: number; readonly body: number; readonly answer: number }
 }
@@ -59,8 +60,10 @@ export class ConnectionLedger {
       new HeldBytes(maxBytes, (socket) => {
         this.cut(socket, reason)
       })
+    const lookup = heldBytes(deps.limits.maxWaitingAnswerBytes, 'answers-waiting')
     this.#answers = {
-      lookup: heldBytes(deps.limits.maxWaitingAnswerBytes, 'answers-waiting'),
+      lookup,
+      proxy: lookup,
       admin: heldBytes(ADMIN_HTTP_LIMITS.maxWaitingAnswerBytes, 'answers-waiting'),
     }
     this.bodies = heldBytes(deps.limits.maxHeldBodyBytes, 'unfinished-bodies')
@@ -85,13 +88,15 @@ export class ConnectionLedger {
   }
 
   counts(): LedgerCounts {
-    const { lookup, admin } = Object.fromEntries(this.#ports)
+    const ports = [...this.#ports]
+    const sizes = ports.map(([name, { size }]) => [name, size] as const)
+    const limits = ports.map(([name, { limit }]) => [name, limit] as const)
     return {
-      connections: { lookup: lookup?.size ?? 0, admin: admin?.size ?? 0 },
-      limits: { lookup: lookup?.limit ?? 0, admin: admin?.limit ?? 0 },
+      connections: Object.fromEntries(sizes),
+      limits: Object.fromEntries(limits),
       closed: { ...this.#closed },
       heldBytes: {
-        head: (lookup?.headBytes ?? 0) + (admin?.headBytes ?? 0),
+        head: ports.reduce((sum, [, { headBytes }]) => sum + headBytes, 0),
         body: this.bodies.totalBytes,
         answer: this.#answers.lookup.totalBytes + this.#answers.admin.totalBytes,
       },

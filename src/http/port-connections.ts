@@ -27,6 +27,10 @@ interface Connection {
   parse: ((part: Buffer) => void) | undefined
   /** Has Node take the connection over from the fast path. */
   readonly handOver: () => void
+  /** Takes off what this account has put on the socket. */
+  release: () => void
+  /** Whether it speaks another protocol now. */
+  upgraded: boolean
   /** Whether answers of the fast path wait for their reader. */
   behind: boolean
   /** What came in and waits to be parsed, in order; nothing is read meanwhile. */
@@ -156,6 +160,8 @@ export class PortConnections {
         leaveFastPath()
         this.#giveToNode(connection, owner, arrive)
       },
+      release: () => {},
+      upgraded: false,
       behind: false,
       waiting: [],
       waitingBytes: 0,
@@ -199,14 +205,32 @@ export class PortConnections {
     socket.on('data', arrive)
     for (const listener of listeners) socket.off('data', listener as () => void)
     // Node itself resumes too: for the next body, or when a client that was behind has taken its answers.
-    socket.on('resume', () => {
+    const onResume = () => {
       if (connection.waiting.length === 0) {
         startReading(socket)
         return
       }
       stopReading(socket)
       this.#standInLine(connection)
-    })
+    }
+    socket.on('resume', onResume)
+    connection.release = () => {
+      socket.off('data', arrive).off('resume', onResume)
+    }
+  }
+
+  /** A connection speaks another protocol from here on: it still counts, and its bytes are its own. */
+  upgrade(socket: Socket): void {
+    const connection = this.#connections.get(socket)
+    if (connection === undefined) return
+    const { peer } = connection
+    connection.release()
+    connection.upgraded = true
+    connection.request = undefined
+    peer.silent.delete(connection)
+    peer.idle.delete(connection)
+    peer.busy.add(connection)
+    this.#setHeadBytes(connection, 0)
   }
 
   /** Ends the connections that the fast path has and that wait for nothing; what comes on others goes to Node. */
@@ -314,6 +338,10 @@ export class PortConnections {
     const waits = connection.waiting.length > 0 || this.#intake.full || !isOpenForMore(connection)
     const rest = waits ? part : this.#parse(connection, part)
     if (rest === undefined || !this.#connections.has(connection.socket)) return
+    if (connection.upgraded) {
+      connection.socket.unshift(rest)
+      return
+    }
     connection.waiting.push(rest)
     this.#setWaitingBytes(connection, connection.waitingBytes + rest.length)
     stopReading(connection.socket)
@@ -340,9 +368,15 @@ export class PortConnections {
     this.#setWaitingBytes(connection, connection.waitingBytes - part.length + (rest?.length ?? 0))
     if (rest === undefined) waiting.shift()
     else waiting[0] = rest
+    if (connection.upgraded) {
+      this.#setWaitingBytes(connection, 0)
+      if (waiting.length > 0) socket.unshift(Buffer.concat(waiting.splice(0)))
+      startReading(socket)
+      return
+    }
     if (waiting.length > 0) this.#standInLine(connection)
-    // Where Node has stopped reading, it goes on by itself.
-    else if (!isPausedByNode(socket)) startReading(socket.resume())
+    // Where Node has stopped reading, it goes on by itself, as it does when the body's reader takes more.
+    else if (!isPausedByNode(socket) && !hasFullBody(connection)) startReading(socket.resume())
   }
 
   /** Answers bytes or gives them to the parser, piece by piece, until this turn's account is used up; what is left of them. */
@@ -366,7 +400,7 @@ export class PortConnections {
       if (!this.#connections.has(connection.socket)) return undefined
       connection.parse?.(taken)
       if (left.length === 0) return undefined
-    } while (!this.#intake.full && isOpenForMore(connection))
+    } while (!connection.upgraded && !this.#intake.full && isOpenForMore(connection))
     return left
   }
 
@@ -454,6 +488,11 @@ export class PortConnections {
 /** Whether more may be taken: not while many requests are under way, nor while answers wait for a slow reader. */
 function isOpenForMore({ socket, underWay, behind }: Connection): boolean {
   return underWay < MAX_PIPELINED && !behind && !isPausedByNode(socket)
+}
+
+/** Whether the reader of a request's body has enough of it for now. */
+function hasFullBody({ request }: Connection): boolean {
+  return request !== undefined && !request.complete && request.readableLength >= request.readableHighWaterMark
 }
 
 /** Puts on a socket what Node would. @returns Takes it off again. */

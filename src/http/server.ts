@@ -31,6 +31,17 @@ export interface ServerOptions {
   readonly clock?: Clock
 }
 
+/** What a server does with what comes. */
+export interface Handlers {
+  readonly request: (request: IncomingMessage, response: ServerResponse) => void
+  /** Takes over connections for another protocol (WebSockets). Without it they are requests like others. */
+  readonly upgrade?: (request: IncomingMessage, socket: Socket, head: Buffer) => void
+  /** Whether URLs with raw bytes are served, as the clients of the Go library send them. @default false */
+  readonly rawTargets?: boolean
+  /** Is told that the server begins to close. */
+  readonly closing?: () => void
+}
+
 /** A server that listens. */
 export interface OpenServer {
   /** The address it listens at, as the system says. */
@@ -40,7 +51,7 @@ export interface OpenServer {
   readonly url: string
   /**
    * Takes no new connections, ends those without a request, and lets the requests under way finish, for `graceMs`
-   * at most; each answer from now on says `Connection: close`. Watches end at once. Idempotent.
+   * at most; each answer from now on says `Connection: close`. Watches end at once, upgraded connections with the grace. Idempotent.
    *
    * @returns Resolves when every connection is closed; it never rejects.
    */
@@ -58,17 +69,35 @@ const CLOSING_INTERVAL_MS = 50
  *
  * @throws {RingmanError} `LISTEN_FAILED`, saying which address and why.
  */
-export async function openServer(app: Koa, options: ServerOptions): Promise<OpenServer> {
+export function openServer(app: Koa, options: ServerOptions): Promise<OpenServer> {
+  const answer = app.callback()
+  return serve(
+    {
+      request: (request, response) => {
+        // Koa's callback handles its own errors; its promise never rejects.
+        void answer(request, response)
+      },
+      rawTargets: true,
+      closing: () => {
+        app.emit(CLOSING_EVENT)
+      },
+    },
+    options,
+  )
+}
+
+/** The same for whatever handles requests. */
+export async function serve(handlers: Handlers, options: ServerOptions): Promise<OpenServer> {
   const { limits, connections, clock = systemClock } = options
   const logger = options.logger.child({ component: 'http' })
   const closing = { begun: false }
-  const server = createLimitedServer(app, { limits, connections, closing })
+  const server = createLimitedServer(handlers, { limits, connections, closing })
   // Node's own listener gets a connection when the account of connections says so.
-  const [serve = () => {}] = server.listeners('connection')
+  const [serveConnection = () => {}] = server.listeners('connection')
   server.removeAllListeners('connection')
   server.on('connection', (stream: Duplex) => {
     const serveByNode = () => {
-      Reflect.apply(serve, server, [stream])
+      Reflect.apply(serveConnection, server, [stream])
     }
     // The stream of a request that is given to the server again is no connection.
     if (!(stream instanceof Socket)) {
@@ -84,7 +113,8 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
   server.on('clientError', (error: ParserError, socket) => {
     // The parser that refused goes on to refuse whatever follows.
     if (rescued.has(socket)) return
-    if (socket instanceof Socket && tryServeRawTarget(server, error, socket)) rescued.add(socket)
+    const mayRescue = handlers.rawTargets === true && socket instanceof Socket
+    if (mayRescue && tryServeRawTarget(server, error, socket)) rescued.add(socket)
     else refuse(socket, error)
   })
   await listen(server, options)
@@ -101,7 +131,7 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
     close(graceMs) {
       closed ??= new Promise((resolve) => {
         closing.begun = true
-        app.emit(CLOSING_EVENT)
+        handlers.closing?.()
         let cancelSweep = () => {}
         const cancelGrace = clock.after(graceMs, () => {
           server.closeAllConnections()
@@ -129,7 +159,7 @@ export async function openServer(app: Koa, options: ServerOptions): Promise<Open
 type HeaderArgument = OutgoingHttpHeaders | OutgoingHttpHeader[]
 
 function createLimitedServer(
-  app: Koa,
+  { request: answer, upgrade }: Handlers,
   {
     limits,
     connections,
@@ -151,22 +181,20 @@ function createLimitedServer(
         : super.writeHead(status, second)
     }
   }
-  const answer = app.callback()
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request
     connections.begin(request)
     response.on('close', () => {
       connections.end(socket)
     })
-    // Koa's callback handles its own errors; its promise never rejects.
-    void answer(request, response)
+    answer(request, response)
   }
   const server = http.createServer(
     {
       ServerResponse: ClosingResponse,
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.headersTimeoutMs,
-      requestTimeout: Math.max(limits.requestTimeoutMs, limits.headersTimeoutMs),
+      requestTimeout: limits.requestTimeoutMs && Math.max(limits.requestTimeoutMs, limits.headersTimeoutMs),
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
       insecureHTTPParser: false,
@@ -180,6 +208,13 @@ function createLimitedServer(
     if (!(Number(request.headers['content-length'] ?? 0) > limits.maxBodyBytes)) response.writeContinue()
     handle(request, response)
   })
+  if (upgrade !== undefined) {
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (!(socket instanceof Socket)) return
+      connections.upgrade(socket)
+      upgrade(request, socket, head)
+    })
+  }
   return server
 }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connect, type AddressInfo, type Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { ringman, type TestProcess } from '../support/child-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { runMain } from '../support/recording-terminal.ts'
@@ -33,6 +33,7 @@ describe('ringman proxy', () => {
   const programs: Server[] = []
   const proxies: TestProcess[] = []
   const urls: string[] = []
+  const adminUrls: string[] = []
 
   beforeAll(async () => {
     let seed: string | undefined
@@ -71,14 +72,16 @@ describe('ringman proxy', () => {
       proxies.push(proxy)
       const ready = (await proxy.event('ready')) as {
         gossip: { port: number }
+        admin: { url: string }
         proxy: { url: string; port: number }
       }
       expect(ready.proxy.port).toBe(servicePort)
       urls.push(ready.proxy.url)
+      adminUrls.push(ready.admin.url)
       seed ??= `127.0.0.1:${ready.gossip.port}`
     }
     await proxies[0]!.event('ring.changed', (fields) => fields['nodes'] === 2)
-  })
+  }, 60_000)
 
   afterAll(async () => {
     await Promise.all(proxies.map((proxy) => proxy[Symbol.asyncDispose]()))
@@ -118,6 +121,25 @@ describe('ringman proxy', () => {
     }
   })
 
+  test('counts its connections, and bounds what clients hold of it', async () => {
+    const metric = async (name: string) => {
+      const text = await (await fetch(`${adminUrls[0]}/metrics`)).text()
+      return Number(new RegExp(`^ringman_${name} (.*)$`, 'm').exec(text)?.[1])
+    }
+    const before = await metric('http_connections{port="proxy"}')
+    expect(await metric('http_connections_limit{port="proxy"}')).toBeGreaterThan(100)
+    const sockets = Array.from({ length: 3 }, () => connect(Number(new URL(urls[0]!).port), '127.0.0.1'))
+    for (const socket of sockets) socket.write(`GET / HTTP/1.1\r\nX-User: ${'x'.repeat(1000)}`)
+    await vi.waitFor(async () => {
+      expect(await metric('http_connections{port="proxy"}')).toBe(before + 3)
+      expect(await metric('http_held_bytes{kind="head"}')).toBeGreaterThan(3000)
+    }, 10_000)
+    for (const socket of sockets) socket.destroy()
+    await vi.waitFor(async () => {
+      expect(await metric('http_held_bytes{kind="head"}')).toBe(0)
+    }, 10_000)
+  })
+
   test('whose program is gone says so, and ends in order', async () => {
     programs[1]!.closeAllConnections()
     programs[1]!.close()
@@ -126,7 +148,14 @@ describe('ringman proxy', () => {
       502,
       expect.objectContaining({ code: 'UNREACHABLE' }),
     ])
+    const upgraded = httpRequest(urls[0]!, { headers: { connection: 'Upgrade', upgrade: 'echo' } })
+    upgraded.end()
+    const [, socket] = (await once(upgraded, 'upgrade')) as [IncomingMessage, Socket]
+    socket.resume()
+    proxies[0]!.signal('SIGTERM')
+    await once(socket, 'close')
     proxies[1]!.signal('SIGTERM')
+    expect(await proxies[0]!.ended).toEqual({ code: 0, signal: null })
     expect(await proxies[1]!.ended).toEqual({ code: 0, signal: null })
   })
 })

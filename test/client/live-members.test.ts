@@ -96,6 +96,32 @@ test('where no member has room for a watch, the ring is polled by its entity tag
   expect([problems, client.digest]).toEqual([['TOO_MANY_WATCHERS'], served.ring.manager.snapshot.ring.digest])
 })
 
+test('a member that is cut off is left for another one before it loses the others', async () => {
+  const members = [0, 1, 2, 3].map(member)
+  await using first = await serveRing({ members, maxSilenceMs: 10_000 })
+  await using second = await serveRing({ members, maxSilenceMs: 10_000 })
+  for (const { source } of [first, second]) source.statisticsNow = { staleMs: 0 }
+  const { client, problems } = follow({ url: urlOf(first), urls: [urlOf(second)], random: () => 0 })
+  const sizes: number[] = []
+  const reading = (async () => {
+    for await (const { ring } of client.changes()) sizes.push(ring.size)
+  })()
+  await client.ready()
+  first.source.statisticsNow = { staleMs: 20_000 }
+  await vi.waitFor(() => {
+    expect(problems).toContain('UNSURE')
+  }, 10_000)
+  // It holds the others for dead then.
+  first.source.set(members.slice(0, 1))
+  second.source.set([...members, member(4)])
+  await vi.waitFor(() => {
+    expect(sizes).toEqual([4, 5])
+  }, 10_000)
+  await client.close()
+  await reading
+  expect(problems).toEqual(['UNSURE'])
+})
+
 test.each<[string, ServerOptions, NonNullable<RingClientOptions['tls']>]>([
   ['an authority of its own', {}, { ca: TEST_CERTIFICATE }],
   [

@@ -1,9 +1,11 @@
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Socket } from 'node:net'
 import Koa from 'koa'
 import type { HttpLimits } from '../../src/http/limits.ts'
-import { openServer } from '../../src/http/server.ts'
+import { openServer, serve as serveHandlers, type Handlers } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { closed, dial, exchange, exchangeOn, get, request, tryParse } from './raw-client.ts'
 import { serveRing } from './running-ring.ts'
@@ -293,5 +295,114 @@ describe('limits', () => {
   ])('%s is refused', async (_, bytes, status) => {
     const server = await serve(hello)
     expect((await exchange(server.port, bytes)).status).toBe(status)
+  })
+})
+
+describe('a server with handlers of its own', () => {
+  async function handled(handlers: Handlers, limits: Partial<HttpLimits> = {}) {
+    const parts = httpParts({ limits })
+    const server = await serveHandlers(handlers, parts)
+    open.push(server)
+    return { server, ...parts }
+  }
+
+  /** Says `open` with what came behind the head, then whatever comes, in brackets. */
+  const upgrade: Handlers['upgrade'] = (_, socket, head) => {
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`)
+    if (head.length > 0) socket.write(head)
+    socket.on('data', (data: Buffer) => socket.write(data)).on('end', () => socket.end())
+  }
+  const request101 = request('GET', '/', { Connection: 'Upgrade', Upgrade: 'echo' })
+  const afterHead = (received: string) => received.split('\r\n\r\n').slice(1).join('\r\n\r\n')
+
+  test.each([
+    ['with its first bytes', 0],
+    ['while others come first', 1000],
+  ])('gives an upgraded connection away, %s, and loses nothing', async (_, heldUnits) => {
+    const { server, ledger } = await handled({ request: (__, res) => res.end(), upgrade })
+    const socket = await connectTo(server.port)
+    let received = ''
+    socket.on('data', (part: string) => {
+      received += part
+    })
+    ledger.intake.charge(heldUnits)
+    // So many line ends make pieces that are parsed one by one.
+    const first = `${'line\n\n'.repeat(2000)}end of the first`
+    socket.write(request101 + first)
+    await vi.waitFor(() => {
+      expect(afterHead(received)).toBe(first)
+    }, 10_000)
+    for (let at = 0; at < 50; at++) socket.write(`part ${at} `)
+    await vi.waitFor(() => {
+      expect(received.endsWith('part 49 ')).toBe(true)
+    }, 10_000)
+    expect(ledger.counts()).toMatchObject({ connections: { lookup: 1 }, heldBytes: { head: 0 } })
+    socket.destroy()
+    await vi.waitFor(() => {
+      expect(ledger.counts().connections).toEqual({ lookup: 0 })
+    }, 10_000)
+  })
+
+  test('counts upgraded connections, makes no room by them, and ends them with the grace', async () => {
+    const { server } = await handled(
+      { request: (_, res) => res.end('hello'), upgrade },
+      { maxConnections: 2 },
+    )
+    const first = await connectTo(server.port)
+    const upgraded = [first, await connectTo(server.port)]
+    for (const socket of upgraded) {
+      socket.write(`${request101}ready`)
+      await vi.waitFor(async () => {
+        const [part] = (await once(socket, 'data')) as [string]
+        expect(part).toContain('ready')
+      })
+    }
+    await expect(exchange(server.port, get('/'))).rejects.toThrow()
+    const over = server.close(200)
+    const echoed = once(first, 'data')
+    first.write('still here')
+    expect(await echoed).toEqual(['still here'])
+    await over
+    await Promise.all(upgraded.map(closed))
+  })
+
+  test('reads a body no faster than it is taken, however busy it is', async () => {
+    const { promise: asked, resolve: ask } = Promise.withResolvers<IncomingMessage>()
+    const { server, ledger } = await handled(
+      {
+        request: (body) => {
+          ask(body)
+        },
+      },
+      { requestTimeoutMs: 0 },
+    )
+    let busy = true
+    const keepBusy = () => {
+      ledger.intake.charge(1000)
+      if (busy) ledger.intake.wait(keepBusy)
+    }
+    keepBusy()
+    const socket = await connectTo(server.port)
+    const bytes = 64 * 1024 * 1024
+    socket.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n`)
+    socket.write(Buffer.alloc(bytes))
+    const body = await asked
+    const sentBytes = () => socket.bytesWritten - socket.writableLength
+    let before = -1
+    await vi.waitFor(
+      () => {
+        const now = body.readableLength
+        const rests = now === before
+        before = now
+        expect(rests).toBe(true)
+      },
+      { timeout: 10_000, interval: 500 },
+    )
+    expect(body.readableLength).toBeLessThan(1024 * 1024)
+    expect(sentBytes()).toBeLessThan(bytes)
+    busy = false
+    let received = 0
+    for await (const part of body) received += (part as Buffer).length
+    expect(received).toBe(bytes)
   })
 })

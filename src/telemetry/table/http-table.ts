@@ -19,7 +19,11 @@ export const LOOK_UP_RESULTS = {
   failed: 'A fault of ringman.',
 } as const
 
-const PORTS = { lookup: 'The port for look-ups.', admin: 'The port for probes and metrics.' } as const
+const PORTS = {
+  lookup: 'The port for look-ups.',
+  admin: 'The port for probes and metrics.',
+  proxy: 'The port in front of the program, of `ringman proxy` alone.',
+} as const
 
 /** Look-ups and the HTTP ports. */
 export const HTTP_METRICS = {
@@ -84,7 +88,7 @@ export const HTTP_METRICS = {
     labels: { port: PORTS },
     meaning: 'Connections that may be open at once, by port.',
     reading:
-      'For look-ups `--max-connections`, or half of the file descriptors that were free at the start, if that is less.',
+      'For look-ups, and for the proxy, `--max-connections`, or half of the file descriptors that were free at the start, if that is less.',
     query:
       'max by (namespace, pod) (ringman_http_connections{port="lookup"} / ringman_http_connections_limit{port="lookup"})',
   },

@@ -1,5 +1,8 @@
 import { ringman, type TestProcess } from '../../support/child-process.ts'
 
+/** How long a start may take beside whatever else a suite runs, in milliseconds. */
+const PATIENCE_MS = 60_000
+
 /** A node as `/v1/ring` shows it. */
 export interface ShownNode {
   readonly name: string
@@ -31,7 +34,8 @@ export class RingProcess implements AsyncDisposable {
       { env },
     )
     try {
-      const { http, admin } = (await process.event('ready')) as {
+      const ready = () => process.events.find(({ event }) => event === 'ready')
+      const { http, admin } = (await process.until('the event ready', ready, PATIENCE_MS)) as {
         http: { url: string }
         admin: { url: string }
       }
