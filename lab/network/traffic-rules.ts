@@ -4,6 +4,16 @@ export interface Traffic {
   readonly lossFraction: number
   /** Addresses by island: packets pass only within one. Addresses that are in none pass everywhere. */
   readonly islands: readonly (readonly string[])[]
+  /** Ports of one address that another one does not get through to, in this direction only. @default none */
+  readonly closed?: readonly ClosedPort[]
+}
+
+/** What a firewall drops. */
+export interface ClosedPort {
+  readonly protocol: 'udp' | 'tcp'
+  readonly from: string
+  readonly to: string
+  readonly port: number
 }
 
 /** A network that loses nothing. */
@@ -41,6 +51,10 @@ export function changeScript(traffic: Traffic): string {
     `add rule ${TABLE} forward meta l4proto tcp counter name "tcp_sent"`,
     // Dropped while forwarded: the sender sees no error, as with a real loss.
     `add rule ${TABLE} forward ip saddr . ip daddr @cut drop`,
+    ...(traffic.closed ?? []).map(
+      ({ protocol, from, to, port }) =>
+        `add rule ${TABLE} forward ip saddr ${from} ip daddr ${to} ${protocol} dport ${port} drop`,
+    ),
     ...(lost === 0 ? [] : [`add rule ${TABLE} forward numgen random mod ${LOSS_STEPS} < ${lost} drop`]),
     '',
   ].join('\n')

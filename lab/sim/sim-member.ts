@@ -179,6 +179,7 @@ export class SimMember {
       case 'conflict-found':
       case 'user-message':
       case 'remote-state':
+      case 'reach-checked':
       case 'probe-finished':
       case 'join-finished':
       case 'left':

@@ -8,6 +8,7 @@ export const EXIT_CODES = {
   3: 'No member answered: it could not be reached, did not answer in time, or what answered is not ringman',
   4: 'The ring has no nodes',
   5: 'The members do not agree',
+  6: '`doctor` found something wrong',
   129: 'A second SIGHUP ended `serve` at once',
   130: 'A second SIGINT (Ctrl-C) ended `serve` or `dev` at once',
   131: 'A second SIGQUIT ended `serve` at once',

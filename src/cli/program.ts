@@ -2,6 +2,7 @@ import { Command, Help } from 'commander'
 import {
   AGREE_SETTINGS,
   CLIENT_SETTINGS,
+  DOCTOR_SETTINGS,
   GET_SETTINGS,
   KEYGEN_SETTINGS,
   OPERATE_SETTINGS,
@@ -244,6 +245,15 @@ export function createProgram(context: ProgramContext): Command {
   )
   operate('forget', 'Take a dead member off the list', ['ringman forget cache-3 --url 10.0.0.1'], memberName)
   operate('reload', 'Read the keyring file again', ['ringman reload --url 10.0.0.1,10.0.0.2'])
+
+  const doctor = withJson(define(program, 'doctor', 'Ask every member, and say what is wrong and what to do'))
+  addSettingOptions(doctor, DOCTOR_SETTINGS)
+    .addHelpText('after', examples(['ringman doctor --url 10.0.0.1', 'ringman doctor --bundle report.json']))
+    .action(async () => {
+      const { runDoctor } = await import('./doctor.ts')
+      const { values } = loadCommandConfig(DOCTOR_SETTINGS, givenFlags(doctor, DOCTOR_SETTINGS), env)
+      finish(await runDoctor({ config: values, terminal, json: isJson(doctor) }))
+    })
 
   const healthcheck = define(
     program,

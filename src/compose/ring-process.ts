@@ -3,7 +3,8 @@ import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import { askDigest } from '../client/agreement.ts'
 import { Members } from '../client/members.ts'
-import type { ServeConfig } from '../config/serve-settings.ts'
+import { SERVE_SETTINGS, type ServeConfig } from '../config/serve-settings.ts'
+import { encodeValues } from '../config/setting.ts'
 import { RingmanError } from '../errors.ts'
 import { Forwarder } from '../forward/forwarder.ts'
 import { createAdminApp } from '../http/admin-app.ts'
@@ -144,6 +145,10 @@ export function composeProcess(
     metrics,
     operations: new Operations({ ring: service, tell: tellMember(() => guard.readToken()), logger }),
     guard,
+    clock,
+    name: config.name,
+    version: readVersion(),
+    settings: encodeValues(SERVE_SETTINGS, config),
     responder: new Responder({ ledger, port: 'admin', clock, logger }),
     logger,
   })

@@ -185,6 +185,24 @@ export const OPERATE_SETTINGS = {
 /** The values of {@link OPERATE_SETTINGS}. */
 export type OperateConfig = ValuesOf<typeof OPERATE_SETTINGS>
 
+/** What `ringman doctor` can be told. */
+export const DOCTOR_SETTINGS = {
+  bundle: {
+    type: path,
+    help: 'File to write all that was found out to, for a bug report; no secrets are in it',
+    category: 'Output',
+    places: ['flag'],
+  },
+  url: {
+    ...OPERATE_SETTINGS.url,
+    help: 'Admin ports of some members; all others that they know are asked, too',
+  },
+  timeoutMs: { ...CLIENT_SETTINGS.timeoutMs },
+} as const satisfies SettingTable
+
+/** The values of {@link DOCTOR_SETTINGS}. */
+export type DoctorConfig = ValuesOf<typeof DOCTOR_SETTINGS>
+
 /** What `ringman keygen` can be told. */
 export const KEYGEN_SETTINGS = {
   bytes: {

@@ -1,6 +1,6 @@
 import { assertNever } from '../errors.ts'
 import type { SourceKind } from '../membership/source.ts'
-import type { ValueType } from './value-type.ts'
+import type { PlainValue, ValueType } from './value-type.ts'
 
 /** Where a person can set something. */
 export type Place = 'flag' | 'variable' | 'file'
@@ -59,6 +59,20 @@ export function variableOf(property: string): string {
 /** Whether a setting can be set in a place. */
 export function isSettableIn(setting: Setting, place: Place): boolean {
   return setting.places?.includes(place) ?? true
+}
+
+/** The values of a table by file key, as a file would hold them; what has none, or is secret, is left out. */
+export function encodeValues<Table extends SettingTable>(
+  table: Table,
+  values: ValuesOf<Table>,
+): Record<string, PlainValue> {
+  return Object.fromEntries(
+    Object.entries(table).flatMap(([property, setting]) => {
+      const value: unknown = values[property as keyof Table]
+      const shown = value !== undefined && setting.secret !== true
+      return shown ? [[fileKeyOf(property), setting.type.encode(value)] as const] : []
+    }),
+  )
 }
 
 /** Where a value came from. */

@@ -1,29 +1,26 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import type { Logger } from '../logger.ts'
-import type { RingService } from '../service/ring-service.ts'
 import type { Operations } from '../service/operations.ts'
 import type { ActingGuard } from './acting-guard.ts'
 import { adminActions } from './admin-actions.ts'
 import { createBareApp, sendNotFound } from './app.ts'
 import { metricsAnswer, type MetricsWriter } from './metrics-answer.ts'
 import { splitTarget } from './query.ts'
-import type { Readiness } from './readiness.ts'
-import { asciiJson, makeAnswer, type Answer, type Responder } from './respond.ts'
+import { reportRoutes, type ReportDeps } from './report-routes.ts'
+import { asciiJson, makeAnswer, type Answer } from './respond.ts'
 import { answerRoute, RouteTable, type Route } from './route.ts'
 
-export interface AdminAppDeps {
-  readonly ring: RingService
-  readonly readiness: Readiness
+export interface AdminAppDeps extends ReportDeps {
   readonly metrics: MetricsWriter
   readonly operations: Operations
   readonly guard: ActingGuard
-  readonly responder: Responder
   readonly logger: Logger
 }
 
 /**
- * The application of the admin port: `/livez`, `/readyz`, `/metrics`, and what operators can do under `/v1/admin`.
+ * The application of the admin port: `/livez`, `/readyz`, `/metrics`, what `ringman doctor`
+ * asks for, and what operators can do under `/v1/admin`.
  *
  * `/livez` is 200 for as long as restarting the process would not help, and 503 once the ring's source or manager
  * has died. `/readyz` is 200 or 503 by {@link Readiness}, with every check and a sentence for a human.
@@ -53,6 +50,7 @@ export function createAdminApp(deps: AdminAppDeps): Koa {
       return healthAnswer(ready, { ready, message, checks })
     }),
     answer('/metrics', metricsAnswer(deps.metrics)),
+    ...reportRoutes(deps),
     ...adminActions({ operations: deps.operations, guard: deps.guard, responder }),
   ]
   const table = new RouteTable(routes, () => undefined)

@@ -24,6 +24,30 @@ export interface MemberControl {
   sendTo(member: Member, payload: Uint8Array, attempt: number): void
   /** Calls `listener` with bytes that came from another member, or from whoever reaches the gossip. */
   onMessage(listener: (payload: Uint8Array) => void): void
+  /** What it knows of its gossip, for whoever looks for faults. */
+  report(): GossipReport
+  /** By which ways a member answers just now. */
+  checkReach(name: string): Promise<{ readonly udp: boolean | null; readonly tcp: boolean }>
   /** Reads the files again that it follows. @returns What came of it, one sentence without a full stop. */
   reload(): Promise<string>
+}
+
+/** What a member says of its gossip to operators: no secret is in it. */
+export interface GossipReport {
+  /** Where others reach it; null before the start. */
+  readonly address: string | null
+  readonly port: number | null
+  readonly label: string
+  readonly clusterName: string | null
+  /** Names of its keys, the one that encrypts first; see `keyId`. */
+  readonly keys: readonly string[]
+  readonly requireEncryption: boolean
+  /** What it dropped since its start, by reason. */
+  readonly drops: Readonly<Record<string, number>>
+  /** Names that two processes have. */
+  readonly contested: readonly string[]
+  /** Addresses of others to which its seeds lead, as `ADDRESS:PORT`. */
+  readonly seedAddresses: readonly string[]
+  /** Seeds that do not resolve. */
+  readonly seedFailures: readonly { readonly seed: string; readonly reason: string }[]
 }

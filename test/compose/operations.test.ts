@@ -127,7 +127,10 @@ describe('in a cluster of five with look-ups under way', () => {
     const [a] = cluster.members as [LiveMember]
     // As if it hung: it gossips, and nobody answers at the port that it tells.
     writeFileSync(`${cluster.folder}/other`, 'another-token\n')
-    const deaf = await cluster.add('deaf', { tokenFile: `${cluster.folder}/other` })
+    const deaf = await cluster.add('deaf', {
+      tokenFile: `${cluster.folder}/other`,
+      probeIntervalMs: '200ms',
+    })
     await cluster.agreeOn(6)
     const evicted = await cluster.act(a, 'evict', { name: 'deaf', forMs: 60_000 })
     expect(evicted.json['details']).toContain('"deaf" did not do it: the token is missing or wrong')

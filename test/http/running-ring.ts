@@ -54,6 +54,9 @@ export function operationsOf(ring: RingService, token?: string) {
   return {
     operations: new Operations({ ring, tell, logger: silentLogger }),
     guard: guardFor(token === undefined ? {} : { token }),
+    name: 'test',
+    version: '1.2.3',
+    settings: {},
   }
 }
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { vi } from 'vitest'
-import { systemClock, systemRandom } from '../../src/clock.ts'
+import { systemClock, systemRandom, type Clock } from '../../src/clock.ts'
 import { composeProcess, type ProcessAddresses, type RingProcess } from '../../src/compose/ring-process.ts'
 import { loadServeConfig } from '../../src/config/load.ts'
 import { generateKey } from '../../src/membership/memberlist/keyring.ts'
@@ -30,7 +30,11 @@ export class LiveCluster implements AsyncDisposable {
   }
 
   /** @param settings - As flags have them, over what such members have in common. */
-  async add(name: string, settings: Readonly<Record<string, string | undefined>> = {}): Promise<LiveMember> {
+  async add(
+    name: string,
+    settings: Readonly<Record<string, string | undefined>> = {},
+    clock: Clock = systemClock,
+  ): Promise<LiveMember> {
     const logger = new RecordingLogger()
     const [first] = this.members
     const given: Record<string, string | undefined> = {
@@ -42,7 +46,6 @@ export class LiveCluster implements AsyncDisposable {
       gossipPort: '0',
       servicePort: String(8000 + this.members.length),
       preset: 'local',
-      probeIntervalMs: '200ms',
       pushPullIntervalMs: '1s',
       keyringFile: this.keyringFile,
       tokenFile: this.tokenFile,
@@ -54,7 +57,7 @@ export class LiveCluster implements AsyncDisposable {
     )
     const config = loadServeConfig({ values, unknown: [] }, {}).values
     const process = composeProcess(config, {
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger,
     })

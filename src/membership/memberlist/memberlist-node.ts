@@ -32,6 +32,12 @@ import type { DropReason } from './wire/drop.ts'
 /** Memberlist's default port. */
 export const DEFAULT_GOSSIP_PORT = 7946
 
+/** By which ways a member answers. */
+export interface Reach {
+  readonly udp: boolean
+  readonly tcp: boolean
+}
+
 /** What a node tells its owner. */
 export interface MemberlistNodeEvents {
   /** Members changed; `members()` has the whole set. Called once for all that one event brought about. */
@@ -57,12 +63,13 @@ export class MemberlistNode {
   readonly #settings: ProtocolSettings
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #broadcasts = new Map<number, (outcome: BroadcastFinishedEffect['outcome']) => void>()
+  readonly #reaching = new Map<number, (reached: Reach) => void>()
   readonly #leaving: ((result: LeftEffect) => void)[] = []
   #machine: Protocol | undefined
   #endpoint: Endpoint | undefined
   #cancelTimer: (() => void) | undefined
   #timerDueMs = Infinity
-  #nextBroadcast = 1
+  #nextId = 1
   #left: LeftEffect | undefined
   #stopped = false
 
@@ -273,6 +280,16 @@ export class MemberlistNode {
     return state === 'dead' || state === 'left'
   }
 
+  /** By which ways a member answers just now; it takes six seconds at most. */
+  checkReach(name: string): Promise<Reach> {
+    if (this.#machine === undefined || this.#stopped) return Promise.resolve({ udp: false, tcp: false })
+    const id = this.#nextId++
+    return new Promise((resolve) => {
+      this.#reaching.set(id, resolve)
+      this.#handle({ kind: 'check-reach', id, name })
+    })
+  }
+
   /** Declares another member dead, and takes nobody of its name for `forMs`. */
   evict(name: string, forMs: number): void {
     this.#handle({ kind: 'evict', name, forMs })
@@ -298,7 +315,7 @@ export class MemberlistNode {
    */
   broadcast(payload: Uint8Array, topic?: string): Promise<BroadcastFinishedEffect['outcome']> {
     if (this.#machine === undefined || this.#stopped) return Promise.resolve('dropped')
-    const id = this.#nextBroadcast++
+    const id = this.#nextId++
     return new Promise((resolve) => {
       this.#broadcasts.set(id, resolve)
       this.#handle({ kind: 'broadcast', id, payload, topic })
@@ -332,6 +349,8 @@ export class MemberlistNode {
     for (const resolve of this.#leaving.splice(0)) resolve({ kind: 'left', acknowledgedBy: 0, others: 0 })
     for (const resolve of this.#broadcasts.values()) resolve('dropped')
     this.#broadcasts.clear()
+    for (const resolve of this.#reaching.values()) resolve({ udp: false, tcp: false })
+    this.#reaching.clear()
     await this.#transport.close()
     this.#settle.resolve()
   }
@@ -439,6 +458,10 @@ export class MemberlistNode {
       case 'left':
         this.#left = effect
         for (const resolve of this.#leaving.splice(0)) resolve(effect)
+        break
+      case 'reach-checked':
+        this.#reaching.get(effect.id)?.(effect)
+        this.#reaching.delete(effect.id)
         break
       case 'broadcast-finished':
         this.#broadcasts.get(effect.id)?.(effect.outcome)

@@ -17,7 +17,7 @@ import {
   METADATA_LEVEL,
   WEIGHT_LIMIT,
 } from '../member.ts'
-import type { MemberControl } from '../control.ts'
+import type { GossipReport, MemberControl } from '../control.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
@@ -202,6 +202,29 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
 
   onMessage(listener: (payload: Uint8Array) => void): void {
     this.#messageListeners.push(listener)
+  }
+
+  report(): GossipReport {
+    const { label = '', clusterName, requireEncryption = true } = this.#options
+    const { endpoint, keyring, drops } = this.node
+    const { addresses, failures } = this.#resolver.status
+    return {
+      address: endpoint?.address ?? null,
+      port: endpoint?.port ?? null,
+      label,
+      clusterName: clusterName ?? null,
+      keys: keyring.map(keyId),
+      requireEncryption,
+      drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)),
+      contested: this.node.contested().map(({ name }) => name),
+      seedAddresses: addresses.map(formatHostPort),
+      seedFailures: failures,
+    }
+  }
+
+  async checkReach(name: string): ReturnType<MemberControl['checkReach']> {
+    const { udp, tcp } = await this.node.checkReach(name)
+    return { udp: this.#options.tcpOnly === true ? null : udp, tcp }
   }
 
   async reload(): Promise<string> {

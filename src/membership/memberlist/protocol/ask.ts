@@ -18,6 +18,8 @@ export interface Ask {
   readonly repeat?: boolean
   /** Whether a stream is tried as well, at `probeTimeoutMs / 2`. */
   readonly stream?: boolean
+  /** How long to wait for an answer, in milliseconds. @default `probeIntervalMs` */
+  readonly timeoutMs?: number
   /** On whose account. @default 'probe' */
   readonly purpose?: Purpose
 }
@@ -25,14 +27,15 @@ export interface Ask {
 /**
  * Pings a place outside the probe rounds.
  *
- * @param end - Called once: with the payload of the ack, or with undefined when none came within `probeIntervalMs`.
+ * @param end - Called once: with the payload of the ack, or with undefined when none came in time.
  */
 export function ask(
   core: Core,
-  { place, name, say = [], fill = true, repeat = false, stream = false, purpose = 'probe' }: Ask,
+  { place, name, say = [], fill = true, repeat = false, stream = false, timeoutMs, purpose = 'probe' }: Ask,
   end: (payload: Uint8Array | undefined) => void,
 ): void {
   const { deadlines, nowMs, settings, pending, pendingStreams } = core
+  const waitMs = timeoutMs ?? settings.probeIntervalMs
   const seqNo = core.takeSeqNo()
   const set: Deadline[] = []
   const finish = (payload: Uint8Array | undefined) => {
@@ -47,7 +50,7 @@ export function ask(
   }
   pending.set(seqNo, { acked: finish })
   set.push(
-    deadlines.set(nowMs + settings.probeIntervalMs, () => {
+    deadlines.set(nowMs + waitMs, () => {
       finish(undefined)
     }),
   )

@@ -2,6 +2,14 @@ import type { MemberState, ProtocolVersions } from '../../member.ts'
 import type { Ack, Message, Ping, PushPull } from '../wire/messages.ts'
 import type { Endpoint } from './endpoint.ts'
 
+/** By which ways a member answered; the end of `check-reach`. */
+export interface ReachCheckedEffect {
+  readonly kind: 'reach-checked'
+  readonly id: number
+  readonly udp: boolean
+  readonly tcp: boolean
+}
+
 /** Everything the machine asks for or tells. The shell carries effects out in their order, and never waits. */
 export type Effect =
   | SendPacketEffect
@@ -18,6 +26,7 @@ export type Effect =
   | JoinFinishedEffect
   | LeftEffect
   | BroadcastFinishedEffect
+  | ReachCheckedEffect
   | LogEffect
 
 /** Send these messages in one datagram; more than one as a compound. They fit the packet budget. */

@@ -21,6 +21,7 @@ export type ProtocolEvent =
   | ForgetEvent
   | EvictEvent
   | PodUnreadyEvent
+  | CheckReachEvent
 
 /** The first event, once: this member becomes alive and the rounds begin. Events before it are ignored. */
 export interface StartEvent {
@@ -151,4 +152,12 @@ export interface EvictEvent {
   readonly kind: 'evict'
   readonly name: string
   readonly forMs: number
+}
+
+/** An operator asks by which ways a member answers. Ends in `reach-checked`. */
+export interface CheckReachEvent {
+  readonly kind: 'check-reach'
+  /** The caller's number for it. */
+  readonly id: number
+  readonly name: string
 }

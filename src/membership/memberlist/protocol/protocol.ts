@@ -1,12 +1,13 @@
 import { assertNever } from '../../../errors.ts'
 import type { IndirectPing, Message, Ping } from '../wire/messages.ts'
+import { ask } from './ask.ts'
 import { Contests } from './contests.ts'
 import { Core } from './core.ts'
 import type { Counters } from './counters.ts'
 import type { Dependencies, Identity } from './dependencies.ts'
 import type { Effect, MemberView } from './effects.ts'
 import { type Endpoint, formatAddress, sameEndpoint } from './endpoint.ts'
-import type { PacketReceivedEvent, ProtocolEvent } from './events.ts'
+import type { CheckReachEvent, PacketReceivedEvent, ProtocolEvent } from './events.ts'
 import { Exchanges } from './exchanges.ts'
 import { GossipRounds } from './gossip.ts'
 import { Inquiries } from './inquiry.ts'
@@ -34,6 +35,8 @@ const UNREACHED_INTERVALS = 10
 const INBOX_MS = 25
 /** Long stalls have their due this often at most. */
 const LONG_STALL_EVERY_MS = 10_000
+/** How long a member may take to answer an operator's question whether it is reached: longer than any that is only busy. */
+const REACH_MS = 3000
 const NO_BYTES = new Uint8Array(0)
 
 /**
@@ -253,6 +256,9 @@ export class Protocol {
       case 'pod-unready':
         this.#podUnready(event.name, event.address)
         return
+      case 'check-reach':
+        this.#checkReach(event)
+        return
       default:
         assertNever(event)
     }
@@ -429,6 +435,38 @@ export class Protocol {
     if (record === undefined || record === this.#core.self || isLiving(record)) return
     this.#reconnect.letGo(name)
     this.#merge.forget(record)
+  }
+
+  /** Asks a member over UDP and over TCP at once. */
+  #checkReach({ id, name }: CheckReachEvent): void {
+    const core = this.#core
+    const record = core.members.get(name)
+    const reached = { udp: false, tcp: false }
+    let waiting = 2
+    const end = () => {
+      if (--waiting === 0) core.emit({ kind: 'reach-checked', id, ...reached })
+    }
+    if (record === undefined) {
+      core.emit({ kind: 'reach-checked', id, ...reached })
+      return
+    }
+    const place = record.endpoint
+    ask(core, { place, name, repeat: true, fill: false, timeoutMs: REACH_MS }, (payload) => {
+      reached.udp = payload !== undefined
+      end()
+    })
+    const seqNo = core.takeSeqNo()
+    const finish = (outcome: 'acked' | 'refused' | 'failed') => {
+      if (!core.pendingStreams.delete(seqNo)) return
+      core.deadlines.cancel(overdue)
+      reached.tcp = outcome === 'acked'
+      end()
+    }
+    const overdue = core.deadlines.set(core.nowMs + 2 * REACH_MS, () => {
+      finish('failed')
+    })
+    core.pendingStreams.set(seqNo, finish)
+    core.pingOverStream(place, core.pingFor(record, seqNo), REACH_MS, 'probe')
   }
 
   #updateMetadata(meta: Uint8Array): void {

@@ -1,0 +1,529 @@
+import { formatHostPort } from '../seeds/seed.ts'
+import type { MemberReport, Survey, SurveyedMember } from './doctor-survey.ts'
+
+/** How bad a finding is: the ring is wrong or will be; something is not as it should be; worth knowing. */
+export type Severity = 'critical' | 'warning' | 'note'
+
+/** Something that is wrong, in plain sentences. */
+export interface Finding {
+  readonly code: string
+  readonly severity: Severity
+  /** Names of the members that it is about. */
+  readonly members: readonly string[]
+  /** What is wrong. */
+  readonly summary: string
+  /** What that means. */
+  readonly meaning: string
+  /** What to do. */
+  readonly advice: string
+}
+
+/** A clock may be off by so much, in milliseconds. */
+const CLOCK_MS = 5000
+/** Names, pairs and addresses that a sentence lists at most. */
+const LISTED = 5
+
+/** Settings that members may well have different from each other. Of some there are findings of their own. */
+const OWN_SETTINGS: ReadonlySet<string> = new Set([
+  'name',
+  'label',
+  'clusterName',
+  'ringKey',
+  'keyringFile',
+  'seeds',
+  'servicePort',
+  'weight',
+  'zone',
+  'bind',
+  'gossipPort',
+  'advertise',
+  'advertisePort',
+  'httpHost',
+  'httpPort',
+  'adminPort',
+  'upstream',
+  'minMembers',
+  'logLevel',
+  'logFormat',
+  'tokenFile',
+  'allowedHosts',
+  'config',
+])
+
+/** What is wrong with a ring, the most important first; causes before what follows from them. */
+export function diagnose(survey: Survey): Finding[] {
+  const { members } = survey
+  const causes = [
+    ...sameNames(members),
+    ...plainAmongKeyed(members),
+    ...otherKeys(members),
+    ...otherWords(members, 'label', ({ gossip }) => gossip?.label),
+    ...otherWords(members, 'cluster name', ({ gossip }) =>
+      gossip === null ? undefined : (gossip.clusterName ?? ''),
+    ),
+    ...otherRingKeys(members),
+  ]
+  // What follows for these from the cause is no finding of its own.
+  const blamed = new Set(causes.flatMap((finding) => finding.members))
+  const others = members.filter(({ report }) => !blamed.has(report.name))
+  const found = [
+    ...causes,
+    ...silentMembers(survey),
+    ...unreached(members),
+    ...differentDigests(others),
+    ...strangers(members, causes),
+    ...conditions(others),
+    ...staleSeeds(survey),
+    ...clocks(members),
+    ...settings(members),
+    ...versions(members),
+    ...drained(members),
+  ]
+  const order: readonly Severity[] = ['critical', 'warning', 'note']
+  return order.flatMap((severity) => found.filter((finding) => finding.severity === severity))
+}
+
+function sameNames(members: readonly SurveyedMember[]): Finding[] {
+  const places = new Map<string, Set<string>>()
+  const note = (name: string, place: string) => {
+    places.set(name, (places.get(name) ?? new Set()).add(place))
+  }
+  for (const { report, url } of members) note(report.name, placeOf(report) ?? url)
+  for (const name of new Set(members.flatMap(({ report }) => report.gossip?.contested ?? []))) {
+    note(name, 'a place')
+    note(name, 'another one')
+  }
+  return [...places].flatMap(([name, at]) =>
+    at.size < 2
+      ? []
+      : [
+          {
+            code: 'NAME_TWICE',
+            severity: 'critical',
+            members: [name],
+            summary: `Two processes have the name ${quote(name)}${at.has('a place') ? '' : `: at ${list([...at], ' and at ')}`}.`,
+            meaning:
+              'The ring has one place for a name, and each of the two takes itself for the owner of its keys.',
+            advice: 'Stop one of them, or give it another --name.',
+          } as const,
+        ],
+  )
+}
+
+function plainAmongKeyed(members: readonly SurveyedMember[]): Finding[] {
+  const gossiping = members.filter(({ report }) => report.gossip !== null)
+  const plain = gossiping.filter(({ report }) => report.gossip?.keys.length === 0)
+  if (plain.length === 0 || plain.length === gossiping.length) return []
+  const names = namesOf(plain)
+  return [
+    {
+      code: 'PLAIN_AMONG_KEYED',
+      severity: 'critical',
+      members: names,
+      summary: `${say(names, 'has', 'have')} no keys, and the others encrypt their gossip.`,
+      meaning: 'They do not hear each other, and make rings of their own.',
+      advice: `Give ${names.length > 1 ? 'them' : 'it'} the keyring of the others by --keyring-file; docs/memberlist.md says how to introduce encryption.`,
+    },
+  ]
+}
+
+function otherKeys(members: readonly SurveyedMember[]): Finding[] {
+  const keyed = members.filter(({ report }) => (report.gossip?.keys.length ?? 0) > 0)
+  const usual = mostFrequent(keyed.map(({ report }) => report.gossip?.keys[0] ?? ''))
+  const rest = keyed.filter(({ report }) => report.gossip?.keys.includes(usual ?? '') === true)
+  const odd = keyed.filter(({ report: { gossip } }) => {
+    const [first = ''] = gossip?.keys ?? []
+    const hears = gossip?.keys.includes(usual ?? '') === true
+    return !hears || !rest.every(({ report }) => report.gossip?.keys.includes(first) === true)
+  })
+  if (odd.length === 0) return []
+  const names = namesOf(odd)
+  const theirs = new Set(odd.flatMap(({ report }) => report.gossip?.keys.slice(0, 1) ?? []))
+  return [
+    {
+      code: 'KEYS_DIFFER',
+      severity: 'critical',
+      members: names,
+      summary: `${say(names, 'encrypts', 'encrypt')} with the key ${list([...theirs])}, and most others with ${usual}: not all of them can read that.`,
+      meaning: 'Members that cannot read each other make rings of their own.',
+      advice:
+        'Put both keys into every keyring file first, and only then make the new one the first; `ringman reload` takes it up at once.',
+    },
+  ]
+}
+
+function otherWords(
+  members: readonly SurveyedMember[],
+  what: 'label' | 'cluster name',
+  wordOf: (report: MemberReport) => string | undefined,
+): Finding[] {
+  const words = members.flatMap((member) => {
+    const word = wordOf(member.report)
+    return word === undefined ? [] : [{ member, word }]
+  })
+  const usual = mostFrequent(words.map(({ word }) => word))
+  const odd = words.filter(({ word }) => word !== usual)
+  if (odd.length === 0) return []
+  const names = namesOf(odd.map(({ member }) => member))
+  const theirs = [...new Set(odd.map(({ word }) => (word === '' ? 'none' : quote(word))))]
+  return [
+    {
+      code: what === 'label' ? 'LABELS_DIFFER' : 'CLUSTER_NAMES_DIFFER',
+      severity: 'critical',
+      members: names,
+      summary: `${say(names, 'has', 'have')} the ${what} ${list(theirs)}, and most others ${usual === '' ? 'none' : quote(usual ?? '')}.`,
+      meaning: 'They do not hear each other, and make rings of their own.',
+      advice: `Start all members of one ring with the same ${what === 'label' ? '--label' : '--cluster-name'}.`,
+    },
+  ]
+}
+
+function otherRingKeys(members: readonly SurveyedMember[]): Finding[] {
+  const usual = mostFrequent(members.map(({ report }) => report.ringKey))
+  const odd = members.filter(({ report }) => report.ringKey !== usual)
+  if (odd.length === 0) return []
+  const names = namesOf(odd)
+  return [
+    {
+      code: 'RING_KEYS_DIFFER',
+      severity: 'critical',
+      members: names,
+      summary: `${say(names, 'hashes', 'hash')} the ${odd[0]?.report.ringKey} of each node, and most others the ${usual}.`,
+      meaning: 'They know the same members and name other owners.',
+      advice: 'Start all members with the same --ring-key.',
+    },
+  ]
+}
+
+function silentMembers({ members, silent }: Survey): Finding[] {
+  return silent.map(({ name, url, error }): Finding => {
+    const who = name === undefined ? `What was given as ${url}` : quote(name)
+    const about = name === undefined ? [] : [name]
+    const isReached = members.some(({ reach = [] }) =>
+      reach.some((peer) => peer.name === name && (peer.udp === true || peer.tcp)),
+    )
+    const isAlive = members.some(({ report }) =>
+      report.members.some((member) => member.name === name && member.state === 'alive'),
+    )
+    if (name === undefined || isReached) {
+      return {
+        code: 'ADMIN_UNREACHABLE',
+        severity: 'warning',
+        members: about,
+        summary: `${who} does not answer at its admin port, ${url}: ${error.message}.`,
+        meaning:
+          name === undefined
+            ? 'Nothing is known of it.'
+            : 'The others reach it by gossip. Of its settings, keys and ring nothing is known.',
+        advice:
+          'Look at --admin-port and --http-host, and whether a firewall or NetworkPolicy lets you pass.',
+      }
+    }
+    return {
+      code: 'MEMBER_SILENT',
+      severity: 'critical',
+      members: about,
+      summary: `${who} does not answer, neither at its admin port (${url}) nor to other members.`,
+      meaning: isAlive
+        ? 'It hangs, is gone or is cut off. Until the others have found that out, keys go to it.'
+        : 'It hangs, is gone or is cut off. The others have noticed, or are about to; its keys are with them.',
+      advice:
+        'Look at its process and its machine; end a process that hangs. One that is gone is off the lists after --dead-kept.',
+    }
+  })
+}
+
+interface Pair {
+  readonly from: string
+  readonly to: string
+}
+
+function unreached(members: readonly SurveyedMember[]): Finding[] {
+  const answered = new Set(members.map(({ report }) => report.name))
+  const udp: Pair[] = []
+  const tcp: Pair[] = []
+  const neither: Pair[] = []
+  for (const { report, reach = [] } of members) {
+    for (const peer of reach) {
+      if (!answered.has(peer.name)) continue
+      const pair = { from: report.name, to: peer.name }
+      if (!peer.tcp && peer.udp !== true) neither.push(pair)
+      else if (!peer.tcp) tcp.push(pair)
+      else if (peer.udp === false) udp.push(pair)
+    }
+  }
+  const finding = (
+    code: string,
+    severity: Severity,
+    pairs: readonly Pair[],
+    texts: Pick<Finding, 'summary' | 'meaning' | 'advice'>,
+  ) =>
+    pairs.length === 0
+      ? []
+      : [{ code, severity, members: [...new Set(pairs.flatMap(({ from, to }) => [from, to]))], ...texts }]
+  return [
+    ...finding('NOT_REACHED', 'critical', neither, {
+      summary: `${inWords(neither)}: nothing arrives there, neither over UDP nor over TCP.`,
+      meaning:
+        'Gossip goes around by others as long as there are some; if all are cut off like this, there are two rings.',
+      advice: 'Open the gossip port for UDP and TCP between all members.',
+    }),
+    ...finding('TCP_BLOCKED', 'warning', tcp, {
+      summary: `${inWords(tcp)}: UDP arrives there and TCP does not${isOneWay(tcp) ? ', in this direction only' : ''}.`,
+      meaning:
+        'Joins and the exchange of whole states fail between them; what was missed is missed for longer.',
+      advice: 'Open the gossip port for TCP between all members, in both directions.',
+    }),
+    ...finding('UDP_BLOCKED', 'warning', udp, {
+      summary: `${inWords(udp)}: TCP arrives there and UDP does not.`,
+      meaning:
+        'Members go on over TCP, slower: dead ones are found later, and busy ones are suspected sooner.',
+      advice: 'Open the gossip port for UDP between all members, or set --tcp-only on all of them.',
+    }),
+  ]
+}
+
+function isOneWay(pairs: readonly Pair[]): boolean {
+  return !pairs.some(({ from, to }) => pairs.some((other) => other.from === to && other.to === from))
+}
+
+function inWords(pairs: readonly Pair[]): string {
+  return list(pairs.map(({ from, to }) => `from ${quote(from)} to ${quote(to)}`)).replace(/^f/, 'F')
+}
+
+function differentDigests(members: readonly SurveyedMember[]): Finding[] {
+  const usual = mostFrequent(members.map(({ report }) => report.digest))
+  const odd = members.filter(({ report }) => report.digest !== usual)
+  if (odd.length === 0) return []
+  const names = namesOf(odd)
+  const most = members.find(({ report }) => report.digest === usual)?.report
+  return [
+    {
+      code: 'RINGS_DIFFER',
+      severity: 'critical',
+      members: names,
+      summary: `${say(names, 'has', 'have')} another ring than most: ${odd[0]?.report.nodes} nodes, and ${most?.nodes} there.`,
+      meaning: 'They name different owners for some keys.',
+      advice:
+        'If it stays so for a minute, compare `ringman nodes` of both; restart the members with the smaller ring.',
+    },
+  ]
+}
+
+/** Gossip of somebody who was not asked and is configured otherwise. */
+function strangers(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
+  const reasons = {
+    'label-differs': ['LABELS_DIFFER', 'with another label, or with none'],
+    'cannot-decrypt': ['KEYS_DIFFER', 'with another key'],
+    'not-encrypted': ['PLAIN_AMONG_KEYED', 'without encryption'],
+    'encrypted-unexpectedly': ['PLAIN_AMONG_KEYED', 'that is encrypted'],
+  } as const
+  return Object.entries(reasons).flatMap(([reason, [cause, how]]): Finding[] => {
+    const hit = members.filter(({ report }) => Number(report.gossip?.drops[reason] ?? 0) > 0)
+    if (hit.length === 0 || causes.some(({ code }) => code === cause)) return []
+    return [
+      {
+        code: 'STRANGERS',
+        severity: 'warning',
+        members: namesOf(hit),
+        summary: `${say(namesOf(hit), 'has', 'have')} been sent gossip ${how} since the start, by somebody who was not asked.`,
+        meaning:
+          'Either a member that should be here cannot join, or another cluster sends to these addresses.',
+        advice: 'The log says from which address (`gossip.dropped`). Ask doctor with its URL, too.',
+      },
+    ]
+  })
+}
+
+function conditions(members: readonly SurveyedMember[]): Finding[] {
+  return members.flatMap(({ report }): Finding[] => {
+    const isDrained = report.members.some(({ name, drained: off }) => name === report.name && off)
+    if (report.ok && (report.ready || isDrained)) return []
+    return [
+      {
+        code: report.ok ? 'NOT_READY' : 'MEMBER_NOT_WELL',
+        severity: 'warning',
+        members: [report.name],
+        summary: `${quote(report.name)} says: ${report.ok ? report.failing.join(' ') : `${report.message}.`}`,
+        meaning: report.ready
+          ? 'It is ready, and its ring may be out of date.'
+          : 'It is not ready for look-ups.',
+        advice: 'docs/runbooks has a page for each of these conditions.',
+      },
+    ]
+  })
+}
+
+function staleSeeds({ members }: Survey): Finding[] {
+  const places = new Set(
+    members.flatMap(({ report }) =>
+      report.members.flatMap(({ address, port, state }) =>
+        state === 'alive' || state === 'suspect' ? [formatHostPort({ address, port })] : [],
+      ),
+    ),
+  )
+  const stale = [...new Set(members.flatMap(({ report }) => report.gossip?.seedAddresses ?? []))].filter(
+    (address) => !places.has(address),
+  )
+  const using = members.filter(({ report }) =>
+    report.gossip?.seedAddresses.some((one) => stale.includes(one)),
+  )
+  const failures = new Map(
+    members
+      .flatMap(({ report }) => report.gossip?.seedFailures ?? [])
+      .map(({ seed, reason }) => [seed, reason]),
+  )
+  const unresolved = members.filter(({ report }) => (report.gossip?.seedFailures.length ?? 0) > 0)
+  return [
+    ...(stale.length === 0
+      ? []
+      : [
+          {
+            code: 'SEEDS_STALE',
+            severity: 'warning',
+            members: namesOf(using),
+            summary: `Seeds lead to ${list(stale)}, where no member is.`,
+            meaning:
+              'DNS, or the list of seeds, is out of date. If all of them are, a member that starts finds nobody and makes a ring of its own.',
+            advice: 'Compare --seeds, and what their names resolve to, with the addresses of the members.',
+          } as const,
+        ]),
+    ...(failures.size === 0
+      ? []
+      : [
+          {
+            code: 'SEEDS_UNRESOLVED',
+            severity: 'warning',
+            members: namesOf(unresolved),
+            summary: `Seeds do not resolve: ${list([...failures].map(([seed, reason]) => `${seed} (${reason})`))}.`,
+            meaning: 'A member that starts now finds nobody by them.',
+            advice: 'Look at the names in --seeds, and at the DNS of the members.',
+          } as const,
+        ]),
+  ]
+}
+
+function clocks(members: readonly SurveyedMember[]): Finding[] {
+  // Our own clock is one of them.
+  const sorted = [0, ...members.map(({ aheadMs }) => aheadMs)].sort((a, b) => a - b)
+  const median = sorted[sorted.length >> 1] ?? 0
+  return members.flatMap(({ report, aheadMs, tookMs }): Finding[] => {
+    const off = aheadMs - median
+    if (Math.abs(off) <= CLOCK_MS + tookMs) return []
+    return [
+      {
+        code: 'CLOCK_OFF',
+        severity: 'warning',
+        members: [report.name],
+        summary: `The clock of ${quote(report.name)} is ${spanOf(Math.abs(off))} ${off > 0 ? 'ahead' : 'behind'}.`,
+        meaning:
+          'The ring does not depend on it. The times in its log and in its answers are wrong, and certificates and tokens may be refused.',
+        advice: 'Have its machine keep the time (NTP).',
+      },
+    ]
+  })
+}
+
+function settings(members: readonly SurveyedMember[]): Finding[] {
+  const keys = new Set(members.flatMap(({ report }) => Object.keys(report.settings)))
+  const odd = new Map<string, string[]>()
+  for (const key of keys) {
+    if (OWN_SETTINGS.has(key)) continue
+    const valueOf = ({ report }: SurveyedMember) => JSON.stringify(report.settings[key]) ?? 'not set'
+    const usual = mostFrequent(members.map(valueOf))
+    for (const member of members) {
+      const value = valueOf(member)
+      if (value === usual) continue
+      const { name } = member.report
+      odd.set(name, [
+        ...(odd.get(name) ?? []),
+        `${key} is ${value.slice(0, 80)}, and ${usual?.slice(0, 80)} there`,
+      ])
+    }
+  }
+  // Members of one kind, such as those that a rollout has not come to, make one finding.
+  const kinds = Map.groupBy(odd, ([, differences]) => list(differences))
+  return [...kinds].map(([differences, alike]) => ({
+    code: 'SETTINGS_DIFFER',
+    severity: 'warning',
+    members: alike.map(([name]) => name),
+    summary: `${say(
+      alike.map(([name]) => name),
+      'has',
+      'have',
+    )} other settings than most: ${differences}.`,
+    meaning: 'Members with other timings judge each other differently; some settings must be the same.',
+    advice:
+      'Start all members of a ring with the same configuration; a rollout that stopped half-way leaves such members behind.',
+  }))
+}
+
+function versions(members: readonly SurveyedMember[]): Finding[] {
+  const all = Map.groupBy(members, ({ report }) => report.version)
+  if (all.size < 2) return []
+  const usual = mostFrequent(members.map(({ report }) => report.version))
+  const odd = members.filter(({ report }) => report.version !== usual)
+  return [
+    {
+      code: 'VERSIONS_DIFFER',
+      severity: 'note',
+      members: namesOf(odd),
+      summary: `${say(namesOf(odd), 'runs', 'run')} version ${list([...all.keys()].filter((one) => one !== usual))}, and most others ${usual}.`,
+      meaning: 'Versions work together. During a rollout this is as it should be.',
+      advice: 'If no rollout is under way, one stopped half-way.',
+    },
+  ]
+}
+
+function drained(members: readonly SurveyedMember[]): Finding[] {
+  const names = [
+    ...new Set(
+      members.flatMap(({ report }) => report.members.filter((one) => one.drained).map(({ name }) => name)),
+    ),
+  ]
+  if (names.length === 0) return []
+  return [
+    {
+      code: 'DRAINED',
+      severity: 'note',
+      members: names,
+      summary: `${say(names, 'is', 'are')} drained.`,
+      meaning: 'Somebody took them off the ring by hand; the others have their keys.',
+      advice: '`ringman return` at the admin port of each takes it back.',
+    },
+  ]
+}
+
+function placeOf({ gossip }: MemberReport): string | undefined {
+  const { address = null, port = null } = gossip ?? {}
+  return address === null || port === null ? undefined : formatHostPort({ address, port })
+}
+
+function namesOf(members: readonly SurveyedMember[]): string[] {
+  return [...new Set(members.map(({ report }) => report.name))]
+}
+
+/** What most have; of several as frequent the first in order, so that the answer is the same each time. */
+function mostFrequent(values: readonly string[]): string | undefined {
+  const counts = [...Map.groupBy(values, (value) => value)].map(([value, { length }]) => ({ value, length }))
+  return counts.sort((a, b) => b.length - a.length || (a.value < b.value ? -1 : 1))[0]?.value
+}
+
+function say(names: readonly string[], one: string, many: string): string {
+  return `${list(names.map(quote))} ${names.length > 1 ? many : one}`
+}
+
+function list(texts: readonly string[], between = ', '): string {
+  const more = texts.length - LISTED
+  return `${texts.slice(0, LISTED).join(between)}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name)
+}
+
+function spanOf(ms: number): string {
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 120) return `${seconds} s`
+  return seconds < 7200 ? `${Math.round(seconds / 60)} minutes` : `${Math.round(seconds / 3600)} hours`
+}

@@ -1,0 +1,205 @@
+import { systemClock, type Clock } from '../clock.ts'
+import { Members, readAnswer } from '../client/members.ts'
+import { flag, list, number, object, orNull, text, type Shape, type Shaped } from '../client/shape.ts'
+import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { formatHostPort } from '../seeds/seed.ts'
+
+/** Members that are asked at the same time, and in all. */
+const AT_ONCE = 32
+const MAX_MEMBERS = 5000
+/** Up to so many members each asks all others over UDP and TCP; above, each asks some. */
+const ALL_PAIRS = 50
+const SAMPLE = 10
+const MAX_LISTED = 20_000
+
+/** An object of any fields. */
+const record: Shape<Readonly<Record<string, unknown>>> = (value, place) => ({
+  ...object({})(value, place),
+  ...(value as Record<string, unknown>),
+})
+
+const report = object({
+  name: text,
+  version: text,
+  node: text,
+  timeMs: number,
+  uptimeMs: number,
+  source: text,
+  condition: text,
+  ok: flag,
+  message: text,
+  ready: flag,
+  failing: list(text, 100),
+  digest: text,
+  nodes: number,
+  ringKey: text,
+  settings: record,
+  gossip: orNull(
+    object({
+      address: orNull(text),
+      port: orNull(number),
+      label: text,
+      clusterName: orNull(text),
+      keys: list(text, 100),
+      requireEncryption: flag,
+      drops: record,
+      contested: list(text, MAX_LISTED),
+      seedAddresses: list(text, MAX_LISTED),
+      seedFailures: list(object({ seed: text, reason: text }), MAX_LISTED),
+    }),
+  ),
+  members: list(
+    object({
+      name: text,
+      address: text,
+      port: number,
+      state: text,
+      httpPort: orNull(number),
+      adminPort: orNull(number),
+      level: number,
+      drained: flag,
+    }),
+    MAX_LISTED,
+  ),
+})
+/** What a member says of itself at `/v1/report`. */
+export type MemberReport = Shaped<typeof report>
+
+const reachAnswer = object({
+  peers: list(object({ name: text, udp: orNull(flag), tcp: flag }), 100),
+})
+
+/** A member that answered. */
+export interface SurveyedMember {
+  readonly url: string
+  readonly report: MemberReport
+  /** How far its clock is ahead of ours, in milliseconds; right by half of the time that the answer took. */
+  readonly aheadMs: number
+  readonly tookMs: number
+  /** By which ways it reaches others; undefined where it did not say. */
+  readonly reach: Shaped<typeof reachAnswer>['peers'] | undefined
+}
+
+/** A member that should have answered. */
+export interface SilentMember {
+  readonly url: string
+  /** Undefined for a URL that was given. */
+  readonly name: string | undefined
+  readonly error: { readonly code: ErrorCode; readonly message: string }
+}
+
+/** All that was found out about a ring. */
+export interface Survey {
+  readonly members: readonly SurveyedMember[]
+  readonly silent: readonly SilentMember[]
+  /** Living members that others know and that have no admin port to ask. */
+  readonly mute: readonly string[]
+}
+
+export interface SurveyOptions {
+  /** Admin ports to begin with. */
+  readonly urls: readonly string[]
+  /** Whether to ask the members that those know, too, at the addresses that these say. */
+  readonly follow: boolean
+  readonly timeoutMs: number
+  readonly clock?: Clock
+}
+
+/**
+ * Asks members at their admin ports, then those that they know, and so on; then has each of them ask others over UDP and TCP.
+ *
+ * @throws {RingmanError} `UNREACHABLE` when nobody answered.
+ */
+export async function survey({
+  urls,
+  follow,
+  timeoutMs,
+  clock = systemClock,
+}: SurveyOptions): Promise<Survey> {
+  const seen = new Set(urls)
+  const places = new Set<string>()
+  const members: SurveyedMember[] = []
+  const silent: SilentMember[] = []
+  const mute = new Set<string>()
+  let next: { readonly url: string; readonly name?: string; readonly place?: string }[] = urls.map((url) => ({
+    url,
+  }))
+  while (next.length > 0) {
+    const answers = await inBatches(next, async (one) => ({
+      ...one,
+      ...(await ask(one.url, timeoutMs, clock)),
+    }))
+    for (const answer of answers) {
+      if ('error' in answer) silent.push({ url: answer.url, name: answer.name, error: answer.error })
+      else {
+        members.push({ ...answer, reach: undefined })
+        places.add(placeOf(answer.report))
+      }
+    }
+    next = []
+    for (const known of answers.flatMap((answer) => ('report' in answer ? answer.report.members : []))) {
+      const { name, address, port, adminPort, state } = known
+      const isGone = state === 'left'
+      const place = `${name} ${address} ${port}`
+      if (isGone || places.has(place) || seen.size >= MAX_MEMBERS) continue
+      places.add(place)
+      if (adminPort === null) {
+        mute.add(name)
+        continue
+      }
+      const url = `http://${formatHostPort({ address, port: adminPort })}`
+      if (!follow || seen.has(url)) continue
+      seen.add(url)
+      next.push({ url, name })
+    }
+  }
+  if (members.length === 0) {
+    const [first] = silent
+    throw new RingmanError(
+      first?.error.code ?? 'UNREACHABLE',
+      `no member answered: ${first?.error.message ?? ''}`,
+    )
+  }
+  const peers = members.length > ALL_PAIRS ? SAMPLE : ALL_PAIRS
+  const reached = await inBatches(members, async (member) => ({
+    ...member,
+    reach: member.report.gossip === null ? undefined : await askReach(member.url, peers, timeoutMs),
+  }))
+  return { members: reached, silent, mute: [...mute] }
+}
+
+async function inBatches<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (let from = 0; from < items.length; from += AT_ONCE) {
+    results.push(...(await Promise.all(items.slice(from, from + AT_ONCE).map(work))))
+  }
+  return results
+}
+
+async function ask(url: string, timeoutMs: number, clock: Clock) {
+  const startedMs = clock.now()
+  try {
+    const answer = await new Members({ url, timeoutMs }).json(`${url}/v1/report`)
+    const tookMs = clock.now() - startedMs
+    const read = readAnswer(report, answer, url)
+    return { report: read, tookMs, aheadMs: read.timeMs - (clock.wallNow() - tookMs / 2) }
+  } catch (error) {
+    if (!isRingmanError(error)) throw error
+    return { error: { code: error.code, message: error.message } }
+  }
+}
+
+async function askReach(url: string, peers: number, timeoutMs: number) {
+  try {
+    const answer = await new Members({ url, timeoutMs }).json(`${url}/v1/reach?peers=${peers}`)
+    return readAnswer(reachAnswer, answer, url).peers
+  } catch (error) {
+    if (!isRingmanError(error)) throw error
+    return undefined
+  }
+}
+
+function placeOf({ name, gossip, members }: MemberReport): string {
+  const own = members.find((member) => member.name === name)
+  return `${name} ${gossip?.address ?? own?.address ?? ''} ${gossip?.port ?? own?.port ?? 0}`
+}

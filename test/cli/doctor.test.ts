@@ -1,0 +1,208 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { diagnose, type Finding } from '../../src/cli/doctor-findings.ts'
+import { survey } from '../../src/cli/doctor-survey.ts'
+import { generateKey } from '../../src/membership/memberlist/keyring.ts'
+import { ringman } from '../support/child-process.ts'
+import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
+import { runMain } from '../support/recording-terminal.ts'
+
+async function healthyCluster(size = 3): Promise<LiveCluster> {
+  const cluster = new LiveCluster()
+  for (let n = 0; n < size; n++) await cluster.add(`m${n}`)
+  await cluster.agreeOn(size)
+  return cluster
+}
+
+async function doctor(members: readonly LiveMember[], timeout = '15s') {
+  const urls = members.map(({ addresses }) => addresses.admin.url).join(',')
+  const { code, out, err } = await runMain(['doctor', '--json', '--timeout', timeout, '--url', urls])
+  const answer = JSON.parse(out) as { findings: Finding[]; members: { name: string }[] }
+  return { code, err, ...answer, codes: answer.findings.map((finding) => finding.code) }
+}
+
+test('a healthy cluster is silent, and all of it is asked by way of one member', async () => {
+  await using cluster = await healthyCluster(5)
+  const [first] = cluster.members as [LiveMember]
+  const { code, findings, members } = await doctor([first])
+  expect(findings).toEqual([])
+  expect(code).toBe(0)
+  expect(members.map(({ name }) => name).sort()).toEqual(['m0', 'm1', 'm2', 'm3', 'm4'])
+  const { out } = await runMain(['doctor', '--url', first.addresses.admin.url])
+  expect(out).toBe('5 members answered; nothing is wrong\n')
+})
+
+describe('in a cluster with', () => {
+  const alone = { seeds: '' }
+
+  test('a member of another label', async () => {
+    await using cluster = await healthyCluster()
+    const odd = await cluster.add('odd', { label: 'other', ...alone })
+    const { code, findings } = await doctor([cluster.members[0]!, odd])
+    expect(code).toBe(6)
+    expect(findings[0]).toMatchObject({ code: 'LABELS_DIFFER', members: ['odd'] })
+    expect(findings[0]?.summary).toBe('"odd" has the label "other", and most others none.')
+    expect(findings).toHaveLength(1)
+  })
+
+  test('a member of another label that nobody names', async () => {
+    await using cluster = await healthyCluster()
+    await cluster.add('odd', { label: 'other' })
+    const { codes } = await doctor([cluster.members[0]!])
+    expect(codes).toEqual(['STRANGERS'])
+  })
+
+  test('a member of another key', async () => {
+    await using cluster = await healthyCluster()
+    const keyringFile = `${cluster.folder}/other`
+    writeFileSync(keyringFile, `${generateKey()}\n`)
+    const odd = await cluster.add('odd', { keyringFile })
+    const { findings } = await doctor([cluster.members[0]!, odd])
+    expect(findings[0]).toMatchObject({ code: 'KEYS_DIFFER', severity: 'critical', members: ['odd'] })
+    expect(JSON.stringify(findings)).not.toContain(readFileSync(keyringFile, 'utf8').trim())
+    expect(findings).toHaveLength(1)
+  })
+
+  test('a plain member among keyed ones', async () => {
+    await using cluster = await healthyCluster()
+    const odd = await cluster.add('odd', { keyringFile: undefined })
+    const { findings } = await doctor([cluster.members[0]!, odd])
+    expect(findings[0]).toMatchObject({ code: 'PLAIN_AMONG_KEYED', members: ['odd'] })
+    expect(findings).toHaveLength(1)
+  })
+
+  test('a member that is frozen', async () => {
+    await using cluster = await healthyCluster()
+    const [first] = cluster.members as [LiveMember]
+    await using frozen = ringman([
+      ...['serve', '--name', 'frozen', '--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0'],
+      ...['--bind', '127.0.0.1', '--gossip-port', '0', '--service-port', '9000', '--preset', 'local'],
+      ...['--keyring-file', cluster.keyringFile, '--push-pull-interval', '1s'],
+      ...['--seeds', `127.0.0.1:${first.addresses.gossip?.port}`, '--drain', '0'],
+    ])
+    await frozen.event('ready')
+    await cluster.agreeOn(4)
+    frozen.signal('SIGSTOP')
+    try {
+      const { findings } = await doctor([first], '7s')
+      expect(findings[0]).toMatchObject({ code: 'MEMBER_SILENT', severity: 'critical', members: ['frozen'] })
+    } finally {
+      frozen.signal('SIGCONT')
+    }
+  })
+
+  test('two members of one name', async () => {
+    await using cluster = await healthyCluster()
+    const twin = await cluster.add('m1')
+    const { findings } = await doctor([cluster.members[0]!, cluster.members[1]!, twin])
+    expect(findings[0]).toMatchObject({ code: 'NAME_TWICE', severity: 'critical', members: ['m1'] })
+  })
+
+  test('a seed that leads nowhere', async () => {
+    await using cluster = await healthyCluster()
+    const [first] = cluster.members as [LiveMember]
+    await cluster.add('m3', { seeds: `127.0.0.1:${first.addresses.gossip?.port},127.0.0.1:9` })
+    await cluster.agreeOn(4)
+    const { findings } = await doctor([first])
+    expect(findings).toMatchObject([{ code: 'SEEDS_STALE', severity: 'warning', members: ['m3'] }])
+    expect(findings[0]?.summary).toContain('127.0.0.1:9,')
+  })
+
+  test('a member of another ring-key mode', async () => {
+    await using cluster = await healthyCluster()
+    await cluster.add('odd', { ringKey: 'name' })
+    await expect.poll(async () => (await doctor([cluster.members[0]!])).members.length).toBe(4)
+    const { findings } = await doctor([cluster.members[0]!])
+    expect(findings).toMatchObject([{ code: 'RING_KEYS_DIFFER', severity: 'critical', members: ['odd'] }])
+  })
+
+  test('a member of other settings', async () => {
+    await using cluster = await healthyCluster()
+    await cluster.add('odd', { probeIntervalMs: '1500ms' })
+    await cluster.agreeOn(4)
+    const { findings } = await doctor([cluster.members[0]!])
+    expect(findings).toMatchObject([{ code: 'SETTINGS_DIFFER', members: ['odd'] }])
+    expect(findings[0]?.summary).toContain('probeInterval is "1500ms", and not set there')
+  })
+
+  test('a clock that is an hour ahead', async () => {
+    await using cluster = await healthyCluster()
+    await cluster.add(
+      'odd',
+      {},
+      {
+        now: () => systemClock.now(),
+        wallNow: () => systemClock.wallNow() + 3_600_000,
+        after: (ms, run) => systemClock.after(ms, run),
+      },
+    )
+    await cluster.agreeOn(4)
+    const { findings } = await doctor([cluster.members[0]!])
+    expect(findings).toMatchObject([{ code: 'CLOCK_OFF', members: ['odd'] }])
+    expect(findings[0]?.summary).toBe('The clock of "odd" is 60 minutes ahead.')
+  })
+
+  test('an admin port that cannot be reached', async () => {
+    await using cluster = await healthyCluster()
+    // It listens at another address than the one that it gossips from.
+    await cluster.add('odd', { httpHost: '127.0.0.2' })
+    await cluster.agreeOn(4)
+    const { findings } = await doctor([cluster.members[0]!])
+    expect(findings).toMatchObject([{ code: 'ADMIN_UNREACHABLE', severity: 'warning', members: ['odd'] }])
+  })
+
+  test('a drained member there is a note, and nothing wrong', async () => {
+    await using cluster = await healthyCluster()
+    await cluster.act(cluster.members[1]!, 'drain')
+    await cluster.agreeOn(2)
+    const { code, findings } = await doctor([cluster.members[0]!])
+    expect(findings).toMatchObject([{ code: 'DRAINED', severity: 'note', members: ['m1'] }])
+    expect(code).toBe(0)
+  })
+})
+
+describe('by what members say of each other', () => {
+  test.each([
+    ['UDP_BLOCKED', { udp: false, tcp: true }],
+    ['TCP_BLOCKED', { udp: true, tcp: false }],
+    ['NOT_REACHED', { udp: false, tcp: false }],
+  ])('%s is found', async (code, how) => {
+    await using cluster = await healthyCluster()
+    const found = await survey({
+      urls: [cluster.members[0]!.addresses.admin.url],
+      follow: true,
+      timeoutMs: 5000,
+    })
+    expect(diagnose(found)).toEqual([])
+    const members = found.members.map((member) => ({
+      ...member,
+      reach: member.reach?.map((peer) =>
+        member.report.name === 'm0' && peer.name === 'm2' ? { ...peer, ...how } : peer,
+      ),
+    }))
+    expect(diagnose({ ...found, members })).toMatchObject([{ code, members: ['m0', 'm2'] }])
+  })
+})
+
+test('a bundle holds what was found, for its owner alone, and no secret', async () => {
+  await using cluster = await healthyCluster()
+  const path = `${cluster.folder}/bundle.json`
+  const { code } = await runMain([
+    'doctor',
+    '--url',
+    cluster.members[0]!.addresses.admin.url,
+    '--bundle',
+    path,
+  ])
+  expect(code).toBe(0)
+  const text = readFileSync(path, 'utf8')
+  expect((JSON.parse(text) as { members: unknown[] }).members).toHaveLength(3)
+  expect(text).not.toContain(readFileSync(cluster.keyringFile, 'utf8').trim())
+  expect(text).not.toContain(cluster.token)
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+})
+
+test('without any answer it says so', async () => {
+  expect(await runMain(['doctor', '--url', '127.0.0.1:9'])).toMatchObject({ code: 3, out: '' })
+})
