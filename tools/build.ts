@@ -30,8 +30,11 @@ const shortenContentTypes: Plugin = {
   },
 }
 
+/** What is run by itself. */
+const PROGRAMS = ['cli', 'kubectl-ringman']
+
 const bundle = await rolldown({
-  input: 'src/cli.ts',
+  input: PROGRAMS.map((name) => `src/${name}.ts`),
   platform: 'node',
   external: UNBUNDLED,
   plugins: [shortenContentTypes],
@@ -45,4 +48,4 @@ await bundle.write({
   minify: { compress: true, mangle: { keepNames: true }, codegen: true },
   sourcemap: true,
 })
-chmodSync('dist/cli.js', 0o755)
+for (const name of PROGRAMS) chmodSync(`dist/${name}.js`, 0o755)

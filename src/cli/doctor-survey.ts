@@ -121,6 +121,7 @@ export async function survey({
   const members: SurveyedMember[] = []
   const silent: SilentMember[] = []
   const mute = new Set<string>()
+  const unasked: { readonly url: string; readonly name: string }[] = []
   let next: { readonly url: string; readonly name?: string; readonly place?: string }[] = urls.map((url) => ({
     url,
   }))
@@ -148,9 +149,10 @@ export async function survey({
         continue
       }
       const url = `http://${formatHostPort({ address, port: adminPort })}`
-      if (!follow || seen.has(url)) continue
+      if (seen.has(url)) continue
       seen.add(url)
-      next.push({ url, name })
+      if (follow) next.push({ url, name })
+      else unasked.push({ url, name })
     }
   }
   if (members.length === 0) {
@@ -159,6 +161,12 @@ export async function survey({
       first?.error.code ?? 'UNREACHABLE',
       `no member answered: ${first?.error.message ?? ''}`,
     )
+  }
+  // Where only some are asked, by ways of their own, those that the others know and that did not answer are the silent ones.
+  const unanswered = unasked.filter(({ name }) => !members.some(({ report: { name: own } }) => own === name))
+  const [nameless] = silent
+  if (nameless !== undefined && unanswered.length > 0) {
+    silent.splice(0, silent.length, ...unanswered.map((one) => ({ ...one, error: nameless.error })))
   }
   const peers = members.length > ALL_PAIRS ? SAMPLE : ALL_PAIRS
   const reached = await inBatches(members, async (member) => ({

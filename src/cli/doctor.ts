@@ -3,7 +3,7 @@ import { holdingClock, sleep } from '../clock.ts'
 import type { DoctorConfig } from '../config/client-settings.ts'
 import { RingmanError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { readVersion } from '../version.ts'
+import { readVersion } from '../telemetry/version.ts'
 import { diagnose, type Finding } from './doctor-findings.ts'
 import { survey, type Survey } from './doctor-survey.ts'
 import type { ExitCode } from './exit-code.ts'
@@ -16,8 +16,6 @@ export interface DoctorInput {
   readonly config: DoctorConfig
   readonly terminal: Terminal
   readonly json: boolean
-  /** Admin ports in the place of those that are configured: of pods that ports were forwarded to. */
-  readonly urls?: readonly string[]
 }
 
 /**
@@ -26,8 +24,21 @@ export interface DoctorInput {
  * @returns 0 when nothing is, 6 when something is; notes count for nothing.
  * @throws {RingmanError} `UNREACHABLE`, `TIMEOUT`, `RESPONSE_INVALID`, `NOT_FOUND` when no member answered.
  */
-export async function runDoctor({ config, terminal, json, urls }: DoctorInput): Promise<ExitCode> {
-  const options = { urls: urls ?? config.url, follow: urls === undefined, timeoutMs: config.timeoutMs }
+export async function runDoctor(input: DoctorInput): Promise<ExitCode> {
+  const { kube, url, only } = input.config
+  if (kube === undefined) return examine(input, url, !only)
+  const { findPods, withForwards } = await import('./port-forward.ts')
+  const [namespace, release] = kube
+  const place = { namespace, release }
+  return withForwards(place, await findPods(place), 'adminPort', (urls) => examine(input, urls, false))
+}
+
+async function examine(
+  { config, terminal, json }: DoctorInput,
+  urls: readonly string[],
+  follow: boolean,
+): Promise<ExitCode> {
+  const options = { urls, follow, timeoutMs: config.timeoutMs }
   let found = await survey(options)
   let findings = diagnose(found)
   if (findings.some(({ code }) => code === 'RINGS_DIFFER')) {

@@ -4,6 +4,7 @@ import { RingmanError } from '../errors.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {
   adminUrl,
+  boolean,
   choice,
   DEFAULT_ADMIN_PORT,
   duration,
@@ -19,6 +20,12 @@ import {
 function parseRingName(text: string): string {
   if (RING_NAME.test(text)) return text
   throw new RingmanError('CONFIG_INVALID', 'a ring is named NAMESPACE/NAME, such as shop/cache')
+}
+
+function parseRelease(text: string): readonly [namespace: string, release: string] {
+  const [, namespace, release] = /^([a-z0-9][-a-z0-9]{0,62})\/([a-z0-9][-.a-z0-9]{0,62})$/.exec(text) ?? []
+  if (namespace !== undefined && release !== undefined) return [namespace, release]
+  throw new RingmanError('CONFIG_INVALID', 'a release is named NAMESPACE/RELEASE, such as rings/ringman')
 }
 
 /** What every command that asks a running member can be told. */
@@ -196,6 +203,24 @@ export const DOCTOR_SETTINGS = {
   url: {
     ...OPERATE_SETTINGS.url,
     help: 'Admin ports of some members; all others that they know are asked, too',
+  },
+  only: {
+    type: boolean,
+    default: false,
+    help: 'Ask only those at --url, where the addresses that members have cannot be reached from here',
+    category: 'Connection',
+    places: ['flag'],
+  },
+  kube: {
+    type: parsed<readonly [namespace: string, release: string]>(
+      'NAMESPACE/RELEASE',
+      'the NAMESPACE/RELEASE of a release of the chart',
+      parseRelease,
+      (parts) => parts.join('/'),
+    ),
+    help: 'Ask the pods of this release of the chart, through kubectl, in the place of --url',
+    category: 'Connection',
+    places: ['flag'],
   },
   timeoutMs: { ...CLIENT_SETTINGS.timeoutMs },
 } as const satisfies SettingTable

@@ -61,8 +61,8 @@ export function ask(
       pendingStreams.set(seqNo, (outcome) => {
         if (outcome === 'acked') finish(NO_BYTES)
       })
-      const timeoutMs = Math.max(1, settings.probeIntervalMs - settings.probeTimeoutMs / 2)
-      core.pingOverStream(place, core.pingFor({ name }, seqNo), timeoutMs, purpose)
+      const leftMs = Math.max(1, settings.probeIntervalMs - settings.probeTimeoutMs / 2)
+      core.pingOverStream(place, core.pingFor({ name }, seqNo), leftMs, purpose)
     })
   }
   ping()

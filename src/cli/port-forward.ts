@@ -1,0 +1,197 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { RingmanError } from '../errors.ts'
+
+/** How long kubectl may take to answer, or to open a port, in milliseconds. */
+const PATIENCE_MS = 30_000
+/** Most that is read of what kubectl prints. */
+const OUTPUT_LIMIT = 64 * 1024 * 1024
+/** Ports that are opened at the same time. */
+const AT_ONCE = 8
+
+/** Where kubectl is to look. */
+export interface KubectlPlace {
+  /** @default that of the current context */
+  readonly namespace: string | undefined
+  /** The release of the chart; needed where a namespace has several. */
+  readonly release?: string | undefined
+  /** Labels of the pods, in the place of those that the chart gives. */
+  readonly selector?: string | undefined
+  /** The name of one pod. */
+  readonly pod?: string | undefined
+  /** Flags for kubectl, such as `--context=NAME`. */
+  readonly flags?: readonly string[]
+}
+
+/** A pod of ringman, by what is forwarded to. */
+export interface ForwardablePod {
+  readonly name: string
+  readonly httpPort: number
+  readonly adminPort: number
+}
+
+const MEMBERS = 'app.kubernetes.io/component=member'
+const INSTANCE = 'app.kubernetes.io/instance'
+
+/**
+ * The running pods of ringman, as `kubectl get pods` knows them.
+ *
+ * @throws {RingmanError} `CONFIG_INVALID` where there are none, or of several releases; `UNREACHABLE` where kubectl fails.
+ */
+export async function findPods(place: KubectlPlace): Promise<ForwardablePod[]> {
+  const { release, selector, pod } = place
+  const labels = selector ?? (release === undefined ? MEMBERS : `${MEMBERS},${INSTANCE}=${release}`)
+  const text = await kubectl(place, ['get', 'pods', '--output=json', `--selector=${labels}`])
+  const pods = readPods(text).filter(({ name }) => pod === undefined || name === pod)
+  const where =
+    place.namespace === undefined ? 'the namespace of the context' : `the namespace ${place.namespace}`
+  if (pods.length === 0) {
+    const what = pod === undefined ? 'no running pod' : `no running pod ${JSON.stringify(pod)}`
+    throw invalid(`${what} with the labels ${labels} in ${where}: name the namespace by -n, or labels by -l`)
+  }
+  const releases = [...new Set(pods.map((one) => one.release))]
+  if (selector === undefined && releases.length > 1) {
+    throw invalid(`there are several releases in ${where}: say which by --release: ${releases.join(', ')}`)
+  }
+  return pods
+}
+
+/**
+ * Forwards a port of each pod to a free one of this machine, does `work` with the URLs, in the order of the pods, and ends
+ * the forwarding.
+ *
+ * @throws {RingmanError} `UNREACHABLE` where kubectl fails.
+ */
+export async function withForwards<T>(
+  place: KubectlPlace,
+  pods: readonly ForwardablePod[],
+  port: 'httpPort' | 'adminPort',
+  work: (urls: readonly string[]) => Promise<T>,
+): Promise<T> {
+  const children: ChildProcess[] = []
+  try {
+    const urls: string[] = []
+    for (let from = 0; from < pods.length; from += AT_ONCE) {
+      const opened = pods
+        .slice(from, from + AT_ONCE)
+        .map((pod) => forward(place, pod.name, pod[port], children))
+      urls.push(...(await Promise.all(opened)))
+    }
+    return await work(urls)
+  } finally {
+    for (const child of children) child.kill()
+  }
+}
+
+function forward(place: KubectlPlace, pod: string, port: number, children: ChildProcess[]): Promise<string> {
+  const child = start(place, ['port-forward', '--address=127.0.0.1', `pod/${pod}`, `:${port}`])
+  children.push(child)
+  return new Promise((resolve, reject) => {
+    let said = ''
+    const fail = (why: string) => {
+      clearTimeout(timer)
+      reject(new RingmanError('UNREACHABLE', `kubectl does not forward to the pod ${pod}: ${why}`))
+    }
+    const timer = setTimeout(() => {
+      fail(`not within ${PATIENCE_MS / 1000} s`)
+    }, PATIENCE_MS)
+    child.stdout?.on('data', (chunk: Buffer) => {
+      const [, local] = /Forwarding from 127\.0\.0\.1:(\d+) ->/.exec(chunk.toString()) ?? []
+      if (local === undefined) return
+      clearTimeout(timer)
+      resolve(`http://127.0.0.1:${local}`)
+    })
+    child.stderr?.on('data', (chunk: Buffer) => {
+      said = (said + chunk.toString()).slice(-1000)
+    })
+    child.once('error', (error) => {
+      fail(error.message)
+    })
+    child.once('close', () => {
+      fail(said.trim() === '' ? 'it ended' : said.trim())
+    })
+  })
+}
+
+function kubectl(place: KubectlPlace, args: readonly string[]): Promise<string> {
+  const child = start(place, args)
+  return new Promise((resolve, reject) => {
+    let out = ''
+    let said = ''
+    const fail = (why: string) => {
+      clearTimeout(timer)
+      child.kill()
+      reject(new RingmanError('UNREACHABLE', `kubectl failed: ${why}`))
+    }
+    const timer = setTimeout(() => {
+      fail(`no answer within ${PATIENCE_MS / 1000} s`)
+    }, PATIENCE_MS)
+    child.stdout?.on('data', (chunk: Buffer) => {
+      out += chunk.toString()
+      if (out.length > OUTPUT_LIMIT) fail('it printed too much')
+    })
+    child.stderr?.on('data', (chunk: Buffer) => {
+      said = (said + chunk.toString()).slice(-1000)
+    })
+    child.once('error', (error) => {
+      fail(error.message)
+    })
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      if (code === 0) resolve(out)
+      else fail(said.trim())
+    })
+  })
+}
+
+/** Starts kubectl without a shell; what people gave follows an equals sign, so that it is never taken for a flag. */
+function start({ namespace, flags = [] }: KubectlPlace, args: readonly string[]): ChildProcess {
+  const where = namespace === undefined ? [] : [`--namespace=${namespace}`]
+  return spawn('kubectl', [...args, ...where, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+/** @throws {RingmanError} `UNREACHABLE` for what is no list of pods. */
+function readPods(text: string): (ForwardablePod & { readonly release: string })[] {
+  let value: PodList
+  try {
+    value = JSON.parse(text) as PodList
+  } catch (error) {
+    throw new RingmanError('UNREACHABLE', 'kubectl printed no JSON', { cause: error })
+  }
+  return (value.items ?? []).flatMap(({ metadata, spec, status }) => {
+    const { name = '', deletionTimestamp, labels = {} } = metadata ?? {}
+    if (status?.phase !== 'Running' || deletionTimestamp !== undefined) return []
+    if (!/^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/.test(name)) return []
+    const ports = (spec?.containers ?? []).flatMap((container) => container.ports ?? [])
+    const portOf = (wanted: string, usual: number) =>
+      ports.find((port) => port.name === wanted)?.containerPort ?? usual
+    return [
+      {
+        name,
+        release: labels[INSTANCE] ?? '',
+        httpPort: portOf('http', 8080),
+        adminPort: portOf('admin', 8081),
+      },
+    ]
+  })
+}
+
+/** What is read of `kubectl get pods -o json`. */
+interface PodList {
+  readonly items?: readonly {
+    readonly metadata?: {
+      readonly name?: string
+      readonly deletionTimestamp?: string
+      readonly labels?: Readonly<Record<string, string>>
+    }
+    readonly spec?: {
+      readonly containers?: readonly {
+        readonly ports?: readonly { readonly name?: string; readonly containerPort?: number }[]
+      }[]
+    }
+    readonly status?: { readonly phase?: string }
+  }[]
+}
+
+function invalid(message: string): RingmanError {
+  return new RingmanError('CONFIG_INVALID', message)
+}
