@@ -99,7 +99,7 @@ describe('what is asked for', () => {
     put('a')
     follow()
     await clock.advance(0)
-    api.put(COLLECTIONS.slices, pod('something else'))
+    api.put(COLLECTIONS.configMaps, { metadata: { name: 'something-else' } })
     api.bookmark()
     await clock.advance(0)
     api.dropAll()

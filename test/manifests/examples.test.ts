@@ -1,15 +1,22 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { loadServeConfig } from '../../src/config/load.ts'
 import { serveRing } from '../http/running-ring.ts'
 import { ChartPod } from '../support/chart-pod.ts'
 import { at, only, parseManifest, type KubernetesObject } from '../support/chart.ts'
 import { TestProcess } from '../support/child-process.ts'
+import { COLLECTIONS, FakeKubernetesApi } from '../support/fake-kubernetes-api.ts'
+import { FakeKubernetesServer } from '../support/fake-kubernetes-server.ts'
 import { fakeMember } from '../support/fake-source.ts'
+import { freePort } from '../support/free-port.ts'
+import { PHASES, sliceOf } from '../membership/kubernetes/slice-fixtures.ts'
+import { RingProcess } from '../system/k8s/ring-process.ts'
 
 const FOLDER = resolve(import.meta.dirname, '../../manifests/examples')
+const PATIENCE = { timeout: 15_000, interval: 50 }
 const FACTS = { name: 'pod-0', namespace: 'apps', ip: '10.1.2.3' }
 
 async function objectsOf(file: string): Promise<readonly KubernetesObject[]> {
@@ -26,8 +33,13 @@ function containersOf(workload: KubernetesObject): readonly Readonly<Record<stri
 
 const files = (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml'))
 
-test('there are examples of a sidecar, a consumer and a Go ring', () => {
-  expect(files.sort()).toEqual(['consumer.yaml', 'go-ringman.yaml', 'sidecar-container.yaml'])
+test('there are examples of a sidecar, a consumer, a workload with a HashRing and a Go ring', () => {
+  expect(files.sort()).toEqual([
+    'consumer.yaml',
+    'go-ringman.yaml',
+    'hash-ring.yaml',
+    'sidecar-container.yaml',
+  ])
 })
 
 describe.each(files)('%s', async (file) => {
@@ -154,6 +166,72 @@ describe('the programs of the examples', () => {
     expect(answerers).toEqual(new Set(['sessions-0', 'sessions-1']))
     expect(await ask('sessions-0', '/healthz')).toEqual({ status: 200, text: 'ok\n' })
     expect((await ask('sessions-0', '/elsewhere')).status).toBe(404)
+  })
+
+  test('the workload of a HashRing counts for its own keys and passes on the others', async () => {
+    await using script = await scriptOf('hash-ring.yaml', 'counter-app', 'counter.mjs')
+    const api = new FakeKubernetesApi(systemClock)
+    await using server = await FakeKubernetesServer.open(api)
+    const port = await freePort()
+    const pods = ['127.0.0.2', '127.0.0.3', '127.0.0.4']
+    const put = (addresses: readonly string[]) => {
+      const endpoints = addresses.map((address) => ({ name: address, address, ...PHASES.serving }))
+      const slice = sliceOf('counter-a', endpoints, {
+        labels: { 'kubernetes.io/service-name': 'counter' },
+        ports: [{ name: 'http', port }],
+      })
+      api.put(COLLECTIONS.allSlices, { ...slice, metadata: { ...slice.metadata, namespace: 'shop' } })
+    }
+    put(pods)
+    api.put(COLLECTIONS.hashRings, {
+      metadata: { name: 'counter', namespace: 'shop', generation: 1 },
+      spec: { service: { name: 'counter' }, brake: '100%' },
+    })
+    await using member = await RingProcess.start([
+      ...['--hash-rings', '--kubernetes-kubeconfig', server.kubeconfig({ token: 't' }), '--preset', 'local'],
+      ...['--bind', '127.0.0.1', '--gossip-port', '0', '--min-members', '1'],
+    ])
+    const ring = `${member.url}/v1/rings/shop/counter`
+    await vi.waitFor(async () => {
+      const owner = await fetch(`${ring}/owner?key=a`)
+      expect(await owner.json()).toMatchObject({ version: 1 })
+    }, PATIENCE)
+    await using stack = new AsyncDisposableStack()
+    for (const address of pods) {
+      const env = { POD_IP: address, PORT: String(port), RING_URL: ring }
+      const app = stack.use(new TestProcess([script.path], { env }))
+      await app.until('it to listen', () => app.outLines.find((out) => out.startsWith('listening on ')))
+    }
+    const count = async (host: string, key: string, headers: Readonly<Record<string, string>> = {}) => {
+      const response = await fetch(`http://${host}:${port}/count/${key}`, { headers })
+      return [response.status, await response.text()]
+    }
+    const counters = new Set<string>()
+    for (let i = 0; i < 30; i++) {
+      const key = `key-${i}`
+      const { owner } = (await (await fetch(`${ring}/owner?key=${key}`)).json()) as {
+        owner: { address: string }
+      }
+      counters.add(owner.address)
+      for (const [j, host] of pods.entries()) {
+        expect(await count(host, key)).toEqual([200, `${key} is ${j + 1}, counted by ${owner.address}\n`])
+      }
+    }
+    expect([...counters].toSorted()).toEqual(pods)
+
+    put(pods.slice(0, 2))
+    await vi.waitFor(async () => {
+      for (const host of pods.slice(0, 2)) {
+        const { owner, version } = (await (await fetch(`${ring}/owner?key=a`)).json()) as {
+          owner: { address: string }
+          version: number
+        }
+        expect(version).toBe(2)
+        expect((await count(host, 'a'))[1]).toContain(`counted by ${owner.address}`)
+      }
+    }, PATIENCE)
+    // One that goes by the ring of before is told so.
+    expect((await count(pods[0]!, 'a', { 'x-ring-version': '1' }))[0]).toBe(409)
   })
 
   test('the consumer prints owners, and again when they change', async () => {

@@ -1,3 +1,4 @@
+import { isIPv4, isIPv6 } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../../src/clock.ts'
 import type { ApiAnswer, ApiRequest, ApiTransport } from '../../src/kubernetes/api-transport.ts'
@@ -153,8 +154,15 @@ export class FakeKubernetesApi {
     return this.#collections.get(collection)?.get(name)
   }
 
-  /** Creates or replaces an object. */
+  /**
+   * Creates or replaces an object.
+   *
+   * @throws {Error} for a slice that the real server would not take.
+   */
   put(collection: string, object: FakeObject): void {
+    const problem = collection.endsWith('/endpointslices') ? problemOfSlice(object) : undefined
+    if (problem !== undefined)
+      throw new Error(`the real API server would refuse this EndpointSlice: ${problem}`)
     const objects = this.#collectionOf(collection)
     const version = ++this.#version
     const { name } = object.metadata
@@ -244,7 +252,9 @@ export class FakeKubernetesApi {
     const isWhole = COLLECTION_PATHS.includes(path)
     const collection = isWhole ? path : root + plural
     if (!COLLECTION_PATHS.includes(collection)) return refusal(404, 'the server could not find it', stream)
-    const wanted = { collection, matches: matcherOf(query, isWhole ? undefined : namespace) }
+    const matches = matcherOf(query, isWhole ? undefined : namespace)
+    if (matches === undefined) return refusal(400, 'unable to parse requirement', stream)
+    const wanted = { collection, matches }
     return verb === 'watch' ? this.#watch(wanted, query, stream) : this.#list(wanted, query, stream)
   }
 
@@ -332,7 +342,7 @@ export class FakeKubernetesApi {
     let offset = 0
     let all: readonly FakeObject[]
     if (token === null) {
-      all = this.objects(collection).filter(matches)
+      all = this.#inOrder(collection).filter(matches)
     } else {
       const [of = '', at = ''] = atob(token).split('/')
       const snapshot = this.#snapshots.get(of)
@@ -415,6 +425,13 @@ export class FakeKubernetesApi {
     }
   }
 
+  /** As etcd has them: by namespace and name. */
+  #inOrder(collection: string): FakeObject[] {
+    return [...this.#collectionOf(collection)]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, object]) => object)
+  }
+
   #collectionOf(collection: string): Map<string, FakeObject> {
     let objects = this.#collections.get(collection)
     if (objects === undefined) {
@@ -431,27 +448,72 @@ interface Wanted {
   readonly matches: (object: FakeObject) => boolean
 }
 
-function matcherOf(query: URLSearchParams, namespace: string | undefined): Wanted['matches'] {
+function matcherOf(query: URLSearchParams, namespace: string | undefined): Wanted['matches'] | undefined {
   const selected = selectorOf(query)
+  if (selected === undefined) return undefined
   return (object) => selected(object) && (namespace === undefined || object.metadata.namespace === namespace)
 }
 
-/** Label selectors with `=`, `!=`, `in`, existence; field selectors with `metadata.name=`. */
-function selectorOf(query: URLSearchParams): (object: FakeObject) => boolean {
-  const labels = (query.get('labelSelector') ?? '').split(/,(?![^(]*\))/).filter((part) => part !== '')
-  const field = query.get('fieldSelector')
-  const name = field === null ? undefined : /^metadata\.name=(.*)$/.exec(field)?.[1]
-  return ({ metadata }) => {
-    if (field !== null && metadata.name !== name) return false
-    return labels.every((part) => {
-      const of = (label: string) => metadata.labels?.[label]
-      const [, setLabel, values] = /^(\S+) in \((.*)\)$/.exec(part) ?? []
-      if (setLabel !== undefined) return (values ?? '').split(',').includes(of(setLabel) ?? '')
-      const [label = '', value] = part.split(/!?={1,2}/)
-      if (value === undefined) return of(label) !== undefined
-      return part.includes('!=') ? of(label) !== value : of(label) === value
-    })
+/**
+ * What a query selects; undefined for what is no selector.
+ *
+ * @see https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
+ */
+function selectorOf(query: URLSearchParams): ((object: FakeObject) => boolean) | undefined {
+  const parts = (query.get('labelSelector') ?? '').split(/,(?![^(]*\))/).filter((part) => part !== '')
+  const labels = parts.map((part) => requirementOf(part.trim()))
+  const fields = (query.get('fieldSelector') ?? '').split(',').filter((part) => part !== '')
+  const byField = fields.map((part) => /^metadata\.(name|namespace)(!=|==?)(.*)$/.exec(part))
+  if (labels.includes(undefined) || byField.includes(null)) return undefined
+  return ({ metadata }) =>
+    byField.every((found) => {
+      const [, field, operator, value] = found ?? []
+      return (metadata[field as 'name'] === value) === (operator !== '!=')
+    }) && labels.every((matches) => matches?.(metadata.labels ?? {}))
+}
+
+const LABEL = String.raw`(?:[a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?`
+const ABSENT = new RegExp(`^!\\s*(${LABEL})$`)
+const PRESENT = new RegExp(`^(${LABEL})$`)
+const EQUALITY = new RegExp(String.raw`^(${LABEL})\s*(!=|==?)\s*([-A-Za-z0-9_.]{0,63})$`)
+const SET = new RegExp(String.raw`^(${LABEL})\s+(in|notin)\s*\(([-A-Za-z0-9_., ]*)\)$`)
+
+function requirementOf(part: string): ((labels: Readonly<Record<string, string>>) => boolean) | undefined {
+  const absent = ABSENT.exec(part)?.[1]
+  if (absent !== undefined) return (labels) => labels[absent] === undefined
+  const present = PRESENT.exec(part)?.[1]
+  if (present !== undefined) return (labels) => labels[present] !== undefined
+  const [, key = '', , operator, values = ''] = EQUALITY.exec(part) ?? SET.exec(part) ?? []
+  if (operator === undefined) return undefined
+  const allowed = values.split(',').map((value) => value.trim())
+  const isNegative = operator === '!=' || operator === 'notin'
+  // A label that is not there is unlike every value.
+  return (labels) => allowed.includes(labels[key] ?? '\0') !== isNegative
+}
+
+/** Why the real server would not take an EndpointSlice; undefined for one that it takes. */
+function problemOfSlice({ addressType, endpoints, ports }: FakeObject): string | undefined {
+  const isRight = ADDRESS_TYPES[addressType as keyof typeof ADDRESS_TYPES] as
+    ((text: string) => boolean) | undefined
+  if (isRight === undefined) return 'addressType: Unsupported value'
+  const all = (endpoints ?? []) as readonly { readonly addresses?: readonly string[] }[]
+  if (all.length > 1000) return 'endpoints: Too many'
+  for (const { addresses = [] } of all) {
+    if (addresses.length === 0 || addresses.length > 100) return 'addresses: must contain 1 to 100'
+    if (!addresses.every(isRight)) return 'addresses: Invalid value'
   }
+  const named = (ports ?? []) as readonly { name?: string | null; protocol?: string }[]
+  if (new Set(named.map(({ name }) => name ?? '')).size < named.length) return 'ports: Duplicate value'
+  for (const { protocol = 'TCP' } of named) {
+    if (!['TCP', 'UDP', 'SCTP'].includes(protocol)) return 'protocol: Unsupported value'
+  }
+  return undefined
+}
+
+const ADDRESS_TYPES = {
+  IPv4: isIPv4,
+  IPv6: isIPv6,
+  FQDN: (text: string) => /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(text),
 }
 
 const COLLECTION_PATHS = Object.values<string>(COLLECTIONS)
