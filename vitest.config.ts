@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
  * Suites with real programs around ringman: Prometheus and an OpenTelemetry receiver, helm and kubectl, containers, a
  * Kubernetes API server, proxies, the programs of `examples/` ten times.
  */
-const SYSTEM_SUITES = ['telemetry', 'chart', 'containers', 'k8s', 'api', 'proxies', 'handover']
+const SYSTEM_SUITES = ['telemetry', 'chart', 'containers', 'k8s', 'api', 'proxies', 'handover', 'browser']
 
 /**
  * `default` is what `npm test` runs: no root, no network beyond loopback, under two minutes. `hostile` sends

@@ -1,10 +1,10 @@
 /**
  * `npm run build`: compiles `src/` to `dist/`, from scratch: the library module by module, the command in one file for each part
  * that is loaded by itself. Those hold of other packages what is used of them, and take the place of 400 modules: the
- * command starts in half the time, and a member takes 14 MB less.
+ * command starts in half the time, and a member takes 14 MB less. What browsers load of the page is in `dist/browser/`.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, readFileSync, rmSync } from 'node:fs'
 import { rolldown, type Plugin } from 'rolldown'
 
 rmSync('dist', { recursive: true, force: true })
@@ -33,7 +33,7 @@ const shortenContentTypes: Plugin = {
 /** What is run by itself. */
 const PROGRAMS = ['cli', 'kubectl-ringman']
 
-const bundle = await rolldown({
+const command = await rolldown({
   input: PROGRAMS.map((name) => `src/${name}.ts`),
   platform: 'node',
   external: UNBUNDLED,
@@ -41,11 +41,16 @@ const bundle = await rolldown({
   // Koa's deprecations are functions made of text.
   checks: { eval: false },
 })
-await bundle.write({
+await command.write({
   dir: 'dist',
   // One folder deep, as every module is that asks where it is.
   chunkFileNames: 'cli/[name].js',
   minify: { compress: true, mangle: { keepNames: true }, codegen: true },
   sourcemap: true,
 })
+
+const page = await rolldown({ input: 'src/page/browser/app.ts', platform: 'browser' })
+await page.write({ file: 'dist/browser/page/browser/app.js', minify: true })
+for (const file of ['page/page.css', 'page/icon.svg']) copyFileSync(`src/${file}`, `dist/browser/${file}`)
+
 for (const name of PROGRAMS) chmodSync(`dist/${name}.js`, 0o755)

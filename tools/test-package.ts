@@ -13,6 +13,9 @@ const SIZE_LIMIT = 60e6
 /** The command, as it is installed. */
 const COMMAND = 'node_modules/ringman/dist/cli.js'
 
+/** Most that the page of a small ring may take with all that it loads, in bytes. */
+const PAGE_LIMIT = 150_000
+
 /** What a member without a kubeconfig, a YAML file and a terminal does not load. */
 const LAZY = ['@kubernetes/client-node', 'yaml', 'pino-pretty', 'prom-client', 'undici', './tracing-sdk.js']
 
@@ -97,6 +100,26 @@ console.log([...loaded].join(' '))`
   step('run the command', () => {
     const version = run(project, process.execPath, COMMAND, '--version').trim()
     if (!/^\d+\.\d+\.\d+/.test(version)) throw new Error(`not a version: ${version}`)
+  })
+  step(`serve the page, in at most ${PAGE_LIMIT} bytes`, () => {
+    const script = `import { spawn } from 'node:child_process'
+const args = 'serve --source static --static-members a:1,b:2,c:3 --http-port 0 --admin-port 0 --log-format json'.split(' ')
+const member = spawn(process.execPath, ['node_modules/ringman/dist/cli.js', ...args], { timeout: 15_000 })
+let log = ''
+for await (const chunk of member.stdout) if (/"event":"ready"/.test((log += chunk))) break
+const { url } = JSON.parse(log.split('\\n').find((line) => line.includes('"event":"ready"'))).http
+const document = await (await fetch(url, { headers: { accept: 'text/html' } })).text()
+let bytes = document.length
+for (const [, name] of document.matchAll(/(?:href|src)="(assets[^"]*)"/g)) {
+  const file = await fetch(url + '/' + name)
+  if (!file.ok) throw new Error(name + ' is not there')
+  bytes += (await file.arrayBuffer()).byteLength
+}
+member.kill()
+console.log(bytes)`
+    const bytes = Number(run(project, process.execPath, '--input-type=module', '--eval', script))
+    console.log(`        ${bytes} bytes`)
+    if (!(bytes > 20_000 && bytes < PAGE_LIMIT)) throw new Error(`it takes ${bytes} bytes`)
   })
   step('use the library, with the swim source that it bundles', () => {
     writeFileSync(

@@ -21,6 +21,7 @@ import {
 } from '../http/limits.ts'
 import type { Readiness } from '../http/readiness.ts'
 import { Responder } from '../http/respond.ts'
+import { createRoutes } from '../http/routes.ts'
 import { openServer, serve, type OpenServer, type ServerOptions } from '../http/server.ts'
 import { createPage } from '../page/page.ts'
 import { memoryLimitBytes } from '../memory-limit.ts'
@@ -118,18 +119,17 @@ export function composeProcess(
   const limits = limitsWithin(configured, memoryLimitBytes())
   const ledger = new ConnectionLedger({ clock, logger, limits })
   const lookUps = holdLookUps(clock)
-  const app = createApp({
-    ring: service,
-    clock,
-    logger,
-    limits,
-    responder: new Responder({ ledger, port: 'lookup', clock, logger }),
+  const shown = {
+    ...{ ring: service, clock, logger, limits, askDigest },
     routeSettings: config,
     version: readVersion(),
+    rings: hashRings?.controller,
+  }
+  const app = createApp({
+    ...shown,
+    responder: new Responder({ ledger, port: 'lookup', clock, logger }),
     meter: metrics.meter,
     extraRoutes,
-    rings: hashRings?.controller,
-    askDigest,
     page: config.page ? createPage : undefined,
     extend: [
       // A source with routes of its own needs the port to be told of its members at all.
@@ -139,6 +139,7 @@ export function composeProcess(
         : [tracingMiddleware({ tracer, manager: service.manager, traceKeys: config.traceKeys })]),
     ],
   })
+  const adminResponder = new Responder({ ledger, port: 'admin', clock, logger })
   const adminApp = createAdminApp({
     ring: service,
     readiness,
@@ -149,8 +150,18 @@ export function composeProcess(
     name: config.name,
     version: readVersion(),
     settings: encodeValues(SERVE_SETTINGS, config),
-    responder: new Responder({ ledger, port: 'admin', clock, logger }),
+    responder: adminResponder,
     logger,
+    // The page acts on what it shows, so that both come from one port.
+    others:
+      guard.hasToken && config.page
+        ? createRoutes({
+            ...shown,
+            limits: { ...limits, maxWatchers: Math.min(limits.maxWatchers, ADMIN_WATCHERS) },
+            responder: adminResponder,
+            page: (parts) => createPage(parts, { actions: true }),
+          })
+        : undefined,
   })
   const servers: OpenServer[] = []
   let starting: Promise<ProcessAddresses> | undefined
@@ -283,6 +294,9 @@ function tellMember(readToken: () => string | undefined): TellMember {
     })
   }
 }
+
+/** Pages of operators that are open at the admin port at once. */
+const ADMIN_WATCHERS = 32
 
 /** How long look-ups wait for the source's first set, in milliseconds. */
 const HOLD_MS = 5000

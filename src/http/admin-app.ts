@@ -16,6 +16,8 @@ export interface AdminAppDeps extends ReportDeps {
   readonly operations: Operations
   readonly guard: ActingGuard
   readonly logger: Logger
+  /** What else there is, such as the page with its actions. @default nothing */
+  readonly others?: Koa.Middleware | undefined
 }
 
 /**
@@ -59,8 +61,15 @@ export function createAdminApp(deps: AdminAppDeps): Koa {
     const { path, query } = splitTarget(ctx.req.url ?? '')
     const found = table.find(path)
     if (found === undefined) {
-      sendNotFound(ctx, responder, 'this is the admin port; look-ups are answered at the port of --http-port')
-      return undefined
+      const refuse = () => {
+        sendNotFound(
+          ctx,
+          responder,
+          'this is the admin port; look-ups are answered at the port of --http-port',
+        )
+        return Promise.resolve()
+      }
+      return deps.others === undefined ? refuse() : (deps.others(ctx, refuse) as unknown)
     }
     ctx['_matchedRoute'] = path
     return answerRoute(responder, ctx, found, query)

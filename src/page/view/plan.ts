@@ -1,7 +1,7 @@
 import { coloursOf, titleOf } from './circle.ts'
 import type { PageData } from './data.ts'
 import { html, type Markup } from './html.ts'
-import { byteOrder, counted, shareText } from './words.ts'
+import { byName, counted, shareText } from './words.ts'
 
 /** The form in which nodes are ticked to leave, and others named to join. */
 export function planForm({ ring }: PageData): Markup {
@@ -49,7 +49,7 @@ export function planResult({ planned: answer }: PageData): Markup {
   }
   const { movedShare, maxMeanBefore, maxMeanAfter, shares } = answer
   const sorted = shares.toSorted(
-    (a, b) => Math.abs(b.after - b.before) - Math.abs(a.after - a.before) || byteOrder(a.ringKey, b.ringKey),
+    (a, b) => Math.abs(b.after - b.before) - Math.abs(a.after - a.before) || byName(a.ringKey, b.ringKey),
   )
   return html`<div id="planned" role="status">
     <p class="headline">

@@ -2,7 +2,7 @@ import { coloursOf, titleOf } from './circle.ts'
 import type { AgreementAnswer, LookUp, Member, PageData, RingNode } from './data.ts'
 import { html, type Markup, type Value } from './html.ts'
 import { noticesOf } from './notices.ts'
-import { byteOrder, counted, shareText, since } from './words.ts'
+import { byName, counted, shareText, since } from './words.ts'
 
 /** What is wrong, or that nothing is. */
 export function noticeList(data: PageData): Markup {
@@ -111,7 +111,7 @@ function bar(share: number, largest: number, colour: number | undefined): Markup
 /** The nodes with their shares; those with the largest share first. */
 export function nodeTable({ ring }: PageData, most: number): Markup {
   const colours = coloursOf(ring.nodes)
-  const sorted = ring.nodes.toSorted((a, b) => b.share - a.share || byteOrder(a.ringKey, b.ringKey))
+  const sorted = ring.nodes.toSorted((a, b) => b.share - a.share || byName(a.ringKey, b.ringKey))
   const largest = sorted[0]?.share ?? 0
   const zones = ring.nodes.some(({ zone }) => zone !== undefined)
   const weights = ring.nodes.some(({ weight }) => weight !== 1)
@@ -185,7 +185,7 @@ function matches(filter: string): (member: Member) => boolean {
 export function memberTable(data: PageData): Markup {
   const found =
     data.view === 'members' ? data.members.members.filter(matches(data.filter)) : data.members.members
-  const all = found.toSorted((a, b) => attention(a) - attention(b) || byteOrder(a.name, b.name))
+  const all = found.toSorted((a, b) => attention(a) - attention(b) || byName(a.name, b.name))
   const versions = all.some(({ version }) => version !== null && version !== undefined)
   const zones = all.some(({ zone }) => zone !== null)
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Members">
@@ -225,7 +225,7 @@ function memberRow(
     <td><span class="state ${state}">${state}</span></td>
     <td class="number">${since(stateSinceMs, nowMs)}</td>
     <td class="why">${offRingReason === null ? 'yes' : html`no: ${uncapped(offRingReason.message)}`}</td>
-    <td>${port === 0 ? address : `${address} : ${port}`}</td>
+    <td>${placeOf(address, port)}</td>
     ${columns.zones && html`<td>${zone ?? '–'}</td>`} ${columns.versions && html`<td>${version ?? '–'}</td>`}
     ${operating && html`<td class="actions">${actionsOn(member)}</td>`}
   </tr>`
@@ -242,6 +242,11 @@ function actionsOn({ name, state, self }: Member): Value {
   return html`<button type="button" data-action="${action}" data-member="${name}">${action}</button>`
 }
 
+function placeOf(address: string, port: number): string {
+  if (port === 0) return address
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`
+}
+
 function uncapped(text: string): string {
   return text.replace(/^(It|Its|The)\b/, (word) => word.toLowerCase())
 }
@@ -251,30 +256,32 @@ export function agreementList({ agreement: found, nowMs }: PageData): Markup {
   if (found === undefined) {
     return html`<div id="agreement"><p class="quiet">The others are being asked for their rings.</p></div>`
   }
-  const others = found.members.filter(({ verdict }) => verdict !== 'agrees')
-  const same = found.members.length - others.length
-  const all = found.members.length <= VERDICTS_SHOWN ? found.members : others
-  const asked = html`asked ${since(found.askedAtMs, nowMs)} ago`
+  const asked = found.members.filter(({ verdict }) => verdict !== 'not-asked')
+  const others = asked.filter(({ verdict }) => verdict !== 'agrees')
+  const shown = asked.length <= VERDICTS_SHOWN ? asked : others.slice(0, VERDICTS_SHOWN)
+  const same = asked.length - others.length
+  const silent = found.members.length - asked.length
   return html`<div id="agreement">
     <p>
       ${
-        found.members.length === 0
-          ? html`There is no other member to ask.`
-          : html`${counted(same, 'other member')} of ${found.members.length} ${same === 1 ? 'has' : 'have'}
-            the same ring as this one, ${asked}.`
+        asked.length === 0
+          ? 'There is no other member to ask.'
+          : html`${same} of ${counted(asked.length, 'other member')} ${same === 1 ? 'has' : 'have'} the same
+            ring as this one, asked ${since(found.askedAtMs, nowMs)} ago.`
       }
+      ${silent > 0 && `${counted(silent, 'member')} could not be asked: ${silent === 1 ? 'it does' : 'they do'} not say where.`}
     </p>
     ${
-      all.length > 0 &&
+      shown.length > 0 &&
       html`<ul class="verdicts">
-        ${all.slice(0, VERDICTS_SHOWN).map(
+        ${shown.map(
           ({ name, verdict, digest, error }) =>
             html`<li data-key="${name}">
               <span class="verdict ${verdict}">${VERDICTS[verdict] ?? verdict}</span>
-              <span class="name">${name}</span> <small>${error?.message ?? digest}</small>
+              <span class="name">${name}</span> <small>${error?.message ?? digest?.slice(0, 8)}</small>
             </li>`,
         )}
-        ${all.length > VERDICTS_SHOWN && html`<li>and ${all.length - VERDICTS_SHOWN} more</li>`}
+        ${shown.length < others.length && html`<li>and ${others.length - shown.length} more</li>`}
       </ul>`
     }
   </div>`
@@ -287,7 +294,6 @@ const VERDICTS: Readonly<Record<string, string>> = {
   behind: 'older ring',
   differs: 'other ring',
   silent: 'no answer',
-  'not-asked': 'not asked',
 }
 
 /** What the causes of changes mean to people: `docs/http.md` has the list. */
@@ -325,7 +331,10 @@ export function changeList(
         return html`<li data-key="${epoch} ${cause}">
           <span class="cause ${cause}">${short}</span>
           <span class="what">${text(who)}</span>
-          <span class="moved">${shareText(movedShare)} <small>of the keys moved</small></span>
+          <span class="moved"
+            >${movedShare > 0 && shareText(movedShare)}
+            <small>${movedShare > 0 ? 'of the keys moved' : 'no key moved'}</small></span
+          >
           <span class="when">${since(timeMs, nowMs)} ago</span>
           <small class="digest" title="Digest of the ring after it">${after.slice(0, 8)}</small>
         </li>`

@@ -37,6 +37,9 @@ export function someOf(names: readonly string[], most = 3): string {
   return names.length > most ? `${shown} and ${names.length - most} more` : shown
 }
 
-export function byteOrder(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
+const collator = new Intl.Collator('en', { numeric: true })
+
+/** The order in which people look for names: `pod-2` before `pod-10`. */
+export function byName(a: string, b: string): number {
+  return collator.compare(a, b)
 }

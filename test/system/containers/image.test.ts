@@ -149,6 +149,8 @@ describe('how it runs', () => {
       expect([code, err], path).toEqual([1, expect.stringContaining('Read-only file system')])
     }
     expect(await member.ask('/v1/owner?key=k')).toMatchObject({ owner: { name: 'confined' } })
+    const style = await fetch(`${member.url}/assets/page/page.css`)
+    expect(style.headers.get('content-type')).toContain('text/css')
     await member.remove()
   })
 
