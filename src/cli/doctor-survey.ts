@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { systemClock, type Clock } from '../clock.ts'
 import { Members, readAnswer } from '../client/members.ts'
 import { flag, list, number, object, orNull, text, type Shape, type Shaped } from '../client/shape.ts'
@@ -144,7 +145,8 @@ export async function survey({
       const place = `${name} ${address} ${port}`
       if (isGone || places.has(place) || seen.size >= MAX_MEMBERS) continue
       places.add(place)
-      if (adminPort === null) {
+      // Members have addresses; a name could be that of anything that this machine reaches.
+      if (adminPort === null || isIP(address) === 0) {
         mute.add(name)
         continue
       }

@@ -7,6 +7,7 @@ import { createLogger } from '../../src/telemetry/logger.ts'
 import type { Member } from '../../src/membership/member.ts'
 import { serveRing } from '../http/running-ring.ts'
 import { fakeMember } from '../support/fake-source.ts'
+import { LiveCluster } from '../support/live-cluster.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
 /** What nothing may print besides its own line ends: controls, what reorders or hides text, separators. */
@@ -163,5 +164,57 @@ test('what a stranger answers reaches the terminal printable', async () => {
       },
     ),
     { numRuns: 30 },
+  )
+})
+
+test('what members say to operators and to doctor reaches the terminal printable', async () => {
+  await using cluster = new LiveCluster()
+  const { addresses } = await cluster.add('a')
+  const report = (await (await fetch(`${addresses.admin.url}/v1/report`)).json()) as Record<string, unknown>
+  await fc.assert(
+    fc.asyncProperty(wellFormed, async (text) => {
+      const member = { name: text, address: text, port: 1, state: 'alive', httpPort: null, adminPort: null }
+      const gossip = report['gossip'] as object
+      const answers: Record<string, unknown> = {
+        '/v1/report': {
+          ...report,
+          ok: false,
+          ...{ name: text, version: text, digest: text, message: text, failing: [text] },
+          settings: { [text]: text },
+          gossip: {
+            ...gossip,
+            ...{ label: text, keys: [text], contested: [text], seedAddresses: [text] },
+            seedFailures: [{ seed: text, reason: text }],
+          },
+          members: [{ ...member, level: 0, drained: true }],
+        },
+        '/v1/reach?peers=50': { peers: [{ name: text, udp: false, tcp: false }] },
+        '/v1/admin/drain': {
+          ...{ action: text, member: text, dryRun: true, changed: true, message: text, movedShare: 0.5 },
+          moves: [{ from: text, to: text, share: 0.5 }],
+          details: [text],
+        },
+      }
+      const liar = createServer((request, response) => {
+        response.setHeader('content-type', 'application/json')
+        response.end(JSON.stringify(answers[request.url ?? ''] ?? {}))
+      })
+      await new Promise<void>((resolve) => liar.listen(0, '127.0.0.1', resolve))
+      const url = ['--url', `http://127.0.0.1:${(liar.address() as AddressInfo).port}`]
+      for (const args of [
+        ['doctor', ...url],
+        ['doctor', '--only', ...url],
+        ['drain', ...url, '--token-file', cluster.tokenFile],
+      ]) {
+        for (const more of [[], ['--json']]) {
+          const { out, err, code } = await runMain([...args, ...more])
+          expect(`${out}${err}`).not.toMatch(ACTIVE)
+          expect([args[0], code]).toEqual([args[0], args[0] === 'doctor' ? 6 : 0])
+        }
+      }
+      liar.closeAllConnections()
+      await new Promise((resolve) => liar.close(resolve))
+    }),
+    { numRuns: 10 },
   )
 })
