@@ -398,7 +398,7 @@ export class Handover {
       this.#beginSwitch(own, outcome, nowMs)
     }
     if (own.phase === 'releasing' && !own.hasLet) return
-    const isKnown = own.outcome === 'not-possible' || this.#ask(own, 'switch', this.#parties(self, 'from'))
+    const isKnown = own.outcome === 'not-possible' || this.#ask(own, 'switch', this.#mustKnow(self))
     if (isKnown || nowMs >= own.switchUntilMs) this.#finish(own)
   }
 
@@ -417,6 +417,15 @@ export class Handover {
     const isSelfWarm = this.#warm(self, own.number).isDone
     const areOthersWarm = this.#ask(own, 'warm', this.#parties(self, 'to'))
     return isSelfWarm && areOthersWarm ? 'warmed' : undefined
+  }
+
+  /** The old owners, and whoever is about to take keys over himself: he may take them from this member. */
+  #mustKnow(self: Member): Set<string> {
+    const names = this.#parties(self, 'from')
+    for (const { name, metadata } of this.#look().living.values()) {
+      if (name !== self.name && (metadata?.handover?.phase ?? 'owning') !== 'owning') names.add(name)
+    }
+    return names
   }
 
   #beginSwitch(own: OwnMove, outcome: HandoverOutcome, nowMs: number): void {
