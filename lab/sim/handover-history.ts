@@ -58,19 +58,22 @@ export function runHistory(seed: number, kind: HistoryKind, steps = 12): History
   sim.runUntil(() => cluster.isSettled(), 30_000)
   cluster.watch()
 
+  /** Those that own keys and are to go on. */
+  const remaining = () =>
+    cluster.staying.filter(({ handover, own }) => handover.phase === undefined && own.drained !== true)
   const planned: Record<string, () => void> = {
     join: () => {
       if (cluster.staying.length < 8) start()
     },
     leave: () => {
       const member = pick(cluster.staying.filter(({ handover }) => handover.phase !== 'releasing'))
-      if (member === undefined || cluster.staying.length < 4) return
+      if (member === undefined || remaining().length < 3) return
       say(`leave ${member.name}`)
       member.leave()
     },
     drain: () => {
       const member = pick(idle().filter(({ own }) => own.drained !== true))
-      if (member === undefined || idle().filter(({ own }) => own.drained !== true).length < 3) return
+      if (member === undefined || remaining().length < 3) return
       say(`drain ${member.name}`)
       member.drain()
     },

@@ -1,7 +1,9 @@
+import type { HandoverOutcome } from '../../src/service/handover.ts'
+import type { WarmOutcome } from '../../src/service/warm-up.ts'
 import type { CheckVerdict, ForwardOutcome } from '../../src/service/ownership.ts'
 import type { PageRow } from './page.ts'
 import { STEPS, timeSeries } from './panels.ts'
-import { rate, THE_PODS } from './queries.ts'
+import { increase, rate, THE_PODS } from './queries.ts'
 
 const OUTCOME_COLORS: Record<ForwardOutcome, string> = {
   served: 'green',
@@ -18,6 +20,15 @@ const VERDICT_COLORS: Record<CheckVerdict, string> = {
   'i-am-behind': 'orange',
   unknown: 'purple',
 }
+
+const HANDOVER_COLORS: Record<HandoverOutcome, string> = {
+  warmed: 'green',
+  'timed-out': 'red',
+  'not-possible': 'yellow',
+  'broken-off': 'blue',
+}
+
+const WARM_UP_COLORS: Record<WarmOutcome, string> = { done: 'green', failed: 'red', aborted: 'orange' }
 
 /** Do programs act as the owners of their keys? The same for one pod and for many. */
 export function ownershipRow(): PageRow {
@@ -52,6 +63,38 @@ export function ownershipRow(): PageRow {
           'Claims on keys that programs hold. They follow the shares of the pods; a line that only rises is claims that nobody releases.',
         queries: [{ expr: `max by (pod) (ringman_claims{${THE_PODS}})`, legend: '{{pod}}' }],
         ...STEPS,
+        leadsToPod: true,
+      }),
+      timeSeries({
+        ...inRow,
+        title: 'Hand-overs that ended, by outcome',
+        description:
+          'Starts, leaves, drains and changes of weight of programs that hand keys over. `timed-out`: keys moved cold. `not-possible`: some members do not take part. Pods that leave take their last count with them.',
+        queries: [{ expr: increase('ringman_handovers_total', 'outcome', THE_PODS), legend: '{{outcome}}' }],
+        unit: 'short',
+        draw: 'stack',
+        colors: HANDOVER_COLORS,
+      }),
+      timeSeries({
+        ...inRow,
+        title: 'Warm-ups, by how they ended',
+        description:
+          'Calls by which programs fetch what they are about to own, one for each node that has some of it. `failed` and `aborted`: those keys came cold.',
+        queries: [
+          { expr: increase('ringman_handover_warm_ups_total', 'outcome', THE_PODS), legend: '{{outcome}}' },
+        ],
+        unit: 'short',
+        draw: 'stack',
+        colors: WARM_UP_COLORS,
+      }),
+      timeSeries({
+        ...inRow,
+        title: 'The oldest hand-over under way',
+        description:
+          'As each pod sees it. It rises to the time limit at most, 20 s by default; a line that goes on rising is a member that hangs. The alert is at 5 minutes.',
+        queries: [{ expr: `max by (pod) (ringman_handover_oldest_seconds{${THE_PODS}})`, legend: '{{pod}}' }],
+        ...STEPS,
+        unit: 's',
         leadsToPod: true,
       }),
     ],

@@ -125,6 +125,25 @@ ${checks('')} > 0.2`
     '{{ $value | humanizePercentage }} of the requests that were checked for 10 minutes came to a pod that does not own their key, or by a ring that no pod has had. A sender does not follow the ring.',
 }
 
+const handoverStuck: AlertRule = {
+  alert: 'RingmanHandoverStuck',
+  severity: 'warning',
+  for: '1m',
+  expr: ({ text }) => {
+    // A pod's first scrape may come after its move, so that `increase` would not see it.
+    const timedOut = 'ringman_handovers_total{outcome="timed-out"}'
+    return `
+max by (namespace, release) (ringman_handover_oldest_seconds) > 300
+or
+sum by (namespace, release) (
+  ${timedOut} - (${timedOut} offset ${text('15m')} or ${timedOut} * 0)
+) > 0`
+  },
+  summary: `Keys of ${RING} are not handed over in time.`,
+  description:
+    'A hand-over has lasted for {{ $value | humanize }} s, or so many ran into their time limit in 15 minutes: keys moved cold, or wait for a member that hangs.',
+}
+
 /** Is the ring whole, the same everywhere, at rest and even? */
 export const RING_ALERTS: AlertGroup = {
   name: 'ringman-ring',
@@ -137,6 +156,7 @@ export const RING_ALERTS: AlertGroup = {
     shareOutOfBalance,
     managerStuck,
     requestsMisdirected,
+    handoverStuck,
   ],
 }
 

@@ -20,6 +20,9 @@ const LOOK_MS = 100
 /** While more members than this go at once, nobody works out what the ring would be without each single one. */
 const MAX_SINGLE_MOVES = 16
 
+/** Up to so many members are all told at once that a move is done; in larger clusters those that gain, and the others by gossip. */
+const TOLD_LIMIT = 64
+
 /** Names that a line names of those that do not hand over. */
 const NAMED_LIMIT = 10
 
@@ -446,10 +449,13 @@ export class Handover {
   #finish(own: OwnMove): void {
     if (own.outcome === undefined) this.#count(own, 'broken-off')
     const self = this.#self
-    const gainers = self === undefined || own.outcome === 'not-possible' ? [] : this.#parties(self, 'to')
-    for (const name of gainers) {
-      const gainer = this.#look().living.get(name)
-      if (gainer !== undefined) this.#tell(gainer, { step: 'switch', number: own.number, attempt: 0 })
+    if (self !== undefined && own.outcome !== 'not-possible') {
+      const { living } = this.#look()
+      const told = living.size <= TOLD_LIMIT ? living.keys() : this.#parties(self, 'to')
+      for (const name of told) {
+        const other = name === self.name ? undefined : living.get(name)
+        if (other !== undefined) this.#tell(other, { step: 'switch', number: own.number, attempt: 0 })
+      }
     }
     this.#own = undefined
     if (own.result !== undefined) {

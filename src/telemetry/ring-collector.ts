@@ -17,7 +17,7 @@ export class RingCollector implements Collector {
   }
 
   async collect(): Promise<Samples> {
-    const { source, manager, ownRingKey, ownership } = this.#ring
+    const { source, manager, ownRingKey, ownership, handover = NO_HANDOVER } = this.#ring
     const manages = await pingSamples(manager, this.#clock)
     const { ring, epoch } = manager.snapshot
     const shares = ring.shares()
@@ -30,6 +30,9 @@ export class RingCollector implements Collector {
       checks: byLabel('verdict', ownership.checks),
       forwards: byLabel('outcome', ownership.forwards),
       claims: single(ownership.claimCount),
+      handovers: byLabel('outcome', handover.outcomes),
+      handoverWarmUps: byLabel('outcome', handover.warmUps),
+      handoverOldest: single(handover.oldestMs / 1000),
       ringNodes: single(ring.size),
       ringPoints: single(ring.pointCount),
       ringEpoch: single(epoch),
@@ -38,6 +41,13 @@ export class RingCollector implements Collector {
       ringBalanceRatio: single(largest * ring.size),
     }
   }
+}
+
+/** What a member says that hands nothing over. */
+const NO_HANDOVER: NonNullable<RingService['handover']> = {
+  outcomes: { warmed: 0, 'timed-out': 0, 'not-possible': 0, 'broken-off': 0 },
+  warmUps: { done: 0, failed: 0, aborted: 0 },
+  oldestMs: 0,
 }
 
 /** Pings the manager, which takes as long as its mailbox, or the ping's timeout. */

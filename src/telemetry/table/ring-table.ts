@@ -1,4 +1,6 @@
 import { CHANGE_CAUSES } from '../../manager/change-record.ts'
+import { HANDOVER_OUTCOMES } from '../../service/handover.ts'
+import type { WarmOutcome } from '../../service/warm-up.ts'
 import type { CheckVerdict, ForwardOutcome } from '../../service/ownership.ts'
 import type { Metric } from '../metric.ts'
 
@@ -74,6 +76,41 @@ export const RING_METRICS = {
     kind: 'gauge',
     meaning: 'Claims on keys that the program holds in this process, and has not released.',
     reading: 'Only where the library is used. A number that only rises is claims that nobody releases.',
+  },
+  handovers: {
+    name: 'ringman_handovers_total',
+    sources: ['memberlist'],
+    kind: 'counter',
+    labels: { outcome: HANDOVER_OUTCOMES },
+    meaning: "This member's own moves with a hand-over that are over, by what they came to.",
+    reading:
+      'More than 0 only where members hand keys over, as the next two. Each start counts as one. `timed-out` is keys that moved cold; `not-possible` is a ring in which some members do not take part.',
+    query: 'sum by (namespace, outcome) (increase(ringman_handovers_total[1h]))',
+  },
+  handoverWarmUps: {
+    name: 'ringman_handover_warm_ups_total',
+    sources: ['memberlist'],
+    kind: 'counter',
+    labels: {
+      outcome: {
+        done: 'It fetched what it was to.',
+        failed: 'It threw an error; the keys came cold.',
+        aborted: 'The time was up, or the other member had gone.',
+      } satisfies Record<WarmOutcome, string>,
+    },
+    meaning: "Calls of the program's `warm`, by how they ended.",
+    query: 'sum by (namespace, outcome) (increase(ringman_handover_warm_ups_total[1h]))',
+  },
+  handoverOldest: {
+    name: 'ringman_handover_oldest_seconds',
+    sources: ['memberlist'],
+    kind: 'gauge',
+    unit: 'seconds',
+    meaning:
+      'For how long the oldest move of any member has been under way, as this member sees it; 0 for none.',
+    reading:
+      'It ends at the time limit of the member that moves, 20 s by default. More is a member that hangs.',
+    query: 'max by (namespace) (ringman_handover_oldest_seconds) > 60',
   },
   ringEpoch: {
     name: 'ringman_ring_epoch',

@@ -208,6 +208,34 @@ const RING_CASES: readonly AlertCase[] = [
   },
 ]
 
+const HANDOVER_CASES: readonly AlertCase[] = [
+  {
+    name: 'a pod that starts takes its keys cold, as its time is up before its first scrape',
+    minutes: 10,
+    pods: pods((index, seconds) => ({
+      nodes: seconds < 5 * MINUTE ? NAMES.length - 1 : NAMES.length,
+      handover: { timedOut: index === LAST ? 1 : 0 },
+    })).map((pod, index) => (index === LAST ? { ...pod, from: 5 * MINUTE } : pod)),
+    fires: [{ alert: 'RingmanHandoverStuck', value: '1' }],
+  },
+  {
+    name: 'a hand-over that does not end, as the others see it',
+    minutes: 10,
+    pods: pods((index, seconds) => ({
+      handover: { oldestSeconds: index === LAST ? 0 : Math.max(0, seconds - 60) },
+    })),
+    fires: [{ alert: 'RingmanHandoverStuck', value: '540' }],
+  },
+  {
+    name: 'a rolling update with hand-overs of twenty seconds each',
+    minutes: 30,
+    pods: pods((_, seconds) => ({
+      handover: { oldestSeconds: seconds % 60 < 20 ? seconds % 60 : 0 },
+    })),
+    fires: [],
+  },
+]
+
 const SOURCE_CASES: readonly AlertCase[] = [
   {
     name: 'a pod that has heard nothing for four minutes',
@@ -461,6 +489,7 @@ const HEALTHY_CASES: readonly AlertCase[] = [
 export const ALERT_CASES: readonly AlertCase[] = [
   ...HEALTHY_CASES,
   ...RING_CASES,
+  ...HANDOVER_CASES,
   ...SOURCE_CASES,
   ...LOOK_UP_CASES,
   ...HASH_RING_CASES,

@@ -19,6 +19,8 @@ export interface PodView {
   readonly refutations?: number
   /** Checks so far, by what came out. */
   readonly checks?: Partial<Record<keyof typeof METRICS.checks.labels.verdict, number>>
+  /** Hand-overs that timed out so far, and seconds since the oldest one began. */
+  readonly handover?: { readonly timedOut?: number; readonly oldestSeconds?: number }
   readonly drops?: Partial<Record<keyof typeof METRICS.gossipDrops.labels.reason, number>>
   /** Look-ups so far: with an owner, and without through our fault. */
   readonly lookUps?: { readonly ok: number; readonly unavailable: number }
@@ -225,6 +227,11 @@ function seriesOf(pod: SampledPod, view: PodView): [series: string, value: numbe
       name(METRICS.checks.name, `verdict="${verdict}"`),
       view.checks?.[verdict as keyof typeof METRICS.checks.labels.verdict] ?? 0,
     ]),
+    ...Object.keys(METRICS.handovers.labels.outcome).map((outcome): [string, number] => [
+      name(METRICS.handovers.name, `outcome="${outcome}"`),
+      outcome === 'timed-out' ? (view.handover?.timedOut ?? 0) : 1,
+    ]),
+    [name(METRICS.handoverOldest.name), view.handover?.oldestSeconds ?? 0],
     ...Object.keys(METRICS.gossipDrops.labels.reason).map((reason): [string, number] => [
       name(METRICS.gossipDrops.name, `reason="${reason}"`),
       drops[reason as keyof typeof drops] ?? 0,
