@@ -395,7 +395,7 @@ export class Handover {
       return
     }
     if (own.outcome === undefined) {
-      const outcome = this.#isWarm(self, own) ?? (isInTime ? undefined : 'timed-out')
+      const outcome = isInTime ? this.#isWarm(self, own) : 'timed-out'
       if (outcome === undefined) return
       this.#warming.get(selfName)?.end()
       this.#beginSwitch(own, outcome, nowMs)
