@@ -73,7 +73,10 @@ export class FastLookUps {
     this.#clock = clock
     const view = new CurrentView(ring)
     const answers: Record<string, FastRoute['answer']> = {
-      '/v1/owner': (query) => view.get().ownerAnswer(ring.manager.getNode(readOnlyKey(query, limits))),
+      '/v1/owner': (query) => {
+        const key = readOnlyKey(query, limits)
+        return view.get().ownerAnswer(ring.manager.getNode(key), ring.nextOwnerOf(key))
+      },
       '/hashring/nodes/get': (query) => {
         const key = firstValue(query, 'key')
         if (key === undefined || key === '' || key.length > limits.maxKeyBytes) return undefined

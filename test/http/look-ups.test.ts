@@ -43,6 +43,42 @@ function post(body: string, headers: Record<string, string> = {}, ring = served)
 const ring = () => served.ring.manager.snapshot.ring
 const state = () => ({ digest: ring().digest, epoch: served.ring.manager.snapshot.epoch })
 
+test.each([true, false])(
+  'names the next owner while a hand-over moves a key; fast path: %s',
+  async (fast) => {
+    const handover = (phase: 'pending' | 'releasing' | 'owning', number: number) => ({
+      handover: { phase, number },
+    })
+    await using moving = await serveRing({
+      fast,
+      members: [
+        fakeMember('comes', '10.0.0.1', handover('pending', 1)),
+        fakeMember('goes', '10.0.0.2', handover('releasing', 2)),
+        fakeMember('stays', '10.0.0.3', handover('owning', 3)),
+      ],
+    })
+    const { ring: service } = moving
+    const seen = new Set<string>()
+    for (let i = 0; i < 60; i++) {
+      const [now, next] = [service.manager.getNode(`key-${i}`), service.nextOwnerOf(`key-${i}`)]
+      seen.add(`${now.name} ${next?.name}`)
+      const answer = json(await ask(`/v1/owner?key=key-${i}`, moving))
+      expect(answer['owner']).toEqual(now)
+      expect(answer['next']).toEqual(next)
+      expect(Object.hasOwn(answer, 'next')).toBe(next !== undefined)
+      expect(json(await ask(`/v1/owners?key=key-${i}&n=2`, moving))['next']).toEqual(next)
+    }
+    expect([...seen].sort()).toEqual(['goes comes', 'goes stays', 'stays comes', 'stays undefined'])
+    const { members } = json(await ask('/v1/members', moving)) as { members: Record<string, unknown>[] }
+    expect(members).toMatchObject([
+      { handover: 'pending', onRing: false, offRingReason: { code: 'PENDING' } },
+      { handover: 'releasing', onRing: true },
+      { onRing: true },
+    ])
+    expect(members[2]).not.toHaveProperty('handover')
+  },
+)
+
 describe('GET /v1/owner', () => {
   test('says who owns a key, by which ring', async () => {
     for (let i = 0; i < 50; i++) {
