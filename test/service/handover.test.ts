@@ -49,11 +49,7 @@ class Cluster {
     this.#set([...this.#members.filter((member) => member.name !== name), own])
     const source = new FakeSource(this.#members, { selfName: name, kind: 'memberlist' })
     const warm: WarmCall[] = []
-    const control: MemberControl = {
-      keyed: true,
-      forget: () => false,
-      evict: () => {},
-      reload: () => Promise.resolve(''),
+    const control: Pick<MemberControl, 'updateOwn' | 'sendTo' | 'onMessage'> = {
       updateOwn: (change) => {
         this.#update(name, change)
       },
@@ -70,7 +66,7 @@ class Cluster {
     const service = new RingService({
       source,
       manager,
-      control,
+      control: control as MemberControl,
       logger: name === 'a' ? this.logger : silentLogger,
       clock: this.clock,
       ringKeyMode: 'name',
