@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest'
+import { alive, dead, endpointOf, Machine, node } from './machine.ts'
+
+const MINUTE_MS = 60_000
+
+describe('a member that an operator evicts', () => {
+  test('is dead whatever it says, until the time is over, and then it is taken again', () => {
+    const machine = new Machine().withMembers(3)
+    machine.handle({ kind: 'evict', name: 'm3', forMs: MINUTE_MS })
+    expect(machine.state(3)).toBe('dead')
+    machine.packet(3, alive(3, 2))
+    machine.handle({
+      kind: 'push-pull-received',
+      stream: 1,
+      from: endpointOf(2),
+      state: { join: false, nodes: [node(2), node(3, 3)], userState: new Uint8Array(0) },
+    })
+    expect(machine.state(3)).toBe('dead')
+    expect(machine.protocol.counters.refused.evicted).toBe(2)
+    machine.run(MINUTE_MS)
+    machine.packet(2, alive(3, 4))
+    expect(machine.state(3)).toBe('alive')
+  })
+
+  test('is not looked for, and is told when it asks for the state to join', () => {
+    const machine = new Machine({ deadKeptMs: 1000 }).withMembers(3)
+    machine.handle({ kind: 'evict', name: 'm3', forMs: MINUTE_MS })
+    machine.run(10_000)
+    machine.clear()
+    machine.run(30_000)
+    expect(machine.sent('ping').filter(({ to }) => to === 3)).toEqual([])
+    machine.handle({
+      kind: 'push-pull-received',
+      stream: 7,
+      from: endpointOf(3),
+      state: { join: true, nodes: [node(3, 9)], userState: new Uint8Array(0) },
+    })
+    expect(machine.of('refuse-stream')).toEqual([{ kind: 'refuse-stream', stream: 7, reason: 'evicted' }])
+  })
+
+  test('may be one that nobody knows yet, but not this member itself', () => {
+    const machine = new Machine()
+    machine.handle({ kind: 'evict', name: 'm2', forMs: MINUTE_MS })
+    machine.handle({ kind: 'evict', name: 'm1', forMs: MINUTE_MS })
+    machine.packet(2, alive(2))
+    expect(machine.state(2)).toBeUndefined()
+    expect(machine.state(1)).toBe('alive')
+  })
+})
+
+test('a dead member is forgotten by hand, a living one and this one are not', () => {
+  const machine = new Machine().withMembers(3)
+  machine.handle({ kind: 'forget', name: 'm2' })
+  machine.handle({ kind: 'forget', name: 'm1' })
+  expect([machine.state(1), machine.state(2)]).toEqual(['alive', 'alive'])
+  machine.answering.delete(3)
+  machine.packet(2, dead(3, 1))
+  machine.handle({ kind: 'forget', name: 'm3' })
+  expect(machine.state(3)).toBeUndefined()
+  machine.clear()
+  machine.run(MINUTE_MS)
+  expect(machine.sent('ping').filter(({ to }) => to === 3)).toEqual([])
+})
+
+test('a member is asked over UDP and TCP, and both are told of', () => {
+  const machine = new Machine().withMembers(3)
+  machine.answering.delete(3)
+  machine.handle({ kind: 'check-reach', id: 1, name: 'm2' })
+  machine.handle({ kind: 'check-reach', id: 2, name: 'm3' })
+  machine.handle({ kind: 'check-reach', id: 3, name: 'nobody' })
+  const [toTwo, toThree] = machine.of('start-stream-probe')
+  machine.handle({ kind: 'stream-probe-finished', probe: toTwo!.probe, outcome: 'refused' })
+  machine.handle({ kind: 'stream-probe-finished', probe: toThree!.probe, outcome: 'acked' })
+  machine.run(5000)
+  expect(machine.of('reach-checked').sort((a, b) => a.id - b.id)).toEqual([
+    { kind: 'reach-checked', id: 1, udp: true, tcp: false },
+    { kind: 'reach-checked', id: 2, udp: false, tcp: true },
+    { kind: 'reach-checked', id: 3, udp: false, tcp: false },
+  ])
+})
