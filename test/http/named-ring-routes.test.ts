@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { describeApi } from '../../src/http/openapi.ts'
+import { createPage } from '../../src/page/page.ts'
 import type { HashRingController } from '../../src/rings/hash-ring-controller.ts'
 import { PHASES } from '../membership/kubernetes/slice-fixtures.ts'
 import { HashRingWorld } from '../rings/hash-ring-world.ts'
@@ -16,7 +17,7 @@ let served: ServedRing
 beforeEach(async () => {
   world = new HashRingWorld()
   controller = await world.pod()
-  served = await serveRing({ members: THREE_MEMBERS, app: { rings: controller } })
+  served = await serveRing({ members: THREE_MEMBERS, app: { rings: controller, page: createPage } })
   onTestFinished(() => served[Symbol.asyncDispose]())
   world.putSlice('shop', 'cache', [
     { name: 'cache-0', address: '10.0.0.1', ...PHASES.serving },
@@ -51,6 +52,28 @@ async function watch(path: string): Promise<{ socket: Socket; until: (text: stri
   }
   return { socket, until }
 }
+
+test('The page shows them, and each of them', async () => {
+  const browser = { Accept: 'text/html' }
+  const list = await exchange(served.server.port, get('/rings', browser))
+  expect(list.body).toContain('makes no ring: spec.service is missing')
+  expect(list.body).toContain('href="./?ring=shop%2Fcache"')
+  const one = await exchange(served.server.port, get('/?ring=shop%2Fcache&key=a', browser))
+  expect(one.body).toContain('data-ring="shop/cache"')
+  expect(one.body).toContain('href="members?ring=shop%2Fcache"')
+  expect([...one.body.matchAll(/class="arc /g)]).toHaveLength(2)
+  const bad = await exchange(served.server.port, get('/?ring=shop%2Fbad', browser))
+  expect(bad.body).toContain('RING_NOT_ACCEPTED')
+})
+
+test('The changes of one, and whether others have it', async () => {
+  const { digest } = controller.get('shop/cache').service.manager.snapshot.ring
+  const { changes } = (await ask('/v1/rings/shop/cache/changes')) as { changes: object[] }
+  expect(changes[0]).toMatchObject({ cause: 'joined', count: 2, after: digest })
+  // Those are asked who stand beside this member, not the ring's nodes.
+  const { members } = (await ask('/v1/rings/shop/cache/agreement')) as { members: { name: string }[] }
+  expect(members.map(({ name }) => name)).toEqual(THREE_MEMBERS.map(({ name }) => name))
+})
 
 describe('under /v1/rings', () => {
   test('all rings are listed, with what each is and why one makes none', async () => {

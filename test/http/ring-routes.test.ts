@@ -90,6 +90,30 @@ describe('GET /v1/ring', () => {
   )
 })
 
+describe('GET /v1/changes', () => {
+  test('tells of the last changes, the newest first, and of 200 at most', async () => {
+    await using served = await serveRing()
+    await publish(served, THREE_MEMBERS.slice(1))
+    const { epoch } = served.ring.manager.snapshot
+    const { json } = await ask(served, '/v1/changes')
+    const { changes } = json as { changes: object[] }
+    expect(json).toMatchObject({ digest: served.ring.manager.snapshot.ring.digest, epoch })
+    expect(changes[0]).toEqual({
+      ...{ epoch, cause: 'removed', node: '127.0.0.1:8000', count: 1 },
+      timeMs: expect.any(Number),
+      movedShare: expect.any(Number),
+      before: expect.any(String),
+      after: served.ring.manager.snapshot.ring.digest,
+    })
+    for (let i = 0; i < 101; i++) {
+      await publish(served, THREE_MEMBERS)
+      await publish(served, THREE_MEMBERS.slice(1))
+    }
+    const later = (await ask(served, '/v1/changes')).json as { changes: object[] }
+    expect(later.changes).toHaveLength(200)
+  })
+})
+
 describe('GET /v1/members', () => {
   test('shows every member, and why it is not on the ring', async () => {
     const stateSinceMs = Date.UTC(2026, 4, 1)
