@@ -37,6 +37,11 @@ export class RingAnswers {
     throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring manager is not running')
   }
 
+  /** The time of day, in milliseconds since the Unix epoch. */
+  wallNow(): number {
+    return this.#clock.wallNow()
+  }
+
   /** `/v1/ring`, whether the manager runs or not. */
   ring(): string {
     return this.view.get().ringJson(this.#clock.now())

@@ -92,7 +92,7 @@ export function createPage(
         lookUp: lookUp(answers, parameters.get('key')),
         rings: tryParse(view === 'rings' ? rings.named?.list() : undefined) as PageData['rings'],
         ...{ planned: undefined, filter: parameters.get('filter') ?? '', operating: false },
-        nowMs: Date.now(),
+        nowMs: answers.wallNow(),
       }
       if (ctx.req.socket.destroyed) return
       const { ring: hashRing } = answers.view.get().snapshot

@@ -23,7 +23,7 @@ export interface WatchedPage extends AsyncDisposable {
   readonly foreign: string[]
   /** Errors, and what its policy refused. */
   readonly faults: string[]
-  /** Faults of the network are for this test to make. */
+  /** Bytes of the document and its files so far. */
   readonly bytes: () => number
 }
 
