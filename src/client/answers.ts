@@ -46,6 +46,9 @@ export const ringAnswer = object(
     changes: list(change, 1000),
     /** Whether the member was stopped or cut off, so that its ring may be old. */
     unsure: flag,
+    /** Of a ring that is known by name: puts those of one `uid` in order. */
+    version: number,
+    uid: text,
   },
 )
 /** The whole ring. */

@@ -46,6 +46,8 @@ export class RingFeed {
   readonly #taken = new TokenBucket(TAKEN_RINGS)
   /** Index of the URL that is asked next. */
   #at: number
+  /** Of the newest ring that was taken, where rings have versions. */
+  #newest: { readonly uid: string | undefined; readonly version: number } | undefined
   /** Of the ring that was taken last, if it was polled. */
   #etag: string | undefined
   /** Whether the watch of this turn gave a ring. */
@@ -192,6 +194,12 @@ export class RingFeed {
       await sleep(clock, this.#taken.waitMs(clock.now()), signal)
       signal.throwIfAborted()
     }
-    this.#reader.take(readAnswer(ringAnswer, value, url), first)
+    const ring = readAnswer(ringAnswer, value, url)
+    const { uid, version } = ring
+    if (version !== undefined && this.#newest?.uid === uid && version < (this.#newest?.version ?? 0)) {
+      throw new RingmanError('MEMBERS_DISAGREE', `${url} is behind: its ring is an older one`)
+    }
+    this.#reader.take(ring, first)
+    if (version !== undefined) this.#newest = { uid, version }
   }
 }

@@ -32,10 +32,14 @@ const ringVersion: JsonSchema = {
   description:
     'Puts the rings of one name in order, the higher one being the newer; only of rings that are known by name, once their status says it.',
 }
-const state = { digest, epoch, unsure, version: ringVersion }
+const ringUid: JsonSchema = {
+  type: 'string',
+  description: 'Beside `version`: the `metadata.uid` of the HashRing, for which alone versions are in order.',
+}
+const state = { digest, epoch, unsure, version: ringVersion, uid: ringUid }
 
 /** Fields of the state that are not in every answer. */
-const OF_SOME: readonly string[] = ['unsure', 'version', 'next', 'handover']
+const OF_SOME: readonly string[] = ['unsure', 'version', 'uid', 'next', 'handover']
 
 /** A place on the circle; a stretch has its `start` and not its `end`. */
 const hash: JsonSchema = { type: 'integer', minimum: 0, maximum: 2 ** 32 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import type { RingNode } from '../ring/node.ts'
 import type { RingService } from '../service/ring-service.ts'
+import type { NamedRing } from '../service/named-rings.ts'
 import { fingerprintOf } from '../service/fingerprint.ts'
 import { asciiJson, jsonAnswer, type Answer } from './respond.ts'
 
@@ -21,12 +22,18 @@ export class RingView {
   #nodeList: string | undefined
   #etag: string | undefined
 
-  /** @param version - What puts the rings of a name in order; undefined where nothing does. */
-  constructor(snapshot: RingSnapshot, unsure: boolean, version?: number) {
+  /**
+   * @param version - What puts the rings of a name in order; undefined where nothing does.
+   * @param uid - Whose versions they are: of another uid they are not in one order.
+   */
+  constructor(snapshot: RingSnapshot, unsure: boolean, version?: number, uid?: string) {
     this.snapshot = snapshot
     this.unsure = unsure
     this.version = version
-    const told = version === undefined ? '' : `,"version":${version}`
+    const told =
+      version === undefined
+        ? ''
+        : `,"version":${version}${uid === undefined ? '' : `,"uid":${asciiJson(uid)}`}`
     this.state = `"digest":"${snapshot.ring.digest}","epoch":${snapshot.epoch}${told}${unsure ? ',"unsure":true' : ''}`
     this.routeHeaders = [
       ...['X-Ringman-Digest', snapshot.ring.digest],
@@ -116,17 +123,17 @@ function proxyAddressOf({ address, port }: RingNode): string | undefined {
   return HOST_NAME.test(address) ? `${address}:${port}` : undefined
 }
 
+/** What a ring that is known by name has besides itself. */
+type Versioned = Pick<NamedRing, 'version' | 'uid'>
+
 /** The view of the current ring; it holds one at a time. */
 export class CurrentView {
   readonly #ring: Pick<RingService, 'manager' | 'unsure'>
-  readonly #versioned: { readonly version: number | undefined } | undefined
+  readonly #versioned: Versioned | undefined
   #view: RingView | undefined
 
   /** @param versioned - Tells the version of the ring that is held, where rings have versions. */
-  constructor(
-    ring: Pick<RingService, 'manager' | 'unsure'>,
-    versioned?: { readonly version: number | undefined },
-  ) {
+  constructor(ring: Pick<RingService, 'manager' | 'unsure'>, versioned?: Versioned) {
     this.#ring = ring
     this.#versioned = versioned
   }
@@ -138,7 +145,7 @@ export class CurrentView {
     const version = this.#versioned?.version
     const held = this.#view
     if (held?.snapshot === snapshot && held.unsure === unsure && held.version === version) return held
-    return (this.#view = new RingView(snapshot, unsure, version))
+    return (this.#view = new RingView(snapshot, unsure, version, this.#versioned?.uid))
   }
 }
 

@@ -326,7 +326,7 @@ export class HashRingController implements NamedRings {
       this.#drop(entry.next)
       const feed = this.slices.feed(namespace, spec.service)
       const kept = isFirst ? this.#keptOf(name, spec) : undefined
-      const ring = WorkloadRing.following(name, spec, feed, kept, this.#deps)
+      const ring = WorkloadRing.following(resource, spec, feed, kept, this.#deps)
       entry.next = ring
       ring.takeVersion(status)
       this.#swapIn(entry, ring)

@@ -15,7 +15,7 @@ import type { RingNode } from '../ring/node.ts'
 import { fingerprintOf } from '../service/fingerprint.ts'
 import type { NamedRing } from '../service/named-rings.ts'
 import { RingService } from '../service/ring-service.ts'
-import type { HashRingSpec, HashRingStatus } from './hash-ring-resource.ts'
+import type { HashRingResource, HashRingSpec, HashRingStatus } from './hash-ring-resource.ts'
 import type { KeptRing } from './ring-peers.ts'
 
 /** Versions that are remembered for each ring: a status may tell of a ring that is not held any more, or not yet. */
@@ -32,6 +32,7 @@ export class WorkloadRing implements NamedRing {
   readonly service: RingService
   /** What makes it; undefined for a ring that was taken from another pod. */
   readonly source: KubernetesSource | undefined
+  readonly uid: string | undefined
   readonly #takenBraked: boolean
   readonly #listeners: Listeners<void>
   /** By fingerprint, the oldest first. */
@@ -45,11 +46,12 @@ export class WorkloadRing implements NamedRing {
     source: MembershipSource,
     ringKeyMode: RingKeyMode,
     { clock, logger }: Surroundings,
-    takenBraked = false,
+    known: { readonly uid?: string; readonly braked?: boolean },
   ) {
     const own = logger.child({ hashRing: name })
     this.name = name
-    this.#takenBraked = takenBraked
+    this.uid = known.uid
+    this.#takenBraked = known.braked ?? false
     this.source = source instanceof KubernetesSource ? source : undefined
     const manager = new HashRingManager({ clock, logger: own })
     this.service = new RingService({ source, manager, logger: own, clock, ringKeyMode })
@@ -66,7 +68,7 @@ export class WorkloadRing implements NamedRing {
    * @param kept - What another pod knows from memory.
    */
   static following(
-    name: string,
+    { name, uid }: Pick<HashRingResource, 'name' | 'uid'>,
     spec: HashRingSpec,
     feed: SliceFeed,
     kept: KeptPlaces | undefined,
@@ -85,7 +87,7 @@ export class WorkloadRing implements NamedRing {
       { ...surroundings, feed, logger: surroundings.logger.child({ hashRing: name }) },
     )
     if (kept !== undefined) source.takeOver(kept)
-    return new WorkloadRing(name, source, spec.ringKey, surroundings)
+    return new WorkloadRing(name, source, spec.ringKey, surroundings, { uid })
   }
 
   /** A ring as another pod has it, for as long as the API server does not answer. */
@@ -96,7 +98,7 @@ export class WorkloadRing implements NamedRing {
     surroundings: Surroundings,
   ): WorkloadRing {
     const source = new TakenSource(nodes, from, surroundings)
-    return new WorkloadRing(name, source, ringKey, surroundings, braked)
+    return new WorkloadRing(name, source, ringKey, surroundings, { braked })
   }
 
   get fingerprint(): string {

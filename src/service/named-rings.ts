@@ -7,6 +7,8 @@ export interface NamedRing {
   readonly service: RingService
   /** See `fingerprintOf`. */
   readonly fingerprint: string
+  /** `metadata.uid` of the HashRing: versions are in order for one of them; undefined where it is not known. */
+  readonly uid: string | undefined
   /** Puts the rings of this name in order: what the status says of the ring that is held; undefined when it says nothing. */
   readonly version: number | undefined
   /** Whether its brake is on: it stays as it is, also while its health has something else to tell. */

@@ -242,6 +242,26 @@ describe('when members are lost', () => {
 })
 
 describe('several URLs that disagree', () => {
+  test('it never goes back to an older version of one HashRing, and takes those of another', async () => {
+    const { client, members, clock, problems } = makeClient({ urls: [B] })
+    const event = (given: string, version: number, uid: string) => {
+      const ring = JSON.parse(ringBody(nodes(given))) as object
+      return `id: 1\nevent: ring\ndata: ${JSON.stringify({ ...ring, version, uid })}\n\n`
+    }
+    members.watched(A, () => event('abc', 7, 'one'))
+    members.watched(B, () => event('ab', 6, 'one'))
+    await client.ready()
+    members.watched(A, () => event('ab', 6, 'one'))
+    members.watch.reset()
+    await clock.advance(30_000)
+    expect(problems).toContain('MEMBERS_DISAGREE')
+    expect(client.ring.size).toBe(3)
+    // A HashRing that was made again counts from the beginning.
+    for (const url of [A, B]) members.watched(url, () => event('xy', 1, 'two'))
+    await clock.advance(120_000)
+    expect(client.ring.size).toBe(2)
+  })
+
   test('it stays with the member that it follows, and goes to another when that is lost', async () => {
     const { client, members, clock } = makeClient({ urls: [B] })
     members.watched(A, () => ringEvent(nodes('abc')))
