@@ -281,3 +281,59 @@ test('the public face is what it is meant to be', () => {
     'systemRandom',
   ])
 })
+
+describe('handover', () => {
+  const base = { bind: '127.0.0.1', gossipPort: 0, preset: 'local', ringKey: 'name', drainMs: 0 } as const
+
+  test('of real members: the one that joins and those that stay are warm before they own', async () => {
+    const fetched: string[] = []
+    const member = async (name: string, seeds: readonly string[]) => {
+      const ring = await createRing({
+        ...base,
+        name,
+        seeds,
+        handover: {
+          warm: (ranges, from) => {
+            fetched.push(`${name} from ${from.ringKey}: ${ranges.contains('key') ? 'key' : 'others'}`)
+          },
+        },
+      })
+      await ring.settled()
+      return ring
+    }
+    await using first = await member('a', [])
+    const second = await member('b', [`127.0.0.1:${first.gossipAddress?.port}`])
+    await untilSize(first, 2)
+    expect(fetched).toHaveLength(1)
+    const isSeconds = second.owns('key')
+    expect(first.owns('key')).toBe(!isSeconds)
+    await second.shutdown()
+    expect(fetched).toEqual([
+      `b from a: ${isSeconds ? 'key' : 'others'}`,
+      `a from b: ${isSeconds ? 'key' : 'others'}`,
+    ])
+    await untilSize(first, 1)
+    expect(first.moving().count).toBe(0)
+    expect((await first.metrics()).body).toContain('ringman_handover_warm_ups_total{outcome="done"} 1')
+  })
+
+  test('waits for nobody in a ring with members that do not hand over', async () => {
+    await using old = await createRing({ ...base, name: 'old' })
+    const seeds = [`127.0.0.1:${old.gossipAddress?.port}`]
+    const never = () => new Promise<void>(() => {})
+    await using young = await createRing({ ...base, name: 'young', seeds, handover: { warm: never } })
+    await young.settled()
+    await untilSize(old, 2)
+    expect(old.manager.snapshot.ring.digest).toBe(young.manager.snapshot.ring.digest)
+    await old.leave()
+    await untilSize(young, 1)
+  })
+
+  test('is for members by memberlist alone, and its time limit is checked', async () => {
+    const handover = { warm: () => {} }
+    const other = createRing({ ...base, source: 'swim', handover } as CreateRingOptions)
+    await expect(other).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+    const endless = createRing({ ...base, handover: { ...handover, timeoutMs: 3_600_001 } })
+    await expect(endless).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+  })
+})
