@@ -8,6 +8,12 @@ export interface LoadResult {
   readonly p99Ms: number
 }
 
+/** Tells when so many milliseconds are over. */
+export function after(ms: number): () => boolean {
+  const endMs = performance.now() + ms
+  return () => performance.now() > endMs
+}
+
 /** 10,000 requests for the owner of a key each, of 22 bytes. */
 export const LOOK_UPS: readonly Buffer[] = Array.from({ length: 10_000 }, (_, i) =>
   Buffer.from(`GET /v1/owner?key=${keyOf(i)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`),
@@ -28,7 +34,7 @@ function keyOf(i: number): string {
 }
 
 /**
- * Asks a server on loopback until the time is over: each connection has one request under way and stays open.
+ * Asks a server on loopback until it is enough: each connection has one request under way and stays open.
  *
  * @param restMs - How long a connection rests between an answer and the next request.
  */
@@ -37,11 +43,11 @@ export async function load(
   options: {
     readonly port: number
     readonly connections: number
-    readonly forMs: number
+    readonly until: () => boolean
     readonly restMs?: number
   },
 ): Promise<LoadResult> {
-  const { port, connections, forMs, restMs = 0 } = options
+  const { port, connections, until, restMs = 0 } = options
   const startedMs = performance.now()
   const latenciesMs: number[] = []
   const drive = (first: number) =>
@@ -73,7 +79,7 @@ export async function load(
         left -= bytes.length
         if (left > 0) return
         latenciesMs.push(performance.now() - askedMs)
-        if (performance.now() - startedMs < forMs) {
+        if (!until()) {
           if (restMs === 0) ask()
           else setTimeout(ask, restMs)
         } else {

@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { TestProcess } from '../../test/support/child-process.ts'
 import { quantile, report, type Figure } from '../table.ts'
-import { batches, load, LOOK_UPS } from './load.ts'
+import { after, batches, load, LOOK_UPS } from './load.ts'
 
 const { values } = parseArgs({ options: { short: { type: 'boolean', default: false } } })
 const loadMs = values.short ? 8000 : 15_000
@@ -122,13 +122,13 @@ async function measure(name: Name): Promise<Measured> {
   const port = await portOf(server)
   await new Promise((resolve) => setTimeout(resolve, 5000))
   const idleBytes = await residentBytes(server)
-  const looked = await watched(server, load(LOOK_UPS, { port, connections: 64, forMs: loadMs }))
+  const looked = await watched(server, load(LOOK_UPS, { port, connections: 64, until: after(loadMs) }))
   await using batched = start(name)
   const batchPort = await portOf(batched)
   const cpuBeforeMs = await cpuMs(batched)
   const { samples, result } = await watched(
     batched,
-    load(batches(KEYS_EACH), { port: batchPort, connections: 16, forMs: batchMs }),
+    load(batches(KEYS_EACH), { port: batchPort, connections: 16, until: after(batchMs) }),
   )
   const sixth = Math.floor(samples.length / 6)
   return {

@@ -11,6 +11,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { KEY_COUNT, medianOf, SIZES, type Change, type LookUp, type Measurement, type Task } from './cases.ts'
+import { report, type Figure } from '../table.ts'
 
 const run = promisify(execFile)
 const here = import.meta.dirname
@@ -122,7 +123,7 @@ function table(rows: readonly (readonly string[])[]): void {
 
 const format = (value: number) => value.toFixed(value < 10 ? 2 : 0)
 const range = ({ median, min, max }: Summary) => `${format(median)} (${format(min)}-${format(max)})`
-const verdict = (met: boolean) => (met ? 'met' : 'MISSED')
+const figures: Figure[] = []
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, ms: { type: 'string', default: '200' } },
@@ -202,9 +203,15 @@ try {
     }
     const least = peer === npm ? 10 : 1
     const met = SIZES.every((size) => ratio(owner, peer, size) >= least)
-    console.log(
-      `goal: ${peer === npm ? 'at least 10 times npm hashring' : 'no slower than Go'}: ${verdict(met)}`,
-    )
+    const [mine, theirs] = [ours, peer].map(({ title }) => owner.of(title, 100).median.toFixed(0))
+    figures.push({
+      figure: 'owner of a key, 100 nodes',
+      ours: `${mine} ns`,
+      peer: `${theirs} ns (${peer.title})`,
+      ratio: 1 / ratio(owner, peer, 100),
+      goal: `at any size at most ${1 / least} of ${shorten(peer)}'s`,
+      met,
+    })
   }
 
   await compare('Three owners of a key, ns', 'owners3', [ours], peers)
@@ -218,7 +225,16 @@ try {
       peers,
       1e6,
     )
-    console.log(`goal: at most 2 ms at 1000 nodes: ${verdict(results.of(ours.title, 1000).median <= 2e6)}`)
+    const { median } = results.of(ours.title, 1000)
+    figures.push({
+      figure: `${task === 'add' ? 'adding' : 'removing'} one node of 1,000`,
+      ours: `${(median / 1e6).toFixed(2)} ms`,
+      peer: peers
+        .map((each) => `${(results.of(each.title, 1000).median / 1e6).toFixed(0)} ms (${shorten(each)})`)
+        .join(', '),
+      goal: 'at most 2 ms',
+      met: median <= 2e6,
+    })
   }
 
   console.log('\nMemory, bytes per point')
@@ -236,7 +252,13 @@ try {
     '"per point" is every array that has entries for points; "all" is what stays in memory with a ring,',
   )
   console.log('its nodes and their ring keys among it')
-  console.log(`goal: at most 8 bytes per point: ${verdict(most <= 8)}`)
+  figures.push({
+    figure: 'arrays of a ring, for each point',
+    ours: `${most.toFixed(1)} bytes`,
+    goal: 'at most 8 bytes',
+    met: most <= 8,
+  })
+  report('The ring', figures)
 } finally {
   await rm(directory, { recursive: true, force: true })
 }

@@ -36,6 +36,15 @@ interface Sweep {
 /** Least slots that are kept. */
 const MIN_SLOTS = 64
 
+/** Places of a slot, so many that it lies within one line of the processor's cache. */
+const FIELDS = 4
+/** The hash of its key. */
+const HASH = 0
+/** The next slot of its slice, or of the free ones: 1 + its number, 0 for none. */
+const NEXT = 1
+/** The number of the last sweep before it. */
+const BORN = 2
+
 /** Slots for each slice of the circle: so many claims are looked at to find one. */
 const SLOTS_PER_SLICE = 4
 
@@ -47,7 +56,7 @@ const ABORT_COST = 20
 
 /**
  * The claims of a member: numbers, the hashes of their keys, put down by the slice of the circle that they lie in, so that
- * a loss touches only claims in the stretches that were lost and their neighbours. A claim takes about 20 bytes here and
+ * a loss touches only claims in the stretches that were lost and their neighbours. A claim takes about 25 bytes here and
  * 50 for the object that its holder has.
  *
  * A large loss is told in turns of the event loop; whoever asks a claim in the meantime is told the truth, and a claim that
@@ -57,11 +66,8 @@ export class Claims {
   readonly #later: (turn: () => void) => void
   readonly #turnCost: number
   #held: (HeldClaim | undefined)[] = []
-  #hashes = new Uint32Array(MIN_SLOTS)
-  /** For each slot the next one of its slice, or of the free ones: 1 + its number, 0 for none. */
-  #nexts = new Uint32Array(MIN_SLOTS)
-  /** For each slot the number of the last sweep before it. */
-  #born = new Uint32Array(MIN_SLOTS)
+  /** For each slot its {@link HASH}, {@link NEXT} and {@link BORN}, side by side: a loss comes by slots in no order. */
+  #slots = new Uint32Array(MIN_SLOTS * FIELDS)
   #heads = new Uint32Array(MIN_SLOTS / SLOTS_PER_SLICE)
   #firstFree = 0
   #usedSlots = 0
@@ -89,9 +95,9 @@ export class Claims {
     const slot = this.#takeSlot()
     const unsigned = hash >>> 0
     const slice = this.#sliceOf(unsigned)
-    this.#hashes[slot] = unsigned
-    this.#born[slot] = this.#lastSweep
-    this.#nexts[slot] = this.#heads[slice]!
+    this.#slots[slot * FIELDS + HASH] = unsigned
+    this.#slots[slot * FIELDS + BORN] = this.#lastSweep
+    this.#slots[slot * FIELDS + NEXT] = this.#heads[slice]!
     this.#heads[slice] = slot + 1
     this.#count++
     return (this.#held[slot] = new HeldClaim(this, slot))
@@ -113,8 +119,8 @@ export class Claims {
   /** Ends a claim whose loss is still to be told. */
   settle(slot: number, claim: HeldClaim): void {
     for (const { number, stretches } of this.#sweeps) {
-      if (number <= this.#born[slot]!) continue
-      const found = find(stretches, this.#hashes[slot]!)
+      if (number <= this.#slots[slot * FIELDS + BORN]!) continue
+      const found = find(stretches, this.#slots[slot * FIELDS + HASH]!)
       if (found === undefined) continue
       this.remove(slot)
       claim.end(found)?.abort(found.reason())
@@ -124,14 +130,14 @@ export class Claims {
 
   /** Forgets a claim. */
   remove(slot: number): void {
-    const slice = this.#sliceOf(this.#hashes[slot]!)
-    const following = this.#nexts[slot]!
+    const slice = this.#sliceOf(this.#slots[slot * FIELDS + HASH]!)
+    const following = this.#slots[slot * FIELDS + NEXT]!
     if (this.#heads[slice] === slot + 1) {
       this.#heads[slice] = following
     } else {
       let at = this.#heads[slice]! - 1
-      while (this.#nexts[at] !== slot + 1) at = this.#nexts[at]! - 1
-      this.#nexts[at] = following
+      while (this.#slots[at * FIELDS + NEXT] !== slot + 1) at = this.#slots[at * FIELDS + NEXT]! - 1
+      this.#slots[at * FIELDS + NEXT] = following
     }
     this.#free(slot)
   }
@@ -143,24 +149,22 @@ export class Claims {
   #takeSlot(): number {
     if (this.#firstFree > 0) {
       const slot = this.#firstFree - 1
-      this.#firstFree = this.#nexts[slot]!
+      this.#firstFree = this.#slots[slot * FIELDS + NEXT]!
       return slot
     }
-    if (this.#usedSlots === this.#hashes.length) this.#grow()
+    if (this.#usedSlots * FIELDS === this.#slots.length) this.#grow()
     return this.#usedSlots++
   }
 
   #free(slot: number): void {
     this.#held[slot] = undefined
-    this.#nexts[slot] = this.#firstFree
+    this.#slots[slot * FIELDS + NEXT] = this.#firstFree
     this.#firstFree = slot + 1
     this.#count--
-    if (this.#count > 0 || this.#hashes.length === MIN_SLOTS) return
+    if (this.#count > 0 || this.#slots.length === MIN_SLOTS * FIELDS) return
     // Nothing of a crowd that has gone is kept.
     this.#held = []
-    this.#hashes = new Uint32Array(MIN_SLOTS)
-    this.#nexts = new Uint32Array(MIN_SLOTS)
-    this.#born = new Uint32Array(MIN_SLOTS)
+    this.#slots = new Uint32Array(MIN_SLOTS * FIELDS)
     this.#heads = new Uint32Array(MIN_SLOTS / SLOTS_PER_SLICE)
     this.#firstFree = 0
     this.#usedSlots = 0
@@ -168,14 +172,13 @@ export class Claims {
 
   /** Doubles the slots, all of which are used. */
   #grow(): void {
-    const slots = 2 * this.#hashes.length
-    this.#hashes = grown(this.#hashes, slots)
-    this.#born = grown(this.#born, slots)
-    this.#nexts = new Uint32Array(slots)
-    this.#heads = new Uint32Array(slots / SLOTS_PER_SLICE)
+    const slots = new Uint32Array(2 * this.#slots.length)
+    slots.set(this.#slots)
+    this.#slots = slots
+    this.#heads = new Uint32Array(slots.length / FIELDS / SLOTS_PER_SLICE)
     for (let slot = 0; slot < this.#usedSlots; slot++) {
-      const slice = this.#sliceOf(this.#hashes[slot]!)
-      this.#nexts[slot] = this.#heads[slice]!
+      const slice = this.#sliceOf(this.#slots[slot * FIELDS + HASH]!)
+      this.#slots[slot * FIELDS + NEXT] = this.#heads[slice]!
       this.#heads[slice] = slot + 1
     }
   }
@@ -206,11 +209,11 @@ export class Claims {
     let before = 0
     for (let next = this.#heads[slice]!; next > 0; cost++) {
       const slot = next - 1
-      next = this.#nexts[slot]!
-      const hash = this.#hashes[slot]!
-      if (hash >= start && hash < end && this.#born[slot]! < sweep.number) {
+      next = this.#slots[slot * FIELDS + NEXT]!
+      const hash = this.#slots[slot * FIELDS + HASH]!
+      if (hash >= start && hash < end && this.#slots[slot * FIELDS + BORN]! < sweep.number) {
         if (before === 0) this.#heads[slice] = next
-        else this.#nexts[before - 1] = next
+        else this.#slots[(before - 1) * FIELDS + NEXT] = next
         const controller = this.#held[slot]!.end(stretch)
         if (controller !== undefined) (controllers ??= []).push(controller)
         this.#free(slot)
@@ -236,12 +239,6 @@ const CIRCLE = 2 ** 32
 /** All of the circle. */
 export function everywhere(reason: () => RingmanError): LostStretch {
   return { start: 0, end: CIRCLE, reason }
-}
-
-function grown(array: Uint32Array, length: number): Uint32Array<ArrayBuffer> {
-  const copy = new Uint32Array(length)
-  copy.set(array)
-  return copy
 }
 
 /** The stretch that a hash lies in. */
