@@ -20,6 +20,9 @@ const LOOK_MS = 100
 /** While more members than this go at once, nobody works out what the ring would be without each single one. */
 const MAX_SINGLE_MOVES = 16
 
+/** Nor more than what takes some ten milliseconds: so many nodes, all rings of single moves together. */
+const MAX_SINGLE_NODES = 2000
+
 /** Up to so many members are all told at once that a move is done; in larger clusters those that gain, and the others by gossip. */
 const TOLD_LIMIT = 64
 
@@ -86,6 +89,8 @@ interface Outlook {
   readonly living: ReadonlyMap<string, Member>
   /** The ring of now. */
   readonly now: HashRing
+  /** What moves until all moves are done, once somebody asked. */
+  inTheEnd: MovedStretches | undefined
   /** What `moves` depends on besides `now`. */
   readonly movesKey: string
   /** What moves with each member that moves, as far as somebody asked. */
@@ -501,16 +506,22 @@ export class Handover {
    * not matter which is done first. While very many go at once, only the latter.
    */
   #moveOf(mover: Member): readonly MovedStretches[] {
-    const { moves } = this.#look()
+    const outlook = this.#look()
+    const { moves, now } = outlook
     let move = moves.get(mover.name)
     if (move === undefined) {
       const isMover: IsDone = (member) => member.name === mover.name
-      const isSingle = mover.name === this.#deps.selfName || moves.size < MAX_SINGLE_MOVES
-      const before = this.#ringOf((member) => !isMover(member) && this.isDone(member))
       const moverKey = ringKeyOf(mover, this.#deps.ringKeyMode) ?? ''
-      move = [before.movedTo(this.#ringOf(() => true)).lostBy(moverKey)]
-      if (isSingle)
-        move.unshift(before.movedTo(this.#ringOf((member) => isMover(member) || this.isDone(member))))
+      outlook.inTheEnd ??= now.movedTo(this.#ringOf(() => true))
+      const isSingle = moves.size < Math.min(MAX_SINGLE_MOVES, MAX_SINGLE_NODES / now.size)
+      if (!isSingle && !this.isDone(mover) && mover.name !== this.#deps.selfName) {
+        move = [outlook.inTheEnd.lostBy(moverKey)]
+      } else {
+        const before = this.#ringOf((member) => !isMover(member) && this.isDone(member))
+        const single = before.movedTo(this.#ringOf((member) => isMover(member) || this.isDone(member)))
+        const inTheEnd = before === now ? outlook.inTheEnd : before.movedTo(this.#ringOf(() => true))
+        move = [single, inTheEnd.lostBy(moverKey)]
+      }
       moves.set(mover.name, move)
     }
     return move
@@ -539,7 +550,9 @@ export class Handover {
     const movesKey = moving.join('\n')
     const isSame = last?.now === now && last.movesKey === movesKey
     const moves = isSame ? last.moves : new Map<string, MovedStretches[]>()
-    return (this.#outlook = { members, doneVersion: this.#doneVersion, living, now, movesKey, moves })
+    const inTheEnd = isSame ? last.inTheEnd : undefined
+    const doneVersion = this.#doneVersion
+    return (this.#outlook = { members, doneVersion, living, now, movesKey, moves, inTheEnd })
   }
 
   get #self(): Member | undefined {
