@@ -1,22 +1,16 @@
 /**
- * The load of `bench/http/run.ts`: `node client.ts PORT CONNECTIONS FOR_MS [route]`. Each connection has one request under
+ * A load for HTTP servers: `node client.ts PORT CONNECTIONS FOR_MS [PATH]`. Each connection has one request under
  * way at a time (no pipelining) and is kept open. It prints a `LoadResult` as JSON.
  */
 import { connect } from 'node:net'
-import { KEYS, type LoadResult } from './load.ts'
+import { KEYS, requestFor, type LoadResult } from './load.ts'
 
 const [port = 0, connections = 0, forMs = 0] = process.argv.slice(2).map(Number)
-const asksRoute = process.argv[5] === 'route'
-const requests = KEYS.map((key) =>
-  Buffer.from(
-    asksRoute
-      ? `GET /v1/route HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Ringman-Key: ${key}\r\n\r\n`
-      : `GET /v1/owner?key=${key} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`,
-  ),
-)
+const path = process.argv[5] ?? '/v1/owner'
+const requests = KEYS.map((key) => Buffer.from(requestFor(path, key)))
 const isAnswer = (text: string) =>
   text.startsWith('HTTP/1.1 200 ') &&
-  (asksRoute ? text.includes('\r\nX-Ringman-Owner: ') : text.endsWith('}'))
+  (path === '/v1/route' ? text.includes('\r\nX-Ringman-Owner: ') : text.endsWith('}'))
 const latenciesMs: number[] = []
 let stopped = false
 
@@ -67,5 +61,6 @@ const result: LoadResult = {
   requestsPerSecond: (latenciesMs.length / tookMs) * 1000,
   p50Ms: quantile(0.5),
   p99Ms: quantile(0.99),
+  maxMs: quantile(1),
 }
 console.log(JSON.stringify(result))

@@ -3,25 +3,10 @@ export interface LoadResult {
   readonly requestsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
+  readonly maxMs: number
 }
 
-/** What a server process is asked, and answers, over its channel. */
-export type ServerRequest = 'usage' | 'stop'
-export interface ServerReady {
-  readonly port: number
-}
-export interface ServerUsage {
-  /** CPU time since the start, user and system, in microseconds. */
-  readonly cpuMicros: number
-  readonly requests: number
-  readonly residentBytes: number
-}
-
-/** Names of what is compared: `/v1/owner`, `/v1/route` of the same program, and a bare server. */
-export const SERVERS = ['ringman', 'route', 'bare'] as const
-export type ServerName = (typeof SERVERS)[number]
-
-/** Nodes on the ring of both servers. */
+/** Nodes on the rings of all servers. */
 export const NODE_COUNT = 10
 
 /** Distinct keys that the load asks for, in turn, each of 22 bytes. */
@@ -29,6 +14,14 @@ export const KEYS: readonly string[] = Array.from(
   { length: 10_000 },
   (_, i) => `session-${String(i).padStart(14, '0')}`,
 )
+
+/** The request for a key, as bytes; `/v1/route` finds it in a header. */
+export function requestFor(path: string, key: string): string {
+  const host = 'Host: 127.0.0.1\r\n'
+  return path === '/v1/route'
+    ? `GET ${path} HTTP/1.1\r\n${host}X-Ringman-Key: ${key}\r\n\r\n`
+    : `GET ${path}?key=${key} HTTP/1.1\r\n${host}\r\n`
+}
 
 /** What `metrics-cost.ts` found. */
 export interface MetricsCost {

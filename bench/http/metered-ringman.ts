@@ -1,5 +1,6 @@
 import { holdingClock, systemClock } from '../../src/clock.ts'
 import { createApp } from '../../src/http/app.ts'
+import { FastLookUps } from '../../src/http/fast-look-ups.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { ConnectionLedger } from '../../src/http/connection-ledger.ts'
 import { Responder } from '../../src/http/respond.ts'
@@ -18,14 +19,10 @@ const SCRAPE_EVERY_MS = 1500
 
 /** A ring behind as many servers as wanted, with metrics and without, as `ringman serve` opens them. */
 export interface MeteredRingman {
-  readonly ring: RingService
-  readonly manager: HashRingManager
   /**
    * Opens one more server on a free loopback port. Its metrics, if it has them, are scraped from now on.
-   *
-   * @param onRequest - Called for each request.
    */
-  open(metered: boolean, onRequest?: () => void): Promise<number>
+  open(metered: boolean): Promise<number>
 }
 
 export async function startRingman(): Promise<MeteredRingman> {
@@ -46,9 +43,7 @@ export async function startRingman(): Promise<MeteredRingman> {
   })
   await ring.start()
   return {
-    ring,
-    manager,
-    async open(metered, onRequest) {
+    async open(metered) {
       if (metered) {
         eventLoopDelay.start()
         setInterval(() => void metrics.write('prometheus'), SCRAPE_EVERY_MS).unref()
@@ -61,13 +56,13 @@ export async function startRingman(): Promise<MeteredRingman> {
         responder,
         ...(metered ? { meter: metrics.meter } : {}),
       })
-      if (onRequest !== undefined) {
-        app.middleware.unshift((_, next) => {
-          onRequest()
-          return next() as unknown
-        })
-      }
       const connections = ledger.openPort('lookup', limits)
+      connections.fastLookUps = new FastLookUps({
+        ring,
+        clock,
+        limits,
+        ...(metered ? { meter: metrics.meter } : {}),
+      })
       return (await openServer(app, { host: '127.0.0.1', port: 0, limits, connections, logger })).port
     },
   }

@@ -449,10 +449,12 @@ describe('a connection of the fast path', () => {
       },
       { timeout: 10_000 },
     )
-    expect(served.ledger.counts()).toMatchObject({
-      connections: { lookup: 0 },
-      heldBytes: { head: 0, answer: 0 },
-    })
+    await vi.waitFor(() => {
+      expect(served.ledger.counts()).toMatchObject({
+        connections: { lookup: 0 },
+        heldBytes: { head: 0, answer: 0 },
+      })
+    }, 10_000)
   })
 
   test('that never asks is told so after the time for heads; one that asked is closed after the time for idle ones', async () => {
