@@ -254,6 +254,9 @@ for (const connections of CONNECTIONS) {
   ])
 }
 
+const shown = (contender: Contender, connections: number) =>
+  `${(median(contender, connections, 'requestsPerSecond') / 1000).toFixed(1)} k/s at ${median(contender, connections, 'cpuMicros').toFixed(1)} us`
+
 const figures: Figure[] = []
 const peer = go && contenders[0]
 for (const contender of contenders.filter(
@@ -266,8 +269,8 @@ for (const contender of contenders.filter(
     const p99Ratio = median(contender, connections, 'p99Ms') / median(peer as Contender, connections, 'p99Ms')
     figures.push({
       figure: `${contender.path}, ${connections} connections`,
-      ours: `${(median(contender, connections, 'requestsPerSecond') / 1000).toFixed(1)} k/s`,
-      peer: `${(median(peer as Contender, connections, 'requestsPerSecond') / 1000).toFixed(1)} k/s (Go)`,
+      ours: shown(contender, connections),
+      peer: `${shown(peer as Contender, connections)} (Go)`,
       ratio,
       ...(connections === 1
         ? {}
