@@ -91,6 +91,8 @@ interface Outlook {
   readonly now: HashRing
   /** What moves until all moves are done, once somebody asked. */
   inTheEnd: MovedStretches | undefined
+  /** This member's part of it, once somebody asked. */
+  ownGains: MovedStretches | undefined
   /** What `moves` depends on besides `now`. */
   readonly movesKey: string
   /** What moves with each member that moves, as far as somebody asked. */
@@ -515,7 +517,10 @@ export class Handover {
       outlook.inTheEnd ??= now.movedTo(this.#ringOf(() => true))
       const isSingle = moves.size < Math.min(MAX_SINGLE_MOVES, MAX_SINGLE_NODES / now.size)
       if (!isSingle && !this.isDone(mover) && mover.name !== this.#deps.selfName) {
-        move = [outlook.inTheEnd.lostBy(moverKey)]
+        // Of what others do only this member's own gains are asked: there are few.
+        const ownKey = this.#self && ringKeyOf(this.#self, this.#deps.ringKeyMode)
+        outlook.ownGains ??= outlook.inTheEnd.gainedBy(ownKey ?? '')
+        move = [outlook.ownGains.lostBy(moverKey)]
       } else {
         const before = this.#ringOf((member) => !isMover(member) && this.isDone(member))
         const single = before.movedTo(this.#ringOf((member) => isMover(member) || this.isDone(member)))
@@ -550,9 +555,9 @@ export class Handover {
     const movesKey = moving.join('\n')
     const isSame = last?.now === now && last.movesKey === movesKey
     const moves = isSame ? last.moves : new Map<string, MovedStretches[]>()
-    const inTheEnd = isSame ? last.inTheEnd : undefined
+    const [inTheEnd, ownGains] = isSame ? [last.inTheEnd, last.ownGains] : []
     const doneVersion = this.#doneVersion
-    return (this.#outlook = { members, doneVersion, living, now, movesKey, moves, inTheEnd })
+    return (this.#outlook = { members, doneVersion, living, now, movesKey, moves, inTheEnd, ownGains })
   }
 
   get #self(): Member | undefined {
