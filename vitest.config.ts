@@ -50,7 +50,6 @@ export default defineConfig({
           include: ['test/adversary/**/*.test.ts'],
           testTimeout: 150_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
         },
       },
       {
