@@ -12,8 +12,8 @@ import { printFigures, type Figure } from './table.ts'
 
 /** Each with its arguments and the seconds that it may take. */
 const BENCHMARKS = [
-  ['bench/ring/run.ts', ['--rounds', '1', '--ms', '100'], 90],
-  ['bench/http/run.ts', ['--rounds', '1', '--ms', '2000', '--pairs', '100'], 90],
+  ['bench/ring/run.ts', ['--rounds', '1', '--ms', '50'], 110],
+  ['bench/http/run.ts', ['--short'], 90],
   ['bench/client/run.ts', ['--rounds', '1'], 60],
   ['bench/memory/run.ts', ['--short'], 100],
   ['bench/change/run.ts', ['--short'], 60],
