@@ -64,7 +64,7 @@ async function answersOf(socket: Socket, count: number): Promise<string[]> {
     () => {
       expect(paths()).toHaveLength(count)
     },
-    { timeout: 10_000 },
+    { timeout: 40_000 },
   )
   return paths()
 }
@@ -95,7 +95,7 @@ describe('requests sent at once', () => {
     expect(await answersOf(socket, paths.length)).toEqual(paths)
   })
 
-  test('on many connections are spread over turns', async () => {
+  test('on many connections are spread over turns', { timeout: 60_000 }, async () => {
     const { port, perTurn } = await serve()
     const sockets = await Promise.all(Array.from({ length: 300 }, () => dial(port)))
     const answers = sockets.map((socket) => answersOf(socket, 10))
