@@ -30,9 +30,13 @@ const { port } = server.address() as AddressInfo
 const started = start()
 server.on('request', (request, response) => {
   if (leaving) response.setHeader('connection', 'close')
-  void started.then(({ handle }) => {
-    handle(request, response)
-  })
+  // Whoever warms up waits for nothing else that goes on here.
+  if (request.url === '/values') void give(request, response)
+  else {
+    void started.then(({ handle }) => {
+      handle(request, response)
+    })
+  }
 })
 
 async function start() {
@@ -59,12 +63,10 @@ async function start() {
     })
   })
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { url = '', method } = request
+  async function answer({ url = '' }: IncomingMessage, response: ServerResponse): Promise<void> {
     const [, key] = /^\/values\/(\w+)$/.exec(url) ?? []
-    if (key !== undefined) reply(response, 200, await look(key))
-    else if (url === '/values' && method === 'POST') reply(response, 200, await pick(request))
-    else reply(response, 404, {})
+    if (key === undefined) reply(response, 404, {})
+    else reply(response, 200, await look(key))
   }
 
   async function look(key: string) {
@@ -86,11 +88,15 @@ async function warm(ranges: MovedStretches, { address, port: at }: RingNode, sig
   for (const [key, value] of (await answered.json()) as [string, string][]) values.set(key, value)
 }
 
-/** What another instance asks for in {@link warm}. Keep this away from clients. */
-async function pick(request: IncomingMessage) {
-  const ranges = MovedStretches.of((await json(request)) as Stretch[])
-  const wanted = [...values].filter(([key]) => ranges.contains(key))
-  return Promise.all(wanted.map(async ([key, value]) => [key, await value]))
+/** Answers another instance in {@link warm}. Keep this away from clients. */
+async function give(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const ranges = MovedStretches.of((await json(request)) as Stretch[])
+    const wanted = [...values].filter(([key]) => ranges.contains(key))
+    reply(response, 200, await Promise.all(wanted.map(async ([key, value]) => [key, await value])))
+  } catch (error) {
+    reply(response, 400, { error: String(error) })
+  }
 }
 
 function reply(response: ServerResponse, status: number, body: unknown): void {
