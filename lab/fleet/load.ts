@@ -35,7 +35,7 @@ const TICK_MS = 20
 const AT_A_TIME = 100
 
 /** Of each batch. */
-const PROBES_PER_TICK = 2
+const PROBES_PER_TICK = 1
 
 /** Times that a request is sent to another instance, where that is allowed. */
 const RESENDS = 3

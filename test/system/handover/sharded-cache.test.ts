@@ -5,7 +5,7 @@ import type { Load } from '../../../lab/fleet/load.ts'
 import { PlannedChanges } from '../../../lab/fleet/planned.ts'
 
 const INSTANCES = 10
-const KEYS = Array.from({ length: 1000 }, (_, n) => `key${n}`)
+const KEYS = Array.from({ length: 500 }, (_, n) => `key${n}`)
 
 let fleet: Fleet
 let load: Load
@@ -14,7 +14,7 @@ beforeAll(async () => {
   fleet = new Fleet('sharded-cache', { DRAIN_MS: '1000' })
   for (let n = 0; n < INSTANCES; n++) await fleet.start()
   await fleet.settled()
-  load = cacheLoad(fleet, { keys: KEYS, perSecond: 150, seed: 14 })
+  load = cacheLoad(fleet, { keys: KEYS, perSecond: 80, seed: 14 })
   await load.more(KEYS.length)
 })
 
