@@ -21,8 +21,11 @@ export const ownersAnswer = object({ owners: list(nodeView), ...state }, { next:
 /** The first owners of a key, by which ring. */
 export type OwnersAnswer = Shaped<typeof ownersAnswer>
 
-/** `POST /v1/owners`: for each key the places of its owners in `nodes`. */
-export const batchAnswer = object({ nodes: list(nodeView), owners: list(list(index)), ...state })
+/** `POST /v1/owners`: for each key the places of its owners in `nodes`; `next` only during a hand-over. */
+export const batchAnswer = object(
+  { nodes: list(nodeView), owners: list(list(index)), ...state },
+  { next: list(orNull(index)) },
+)
 
 /** Why a ring changed to that of an epoch: `docs/http.md` has the causes. */
 const change = object({

@@ -3,7 +3,7 @@ import { RingmanError } from '../errors.ts'
 import { isObject } from '../is-object.ts'
 import { DIGESTS_KEPT } from '../manager/ring-order.ts'
 import type { RingNode } from '../ring/node.ts'
-import type { RingService } from '../service/ring-service.ts'
+import { nextOwner, type RingService } from '../service/ring-service.ts'
 import { checkContentType, parseJson, readBody } from './body.ts'
 import type { HttpLimits } from './limits.ts'
 import {
@@ -84,6 +84,8 @@ export function lookUpRoutes(deps: {
       )
     }
     const current = view.get()
+    // Both rings are those of now, also for the keys of later turns.
+    const after = service.ringAfterMoves
     /** The place of each node among those of the answer, as text. */
     const places = new Map<RingNode, string>()
     const placeOf = (node: RingNode) => {
@@ -99,9 +101,17 @@ export function lookUpRoutes(deps: {
     if (keys[0] !== undefined) manager.getNode(keys[0])
     // One list and one text: many small ones live long enough to be kept, and to fill the memory.
     const owners: string[] = []
+    const isMoving = after !== ring
+    const next: string[] = []
     let left = OWNERS_PER_TURN
     for (const key of keys) {
       owners.push(n === 1 ? placeOf(ring.ownerOf(key)!) : ring.ownersOf(key, n).map(placeOf).join(','))
+      if (isMoving) {
+        const later = nextOwner(ring, after, key)
+        // The node as it is on the ring now, where it is there: each is listed once.
+        next.push(later === undefined ? 'null' : placeOf(ring.get(later.ringKey) ?? later))
+        left -= 2
+      }
       left -= Math.min(n, ring.size)
       if (left > 0) continue
       await turns.goOn()
@@ -110,11 +120,12 @@ export function lookUpRoutes(deps: {
       left = OWNERS_PER_TURN
     }
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')
+    const lists = owners.length === 0 ? '' : `[${owners.join('],[')}]`
     ctx[KEY_COUNT] = keys.length
     responder.send(
       ctx,
       jsonAnswer(
-        `{"nodes":[${nodes}],"owners":[${owners.length === 0 ? '' : `[${owners.join('],[')}]`}],${current.state}}`,
+        `{"nodes":[${nodes}],"owners":[${lists}],${isMoving ? `"next":[${next.join(',')}],` : ''}${current.state}}`,
       ),
     )
   }

@@ -112,10 +112,18 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       additionalProperties: false,
     },
     BatchAnswer: object({
-      nodes: { ...list(ref('Node')), description: 'Each node that owns one of the keys, once.' },
+      nodes: {
+        ...list(ref('Node')),
+        description: 'Each node that owns one of the keys, or will own it, once.',
+      },
       owners: {
         ...list(list({ type: 'integer', minimum: 0 })),
         description: 'For each key, in the order asked, the indexes of its owners in `nodes`.',
+      },
+      next: {
+        ...list({ type: ['integer', 'null'], minimum: 0 }),
+        description:
+          'Only during a hand-over: for each key, the index in `nodes` of who will own it; null where it does not move.',
       },
       ...state,
     }),

@@ -66,6 +66,13 @@ export interface HandoverOptions {
   readonly random: Random
 }
 
+/** The owner of a key on the ring after some moves, where that is another one than now. */
+export function nextOwner(now: HashRing, after: HashRing, key: string | Uint8Array): RingNode | undefined {
+  if (after === now) return undefined
+  const next = after.ownerOf(key)
+  return next?.ringKey === now.ownerOf(key)?.ringKey ? undefined : next
+}
+
 /**
  * Keeps the ring equal to what the source says: the one arrow from members to nodes.
  *
@@ -221,11 +228,7 @@ export class RingService implements AsyncDisposable {
 
   /** The owner of a key once the moves under way are done, where that is another one than now. */
   nextOwnerOf(key: string | Uint8Array): RingNode | undefined {
-    const { ring } = this.manager.snapshot
-    const { ringAfterMoves } = this
-    if (ringAfterMoves === ring) return undefined
-    const next = ringAfterMoves.ownerOf(key)
-    return next?.ringKey === ring.ownerOf(key)?.ringKey ? undefined : next
+    return nextOwner(this.manager.snapshot.ring, this.ringAfterMoves, key)
   }
 
   #createHandover(options: HandoverOptions | undefined): Handover | undefined {

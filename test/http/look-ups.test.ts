@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { ERROR_STATUSES } from '../../src/http/error-body.ts'
 import { toByteText } from '../../src/http/go-json.ts'
+import type { RingNode } from '../../src/ring/node.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { exchange, get, request, type RawResponse } from './raw-client.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
@@ -69,6 +70,16 @@ test.each([true, false])(
       expect(json(await ask(`/v1/owners?key=key-${i}&n=2`, moving))['next']).toEqual(next)
     }
     expect([...seen].sort()).toEqual(['goes comes', 'goes stays', 'stays comes', 'stays undefined'])
+    const keys = Array.from({ length: 3000 }, (_, i) => `key-${i}`)
+    const answered = await post(JSON.stringify({ keys, n: 2 }), {}, moving)
+    const batch = json(answered) as { nodes: RingNode[]; owners: number[][]; next: (number | null)[] }
+    expect(new Set(batch.nodes.map(({ ringKey }) => ringKey)).size).toBe(batch.nodes.length)
+    expect(batch.owners.map((places) => places.map((at) => batch.nodes[at]))).toEqual(
+      keys.map((key) => service.manager.getNodes(key, 2)),
+    )
+    expect(batch.next.map((at) => (at === null ? undefined : batch.nodes[at]))).toEqual(
+      keys.map((key) => service.nextOwnerOf(key)),
+    )
     const { members } = json(await ask('/v1/members', moving)) as { members: Record<string, unknown>[] }
     expect(members).toMatchObject([
       { handover: 'pending', onRing: false, offRingReason: { code: 'PENDING' } },

@@ -166,6 +166,13 @@ describe('the OpenAPI document', () => {
       expect(answer.status).toBe(200)
       expect(schemaProblems('post', '/v1/owners', answer)).toEqual([])
     }
+    const pending = fakeMember('d', '10.0.0.4', { handover: { phase: 'pending', number: 1 } })
+    await using moving = await serveRing({ members: [...THREE_MEMBERS, pending] })
+    const keys = Array.from({ length: 100 }, (_, i) => `key-${i}`)
+    const asked = request('POST', '/v1/owners', type, JSON.stringify({ keys }))
+    const answer = await exchange(moving.server.port, asked)
+    expect(answer.body).toMatch(/"next":\[[^\]]*\d/)
+    expect(schemaProblems('post', '/v1/owners', answer)).toEqual([])
     const bad = await exchange(served.server.port, request('POST', '/v1/owners', type, '{"keys":[1]}'))
     expect(schemaProblems('post', '/v1/owners', bad)).toEqual([])
     const wrong = await exchange(served.server.port, request('POST', '/v1/owners', {}, '{}'))
