@@ -699,6 +699,55 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'never goes back to an older version of one HashRing, and takes those of another',
+    async run(client) {
+      await using members = await pair(nodes('abc'))
+      const [one, two] = members.servers
+      const show = (server: ScriptedServer, letters: string, version: number | undefined, uid = 'u-1') => {
+        server.version = version
+        server.uid = version === undefined ? undefined : uid
+        server.show(nodes(letters))
+      }
+      for (const server of members.servers) {
+        server.name = 'shop/cache'
+        show(server, 'abc', 7)
+      }
+      await client.follow(members.servers, { ring: 'shop/cache' })
+      const [followed, other] = members.followed()
+      show(other, 'abd', 6)
+      followed.reset()
+      await until(() => watchesOf(other).length > 0, 'the other member was not asked')
+      await until(() => followed.watches === 1, 'it stays with a member that is behind')
+      await client.keeps(nodes('abc'), 100)
+      // In the midst of a watch.
+      show(followed, 'abe', 5)
+      await until(() => followed.watches === 0, 'the connection was not closed')
+      await client.keeps(nodes('abc'), 500)
+      show(other, 'abf', 8)
+      await client.has(nodes('abf'))
+      // By polls.
+      for (const server of members.servers) server.watch = '503'
+      show(one, 'abc', 7)
+      show(two, 'abc', 7)
+      one.reset()
+      two.reset()
+      const polls = () =>
+        [one, two].flatMap(({ asked }) => asked).filter(({ path }) => path.endsWith('/ring'))
+      const before = polls().length
+      await until(() => polls().length >= before + 2, 'it does not poll')
+      await client.keeps(nodes('abf'), 100)
+      for (const server of members.servers) {
+        // A HashRing that was made again counts from the beginning.
+        show(server, 'axy', 1, 'u-2')
+        server.watch = 'serve'
+      }
+      await client.has(nodes('axy'))
+      // An older member gives no version.
+      for (const server of members.servers) show(server, 'axz', undefined)
+      await client.has(nodes('axz'))
+    },
+  },
+  {
     name: 'answers on after it is closed, without a connection',
     async run(client) {
       await using server = await ScriptedServer.start(nodes('abc'))

@@ -11,8 +11,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { HashRing } from '../src/ring/hash-ring.ts'
 import type { RingNode } from '../src/ring/node.ts'
 
-/** The JSON of `GET /v1/ring`, with a field that no client knows. @param unsure - Whether the member says that it is. */
-export function ringJson(nodes: readonly RingNode[], digest?: string, unsure = false): string {
+/** What a member says of its ring besides the nodes. */
+interface RingState {
+  readonly unsure?: boolean | undefined
+  /** Puts the rings of one `uid` in order. */
+  readonly version?: number | undefined
+  readonly uid?: string | undefined
+}
+
+/** The JSON of `GET /v1/ring`, with a field that no client knows. */
+export function ringJson(nodes: readonly RingNode[], digest?: string, state: RingState = {}): string {
   const ring = HashRing.of(nodes)
   const shares = ring.shares()
   return JSON.stringify({
@@ -20,7 +28,7 @@ export function ringJson(nodes: readonly RingNode[], digest?: string, unsure = f
     digest: digest ?? ring.digest,
     epoch: 7,
     sinceChangeMs: 0,
-    ...(unsure ? { unsure } : {}),
+    ...state,
     unknown: null,
   })
 }
@@ -66,6 +74,9 @@ export class ScriptedServer implements AsyncDisposable {
   name: string | undefined
   /** Whether it says that it is unsure, from the next ring on that it shows. */
   unsure = false
+  /** The `version` and `uid` of its ring, likewise. */
+  version: number | undefined
+  uid: string | undefined
   #json = ringJson([])
   #heartbeat: NodeJS.Timeout | undefined
 
@@ -93,7 +104,8 @@ export class ScriptedServer implements AsyncDisposable {
 
   /** Has this ring from now on, and sends it to those who watch. @param digest - Another one than is right. */
   show(nodes: readonly RingNode[], digest?: string): void {
-    this.#json = ringJson(nodes, digest, this.unsure)
+    const { version, uid } = this
+    this.#json = ringJson(nodes, digest, { unsure: this.unsure ? true : undefined, version, uid })
     if (this.watch === 'serve') this.send(ringEvent(this.#json))
   }
 
@@ -237,6 +249,8 @@ interface Command {
   readonly digest?: string
   readonly name?: string
   readonly unsure?: boolean
+  readonly version?: number
+  readonly uid?: string
   readonly watch?: Behaviour
   readonly ring?: Behaviour
   readonly send?: string
@@ -254,6 +268,8 @@ async function obey(server: ScriptedServer, command: Command): Promise<unknown> 
   if (command.heartbeatMs !== undefined) server.heartbeat(command.heartbeatMs)
   if (command.name !== undefined) server.name = command.name
   if (command.unsure !== undefined) server.unsure = command.unsure
+  if (command.version !== undefined) server.version = command.version
+  if (command.uid !== undefined) server.uid = command.uid
   if (command.show !== undefined) server.show(command.show, command.digest)
   if (command.send !== undefined) server.send(command.send)
   if (command.sendSlowly !== undefined) {

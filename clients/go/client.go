@@ -59,6 +59,7 @@ type Client struct {
 	started   time.Time
 	confirmed atomic.Int64 // nanoseconds after started
 	doubted   string       // a digest
+	newest    ringState    // of the newest ring that was taken, where rings have versions
 	unsure    int          // rings in a row whose members were unsure
 	closing   context.Context
 	cancel    context.CancelFunc
@@ -253,11 +254,14 @@ func (c *Client) next(ctx context.Context, seen *Ring) (*Ring, bool) {
 
 // take gets a member's ring, which may be the first of its connection.
 func (c *Client) take(json []byte, first bool) error {
-	ring, unsure, err := readRing(json)
+	ring, state, err := readRing(json)
 	if err != nil {
 		return err
 	}
-	if unsure {
+	if state.isOlder(c.newest) {
+		return fmt.Errorf("%w: a member is behind: its ring is an older one", ErrMembersDisagree)
+	}
+	if state.Unsure {
 		c.unsure++
 		if c.copy.Load().ring == nil {
 			c.set(ring, 0)
@@ -274,6 +278,9 @@ func (c *Client) take(json []byte, first bool) error {
 		return fmt.Errorf("%w: a member knows %d of %d nodes", ErrMembersDisagree, ring.Len(), before.Len())
 	}
 	c.doubted = ""
+	if state.Version != nil {
+		c.newest = state
+	}
 	c.set(ring, 0)
 	return nil
 }

@@ -22,7 +22,7 @@ const (
 	ErrConfigInvalid   Code = "CONFIG_INVALID"   // an option is missing or wrong
 	ErrNodeInvalid     Code = "NODE_INVALID"     // a ring key, a weight or an address is wrong
 	ErrPlanInvalid     Code = "PLAN_INVALID"     // a plan names a node twice, or one that is not there, or is already
-	ErrMembersDisagree Code = "MEMBERS_DISAGREE" // a member knows less than half of the nodes; logged
+	ErrMembersDisagree Code = "MEMBERS_DISAGREE" // a member knows less than half of the nodes, or an older version; logged
 	ErrResponseInvalid Code = "RESPONSE_INVALID" // a member's answer is no ring; logged
 	ErrTimeout         Code = "TIMEOUT"          // a member did not answer, or was silent; logged
 	ErrUnreachable     Code = "UNREACHABLE"      // a member could not be reached; logged

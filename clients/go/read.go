@@ -14,37 +14,48 @@ const (
 	maxDepth     = 32
 )
 
-// readRing reads the JSON of /v1/ring, and whether its member is unsure. The error is ErrResponseInvalid, also where the
-// digest is another one.
-func readRing(data []byte) (ring *Ring, unsure bool, err error) {
+// What a member says of its ring besides the nodes. Version is nil but for the ring of a HashRing.
+type ringState struct {
+	Unsure  bool     `json:"unsure"`
+	Version *float64 `json:"version"`
+	UID     string   `json:"uid"`
+}
+
+// isOlder says whether both are of one HashRing, and this one is the older.
+func (s ringState) isOlder(than ringState) bool {
+	return s.Version != nil && than.Version != nil && s.UID == than.UID && *s.Version < *than.Version
+}
+
+// readRing reads the JSON of /v1/ring. The error is ErrResponseInvalid, also where the digest is another one.
+func readRing(data []byte) (*Ring, ringState, error) {
 	if !utf8.Valid(data) {
-		return nil, false, fmt.Errorf("%w: the answer is not UTF-8", ErrResponseInvalid)
+		return nil, ringState{}, fmt.Errorf("%w: the answer is not UTF-8", ErrResponseInvalid)
 	}
 	if err := checkSize(data); err != nil {
-		return nil, false, err
+		return nil, ringState{}, err
 	}
 	var given struct {
+		ringState
 		Nodes  *[]Node `json:"nodes"`
 		Digest string  `json:"digest"`
-		Unsure bool    `json:"unsure"`
 	}
 	if err := json.Unmarshal(data, &given); err != nil {
-		return nil, false, fmt.Errorf("%w: the answer is no ring: %v", ErrResponseInvalid, err)
+		return nil, ringState{}, fmt.Errorf("%w: the answer is no ring: %v", ErrResponseInvalid, err)
 	}
 	if given.Nodes == nil {
-		return nil, false, fmt.Errorf("%w: the answer is no ring", ErrResponseInvalid)
+		return nil, ringState{}, fmt.Errorf("%w: the answer is no ring", ErrResponseInvalid)
 	}
 	if len(*given.Nodes) > maxNodes {
-		return nil, false, fmt.Errorf("%w: the ring has more than %d nodes", ErrResponseInvalid, maxNodes)
+		return nil, ringState{}, fmt.Errorf("%w: the ring has more than %d nodes", ErrResponseInvalid, maxNodes)
 	}
-	ring, err = NewRing(*given.Nodes...)
+	ring, err := NewRing(*given.Nodes...)
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %v", ErrResponseInvalid, err)
+		return nil, ringState{}, fmt.Errorf("%w: %v", ErrResponseInvalid, err)
 	}
 	if ring.digest != given.Digest {
-		return nil, false, fmt.Errorf("%w: the digest of a ring is not that of its nodes", ErrResponseInvalid)
+		return nil, ringState{}, fmt.Errorf("%w: the digest of a ring is not that of its nodes", ErrResponseInvalid)
 	}
-	return ring, given.Unsure, nil
+	return ring, given.ringState, nil
 }
 
 // checkSize counts values and depth before anything is made of JSON, which takes many times the bytes of its text.

@@ -298,6 +298,7 @@ func TestLimitsOfWhatIsRead(t *testing.T) {
 	for _, text := range []string{
 		`{"nodes":null,"digest":"d41d8cd98f00b204"}`,
 		`{"digest":"d41d8cd98f00b204"}`,
+		`{"nodes":[],"digest":"d41d8cd98f00b204","version":"1"}`,
 		`{"nodes":[],"digest":"d41d8cd98f00b204"} x`,
 		`{"nodes":[],"digest":"d41d8cd98f00b204","x":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`,
 		`{"nodes":[],"digest":"d41d8cd98f00b204","x":[1` + strings.Repeat(",1", 1_000_000) + `]}`,

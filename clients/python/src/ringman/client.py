@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Literal
 
 from .errors import RingmanError
-from .feed import UNSURE, Feed, log, read_ring, read_unsure
+from .feed import UNSURE, Feed, log, read_ring, read_unsure, read_version
 from .members import RING_LIMIT, Headers, Members, parse_json
 from .ring import HashRing, Key, Moved, Node
 
@@ -75,6 +75,8 @@ class RingClient:
         self._copy: HashRing | None = None
         self._confirmed = 0.0
         self._doubted: str | None = None
+        # Of the newest ring that was taken, where rings have versions.
+        self._newest: tuple[str | None, float] | None = None
         self._unsure = 0
         self._patience = max(_PASSED_OVER_UNSURE, len(urls))
         self._lock = threading.Lock()
@@ -202,6 +204,9 @@ class RingClient:
     def _take(self, answer: object, first: bool) -> None:
         before = self._copy
         ring = read_ring(answer, before)
+        uid, version = read_version(answer)
+        if version is not None and self._newest is not None and self._newest[0] == uid and version < self._newest[1]:
+            raise RingmanError("MEMBERS_DISAGREE", "a member is behind: its ring is an older one")
         if read_unsure(answer):
             self._unsure += 1
             # Otherwise a better one may be had.
@@ -214,6 +219,8 @@ class RingClient:
             self._doubted = ring.digest
             raise RingmanError("MEMBERS_DISAGREE", f"a member knows {len(ring)} of {len(before)} nodes")
         self._doubted = None
+        if version is not None:
+            self._newest = uid, version
         self._set(ring, 0.0)
 
     def _set(self, ring: HashRing, age: float) -> None:

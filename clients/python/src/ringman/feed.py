@@ -196,6 +196,15 @@ def read_unsure(answer: object) -> bool:
     return unsure
 
 
+def read_version(answer: object) -> tuple[str | None, float | None]:
+    """The uid and the version of the ring of a HashRing, where such an answer has them. Raises ``RESPONSE_INVALID``."""
+    fields = answer if isinstance(answer, Mapping) else {}
+    uid, version = fields.get("uid"), fields.get("version")
+    if not (uid is None or isinstance(uid, str)) or not (version is None or type(version) in (int, float)):
+        raise RingmanError("RESPONSE_INVALID", "uid is no text, or version is no number")
+    return uid, version
+
+
 def _read_node(given: object) -> Node:
     if not isinstance(given, Mapping):
         raise RingmanError("RESPONSE_INVALID", "a node is no object")
