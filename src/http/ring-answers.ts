@@ -1,11 +1,14 @@
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
+import type { RingPlanChange } from '../ring/plan.ts'
 import type { NamedRing } from '../service/named-rings.ts'
 import type { RingService } from '../service/ring-service.ts'
 import type { AgreementRounds } from './agreement.ts'
 import { memberAnswer } from './member-answer.ts'
 import { asciiJson } from './respond.ts'
+import { RingPlans } from './ring-plans.ts'
 import { CurrentView, type RingView } from './ring-view.ts'
+import type { Turns } from './turns.ts'
 
 /** What the routes under `/v1` tell of a ring as a whole, as JSON in ASCII: for these routes, and for the page. */
 export class RingAnswers {
@@ -14,6 +17,7 @@ export class RingAnswers {
   readonly #name: string | undefined
   readonly #clock: Clock
   readonly #rounds: AgreementRounds
+  readonly #plans: RingPlans
 
   constructor(
     service: RingService,
@@ -29,6 +33,7 @@ export class RingAnswers {
     this.#name = deps.named?.name
     this.#clock = deps.clock
     this.#rounds = deps.rounds
+    this.#plans = new RingPlans(deps.clock)
   }
 
   /** @throws {RingmanError} `MANAGER_NOT_RUNNING`. */
@@ -65,6 +70,15 @@ export class RingAnswers {
       records.map(({ digests, ...record }) => ({ epoch, ...record, ...digests })),
     )
     return `{"changes":${asciiJson(changes)},${this.view.get().state}}`
+  }
+
+  /** `/v1/plan`, as {@link RingPlans.make}. @throws {RingmanError} `MANAGER_NOT_RUNNING`, `OVERLOADED`, `PLAN_INVALID`. */
+  async plan(
+    change: Required<RingPlanChange>,
+    turns: Turns,
+    isGone: () => boolean,
+  ): Promise<string | undefined> {
+    return this.#plans.make(this.runningView(), change, turns, isGone)
   }
 
   /** `/v1/agreement`: asks the other members, unless that was just done. */

@@ -208,6 +208,6 @@ function routesOf(deps: RoutesDeps, logger: Logger, answers: RingAnswers, named?
       takesPathsBelow: true,
       any: proxyRoute({ manager, view, responder, limits, settings }),
     },
-    ...ringRoutes({ answers, watch, responder, clock, limits }),
+    ...ringRoutes({ answers, watch, responder, limits }),
   ]
 }

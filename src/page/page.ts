@@ -3,6 +3,7 @@ import { isRingmanError, RingmanError } from '../errors.ts'
 import { checkKey, readParameters } from '../http/parameters.ts'
 import { makeAnswer } from '../http/respond.ts'
 import type { RingAnswers } from '../http/ring-answers.ts'
+import { PLAN_PARAMETERS, readPlan } from '../http/ring-plans.ts'
 import { matchesEtag } from '../http/ring-view.ts'
 import type { Route } from '../http/route.ts'
 import type { Page, PageParts } from '../http/routes.ts'
@@ -76,10 +77,11 @@ export function createPage(
 
   function sendDocument(view: View) {
     return async (ctx: Koa.Context, query: string) => {
-      const parameters = readParameters(query, ['ring', 'key', 'filter', 'leave', 'join'], ['leave', 'join'])
+      const parameters = readParameters(query, ['ring', 'key', 'filter', ...PLAN_PARAMETERS], PLAN_PARAMETERS)
       const ringName = parameters.get('ring')
       const answers = ringOf(ringName)
       const { turns } = responder.ledger
+      const planned = await plan(answers, parameters, () => ctx.req.socket.destroyed)
       await turns.begin()
       const ring = JSON.parse(answers.ring()) as PageData['ring']
       await turns.goOn()
@@ -91,7 +93,7 @@ export function createPage(
         agreement: tryParse(answers.lastAgreement()) as PageData['agreement'],
         lookUp: lookUp(answers, parameters.get('key')),
         rings: tryParse(view === 'rings' ? rings.named?.list() : undefined) as PageData['rings'],
-        ...{ planned: undefined, filter: parameters.get('filter') ?? '', operating: false },
+        ...{ planned, filter: parameters.get('filter') ?? '', operating: false },
         nowMs: answers.wallNow(),
       }
       if (ctx.req.socket.destroyed) return
@@ -105,6 +107,22 @@ export function createPage(
     }
   }
 
+  async function plan(
+    answers: RingAnswers,
+    parameters: ReadonlyMap<string, string>,
+    isGone: () => boolean,
+  ): Promise<PageData['planned']> {
+    try {
+      const lists = PLAN_PARAMETERS.map((name) => [name, trimmed(parameters.get(name) ?? '')] as const)
+      const change = readPlan(new Map(lists), limits)
+      if (Object.values(change).every(({ length }) => length === 0)) return undefined
+      return tryParse(await answers.plan(change, responder.ledger.turns, isGone)) as PageData['planned']
+    } catch (error) {
+      if (!isRingmanError(error)) throw error
+      return { problem: error.message }
+    }
+  }
+
   function lookUp({ service }: RingAnswers, key: string | undefined): LookUp | undefined {
     if (key === undefined || key === '') return undefined
     try {
@@ -115,6 +133,14 @@ export function createPage(
       return { key, owners: undefined, problem: error.message }
     }
   }
+}
+
+/** A comma list without the spaces that people put after commas. */
+function trimmed(list: string): string {
+  return list
+    .split(',')
+    .map((entry) => entry.trim())
+    .join(',')
 }
 
 function tryParse(json: string | undefined): unknown {

@@ -91,6 +91,21 @@ describe('The page', () => {
     expect(empty.body).toContain('at most 65536 are allowed')
   })
 
+  test('says what would move, without a script', async () => {
+    await using served = await servePage()
+    const [first, second] = served.ring.manager.snapshot.ring.nodes.map(({ ringKey }) => ringKey)
+    const query = `leave=${first}&join=a%3A1%3D2%2C+b%3A1&weight=${second}%3D3`
+    const planned = await exchange(served.server.port, get(`/v1/plan?${query.replace('+', '')}`))
+    const { movedShare } = JSON.parse(planned.body) as { movedShare: number }
+    const { body } = await exchange(served.server.port, get(`/plan?${query}`, BROWSER))
+    expect(body).toContain(`<strong>${(movedShare * 100).toFixed(1)} %</strong> of the keys`)
+    const wrong = await exchange(served.server.port, get(`/plan?leave=nobody&join=&weight=`, BROWSER))
+    expect(wrong.status).toBe(200)
+    expect(wrong.body).toContain('not on the ring, so cannot leave or change weight')
+    const none = await exchange(served.server.port, get('/plan?join=&weight=', BROWSER))
+    expect(none.body).toContain('<div id="planned" role="status"></div>')
+  })
+
   test('says why a member is not on the ring, and what is wrong first', async () => {
     await using served = await servePage({
       members: [

@@ -11,6 +11,9 @@ const { documentElement: root } = document
 const { view = '', ring: ringName = '', now = '0', actions } = root.dataset
 const apiRoot = ringName === '' ? 'v1' : `v1/rings/${ringName}`
 
+/** What a plan changes: lists, as in a query of `v1/plan`. */
+const PLAN_PARAMETERS = ['leave', 'join', 'weight']
+
 /** How far this machine's clock is from that of the member. */
 const clockOffsetMs = Number(now) - Date.now()
 
@@ -84,11 +87,27 @@ async function lookUp(key: string): Promise<void> {
   }
 }
 
-async function plan(form: HTMLFormElement): Promise<void> {
+/** Plans what the form says, and notes it in the address, which then leads to the same answer. */
+function submitPlan(form: HTMLFormElement): void {
   const fields = new FormData(form)
+  const url = new URL(location.href)
+  for (const name of PLAN_PARAMETERS) {
+    url.searchParams.delete(name)
+    for (const entry of fields.getAll(name) as string[]) {
+      if (entry !== '') url.searchParams.append(name, entry)
+    }
+  }
+  history.replaceState(null, '', url)
+  void plan(url.searchParams)
+}
+
+async function plan(parameters: URLSearchParams): Promise<void> {
   const query = new URLSearchParams()
-  for (const ringKey of fields.getAll('leave')) query.append('leave', ringKey as string)
-  query.append('join', (fields.get('join') as string).replaceAll(/\s*,\s*/g, ',').trim())
+  for (const name of PLAN_PARAMETERS) {
+    for (const list of parameters.getAll(name)) {
+      for (const entry of list.split(',')) query.append(name, entry.trim())
+    }
+  }
   try {
     change({ planned: await ask<PlanAnswer>(`${apiRoot}/plan?${query}`) })
   } catch (error) {
@@ -114,7 +133,7 @@ function mark(target: EventTarget | null): void {
 document.addEventListener('submit', (event) => {
   const form = event.target as HTMLFormElement
   if (form.matches('.look-up')) void lookUp(new FormData(form).get('key') as string)
-  else if (form.matches('.plan')) void plan(form)
+  else if (form.matches('.plan')) submitPlan(form)
   else if (!form.matches('.filter')) return
   event.preventDefault()
 })
@@ -141,8 +160,10 @@ const feed = new Feed(apiRoot, {
   connected: showConnection,
 })
 feed.start()
-const asked = new URLSearchParams(location.search).get('key')
-if (asked !== null && asked !== '') void lookUp(asked)
+const asked = new URLSearchParams(location.search)
+const key = asked.get('key') ?? ''
+if (key !== '') void lookUp(key)
+if (PLAN_PARAMETERS.some((name) => asked.has(name))) void plan(asked)
 if (actions !== undefined) {
   startActions(actions, {
     operating: (operating) => change({ operating }),

@@ -4,13 +4,11 @@ import { html, type Markup } from './html.ts'
 import { byName, counted, shareText } from './words.ts'
 
 /** The form in which nodes are ticked to leave, and others named to join. */
-export function planForm({ ring }: PageData): Markup {
+export function planForm({ ring, ringName }: PageData): Markup {
   const colours = coloursOf(ring.nodes)
   return html`<form id="plan" class="plan" method="get" action="plan">
     <p class="quiet">Nothing is changed by this: it only says what would move.</p>
-    <noscript
-      ><p>This view needs JavaScript. The same is answered by <a href="v1/plan">v1/plan</a>.</p></noscript
-    >
+    ${ringName !== undefined && html`<input type="hidden" name="ring" value="${ringName}" />`}
     <fieldset>
       <legend>These leave</legend>
       <div id="leavers" class="leavers">
@@ -30,6 +28,18 @@ export function planForm({ ring }: PageData): Markup {
         id="join"
         name="join"
         placeholder="10.0.0.9:8000, 10.0.0.10:8000=2"
+        autocomplete="off"
+        spellcheck="false"
+        maxlength="4096"
+        aria-describedby="join-help"
+      />
+    </div>
+    <label for="weight">These get another weight</label>
+    <div class="field">
+      <input
+        id="weight"
+        name="weight"
+        placeholder="10.0.0.1:8000=2"
         autocomplete="off"
         spellcheck="false"
         maxlength="4096"

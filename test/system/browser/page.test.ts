@@ -133,6 +133,10 @@ describe('The page before a live cluster', () => {
     const query = `leave=${ringKey}&join=10.0.0.9:8000=2,10.0.0.10:8000`
     const { movedShare } = (await (await fetch(`${url}/v1/plan?${query}`)).json()) as { movedShare: number }
     await page.locator('#planned', { hasText: `${(movedShare * 100).toFixed(1)} %` }).waitFor()
+    // The address of the page leads to the same plan.
+    await page.reload()
+    await page.locator('#live.live:not(.still)').waitFor()
+    await page.locator('#planned', { hasText: '10.0.0.10:8000' }).waitFor()
     await page.getByLabel('These join').fill(ringKey)
     await page.getByRole('button', { name: 'What would move?' }).click()
     await page.locator('#planned .problem').waitFor()
@@ -244,6 +248,10 @@ describe('The page', () => {
     await page.keyboard.press('Enter')
     await page.waitForURL(/filter=node3/)
     expect(await page.locator('#members tbody tr').count()).toBe(1)
+    await page.getByRole('link', { name: 'What if' }).click()
+    await page.locator('#leavers input').first().check()
+    await page.getByRole('button', { name: 'What would move?' }).click()
+    await page.locator('#planned .headline').waitFor()
   })
 
   test('goes on with the last state when the member is gone, says so, and comes back', async () => {
