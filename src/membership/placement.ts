@@ -74,6 +74,5 @@ function nodesOf(members: readonly Member[], mode: RingKeyMode, isDone: IsDone):
 function boundWeights(nodes: RingNode[]): RingNode[] {
   const weights = nodes.map(({ weight }) => weight).sort((a, b) => a - b)
   const most = WEIGHT_SPAN * (weights[(weights.length - 1) >> 1] ?? 1)
-  if ((weights.at(-1) ?? 0) <= most) return nodes
   return nodes.map((node) => (node.weight > most ? { ...node, weight: most } : node))
 }

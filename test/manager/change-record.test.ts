@@ -143,3 +143,15 @@ test('the manager asks the newest set for the states of those that went', async 
   manager.stop()
   await run
 })
+
+test('three deaths in one change are a mass failure, which comes before what else changed', () => {
+  const named = (...names: string[]) => HashRing.of(names.map((name) => ({ ringKey: name, name, weight: 1 })))
+  const [previous, current] = [named('a', 'b', 'c', 'd', 'e'), named('e', 'f')]
+  const difference = diffRings(previous, current)!
+  const records = recordChange(previous, current, difference, (name) => (name === 'd' ? 'left' : 'dead'), 7)
+  expect(records.map(({ cause, node, count }) => [cause, node, count])).toEqual([
+    ['mass-failure', 'a', 3],
+    ['left', 'd', 1],
+    ['joined', 'f', 1],
+  ])
+})

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
+import { CHANGES_KEPT, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import { DIGESTS_KEPT, orderRings } from '../../src/manager/ring-order.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
@@ -36,6 +36,25 @@ test('a manager keeps the digests of its last rings, the current one first', asy
   expect(manager.digests).toEqual(digests)
   await change(manager.removeNode('n0'))
   expect(manager.digests).toEqual(digests.slice(0, DIGESTS_KEPT))
+  manager.stop()
+  await run
+})
+
+test('a manager keeps the records of its last changes, the newest first, and no more than it says', async () => {
+  const clock = new VirtualClock()
+  const manager = new HashRingManager({ clock, foldWindowMs: 1 })
+  const run = manager.run()
+  for (let i = 0; i < CHANGES_KEPT + 2; i++) {
+    const key = `n${i % 2}`
+    const done = i % 4 < 2 ? manager.addNode({ ringKey: key, weight: 1 }) : manager.removeNode(key)
+    await Promise.all([done, clock.advance(1)])
+  }
+  const { recentChanges } = manager
+  expect(recentChanges).toHaveLength(CHANGES_KEPT)
+  expect(recentChanges.map(({ epoch }) => epoch)).toEqual(
+    recentChanges.map((_, i) => manager.snapshot.epoch - i),
+  )
+  expect(recentChanges[0]!.records).toMatchObject([{ node: `n${(CHANGES_KEPT + 1) % 2}`, count: 1 }])
   manager.stop()
   await run
 })
