@@ -6,6 +6,7 @@
  */
 import { parseArgs } from 'node:util'
 import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
+import { runHistory, type HistoryKind, type HistoryResult } from '../../lab/sim/handover-history.ts'
 import { massFailure } from '../../lab/sim/mass-failure.ts'
 import { crowd } from './crowd.ts'
 import {
@@ -190,6 +191,42 @@ printTable('Seconds to heal after a partition in halves; median (min-max)', [
     ),
   ]),
 ])
+
+/** For how long a key had two owners, or none, where that lasted longest, and what was wrong with the cluster then. */
+function longestGap({ gaps }: HistoryResult, kind: 'two' | 'none'): string {
+  const longest = gaps.filter((gap) => gap.kind === kind).toSorted((a, b) => b.tookMs - a.tookMs)[0]
+  if (longest === undefined) return '0'
+  return `${longest.tookMs.toFixed(0)}${longest.why === '' ? '' : ` (${longest.why})`}`
+}
+
+const histories: readonly (readonly [name: string, kind: HistoryKind])[] = [
+  ['planned moves', 'planned'],
+  ['moves and faults', 'faults'],
+]
+printTable(
+  'Hand-overs of 3 to 8 members, several at a time: the longest that a key had two owners, or none, in milliseconds',
+  [
+    [
+      'history',
+      'two owners',
+      'no owner',
+      'moves that were not over in time',
+      'ended in the ring of the living',
+    ],
+    ...histories.flatMap(([name, kind]) =>
+      Array.from({ length: 10 }, (_, i) => {
+        const result = runHistory(i + 1, kind)
+        return [
+          `${name}, seed ${i + 1}`,
+          longestGap(result, 'two'),
+          longestGap(result, 'none'),
+          result.overdue.length,
+          result.settledMs === undefined ? 'no' : 'yes',
+        ]
+      }),
+    ),
+  ],
+)
 
 if (options.large) {
   const cost = crowd(10_000)

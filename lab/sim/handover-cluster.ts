@@ -117,15 +117,6 @@ export class HandoverCluster {
   get openGaps(): OwnerGap[] {
     return [...this.#open].map(([key, open]) => ({ ...open, key, tookMs: this.sim.nowMs - open.atMs }))
   }
-
-  /** The worst of a kind, by what was wrong. */
-  worst(kind: OwnerGap['kind']): Map<string, number> {
-    const worst = new Map<string, number>()
-    for (const gap of this.gaps) {
-      if (gap.kind === kind) worst.set(gap.why, Math.max(worst.get(gap.why) ?? 0, gap.tookMs))
-    }
-    return worst
-  }
 }
 
 /** A process that runs the protocol and hands keys over. */
