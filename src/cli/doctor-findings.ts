@@ -228,7 +228,7 @@ function silentMembers({ members, silent }: Survey): Finding[] {
         ? 'It hangs, is gone or is cut off. Until the others have found that out, keys go to it.'
         : 'It hangs, is gone or is cut off. The others have noticed, or are about to; its keys are with them.',
       advice:
-        'Look at its process and its machine; end a process that hangs. One that is gone is off the lists after --dead-kept.',
+        'Look at its process and its machine; end a process that hangs. One that is gone for good is off the lists after --dead-kept, or at once by `ringman forget`.',
     }
   })
 }

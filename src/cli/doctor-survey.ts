@@ -109,7 +109,7 @@ export interface SurveyOptions {
 /**
  * Asks members at their admin ports, then those that they know, and so on; then has each of them ask others over UDP and TCP.
  *
- * @throws {RingmanError} `UNREACHABLE` when nobody answered.
+ * @throws {RingmanError} `UNREACHABLE`, `NOT_FOUND` and other codes of the first answer when no member answered.
  */
 export async function survey({
   urls,
@@ -159,9 +159,10 @@ export async function survey({
   }
   if (members.length === 0) {
     const [first] = silent
+    const hint = first?.error.code === 'NOT_FOUND' ? `; is ${first.url} an admin port?` : ''
     throw new RingmanError(
       first?.error.code ?? 'UNREACHABLE',
-      `no member answered: ${first?.error.message ?? ''}`,
+      `no member answered: ${first?.error.message ?? ''}${hint}`,
     )
   }
   // Where only some are asked, by ways of their own, those that the others know and that did not answer are the silent ones.

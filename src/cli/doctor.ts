@@ -76,7 +76,10 @@ function writeBundle(path: string, found: Survey, findings: readonly Finding[]):
     // It may hold what its owner shows to nobody by accident.
     writeFileSync(path, `${JSON.stringify(bundle, undefined, 2)}\n`, { mode: 0o600 })
   } catch (error) {
-    throw new RingmanError('CONFIG_INVALID', `the bundle ${path} cannot be written`, { cause: error })
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new RingmanError('CONFIG_INVALID', `the bundle ${path} cannot be written: ${reason}`, {
+      cause: error,
+    })
   }
 }
 

@@ -88,7 +88,10 @@ function readToken(path: string | undefined): string {
   try {
     return readFileSync(path, 'utf8').trim()
   } catch (error) {
-    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read`, { cause: error })
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read: ${reason}`, {
+      cause: error,
+    })
   }
 }
 

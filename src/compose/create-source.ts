@@ -18,6 +18,7 @@ import { SidecarSource } from '../membership/sidecar/sidecar-source.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import { StaticSource } from '../membership/static/static-source.ts'
 import { SwimSource } from '../membership/swim/swim-source.ts'
+import type { DnsResolver } from '../seeds/dns-resolver.ts'
 import { nextHandoverNumber } from '../service/handover.ts'
 import type { HandoverOptions } from '../service/ring-service.ts'
 import { readVersion } from '../telemetry/version.ts'
@@ -28,6 +29,8 @@ export interface Surroundings {
   readonly random: Random
   readonly logger: Logger
   readonly tracer: Tracer
+  /** Resolves the names of seeds. @default by the DNS servers of this machine */
+  readonly dns?: DnsResolver
   /** The port at which this process answers look-ups, once it does. @default it does not */
   readonly httpPort?: () => number | undefined
   /** Its admin port, once it has one. @default none */

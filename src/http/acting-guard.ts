@@ -130,7 +130,10 @@ function tokenOf(path: string): string {
   try {
     token = readFileSync(path, 'utf8').trim()
   } catch (error) {
-    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read`, { cause: error })
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read: ${reason}`, {
+      cause: error,
+    })
   }
   if (token === '') throw new RingmanError('CONFIG_INVALID', `the token file ${path} is empty`)
   if (token.length > MAX_TOKEN_BYTES || !/^[\x21-\x7e]+$/.test(token)) {

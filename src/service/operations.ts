@@ -131,10 +131,12 @@ export class Operations {
     { result, run }: { readonly result: ActionResult; readonly run: Prepared['run'] },
   ): Promise<ActionResult> {
     if (run === undefined) return result
-    const { action, by, address, reason, relayed } = request
+    const { action, weight, forMs, by, address, reason, relayed } = request
     const fields = {
       action,
       peer: result.member,
+      ...(weight === undefined ? {} : { weight }),
+      ...(forMs === undefined ? {} : { forMs }),
       by,
       address,
       reason,
@@ -209,10 +211,11 @@ export class Operations {
       }
     }
     if (!control.keyed) {
+      const { address, metadata } = this.#find(name)
       const where =
-        member?.metadata?.adminPort === undefined
+        metadata?.adminPort === undefined
           ? 'at its own admin port'
-          : `at its own admin port: --url http://${formatHostPort({ address: member.address, port: member.metadata.adminPort })}`
+          : `at its own admin port: --url http://${formatHostPort({ address, port: metadata.adminPort })}`
       throw refused(
         `this ring has no keys, so that whatever this member said of ${quote(name)} could be forged by anybody; evict it ${where}`,
       )
@@ -314,7 +317,7 @@ export class Operations {
   #find(name: string): Member {
     const member = this.#ring.source.members.find((one) => one.name === name)
     if (member === undefined)
-      throw new RingmanError('NOT_FOUND', `this member knows of none called ${quote(name)}`)
+      throw new RingmanError('NOT_FOUND', `this member knows no member called ${quote(name)}`)
     return member
   }
 

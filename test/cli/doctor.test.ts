@@ -4,9 +4,11 @@ import { systemClock } from '../../src/clock.ts'
 import { diagnose, type Finding } from '../../src/cli/doctor-findings.ts'
 import { survey } from '../../src/cli/doctor-survey.ts'
 import { generateKey } from '../../src/membership/memberlist/keyring.ts'
+import { NodeDnsResolver } from '../../src/seeds/dns-resolver.ts'
 import { ringman } from '../support/child-process.ts'
 import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
 import { runMain } from '../support/recording-terminal.ts'
+import { a, TinyDnsServer } from '../support/tiny-dns-server.ts'
 
 async function healthyCluster(size = 3): Promise<LiveCluster> {
   const cluster = new LiveCluster()
@@ -109,6 +111,28 @@ describe('in a cluster with', () => {
     expect(findings[0]?.summary).toContain('127.0.0.1:9,')
   })
 
+  test('a name that DNS still answers with the address of a member that is gone', async () => {
+    const server = new TinyDnsServer()
+    const dns = new NodeDnsResolver({
+      servers: [await server.listen()],
+      searchList: { domains: [], ndots: 1 },
+    })
+    try {
+      await using cluster = await healthyCluster()
+      const [first] = cluster.members as [LiveMember]
+      server.zone.set('ring.example', [a('127.0.0.1'), a('127.0.0.77')])
+      const seeds = `dns:ring.example:${first.addresses.gossip?.port}`
+      await cluster.add('m3', { seeds }, systemClock, dns)
+      await cluster.agreeOn(4)
+      const { findings } = await doctor([first])
+      expect(findings).toMatchObject([{ code: 'SEEDS_STALE', severity: 'warning', members: ['m3'] }])
+      expect(findings[0]?.summary).toContain(`127.0.0.77:${first.addresses.gossip?.port},`)
+      expect(server.asked).toContain('ring.example')
+    } finally {
+      server.close()
+    }
+  })
+
   test('a member of another ring-key mode', async () => {
     await using cluster = await healthyCluster()
     await cluster.add('odd', { ringKey: 'name' })
@@ -205,4 +229,10 @@ test('a bundle holds what was found, for its owner alone, and no secret', async 
 
 test('without any answer it says so', async () => {
   expect(await runMain(['doctor', '--url', '127.0.0.1:9'])).toMatchObject({ code: 3, out: '' })
+  await using cluster = await healthyCluster(1)
+  const { http } = cluster.members[0]!.addresses
+  expect(await runMain(['doctor', '--url', http.url])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining(`is ${http.url} an admin port?`) as string,
+  })
 })

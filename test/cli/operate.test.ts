@@ -45,7 +45,7 @@ test('what is refused has an exit code and says why', async () => {
   const { url } = a.addresses.admin
   expect(await runMain(['evict', 'nobody', '--url', url], env)).toMatchObject({
     code: 2,
-    err: expect.stringContaining('knows of none called "nobody"') as string,
+    err: expect.stringContaining('knows no member called "nobody"') as string,
   })
   expect(await runMain(['forget', 'b', '--url', url], env)).toMatchObject({
     code: 1,
@@ -55,6 +55,10 @@ test('what is refused has an exit code and says why', async () => {
   expect(await runMain(['drain', '--url', url])).toMatchObject({
     code: 2,
     err: expect.stringContaining('--token-file') as string,
+  })
+  expect(await runMain(['drain', '--url', url, '--token-file', `${cluster.folder}/none`])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('cannot be read: ENOENT') as string,
   })
   const other = `${cluster.folder}/wrong`
   writeFileSync(other, 'wrong')

@@ -81,6 +81,7 @@ describe('in a cluster of five with look-ups under way', () => {
     expect((await fetch(`${a.addresses.admin.url}/readyz`)).status).toBe(200)
 
     const weighed = await cluster.act(a, 'weight', { weight: 4 })
+    expect(a.logger.of('admin.action').at(-1)?.fields).toMatchObject({ action: 'weight', weight: 4 })
     expect(weighed.status).toBe(200)
     await vi.waitFor(() => {
       const weights = cluster.members.map(

@@ -6,6 +6,7 @@ import { systemClock, systemRandom, type Clock } from '../../src/clock.ts'
 import { composeProcess, type ProcessAddresses, type RingProcess } from '../../src/compose/ring-process.ts'
 import { loadServeConfig } from '../../src/config/load.ts'
 import { generateKey } from '../../src/membership/memberlist/keyring.ts'
+import type { DnsResolver } from '../../src/seeds/dns-resolver.ts'
 import { RecordingLogger } from './recording-logger.ts'
 
 /** A member of a {@link LiveCluster}. */
@@ -34,6 +35,7 @@ export class LiveCluster implements AsyncDisposable {
     name: string,
     settings: Readonly<Record<string, string | undefined>> = {},
     clock: Clock = systemClock,
+    dns?: DnsResolver,
   ): Promise<LiveMember> {
     const logger = new RecordingLogger()
     const [first] = this.members
@@ -60,6 +62,7 @@ export class LiveCluster implements AsyncDisposable {
       clock,
       random: systemRandom,
       logger,
+      ...(dns === undefined ? {} : { dns }),
     })
     const addresses = await process.start()
     const member = { name, process, addresses, logger }

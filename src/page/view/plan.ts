@@ -34,10 +34,10 @@ export function planForm({ ring, ringName }: PageData): Markup {
         aria-describedby="join-help"
       />
     </div>
-    <label for="weight">These get another weight</label>
+    <label for="reweight">These get another weight</label>
     <div class="field">
       <input
-        id="weight"
+        id="reweight"
         name="weight"
         placeholder="10.0.0.1:8000=2"
         autocomplete="off"
