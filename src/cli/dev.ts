@@ -28,7 +28,7 @@ export interface DevInput {
  * @throws {RingmanError} `CONFIG_INVALID`; `SOURCE_FAILED` when the cluster does not come up.
  */
 export async function runDev({ config, env, terminal, json }: DevInput): Promise<ExitCode> {
-  const { nodes, source, killOneAfterMs, logLevel } = config
+  const { nodes, source, killOneAfterMs, tokenFile, logLevel } = config
   if (killOneAfterMs !== undefined && nodes < 2) {
     const name = flagOf('killOneAfterMs')
     throw configError([
@@ -50,7 +50,10 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
   const memberLevel = LOG_LEVELS.indexOf(logLevel) < LOG_LEVELS.indexOf('info') ? logLevel : 'info'
   const cluster = new DevCluster({
     size: nodes,
-    flags: ['--source', source, '--preset', 'local', '--log-level', memberLevel],
+    flags: [
+      ...['--source', source, '--preset', 'local', '--log-level', memberLevel],
+      ...(tokenFile === undefined ? [] : ['--token-file', tokenFile]),
+    ],
     env,
     clock,
     listener: view,

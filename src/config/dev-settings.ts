@@ -1,5 +1,5 @@
 import { LOG_LEVELS } from '../telemetry/logger.ts'
-import { choice, duration, integer } from './value-type.ts'
+import { choice, duration, integer, path } from './value-type.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 
 /** What `ringman dev` can be told, by flags alone: a member's environment and file do not concern it. */
@@ -21,6 +21,12 @@ export const DEV_SETTINGS = {
   killOneAfterMs: {
     type: duration(0, 24 * 3_600_000),
     help: 'Kill a member after this time, and show when the others notice',
+    category: 'Local cluster',
+    places: ['flag'],
+  },
+  tokenFile: {
+    type: path,
+    help: "File with a token, so that the members take operators' actions",
     category: 'Local cluster',
     places: ['flag'],
   },

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { OwnerAnswer } from '../../src/client/answers.ts'
 import { runMain } from '../support/recording-terminal.ts'
@@ -8,6 +11,7 @@ interface StartedMember {
   readonly pid: number
   readonly share: number
   readonly url: string
+  readonly adminUrl: string
 }
 
 async function started(dev: TestProcess): Promise<StartedMember[]> {
@@ -51,6 +55,19 @@ describe('dev', () => {
     expect(await dev.ended).toEqual({ code: 0, signal: null })
     await untilGone(rows.map((row) => Number(row.trim().split(/ +/).at(-1))))
     expect(dev.err).toBe('')
+  })
+
+  test('has members act for whoever has the token of --token-file', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ringman-dev-'))
+    const tokenFile = join(folder, 'token')
+    await writeFile(tokenFile, 'a-token\n')
+    await using dev = ringman(['dev', '--nodes', '2', '--json', '--token-file', tokenFile])
+    const [first] = await started(dev)
+    const acting = ['--token-file', tokenFile, '--url', first!.adminUrl, '--dry-run']
+    const { code, out } = await runMain(['drain', ...acting])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^This would be done: /)
+    await rm(folder, { recursive: true })
   })
 
   test('shows how the death of a member is noticed', async () => {
