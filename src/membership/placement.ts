@@ -1,5 +1,5 @@
 import { isRingKey, type RingNode } from '../ring/node.ts'
-import type { HandoverState, Member } from './member.ts'
+import type { Member } from './member.ts'
 
 /** Which string of a member is hashed: `IP:servicePort`, as in Go, or the member's name. */
 export type RingKeyMode = 'address' | 'name'
@@ -43,8 +43,6 @@ function isPlaceable({ state, metadata }: Member): boolean {
   return (state === 'alive' || state === 'suspect') && metadata !== undefined && metadata.drained !== true
 }
 
-const NO_HANDOVER: Partial<HandoverState> & Pick<HandoverState, 'phase'> = { phase: 'owning' }
-
 const isPending: IsDone = ({ metadata }) => metadata?.handover?.phase === 'pending'
 
 function nodesOf(members: readonly Member[], mode: RingKeyMode, isDone: IsDone): RingNode[] {
@@ -54,14 +52,14 @@ function nodesOf(members: readonly Member[], mode: RingKeyMode, isDone: IsDone):
     const { metadata } = member
     const ringKey = ringKeyOf(member, mode)
     if (metadata === undefined || ringKey === undefined || nodes.has(ringKey)) continue
-    const { phase, weight: nextWeight } = metadata.handover ?? NO_HANDOVER
-    const isMoved = phase !== 'owning' && isDone(member)
-    if (isMoved ? phase === 'releasing' : phase === 'pending') continue
+    const { handover } = metadata
+    const isMoved = isDone(member)
+    if (handover?.phase === (isMoved ? 'releasing' : 'pending')) continue
     // A member may call itself anything; one name that is no ring key must not keep the others off the ring.
     if (!isRingKey(ringKey)) continue
     nodes.set(ringKey, {
       ringKey,
-      weight: (isMoved ? nextWeight : undefined) ?? metadata.weight ?? 1,
+      weight: (isMoved ? handover?.weight : undefined) ?? metadata.weight ?? 1,
       name: member.name,
       address: member.address,
       port: Number(metadata.servicePort),

@@ -4,6 +4,7 @@ import {
   decodeMetadata,
   DEFAULT_VERSIONS,
   encodeMetadata,
+  type HandoverState,
   isPlainText,
   isServicePort,
   isWeight,
@@ -19,6 +20,9 @@ describe('encodeMetadata', () => {
     expect(text(encodeMetadata({ name: 'n', zone: 'z', weight: 2, servicePort: '1' }))).toBe(
       '{"ServicePort":"1","Weight":2,"Zone":"z","Name":"n"}',
     )
+    const moving = (handover: HandoverState) => text(encodeMetadata({ servicePort: '1', handover }))
+    expect(moving({ phase: 'pending', number: 12 })).toBe('{"ServicePort":"1","Handover":"p12"}')
+    expect(moving({ phase: 'weighing', number: 7 })).toBe('{"ServicePort":"1","Handover":"w7:1"}')
   })
 
   test('refuses more than 512 bytes, counted in UTF-8', () => {
@@ -32,7 +36,7 @@ describe('encodeMetadata', () => {
   })
 })
 
-test('the fields of all members leave 320 bytes for the zone', () => {
+test('the fields of all members leave 300 bytes for the zone', () => {
   const longest = {
     servicePort: '65535',
     weight: 1000,
@@ -42,7 +46,8 @@ test('the fields of all members leave 320 bytes for the zone', () => {
     adminPort: 65_535,
     drained: true,
     handover: { phase: 'weighing', number: 2 ** 32 - 1, weight: 1000 },
-    zone: 'z'.repeat(320),
+    version: `1${'0'.repeat(31)}`,
+    zone: 'z'.repeat(300),
   } as const
   expect(decodeMetadata(encodeMetadata(longest))).toStrictEqual(longest)
 })
@@ -76,6 +81,13 @@ describe('decodeMetadata', () => {
       '{"ServicePort":"1","Handover":"w4294967295:1000"}',
       { servicePort: '1', handover: { phase: 'weighing', number: 4_294_967_295, weight: 1000 } },
     ],
+    [
+      '{"ServicePort":"1","Handover":"r2"}',
+      { servicePort: '1', handover: { phase: 'releasing', number: 2 } },
+    ],
+    ['{"ServicePort":"1","Handover":"o3"}', { servicePort: '1', handover: { phase: 'owning', number: 3 } }],
+    ['{"ServicePort":"1","Level":255}', { servicePort: '1', level: 255 }],
+    ['{"ServicePort":"1","Level":256}', { servicePort: '1' }],
     ['{"ServicePort":"1","Handover":"r4294967296"}', { servicePort: '1' }],
     ['{"ServicePort":"1","Handover":"w7:1001"}', { servicePort: '1' }],
     ['{"ServicePort":"1","Handover":"w7"}', { servicePort: '1' }],
@@ -83,6 +95,7 @@ describe('decodeMetadata', () => {
     ['{"ServicePort":"1","Handover":"o0"}', { servicePort: '1' }],
     ['{"ServicePort":"1","Handover":"x7"}', { servicePort: '1' }],
     ['{"ServicePort":"1","Handover":7}', { servicePort: '1' }],
+    ['{"ServicePort":"1","Handover":["p1"],"Version":["1.2"]}', { servicePort: '1' }],
     [`{"ServicePort":"1"}${' '.repeat(493)}`, { servicePort: '1' }],
     [`{"ServicePort":"1"}${' '.repeat(494)}`, undefined],
     ['{"ServicePort":8000}', undefined],

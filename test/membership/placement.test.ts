@@ -43,6 +43,37 @@ test('a name that cannot be a ring key keeps its member, and no other, off the r
   expect(placeMembers(members, 'address')).toHaveLength(4)
 })
 
+test('a drained member owns nothing', () => {
+  const [a, b] = [fakeMember('a', '10.0.0.1'), fakeMember('b', '10.0.0.2')]
+  const drained = { ...a, metadata: { servicePort: '8000', drained: true } }
+  expect(placeMembers([drained, b], 'name').map(({ name }) => name)).toEqual(['b'])
+  expect(placeMembers([drained], 'name')).toEqual([])
+})
+
+describe('members that move', () => {
+  const owning = fakeMember('a', '10.0.0.1')
+  const pending = fakeMember('b', '10.0.0.2', { handover: { phase: 'pending', number: 1 } })
+  const releasing = fakeMember('c', '10.0.0.3', { handover: { phase: 'releasing', number: 2 } })
+  const weighing = fakeMember('d', '10.0.0.4', {
+    weight: 3,
+    handover: { phase: 'weighing', number: 3, weight: 5 },
+  })
+  const members = [owning, pending, releasing, weighing]
+  const placed = (...args: Parameters<typeof placeMembers>) =>
+    placeMembers(...args).map(({ name, weight }) => `${name} ${weight}`)
+
+  test('are where they were until their move is done, and then where it brings them', () => {
+    expect(placed(members, 'name')).toEqual(['a 1', 'c 1', 'd 3'])
+    expect(placed(members, 'name', () => true)).toEqual(['a 1', 'b 1', 'd 5'])
+    expect(placed(members, 'name', ({ name }) => name === 'b')).toEqual(['a 1', 'b 1', 'c 1', 'd 3'])
+  })
+
+  test('are all on the ring where nobody else owns anything', () => {
+    expect(placed([pending, { ...owning, state: 'dead' }], 'name')).toEqual(['b 1'])
+    expect(placed([pending, releasing], 'name')).toEqual(['c 1'])
+  })
+})
+
 describe('the weight that a member says it has', () => {
   const placed = (weights: readonly number[]) =>
     placeMembers(
