@@ -101,6 +101,19 @@ test('runs of every length are given back, in whatever room there is at first', 
   }
 })
 
+test('as much as is allowed comes out, however small the input', () => {
+  const bytes = new Uint8Array(20_000).fill(7)
+  expect(decompressLzw(compressLzw(bytes), bytes.length)).toEqual(bytes)
+})
+
+test('data that is cut off anywhere is malformed', () => {
+  const compressed = compressLzw(utf8('a'.repeat(40) + 'bcdefghijklmnopqrstuvwxyz'))
+  const cut = Array.from(compressed, (_, length) =>
+    thrownCode(() => decompressLzw(compressed.subarray(0, length), 1000)),
+  )
+  expect(new Set(cut)).toEqual(new Set(['WIRE_MALFORMED']))
+})
+
 test('any bytes give bytes within the limit, or WIRE_MALFORMED', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 500 }), fc.nat({ max: 300 }), (bytes, max) => {

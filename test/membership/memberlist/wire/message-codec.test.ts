@@ -47,6 +47,11 @@ describe('decode after encode', () => {
   })
 })
 
+test('an indirect ping without a port names port 0', () => {
+  const body = ['82', raw('SeqNo'), '05', raw('Target'), 'a47f000001']
+  expect(tryDecodeMessage(message(1, ...body))).toMatchObject({ kind: 'indirect-ping', port: 0, node: '' })
+})
+
 describe('any bytes', () => {
   test('give a message, nothing, or WIRE_MALFORMED', () => {
     fc.assert(

@@ -64,6 +64,17 @@ describe('decode after encode', () => {
     )
   })
 
+  test('tells of each message that is kept, with its size', () => {
+    const told: unknown[] = []
+    decodePacket(encodeCompound([nackBytes, new Uint8Array(0), nackBytes]), reception, (...args) => {
+      told.push(args)
+    })
+    expect(told).toEqual([
+      ['nack', nackBytes.length],
+      ['nack', nackBytes.length],
+    ])
+  })
+
   test('takes a Buffer, and keeps no view into it', () => {
     const alive: Message = {
       kind: 'alive',
