@@ -152,6 +152,8 @@ export function composeProcess(
     settings: encodeValues(SERVE_SETTINGS, config),
     responder: adminResponder,
     logger,
+    limits,
+    hasNamedRings: hashRings !== undefined,
     // The page acts on what it shows, so that both come from one port.
     others:
       guard.hasToken && config.page

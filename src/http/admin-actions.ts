@@ -13,11 +13,11 @@ const ROOT = '/v1/admin'
 const BODY_LIMIT_BYTES = 16 * 1024
 const JSON_LIMITS = { maxValues: 32, maxDepth: 2 }
 /** Characters of a name, and of the texts for the log. */
-const TEXT_LIMIT = 256
-const MAX_EVICTION_MS = 7 * 24 * 3_600_000
+export const TEXT_LIMIT = 256
+export const MAX_EVICTION_MS = 7 * 24 * 3_600_000
 
 /** The fields that an action takes, besides those that all take. */
-const FIELDS: Readonly<Record<Action, readonly string[]>> = {
+export const FIELDS: Readonly<Record<Action, readonly string[]>> = {
   forget: ['name'],
   evict: ['name', 'forMs'],
   drain: [],

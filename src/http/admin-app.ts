@@ -2,13 +2,16 @@ import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import type { Logger } from '../logger.ts'
 import type { Operations } from '../service/operations.ts'
+import { describeAdminApi } from './admin-openapi.ts'
 import type { ActingGuard } from './acting-guard.ts'
 import { adminActions } from './admin-actions.ts'
 import { createBareApp, sendNotFound } from './app.ts'
+import type { HttpLimits } from './limits.ts'
 import { metricsAnswer, type MetricsWriter } from './metrics-answer.ts'
+import { readParameters } from './parameters.ts'
 import { splitTarget } from './query.ts'
 import { reportRoutes, type ReportDeps } from './report-routes.ts'
-import { asciiJson, makeAnswer, type Answer } from './respond.ts'
+import { asciiJson, jsonAnswer, makeAnswer, type Answer } from './respond.ts'
 import { answerRoute, RouteTable, type Route } from './route.ts'
 
 export interface AdminAppDeps extends ReportDeps {
@@ -16,8 +19,11 @@ export interface AdminAppDeps extends ReportDeps {
   readonly operations: Operations
   readonly guard: ActingGuard
   readonly logger: Logger
+  readonly limits: HttpLimits
   /** What else there is, such as the page with its actions. @default nothing */
   readonly others?: Koa.Middleware | undefined
+  /** Whether the others have rings that are known by name. */
+  readonly hasNamedRings?: boolean
 }
 
 /**
@@ -28,34 +34,8 @@ export interface AdminAppDeps extends ReportDeps {
  * has died. `/readyz` is 200 or 503 by {@link Readiness}, with every check and a sentence for a human.
  */
 export function createAdminApp(deps: AdminAppDeps): Koa {
-  const { ring, readiness, responder } = deps
-  let died = false
-  ring.done.catch(() => {
-    // The reason is logged by whoever runs the ring.
-    died = true
-  })
-  const answer = (path: string, make: (request: IncomingMessage) => Answer | Promise<Answer>): Route => ({
-    path,
-    GET: async (ctx) => {
-      responder.send(ctx, await make(ctx.req))
-    },
-  })
-  const routes = [
-    answer('/livez', () => {
-      const message = died ? 'The ring has died; its log says why.' : 'The process is up.'
-      return healthAnswer(!died, { live: !died, message })
-    }),
-    answer('/readyz', async () => {
-      const { ready, checks } = await readiness.evaluate()
-      const failed = checks.filter(({ ok }) => !ok).map((check) => check.message)
-      const message = ready ? 'Ready for look-ups.' : `Not ready. ${failed.join(' ')}`
-      return healthAnswer(ready, { ready, message, checks })
-    }),
-    answer('/metrics', metricsAnswer(deps.metrics)),
-    ...reportRoutes(deps),
-    ...adminActions({ operations: deps.operations, guard: deps.guard, responder }),
-  ]
-  const table = new RouteTable(routes, () => undefined)
+  const { responder } = deps
+  const table = new RouteTable(listAdminRoutes(deps), () => undefined)
   const app = createBareApp(deps.logger)
   app.use((ctx) => {
     const { path, query } = splitTarget(ctx.req.url ?? '')
@@ -75,6 +55,47 @@ export function createAdminApp(deps: AdminAppDeps): Koa {
     return answerRoute(responder, ctx, found, query)
   })
   return app
+}
+
+/** Every route of the admin port but the others, the description of the API among them. */
+export function listAdminRoutes(deps: AdminAppDeps): Route[] {
+  const { ring, readiness, responder, limits, version, others, hasNamedRings = false } = deps
+  let died = false
+  ring.done.catch(() => {
+    // The reason is logged by whoever runs the ring.
+    died = true
+  })
+  const answer = (path: string, make: (request: IncomingMessage) => Answer | Promise<Answer>): Route => ({
+    path,
+    GET: async (ctx) => {
+      responder.send(ctx, await make(ctx.req))
+    },
+  })
+  let description: Answer | undefined
+  return [
+    answer('/livez', () => {
+      const message = died ? 'The ring has died; its log says why.' : 'The process is up.'
+      return healthAnswer(!died, { live: !died, message })
+    }),
+    answer('/readyz', async () => {
+      const { ready, checks } = await readiness.evaluate()
+      const failed = checks.filter(({ ok }) => !ok).map((check) => check.message)
+      const message = ready ? 'Ready for look-ups.' : `Not ready. ${failed.join(' ')}`
+      return healthAnswer(ready, { ready, message, checks })
+    }),
+    answer('/metrics', metricsAnswer(deps.metrics)),
+    ...reportRoutes(deps),
+    ...adminActions({ operations: deps.operations, guard: deps.guard, responder }),
+    {
+      path: '/openapi.json',
+      GET: (ctx, query) => {
+        readParameters(query, [])
+        const lookUps = others && { hasNamedRings }
+        description ??= jsonAnswer(asciiJson(describeAdminApi(limits, version, lookUps)))
+        responder.send(ctx, description)
+      },
+    },
+  ]
 }
 
 function healthAnswer(ok: boolean, body: unknown): Answer {

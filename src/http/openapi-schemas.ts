@@ -9,9 +9,9 @@ import type { HttpLimits } from './limits.ts'
 export type JsonSchema = { readonly [keyword: string]: JsonSchemaValue }
 type JsonSchemaValue = string | number | boolean | null | readonly JsonSchemaValue[] | JsonSchema
 
-const text: JsonSchema = { type: 'string' }
-const share: JsonSchema = { type: 'number', minimum: 0, maximum: 1 }
-const digest: JsonSchema = {
+export const text: JsonSchema = { type: 'string' }
+export const share: JsonSchema = { type: 'number', minimum: 0, maximum: 1 }
+export const digest: JsonSchema = {
   type: 'string',
   pattern: '^[0-9a-f]{16}$',
   description: 'Equal on two members exactly when their rings are.',
@@ -57,7 +57,7 @@ const nodeFields = {
  * An object with these fields, all of them required but the `optional` ones. Answers may have more: a newer member may
  * add fields, and a client that was generated from an older description must take its answers.
  */
-function object(fields: JsonSchema, optional: readonly string[] = []): JsonSchema {
+export function object(fields: JsonSchema, optional: readonly string[] = []): JsonSchema {
   return {
     type: 'object',
     properties: fields,
@@ -66,11 +66,11 @@ function object(fields: JsonSchema, optional: readonly string[] = []): JsonSchem
 }
 
 /** One of these words, or one that a newer member adds: no `enum`, as generated clients refuse what it lacks. */
-function word(known: readonly string[]): JsonSchema {
+export function word(known: readonly string[]): JsonSchema {
   return { type: 'string', description: `Known so far: ${known.join(', ')}.`, examples: known }
 }
 
-function list(items: JsonSchema): JsonSchema {
+export function list(items: JsonSchema): JsonSchema {
   return { type: 'array', items }
 }
 
@@ -79,7 +79,7 @@ const next: JsonSchema = {
   ...ref('Node'),
   description: 'Who will own the key once it is warm: only while a hand-over is moving it.',
 }
-const orNull = (type: string): JsonSchema => ({ type: [type, 'null'] })
+export const orNull = (type: string): JsonSchema => ({ type: [type, 'null'] })
 const UNREACHED = ['name', 'address', 'port', 'zone']
 
 /** The schemas of everything that the `v1` routes take and give. */

@@ -9,9 +9,11 @@ import { apiSchemas, type JsonSchema } from './openapi-schemas.ts'
 const WEIGHT_SUFFIX = '^([^,]*=0*([1-9][0-9]{0,2}|1000))?$'
 const WEIGHT_SUFFIX_OPTIONAL = '^([^,=]*|[^,]*=0*([1-9][0-9]{0,2}|1000))$'
 
-type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
+/** Plain data. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 
-const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
+/** A schema of the document by name. */
+export const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
 
 /**
  * The OpenAPI 3.1 document of the look-up port, with the limits that hold in this process.
@@ -20,19 +22,39 @@ const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}
  * @param hasNamedRings - Whether there are rings that are known by name.
  */
 export function describeApi(limits: HttpLimits, version: string, hasNamedRings = false): Json {
-  const paths = pathsOf(limits)
+  return documentOf({
+    version,
+    description: 'Which instance owns this key? Any member answers for the whole ring.',
+    paths: lookUpPaths(limits, hasNamedRings),
+    components: { schemas: apiSchemas(limits) },
+  })
+}
+
+/** A document of one of the ports. */
+export function documentOf({
+  version,
+  description,
+  paths,
+  components,
+}: {
+  readonly version: string
+  readonly description: string
+  readonly paths: Paths
+  readonly components: Json
+}): Json {
   return {
     openapi: '3.1.1',
-    info: {
-      title: 'ringman',
-      version,
-      description: 'Which instance owns this key? Any member answers for the whole ring.',
-      license: { name: 'MIT', identifier: 'MIT' },
-    },
+    info: { title: 'ringman', version, description, license: { name: 'MIT', identifier: 'MIT' } },
     servers: [{ url: '/' }],
-    paths: hasNamedRings ? { ...paths, ...namedRingPaths(paths) } : paths,
-    components: { schemas: apiSchemas(limits) },
+    paths,
+    components,
   }
+}
+
+/** The paths of the look-up port. */
+export function lookUpPaths(limits: HttpLimits, hasNamedRings: boolean): Paths {
+  const paths = pathsOf(limits)
+  return hasNamedRings ? { ...paths, ...namedRingPaths(paths) } : paths
 }
 
 type Paths = Readonly<Record<string, Readonly<Record<string, Json>>>>
@@ -367,7 +389,8 @@ interface Operation {
   readonly parameters: readonly Json[]
 }
 
-function getAndHead(
+/** A path that is read. */
+export function getAndHead(
   operation: Operation & {
     readonly schema: JsonSchema
     readonly contentType?: string
@@ -376,7 +399,7 @@ function getAndHead(
     /** Responses that have no body. */
     readonly more?: { readonly [status: string]: Json }
   },
-): { readonly [method: string]: Json } {
+): { readonly get: Json; readonly head: Json } {
   const { id, schema, contentType = 'application/json', headers = {}, problems, more = {} } = operation
   const success = { description: 'The answer.', headers }
   return {
@@ -423,7 +446,7 @@ function sharedFields({ summary, description, parameters }: Operation) {
 type Responses = { readonly [status: string]: { readonly [field: string]: Json } }
 
 /** The same responses as HEAD gets them. */
-function withoutContent(responses: Responses): Responses {
+export function withoutContent(responses: Responses): Responses {
   return Object.fromEntries(
     Object.entries(responses).map(([status, response]) => [
       status,
@@ -460,7 +483,7 @@ const COMMON_RESPONSES: Responses = {
 }
 
 /** Responses for error codes, codes with one status together; every route may also have a fault of its own. */
-function problemResponses(codes: readonly ProblemCode[]): Responses {
+export function problemResponses(codes: readonly ProblemCode[]): Responses {
   const byStatus: Record<string, (ProblemCode | 'INTERNAL')[]> = { '500': ['INTERNAL'] }
   for (const code of codes) (byStatus[String(ERROR_STATUSES[code]?.status)] ??= []).push(code)
   const described = Object.entries(byStatus).map(([status, list]) => [

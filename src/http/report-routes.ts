@@ -9,7 +9,7 @@ import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
 import type { Route } from './route.ts'
 
 /** Members that one request has this one ask at most, and all requests in a second. */
-const MAX_PEERS = 50
+export const MAX_PEERS = 50
 const PEERS = { burst: 200, perSecond: 20 }
 
 export interface ReportDeps {

@@ -2,7 +2,6 @@ import { systemClock } from '../../src/clock.ts'
 import { AgreementRounds } from '../../src/http/agreement.ts'
 import { RingAnswers } from '../../src/http/ring-answers.ts'
 import { Validator } from '@seriousme/openapi-schema-validator'
-import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { describeApi } from '../../src/http/openapi.ts'
@@ -11,28 +10,12 @@ import { listRoutes } from '../../src/http/routes.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { fakeMember } from '../support/fake-source.ts'
+import { DescribedApi, type ApiDocument } from './described-api.ts'
 import { dial, exchange, get, request, tryParse, type RawResponse } from './raw-client.ts'
 import { makeRing, serveRing, THREE_MEMBERS, type ServedRing } from './running-ring.ts'
 
-interface MediaType {
-  readonly schema: object
-}
-interface Described {
-  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, MediaType>> }>>
-  readonly requestBody?: { readonly content: Readonly<Record<string, MediaType>> }
-  readonly parameters?: readonly { readonly name: string; readonly in: string }[]
-  readonly operationId: string
-}
-interface Document {
-  readonly openapi: string
-  readonly info: { readonly version: string }
-  readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>
-}
-
-const description = describeApi(DEFAULT_HTTP_LIMITS, '1.2.3') as unknown as Document
-const ajv = new Ajv2020({ strict: false, allErrors: true, formats: { 'date-time': true, uri: true } })
-ajv.addSchema({ $id: 'api', ...description })
-ajv.addSchema({ $id: 'closed', ...(closed(description) as Document) })
+const description = describeApi(DEFAULT_HTTP_LIMITS, '1.2.3') as unknown as ApiDocument
+const api = new DescribedApi(description)
 
 let served: ServedRing
 
@@ -52,26 +35,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await served[Symbol.asyncDispose]()
 })
-
-/** The description as of this version alone: no fields and no words but those it names. */
-function closed(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(closed)
-  if (typeof value !== 'object' || value === null) return value
-  const copy = Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, closed(inner)]))
-  if (copy['type'] === 'object' && 'properties' in copy) copy['additionalProperties'] = false
-  if (copy['type'] === 'string' && 'examples' in copy) copy['enum'] = copy['examples']
-  return copy
-}
-
-/** Where a response's schema stands in the closed description, as a JSON pointer. */
-function pointer(...steps: readonly string[]): string {
-  return `closed#/${steps.map((step) => encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`
-}
-
-function problemsOf(value: unknown, ...steps: readonly string[]): unknown {
-  const validate = ajv.compile({ $ref: pointer(...steps) })
-  return validate(value) ? [] : validate.errors
-}
 
 describe('the OpenAPI document', () => {
   test('is valid OpenAPI 3.1', async () => {
@@ -148,7 +111,7 @@ describe('the OpenAPI document', () => {
     const type = { 'Content-Type': 'application/json' }
     for (const question of [{ keys: ['a', 'b'] }, { keys: [], n: 2 }, { keys: ['a'], n: 4 }]) {
       expect(
-        problemsOf(
+        api.problemsOf(
           question,
           'paths',
           '/v1/owners',
@@ -181,7 +144,7 @@ describe('the OpenAPI document', () => {
 
   test('schemas refuse what is not an answer, and take fields and words of a newer member', () => {
     const isAnswer = (schema: string, value: unknown) =>
-      ajv.validate({ $ref: `api#/components/schemas/${schema}` }, value)
+      api.ajv.validate({ $ref: `api#/components/schemas/${schema}` }, value)
     const answer = { owner: { ringKey: 'a', weight: 1 }, digest: '0123456789abcdef', epoch: 1 }
     expect(isAnswer('OwnerAnswer', answer)).toBe(true)
     expect(isAnswer('OwnerAnswer', { ...answer, owner: { ringKey: 'a' } })).toBe(false)
@@ -224,8 +187,7 @@ describe('the OpenAPI document', () => {
 
 function schemaProblems(method: string, path: string, { status, headers, body }: RawResponse): unknown {
   const type = headers.get('content-type') ?? ''
-  const steps = ['paths', path, method, 'responses', String(status), 'content', type, 'schema']
-  return problemsOf(JSON.parse(body), ...steps)
+  return api.problemsOfAnswer(method, path, { status, type, body })
 }
 
 /** The head of an answer, which may be the beginning of a stream. */

@@ -1,0 +1,257 @@
+import { CONDITIONS } from '../membership/condition.ts'
+import { WEIGHT_LIMIT } from '../membership/member.ts'
+import { ACTIONS, DEFAULT_EVICTION_MS, type Action } from '../service/operations.ts'
+import { FIELDS, MAX_EVICTION_MS, TEXT_LIMIT } from './admin-actions.ts'
+import type { HttpLimits } from './limits.ts'
+import {
+  apiSchemas,
+  digest,
+  list,
+  object,
+  orNull,
+  share,
+  text,
+  word,
+  type JsonSchema,
+} from './openapi-schemas.ts'
+import {
+  documentOf,
+  getAndHead,
+  lookUpPaths,
+  problemResponses,
+  ref,
+  withoutContent,
+  type Json,
+} from './openapi.ts'
+import { MAX_PEERS } from './report-routes.ts'
+
+/**
+ * The OpenAPI 3.1 document of the admin port.
+ *
+ * @param version - This program's version.
+ * @param lookUps - The look-ups that the port answers too, where it has the page. @default none
+ */
+export function describeAdminApi(
+  limits: HttpLimits,
+  version: string,
+  lookUps?: { readonly hasNamedRings: boolean },
+): Json {
+  return documentOf({
+    version,
+    description: 'What orchestrators, monitoring and operators ask of one member.',
+    paths: {
+      ...(lookUps === undefined ? {} : lookUpPaths(limits, lookUps.hasNamedRings)),
+      ...adminPaths(),
+    },
+    components: {
+      schemas: { ...apiSchemas(limits), ...adminSchemas() },
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer', description: 'What the file of `--token-file` holds.' },
+      },
+    },
+  })
+}
+
+const GUARDED = ['UNAUTHORIZED', 'FORBIDDEN', 'NOT_FOUND'] as const
+const SECURITY: Json = [{ token: [] }]
+
+function adminPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> {
+  const { get, head } = getAndHead({
+    id: 'Admin',
+    summary: 'What this member is, and what it can be asked to do',
+    parameters: [],
+    schema: ref('AdminAnswer'),
+    problems: ['PARAMETER_INVALID', ...GUARDED],
+  })
+  return {
+    '/livez': probe('Live', 'Whether restarting the process would not help', 'LiveAnswer'),
+    '/readyz': probe('Ready', 'Whether it is ready for look-ups, with the reasons', 'ReadyAnswer'),
+    '/metrics': getAndHead({
+      id: 'Metrics',
+      summary: "Metrics in Prometheus's text format, or in OpenMetrics by `Accept`",
+      parameters: [],
+      schema: text,
+      contentType: 'text/plain; version=0.0.4; charset=utf-8',
+      problems: [],
+    }),
+    '/v1/report': getAndHead({
+      id: 'Report',
+      summary: 'What `ringman doctor` compares; no key and no token',
+      parameters: [],
+      schema: ref('ReportAnswer'),
+      problems: ['PARAMETER_INVALID'],
+    }),
+    '/v1/reach': getAndHead({
+      id: 'Reach',
+      summary: 'Whether other members answer this one over UDP and TCP',
+      parameters: [
+        {
+          name: 'peers',
+          in: 'query',
+          description: 'How many are asked at most.',
+          schema: { type: 'integer', minimum: 1, maximum: MAX_PEERS, default: MAX_PEERS },
+        },
+      ],
+      schema: ref('ReachAnswer'),
+      problems: ['PARAMETER_INVALID', 'OVERLOADED'],
+    }),
+    '/v1/admin': {
+      get: { ...(get as object), security: SECURITY },
+      head: { ...(head as object), security: SECURITY },
+    },
+    ...Object.fromEntries(
+      ACTIONS.map((action) => [`/v1/admin/${action}`, { post: actionOperation(action) }]),
+    ),
+    '/openapi.json': getAndHead({
+      id: 'Description',
+      summary: 'This document',
+      parameters: [],
+      schema: { type: 'object' },
+      problems: ['PARAMETER_INVALID'],
+    }),
+  }
+}
+
+/** A probe answers the same when it is not well, as 503. */
+function probe(id: string, summary: string, schema: string) {
+  const content = { 'application/json': { schema: ref(schema) } }
+  const responses = {
+    ...problemResponses([]),
+    '200': { description: 'Yes.', content },
+    '503': { description: 'No.', content },
+  }
+  return {
+    get: { operationId: `get${id}`, summary, parameters: [], responses },
+    head: { operationId: `head${id}`, summary, parameters: [], responses: withoutContent(responses) },
+  }
+}
+
+const SUMMARIES: Readonly<Record<Action, string>> = {
+  forget: 'Take a member that is dead or left off the list',
+  evict: 'Have a member leave, and not take it back for a time',
+  drain: 'Take this member off the ring; it gossips on and answers',
+  return: 'Undo a drain',
+  weight: 'Change the share of this member until it is restarted',
+  reload: 'Read the keyring file now',
+}
+
+const FIELD_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
+  name: { type: 'string', maxLength: TEXT_LIMIT, description: 'Of the member.' },
+  weight: { type: 'integer', minimum: 1, maximum: WEIGHT_LIMIT },
+  forMs: { type: 'integer', minimum: 1, maximum: MAX_EVICTION_MS, default: DEFAULT_EVICTION_MS },
+}
+
+function actionOperation(action: Action): Json {
+  const logged: JsonSchema = { type: 'string', maxLength: TEXT_LIMIT, description: 'For the log.' }
+  const fields = Object.fromEntries(FIELDS[action].map((name) => [name, FIELD_SCHEMAS[name]!]))
+  const optional = {
+    reason: logged,
+    by: logged,
+    dryRun: { type: 'boolean', default: false, description: 'Only say what would happen.' },
+    relayed: { type: 'boolean', default: false, description: 'For members that pass an eviction on.' },
+  }
+  const body = object({ ...fields, ...optional }, ['forMs', ...Object.keys(optional)])
+  return {
+    operationId: `post${action.charAt(0).toUpperCase()}${action.slice(1)}`,
+    summary: SUMMARIES[action],
+    security: SECURITY,
+    requestBody: {
+      required: true,
+      content: { 'application/json': { schema: { ...body, additionalProperties: false } } },
+    },
+    responses: {
+      '200': {
+        description: 'What came of it, or would come of it.',
+        content: { 'application/json': { schema: ref('ActionAnswer') } },
+      },
+      ...problemResponses([
+        ...(['BODY_INVALID', 'BODY_TOO_LARGE', 'CONTENT_TYPE_UNSUPPORTED', 'OVERLOADED'] as const),
+        ...(['ACTION_REFUSED', ...GUARDED] as const),
+      ]),
+    },
+  }
+}
+
+function adminSchemas(): JsonSchema {
+  const flag: JsonSchema = { type: 'boolean' }
+  const count: JsonSchema = { type: 'integer', minimum: 0 }
+  return {
+    LiveAnswer: object({ live: flag, message: text }),
+    ReadyAnswer: object({
+      ready: flag,
+      message: text,
+      checks: list(object({ name: text, ok: flag, message: text })),
+    }),
+    AdminAnswer: object({
+      name: orNull('string'),
+      source: text,
+      keyed: { ...flag, description: 'Whether its gossip is encrypted.' },
+      drained: flag,
+      weight: { type: 'integer', minimum: 1 },
+      actions: list(word(ACTIONS)),
+    }),
+    ActionAnswer: object({
+      action: word(ACTIONS),
+      member: { ...text, description: 'The member that it is about.' },
+      dryRun: flag,
+      changed: { ...flag, description: 'False where nothing was to be done.' },
+      message: text,
+      movedShare: { ...share, description: 'Fraction of the circle that gets another owner.' },
+      moves: { ...list(ref('Move')), description: 'The largest.' },
+      details: { ...list(text), description: 'A sentence for each other member that was told.' },
+    }),
+    ReachAnswer: object({
+      peers: list(
+        object({
+          name: text,
+          udp: { ...orNull('boolean'), description: 'Null where UDP is not used.' },
+          tcp: flag,
+        }),
+      ),
+    }),
+    ReportAnswer: object({
+      name: text,
+      version: text,
+      node: { ...text, description: 'Version of Node.js.' },
+      timeMs: { type: 'integer', description: 'Milliseconds since the Unix epoch.' },
+      uptimeMs: count,
+      source: text,
+      condition: word(Object.keys(CONDITIONS)),
+      ok: flag,
+      message: text,
+      ready: flag,
+      failing: { ...list(text), description: 'What readiness misses.' },
+      digest,
+      nodes: count,
+      ringKey: text,
+      settings: { type: 'object', description: 'By the keys of the configuration file; nothing secret.' },
+      gossip: {
+        ...object({
+          address: orNull('string'),
+          port: orNull('integer'),
+          label: text,
+          clusterName: orNull('string'),
+          keys: { ...list(text), description: 'Names of the keys, the one that encrypts first.' },
+          requireEncryption: flag,
+          drops: { type: 'object', additionalProperties: count },
+          contested: { ...list(text), description: 'Names that two processes have.' },
+          seedAddresses: list(text),
+          seedFailures: list(object({ seed: text, reason: text })),
+        }),
+        type: ['object', 'null'],
+      },
+      members: list(
+        object({
+          name: text,
+          address: text,
+          port: count,
+          state: text,
+          httpPort: orNull('integer'),
+          adminPort: orNull('integer'),
+          level: count,
+          drained: flag,
+        }),
+      ),
+    }),
+  }
+}
