@@ -1,3 +1,5 @@
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
@@ -6,8 +8,10 @@ import { survey } from '../../src/cli/doctor-survey.ts'
 import { generateKey } from '../../src/membership/memberlist/keyring.ts'
 import { NodeDnsResolver } from '../../src/seeds/dns-resolver.ts'
 import { ringman } from '../support/child-process.ts'
+import { freePort } from '../support/free-port.ts'
 import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
 import { runMain } from '../support/recording-terminal.ts'
+import { TcpRelay } from '../support/tcp-relay.ts'
 import { a, TinyDnsServer } from '../support/tiny-dns-server.ts'
 
 async function healthyCluster(size = 3): Promise<LiveCluster> {
@@ -15,6 +19,35 @@ async function healthyCluster(size = 3): Promise<LiveCluster> {
   for (let n = 0; n < size; n++) await cluster.add(`m${n}`)
   await cluster.agreeOn(size)
   return cluster
+}
+
+/** Settings of a member that others reach at another port than the one that it sends from. */
+function behind(gossipPort: number, port: number) {
+  return { gossipPort: String(gossipPort), advertise: '127.0.0.1', advertisePort: String(port) }
+}
+
+/** Passes datagrams on to a port of this machine, and back to whoever sent them. */
+async function relayDatagrams(target: number) {
+  const near = createSocket('udp4')
+  const sockets = new Map<string, Socket>()
+  near.on('message', (bytes, { address, port }) => {
+    const sender = `${address} ${port}`
+    let far = sockets.get(sender)
+    if (far === undefined) {
+      far = createSocket('udp4').on('message', (answer) => near.send(answer, port, address))
+      sockets.set(sender, far)
+    }
+    far.send(bytes, target, '127.0.0.1')
+  })
+  near.bind(0, '127.0.0.1')
+  await once(near, 'listening')
+  return {
+    port: near.address().port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of [near, ...sockets.values()]) socket.close()
+      await once(near, 'close')
+    },
+  }
 }
 
 async function doctor(members: readonly LiveMember[], timeout = '15s') {
@@ -174,6 +207,32 @@ describe('in a cluster with', () => {
     await cluster.agreeOn(4)
     const { findings } = await doctor([cluster.members[0]!])
     expect(findings).toMatchObject([{ code: 'ADMIN_UNREACHABLE', severity: 'warning', members: ['odd'] }])
+  })
+
+  test('a member at which no UDP arrives', async () => {
+    await using cluster = await healthyCluster()
+    const gossipPort = await freePort()
+    const at = { host: '127.0.0.1', port: gossipPort }
+    await using relay = await TcpRelay.start({ ...at, port: 0 }, at)
+    await cluster.add('odd', behind(gossipPort, relay.port))
+    await cluster.agreeOn(4)
+    const { findings } = await doctor([cluster.members[0]!])
+    const found = findings.find(({ code }) => code === 'UDP_BLOCKED')
+    expect(found?.members).toContain('odd')
+    expect(found?.summary).toContain('From "m0" to "odd"')
+  })
+
+  test('a member at which no TCP arrives, and from which it does', async () => {
+    await using cluster = await healthyCluster()
+    const gossipPort = await freePort()
+    await using relay = await relayDatagrams(gossipPort)
+    await cluster.add('odd', behind(gossipPort, relay.port))
+    await cluster.agreeOn(4)
+    const { findings } = await doctor([cluster.members[0]!])
+    const found = findings.find(({ code }) => code === 'TCP_BLOCKED')
+    expect(found?.members).toContain('odd')
+    expect(found?.summary).toContain('From "m0" to "odd"')
+    expect(found?.summary).toContain('in this direction only')
   })
 
   test('a drained member there is a note, and nothing wrong', async () => {
