@@ -4,6 +4,7 @@ import { HashRing } from '../src/ring/hash-ring.ts'
 import { hashKey } from '../src/ring/key-hash.ts'
 import type { RingNode } from '../src/ring/node.ts'
 import { computePoints } from '../src/ring/point-list.ts'
+import { finish } from '../src/ring/steps.ts'
 
 /** A key: text, hashed as its UTF-8 bytes, or bytes. */
 export type VectorKey =
@@ -58,7 +59,7 @@ function twins(): readonly [string, string] {
   const owners = new Map<number, string>()
   for (let at = 0; ; at++) {
     const ringKey = `twin-${at}`
-    for (const point of computePoints([{ ringKey, slot: 0, from: 0, to: 40 }]).points) {
+    for (const point of finish(computePoints([{ ringKey, slot: 0, from: 0, to: 40 }])).points) {
       const other = owners.get(point)
       if (other !== undefined && other !== ringKey) return [other, ringKey]
       owners.set(point, ringKey)
@@ -68,7 +69,9 @@ function twins(): readonly [string, string] {
 
 /** A key right before the point that two nodes share. */
 function keyOfTwins([first, second]: readonly [string, string]): string {
-  const pointsOf = (ringKey: string) => [...computePoints([{ ringKey, slot: 0, from: 0, to: 40 }]).points]
+  const pointsOf = (ringKey: string) => [
+    ...finish(computePoints([{ ringKey, slot: 0, from: 0, to: 40 }])).points,
+  ]
   const others = new Set(pointsOf(first))
   const shared = pointsOf(second).find((point) => others.has(point))!
   const all = [...pointsOf(first), ...pointsOf(second)].sort((a, b) => a - b)

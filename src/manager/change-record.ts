@@ -1,6 +1,7 @@
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches } from '../ring/moved.ts'
 import { sameNode, type RingNode } from '../ring/node.ts'
+import { PIECES_PER_STEP, type Steps } from '../ring/steps.ts'
 
 /** Why a ring changed: the one closed list, for logs, metrics and whoever subscribes. */
 export const CHANGE_CAUSES = {
@@ -31,8 +32,8 @@ export interface RingDifference {
   readonly moved: MovedStretches
 }
 
-/** What differs between two rings; undefined when nothing does, down to the nodes' addresses. */
-export function diffRings(previous: HashRing, current: HashRing): RingDifference | undefined {
+/** What differs between two rings, in steps; undefined when nothing does, down to the nodes' addresses. */
+export function* diffRings(previous: HashRing, current: HashRing): Steps<RingDifference | undefined> {
   const added: RingNode[] = []
   const updated: RingNode[] = []
   for (const node of current.nodes) {
@@ -42,7 +43,8 @@ export function diffRings(previous: HashRing, current: HashRing): RingDifference
   }
   const removed = previous.nodes.filter((node) => current.get(node.ringKey) === undefined)
   if (added.length + removed.length + updated.length === 0) return undefined
-  return { added, removed, updated, moved: previous.movedTo(current) }
+  yield
+  return { added, removed, updated, moved: yield* previous.movedInSteps(current) }
 }
 
 /** What one cause did to the ring in one change. */
@@ -76,7 +78,7 @@ const MASS_FAILURE = 3
 const CIRCLE = 2 ** 32
 
 /**
- * The records of one change, one for each cause.
+ * The records of one change, one for each cause, in steps.
  *
  * Each node that came, went or changed has one cause. A stretch of the circle with another owner has one cause: that of
  * its old owner, if that went; else that of its new owner, if that came; else (weights differ, so that the points of all
@@ -84,16 +86,17 @@ const CIRCLE = 2 ** 32
  *
  * @param stateOf - What the source says of a member after the change; undefined when it does not list it.
  */
-export function recordChange(
+export function* recordChange(
   previous: HashRing,
   current: HashRing,
   difference: RingDifference,
   stateOf: (name: string) => string | undefined,
   timeMs: number,
-): ChangeRecord[] {
+): Steps<ChangeRecord[]> {
   const causes = findCauses(previous, current, difference, stateOf)
   const found = BLAMED.filter((cause) => [...causes.values()].includes(cause))
   const moved = new Map<ChangeCause, number>()
+  let left = PIECES_PER_STEP
   for (const { start, end, from, to } of difference.moved) {
     // Only where one of the rings is empty.
     if (from === undefined || to === undefined) break
@@ -101,7 +104,11 @@ export function recordChange(
     const come = previous.get(to.ringKey) === undefined
     const cause = (gone ? causes.get(from.ringKey) : come ? causes.get(to.ringKey) : found[0]) ?? 'updated'
     moved.set(cause, (moved.get(cause) ?? 0) + (end - start) / CIRCLE)
+    if (--left > 0) continue
+    left = PIECES_PER_STEP
+    yield
   }
+  yield
   const digests = { before: previous.digest, after: current.digest }
   return found.map((cause) => {
     const nodes = [...causes].flatMap(([ringKey, its]) => (its === cause ? [ringKey] : []))

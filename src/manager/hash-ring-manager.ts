@@ -4,6 +4,7 @@ import { HashRing } from '../ring/hash-ring.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger, type Logger } from '../logger.ts'
 import { checkNode, type RingNode } from '../ring/node.ts'
+import type { Steps } from '../ring/steps.ts'
 import { diffRings, recordChange, type ChangeRecord, type RingDifference } from './change-record.ts'
 import { Mailbox } from './mailbox.ts'
 import { DIGESTS_KEPT } from './ring-order.ts'
@@ -17,6 +18,9 @@ export const PING_TIMEOUT_MS = 5
 
 /** How long changes gather before they become one ring, in milliseconds. */
 export const DEFAULT_FOLD_WINDOW_MS = 10
+
+/** How long a ring may be in the making before the event loop has its turn, in milliseconds. */
+const TURN_MS = 3
 
 /** Changes of the ring that are remembered with their causes. */
 export const CHANGES_KEPT = 200
@@ -75,8 +79,9 @@ export class HashRingManager {
   #snapshot: RingSnapshot
   #digests: readonly string[]
   #recentChanges: readonly RecentChange[] = []
-  /** What will make the next ring, in order. */
+  /** What makes the next ring and, behind it, what came after that was begun, in order. */
   readonly #folded: Mutation[] = []
+  /** Cancels the next ring, or the rest of it. */
   #cancelFold: (() => void) | undefined
 
   /** @throws {RingmanError} `NODE_INVALID` for a bad initial node. */
@@ -270,25 +275,46 @@ export class HashRingManager {
 
   #fold(mutation: Mutation): void {
     this.#folded.push(mutation)
+    this.#foldLater()
+  }
+
+  #foldLater(): void {
     this.#cancelFold ??= this.#clock.after(this.#foldWindowMs, () => {
-      this.#swap()
+      this.#goOn(this.#swap())
     })
   }
 
-  #swap(): void {
-    const previous = this.#snapshot
-    const folded = this.#folded.splice(0)
-    this.#cancelFold = undefined
-    const ring = previous.ring.with(applyAll(folded, previous.ring.nodes))
-    const difference = diffRings(previous.ring, ring)
+  /** Takes the steps that fit in a turn of the event loop, and the others in later ones. */
+  #goOn(swap: Steps<void>): void {
+    const startMs = this.#clock.now()
+    while (swap.next().done !== true) {
+      if (this.#clock.now() - startMs < TURN_MS) continue
+      this.#cancelFold = this.#clock.after(0, () => {
+        this.#goOn(swap)
+      })
+      return
+    }
+  }
+
+  /** Makes the next ring in steps; the last one makes it current and tells the listeners. */
+  *#swap(): Steps<void> {
+    const { ring: previous } = this.#snapshot
+    const folded = [...this.#folded]
+    const ring = yield* previous.withInSteps(applyAll(folded, previous.nodes))
+    const difference = yield* diffRings(previous, ring)
+    let records: readonly ChangeRecord[] = []
     if (difference !== undefined) {
       const [stateOf = unknownState] = folded
         .flatMap((one) => (one.kind === 'set' ? [one.stateOf] : []))
         .slice(-1)
       const timeMs = this.#clock.wallNow()
-      this.#publish(ring, difference, recordChange(previous.ring, ring, difference, stateOf, timeMs))
+      records = yield* recordChange(previous, ring, difference, stateOf, timeMs)
     }
+    this.#cancelFold = undefined
+    this.#folded.splice(0, folded.length)
+    if (difference !== undefined) this.#publish(ring, difference, records)
     for (const { sender } of folded) sender.resolve()
+    if (this.running && this.#folded.length > 0) this.#foldLater()
   }
 
   #publish(ring: HashRing, difference: RingDifference, records: readonly ChangeRecord[]): void {

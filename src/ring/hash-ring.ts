@@ -147,13 +147,13 @@ export class HashRing {
     checkNode(node)
     const at = this.#placeOf(node.ringKey)
     const replaces = this.nodes[at]?.ringKey === node.ringKey
-    return this.#next(this.nodes.toSpliced(at, replaces ? 1 : 0, node))
+    return finish(this.#next(this.nodes.toSpliced(at, replaces ? 1 : 0, node)))
   }
 
   /** The ring without the node of this ring key; the same ring when there is none. */
   remove(ringKey: string): HashRing {
     const at = this.#placeOf(ringKey)
-    return this.nodes[at]?.ringKey === ringKey ? this.#next(this.nodes.toSpliced(at, 1)) : this
+    return this.nodes[at]?.ringKey === ringKey ? finish(this.#next(this.nodes.toSpliced(at, 1))) : this
   }
 
   /**
@@ -164,12 +164,20 @@ export class HashRing {
    * @throws {RingmanError} `NODE_INVALID`.
    */
   with(nodes: Iterable<RingNode>): HashRing {
+    return finish(this.withInSteps(nodes))
+  }
+
+  /** The same in steps. */
+  *withInSteps(nodes: Iterable<RingNode>): Steps<HashRing> {
     const byRingKey = new Map<string, RingNode>()
     for (const node of nodes) {
       checkNode(node)
       byRingKey.set(node.ringKey, node)
     }
-    return this.#next([...byRingKey.values()].sort((a, b) => compareRingKeys(a.ringKey, b.ringKey)))
+    yield
+    const sorted = [...byRingKey.values()].sort((a, b) => compareRingKeys(a.ringKey, b.ringKey))
+    yield
+    return yield* this.#next(sorted)
   }
 
   /**
@@ -198,7 +206,7 @@ export class HashRing {
   }
 
   /** @param sorted - Checked nodes in the byte order of ring keys, each of them once. */
-  #next(sorted: readonly RingNode[]): HashRing {
+  *#next(sorted: readonly RingNode[]): Steps<HashRing> {
     const before = this.nodes
     let sameTable = sorted.length === before.length
     let sameNodes = sameTable
@@ -213,7 +221,8 @@ export class HashRing {
     })
     if (sameNodes) return this
     if (sameTable) return new HashRing(nodes, this.#table, this.#digest)
-    return new HashRing(nodes, this.#table.change(before, nodes))
+    yield
+    return new HashRing(nodes, yield* this.#table.change(before, nodes))
   }
 }
 

@@ -240,12 +240,16 @@ export function* findMoved(before: Side, after: Side): Steps<MovedStretches> {
       to.push(nextOwner)
     })
   }
-  return new MovedStretches(before.nodes, after.nodes, {
-    starts: new Uint32Array(starts),
-    ends: new Uint32Array(ends),
-    from: new Int32Array(from),
-    to: new Int32Array(to),
-  })
+  // Of many stretches, each copy is a step.
+  const allStarts = new Uint32Array(starts)
+  yield
+  const allEnds = new Uint32Array(ends)
+  yield
+  const allFrom = new Int32Array(from)
+  yield
+  const allTo = new Int32Array(to)
+  const columns = { starts: allStarts, ends: allEnds, from: allFrom, to: allTo }
+  return new MovedStretches(before.nodes, after.nodes, columns)
 }
 
 /** For each node of one ring its place in the next, or {@link GONE}. */

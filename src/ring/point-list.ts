@@ -1,4 +1,5 @@
 import { md5Points } from './md5.ts'
+import { PIECES_PER_STEP, type Steps } from './steps.ts'
 
 /** Points that one MD5 digest gives. */
 export const POINTS_PER_DIGEST = 3
@@ -29,15 +30,16 @@ export function countDigests(ranges: readonly DigestRange[]): number {
 }
 
 /**
- * Computes points: digest `j` of a node is `md5(ringKey + "-" + j)`, and its bytes 0-3, 4-7 and 8-11 are three
+ * Computes points, in steps: digest `j` of a node is `md5(ringKey + "-" + j)`, and its bytes 0-3, 4-7 and 8-11 are three
  * little-endian points.
  *
  * @param ranges - One for each node; in this order their points stay where they are equal.
  */
-export function computePoints(ranges: readonly DigestRange[]): PointList {
+export function* computePoints(ranges: readonly DigestRange[]): Steps<PointList> {
   const points = new Uint32Array(countDigests(ranges) * POINTS_PER_DIGEST)
   const slots = new Uint32Array(points.length)
   let at = 0
+  let left = PIECES_PER_STEP
   for (const { ringKey, slot, from, to } of ranges) {
     const end = at + (to - from) * POINTS_PER_DIGEST
     slots.fill(slot, at, end)
@@ -48,21 +50,26 @@ export function computePoints(ranges: readonly DigestRange[]): PointList {
       const digits = String(j)
       for (let i = 0; i < digits.length; i++) message[prefix.length + i] = digits.charCodeAt(i)
       md5Points(message, prefix.length + digits.length, points, at)
+      if (--left > 0) continue
+      left = PIECES_PER_STEP
+      yield
     }
   }
   // Points of one node are alike but for their place.
-  return ranges.length <= 1 ? { points: points.sort(), slots } : sortByPoint({ points, slots })
+  return ranges.length <= 1 ? { points: points.sort(), slots } : yield* sortByPoint({ points, slots })
 }
 
 const RADIX_BITS = 11
 const RADIX_MASK = (1 << RADIX_BITS) - 1
 
 /** Sorts by point, in time linear in the length; what belongs to one point keeps its order. */
-function sortByPoint(list: PointList): PointList {
+function* sortByPoint(list: PointList): Steps<PointList> {
   const length = list.points.length
   const spare: PointList = { points: new Uint32Array(length), slots: new Uint32Array(length) }
   const once = distribute(list, spare, 0)
+  yield
   const twice = distribute(once, list, RADIX_BITS)
+  yield
   return distribute(twice, spare, 2 * RADIX_BITS)
 }
 

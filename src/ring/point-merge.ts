@@ -1,4 +1,5 @@
 import type { PointList } from './point-list.ts'
+import { PIECES_PER_STEP, type Steps } from './steps.ts'
 
 /** Slots, in the narrowest array that holds them. */
 export type Slots = Uint16Array | Uint32Array
@@ -13,7 +14,7 @@ export interface SlottedPoints {
 }
 
 /**
- * Takes points out of a sorted list and merges others in.
+ * Takes points out of a sorted list and merges others in, in steps.
  *
  * @param kept - The list; those of one point in the order of their nodes' ring keys.
  * @param gone - Points to leave out, each of them in `kept`.
@@ -22,18 +23,19 @@ export interface SlottedPoints {
  *   for slots whose points all go.
  * @param target - Arrays of exactly the size of the result.
  */
-export function mergePoints(
+export function* mergePoints(
   kept: SlottedPoints,
   gone: PointList,
   come: PointList,
   places: Uint32Array,
   target: SlottedPoints,
-): void {
+): Steps<void> {
   const end = kept.points.length
   let from = 0
   let to = 0
   let nextGone = 0
   let nextCome = 0
+  let left = PIECES_PER_STEP
   while (from < end) {
     const goneAt = nextGone < gone.points.length ? seekGone(kept, gone, nextGone, from) : end
     const comeAt = nextCome < come.points.length ? seekPlaceFor(kept, come, nextCome, from, places) : end
@@ -48,6 +50,9 @@ export function mergePoints(
       target.points[to] = come.points[nextCome]!
       target.slots[to++] = come.slots[nextCome++]!
     }
+    if (--left > 0) continue
+    left = PIECES_PER_STEP
+    yield
   }
   target.points.set(come.points.subarray(nextCome), to)
   target.slots.set(come.slots.subarray(nextCome), to)

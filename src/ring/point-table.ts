@@ -138,12 +138,12 @@ export class PointTable {
 
   /**
    * The table of a changed set of nodes; it is the same as one made from nothing. Only digests that come or go
-   * are computed, the rest is merged.
+   * are computed, the rest is merged, in steps.
    *
    * @param before - The nodes of this table, in the order of ring keys.
    * @param after - The nodes of the next, in the same order.
    */
-  change(before: readonly WeightedKey[], after: readonly WeightedKey[]): PointTable {
+  *change(before: readonly WeightedKey[], after: readonly WeightedKey[]): Steps<PointTable> {
     const countsBefore = digestCounts(before)
     const countsAfter = digestCounts(after)
     const { slots, free } = this.#listSlots(before.length)
@@ -167,7 +167,9 @@ export class PointTable {
     const digests = countsAfter.reduce((sum, count) => sum + count, 0)
     const isMostlyNew = countDigests(gone) + countDigests(come) >= digests
     const isSparse = slotCount > SHORT_SLOTS && after.length <= SHORT_SLOTS
-    if (before.length > 0 && (isMostlyNew || isSparse)) return PointTable.empty.change([], after)
+    if (before.length > 0 && (isMostlyNew || isSparse)) {
+      return yield* PointTable.empty.change([], after)
+    }
 
     const places = allPlaces.slice(0, slotCount)
     const points = new Uint32Array(digests * POINTS_PER_DIGEST)
@@ -175,8 +177,11 @@ export class PointTable {
       points,
       slots: slotCount <= SHORT_SLOTS ? new Uint16Array(points.length) : new Uint32Array(points.length),
     }
-    const [gonePoints, comePoints] = [computePoints(gone), computePoints(come)]
-    mergePoints({ points: this.points, slots: this.#slots }, gonePoints, comePoints, places, target)
+    const gonePoints = yield* computePoints(gone)
+    const comePoints = yield* computePoints(come)
+    yield
+    yield* mergePoints({ points: this.points, slots: this.#slots }, gonePoints, comePoints, places, target)
+    yield
     const sameSlices = sliceShiftFor(points.length) === this.#sliceShift
     const sliceStarts = sameSlices
       ? adjustCounts(this.#sliceStarts, this.#sliceShift, gonePoints.points, comePoints.points)

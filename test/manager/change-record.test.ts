@@ -5,6 +5,7 @@ import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { RingChange } from '../../src/manager/snapshot.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { RingNode } from '../../src/ring/node.ts'
+import { finish } from '../../src/ring/steps.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
 /** What is at a key before and after: mostly the same, so that often nothing is updated. Few names, so that they move. */
@@ -34,7 +35,7 @@ test('each node has its cause, and each stretch that moved is put down to one', 
       const ringOf = (when: 'before' | 'after') =>
         HashRing.of(at.flatMap((one) => one[when].map((node) => ({ ringKey: one.ringKey, ...node }))))
       const [previous, current] = [ringOf('before'), ringOf('after')]
-      const difference = diffRings(previous, current)
+      const difference = finish(diffRings(previous, current))
       if (difference === undefined) return
       const has = (ring: HashRing, of: RingNode) => ring.get(of.ringKey) !== undefined
       const named = (ring: HashRing, name: string | undefined) =>
@@ -58,7 +59,7 @@ test('each node has its cause, and each stretch that moved is put down to one', 
         const cause = !has(current, from) ? causeOf(from) : !has(previous, to) ? causeOf(to) : causes[0]!
         moved.set(cause, (moved.get(cause) ?? 0) + end - start)
       }
-      const records = recordChange(previous, current, difference, (name) => stateOf[name], 77)
+      const records = finish(recordChange(previous, current, difference, (name) => stateOf[name], 77))
       expect(records).toEqual(
         causes.map((cause) => {
           const its = changed.filter((node) => causeOf(node) === cause)
@@ -147,8 +148,9 @@ test('the manager asks the newest set for the states of those that went', async 
 test('three deaths in one change are a mass failure, which comes before what else changed', () => {
   const named = (...names: string[]) => HashRing.of(names.map((name) => ({ ringKey: name, name, weight: 1 })))
   const [previous, current] = [named('a', 'b', 'c', 'd', 'e'), named('e', 'f')]
-  const difference = diffRings(previous, current)!
-  const records = recordChange(previous, current, difference, (name) => (name === 'd' ? 'left' : 'dead'), 7)
+  const difference = finish(diffRings(previous, current))!
+  const stateOf = (name: string) => (name === 'd' ? 'left' : 'dead')
+  const records = finish(recordChange(previous, current, difference, stateOf, 7))
   expect(records.map(({ cause, node, count }) => [cause, node, count])).toEqual([
     ['mass-failure', 'a', 3],
     ['left', 'd', 1],

@@ -1,14 +1,17 @@
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Clock } from '../../src/clock.ts'
 import {
   COMMAND_CHANNEL_LENGTH,
   DEFAULT_FOLD_WINDOW_MS,
   HashRingManager,
   PING_TIMEOUT_MS,
 } from '../../src/manager/hash-ring-manager.ts'
+import { diffRings, recordChange } from '../../src/manager/change-record.ts'
 import type { RingChange } from '../../src/manager/snapshot.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { RingNode } from '../../src/ring/node.ts'
+import { finish } from '../../src/ring/steps.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 
@@ -166,6 +169,157 @@ test('whatever comes and when: rings, epochs, changes and answers are those of t
     ),
     { numRuns: 200 },
   )
+})
+
+/** A clock on which each look takes longer than a turn may, so that each step has its own; timers fire one by one, by hand. */
+class StepClock implements Clock {
+  #nowMs = 0
+  readonly timers: { readonly delayMs: number; readonly fn: () => void }[] = []
+
+  now(): number {
+    return (this.#nowMs += 1000)
+  }
+
+  wallNow(): number {
+    return this.#nowMs
+  }
+
+  after(delayMs: number, fn: () => void): () => void {
+    const timer = { delayMs, fn }
+    this.timers.push(timer)
+    return () => {
+      if (this.timers.includes(timer)) this.timers.splice(this.timers.indexOf(timer), 1)
+    }
+  }
+}
+
+const LARGE = 150
+const anyLarge = fc.oneof(
+  fc
+    .tuple(fc.nat({ max: LARGE + 20 }), fc.constantFrom(1, 1, 1, 3))
+    .map(([host, weight]): Deed => ({ kind: 'add', node: { ...node(host, weight), name: `node-${host}` } })),
+  fc.nat({ max: LARGE }).map((host): Deed => ({ kind: 'remove', ringKey: node(host).ringKey })),
+  fc.tuple(fc.nat({ max: LARGE }), fc.nat({ max: LARGE })).map(([first, count]): Deed => ({
+    kind: 'set',
+    nodes: Array.from({ length: count }, (_, i) => ({ ...node(first + i), name: `node-${first + i}` })),
+  })),
+  fc.constant<Deed>({ kind: 'ping' }),
+)
+
+test('a ring that takes many turns is the one that one turn makes, with what comes meanwhile, and stop at any moment', async () => {
+  let mostTurns = 0
+  const turns = fc.nat({ max: 12 }).map((count) => ({ kind: 'turns' as const, count }))
+  const offRing = fc.constant({ kind: 'off-ring' as const })
+  const anyEvent = fc.oneof(
+    { weight: 4, arbitrary: anyLarge },
+    { weight: 4, arbitrary: turns },
+    { weight: 1, arbitrary: offRing },
+  )
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(anyEvent, { maxLength: 24, size: 'max' }),
+      fc.boolean(),
+      async (events, stopsEarly) => {
+        const clock = new StepClock()
+        const stateOf = (name: string) => (name.endsWith('7') ? 'dead' : 'left')
+        const nodes = Array.from({ length: LARGE }, (_, i) => ({ ...node(i), name: `node-${i}` }))
+        const manager = new HashRingManager({ clock, nodes })
+        let model = HashRing.of(nodes)
+        /** Each with what became of it; the first `begun` of them are becoming a ring. */
+        const waiting: { readonly event: Deed; readonly promise: Promise<unknown> }[] = []
+        let begun = 0
+        let turnsTaken = 0
+        let told = 0
+        const done: Promise<unknown>[] = []
+        const wrong: unknown[] = []
+        const check = (name: string, actual: unknown, expected: unknown) => {
+          if (JSON.stringify(actual) !== JSON.stringify(expected)) wrong.push([name, actual, expected])
+        }
+        manager.subscribe(({ previous, current, records, moved, ...difference }) => {
+          told++
+          if (current !== manager.snapshot) wrong.push('not current yet')
+          if (records[0]?.cause === 'was-off-ring') {
+            check('the same ring', current.ring === previous.ring, true)
+            return
+          }
+          const byRingKey = new Map(previous.ring.nodes.map((each) => [each.ringKey, each]))
+          let states: (name: string) => string | undefined = () => undefined
+          for (const { event } of waiting.slice(0, begun)) {
+            if (event.kind === 'set') {
+              byRingKey.clear()
+              states = stateOf
+              for (const each of event.nodes) byRingKey.set(each.ringKey, each)
+            } else if (event.kind === 'add') byRingKey.set(event.node.ringKey, event.node)
+            else if (event.kind === 'remove') byRingKey.delete(event.ringKey)
+          }
+          const ring = HashRing.of(byRingKey.values())
+          check('nodes', current.ring.nodes, ring.nodes)
+          check('digest', current.ring.digest, ring.digest)
+          check('shares', [...current.ring.shares()], [...ring.shares()])
+          check('previous', previous.ring.digest, model.digest)
+          const { moved: movedThen, ...rest } = finish(diffRings(model, ring))!
+          check('difference', difference, rest)
+          check('moved', [...moved], [...movedThen])
+          const timeMs = records[0]!.timeMs
+          const found = finish(recordChange(model, ring, { ...rest, moved: movedThen }, states, timeMs))
+          check('records', records, found)
+          model = ring
+        })
+        const run = manager.run()
+        /** Fires the next timer: the end of a fold window, or another turn of the ring in the making. */
+        const turn = async () => {
+          const timer = clock.timers.shift()
+          if (timer === undefined) return
+          const toldBefore = told
+          const { snapshot } = manager
+          if (timer.delayMs > 0) begun = waiting.length
+          turnsTaken = timer.delayMs > 0 ? 1 : turnsTaken + 1
+          timer.fn()
+          mostTurns = Math.max(mostTurns, turnsTaken)
+          const isMade = clock.timers.every(({ delayMs }) => delayMs > 0)
+          if (!isMade || told === toldBefore) expect(manager.snapshot).toBe(snapshot)
+          if (isMade) done.push(...waiting.splice(0, begun).map(({ promise }) => promise))
+          if (isMade) begun = 0
+          await settle()
+        }
+        for (const event of events) {
+          if (event.kind === 'turns') {
+            for (let i = 0; i < event.count; i++) await turn()
+          } else if (event.kind === 'off-ring') {
+            const { epoch } = manager.snapshot
+            manager.noteOffRing(node(1).ringKey)
+            expect(manager.snapshot.epoch).toBe(epoch + 1)
+          } else if (event.kind === 'ping') {
+            expect(await fateOf(manager.ping())).toBe(true)
+          } else {
+            const promise =
+              event.kind === 'add'
+                ? manager.addNode(event.node)
+                : event.kind === 'remove'
+                  ? manager.removeNode(event.ringKey)
+                  : manager.setNodes(event.nodes, stateOf)
+            waiting.push({ event, promise })
+            await settle()
+          }
+          expect(clock.timers).toHaveLength(waiting.length > 0 ? 1 : 0)
+        }
+        if (!stopsEarly) while (clock.timers.length > 0) await turn()
+        const { snapshot } = manager
+        manager.stop()
+        await run
+        expect(wrong).toEqual([])
+        expect(clock.timers).toEqual([])
+        expect(manager.snapshot).toBe(snapshot)
+        expect(snapshot.ring.digest).toBe(model.digest)
+        expect(await Promise.all(done.map(fateOf))).toEqual(done.map(() => undefined))
+        const left = waiting.map(({ promise }) => promise)
+        expect(await Promise.all(left.map(fateOf))).toEqual(left.map(() => notRunning))
+        if (!stopsEarly) expect(left).toEqual([])
+      },
+    ),
+    { numRuns: 50 },
+  )
+  expect(mostTurns).toBeGreaterThan(20)
 })
 
 describe('HashRingManager', () => {

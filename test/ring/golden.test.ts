@@ -5,6 +5,7 @@ import { HashRing } from '../../src/ring/hash-ring.ts'
 import { hashKey } from '../../src/ring/key-hash.ts'
 import { compareRingKeys, type RingNode } from '../../src/ring/node.ts'
 import { PointTable } from '../../src/ring/point-table.ts'
+import { finish } from '../../src/ring/steps.ts'
 import { ReferenceRing } from './reference-ring.ts'
 
 type Key = { readonly s: string } | { readonly repeat: string; readonly n: number } | { readonly b64: string }
@@ -76,7 +77,7 @@ test('the recorded hashes of all keys', () => {
 
 describe.each(golden.rings.map((ring) => [ring.id, ring] as const))('golden ring %s', (_, ring) => {
   const nodes = nodesOf(ring)
-  const table = PointTable.empty.change([], nodes)
+  const table = finish(PointTable.empty.change([], nodes))
   const owners = Array.from(table.points, (_point, i) => nodes[table.ownerAt(i)]!.ringKey)
 
   test('has the recorded points', () => {
@@ -173,7 +174,7 @@ describe.each(golden.collisions.examples)('$a and $b on point $point', ({ a, b, 
 
   test('the covered node is passed over: it owns nothing at that point', () => {
     const nodes = [a, b, '10.9.9.1:8000', '10.9.9.2:8000'].sort(compareRingKeys).map(node)
-    const table = PointTable.empty.change([], nodes)
+    const table = finish(PointTable.empty.change([], nodes))
     const at = table.points.indexOf(point)
     expect([at, at + 1].map((i) => nodes[table.ownerAt(i)]!.ringKey)).toEqual([lower, higher])
     expect([table.isCovered(at), table.isCovered(at + 1)]).toEqual([false, true])

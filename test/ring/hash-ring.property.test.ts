@@ -134,9 +134,9 @@ describe('the same set gives the same ring', () => {
         let table = PointTable.empty
         let before: WeightedKey[] = []
         for (const nodes of sets.map(sorted)) {
-          table = table.change(before, nodes)
+          table = finish(table.change(before, nodes))
           before = nodes
-          const rebuilt = PointTable.empty.change([], nodes)
+          const rebuilt = finish(PointTable.empty.change([], nodes))
           const points = (of: PointTable) => Array.from(of.points, (point, i) => `${point} ${of.ownerAt(i)}`)
           expect(points(table).join()).toBe(points(rebuilt).join())
           // Every slice of the index.
@@ -175,7 +175,7 @@ describe('the ring is the one that its definition makes', () => {
   test('the first point strictly after a hash is found, for hashes on and beside points', () => {
     fc.assert(
       fc.property(anySet, fc.array(fc.nat({ max: 2 ** 32 - 1 }), { maxLength: 20 }), (nodes, hashes) => {
-        const table = PointTable.empty.change([], sorted(nodes))
+        const table = finish(PointTable.empty.change([], sorted(nodes)))
         const { points } = table
         const near = Array.from(points.subarray(0, 60)).flatMap((point) => [point - 1, point, point + 1])
         const ends = [0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, ...Array.from(points.slice(-1))]

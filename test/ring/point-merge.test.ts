@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { FREE, mergePoints } from '../../src/ring/point-merge.ts'
 import { adjustCounts, countBefore, sliceShiftFor } from '../../src/ring/slices.ts'
+import { finish } from '../../src/ring/steps.ts'
 
 interface Entry {
   readonly point: number
@@ -49,7 +50,15 @@ test('the merged list is the sorted one, whatever is shared, goes and comes', ()
           points: new Uint32Array(expected.points.length),
           slots: new Uint32Array(expected.points.length),
         }
-        mergePoints(toList(where('stay', 'go')), toList(where('go')), toList(where('come')), places, target)
+        finish(
+          mergePoints(
+            toList(where('stay', 'go')),
+            toList(where('go')),
+            toList(where('come')),
+            places,
+            target,
+          ),
+        )
         expect(target).toEqual(expected)
       },
     ),

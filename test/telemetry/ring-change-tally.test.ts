@@ -5,6 +5,7 @@ import type { Member } from '../../src/membership/member.ts'
 import { placeMembers, type RingKeyMode } from '../../src/membership/placement.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { plan } from '../../src/ring/plan.ts'
+import { finish } from '../../src/ring/steps.ts'
 import { RingChangeTally } from '../../src/telemetry/ring-collector.ts'
 import type { Sample } from '../../src/telemetry/sample.ts'
 import { fakeMember } from '../support/fake-source.ts'
@@ -17,11 +18,12 @@ function follow(sets: readonly (readonly Member[])[], mode: RingKeyMode = 'addre
   let previous = { ring: HashRing.empty, epoch: 0, changedAtMs: 0 }
   for (const members of sets) {
     const ring = previous.ring.with(placeMembers(members, mode))
-    const difference = diffRings(previous.ring, ring)
+    const difference = finish(diffRings(previous.ring, ring))
     if (difference === undefined) continue
     const current = { ring, epoch: previous.epoch + 1, changedAtMs: clock.now() }
     const stateOf = (name: string) => members.find((member) => member.name === name)?.state
-    tally.add({ records: recordChange(previous.ring, ring, difference, stateOf, clock.wallNow()) })
+    const records = finish(recordChange(previous.ring, ring, difference, stateOf, clock.wallNow()))
+    tally.add({ records })
     previous = current
   }
   const { ringChanges, ringKeysMoved, ringLastChange } = tally.collect()
