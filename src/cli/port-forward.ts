@@ -107,7 +107,7 @@ function forward(place: KubectlPlace, pod: string, port: number, children: Child
       fail(error.message)
     })
     child.once('close', () => {
-      fail(said.trim() === '' ? 'it ended' : said.trim())
+      fail(lastLine(said))
     })
   })
 }
@@ -138,9 +138,15 @@ function kubectl(place: KubectlPlace, args: readonly string[]): Promise<string> 
     child.once('close', (code) => {
       clearTimeout(timer)
       if (code === 0) resolve(out)
-      else fail(said.trim())
+      else fail(lastLine(said))
     })
   })
+}
+
+/** What kubectl ends with is the reason; before it stand lines of its log. */
+function lastLine(said: string): string {
+  const line = said.trim().split('\n').at(-1) ?? ''
+  return line === '' ? 'it ended' : line.trim()
 }
 
 /** Starts kubectl without a shell; what people gave follows an equals sign, so that it is never taken for a flag. */

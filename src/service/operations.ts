@@ -198,7 +198,8 @@ export class Operations {
     const { selfName } = this.#ring.source
     const member = this.#ring.source.members.find((one) => one.name === name)
     const after = (one: Member) => (one.name === name ? undefined : one)
-    const minutes = `${Math.round(forMs / 6000) / 10} minutes`
+    const count = Math.round(forMs / 6000) / 10
+    const minutes = `${count} ${count === 1 ? 'minute' : 'minutes'}`
     if (name === selfName) {
       if (this.#ring.state === 'leaving') return { message: 'This member has left already' }
       return {

@@ -20,7 +20,7 @@ const args = process.argv.slice(2)
 appendFileSync(${JSON.stringify(log)}, JSON.stringify(args) + '\\n')
 const members = JSON.parse(readFileSync(${JSON.stringify(`${cluster.folder}/members.json`)}, 'utf8'))
 if (args[0] === 'get') {
-  if (args.includes('--namespace=nobody')) { console.error('Error: namespaces "nobody" is forbidden'); process.exit(1) }
+  if (args.includes('--namespace=nobody')) { console.error('E1129 memcache.go:265] "Unhandled Error"\\nError: namespaces "nobody" is forbidden'); process.exit(1) }
   const label = args.find((one) => one.startsWith('--selector='))
   const items = members.map(({ name, http, admin }, at) => ({
     metadata: { name, labels: { 'app.kubernetes.io/instance': args.includes('--namespace=two') && at > 0 ? 'other' : 'ringman' } },
