@@ -24,7 +24,7 @@ const TYPES_ONLY = '@types'
 const REACHED_ONLY = join('@kubernetes', 'client-node')
 
 /** Must stay wherever its code is passed on. */
-const LEGAL = /^(?:licen[cs]e|copying|notice|patents|authors)/i
+const LEGAL = /^(?:licen[cs]es?|copying|notice|patents|authors)(?![a-z])/i
 
 /** What was removed. */
 export interface Pruned {

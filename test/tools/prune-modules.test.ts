@@ -34,6 +34,8 @@ const KEPT = [
   'a/LICENSE.md',
   'a/licence.txt',
   'a/NOTICE.md',
+  'a/LICENSE-MIT',
+  'a/LICENSES.txt',
   'a/test/LICENSE',
   // Only beside a manifest are such folders what they seem.
   'a/lib/test/index.js',
@@ -51,6 +53,8 @@ const REMOVED = [
   'a/index.ts',
   'a/index.cts',
   'a/index.js.map',
+  'a/notices.d.ts',
+  'a/notices.js.map',
   'a/README.md',
   'a/addon.cpp',
   'a/binding.gyp',
