@@ -51,13 +51,18 @@ export class PlannedChanges {
     const from = [answers.length, probed.length]
     this.#traffic.probes = probesOf(before, after, this.#keys)
     const startedMs = performance.now()
+    const startedAtMs = Date.now()
     const changed = await change()
     await this.#fleet.settled()
     const tookMs = performance.now() - startedMs
     // Some more, so that what moved is asked for where it is now.
     await this.#traffic.more(Math.max(100, this.#keys.length / 8))
     this.#traffic.probes = []
-    const owners = findOwners(before, after, [...answers.slice(from[0]), ...probed.slice(from[1])])
+    // A client may read late what an instance said before this change began.
+    const given = [...answers.slice(from[0]), ...probed.slice(from[1])].filter(
+      ({ atMs }) => atMs >= startedAtMs,
+    )
+    const owners = findOwners(before, after, given)
     this.steps.push({ kind, tookMs, owners })
     return changed
   }
