@@ -119,7 +119,8 @@ describe('a network lab', () => {
     )
     const [namespace = '', pid = ''] = crashed.stdout.trim().split(' ')
     expect(namespace).toMatch(/^ringman-lab-\d+-1-1$/)
-    expect(await processState(Number(pid))).toBeOneOf(['gone', 'Z'])
+    // The kernel sends the signal at once, and the process takes it when it is next scheduled.
+    await expect.poll(() => processState(Number(pid)), { timeout: 5000 }).toBeOneOf(['gone', 'Z'])
     expect((await run('ip', ['netns', 'list'])).stdout).toContain(namespace)
     await using _lab = await NetworkLab.open(1)
     expect((await run('ip', ['netns', 'list'])).stdout).not.toContain(namespace)
