@@ -1,32 +1,23 @@
 import { formatHostPort } from '../seeds/seed.ts'
-import type { MemberReport, Survey, SurveyedMember } from './doctor-survey.ts'
-
-/** How bad a finding is: the ring is wrong or will be; something is not as it should be; worth knowing. */
-export type Severity = 'critical' | 'warning' | 'note'
-
-/** Something that is wrong, in plain sentences. */
-export interface Finding {
-  readonly code: string
-  readonly severity: Severity
-  /** Names of the members that it is about. */
-  readonly members: readonly string[]
-  /** What is wrong. */
-  readonly summary: string
-  /** What that means. */
-  readonly meaning: string
-  /** What to do. */
-  readonly advice: string
-}
+import {
+  labelChange,
+  otherClusterNames,
+  otherKeys,
+  otherLabels,
+  otherRingKeys,
+  plainAmongKeyed,
+  sameNames,
+} from './doctor-causes.ts'
+import { list, mostFrequent, namesOf, quote, say, type Finding, type Severity } from './doctor-finding.ts'
+import type { Survey, SurveyedMember } from './doctor-survey.ts'
 
 /** A clock may be off by so much, in milliseconds. */
 const CLOCK_MS = 5000
-/** Names, pairs and addresses that a sentence lists at most. */
-const LISTED = 5
-
 /** Settings that members may well have different from each other. Of some there are findings of their own. */
 const OWN_SETTINGS: ReadonlySet<string> = new Set([
   'name',
   'label',
+  'labelFile',
   'clusterName',
   'ringKey',
   'keyringFile',
@@ -57,10 +48,8 @@ export function diagnose(survey: Survey): Finding[] {
     ...sameNames(members),
     ...plainAmongKeyed(members),
     ...otherKeys(members),
-    ...otherWords(members, 'label', ({ gossip }) => gossip?.label),
-    ...otherWords(members, 'cluster name', ({ gossip }) =>
-      gossip === null ? undefined : (gossip.clusterName ?? ''),
-    ),
+    ...otherLabels(members),
+    ...otherClusterNames(members),
     ...otherRingKeys(members),
   ]
   // What follows for these from the cause is no finding of its own.
@@ -76,123 +65,12 @@ export function diagnose(survey: Survey): Finding[] {
     ...staleSeeds(survey),
     ...clocks(members),
     ...settings(members),
+    ...labelChange(members, causes),
     ...versions(members),
     ...drained(members),
   ]
   const order: readonly Severity[] = ['critical', 'warning', 'note']
   return order.flatMap((severity) => found.filter((finding) => finding.severity === severity))
-}
-
-function sameNames(members: readonly SurveyedMember[]): Finding[] {
-  const places = new Map<string, Set<string>>()
-  const note = (name: string, place: string) => {
-    places.set(name, (places.get(name) ?? new Set()).add(place))
-  }
-  for (const { report, url } of members) note(report.name, placeOf(report) ?? url)
-  for (const name of new Set(members.flatMap(({ report }) => report.gossip?.contested ?? []))) {
-    note(name, 'a place')
-    note(name, 'another one')
-  }
-  return [...places].flatMap(([name, at]) =>
-    at.size < 2
-      ? []
-      : [
-          {
-            code: 'NAME_TWICE',
-            severity: 'critical',
-            members: [name],
-            summary: `Two processes have the name ${quote(name)}${at.has('a place') ? '' : `: at ${list([...at], ' and at ')}`}.`,
-            meaning:
-              'The ring has one place for a name, and each of the two takes itself for the owner of its keys.',
-            advice: 'Stop one of them, or give it another --name.',
-          } as const,
-        ],
-  )
-}
-
-function plainAmongKeyed(members: readonly SurveyedMember[]): Finding[] {
-  const gossiping = members.filter(({ report }) => report.gossip !== null)
-  const plain = gossiping.filter(({ report }) => report.gossip?.keys.length === 0)
-  if (plain.length === 0 || plain.length === gossiping.length) return []
-  const names = namesOf(plain)
-  return [
-    {
-      code: 'PLAIN_AMONG_KEYED',
-      severity: 'critical',
-      members: names,
-      summary: `${say(names, 'has', 'have')} no keys, and the others encrypt their gossip.`,
-      meaning: 'They do not hear each other, and make rings of their own.',
-      advice: `Give ${names.length > 1 ? 'them' : 'it'} the keyring of the others by --keyring-file; docs/memberlist.md says how to introduce encryption.`,
-    },
-  ]
-}
-
-function otherKeys(members: readonly SurveyedMember[]): Finding[] {
-  const keyed = members.filter(({ report }) => (report.gossip?.keys.length ?? 0) > 0)
-  const usual = mostFrequent(keyed.map(({ report }) => report.gossip?.keys[0] ?? ''))
-  const rest = keyed.filter(({ report }) => report.gossip?.keys.includes(usual ?? '') === true)
-  const odd = keyed.filter(({ report: { gossip } }) => {
-    const [first = ''] = gossip?.keys ?? []
-    const hears = gossip?.keys.includes(usual ?? '') === true
-    return !hears || !rest.every(({ report }) => report.gossip?.keys.includes(first) === true)
-  })
-  if (odd.length === 0) return []
-  const names = namesOf(odd)
-  const theirs = new Set(odd.flatMap(({ report }) => report.gossip?.keys.slice(0, 1) ?? []))
-  return [
-    {
-      code: 'KEYS_DIFFER',
-      severity: 'critical',
-      members: names,
-      summary: `${say(names, 'encrypts', 'encrypt')} with the key ${list([...theirs])}, and most others with ${usual}: not all of them can read that.`,
-      meaning: 'Members that cannot read each other make rings of their own.',
-      advice:
-        'Put both keys into every keyring file first, and only then make the new one the first; `ringman reload` takes it up at once.',
-    },
-  ]
-}
-
-function otherWords(
-  members: readonly SurveyedMember[],
-  what: 'label' | 'cluster name',
-  wordOf: (report: MemberReport) => string | undefined,
-): Finding[] {
-  const words = members.flatMap((member) => {
-    const word = wordOf(member.report)
-    return word === undefined ? [] : [{ member, word }]
-  })
-  const usual = mostFrequent(words.map(({ word }) => word))
-  const odd = words.filter(({ word }) => word !== usual)
-  if (odd.length === 0) return []
-  const names = namesOf(odd.map(({ member }) => member))
-  const theirs = [...new Set(odd.map(({ word }) => (word === '' ? 'none' : quote(word))))]
-  return [
-    {
-      code: what === 'label' ? 'LABELS_DIFFER' : 'CLUSTER_NAMES_DIFFER',
-      severity: 'critical',
-      members: names,
-      summary: `${say(names, 'has', 'have')} the ${what} ${list(theirs)}, and most others ${usual === '' ? 'none' : quote(usual ?? '')}.`,
-      meaning: 'They do not hear each other, and make rings of their own.',
-      advice: `Start all members of one ring with the same ${what === 'label' ? '--label' : '--cluster-name'}.`,
-    },
-  ]
-}
-
-function otherRingKeys(members: readonly SurveyedMember[]): Finding[] {
-  const usual = mostFrequent(members.map(({ report }) => report.ringKey))
-  const odd = members.filter(({ report }) => report.ringKey !== usual)
-  if (odd.length === 0) return []
-  const names = namesOf(odd)
-  return [
-    {
-      code: 'RING_KEYS_DIFFER',
-      severity: 'critical',
-      members: names,
-      summary: `${say(names, 'hashes', 'hash')} the ${odd[0]?.report.ringKey} of each node, and most others the ${usual}.`,
-      meaning: 'They know the same members and name other owners.',
-      advice: 'Start all members with the same --ring-key.',
-    },
-  ]
 }
 
 function silentMembers({ members, silent }: Survey): Finding[] {
@@ -492,34 +370,6 @@ function drained(members: readonly SurveyedMember[]): Finding[] {
       advice: '`ringman return` at the admin port of each takes it back.',
     },
   ]
-}
-
-function placeOf({ gossip }: MemberReport): string | undefined {
-  const { address = null, port = null } = gossip ?? {}
-  return address === null || port === null ? undefined : formatHostPort({ address, port })
-}
-
-function namesOf(members: readonly SurveyedMember[]): string[] {
-  return [...new Set(members.map(({ report }) => report.name))]
-}
-
-/** What most have; of several as frequent the first in order, so that the answer is the same each time. */
-function mostFrequent(values: readonly string[]): string | undefined {
-  const counts = [...Map.groupBy(values, (value) => value)].map(([value, { length }]) => ({ value, length }))
-  return counts.sort((a, b) => b.length - a.length || (a.value < b.value ? -1 : 1))[0]?.value
-}
-
-function say(names: readonly string[], one: string, many: string): string {
-  return `${list(names.map(quote))} ${names.length > 1 ? many : one}`
-}
-
-function list(texts: readonly string[], between = ', '): string {
-  const more = texts.length - LISTED
-  return `${texts.slice(0, LISTED).join(between)}${more > 0 ? ` and ${more} more` : ''}`
-}
-
-function quote(name: string): string {
-  return JSON.stringify(name)
 }
 
 function spanOf(ms: number): string {

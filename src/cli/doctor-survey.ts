@@ -36,18 +36,22 @@ const report = object({
   ringKey: text,
   settings: record,
   gossip: orNull(
-    object({
-      address: orNull(text),
-      port: orNull(number),
-      label: text,
-      clusterName: orNull(text),
-      keys: list(text, 100),
-      requireEncryption: flag,
-      drops: record,
-      contested: list(text, MAX_LISTED),
-      seedAddresses: list(text, MAX_LISTED),
-      seedFailures: list(object({ seed: text, reason: text }), MAX_LISTED),
-    }),
+    object(
+      {
+        address: orNull(text),
+        port: orNull(number),
+        label: text,
+        clusterName: orNull(text),
+        keys: list(text, 100),
+        requireEncryption: flag,
+        drops: record,
+        contested: list(text, MAX_LISTED),
+        seedAddresses: list(text, MAX_LISTED),
+        seedFailures: list(object({ seed: text, reason: text }), MAX_LISTED),
+      },
+      // Members of older versions do not say it.
+      { otherLabels: list(text, 100) },
+    ),
   ),
   members: list(
     object({

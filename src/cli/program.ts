@@ -244,7 +244,9 @@ export function createProgram(context: ProgramContext): Command {
     memberName,
   )
   operate('forget', 'Take a dead member off the list', ['ringman forget cache-3 --url 10.0.0.1'], memberName)
-  operate('reload', 'Read the keyring file again', ['ringman reload --url 10.0.0.1,10.0.0.2'])
+  operate('reload', 'Read the keyring file and the label file again', [
+    'ringman reload --url 10.0.0.1,10.0.0.2',
+  ])
 
   const doctor = withJson(define(program, 'doctor', 'Ask every member, and say what is wrong and what to do'))
   addSettingOptions(doctor, DOCTOR_SETTINGS)

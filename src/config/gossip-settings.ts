@@ -144,6 +144,11 @@ export const GOSSIP_SETTINGS = {
     type: word('LABEL', 255, 255),
     help: 'Ignore members with another label; keeps clusters apart that come to share addresses',
   },
+  labelFile: {
+    ...SECURITY,
+    type: path,
+    help: 'File with a JSON array of labels, in place of a label: the first is sent, all are heard; read again when it changes',
+  },
   clusterName: {
     ...SECURITY,
     type: word('NAME', 128),

@@ -175,6 +175,14 @@ export function checkMember(
     need('sidecarServicePort', 'the ServicePort of the service')
     if (member.sidecarWatch) need('sidecarUrl', "where Sidecar's state is, to watch it")
   }
+  if (member.label !== undefined && member.labelFile !== undefined) {
+    problems.push({
+      key: 'labelFile',
+      origin: origins['labelFile'] ?? { kind: 'default' },
+      given: quoteGiven(member.labelFile),
+      message: 'either it or label is allowed, and both are set',
+    })
+  }
   problems.push(...checkKubernetes(member, origins))
   try {
     encodeMetadata({

@@ -132,7 +132,7 @@ const SUMMARIES: Readonly<Record<Action, string>> = {
   drain: 'Take this member off the ring; it gossips on and answers',
   return: 'Undo a drain',
   weight: 'Change the share of this member until it is restarted',
-  reload: 'Read the keyring file now',
+  reload: 'Read the keyring file and the label file now',
 }
 
 const FIELD_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
@@ -229,7 +229,8 @@ function adminSchemas(): JsonSchema {
         ...object({
           address: orNull('string'),
           port: orNull('integer'),
-          label: text,
+          label: { ...text, description: 'The one that is sent; empty for none.' },
+          otherLabels: { ...list(text), description: 'Labels that are heard as well.' },
           clusterName: orNull('string'),
           keys: { ...list(text), description: 'Names of the keys, the one that encrypts first.' },
           requireEncryption: flag,

@@ -37,7 +37,10 @@ export interface GossipReport {
   /** Where others reach it; null before the start. */
   readonly address: string | null
   readonly port: number | null
+  /** The one that is sent; empty for none. */
   readonly label: string
+  /** Labels that are heard besides it, while a cluster changes its label. */
+  readonly otherLabels: readonly string[]
   readonly clusterName: string | null
   /** Names of its keys, the one that encrypts first; see `keyId`. */
   readonly keys: readonly string[]

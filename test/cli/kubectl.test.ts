@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Finding } from '../../src/cli/doctor-findings.ts'
+import type { Finding } from '../../src/cli/doctor-finding.ts'
 import { TestProcess } from '../support/child-process.ts'
 import { LiveCluster } from '../support/live-cluster.ts'
 

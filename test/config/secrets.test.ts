@@ -69,6 +69,7 @@ const FREE_TEXT = new Set([
   'httpHost',
   'tokenFile',
   'keyringFile',
+  'labelFile',
   'kubernetesKubeconfig',
   'config',
 ])

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { NetworkLab, type LabHost } from '../../lab/network/network-lab.ts'
 import { CLEAR, type ClosedPort } from '../../lab/network/traffic-rules.ts'
-import type { Finding } from '../../src/cli/doctor-findings.ts'
+import type { Finding } from '../../src/cli/doctor-finding.ts'
 import { ringman, type TestProcess } from '../support/child-process.ts'
 
 const MEMBERS = 3

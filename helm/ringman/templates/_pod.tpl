@@ -52,7 +52,7 @@
 - name: RINGMAN_KUBERNETES_POD_SELECTOR
   value: {{ include "ringman.selector" . | quote }}
 {{- end }}
-{{- if and (eq (include "ringman.source" .) "memberlist") (not (hasKey $config "label")) }}
+{{- if and (eq (include "ringman.source" .) "memberlist") (not (hasKey $config "label")) (not (hasKey $config "labelFile")) }}
 - name: RINGMAN_LABEL
   value: {{ include "ringman.label" . | quote }}
 {{- end }}

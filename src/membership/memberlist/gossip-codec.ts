@@ -42,7 +42,7 @@ const SHELL_LIMITS: WireLimits = {
 /** Turns messages into what goes over the network and back: label, keyring, compression, checksum. */
 export class GossipCodec {
   readonly #options: MemberlistNodeOptions
-  readonly #label: string
+  #labels: readonly string[]
   readonly #encoded = new WeakMap<Message, Uint8Array>()
   readonly #nonces = new Uint8Array(NONCES_PER_FILL * NONCE_BYTES)
   #nextNonceAt = NONCES_PER_FILL * NONCE_BYTES
@@ -52,7 +52,7 @@ export class GossipCodec {
 
   constructor(options: MemberlistNodeOptions) {
     this.#options = options
-    this.#label = options.label ?? ''
+    this.#labels = [options.label ?? '']
     this.#keyring = options.keyring ?? []
     this.#reception = this.#makeReception()
     this.#encryption = this.#makeEncryption()
@@ -72,6 +72,21 @@ export class GossipCodec {
     this.#keyring = keyring
     this.#reception = this.#makeReception()
     this.#encryption = this.#makeEncryption()
+  }
+
+  /** Labels that are heard; the first one is sent. */
+  get labels(): readonly string[] {
+    return this.#labels
+  }
+
+  /** From now on the first of these labels is sent and all of them are heard; an empty one is none. */
+  setLabels(labels: readonly string[]): void {
+    this.#labels = labels
+    this.#reception = this.#makeReception()
+  }
+
+  get #label(): string {
+    return this.#labels[0] ?? ''
   }
 
   /** Bytes that the messages of a datagram may take, compound framing included. */
@@ -95,11 +110,16 @@ export class GossipCodec {
     return decodePacket(datagram, this.#reception, onMessage)
   }
 
-  encodeStream(message: StreamMessage, role: StreamRole): Uint8Array {
+  /** @param label - Of an answer: the one that the request came with. */
+  encodeStream(
+    message: StreamMessage,
+    role: StreamRole,
+    label: string | Uint8Array = this.#label,
+  ): Uint8Array {
     return encodeStream(message, {
       role,
       compression: this.#options.compression ?? true,
-      label: this.#label,
+      label,
       encryption: this.#encryption,
     })
   }
@@ -137,6 +157,7 @@ export class GossipCodec {
       keyring: this.#keyring,
       requireEncryption: this.#options.requireEncryption ?? true,
       label: this.#label,
+      otherLabels: this.#labels.slice(1),
       skipInboundLabelCheck: this.#options.skipInboundLabelCheck ?? false,
       limits: SHELL_LIMITS,
     }

@@ -182,7 +182,7 @@ export class GossipTransport {
 
   /** Answers on a stream that a peer opened, and closes it. */
   answer(stream: number, message: StreamMessage): void {
-    this.#server.answer(stream, this.#encodeStream(message, 'response'))
+    this.#server.answer(stream, (label) => this.#encodeStream(message, 'response', label))
   }
 
   async probe({ probe, to, ping, timeoutMs }: StartStreamProbeEffect): Promise<void> {
@@ -247,8 +247,8 @@ export class GossipTransport {
     return answer
   }
 
-  #encodeStream(message: StreamMessage, role: StreamRole): Uint8Array {
-    const bytes = this.codec.encodeStream(message, role)
+  #encodeStream(message: StreamMessage, role: StreamRole, label?: Uint8Array): Uint8Array {
+    const bytes = this.codec.encodeStream(message, role, label)
     this.traffic.addStream('sent', message.kind, bytes.length)
     return bytes
   }

@@ -215,16 +215,20 @@ export class MemberlistNode {
       this.#checkStart(signal)
     }
     this.#endpoint = { address, port: this.options.advertisePort ?? port }
+    const { codec } = this.#transport
     this.#machine = new Protocol(
       { name, endpoint: this.#endpoint, meta },
       {
         ...this.#settings,
-        packetBudgetBytes: this.#transport.codec.packetBudgetBytes,
-        keyed: this.#transport.codec.isKeyed,
+        // A longer label leaves less.
+        get packetBudgetBytes() {
+          return codec.packetBudgetBytes
+        },
+        keyed: codec.isKeyed,
       },
       {
         random: this.options.random,
-        sizeOf: this.#transport.codec.sizeOf,
+        sizeOf: codec.sizeOf,
         delegate: machineDelegateOf(this.options.delegate),
         ...(this.options.isWitness === undefined ? {} : { isWitness: this.options.isWitness }),
       },
@@ -335,6 +339,15 @@ export class MemberlistNode {
   /** From now on the first of these keys encrypts and all of them decrypt. */
   setKeyring(keyring: Keyring): void {
     this.#transport.codec.setKeyring(keyring)
+  }
+
+  /** From now on the first of these labels is sent and all of them are heard; an empty one is none. See `parseLabels`. */
+  setLabels(labels: readonly string[]): void {
+    this.#transport.codec.setLabels(labels)
+  }
+
+  get labels(): readonly string[] {
+    return this.#transport.codec.labels
   }
 
   get keyring(): Keyring {

@@ -21,8 +21,10 @@ import type { GossipReport, MemberControl } from '../control.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
-import { KeyringFile } from './keyring-file.ts'
-import { keyId } from './keyring.ts'
+import type { FollowedFile } from './followed-file.ts'
+import { keyringFile, labelFile, type GossipFileOptions } from './gossip-files.ts'
+import { keyId, type Keyring } from './keyring.ts'
+import { describeLabels } from './labels.ts'
 import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
 import { DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
 import type { JoinFinishedEffect, MemberView } from './protocol/effects.ts'
@@ -45,8 +47,10 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
   readonly seedSettings?: Partial<SeedSettings> | undefined
   /** A file of keys, followed while the source runs; see `parseKeyring`. In place of `keyring`. */
   readonly keyringFile?: string | undefined
-  /** How often the keyring file is looked at, in milliseconds. @default 5000 */
-  readonly keyringPollMs?: number | undefined
+  /** A file of labels, followed while the source runs; see `parseLabels`. In place of `label`. */
+  readonly labelFile?: string | undefined
+  /** How often the two files are looked at, in milliseconds. @default 5000 */
+  readonly filePollMs?: number | undefined
   /** @default the DNS of this machine */
   readonly dns?: DnsResolver
   /** Knows the pods that `pods:` seeds mean. */
@@ -66,7 +70,8 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   readonly node: MemberlistNode
   readonly #options: MemberlistSourceOptions
   readonly #resolver: SeedResolver
-  readonly #keyringFile: KeyringFile | undefined
+  readonly #keyringFile: FollowedFile<Keyring> | undefined
+  readonly #labelFile: FollowedFile<readonly string[]> | undefined
   readonly #refusalWarnings: LimitedWarnings
   /** What metadata means is found out once, while the bytes live. */
   readonly #decoded = new WeakMap<Uint8Array, { readonly metadata: MemberMetadata | undefined }>()
@@ -130,18 +135,18 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       pods: options.pods,
       settings: options.seedSettings,
     })
-    this.#keyringFile =
-      options.keyringFile === undefined
-        ? undefined
-        : new KeyringFile({
-            path: options.keyringFile,
-            clock,
-            logger,
-            onChange: (keyring) => {
-              this.node.setKeyring(keyring)
-            },
-            pollMs: options.keyringPollMs,
-          })
+    const follow = <T>(
+      path: string | undefined,
+      open: (options: GossipFileOptions<T>) => FollowedFile<T>,
+      onChange: (content: T) => void,
+    ) =>
+      path === undefined ? undefined : open({ path, clock, logger, onChange, pollMs: options.filePollMs })
+    this.#keyringFile = follow(options.keyringFile, keyringFile, (keyring) => {
+      this.node.setKeyring(keyring)
+    })
+    this.#labelFile = follow(options.labelFile, labelFile, (labels) => {
+      this.node.setLabels(labels)
+    })
   }
 
   /** What others are told of this member's gossip; undefined before `start`. */
@@ -161,6 +166,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     }
     this.#wallOriginMs = clock.wallNow() - clock.now()
     if (this.#keyringFile !== undefined) this.node.setKeyring(await this.#keyringFile.start())
+    if (this.#labelFile !== undefined) this.node.setLabels(await this.#labelFile.start())
     await this.node.start(ending)
   }
 
@@ -205,13 +211,15 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   }
 
   report(): GossipReport {
-    const { label = '', clusterName, requireEncryption = true } = this.#options
-    const { endpoint, keyring, drops } = this.node
+    const { clusterName, requireEncryption = true } = this.#options
+    const { endpoint, keyring, labels, drops } = this.node
+    const [label = '', ...otherLabels] = labels
     const { addresses, failures } = this.#resolver.status
     return {
       address: endpoint?.address ?? null,
       port: endpoint?.port ?? null,
       label,
+      otherLabels,
       clusterName: clusterName ?? null,
       keys: keyring.map(keyId),
       requireEncryption,
@@ -228,12 +236,22 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   }
 
   async reload(): Promise<string> {
-    if (this.#keyringFile === undefined) return 'It has no keyring file'
-    const failure = await this.#keyringFile.reload()
-    const ids = this.node.keyring.map(keyId).join(', ')
-    return failure === undefined
-      ? `Its keyring has the keys ${ids}, of which the first encrypts`
-      : `Its keyring file cannot be used, and the keys ${ids} stay: ${failure}`
+    const said: string[] = []
+    if (this.#keyringFile !== undefined) {
+      const failure = await this.#keyringFile.reload()
+      const ids = this.node.keyring.map(keyId).join(', ')
+      said.push(
+        failure === undefined
+          ? `its keyring has the keys ${ids}, of which the first encrypts`
+          : `its keyring file cannot be used, and the keys ${ids} stay: ${failure}`,
+      )
+    }
+    if (this.#labelFile !== undefined) {
+      const failure = await this.#labelFile.reload()
+      const labels = describeLabels(this.node.labels)
+      said.push(failure === undefined ? labels : `its label file cannot be used, and ${labels}: ${failure}`)
+    }
+    return capitalized(said.join('; ') || 'it has neither a keyring file nor a label file')
   }
 
   #encodeOwn(change: Partial<MemberMetadata> = {}): Uint8Array {
@@ -273,6 +291,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   protected async close(): Promise<void> {
     this.#resolver.stop()
     this.#keyringFile?.stop()
+    this.#labelFile?.stop()
     await this.node.stop()
   }
 
@@ -344,4 +363,8 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       versions,
     }
   }
+}
+
+function capitalized(sentence: string): string {
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1)
 }

@@ -4,6 +4,7 @@ import type { Endpoint } from './protocol/endpoint.ts'
 import { releaseSockets } from './gossip-sockets.ts'
 import type { ByteListener } from './stream-client.ts'
 import type { Drop } from './wire/drop.ts'
+import { NO_LABEL } from './wire/label.ts'
 import { StreamDecoder, type DecodedStream, type StreamReception } from './wire/stream-decoder.ts'
 
 /** Bounds on what peers can make this member hold through connections. */
@@ -49,6 +50,8 @@ interface Connection {
   readonly isKnown: boolean
   /** Whether its message is there: what is left takes no longer than this member takes to answer. */
   isWhole: boolean
+  /** The label that its message came with. */
+  label: Uint8Array
   cancelTimer: () => void
   heldBytes: number
 }
@@ -106,6 +109,7 @@ export class StreamServer {
       from,
       isKnown,
       isWhole: false,
+      label: NO_LABEL,
       heldBytes: 0,
       cancelTimer: () => {},
     }
@@ -120,8 +124,10 @@ export class StreamServer {
       connection.isWhole = true
       // Whatever the peer sends after its message is not even read.
       socket.pause()
-      if (result.ok) this.#options.onMessage(stream, result, from, connection.heldBytes)
-      else {
+      if (result.ok) {
+        connection.label = result.label
+        this.#options.onMessage(stream, result, from, connection.heldBytes)
+      } else {
         const farewell = this.#options.onDrop(result, from)
         if (farewell === undefined) socket.destroy()
         else this.#part(connection, farewell)
@@ -144,9 +150,14 @@ export class StreamServer {
     })
   }
 
-  /** Sends the answer and closes the connection, which may be gone already. */
-  answer(stream: number, bytes: Uint8Array): void {
-    this.#connections.get(stream)?.socket.end(bytes)
+  /**
+   * Sends the answer and closes the connection, which may be gone already.
+   *
+   * @param encode - Makes the answer to a message that came with this label.
+   */
+  answer(stream: number, encode: (label: Uint8Array) => Uint8Array): void {
+    const connection = this.#connections.get(stream)
+    connection?.socket.end(encode(connection.label))
   }
 
   /** Closes a connection without an answer. */

@@ -99,7 +99,7 @@ describe('what protects the gossip', () => {
     await writeFile(keyringFile, oldKey)
     const cluster = await startMixed(stack, {
       go: { keys: [oldKey] },
-      ours: { keyringFile, keyringPollMs: 50, settings: FAR_REACHING },
+      ours: { keyringFile, filePollMs: 50, settings: FAR_REACHING },
     })
     const { go, ours, all, names } = cluster
     const rewrite = async (...keys: string[]) => {
@@ -143,6 +143,39 @@ describe('what protects the gossip', () => {
       ).toEqual([])
       expect((await peer.members()).map(({ name }) => name)).toEqual([...names, 'new'].sort())
     }
+  })
+
+  test('while ours change their label, Go members stay until the new one is sent, and come back with it', async () => {
+    await using stack = new AsyncDisposableStack()
+    const directory = await mkdtemp(resolve(tmpdir(), 'ringman-labels-'))
+    stack.defer(() => rm(directory, { recursive: true }))
+    const key = generateKey()
+    const labelFile = resolve(directory, 'labels')
+    await writeFile(labelFile, '["blue"]')
+    const cluster = await startMixed(stack, {
+      go: { label: 'blue', keys: [key] },
+      ours: { labelFile, filePollMs: 50, keyring: parseKeyring(key), settings: FAR_REACHING },
+    })
+    const { go, ours } = cluster
+    const rewrite = async (...labels: string[]) => {
+      await writeFile(labelFile, JSON.stringify(labels))
+      const has = ({ source }: OurMember) => source.node.labels.join() === labels.join()
+      for (const our of ours) await our.until('the labels', () => has(our), NEWS_MS)
+    }
+    await rewrite('blue', 'green')
+    await exchangeMessages(cluster)
+    for (const our of ours) expect(our.drops, our.facts()).toEqual({})
+
+    await rewrite('green', 'blue')
+    await Promise.all(go.map((peer) => peer.leave()))
+    const back = stack.use(
+      await MemberlistPeer.start({
+        ...{ name: 'back', label: 'green', keys: [key], preset: 'local', meta: metaOf(9004) },
+        join: [ours[0]!.gossipAddress],
+      }),
+    )
+    await everybodyShows([...ours, back], [...ours.map(({ name }) => name), 'back'], NEWS_MS)
+    for (const our of ours) expect(our.drops, our.facts()).toEqual({})
   })
 
   test('encryption is introduced into a plain cluster of both kinds, and nobody is lost', async () => {

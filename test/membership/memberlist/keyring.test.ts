@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { KEYRING_POLL_MS, KeyringFile } from '../../../src/membership/memberlist/keyring-file.ts'
+import { FILE_POLL_MS, type FollowedFile } from '../../../src/membership/memberlist/followed-file.ts'
+import { keyringFile } from '../../../src/membership/memberlist/gossip-files.ts'
 import {
   generateKey,
   keyId,
@@ -69,13 +70,13 @@ describe('generateKey', () => {
   })
 })
 
-describe('KeyringFile', () => {
+describe('a keyring file', () => {
   let folder: string
   let path: string
   let clock: VirtualClock
   let logger: RecordingLogger
   let keyrings: Keyring[]
-  let file: KeyringFile
+  let file: FollowedFile<Keyring>
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ringman-keyring-'))
@@ -83,7 +84,7 @@ describe('KeyringFile', () => {
     clock = new VirtualClock()
     logger = new RecordingLogger()
     keyrings = []
-    file = new KeyringFile({ path, clock, logger, onChange: (keyring) => keyrings.push(keyring) })
+    file = keyringFile({ path, clock, logger, onChange: (keyring) => keyrings.push(keyring) })
   })
 
   afterEach(async () => {
@@ -93,7 +94,7 @@ describe('KeyringFile', () => {
 
   /** Lets the file be looked at once. The timer for the next look tells that the look is over. */
   async function look(): Promise<void> {
-    await clock.advance(KEYRING_POLL_MS)
+    await clock.advance(FILE_POLL_MS)
     while (clock.pendingTimers === 0) await turn()
   }
 

@@ -4,7 +4,7 @@ import { decodeCompound } from './compound.ts'
 import { decodeCompressed } from './compression.ts'
 import { type Drop, dropOf } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
-import { isSameLabel, labelBytes, NO_LABEL, tryDecodeLabelHeader } from './label.ts'
+import { isSameLabel, labelBytes, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, type WireLimits } from './limits.ts'
 import { tryDecodeMessage } from './message-codec.ts'
 import { MESSAGE_TYPE, type Message } from './messages.ts'
@@ -19,6 +19,8 @@ export interface Reception {
   readonly requireEncryption: boolean
   /** The label that peers must send; empty for none. */
   readonly label: string | Uint8Array
+  /** Labels that are heard besides it, while a cluster changes its label; empty for none. @default nothing else is heard */
+  readonly otherLabels?: readonly (string | Uint8Array)[]
   /** Whether something in front has checked and taken away the label header. The label still protects what is encrypted. */
   readonly skipInboundLabelCheck?: boolean
   readonly limits?: WireLimits
@@ -75,11 +77,10 @@ function openPacket(
   }
   if (datagram.length === 0) return dropped('malformed', { length: 0 })
 
-  const ownLabel = labelBytes(reception.label)
   const header = tryDecodeLabelHeader(datagram, datagram.length)
   if (header === undefined) return dropped('malformed', { field: 'label', length: datagram.length })
-  const expected = reception.skipInboundLabelCheck === true ? NO_LABEL : ownLabel
-  if (!isSameLabel(header.label, expected)) return dropped('label-differs', labelDetail(header.label))
+  const label = heardLabel(header.label, reception)
+  if (label === undefined) return dropped('label-differs', labelDetail(header.label))
   const body = datagram.subarray(header.headerBytes)
 
   const { keyring } = reception
@@ -87,13 +88,26 @@ function openPacket(
     const result = readChecked(body, limits, onMessage)
     return !result.ok && looksEncrypted(body) ? dropped('encrypted-unexpectedly', {}) : result
   }
-  const plain = tryDecrypt(body, keyring, ownLabel)
+  const plain = tryDecrypt(body, keyring, label)
   if (plain !== undefined) return readChecked(plain, limits, onMessage)
   if (reception.requireEncryption) {
     return looksPlain(body) ? dropped('not-encrypted', {}) : dropped('cannot-decrypt', {})
   }
   const asPlain = readChecked(body, limits, onMessage)
   return asPlain.ok || !looksEncrypted(body) ? asPlain : dropped('cannot-decrypt', {})
+}
+
+/**
+ * The label by which bytes are protected that came with `label` in their header, or without one.
+ *
+ * @returns Undefined where they are not to be heard.
+ */
+export function heardLabel(
+  label: Uint8Array,
+  { label: own, otherLabels = [], skipInboundLabelCheck = false }: Reception,
+): Uint8Array | undefined {
+  if (skipInboundLabelCheck) return label.length === 0 ? labelBytes(own) : undefined
+  return [own, ...otherLabels].map(labelBytes).find((heard) => isSameLabel(label, heard))
 }
 
 /** The label that came, for a log line: at most 255 bytes. */

@@ -3,13 +3,13 @@ import { GrowingBuffer } from '../../../growing-buffer.ts'
 import { decodeCompressed } from './compression.ts'
 import { type Drop, dropOf, malformed, overLimit } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
-import { isSameLabel, labelBytes, NO_LABEL, tryDecodeLabelHeader } from './label.ts'
+import { labelBytes, NO_LABEL, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, MAX_ERROR_TEXT_BYTES, MAX_LABEL_BYTES, type WireLimits } from './limits.ts'
 import { required, tryDecodeMessage } from './message-codec.ts'
 import { MESSAGE_TYPE, type StreamMessage, type StreamRole } from './messages.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { MsgpackScanner, readU32 } from './msgpack-scanner.ts'
-import { labelDetail, type Reception } from './packet-decoder.ts'
+import { heardLabel, labelDetail, type Reception } from './packet-decoder.ts'
 import { joinBytes } from './packet-encoder.ts'
 import { PushPullDecoder } from './push-pull.ts'
 import { decodeRecord, defineSchema } from './record.ts'
@@ -33,7 +33,12 @@ export interface DecodedStream {
   readonly skippedNodes: number
   /** Whether it came encrypted: an answer should then be, too. */
   readonly encrypted: boolean
+  /** The label that it came with: an answer is protected by the same. */
+  readonly label: Uint8Array
 }
+
+/** How a stream came. */
+type Origin = Pick<DecodedStream, 'encrypted' | 'label'>
 
 /** A stream that must be closed. */
 export interface DroppedStream extends Drop {
@@ -59,6 +64,7 @@ export class StreamDecoder {
   readonly #buffer = new GrowingBuffer()
   /** Where the message starts, once the label has been read. */
   #start: number | undefined
+  #label: Uint8Array = NO_LABEL
   #body: BodyDecoder | undefined
   #result: StreamResult | undefined
 
@@ -116,22 +122,27 @@ export class StreamDecoder {
       const refuses = this.#reception.role === 'response' && bytes[start] === MESSAGE_TYPE.error
       if (keyring.length > 0 && requireEncryption && !refuses)
         return dropped('not-encrypted', { type: bytes[start]! })
-      this.#body = new BodyDecoder(start, this.#limits, this.#limits.maxStreamBytes, false)
+      this.#body = new BodyDecoder(start, this.#limits, this.#limits.maxStreamBytes, {
+        encrypted: false,
+        label: this.#label,
+      })
     }
     return this.#body.advance(bytes, length)
   }
 
   /** Finds where the message starts, or why it must not be read. */
   #readLabel(): DroppedStream | undefined {
-    const { role, label, skipInboundLabelCheck } = this.#reception
+    const { role, label } = this.#reception
     if (role === 'response') {
       this.#start = 0
+      this.#label = labelBytes(label)
       return undefined
     }
     const header = tryDecodeLabelHeader(this.#buffer.bytes, this.#buffer.sizeBytes)
     if (header === undefined) return undefined
-    const expected = skipInboundLabelCheck === true ? NO_LABEL : labelBytes(label)
-    if (!isSameLabel(header.label, expected)) return dropped('label-differs', labelDetail(header.label))
+    const heard = heardLabel(header.label, this.#reception)
+    if (heard === undefined) return dropped('label-differs', labelDetail(header.label))
+    this.#label = heard
     this.#start = header.headerBytes
     return undefined
   }
@@ -148,11 +159,14 @@ export class StreamDecoder {
     }
     const bodyStart = start + FRAME_HEADER_BYTES
     if (length - bodyStart < frameBytes) return undefined
-    const associatedData = joinBytes(bytes.slice(start, bodyStart), labelBytes(this.#reception.label))
+    const associatedData = joinBytes(bytes.slice(start, bodyStart), this.#label)
     const frame = bytes.subarray(bodyStart, bodyStart + frameBytes)
     const plain = tryDecrypt(frame, this.#reception.keyring, associatedData)
     if (plain === undefined) return dropped('cannot-decrypt', { length: frameBytes })
-    return readWhole(new BodyDecoder(0, this.#limits, plain.length, true), plain)
+    return readWhole(
+      new BodyDecoder(0, this.#limits, plain.length, { encrypted: true, label: this.#label }),
+      plain,
+    )
   }
 }
 
@@ -172,7 +186,7 @@ class BodyDecoder {
   readonly #start: number
   readonly #maxEnd: number
   readonly #limits: WireLimits
-  readonly #encrypted: boolean
+  readonly #origin: Origin
   readonly #compressed: boolean
   readonly #scanner: MsgpackScanner
   readonly #pushPull: PushPullDecoder
@@ -183,14 +197,13 @@ class BodyDecoder {
   /**
    * @param start - Offset of the type byte.
    * @param maxBytes - The most that the message may take.
-   * @param encrypted - Whether it came encrypted.
    * @param compressed - Whether it came compressed, and must not be once more.
    */
-  constructor(start: number, limits: WireLimits, maxBytes: number, encrypted: boolean, compressed = false) {
+  constructor(start: number, limits: WireLimits, maxBytes: number, origin: Origin, compressed = false) {
     this.#start = start
     this.#maxEnd = start + maxBytes
     this.#limits = limits
-    this.#encrypted = encrypted
+    this.#origin = origin
     this.#compressed = compressed
     this.#scanner = new MsgpackScanner(start + 1, this.#maxEnd)
     this.#pushPull = new PushPullDecoder(start + 1, this.#maxEnd, limits)
@@ -226,7 +239,7 @@ class BodyDecoder {
     if (bytes[0] === MESSAGE_TYPE.compress) {
       if (this.#compressed) return dropped('nested-too-deep', { max: 1 })
       const expanded = decodeCompressed(bytes, this.#limits.maxStreamExpandedBytes)
-      return readWhole(new BodyDecoder(0, this.#limits, expanded.length, this.#encrypted, true), expanded)
+      return readWhole(new BodyDecoder(0, this.#limits, expanded.length, this.#origin, true), expanded)
     }
     if (bytes[0] === MESSAGE_TYPE.error) {
       const text = decodeRecord(new MsgpackReader(bytes, 1), ERROR).Error ?? new Uint8Array(0)
@@ -255,6 +268,6 @@ class BodyDecoder {
   }
 
   #decoded(message: StreamMessage, skippedNodes = 0): DecodedStream {
-    return { ok: true, message, skippedNodes, encrypted: this.#encrypted }
+    return { ok: true, message, skippedNodes, ...this.#origin }
   }
 }

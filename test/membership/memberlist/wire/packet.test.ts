@@ -146,6 +146,9 @@ describe('splitting', () => {
 describe('what is dropped, and why', () => {
   const labelled = encodePacket([nack], { ...encoding, label: 'blue' })
   const encrypted = encodePacket([nack], { ...encoding, encryption: sealed })
+  const sealedBlue = encodePacket([nack], { ...encoding, label: 'blue', encryption: sealed })
+  const relabelled = sealedBlue.slice()
+  relabelled.set(utf8('gold'), 2)
   const crcd = encodePacket([nack], { ...encoding, crc: true })
   const secret = { keyring: [key], requireEncryption: true, label: '' }
   const lenient = { ...secret, requireEncryption: false }
@@ -157,6 +160,32 @@ describe('what is dropped, and why', () => {
     ['another label', labelled, { label: 'green' }, 'label-differs'],
     ['a longer label', labelled, { label: 'blue2' }, 'label-differs'],
     ['the same label as bytes', labelled, { label: utf8('blue') }, undefined],
+    ['another label that is heard as well', labelled, { label: 'green', otherLabels: ['blue'] }, undefined],
+    [
+      'a label that is none of those heard',
+      labelled,
+      { label: 'green', otherLabels: ['red', ''] },
+      'label-differs',
+    ],
+    ['no label, heard as well', nackBytes, { label: 'green', otherLabels: [''] }, undefined],
+    [
+      'encrypted without a label, heard as well',
+      encrypted,
+      { ...secret, label: 'green', otherLabels: [''] },
+      undefined,
+    ],
+    [
+      'encrypted under another label, heard as well',
+      sealedBlue,
+      { ...secret, label: 'green', otherLabels: ['', 'blue'] },
+      undefined,
+    ],
+    [
+      'encrypted under one label and sent with another',
+      relabelled,
+      { ...secret, label: 'blue', otherLabels: ['gold'] },
+      'cannot-decrypt',
+    ],
     ['a label that was checked before', nackBytes, { label: 'blue', skipInboundLabelCheck: true }, undefined],
     ['a second label', labelled, { label: 'blue', skipInboundLabelCheck: true }, 'label-differs'],
     ['a label and nothing else', labelled.subarray(0, 6), { label: 'blue' }, 'malformed'],
@@ -229,6 +258,8 @@ describe('what is dropped, and why', () => {
     const details = drops.flatMap(([title, drop]) => (drop.ok ? [] : [[title, drop.detail] as const]))
     expect(Object.fromEntries(details)).toEqual({
       'a label where there must be none': { label: 'blue' },
+      'a label that is none of those heard': { label: 'blue' },
+      'encrypted under one label and sent with another': {},
       'no label where there must be one': { label: '' },
       'another label': { label: 'blue' },
       'a longer label': { label: 'blue' },

@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeCompressed } from '../../../../src/membership/memberlist/wire/compression.ts'
 import type { DropReason } from '../../../../src/membership/memberlist/wire/drop.ts'
+import { labelBytes } from '../../../../src/membership/memberlist/wire/label.ts'
 import { encrypt, encryptedLength } from '../../../../src/membership/memberlist/wire/encryption.ts'
 import { DEFAULT_LIMITS } from '../../../../src/membership/memberlist/wire/limits.ts'
 import { encodeMessage } from '../../../../src/membership/memberlist/wire/message-codec.ts'
@@ -85,7 +86,8 @@ describe('decode after encode', () => {
             at += size
           }
           const encrypted = encryption !== undefined
-          expect(result).toEqual({ ok: true, message, skippedNodes: 0, encrypted })
+          const label = labelBytes(options.label)
+          expect(result).toEqual({ ok: true, message, skippedNodes: 0, encrypted, label })
         },
       ),
     )
@@ -119,6 +121,9 @@ describe('what is dropped, and why', () => {
   const labelled = encodeStream(ping, { ...encoding, label: 'blue' })
   const plain = encodeStream(ping, encoding)
   const encrypted = encodeStream(ping, { ...encoding, encryption: sealed })
+  const blue = { ...encoding, label: 'blue', encryption: sealed }
+  const sealedBlue = encodeStream(ping, blue)
+  const answered = encodeStream(ping, { ...blue, role: 'response' })
   const secret = { keyring: [key], requireEncryption: true }
   const refusal = encodeStream({ kind: 'error', text: 'refused' }, encoding)
   const cases: readonly (readonly [string, Uint8Array, Partial<StreamReception>, DropReason | undefined])[] =
@@ -126,6 +131,26 @@ describe('what is dropped, and why', () => {
       ['another label', labelled, { label: 'green' }, 'label-differs'],
       ['no label where there must be one', plain, { label: 'blue' }, 'label-differs'],
       ['a label where there must be none', labelled, {}, 'label-differs'],
+      ['another label that is heard as well', labelled, { label: 'green', otherLabels: ['blue'] }, undefined],
+      [
+        'a label that is none of those heard',
+        labelled,
+        { label: 'green', otherLabels: [''] },
+        'label-differs',
+      ],
+      ['no label, heard as well', plain, { label: 'green', otherLabels: [''] }, undefined],
+      [
+        'encrypted under another label, heard as well',
+        sealedBlue,
+        { ...secret, label: 'green', otherLabels: ['blue'] },
+        undefined,
+      ],
+      [
+        'an answer under a label that was not asked with',
+        answered,
+        { ...secret, role: 'response', label: 'green', otherLabels: ['blue'] },
+        'cannot-decrypt',
+      ],
       ['a label that was checked before', plain, { label: 'blue', skipInboundLabelCheck: true }, undefined],
       ['a second label', labelled, { label: 'blue', skipInboundLabelCheck: true }, 'label-differs'],
       ['an empty label', Uint8Array.of(244, 0), {}, 'malformed'],
@@ -193,6 +218,8 @@ describe('what is dropped, and why', () => {
     const details = drops.flatMap(([title, drop]) => (drop.ok ? [] : [[title, drop.detail] as const]))
     expect(Object.fromEntries(details)).toEqual({
       'another label': { label: 'blue' },
+      'a label that is none of those heard': { label: 'blue' },
+      'an answer under a label that was not asked with': { length: 45 },
       'no label where there must be one': { label: '' },
       'a label where there must be none': { label: 'blue' },
       'a second label': { label: 'blue' },
@@ -328,6 +355,7 @@ describe('push/pull', () => {
       message: pushPull({ nodes: [node, node], userState: utf8('us') }),
       skippedNodes: bad.length,
       encrypted: false,
+      label: new Uint8Array(0),
     })
   })
 

@@ -1,60 +1,62 @@
 import { readFile, stat } from 'node:fs/promises'
 import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
-import type { Logger } from '../../logger.ts'
-import { keyId, parseKeyring, type Keyring } from './keyring.ts'
 
-/** How often the file is looked at, in milliseconds. A mounted Secret itself takes up to a minute to change. */
-export const KEYRING_POLL_MS = 5000
+/** How often a file is looked at, in milliseconds. A mounted Secret itself takes up to a minute to change. */
+export const FILE_POLL_MS = 5000
 
-/** Largest file that is read; {@link parseKeyring} takes far less. */
+/** Largest file that is read; sensible ones are far smaller. */
 const MAX_FILE_BYTES = 64 * 1024
 
-export interface KeyringFileOptions {
+export interface FollowedFileOptions<T> {
   readonly path: string
+  /** What the file is called in messages. */
+  readonly what: string
+  /** Reads the content; it throws an error that says what is wrong with it. */
+  readonly parse: (text: string) => T
   readonly clock: Clock
-  readonly logger: Logger
-  /** Called with each keyring after the first. */
-  readonly onChange: (keyring: Keyring) => void
-  /** @default KEYRING_POLL_MS */
+  /** Called with each content after the first. */
+  readonly onChange: (content: T) => void
+  /** Called when the file has become unusable, and why; not again for the same reason. */
+  readonly onRefused: (reason: string) => void
+  /** @default FILE_POLL_MS */
   readonly pollMs?: number | undefined
 }
 
 /**
- * Follows a keyring file. It reads the content again and again instead of watching the file, because a mounted
+ * Follows a file. It reads the content again and again instead of watching the file, because a mounted
  * Secret is changed by swapping a link above it, which file watches do not see. A file that has become unusable
- * changes nothing: the keys in use stay, with a warning.
+ * changes nothing: what was read last stays in use.
  */
-export class KeyringFile {
-  readonly #options: KeyringFileOptions
+export class FollowedFile<T> {
+  readonly #options: FollowedFileOptions<T>
   #text = ''
   #failure: string | undefined
   #cancelTimer: (() => void) | undefined
   #stopped = false
 
-  constructor(options: KeyringFileOptions) {
+  constructor(options: FollowedFileOptions<T>) {
     this.#options = options
   }
 
   /**
    * Reads the file and begins to follow it.
    *
-   * @throws {RingmanError} `CONFIG_INVALID` when it cannot be read or holds no usable keyring.
+   * @throws {RingmanError} `CONFIG_INVALID` when it cannot be read or used.
    */
-  async start(): Promise<Keyring> {
-    let keyring: Keyring
+  async start(): Promise<T> {
+    const { path, what, parse } = this.#options
+    let content: T
     try {
       this.#text = await this.#read()
-      keyring = parseKeyring(this.#text)
+      content = parse(this.#text)
     } catch (error) {
-      throw new RingmanError(
-        'CONFIG_INVALID',
-        `the keyring file ${this.#options.path} cannot be used: ${messageOf(error)}`,
-        { cause: error },
-      )
+      throw new RingmanError('CONFIG_INVALID', `the ${what} ${path} cannot be used: ${messageOf(error)}`, {
+        cause: error,
+      })
     }
     this.#schedule()
-    return keyring
+    return content
   }
 
   /** Ends following; nothing is called afterwards. Idempotent. */
@@ -72,35 +74,26 @@ export class KeyringFile {
   #schedule(): void {
     if (this.#stopped) return
     this.#cancelTimer?.()
-    this.#cancelTimer = this.#options.clock.after(this.#options.pollMs ?? KEYRING_POLL_MS, () => {
+    this.#cancelTimer = this.#options.clock.after(this.#options.pollMs ?? FILE_POLL_MS, () => {
       void this.#look()
     })
   }
 
   /** One look at the file; it never rejects. */
   async #look(): Promise<void> {
-    const { path, logger, onChange } = this.#options
+    const { parse, onChange, onRefused } = this.#options
     try {
       const text = await this.#read()
       if (this.#stopped) return
       if (text !== this.#text) {
-        const keyring = parseKeyring(text)
+        const content = parse(text)
         this.#text = text
-        logger.info(
-          { event: 'keyring.changed', path, keys: keyring.map(keyId) },
-          'Took up the changed keyring',
-        )
-        onChange(keyring)
+        onChange(content)
       }
       this.#failure = undefined
     } catch (error) {
       const failure = messageOf(error)
-      if (failure !== this.#failure && !this.#stopped) {
-        logger.warn(
-          { event: 'keyring.refused', path, reason: failure },
-          'Failed to read the keyring file; the keys in use stay',
-        )
-      }
+      if (failure !== this.#failure && !this.#stopped) onRefused(failure)
       this.#failure = failure
     }
     this.#schedule()

@@ -1,0 +1,54 @@
+import { RingmanError } from '../../errors.ts'
+import { MAX_LABEL_BYTES } from './wire/limits.ts'
+
+/** Labels that are heard at once: a change needs two, and each one more lets in more that is not meant. */
+export const MAX_LABELS = 4
+
+/**
+ * Parses the content of a label file: a JSON array of labels, of which the first is sent and all are heard. An empty
+ * text stands for members without a label.
+ *
+ * @returns At least one, each once.
+ * @throws {RingmanError} `CONFIG_INVALID`.
+ */
+export function parseLabels(text: string): readonly string[] {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    // Told below.
+  }
+  if (!Array.isArray(value))
+    throw invalid('it must be a JSON array of texts, such as ["prod/new", "prod/old"]')
+  const labels = new Set<string>()
+  for (const [index, entry] of value.entries()) {
+    if (
+      typeof entry !== 'string' ||
+      !/^[^\s\p{C}]*$/u.test(entry) ||
+      Buffer.byteLength(entry) > MAX_LABEL_BYTES
+    ) {
+      throw invalid(
+        `entry ${index + 1} is no label: printable characters without white space are allowed, at most ${MAX_LABEL_BYTES} bytes of UTF-8`,
+      )
+    }
+    labels.add(entry)
+  }
+  if (labels.size === 0) throw invalid('it holds no label; [""] is for none')
+  if (labels.size > MAX_LABELS)
+    throw invalid(`it holds ${labels.size} labels; at most ${MAX_LABELS} are allowed`)
+  return [...labels]
+}
+
+/** What is sent and what is heard, for people. */
+export function describeLabels([sent = '', ...others]: readonly string[]): string {
+  const also = others.length === 0 ? 'no other' : others.map(quote).join(', ')
+  return `it sends ${quote(sent)} and hears ${also}${others.length === 0 ? '' : ' as well'}`
+}
+
+function quote(label: string): string {
+  return label === '' ? 'no label' : `the label ${JSON.stringify(label)}`
+}
+
+function invalid(why: string): RingmanError {
+  return new RingmanError('CONFIG_INVALID', why)
+}

@@ -1,0 +1,145 @@
+import { request } from 'node:http'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setImmediate as turn } from 'node:timers/promises'
+import { expect, test, vi } from 'vitest'
+import { diagnose } from '../../src/cli/doctor-findings.ts'
+import { survey } from '../../src/cli/doctor-survey.ts'
+import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
+
+/** Members that have the same label file each. */
+class LabelledCluster extends LiveCluster {
+  async addLabelled(name: string, labels: readonly string[], settings = {}): Promise<LiveMember> {
+    this.write(name, labels)
+    return this.add(name, { labelFile: this.#fileOf(name), ...settings })
+  }
+
+  write(name: string, labels: readonly string[]): void {
+    writeFileSync(this.#fileOf(name), JSON.stringify(labels))
+  }
+
+  /** Gives a member other labels, by its admin port; with `details` as the answer. */
+  async relabel(member: LiveMember, labels: readonly string[]): Promise<string> {
+    this.write(member.name, labels)
+    const { status, json } = await this.act(member, 'reload')
+    expect(status).toBe(200)
+    return String(json['details'])
+  }
+
+  #fileOf(name: string): string {
+    return join(this.folder, `${name}.labels.json`)
+  }
+}
+
+/** Asks all members for owners, one after the other, until it is ended; tells what was not as it should be. */
+function lookUps(members: readonly LiveMember[]) {
+  const wrong: string[] = []
+  let asked = 0
+  let ended = false
+  const owners = new Map<string, string>()
+  const done = (async () => {
+    while (!ended) {
+      for (const { name, addresses } of members) {
+        const key = `user:${asked++ % 500}`
+        const asking = request(`${addresses.http.url}/v1/owner?key=${key}`).end()
+        const [response] = await once(asking, 'response')
+        const body = await text(response)
+        const { owner } = JSON.parse(body) as { owner?: { ringKey: string } }
+        const before = owners.get(key) ?? owner?.ringKey ?? ''
+        owners.set(key, before)
+        if (response.statusCode !== 200 || owner?.ringKey !== before) wrong.push(`${name}: ${body}`)
+      }
+      await turn()
+    }
+  })()
+  return {
+    async end() {
+      ended = true
+      await done
+      return { asked, wrong }
+    },
+  }
+}
+
+async function doctor(members: readonly LiveMember[]) {
+  const urls = members.map(({ addresses }) => addresses.admin.url)
+  return diagnose(await survey({ urls, follow: false, timeoutMs: 15_000 }))
+}
+
+test.each([
+  ['from one to another, with keys', 'prod/old', {}],
+  ['from one to another, without keys', 'prod/old', { keyringFile: undefined }],
+  ['from none, with keys', '', {}],
+])('the label of a running cluster changes %s, and nobody notices', async (_, old, settings) => {
+  await using cluster = new LabelledCluster()
+  for (let n = 0; n < 5; n++) await cluster.addLabelled(`m${n}`, [old], settings)
+  const members = [...cluster.members]
+  await cluster.agreeOn(5)
+  await vi.waitFor(async () => {
+    expect(await doctor(members)).toEqual([])
+  })
+  const [first] = members as [LiveMember]
+  const { epoch } = first.process.service.manager.snapshot
+  const queries = lookUps(members)
+
+  const step = async (labels: readonly string[], halfWay: RegExp, after: RegExp | undefined) => {
+    const [early, late] = [members.slice(0, 2), members.slice(2)]
+    for (const member of early) await cluster.relabel(member, labels)
+    expect(await doctor(members)).toMatchObject([
+      { code: 'LABEL_CHANGING', summary: expect.stringMatching(halfWay) as string },
+    ])
+    for (const member of late) await cluster.relabel(member, labels)
+    const findings = await doctor(members)
+    if (after === undefined) expect(findings).toEqual([])
+    else
+      expect(findings).toMatchObject([
+        { code: 'LABEL_CHANGING', severity: 'note', summary: expect.stringMatching(after) as string },
+      ])
+  }
+  const was = old === '' ? 'none' : '"prod/old"'
+  await step(
+    [old, 'prod/new'],
+    new RegExp(`all send ${was}, and "m2", "m3", "m4" do not hear all of ${was} and "prod/new"`),
+    new RegExp(`all send ${was}, and all hear ${was} and "prod/new"`),
+  )
+  await step(
+    ['prod/new', old],
+    new RegExp(`"prod/new" and ${was} are sent, and all hear`),
+    /all send "prod\/new", and all hear "prod\/new" and/,
+  )
+  await step(['prod/new'], /all send "prod\/new", and "m0", "m1" do not hear all of/, undefined)
+
+  const { asked, wrong } = await queries.end()
+  expect(wrong.slice(0, 5)).toEqual([])
+  expect(asked).toBeGreaterThan(25)
+  for (const { process, logger } of members) {
+    expect(process.service.source.members.map(({ state }) => state)).toEqual(Array(5).fill('alive'))
+    expect(process.service.control?.report().drops ?? {}).toEqual({})
+    expect(logger.of('member.suspected')).toEqual([])
+  }
+  expect(first.process.service.manager.snapshot.epoch).toBe(epoch)
+
+  // Whoever still has the old one stays outside; whoever has the new one comes in.
+  const outside = await cluster.add('outside', { ...(old === '' ? {} : { label: old }), ...settings })
+  await cluster.add('inside', { label: 'prod/new', ...settings })
+  await cluster.agreeOn(
+    6,
+    cluster.members.filter((member) => member !== outside),
+  )
+  expect(outside.process.service.manager.snapshot.ring.size).toBe(1)
+})
+
+test('a label file that cannot be used is told of, and the labels stay', async () => {
+  await using cluster = new LabelledCluster()
+  const member = await cluster.addLabelled('a', ['prod/old'])
+  expect(await cluster.relabel(member, ['prod/old', 'prod/new'])).toMatch(
+    /; it sends the label "prod\/old" and hears the label "prod\/new" as well$/,
+  )
+  expect(await cluster.relabel(member, [])).toMatch(
+    /its label file cannot be used, and it sends the label "prod\/old" and hears .* as well: .*holds no label/,
+  )
+  expect(member.logger.of('labels.refused')).toHaveLength(1)
+  await expect(cluster.addLabelled('b', ['two words'])).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+})
