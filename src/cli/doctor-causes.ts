@@ -73,7 +73,7 @@ export function otherKeys(members: readonly SurveyedMember[]): Finding[] {
 
 type Gossip = NonNullable<MemberReport['gossip']>
 
-function gossiping(members: readonly SurveyedMember[]): { name: string; gossip: Gossip }[] {
+function gossipsOf(members: readonly SurveyedMember[]): { name: string; gossip: Gossip }[] {
   return members.flatMap(({ report: { name, gossip } }) => (gossip === null ? [] : [{ name, gossip }]))
 }
 
@@ -81,8 +81,8 @@ function heardBy({ label, otherLabels = [] }: Gossip): string[] {
   return [label, ...otherLabels]
 }
 
-export function otherLabels(members: readonly SurveyedMember[]): Finding[] {
-  const all = gossiping(members)
+export function differentLabels(members: readonly SurveyedMember[]): Finding[] {
+  const all = gossipsOf(members)
   const usual = mostFrequent(all.map(({ gossip }) => gossip.label)) ?? ''
   const rest = all.filter(({ gossip }) => heardBy(gossip).includes(usual))
   const odd = all.filter(
@@ -100,7 +100,7 @@ export function otherLabels(members: readonly SurveyedMember[]): Finding[] {
 }
 
 export function otherClusterNames(members: readonly SurveyedMember[]): Finding[] {
-  const all = gossiping(members)
+  const all = gossipsOf(members)
   const nameOf = ({ clusterName }: Gossip) => clusterName ?? ''
   const usual = mostFrequent(all.map(({ gossip }) => nameOf(gossip))) ?? ''
   const odd = all.filter(({ gossip }) => nameOf(gossip) !== usual)
@@ -134,7 +134,7 @@ function deafTo(
 
 /** A change of the label that is half done, where all hear each other. */
 export function labelChange(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
-  const all = gossiping(members)
+  const all = gossipsOf(members)
   const changing = all.filter(({ gossip }) => heardBy(gossip).length > 1)
   if (changing.length === 0 || causes.some(({ code }) => code === 'LABELS_DIFFER')) return []
   const labels = [...new Set(all.flatMap(({ gossip }) => heardBy(gossip)))]

@@ -3,7 +3,7 @@ import {
   labelChange,
   otherClusterNames,
   otherKeys,
-  otherLabels,
+  differentLabels,
   otherRingKeys,
   plainAmongKeyed,
   sameNames,
@@ -48,7 +48,7 @@ export function diagnose(survey: Survey): Finding[] {
     ...sameNames(members),
     ...plainAmongKeyed(members),
     ...otherKeys(members),
-    ...otherLabels(members),
+    ...differentLabels(members),
     ...otherClusterNames(members),
     ...otherRingKeys(members),
   ]

@@ -1,4 +1,4 @@
-import { request } from 'node:http'
+import { request, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,14 +37,14 @@ class LabelledCluster extends LiveCluster {
 function lookUps(members: readonly LiveMember[]) {
   const wrong: string[] = []
   let asked = 0
-  let ended = false
+  const over = new AbortController()
   const owners = new Map<string, string>()
   const done = (async () => {
-    while (!ended) {
+    while (!over.signal.aborted) {
       for (const { name, addresses } of members) {
         const key = `user:${asked++ % 500}`
         const asking = request(`${addresses.http.url}/v1/owner?key=${key}`).end()
-        const [response] = await once(asking, 'response')
+        const [response] = (await once(asking, 'response')) as [IncomingMessage]
         const body = await text(response)
         const { owner } = JSON.parse(body) as { owner?: { ringKey: string } }
         const before = owners.get(key) ?? owner?.ringKey ?? ''
@@ -56,7 +56,7 @@ function lookUps(members: readonly LiveMember[]) {
   })()
   return {
     async end() {
-      ended = true
+      over.abort()
       await done
       return { asked, wrong }
     },

@@ -148,6 +148,29 @@ describe('in a cluster of five with look-ups under way', () => {
       cluster.members.filter((member) => member !== deaf),
     )
   })
+
+  test('a member whose admin port cannot be reached is refused by the others for the time that was asked for', async () => {
+    await using cluster = await fiveMembers()
+    const five = [...cluster.members]
+    const [a] = five as [LiveMember]
+    const finish = lookUpAll(five)
+    // It gossips from another address than the one at which its ports are.
+    await cluster.add('far', { httpHost: '127.0.0.2', probeIntervalMs: '200ms' })
+    await cluster.agreeOn(6)
+
+    const { status, json } = await cluster.act(a, 'evict', { name: 'far', forMs: 2500 })
+    expect(status).toBe(200)
+    expect(json['details']).toEqual([
+      expect.stringMatching(/^"far" did not do it: .*127\.0\.0\.1.*ECONNREFUSED/),
+      ...['b', 'c', 'd', 'e'].map((name) => `"${name}" does not take it back either`),
+    ])
+    const refusedFromMs = performance.now()
+    await cluster.agreeOn(5, five)
+    // It lives and says so all the time; once the time is over it is believed again.
+    await cluster.agreeOn(6)
+    expect(performance.now() - refusedFromMs).toBeGreaterThan(2000)
+    expect(await finish()).toEqual([])
+  })
 })
 
 test('a dead member is forgotten, a living one is not', async () => {

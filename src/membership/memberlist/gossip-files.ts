@@ -14,7 +14,7 @@ export interface GossipFileOptions<T> {
 }
 
 /** Follows a file of gossip keys. */
-export function keyringFile(options: GossipFileOptions<Keyring>): FollowedFile<Keyring> {
+export function followKeyring(options: GossipFileOptions<Keyring>): FollowedFile<Keyring> {
   const { path, logger, onChange } = options
   return new FollowedFile({
     ...options,
@@ -34,7 +34,7 @@ export function keyringFile(options: GossipFileOptions<Keyring>): FollowedFile<K
 }
 
 /** Follows a file of labels. */
-export function labelFile(options: GossipFileOptions<readonly string[]>): FollowedFile<readonly string[]> {
+export function followLabels(options: GossipFileOptions<readonly string[]>): FollowedFile<readonly string[]> {
   const { path, logger, onChange } = options
   return new FollowedFile({
     ...options,

@@ -22,7 +22,7 @@ import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import type { FollowedFile } from './followed-file.ts'
-import { keyringFile, labelFile, type GossipFileOptions } from './gossip-files.ts'
+import { followKeyring, followLabels, type GossipFileOptions } from './gossip-files.ts'
 import { keyId, type Keyring } from './keyring.ts'
 import { describeLabels } from './labels.ts'
 import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
@@ -141,10 +141,10 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       onChange: (content: T) => void,
     ) =>
       path === undefined ? undefined : open({ path, clock, logger, onChange, pollMs: options.filePollMs })
-    this.#keyringFile = follow(options.keyringFile, keyringFile, (keyring) => {
+    this.#keyringFile = follow(options.keyringFile, followKeyring, (keyring) => {
       this.node.setKeyring(keyring)
     })
-    this.#labelFile = follow(options.labelFile, labelFile, (labels) => {
+    this.#labelFile = follow(options.labelFile, followLabels, (labels) => {
       this.node.setLabels(labels)
     })
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FILE_POLL_MS, type FollowedFile } from '../../../src/membership/memberlist/followed-file.ts'
-import { keyringFile } from '../../../src/membership/memberlist/gossip-files.ts'
+import { followKeyring } from '../../../src/membership/memberlist/gossip-files.ts'
 import {
   generateKey,
   keyId,
@@ -84,7 +84,7 @@ describe('a keyring file', () => {
     clock = new VirtualClock()
     logger = new RecordingLogger()
     keyrings = []
-    file = keyringFile({ path, clock, logger, onChange: (keyring) => keyrings.push(keyring) })
+    file = followKeyring({ path, clock, logger, onChange: (keyring) => keyrings.push(keyring) })
   })
 
   afterEach(async () => {
