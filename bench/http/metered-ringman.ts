@@ -7,7 +7,7 @@ import { Responder } from '../../src/http/respond.ts'
 import { openServer } from '../../src/http/server.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
-import { StaticSource } from '../../src/membership/static/static-source.ts'
+import { parseStaticMember, StaticSource } from '../../src/membership/static/static-source.ts'
 import { RingService } from '../../src/service/ring-service.ts'
 import { EventLoopDelay } from '../../src/telemetry/event-loop-delay.ts'
 import { ProcessCollector } from '../../src/telemetry/process-collector.ts'
@@ -26,7 +26,7 @@ export interface MeteredRingman {
 }
 
 export async function startRingman(): Promise<MeteredRingman> {
-  const members = Array.from({ length: NODE_COUNT }, (_, i) => ({ host: `10.0.0.${i + 1}`, port: 8000 }))
+  const members = Array.from({ length: NODE_COUNT }, (_, i) => parseStaticMember(`10.0.0.${i + 1}:8000`))
   const clock = systemClock
   const logger = silentLogger
   const limits = DEFAULT_HTTP_LIMITS

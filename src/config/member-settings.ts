@@ -3,7 +3,8 @@ import { DEFAULT_FOLD_WINDOW_MS } from '../manager/hash-ring-manager.ts'
 import { WEIGHT_LIMIT } from '../membership/member.ts'
 import type { SourceKind } from '../membership/source.ts'
 import { formatSeed, parseSeed, type Seed } from '../seeds/seed.ts'
-import { parseStaticMember, type StaticMember } from '../membership/static/static-source.ts'
+import type { ListedPlace } from '../membership/member.ts'
+import { parseStaticMember } from '../membership/static/static-source.ts'
 import { GOSSIP_SETTINGS } from './gossip-settings.ts'
 import { KUBERNETES_SETTINGS } from './kubernetes-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
@@ -45,12 +46,12 @@ const seed = parsed<Seed>(
   formatSeed,
 )
 
-const staticMember = parsed<StaticMember>(
+const staticMember = parsed<ListedPlace>(
   'MEMBER',
   'HOST:PORT or HOST:PORT=WEIGHT',
   parseStaticMember,
-  ({ host, port: servicePort, weight }) =>
-    `${host.includes(':') ? `[${host}]` : host}:${servicePort}${weight === undefined || weight === 1 ? '' : `=${weight}`}`,
+  ({ address, port, weight }) =>
+    `${address.includes(':') ? `[${address}]` : address}:${port}${weight === undefined || weight === 1 ? '' : `=${weight}`}`,
 )
 
 /** What makes a ring: the settings that the command and the library share, under the same names. */

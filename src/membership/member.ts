@@ -78,6 +78,36 @@ export interface Member {
   readonly versions: ProtocolVersions
 }
 
+/** What makes a member of a place that some directory lists: no process there says anything of itself. */
+export interface ListedPlace {
+  readonly name: string
+  /** IP literal without brackets, or a host name. */
+  readonly address: string
+  /** The application's port, 1 to 65535. */
+  readonly port: number
+  /** Integer 1 to {@link WEIGHT_LIMIT}. @default 1 */
+  readonly weight?: number | undefined
+  readonly zone?: string | undefined
+  /** @default alive */
+  readonly state?: MemberState | undefined
+}
+
+/**
+ * The member that a listed place makes.
+ *
+ * @param stateSinceMs - Milliseconds since the Unix epoch.
+ */
+export function listedMember(place: ListedPlace, stateSinceMs: number): Member {
+  const { name, address, port, weight, zone, state = 'alive' } = place
+  const metadata: MemberMetadata = {
+    servicePort: String(port),
+    ...(weight === undefined ? {} : { weight }),
+    ...(zone === undefined ? {} : { zone }),
+  }
+  const meta = encodeMetadata(metadata)
+  return { name, address, port: 0, state, stateSinceMs, meta, metadata, versions: DEFAULT_VERSIONS }
+}
+
 /** Largest encoded metadata in bytes: memberlist's limit. */
 export const METADATA_LIMIT_BYTES = 512
 

@@ -81,6 +81,11 @@ export abstract class SourceBase {
     return this.set.subscribe(listener)
   }
 
+  /** Says goodbye to the others: a source in which this process is no member has nothing to say. */
+  leave(): Promise<void> {
+    return Promise.resolve()
+  }
+
   /** Aborts when the source is stopped: for loops. */
   protected get stopped(): AbortSignal {
     return this.#abort.signal

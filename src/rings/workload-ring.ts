@@ -3,15 +3,12 @@ import { Listeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
 import type { ChangeRecord } from '../manager/change-record.ts'
 import { HashRingManager } from '../manager/hash-ring-manager.ts'
-import { healthIn, type SourceHealth } from '../membership/condition.ts'
 import { KubernetesSource, type KeptPlaces } from '../membership/kubernetes/kubernetes-source.ts'
 import type { SliceFeed } from '../membership/kubernetes/slice-feed.ts'
-import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../membership/member.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
-import { SourceBase } from '../membership/source-base.ts'
 import type { MembershipSource } from '../membership/source.ts'
+import { StaticSource } from '../membership/static/static-source.ts'
 import type { HashRing } from '../ring/hash-ring.ts'
-import type { RingNode } from '../ring/node.ts'
 import { fingerprintOf } from '../service/fingerprint.ts'
 import type { NamedRing } from '../service/named-rings.ts'
 import { RingService } from '../service/ring-service.ts'
@@ -97,7 +94,19 @@ export class WorkloadRing implements NamedRing {
     from: string,
     surroundings: Surroundings,
   ): WorkloadRing {
-    const source = new TakenSource(nodes, from, surroundings)
+    const source = new StaticSource(
+      nodes.map((node) => {
+        const { address = '', port = 0, zone } = node
+        return { name: node.name ?? node.ringKey, address, port, zone }
+      }),
+      surroundings.clock,
+      surroundings.logger,
+      {
+        kind: 'kubernetes',
+        condition: 'stale',
+        message: `The API server has not answered since this process started, and the nodes are those that ${from} had`,
+      },
+    )
     return new WorkloadRing(name, source, ringKey, surroundings, { braked })
   }
 
@@ -147,61 +156,5 @@ export class WorkloadRing implements NamedRing {
   async close(): Promise<void> {
     this.#listeners.clear()
     await this.service.stop()
-  }
-}
-
-/** The nodes that another pod had on its ring. They stay as they are. */
-class TakenSource extends SourceBase implements MembershipSource {
-  readonly kind = 'kubernetes'
-  readonly selfName = undefined
-  readonly #nodes: readonly RingNode[]
-  readonly #from: string
-  readonly #clock: Clock
-
-  constructor(nodes: readonly RingNode[], from: string, { clock, logger }: Surroundings) {
-    super(logger)
-    this.#nodes = nodes
-    this.#from = from
-    this.#clock = clock
-  }
-
-  protected open(): Promise<void> {
-    return Promise.resolve()
-  }
-
-  protected begin(): void {
-    const stateSinceMs = this.#clock.wallNow()
-    this.set.publish(this.#nodes.map((node) => memberOf(node, stateSinceMs)))
-  }
-
-  leave(): Promise<void> {
-    return Promise.resolve()
-  }
-
-  protected close(): Promise<void> {
-    return Promise.resolve()
-  }
-
-  health(): SourceHealth {
-    return healthIn(
-      'stale',
-      `The API server has not answered since this process started, and the nodes are those that ${this.#from} had`,
-      { members: this.set.current.length },
-    )
-  }
-}
-
-function memberOf(node: RingNode, stateSinceMs: number): Member {
-  const { ringKey, name = ringKey, address = '', port = 0, zone } = node
-  const metadata = { servicePort: String(port), ...(zone === undefined ? {} : { zone }) }
-  return {
-    name,
-    address,
-    port: 0,
-    state: 'alive',
-    stateSinceMs,
-    meta: encodeMetadata(metadata),
-    metadata,
-    versions: DEFAULT_VERSIONS,
   }
 }

@@ -192,8 +192,8 @@ describe('values', () => {
     })
     expect(values).toMatchObject({
       staticMembers: [
-        { host: '10.0.0.1', port: 8000 },
-        { host: '::1', port: 8000, weight: 3 },
+        { address: '10.0.0.1', port: 8000 },
+        { address: '::1', port: 8000, weight: 3 },
       ],
       httpPort: 9000,
       drainMs: 0,

@@ -1,4 +1,4 @@
-import { StaticSource } from '../../src/membership/static/static-source.ts'
+import { parseStaticMember, StaticSource } from '../../src/membership/static/static-source.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 import { describeSourceContract } from './source-contract.ts'
 
@@ -10,11 +10,7 @@ describeSourceContract(
     return {
       create() {
         const source = new StaticSource(
-          [
-            { host: '10.0.0.2', port: 8000 },
-            { host: '10.0.0.1', port: 8000, weight: 3 },
-            { host: '10.0.0.2', port: 8000 },
-          ],
+          ['10.0.0.2:8000', '10.0.0.1:8000=3', '10.0.0.2:8000'].map(parseStaticMember),
           clock,
         )
         sources.push(source)

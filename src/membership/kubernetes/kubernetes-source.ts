@@ -5,7 +5,7 @@ import type { ApiTransport } from '../../kubernetes/api-transport.ts'
 import type { Logger } from '../../logger.ts'
 import type { SourceHealth } from '../condition.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
-import { DEFAULT_VERSIONS, encodeMetadata, type Member } from '../member.ts'
+import { listedMember, type Member } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import { type SourceStatistics, apiStatistics } from '../statistics.ts'
@@ -161,10 +161,6 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     this.#refresh()
   }
 
-  leave(): Promise<void> {
-    return Promise.resolve()
-  }
-
   protected async close(): Promise<void> {
     this.#cancelTimer?.()
     await this.#feed.stop()
@@ -302,25 +298,15 @@ function placeSettingsOf(options: KubernetesSourceOptions): PlaceSettings {
 /** The member that a place makes; the same object as before if nothing of it changed. */
 function memberOf({ endpoint, state }: Place, before: Member | undefined, nowMs: number): Member {
   const { name, address, port, zone } = endpoint
-  const servicePort = String(port)
   if (
     before !== undefined &&
     before.state === state &&
     before.address === address &&
-    before.metadata?.servicePort === servicePort &&
+    before.metadata?.servicePort === String(port) &&
     before.metadata.zone === zone
   ) {
     return before
   }
-  const metadata = { servicePort, ...(zone === undefined ? {} : { zone }) }
-  return {
-    name,
-    address,
-    port: 0,
-    state,
-    stateSinceMs: before?.state === state ? before.stateSinceMs : nowMs,
-    meta: encodeMetadata(metadata),
-    metadata,
-    versions: DEFAULT_VERSIONS,
-  }
+  const stateSinceMs = before?.state === state ? before.stateSinceMs : nowMs
+  return listedMember({ name, address, port, zone, state }, stateSinceMs)
 }

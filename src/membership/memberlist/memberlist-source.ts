@@ -271,7 +271,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     if (this.stage === 'running') this.node.podUnready(name, address)
   }
 
-  async leave(): Promise<void> {
+  override async leave(): Promise<void> {
     if (this.stage !== 'running') return
     const { tracer = noTracer } = this.#options
     const { acknowledgedBy, others } = await withSpan(tracer, 'gossip.leave', {}, async (span) => {

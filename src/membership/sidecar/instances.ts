@@ -1,5 +1,5 @@
 import { assertNever } from '../../errors.ts'
-import { DEFAULT_VERSIONS, encodeMetadata, isPlainText, isServicePort, type Member } from '../member.ts'
+import { isPlainText, isServicePort, listedMember, type Member } from '../member.ts'
 import { STATUS, type SidecarService } from './catalog.ts'
 
 /** A place where the service runs, or ran: what becomes a member. */
@@ -29,8 +29,7 @@ export const EMPTY_SELECTION: Selection = { instances: [], skipped: [], signatur
 /** Longest address in characters: that of a host name. */
 const ADDRESS_LIMIT = 253
 
-/** What an address may not hold: spaces, control characters, and halves of characters. */
-// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+/** What an address may not hold: spaces and halves of characters. */
 const unusable = /[\s\ud800-\udfff]/u
 
 /**
@@ -72,20 +71,9 @@ export function selectInstances(services: readonly SidecarService[], servicePort
  */
 export function membersOf(selection: Selection, before: readonly Member[], nowMs: number): Member[] {
   const known = new Map(before.map((member) => [member.name, member]))
-  return selection.instances.map(({ name, address, port, state }) => {
-    const member = known.get(name)
-    if (member !== undefined && member.state === state) return member
-    const metadata = { servicePort: String(port) }
-    return {
-      name,
-      address,
-      port: 0,
-      state,
-      stateSinceMs: nowMs,
-      meta: encodeMetadata(metadata),
-      metadata,
-      versions: DEFAULT_VERSIONS,
-    }
+  return selection.instances.map((instance) => {
+    const member = known.get(instance.name)
+    return member?.state === instance.state ? member : listedMember(instance, nowMs)
   })
 }
 

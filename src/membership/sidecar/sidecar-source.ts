@@ -148,10 +148,6 @@ export class SidecarSource extends SourceBase implements MembershipSource {
     return outcome
   }
 
-  leave(): Promise<void> {
-    return Promise.resolve()
-  }
-
   protected async close(): Promise<void> {
     this.#holdDown.close()
     this.#wake?.()

@@ -2,27 +2,18 @@ import { isIP } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import { silentLogger, type Logger } from '../../logger.ts'
-import { healthIn, type SourceHealth } from '../condition.ts'
-import { DEFAULT_VERSIONS, encodeMetadata, isServicePort, isWeight, type Member } from '../member.ts'
-import type { MembershipSource } from '../source.ts'
+import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
+import { isServicePort, isWeight, listedMember, type ListedPlace } from '../member.ts'
+import type { MembershipSource, SourceKind } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 
-/** One member of a fixed list. */
-export interface StaticMember {
-  /** IP literal without brackets, or a host name. */
-  readonly host: string
-  /** The application's port, 1 to 65535. */
-  readonly port: number
-  /** Integer 1 to 1000. @default 1 */
-  readonly weight?: number
-}
-
 /**
- * Parses `HOST:PORT[=WEIGHT]`; an IPv6 host is bracketed, `[::1]:8000`.
+ * Parses `HOST:PORT[=WEIGHT]`; an IPv6 host is bracketed, `[::1]:8000`. The place is named `HOST:PORT`, there without
+ * brackets.
  *
  * @throws {RingmanError} `CONFIG_INVALID`, saying what was given and what is allowed.
  */
-export function parseStaticMember(text: string): StaticMember {
+export function parseStaticMember(text: string): ListedPlace {
   const match = /^(?:\[(?<v6>[^\]]+)\]|(?<host>[^:=[\]\s]+)):(?<port>\d+)(?:=(?<weight>.*))?$/.exec(text)
   const { v6, host, port = '', weight = '1' } = match?.groups ?? {}
   const valid =
@@ -36,24 +27,45 @@ export function parseStaticMember(text: string): StaticMember {
       `"${text}" is not a member: HOST:PORT or HOST:PORT=WEIGHT is allowed (IPv6 as [::1]:8000, port 1 to 65535, weight 1 to 1000)`,
     )
   }
-  return { host: v6 ?? host ?? '', port: Number(port), weight: Number(weight) }
+  const address = v6 ?? host ?? ''
+  return { name: `${address}:${port}`, address, port: Number(port), weight: Number(weight) }
 }
 
-/**
- * A list of members that never changes: for look-ups from outside a cluster, and for tests. This process is not
- * one of them. Each member is named `HOST:PORT`.
- */
-export class StaticSource extends SourceBase implements MembershipSource {
-  readonly kind = 'static'
-  readonly selfName = undefined
-  readonly #list: readonly StaticMember[]
-  readonly #clock: Clock
+/** How a source tells of its list, which it neither follows nor checks. */
+export interface StaticReport {
+  readonly kind: SourceKind
+  readonly condition: Condition
+  readonly message: string
+}
 
-  /** @param members - At least one; of two with the same host and port the last one counts. */
-  constructor(members: readonly StaticMember[], clock: Clock, logger: Logger = silentLogger) {
+const CONFIGURED: StaticReport = {
+  kind: 'static',
+  condition: 'well',
+  message: 'The list is fixed by configuration',
+}
+
+/** A list of members that never changes: configured, or taken from another process. This process is not one of them. */
+export class StaticSource extends SourceBase implements MembershipSource {
+  readonly selfName = undefined
+  readonly #places: readonly ListedPlace[]
+  readonly #clock: Clock
+  readonly #report: StaticReport
+
+  /** @param places - Of two with the same name the last one counts. */
+  constructor(
+    places: readonly ListedPlace[],
+    clock: Clock,
+    logger: Logger = silentLogger,
+    report: StaticReport = CONFIGURED,
+  ) {
     super(logger)
-    this.#list = members
+    this.#places = places
     this.#clock = clock
+    this.#report = report
+  }
+
+  get kind(): SourceKind {
+    return this.#report.kind
   }
 
   protected open(): Promise<void> {
@@ -61,27 +73,9 @@ export class StaticSource extends SourceBase implements MembershipSource {
   }
 
   protected begin(): void {
-    const stateSinceMs = this.#clock.wallNow()
-    const members = new Map<string, Member>()
-    for (const { host, port, weight } of this.#list) {
-      const metadata = { servicePort: String(port), ...(weight === undefined ? {} : { weight }) }
-      const name = `${host}:${port}`
-      members.set(name, {
-        name,
-        address: host,
-        port: 0,
-        state: 'alive',
-        stateSinceMs,
-        meta: encodeMetadata(metadata),
-        metadata,
-        versions: DEFAULT_VERSIONS,
-      })
-    }
-    this.set.publish(members.values())
-  }
-
-  leave(): Promise<void> {
-    return Promise.resolve()
+    const nowMs = this.#clock.wallNow()
+    const byName = new Map(this.#places.map((place) => [place.name, place]))
+    this.set.publish(Array.from(byName.values(), (place) => listedMember(place, nowMs)))
   }
 
   protected close(): Promise<void> {
@@ -89,6 +83,7 @@ export class StaticSource extends SourceBase implements MembershipSource {
   }
 
   health(): SourceHealth {
-    return healthIn('well', 'The list is fixed by configuration', { members: this.set.current.length })
+    const { condition, message } = this.#report
+    return healthIn(condition, message, { members: this.set.current.length })
   }
 }

@@ -103,7 +103,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
     return this.#node?.drops ?? new Map()
   }
 
-  leave(): Promise<void> {
+  override leave(): Promise<void> {
     if (this.stage !== 'running' || this.#node === undefined) return this.#leaving ?? Promise.resolve()
     this.#leaving ??= (async (node) => {
       this.#logger.info({ event: 'member.left' }, 'Left the cluster')

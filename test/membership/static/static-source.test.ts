@@ -5,10 +5,13 @@ import { VirtualClock } from '../../support/virtual-clock.ts'
 
 describe('parseStaticMember', () => {
   test.each([
-    ['10.0.0.1:8000', { host: '10.0.0.1', port: 8000, weight: 1 }],
-    ['10.0.0.2:8000=3', { host: '10.0.0.2', port: 8000, weight: 3 }],
-    ['app.example:65535=1000', { host: 'app.example', port: 65_535, weight: 1000 }],
-    ['[::1]:8000=2', { host: '::1', port: 8000, weight: 2 }],
+    ['10.0.0.1:8000', { name: '10.0.0.1:8000', address: '10.0.0.1', port: 8000, weight: 1 }],
+    ['10.0.0.2:8000=3', { name: '10.0.0.2:8000', address: '10.0.0.2', port: 8000, weight: 3 }],
+    [
+      'app.example:65535=1000',
+      { name: 'app.example:65535', address: 'app.example', port: 65_535, weight: 1000 },
+    ],
+    ['[::1]:8000=2', { name: '::1:8000', address: '::1', port: 8000, weight: 2 }],
   ])('%s', (text, member) => {
     expect(parseStaticMember(text)).toEqual(member)
   })
