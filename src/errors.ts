@@ -83,6 +83,13 @@ export function isRingmanError(value: unknown): value is RingmanError {
   return value instanceof Error && brand in value
 }
 
+/** What a caught value says. Where every address of a name refused, Node's error has a code and no message. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error.message !== '') return error.message
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+}
+
 /** Marks a place that the type checker proves unreachable; reached at run time, it is a bug. */
 export function assertNever(value: never): never {
   throw new RingmanError('INTERNAL', `unexpected value: ${JSON.stringify(value)}`)

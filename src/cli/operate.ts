@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { flag, list, number, object, orNull, text } from '../client/shape.ts'
 import { Members, readAnswer } from '../client/members.ts'
 import type { OperateConfig } from '../config/client-settings.ts'
 import { isRingmanError, RingmanError } from '../errors.ts'
+import { tokenOf } from '../http/acting-guard.ts'
 import { printable } from '../printable.ts'
 import type { Action } from '../service/operations.ts'
 import { renderBar, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
@@ -85,14 +85,7 @@ function readToken(path: string | undefined): string {
       'members act for whoever has their token: give its file by --token-file',
     )
   }
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read: ${reason}`, {
-      cause: error,
-    })
-  }
+  return tokenOf(path)
 }
 
 function readWeight(operand = ''): number {

@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../clock.ts'
-import { isRingmanError, RingmanError } from '../errors.ts'
+import { isRingmanError, messageOf, RingmanError } from '../errors.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRing } from '../ring/hash-ring.ts'
@@ -251,7 +251,7 @@ export class RingClient implements AsyncDisposable {
       const answer = ringAnswer(JSON.parse(await file.readFile('utf8')), 'the ring')
       this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - mtimeMs))
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
+      const why = messageOf(error)
       const code = isRingmanError(error) ? error.code : 'RESPONSE_INVALID'
       this.#problems.call(
         new RingmanError(code, `the ring file ${path} was not taken: ${why}`, { cause: error }),

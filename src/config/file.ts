@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.ts'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { extname } from 'node:path'
@@ -66,7 +67,7 @@ function whyUnreadable(error: unknown): string {
     const [position] = /position \d+|line \d+ column \d+/.exec(error.message) ?? []
     return position === undefined ? 'it is not JSON' : `it is not JSON at ${position}`
   }
-  return error instanceof Error ? error.message : String(error)
+  return messageOf(error)
 }
 
 /** @throws {Error} for text that is not in the form. */

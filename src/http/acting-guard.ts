@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import type { Clock } from '../clock.ts'
-import { RingmanError } from '../errors.ts'
+import { messageOf, RingmanError } from '../errors.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
 import type { Logger } from '../logger.ts'
 
@@ -85,9 +85,8 @@ export class ActingGuard {
         this.#readToken(tokenFile)
       } catch (error) {
         // The one that was read before still counts: a mounted Secret is away for a moment when it changes.
-        const reason = error instanceof Error ? error.message : String(error)
         this.#warnings.warn(
-          { event: 'token.unreadable', reason },
+          { event: 'token.unreadable', reason: messageOf(error) },
           'Failed to read the token file; the token stays',
         )
       }
@@ -125,13 +124,12 @@ export class ActingGuard {
 }
 
 /** @throws {RingmanError} `CONFIG_INVALID` when there is no token in the file. */
-function tokenOf(path: string): string {
+export function tokenOf(path: string): string {
   let token: string
   try {
     token = readFileSync(path, 'utf8').trim()
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read: ${reason}`, {
+    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read: ${messageOf(error)}`, {
       cause: error,
     })
   }

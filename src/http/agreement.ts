@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { isRingmanError } from '../errors.ts'
+import { isRingmanError, messageOf } from '../errors.ts'
 import { httpPeers, type HttpPeer } from '../service/http-peers.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { TokenBucket } from '../token-bucket.ts'
@@ -134,7 +134,7 @@ export class AgreementRounds {
       return { name, url, digest: await this.#ask(url, ring), error: null }
     } catch (error) {
       const code = isRingmanError(error) ? error.code : 'INTERNAL'
-      const message = error instanceof Error ? error.message : String(error)
+      const message = messageOf(error)
       return { name, url, digest: null, error: { code, message: message.slice(0, MESSAGE_LIMIT) } }
     }
   }

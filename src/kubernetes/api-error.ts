@@ -1,4 +1,4 @@
-import { RingmanError, type ErrorCode } from '../errors.ts'
+import { type ErrorCode, messageOf, RingmanError } from '../errors.ts'
 
 /**
  * What went wrong with a request to the API server:
@@ -71,9 +71,7 @@ export function quoteWords(text: string): string {
   return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`
 }
 
-/** Why a connection failed. Where every address of a name refused, Node's error has a code and no message. */
+/** Why a connection failed. */
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return quoteWords(String(error))
-  if (error.message !== '') return quoteWords(error.message)
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+  return quoteWords(messageOf(error))
 }

@@ -1,4 +1,4 @@
-import { isRingmanError, RingmanError } from '../errors.ts'
+import { isRingmanError, messageOf, RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { MemberSet } from './member-set.ts'
 import type { Member } from './member.ts'
@@ -59,8 +59,8 @@ export abstract class SourceBase {
     if (failure !== undefined) {
       await this.stop()
       if (isRingmanError(failure)) throw failure
-      const reason = failure instanceof Error ? failure.message : 'unknown error'
-      throw new RingmanError('SOURCE_FAILED', `the source could not start: ${reason}`, { cause: failure })
+      const message = `the source could not start: ${messageOf(failure)}`
+      throw new RingmanError('SOURCE_FAILED', message, { cause: failure })
     }
     this.#stage = 'running'
     this.begin()

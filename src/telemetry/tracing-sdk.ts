@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.ts'
 import { hostname } from 'node:os'
 import { context, diag, DiagLogLevel, propagation, trace, type Tracer } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -258,8 +259,5 @@ function reasonOf(problem: unknown): string {
       // Then it is no JSON, and a sentence that begins with a brace.
     }
   }
-  // Several addresses of a host that all refuse make an error with a code and no message.
-  if (text instanceof Error)
-    text = text.message === '' ? ((text as { code?: unknown }).code ?? text.name) : text.message
-  return String(text).slice(0, REASON_LIMIT)
+  return messageOf(text).slice(0, REASON_LIMIT)
 }

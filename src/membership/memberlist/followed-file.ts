@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import type { Clock } from '../../clock.ts'
-import { RingmanError } from '../../errors.ts'
+import { messageOf, RingmanError } from '../../errors.ts'
 
 /** How often a file is looked at, in milliseconds. A mounted Secret itself takes up to a minute to change. */
 export const FILE_POLL_MS = 5000
@@ -106,8 +106,4 @@ export class FollowedFile<T> {
     }
     return readFile(this.#options.path, 'utf8')
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

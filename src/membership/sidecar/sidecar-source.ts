@@ -1,6 +1,6 @@
 import type { Tracer } from '@opentelemetry/api'
 import { sleep, systemClock, systemRandom, type Clock, type Random } from '../../clock.ts'
-import { RingmanError } from '../../errors.ts'
+import { messageOf, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer } from '../../tracing.ts'
 import type { SourceHealth } from '../condition.ts'
@@ -207,9 +207,7 @@ export class SidecarSource extends SourceBase implements MembershipSource {
         limitBytes,
       })
     } catch (error) {
-      throw new RingmanError('SOURCE_FAILED', error instanceof Error ? error.message : 'bad URL', {
-        cause: error,
-      })
+      throw new RingmanError('SOURCE_FAILED', messageOf(error), { cause: error })
     }
   }
 
@@ -218,10 +216,8 @@ export class SidecarSource extends SourceBase implements MembershipSource {
       this.#offerPresent(await client.fetchState(signal), this.#ledger.version)
       this.#fetches.completed += 1
     } catch (error) {
-      const reason = error instanceof Error ? error.message : 'unknown error'
-      throw new RingmanError('SOURCE_FAILED', `Sidecar's state could not be fetched from ${url}: ${reason}`, {
-        cause: error,
-      })
+      const message = `Sidecar's state could not be fetched from ${url}: ${messageOf(error)}`
+      throw new RingmanError('SOURCE_FAILED', message, { cause: error })
     }
   }
 

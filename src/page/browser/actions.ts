@@ -1,3 +1,4 @@
+import { messageOf } from '../../errors.ts'
 import { html, type Markup } from '../view/html.ts'
 import { shareText } from '../view/words.ts'
 import { renderInside } from './morph.ts'
@@ -102,7 +103,7 @@ export function startActions(
       )
       on.done()
     } catch (error) {
-      ask(undefined, error instanceof Error ? error.message : String(error))
+      ask(undefined, messageOf(error))
     }
   }
 
@@ -117,7 +118,7 @@ export function startActions(
       on.operating(true)
     } catch (error) {
       token = ''
-      renderInside(panel, tokenForm(error instanceof Error ? error.message : String(error)))
+      renderInside(panel, tokenForm(messageOf(error)))
     }
   }
 

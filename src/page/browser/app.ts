@@ -1,3 +1,4 @@
+import { messageOf } from '../../errors.ts'
 import { HashRing } from '../../ring/hash-ring.ts'
 import type { PageData, PlanAnswer, View } from '../view/data.ts'
 import { content } from '../view/document.ts'
@@ -113,10 +114,6 @@ async function plan(parameters: URLSearchParams): Promise<void> {
   } catch (error) {
     change({ planned: { problem: messageOf(error) } })
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 /** Marks all that belongs to one node: its arcs, its row. */
