@@ -50,3 +50,21 @@ export class GrowingBuffer {
     return taken
   }
 }
+
+/**
+ * All bytes of a body.
+ *
+ * @param tooLarge - Makes what is thrown as soon as there are more than `limitBytes`; nothing is read after that.
+ */
+export async function collectBytes(
+  body: AsyncIterable<Uint8Array>,
+  limitBytes: number,
+  tooLarge: () => Error,
+): Promise<Uint8Array> {
+  const whole = new GrowingBuffer()
+  for await (const part of body) {
+    if (whole.sizeBytes + part.length > limitBytes) throw tooLarge()
+    whole.append(part)
+  }
+  return whole.take()
+}

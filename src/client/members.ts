@@ -1,5 +1,6 @@
 import { holdingClock, systemRandom, type Clock, type Random } from '../clock.ts'
-import { ERROR_CODES, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { ERROR_CODES, type ErrorCode, isRingmanError, messageOf, RingmanError } from '../errors.ts'
+import { collectBytes } from '../growing-buffer.ts'
 import { jsonExcess, type JsonLimits } from '../json-size.ts'
 import type { Shape } from './shape.ts'
 import {
@@ -258,7 +259,7 @@ export function unreachable(url: string, cause: unknown): RingmanError {
 function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0])
   if (error instanceof Error && error.cause !== undefined) return reasonOf(error.cause)
-  return error instanceof Error ? error.message : String(error)
+  return messageOf(error)
 }
 
 /** The error behind an `application/problem+json`. */
@@ -298,13 +299,8 @@ export function parseJson(text: string, url: string, what: string): unknown {
 
 /** Reads a body, and stops reading at the limit. */
 async function readText(answer: RawAnswer, limitBytes: number, url: string): Promise<string> {
-  const decoder = new TextDecoder()
-  let text = ''
-  let bytes = 0
-  for await (const chunk of answer.body) {
-    bytes += chunk.byteLength
-    if (bytes > limitBytes) throw notRingman(url, `its answer is longer than ${limitBytes} bytes`)
-    text += decoder.decode(chunk, { stream: true })
-  }
-  return text + decoder.decode()
+  const bytes = await collectBytes(answer.body, limitBytes, () =>
+    notRingman(url, `its answer is longer than ${limitBytes} bytes`),
+  )
+  return new TextDecoder().decode(bytes)
 }

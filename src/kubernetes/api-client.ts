@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
-import { GrowingBuffer } from '../growing-buffer.ts'
+import { collectBytes } from '../growing-buffer.ts'
 import { RequestDeadline } from '../request-deadline.ts'
 import { isObject } from '../is-object.ts'
 import { apiError, apiErrorKindOf, quoteWords, reasonOf, type ApiErrorKind } from './api-error.ts'
@@ -91,19 +91,10 @@ export class ApiClient {
     const { namespace } = selection
     if (namespace !== undefined) return { ...selection, namespace }
     const { requestTimeoutMs } = this.#settings
-    const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(requestTimeoutMs, () =>
-      apiError('timeout', `the credentials did not come within ${requestTimeoutMs} ms`),
-    )
-    try {
-      const own = await this.transport.namespace(deadline.signal)
-      if (own !== undefined) return { ...selection, namespace: own }
-      throw apiError('credentials', 'the namespace is not known: --kubernetes-namespace names it')
-    } catch (error) {
-      throw explain(deadline, error)
-    } finally {
-      deadline.end()
-    }
+    const late = `the credentials did not come within ${requestTimeoutMs} ms`
+    const own = await this.#within(late, signal, (limit) => this.transport.namespace(limit))
+    if (own !== undefined) return { ...selection, namespace: own }
+    throw apiError('credentials', 'the namespace is not known: --kubernetes-namespace names it')
   }
 
   /**
@@ -117,26 +108,15 @@ export class ApiClient {
     page: { readonly limit: number; readonly next?: string | undefined },
     signal: AbortSignal,
   ): Promise<ApiPage> {
-    const { requestTimeoutMs, pageLimitBytes } = this.#settings
-    const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(requestTimeoutMs, () => apiError('timeout', `no whole answer within ${requestTimeoutMs} ms`))
-    try {
-      const query = {
-        ...queryOf(selection),
-        ...(page.limit > 0 ? { limit: String(page.limit) } : {}),
-        ...(page.next === undefined ? {} : { continue: page.next }),
-      }
-      const { body } = await this.#open(selection, 'list', query, deadline.signal)
-      const bytes = await collect(body, pageLimitBytes)
-      if (bytes === undefined) {
-        throw apiError('too-large', `a page of the list is larger than ${pageLimitBytes} bytes`)
-      }
-      return parsePage(bytes)
-    } catch (error) {
-      throw explain(deadline, error)
-    } finally {
-      deadline.end()
+    const query = {
+      ...queryOf(selection),
+      ...(page.limit > 0 ? { limit: String(page.limit) } : {}),
+      ...(page.next === undefined ? {} : { continue: page.next }),
     }
+    return this.#whole(signal, async (limit) => {
+      const { body } = await this.#open(selection, 'list', query, limit)
+      return parsePage(await collect(body, this.#settings.pageLimitBytes, 'a page of the list'))
+    })
   }
 
   /**
@@ -198,13 +178,10 @@ export class ApiClient {
    * @throws {RingmanError} See `ApiErrorKind`: `conflict` when there is one of this name already, or another version.
    */
   async write(write: ApiWrite, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> {
-    const { requestTimeoutMs, lineLimitBytes } = this.#settings
     const { kind, namespace, name, subresource, type, body } = write
-    const deadline = new RequestDeadline(this.#clock, signal)
-    deadline.set(requestTimeoutMs, () => apiError('timeout', `no whole answer within ${requestTimeoutMs} ms`))
     const target = [pathOf({ kind, namespace }), name, subresource].filter((part) => part !== undefined)
     const named = subresource === undefined ? kind : { ...kind, plural: `${kind.plural}/${subresource}` }
-    try {
+    return this.#whole(signal, async (limit) => {
       const answer = await this.#send(
         {
           method: name === undefined ? 'POST' : 'PATCH',
@@ -212,13 +189,22 @@ export class ApiClient {
           body: { type, text: JSON.stringify(body) },
         },
         { kind: named, namespace, verb: name === undefined ? 'create' : 'patch' },
-        deadline.signal,
+        limit,
       )
-      const bytes = await collect(answer.body, lineLimitBytes)
-      if (bytes === undefined) {
-        throw apiError('too-large', `the answer is larger than ${lineLimitBytes} bytes`)
-      }
-      return parseJson(bytes, 'the answer')
+      return parseJson(await collect(answer.body, this.#settings.lineLimitBytes, 'the answer'), 'the answer')
+    })
+  }
+
+  /** A request whose answer is to be whole in time. */
+  #whole<T>(signal: AbortSignal, work: (limit: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#within(`no whole answer within ${this.#settings.requestTimeoutMs} ms`, signal, work)
+  }
+
+  async #within<T>(late: string, signal: AbortSignal, work: (limit: AbortSignal) => Promise<T>): Promise<T> {
+    const deadline = new RequestDeadline(this.#clock, signal)
+    deadline.set(this.#settings.requestTimeoutMs, () => apiError('timeout', late))
+    try {
+      return await work(deadline.signal)
     } catch (error) {
       throw explain(deadline, error)
     } finally {
@@ -309,26 +295,26 @@ function explain(deadline: RequestDeadline, error: unknown): RingmanError {
   return apiError('cut', `the connection broke off: ${reasonOf(error)}`, { cause: error })
 }
 
-/** The whole body; undefined when it is larger than `limitBytes`. */
-async function collect(body: AsyncIterable<Uint8Array>, limitBytes: number): Promise<Uint8Array | undefined> {
-  const whole = new GrowingBuffer()
-  for await (const part of body) {
-    if (whole.sizeBytes + part.length > limitBytes) return undefined
-    whole.append(part)
-  }
-  return whole.take()
+/** The whole body. */
+async function collect(
+  body: AsyncIterable<Uint8Array>,
+  limitBytes: number,
+  what: string,
+): Promise<Uint8Array> {
+  return collectBytes(body, limitBytes, () =>
+    apiError('too-large', `${what} is larger than ${limitBytes} bytes`),
+  )
 }
 
 /** The message of an error's `Status` object, or whatever text there is. */
 async function readWords({ body }: ApiAnswer): Promise<string> {
   let bytes
   try {
-    bytes = await collect(body, ERROR_LIMIT_BYTES)
+    bytes = await collect(body, ERROR_LIMIT_BYTES, 'the error')
   } catch {
     // The status alone says enough when the rest of the answer does not come.
     return ''
   }
-  if (bytes === undefined) return ''
   const text = new TextDecoder().decode(bytes)
   try {
     const status: unknown = JSON.parse(text)

@@ -1,7 +1,7 @@
 import { context, SpanKind, trace, type Span, type Tracer } from '@opentelemetry/api'
 import type { Clock } from '../../clock.ts'
-import { RingmanError } from '../../errors.ts'
-import { GrowingBuffer } from '../../growing-buffer.ts'
+import { messageOf, RingmanError } from '../../errors.ts'
+import { collectBytes } from '../../growing-buffer.ts'
 import { http, https } from '../../node-http.ts'
 import { RequestDeadline } from '../../request-deadline.ts'
 import { errorTypeOf, failSpan, noTracer, traceHeaders } from '../../tracing.ts'
@@ -42,17 +42,16 @@ export class SidecarClient {
     const span = this.#startSpan(url)
     try {
       const { body } = await this.#open(url, deadline.signal, span)
-      const whole = new GrowingBuffer()
-      for await (const part of body) {
-        if (whole.sizeBytes + part.length > limitBytes) {
-          throw new RingmanError('BODY_TOO_LARGE', `the state is larger than ${limitBytes} bytes`, {
+      const whole = await collectBytes(
+        body,
+        limitBytes,
+        () =>
+          new RingmanError('BODY_TOO_LARGE', `the state is larger than ${limitBytes} bytes`, {
             detail: { limitBytes },
-          })
-        }
-        whole.append(part)
-      }
-      span.setAttribute('http.response.body.size', whole.sizeBytes)
-      return parseState(parseJson(whole.take()), serviceName)
+          }),
+      )
+      span.setAttribute('http.response.body.size', whole.length)
+      return parseState(parseJson(whole), serviceName)
     } catch (error) {
       const explained = explain(deadline, error)
       failSpan(span, errorTypeOf(explained))
@@ -138,14 +137,7 @@ export class SidecarClient {
 function explain(deadline: RequestDeadline, error: unknown): RingmanError {
   if (deadline.problem !== undefined) return deadline.problem
   if (error instanceof RingmanError) return error
-  return new RingmanError('SOURCE_FAILED', reasonOf(error), { cause: error })
-}
-
-/** Why a connection failed. Where every address of a name refused, Node's error has a code and no message. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown error'
-  if (error.message !== '') return error.message
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+  return new RingmanError('SOURCE_FAILED', messageOf(error), { cause: error })
 }
 
 /** An answer whose head has come; its body comes as it is read. */
