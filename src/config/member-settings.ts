@@ -50,8 +50,8 @@ const staticMember = parsed<ListedPlace>(
   'MEMBER',
   'HOST:PORT or HOST:PORT=WEIGHT',
   parseStaticMember,
-  ({ address, port, weight }) =>
-    `${address.includes(':') ? `[${address}]` : address}:${port}${weight === undefined || weight === 1 ? '' : `=${weight}`}`,
+  ({ address, port: servicePort, weight }) =>
+    `${address.includes(':') ? `[${address}]` : address}:${servicePort}${weight === undefined || weight === 1 ? '' : `=${weight}`}`,
 )
 
 /** What makes a ring: the settings that the command and the library share, under the same names. */
