@@ -26,13 +26,13 @@ export function allHashRingsRow(): PageRow {
         ...TILE,
         title: 'HashRings',
         description: 'The most HashRings that any pod knows, whatever their state.',
-        queries: [{ expr: `max(sum by (pod) (ringman_hash_rings{${THE_RING}}))` }],
+        queries: [`max(sum by (pod) (ringman_hash_rings{${THE_RING}}))`],
       }),
       stat({
         ...TILE,
         title: 'Brake on',
         description: 'Rings that stay as they are, because too many of their nodes stopped serving at once.',
-        queries: [{ expr: inState('braked') }],
+        queries: [inState('braked')],
         thresholds: [[1, 'red']],
       }),
       stat({
@@ -40,7 +40,7 @@ export function allHashRingsRow(): PageRow {
         title: 'Not accepted',
         description:
           'HashRings that make no ring. The condition `Accepted` of each says why: `kubectl get hashrings -A`.',
-        queries: [{ expr: inState('not-accepted') }],
+        queries: [inState('not-accepted')],
         thresholds: [[1, 'orange']],
       }),
       stat({
@@ -48,9 +48,7 @@ export function allHashRingsRow(): PageRow {
         title: 'Not settled',
         description: 'Rings of which some pod holds another one for more than five seconds.',
         queries: [
-          {
-            expr: `count(min by (ring_namespace, ring) (ringman_hash_ring_settled{${THE_RING}}) == 0) or vector(0)`,
-          },
+          `count(min by (ring_namespace, ring) (ringman_hash_ring_settled{${THE_RING}}) == 0) or vector(0)`,
         ],
         thresholds: [[1, 'red']],
       }),
@@ -59,7 +57,7 @@ export function allHashRingsRow(): PageRow {
         title: 'Without news',
         description:
           'Rings of whose Services the API server has brought no news for too long. They stay as they are.',
-        queries: [{ expr: inState('stale') }],
+        queries: [inState('stale')],
         thresholds: [[1, 'orange']],
       }),
       stat({
@@ -67,7 +65,7 @@ export function allHashRingsRow(): PageRow {
         title: 'Rings without series',
         description:
           'HashRings beyond the first 2,000, which have no series of their own and are not on this page below.',
-        queries: [{ expr: `max(ringman_hash_rings_without_series{${THE_RING}})` }],
+        queries: [`max(ringman_hash_rings_without_series{${THE_RING}})`],
         thresholds: [[1, 'orange']],
       }),
       timeSeries({
@@ -75,7 +73,7 @@ export function allHashRingsRow(): PageRow {
         title: 'HashRings, by state',
         description:
           'As the pod has them that sees the most in each state. A ring is `waiting` for the moment until its EndpointSlices are known.',
-        queries: [{ expr: `max by (state) (ringman_hash_rings{${THE_RING}})`, legend: '{{state}}' }],
+        queries: [`max by (state) (ringman_hash_rings{${THE_RING}})`],
         colors: STATE_COLORS,
         width: 12,
         height: 8,
@@ -84,9 +82,7 @@ export function allHashRingsRow(): PageRow {
         title: 'Statuses written',
         description:
           'Writes to the API server in a second, by pod. One or two for each change of an endpoint; one every ten seconds where a workload flaps.',
-        queries: [
-          { expr: rate('ringman_hash_ring_status_writes_total', 'pod', THE_PODS), legend: '{{pod}}' },
-        ],
+        queries: [rate('ringman_hash_ring_status_writes_total', 'pod', THE_PODS)],
         unit: 'short',
         width: 12,
         height: 8,
@@ -106,8 +102,6 @@ export function hashRingRow(): PageRow {
         title: 'Nodes on the ring',
         description: 'By ring, as the pod has it that has the most.',
         queries: [{ expr: perRing('max', 'ringman_hash_ring_nodes'), legend: RING_LEGEND }],
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         ...STEPS,
@@ -115,8 +109,6 @@ export function hashRingRow(): PageRow {
         description:
           'They keep their place while they restart, or because the brake is on. Look-ups name them: a caller takes the next owner.',
         queries: [{ expr: perRing('max', 'ringman_hash_ring_held_nodes'), legend: RING_LEGEND }],
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         ...STEPS,
@@ -129,8 +121,6 @@ export function hashRingRow(): PageRow {
             legend: RING_LEGEND,
           },
         ],
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         ...STEPS,
@@ -172,8 +162,6 @@ export function hashRingChangesRow(): PageRow {
         title: 'Changes of the ring',
         description: 'Each is in the events of the HashRing, with its cause: `kubectl describe hashring`.',
         queries: [{ expr: rise('ringman_hash_ring_changes_total'), legend: RING_LEGEND }],
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         title: 'Keys that moved',
@@ -182,8 +170,6 @@ export function hashRingChangesRow(): PageRow {
         queries: [{ expr: rise('ringman_hash_ring_keys_moved_ratio_total'), legend: RING_LEGEND }],
         unit: 'percentunit',
         draw: 'bars',
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         title: 'Time since the last change',
@@ -195,8 +181,6 @@ export function hashRingChangesRow(): PageRow {
           },
         ],
         unit: 's',
-        width: 8,
-        height: 8,
       }),
     ],
   }

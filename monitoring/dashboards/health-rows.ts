@@ -4,7 +4,7 @@ import { COUNTS, stateTimeline, STEPS, timeSeries, wordsFor, type PanelFrame } f
 import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 
 const IN_GOSSIP_ROW = { width: 6, height: 7 } as const
-const IN_PODS_ROW = { width: 8, height: 8, leadsToPod: true } as const
+const IN_PODS_ROW = { leadsToPod: true } as const
 
 /** What a panel is called and how large it is, on each page that has it. */
 type Caption = Pick<PanelFrame, 'title' | 'description' | 'width' | 'height'>
@@ -13,7 +13,7 @@ type Caption = Pick<PanelFrame, 'title' | 'description' | 'width' | 'height'>
 export function probes(matchers: string, caption: Caption) {
   return timeSeries({
     ...caption,
-    queries: [{ expr: rate('ringman_gossip_probes_total', 'result', matchers), legend: '{{result}}' }],
+    queries: [rate('ringman_gossip_probes_total', 'result', matchers)],
     unit: 'cps',
     draw: 'stack',
     colors: { direct: 'green', relay: 'yellow', stream: 'orange', failed: 'red' },
@@ -55,12 +55,7 @@ export function suspicions(matchers: string, caption: Caption) {
 export function traffic(matchers: string, caption: Caption) {
   return timeSeries({
     ...caption,
-    queries: [
-      {
-        expr: rate('ringman_gossip_bytes_total', 'transport, direction', matchers),
-        legend: '{{transport}} {{direction}}',
-      },
-    ],
+    queries: [rate('ringman_gossip_bytes_total', 'transport, direction', matchers)],
     unit: 'Bps',
   })
 }
@@ -75,12 +70,7 @@ export function gossipRow(): PageRow {
         title: 'Time since the source was confirmed',
         description:
           'How long ago each pod last heard something that bears out its members. Gossip: a few seconds. Sidecar and Kubernetes: up to a minute. A pod whose line climbs is deaf.',
-        queries: [
-          {
-            expr: `max by (pod) (ringman_source_staleness_seconds{${THE_PODS}})`,
-            legend: '{{pod}}',
-          },
-        ],
+        queries: [`max by (pod) (ringman_source_staleness_seconds{${THE_PODS}})`],
         unit: 's',
         softMax: 10,
         leadsToPod: true,
@@ -108,7 +98,7 @@ export function gossipRow(): PageRow {
         title: 'Health score',
         description:
           'What each pod thinks of its own health: 0 is well, 7 is as bad as it gets. Above 0 for long: the pod is starved of CPU, or loses packets.',
-        queries: [{ expr: `max by (pod) (ringman_gossip_health_score{${THE_PODS}})`, legend: '{{pod}}' }],
+        queries: [`max by (pod) (ringman_gossip_health_score{${THE_PODS}})`],
         ...STEPS,
         softMax: 7,
         thresholds: [
@@ -122,12 +112,7 @@ export function gossipRow(): PageRow {
         title: 'Dropped by key or label',
         description:
           'Gossip of members that are configured otherwise, or of strangers, by reason. It should be empty. The log lines `gossip.dropped` name the sender.',
-        queries: [
-          {
-            expr: increase('ringman_gossip_drops_total', 'reason', `reason=~"${MISFIT_REASONS}"`, THE_PODS),
-            legend: '{{reason}}',
-          },
-        ],
+        queries: [increase('ringman_gossip_drops_total', 'reason', `reason=~"${MISFIT_REASONS}"`, THE_PODS)],
         ...COUNTS,
         softMax: 5,
       }),
@@ -136,9 +121,7 @@ export function gossipRow(): PageRow {
         title: 'Exchanges of whole states',
         description:
           'Push/pulls in a second: begun here and completed or failed, and answered. `failed` beside healthy probes: TCP is blocked, or a seed has another label or key.',
-        queries: [
-          { expr: rate('ringman_gossip_push_pulls_total', 'result', THE_PODS), legend: '{{result}}' },
-        ],
+        queries: [rate('ringman_gossip_push_pulls_total', 'result', THE_PODS)],
         unit: 'cps',
         colors: { completed: 'green', failed: 'red', answered: 'blue' },
       }),
@@ -162,7 +145,7 @@ export function podsRow(): PageRow {
         title: 'Ready',
         description:
           'Whether each pod would answer its readiness probe with yes. A gap is a pod that was not scraped: it was away, or did not answer.',
-        queries: [{ expr: `max by (pod) (ringman_ready{${THE_PODS}})`, legend: '{{pod}}' }],
+        queries: [`max by (pod) (ringman_ready{${THE_PODS}})`],
         unit: 'short',
         mappings: wordsFor({ 0: ['not ready', 'red'], 1: ['ready', 'green'] }),
       }),
@@ -171,12 +154,7 @@ export function podsRow(): PageRow {
         title: 'Lateness of the event loop, 99th percentile',
         description:
           'Everything waits so long: look-ups, gossip, probes. 1 to 2 ms is the resolution of the timer; tens of ms are garbage collection or large requests; more is CPU throttling. The alert is at 100 ms.',
-        queries: [
-          {
-            expr: quantile(0.99, 'ringman_event_loop_delay_seconds', ['pod'], THE_PODS),
-            legend: '{{pod}}',
-          },
-        ],
+        queries: [quantile(0.99, 'ringman_event_loop_delay_seconds', ['pod'], THE_PODS)],
         unit: 's',
         softMax: 0.02,
         thresholds: [[0.1, 'red']],
@@ -185,12 +163,7 @@ export function podsRow(): PageRow {
         ...IN_PODS_ROW,
         title: 'Event loop in use',
         description: 'The part of the time in which the event loop is busy. Above 70 %, add pods.',
-        queries: [
-          {
-            expr: `max by (pod) (rate(ringman_event_loop_active_seconds_total{${THE_PODS}}[${WINDOW}]))`,
-            legend: '{{pod}}',
-          },
-        ],
+        queries: [`max by (pod) (rate(ringman_event_loop_active_seconds_total{${THE_PODS}}[${WINDOW}]))`],
         unit: 'percentunit',
         softMax: 1,
         thresholds: [[0.7, 'orange']],
@@ -202,10 +175,7 @@ export function podsRow(): PageRow {
         description:
           'Cores in use, user and system. Compare with the limit of the container: near it, Linux throttles.',
         queries: [
-          {
-            expr: `max by (pod) (rate(process_cpu_seconds_total{${THE_PODS}}[${WINDOW}]) and on (namespace, pod) ringman_build_info)`,
-            legend: '{{pod}}',
-          },
+          `max by (pod) (rate(process_cpu_seconds_total{${THE_PODS}}[${WINDOW}]) and on (namespace, pod) ringman_build_info)`,
         ],
         unit: 'short',
         decimals: 2,
@@ -216,10 +186,7 @@ export function podsRow(): PageRow {
         title: 'Memory',
         description: 'Resident memory. It levels off; a line that climbs for days is a leak worth a report.',
         queries: [
-          {
-            expr: `max by (pod) (process_resident_memory_bytes{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
-            legend: '{{pod}}',
-          },
+          `max by (pod) (process_resident_memory_bytes{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
         ],
         unit: 'bytes',
       }),
@@ -228,7 +195,7 @@ export function podsRow(): PageRow {
         title: 'Ring manager: waiting commands',
         description:
           'Commands that wait for the one writer of the ring. 0 nearly always; more than 10 means that changes come faster than rings can be made.',
-        queries: [{ expr: `max by (pod) (ringman_manager_mailbox_depth{${THE_PODS}})`, legend: '{{pod}}' }],
+        queries: [`max by (pod) (ringman_manager_mailbox_depth{${THE_PODS}})`],
         unit: 'short',
         decimals: 0,
         softMax: 10,

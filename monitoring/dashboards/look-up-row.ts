@@ -24,38 +24,32 @@ export function lookUpRow(): PageRow {
         title: 'Look-ups, by result',
         description:
           'Requests for owners in a second. `ok` got an owner. `refused` is the caller’s mistake. `ring-empty`, `unavailable` and `failed` are ours.',
-        queries: [{ expr: rate('ringman_lookups_total', 'result', THE_PODS), legend: '{{result}}' }],
+        queries: [rate('ringman_lookups_total', 'result', THE_PODS)],
         unit: 'reqps',
         draw: 'stack',
         colors: RESULT_COLORS,
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         title: 'Look-ups, by route',
         description: 'Which of the routes callers use, and the keys in batches as a line of their own.',
         queries: [
-          { expr: rate('ringman_lookups_total', 'route', THE_PODS), legend: '{{route}}' },
+          rate('ringman_lookups_total', 'route', THE_PODS),
           {
             expr: `sum(rate(ringman_lookup_keys_total{${THE_PODS}}[${WINDOW}]))`,
             legend: 'keys, all routes',
           },
         ],
         unit: 'reqps',
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         title: 'Part of the look-ups that fail',
         description:
           'Those that got no owner through no fault of the caller: the ring was empty, not running, or at fault. The alert is at 1 %.',
-        queries: [{ expr: lookUpErrorRatio('pod', WINDOW, THE_PODS), legend: '{{pod}}' }],
+        queries: [lookUpErrorRatio('pod', WINDOW, THE_PODS)],
         unit: 'percentunit',
         softMax: 0.02,
         thresholds: [[0.01, 'red']],
         showThresholds: true,
-        width: 8,
-        height: 8,
         leadsToPod: true,
       }),
       timeSeries({
@@ -70,8 +64,6 @@ export function lookUpRow(): PageRow {
         unit: 's',
         legend: 'values',
         thresholds: [[0.01, 'red']],
-        width: 8,
-        height: 8,
       }),
       heatmap({
         title: 'Where look-up times lie',
@@ -80,22 +72,17 @@ export function lookUpRow(): PageRow {
         queries: [
           {
             expr: increase('ringman_lookup_duration_seconds_bucket', 'le', SINGLE_KEYS, THE_PODS),
-            legend: '{{le}}',
             kind: 'heatmap',
           },
         ],
         unit: 's',
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         title: 'Look-ups, by pod',
         description:
           'Callers may ask any pod, so that a Service spreads look-ups evenly. This is load by question, not by ownership of keys.',
-        queries: [{ expr: rate('ringman_lookups_total', 'pod', THE_RING), legend: '{{pod}}' }],
+        queries: [rate('ringman_lookups_total', 'pod', THE_RING)],
         unit: 'reqps',
-        width: 8,
-        height: 8,
         leadsToPod: true,
       }),
       timeSeries({
@@ -103,37 +90,26 @@ export function lookUpRow(): PageRow {
         description:
           'How full the look-up port is. At 100 % a new connection takes the place of the one that has been idle longest.',
         queries: [
-          {
-            expr: `max by (pod) (ringman_http_connections{port="lookup", ${THE_PODS}} / ringman_http_connections_limit{port="lookup", ${THE_PODS}})`,
-            legend: '{{pod}}',
-          },
+          `max by (pod) (ringman_http_connections{port="lookup", ${THE_PODS}} / ringman_http_connections_limit{port="lookup", ${THE_PODS}})`,
         ],
         unit: 'percentunit',
         softMax: 1,
-        width: 8,
-        height: 8,
         leadsToPod: true,
       }),
       timeSeries({
         title: 'Connections closed to stay within the limits',
         description:
           'In a second, by reason. `made-room` and `no-room`: more clients than the limit. The others: clients that do not end their requests, or do not read.',
-        queries: [
-          { expr: rate('ringman_http_connections_closed_total', 'reason', THE_PODS), legend: '{{reason}}' },
-        ],
+        queries: [rate('ringman_http_connections_closed_total', 'reason', THE_PODS)],
         unit: 'cps',
         draw: 'stack',
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         title: 'Bytes held for clients',
         description:
           'Of the pod that holds most: unfinished heads, bodies, and answers that wait for readers.',
-        queries: [{ expr: `max by (kind) (ringman_http_held_bytes{${THE_PODS}})`, legend: '{{kind}}' }],
+        queries: [`max by (kind) (ringman_http_held_bytes{${THE_PODS}})`],
         unit: 'bytes',
-        width: 8,
-        height: 8,
       }),
     ],
   }

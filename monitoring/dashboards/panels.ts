@@ -44,14 +44,14 @@ import { PanelBuilder as StateTimeline } from '@grafana/grafana-foundation-sdk/s
 import { PanelBuilder as Stat } from '@grafana/grafana-foundation-sdk/stat'
 import { PanelBuilder as TimeSeries } from '@grafana/grafana-foundation-sdk/timeseries'
 import { POD_PAGE_UID, RING_IN_URL } from './page.ts'
-import { DATASOURCE, targetsOf, type PanelQuery } from './queries.ts'
+import { asQuery, DATASOURCE, targetsOf, type PanelQuery } from './queries.ts'
 
 /** What every panel has. */
 export interface PanelFrame {
   readonly title: string
   /** How to read the panel: what is normal, and what it means when it is not. */
   readonly description: string
-  readonly queries: readonly PanelQuery[]
+  readonly queries: readonly (PanelQuery | string)[]
   /** Grafana's name of a unit: `s`, `bytes`, `percentunit`, `reqps`, `short` for numbers. */
   readonly unit: string
   readonly decimals?: number
@@ -59,10 +59,10 @@ export interface PanelFrame {
   readonly max?: number
   /** From where on values are shown in another colour; what is below the first is green. */
   readonly thresholds?: readonly (readonly [from: number, color: string])[]
-  /** In 24ths of the page. */
-  readonly width: number
-  /** In rows of the grid. */
-  readonly height: number
+  /** In 24ths of the page. @default 8 */
+  readonly width?: number
+  /** In rows of the grid. @default 8 */
+  readonly height?: number
   /** Whether a click on a series leads to the page of its pod. @default false */
   readonly leadsToPod?: boolean
 }
@@ -97,8 +97,8 @@ function framed<Self extends FramedPanel<Self>>(panel: Self, frame: PanelFrame):
     .targets(targetsOf(frame.queries))
     .unit(frame.unit)
     .thresholds(thresholdsOf(frame.thresholds ?? []))
-    .span(frame.width)
-    .height(frame.height)
+    .span(frame.width ?? 8)
+    .height(frame.height ?? 8)
   if (frame.decimals !== undefined) panel.decimals(frame.decimals)
   if (frame.min !== undefined) panel.min(frame.min)
   if (frame.max !== undefined) panel.max(frame.max)
@@ -116,7 +116,7 @@ function thresholdsOf(thresholds: NonNullable<PanelFrame['thresholds']>): Thresh
 
 /** One number that says at a glance whether something is well: as it is now, not as it was when it was last known. */
 export function stat(frame: PanelFrame & { readonly mappings?: ValueMapping[]; readonly noValue?: string }) {
-  const queries = frame.queries.map((query) => ({ kind: 'latest' as const, ...query }))
+  const queries = frame.queries.map((query) => ({ kind: 'latest' as const, ...asQuery(query) }))
   const panel = framed(new Stat(), { ...frame, queries })
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
     .colorMode(frame.thresholds === undefined ? BigValueColorMode.None : BigValueColorMode.Value)

@@ -52,12 +52,7 @@ export function gossipRows(): PageRow[] {
           title: 'Messages received, by type',
           description:
             'What others tell this pod. A type that is missing while others come is a sign of a half-open network policy.',
-          queries: [
-            {
-              expr: rate('ringman_gossip_messages_total', 'type', 'direction="received"', THE_PODS),
-              legend: '{{type}}',
-            },
-          ],
+          queries: [rate('ringman_gossip_messages_total', 'type', 'direction="received"', THE_PODS)],
           unit: 'cps',
         }),
         traffic(THE_PODS, {
@@ -71,9 +66,7 @@ export function gossipRows(): PageRow[] {
           title: 'Dropped, by reason',
           description:
             'Messages that were dropped, by reason. The log line `gossip.dropped` has the same reasons and names the sender.',
-          queries: [
-            { expr: increase('ringman_gossip_drops_total', 'reason', THE_PODS), legend: '{{reason}}' },
-          ],
+          queries: [increase('ringman_gossip_drops_total', 'reason', THE_PODS)],
           ...COUNTS,
           softMax: 5,
         }),
@@ -104,7 +97,7 @@ export function gossipRows(): PageRow[] {
           description:
             'Seeds as configured, by whether they were found, and the addresses of others that they gave. 0 addresses from resolved seeds: they lead only to this pod.',
           queries: [
-            { expr: `max by (state) (ringman_seeds{${THE_PODS}})`, legend: '{{state}}' },
+            `max by (state) (ringman_seeds{${THE_PODS}})`,
             { expr: `max(ringman_seed_addresses{${THE_PODS}})`, legend: 'addresses' },
           ],
           ...STEPS,
@@ -116,7 +109,7 @@ export function gossipRows(): PageRow[] {
           title: 'Joins',
           description:
             'Attempts to join through a seed. It rests once all seeds are members. `failed` that goes on: a seed leads to a dead address, or to another cluster.',
-          queries: [{ expr: increase('ringman_joins_total', 'result', THE_PODS), legend: '{{result}}' }],
+          queries: [increase('ringman_joins_total', 'result', THE_PODS)],
           ...COUNTS,
           softMax: 4,
           colors: { completed: 'green', failed: 'red' },
@@ -146,9 +139,7 @@ export function gossipRows(): PageRow[] {
           title: 'Time since the source was confirmed',
           description:
             'How long ago it last heard something that bears out its members. Gossip: a few seconds. Sidecar and Kubernetes: up to a minute.',
-          queries: [
-            { expr: `max by (source) (ringman_source_staleness_seconds{${THE_PODS}})`, legend: '{{source}}' },
-          ],
+          queries: [`max by (source) (ringman_source_staleness_seconds{${THE_PODS}})`],
           unit: 's',
           softMax: 10,
         }),

@@ -16,7 +16,7 @@ export function podStateRow(): PageRow {
         title: 'Ready',
         description:
           'Whether it would answer its readiness probe with yes. `/readyz` on its admin port says why not.',
-        queries: [{ expr: `max(ringman_ready{${THE_PODS}})` }],
+        queries: [`max(ringman_ready{${THE_PODS}})`],
         mappings: wordsFor({ 0: ['no', 'red'], 1: ['yes', 'green'] }),
         thresholds: [],
         noValue: 'not scraped',
@@ -27,9 +27,7 @@ export function podStateRow(): PageRow {
         description:
           'The part of all pods, itself among them, that have the ring of this one. 100 % is right.',
         queries: [
-          {
-            expr: `count(${digestOfPods(THE_RING)} and on (digest) ringman_ring_info{${THE_PODS}}) / count(${digestOfPods(THE_RING)})`,
-          },
+          `count(${digestOfPods(THE_RING)} and on (digest) ringman_ring_info{${THE_PODS}}) / count(${digestOfPods(THE_RING)})`,
         ],
         unit: 'percentunit',
         decimals: 0,
@@ -42,7 +40,7 @@ export function podStateRow(): PageRow {
         title: 'Share',
         description:
           'The part of all keys that this pod owns, by its own ring. 0 when it is not on its ring.',
-        queries: [{ expr: `max(ringman_ring_share_ratio{${THE_PODS}})` }],
+        queries: [`max(ringman_ring_share_ratio{${THE_PODS}})`],
         unit: 'percentunit',
         decimals: 1,
       }),
@@ -51,9 +49,7 @@ export function podStateRow(): PageRow {
         title: 'Condition',
         description:
           'What it knows about its own membership, in one word. "well" is right; `/readyz` on its admin port has the others in a sentence.',
-        queries: [
-          { expr: `max by (condition) (ringman_condition{${THE_PODS}}) == 1`, legend: '{{condition}}' },
-        ],
+        queries: [`max by (condition) (ringman_condition{${THE_PODS}}) == 1`],
         noValue: 'not scraped',
       }).textMode(BigValueTextMode.Name),
       stat({
@@ -61,9 +57,7 @@ export function podStateRow(): PageRow {
         title: 'Up for',
         description: 'Since the process started. Short and again short: it restarts.',
         queries: [
-          {
-            expr: `time() - max(process_start_time_seconds{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
-          },
+          `time() - max(process_start_time_seconds{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
         ],
         unit: 's',
       }),
@@ -72,7 +66,7 @@ export function podStateRow(): PageRow {
         title: 'Ring manager',
         description:
           'Whether the one writer of the ring answers. Stuck: the ring no longer follows the members.',
-        queries: [{ expr: `max(ringman_manager_up{${THE_PODS}})` }],
+        queries: [`max(ringman_manager_up{${THE_PODS}})`],
         mappings: wordsFor({ 0: ['stuck', 'red'], 1: ['answers', 'green'] }),
         thresholds: [],
       }),
@@ -82,17 +76,15 @@ export function podStateRow(): PageRow {
 
 /** What does it see, and what changed? */
 export function podRingRow(): PageRow {
-  const inRing = { width: 8, height: 8 } as const
   return {
     question: 'What does it see, and what changed?',
     panels: [
       timeSeries({
-        ...inRing,
         title: 'Members, by state',
         description:
           'What this pod knows of the members. The dashed line is the most living members that any pod sees: alive and suspect here should add up to it.',
         queries: [
-          { expr: `max by (state) (ringman_members{${THE_PODS}})`, legend: '{{state}}' },
+          `max by (state) (ringman_members{${THE_PODS}})`,
           { expr: `max(${livingMembers(THE_RING)})`, legend: 'living, at most' },
         ],
         ...STEPS,
@@ -100,29 +92,24 @@ export function podRingRow(): PageRow {
         colors: STATE_COLORS,
       }).overrideByName('living, at most', REFERENCE_LINE),
       timeSeries({
-        ...inRing,
         title: 'Changes of its ring, by cause',
         description:
           'A pod with more changes than others sees members come and go that the others do not: its network is bad.',
-        queries: [{ expr: increase('ringman_ring_changes_total', 'cause', THE_PODS), legend: '{{cause}}' }],
+        queries: [increase('ringman_ring_changes_total', 'cause', THE_PODS)],
         ...COUNTS,
         softMax: 4,
         colors: CAUSE_COLORS,
       }),
       timeSeries({
-        ...inRing,
         title: 'Keys that moved, by cause',
         description: 'The part of all keys that got another owner on its ring.',
-        queries: [
-          { expr: increase('ringman_ring_keys_moved_ratio_total', 'cause', THE_PODS), legend: '{{cause}}' },
-        ],
+        queries: [increase('ringman_ring_keys_moved_ratio_total', 'cause', THE_PODS)],
         unit: 'percentunit',
         draw: 'bars',
         softMax: 0.2,
         colors: CAUSE_COLORS,
       }),
       timeSeries({
-        ...inRing,
         title: 'Epoch',
         description:
           'Changes of its ring since it started: a staircase; each step is a change. Only compares within one process.',
@@ -131,7 +118,6 @@ export function podRingRow(): PageRow {
         legend: 'none',
       }),
       timeSeries({
-        ...inRing,
         title: 'Nodes and points of its ring',
         description:
           'Points are about 120 for each node. Fewer nodes than living members: the metadata of some does not decode, or two have one ring key.',
@@ -143,7 +129,6 @@ export function podRingRow(): PageRow {
         legend: 'values',
       }).overrideByName('points', [{ id: 'custom.axisPlacement', value: 'right' }]),
       timeSeries({
-        ...inRing,
         title: 'Largest share ÷ mean share',
         description: 'How uneven its ring is; 1 is perfectly even.',
         queries: [{ expr: `max(ringman_ring_balance_ratio{${THE_PODS}})`, legend: 'balance' }],
@@ -169,7 +154,7 @@ export function podLookUpRow(): PageRow {
         ...inRow,
         title: 'Look-ups, by result',
         description: '`ring-empty`, `unavailable` and `failed` are its own fault; `refused` is the caller’s.',
-        queries: [{ expr: rate('ringman_lookups_total', 'result', THE_PODS), legend: '{{result}}' }],
+        queries: [rate('ringman_lookups_total', 'result', THE_PODS)],
         unit: 'reqps',
         draw: 'stack',
         colors: RESULT_COLORS,
@@ -178,12 +163,7 @@ export function podLookUpRow(): PageRow {
         ...inRow,
         title: 'Time of a look-up, 99th percentile, by route',
         description: 'A batch (`POST /v1/owners`) takes as long as its keys are many.',
-        queries: [
-          {
-            expr: quantile(0.99, 'ringman_lookup_duration_seconds', ['route'], THE_PODS),
-            legend: '{{route}}',
-          },
-        ],
+        queries: [quantile(0.99, 'ringman_lookup_duration_seconds', ['route'], THE_PODS)],
         unit: 's',
         thresholds: [[0.01, 'red']],
       }),
@@ -192,11 +172,7 @@ export function podLookUpRow(): PageRow {
         title: 'Where look-up times lie',
         description: 'How many look-ups of any route took how long: the darker the more.',
         queries: [
-          {
-            expr: increase('ringman_lookup_duration_seconds_bucket', 'le', THE_PODS),
-            legend: '{{le}}',
-            kind: 'heatmap',
-          },
+          { expr: increase('ringman_lookup_duration_seconds_bucket', 'le', THE_PODS), kind: 'heatmap' },
         ],
         unit: 's',
       }),
@@ -205,12 +181,7 @@ export function podLookUpRow(): PageRow {
         title: 'HTTP answers, by route and status',
         description:
           'All requests to the look-up port. `aborted`: the client went before there was an answer.',
-        queries: [
-          {
-            expr: rate('ringman_http_requests_total', 'route, status', THE_PODS),
-            legend: '{{route}} {{status}}',
-          },
-        ],
+        queries: [rate('ringman_http_requests_total', 'route, status', THE_PODS)],
         unit: 'reqps',
       }),
     ],

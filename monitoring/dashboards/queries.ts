@@ -21,7 +21,7 @@ export const WINDOW = '$__rate_interval'
 /** One query of a panel. */
 export interface PanelQuery {
   readonly expr: string
-  /** A legend in Grafana's notation: `{{pod}}`. */
+  /** A legend in Grafana's notation: `{{pod}}`. @default the labels by which `expr` aggregates */
   readonly legend?: string
   /** `latest` asks for one value at the end of the time range, as stats and tables want. @default range */
   readonly kind?: 'range' | 'latest' | 'table' | 'heatmap'
@@ -29,13 +29,27 @@ export interface PanelQuery {
   readonly exemplars?: boolean
 }
 
+/** A query of which there is the expression alone. */
+export function asQuery(query: PanelQuery | string): PanelQuery {
+  return typeof query === 'string' ? { expr: query } : query
+}
+
+/** The labels by which an expression aggregates, but the buckets of a quantile, and what is chosen at the top of the page. */
+function legendOf(expr: string): string | undefined {
+  const [, quantile, labels] = /^(?:sort_desc\()?(histogram_quantile\(\S+ )?\w+ by \((.*?)\)/.exec(expr) ?? []
+  const dull = ['namespace', 'release', ...(quantile === undefined ? [] : ['le'])]
+  const names = labels?.split(', ').filter((label) => !dull.includes(label)) ?? []
+  return names.length === 0 ? undefined : names.map((name) => `{{${name}}}`).join(' ')
+}
+
 /** The queries of a panel as Grafana's targets, named A, B, C… in order. */
-export function targetsOf(queries: readonly PanelQuery[]): DataqueryBuilder[] {
-  return queries.map(({ expr, legend, kind = 'range', exemplars = false }, index) => {
+export function targetsOf(queries: readonly (PanelQuery | string)[]): DataqueryBuilder[] {
+  return queries.map(asQuery).map(({ expr, kind = 'range', exemplars = false, ...query }, index) => {
     const target = new DataqueryBuilder()
       .datasource(DATASOURCE)
       .refId(String.fromCharCode(65 + index))
       .expr(expr)
+    const legend = query.legend ?? (kind === 'table' ? undefined : legendOf(expr))
     if (legend !== undefined) target.legendFormat(legend)
     if (exemplars) target.exemplar(true)
     return withKind(target, kind)

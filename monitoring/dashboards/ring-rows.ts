@@ -34,7 +34,7 @@ export function wholeRow(): PageRow {
         title: 'Different rings',
         description:
           'How many different rings the pods have. 1 is right. More is normal for the seconds of a change, and a fault when it stays: pods then give different owners for the same key.',
-        queries: [{ expr: `count(count by (digest) (${digestOfPods(THE_RING)}))` }],
+        queries: [`count(count by (digest) (${digestOfPods(THE_RING)}))`],
         ...TILE,
         thresholds: [[2, 'red']],
       }),
@@ -42,7 +42,7 @@ export function wholeRow(): PageRow {
         title: 'Closed groups',
         description:
           'Groups of pods whose ring has exactly these pods on it. 1 is a whole ring. 2 or more are islands, which do not know of each other. 0 while pods disagree, or where members of the ring are not scraped.',
-        queries: [{ expr: `count(${closedRings(digestOfPods(THE_RING), THE_RING)}) or vector(0)` }],
+        queries: [`count(${closedRings(digestOfPods(THE_RING), THE_RING)}) or vector(0)`],
         ...TILE,
         thresholds: [[2, 'red']],
       }),
@@ -50,30 +50,28 @@ export function wholeRow(): PageRow {
         title: 'Members on the ring',
         description:
           'The most members that any pod has on its ring: alive, and suspect ones, which keep their place.',
-        queries: [{ expr: `max(${livingMembers(THE_RING)})` }],
+        queries: [`max(${livingMembers(THE_RING)})`],
         ...TILE,
       }),
       stat({
         title: 'Ready pods',
         description:
           'From kube-state-metrics where it is there, else from the pods themselves. It should equal the members on the ring.',
-        queries: [{ expr: readyPods(THE_RING) }],
+        queries: [readyPods(THE_RING)],
         ...TILE,
       }),
       stat({
         title: 'Suspects',
         description:
           'The most members that any pod suspects now. A suspect keeps its place on the ring until its time to refute is over.',
-        queries: [{ expr: `max(ringman_members{state="suspect",${THE_RING}})` }],
+        queries: [`max(ringman_members{state="suspect",${THE_RING}})`],
         ...TILE,
         thresholds: [[1, 'orange']],
       }),
       stat({
         title: 'Alerts that fire',
         description: 'Alerts about this ring. Each has a runbook.',
-        queries: [
-          { expr: `count(ALERTS{alertname=~"Ringman.+",alertstate="firing",${THE_RING}}) or vector(0)` },
-        ],
+        queries: [`count(ALERTS{alertname=~"Ringman.+",alertstate="firing",${THE_RING}}) or vector(0)`],
         ...TILE,
         thresholds: [[1, 'red']],
       }),
@@ -81,7 +79,7 @@ export function wholeRow(): PageRow {
         title: 'Pods by the digest of their ring',
         description:
           'One band of one colour: all pods have the same ring. A change of colour is a change of the ring. Two colours side by side for longer than a few scrapes: pods disagree.',
-        queries: [{ expr: `count by (digest) (${digestOfPods(THE_RING)})`, legend: '{{digest}}' }],
+        queries: [`count by (digest) (${digestOfPods(THE_RING)})`],
         unit: 'short',
         decimals: 0,
         draw: 'stack',
@@ -93,7 +91,7 @@ export function wholeRow(): PageRow {
         description:
           'All lines should lie on each other, and on the dashed one of the ready pods. A line that lies lower belongs to a pod that does not see all the others.',
         queries: [
-          { expr: `max by (pod) (ringman_ring_nodes{${THE_PODS}})`, legend: '{{pod}}' },
+          `max by (pod) (ringman_ring_nodes{${THE_PODS}})`,
           { expr: `max(${readyPods(THE_RING)})`, legend: 'ready pods' },
         ],
         ...STEPS,
@@ -180,29 +178,21 @@ export function sharesRow(): PageRow {
         description:
           'The part of all keys that each pod owns. With equal weights the bars differ by some tenths.',
         queries: [
-          {
-            expr: `sort_desc(max by (pod) (ringman_ring_share_ratio{${THE_PODS}}))`,
-            legend: '{{pod}}',
-            kind: 'latest',
-          },
+          { expr: `sort_desc(max by (pod) (ringman_ring_share_ratio{${THE_PODS}}))`, kind: 'latest' },
         ],
         unit: 'percentunit',
         decimals: 1,
         min: 0,
-        width: 8,
-        height: 8,
         leadsToPod: true,
       }),
       timeSeries({
         title: 'Shares, stacked',
         description:
           'The share that each pod reports for itself. While all agree and all are scraped they add up to 100 %. Less: an owner is not scraped, or has died and the others have not noticed. More: islands, whose owners own the same keys.',
-        queries: [{ expr: `max by (pod) (ringman_ring_share_ratio{${THE_RING}})`, legend: '{{pod}}' }],
+        queries: [`max by (pod) (ringman_ring_share_ratio{${THE_RING}})`],
         unit: 'percentunit',
         softMax: 1,
         draw: 'stack',
-        width: 8,
-        height: 8,
         leadsToPod: true,
       }),
       timeSeries({
@@ -219,8 +209,6 @@ export function sharesRow(): PageRow {
         softMax: 2,
         thresholds: [[1.5, 'orange']],
         showThresholds: true,
-        width: 8,
-        height: 8,
       }),
     ],
   }
@@ -235,45 +223,31 @@ export function changesRow(): PageRow {
         title: 'Changes of the ring, by cause',
         description:
           'As counted by the pod that saw most of them. A rolling update shows pairs of `left` and `joined`. `dead` without `left` is a crash or a network fault; when it comes again and again, something flaps.',
-        queries: [
-          {
-            expr: `max by (cause) (${increase('ringman_ring_changes_total', 'pod, cause', THE_RING)})`,
-            legend: '{{cause}}',
-          },
-        ],
+        queries: [`max by (cause) (${increase('ringman_ring_changes_total', 'pod, cause', THE_RING)})`],
         ...COUNTS,
         softMax: 4,
         colors: CAUSE_COLORS,
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         title: 'Keys that moved, by cause',
         description:
           'The part of all keys that got another owner. Caches behind the ring miss for about that part. One node that goes moves its share; the same keys move again when it comes back.',
         queries: [
-          {
-            expr: `max by (cause) (${increase('ringman_ring_keys_moved_ratio_total', 'pod, cause', THE_RING)})`,
-            legend: '{{cause}}',
-          },
+          `max by (cause) (${increase('ringman_ring_keys_moved_ratio_total', 'pod, cause', THE_RING)})`,
         ],
         unit: 'percentunit',
         draw: 'bars',
         softMax: 0.2,
         colors: CAUSE_COLORS,
-        width: 8,
-        height: 8,
       }),
       timeSeries({
         title: 'Members, by state',
         description:
           'The most that any pod has in each state. The dead and the left are off the ring, and stay listed for about a minute.',
-        queries: [{ expr: `max by (state) (ringman_members{${THE_RING}})`, legend: '{{state}}' }],
+        queries: [`max by (state) (ringman_members{${THE_RING}})`],
         ...STEPS,
         softMax: 3,
         colors: STATE_COLORS,
-        width: 8,
-        height: 8,
       }),
     ],
   }
