@@ -189,6 +189,29 @@ export const boolean: ValueType<boolean> = {
   encode: (value) => value,
 }
 
+/** Text in a form. `read` gives its value, or undefined for one that is not in the form. */
+function form(
+  placeholder: string,
+  allowed: string,
+  read: (text: string) => string | undefined,
+): ValueType<string> {
+  return {
+    read(given) {
+      const value = read(textOf(given, allowed))
+      check(value !== undefined, allowed)
+      return value
+    },
+    placeholder,
+    allowed,
+    encode: (value) => value,
+  }
+}
+
+/** Text of which a pattern is all. */
+function matching(placeholder: string, allowed: string, pattern: RegExp): ValueType<string> {
+  return form(placeholder, allowed, (text) => (pattern.test(text) ? text : undefined))
+}
+
 /**
  * Text of printable characters without white space.
  *
@@ -197,96 +220,38 @@ export const boolean: ValueType<boolean> = {
 export function word(placeholder: string, maxLength: number, maxBytes = Infinity): ValueType<string> {
   const inBytes = maxBytes === Infinity ? '' : `, at most ${maxBytes} bytes of UTF-8`
   const allowed = `1 to ${maxLength} printable characters without white space${inBytes}`
-  return {
-    read(given) {
-      const text = textOf(given, allowed)
-      check(text.length <= maxLength && /^[^\s\p{C}]+$/u.test(text), allowed)
-      check(Buffer.byteLength(text) <= maxBytes, allowed)
-      return text
-    },
-    placeholder,
-    allowed,
-    encode: (value) => value,
-  }
+  return form(placeholder, allowed, (text) =>
+    text.length <= maxLength && Buffer.byteLength(text) <= maxBytes && /^[^\s\p{C}]+$/u.test(text)
+      ? text
+      : undefined,
+  )
 }
-
-const SENTENCE = '1 to 256 printable characters'
 
 /** Text for people, on one line. */
-export const sentence: ValueType<string> = {
-  read(given) {
-    const text = textOf(given, SENTENCE)
-    check(/^[^\p{C}\p{Zl}\p{Zp}]{1,256}$/u.test(text), SENTENCE)
-    return text
-  },
-  placeholder: 'TEXT',
-  allowed: SENTENCE,
-  encode: (value) => value,
-}
-
-const HEADER_NAME = 'the name of an HTTP header'
+export const sentence = matching('TEXT', '1 to 256 printable characters', /^[^\p{C}\p{Zl}\p{Zp}]{1,256}$/u)
 
 /** The name of an HTTP header. */
-export const headerName: ValueType<string> = {
-  read(given) {
-    const text = textOf(given, HEADER_NAME)
-    check(/^[!#$%&'*+.^_`|~\w-]{1,256}$/.test(text), HEADER_NAME)
-    return text
-  },
-  placeholder: 'NAME',
-  allowed: HEADER_NAME,
-  encode: (value) => value,
-}
-
-const HOST_NAME = 'a host name without port'
+export const headerName = matching('NAME', 'the name of an HTTP header', /^[!#$%&'*+.^_`|~\w-]{1,256}$/)
 
 /** A host name; the value is in lower case. */
-export const hostName: ValueType<string> = {
-  read(given) {
-    const text = textOf(given, HOST_NAME)
-    check(/^[a-zA-Z0-9_]([-.a-zA-Z0-9_]{0,251}[a-zA-Z0-9_])?$/.test(text), HOST_NAME)
-    return text.toLowerCase()
-  },
-  placeholder: 'HOST',
-  allowed: HOST_NAME,
-  encode: (value) => value,
-}
+export const hostName = form('HOST', 'a host name without port', (text) =>
+  /^[a-zA-Z0-9_]([-.a-zA-Z0-9_]{0,251}[a-zA-Z0-9_])?$/.test(text) ? text.toLowerCase() : undefined,
+)
 
 /** A path of the file system. */
-export const path: ValueType<string> = {
-  read(given) {
-    check(given !== '', 'a path')
-    return textOf(given, 'a path')
-  },
-  placeholder: 'FILE',
-  allowed: 'a path',
-  encode: (value) => value,
-}
+export const path = matching('FILE', 'a path', /./s)
 
 /** An IP address to bind to; the unspecified ones mean all interfaces. */
-export const bindAddress: ValueType<string> = ipAddress(
-  'an IP address; 0.0.0.0 or :: for all interfaces',
-  () => true,
+export const bindAddress = form('IP', 'an IP address; 0.0.0.0 or :: for all interfaces', (text) =>
+  isIP(text) === 0 ? undefined : text,
 )
 
 /** An IP address that others can reach. */
-export const reachableAddress: ValueType<string> = ipAddress(
+export const reachableAddress = form(
+  'IP',
   'an IP address that the other members can reach, so not 0.0.0.0 or ::',
-  (address) => !/^[0:.]+$/.test(address),
+  (text) => (isIP(text) === 0 || /^[0:.]+$/.test(text) ? undefined : text),
 )
-
-function ipAddress(allowed: string, accepts: (address: string) => boolean): ValueType<string> {
-  return {
-    read(given) {
-      const text = textOf(given, allowed)
-      check(isIP(text) !== 0 && accepts(text), allowed)
-      return text
-    },
-    placeholder: 'IP',
-    allowed,
-    encode: (value) => value,
-  }
-}
 
 const HTTP_URL_ALLOWED = 'an http:// or https:// URL without user, query or fragment'
 
@@ -313,17 +278,11 @@ function urlOfPort(defaultPort: number): ValueType<string> {
 }
 
 function urlType(allowed: string, complete: (text: string) => string): ValueType<string> {
-  return {
-    read(given) {
-      const url = URL.parse(complete(textOf(given, allowed)))
-      check(url !== null && url.username + url.password + url.search + url.hash === '', allowed)
-      check(url.protocol === 'http:' || url.protocol === 'https:', allowed)
-      return url.href.replace(/\/+$/, '')
-    },
-    placeholder: 'URL',
-    allowed,
-    encode: (value) => value,
-  }
+  return form('URL', allowed, (text) => {
+    const url = URL.parse(complete(text))
+    if (url === null || url.username + url.password + url.search + url.hash !== '') return undefined
+    return /^https?:$/.test(url.protocol) ? url.href.replace(/\/+$/, '') : undefined
+  })
 }
 
 /**
