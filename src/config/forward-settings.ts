@@ -1,9 +1,9 @@
 import { isIP } from 'node:net'
-import { assertNever, RingmanError } from '../errors.ts'
+import { assertNever } from '../errors.ts'
 import { formatKeyPlace, parseKeyPlace, type KeyPlace } from '../http/route-key.ts'
 import type { MemberConfig } from './member-settings.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
-import { choice, duration, list, parsed } from './value-type.ts'
+import { choice, duration, form, list, parsed } from './value-type.ts'
 
 /** A place in a request where its key may be. */
 export const keyPlace = parsed<KeyPlace>(
@@ -13,19 +13,11 @@ export const keyPlace = parsed<KeyPlace>(
   formatKeyPlace,
 )
 
-const network = parsed<string>(
-  'NETWORK',
-  'ADDRESS/BITS',
-  (text) => {
-    const [, address = '', bits = ''] = /^([\da-fA-F.:]+)\/(\d{1,3})$/.exec(text) ?? []
-    const family = isIP(address)
-    if (family === 0 || Number(bits) > (family === 6 ? 128 : 32)) {
-      throw new RingmanError('CONFIG_INVALID', `"${text}" is not a network, such as 10.0.0.0/8 or fd00::/8`)
-    }
-    return text
-  },
-  (text) => text,
-)
+const network = form('NETWORK', 'ADDRESS/BITS, such as 10.0.0.0/8 or fd00::/8', (text) => {
+  const [, address = '', bits = ''] = /^([\da-fA-F.:]+)\/(\d{1,3})$/.exec(text) ?? []
+  const family = isIP(address)
+  return family === 0 || Number(bits) > (family === 6 ? 128 : 32) ? undefined : text
+})
 
 /** How a member sends requests to the owners of their keys: what `ring.forward()` and `ringman proxy` share. */
 export const FORWARD_SETTINGS = {

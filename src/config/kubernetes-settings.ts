@@ -6,8 +6,10 @@ import {
   boolean,
   choice,
   duration,
+  form,
   formatDuration,
   list,
+  matching,
   parsed,
   path,
   type ValueType,
@@ -16,30 +18,19 @@ import {
 const SOURCE = { category: 'Kubernetes', sources: ['kubernetes'] } as const
 const GOSSIP = { category: 'Kubernetes', sources: ['memberlist', 'swim'] } as const
 
-/** Text that has to be in a form of its own. */
-function checked(placeholder: string, allowed: string, accepts: (text: string) => boolean) {
-  return parsed<string>(
-    placeholder,
-    allowed,
-    (text) => {
-      if (accepts(text)) return text
-      throw new RingmanError('CONFIG_INVALID', `"${text.slice(0, 80)}" is not allowed: ${allowed}`)
-    },
-    (text) => text,
-  )
-}
-
-const SELECTOR_ALLOWED = 'a label selector, such as app=cache,tier in (a,b),!canary'
-
-const resourceName = checked(
+const resourceName = form(
   'NAME',
   'a name of Kubernetes: lower-case letters, digits and -, at most 63',
-  isResourceName,
+  (text) => (isResourceName(text) ? text : undefined),
 )
-const installationName = checked('NAME', 'lower-case letters, digits, -, . and /, at most 253', (text) =>
-  /^[-a-z0-9./]{1,253}$/.test(text),
+const installationName = matching(
+  'NAME',
+  'lower-case letters, digits, -, . and /, at most 253',
+  /^[-a-z0-9./]{1,253}$/,
 )
-const labelSelector = checked('LABELS', SELECTOR_ALLOWED, isLabelSelector)
+const labelSelector = form('LABELS', 'a label selector, such as app=cache,tier in (a,b),!canary', (text) =>
+  isLabelSelector(text) ? text : undefined,
+)
 
 const portText = parsed<string | number>(
   'PORT',

@@ -190,7 +190,7 @@ export const boolean: ValueType<boolean> = {
 }
 
 /** Text in a form. `read` gives its value, or undefined for one that is not in the form. */
-function form(
+export function form(
   placeholder: string,
   allowed: string,
   read: (text: string) => string | undefined,
@@ -208,7 +208,7 @@ function form(
 }
 
 /** Text of which a pattern is all. */
-function matching(placeholder: string, allowed: string, pattern: RegExp): ValueType<string> {
+export function matching(placeholder: string, allowed: string, pattern: RegExp): ValueType<string> {
   return form(placeholder, allowed, (text) => (pattern.test(text) ? text : undefined))
 }
 
