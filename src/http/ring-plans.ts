@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { isWeight, WEIGHT_LIMIT } from '../membership/member.ts'
+import { weightBoundOf } from '../membership/placement.ts'
 import type { HashRing } from '../ring/hash-ring.ts'
 import { compareRingKeys, type RingNode } from '../ring/node.ts'
 import { planInSteps, type RingMove, type RingPlanChange } from '../ring/plan.ts'
@@ -52,7 +53,7 @@ export class RingPlans {
     if (!this.#planned.tryTake(this.#clock.now(), cost)) {
       throw new RingmanError('OVERLOADED', 'a ring of this size answers only a few plans in a second')
     }
-    const steps = planJson(snapshot.ring, change, state)
+    const steps = planJson(snapshot.ring, boundWeights(snapshot.ring, change), state)
     if (nodes <= SMALL_PLAN_NODES) return finish(steps)
     await turns.begin()
     let step = steps.next()
@@ -62,6 +63,21 @@ export class RingPlans {
     }
     return step.value
   }
+}
+
+/** The same change with the weights that the ring would then have: members may say more than what counts. */
+function boundWeights(ring: HashRing, { leave, join, reweight }: Required<RingPlanChange>): RingPlanChange {
+  const after = new Map(ring.nodes.map((node) => [node.ringKey, node]))
+  for (const ringKey of leave) after.delete(ringKey)
+  for (const node of [...reweight, ...join]) after.set(node.ringKey, node)
+  const most = weightBoundOf(after.values())
+  const bound = <Node extends { readonly weight: number }>(node: Node): Node => ({
+    ...node,
+    weight: Math.min(node.weight, most),
+  })
+  const named = new Set([...leave, ...reweight.map(({ ringKey }) => ringKey)])
+  const others = ring.nodes.filter(({ ringKey, weight }) => weight > most && !named.has(ringKey))
+  return { leave, join: join.map(bound), reweight: [...reweight, ...others].map(bound) }
 }
 
 /** What `/v1/plan` answers; `state` is what stands in each answer of this ring. */

@@ -69,8 +69,13 @@ function nodesOf(members: readonly Member[], mode: RingKeyMode, isDone: IsDone):
   return [...nodes.values()]
 }
 
+/** What a weight counts at most where these are the nodes: see {@link placeMembers}. */
+export function weightBoundOf(nodes: Iterable<RingNode>): number {
+  const weights = Array.from(nodes, ({ weight }) => weight).sort((a, b) => a - b)
+  return WEIGHT_SPAN * (weights[(weights.length - 1) >> 1] ?? 1)
+}
+
 function boundWeights(nodes: RingNode[]): RingNode[] {
-  const weights = nodes.map(({ weight }) => weight).sort((a, b) => a - b)
-  const most = WEIGHT_SPAN * (weights[(weights.length - 1) >> 1] ?? 1)
+  const most = weightBoundOf(nodes)
   return nodes.map((node) => (node.weight > most ? { ...node, weight: most } : node))
 }

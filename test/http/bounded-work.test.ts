@@ -202,7 +202,7 @@ test('a large plan is made in turns, by one ring, and other requests are answere
     members: Array.from({ length: 500 }, (_, i) => fakeMember(`member-${i}`, `10.1.${i >> 8}.${i & 255}`)),
   })
   const { ring } = large.ring.manager.snapshot
-  const join = Array.from({ length: 50 }, (_, i) => ({ ringKey: `new-${i}`, weight: 100 }))
+  const join = Array.from({ length: 50 }, (_, i) => ({ ringKey: `new-${i}`, weight: 20 }))
   let turns = 0
   const over = new AbortController()
   const countTurns = () => {

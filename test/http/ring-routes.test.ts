@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { memberAnswer } from '../../src/http/member-answer.ts'
+import { placeMembers } from '../../src/membership/placement.ts'
+import { HashRing } from '../../src/ring/hash-ring.ts'
 import { plan } from '../../src/ring/plan.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { exchange, get, request } from './raw-client.ts'
@@ -248,6 +250,26 @@ describe('GET /v1/plan', () => {
     await using served = await serveRing({ limits: { maxPlannedNodes: 5 } })
     const answer = await ask(served, `/v1/plan?${query}`)
     expect([answer.status, answer.json]).toEqual([400, expect.objectContaining({ code })])
+  })
+
+  test.each([
+    ['joins with more than counts', [1, 1, 1], 'join=10.0.0.9:8000=1000', [1, 1, 1, 1000]],
+    ['gets more than counts', [1, 1, 1], 'weight=10.0.0.0:8000=1000', [1000, 1, 1]],
+    [
+      'counts less once others have left',
+      [1, 5, 5, 100],
+      'leave=10.0.0.1:8000,10.0.0.2:8000',
+      [1, 0, 0, 100],
+    ],
+  ])('a node that %s is planned with the weight that it will have', async (_, weights, query, later) => {
+    const membersOf = (all: readonly number[]) =>
+      all.flatMap((weight, i) =>
+        weight === 0 ? [] : [fakeMember(`m${i}`, `10.0.0.${i === weights.length ? 9 : i}`, { weight })],
+      )
+    await using served = await serveRing({ members: membersOf(weights) })
+    const { json } = await ask(served, `/v1/plan?${query}`)
+    const after = HashRing.of(placeMembers(membersOf(later), 'address')).digest
+    expect(json).toMatchObject({ before: served.ring.manager.snapshot.ring.digest, after })
   })
 
   test('a list may be repeated, as generated clients send it', async () => {
