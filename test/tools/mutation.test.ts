@@ -3,7 +3,9 @@ import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { Bench } from '../../tools/mutation/bench.ts'
 import { EQUIVALENT, matches } from '../../tools/mutation/equivalent.ts'
-import { ENDLESS, mutantsOf, plant } from '../../tools/mutation/mutants.ts'
+import { mutantsOf } from '../../tools/mutation/mutants.ts'
+import { plantAll } from '../../tools/mutation/plant.ts'
+import { Switch } from '../../tools/mutation/switch.ts'
 
 /** The changes to the body of a function, without that of the whole body and its value. */
 const changesOf = (body: string) =>
@@ -28,11 +30,87 @@ test.each([
   expect(changesOf(body).sort()).toEqual(changes.sort())
 })
 
+/** What a function gives with one of the mutants of its body switched on, and without one. */
+function resultsOf(
+  body: string,
+  ...args: unknown[]
+): { readonly without: unknown; readonly by: Map<string, unknown> } {
+  const source = `function f(...args) {\n${body}\n}`
+  const { text, planted } = plantAll(source, mutantsOf('a.ts', source), 7)
+  const mutation = new Switch()
+  const context = { mutation, args }
+  const result = (id: number): unknown => {
+    mutation.set(id)
+    try {
+      return runInNewContext(`(() => {${text}; return f(...args)})()`, context)
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  return { without: result(-1), by: new Map(planted.map(({ id, change }) => [change, result(id)])) }
+}
+
+test('each mutant is on where its number is set, and none otherwise', () => {
+  const { without, by } = resultsOf(
+    'const [a, b, c] = args\nif (a < b) return c?.d.min ?? [a - b, -a]\nreturn 9',
+    1,
+    2,
+  )
+  expect(without).toEqual([-1, -1])
+  expect(Object.fromEntries(by)).toMatchObject({
+    'a < b → a >= b': 9,
+    'a < b → false': 9,
+    '?. → .': "Cannot read properties of undefined (reading 'd')",
+    'a - b → a + b': [3, -1],
+    '-a → a': [-1, 1],
+    '[a - b, -a] → []': [],
+    '9 → (9 + 1)': [-1, -1],
+  })
+})
+
+test.each([
+  ['a method', 'return Math.min(3, 4)', 3, { 'min → max': 4 }],
+  [
+    'a link of an optional chain',
+    'return args[0]?.b.c',
+    undefined,
+    { '?. → .': expect.stringMatching('reading') },
+  ],
+  [
+    'a statement behind if',
+    'let a = 1\nif (args.length > 0) a = 2\nelse a = 3\nreturn a',
+    3,
+    { 'a = 3 → ;': 1 },
+  ],
+  [
+    'a block',
+    'let a = 1\nfor (const b of [2, 3]) {\na += b\nif (b > 2) break\n}\nreturn a',
+    6,
+    { 'b > 2 → true': 3 },
+  ],
+])('%s is switched', (_, body, without, by) => {
+  const results = resultsOf(body)
+  expect(results.without).toEqual(without)
+  expect(Object.fromEntries(results.by)).toMatchObject(by)
+})
+
 test('a loop that does not end is ended, and says so; one that ends is as it was', () => {
-  const source = 'let n = 0; for (const x of [1, 2]) while (n < x * 10) n++; return n'
-  const run = (text: string) => runInNewContext(`(() => {${text}})()`) as number
-  expect(run(plant(source))).toBe(20)
-  expect(() => run(plant(source.replace('n++', 'n += 0')))).toThrow(ENDLESS)
+  const { without, by } = resultsOf('let n = 0\nfor (const x of [1, 2]) while (n < x * 10) n++\nreturn n')
+  expect(without).toBe(20)
+  expect(by.get('n++ → ;')).toBe('endless loop')
+  expect(by.get('n++ → n--')).toBe('endless loop')
+})
+
+test('places that are come by are noted while no mutant is on', () => {
+  const source = 'function f(a) { return a ? 1 : 2 }'
+  const { text, planted } = plantAll(source, mutantsOf('a.ts', source), 0)
+  const mutation = new Switch()
+  runInNewContext(`{${text}; f(true)}`, { mutation })
+  const place = (change: string) => planted.find((mutant) => mutant.change === change)!.place
+  const reached = mutation.takeReached()
+  expect(reached).toContain(place('1 → (1 + 1)'))
+  expect(reached).not.toContain(place('2 → (2 + 1)'))
+  expect(mutation.takeReached()).toEqual([])
 })
 
 test('what is listed as equivalent exists', () => {
@@ -52,14 +130,29 @@ test(
   async () => {
     const file = 'test/tools/mutation/step.ts'
     const source = readFileSync(file, 'utf8')
-    const planted = (change: string) => mutantsOf(file, source).find((mutant) => mutant.change === change)!
-    const bench = new Bench()
+    const { text, planted } = plantAll(source, mutantsOf(file, source), 0)
+    const idOf = (change: string) => planted.find((mutant) => mutant.change === change)!.id
+    const bench = new Bench(new Map([[file, text]]))
     try {
       // The loop that does not end is in the test, where nothing counts its rounds.
       const tests = ['test/tools/mutation/step.tests.ts']
-      expect(await bench.run(planted('at + 1 → at - 1'), source, tests, 2000)).toBe('out of time')
-      expect(await bench.run(planted('1 → (1 + 1)'), source, tests, 50_000)).toBe('killed')
-      expect(await bench.run(planted('at < 10 → at <= 10'), source, tests, 50_000)).toBe('survived')
+      const reached = await bench.reach(tests, 30_000)
+      const run = reached.find((entry) => entry.kind === 'ran')!
+      expect(run.reached).not.toContain(planted.at(-1)!.place)
+      const alive = ['at + 1 → at - 1', '1 → (1 + 1)', 'at < 10 → at <= 10'].map(idOf)
+      const { roundLimit } = run
+      const entries = await bench.try(
+        { kind: 'try', alive, tests: { [run.test]: alive }, roundLimit },
+        tests,
+        4000,
+      )
+      const ended = entries.flatMap((entry) => (entry.kind === 'ended' ? [[entry.id, entry.outcome]] : []))
+      expect(ended).toEqual([
+        [alive[0], 'out of time'],
+        [alive[1], 'killed'],
+      ])
+      expect(await bench.one(alive[1]!, roundLimit, tests, 30_000)).toMatchObject({ outcome: 'killed' })
+      expect(await bench.one(alive[2]!, roundLimit, tests, 30_000)).toMatchObject({ outcome: 'survived' })
     } finally {
       await bench.close()
     }

@@ -1,5 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { resolve } from 'node:path'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import {
   createVitest,
   type PoolOptions,
@@ -8,76 +10,117 @@ import {
   type TestSpecification,
   type Vitest,
 } from 'vitest/node'
-import { ENDLESS, plant, type Mutant } from './mutants.ts'
-
-/** What came of a mutant. Only a test that failed has killed it, and no time limit. Loops are `endless` by their number of rounds. */
-export type Outcome = 'killed' | 'survived' | 'endless' | 'out of time'
+import { Ledger, type Entry, type Task } from './ledger.ts'
+import { LEAST_ROUND_LIMIT } from './switch.ts'
 
 /** How long one test may take, in milliseconds; many times what the slowest one takes. */
 const TEST_LIMIT_MS = 15_000
 /** A mutant that gathers without end runs out of memory soon, and not when the machine's is used up. */
 const HEAP_MIB = 768
 
-/** A warm Vitest that runs tests over a source with a mutant in it, one run at a time, each in a new process. */
+/** A warm Vitest that runs tests over sources with mutants in them, one run at a time, each in a new process. */
 export class Bench {
+  readonly #texts: ReadonlyMap<string, string>
+  readonly #folder = mkdtempSync(join(tmpdir(), 'mutation-'))
+  readonly #environment = {
+    MUTATION_TASK: join(this.#folder, 'task.json'),
+    MUTATION_LEDGER: join(this.#folder, 'ledger'),
+  }
+  readonly #ledger = new Ledger(this.#environment.MUTATION_LEDGER)
   #vitest: Vitest | undefined
   #worker: Worker | undefined
-  #planted: { readonly path: string; readonly text: string } | undefined
+
+  /** @param texts - By the path of a source, its text with mutants in it. */
+  constructor(texts: ReadonlyMap<string, string>) {
+    this.#texts = new Map([...texts].map(([path, text]) => [resolve(path), text]))
+  }
 
   /**
-   * Runs tests with a mutant in a file until one fails.
+   * Runs tests until each has been run over each of its mutants that no other had killed. A mutant that ends the process,
+   * or holds it up, is set aside, and another process goes on.
    *
-   * @param source - The text of the mutant's file.
-   * @param tests - Paths of test files, in the order in which they run.
-   * @param limitMs - How long they may take all together, for those that never come back.
+   * @param files - Paths of test files, in the order in which they run.
+   * @param limitMs - For how long a process may tell nothing.
    */
-  async run(mutant: Mutant, source: string, tests: readonly string[], limitMs: number): Promise<Outcome> {
-    this.#plant(resolve(mutant.file), plant(source, mutant))
-    let isTimeUp = false
-    const timer = setInterval(() => {
-      isTimeUp = true
-      // A process whose event loop is held hears nothing else.
-      this.#worker?.kill()
-    }, limitMs)
-    const result = await this.#run(tests)
-    clearInterval(timer)
-    if (isTimeUp) return 'out of time'
-    const said = (what: RegExp) => result.errors.some((error) => what.test(error))
-    if (said(ENDLESS) || said(/Worker .*(exited|terminated)/)) return 'endless'
-    if (said(/timed out in/)) return 'out of time'
-    return result.errors.length > 0 ? 'killed' : 'survived'
-  }
-
-  /** The test file that failed in the last run, if one did. */
-  killer: string | undefined
-
-  /** Runs tests over the sources as they are, and gives what went wrong and the milliseconds that each file took. */
-  measure(
-    tests: readonly string[],
-  ): Promise<{ readonly errors: string[]; readonly times: ReadonlyMap<string, number> }> {
-    const planted = this.#planted?.path
-    this.#planted = undefined
-    if (planted !== undefined) this.#vitest?.invalidateFile(planted)
-    return this.#run(tests)
-  }
-
-  async #run(
-    tests: readonly string[],
-  ): Promise<{ readonly errors: string[]; readonly times: ReadonlyMap<string, number> }> {
-    const vitest = (this.#vitest ??= await this.#open())
-    const specifications = tests.map((test) => vitest.projects[0]!.createSpecification(resolve(test)))
-    const { testModules, unhandledErrors } = await vitest.runTestSpecifications(specifications)
-    this.killer = testModules.find((module) => errorsOf(module).length > 0)?.relativeModuleId
-    return {
-      errors: [...unhandledErrors.map((error) => (error as Error).message), ...testModules.flatMap(errorsOf)],
-      times: new Map(testModules.map((module) => [module.relativeModuleId, module.diagnostic().duration])),
+  async try(task: Task, files: readonly string[], limitMs: number): Promise<Entry[]> {
+    this.#begin(task)
+    let known = -1
+    for (;;) {
+      const { errors, isTimeUp } = await this.#run(files, limitMs)
+      const entries = this.#ledger.entries()
+      const tried = new Set(entries.map((entry) => (entry.kind === 'tried' ? entry.test : undefined)))
+      if (Object.keys(task.tests).every((test) => tried.has(test))) return entries
+      if (entries.length === known) throw new Error(`tests fail without a mutant: ${errors.join('\n')}`)
+      known = entries.length
+      const last = entries.at(-1)
+      if (last?.kind !== 'begun') continue
+      // Nothing but a lack of memory ends a process by itself.
+      this.#ledger.add({ kind: 'ended', id: last.id, outcome: isTimeUp ? 'out of time' : 'endless' })
     }
   }
 
+  /** Runs all tests over the sources as they are, to see what each comes by. */
+  async reach(files: readonly string[], limitMs: number): Promise<Entry[]> {
+    this.#begin({ kind: 'reach', alive: [], tests: {}, roundLimit: LEAST_ROUND_LIMIT })
+    const { errors } = await this.#run(files, limitMs)
+    if (errors.length > 0) throw new Error(`tests fail without a mutant: ${errors.join('\n')}`)
+    return this.#ledger.entries()
+  }
+
+  /** Runs tests over one mutant, which is on from the first import, until one fails. */
+  async one(
+    id: number,
+    roundLimit: number,
+    files: readonly string[],
+    limitMs: number,
+  ): Promise<{ readonly outcome: Outcome; readonly killer: string | undefined }> {
+    this.#begin({ kind: 'one', alive: [id], tests: {}, roundLimit })
+    const { errors, isTimeUp, killer } = await this.#run(files, limitMs)
+    const said = (what: RegExp) => errors.some((error) => what.test(error))
+    const outcome = isTimeUp
+      ? 'out of time'
+      : this.#ledger.entries().length > 0 || said(/endless loop|Worker .*(exited|terminated)/)
+        ? 'endless'
+        : said(/timed out in/)
+          ? 'out of time'
+          : errors.length > 0
+            ? 'killed'
+            : 'survived'
+    return { outcome, killer }
+  }
+
   async close(): Promise<void> {
-    const vitest = this.#vitest
-    this.#vitest = undefined
-    await vitest?.close()
+    await this.#vitest?.close()
+    rmSync(this.#folder, { recursive: true })
+  }
+
+  #begin(task: Task): void {
+    writeFileSync(this.#environment.MUTATION_TASK, JSON.stringify(task))
+    writeFileSync(this.#ledger.path, '')
+  }
+
+  async #run(
+    files: readonly string[],
+    limitMs: number,
+  ): Promise<{ readonly errors: string[]; readonly isTimeUp: boolean; readonly killer: string | undefined }> {
+    const vitest = (this.#vitest ??= await this.#open())
+    let isTimeUp = false
+    let size = -1
+    const timer = setInterval(() => {
+      const now = statSync(this.#ledger.path).size
+      isTimeUp = now === size
+      size = now
+      // A process whose event loop is held hears nothing else.
+      if (isTimeUp) this.#worker?.kill()
+    }, limitMs)
+    const specifications = files.map((test) => vitest.projects[0]!.createSpecification(resolve(test)))
+    const { testModules, unhandledErrors } = await vitest.runTestSpecifications(specifications)
+    clearInterval(timer)
+    return {
+      errors: [...unhandledErrors.map((error) => (error as Error).message), ...testModules.flatMap(errorsOf)],
+      isTimeUp,
+      killer: testModules.find((module) => errorsOf(module).length > 0)?.relativeModuleId,
+    }
   }
 
   #open(): Promise<Vitest> {
@@ -86,38 +129,31 @@ export class Bench {
       {
         config: false,
         watch: false,
-        // One process for each run, in which the files share what they import. Several mutants in one would be
-        // quicker, but what one leaves behind could make tests of the next one fail.
-        pool: { name: 'mutants', createPoolWorker: (options) => (this.#worker = new Worker(options)) },
+        // One process for each run, in which the files share what they import.
+        pool: {
+          name: 'mutants',
+          createPoolWorker: (options) => (this.#worker = new Worker(options, this.#environment)),
+        },
         execArgv: [`--max-old-space-size=${HEAP_MIB}`],
         isolate: false,
         maxWorkers: 1,
         fsModuleCache: false,
         bail: 1,
         testTimeout: TEST_LIMIT_MS,
-        setupFiles: [resolve('tools/mutation/setup.ts')],
+        runner: resolve('tools/mutation/runner.ts'),
         sequence: { sequencer: GivenOrder },
         reporters: [{}],
       },
       {
-        plugins: [
-          {
-            name: 'mutant',
-            enforce: 'pre',
-            load: (id) => (id === this.#planted?.path ? this.#planted.text : undefined),
-          },
-        ],
+        plugins: [{ name: 'mutants', enforce: 'pre', load: (id) => this.#texts.get(id) }],
         server: { watch: null },
       },
     )
   }
-
-  #plant(path: string, text: string): void {
-    const before = this.#planted?.path
-    this.#planted = { path, text }
-    for (const changed of new Set([before ?? path, path])) this.#vitest?.invalidateFile(changed)
-  }
 }
+
+/** What came of a mutant. Only a test that failed has killed it, and no time limit. Loops are `endless` by their number of rounds. */
+export type Outcome = 'killed' | 'survived' | 'endless' | 'out of time'
 
 type Listener = Parameters<PoolWorker['on']>[1]
 
@@ -128,8 +164,8 @@ class Worker implements PoolWorker {
   readonly #options: PoolOptions
   #process: ChildProcess | undefined
 
-  constructor(options: PoolOptions) {
-    this.#options = options
+  constructor(options: PoolOptions, environment: Readonly<Record<string, string>>) {
+    this.#options = { ...options, env: { ...options.env, ...environment } }
   }
 
   start(): Promise<void> {

@@ -1,6 +1,6 @@
 import { parseSync, type ESTree } from 'vite'
 
-type Node = ESTree.Node
+export type Node = ESTree.Node
 
 /** One small fault that could be in a file: the text from `start` to `end` replaced. */
 export interface Mutant {
@@ -235,7 +235,7 @@ function isText(node: Node): boolean {
 }
 
 /** The nodes in a node that can be mutated: no types, no imports, no names of properties, no texts for people. */
-function childrenOf(node: Node): Node[] {
+export function childrenOf(node: Node): Node[] {
   if (node.type === 'ImportDeclaration' || node.type === 'ExportAllDeclaration') return []
   return Object.entries(node)
     .filter(([key]) => key !== 'source' && !(key === 'key' && !('computed' in node && node.computed)))
@@ -256,41 +256,3 @@ function squash(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim()
   return line.length <= 80 ? line : `${line.slice(0, 50)} … ${line.slice(-20)}`
 }
-
-/**
- * The file with a mutant in it, and in each loop a count of its rounds, which ends one that would go on forever
- * with an error that says {@link ENDLESS}.
- */
-export function plant(source: string, mutant?: Mutant): string {
-  const mutated =
-    mutant === undefined
-      ? source
-      : source.slice(0, mutant.start) + mutant.replacement + source.slice(mutant.end)
-  const inserts: { readonly at: number; readonly text: string }[] = []
-  const visit = (node: Node): void => {
-    if ('body' in node && /^(For|While|DoWhile)/.test(node.type)) {
-      const body = node.body as Node
-      const rounds = `rounds${node.start}`
-      inserts.push({ at: node.start, text: `{let ${rounds}=0;` })
-      inserts.push({
-        at: body.start,
-        text: `{if(isEndless||++${rounds}>${MOST_ROUNDS}){isEndless=true;throw new Error('${ENDLESS.source}')}`,
-      })
-      inserts.push({ at: body.end, text: '}' }, { at: node.end, text: '}' })
-    }
-    for (const child of childrenOf(node)) visit(child)
-  }
-  visit(parseSync('mutant.ts', mutated).program)
-  // Once a loop was found to be endless, none goes through so many rounds again.
-  let planted = inserts.length === 0 ? '' : 'let isEndless=false;'
-  let from = 0
-  for (const { at, text } of inserts.sort((a, b) => a.at - b.at)) {
-    planted += mutated.slice(from, at) + text
-    from = at
-  }
-  return planted + mutated.slice(from)
-}
-
-export const ENDLESS = /endless loop/
-/** More rounds than any loop of a healthy test makes. */
-const MOST_ROUNDS = 16_000_000

@@ -15,7 +15,9 @@ import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Bench, type Outcome } from './bench.ts'
 import { EQUIVALENT, matches } from './equivalent.ts'
+import type { Task } from './ledger.ts'
 import { mutantsOf, type Mutant } from './mutants.ts'
+import { plantAll, type Planted } from './plant.ts'
 
 /** What is mutated, by folder: of its mutants, this part must be killed by the tests of the folder of the same path. */
 const FOLDERS: readonly { readonly path: string; readonly goal?: number }[] = [
@@ -26,9 +28,11 @@ const FOLDERS: readonly { readonly path: string; readonly goal?: number }[] = [
   { path: 'membership/memberlist/protocol' },
 ]
 
-/** How long the tests of a folder may take over one mutant: so much, and so many times as long as without a mutant. */
-const SPARE_MS = 10_000
-const MOST_TIMES_SLOWER = 4
+/** How long tests may take over one mutant: so much, and so many times as long as without a mutant. */
+const SPARE_MS = 20_000
+const MOST_TIMES_SLOWER = 5
+/** Tests that take no longer than this run first, then those that take no longer than that. */
+const TEST_TIMES_MS = [10, 50, 250, Infinity]
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -66,60 +70,146 @@ function shuffle(mutants: readonly Mutant[]): Mutant[] {
 const startedMs = performance.now()
 const total = chosen.reduce((sum, { mutants }) => sum + mutants.length, 0)
 const share = options.sample === undefined ? 1 : Math.min(1, Number(options.sample) / total)
-const benches = Array.from({ length: Number(options.jobs) }, () => new Bench())
+const jobs = Number(options.jobs)
 console.log(
-  `${share === 1 ? 'All' : `${Math.round(share * total)} (seed ${options.seed}) of`} ${total} mutants, ${benches.length} at a time`,
+  `${share === 1 ? 'All' : `${Math.round(share * total)} (seed ${options.seed}) of`} ${total} mutants, ${jobs} at a time`,
 )
 
 const expected = options.equivalent ? 'survived' : 'killed'
 let passed = 0
 let failed = 0
 for (const { path, goal, tests, mutants } of chosen) {
-  const queue = shuffle(mutants).slice(0, Math.ceil(share * mutants.length))
-  const healthy = await benches[0]!.measure(tests)
-  if (healthy.errors.length > 0) throw new Error(`test/${path} fails without a mutant: ${healthy.errors[0]}`)
-  const healthyMs = [...healthy.times.values()].reduce((sum, timeMs) => sum + timeMs, 0)
-  const limitMs = SPARE_MS + MOST_TIMES_SLOWER * healthyMs
-  const quickest = tests.toSorted((a, b) => healthy.times.get(a)! - healthy.times.get(b)!)
-  const outcomes = new Map<Mutant, Outcome>()
+  const planted: Planted[] = []
+  const texts = new Map<string, string>()
+  for (const [file, ofFile] of Map.groupBy(sampled(mutants), (mutant) => mutant.file)) {
+    const { text, planted: more } = plantAll(sources.get(file)!, ofFile, planted.length)
+    texts.set(file, text)
+    planted.push(...more)
+  }
+  const benches = Array.from({ length: jobs }, () => new Bench(texts))
+  report(path, goal, planted, await outcomesOf(benches, tests, planted))
+  await Promise.all(benches.map((bench) => bench.close()))
+}
+
+/** What comes of mutants: first by the tests that come by them, the quick ones first, then one by one where that is not enough. */
+async function outcomesOf(
+  benches: readonly Bench[],
+  files: readonly string[],
+  planted: readonly Planted[],
+): Promise<Outcome[]> {
+  /** For each test, how long it takes, and the places that it comes by. */
+  const runs = new Map<string, { timeMs: number; readonly reached: Set<number> }>()
+  /** Places that are come by before any test runs: a mutant there may be over when the first test begins. */
+  const imported = new Set<number>()
+  let roundLimit = 0
+  for (const entry of await benches[0]!.reach(files, SPARE_MS * 10)) {
+    if (entry.kind === 'imported') for (const place of entry.reached) imported.add(place)
+    if (entry.kind !== 'ran') continue
+    const run = runs.get(entry.test) ?? { timeMs: 0, reached: new Set() }
+    run.timeMs += entry.timeMs
+    roundLimit = Math.max(roundLimit, entry.roundLimit)
+    for (const place of entry.reached) run.reached.add(place)
+    runs.set(entry.test, run)
+  }
+  const outcomes: Outcome[] = planted.map(() => 'survived')
+  const alone = new Set(planted.filter(({ place }) => imported.has(place)).map(({ id }) => id))
+
+  const shares = benches.map((_, at) => planted.filter(({ id }) => id % benches.length === at))
+  await Promise.all(
+    benches.map(async (bench, at) => {
+      let alive = shares[at]!
+      for (const [i, limitMs] of TEST_TIMES_MS.entries()) {
+        const belongs = ({ timeMs }: { readonly timeMs: number }) =>
+          timeMs <= limitMs && timeMs > (TEST_TIMES_MS[i - 1] ?? -1)
+        const mutantsOfTests = [...runs]
+          .filter(([, run]) => belongs(run))
+          .map(([test, { reached }]): [string, number[]] => [
+            test,
+            alive.filter(({ place }) => reached.has(place)).map(({ id }) => id),
+          ])
+          .filter(([, ids]) => ids.length > 0)
+        if (mutantsOfTests.length === 0) continue
+        const wanted = files.filter((file) => mutantsOfTests.some(([test]) => test.startsWith(file)))
+        const longestMs = Math.max(...mutantsOfTests.map(([test]) => runs.get(test)!.timeMs))
+        const task: Task = {
+          kind: 'try',
+          alive: alive.map(({ id }) => id),
+          tests: Object.fromEntries(mutantsOfTests),
+          roundLimit,
+        }
+        for (const entry of await bench.try(task, wanted, SPARE_MS + MOST_TIMES_SLOWER * longestMs)) {
+          if (entry.kind !== 'ended') continue
+          const { id, outcome } = entry
+          if (outcome === 'unmet' || outcome === 'unsure') alone.add(id)
+          else outcomes[id] = outcome
+          alive = alive.filter((mutant) => mutant.id !== id)
+        }
+        console.log(`${alive.length} left after tests of ${Math.round(longestMs)} ms, ${seconds()} s`)
+      }
+    }),
+  )
+  const queue = [...alone].filter((id) => outcomes[id] === 'survived')
+  console.log(
+    `${planted.length - queue.length} of ${planted.length} after ${seconds()} s; the others one by one`,
+  )
+  const healthyMs = [...runs.values()].reduce((sum, { timeMs }) => sum + timeMs, 0)
+  const timeOf = (file: string) =>
+    [...runs].reduce((sum, [test, { timeMs }]) => sum + (test.startsWith(file) ? timeMs : 0), 0)
+  const quickest = files.toSorted((a, b) => timeOf(a) - timeOf(b))
   const killers = new Map<string, readonly string[]>()
   await Promise.all(
     benches.map(async (bench) => {
-      for (let mutant = queue.pop(); mutant !== undefined; mutant = queue.pop()) {
-        const own = `test/${mutant.file.slice('src/'.length, -'.ts'.length)}`
-        const before = killers.get(mutant.file) ?? []
+      for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+        const { file } = planted[id]!
+        const own = `test/${file.slice('src/'.length, -'.ts'.length)}`
+        const before = killers.get(file) ?? []
         // What killed mutants of this file before, the latest first, then the tests of the file's own, then the quick ones.
         const rank = (test: string) =>
           before.includes(test) ? before.indexOf(test) : test.startsWith(own) ? 100 : 101
         const order = quickest.toSorted((a, b) => rank(a) - rank(b))
-        const outcome = await bench.run(mutant, sources.get(mutant.file)!, order, limitMs)
-        outcomes.set(mutant, outcome)
-        const { killer } = bench
-        if (killer !== undefined)
-          killers.set(mutant.file, [killer, ...before.filter((test) => test !== killer)])
-        const { file, line, code, change } = mutant
-        if (outcome !== expected) console.log(`${outcome}  ${file}:${line}  ${code}\n    ${change}`)
+        const { outcome, killer } = await bench.one(
+          id,
+          roundLimit,
+          order,
+          SPARE_MS + MOST_TIMES_SLOWER * healthyMs,
+        )
+        outcomes[id] = outcome
+        if (killer !== undefined) killers.set(file, [killer, ...before.filter((test) => test !== killer)])
       }
     }),
   )
-  report(path, goal, outcomes)
-  // What the last mutants left behind is nothing for the tests of another folder.
-  await Promise.all(benches.map((bench) => bench.close()))
+  return outcomes
 }
 
-function report(path: string, goal: number | undefined, outcomes: ReadonlyMap<Mutant, Outcome>): void {
-  const count = (outcome: Outcome) => [...outcomes.values()].filter((each) => each === outcome).length
+/** Those that are planted: all, or so many of them, the same for one seed. */
+function sampled(mutants: readonly Mutant[]): readonly Mutant[] {
+  return share === 1 ? mutants : shuffle(mutants).slice(0, Math.ceil(share * mutants.length))
+}
+
+function seconds(): number {
+  return Math.round((performance.now() - startedMs) / 1000)
+}
+
+function report(
+  path: string,
+  goal: number | undefined,
+  mutants: readonly Mutant[],
+  outcomes: readonly Outcome[],
+): void {
+  for (const [i, { file, line, code, change }] of mutants.entries())
+    if (outcomes[i] !== expected) console.log(`${outcomes[i]}  ${file}:${line}  ${code}\n    ${change}`)
+  const count = (outcome: Outcome) => outcomes.filter((each) => each === outcome).length
   // No test can tell of a loop that never ends, so that it says nothing of the tests.
-  const score = count('killed') / (outcomes.size - count('endless') || 1)
+  const score = count('killed') / (outcomes.length - count('endless') || 1)
   const isGood = options.equivalent
-    ? count('survived') === outcomes.size
-    : score >= neededOf(goal, outcomes.size)
+    ? count('survived') === outcomes.length
+    : score >= neededOf(goal, outcomes.length)
   console.log(
-    `${isGood ? 'passed' : 'FAILED'}  ${path}: ${outcomes.size} mutants, ${count('killed')} killed (${(100 * score).toFixed(1)} %), ` +
+    `${isGood ? 'passed' : 'FAILED'}  ${path}: ${outcomes.length} mutants, ${count('killed')} killed (${(100 * score).toFixed(1)} %), ` +
       `${count('survived')} survived, ${count('endless')} endless, ${count('out of time')} out of time`,
   )
   if (isGood) passed += count(expected)
-  else failed += outcomes.size - count(expected) - count('endless')
+  else failed += outcomes.length - count(expected) - count('endless')
 }
 
 /** The goal; of a sample what luck alone leaves of it, but for one sample in a thousand: three standard deviations less. */
@@ -127,6 +217,6 @@ function neededOf(goal = 0, planted: number): number {
   return share === 1 ? goal : goal - 3 * Math.sqrt((goal * (1 - goal)) / planted)
 }
 
-console.log(`${basename(import.meta.dirname)}: ${Math.round((performance.now() - startedMs) / 1000)} s`)
+console.log(`${basename(import.meta.dirname)}: ${seconds()} s`)
 console.log(`Tests  ${failed > 0 ? `${failed} failed | ` : ''}${passed} passed`)
 process.exitCode = failed > 0 ? 1 : 0
