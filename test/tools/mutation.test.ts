@@ -131,25 +131,29 @@ test(
     const file = 'test/tools/mutation/step.ts'
     const source = readFileSync(file, 'utf8')
     const { text, planted } = plantAll(source, mutantsOf(file, source), 0)
-    const idOf = (change: string) => planted.find((mutant) => mutant.change === change)!.id
+    const mutantOf = (change: string) => planted.find((mutant) => mutant.change === change)!
+    const idOf = (change: string) => mutantOf(change).id
+    const placeOf = (change: string) => mutantOf(change).place
     const bench = new Bench(new Map([[file, text]]))
     try {
-      // The loop that does not end is in the test, where nothing counts its rounds.
       const tests = ['test/tools/mutation/step.tests.ts']
       const reached = await bench.reach(tests, 30_000)
-      const run = reached.find((entry) => entry.kind === 'ran')!
-      expect(run.reached).not.toContain(planted.at(-1)!.place)
-      const alive = ['at + 1 → at - 1', '1 → (1 + 1)', 'at < 10 → at <= 10'].map(idOf)
-      const { roundLimit } = run
-      const entries = await bench.try(
-        { kind: 'try', alive, tests: { [run.test]: alive }, roundLimit },
-        tests,
-        4000,
+      const runs = reached.filter((entry) => entry.kind === 'ran')
+      expect(runs[0]!.reached).toContain(placeOf('at + 1 → at - 1'))
+      expect(runs[0]!.reached).not.toContain(placeOf('timeMs < 60_000 → true'))
+      const alive = ['at + 1 → at - 1', '1 → (1 + 1)', 'at < 10 → at <= 10', 'timeMs < 60_000 → true'].map(
+        idOf,
       )
+      const { roundLimit } = runs[0]!
+      const testsOf = Object.fromEntries(
+        runs.map(({ test }, i) => [test, i === 0 ? alive.slice(0, 3) : alive.slice(3)]),
+      )
+      const entries = await bench.try({ kind: 'try', alive, tests: testsOf, roundLimit }, tests, 4000)
       const ended = entries.flatMap((entry) => (entry.kind === 'ended' ? [[entry.id, entry.outcome]] : []))
       expect(ended).toEqual([
-        [alive[0], 'out of time'],
+        [alive[0], 'waited'],
         [alive[1], 'killed'],
+        [alive[3], 'out of time'],
       ])
       expect(await bench.one(alive[1]!, roundLimit, tests, 30_000)).toMatchObject({ outcome: 'killed' })
       expect(await bench.one(alive[2]!, roundLimit, tests, 30_000)).toMatchObject({ outcome: 'survived' })

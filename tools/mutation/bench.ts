@@ -1,5 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import {
@@ -11,6 +11,7 @@ import {
   type Vitest,
 } from 'vitest/node'
 import { Ledger, type Entry, type Task } from './ledger.ts'
+import { plantCounters } from './plant.ts'
 import { LEAST_ROUND_LIMIT } from './switch.ts'
 
 /** How long one test may take, in milliseconds; many times what the slowest one takes. */
@@ -77,12 +78,12 @@ export class Bench {
     this.#begin({ kind: 'one', alive: [id], tests: {}, roundLimit })
     const { errors, isTimeUp, killer } = await this.#run(files, limitMs)
     const said = (what: RegExp) => errors.some((error) => what.test(error))
-    const outcome = isTimeUp
-      ? 'out of time'
-      : this.#ledger.entries().length > 0 || said(/endless loop|Worker .*(exited|terminated)/)
-        ? 'endless'
-        : said(/timed out in/)
-          ? 'out of time'
+    const [told] = this.#ledger.entries().flatMap((entry) => (entry.kind === 'ended' ? [entry.outcome] : []))
+    const outcome =
+      isTimeUp || told === 'out of time' || said(/timed out in/)
+        ? 'out of time'
+        : told === 'endless' || said(/Worker .*(exited|terminated)/)
+          ? 'endless'
           : errors.length > 0
             ? 'killed'
             : 'survived'
@@ -145,11 +146,17 @@ export class Bench {
         reporters: [{}],
       },
       {
-        plugins: [{ name: 'mutants', enforce: 'pre', load: (id) => this.#texts.get(id) }],
+        plugins: [{ name: 'mutants', enforce: 'pre', load: (id) => this.#texts.get(id) ?? counted(id) }],
         server: { watch: null },
       },
     )
   }
+}
+
+function counted(id: string): string | undefined {
+  return id.startsWith(resolve('test')) && id.endsWith('.ts')
+    ? plantCounters(readFileSync(id, 'utf8'))
+    : undefined
 }
 
 /** What came of a mutant. Only a test that failed has killed it, and no time limit. Loops are `endless` by their number of rounds. */

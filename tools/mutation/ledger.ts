@@ -27,11 +27,11 @@ export type Entry =
       readonly roundLimit: number
     }
   | { readonly kind: 'begun'; readonly id: number; readonly test: string }
-  /** `unmet`: the test does not come by it, though it did without it. `unsure`: the test fails without it, too. */
+  /** `unmet`: the test does not come by it, though it did without it. `unsure`: the test fails without it, too. `waited`: the test would never end; another may fail. */
   | {
       readonly kind: 'ended'
       readonly id: number
-      readonly outcome: 'killed' | 'survived' | 'endless' | 'out of time' | 'unmet' | 'unsure'
+      readonly outcome: 'killed' | 'endless' | 'out of time' | 'unmet' | 'unsure' | 'waited'
     }
   | { readonly kind: 'tried'; readonly test: string }
 

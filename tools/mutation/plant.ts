@@ -21,11 +21,13 @@ interface Wrap {
  * Each loop counts its rounds by `countRound`, so that one that would go on forever ends with an error.
  *
  * @param firstId - The number of the first mutant.
+ * @param counter - What counts the rounds of loops.
  */
 export function plantAll(
   source: string,
   mutants: readonly Mutant[],
   firstId: number,
+  counter = 'countRound',
 ): { readonly text: string; readonly planted: Planted[] } {
   const program = parse(source)
   const places = new Map<Node, Mutant[]>()
@@ -73,14 +75,19 @@ export function plantAll(
     if ('body' in node && /^(For|While|DoWhile)/.test(node.type)) {
       const body = node.body as Node
       wraps.push({ start, end, open: `{let rounds${start}=0;`, close: '}' })
-      wraps.push({ start: body.start, end: body.end, open: `{countRound(++rounds${start});`, close: '}' })
+      wraps.push({ start: body.start, end: body.end, open: `{${counter}(++rounds${start});`, close: '}' })
     }
     for (const child of childrenOf(node)) visit(child)
   }
   visit(program)
-  const text = 'const {isPlanted,countRound}=globalThis.mutation;' + wrapped(source, wraps)
+  const text = `const {isPlanted,${counter}}=globalThis.mutation;` + wrapped(source, wraps)
   parse(text)
   return { text, planted }
+}
+
+/** A file of the tests, where each loop counts its rounds, too. */
+export function plantCounters(source: string): string {
+  return plantAll(source, [], 0, 'countRoundOfTest').text
 }
 
 function parse(source: string): Node {
@@ -134,7 +141,7 @@ function partsOf(node: Node): [Node, boolean][] {
     const isFixed =
       isTarget ||
       is('callee') ||
-      (is('key') && !('computed' in node && node.computed === true)) ||
+      (is('key') && !('computed' in node && node.computed)) ||
       is('id') ||
       is('label') ||
       is('param') ||

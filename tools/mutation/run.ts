@@ -141,7 +141,8 @@ async function outcomesOf(
           if (entry.kind !== 'ended') continue
           const { id, outcome } = entry
           if (outcome === 'unmet' || outcome === 'unsure') alone.add(id)
-          else outcomes[id] = outcome
+          else outcomes[id] = outcome === 'waited' ? 'out of time' : outcome
+          if (outcome === 'waited') continue
           alive = alive.filter((mutant) => mutant.id !== id)
         }
         console.log(`${alive.length} left after tests of ${Math.round(longestMs)} ms, ${seconds()} s`)

@@ -20,12 +20,13 @@ for (const entry of ledger.entries()) {
   else if (entry.kind === 'begun') {
     const of = begun.get(entry.test) ?? new Set()
     begun.set(entry.test, of.add(entry.id))
-  } else if (entry.kind === 'ended' && entry.outcome !== 'survived') alive.delete(entry.id)
+  } else if (entry.kind === 'ended' && entry.outcome !== 'waited') alive.delete(entry.id)
 }
 mutation.roundLimit = task.roundLimit
 if (task.kind === 'one') mutation.set(task.alive[0]!)
 
 /** Runs each test over many mutants, one after the other, in one process. */
+// oxlint-disable-next-line import/no-default-export -- what Vitest takes as its runner
 export default class MutationRunner extends TestRunner {
   override async onBeforeRunTask(test: RunnerTask): Promise<void> {
     if (task.kind === 'reach') {
@@ -44,7 +45,9 @@ export default class MutationRunner extends TestRunner {
       try {
         await run()
       } finally {
-        if (mutation.isEndless) ledger.add({ kind: 'ended', id: mutation.on, outcome: 'endless' })
+        const { on: id, isEndless, isTestEndless } = mutation
+        if (isEndless) ledger.add({ kind: 'ended', id, outcome: 'endless' })
+        else if (isTestEndless) ledger.add({ kind: 'ended', id, outcome: 'out of time' })
       }
       return
     }
@@ -70,10 +73,13 @@ export default class MutationRunner extends TestRunner {
       ledger.add({ kind: 'begun', id, test: name })
       mutation.set(id)
       const failure = await failureOf(test)
-      const { isMet, isEndless } = mutation
+      const { isMet, isEndless, isTestEndless } = mutation
       mutation.set(-1)
       if (isEndless) {
         this.#end(id, 'endless')
+      } else if (isTestEndless) {
+        // Another test may notice it all the same.
+        ledger.add({ kind: 'ended', id, outcome: 'waited' })
       } else if (failure?.includes('timed out in') === true) {
         this.#end(id, 'out of time')
         // What still runs would run into the next mutant.

@@ -6,6 +6,8 @@ export class Switch {
   isMet = false
   /** Whether a loop has gone round without end. No loop goes on for long then. */
   isEndless = false
+  /** The same of the loops of a test, which would run into a time limit. */
+  isTestEndless = false
   /** A loop goes round without end when it takes more rounds than this: it is raised by what runs without a mutant. */
   roundLimit = LEAST_ROUND_LIMIT
   /** Places that were come by without a mutant: see {@link takeReached}. */
@@ -19,19 +21,28 @@ export class Switch {
   }
 
   readonly countRound = (round: number): void => {
-    if (round < this.roundLimit && !this.isEndless) return
-    if (this.on < 0) {
-      this.roundLimit = round * 2
-      return
-    }
+    if (!this.#isTooMany(round) && !this.isEndless) return
     this.isEndless = true
     throw new Error('endless loop')
+  }
+
+  readonly countRoundOfTest = (round: number): void => {
+    if (!this.#isTooMany(round) && !this.isTestEndless) return
+    this.isTestEndless = true
+    throw new Error('endless loop in a test')
+  }
+
+  #isTooMany(round: number): boolean {
+    if (round < this.roundLimit) return false
+    if (this.on < 0) this.roundLimit = round * 2
+    return this.on >= 0
   }
 
   set(id: number): void {
     this.on = id
     this.isMet = false
     this.isEndless = false
+    this.isTestEndless = false
   }
 
   /** The places that were come by since the last time. */
@@ -43,7 +54,7 @@ export class Switch {
 }
 
 /** More rounds than the loops of most tests make. */
-export const LEAST_ROUND_LIMIT = 500_000
+export const LEAST_ROUND_LIMIT = 100_000
 
 declare global {
   // oxlint-disable-next-line no-var -- what a global is declared by
