@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { systemClock } from '../../../src/clock.ts'
+import { systemClock, type Clock } from '../../../src/clock.ts'
 import { isRingmanError } from '../../../src/errors.ts'
 import {
   getOverHttp,
@@ -9,6 +9,7 @@ import {
   parseSidecarUrl,
   watchUrlOf,
 } from '../../../src/membership/sidecar/sidecar-client.ts'
+import { VirtualClock } from '../../support/virtual-clock.ts'
 import { golden, jsonBytes, stateJson, tick } from './sidecar-fixtures.ts'
 
 const LIMIT_BYTES = 64 * 1024
@@ -35,11 +36,11 @@ async function serve(listener: RequestListener) {
   return { url: `http://127.0.0.1:${port}/api/state.json`, sockets }
 }
 
-function client(url: string, timeoutMs = 5000) {
+function client(url: string, timeoutMs = 5000, clock: Clock = systemClock) {
   return new SidecarClient({
     url: parseSidecarUrl(url),
     serviceName: 'some-svc',
-    clock: systemClock,
+    clock,
     get: getOverHttp,
     timeoutMs,
     limitBytes: LIMIT_BYTES,
@@ -176,10 +177,11 @@ describe('watchState', () => {
   test('stays open for as long as nothing happens once it has begun, and ends when told to', async () => {
     const { url, sockets } = await serve((_, response) => response.write(golden('sidecar-state.json')))
     const abort = new AbortController()
-    const states = client(url, 50).watchState(abort.signal)
+    const clock = new VirtualClock()
+    const states = client(url, 50, clock).watchState(abort.signal)
     expect((await states.next()).done).toBe(false)
     const next = codeOf(states.next())
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    clock.advance(3_600_000)
     expect(sockets.size).toBe(1)
     abort.abort()
     expect(await next).toBe('SOURCE_FAILED')
