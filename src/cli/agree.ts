@@ -147,7 +147,9 @@ function render({ answers }: Agreement, keyCount: number, agreed: boolean): stri
   if (agreed) {
     const [first] = answers
     const digest = first !== undefined && 'digest' in first ? first.digest : ''
-    return `${answers.length} members agree: digest ${printable(digest)}, the same owner of each of ${keyCount} keys\n`
+    return answers.length === 1
+      ? `Only one member was asked, so that there is nothing to compare: digest ${printable(digest)}\n`
+      : `${answers.length} members agree: digest ${printable(digest)}, the same owner of each of ${keyCount} keys\n`
   }
   const rows = answers.map((answer) => [
     answer.url,

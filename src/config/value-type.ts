@@ -281,6 +281,8 @@ function urlType(allowed: string, complete: (text: string) => string): ValueType
   return form('URL', allowed, (text) => {
     const url = URL.parse(complete(text))
     if (url === null || url.username + url.password + url.search + url.hash !== '') return undefined
+    // A number alone is an IP address to a URL: somebody who gave a port, or a pid, would ask a stranger.
+    if (isIP(url.hostname) !== 0 && !text.includes(url.hostname)) return undefined
     return /^https?:$/.test(url.protocol) ? url.href.replace(/\/+$/, '') : undefined
   })
 }

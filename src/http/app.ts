@@ -23,12 +23,16 @@ export function createApp(deps: AppDeps): Koa {
   const unknown = deps.meter?.forRoute(undefined)
   app.use((ctx) => {
     const { path } = splitTarget(ctx.req.url ?? '')
+    const isOfRings = path === '/v1/rings' || path.startsWith('/v1/rings/')
     if (path.startsWith('/hashring/')) deps.responder.send(ctx, PAGE_NOT_FOUND)
-    else sendNotFound(ctx, deps.responder)
+    else sendNotFound(ctx, deps.responder, isOfRings && deps.rings === undefined ? NO_RINGS : undefined)
     unknown?.finished(ctx, 0)
   })
   return app
 }
+
+/** For whoever asks for the ring of a HashRing where none are kept. */
+const NO_RINGS = 'this member keeps no rings of HashRings; one with --hash-rings does'
 
 /** A Koa application that logs what its middleware throws, instead of printing it. */
 export function createBareApp(logger: Logger): Koa {

@@ -385,7 +385,7 @@ describe('the commands that ask a member', () => {
     ])
   })
 
-  test.each(['host:', 'ftp://a', 'http://u:p@a', 'http://a?b', 'http://a#b', ''])(
+  test.each(['host:', 'ftp://a', 'http://u:p@a', 'http://a?b', 'http://a#b', '', '8081', 'http://8081'])(
     'refuse the URL %j',
     (url) => {
       expect(problemKeys(() => client({ url }))).toEqual(['url'])

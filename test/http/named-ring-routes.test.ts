@@ -189,3 +189,14 @@ describe('under /v1/rings', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 })
+
+test.each(['/v1/rings', '/v1/rings/shop/cache/owner?key=a'])(
+  'A member that keeps none says so: %s',
+  async (path) => {
+    const without = await serveRing({ members: THREE_MEMBERS })
+    onTestFinished(() => without[Symbol.asyncDispose]())
+    const { status, body } = await exchange(without.server.port, get(path))
+    expect([status, JSON.parse(body)]).toMatchObject([404, { code: 'NOT_FOUND' }])
+    expect(body).toContain('--hash-rings')
+  },
+)

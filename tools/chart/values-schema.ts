@@ -90,7 +90,9 @@ function settingSchema({ type, help, sources }: Setting): Schema {
   const description = `${help}. Allowed: ${type.allowed}.${only}`
   // A key without a value is not set.
   if (type.placeholder === 'DURATION') {
-    return { description, type: ['string', 'integer', 'null'], pattern: DURATION_PATTERN, maximum: 0 }
+    const text: Schema = { type: ['string', 'null'], pattern: DURATION_PATTERN }
+    // Apart from the text, so that helm says of a number without a unit that text is wanted.
+    return { description, anyOf: [text, { const: 0 }] }
   }
   if (type.placeholder === 'SIZE') {
     return { description, type: ['string', 'integer', 'null'], pattern: SIZE_PATTERN }

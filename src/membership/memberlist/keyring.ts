@@ -80,5 +80,5 @@ function decodeKey(entry: string): Uint8Array | undefined {
 }
 
 function invalid(why: string): RingmanError {
-  return new RingmanError('CONFIG_INVALID', `the keyring cannot be used: ${why}`)
+  return new RingmanError('CONFIG_INVALID', why)
 }

@@ -145,6 +145,7 @@ describe('values that the schema does not know', () => {
     [{ replica: 5 }, 'replica'],
     [{ config: { minMember: 2 } }, 'minMember'],
     [{ config: { drain: '5 s' } }, 'drain'],
+    [{ config: { drain: 5 } }, 'got number, want null or string'],
     [{ image: { digest: 'latest' } }, 'digest'],
     [{ rings: { enabled: true, namespaces: ['shop/cache'] } }, 'namespaces'],
   ])('%j are refused, by name', async (values, name) => {
