@@ -79,7 +79,7 @@ describe('docs/configuration.md', () => {
   test('names every key', () => {
     const text = documentConfiguration()
     for (const property of Object.keys(SERVE_SETTINGS)) {
-      if (property !== 'config') expect(text).toContain(`key \`${fileKeyOf(property)}\``)
+      if (property !== 'config') expect(text).toContain(`(\`${fileKeyOf(property)}\``)
     }
   })
 })

@@ -1,6 +1,10 @@
 import type { Command } from 'commander'
 import { EXIT_CODES } from '../../src/cli/exit-code.ts'
 import { createProgram } from '../../src/cli/program.ts'
+import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
+
+/** Headings of what configuration.md says. */
+const SETTING_HEADINGS = new Set(Object.values(SERVE_SETTINGS).map(({ category }) => `${category}:`))
 
 /** Width of the help in the documentation, in columns. */
 const HELP_COLUMNS = 100
@@ -55,18 +59,37 @@ export function documentCommandLine(): string {
   })
   const codes = Object.entries(EXIT_CODES).map(([code, meaning]) => `- \`${code}\`: ${meaning}.`)
   const commands = program.commands.filter((command) => command.name() !== 'help')
+  const had = new Map<string, string>()
   return [
     INTRODUCTION,
     `${codes.join('\n')}\n`,
     LIFECYCLE.trimStart(),
-    helpOf('ringman', program),
-    ...commands.map((command) => helpOf(`ringman ${command.name()}`, command)),
+    helpOf('ringman', program, had),
+    ...commands.map((command) => helpOf(`ringman ${command.name()}`, command, had)),
   ].join('\n')
 }
 
-function helpOf(title: string, command: Command): string {
+/**
+ * The help of a command. Its settings are left out where they are those of configuration.md, and a part that another command
+ * had before is named by that one.
+ *
+ * @param had - The parts so far, and at which command.
+ */
+function helpOf(title: string, command: Command, had: Map<string, string>): string {
   let text = ''
   command.configureOutput({ writeOut: (part) => (text += part) })
   command.outputHelp()
-  return `## \`${title}\`\n\n\`\`\`text\n${text.trim()}\n\`\`\`\n`
+  const parts = text
+    .trim()
+    .split(/\n{2,}/)
+    .flatMap((part) => {
+      const [heading = '', ...lines] = part.split('\n')
+      if (title === 'ringman serve' && SETTING_HEADINGS.has(heading)) return []
+      const before = had.get(part)
+      if (before !== undefined) return [`${heading} as for ${before}`]
+      if (lines.length > 2 && heading.endsWith(':')) had.set(part, title)
+      return [part]
+    })
+  const settings = title === 'ringman serve' ? `Settings: [configuration.md](configuration.md).\n\n` : ''
+  return `## \`${title}\`\n\n${settings}\`\`\`text\n${parts.join('\n\n')}\n\`\`\`\n`
 }

@@ -1,19 +1,14 @@
 import { CLIENT_SETTINGS } from '../../src/config/client-settings.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
-import {
-  fileKeyOf,
-  flagOf,
-  isSettableIn,
-  variableOf,
-  type Setting,
-  type SettingTable,
-} from '../../src/config/setting.ts'
+import { fileKeyOf, flagOf, isSettableIn, type Setting, type SettingTable } from '../../src/config/setting.ts'
 
 const INTRODUCTION = `# Configuration
 
 Every setting of \`ringman serve\` has a flag, an environment variable and a key in the configuration file. This page
 is made from the same table as those three (\`src/config/\`), and a test holds it to them.
 
+- **Names**: the variable is the flag in capitals, \`RINGMAN_GOSSIP_PORT\` for \`--gossip-port\`; the key of the file stands
+  behind the flag below, unless a file cannot hold the setting.
 - **Which one counts**: flags before variables before the file before defaults.
 - **The file** is YAML, or JSON where its name ends in \`.json\`: one flat mapping. \`--config\` or \`RINGMAN_CONFIG\`
   names it.
@@ -66,31 +61,23 @@ function documentTable(table: SettingTable, heading: string): string[] {
     `${heading} ${category}\n`,
     ...properties.flatMap((property) => {
       const setting = table[property]
-      return setting?.category === category ? documentSetting(property, setting, `${heading}#`) : []
+      return setting?.category === category ? documentSetting(property, setting) : []
     }),
+    '',
   ])
 }
 
-function documentSetting(property: string, setting: Setting, heading: string): string {
+function documentSetting(property: string, setting: Setting): string {
   const { type, help, sources, computedDefault } = setting
-  const places = [`variable \`${variableOf(property)}\``]
-  if (isSettableIn(setting, 'file')) places.push(`key \`${fileKeyOf(property)}\``)
   const fallback =
     computedDefault?.words ??
     (setting.default === undefined ? 'none' : setting.default === '' ? 'empty' : `\`${setting.default}\``)
-  return [
-    `${heading} \`${flagOf(property)}\`\n`,
-    `${help}.\n`,
-    `- ${capitalise(places.join(', '))}`,
-    `- Default: ${fallback}`,
-    `- Allowed: ${type.allowed}`,
-    ...(sources === undefined
-      ? []
-      : [`- Only for the source ${sources.map((one) => `\`${one}\``).join(', ')}`]),
-    '',
-  ].join('\n')
-}
-
-function capitalise(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1)
+  const key = isSettableIn(setting, 'file') ? `\`${fileKeyOf(property)}\`` : ''
+  // Some say in their own words what holds without them.
+  const without = help.includes('(default') ? '' : `default ${fallback}`
+  const only =
+    sources === undefined ? '' : ` Only for the source ${sources.map((one) => `\`${one}\``).join(', ')}.`
+  const inBrackets = [key, without].filter((part) => part !== '').join(', ')
+  const brackets = inBrackets === '' ? '' : ` (${inBrackets})`
+  return `- **\`${flagOf(property)}\`**${brackets}: ${help}. Allowed: ${type.allowed}.${only}`
 }

@@ -2,45 +2,63 @@ import type { Metric, MetricSection } from '../../src/telemetry/metric.ts'
 import { METRIC_SECTIONS } from '../../src/telemetry/metrics.ts'
 import { DOCUMENT_INTRODUCTION } from './metrics-introduction.ts'
 
+/** Values of labels that are explained already, and at which metric: several metrics have the same ones. */
+type Explained = Map<string, string>
+
 /** The text of `docs/metrics.md`. */
 export function documentMetrics(): string {
-  return [DOCUMENT_INTRODUCTION, ...METRIC_SECTIONS.map(documentSection)].join('\n')
+  const explained: Explained = new Map()
+  return [
+    DOCUMENT_INTRODUCTION,
+    ...METRIC_SECTIONS.map((section) => documentSection(section, explained)),
+  ].join('\n')
 }
 
-function documentSection({ title, introduction, metrics }: MetricSection): string {
+function documentSection({ title, introduction, metrics }: MetricSection, explained: Explained): string {
   const opening = introduction === undefined ? [] : [`${introduction}\n`]
-  return [`## ${title}\n`, ...opening, ...Object.values(metrics).map(documentMetric)].join('\n')
+  return [
+    `## ${title}\n`,
+    ...opening,
+    ...Object.values(metrics).map((metric) => documentMetric(metric, explained)),
+  ].join('\n')
 }
 
-function documentMetric(metric: Metric): string {
+function documentMetric(metric: Metric, explained: Explained): string {
   const { name, kind, unit, labels = {}, buckets, meaning, reading, query, sources, scope } = metric
-  const facts = [
-    `- ${kind}${unit === undefined ? '' : `, ${unit}`}`,
+  const kindOf = [
+    kind,
+    ...(unit === undefined ? [] : [unit]),
+    ...(sources === undefined ? [] : [`only with the source ${listWords(sources)}`]),
+    ...(scope === 'process' ? ['of the process: not among the metrics of a library’s ring'] : []),
+    ...(scope === 'hash-rings' ? ['only with `--hash-rings`'] : []),
+  ].join(', ')
+  const lists = [
     ...(buckets === undefined ? [] : [`- Buckets: ${buckets.map(String).join(', ')}`]),
-    ...(sources === undefined ? [] : [`- Only with the source ${listWords(sources)}`]),
-    ...(scope === 'process' ? ['- Of the process: not among the metrics of a library’s ring'] : []),
-    ...(scope === 'hash-rings' ? ['- Only with `--hash-rings`'] : []),
-    ...Object.entries(labels).flatMap(([label, values]) => documentLabel(label, values)),
+    ...Object.entries(labels).flatMap(([label, values]) => documentLabel(label, values, name, explained)),
   ]
   return [
     `### \`${name}\`\n`,
-    `${meaning}\n`,
-    ...(reading === undefined ? [] : [`${reading}\n`]),
-    `${facts.join('\n')}\n`,
+    `_${kindOf.charAt(0).toUpperCase()}${kindOf.slice(1)}._ ${meaning}${reading === undefined ? '' : ` ${reading}`}\n`,
+    ...(lists.length === 0 ? [] : [`${lists.join('\n')}\n`]),
     ...(query === undefined ? [] : [`\`\`\`promql\n${query}\n\`\`\`\n`]),
   ].join('\n')
 }
 
-function documentLabel(label: string, values: NonNullable<Metric['labels']>[string]): string[] {
-  if (typeof values === 'string') return [`- Label \`${label}\`: ${values}`]
+function documentLabel(
+  label: string,
+  values: NonNullable<Metric['labels']>[string],
+  metric: string,
+  explained: Explained,
+): string[] {
+  if (typeof values === 'string') return [`- \`${label}\`: ${values}`]
   const entries = Object.entries(values)
   if (entries.every(([, meaning]) => meaning === '')) {
-    return [`- Label \`${label}\`: ${entries.map(([value]) => `\`${value}\``).join(', ')}`]
+    return [`- \`${label}\`: ${entries.map(([value]) => `\`${value}\``).join(', ')}`]
   }
-  return [
-    `- Label \`${label}\`:`,
-    ...entries.map(([value, meaning]) => `  - \`${value}\`${meaning === '' ? '' : `: ${meaning}`}`),
-  ]
+  const place = explained.get(JSON.stringify([label, values]))
+  if (place !== undefined) return [`- \`${label}\`: as for [\`${place}\`](#${place})`]
+  explained.set(JSON.stringify([label, values]), metric)
+  return entries.map(([value, meaning]) => `- \`${label}="${value}"\`${meaning === '' ? '' : `: ${meaning}`}`)
 }
 
 function listWords(words: readonly string[]): string {
