@@ -14,7 +14,9 @@ import {
 } from '../../support/chart.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
-const text = await readFile(join(ROOT, 'docs/kubernetes.md'), 'utf8')
+const PAGES = ['kubernetes', 'monitoring']
+const texts = await Promise.all(PAGES.map((page) => readFile(join(ROOT, `docs/${page}.md`), 'utf8')))
+const text = texts.join('\n')
 
 /** Fenced blocks of a language, without the indentation of a list. */
 function blocksOf(language: string): string[] {
@@ -24,7 +26,7 @@ function blocksOf(language: string): string[] {
   )
 }
 
-describe('docs/kubernetes.md', () => {
+describe('docs/kubernetes.md and docs/monitoring.md', () => {
   const values = blocksOf('yaml').filter((block) => block.startsWith('# values.yaml\n'))
 
   test('has values for each choice', () => {
