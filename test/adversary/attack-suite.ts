@@ -6,6 +6,8 @@ import { HonestClients, type Seen } from './honest-clients.ts'
 
 const RUN_ATTACK = resolve(import.meta.dirname, 'run-attack.ts')
 const ATTACK_DEADLINE_MS = 40_000
+/** So long after the end of an attack all members hold the one honest ring again. */
+const PATIENCE_MS = 10_000
 const MIB = 1024 * 1024
 
 /** What an attack came to: a row of the table in `docs/threat-model.md`. */
@@ -62,14 +64,14 @@ class Slowness implements Disposable {
 
 /**
  * Runs an attack with honest look-ups beside it, and holds the members to what holds under every attack: none is killed,
- * none ends, and within `patienceMs` of its end all hold the honest ring again.
+ * none ends, and within 10 s of its end all hold the honest ring again.
  *
  * @param meanwhile - Honest work during the attack, such as a member that joins.
  */
 export async function runAttack(
   cluster: AttackedCluster,
   attack: string,
-  { patienceMs = 10_000, meanwhile }: { patienceMs?: number; meanwhile?: () => Promise<void> } = {},
+  meanwhile?: () => Promise<void>,
 ): Promise<Outcome> {
   await cluster.revive()
   const { members } = cluster
@@ -90,7 +92,7 @@ export async function runAttack(
   const told = attacker.events.find(({ event }) => event === 'over')?.['told']
   expect(told, attacker.err).toBeTypeOf('string')
   const settledMs = members.every(({ isRunning }) => isRunning)
-    ? await cluster.settled(members.length, patienceMs)
+    ? await cluster.settled(members.length, PATIENCE_MS)
     : Infinity
   const outcome: Outcome = {
     attack,

@@ -19,10 +19,10 @@ const JUST_PROBED = 0.9
 /** One member's time of being suspected by us, and what speaks for and against. */
 export interface Suspicion {
   readonly sinceMs: number
-  readonly minMs: number
-  readonly maxMs: number
+  minMs: number
+  maxMs: number
   /** Confirmations that bring the time to `minMs`. */
-  readonly k: number
+  k: number
   /** Who suspects, the first one included; at most `k + 1`. */
   readonly confirmations: Set<string>
   /** Since when an answer of the suspect puts the deadline off. */
@@ -48,6 +48,8 @@ export interface Evidence {
   /** Those asked to reach it as well. */
   readonly relays: readonly MemberRecord[]
   nacked: boolean
+  /** The wait is over, and a nack decides at once. Not told by the time, which a stall sets back. */
+  isOver: boolean
 }
 
 /** What the machine holds of one member. Only `members.ts` and `merge.ts` write to it, but for the last three. */
@@ -312,7 +314,7 @@ export class MemberTable {
     accept: (other: MemberRecord) => boolean,
   ): MemberRecord[] {
     const { address } = record.endpoint
-    if (this.countAt(address) < 2) return []
+    if (this.countAt(address) < (isLiving(record) ? 2 : 1)) return []
     return this.randomLiving(
       count,
       (other) => other !== record && other.endpoint.address === address && accept(other),

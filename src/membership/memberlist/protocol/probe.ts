@@ -23,6 +23,7 @@ interface Probe {
   deadlines: Deadline[]
   relays: readonly MemberRecord[]
   nacks: number
+  streamTried: boolean
   refused: boolean
 }
 
@@ -62,8 +63,12 @@ export class Prober {
       this.#setRound(this.#core.random() * waitMs)
   }
 
-  /** Probes a member out of turn, unless it is being probed or has fallen. */
-  probe(record: MemberRecord): void {
+  /**
+   * Probes a member out of turn, unless it is being probed or has fallen.
+   *
+   * @param streamFirst - Whether a stream is tried along with the first ping.
+   */
+  probe(record: MemberRecord, streamFirst = false): void {
     if (this.#running.has(record) || !isLiving(record)) return
     const core = this.#core
     const probe: Probe = {
@@ -75,6 +80,7 @@ export class Prober {
       deadlines: [],
       relays: [],
       nacks: 0,
+      streamTried: false,
       refused: false,
     }
     this.#running.set(record, probe)
@@ -88,6 +94,7 @@ export class Prober {
       },
     })
     this.#run(probe)
+    if (streamFirst) this.#tryStream(probe)
   }
 
   /** Begins all probes under way again: while we were stalled their answers could not reach us. */
@@ -96,18 +103,22 @@ export class Prober {
       for (const deadline of probe.deadlines) this.#core.deadlines.cancel(deadline)
       probe.nacks = 0
       probe.relays = []
+      probe.streamTried = false
       this.#run(probe)
     }
   }
 
-  /** A member is silent: some of those at its address are probed out of turn, as what silenced it may have silenced them. */
+  /**
+   * A member is silent, or dead: some of those at its address are probed out of turn, as what silenced it may have silenced
+   * them. By a stream as well at once: where the host refuses it, nothing has to be waited for.
+   */
   probeNeighbours(record: MemberRecord): void {
     const { members, nowMs, self, settings } = this.#core
     const isOpen = (other: MemberRecord) =>
       other.lastAckMs < nowMs - settings.probeIntervalMs &&
       !this.#running.has(other) &&
       other.suspicion?.confirmations.has(self.name) !== true
-    for (const other of members.neighboursOf(record, NEIGHBOURS, isOpen)) this.probe(other)
+    for (const other of members.neighboursOf(record, NEIGHBOURS, isOpen)) this.probe(other, true)
   }
 
   #round(): void {
@@ -172,11 +183,13 @@ export class Prober {
     if (core.settings.repeatPings) this.#ping(probe)
     probe.relays = core.members.relaysFor(record, core.settings.indirectChecks)
     askRelays(core, record, probe.relays, seqNo)
-    if (core.settings.streamProbes) this.#tryStream(probe)
+    this.#tryStream(probe)
   }
 
   #tryStream(probe: Probe): void {
     const core = this.#core
+    if (!core.settings.streamProbes || probe.streamTried) return
+    probe.streamTried = true
     const { record, seqNo } = probe
     core.pendingStreams.set(seqNo, (outcome) => {
       core.pendingStreams.delete(seqNo)
@@ -197,12 +210,16 @@ export class Prober {
     this.#core.awareness.adjust(-1)
   }
 
-  /** Nobody reached it. What the relays did not say either counts against ourselves. */
+  /**
+   * Nobody reached it. What the relays did not say either counts against ourselves, unless the host refused a connection:
+   * that is an answer, which reached us in time.
+   */
   #silent(probe: Probe): void {
     const core = this.#core
     this.#end(probe, 'none', NO_BYTES)
     const expected = probe.relays.filter((relay) => (relay.vsn[1] ?? 0) >= NACK_SINCE_VERSION).length
-    core.awareness.adjust(expected > 0 ? Math.max(0, expected - probe.nacks) : 1)
+    const missed = expected > 0 ? Math.max(0, expected - probe.nacks) : 1
+    core.awareness.adjust(probe.refused ? -1 : missed)
     if (isLiving(probe.record)) this.#ends.silent(probe.record, probe.startedMs)
   }
 

@@ -85,6 +85,8 @@ export class Protocol {
       },
       fell: (record) => {
         this.#reconnect.note(record)
+        // Those that had answered too lately to be in doubt when it was first silent.
+        if (record.state === 'dead') this.#prober.probeNeighbours(record)
       },
       suspected: () => {
         this.#prober.suspected()

@@ -39,14 +39,10 @@ export class Suspicions {
 
   /** Begins to suspect `record`, as `from` says. */
   begin(record: MemberRecord, from: string): void {
-    const { settings, livingCount, nowMs } = this.#core
-    const minMs = suspicionTimeoutMs(settings.suspicionMult, livingCount, settings.probeIntervalMs)
-    const k = expectedConfirmations(settings.suspicionMult, livingCount)
+    const { nowMs } = this.#core
     record.suspicion = {
       sinceMs: nowMs,
-      minMs,
-      maxMs: minMs * Math.max(1, settings.suspicionMaxTimeoutMult),
-      k,
+      ...this.#times(),
       confirmations: new Set([from]),
       armedMs: nowMs,
       extensions: 0,
@@ -106,13 +102,21 @@ export class Suspicions {
     const waitMs = awareness.scale(kind === 'refusal' ? refusalMs : Math.max(refusalMs, quietMs(settings)))
     if (nowMs + waitMs >= suspicion.dueMs) return
     const relays = this.#core.members.relaysFor(record, settings.indirectChecks)
-    suspicion.evidence = { kind, sinceMs: nowMs, dueMs: nowMs + waitMs, relays, nacked: false }
+    suspicion.evidence = { kind, sinceMs: nowMs, dueMs: nowMs + waitMs, relays, nacked: false, isOver: false }
     const seqNo = this.#openCheck(record, suspicion)
     askRelays(this.#core, record, relays, seqNo)
     this.#check(record, suspicion)
     this.#core.deadlines.set(nowMs + waitMs, () => {
       this.#weigh(record, suspicion)
     })
+  }
+
+  /** How long a suspicion lasts among those who live now. */
+  #times(): Pick<Suspicion, 'minMs' | 'maxMs' | 'k'> {
+    const { settings, livingCount } = this.#core
+    const minMs = suspicionTimeoutMs(settings.suspicionMult, livingCount, settings.probeIntervalMs)
+    const maxMs = minMs * Math.max(1, settings.suspicionMaxTimeoutMult)
+    return { minMs, maxMs, k: expectedConfirmations(settings.suspicionMult, livingCount) }
   }
 
   /** Sets the deadline by the confirmations so far, and the checks before it. */
@@ -123,6 +127,16 @@ export class Suspicions {
       suspicion,
       sinceMs + confirmedTimeoutMs(confirmations.size - 1, k, minMs, maxMs),
     )
+  }
+
+  /** Where many have gone since it began, a suspicion lasts no longer than one that begins among those who are left. */
+  #shorten(record: MemberRecord, suspicion: Suspicion): void {
+    const { minMs, maxMs, k } = this.#times()
+    if (suspicion.extensions > 0 || (minMs >= suspicion.minMs && k >= suspicion.k)) return
+    suspicion.minMs = minMs
+    suspicion.maxMs = maxMs
+    suspicion.k = k
+    this.#arm(record, suspicion)
   }
 
   #setDeadline(record: MemberRecord, suspicion: Suspicion, dueMs: number): void {
@@ -162,6 +176,7 @@ export class Suspicions {
   #weigh(record: MemberRecord, suspicion: Suspicion): void {
     const { evidence } = suspicion
     if (record.suspicion !== suspicion || evidence === undefined) return
+    evidence.isOver = true
     if (record.lastAckMs >= evidence.sinceMs) return
     // Where there is nobody else, the host's own answer has to do.
     const borneOut = evidence.nacked || !evidence.relays.some(isLiving)
@@ -179,8 +194,9 @@ export class Suspicions {
       this.#checkStream(record, suspicion, seqNo)
     }
     core.deadlines.cancel(suspicion.check)
+    this.#shorten(record, suspicion)
     const { evidence } = suspicion
-    const isUrgent = evidence !== undefined && core.nowMs < evidence.dueMs
+    const isUrgent = evidence?.isOver === false
     if (!isUrgent && !core.settings.checkSuspects) return
     const waitMs = isUrgent
       ? (evidence.dueMs - evidence.sinceMs) / EVIDENCE_PINGS
@@ -216,7 +232,7 @@ export class Suspicions {
         if (evidence === undefined) return
         evidence.nacked = true
         // The relays' word may come after the wait is over.
-        if (this.#core.nowMs >= evidence.dueMs) this.#weigh(record, suspicion)
+        if (evidence.isOver) this.#weigh(record, suspicion)
       },
     })
     return seqNo

@@ -122,6 +122,14 @@ describe('health', () => {
     expect(machine.protocol.healthScore).toBe(0)
   })
 
+  test('a host that refuses a connection has answered: what relays did not say does not count against us', () => {
+    const { machine } = probing(6)
+    const { probe } = machine.runUntil('start-stream-probe', ({ to }) => to.address === '10.0.0.2')
+    machine.handle({ kind: 'stream-probe-finished', probe, outcome: 'refused' })
+    machine.runUntil('probe-finished', ({ via }) => via === 'none')
+    expect(machine.protocol.healthScore).toBe(0)
+  })
+
   test('relays of an old protocol are not expected to send any', () => {
     const { machine } = probing(3)
     machine.packet(3, alive(3, 2, { vsn: Uint8Array.of(1, 3, 2, 0, 0, 0) }))

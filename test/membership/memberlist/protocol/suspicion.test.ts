@@ -40,6 +40,17 @@ describe('suspicion', () => {
     expect(diesAfterMs(machine)).toBeCloseTo(4000, 0)
   })
 
+  test('where others go while it lasts, it lasts no longer than one that begins among those who are left', () => {
+    const machine = new Machine().withMembers(8)
+    machine.answering.delete(2)
+    machine.packet(3, suspect(2, 1, 'm3'))
+    machine.run(5000)
+    expect(machine.state(2)).toBe('suspect')
+    for (const n of [4, 5, 6, 7, 8])
+      machine.packet(n, { kind: 'dead', incarnation: 1, node: `m${n}`, from: `m${n}` })
+    expect(diesAfterMs(machine)).toBeLessThan(600)
+  })
+
   test('each new confirmation is sent on, repeated ones are not', () => {
     const machine = new Machine().withMembers(8)
     machine.run(5000)
@@ -136,6 +147,15 @@ describe('strong evidence', () => {
     const { machine, relayed } = refused(6)
     machine.run(1500)
     expect(machine.state(2)).toBe('suspect')
+    machine.packet(relayed[0]!.to, { kind: 'nack', seqNo: relayed[0]!.message.seqNo })
+    expect(machine.state(2)).toBe('dead')
+  })
+
+  test('a relay that speaks late still counts where a stall has set the time back', () => {
+    const { machine, relayed } = refused(6, { probeTimeoutMs: 700 })
+    machine.run(610)
+    machine.nowMs += 1200
+    machine.handle({ kind: 'tick' })
     machine.packet(relayed[0]!.to, { kind: 'nack', seqNo: relayed[0]!.message.seqNo })
     expect(machine.state(2)).toBe('dead')
   })
