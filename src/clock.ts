@@ -15,11 +15,23 @@ export interface Clock {
 /** Longest delay of a timer of Node.js, 24.8 days; it would take a longer one for a millisecond. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1
 
-/** The clock of this process; a wait of more than 24 days ends then. A pending `after` does not keep the process alive. */
+/** What is due at once comes in the next turn of the event loop, which a timer would put off by a millisecond. */
+function nextTurn(fn: () => void): () => void {
+  const turn = setImmediate(fn)
+  return () => {
+    clearImmediate(turn)
+  }
+}
+
+/**
+ * The clock of this process; a wait of more than 24 days ends then. A pending `after` does not keep the process alive, unless it is
+ * due at once.
+ */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
   after(delayMs, fn) {
+    if (delayMs === 0) return nextTurn(fn)
     const timer = setTimeout(fn, Math.min(delayMs, LONGEST_DELAY_MS))
     timer.unref()
     return () => {
@@ -32,6 +44,7 @@ export const systemClock: Clock = {
 export const holdingClock: Clock = {
   ...systemClock,
   after(delayMs, fn) {
+    if (delayMs === 0) return nextTurn(fn)
     const timer = setTimeout(fn, Math.min(delayMs, LONGEST_DELAY_MS))
     return () => {
       clearTimeout(timer)

@@ -10,6 +10,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import type { Held } from '../../lab/loop-meter.ts'
 import { ringman } from '../../test/support/child-process.ts'
 import { after, load, LOOK_UPS } from '../memory/load.ts'
 import { report, type Figure } from '../table.ts'
@@ -22,19 +23,13 @@ const AT_A_TIME = 20
 const STEP_MS = 20
 const MB = 1e6
 
-/** In the member: the longest time between two fires of a timer, in processor time of its thread and on the clock. */
-const PAUSES = `
-const used = () => { const { user, system } = process.threadCpuUsage(); return (user + system) / 1000 }
-let cpu = used(), at = performance.now(), most = { cpuMs: 0, clockMs: 0 }
-setInterval(() => {
-  const [cpuNow, now] = [used(), performance.now()]
-  most = { cpuMs: Math.max(most.cpuMs, cpuNow - cpu), clockMs: Math.max(most.clockMs, now - at) }
-  cpu = cpuNow
-  at = now
-}, 1).unref()
-process.on('message', () => { process.send(most); most = { cpuMs: 0, clockMs: 0 } })
-process.channel.unref()
-`
+/** Tells for how long the member's event loop was held. */
+const HELD_LOOP = `--import ${import.meta.dirname}/../../test/support/held-loop.ts`
+/** As in the image. */
+const MEMBER_ENV = {
+  NODE_OPTIONS: `--max-semi-space-size=4 ${HELD_LOOP}`,
+  MALLOC_ARENA_MAX: '1',
+}
 
 const server = fork(`${import.meta.dirname}/api-server.ts`)
 const [kubeconfig] = (await once(server, 'message')) as [string]
@@ -62,16 +57,12 @@ async function residentBytes(): Promise<number> {
   return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1])
 }
 
-interface Pauses {
-  readonly cpuMs: number
-  readonly clockMs: number
-}
-async function pauses(): Promise<Pauses> {
+async function held(): Promise<Held> {
   member.child.send('tell')
-  return ((await once(member.child, 'message')) as [Pauses])[0]
+  return ((await once(member.child, 'message')) as [Held])[0]
 }
 
-interface Measured extends Pauses {
+interface Measured extends Held {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly residentBytes: number
@@ -79,7 +70,7 @@ interface Measured extends Pauses {
 
 /** What look-ups and the event loop see while something is done. */
 async function during(work: () => Promise<void>): Promise<Measured> {
-  await pauses()
+  await held()
   let over = false
   let mostBytes = await residentBytes()
   const timer = setInterval(() => {
@@ -92,7 +83,7 @@ async function during(work: () => Promise<void>): Promise<Measured> {
   over = true
   clearInterval(timer)
   const { p50Ms, p99Ms } = await looked
-  return { p50Ms, p99Ms, ...(await pauses()), residentBytes: mostBytes }
+  return { p50Ms, p99Ms, ...(await held()), residentBytes: mostBytes }
 }
 
 change(0, 1, 0)
@@ -109,7 +100,7 @@ await using member = ringman(
     ],
     ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0'],
   ],
-  { ipc: true, env: { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(PAUSES)}` } },
+  { ipc: true, env: MEMBER_ENV },
 )
 const { port } = (await member.event('ready'))['http'] as { readonly port: number }
 // The code is compiled before it is measured, as in a process that has run for a while.

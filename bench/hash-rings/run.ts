@@ -10,6 +10,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
+import { meterLoop } from '../../lab/loop-meter.ts'
 import { report } from '../table.ts'
 import { fileURLToPath } from 'node:url'
 import { systemClock, systemRandom } from '../../src/clock.ts'
@@ -75,21 +76,7 @@ while (access === undefined) {
   }
 }
 
-/** For how long the event loop was held at the most since the last call, in processor time, in milliseconds. */
-const heldMs = (() => {
-  let worstMs = 0
-  let before = process.threadCpuUsage()
-  setInterval(() => {
-    const { user, system } = process.threadCpuUsage(before)
-    before = process.threadCpuUsage()
-    worstMs = Math.max(worstMs, (user + system) / 1000)
-  }, 2).unref()
-  return () => {
-    const worst = worstMs
-    worstMs = 0
-    return worst
-  }
-})()
+const held = meterLoop()
 
 const surroundings = { clock: systemClock, random: systemRandom, logger: silentLogger }
 const client = new ApiClient(new HttpsTransport(access, 'bench'), systemClock)
@@ -116,12 +103,12 @@ const writer = new StatusWriter({
 })
 
 const startedMs = performance.now()
-heldMs()
+held()
 const startCpu = process.cpuUsage()
 controller.start()
 while (!controller.readiness.ok) await wait(10)
 const readyMs = performance.now() - startedMs
-const startPauseMs = heldMs()
+const startPauseMs = held().cpuMs
 const startUsed = process.cpuUsage(startCpu)
 writer.start()
 await wait(5000)
@@ -129,7 +116,7 @@ globalThis.gc?.()
 const { rss, heapUsed, arrayBuffers } = process.memoryUsage()
 
 const before = statuses
-heldMs()
+held()
 const times: number[] = []
 const cpu = process.cpuUsage()
 for (let i = 1; i <= changes; i++) {
@@ -146,7 +133,7 @@ for (let i = 1; i <= changes; i++) {
   times.push((await changed) - sentMs)
 }
 const used = process.cpuUsage(cpu)
-const pauseMs = heldMs()
+const pauseMs = held().cpuMs
 await wait(3000)
 const sorted = times.toSorted((a, b) => a - b)
 const at = (fraction: number) => (sorted[Math.round((sorted.length - 1) * fraction)] ?? 0).toFixed(1)

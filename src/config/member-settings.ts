@@ -110,7 +110,7 @@ export const MEMBER_SETTINGS = {
   foldWindowMs: {
     type: duration(0, 10_000),
     default: formatDuration(DEFAULT_FOLD_WINDOW_MS),
-    help: 'How long to collect changes of members before making a new ring',
+    help: 'How long to collect changes of members before making a new ring; a millisecond for each hundred nodes (100 at most) where that is longer',
     category: 'Membership',
   },
   bind: {

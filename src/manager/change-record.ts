@@ -1,7 +1,7 @@
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches } from '../ring/moved.ts'
-import { sameNode, type RingNode } from '../ring/node.ts'
-import { PIECES_PER_STEP, type Steps } from '../ring/steps.ts'
+import { compareRingKeys, sameNode, type RingNode } from '../ring/node.ts'
+import type { Steps } from '../ring/steps.ts'
 
 /** Why a ring changed: the one closed list, for logs, metrics and whoever subscribes. */
 export const CHANGE_CAUSES = {
@@ -35,13 +35,28 @@ export interface RingDifference {
 /** What differs between two rings, in steps; undefined when nothing does, down to the nodes' addresses. */
 export function* diffRings(previous: HashRing, current: HashRing): Steps<RingDifference | undefined> {
   const added: RingNode[] = []
+  const removed: RingNode[] = []
   const updated: RingNode[] = []
-  for (const node of current.nodes) {
-    const before = previous.get(node.ringKey)
-    if (before === undefined) added.push(node)
-    else if (!sameNode(before, node)) updated.push(node)
+  const [before, after] = [previous.nodes, current.nodes]
+  let i = 0
+  let j = 0
+  while (i < before.length || j < after.length) {
+    const [was, is] = [before[i], after[j]]
+    if (
+      is === undefined ||
+      (was !== undefined && was !== is && compareRingKeys(was.ringKey, is.ringKey) < 0)
+    ) {
+      removed.push(was!)
+      i++
+    } else if (was?.ringKey !== is.ringKey) {
+      added.push(is)
+      j++
+    } else {
+      if (!sameNode(was, is)) updated.push(is)
+      i++
+      j++
+    }
   }
-  const removed = previous.nodes.filter((node) => current.get(node.ringKey) === undefined)
   if (added.length + removed.length + updated.length === 0) return undefined
   yield
   return { added, removed, updated, moved: yield* previous.movedInSteps(current) }
@@ -94,22 +109,22 @@ export function* recordChange(
   timeMs: number,
 ): Steps<ChangeRecord[]> {
   const causes = findCauses(previous, current, difference, stateOf)
-  const found = BLAMED.filter((cause) => [...causes.values()].includes(cause))
+  const isFound = new Set(causes.values())
+  const found = BLAMED.filter((cause) => isFound.has(cause))
+  const gone = new Set(difference.removed)
+  const come = new Set(difference.added)
+  yield
   const moved = new Map<ChangeCause, number>()
-  let left = PIECES_PER_STEP
-  for (const { start, end, from, to } of difference.moved) {
+  yield* difference.moved.visitInSteps((hashes, from, to) => {
     // Only where one of the rings is empty.
-    if (from === undefined || to === undefined) break
-    const gone = current.get(from.ringKey) === undefined
-    const come = previous.get(to.ringKey) === undefined
-    const cause = (gone ? causes.get(from.ringKey) : come ? causes.get(to.ringKey) : found[0]) ?? 'updated'
-    moved.set(cause, (moved.get(cause) ?? 0) + (end - start) / CIRCLE)
-    if (--left > 0) continue
-    left = PIECES_PER_STEP
-    yield
-  }
+    if (from === undefined || to === undefined) return
+    const blamed = gone.has(from) ? from : come.has(to) ? to : undefined
+    const cause = (blamed === undefined ? found[0] : causes.get(blamed.ringKey)) ?? 'updated'
+    moved.set(cause, (moved.get(cause) ?? 0) + hashes / CIRCLE)
+  })
   yield
   const digests = { before: previous.digest, after: current.digest }
+  yield
   return found.map((cause) => {
     const nodes = [...causes].flatMap(([ringKey, its]) => (its === cause ? [ringKey] : []))
     const [node = ''] = nodes
@@ -126,8 +141,8 @@ function findCauses(
 ): Map<string, ChangeCause> {
   const causes = new Map<string, ChangeCause>()
   // A member whose ring key is another one now has neither come nor gone.
-  const namesBefore = added.length === 0 ? NO_NAMES : namesOf(previous.nodes)
-  const namesAfter = removed.length === 0 ? NO_NAMES : namesOf(current.nodes)
+  const namesBefore = namesAmong(previous.nodes, added)
+  const namesAfter = namesAmong(current.nodes, removed)
   for (const { ringKey, name } of removed) {
     const state = name === undefined ? undefined : stateOf(name)
     const stays = name !== undefined && namesAfter.has(name)
@@ -142,8 +157,12 @@ function findCauses(
   return causes
 }
 
-const NO_NAMES: ReadonlySet<string> = new Set()
-
-function namesOf(nodes: readonly RingNode[]): Set<string> {
-  return new Set(nodes.flatMap(({ name }) => (name === undefined ? [] : [name])))
+/** Those of the names of some nodes that nodes of a ring have as well. */
+function namesAmong(nodes: readonly RingNode[], some: readonly RingNode[]): Set<string> {
+  const wanted = new Set<string>()
+  for (const { name } of some) if (name !== undefined) wanted.add(name)
+  const found = new Set<string>()
+  if (wanted.size === 0) return found
+  for (const { name } of nodes) if (name !== undefined && wanted.has(name)) found.add(name)
+  return found
 }

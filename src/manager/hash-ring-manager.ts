@@ -4,7 +4,8 @@ import { HashRing } from '../ring/hash-ring.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger, type Logger } from '../logger.ts'
 import { checkNode, type RingNode } from '../ring/node.ts'
-import type { Steps } from '../ring/steps.ts'
+import { PIECES_PER_STEP, type Steps } from '../ring/steps.ts'
+import { takeInTurns } from '../turns.ts'
 import { diffRings, recordChange, type ChangeRecord, type RingDifference } from './change-record.ts'
 import { Mailbox } from './mailbox.ts'
 import { DIGESTS_KEPT } from './ring-order.ts'
@@ -19,8 +20,11 @@ export const PING_TIMEOUT_MS = 5
 /** How long changes gather before they become one ring, in milliseconds. */
 export const DEFAULT_FOLD_WINDOW_MS = 10
 
-/** How long a ring may be in the making before the event loop has its turn, in milliseconds. */
-const TURN_MS = 3
+/** A large ring takes long to make: for each so many nodes that it has, changes gather for at least a millisecond. */
+const NODES_PER_MS = 100
+
+/** But for so many milliseconds at most. */
+const LONGEST_WINDOW_MS = 100
 
 /** Changes of the ring that are remembered with their causes. */
 export const CHANGES_KEPT = 200
@@ -37,7 +41,8 @@ export interface HashRingManagerOptions {
   readonly nodes?: Iterable<RingNode>
   /**
    * Changes that arrive within this many milliseconds of the first one become one ring. With 0 they still fold
-   * with what is in the mailbox at that moment.
+   * with what is in the mailbox at that moment. On a ring of thousands of nodes they gather for a millisecond for each hundred,
+   * up to 100, where that is longer.
    * @default DEFAULT_FOLD_WINDOW_MS
    */
   readonly foldWindowMs?: number
@@ -53,10 +58,16 @@ interface Sender {
   readonly reject: (error: unknown) => void
 }
 
+type SetMutation = {
+  readonly kind: 'set'
+  readonly nodes: readonly RingNode[] | (() => Steps<readonly RingNode[]>)
+  readonly stateOf: StateOf
+}
+
 type Mutation = { readonly sender: Sender } & (
   | { readonly kind: 'add'; readonly node: RingNode }
   | { readonly kind: 'remove'; readonly ringKey: string }
-  | { readonly kind: 'set'; readonly nodes: readonly RingNode[]; readonly stateOf: StateOf }
+  | SetMutation
 )
 
 type Command = Mutation | { readonly kind: 'ping'; readonly sender: Sender }
@@ -133,10 +144,16 @@ export class HashRingManager {
   /**
    * Makes `nodes` the whole ring. Resolves and throws as {@link addNode}.
    *
+   * @param nodes - Or what finds them in steps: called when the next ring is made, and not at all where later ones take their
+   *   place before that. What it throws is what every change of that ring rejects with.
    * @param stateOf - The state of a member by its name, by which a change says why a node went. @default unknown
    */
-  setNodes(nodes: Iterable<RingNode>, stateOf: StateOf = unknownState): Promise<void> {
+  setNodes(
+    nodes: Iterable<RingNode> | (() => Steps<readonly RingNode[]>),
+    stateOf: StateOf = unknownState,
+  ): Promise<void> {
     return this.#mutate((sender) => {
+      if (typeof nodes === 'function') return { kind: 'set', nodes, stateOf, sender }
       const all = [...nodes]
       for (const node of all) checkNode(node)
       return { kind: 'set', nodes: all, stateOf, sender }
@@ -279,42 +296,49 @@ export class HashRingManager {
   }
 
   #foldLater(): void {
-    this.#cancelFold ??= this.#clock.after(this.#foldWindowMs, () => {
-      this.#goOn(this.#swap())
-    })
-  }
-
-  /** Takes the steps that fit in a turn of the event loop, and the others in later ones. */
-  #goOn(swap: Steps<void>): void {
-    const startMs = this.#clock.now()
-    while (swap.next().done !== true) {
-      if (this.#clock.now() - startMs < TURN_MS) continue
-      this.#cancelFold = this.#clock.after(0, () => {
-        this.#goOn(swap)
+    const leastMs = Math.min(LONGEST_WINDOW_MS, Math.floor(this.#snapshot.ring.size / NODES_PER_MS))
+    const waitMs = Math.max(this.#foldWindowMs, leastMs)
+    this.#cancelFold ??= this.#clock.after(waitMs, () => {
+      takeInTurns(this.#clock, this.#swap(), (cancel) => {
+        this.#cancelFold = cancel
       })
-      return
-    }
+    })
   }
 
   /** Makes the next ring in steps; the last one makes it current and tells the listeners. */
   *#swap(): Steps<void> {
-    const { ring: previous } = this.#snapshot
     const folded = [...this.#folded]
-    const ring = yield* previous.withInSteps(applyAll(folded, previous.nodes))
-    const difference = yield* diffRings(previous, ring)
-    let records: readonly ChangeRecord[] = []
-    if (difference !== undefined) {
-      const [stateOf = unknownState] = folded
-        .flatMap((one) => (one.kind === 'set' ? [one.stateOf] : []))
-        .slice(-1)
-      const timeMs = this.#clock.wallNow()
-      records = yield* recordChange(previous, ring, difference, stateOf, timeMs)
+    let outcome: (sender: Sender) => void = (sender) => {
+      sender.resolve()
+    }
+    let publish: (() => void) | undefined
+    try {
+      publish = yield* this.#makeNext(folded)
+    } catch (error) {
+      outcome = (sender) => {
+        sender.reject(error)
+      }
     }
     this.#cancelFold = undefined
     this.#folded.splice(0, folded.length)
-    if (difference !== undefined) this.#publish(ring, difference, records)
-    for (const { sender } of folded) sender.resolve()
+    publish?.()
+    for (const { sender } of folded) outcome(sender)
     if (this.running && this.#folded.length > 0) this.#foldLater()
+  }
+
+  /** Makes the next ring and finds out what it changes; undefined when it changes nothing. */
+  *#makeNext(folded: readonly Mutation[]): Steps<(() => void) | undefined> {
+    const { ring: previous } = this.#snapshot
+    const ring = yield* previous.withInSteps(yield* applyAll(folded, previous.nodes))
+    yield
+    const difference = yield* diffRings(previous, ring)
+    if (difference === undefined) return undefined
+    const stateOf = folded.findLast((one) => one.kind === 'set')?.stateOf ?? unknownState
+    const timeMs = this.#clock.wallNow()
+    const records = yield* recordChange(previous, ring, difference, stateOf, timeMs)
+    return () => {
+      this.#publish(ring, difference, records)
+    }
   }
 
   #publish(ring: HashRing, difference: RingDifference, records: readonly ChangeRecord[]): void {
@@ -331,18 +355,24 @@ export class HashRingManager {
 
 const unknownState: StateOf = () => undefined
 
-/** The nodes that there are after all mutations, in order. */
-function applyAll(mutations: readonly Mutation[], nodes: readonly RingNode[]): Iterable<RingNode> {
-  const byRingKey = new Map(nodes.map((node) => [node.ringKey, node]))
-  for (const mutation of mutations) {
-    if (mutation.kind === 'remove') {
-      byRingKey.delete(mutation.ringKey)
-    } else if (mutation.kind === 'add') {
-      byRingKey.set(mutation.node.ringKey, mutation.node)
-    } else {
-      byRingKey.clear()
-      for (const node of mutation.nodes) byRingKey.set(node.ringKey, node)
-    }
+/** The nodes that there are after all mutations, in order; of two with one ring key, the later one counts. */
+function* applyAll(mutations: readonly Mutation[], before: readonly RingNode[]): Steps<Iterable<RingNode>> {
+  // What was there before a whole set, and came before it, does not matter.
+  const setAt = mutations.findLastIndex(({ kind }) => kind === 'set')
+  const set = mutations[setAt] as SetMutation | undefined
+  const nodes = typeof set?.nodes === 'function' ? yield* set.nodes() : (set?.nodes ?? before)
+  if (setAt === mutations.length - 1) return nodes
+  const byRingKey = new Map<string, RingNode>()
+  let left = PIECES_PER_STEP
+  for (const node of nodes) {
+    byRingKey.set(node.ringKey, node)
+    if (--left > 0) continue
+    left = PIECES_PER_STEP
+    yield
+  }
+  for (const mutation of mutations.slice(setAt + 1)) {
+    if (mutation.kind === 'remove') byRingKey.delete(mutation.ringKey)
+    else if (mutation.kind === 'add') byRingKey.set(mutation.node.ringKey, mutation.node)
   }
   return byRingKey.values()
 }

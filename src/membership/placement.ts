@@ -1,4 +1,5 @@
 import { isRingKey, type RingNode } from '../ring/node.ts'
+import { finish, PIECES_PER_STEP, type Steps } from '../ring/steps.ts'
 import type { Member } from './member.ts'
 
 /** Which string of a member is hashed: `IP:servicePort`, as in Go, or the member's name. */
@@ -35,8 +36,24 @@ export function placeMembers(
   mode: RingKeyMode,
   isDone: IsDone = asTold,
 ): RingNode[] {
+  return finish(placeInSteps(members, mode, isDone))
+}
+
+/** The same in steps. */
+export function* placeInSteps(
+  members: readonly Member[],
+  mode: RingKeyMode,
+  isDone: IsDone = asTold,
+): Steps<RingNode[]> {
   const nobodyOwns = members.every((member) => !isPlaceable(member) || isPending(member))
-  return boundWeights(nodesOf(members, mode, nobodyOwns ? isPending : isDone))
+  // All of them at one moment: a move may come to its end between two steps, and must not be half of it.
+  const isMoved = nobodyOwns ? isPending : isDone
+  const moved = new Set(
+    members.filter((member) => member.metadata?.handover !== undefined && isMoved(member)),
+  )
+  const nodes = yield* nodesOf(members, mode, moved)
+  yield
+  return boundWeights(nodes)
 }
 
 function isPlaceable({ state, metadata }: Member): boolean {
@@ -45,15 +62,24 @@ function isPlaceable({ state, metadata }: Member): boolean {
 
 const isPending: IsDone = ({ metadata }) => metadata?.handover?.phase === 'pending'
 
-function nodesOf(members: readonly Member[], mode: RingKeyMode, isDone: IsDone): RingNode[] {
+function* nodesOf(
+  members: readonly Member[],
+  mode: RingKeyMode,
+  moved: ReadonlySet<Member>,
+): Steps<RingNode[]> {
   const nodes = new Map<string, RingNode>()
+  let left = PIECES_PER_STEP
   for (const member of members) {
+    if (--left === 0) {
+      left = PIECES_PER_STEP
+      yield
+    }
     if (!isPlaceable(member)) continue
     const { metadata } = member
     const ringKey = ringKeyOf(member, mode)
     if (metadata === undefined || ringKey === undefined || nodes.has(ringKey)) continue
     const { handover } = metadata
-    const isMoved = isDone(member)
+    const isMoved = moved.has(member)
     if (handover?.phase === (isMoved ? 'releasing' : 'pending')) continue
     // A member may call itself anything; one name that is no ring key must not keep the others off the ring.
     if (!isRingKey(ringKey)) continue
@@ -71,7 +97,7 @@ function nodesOf(members: readonly Member[], mode: RingKeyMode, isDone: IsDone):
 
 /** What a weight counts at most where these are the nodes: see {@link placeMembers}. */
 export function weightBoundOf(nodes: Iterable<RingNode>): number {
-  const weights = Array.from(nodes, ({ weight }) => weight).sort((a, b) => a - b)
+  const weights = Float64Array.from(nodes, ({ weight }) => weight).sort()
   return WEIGHT_SPAN * (weights[(weights.length - 1) >> 1] ?? 1)
 }
 

@@ -3,7 +3,7 @@ import { md5 } from './md5.ts'
 import { findMoved, type MovedStretches } from './moved.ts'
 import { checkNode, compareRingKeys, sameNode, type RingNode } from './node.ts'
 import { PointTable } from './point-table.ts'
-import { finish, type Steps } from './steps.ts'
+import { finish, mergeInSteps, PIECES_PER_STEP, sortInSteps, type Steps } from './steps.ts'
 
 /**
  * A consistent hash ring: which node owns a key. Immutable; `add`, `remove` and `with` give the next ring.
@@ -170,14 +170,29 @@ export class HashRing {
   /** The same in steps. */
   *withInSteps(nodes: Iterable<RingNode>): Steps<HashRing> {
     const byRingKey = new Map<string, RingNode>()
+    let left = PIECES_PER_STEP
     for (const node of nodes) {
       checkNode(node)
       byRingKey.set(node.ringKey, node)
+      if (--left > 0) continue
+      left = PIECES_PER_STEP
+      yield
     }
     yield
-    const sorted = [...byRingKey.values()].sort((a, b) => compareRingKeys(a.ringKey, b.ringKey))
+    // Those that are here already are in order.
+    const known: RingNode[] = []
+    for (const { ringKey } of this.nodes) {
+      const node = byRingKey.get(ringKey)
+      if (node !== undefined) known.push(node)
+      byRingKey.delete(ringKey)
+      if (--left > 0) continue
+      left = PIECES_PER_STEP
+      yield
+    }
     yield
-    return yield* this.#next(sorted)
+    const come = yield* sortInSteps([...byRingKey.values()], byRingKeyOrder)
+    yield
+    return yield* this.#next(yield* mergeInSteps(known, come, byRingKeyOrder))
   }
 
   /**
@@ -211,20 +226,29 @@ export class HashRing {
     let sameTable = sorted.length === before.length
     let sameNodes = sameTable
     let i = 0
-    const nodes = sorted.map((node) => {
+    let left = PIECES_PER_STEP
+    const nodes: RingNode[] = []
+    for (const node of sorted) {
       while (i < before.length && compareRingKeys(before[i]!.ringKey, node.ringKey) < 0) i++
       const known = before[i]
-      if (known !== undefined && sameNode(known, node)) return known
-      sameNodes = false
-      if (known?.ringKey !== node.ringKey || known.weight !== node.weight) sameTable = false
-      return Object.freeze({ ...node })
-    })
+      if (known !== undefined && sameNode(known, node)) nodes.push(known)
+      else {
+        sameNodes = false
+        if (known?.ringKey !== node.ringKey || known.weight !== node.weight) sameTable = false
+        nodes.push(Object.freeze({ ...node }))
+      }
+      if (--left > 0) continue
+      left = PIECES_PER_STEP
+      yield
+    }
     if (sameNodes) return this
     if (sameTable) return new HashRing(nodes, this.#table, this.#digest)
     yield
     return new HashRing(nodes, yield* this.#table.change(before, nodes))
   }
 }
+
+const byRingKeyOrder = (a: RingNode, b: RingNode) => compareRingKeys(a.ringKey, b.ringKey)
 
 /** Up to this many owners, looking through the list of those found is quicker than marking them. */
 const FEW = 16

@@ -2,7 +2,7 @@ import { RingmanError } from '../errors.ts'
 import { hashKey } from './key-hash.ts'
 import { compareRingKeys, type RingNode } from './node.ts'
 import type { PointTable } from './point-table.ts'
-import type { Steps } from './steps.ts'
+import { PIECES_PER_STEP, type Steps } from './steps.ts'
 
 /** A part of the circle that has one owner before a change and another one after it. */
 export interface Stretch {
@@ -169,6 +169,17 @@ export class MovedStretches implements Iterable<Stretch> {
     return Array.from(this, ({ start, end }) => ({ start, end }))
   }
 
+  /** Calls `visit` with the length of each in hashes and its owners, in steps, and makes nothing of it. */
+  *visitInSteps(
+    visit: (hashes: number, from: RingNode | undefined, to: RingNode | undefined) => void,
+  ): Steps<void> {
+    const { starts, ends, from, to } = this.#columns
+    for (let i = 0; i < starts.length; i++) {
+      visit(endOf(ends[i]!) - starts[i]!, this.#before[from[i]!], this.#after[to[i]!])
+      if (i % PIECES_PER_STEP === PIECES_PER_STEP - 1) yield
+    }
+  }
+
   *[Symbol.iterator](): Generator<Stretch, void, undefined> {
     for (let i = 0; i < this.count; i++) yield this.#at(i)
   }
@@ -221,43 +232,85 @@ function endOf(end: number): number {
 
 /** What moves from one ring to the next: both rings' points are walked once, so that it is exact. */
 export function* findMoved(before: Side, after: Side): Steps<MovedStretches> {
-  const starts: number[] = []
-  const ends: number[] = []
-  const from: number[] = []
-  const to: number[] = []
+  const found = new FoundStretches()
   if (before.table !== after.table) {
     const placesAfter = findAgain(before.nodes, after.nodes)
-    let last = -1
-    yield* before.table.walk(after.table, (start, end, owner, nextOwner) => {
-      if (owner < 0 ? nextOwner < 0 : placesAfter[owner] === nextOwner) return
-      if (last >= 0 && ends[last] === start && from[last] === owner && to[last] === nextOwner) {
-        ends[last] = end
-        return
-      }
-      last = starts.push(start) - 1
-      ends.push(end)
-      from.push(owner)
-      to.push(nextOwner)
+    yield
+    yield* before.table.walk(after.table, placesAfter, (start, end, owner, nextOwner) => {
+      found.add(start, end, owner, nextOwner)
     })
   }
-  // Of many stretches, each copy is a step.
-  const allStarts = new Uint32Array(starts)
-  yield
-  const allEnds = new Uint32Array(ends)
-  yield
-  const allFrom = new Int32Array(from)
-  yield
-  const allTo = new Int32Array(to)
-  const columns = { starts: allStarts, ends: allEnds, from: allFrom, to: allTo }
-  return new MovedStretches(before.nodes, after.nodes, columns)
+  return new MovedStretches(before.nodes, after.nodes, yield* found.columns())
+}
+
+/**
+ * Stretches as they are found, in parts of one length: a list of half a million that grows would be copied as a whole, again
+ * and again.
+ */
+class FoundStretches {
+  readonly #parts: Columns[] = []
+  /** How many there are in the last part. */
+  #length = PART_LENGTH
+
+  /** Adds a stretch, or makes the last one longer where this one continues it. */
+  add(start: number, end: number, from: number, to: number): void {
+    let part = this.#parts.at(-1)
+    const last = this.#length - 1
+    if (part !== undefined && part.ends[last] === start && part.from[last] === from && part.to[last] === to) {
+      part.ends[last] = end
+      return
+    }
+    if (part === undefined || this.#length === PART_LENGTH) {
+      part = columnsOf(PART_LENGTH)
+      this.#parts.push(part)
+      this.#length = 0
+    }
+    const at = this.#length++
+    part.starts[at] = start
+    part.ends[at] = end
+    part.from[at] = from
+    part.to[at] = to
+  }
+
+  /** All of them, in steps. */
+  *columns(): Steps<Columns> {
+    const full = Math.max(0, this.#parts.length - 1) * PART_LENGTH
+    const all = columnsOf(full + (this.#parts.length === 0 ? 0 : this.#length))
+    for (const [i, part] of this.#parts.entries()) {
+      const length = Math.min(PART_LENGTH, all.starts.length - i * PART_LENGTH)
+      for (const name of COLUMNS) all[name].set(part[name].subarray(0, length), i * PART_LENGTH)
+      if (i % 8 === 7) yield
+    }
+    return all
+  }
+}
+
+/** Stretches in one part of a list that grows. */
+const PART_LENGTH = 1024
+
+const COLUMNS = ['starts', 'ends', 'from', 'to'] as const
+
+function columnsOf(length: number): Columns {
+  return {
+    starts: new Uint32Array(length),
+    ends: new Uint32Array(length),
+    from: new Int32Array(length),
+    to: new Int32Array(length),
+  }
 }
 
 /** For each node of one ring its place in the next, or {@link GONE}. */
 function findAgain(before: readonly RingNode[], after: readonly RingNode[]): Int32Array {
   const places = new Int32Array(before.length)
   let place = 0
-  before.forEach(({ ringKey }, i) => {
-    while (place < after.length && compareRingKeys(after[place]!.ringKey, ringKey) < 0) place++
+  before.forEach((node, i) => {
+    const { ringKey } = node
+    while (
+      after[place] !== node &&
+      place < after.length &&
+      compareRingKeys(after[place]!.ringKey, ringKey) < 0
+    )
+      place++
     places[i] = after[place]?.ringKey === ringKey ? place : GONE
   })
   return places

@@ -1,5 +1,5 @@
 import { md5Points } from './md5.ts'
-import { PIECES_PER_STEP, type Steps } from './steps.ts'
+import { NUMBERS_PER_STEP, PIECES_PER_STEP, type Steps } from './steps.ts'
 
 /** Points that one MD5 digest gives. */
 export const POINTS_PER_DIGEST = 3
@@ -66,19 +66,20 @@ const RADIX_MASK = (1 << RADIX_BITS) - 1
 function* sortByPoint(list: PointList): Steps<PointList> {
   const length = list.points.length
   const spare: PointList = { points: new Uint32Array(length), slots: new Uint32Array(length) }
-  const once = distribute(list, spare, 0)
-  yield
-  const twice = distribute(once, list, RADIX_BITS)
-  yield
-  return distribute(twice, spare, 2 * RADIX_BITS)
+  const once = yield* distribute(list, spare, 0)
+  const twice = yield* distribute(once, list, RADIX_BITS)
+  return yield* distribute(twice, spare, 2 * RADIX_BITS)
 }
 
 /** One pass of a radix sort: moves `source` to `target` in the order of the digit at bit `shift`. */
-function distribute(source: PointList, target: PointList, shift: number): PointList {
+function* distribute(source: PointList, target: PointList, shift: number): Steps<PointList> {
   const { points, slots } = source
   const { points: targetPoints, slots: targetSlots } = target
   const starts = new Uint32Array(1 << RADIX_BITS)
-  for (let i = 0; i < points.length; i++) starts[(points[i]! >>> shift) & RADIX_MASK]!++
+  for (let i = 0; i < points.length; i++) {
+    starts[(points[i]! >>> shift) & RADIX_MASK]!++
+    if (i % NUMBERS_PER_STEP === 0) yield
+  }
   let start = 0
   for (let digit = 0; digit < starts.length; digit++) {
     const count = starts[digit]!
@@ -90,6 +91,7 @@ function distribute(source: PointList, target: PointList, shift: number): PointL
     const to = starts[(point >>> shift) & RADIX_MASK]!++
     targetPoints[to] = point
     targetSlots[to] = slots[i]!
+    if (i % NUMBERS_PER_STEP === 0) yield
   }
   return target
 }

@@ -2,7 +2,7 @@ import { compareRingKeys, type RingNode } from './node.ts'
 import { computePoints, countDigests, POINTS_PER_DIGEST, type DigestRange } from './point-list.ts'
 import { FREE, mergePoints, type SlottedPoints, type Slots } from './point-merge.ts'
 import { adjustCounts, countBefore, sliceShiftFor } from './slices.ts'
-import { PIECES_PER_STEP, type Steps } from './steps.ts'
+import { NUMBERS_PER_STEP, PIECES_PER_STEP, type Steps } from './steps.ts'
 
 /** Digests per node when all weights are equal. */
 export const DIGESTS_PER_NODE = 40
@@ -37,6 +37,7 @@ export class PointTable {
   static readonly empty: PointTable = new PointTable(
     { points: new Uint32Array(0), slots: new Uint16Array(0) },
     new Uint32Array(0),
+    new Uint32Array(2 ** (32 - sliceShiftFor(0))),
   )
 
   /** Every point, ascending; one that nodes share stands here once for each. */
@@ -50,12 +51,12 @@ export class PointTable {
   /** A point's or hash's upper bits, from this one up, are the number of its slice. */
   readonly #sliceShift: number
 
-  private constructor({ points, slots }: SlottedPoints, places: Uint32Array, sliceStarts?: Uint32Array) {
+  private constructor({ points, slots }: SlottedPoints, places: Uint32Array, sliceStarts: Uint32Array) {
     this.points = points
     this.#slots = slots
     this.#places = places
     this.#sliceShift = sliceShiftFor(points.length)
-    this.#sliceStarts = sliceStarts ?? countBefore(points, this.#sliceShift)
+    this.#sliceStarts = sliceStarts
   }
 
   /** Bytes that the table's arrays take. */
@@ -108,30 +109,61 @@ export class PointTable {
   }
 
   /**
-   * Walks the circle over both this table and another, in steps.
+   * Walks the circle over both this table and another, in steps, and visits what has another owner there.
    *
-   * @param visit - Called for each part between two neighbouring points of either table, in ascending order, with its first
+   * @param again - For each node of this table the place that it has in the other's nodes, or a number that is no place.
+   * @param visit - Called for parts between two neighbouring points of either table, in ascending order, with its first
    *   hash, the first one after it (2^32 at last), and the place of its owner in this table's nodes and in the other's
    *   (-1 where a table is empty).
    */
   *walk(
     other: PointTable,
+    again: Int32Array,
     visit: (start: number, end: number, owner: number, otherOwner: number) => void,
   ): Steps<void> {
+    const here = this.points
+    const there = other.points
+    const slots = this.#slots
+    const otherSlots = other.#slots
+    const otherPlaces = other.#places
+    const againBySlot = Int32Array.from(this.#places, (place) => again[place] ?? -2)
     let previous = 0
-    let left = PIECES_PER_STEP
+    let left = NUMBERS_PER_STEP
     let i = 0
     let j = 0
     while (previous < 2 ** 32) {
-      const here = this.points[i] ?? 2 ** 32
-      const there = other.points[j] ?? 2 ** 32
-      const point = Math.min(here, there)
-      if (point > previous) visit(previous, point, this.#ownerAround(i), other.#ownerAround(j))
-      previous = point
-      if (here === point) i++
-      if (there === point) j++
-      if (--left > 0) continue
-      left = PIECES_PER_STEP
+      // Most points are in both tables and belong to the same node.
+      const end = i + Math.min(here.length - i, there.length - j, left)
+      const ahead = j - i
+      const from = i
+      while (
+        i < end &&
+        here[i] === there[i + ahead] &&
+        againBySlot[slots[i]!] === otherPlaces[otherSlots[i + ahead]!]
+      )
+        i++
+      if (i > from) {
+        j = i + ahead
+        previous = here[i - 1]!
+        left -= i - from
+      }
+      if (left > 0) {
+        const next = here[i] ?? 2 ** 32
+        const otherNext = there[j] ?? 2 ** 32
+        const point = Math.min(next, otherNext)
+        if (point > previous) {
+          const owner = this.#ownerAround(i)
+          const otherOwner = other.#ownerAround(j)
+          if (owner < 0 ? otherOwner >= 0 : again[owner] !== otherOwner)
+            visit(previous, point, owner, otherOwner)
+        }
+        previous = point
+        if (next === point) i++
+        if (otherNext === point) j++
+        left -= NUMBERS_PER_STEP / PIECES_PER_STEP
+      }
+      if (left > 0) continue
+      left = NUMBERS_PER_STEP
       yield
     }
   }
@@ -145,9 +177,12 @@ export class PointTable {
    */
   *change(before: readonly WeightedKey[], after: readonly WeightedKey[]): Steps<PointTable> {
     const countsBefore = digestCounts(before)
+    yield
     const countsAfter = digestCounts(after)
+    yield
     const { slots, free } = this.#listSlots(before.length)
     const allPlaces = new Uint32Array(this.#places.length + after.length).fill(FREE)
+    yield
     const come: DigestRange[] = []
     const gone: DigestRange[] = []
     let slotCount = this.#places.length
@@ -171,6 +206,7 @@ export class PointTable {
       return yield* PointTable.empty.change([], after)
     }
 
+    yield
     const places = allPlaces.slice(0, slotCount)
     const points = new Uint32Array(digests * POINTS_PER_DIGEST)
     const target = {
@@ -182,10 +218,11 @@ export class PointTable {
     yield
     yield* mergePoints({ points: this.points, slots: this.#slots }, gonePoints, comePoints, places, target)
     yield
-    const sameSlices = sliceShiftFor(points.length) === this.#sliceShift
-    const sliceStarts = sameSlices
-      ? adjustCounts(this.#sliceStarts, this.#sliceShift, gonePoints.points, comePoints.points)
-      : undefined
+    const shift = sliceShiftFor(points.length)
+    const sliceStarts =
+      shift === this.#sliceShift
+        ? adjustCounts(this.#sliceStarts, shift, gonePoints.points, comePoints.points)
+        : yield* countBefore(points, shift)
     return new PointTable(target, places, sliceStarts)
   }
 
@@ -211,6 +248,7 @@ export class PointTable {
 
 /** Orders two nodes by ring key; one that is missing comes after every other. */
 function compareNodes(a: WeightedKey | undefined, b: WeightedKey | undefined): number {
+  if (a === b) return 0
   if (a === undefined) return 1
   return b === undefined ? -1 : compareRingKeys(a.ringKey, b.ringKey)
 }

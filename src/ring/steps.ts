@@ -1,11 +1,14 @@
 /**
- * Work that may take long, cut into steps of a millisecond or two: whoever shares the thread with others does something else
- * between two of them.
+ * Work that may take long, cut into steps of a fraction of a millisecond: whoever shares the thread with others does something
+ * else between two of them (`turns.ts`).
  */
 export type Steps<Result> = Generator<undefined, Result, undefined>
 
 /** Small pieces of work that make up one step. */
-export const PIECES_PER_STEP = 4096
+export const PIECES_PER_STEP = 512
+
+/** Numbers that one step reads or writes, where that is all there is to it. */
+export const NUMBERS_PER_STEP = 8192
 
 /** Does all of it at once. */
 export function finish<Result>(steps: Steps<Result>): Result {
@@ -20,24 +23,34 @@ export function* sortInSteps<Item>(
   items: readonly Item[],
   compare: (a: Item, b: Item) => number,
 ): Steps<Item[]> {
-  let sorted: Item[] = []
+  let runs: (readonly Item[])[] = []
   for (let at = 0; at < items.length; at += PIECES_PER_STEP) {
     if (at > 0) yield
-    sorted.push(...items.slice(at, at + PIECES_PER_STEP).sort(compare))
+    runs.push(items.slice(at, at + PIECES_PER_STEP).sort(compare))
   }
-  for (let run = PIECES_PER_STEP; run < items.length; run *= 2) {
-    const merged: Item[] = []
-    for (let start = 0; start < sorted.length; start += 2 * run) {
-      const middle = Math.min(start + run, sorted.length)
-      const end = Math.min(middle + run, sorted.length)
-      let [left, right] = [start, middle]
-      while (left < middle || right < end) {
-        if (merged.length % PIECES_PER_STEP === 0) yield
-        const takesLeft = right === end || (left < middle && compare(sorted[left]!, sorted[right]!) <= 0)
-        merged.push(sorted[takesLeft ? left++ : right++]!)
-      }
-    }
-    sorted = merged
+  while (runs.length > 1) {
+    const merged: (readonly Item[])[] = []
+    for (let i = 0; i < runs.length; i += 2)
+      merged.push(yield* mergeInSteps(runs[i]!, runs[i + 1] ?? [], compare))
+    runs = merged
   }
-  return sorted
+  return [...(runs[0] ?? [])]
+}
+
+/** Both sorted lists as one; of equal items, those of the first one come first. */
+export function* mergeInSteps<Item>(
+  first: readonly Item[],
+  second: readonly Item[],
+  compare: (a: Item, b: Item) => number,
+): Steps<readonly Item[]> {
+  if (second.length === 0) return first
+  const merged: Item[] = []
+  let i = 0
+  let j = 0
+  while (i < first.length || j < second.length) {
+    const takesFirst = j === second.length || (i < first.length && compare(first[i]!, second[j]!) <= 0)
+    merged.push(takesFirst ? first[i++]! : second[j++]!)
+    if (merged.length % PIECES_PER_STEP === 0) yield
+  }
+  return merged
 }

@@ -16,8 +16,10 @@ export interface Gathered {
  */
 export class DeathGathering {
   readonly #limitMs: number
-  /** Names that are alive or suspect, or held back. */
-  #placed = new Set<string>()
+  /** Those placed last: the ones that are alive or suspect, or held back, count. */
+  #placed: readonly Member[] = []
+  /** Their names, found when somebody has died. */
+  #names: ReadonlySet<string> | undefined
   #sinceMs: number | undefined
 
   /** @param limitMs - 0 holds nothing back. */
@@ -27,21 +29,27 @@ export class DeathGathering {
 
   /** @param members - All that the source lists now. */
   take(members: readonly Member[], nowMs: number): Gathered {
-    const isHeldBack = ({ name, state }: Member) => state === 'dead' && this.#placed.has(name)
+    const isHeldBack = ({ name, state }: Member) =>
+      state === 'dead' && (this.#names ??= namesOfLiving(this.#placed)).has(name)
     const hasDied = members.some(isHeldBack)
     const isSuspected = members.some(({ state }) => state === 'suspect')
     this.#sinceMs = hasDied ? (this.#sinceMs ?? nowMs) : undefined
     const untilMs = this.#sinceMs === undefined ? undefined : this.#sinceMs + this.#limitMs
     if (untilMs === undefined || !isSuspected || nowMs >= untilMs) {
       this.#sinceMs = undefined
-      this.#placed = namesOfLiving(members)
+      this.#place(members)
       return { members, untilMs: undefined }
     }
     const held = members.map((member) =>
       isHeldBack(member) ? { ...member, state: 'suspect' as const } : member,
     )
-    this.#placed = namesOfLiving(held)
+    this.#place(held)
     return { members: held, untilMs }
+  }
+
+  #place(members: readonly Member[]): void {
+    this.#placed = members
+    this.#names = undefined
   }
 }
 

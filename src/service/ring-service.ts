@@ -8,7 +8,7 @@ import type { RingChange } from '../manager/snapshot.ts'
 import type { MemberControl } from '../membership/control.ts'
 import { CONDITIONS, healthIn, type SourceHealth } from '../membership/condition.ts'
 import type { Member, MemberMetadata } from '../membership/member.ts'
-import { placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
+import { placeInSteps, placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches } from '../ring/moved.ts'
@@ -559,7 +559,6 @@ export class RingService implements AsyncDisposable {
     this.#swap ??= this.#tracer.startSpan('ring.swap', { attributes }, around)
     this.#placing++
     try {
-      const states = new Map(members.map((member) => [member.name, stateOf(member)]))
       const nowMs = this.#clock.now()
       const gathered = this.#gathering.take(members, nowMs)
       this.#placed = gathered.members
@@ -570,8 +569,11 @@ export class RingService implements AsyncDisposable {
           : this.#clock.after(gathered.untilMs - nowMs, () => {
               this.#follow(this.source.members)
             })
-      const nodes = placeMembers(gathered.members, this.ringKeyMode, this.#handover?.isDone)
-      await this.manager.setNodes(nodes, (name) => states.get(name))
+      let states: Map<string, string> | undefined
+      await this.manager.setNodes(
+        () => placeInSteps(gathered.members, this.ringKeyMode, this.#handover?.isDone),
+        (name) => (states ??= new Map(members.map((member) => [member.name, stateOf(member)]))).get(name),
+      )
     } finally {
       this.#placing--
       // Members changed and the ring did not: there is nothing to tell of.

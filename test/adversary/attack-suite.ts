@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { expect } from 'vitest'
+import { threadCpuMs } from '../../lab/loop-meter.ts'
 import { TestProcess } from '../support/child-process.ts'
 import type { AttackedCluster, LimitedMember } from './attacked-cluster.ts'
 import { HonestClients, type Seen } from './honest-clients.ts'
@@ -40,19 +41,17 @@ class Slowness implements Disposable {
 
   constructor() {
     this.#timer = setInterval(() => {
-      const before = process.threadCpuUsage()
+      const beforeMs = threadCpuMs()
       for (let i = 0, at = 1; i < 1_000_000; i++) {
         at = (Math.imul(at, 1_664_525) + 1_013_904_223) >>> 0
         sampled[at & (sampled.length - 1)]! += i
       }
-      const { user, system } = process.threadCpuUsage(before)
-      this.#samplesMs.push((user + system) / 1000)
+      this.#samplesMs.push(threadCpuMs() - beforeMs)
     }, SAMPLE_MS)
   }
 
   /** At least 1. */
   get factor(): number {
-    // The kernel counts in ticks of some milliseconds: only the mean is exact.
     const sumMs = this.#samplesMs.reduce((sum, ms) => sum + ms, 0)
     return Math.max(1, sumMs / Math.max(1, this.#samplesMs.length) / REFERENCE_MS)
   }

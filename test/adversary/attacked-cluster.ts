@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { resolve } from 'node:path'
+import type { Held } from '../../lab/loop-meter.ts'
 import { TestProcess } from '../support/child-process.ts'
 import { chartMemoryLimit, compile, MemoryLimit } from './memory-limit.ts'
 
-const LOOP_METER = resolve(import.meta.dirname, 'loop-meter.ts')
+const HELD_LOOP = resolve(import.meta.dirname, '../support/held-loop.ts')
 
 /** Where a member can be reached. */
 export interface Addresses {
@@ -27,7 +28,7 @@ export class LimitedMember implements AsyncDisposable, Addresses {
     this.memory = new MemoryLimit(name, chartMemoryLimit())
     this.process = new TestProcess(
       [
-        ...['--import', LOOP_METER, program, 'serve', '--name', name, '--log-format', 'json'],
+        ...['--import', HELD_LOOP, program, 'serve', '--name', name, '--log-format', 'json'],
         ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', ...args],
       ],
       { ipc: true, prefix: this.memory.prefix },
@@ -51,8 +52,8 @@ export class LimitedMember implements AsyncDisposable, Addresses {
     if (!this.isRunning) return Infinity
     const answer = once(child, 'message', { signal: AbortSignal.timeout(10_000) })
     child.send('look')
-    const [{ heldMs }] = (await answer) as [{ heldMs: number }]
-    return heldMs
+    const [{ cpuMs }] = (await answer) as [Held]
+    return cpuMs
   }
 
   /** JSON of its look-up port. */

@@ -11,7 +11,7 @@ import { diffRings, recordChange } from '../../src/manager/change-record.ts'
 import type { RingChange } from '../../src/manager/snapshot.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { RingNode } from '../../src/ring/node.ts'
-import { finish } from '../../src/ring/steps.ts'
+import { finish, type Steps } from '../../src/ring/steps.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 
@@ -193,6 +193,13 @@ class StepClock implements Clock {
   }
 }
 
+/** What finds these nodes in two steps. */
+const later = (nodes: readonly RingNode[]) =>
+  function* (): Steps<readonly RingNode[]> {
+    yield
+    return nodes
+  }
+
 const LARGE = 150
 const anyLarge = fc.oneof(
   fc
@@ -297,7 +304,7 @@ test('a ring that takes many turns is the one that one turn makes, with what com
                 ? manager.addNode(event.node)
                 : event.kind === 'remove'
                   ? manager.removeNode(event.ringKey)
-                  : manager.setNodes(event.nodes, stateOf)
+                  : manager.setNodes(event.nodes.length % 2 === 0 ? event.nodes : later(event.nodes), stateOf)
             waiting.push({ event, promise })
             await settle()
           }
@@ -339,6 +346,57 @@ describe('HashRingManager', () => {
 
   /** Lets what is under way become a ring. */
   const fold = () => clock.advance(DEFAULT_FOLD_WINDOW_MS)
+
+  test('nodes that are found when the ring is made are found once, for the last of several sets', async () => {
+    const found: string[] = []
+    const finding = (name: string, nodes: readonly RingNode[]) =>
+      function* (): Steps<readonly RingNode[]> {
+        found.push(name)
+        yield
+        return nodes
+      }
+    const fates = [
+      manager.setNodes(finding('first', [node(7)])),
+      manager.setNodes(finding('second', [node(2)])),
+      manager.addNode(node(3)),
+    ]
+    await fold()
+    expect(await Promise.all(fates.map(fateOf))).toEqual([undefined, undefined, undefined])
+    expect(found).toEqual(['second'])
+    expect(manager.snapshot.ring.nodes).toEqual([node(2), node(3)])
+  })
+
+  test('nodes that cannot be found leave the ring as it is, and the next one is made', async () => {
+    const fault = new Error('a fault')
+    const fates = [
+      manager.addNode(node(2)),
+      manager.setNodes(() => {
+        throw fault
+      }),
+    ].map((each) => each.catch((error: unknown) => error))
+    await fold()
+    expect(await Promise.all(fates)).toEqual([fault, fault])
+    expect(manager.snapshot).toMatchObject({ epoch: 0, ring: { size: 1 } })
+    void manager.addNode(node(3))
+    await fold()
+    expect(manager.snapshot.ring.nodes).toEqual([node(1), node(3)])
+  })
+
+  test('the larger the ring, the longer changes gather, up to a bound', async () => {
+    const windows: number[] = []
+    for (const size of [0, 999, 2000, 9999, 12_000]) {
+      const stepClock = new StepClock()
+      const nodes = Array.from({ length: size }, (_, i) => node(i))
+      const large = new HashRingManager({ clock: stepClock, nodes })
+      const over = large.run()
+      void large.addNode(node(size)).catch(() => {})
+      await settle()
+      windows.push(stepClock.timers[0]!.delayMs)
+      large.stop()
+      await over
+    }
+    expect(windows).toEqual([DEFAULT_FOLD_WINDOW_MS, DEFAULT_FOLD_WINDOW_MS, 20, 99, 100])
+  })
 
   test('has the mailbox length and ping timeout of the Go library', () => {
     expect([COMMAND_CHANNEL_LENGTH, PING_TIMEOUT_MS]).toEqual([10, 5])

@@ -1,3 +1,4 @@
+import { finish, PIECES_PER_STEP, type Steps } from '../../ring/steps.ts'
 import type { EndpointSlice, Family, SliceEndpoint } from './endpoint-slice.ts'
 
 /** Which of an endpoint's ports is the service port: by name, by number, or the only one there is. */
@@ -52,11 +53,29 @@ export function viewEndpoints(
   portChoice: PortChoice,
   familyChoice: FamilyChoice,
 ): EndpointsView {
+  return finish(viewInSteps(slices, portChoice, familyChoice, new WeakMap()))
+}
+
+/** The endpoints of slices, found once for each: a slice that changes is another object. */
+export type KnownEndpoints = WeakMap<EndpointSlice, readonly Endpoint[]>
+
+/**
+ * The same in steps.
+ *
+ * @param known - Those of slices that were there the last time, with the same choice of a port; the others are added.
+ */
+export function* viewInSteps(
+  slices: Iterable<EndpointSlice>,
+  portChoice: PortChoice,
+  familyChoice: FamilyChoice,
+  known: KnownEndpoints,
+): Steps<EndpointsView> {
   const all = [...slices]
   const family = chooseFamily(all, familyChoice)
   const endpoints = new Map<string, Endpoint>()
   const otherPorts = new Set<string>()
   let portlessCount = 0
+  let left = PIECES_PER_STEP
   for (const slice of all) {
     if (slice.family !== family || slice.endpoints.length === 0) continue
     const port = choosePort(slice, portChoice)
@@ -66,11 +85,16 @@ export function viewEndpoints(
         otherPorts.add(name === '' ? `${number}` : `${name}=${number}`)
       continue
     }
-    for (const found of slice.endpoints) {
-      const endpoint = endpointOf(found, port)
+    let its = known.get(slice)
+    if (its === undefined) known.set(slice, (its = slice.endpoints.map((found) => endpointOf(found, port))))
+    for (const endpoint of its) {
       const rival = endpoints.get(endpoint.name)
       if (rival === undefined || prevails(endpoint, rival)) endpoints.set(endpoint.name, endpoint)
     }
+    left -= its.length
+    if (left > 0) continue
+    left = PIECES_PER_STEP
+    yield
   }
   return {
     endpoints,

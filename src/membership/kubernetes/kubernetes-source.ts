@@ -8,10 +8,18 @@ import { LimitedWarnings } from '../../limited-warnings.ts'
 import { listedMember, type Member } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
+import { finish, PIECES_PER_STEP, type Steps } from '../../ring/steps.ts'
+import { takeInTurns } from '../../turns.ts'
 import { type SourceStatistics, apiStatistics } from '../statistics.ts'
 import { Brake } from './brake.ts'
 import type { EndpointSlice } from './endpoint-slice.ts'
-import { viewEndpoints, type Endpoint, type EndpointsView } from './endpoints.ts'
+import {
+  viewEndpoints,
+  viewInSteps,
+  type Endpoint,
+  type EndpointsView,
+  type KnownEndpoints,
+} from './endpoints.ts'
 import { kubernetesHealth, portProblem } from './kubernetes-health.ts'
 import {
   DEFAULT_GONE_AFTER_MS,
@@ -21,7 +29,7 @@ import {
   describeSlices,
   type KubernetesSourceOptions,
 } from './kubernetes-options.ts'
-import { PlaceKeeper, type Place, type PlaceSettings } from './place-keeper.ts'
+import { PlaceKeeper, valuesOf, type Place, type PlaceSettings } from './place-keeper.ts'
 import { WatchedSlices, type SliceFeed } from './slice-feed.ts'
 
 const WARNING_INTERVAL_MS = 60_000
@@ -64,6 +72,15 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   #view: EndpointsView | undefined
   #kept: KeptPlaces | undefined
   #cancelTimer: (() => void) | undefined
+  readonly #endpoints: KnownEndpoints = new WeakMap()
+  /** The members that were published last, by name, with what each was made of. */
+  readonly #members = new Map<string, { readonly place: Place; readonly member: Member }>()
+  /** Whether something has changed that the members do not show yet; and whether slices have. */
+  #isStale = false
+  #slicesChanged = false
+  /** Whether members are in the making, and what cancels that. */
+  #isRefreshing = false
+  #cancelRefresh: (() => void) | undefined
 
   constructor(options: KubernetesSourceOptions, deps: KubernetesSourceDeps) {
     super(deps.logger)
@@ -102,7 +119,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   acceptLoss(): void {
     if (!this.braked) return
     this.#brake?.accept()
-    this.#publish()
+    this.#refresh()
   }
 
   /** Takes over what another process knows; to be called before the start. */
@@ -114,7 +131,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   adjust(options: { readonly holdRestartingMs: number; readonly brake: number }): void {
     this.#keeper.set(placeSettingsOf({ ...this.#options, ...options }))
     this.#brake?.set(options.brake, options.holdRestartingMs)
-    if (this.stage === 'running') this.#publish()
+    if (this.stage === 'running') this.#refresh()
   }
 
   get populated(): boolean {
@@ -134,6 +151,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     try {
       this.#feed.start(
         () => {
+          this.#slicesChanged = true
           if (this.stage === 'running') this.#refresh()
         },
         (error) => {
@@ -158,11 +176,15 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   protected begin(): void {
     if (this.#kept !== undefined) this.#restore(this.#kept)
-    this.#refresh()
+    // The first set is there when the start is over; nobody looks anything up before.
+    this.#isStale = true
+    this.#slicesChanged = true
+    finish(this.#refreshInSteps())
   }
 
   protected async close(): Promise<void> {
     this.#cancelTimer?.()
+    this.#cancelRefresh?.()
     await this.#feed.stop()
   }
 
@@ -196,16 +218,46 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     this.#brake?.freeze(new Map(frozen.map((endpoint) => [endpoint.name, { endpoint, state: 'suspect' }])))
   }
 
-  /** Takes what the slices say now. */
+  /** Makes the members anew; what changes while that goes on is taken afterwards, all at once. */
   #refresh(): void {
+    this.#isStale = true
+    if (this.#isRefreshing) return
+    this.#isRefreshing = true
+    takeInTurns(this.#deps.clock, this.#refreshOrFail(), (cancel) => {
+      this.#cancelRefresh = cancel
+    })
+  }
+
+  *#refreshOrFail(): Steps<void> {
+    try {
+      yield* this.#refreshInSteps()
+    } catch (error) {
+      this.fail(error)
+    }
+    this.#isRefreshing = false
+  }
+
+  *#refreshInSteps(): Steps<void> {
+    while (this.#isStale) {
+      this.#isStale = false
+      if (this.#slicesChanged) yield* this.#observe()
+      else this.#keeper.expire(this.#deps.clock.now())
+      yield
+      yield* this.#publish()
+      this.#setTimer()
+    }
+  }
+
+  /** Takes what the slices say now. */
+  *#observe(): Steps<void> {
     const { port, family } = this.#options
-    const view = viewEndpoints(this.#feed.slices, port, family ?? 'auto')
+    this.#slicesChanged = false
+    const view = yield* viewInSteps(this.#feed.slices, port, family ?? 'auto', this.#endpoints)
     this.#view = view
     this.#warn(view)
-    if (view.endpoints.size > ENDPOINTS_LIMIT) return
-    this.#keeper.observe(view, this.#deps.clock.now())
-    this.#publish()
-    this.#setTimer()
+    if (view.endpoints.size <= ENDPOINTS_LIMIT) {
+      yield* this.#keeper.observeInSteps(view, this.#deps.clock.now())
+    }
   }
 
   #setTimer(): void {
@@ -220,27 +272,41 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       this.#cancelTimer = undefined
       // While the API is away nobody knows whether the pod is back: the last known ring stays.
       if (this.#feed.status.current) {
-        this.#keeper.expire(clock.now())
-        this.#publish()
+        this.#refresh()
       }
       this.#setTimer()
     })
   }
 
-  #publish(): void {
-    const before = this.set.current
-    const known = new Map(before.map((member) => [member.name, member]))
+  *#publish(): Steps<void> {
+    const all = this.#members
     const nowMs = this.#deps.clock.wallNow()
-    const { places } = this.#keeper
     const wasBraked = this.braked
-    const kept = this.#brake?.look(places, this.#deps.clock.now()) ?? places
+    const kept = this.#brake?.look(this.#keeper.places, this.#deps.clock.now()) ?? this.#keeper.places
     if (wasBraked !== this.braked) this.#logBrake()
-    const members = Array.from(kept.values(), (place) =>
-      memberOf(place, known.get(place.endpoint.name), nowMs),
-    )
-    if (members.length === before.length && members.every((member) => known.get(member.name) === member))
-      return
-    this.set.publish(members)
+    let isNew = false
+    let left = PIECES_PER_STEP
+    const places = valuesOf(kept)
+    for (let i = 0; i < places.length; i++) {
+      const place = places[i]!
+      const { name } = place.endpoint
+      const before = all.get(name)
+      if (before?.place !== place) {
+        const member = memberOf(place, before?.member, nowMs)
+        all.set(name, { place, member })
+        if (member !== before?.member) isNew = true
+      }
+      if (--left > 0) continue
+      left = PIECES_PER_STEP
+      yield
+    }
+    yield
+    if (all.size > kept.size) {
+      isNew = true
+      for (const name of all.keys()) if (!kept.has(name)) all.delete(name)
+      yield
+    }
+    if (isNew) this.set.publish(valuesOf(all).map(({ member }) => member))
   }
 
   #logBrake(): void {

@@ -1,4 +1,5 @@
 import { assertNever } from '../../errors.ts'
+import { finish, PIECES_PER_STEP, type Steps } from '../../ring/steps.ts'
 import type { MemberState } from '../member.ts'
 import type { Endpoint, EndpointsView } from './endpoints.ts'
 
@@ -38,7 +39,7 @@ interface Kept extends Place {
  */
 export class PlaceKeeper {
   #settings: PlaceSettings
-  #kept = new Map<string, Kept>()
+  readonly #kept = new Map<string, Kept>()
 
   constructor(settings: PlaceSettings) {
     this.#settings = settings
@@ -69,32 +70,55 @@ export class PlaceKeeper {
 
   /** Takes what the slices say at this moment. */
   observe(view: EndpointsView, nowMs: number): void {
-    const kept = new Map<string, Kept>()
-    for (const [name, endpoint] of view.endpoints) {
-      const next = this.#present(endpoint, this.#kept.get(name), nowMs)
-      if (next !== undefined) kept.set(name, next)
+    finish(this.observeInSteps(view, nowMs))
+  }
+
+  /** The same in steps; nobody may do anything else with the places meanwhile. */
+  *observeInSteps(view: EndpointsView, nowMs: number): Steps<void> {
+    let left = PIECES_PER_STEP
+    const endpoints = valuesOf(view.endpoints)
+    for (let i = 0; i < endpoints.length; i++) {
+      const endpoint = endpoints[i]!
+      const { name } = endpoint
+      const before = this.#kept.get(name)
+      const next = this.#present(endpoint, before, nowMs)
+      if (next === undefined) this.#kept.delete(name)
+      else if (next !== before) this.#kept.set(name, next)
+      if (--left > 0) continue
+      left = PIECES_PER_STEP
+      yield
     }
     const { goneAfterMs, holdRestartingMs } = this.#settings
     const waitMs = view.sliceCount === 0 ? Math.max(goneAfterMs, holdRestartingMs) : goneAfterMs
-    for (const [name, before] of this.#kept) {
-      if (view.endpoints.has(name) || !hasPlace(before)) continue
-      kept.set(name, { ...before, goneAtMs: Math.min(before.goneAtMs, nowMs + waitMs) })
+    const places = valuesOf(this.#kept)
+    for (let i = 0; i < places.length; i++) {
+      if (--left === 0) {
+        left = PIECES_PER_STEP
+        yield
+      }
+      const before = places[i]!
+      const { name } = before.endpoint
+      if (view.endpoints.has(name)) continue
+      if (!hasPlace(before)) this.#kept.delete(name)
+      else if (before.goneAtMs > nowMs + waitMs) this.#kept.set(name, { ...before, goneAtMs: nowMs + waitMs })
     }
-    this.#kept = kept
+    yield
     this.expire(nowMs)
   }
 
   /** Takes away the places whose time is over. */
   expire(nowMs: number): void {
-    for (const [name, before] of this.#kept) {
+    this.#kept.forEach((before, name) => {
       if (before.goneAtMs <= nowMs) this.#kept.delete(name)
       else if (before.holdUntilMs <= nowMs) {
         this.#kept.set(name, { ...before, state: 'dead', holdUntilMs: Infinity })
       }
-    }
+    })
   }
 
   #present(endpoint: Endpoint, before: Kept | undefined, nowMs: number): Kept | undefined {
+    const isKnown = before?.endpoint === endpoint && before.goneAtMs === Infinity
+    if (isKnown && before.state === 'alive') return before
     const settled = { endpoint, holdUntilMs: Infinity, goneAtMs: Infinity }
     if (endpoint.terminating) return { ...settled, state: 'left' }
     if (endpoint.serving) return { ...settled, state: 'alive' }
@@ -112,6 +136,19 @@ export class PlaceKeeper {
         return assertNever(before.state)
     }
   }
+}
+
+/**
+ * The values of a map as a list: to go through thousands of them in steps, ten times a second, without the object that an iterator
+ * makes for each.
+ */
+export function valuesOf<Value>(map: ReadonlyMap<string, Value>): Value[] {
+  const values = Array.from<Value>({ length: map.size })
+  let at = 0
+  map.forEach((value) => {
+    values[at++] = value
+  })
+  return values
 }
 
 function hasPlace({ state }: Place): boolean {

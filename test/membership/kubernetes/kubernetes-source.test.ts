@@ -50,6 +50,50 @@ async function failure(source: KubernetesSource, afterMs: number): Promise<strin
   return isRingmanError(error) ? error.message : ''
 }
 
+/** A clock by which every look takes longer than a turn of the event loop may, so that each step has a turn of its own. */
+class SlowClock extends VirtualClock {
+  #looks = 0
+
+  override now(): number {
+    return super.now() + ++this.#looks
+  }
+}
+
+test('of thousands of members a change takes several turns, and what comes meanwhile is taken all at once', async () => {
+  clock = new SlowClock()
+  api = new FakeKubernetesApi(clock, () => 0.9)
+  const slice = (number: number, generation: number) =>
+    api.put(
+      COLLECTIONS.slices,
+      sliceOf(
+        `cache-${number}`,
+        Array.from({ length: 100 }, (_, i) => ({
+          name: `pod-${number}-${i}`,
+          address: `10.${generation}.${number}.${i}`,
+          ...PHASES.serving,
+        })),
+      ),
+    )
+  for (let i = 0; i < 20; i++) slice(i, 0)
+  const source = await startSource()
+  expect(source.members).toHaveLength(2000)
+  const published: number[] = []
+  source.subscribe((members) => {
+    published.push(members.filter(({ address }) => address.startsWith('10.1.')).length)
+  })
+  for (let i = 0; i < 10; i++) slice(i, 1)
+  await clock.advance(0)
+  // One for the change that began it, one for all that came while it was made.
+  expect(published.length).toBeLessThanOrEqual(2)
+  expect(published.at(-1)).toBe(1000)
+  // The rest of the last change is not taken once the source is stopped.
+  slice(10, 1)
+  await source.stop()
+  await clock.advance(1000)
+  expect(clock.pendingTimers).toBe(0)
+  expect(source.members.filter(({ address }) => address.startsWith('10.1.'))).toHaveLength(1000)
+})
+
 describe('members', () => {
   test('are pods, with address, port and zone, and the ring is made of them', async () => {
     put(a, b)
