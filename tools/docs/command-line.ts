@@ -11,12 +11,12 @@ const HELP_COLUMNS = 100
 
 const INTRODUCTION = `# The command line
 
-\`ringman COMMAND\`; in a checkout \`npm run -s ringman -- COMMAND\`. This page is made from the commands' own help, and a
-test holds it to them.
+\`ringman COMMAND\`; in a checkout \`npm run -s ringman -- COMMAND\`. This page is made from the commands' own help.
 
 - \`serve\` runs a member. Its settings are also variables and keys of a file: [configuration.md](configuration.md).
 - \`proxy\` runs a member in front of a program in any language: [ownership.md](ownership.md#forward).
-- \`dev\` runs a local cluster, to try things out. It takes free ports, and its members end with it, however it ends.
+- \`dev\` runs a local cluster, to try things out. It takes free ports, its members take no \`RINGMAN_…\` variables, and
+  they end with it, however it ends.
 - \`get\`, \`nodes\`, \`ring\`, \`watch\` and \`plan\` ask a running member, any one, at \`--url\` or \`RINGMAN_URL\`.
 - \`agree\` asks many members for the same keys and compares.
 - \`healthcheck\` asks the member beside it, on this machine, at the admin port of \`RINGMAN_ADMIN_PORT\` or of the

@@ -5,7 +5,7 @@ import { fileKeyOf, flagOf, isSettableIn, type Setting, type SettingTable } from
 const INTRODUCTION = `# Configuration
 
 Every setting of \`ringman serve\` has a flag, an environment variable and a key in the configuration file. This page
-is made from the same table as those three (\`src/config/\`), and a test holds it to them.
+is made from their table (\`src/config/\`).
 
 - **Names**: the variable is the flag in capitals, \`RINGMAN_GOSSIP_PORT\` for \`--gossip-port\`; the key of the file stands
   behind the flag below, unless a file cannot hold the setting.
