@@ -1,6 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { createProgram } from '../../src/cli/program.ts'
 
 const root = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -17,7 +18,8 @@ test('every link within the documentation leads to a file and to a heading', () 
   const pages = [
     'README.md',
     'CONTRIBUTING.md',
-    ...globSync(['docs/**/*.md', '{helm,manifests}/**/*.md'], { cwd: root }),
+    'CHANGELOG.md',
+    ...globSync('{bench,clients,conformance,docs,helm,manifests}/**/*.md', { cwd: root }),
   ]
   for (const page of pages) {
     for (const link of linksIn(read(page)).filter((target) => !/^[a-z]+:/.test(target))) {
@@ -44,6 +46,42 @@ test.each(['architecture', 'memberlist-protocol'])(
     expect(missing).toEqual([])
   },
 )
+
+test('every command of ringman in the documentation has a name and flags that there are', () => {
+  const program = createProgram({
+    terminal: { out: () => {}, err: () => {}, style: (_, text) => text, columns: 80 },
+    env: {},
+    version: '',
+    finish: () => {},
+  })
+  const flagsOf = new Map(
+    program.commands.map((command) => [command.name(), command.options.map(({ long }) => long ?? '')]),
+  )
+  const pages = ['README.md', ...globSync('{clients,docs,helm,manifests}/**/*.md', { cwd: root })]
+  const wrong: string[] = []
+  let count = 0
+  for (const page of pages) {
+    const text = read(page).replaceAll(/\\\n\s*/g, ' ')
+    // In a block, or between backticks.
+    const fenced = [...text.matchAll(/^ *```(?:sh|console)\n([^]*?)^ *```$/gm)].flatMap(([, block = '']) =>
+      block.split('\n'),
+    )
+    const inline = [...text.matchAll(/`(ringman [^`\n]+)`/g)].map(([, code = '']) => code)
+    for (const line of [...fenced, ...inline]) {
+      // The plugin of kubectl has flags of its own.
+      const [, name, rest = ''] = /(?<!kubectl |-n )\bringman ([a-z]+)\b([^#|;&>]*)/.exec(line) ?? []
+      if (name === undefined || /\b(helm|docker|kind|minikube|podman) /.test(line)) continue
+      count++
+      const flags = flagsOf.get(name)
+      const unknown = [...rest.matchAll(/(?<=\s)--[a-z][a-z-]*/g)].filter(
+        ([flag]) => flags?.includes(flag) !== true,
+      )
+      if (flags === undefined || unknown.length > 0) wrong.push(`${page}: ${line}`)
+    }
+  }
+  expect(wrong).toEqual([])
+  expect(count).toBeGreaterThan(100)
+})
 
 /** The anchors that headings get. */
 function headingsOf(text: string): string[] {
