@@ -156,10 +156,9 @@ describe('GET /v1/ring/watch', () => {
   test('ends with the server, and with the ring', async () => {
     await using served = await serveRing()
     const watch = await Watch.open(served)
-    const startedMs = performance.now()
-    await served.server.close(10_000)
+    // Longer than this test may take.
+    await served.server.close(60_000)
     await closed(watch.socket)
-    expect(performance.now() - startedMs).toBeLessThan(2000)
     await using other = await serveRing()
     const last = await Watch.open(other)
     await other.ring.stop()

@@ -106,10 +106,9 @@ describe('close', () => {
       // The silent one has been taken when a later one has been answered.
       expect((await exchange(server.port, get('/'))).status).toBe(200)
     }, 10_000)
-    const startedMs = performance.now()
-    await server.close(10_000)
+    // Longer than this test may take.
+    await server.close(60_000)
     await Promise.all([closed(idle), closed(silent)])
-    expect(performance.now() - startedMs).toBeLessThan(2000)
   })
 
   test('cuts what has not finished when the grace is over, and can be called twice', async () => {
@@ -122,10 +121,8 @@ describe('close', () => {
     socket.write(get('/'))
     await arrived.promise
     const startedMs = performance.now()
-    await Promise.all([server.close(100), server.close(10_000)])
-    const tookMs = performance.now() - startedMs
-    expect(tookMs).toBeGreaterThan(90)
-    expect(tookMs).toBeLessThan(2000)
+    await Promise.all([server.close(100), server.close(60_000)])
+    expect(performance.now() - startedMs).toBeGreaterThan(90)
     await closed(socket)
   })
 

@@ -93,10 +93,10 @@ describe('NodeDnsResolver, against a DNS server', () => {
     const abort = new AbortController()
     const query = dns.addressesOf('hang.', abort.signal)
     await expect.poll(() => server.asked.length).toBeGreaterThan(0)
-    const startedMs = performance.now()
     abort.abort()
-    await expect(query).rejects.toThrow()
-    expect(performance.now() - startedMs).toBeLessThan(250)
+    const reason = await failure(query)
+    expect(reason).not.toBe('ETIMEOUT')
+    expect(reason).not.toBe('none')
   })
 
   test('plain host names go through the hosts file', async () => {

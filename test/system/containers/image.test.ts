@@ -207,13 +207,13 @@ describe('how it runs', () => {
 
 describe('signals to the first process', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)('%s: it leaves, answers on, and ends with 0', async (signal) => {
-    const seeds = { RINGMAN_SEEDS: 'stays', RINGMAN_RING_KEY: 'name', RINGMAN_DRAIN: '2s' }
+    const seeds = { RINGMAN_SEEDS: 'stays', RINGMAN_RING_KEY: 'name', RINGMAN_DRAIN: '6s' }
     const stays = await lab.start({ name: 'stays', env: { ...seeds, RINGMAN_SEEDS: '' } })
     const goes = await lab.start({ name: 'goes', env: seeds })
     await untilAgreed([stays, goes])
     await goes.signal(signal)
-    // Well before a failure detector could notice, which takes seconds.
-    const { tookMs } = await untilAgreed([stays], 2000)
+    // By its farewell: until it ends there is nothing for a failure detector to notice.
+    const { tookMs } = await untilAgreed([stays], 5000)
     expect(await goes.isReady()).toBe(false)
     expect(await goes.ask('/v1/owner?key=k')).toMatchObject({ owner: { name: 'stays' } })
     expect(await goes.ended()).toBe(0)

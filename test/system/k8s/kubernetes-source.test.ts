@@ -173,9 +173,9 @@ describe('the source kubernetes at a real API server', () => {
       { name: 'b', address: '10.77.1.2', port: 8000 },
     ])
     await slices.put('web-1', [{ pod: 'c', address: '10.77.1.3', zone: 'z2' }])
-    await followed.untilTrue(2000)
+    await followed.untilTrue(5000)
     await slices.put('web-0', [{ pod: 'a', address: '10.77.1.1', terminating: true }])
-    await followed.untilTrue(2000)
+    await followed.untilTrue(5000)
     await slices.remove('web-0')
     await followed.untilTrue()
     expect(slices.truth).toEqual(['10.77.1.3'])
@@ -183,7 +183,7 @@ describe('the source kubernetes at a real API server', () => {
     const other = new PublishedSlices(server, 'follows', 'other')
     await other.put('other-0', [{ pod: 'x', address: '10.77.9.9' }])
     await slices.put('web-2', [{ pod: 'd', address: '10.77.1.4' }])
-    await followed.untilTrue(2000)
+    await followed.untilTrue(5000)
     await followed.untilOk(true)
   })
 
@@ -359,7 +359,7 @@ describe('the source kubernetes at a real API server', () => {
       // Real bookmarks came in time: the same connection is there.
       expect(quiet.relay.accepted).toBe(connections)
       await quiet.slices.put('web-1', [{ pod: 'c', address: '10.77.1.3' }])
-      await quiet.untilTrue(2000)
+      await quiet.untilTrue(5000)
     },
   )
 })

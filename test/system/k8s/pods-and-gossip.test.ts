@@ -119,7 +119,7 @@ describe('gossip beside a real API server', () => {
     // The API server away changes nothing.
     await server.stopApi('kill')
     await new Promise((resolve) => setTimeout(resolve, 3000))
-    for (const member of [first, second]) await untilNames(member, ['check-0', 'check-1', 'check-2'], 1000)
+    for (const member of [first, second]) await untilNames(member, ['check-0', 'check-1', 'check-2'], 5000)
     third.process.signal('SIGCONT')
     fourth.process.signal('SIGKILL')
     await server.startApi()
