@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Encryption } from '../../../../src/membership/memberlist/wire/encryption.ts'
 import { decodePacket } from '../../../../src/membership/memberlist/wire/packet-decoder.ts'
+import { labelBytes } from '../../../../src/membership/memberlist/wire/label.ts'
 import { encodePacket } from '../../../../src/membership/memberlist/wire/packet-encoder.ts'
 import { StreamDecoder } from '../../../../src/membership/memberlist/wire/stream-decoder.ts'
 import { encodeStream } from '../../../../src/membership/memberlist/wire/stream-encoder.ts'
@@ -70,6 +71,7 @@ describe.each(vectorFile.setups)('the recorded traffic of memberlist, $name', (s
         message: expectedStreamMessage(msg),
         skippedNodes: 0,
         encrypted: layersOf(msg).some((layer) => layer.encrypt !== undefined),
+        label: labelBytes(setup.label),
       }
       expect(new StreamDecoder({ ...receptionOf(setup), role }).push(bytes)).toEqual(expected)
 

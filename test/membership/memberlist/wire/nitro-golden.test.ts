@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { decodePacket } from '../../../../src/membership/memberlist/wire/packet-decoder.ts'
+import { labelBytes } from '../../../../src/membership/memberlist/wire/label.ts'
 import { encodePacket } from '../../../../src/membership/memberlist/wire/packet-encoder.ts'
 import { StreamDecoder } from '../../../../src/membership/memberlist/wire/stream-decoder.ts'
 import { encodeStream } from '../../../../src/membership/memberlist/wire/stream-encoder.ts'
@@ -42,6 +43,7 @@ describe.each(['plain', 'lz'] as const)('the recorded traffic of Go ringman, %s'
         message: expectedStreamMessage(msg),
         skippedNodes: 0,
         encrypted: false,
+        label: labelBytes(''),
       }
       const decoder = new StreamDecoder({ ...plainReception, role: 'request' })
       expect(decoder.push(bytes)).toEqual(expected)
