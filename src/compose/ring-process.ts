@@ -11,6 +11,7 @@ import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
 import { DescriptorWatch } from '../http/descriptor-watch.ts'
+import type { PortConnections } from '../http/port-connections.ts'
 import { FastLookUps } from '../http/fast-look-ups.ts'
 import {
   ADMIN_HTTP_LIMITS,
@@ -169,7 +170,8 @@ export function composeProcess(
   let starting: Promise<ProcessAddresses> | undefined
   let closing: Promise<void> | undefined
 
-  let descriptors: DescriptorWatch | undefined
+  const clientPorts: PortConnections[] = []
+  const descriptors = new DescriptorWatch({ clock, logger, ports: clientPorts })
   let openFastPath = () => {}
 
   const listen = async (
@@ -183,9 +185,8 @@ export function composeProcess(
       openFastPath = () => {
         connections.fastLookUps = new FastLookUps({ ring: service, clock, limits, meter: metrics.meter })
       }
-      descriptors = new DescriptorWatch({ clock, logger, lookUps: connections })
-      descriptors.start()
     }
+    if (name !== 'admin') clientPorts.push(connections)
     const server = await open({
       host: config.httpHost,
       port,
@@ -221,6 +222,7 @@ export function composeProcess(
   }
   const start = async () => {
     eventLoopDelay.start()
+    descriptors.start()
     const admin = await listen(
       (options) => openServer(adminApp, options),
       'admin',
@@ -256,7 +258,7 @@ export function composeProcess(
       await Promise.all(servers.map((server) => server.close(graceMs)))
       eventLoopDelay.stop()
       await hashRings?.stop()
-      descriptors?.stop()
+      descriptors.stop()
       await service.stop()
       // A server that was about to open is closed by the start.
       await Promise.allSettled([starting])

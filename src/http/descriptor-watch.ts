@@ -11,28 +11,30 @@ const LOOK_MS = 1000
 /** Milliseconds between two lines about it. */
 const WARNING_MS = 60_000
 
+type ClientPort = Pick<PortConnections, 'limit' | 'allowFewer' | 'allowMore'>
+
 /**
  * Notices that file descriptors have run out, which nothing else does: libuv closes the connections that come then, probes
- * among them, and says nothing. Idle connections of the look-up port make room, and fewer are allowed for a while.
+ * among them, and says nothing. Idle connections of clients make room, and fewer are allowed for a while.
  */
 export class DescriptorWatch {
   readonly #clock: Clock
   readonly #warnings: LimitedWarnings
-  readonly #lookUps: PortConnections
+  readonly #ports: readonly ClientPort[]
   readonly #tryOpen: () => Promise<boolean>
   #cancel = () => {}
   #stopped = false
 
-  /** @param deps - `tryOpen`: whether one more descriptor can be had. */
+  /** @param deps - `ports`: those whose clients make room. `tryOpen`: whether one more descriptor can be had. */
   constructor(deps: {
     readonly clock: Clock
     readonly logger: Logger
-    readonly lookUps: PortConnections
+    readonly ports: readonly ClientPort[]
     readonly tryOpen?: () => Promise<boolean>
   }) {
     this.#clock = deps.clock
     this.#warnings = new LimitedWarnings(deps.clock, deps.logger, WARNING_MS)
-    this.#lookUps = deps.lookUps
+    this.#ports = deps.ports
     this.#tryOpen = deps.tryOpen ?? tryOpenOne
   }
 
@@ -51,12 +53,12 @@ export class DescriptorWatch {
 
   async #look(): Promise<void> {
     if (await this.#tryOpen()) {
-      this.#lookUps.allowMore()
+      for (const port of this.#ports) port.allowMore()
       return
     }
-    this.#lookUps.allowFewer()
+    for (const port of this.#ports) port.allowFewer()
     this.#warnings.warn(
-      { event: 'descriptors.exhausted', limit: this.#lookUps.limit },
+      { event: 'descriptors.exhausted', limit: this.#ports.reduce((sum, { limit }) => sum + limit, 0) },
       'File descriptors have run out: closed idle connections, and allow fewer',
     )
   }
