@@ -3,6 +3,7 @@ import type { ClientRequest, RequestOptions } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { Random } from '../clock.ts'
+import { shuffle } from '../shuffle.ts'
 
 /** One request. */
 export interface Question {
@@ -130,15 +131,5 @@ function shuffledLookup(find: Resolve, random: Random): LookupFunction {
       if (options.all === true) callback(null, addresses)
       else callback(null, first?.address ?? '', first?.family)
     })
-  }
-}
-
-/** Fisher and Yates's shuffle, in place. */
-function shuffle(addresses: LookupAddress[], random: Random): void {
-  for (let last = addresses.length - 1; last > 0; last--) {
-    const other = Math.floor(random() * (last + 1))
-    const kept = addresses[last]!
-    addresses[last] = addresses[other]!
-    addresses[other] = kept
   }
 }

@@ -6,6 +6,7 @@ import type { RingKeyMode } from '../membership/placement.ts'
 import type { RingNode } from '../ring/node.ts'
 import { httpPeers } from '../service/http-peers.ts'
 import type { RingService } from '../service/ring-service.ts'
+import { shuffle } from '../shuffle.ts'
 
 /** What another pod has of a ring. */
 export interface KeptRing {
@@ -76,7 +77,7 @@ export class RingPeers {
     for (;;) {
       const waitedMs = this.#clock.now() - startedMs
       if (signal.aborted || waitedMs >= (this.all.length === 0 ? LOOK_ALONE_MS : LOOK_MS)) return NO_RINGS
-      for (const peer of this.#shuffled().slice(0, ASKED_LIMIT)) {
+      for (const peer of shuffle([...this.all], this.#random).slice(0, ASKED_LIMIT)) {
         const kept = await this.#askOne(peer, signal)
         if (kept !== undefined) return kept
       }
@@ -172,12 +173,5 @@ export class RingPeers {
   #json(url: string, path: string, signal: AbortSignal): Promise<unknown> {
     const members = new Members({ url, timeoutMs: TIMEOUT_MS, clock: this.#clock, random: this.#random })
     return members.json(`${url}${path}`, {}, signal)
-  }
-
-  #shuffled(): Peer[] {
-    return this.all
-      .map((peer) => ({ peer, at: this.#random() }))
-      .sort((a, b) => a.at - b.at)
-      .map(({ peer }) => peer)
   }
 }

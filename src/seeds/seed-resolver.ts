@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { Clock, Random } from '../clock.ts'
 import type { Logger } from '../logger.ts'
+import { shuffle } from '../shuffle.ts'
 import { dnsCodeOf, isAbsence, type DnsResolver } from './dns-resolver.ts'
 import { faultOfSeedAddress, formatHostPort, formatSeed, type Seed, type SeedAddress } from './seed.ts'
 
@@ -281,12 +282,6 @@ export class SeedResolver {
 
   /** At most `limit` of the items, chosen by chance, so that a large service does not send everyone to the same few. */
   #sample<T>(items: readonly T[], limit: number): T[] {
-    if (items.length <= limit) return [...items]
-    const pool = [...items]
-    for (let index = 0; index < limit; index++) {
-      const other = index + Math.floor(this.#options.random() * (pool.length - index))
-      ;[pool[index], pool[other]] = [pool[other] as T, pool[index] as T]
-    }
-    return pool.slice(0, limit)
+    return items.length <= limit ? [...items] : shuffle([...items], this.#options.random).slice(0, limit)
   }
 }

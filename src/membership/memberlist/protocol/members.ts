@@ -4,7 +4,7 @@ import type { Deadline } from './deadlines.ts'
 import type { MemberView } from './effects.ts'
 import { type Endpoint, keyOf } from './endpoint.ts'
 import { Rotation, type Rotating } from './rotation.ts'
-import { shuffle } from './shuffle.ts'
+import { shuffle } from '../../../shuffle.ts'
 
 /** A group up to so large is searched in full; in a larger one chance has so many tries for each wanted. */
 const WALK_LIMIT = 128

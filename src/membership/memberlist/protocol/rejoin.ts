@@ -2,7 +2,7 @@ import type { Core } from './core.ts'
 import type { ExchangeFailure } from './effects.ts'
 import { type Endpoint, keyOf, sameEndpoint } from './endpoint.ts'
 import type { Exchanges } from './exchanges.ts'
-import { shuffle } from './shuffle.ts'
+import { shuffle } from '../../../shuffle.ts'
 
 /** Seeds contacted at once. */
 const PARALLEL_LIMIT = 8
