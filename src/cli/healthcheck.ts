@@ -77,7 +77,7 @@ function request(
   })
 }
 
-/** The sentence that the admin port says of its health; undefined when this is none. */
+/** The sentence that the admin port says of its health; undefined when it says something else. */
 function readMessage(body: string): string | undefined {
   try {
     const answer: unknown = JSON.parse(body)

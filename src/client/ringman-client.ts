@@ -55,7 +55,7 @@ export class RingmanClient {
   /** Index of the member to ask first. */
   #preferred = 0
 
-  /** @throws {RingmanError} `CONFIG_INVALID` without a URL, or with one that is none. */
+  /** @throws {RingmanError} `CONFIG_INVALID` without a URL, or with a text that is no URL. */
   constructor(options: RingmanClientOptions) {
     this.#members = new Members(options, traceHeaders)
   }

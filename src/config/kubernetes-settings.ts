@@ -133,6 +133,6 @@ export const HASH_RING_SETTINGS = {
     category: 'HashRings',
     type: installationName,
     default: 'ringman',
-    help: 'Name of this installation in the statuses of HashRings: by it two that watch the same ones find each other',
+    help: 'Name of this installation in the statuses of HashRings; tells apart two that watch the same ones',
   },
 } as const satisfies SettingTable

@@ -164,7 +164,7 @@ export const MEMBER_SETTINGS = {
   gatherDeathsMs: {
     type: duration(0, 60_000),
     default: '1s',
-    help: 'While other members are suspected, how long a death waits for theirs, so that a zone that goes makes few rings; 0 for never',
+    help: 'While other members are suspected, how long to wait for more deaths before making a ring, so that a zone that fails makes few rings; 0 for not at all',
     category: 'Membership',
     sources: GOSSIP,
   },

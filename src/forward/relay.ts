@@ -95,7 +95,7 @@ export async function relayRequest(
 }
 
 /**
- * Sends an upgrade (a WebSocket) on and joins the two connections. An answer that is none of an upgrade is passed back, and
+ * Sends an upgrade (a WebSocket) on and joins the two connections. An answer to anything but an upgrade is passed back, and
  * the connection ends with it.
  *
  * @returns The status.

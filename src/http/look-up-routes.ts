@@ -137,7 +137,7 @@ export function lookUpRoutes(deps: {
   ]
 }
 
-/** @throws {RingmanError} `PARAMETER_INVALID` for no digest, too many, or one that is none. */
+/** @throws {RingmanError} `PARAMETER_INVALID` for no digest, too many, or a text that is no digest. */
 function parseDigests(list: string | undefined): readonly string[] {
   const digests = list?.split(',') ?? []
   if (digests.length === 0 || digests.length > DIGESTS_KEPT || !digests.every((one) => DIGEST.test(one))) {

@@ -70,7 +70,7 @@ export class RingView {
     return answer
   }
 
-  /** Where a proxy reaches a node of this ring; undefined where its address is none that a proxy could use. */
+  /** Where a proxy reaches a node of this ring; undefined where a proxy could not use its address. */
   proxyAddress(node: RingNode): string | undefined {
     let address = this.#proxyAddresses.get(node)
     if (address === undefined && !this.#proxyAddresses.has(node)) {

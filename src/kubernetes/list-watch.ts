@@ -140,7 +140,7 @@ export class ListWatch<T extends Held> {
     const first = Promise.withResolvers<void>()
     this.done = done.promise
     this.listed = first.promise
-    // Whoever awaits them still sees the rejection; without a waiter it must not end the process unheard.
+    // Whoever awaits them still sees the rejection; without a waiter it must not end the process.
     this.done.catch(() => {})
     this.listed.catch(() => {})
     this.#done = done

@@ -21,7 +21,7 @@ export abstract class SourceBase {
   /** @param logger - Told of what a listener throws. */
   constructor(logger: Logger) {
     this.done = this.#over.promise
-    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
+    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process.
     this.done.catch(() => {})
     this.set = new MemberSet(logger)
   }

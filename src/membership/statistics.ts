@@ -34,7 +34,7 @@ export interface SeedStatistics {
 export interface JoinStatistics {
   readonly completed: number
   readonly failed: number
-  /** Somebody is there and will not have this member, or is not had by it: another label, key or cluster name. */
+  /** Somebody answers and refuses this member, or is refused by it: another label, key or cluster name. */
   readonly refused?: number
 }
 

@@ -149,7 +149,7 @@ export class RingService implements AsyncDisposable {
     this.#handover = this.#createHandover(deps.handover)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
-    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
+    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process.
     this.done.catch(() => {
       this.ownership.stop()
       this.#handover?.stop()

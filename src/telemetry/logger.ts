@@ -116,7 +116,7 @@ class SharedLogger extends LineLogger implements LeveledLogger {
   }
 }
 
-/** Makes a line of the log one for people. A text that is none is only made printable. */
+/** Makes a line of the log one for people. Any other text is only made printable. */
 export function prettyLine(options: PinoPretty.PrettyOptions): (line: string) => string {
   // Most members write JSON and never need it.
   const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof PinoPretty

@@ -40,7 +40,7 @@ export class PodAwareSource implements MembershipSource {
     this.selfName = inner.selfName
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.done = promise
-    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process unheard.
+    // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process.
     this.done.catch(() => {})
     inner.done.then(resolve, reject)
     pods.done.catch(reject)

@@ -79,7 +79,7 @@ export class GossipCodec {
     return this.#labels
   }
 
-  /** From now on the first of these labels is sent and all of them are heard; an empty one is none. */
+  /** From now on the first of these labels is sent and all of them are accepted; an empty one stands for no label. */
   setLabels(labels: readonly string[]): void {
     this.#labels = labels
     this.#reception = this.#makeReception()

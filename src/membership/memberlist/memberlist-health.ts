@@ -85,7 +85,7 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
   return healthIn(condition, reasonToBeAlone(facts, misfits), detail)
 }
 
-/** A seed that answers and will not have this member. */
+/** A seed that answers and refuses this member. */
 export function findRefusal({
   failed,
 }: JoinFinishedEffect): JoinFinishedEffect['failed'][number] | undefined {

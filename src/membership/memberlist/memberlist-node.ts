@@ -341,7 +341,7 @@ export class MemberlistNode {
     this.#transport.codec.setKeyring(keyring)
   }
 
-  /** From now on the first of these labels is sent and all of them are heard; an empty one is none. See `parseLabels`. */
+  /** From now on the first of these labels is sent and all of them are accepted; an empty one stands for no label. See `parseLabels`. */
   setLabels(labels: readonly string[]): void {
     this.#transport.codec.setLabels(labels)
   }

@@ -68,7 +68,7 @@ function describeSyntaxError(text: string): string {
  * that is absent or null has its zero value; other services are skipped unread.
  *
  * @param value - Decoded JSON.
- * @throws {RingmanError} `BODY_INVALID` when a field has another type, a time is none, or there are more
+ * @throws {RingmanError} `BODY_INVALID` when a field has another type, a time cannot be read, or there are more
  *   instances than {@link INSTANCE_LIMIT}.
  */
 export function parseState(value: unknown, serviceName: string): SidecarState {
