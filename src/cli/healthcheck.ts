@@ -1,6 +1,8 @@
+import { nodeTransport } from '../client/transport.ts'
+import { systemRandom } from '../clock.ts'
 import type { HealthcheckConfig } from '../config/serve-settings.ts'
-import { RingmanError } from '../errors.ts'
-import { http } from '../node-http.ts'
+import { messageOf, RingmanError } from '../errors.ts'
+import { collectBytes } from '../growing-buffer.ts'
 import { printable } from '../printable.ts'
 import type { ExitCode } from './exit-code.ts'
 import type { Terminal } from './terminal.ts'
@@ -17,9 +19,6 @@ export interface HealthcheckInput {
 
 /**
  * `ringman healthcheck`: asks the member of this machine how it is, and prints what it says.
- *
- * It uses `node:http` and not the client's `fetch`, because it is started every few seconds beside the member and shall
- * take as little of its processor time as it can.
  *
  * @returns 0 when the member is alive, or ready; 1 when it says that it is not.
  * @throws {RingmanError} `UNREACHABLE`, `TIMEOUT`, `RESPONSE_INVALID`.
@@ -46,35 +45,21 @@ function hostToAsk(host: string): string {
   return host.includes(':') ? `[${host}]` : host
 }
 
-function request(
+async function request(
   url: string,
   timeoutMs: number,
-): Promise<{ readonly status: number | undefined; readonly body: string }> {
+): Promise<{ readonly status: number; readonly body: string }> {
   const timeout = AbortSignal.timeout(timeoutMs)
-  return new Promise((resolve, reject) => {
-    const fail = (error: Error) => {
-      reject(
-        timeout.aborted
-          ? new RingmanError('TIMEOUT', `${url} did not answer within ${timeoutMs} ms`, { cause: error })
-          : new RingmanError('UNREACHABLE', `cannot reach ${url}: ${error.message}`, { cause: error }),
-      )
-    }
-    http
-      .get(url, { agent: false, signal: timeout }, (response) => {
-        const chunks: Buffer[] = []
-        let bytes = 0
-        response.on('error', fail)
-        response.on('data', (chunk: Buffer) => {
-          bytes += chunk.byteLength
-          if (bytes > ANSWER_LIMIT_BYTES) response.destroy(new Error('its answer is too long'))
-          else chunks.push(chunk)
-        })
-        response.on('end', () => {
-          resolve({ status: response.statusCode, body: Buffer.concat(chunks).toString() })
-        })
-      })
-      .on('error', fail)
-  })
+  try {
+    const ask = nodeTransport({ random: systemRandom })
+    const { status, body } = await ask(url, { headers: {}, alone: true }, timeout)
+    const bytes = await collectBytes(body, ANSWER_LIMIT_BYTES, () => new Error('its answer is too long'))
+    return { status, body: new TextDecoder().decode(bytes) }
+  } catch (error) {
+    throw timeout.aborted
+      ? new RingmanError('TIMEOUT', `${url} did not answer within ${timeoutMs} ms`, { cause: error })
+      : new RingmanError('UNREACHABLE', `cannot reach ${url}: ${messageOf(error)}`, { cause: error })
+  }
 }
 
 /** The sentence that the admin port says of its health; undefined when it says something else. */
