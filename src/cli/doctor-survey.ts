@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { atOnce } from '../at-once.ts'
 import { systemClock, type Clock } from '../clock.ts'
 import { Members, readAnswer } from '../client/members.ts'
 import { flag, list, number, object, orNull, text, type Shape, type Shaped } from '../client/shape.ts'
@@ -131,7 +132,7 @@ export async function survey({
     url,
   }))
   while (next.length > 0) {
-    const answers = await inBatches(next, async (one) => ({
+    const answers = await atOnce(AT_ONCE, next, async (one) => ({
       ...one,
       ...(await ask(one.url, timeoutMs, clock)),
     }))
@@ -176,19 +177,11 @@ export async function survey({
     silent.splice(0, silent.length, ...unanswered.map((one) => ({ ...one, error: nameless.error })))
   }
   const peers = members.length > ALL_PAIRS ? SAMPLE : ALL_PAIRS
-  const reached = await inBatches(members, async (member) => ({
+  const reached = await atOnce(AT_ONCE, members, async (member) => ({
     ...member,
     reach: member.report.gossip === null ? undefined : await askReach(member.url, peers, timeoutMs),
   }))
   return { members: reached, silent, mute: [...mute] }
-}
-
-async function inBatches<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let from = 0; from < items.length; from += AT_ONCE) {
-    results.push(...(await Promise.all(items.slice(from, from + AT_ONCE).map(work))))
-  }
-  return results
 }
 
 async function ask(url: string, timeoutMs: number, clock: Clock) {

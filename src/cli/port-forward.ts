@@ -1,4 +1,6 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess, type ExecFileException } from 'node:child_process'
+import { promisify } from 'node:util'
+import { atOnce } from '../at-once.ts'
 import { RingmanError } from '../errors.ts'
 
 /** How long kubectl may take to answer, or to open a port, in milliseconds. */
@@ -69,13 +71,7 @@ export async function withForwards<T>(
 ): Promise<T> {
   const children: ChildProcess[] = []
   try {
-    const urls: string[] = []
-    for (let from = 0; from < pods.length; from += AT_ONCE) {
-      const opened = pods
-        .slice(from, from + AT_ONCE)
-        .map((pod) => forward(place, pod.name, pod[port], children))
-      urls.push(...(await Promise.all(opened)))
-    }
+    const urls = await atOnce(AT_ONCE, pods, (pod) => forward(place, pod.name, pod[port], children))
     return await work(urls)
   } finally {
     for (const child of children) child.kill()
@@ -83,7 +79,8 @@ export async function withForwards<T>(
 }
 
 function forward(place: KubectlPlace, pod: string, port: number, children: ChildProcess[]): Promise<string> {
-  const child = start(place, ['port-forward', '--address=127.0.0.1', `pod/${pod}`, `:${port}`])
+  const args = argumentsOf(place, ['port-forward', '--address=127.0.0.1', `pod/${pod}`, `:${port}`])
+  const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   return new Promise((resolve, reject) => {
     let said = ''
@@ -94,13 +91,13 @@ function forward(place: KubectlPlace, pod: string, port: number, children: Child
     const timer = setTimeout(() => {
       fail(`not within ${PATIENCE_MS / 1000} s`)
     }, PATIENCE_MS)
-    child.stdout?.on('data', (chunk: Buffer) => {
+    child.stdout.on('data', (chunk: Buffer) => {
       const [, local] = /Forwarding from 127\.0\.0\.1:(\d+) ->/.exec(chunk.toString()) ?? []
       if (local === undefined) return
       clearTimeout(timer)
       resolve(`http://127.0.0.1:${local}`)
     })
-    child.stderr?.on('data', (chunk: Buffer) => {
+    child.stderr.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-1000)
     })
     child.once('error', (error) => {
@@ -112,35 +109,23 @@ function forward(place: KubectlPlace, pod: string, port: number, children: Child
   })
 }
 
-function kubectl(place: KubectlPlace, args: readonly string[]): Promise<string> {
-  const child = start(place, args)
-  return new Promise((resolve, reject) => {
-    let out = ''
-    let said = ''
-    const fail = (why: string) => {
-      clearTimeout(timer)
-      child.kill()
-      reject(new RingmanError('UNREACHABLE', `kubectl failed: ${why}`))
-    }
-    const timer = setTimeout(() => {
-      fail(`no answer within ${PATIENCE_MS / 1000} s`)
-    }, PATIENCE_MS)
-    child.stdout?.on('data', (chunk: Buffer) => {
-      out += chunk.toString()
-      if (out.length > OUTPUT_LIMIT) fail('it printed too much')
-    })
-    child.stderr?.on('data', (chunk: Buffer) => {
-      said = (said + chunk.toString()).slice(-1000)
-    })
-    child.once('error', (error) => {
-      fail(error.message)
-    })
-    child.once('close', (code) => {
-      clearTimeout(timer)
-      if (code === 0) resolve(out)
-      else fail(lastLine(said))
-    })
-  })
+async function kubectl(place: KubectlPlace, args: readonly string[]): Promise<string> {
+  try {
+    const options = { timeout: PATIENCE_MS, maxBuffer: OUTPUT_LIMIT }
+    const { stdout } = await promisify(execFile)('kubectl', argumentsOf(place, args), options)
+    return stdout
+  } catch (error) {
+    const { killed, code, stderr, message } = error as ExecFileException & { readonly stderr: string }
+    const why =
+      code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER'
+        ? 'it printed too much'
+        : killed === true
+          ? `no answer within ${PATIENCE_MS / 1000} s`
+          : typeof code === 'string'
+            ? message
+            : lastLine(stderr)
+    throw new RingmanError('UNREACHABLE', `kubectl failed: ${why}`, { cause: error })
+  }
 }
 
 /** What kubectl ends with is the reason; before it stand lines of its log. */
@@ -149,10 +134,9 @@ function lastLine(said: string): string {
   return line === '' ? 'it ended' : line.trim()
 }
 
-/** Starts kubectl without a shell; what people gave follows an equals sign, so that it is never taken for a flag. */
-function start({ namespace, flags = [] }: KubectlPlace, args: readonly string[]): ChildProcess {
-  const where = namespace === undefined ? [] : [`--namespace=${namespace}`]
-  return spawn('kubectl', [...args, ...where, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
+/** What people gave follows an equals sign, so that it is never taken for a flag. */
+function argumentsOf({ namespace, flags = [] }: KubectlPlace, args: readonly string[]): string[] {
+  return [...args, ...(namespace === undefined ? [] : [`--namespace=${namespace}`]), ...flags]
 }
 
 /** @throws {RingmanError} `UNREACHABLE` for what is no list of pods. */

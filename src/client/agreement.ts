@@ -1,10 +1,10 @@
+import { atOnce } from '../at-once.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import { isRingmanError, type RingmanError } from '../errors.ts'
 import { traceHeaders } from '../tracing.ts'
 import { HashRing } from '../ring/hash-ring.ts'
 import { batchAnswer, ownerAnswer, type NodeView } from './answers.ts'
 import { Members, notRingman, readAnswer } from './members.ts'
-import type { Fetch } from './transport.ts'
 
 /** Members that are asked at the same time. */
 const AT_ONCE = 32
@@ -40,20 +40,12 @@ export interface AskOptions {
   readonly keys: readonly string[]
   /** Milliseconds that one member may take. */
   readonly timeoutMs: number
-  readonly fetch?: Fetch
-  /** Aborting it rejects with its reason. */
-  readonly signal?: AbortSignal
 }
 
 /** Asks each member for the owners of the same keys and compares. A member that does not answer is part of the result. */
 export async function compareMembers(options: AskOptions): Promise<Agreement> {
-  const { urls, keys, signal } = options
-  const answers: MemberAnswer[] = []
-  for (let from = 0; from < urls.length; from += AT_ONCE) {
-    const asked = urls.slice(from, from + AT_ONCE).map((url) => askMember(url, options))
-    answers.push(...(await Promise.all(asked)))
-    signal?.throwIfAborted()
-  }
+  const { urls, keys } = options
+  const answers = await atOnce(AT_ONCE, urls, (url) => askMember(url, options))
   const given = answers.flatMap((answer) => ('error' in answer ? [] : [answer]))
   const [first] = given
   const identity = (owner: NodeView | undefined) => `${owner?.ringKey} ${placeOf(owner)}`
@@ -80,17 +72,14 @@ export async function compareMembers(options: AskOptions): Promise<Agreement> {
 }
 
 async function askMember(url: string, options: AskOptions): Promise<MemberAnswer> {
-  const { keys, ring, timeoutMs, signal, fetch } = options
+  const { keys, ring, timeoutMs } = options
   try {
-    const member = new Members(
-      { url, ring, timeoutMs, ...(fetch === undefined ? {} : { fetch }) },
-      traceHeaders,
-    )
+    const member = new Members({ url, ring, timeoutMs }, traceHeaders)
     const question = {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ keys, n: 1 }),
     }
-    const answer = await member.json(`${member.urls[0] ?? url}${member.root}/owners`, question, signal)
+    const answer = await member.json(`${member.urls[0] ?? url}${member.root}/owners`, question)
     return { url, ...readOwners(url, keys.length, answer) }
   } catch (error) {
     if (!isRingmanError(error)) throw error

@@ -1,3 +1,4 @@
+import { atOnce } from '../at-once.ts'
 import type { Clock } from '../clock.ts'
 import { isRingmanError, messageOf } from '../errors.ts'
 import { httpPeers, type HttpPeer } from '../service/http-peers.ts'
@@ -114,15 +115,8 @@ export class AgreementRounds {
   async #round(peers: readonly HttpPeer[], ring: string | undefined): Promise<Round> {
     const endMs = this.#clock.now() + ROUND_MS
     const askedAtMs = this.#clock.wallNow()
-    const members: Asked[] = []
-    const waiting = peers.entries()
-    await Promise.all(
-      Array.from({ length: AT_ONCE }, async () => {
-        for (const [at, peer] of waiting) {
-          const isLate = this.#clock.now() >= endMs
-          members[at] = isLate ? notAsked(peer) : await this.#askOne(peer, ring)
-        }
-      }),
+    const members = await atOnce(AT_ONCE, peers, (peer) =>
+      this.#clock.now() >= endMs ? Promise.resolve(notAsked(peer)) : this.#askOne(peer, ring),
     )
     return { askedAtMs, members }
   }

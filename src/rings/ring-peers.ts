@@ -1,3 +1,4 @@
+import { atOnce } from '../at-once.ts'
 import { sleep, type Clock, type Random } from '../clock.ts'
 import { membersAnswer, ringAnswer, ringsAnswer, type RingsAnswer } from '../client/answers.ts'
 import { Members } from '../client/members.ts'
@@ -88,22 +89,17 @@ export class RingPeers {
   /** The same with the nodes of all rings. A ring that the pod does not give any more is left out. */
   async withNodes(kept: KeptRings, signal: AbortSignal): Promise<KeptRings> {
     const rings = new Map<string, KeptRing>()
-    const names = [...kept.rings.keys()]
-    await Promise.all(
-      Array.from({ length: AT_A_TIME }, async () => {
-        for (let name = names.shift(); name !== undefined && !signal.aborted; name = names.shift()) {
-          const ring = kept.rings.get(name)!
-          try {
-            rings.set(name, { ...ring, nodes: ring.nodes ?? (await this.#nodesOf(kept.url, name, signal)) })
-          } catch (err) {
-            this.#logger.warn(
-              { event: 'rings.not-taken', hashRing: name, from: kept.from, err },
-              'Could not take a ring from another pod',
-            )
-          }
-        }
-      }),
-    )
+    await atOnce(AT_A_TIME, [...kept.rings], async ([name, ring]) => {
+      if (signal.aborted) return
+      try {
+        rings.set(name, { ...ring, nodes: ring.nodes ?? (await this.#nodesOf(kept.url, name, signal)) })
+      } catch (err) {
+        this.#logger.warn(
+          { event: 'rings.not-taken', hashRing: name, from: kept.from, err },
+          'Could not take a ring from another pod',
+        )
+      }
+    })
     return { ...kept, rings }
   }
 
