@@ -57,7 +57,6 @@ const { ring, ...ofAnyRing } = CLIENT_SETTINGS
 /** What `ringman rings` can be told. */
 export const RINGS_SETTINGS = ofAnyRing
 
-/** The values of {@link CLIENT_SETTINGS}. */
 export type ClientConfig = ValuesOf<typeof CLIENT_SETTINGS>
 
 /** What `ringman get` can be told. */
@@ -73,7 +72,6 @@ export const GET_SETTINGS = {
   ...CLIENT_SETTINGS,
 } as const satisfies SettingTable
 
-/** The values of {@link GET_SETTINGS}. */
 export type GetConfig = ValuesOf<typeof GET_SETTINGS>
 
 /** What `ringman watch` can be told. */
@@ -87,7 +85,6 @@ export const WATCH_SETTINGS = {
   ...CLIENT_SETTINGS,
 } as const satisfies SettingTable
 
-/** The values of {@link WATCH_SETTINGS}. */
 export type WatchConfig = ValuesOf<typeof WATCH_SETTINGS>
 
 const nodeList = list(word('NODE', 300), { max: 1000 })
@@ -118,7 +115,6 @@ export const PLAN_SETTINGS = {
   ...CLIENT_SETTINGS,
 } as const satisfies SettingTable
 
-/** The values of {@link PLAN_SETTINGS}. */
 export type PlanConfig = ValuesOf<typeof PLAN_SETTINGS>
 
 /** What `ringman agree` can be told. */
@@ -148,7 +144,6 @@ export const AGREE_SETTINGS = {
   timeoutMs: CLIENT_SETTINGS.timeoutMs,
 } as const satisfies SettingTable
 
-/** The values of {@link AGREE_SETTINGS}. */
 export type AgreeConfig = ValuesOf<typeof AGREE_SETTINGS>
 
 /** What the commands can be told that have members act. */
@@ -189,7 +184,6 @@ export const OPERATE_SETTINGS = {
   timeoutMs: { ...CLIENT_SETTINGS.timeoutMs, default: '15s' },
 } as const satisfies SettingTable
 
-/** The values of {@link OPERATE_SETTINGS}. */
 export type OperateConfig = ValuesOf<typeof OPERATE_SETTINGS>
 
 /** What `ringman doctor` can be told. */
@@ -225,7 +219,6 @@ export const DOCTOR_SETTINGS = {
   timeoutMs: { ...CLIENT_SETTINGS.timeoutMs },
 } as const satisfies SettingTable
 
-/** The values of {@link DOCTOR_SETTINGS}. */
 export type DoctorConfig = ValuesOf<typeof DOCTOR_SETTINGS>
 
 /** What `ringman keygen` can be told. */

@@ -39,5 +39,4 @@ export const DEV_SETTINGS = {
   },
 } as const satisfies SettingTable
 
-/** The values of {@link DEV_SETTINGS}. */
 export type DevConfig = ValuesOf<typeof DEV_SETTINGS>

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { assertNever } from '../errors.ts'
 import { formatKeyPlace, parseKeyPlace, type KeyPlace } from '../http/route-key.ts'
 import type { MemberConfig } from './member-settings.ts'
-import type { SettingTable, ValuesOf } from './setting.ts'
+import type { SettingTable } from './setting.ts'
 import { choice, duration, form, list, parsed } from './value-type.ts'
 
 /** A place in a request where its key may be. */
@@ -45,9 +45,6 @@ export const FORWARD_SETTINGS = {
     category: 'Forwarding',
   },
 } as const satisfies SettingTable
-
-/** The values of {@link FORWARD_SETTINGS}. */
-export type ForwardConfig = ValuesOf<typeof FORWARD_SETTINGS>
 
 /** What the library takes: the same without the prefix that the command's settings need. */
 export const FORWARD_OPTIONS = {

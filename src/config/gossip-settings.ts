@@ -200,7 +200,6 @@ export const GOSSIP_SETTINGS = {
   ...TIMING_SETTINGS,
 } as const satisfies SettingTable
 
-/** The values of {@link GOSSIP_SETTINGS}. */
 export type GossipConfig = ValuesOf<typeof GOSSIP_SETTINGS>
 
 /** What was set of the protocol's settings. */

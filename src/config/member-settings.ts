@@ -194,5 +194,14 @@ export const MEMBER_SETTINGS = {
   },
 } as const satisfies SettingTable
 
-/** The values of {@link MEMBER_SETTINGS}. */
 export type MemberConfig = ValuesOf<typeof MEMBER_SETTINGS>
+
+/** How long a hand-over may take: what the library and `ringman serve` share. */
+export const HANDOVER_OPTIONS = {
+  timeoutMs: {
+    type: duration(0, 3_600_000),
+    default: '20s',
+    help: 'How long whoever gains keys may warm up before it owns them, and how long a member that leaves stays for that',
+    category: 'Hand-over',
+  },
+} as const satisfies SettingTable

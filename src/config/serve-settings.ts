@@ -132,7 +132,6 @@ export const SERVE_SETTINGS = {
   },
 } as const satisfies SettingTable
 
-/** The values of {@link SERVE_SETTINGS}. */
 export type ServeConfig = ValuesOf<typeof SERVE_SETTINGS>
 
 /**
@@ -161,5 +160,4 @@ export const HEALTHCHECK_SETTINGS = {
   },
 } as const satisfies SettingTable
 
-/** The values of {@link HEALTHCHECK_SETTINGS}. */
 export type HealthcheckConfig = ValuesOf<typeof HEALTHCHECK_SETTINGS>

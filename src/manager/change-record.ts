@@ -17,7 +17,6 @@ export const CHANGE_CAUSES = {
     'This process found out that the others had taken its node off their rings for a while: it was stopped or cut off. Its own ring is the same.',
 } as const
 
-/** One of {@link CHANGE_CAUSES}. */
 export type ChangeCause = keyof typeof CHANGE_CAUSES
 
 /** What differs between two rings. Lists are in the byte order of ring keys. */

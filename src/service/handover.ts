@@ -37,7 +37,6 @@ export const HANDOVER_OUTCOMES = {
   'broken-off': 'The member left while it was pending, or was stopped.',
 } as const
 
-/** One of {@link HANDOVER_OUTCOMES}. */
 export type HandoverOutcome = keyof typeof HANDOVER_OUTCOMES
 
 /** What a hand-over is made of. Nothing in it is asynchronous, so that the simulator runs it too. */

@@ -34,7 +34,6 @@ export interface MovedEvent {
  */
 export const CHECK_VERDICTS = ['mine', 'not-mine', 'you-are-behind', 'i-am-behind', 'unknown'] as const
 
-/** One of {@link CHECK_VERDICTS}. */
 export type CheckVerdict = (typeof CHECK_VERDICTS)[number]
 
 /** The answer of {@link Ownership.check}. */

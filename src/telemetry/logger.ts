@@ -9,13 +9,11 @@ import { printable, printableJson, printableValue } from '../printable.ts'
 /** Levels that can be asked for, the least severe first; `silent` logs nothing. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
-/** One of {@link LOG_LEVELS}. */
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** How lines look: `json` for machines, `pretty` for people, `auto` as the place they go to suggests. */
 export const LOG_FORMATS = ['auto', 'json', 'pretty'] as const
 
-/** One of {@link LOG_FORMATS}. */
 export type LogFormat = (typeof LOG_FORMATS)[number]
 
 /** The logger of a process: the port, and one more level for the line that comes before its end. */
