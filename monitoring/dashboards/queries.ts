@@ -36,7 +36,8 @@ export function asQuery(query: PanelQuery | string): PanelQuery {
 
 /** The labels by which an expression aggregates, but the buckets of a quantile, and what is chosen at the top of the page. */
 function legendOf(expr: string): string | undefined {
-  const [, ofBuckets, labels] = /^(?:sort_desc\()?(histogram_quantile\(\S+ )?\w+ by \((.*?)\)/.exec(expr) ?? []
+  const [, ofBuckets, labels] =
+    /^(?:sort_desc\()?(histogram_quantile\(\S+ )?\w+ by \((.*?)\)/.exec(expr) ?? []
   const dull = ['namespace', 'release', ...(ofBuckets === undefined ? [] : ['le'])]
   const names = labels?.split(', ').filter((label) => !dull.includes(label)) ?? []
   return names.length === 0 ? undefined : names.map((name) => `{{${name}}}`).join(' ')
