@@ -197,7 +197,7 @@ export function checkMember(
     problems.push({
       key: 'name',
       origin: origins['name'] ?? { kind: 'default' },
-      message: `together with the zone it is too long: ${error.message}`,
+      message: `the name, together with the zone, is too long: ${error.message}`,
     })
   }
   return problems
@@ -272,7 +272,7 @@ function checkProxy({ values, origins }: Resolved<typeof SERVE_SETTINGS>): Confi
   const problem = (key: 'upstream' | 'source' | 'forwardNetworks', given: unknown, message: string) => ({
     key,
     origin: origins[key],
-    given: quoteGiven(given),
+    ...(given === undefined ? {} : { given: quoteGiven(given) }),
     message,
   })
   const { protocol, pathname, port } = new URL(upstream)

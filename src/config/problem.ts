@@ -35,9 +35,11 @@ export function quoteGiven(value: unknown): string {
  * @returns `CONFIG_INVALID`; `detail.keys` lists the keys in the order of the problems.
  */
 export function configError(problems: readonly ConfigProblem[]): RingmanError {
-  const lines = problems.map(({ origin, given, message }) => {
-    const shown = given === undefined ? '' : ` ${given}`
-    return `${describeOrigin(origin)}${shown}: ${message}`
+  const lines = problems.map(({ key, origin, given, message }) => {
+    // Nobody gave it: the message says where it would be given.
+    if (origin.kind === 'default' && given === undefined) return message
+    const place = origin.kind === 'default' ? `${key} by default` : describeOrigin(origin)
+    return `${place}${given === undefined ? '' : ` ${given}`}: ${message}`
   })
   const message =
     lines.length === 1

@@ -259,6 +259,13 @@ describe('problems', () => {
     expect(() => load({}, { RINGMAN_DRAIN: 'soon' })).toThrow(/RINGMAN_DRAIN.*"soon".*500ms/)
     expect(() => load({}, { RINGMAN_DRIAN: 'x' })).toThrow(/RINGMAN_DRAIN\?/)
     expect(() => load({}, {}, ['--servce-port'])).toThrow(/--service-port\?/)
+    // What nobody gave has no place that could be named.
+    expect(() => loadServeConfig({ values: {}, unknown: [] }, {}, ['upstream'])).toThrow(
+      /^bad configuration: this command needs upstream \(--upstream\)$/,
+    )
+    expect(() => load({ upstream: 'http://127.0.0.1:3000' })).toThrow(
+      /^bad configuration: a proxy .*--forward-networks/,
+    )
     const path = file('http-port: 1')
     expect(() => load({ config: path })).toThrow(new RegExp(`http-port in ${path}.*httpPort\\?`))
     expect(() => load({}, { RINGMAN_NAME: `${'x'.repeat(5000)} ` })).toThrow(/^.{0,250}$/)
