@@ -172,11 +172,14 @@ function besidePods(
 }
 
 /** For gossip without keys: says what that means, unless only this machine can reach the port. */
-function warnOfOpenGossip({ bind, gossipPort, label }: MemberConfig, logger: Logger): void {
+function warnOfOpenGossip({ source, bind, gossipPort, label }: MemberConfig, logger: Logger): void {
   if (bind === 'localhost' || bind === '::1' || bind.startsWith('127.')) return
   logger.warn(
     { event: 'gossip.open', host: bind, port: gossipPort, label: label ?? '' },
-    'Gossip is not encrypted: whoever reaches its port can join the ring and change it. Set --keyring-file, or let only members reach the port',
+    'Gossip is not encrypted: whoever reaches its port can join the ring and change it. ' +
+      (source === 'swim'
+        ? 'Let only members reach the port'
+        : 'Set --keyring-file, or let only members reach the port'),
   )
 }
 

@@ -29,4 +29,7 @@ test.each([
   expect(told.map(({ level, fields }) => [level, fields['label']])).toEqual(
     labels.map((label) => ['warn', label]),
   )
+  // Only what the source knows is recommended.
+  for (const { message } of told)
+    expect(message.includes('--keyring-file')).toBe(options.source === 'memberlist')
 })
