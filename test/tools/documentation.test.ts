@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -81,6 +82,16 @@ test('every command of ringman in the documentation has a name and flags that th
   }
   expect(wrong).toEqual([])
   expect(count).toBeGreaterThan(100)
+})
+
+test('the commands for rotating keys put into the Secret what they are given', () => {
+  const line = /^put\(\) .*$/m.exec(read('docs/kubernetes.md'))?.[0] ?? ''
+  // Every character of base64, so that none can get lost on the way.
+  const keys = ['ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef', 'ghijklmnopqrstuvwxyz0123456789+/', 'n'.repeat(32)]
+  const script = `kubectl() { for last; do :; done; printf %s "$last"; }\nNS=a SECRET=b\n${line}\nput "$@"`
+  const patch = execFileSync('sh', ['-c', script, 'sh', ...keys], { encoding: 'utf8' })
+  const { data } = JSON.parse(patch) as { data: { keyring: string } }
+  expect(Buffer.from(data.keyring, 'base64').toString()).toBe(`${keys.join('\n')}\n`)
 })
 
 /** The anchors that headings get. */
