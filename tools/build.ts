@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, readFileSync, rmSync } from 'node:fs'
 import { rolldown, type Plugin } from 'rolldown'
+import { lightenChunk } from './lighten-chunks.ts'
 
 rmSync('dist', { recursive: true, force: true })
 const { status } = spawnSync('tsc', ['--project', 'tsconfig.build.json'], { stdio: 'inherit' })
@@ -30,6 +31,36 @@ const shortenContentTypes: Plugin = {
   },
 }
 
+/** Threads are loaded by pino when it writes by one, which no member does. */
+const postponeThreads: Plugin = {
+  name: 'postpone-threads',
+  transform: {
+    filter: { id: /[\\/]pino[\\/]lib[\\/](tools|transport)\.js$/ },
+    handler(code) {
+      return {
+        code: code
+          .replace("const { isMainThread } = require('worker_threads')\n", '')
+          .replace('&& isMainThread', "&& require('worker_threads').isMainThread")
+          .replace("const ThreadStream = require('thread-stream')\n", '')
+          .replace('new ThreadStream(', "new (require('thread-stream'))("),
+        map: null,
+      }
+    },
+  },
+}
+
+const lighten: Plugin = {
+  name: 'lighten-chunks',
+  generateBundle(_, bundle) {
+    for (const chunk of Object.values(bundle)) {
+      if (chunk.type !== 'chunk' || chunk.map === null) continue
+      const { code, mappings } = lightenChunk({ code: chunk.code, mappings: chunk.map.mappings })
+      chunk.code = code
+      chunk.map = Object.assign(chunk.map, { mappings })
+    }
+  },
+}
+
 /** What is run by itself. */
 const PROGRAMS = ['cli', 'kubectl-ringman']
 
@@ -37,7 +68,7 @@ const command = await rolldown({
   input: PROGRAMS.map((name) => `src/${name}.ts`),
   platform: 'node',
   external: UNBUNDLED,
-  plugins: [shortenContentTypes],
+  plugins: [shortenContentTypes, postponeThreads, lighten],
   // Koa's deprecations are functions made of text.
   checks: { eval: false },
 })

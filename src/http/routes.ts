@@ -12,7 +12,7 @@ import { describeApi } from './openapi.ts'
 import { splitTarget, tryDecodePath } from './query.ts'
 import { readParameters } from './parameters.ts'
 import { DEFAULT_ROUTE_SETTINGS, proxyRoute, type RouteSettings } from './proxy-route.ts'
-import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
+import { asciiJson, jsonAnswer, type Responder, type Answer } from './respond.ts'
 import { RingAnswers } from './ring-answers.ts'
 import { ringRoutes } from './ring-routes.ts'
 import { RingWatch } from './ring-watch.ts'
@@ -175,7 +175,7 @@ export function listRoutes(
   named?: NamedRingRoutes,
 ): Route[] {
   const { ring, responder, limits, version = '0.0.0' } = deps
-  const description = jsonAnswer(asciiJson(describeApi(limits, version, named !== undefined)))
+  let description: Answer | undefined
   return [
     ...compatibleRoutes({ ring, responder, limits }),
     ...routesOf(deps, logger, answers),
@@ -184,6 +184,7 @@ export function listRoutes(
       path: '/openapi.json',
       GET: (ctx, query) => {
         readParameters(query, [])
+        description ??= jsonAnswer(asciiJson(describeApi(limits, version, named !== undefined)))
         responder.send(ctx, description)
       },
     },

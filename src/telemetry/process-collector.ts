@@ -1,8 +1,13 @@
-import { readdir, readFile } from 'node:fs/promises'
+import fs from 'node:fs'
 import { performance } from 'node:perf_hooks'
+import { promisify } from 'node:util'
 import { readVersion } from './version.ts'
 import type { LedgerCounts } from '../http/connection-ledger.ts'
 import { byLabel, single, type Collector, type Samples } from './sample.ts'
+
+// Not those of `node:fs/promises`: that is a megabyte which a member has no other use for.
+const readdir = promisify(fs.readdir)
+const readFile = promisify(fs.readFile)
 
 /** What is to be said of the process now. */
 export class ProcessCollector implements Collector {
