@@ -3,9 +3,6 @@ import { outcomeTable, runAttack } from './attack-suite.ts'
 import { AttackedCluster } from './attacked-cluster.ts'
 import { HTTP_ATTACKS } from './http-attacks.ts'
 
-/** Longest that one request may hold the event loop, in milliseconds of processor time. */
-const HOLD_LIMIT_MS = 50
-
 let cluster: AttackedCluster
 
 beforeAll(async () => {
@@ -22,11 +19,10 @@ afterAll(async () => {
 const CROWDS = new Set(['answers-nobody-reads', 'idle-connections', 'slow-heads', 'watches-nobody-reads'])
 
 test.for(Object.keys(HTTP_ATTACKS))('%s', async (attack) => {
-  const { clients, heldMs } = await runAttack(cluster, attack)
+  const { clients } = await runAttack(cluster, attack)
   const [target, ...others] = clients
   for (const { member, failed, firstFailure } of others) {
     expect(failed, `${member}: ${firstFailure}`).toBe(0)
   }
   if (!CROWDS.has(attack)) expect(target?.failed, target?.firstFailure).toBe(0)
-  expect(heldMs).toBeLessThan(HOLD_LIMIT_MS)
 })

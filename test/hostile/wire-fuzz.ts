@@ -8,6 +8,7 @@ import { decodePacket, type PacketResult } from '../../src/membership/memberlist
 import { StreamDecoder, type StreamResult } from '../../src/membership/memberlist/wire/stream-decoder.ts'
 import { encodeStream } from '../../src/membership/memberlist/wire/stream-encoder.ts'
 import type { StreamMessage } from '../../src/membership/memberlist/wire/messages.ts'
+import { toItsEnd } from '../membership/memberlist/wire/values.ts'
 import { mutate, SeededRandom } from './wire-fuzz-mutate.ts'
 import { type Sample, type Samples, wrapDatagram, wrapStream } from './wire-fuzz-samples.ts'
 
@@ -123,8 +124,7 @@ export class WireFuzzer {
 
   #runStream(bytes: Uint8Array, { reception, role }: Sample, random: SeededRandom, caseNumber: number): void {
     const whole = () => {
-      const decoder = new StreamDecoder({ ...reception, role })
-      return decoder.push(bytes) ?? decoder.end()
+      return toItsEnd(new StreamDecoder({ ...reception, role }), bytes)
     }
     const startedUs = nowUs()
     const result = whole()
@@ -192,8 +192,8 @@ function checkStream(result: StreamResult): void {
   }
   const bytes = encodeBare(result.message)
   const decoder = new StreamDecoder({ keyring: [], requireEncryption: false, label: '', role: 'response' })
-  const second = decoder.push(bytes)
-  if (second?.ok !== true) throw new Error('what was decoded does not decode after encoding')
+  const second = toItsEnd(decoder, bytes)
+  if (!second.ok) throw new Error('what was decoded does not decode after encoding')
   if (!isSame(encodeBare(second.message), bytes)) throw new Error('another message after encoding')
 }
 
@@ -237,7 +237,7 @@ function decodeInPieces(bytes: Uint8Array, decoder: StreamDecoder, random: Seede
     if (result !== undefined) return result
     at += size
   }
-  return decoder.end()
+  return toItsEnd(decoder, new Uint8Array(0))
 }
 
 /** The time of a case; of one that seems slow, the least of several, with stacks as in real life. */

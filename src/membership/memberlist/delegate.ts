@@ -44,7 +44,10 @@ export function machineDelegateOf(delegate: MemberlistDelegate | undefined): Del
   if (delegate === undefined) return {}
   return {
     refuseAlive: (member) => delegate.refuseAlive?.(member),
-    refuseMerge: (members, join) => delegate.refuseMerge?.(members, join),
+    // What it is told costs a view of each of the members.
+    ...(delegate.refuseMerge === undefined
+      ? {}
+      : { refuseMerge: (members, join) => delegate.refuseMerge?.(members, join) }),
     ackPayload: () => delegate.ackPayload?.() ?? new Uint8Array(),
     userBroadcasts: (overheadBytes, limitBytes) => delegate.broadcasts?.(overheadBytes, limitBytes) ?? [],
   }

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
+import { DecodingTurns } from './decoding-turns.ts'
 import { releaseSockets } from './gossip-sockets.ts'
 import { DROP_REASONS, type DropReason } from './wire/drop.ts'
 import { StreamDecoder, type StreamReception } from './wire/stream-decoder.ts'
@@ -42,11 +43,13 @@ export class StreamClient {
   readonly #clock: Clock
   readonly #onBytes: ByteListener | undefined
   readonly #open = new Set<Socket>()
+  readonly #turns: DecodingTurns
   #closed = false
 
   /** @param onBytes - Called for all that goes over the connections. */
   constructor(clock: Clock, onBytes?: ByteListener) {
     this.#clock = clock
+    this.#turns = new DecodingTurns(clock)
     this.#onBytes = onBytes
   }
 
@@ -103,6 +106,9 @@ export class StreamClient {
       receivedBytes += chunk.length
       this.#onBytes?.('received', chunk.length)
       take(decoder.push(chunk))
+      if (!decoder.isWorking) return
+      socket.pause()
+      this.#turns.add(decoder, false, () => socket.destroyed, take)
     })
     socket.on('end', () => {
       const reason = 'the peer closed the connection without a whole answer'

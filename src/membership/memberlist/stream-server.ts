@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
+import { DecodingTurns } from './decoding-turns.ts'
 import { releaseSockets } from './gossip-sockets.ts'
 import type { ByteListener } from './stream-client.ts'
 import type { Drop } from './wire/drop.ts'
@@ -73,12 +74,14 @@ export class StreamServer {
   readonly #options: StreamServerOptions
   readonly #limits: StreamServerLimits
   readonly #connections = new Map<number, Connection>()
+  readonly #turns: DecodingTurns
   #nextStream = 1
   #heldBytes = 0
   #refused = 0
 
   constructor(options: StreamServerOptions) {
     this.#options = options
+    this.#turns = new DecodingTurns(options.clock)
     this.#limits = { ...DEFAULT_STREAM_SERVER_LIMITS, ...options.limits }
   }
 
@@ -141,7 +144,11 @@ export class StreamServer {
         const largest = this.#unfinished().sort((a, b) => b.heldBytes - a.heldBytes)[0] ?? connection
         this.#evict(largest)
       }
-      if (!socket.destroyed) take(decoder.push(chunk))
+      if (socket.destroyed) return
+      take(decoder.push(chunk))
+      if (!decoder.isWorking) return
+      socket.pause()
+      this.#turns.add(decoder, isKnown, () => socket.destroyed, take)
     })
     socket.on('end', () => {
       // A peer that sent nothing at all only looked whether the port is open.

@@ -65,10 +65,11 @@ export class Exchanges {
     if (running.join) counters.joinsCompleted++
     const incarnation = this.#core.self.incarnation
     const seed = running.join || this.#core.seeds.some((place) => sameEndpoint(place, running.to))
-    this.#take(state, running.join, { by: 'asked', seed, place: running.to })
-    // The peer held us for dead, and would not gossip to us: it has to hear it from us.
-    if (this.#core.self.incarnation !== incarnation) this.#core.send(running.to, [])
-    running.end(undefined)
+    this.#take(state, running.join, { by: 'asked', seed, place: running.to }, () => {
+      // The peer held us for dead, and would not gossip to us: it has to hear it from us.
+      if (this.#core.self.incarnation !== incarnation) this.#core.send(running.to, [])
+      running.end(undefined)
+    })
   }
 
   /** Who connects from an address is there: it can be asked, however many others have to be. */
@@ -116,12 +117,15 @@ export class Exchanges {
     core.counters.pushPullsAnswered++
     this.#creditPeer(from, state)
     core.emit({ kind: 'answer-push-pull', stream, state: core.localState(false) })
-    this.#take(state, state.join, { by: 'state' })
+    this.#take(state, state.join, { by: 'state' }, () => {})
   }
 
-  #take(state: PushPull, join: boolean, origin: Origin): void {
-    this.#merge.state(state, origin)
-    if (state.userState.length > 0) this.#core.emit({ kind: 'remote-state', payload: state.userState, join })
+  #take(state: PushPull, join: boolean, origin: Origin, end: () => void): void {
+    this.#merge.state(state, origin, () => {
+      const { userState: payload } = state
+      if (payload.length > 0) this.#core.emit({ kind: 'remote-state', payload, join })
+      end()
+    })
   }
 
   #refusal(

@@ -29,6 +29,9 @@ const PER_ADDRESS_LIMIT = 64
 const CLAIM_MS = 60_000
 /** Evicted members at most; the oldest make room. */
 const EVICTED_LIMIT = 1024
+/** Members of a state that are taken in one go, and how long until the next ones are. */
+const STATE_SLICE = 512
+const STATE_SLICE_MS = 1
 /** A member's conflict is told at most this often. */
 const CONFLICT_INTERVAL_MS = 10_000
 
@@ -348,11 +351,13 @@ export class Merge {
   }
 
   /**
-   * Takes a peer's whole state. What it holds for dead is only suspected here: its member may have refuted, and
-   * who is dead will be found silent.
+   * Takes a peer's whole state, a large one in slices, so that look-ups do not wait for it. What it holds for dead is only
+   * suspected here: its member may have refuted, and who is dead will be found silent.
+   *
+   * @param end - Called when all of it is taken: at once, of a small one.
    */
-  state(state: PushPull, origin: Origin): void {
-    const { clusterName, self } = this.#core
+  state(state: PushPull, origin: Origin, end: () => void): void {
+    const { self } = this.#core
     // Before anything else is believed: it may lead us to declare a member dead, which is in doubt then.
     const isDead = (node: PushPullNode) =>
       node.name === self.name && node.state === STATE_NUMBERS.dead && node.incarnation >= self.incarnation
@@ -367,18 +372,34 @@ export class Merge {
     if (own !== undefined && own.state <= STATE_NUMBERS.suspect) {
       this.#core.listedAt = { address: formatAddress(own.address) ?? '', port: own.port }
     }
-    for (const node of state.nodes) {
-      const { name, incarnation } = node
-      if (node.state === STATE_NUMBERS.alive) this.alive(aliveOf(node, clusterName), origin)
-      else if (node.state === STATE_NUMBERS.left) {
-        this.dead({ kind: 'dead', incarnation, node: name, from: name, ...clusterName })
-      } else {
-        const known = this.#core.members.get(name)
-        const isNews = known === undefined || incarnation > known.incarnation
-        // A suspect that we have not heard of is a member all the same.
-        if (node.state === STATE_NUMBERS.suspect && isNews) this.alive(aliveOf(node, clusterName), origin)
-        this.suspect({ kind: 'suspect', incarnation, node: name, from: this.#core.self.name, ...clusterName })
-      }
+    this.#takeFrom(0, state.nodes, origin, end)
+  }
+
+  #takeFrom(at: number, nodes: readonly PushPullNode[], origin: Origin, end: () => void): void {
+    const { deadlines, nowMs } = this.#core
+    const next = at + STATE_SLICE
+    for (const node of nodes.slice(at, next)) this.#take(node, origin)
+    if (next >= nodes.length) {
+      end()
+      return
+    }
+    deadlines.set(nowMs + STATE_SLICE_MS, () => {
+      this.#takeFrom(next, nodes, origin, end)
+    })
+  }
+
+  #take(node: PushPullNode, origin: Origin): void {
+    const { clusterName, members, self } = this.#core
+    const { name, incarnation } = node
+    if (node.state === STATE_NUMBERS.alive) this.alive(aliveOf(node, clusterName), origin)
+    else if (node.state === STATE_NUMBERS.left) {
+      this.dead({ kind: 'dead', incarnation, node: name, from: name, ...clusterName })
+    } else {
+      const known = members.get(name)
+      const isNews = known === undefined || incarnation > known.incarnation
+      // A suspect that we have not heard of is a member all the same.
+      if (node.state === STATE_NUMBERS.suspect && isNews) this.alive(aliveOf(node, clusterName), origin)
+      this.suspect({ kind: 'suspect', incarnation, node: name, from: self.name, ...clusterName })
     }
   }
 

@@ -1,4 +1,4 @@
-import { compressLzw, decompressLzw } from './lzw.ts'
+import { compressLzw, decompressLzw, LzwExpansion } from './lzw.ts'
 import { malformed } from './drop.ts'
 import { MESSAGE_TYPE } from './messages.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
@@ -26,9 +26,18 @@ export function encodeCompressed(message: Uint8Array): Uint8Array {
  * @throws RingmanError `WIRE_MALFORMED`; with `detail.limit` when more than `maxBytes` would come out.
  */
 export function decodeCompressed(bytes: Uint8Array, maxBytes: number): Uint8Array {
+  return decompressLzw(compressedBytes(bytes), maxBytes)
+}
+
+/** Begins to unwrap a compress message in steps; it throws as {@link decodeCompressed} does. */
+export function beginExpansion(bytes: Uint8Array, maxBytes: number): LzwExpansion {
+  return new LzwExpansion(compressedBytes(bytes), maxBytes)
+}
+
+function compressedBytes(bytes: Uint8Array): Uint8Array {
   const record = decodeRecord(new MsgpackReader(bytes, 1), COMPRESS)
   const algorithm = record.Algo ?? LZW
   if (algorithm !== LZW) throw malformed('an unknown compression algorithm', { algorithm })
   if (record.Buf === undefined) throw malformed('a field is missing', { field: 'compress.Buf' })
-  return decompressLzw(record.Buf, maxBytes)
+  return record.Buf
 }

@@ -17,76 +17,122 @@ const MAX_ENTRIES = (1 << MAX_WIDTH) - FIRST_CODE
 /** From this length on, the engine's own copy is faster than a loop. */
 const LONG_COPY_BYTES = 24
 
+/** Decompresses `input` at once; see {@link LzwExpansion}. */
+export function decompressLzw(input: Uint8Array, maxBytes: number): Uint8Array {
+  const expansion = new LzwExpansion(input, maxBytes)
+  for (;;) {
+    const output = expansion.advance(Infinity)
+    if (output !== undefined) return output
+  }
+}
+
 /**
- * Decompresses `input`.
+ * Decompresses `input`, in steps.
  *
  * Each code after the first defines an entry: what the code before it stood for, and one byte more. That byte
  * is the first one of what follows, so the whole entry stands in the output already, and the table needs only
  * remember where each code's output began. Memory is bounded by `maxBytes` and the length of the input, time by
  * their sum.
- *
- * @param maxBytes - The most that may come out.
- * @throws RingmanError `WIRE_MALFORMED` when the data is cut off, uses a code that is not in the table, or is
- * larger than `maxBytes` (then with `detail.limit`). Bytes behind the end code are ignored, as in Go.
  */
-export function decompressLzw(input: Uint8Array, maxBytes: number): Uint8Array {
-  // A code takes 9 bits at least, so a short input cannot define the whole table.
-  const starts = new Uint32Array(Math.min(MAX_ENTRIES, Math.ceil((input.length * 8) / MIN_WIDTH)) + 1)
-  let output = new Uint8Array(Math.min(maxBytes, 64 + input.length * 3))
-  let written = 0
-
-  let width = MIN_WIDTH
+export class LzwExpansion {
+  readonly #input: Uint8Array
+  readonly #maxBytes: number
+  readonly #starts: Uint32Array
+  #output: Uint8Array
+  #written = 0
+  #width = MIN_WIDTH
   /** Codes since the table was emptied. */
-  let codes = 0
+  #codes = 0
+  #at = 0
+  #bits = 0
+  #bitCount = 0
 
-  let at = 0
-  let bits = 0
-  let bitCount = 0
-  for (;;) {
-    if (bitCount < width) {
-      // Two bytes at once: with at most 11 bits left over, 27 are the most that are held.
-      if (at + 1 < input.length) {
-        bits |= (input[at]! | (input[at + 1]! << 8)) << bitCount
-        bitCount += 16
-        at += 2
-      } else if (at < input.length && bitCount + 8 >= width) {
-        bits |= input[at++]! << bitCount
-        bitCount += 8
-      } else throw malformed('compressed data is cut off', { length: input.length })
-    }
-    const code = bits & ((1 << width) - 1)
-    bits >>>= width
-    bitCount -= width
+  /** @param maxBytes - The most that may come out. */
+  constructor(input: Uint8Array, maxBytes: number) {
+    this.#input = input
+    this.#maxBytes = maxBytes
+    // A code takes 9 bits at least, so a short input cannot define the whole table.
+    this.#starts = new Uint32Array(Math.min(MAX_ENTRIES, Math.ceil((input.length * 8) / MIN_WIDTH)) + 1)
+    this.#output = new Uint8Array(Math.min(maxBytes, 64 + input.length * 3))
+  }
 
-    if (code === END_CODE) return output.subarray(0, written)
-    if (code === CLEAR_CODE) {
-      width = MIN_WIDTH
-      codes = 0
-      continue
-    }
+  /** Bytes read and written so far. */
+  get doneBytes(): number {
+    return this.#at + this.#written
+  }
 
-    if (codes <= MAX_ENTRIES) starts[codes] = written
-    if (code < CLEAR_CODE) {
-      if (written === output.length) output = grownTo(output, written + 1, maxBytes)
-      output[written++] = code
-    } else {
-      const entry = code - FIRST_CODE
-      if (entry >= codes)
-        throw malformed('compressed data uses a code that is not defined', { code, offset: at })
-      const start = starts[entry]!
-      const length = starts[entry + 1]! + 1 - start
-      const end = written + length
-      if (end > output.length) output = grownTo(output, end, maxBytes)
-      if (length >= LONG_COPY_BYTES && start + length <= written) {
-        output.copyWithin(written, start, start + length)
-      } else {
-        // Forwards: the last byte of an entry that is defined only now is the first one written here.
-        for (let to = written, from = start; to < end; to++, from++) output[to] = output[from]!
+  /**
+   * Goes on until about `stepBytes` more, in and out together, are done.
+   *
+   * @returns All that came out, once the end code was read.
+   * @throws RingmanError `WIRE_MALFORMED` when the data is cut off, uses a code that is not in the table, or is
+   * larger than `maxBytes` (then with `detail.limit`). Bytes behind the end code are ignored, as in Go.
+   */
+  advance(stepBytes: number): Uint8Array | undefined {
+    const input = this.#input
+    const starts = this.#starts
+    let output = this.#output
+    let written = this.#written
+    let width = this.#width
+    let codes = this.#codes
+    let at = this.#at
+    let bits = this.#bits
+    let bitCount = this.#bitCount
+    const until = written + at + stepBytes
+    while (written + at < until) {
+      if (bitCount < width) {
+        // Two bytes at once: with at most 11 bits left over, 27 are the most that are held.
+        if (at + 1 < input.length) {
+          bits |= (input[at]! | (input[at + 1]! << 8)) << bitCount
+          bitCount += 16
+          at += 2
+        } else if (at < input.length && bitCount + 8 >= width) {
+          bits |= input[at++]! << bitCount
+          bitCount += 8
+        } else throw malformed('compressed data is cut off', { length: input.length })
       }
-      written = end
+      const code = bits & ((1 << width) - 1)
+      bits >>>= width
+      bitCount -= width
+
+      if (code === END_CODE) return output.subarray(0, written)
+      if (code === CLEAR_CODE) {
+        width = MIN_WIDTH
+        codes = 0
+        continue
+      }
+
+      if (codes <= MAX_ENTRIES) starts[codes] = written
+      if (code < CLEAR_CODE) {
+        if (written === output.length) output = grownTo(output, written + 1, this.#maxBytes)
+        output[written++] = code
+      } else {
+        const entry = code - FIRST_CODE
+        if (entry >= codes)
+          throw malformed('compressed data uses a code that is not defined', { code, offset: at })
+        const start = starts[entry]!
+        const length = starts[entry + 1]! + 1 - start
+        const end = written + length
+        if (end > output.length) output = grownTo(output, end, this.#maxBytes)
+        if (length >= LONG_COPY_BYTES && start + length <= written) {
+          output.copyWithin(written, start, start + length)
+        } else {
+          // Forwards: the last byte of an entry that is defined only now is the first one written here.
+          for (let to = written, from = start; to < end; to++, from++) output[to] = output[from]!
+        }
+        written = end
+      }
+      codes++
+      if (FIRST_CODE - 1 + codes === 1 << width && width < MAX_WIDTH) width++
     }
-    codes++
-    if (FIRST_CODE - 1 + codes === 1 << width && width < MAX_WIDTH) width++
+    this.#output = output
+    this.#written = written
+    this.#width = width
+    this.#codes = codes
+    this.#at = at
+    this.#bits = bits
+    this.#bitCount = bitCount
+    return undefined
   }
 }
 

@@ -1,10 +1,11 @@
 import { isRingmanError } from '../../../errors.ts'
 import { GrowingBuffer } from '../../../growing-buffer.ts'
-import { decodeCompressed } from './compression.ts'
+import { beginExpansion } from './compression.ts'
 import { type Drop, dropOf, malformed, overLimit } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
 import { labelBytes, NO_LABEL, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, MAX_ERROR_TEXT_BYTES, MAX_LABEL_BYTES, type WireLimits } from './limits.ts'
+import type { LzwExpansion } from './lzw.ts'
 import { required, tryDecodeMessage } from './message-codec.ts'
 import { MESSAGE_TYPE, type StreamMessage, type StreamRole } from './messages.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
@@ -21,6 +22,9 @@ const USER_HEADER = defineSchema({ UserMsgLen: 'u32' })
 const ERROR = defineSchema({ Error: 'bytes' })
 
 const FRAME_HEADER_BYTES = 5
+
+/** What is expanded or decoded in one step, about: a fraction of a millisecond. */
+const STEP_BYTES = 16 * 1024
 
 /** What may stand before the message, at most. */
 const HEADERS_BYTES = 2 + MAX_LABEL_BYTES + FRAME_HEADER_BYTES
@@ -40,6 +44,24 @@ export interface DecodedStream {
 /** How a stream came. */
 type Origin = Pick<DecodedStream, 'encrypted' | 'label'>
 
+/** A message that is to be decrypted or expanded: what that takes room for is not made before its turn. */
+interface Beginning {
+  readonly begin: () => Expansion | Whole | DroppedStream
+}
+
+/** A message that is being expanded. */
+interface Expansion {
+  readonly expansion: LzwExpansion
+  readonly origin: Origin
+}
+
+/** A message of which no more bytes will come, and how many of them its decoder was given. */
+interface Whole {
+  readonly body: BodyDecoder
+  readonly bytes: Uint8Array
+  given: number
+}
+
 /** A stream that must be closed. */
 export interface DroppedStream extends Drop {
   readonly ok: false
@@ -56,7 +78,8 @@ export interface StreamReception extends Reception {
 /**
  * Decodes the one message that a peer sends on a connection, while its bytes arrive. It holds what has arrived,
  * at most `maxStreamBytes`, and makes no room for more because a peer says so. It looks at each byte once,
- * however small the pieces are. It never throws for what is in the bytes.
+ * however small the pieces are. It never throws for what is in the bytes. What was compressed or encrypted, and so is there
+ * at once, is read in steps ({@link isWorking}).
  */
 export class StreamDecoder {
   readonly #reception: StreamReception
@@ -66,6 +89,8 @@ export class StreamDecoder {
   #start: number | undefined
   #label: Uint8Array = NO_LABEL
   #body: BodyDecoder | undefined
+  /** What is there whole, and not yet expanded or decoded to its end. */
+  #work: Beginning | Expansion | Whole | undefined
   #result: StreamResult | undefined
 
   constructor(reception: StreamReception) {
@@ -80,14 +105,32 @@ export class StreamDecoder {
    * Undefined while bytes are missing.
    */
   push(chunk: Uint8Array): StreamResult | undefined {
-    if (this.#result !== undefined) return this.#result
-    try {
+    if (this.#result !== undefined || this.isWorking) return this.#result
+    return this.#settle(() => {
       const { maxStreamBytes } = this.#limits
       if (this.#buffer.sizeBytes + chunk.length > HEADERS_BYTES + maxStreamBytes) {
         throw overLimit('maxStreamBytes', maxStreamBytes)
       }
       this.#buffer.append(chunk)
-      this.#result = this.#advance()
+      const result = this.#advance()
+      // What is small is done at once.
+      return result === undefined && this.#buffer.sizeBytes <= STEP_BYTES ? this.#step() : result
+    })
+  }
+
+  /** Whether the message is there whole, and the result takes further steps, not bytes. */
+  get isWorking(): boolean {
+    return this.#result === undefined && this.#work !== undefined
+  }
+
+  /** Goes on with a message that is there whole. @returns As {@link push} does. */
+  step(): StreamResult | undefined {
+    return this.#result ?? this.#settle(() => this.#step())
+  }
+
+  #settle(run: () => StreamResult | undefined): StreamResult | undefined {
+    try {
+      this.#result = run()
     } catch (error) {
       if (!isRingmanError(error) || error.code !== 'WIRE_MALFORMED') throw error
       this.#result = { ok: false, ...dropOf(error) }
@@ -95,7 +138,7 @@ export class StreamDecoder {
     return this.#result
   }
 
-  /** Tells that the peer has sent all: what is not whole now is malformed. */
+  /** Tells that the peer has sent all: what is not whole now is malformed. Not to be told while it {@link isWorking}. */
   end(): StreamResult {
     this.#result ??= dropped('malformed', {
       message: 'the stream is cut off',
@@ -127,7 +170,46 @@ export class StreamDecoder {
         label: this.#label,
       })
     }
-    return this.#body.advance(bytes, length)
+    return this.#taken(this.#body.advance(bytes, length))
+  }
+
+  /** Goes on with what is there whole, by about {@link STEP_BYTES}. */
+  #step(): StreamResult | undefined {
+    for (let leftBytes = STEP_BYTES; leftBytes > 0 && this.#work !== undefined;) {
+      const work = this.#work
+      if ('begin' in work) {
+        const begun = work.begin()
+        if ('ok' in begun) return begun
+        this.#work = begun
+        continue
+      }
+      if ('expansion' in work) {
+        const { expansion, origin } = work
+        const before = expansion.doneBytes
+        const bytes = expansion.advance(leftBytes)
+        leftBytes -= expansion.doneBytes - before
+        if (bytes !== undefined) {
+          const body = new BodyDecoder(0, this.#limits, bytes.length, origin, true)
+          this.#work = { body, bytes, given: 0 }
+        }
+        continue
+      }
+      const { body, bytes, given } = work
+      work.given = Math.min(bytes.length, given + leftBytes)
+      leftBytes -= work.given - given
+      const result = this.#taken(body.advance(bytes, work.given))
+      if (result !== undefined) return result
+      if (this.#work === work && work.given === bytes.length)
+        throw malformed('a message is cut off', { length: bytes.length })
+    }
+    return undefined
+  }
+
+  /** What a body came to: what was compressed is expanded from here on. */
+  #taken(outcome: StreamResult | Beginning | undefined): StreamResult | undefined {
+    if (outcome === undefined || 'ok' in outcome) return outcome
+    this.#work = outcome
+    return undefined
   }
 
   /** Finds where the message starts, or why it must not be read. */
@@ -159,26 +241,20 @@ export class StreamDecoder {
     }
     const bodyStart = start + FRAME_HEADER_BYTES
     if (length - bodyStart < frameBytes) return undefined
-    const associatedData = joinBytes(bytes.slice(start, bodyStart), this.#label)
-    const frame = bytes.subarray(bodyStart, bodyStart + frameBytes)
-    const plain = tryDecrypt(frame, this.#reception.keyring, associatedData)
-    if (plain === undefined) return dropped('cannot-decrypt', { length: frameBytes })
-    return readWhole(
-      new BodyDecoder(0, this.#limits, plain.length, { encrypted: true, label: this.#label }),
-      plain,
-    )
+    const begin = () => {
+      const associatedData = joinBytes(bytes.slice(start, bodyStart), this.#label)
+      const frame = bytes.subarray(bodyStart, bodyStart + frameBytes)
+      const plain = tryDecrypt(frame, this.#reception.keyring, associatedData)
+      if (plain === undefined) return dropped('cannot-decrypt', { length: frameBytes })
+      const origin = { encrypted: true, label: this.#label }
+      return { body: new BodyDecoder(0, this.#limits, plain.length, origin), bytes: plain, given: 0 }
+    }
+    return this.#taken({ begin })
   }
 }
 
 function dropped(reason: Drop['reason'], detail: Drop['detail']): DroppedStream {
   return { ok: false, reason, detail }
-}
-
-/** Decodes bytes of which no more will come. */
-function readWhole(body: BodyDecoder, bytes: Uint8Array): StreamResult {
-  const result = body.advance(bytes, bytes.length)
-  if (result === undefined) throw malformed('a message is cut off', { length: bytes.length })
-  return result
 }
 
 /** Decodes a message by its type, while its bytes arrive. */
@@ -210,7 +286,7 @@ class BodyDecoder {
   }
 
   /** Goes on over `bytes[0, available)`, which must begin with the bytes of earlier calls. */
-  advance(bytes: Uint8Array, available: number): StreamResult | undefined {
+  advance(bytes: Uint8Array, available: number): StreamResult | Beginning | undefined {
     if (available <= this.#start) return undefined
     const type = bytes[this.#start]!
     switch (type) {
@@ -235,11 +311,13 @@ class BodyDecoder {
   }
 
   /** Reads a message that is one msgpack map, its type byte first. */
-  #readMap(bytes: Uint8Array): StreamResult {
+  #readMap(bytes: Uint8Array): StreamResult | Beginning {
     if (bytes[0] === MESSAGE_TYPE.compress) {
       if (this.#compressed) return dropped('nested-too-deep', { max: 1 })
-      const expanded = decodeCompressed(bytes, this.#limits.maxStreamExpandedBytes)
-      return readWhole(new BodyDecoder(0, this.#limits, expanded.length, this.#origin, true), expanded)
+      const origin = this.#origin
+      return {
+        begin: () => ({ expansion: beginExpansion(bytes, this.#limits.maxStreamExpandedBytes), origin }),
+      }
     }
     if (bytes[0] === MESSAGE_TYPE.error) {
       const text = decodeRecord(new MsgpackReader(bytes, 1), ERROR).Error ?? new Uint8Array(0)

@@ -23,7 +23,7 @@ import {
 } from '../../../../src/membership/memberlist/wire/stream-encoder.ts'
 import { anyEncryption, anyLabel, anyStreamMessage } from './arbitraries.ts'
 import { fromHex } from './recordings.ts'
-import { concat, thrownCode, utf8 } from './values.ts'
+import { concat, thrownCode, utf8, toItsEnd } from './values.ts'
 
 const reception: StreamReception = { keyring: [], requireEncryption: false, label: '', role: 'request' }
 const encoding: StreamEncoding = { role: 'request', compression: false, label: '' }
@@ -47,8 +47,7 @@ function pushPull(changes: Partial<PushPull>): StreamMessage {
 
 /** The result of a stream that is sent in one piece and then ended. */
 function decodeAll(bytes: Uint8Array, changes: Partial<StreamReception> = {}): StreamResult {
-  const decoder = new StreamDecoder({ ...reception, ...changes })
-  return decoder.push(bytes) ?? decoder.end()
+  return toItsEnd(new StreamDecoder({ ...reception, ...changes }), bytes)
 }
 
 function reasonOf(result: StreamResult | undefined): DropReason | undefined {
@@ -381,3 +380,25 @@ describe('push/pull', () => {
     )
   })
 })
+
+test.each([true, false])(
+  'a large message (compressed: %s) is read in steps, and not begun before its turn',
+  (compression) => {
+    const nodes = Array.from({ length: 5000 }, (_, i) => ({ ...node, name: `m${i}` }))
+    const pushPull = { join: true, nodes, userState: new Uint8Array(0) }
+    const message = { kind: 'push-pull', pushPull } as const
+    const encryption = { key: new Uint8Array(32), version: 1, nextNonce: () => new Uint8Array(12) } as const
+    const bytes = encodeStream(message, { ...encoding, compression, encryption })
+    const decoder = new StreamDecoder({ ...reception, keyring: [encryption.key], requireEncryption: true })
+    expect(decoder.push(bytes)).toBeUndefined()
+    expect(decoder.isWorking).toBe(true)
+    // What comes behind it changes nothing.
+    expect(decoder.push(utf8('more'))).toBeUndefined()
+    let steps = 0
+    let result: StreamResult | undefined
+    for (; decoder.isWorking; steps++) result = decoder.step()
+    expect(steps).toBeGreaterThan(20)
+    expect(result).toMatchObject({ ok: true, message, encrypted: true })
+    expect(decoder.step()).toBe(result)
+  },
+)

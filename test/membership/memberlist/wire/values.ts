@@ -1,4 +1,15 @@
+import type {
+  StreamDecoder,
+  StreamResult,
+} from '../../../../src/membership/memberlist/wire/stream-decoder.ts'
 import { type ErrorDetail, isRingmanError, type RingmanError } from '../../../../src/errors.ts'
+
+/** The result of a stream of which these bytes are all. */
+export function toItsEnd(decoder: StreamDecoder, bytes: Uint8Array): StreamResult {
+  let result = decoder.push(bytes)
+  while (decoder.isWorking) result = decoder.step()
+  return result ?? decoder.end()
+}
 
 /** UTF-8 of `text`. */
 export function utf8(text: string): Uint8Array {
