@@ -56,6 +56,8 @@ test('names the candidates when there are several', () => {
 
 test.each([
   ['0.0.0.0', '127.0.1.1', true],
+  ['0.0.0.0', '127.200.0.1', true],
+  ['0.0.0.0', '126.0.0.1', false],
   ['0.0.0.0', '::1', true],
   ['0.0.0.0', '10.0.0.1', true],
   ['0.0.0.0', '10.0.0.2', false],
@@ -66,6 +68,6 @@ test.each([
   ['10.0.0.1', '127.0.0.1', false],
   ['fd00::1', 'fd00:0::1', true],
 ])('what is bound to %s takes what is sent to %s: %s', (bindHost, address, expected) => {
-  const interfaces = { eth0: [info('10.0.0.1'), info('fd00::1')] }
+  const interfaces = { eth0: [info('10.0.0.1'), info('fd00::1')], down: undefined }
   expect(leadsToThisMachine(address, bindHost, interfaces)).toBe(expected)
 })

@@ -8,6 +8,7 @@ import {
   isPlainText,
   isServicePort,
   isWeight,
+  listedMember,
   METADATA_LIMIT_BYTES,
 } from '../../src/membership/member.ts'
 
@@ -34,6 +35,23 @@ describe('encodeMetadata', () => {
       )
     }
   })
+})
+
+test('a listed place makes a member that says what the directory says', () => {
+  const place = { name: 'a', address: '10.0.0.1', port: 8000 }
+  expect(listedMember(place, 5)).toStrictEqual({
+    name: 'a',
+    address: '10.0.0.1',
+    port: 0,
+    state: 'alive',
+    stateSinceMs: 5,
+    meta: bytes('{"ServicePort":"8000"}'),
+    metadata: { servicePort: '8000' },
+    versions: DEFAULT_VERSIONS,
+  })
+  const other = listedMember({ ...place, weight: 3, zone: 'z', state: 'left' }, 6)
+  expect(other).toMatchObject({ state: 'left', metadata: { servicePort: '8000', weight: 3, zone: 'z' } })
+  expect(decodeMetadata(other.meta)).toEqual(other.metadata)
 })
 
 test('the fields of all members leave 300 bytes for the zone', () => {

@@ -37,8 +37,8 @@ export class Bench {
   }
 
   /**
-   * Runs tests until each has been run over each of its mutants that no other had killed. A mutant that ends the process,
-   * or holds it up, is set aside, and another process goes on.
+   * Runs tests over mutants until each test was run over its mutants, or each mutant had its turn. A mutant that ends the
+   * process, or holds it up, is set aside, and another process goes on.
    *
    * @param files - Paths of test files, in the order in which they run.
    * @param limitMs - For how long a process may tell nothing.
@@ -49,8 +49,7 @@ export class Bench {
     for (;;) {
       const { errors, isTimeUp } = await this.#run(files, limitMs)
       const entries = this.#ledger.entries()
-      const tried = new Set(entries.map((entry) => (entry.kind === 'tried' ? entry.test : undefined)))
-      if (Object.keys(task.tests).every((test) => tried.has(test))) return entries
+      if (isOver(task, entries)) return entries
       if (entries.length === known) throw new Error(`tests fail without a mutant: ${errors.join('\n')}`)
       known = entries.length
       const last = entries.at(-1)
@@ -66,28 +65,6 @@ export class Bench {
     const { errors } = await this.#run(files, limitMs)
     if (errors.length > 0) throw new Error(`tests fail without a mutant: ${errors.join('\n')}`)
     return this.#ledger.entries()
-  }
-
-  /** Runs tests over one mutant, which is on from the first import, until one fails. */
-  async one(
-    id: number,
-    roundLimit: number,
-    files: readonly string[],
-    limitMs: number,
-  ): Promise<{ readonly outcome: Outcome; readonly killer: string | undefined }> {
-    this.#begin({ kind: 'one', alive: [id], tests: {}, roundLimit })
-    const { errors, isTimeUp, killer } = await this.#run(files, limitMs)
-    const said = (what: RegExp) => errors.some((error) => what.test(error))
-    const [told] = this.#ledger.entries().flatMap((entry) => (entry.kind === 'ended' ? [entry.outcome] : []))
-    const outcome =
-      isTimeUp || told === 'out of time' || said(/timed out in/)
-        ? 'out of time'
-        : told === 'endless' || said(/Worker .*(exited|terminated)/)
-          ? 'endless'
-          : errors.length > 0
-            ? 'killed'
-            : 'survived'
-    return { outcome, killer }
   }
 
   async close(): Promise<void> {
@@ -139,7 +116,6 @@ export class Bench {
         isolate: false,
         maxWorkers: 1,
         fsModuleCache: false,
-        bail: 1,
         testTimeout: TEST_LIMIT_MS,
         runner: resolve('tools/mutation/runner.ts'),
         sequence: { sequencer: GivenOrder },
@@ -153,6 +129,18 @@ export class Bench {
   }
 }
 
+/** Whether each test was run over its mutants, or each mutant had its turn. */
+function isOver({ kind, alive, tests }: Task, entries: readonly Entry[]): boolean {
+  if (kind === 'try') {
+    const tried = new Set(entries.flatMap((entry) => (entry.kind === 'tried' ? [entry.test] : [])))
+    return Object.keys(tests).every((test) => tried.has(test))
+  }
+  const over = new Set(
+    entries.map((entry) => (entry.kind === 'ended' || entry.kind === 'tried' ? entry.id : undefined)),
+  )
+  return alive.every((id) => over.has(id))
+}
+
 function counted(id: string): string | undefined {
   return id.startsWith(resolve('test')) && id.endsWith('.ts')
     ? plantCounters(readFileSync(id, 'utf8'))
@@ -164,7 +152,7 @@ export type Outcome = 'killed' | 'survived' | 'endless' | 'out of time'
 
 type Listener = Parameters<PoolWorker['on']>[1]
 
-/** The process of Vitest's pool `forks`, which can be killed, and is where its work is done. */
+/** The process in which Vitest's work is done; it can be killed. */
 class Worker implements PoolWorker {
   readonly name = 'mutants'
   readonly cacheFs = true
@@ -176,8 +164,8 @@ class Worker implements PoolWorker {
   }
 
   start(): Promise<void> {
-    const { distPath, execArgv, env } = this.#options
-    const entry = resolve(distPath, 'workers/forks.js')
+    const { execArgv, env } = this.#options
+    const entry = resolve('tools/mutation/worker.ts')
     // What a mutant says is of no use, and may be endless.
     this.#process = fork(entry, [], {
       execArgv,

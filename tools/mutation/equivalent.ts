@@ -441,6 +441,24 @@ export const EQUIVALENT: readonly Equivalent[] = [
     ],
     why: 'A member without metadata has no ring key: the compiler needs both, at run time either will do.',
   },
+  {
+    file: 'src/membership/placement.ts',
+    code: "const isPending: IsDone = ({ metadata }) => metadata?.handover?.phase === 'pending'",
+    changes: ['?. → .'],
+    why: 'Only members with metadata are asked for.',
+  },
+  {
+    file: 'src/membership/placement.ts',
+    code: 'return WEIGHT_SPAN * (weights[(weights.length - 1) >> 1] ?? 1)',
+    changes: ['weights[(weights.length - 1) >> 1] ?? 1 → weights[(weights.length - 1) >> 1]', '1 → (1 + 1)'],
+    why: 'Without weights there is no node that it could bound.',
+  },
+  {
+    file: 'src/membership/placement.ts',
+    code: 'return nodes.map((node) => (node.weight > most ? { ...node, weight: most } : node))',
+    changes: ['node.weight > most → node.weight >= most'],
+    why: 'At the bound it is as heavy as it may be.',
+  },
 ]
 
 /** Whether an entry means this mutant: by the text of its line, so that it holds while lines move. */

@@ -4,7 +4,7 @@ import { appendFileSync, readFileSync } from 'node:fs'
 export interface Task {
   /**
    * `reach`: which mutants does each test come by? `try`: each of `tests` over all mutants of `alive` that it comes by.
-   * `one`: all tests over the mutant `alive[0]`, on from the first import.
+   * `one`: all tests over each mutant of `alive`, on while everything is imported.
    */
   readonly kind: 'reach' | 'try' | 'one'
   readonly alive: readonly number[]
@@ -27,13 +27,14 @@ export type Entry =
       readonly roundLimit: number
     }
   | { readonly kind: 'begun'; readonly id: number; readonly test: string }
-  /** `unmet`: the test does not come by it, though it did without it. `unsure`: the test fails without it, too. `waited`: the test would never end; another may fail. */
+  /** `unmet`: the test does not come by it, though it did without it. `waited`: the test would never end; another may fail. */
   | {
       readonly kind: 'ended'
       readonly id: number
-      readonly outcome: 'killed' | 'endless' | 'out of time' | 'unmet' | 'unsure' | 'waited'
+      readonly outcome: 'killed' | 'endless' | 'out of time' | 'unmet' | 'waited'
     }
-  | { readonly kind: 'tried'; readonly test: string }
+  /** Of `try`: a test has been run over all; of `one`: no test kills the mutant. */
+  | { readonly kind: 'tried'; readonly test: string; readonly id?: number }
 
 /** The file by which the process that runs the tests tells what came of them. */
 export class Ledger {
@@ -53,4 +54,9 @@ export class Ledger {
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as Entry)
   }
+}
+
+/** What the process that runs the tests was started for. */
+export function taskOf(environment: Readonly<Record<string, string | undefined>>): Task {
+  return JSON.parse(readFileSync(environment['MUTATION_TASK']!, 'utf8')) as Task
 }

@@ -19,13 +19,20 @@ import type { Task } from './ledger.ts'
 import { mutantsOf, type Mutant } from './mutants.ts'
 import { plantAll, type Planted } from './plant.ts'
 
-/** What is mutated, by folder: of its mutants, this part must be killed by the tests of the folder of the same path. */
-const FOLDERS: readonly { readonly path: string; readonly goal?: number }[] = [
+/**
+ * What is mutated, by folder: of its mutants, this part must be killed by the tests of the folder of the same path, and by
+ * those beside it that are written for it.
+ */
+const FOLDERS: readonly {
+  readonly path: string
+  readonly goal?: number
+  readonly beside?: readonly string[]
+}[] = [
   { path: 'ring', goal: 0.95 },
   { path: 'manager', goal: 0.95 },
-  { path: 'membership', goal: 0.95 },
+  { path: 'membership', goal: 0.95, beside: ['contract/static-source', 'membership/static/*'] },
   { path: 'membership/memberlist/wire', goal: 0.95 },
-  { path: 'membership/memberlist/protocol' },
+  { path: 'membership/memberlist/protocol', beside: ['membership/memberlist/{leave,takeover}'] },
 ]
 
 /** How long tests may take over one mutant: so much, and so many times as long as without a mutant. */
@@ -46,14 +53,14 @@ const { values: options, positionals } = parseArgs({
 
 const sources = new Map<string, string>()
 const listed = (mutant: Mutant) => EQUIVALENT.some((entry) => matches(entry, mutant))
-const chosen = FOLDERS.map(({ path, goal }) => {
+const chosen = FOLDERS.map(({ path, goal, beside = [] }) => {
   const files = globSync(`src/${path}/*.ts`).sort()
   const wanted = files.filter((file) =>
     positionals.length === 0 ? goal !== undefined : positionals.some((prefix) => file.startsWith(prefix)),
   )
   for (const file of wanted) sources.set(file, readFileSync(file, 'utf8'))
   const mutants = wanted.flatMap((file) => mutantsOf(file, sources.get(file)!))
-  const tests = globSync(`test/${path}/*.test.ts`).sort()
+  const tests = globSync([`${path}/*`, ...beside].map((tests) => `test/${tests}.test.ts`)).sort()
   return { path, goal, tests, mutants: mutants.filter((mutant) => listed(mutant) === options.equivalent) }
 }).filter(({ mutants }) => mutants.length > 0)
 
@@ -140,7 +147,7 @@ async function outcomesOf(
         for (const entry of await bench.try(task, wanted, SPARE_MS + MOST_TIMES_SLOWER * longestMs)) {
           if (entry.kind !== 'ended') continue
           const { id, outcome } = entry
-          if (outcome === 'unmet' || outcome === 'unsure') alone.add(id)
+          if (outcome === 'unmet') alone.add(id)
           else outcomes[id] = outcome === 'waited' ? 'out of time' : outcome
           if (outcome === 'waited') continue
           alive = alive.filter((mutant) => mutant.id !== id)
@@ -157,25 +164,14 @@ async function outcomesOf(
   const timeOf = (file: string) =>
     [...runs].reduce((sum, [test, { timeMs }]) => sum + (test.startsWith(file) ? timeMs : 0), 0)
   const quickest = files.toSorted((a, b) => timeOf(a) - timeOf(b))
-  const killers = new Map<string, readonly string[]>()
   await Promise.all(
-    benches.map(async (bench) => {
-      for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
-        const { file } = planted[id]!
-        const own = `test/${file.slice('src/'.length, -'.ts'.length)}`
-        const before = killers.get(file) ?? []
-        // What killed mutants of this file before, the latest first, then the tests of the file's own, then the quick ones.
-        const rank = (test: string) =>
-          before.includes(test) ? before.indexOf(test) : test.startsWith(own) ? 100 : 101
-        const order = quickest.toSorted((a, b) => rank(a) - rank(b))
-        const { outcome, killer } = await bench.one(
-          id,
-          roundLimit,
-          order,
-          SPARE_MS + MOST_TIMES_SLOWER * healthyMs,
-        )
-        outcomes[id] = outcome
-        if (killer !== undefined) killers.set(file, [killer, ...before.filter((test) => test !== killer)])
+    benches.map(async (bench, at) => {
+      const alive = queue.filter((id) => id % benches.length === at)
+      const task: Task = { kind: 'one', alive, tests: {}, roundLimit }
+      if (alive.length === 0) return
+      for (const entry of await bench.try(task, quickest, SPARE_MS + MOST_TIMES_SLOWER * healthyMs)) {
+        if (entry.kind === 'ended' && entry.outcome !== 'waited' && entry.outcome !== 'unmet')
+          outcomes[entry.id] = entry.outcome
       }
     }),
   )

@@ -1,16 +1,14 @@
-import { readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { configureGlobal } from 'fast-check'
 import { TestRunner, vi, type RunnerTask, type RunnerTestCase, type RunnerTestSuite } from 'vitest'
-import { Ledger, type Task } from './ledger.ts'
-import { Switch } from './switch.ts'
+import { Ledger, taskOf } from './ledger.ts'
 
 // The same values for each mutant, and no search for the smallest counterexample: one that fails is enough.
 configureGlobal({ seed: 1, endOnFailure: true })
 
-const task = JSON.parse(readFileSync(process.env['MUTATION_TASK']!, 'utf8')) as Task
+const task = taskOf(process.env)
 const ledger = new Ledger(process.env['MUTATION_LEDGER']!)
-const mutation = (globalThis.mutation = new Switch())
+const { mutation } = globalThis
 const alive = new Set(task.alive)
 const done = new Set<string>()
 /** What was begun by the process before this one, which did not end it: never again. */
@@ -22,8 +20,6 @@ for (const entry of ledger.entries()) {
     begun.set(entry.test, of.add(entry.id))
   } else if (entry.kind === 'ended' && entry.outcome !== 'waited') alive.delete(entry.id)
 }
-mutation.roundLimit = task.roundLimit
-if (task.kind === 'one') mutation.set(task.alive[0]!)
 
 /** Runs each test over many mutants, one after the other, in one process. */
 // oxlint-disable-next-line import/no-default-export -- what Vitest takes as its runner
@@ -42,12 +38,12 @@ export default class MutationRunner extends TestRunner {
     const run = TestRunner.getTestFn(test)
     const name = nameOf(test)
     if (task.kind === 'one') {
+      if (mutation.failedTest !== undefined) return
       try {
         await run()
-      } finally {
-        const { on: id, isEndless, isTestEndless } = mutation
-        if (isEndless) ledger.add({ kind: 'ended', id, outcome: 'endless' })
-        else if (isTestEndless) ledger.add({ kind: 'ended', id, outcome: 'out of time' })
+      } catch (error) {
+        mutation.failedTest = name
+        mutation.isOutOfTime = isTimeLimit(messageOf(error))
       }
       return
     }
@@ -80,23 +76,22 @@ export default class MutationRunner extends TestRunner {
       } else if (isTestEndless) {
         // Another test may notice it all the same.
         ledger.add({ kind: 'ended', id, outcome: 'waited' })
-      } else if (failure?.includes('timed out in') === true) {
+      } else if (failure !== undefined && isTimeLimit(failure)) {
         this.#end(id, 'out of time')
         // What still runs would run into the next mutant.
         process.kill(process.pid, 'SIGKILL')
       } else if (failure === undefined) {
         if (!isMet) this.#end(id, 'unmet')
       } else {
+        this.#end(id, 'killed')
         // What a mutant leaves behind must not kill the next one.
-        const isClean = (await failureOf(test)) === undefined
-        this.#end(id, isClean ? 'killed' : 'unsure')
-        if (!isClean) process.kill(process.pid, 'SIGKILL')
+        if ((await failureOf(test)) !== undefined) process.kill(process.pid, 'SIGKILL')
       }
     }
     ledger.add({ kind: 'tried', test: name })
   }
 
-  #end(id: number, outcome: 'killed' | 'endless' | 'out of time' | 'unmet' | 'unsure'): void {
+  #end(id: number, outcome: 'killed' | 'endless' | 'out of time' | 'unmet'): void {
     alive.delete(id)
     ledger.add({ kind: 'ended', id, outcome })
   }
@@ -119,7 +114,7 @@ async function failureOf(test: RunnerTestCase): Promise<string | undefined> {
     for (const [hook, suite] of hooks('afterEach')) await hook(test.context, suite)
     return undefined
   } catch (error) {
-    return error instanceof Error ? `${error.message} ${String(error.cause)}` : String(error)
+    return messageOf(error)
   } finally {
     vi.restoreAllMocks()
   }
@@ -131,4 +126,12 @@ function nameOf(test: RunnerTask): string {
   for (let part: RunnerTask | undefined = test; part !== undefined; part = part.suite)
     parts.unshift(part.name)
   return [test.file.name, ...parts].join(' > ')
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? `${error.message} ${String(error.cause)}` : String(error)
+}
+
+function isTimeLimit(message: string): boolean {
+  return message.includes('timed out in')
 }

@@ -10,6 +10,9 @@ export class Switch {
   isTestEndless = false
   /** A loop goes round without end when it takes more rounds than this: it is raised by what runs without a mutant. */
   roundLimit = LEAST_ROUND_LIMIT
+  /** The test that failed with the mutant that is on, and whether it ran into its time limit. */
+  failedTest: string | undefined
+  isOutOfTime = false
   /** Places that were come by without a mutant: see {@link takeReached}. */
   readonly #reached = new Set<number>()
 
@@ -43,6 +46,7 @@ export class Switch {
     this.isMet = false
     this.isEndless = false
     this.isTestEndless = false
+    this.isOutOfTime = false
   }
 
   /** The places that were come by since the last time. */
