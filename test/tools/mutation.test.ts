@@ -146,7 +146,7 @@ test(
       )
       const { roundLimit } = runs[0]!
       const testsOf = Object.fromEntries(
-        runs.map(({ test }, i) => [test, i === 0 ? alive.slice(0, 3) : alive.slice(3)]),
+        runs.map((each, i) => [each.test, i === 0 ? alive.slice(0, 3) : alive.slice(3)]),
       )
       const entries = await bench.try({ kind: 'try', alive, tests: testsOf, roundLimit }, tests, 4000)
       const ended = entries.flatMap((entry) => (entry.kind === 'ended' ? [[entry.id, entry.outcome]] : []))

@@ -22,8 +22,8 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/manager/change-record.ts',
-    code: 'return new Set(nodes.flatMap(({ name }) => (name === undefined ? [] : [name])))',
-    changes: ['name === undefined → false', '[] → [undefined]'],
+    code: 'for (const { name } of some) if (name !== undefined) wanted.add(name)',
+    changes: ['name !== undefined → true'],
     why: 'Nobody asks for the name of a node without one.',
   },
   {
@@ -34,10 +34,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/manager/change-record.ts',
-    code: "const cause = (gone ? causes.get(from.ringKey) : come ? causes.get(to.ringKey) : found[0]) ?? 'updated'",
+    code: "const cause = (blamed === undefined ? found[0] : causes.get(blamed.ringKey)) ?? 'updated'",
     changes: [
       "'updated' → ''",
-      "(gone ? causes.get(from.ringKey) : come ? causes.g … und[0]) ?? 'updated' → (gone ? causes.get(from.ringKey) : come ? causes.get(to.ringKey) : found[0])",
+      "(blamed === undefined ? found[0] : causes.get(blamed.ringKey)) ?? 'updated' → (blamed === undefined ? found[0] : causes.get(blamed.ringKey))",
     ],
     why: 'What goes or comes has a cause: the compiler does not know.',
   },
@@ -61,15 +61,15 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/manager/change-record.ts',
-    code: 'const namesBefore = added.length === 0 ? NO_NAMES : namesOf(previous.nodes)',
-    changes: ['added.length === 0 → false'],
+    code: 'if (wanted.size === 0) return found',
+    changes: ['wanted.size === 0 → false'],
     why: 'It only saves the names where nobody asks for them.',
   },
   {
     file: 'src/manager/change-record.ts',
-    code: 'const namesAfter = removed.length === 0 ? NO_NAMES : namesOf(current.nodes)',
-    changes: ['removed.length === 0 → false'],
-    why: 'It only saves the names where nobody asks for them.',
+    code: 'for (const { name } of nodes) if (name !== undefined && wanted.has(name)) found.add(name)',
+    changes: ['name !== undefined → true'],
+    why: 'Nodes without a name are not among those that are wanted.',
   },
   {
     file: 'src/membership/memberlist/wire/packet-decoder.ts',
@@ -385,8 +385,8 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/ring/point-table.ts',
-    code: 'const sliceStarts = sameSlices',
-    changes: ['sameSlices → false'],
+    code: 'shift === this.#sliceShift',
+    changes: ['shift === this.#sliceShift → false'],
     why: 'Counted or adjusted, the index is the same; one is quicker.',
   },
   {

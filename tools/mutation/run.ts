@@ -60,7 +60,7 @@ const chosen = FOLDERS.map(({ path, goal, beside = [] }) => {
   )
   for (const file of wanted) sources.set(file, readFileSync(file, 'utf8'))
   const mutants = wanted.flatMap((file) => mutantsOf(file, sources.get(file)!))
-  const tests = globSync([`${path}/*`, ...beside].map((tests) => `test/${tests}.test.ts`)).sort()
+  const tests = globSync([`${path}/*`, ...beside].map((place) => `test/${place}.test.ts`)).sort()
   return { path, goal, tests, mutants: mutants.filter((mutant) => listed(mutant) === options.equivalent) }
 }).filter(({ mutants }) => mutants.length > 0)
 

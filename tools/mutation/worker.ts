@@ -9,7 +9,8 @@ import { Switch } from './switch.ts'
 const ledger = new Ledger(process.env['MUTATION_LEDGER']!)
 const mutation = (globalThis.mutation = new Switch())
 // Tests may put others in their place.
-const { exit, kill, pid } = process
+const exit = process.exit.bind(process)
+const kill = process.kill.bind(process, process.pid)
 const send = process.send!.bind(process) as (message: unknown) => boolean
 
 init({
@@ -59,7 +60,7 @@ init({
       files.splice(files.indexOf(killer), 1)
       files.unshift(killer)
       // What a mutant leaves behind must not kill the next one.
-      if (isOutOfTime || (await run(-1, killer))) kill(pid, 'SIGKILL')
+      if (isOutOfTime || (await run(-1, killer))) kill('SIGKILL')
     }
   },
 })
