@@ -57,7 +57,7 @@ export function fileUrls(): Files {
 /** Reads one of {@link FILE_NAMES}. */
 export function readPageFile(name: string): PageFile {
   const source = readFileSync(new URL(name, ROOT), 'utf8')
-  const text = name.endsWith('.ts') ? withoutTypes(source) : source
+  const text = name.endsWith('.ts') ? shortened(withoutTypes(source)) : source
   // Answers are byte text.
   const body = Buffer.from(text, 'utf8').toString('latin1')
   const etag = `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`
@@ -78,4 +78,16 @@ function withoutTypes(source: string): string {
   } finally {
     process.emitWarning = emitWarning
   }
+}
+
+/**
+ * Comments that stand alone, and the blanks that types leave behind, are a quarter of the modules. The numbers of lines
+ * stay, for whoever looks for a fault.
+ */
+function shortened(source: string): string {
+  return source
+    .replace(/^ *\/\*\*[^]*?\*\/$/gm, (comment) => comment.replace(/.+/g, ''))
+    .replace(/^ *\/\/.*$/gm, '')
+    .replace(/ +$/gm, '')
+    .replace(/(?<=\S) {2,}/g, ' ')
 }

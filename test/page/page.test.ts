@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join } from 'node:path/posix'
 import { describe, expect, test } from 'vitest'
 import { createPage } from '../../src/page/page.ts'
-import { FILE_NAMES } from '../../src/page/files.ts'
+import { minifySync } from 'rolldown/utils'
+import { FILE_NAMES, readPageFile } from '../../src/page/files.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { exchange, get, request } from '../http/raw-client.ts'
 import { serveRing, THREE_MEMBERS, type RingOptions } from '../http/running-ring.ts'
@@ -151,6 +153,34 @@ describe('The page', () => {
     expect(again.status).toBe(304)
   })
 })
+
+test('a checkout serves less than 150 KB to who looks at a small ring', async () => {
+  const members = Array.from({ length: 5 }, (_, at) => fakeMember(`node${at}`, `10.0.0.${at}`))
+  await using served = await servePage({ members })
+  const { body, headers } = await exchange(served.server.port, get('/', BROWSER))
+  const named = new Set([...body.matchAll(/ (?:href|src)="(assets\/[^"]+)"/g)].map(([, path = '']) => path))
+  expect([...named].sort()).toEqual(FILE_NAMES.map((name) => `assets/${name}`).sort())
+  let bytes = Number(headers.get('content-length'))
+  for (const path of named) {
+    const file = await exchange(served.server.port, get(`/${path}`))
+    expect(file.status).toBe(200)
+    bytes += Number(file.headers.get('content-length'))
+  }
+  expect(bytes).toBeGreaterThan(50_000)
+  expect(bytes).toBeLessThan(150_000)
+})
+
+test.each(FILE_NAMES.filter((name) => name.endsWith('.ts')))(
+  'browsers get all of %s but types and comments',
+  (name) => {
+    const text = readFileSync(join('src', name), 'utf8')
+    const served = Buffer.from(readPageFile(name).answer.body, 'latin1').toString()
+    const least = (code: string) => minifySync('module.js', code, { compress: false, mangle: false }).code
+    expect(least(served)).toBe(least(stripTypeScriptTypes(text)))
+    expect(served.split('\n')).toHaveLength(text.split('\n').length)
+    expect(served).not.toMatch(/^ *(\/\/|\/\*\*)/m)
+  },
+)
 
 test('the files of the page are all that its modules import, and no other', () => {
   const reached = new Set<string>()
