@@ -1,0 +1,113 @@
+import { createServer } from 'node:http'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import type Koa from 'koa'
+import { expect, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { diagnose } from '../../src/cli/doctor-findings.ts'
+import { survey } from '../../src/cli/doctor-survey.ts'
+import type { Readiness } from '../../src/http/readiness.ts'
+import { reportRoutes } from '../../src/http/report-routes.ts'
+import type { Answer, Responder } from '../../src/http/respond.ts'
+import type { Route } from '../../src/http/route.ts'
+import type { Member } from '../../src/membership/member.ts'
+import type { RingService } from '../../src/service/ring-service.ts'
+import { fakeMember } from '../support/fake-source.ts'
+
+const GOSSIP = { label: '', otherLabels: [], clusterName: null, keys: [], requireEncryption: true }
+
+/** The routes for doctor of a member that knows `members`; whom it is made to try is told to `onPair`. */
+function routesOf(member: Member, members: readonly Member[], onPair: (to: string) => void): Route[] {
+  const ring = {
+    source: { kind: 'memberlist', selfName: member.name, members },
+    ringKeyMode: 'name',
+    manager: { snapshot: { ring: { digest: 'd', size: members.length } } },
+    uptimeMs: 1,
+    health: () => ({ condition: 'well', ok: true, message: 'All is well' }),
+    control: {
+      report: () => ({
+        ...GOSSIP,
+        ...{ address: member.address, port: member.port },
+        ...{ drops: {}, contested: [], seedAddresses: [], seedFailures: [] },
+      }),
+      checkReach: (to: string) => {
+        onPair(to)
+        return Promise.resolve({ udp: true, tcp: true })
+      },
+    },
+  } as unknown as RingService
+  const responder = {
+    send: (ctx: { answer?: Answer }, answer: Answer) => {
+      ctx.answer = answer
+    },
+  } as unknown as Responder
+  const readiness = { evaluate: () => Promise.resolve({ ready: true, checks: [] }) } as unknown as Readiness
+  return reportRoutes({
+    ...{ ring, readiness, responder, clock: systemClock, name: member.name, version: '1', settings: {} },
+  })
+}
+
+/** Admin ports of so many members, each at an address of its own; who is asked for what is recorded. */
+async function adminPorts(count: number) {
+  const asked: string[] = []
+  const pairs: string[] = []
+  const byAddress = new Map<string, { readonly name: string; readonly routes: readonly Route[] }>()
+  const server = createServer((request, response) => {
+    const { name, routes } = byAddress.get(request.socket.localAddress ?? '')!
+    const [path = '', query = ''] = (request.url ?? '').split('?')
+    asked.push(`${name} ${request.url}`)
+    const ctx: { answer?: Answer } = {}
+    const route = routes.find((one) => one.path === path)
+    const handle = route !== undefined && 'GET' in route ? route.GET : undefined
+    const answered = handle?.(ctx as unknown as Koa.Context, query)
+    void Promise.resolve(answered).then(() => response.end(ctx.answer?.body))
+  }).listen(0, '0.0.0.0')
+  await once(server, 'listening')
+  const { port: adminPort } = server.address() as AddressInfo
+  const members = Array.from({ length: count }, (_, n) => {
+    const member = fakeMember(`m${n}`, `127.1.${n >> 8}.${n & 255}`)
+    return { ...member, metadata: { ...member.metadata!, adminPort } }
+  }).sort((a, b) => (a.name < b.name ? -1 : 1))
+  for (const member of members) {
+    const { name, address } = member
+    byAddress.set(address, {
+      name,
+      routes: routesOf(member, members, (to) => pairs.push(`${name} to ${to}`)),
+    })
+  }
+  return {
+    names: members.map(({ name }) => name),
+    url: `http://${members[0]!.address}:${adminPort}`,
+    asked,
+    pairs,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+test.each([
+  [50, 49],
+  [51, 10],
+  [200, 10],
+])('of %d members, all are asked, and each is made to try %d others', async (count, tried) => {
+  await using ports = await adminPorts(count)
+  const { names, asked, pairs } = ports
+  const found = await survey({ urls: [ports.url], follow: true, timeoutMs: 10_000 })
+  expect(diagnose(found)).toEqual([])
+  expect(found.members.map(({ report }) => report.name).sort()).toEqual(names)
+  // Once for what it knows, once for whom it reaches.
+  const peers = count > 50 ? 10 : 50
+  const expected = names.flatMap((name) => [`${name} /v1/reach?peers=${peers}`, `${name} /v1/report`])
+  expect(asked.sort()).toEqual(expected.sort())
+
+  // Each tries those behind it in the order of names, so that each is also tried by as many.
+  const behind = names.flatMap((from, at) =>
+    Array.from({ length: tried }, (_, n) => `${from} to ${names[(at + n + 1) % count]}`),
+  )
+  expect(pairs.sort()).toEqual(behind.sort())
+  const reached = found.members.map(({ report, reach = [] }) => `${report.name}: ${reach.length}`)
+  expect(reached.sort()).toEqual(names.map((name) => `${name}: ${tried}`).sort())
+})
