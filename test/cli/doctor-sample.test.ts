@@ -59,7 +59,7 @@ async function adminPorts(count: number) {
     const ctx: { answer?: Answer } = {}
     const route = routes.find((one) => one.path === path)
     const handle = route !== undefined && 'GET' in route ? route.GET : undefined
-    const answered = handle?.(ctx as unknown as Koa.Context, query)
+    const answered = handle?.(ctx as unknown as Koa.Context, query, '')
     void Promise.resolve(answered).then(() => response.end(ctx.answer?.body))
   }).listen(0, '0.0.0.0')
   await once(server, 'listening')
