@@ -20,7 +20,7 @@ const BENCHMARKS = [
   ['bench/memory/run.ts', ['--short'], 90],
   ['bench/change/run.ts', ['--short'], 50],
   ['bench/claims/run.ts', [], 30],
-  ['bench/hash-rings/run.ts', [], 60],
+  ['bench/hash-rings/run.ts', ['--short'], 60],
   ['bench/handover/run.ts', ['--short'], 70],
 ] as const
 

@@ -6,7 +6,7 @@ import { systemClock } from '../../src/clock.ts'
 import { sliceOf } from '../../test/membership/kubernetes/slice-fixtures.ts'
 import { COLLECTIONS, FakeKubernetesApi } from '../../test/support/fake-kubernetes-api.ts'
 import { FakeKubernetesServer } from '../../test/support/fake-kubernetes-server.ts'
-import type { Scale } from './run.ts'
+import type { Scale } from './stand-in.ts'
 
 const api = new FakeKubernetesApi(systemClock)
 const server = await FakeKubernetesServer.open(api)

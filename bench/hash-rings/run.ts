@@ -3,36 +3,33 @@
  * Services that no ring names, from a stand-in API server in a process of its own. Prints the time to the first answer,
  * memory, how long a change of one slice takes until it is on the ring, and the longest turn of the event loop meanwhile,
  * in processor time, so that what else the machine does does not count. Where this user may make control groups, it has the
- * memory that the chart gives a pod with rings, on which the sizes of Node.js's heap depend.
+ * memory that the chart gives a pod with rings, on which the sizes of Node.js's heap depend. What slices without a ring cost
+ * is measured apart, by `foreign.ts`, and not with `--short`.
  *
- * node bench/hash-rings/run.ts [CHANGES, default 300]
+ * node bench/hash-rings/run.ts [CHANGES, default 300] [--short]
+ * node bench/hash-rings/run.ts --real [CHANGES, default 200]   at a real kube-apiserver, a smaller one: `real.ts`
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
 import { setTimeout as wait } from 'node:timers/promises'
-import { meterLoop } from '../../lab/loop-meter.ts'
-import { report } from '../table.ts'
 import { fileURLToPath } from 'node:url'
-import { systemClock, systemRandom } from '../../src/clock.ts'
-import { ApiClient } from '../../src/kubernetes/api-client.ts'
-import { HttpsTransport } from '../../src/kubernetes/https-transport.ts'
-import { InClusterAccess } from '../../src/kubernetes/in-cluster-access.ts'
-import { silentLogger } from '../../src/logger.ts'
-import { HashRingController } from '../../src/rings/hash-ring-controller.ts'
-import { NO_RINGS } from '../../src/rings/ring-peers.ts'
+import { meterLoop } from '../../lab/loop-meter.ts'
 import { StatusWriter } from '../../src/rings/status-writer.ts'
 import type { RingService } from '../../src/service/ring-service.ts'
 import { MemoryLimit } from '../../test/adversary/memory-limit.ts'
-
-/** How many rings there are, and Services without one. */
-export interface Scale {
-  readonly small: number
-  readonly large: number
-  readonly foreign: number
-}
+import { report } from '../table.ts'
+import type { ForeignCost } from './foreign.ts'
+import { nextChange, NO_PEERS, ringsOf, startStandIn, SURROUNDINGS, type Scale } from './stand-in.ts'
 
 /** What the chart gives a pod with rings. */
 const MEMORY_LIMIT_BYTES = 512 * 2 ** 20
+
+/** Slices of Services that no ring names. */
+const FOREIGN = 10_000
+
+if (process.argv[2] === '--real') {
+  await import('./real.ts')
+  process.exit()
+}
 
 const LIMITED = 'RINGMAN_BENCH_LIMITED'
 if (process.env[LIMITED] === undefined) {
@@ -50,53 +47,52 @@ if (process.env[LIMITED] === undefined) {
   process.exit(status ?? 1)
 }
 
-const changes = Number(process.argv[2] ?? 300)
+const changes = Number(process.argv.slice(2).find((argument) => /^\d+$/.test(argument)) ?? 300)
 
-// Outside of the limit, where there is one.
-const leave =
-  'for f in /sys/fs/cgroup/memory/cgroup.procs /sys/fs/cgroup/cgroup.procs; do echo $$ > $f; done 2>/dev/null; exec "$@"'
-const server = spawn(
-  'sh',
-  ['-c', leave, 'sh', process.execPath, fileURLToPath(new URL('api-server.ts', import.meta.url))],
-  { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
-)
-let statuses = 0
-server.on('message', (message: { readonly statuses?: number }) => {
-  statuses = message.statuses ?? statuses
-})
-const scale: Scale = { small: 1000, large: 10, foreign: 10_000 }
-server.send(scale)
-let access: InClusterAccess | undefined
-while (access === undefined) {
-  const [{ env, folder }] = (await once(server, 'message')) as [
-    { readonly env?: Record<string, string>; readonly folder?: string },
-  ]
-  if (env !== undefined && folder !== undefined) {
-    access = new InClusterAccess({ env, folder, now: () => systemClock.now() })
-  }
+/** What slices of Services without a ring cost, by how many there are. */
+function reportForeign(): void {
+  const amounts = [0, FOREIGN, 2 * FOREIGN]
+  const costs = amounts.map((slices): ForeignCost => {
+    const script = fileURLToPath(new URL('foreign.ts', import.meta.url))
+    const { stdout, status } = spawnSync(process.execPath, ['--expose-gc', script, String(slices)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    if (status !== 0) throw new Error(`${script} ended with ${status}`)
+    return JSON.parse(stdout.toString()) as ForeignCost
+  })
+  const ofEach = (figure: (cost: ForeignCost) => number, digits: number) =>
+    costs.map((cost) => figure(cost).toFixed(digits)).join(' / ')
+  const [, once, twice] = costs as [ForeignCost, ForeignCost, ForeignCost]
+  report(`One ring, and beside it ${amounts.join(' / ')} slices of Services without one`, [
+    {
+      figure: 'heap beside slices without a ring',
+      ours: `${ofEach(({ heapMb }) => heapMb, 1)} MB`,
+      goal: `at most 2 MB for the last ${FOREIGN}`,
+      met: twice.heapMb - once.heapMb <= 2,
+    },
+    { figure: 'resident', ours: `${ofEach(({ residentMb }) => residentMb, 0)} MB` },
+    {
+      figure: 'processor time of an event of one of them',
+      ours: `${ofEach(({ eventMs }) => eventMs, 3)} ms`,
+    },
+  ])
 }
+
+// Before the rest, which takes the memory that these have now.
+if (!process.argv.includes('--short')) reportForeign()
+
+const scale: Scale = { small: 1000, large: 10, foreign: FOREIGN }
+const server = await startStandIn(scale)
 
 const held = meterLoop()
 
-const surroundings = { clock: systemClock, random: systemRandom, logger: silentLogger }
-const client = new ApiClient(new HttpsTransport(access, 'bench'), systemClock)
-const peers = {
-  ask: () => Promise.resolve(NO_RINGS),
-  withNodes: () => Promise.resolve(NO_RINGS),
-  fingerprints: () => Promise.resolve(new Map<string, ReadonlyMap<string, string>>()),
-}
-const controller = new HashRingController({
-  ...surroundings,
-  client,
-  peers,
-  namespaces: [],
-  mayPublish: false,
-})
+const { client } = server
+const controller = ringsOf(client)
 const writer = new StatusWriter({
-  ...surroundings,
+  ...SURROUNDINGS,
   controller,
   own: { state: 'running', unsure: false, owns: () => true } as unknown as RingService,
-  peers,
+  peers: NO_PEERS,
   client,
   installation: 'bench',
   podName: 'bench',
@@ -121,15 +117,9 @@ const times: number[] = []
 const cpu = process.cpuUsage()
 for (let i = 1; i <= changes; i++) {
   const name = i % 10 === 0 ? `large-${(i / 10) % scale.large}` : `small-${i % scale.small}`
-  const { manager } = controller.get(`bench/${name}`).service
-  const changed = new Promise<number>((resolve) => {
-    const end = manager.subscribe(() => {
-      end()
-      resolve(performance.now())
-    })
-  })
+  const changed = nextChange(controller, name)
   const sentMs = performance.now()
-  server.send({ change: name, generation: i })
+  server.change(name, i)
   times.push((await changed) - sentMs)
 }
 const used = process.cpuUsage(cpu)
@@ -138,7 +128,7 @@ await wait(3000)
 const sorted = times.toSorted((a, b) => a - b)
 const at = (fraction: number) => (sorted[Math.round((sorted.length - 1) * fraction)] ?? 0).toFixed(1)
 const residentMb = rss / 2 ** 20
-const writes = (statuses - before) / changes
+const writes = (server.statuses() - before) / changes
 console.log(
   `${scale.small} rings of 20 endpoints, ${scale.large} of 1,000; ${scale.foreign} Services without a ring; heap ${(heapUsed / 2 ** 20).toFixed(0)} MB, points ${(arrayBuffers / 2 ** 20).toFixed(0)} MB`,
 )
@@ -178,4 +168,4 @@ report('Rings of HashRings', [
 ])
 await writer.stop()
 await controller.stop()
-server.kill()
+server.stop()

@@ -44,6 +44,39 @@ describe('rings of HashRings', () => {
     expect(ringOf(controller, 'shop/cache')).toBe('cache-0 cache-1 cache-2')
   })
 
+  test('keep no slice of a Service that no ring names: not of a list, not of a watch, not once the ring is gone', async () => {
+    const putForeign = (from: number, to: number) => {
+      for (let i = from; i < to; i++) world.putSlice('shop', `foreign-${i}`, serving(`foreign-${i}-0`))
+    }
+    world.putRing('shop/cache')
+    world.putSlice('shop', 'cache', serving('cache-0'))
+    putForeign(0, 500)
+    // Whoever holds more than two slices fails.
+    const controller = await world.pod({ listWatch: { maxObjects: 2 } })
+    expect(ringOf(controller, 'shop/cache')).toBe('cache-0')
+    putForeign(250, 750)
+    world.putSlice('shop', 'cache', serving('cache-0', 'cache-1'))
+    await world.clock.advance(50)
+    expect(ringOf(controller, 'shop/cache')).toBe('cache-0 cache-1')
+
+    // Names that no ring has any more are foreign, too.
+    for (let i = 0; i < 10; i++) {
+      world.putRing('shop/cache', { service: { name: `foreign-${i}` } })
+      await world.clock.advance(50)
+      putForeign(0, 20)
+      await world.clock.advance(50)
+      expect(ringOf(controller, 'shop/cache')).toBe(`foreign-${i}-0`)
+    }
+    expect(controller.readiness.ok).toBe(true)
+    expect(world.logger.lines.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([])
+
+    // The bound itself: three slices of a Service that a ring names are too many.
+    for (const part of ['b', 'c', 'd'])
+      world.putSlice('shop', 'foreign-9', serving(part), `foreign-9-${part}`)
+    await world.clock.advance(50)
+    expect(world.logger.of('kubernetes.failed')).not.toEqual([])
+  })
+
   test('that come later list their slices once by themselves, and follow from there', async () => {
     world.putSlice('shop', 'cache', serving('cache-0'))
     world.putSlice('shop', 'other', serving('other-0'))
