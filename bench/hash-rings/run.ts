@@ -111,7 +111,7 @@ await wait(5000)
 globalThis.gc?.()
 const { rss, heapUsed, arrayBuffers } = process.memoryUsage()
 
-const before = statuses
+const before = server.statuses()
 held()
 const times: number[] = []
 const cpu = process.cpuUsage()

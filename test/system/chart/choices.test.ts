@@ -83,6 +83,17 @@ describe('config', () => {
     expect(kindsOf(objects)).not.toContain('Secret')
   })
 
+  test('leaves the label to a file that the configuration names', async () => {
+    const labelFile = '/etc/ringman/labels/labels.json'
+    const objects = await objectsWith({
+      config: { labelFile },
+      extraVolumes: [{ name: 'labels', configMap: { name: 'ringman-labels' } }],
+      extraVolumeMounts: [{ name: 'labels', mountPath: '/etc/ringman/labels', readOnly: true }],
+    })
+    expect(configurationOf(objects)).toMatchObject({ labelFile })
+    expect(environmentOf(memberContainer(workloadOf(objects)))).not.toHaveProperty('RINGMAN_LABEL')
+  })
+
   test('switches the label off with an empty text, and leaves a key without value alone', async () => {
     const objects = await objectsWith({ config: { label: '', minMembers: null } })
     expect(configurationOf(objects)).not.toHaveProperty('label')
