@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { CHANGES_KEPT, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import { DIGESTS_KEPT, orderRings } from '../../src/manager/ring-order.ts'
@@ -9,13 +10,52 @@ test.each([
   ['theirs is one of mine, and they say what they had', ['c', 'b'], ['b', 'a'], 'ahead'],
   ['mine is one of theirs', ['a'], ['c', 'b', 'a'], 'behind'],
   ['neither has had the other', ['c', 'a'], ['b', 'a'], 'unknown'],
-  ['each has had the other: a ring came back', ['a', 'b', 'a'], ['b', 'a'], 'unknown'],
+  ['a ring came back, as after a restart', ['a', 'b', 'a', 'z'], ['b', 'a', 'z'], 'ahead'],
+  ['a ring came back, and one has only just joined', ['a', 'b', 'a'], ['b', 'a'], 'ahead'],
+  ['it came back, and each had other rings long before', ['a', 'b', 'a', 'z'], ['b', 'a', 'y', 'x'], 'ahead'],
+  ['one after the other restarts', ['a', 'c', 'a', 'b', 'a', 'z'], ['c', 'a', 'b', 'a', 'z'], 'ahead'],
+  ['the second of two restarts begins', ['b', 'a', 'b', 'a', 'z'], ['a', 'b', 'a', 'z'], 'ahead'],
+  ['one saw a ring on the way that the other has not', ['a', 'b', 'c', 'a', 'z'], ['b', 'a', 'z'], 'unknown'],
+  [
+    'one restarts again and again, as far as both remember',
+    ['a', 'b', 'a', 'b'],
+    ['b', 'a', 'b', 'a'],
+    'unknown',
+  ],
   ['nobody has had any', ['a'], [], 'unknown'],
   ['one who has had none', [], ['a'], 'unknown'],
 ] as const)('%s', (_, mine, theirs, expected) => {
   expect(orderRings(mine, theirs)).toBe(expected)
   const backwards = { same: 'same', ahead: 'behind', behind: 'ahead', unknown: 'unknown' } as const
   expect(orderRings(theirs, mine)).toBe(backwards[expected])
+})
+
+test('two members on one way through any rings are never put in the wrong order', () => {
+  const ways = fc.record({
+    way: fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 2, maxLength: 80 }),
+    back: fc.integer({ min: 1, max: 8 }),
+    joined: fc.integer({ min: 0, max: 70 }),
+    sent: fc.constantFrom(1, 4, 16, DIGESTS_KEPT),
+  })
+  let settled = 0
+  fc.assert(
+    fc.property(ways, ({ way, back, joined, sent }) => {
+      const rings = way.filter((ring, i) => ring !== way[i - 1])
+      const older = rings.slice(0, -back)
+      fc.pre(older.length > 0 && older.at(-1) !== rings.at(-1))
+      const mine = rings.toReversed().slice(0, DIGESTS_KEPT)
+      const theirs = older
+        .slice(Math.min(joined, older.length - 1))
+        .toReversed()
+        .slice(0, DIGESTS_KEPT)
+      const order = orderRings(mine, theirs.slice(0, sent))
+      if (order === 'ahead') settled++
+      // Who has only just joined may have seen too little of a way on which everything recurs.
+      if (theirs.length > 8 && sent > 8) expect(order).not.toBe('behind')
+    }),
+    { seed: 3, numRuns: 3000 },
+  )
+  expect(settled).toBeGreaterThan(2000)
 })
 
 test('a manager keeps the digests of its last rings, the current one first', async () => {
