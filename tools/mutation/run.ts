@@ -4,6 +4,7 @@
  *     npm run test:mutation                           all mutants of the folders that have a goal
  *     npm run test:mutation -- src/ring/plan.ts       those in files whose path begins so
  *     npm run test:mutation -- --sample 300 --seed 7  so many of them; one seed always gives the same
+ *     npm run test:mutation -- --longest 250          only by tests that take at most so many milliseconds
  *     npm run test:mutation -- --equivalent           those that are listed as equivalent, which must survive
  *
  * Fails where a folder misses its goal (a sample may miss it by what luck explains), or where a listed mutant does not survive.
@@ -47,6 +48,7 @@ const { values: options, positionals } = parseArgs({
     sample: { type: 'string' },
     seed: { type: 'string', default: '1' },
     jobs: { type: 'string', default: String(availableParallelism()) },
+    longest: { type: 'string', default: 'Infinity' },
     equivalent: { type: 'boolean', default: false },
   },
 })
@@ -118,6 +120,7 @@ async function outcomesOf(
     for (const place of entry.reached) run.reached.add(place)
     runs.set(entry.test, run)
   }
+  for (const [test, { timeMs }] of runs) if (timeMs > Number(options.longest)) runs.delete(test)
   const outcomes: Outcome[] = planted.map(() => 'survived')
   const alone = new Set(planted.filter(({ place }) => imported.has(place)).map(({ id }) => id))
 
