@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
-import { compareRingKeys, type RingNode } from '../../src/ring/node.ts'
+import { compareRingKeys, sameNode, type RingNode } from '../../src/ring/node.ts'
 import { PointTable } from '../../src/ring/point-table.ts'
 import { ReferenceRing, referenceDigest } from './reference-ring.ts'
 
@@ -74,11 +74,23 @@ describe('nodes', () => {
     ['an endless weight', { ringKey: 'a', weight: Infinity }],
     ['a weight that is no number', { ringKey: 'a', weight: NaN }],
   ])('%s is refused', (_, bad) => {
-    const code = { code: 'NODE_INVALID' }
+    // Of a weight that cannot be, the error has the weight.
+    const detail = bad.weight === 1 ? {} : { detail: { weight: bad.weight } }
+    const code = { code: 'NODE_INVALID', ...detail }
     expect(() => HashRing.of([bad])).toThrow(expect.objectContaining(code))
     expect(() => HashRing.empty.add(bad)).toThrow(expect.objectContaining(code))
     expect(() => HashRing.empty.with([node(1), bad])).toThrow(expect.objectContaining(code))
   })
+})
+
+test('nodes are the same where nothing about them differs', () => {
+  const same: RingNode = { ringKey: 'a', weight: 2, name: 'n', address: '10.0.0.1', port: 1, zone: 'z' }
+  expect(sameNode(same, { ...same })).toBe(true)
+  const others = { ringKey: 'b', weight: 3, name: 'm', address: '10.0.0.2', port: 2, zone: 'y' }
+  for (const [field, value] of Object.entries(others)) {
+    expect(sameNode(same, { ...same, [field]: value }), field).toBe(false)
+    expect(sameNode({ ...same, [field]: undefined }, same), field).toBe(false)
+  }
 })
 
 describe('changing a ring', () => {

@@ -157,7 +157,18 @@ describe('MovedStretches.of', () => {
         expect(copy.toJSON()).toEqual(moved.toJSON())
         expect(copy.contains(key)).toBe(moved.contains(key))
         expect(copy.find(key)?.to).toBeUndefined()
-        expect([...MovedStretches.of(moved)].map(plain)).toEqual([...moved].map(plain))
+        const again = MovedStretches.of(moved)
+        expect([...again]).toEqual([...moved])
+        // Of the stretches of each node, too: it is one node in all of them.
+        for (const { ringKey } of [...before, ...after]) {
+          expect([...again.gainedBy(ringKey)]).toEqual([...moved.gainedBy(ringKey)])
+          expect([...again.lostBy(ringKey)]).toEqual([...moved.lostBy(ringKey)])
+        }
+        // Where a stretch is over, the next one may begin, and nothing else of it is found.
+        for (const { start, end } of moved) {
+          expect(moved.findHash(end - 1)?.start).toBe(start)
+          if (end < CIRCLE) expect(moved.findHash(end)?.start).not.toBe(start)
+        }
       }),
     )
   })
