@@ -1,4 +1,18 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/**
+ * Files that mostly wait for processes and time begin first, so that others run meanwhile. Vitest has the large files first where
+ * it knows no times, and these are small: the last of them would keep everybody waiting.
+ */
+class LongWaitsFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const isLong = ({ moduleId }: TestSpecification) =>
+      /\/test\/(e2e|examples|sim|cli)\/|swim-processes/.test(moduleId)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
 
 /**
  * Suites with real programs around ringman: Prometheus and an OpenTelemetry receiver, helm and kubectl, containers, a
@@ -16,6 +30,7 @@ export default defineConfig({
     // The default leaves one core idle, which on two cores means one file at a time. Files that run processes mostly
     // wait for them.
     maxWorkers: 3,
+    sequence: { sequencer: LongWaitsFirst },
     projects: [
       {
         test: {
