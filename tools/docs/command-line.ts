@@ -17,8 +17,9 @@ const INTRODUCTION = `# The command line
 - \`proxy\` runs a member in front of a program in any language: [ownership.md](ownership.md#forward).
 - \`dev\` runs a local cluster, to try things out. It takes free ports, its members take no \`RINGMAN_…\` variables, and
   they end with it, however it ends.
-- \`get\`, \`nodes\`, \`ring\`, \`watch\` and \`plan\` ask a running member, any one, at \`--url\` or \`RINGMAN_URL\`.
+- \`get\`, \`nodes\`, \`ring\`, \`rings\`, \`watch\` and \`plan\` ask a running member, any one, at \`--url\` or \`RINGMAN_URL\`.
 - \`agree\` asks many members for the same keys and compares.
+- \`doctor\`, \`drain\`, \`return\`, \`weight\`, \`evict\`, \`forget\` and \`reload\` go to admin ports: [operating.md](operating.md).
 - \`healthcheck\` asks the member beside it, on this machine, at the admin port of \`RINGMAN_ADMIN_PORT\` or of the
   member's file. The image runs it: [image.md](image.md).
 

@@ -48,7 +48,7 @@ export function documentConfiguration(): string {
     ...documentTable(SERVE_SETTINGS, '##'),
     `## Commands that ask a member
 
-\`get\`, \`nodes\`, \`ring\`, \`watch\` and \`plan\` take these as flags or variables; they read no file.
+\`get\`, \`nodes\`, \`ring\`, \`rings\`, \`watch\` and \`plan\` take these as flags or variables; they read no file.
 `,
     ...documentTable(CLIENT_SETTINGS, '###'),
   ].join('\n')
