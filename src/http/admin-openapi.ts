@@ -16,6 +16,7 @@ import {
 } from './openapi-schemas.ts'
 import {
   documentOf,
+  documentOperations,
   getAndHead,
   lookUpPaths,
   problemResponses,
@@ -59,7 +60,6 @@ function adminPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> 
   const { get, head } = getAndHead({
     id: 'Admin',
     summary: 'What this member is, and what it can be asked to do',
-    parameters: [],
     schema: ref('AdminAnswer'),
     problems: ['PARAMETER_INVALID', ...GUARDED],
   })
@@ -69,7 +69,6 @@ function adminPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> 
     '/metrics': getAndHead({
       id: 'Metrics',
       summary: "Metrics in Prometheus's text format, or in OpenMetrics by `Accept`",
-      parameters: [],
       schema: text,
       contentType: 'text/plain; version=0.0.4; charset=utf-8',
       problems: [],
@@ -77,9 +76,7 @@ function adminPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> 
     '/v1/report': getAndHead({
       id: 'Report',
       summary: 'What `ringman doctor` compares; no key and no token',
-      parameters: [],
       schema: ref('ReportAnswer'),
-      problems: ['PARAMETER_INVALID'],
     }),
     '/v1/reach': getAndHead({
       id: 'Reach',
@@ -102,13 +99,7 @@ function adminPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> 
     ...Object.fromEntries(
       ACTIONS.map((action) => [`/v1/admin/${action}`, { post: actionOperation(action) }]),
     ),
-    '/openapi.json': getAndHead({
-      id: 'Description',
-      summary: 'This document',
-      parameters: [],
-      schema: { type: 'object' },
-      problems: ['PARAMETER_INVALID'],
-    }),
+    '/openapi.json': documentOperations(),
   }
 }
 

@@ -107,7 +107,6 @@ function namedRingPaths(paths: Paths): Paths {
     [root]: getAndHead({
       id: 'Rings',
       summary: 'The rings that are known by name',
-      parameters: [],
       schema: ref('RingsAnswer'),
       problems: ['PARAMETER_INVALID', 'RINGS_NOT_LISTED'],
       headers: ETAG,
@@ -142,15 +141,13 @@ function pathsOf(limits: HttpLimits): Paths {
   }
   const lookUpProblems = [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS] as const
   return {
-    '/v1/owner': {
-      ...getAndHead({
-        id: 'Owner',
-        summary: 'The owner of a key',
-        parameters: [key],
-        schema: ref('OwnerAnswer'),
-        problems: lookUpProblems,
-      }),
-    },
+    '/v1/owner': getAndHead({
+      id: 'Owner',
+      summary: 'The owner of a key',
+      parameters: [key],
+      schema: ref('OwnerAnswer'),
+      problems: lookUpProblems,
+    }),
     '/v1/owners': {
       ...getAndHead({
         id: 'Owners',
@@ -185,114 +182,89 @@ function pathsOf(limits: HttpLimits): Paths {
       },
     },
     '/v1/route': routeOperations(),
-    '/v1/check': {
-      ...getAndHead({
-        id: 'Check',
-        summary: 'Whether a request for a key belongs to the member that answers, or whose ring is older',
-        parameters: [
-          key,
-          {
-            name: 'digest',
-            in: 'query',
-            required: true,
-            description:
-              "The digest of the sender's ring; better the last ones that it has had, the newest first, as a comma list or repeated.",
-            style: 'form',
-            explode: true,
-            schema: {
-              type: 'array',
-              minItems: 1,
-              maxItems: DIGESTS_KEPT,
-              items: { type: 'string', pattern: '^[0-9a-f]{16}$' },
-            },
+    '/v1/check': getAndHead({
+      id: 'Check',
+      summary: 'Whether a request for a key belongs to the member that answers, or whose ring is older',
+      parameters: [
+        key,
+        {
+          name: 'digest',
+          in: 'query',
+          required: true,
+          description:
+            "The digest of the sender's ring; better the last ones that it has had, the newest first, as a comma list or repeated.",
+          style: 'form',
+          explode: true,
+          schema: {
+            type: 'array',
+            minItems: 1,
+            maxItems: DIGESTS_KEPT,
+            items: { type: 'string', pattern: '^[0-9a-f]{16}$' },
           },
-        ],
-        schema: ref('CheckAnswer'),
-        problems: [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS],
-      }),
-    },
-    '/v1/ring': {
-      ...getAndHead({
-        id: 'Ring',
-        summary: 'The whole ring',
-        parameters: [
-          {
-            name: 'If-None-Match',
-            in: 'header',
-            description: 'An ETag got before.',
-            schema: { type: 'string' },
-          },
-        ],
-        schema: ref('RingAnswer'),
-        problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
-        headers: ETAG,
-        more: { '304': { description: 'The ring is the one of the ETag.', headers: ETAG } },
-      }),
-    },
-    '/v1/ring/watch': {
-      ...getAndHead({
-        id: 'RingWatch',
-        summary: 'The ring now and after each change, or what one node gains and loses',
-        description: `Server-sent events named \`ring\`, each with a RingEvent as data and the epoch as id. With \`node\` an event \`owned\` with an OwnedEvent, then events \`moved\`, each with a MovedEvent. Comments every ${limits.heartbeatMs} ms.`,
-        parameters: [
-          {
-            name: 'node',
-            in: 'query',
-            description: "A node's ring key, or its member's name.",
-            schema: { type: 'string', minLength: 1, maxLength: 600 },
-          },
-        ],
-        schema: { type: 'string' },
-        contentType: 'text/event-stream',
-        problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'TOO_MANY_WATCHERS'],
-      }),
-    },
-    '/v1/members': {
-      ...getAndHead({
-        id: 'Members',
-        summary: 'Every member, its state, and why it is not on the ring',
-        parameters: [],
-        schema: ref('MembersAnswer'),
-        problems: ['PARAMETER_INVALID', 'OVERLOADED'],
-      }),
-    },
-    '/v1/changes': {
-      ...getAndHead({
-        id: 'Changes',
-        summary: 'When, why and how much the ring has changed lately',
-        parameters: [],
-        schema: ref('ChangesAnswer'),
-        problems: ['PARAMETER_INVALID', 'OVERLOADED'],
-      }),
-    },
-    '/v1/agreement': {
-      ...getAndHead({
-        id: 'Agreement',
-        summary: 'Whether the other members have the same ring',
-        description: `Each one is asked for its digest, at most every ${AGREEMENT_INTERVAL_MS / 1000} s however many want to know; in between the last result is told.`,
-        parameters: [],
-        schema: ref('AgreementAnswer'),
-        problems: ['PARAMETER_INVALID', 'OVERLOADED'],
-      }),
-    },
-    '/v1/plan': {
-      ...getAndHead({
-        id: 'Plan',
-        summary: 'What would move if nodes left, joined or changed weight',
-        parameters: PLAN_PARAMETERS,
-        schema: ref('PlanAnswer'),
-        problems: ['PARAMETER_INVALID', 'PLAN_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
-      }),
-    },
-    '/openapi.json': {
-      ...getAndHead({
-        id: 'Description',
-        summary: 'This document',
-        parameters: [],
-        schema: { type: 'object' },
-        problems: ['PARAMETER_INVALID'],
-      }),
-    },
+        },
+      ],
+      schema: ref('CheckAnswer'),
+      problems: [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS],
+    }),
+    '/v1/ring': getAndHead({
+      id: 'Ring',
+      summary: 'The whole ring',
+      parameters: [
+        {
+          name: 'If-None-Match',
+          in: 'header',
+          description: 'An ETag got before.',
+          schema: { type: 'string' },
+        },
+      ],
+      schema: ref('RingAnswer'),
+      problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
+      headers: ETAG,
+      more: { '304': { description: 'The ring is the one of the ETag.', headers: ETAG } },
+    }),
+    '/v1/ring/watch': getAndHead({
+      id: 'RingWatch',
+      summary: 'The ring now and after each change, or what one node gains and loses',
+      description: `Server-sent events named \`ring\`, each with a RingEvent as data and the epoch as id. With \`node\` an event \`owned\` with an OwnedEvent, then events \`moved\`, each with a MovedEvent. Comments every ${limits.heartbeatMs} ms.`,
+      parameters: [
+        {
+          name: 'node',
+          in: 'query',
+          description: "A node's ring key, or its member's name.",
+          schema: { type: 'string', minLength: 1, maxLength: 600 },
+        },
+      ],
+      schema: { type: 'string' },
+      contentType: 'text/event-stream',
+      problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'TOO_MANY_WATCHERS'],
+    }),
+    '/v1/members': getAndHead({
+      id: 'Members',
+      summary: 'Every member, its state, and why it is not on the ring',
+      schema: ref('MembersAnswer'),
+      problems: ['PARAMETER_INVALID', 'OVERLOADED'],
+    }),
+    '/v1/changes': getAndHead({
+      id: 'Changes',
+      summary: 'When, why and how much the ring has changed lately',
+      schema: ref('ChangesAnswer'),
+      problems: ['PARAMETER_INVALID', 'OVERLOADED'],
+    }),
+    '/v1/agreement': getAndHead({
+      id: 'Agreement',
+      summary: 'Whether the other members have the same ring',
+      description: `Each one is asked for its digest, at most every ${AGREEMENT_INTERVAL_MS / 1000} s however many want to know; in between the last result is told.`,
+      schema: ref('AgreementAnswer'),
+      problems: ['PARAMETER_INVALID', 'OVERLOADED'],
+    }),
+    '/v1/plan': getAndHead({
+      id: 'Plan',
+      summary: 'What would move if nodes left, joined or changed weight',
+      parameters: PLAN_PARAMETERS,
+      schema: ref('PlanAnswer'),
+      problems: ['PARAMETER_INVALID', 'PLAN_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
+    }),
+    '/openapi.json': documentOperations(),
     '/hashring/nodes': compatibleOperations({
       id: 'CompatibleNodes',
       summary: 'The node list of the Go library',
@@ -386,7 +358,8 @@ interface Operation {
   readonly id: string
   readonly summary: string
   readonly description?: string
-  readonly parameters: readonly Json[]
+  /** @default none */
+  readonly parameters?: readonly Json[]
 }
 
 /** A path that is read. */
@@ -395,12 +368,14 @@ export function getAndHead(
     readonly schema: JsonSchema
     readonly contentType?: string
     readonly headers?: Json
-    readonly problems: readonly ProblemCode[]
+    /** @default PARAMETER_INVALID */
+    readonly problems?: readonly ProblemCode[]
     /** Responses that have no body. */
     readonly more?: { readonly [status: string]: Json }
   },
 ): { readonly get: Json; readonly head: Json } {
-  const { id, schema, contentType = 'application/json', headers = {}, problems, more = {} } = operation
+  const { id, schema, contentType = 'application/json', headers = {}, more = {} } = operation
+  const problems = problemResponses(operation.problems ?? ['PARAMETER_INVALID'])
   const success = { description: 'The answer.', headers }
   return {
     get: {
@@ -409,15 +384,20 @@ export function getAndHead(
       responses: {
         '200': { ...success, content: { [contentType]: { schema } } },
         ...more,
-        ...problemResponses(problems),
+        ...problems,
       },
     },
     head: {
       operationId: `head${id}`,
       ...sharedFields(operation),
-      responses: { '200': success, ...more, ...withoutContent(problemResponses(problems)) },
+      responses: { '200': success, ...more, ...withoutContent(problems) },
     },
   }
+}
+
+/** The path of the document itself. */
+export function documentOperations() {
+  return getAndHead({ id: 'Description', summary: 'This document', schema: { type: 'object' } })
 }
 
 /** Any method will do on the compatible routes; those that clients use are described. */
@@ -439,7 +419,7 @@ function compatibleOperations(
   }
 }
 
-function sharedFields({ summary, description, parameters }: Operation) {
+function sharedFields({ summary, description, parameters = [] }: Operation) {
   return { summary, ...(description !== undefined && { description }), parameters }
 }
 
