@@ -57,14 +57,17 @@ const TRIED_OWNERS = 3
 /** Between two lines of one kind, in milliseconds. */
 const WARNING_MS = 60_000
 
-/** What can be done with one request. */
-interface Way {
-  readonly serve: () => void
+/** What can be done with one request that is not served here. */
+interface WayOut {
   /** Sends it on: resolves with the status once the answer was written, rejects with a {@link RelayFailure}. */
   readonly relay: (target: Target) => Promise<number>
   readonly refuse: (error: RingmanError) => void
   /** Whether nobody waits for an answer any more. */
   readonly isGone: () => boolean
+}
+
+interface Way extends WayOut {
+  readonly serve: () => void
   /** The client's connection, where it is joined with the owner's for as long as both are open. */
   readonly joined?: Duplex
 }
@@ -104,14 +107,10 @@ export class Forwarder {
     (serve: (req: IncomingMessage, res: ServerResponse) => void) =>
     (req: IncomingMessage, res: ServerResponse): void => {
       void this.#handle(req, {
+        ...this.#wayOf(req, res),
         serve: () => {
           serve(req, res)
         },
-        relay: (target) => this.#relayRequest(req, res, target),
-        refuse: (error) => {
-          refuseRequest(res, error)
-        },
-        isGone: () => res.destroyed,
       })
     }
 
@@ -124,15 +123,11 @@ export class Forwarder {
       }
       socket.on('error', onError)
       void this.#handle(req, {
+        ...this.#wayOfUpgrade(req, socket, head),
         serve: () => {
           socket.off('error', onError)
           serve(req, socket, head)
         },
-        relay: (target) => relayUpgrade(this.#deps.clock, req, socket, head, target),
-        refuse: (error) => {
-          refuseUpgrade(socket, error)
-        },
-        isGone: () => socket.destroyed,
         joined: socket,
       })
     }
@@ -140,6 +135,7 @@ export class Forwarder {
   /** Koa middleware: what is served here goes on to `next`. It has to come before whatever reads bodies. */
   readonly middleware: Koa.Middleware = async (ctx, next) => {
     let served: Promise<unknown> | undefined
+    const way = this.#wayOf(ctx.req, ctx.res)
     await this.#handle(ctx.req, {
       serve: () => {
         ctx.respond = true
@@ -147,13 +143,13 @@ export class Forwarder {
       },
       relay: (target) => {
         ctx.respond = false
-        return this.#relayRequest(ctx.req, ctx.res, target)
+        return way.relay(target)
       },
       refuse: (error) => {
         ctx.respond = false
-        refuseRequest(ctx.res, error)
+        way.refuse(error)
       },
-      isGone: () => ctx.res.destroyed,
+      isGone: way.isGone,
     })
     await served
   }
@@ -165,59 +161,59 @@ export class Forwarder {
   before(program: Place): Handlers {
     return {
       request: this.handler((req, res) => {
-        this.#passOn(program, req, res)
+        void this.#pass(program, req, this.#wayOf(req, res))
       }),
       upgrade: this.upgrade((req, socket, head) => {
-        this.#passUpgradeOn(program, req, socket, head)
+        socket.on('error', () => {
+          socket.destroy()
+        })
+        void this.#pass(program, req, this.#wayOfUpgrade(req, socket, head))
       }),
     }
   }
 
-  #passOn(to: Place, req: IncomingMessage, res: ServerResponse): void {
-    void this.#pass(
-      (target) => this.#relayRequest(req, res, target),
-      to,
-      req,
-      (error) => {
-        if (!res.destroyed) refuseRequest(res, error)
+  #wayOf(req: IncomingMessage, res: ServerResponse): WayOut {
+    return {
+      relay: async (target) =>
+        relayRequest({ agent: await this.#getAgent(), clock: this.#deps.clock }, req, res, target),
+      refuse: (error) => {
+        refuseRequest(res, error)
       },
-    )
+      isGone: () => res.destroyed,
+    }
   }
 
-  #passUpgradeOn(to: Place, req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', () => {
-      socket.destroy()
-    })
-    void this.#pass(
-      (target) => relayUpgrade(this.#deps.clock, req, socket, head, target),
-      to,
-      req,
-      (error) => {
-        if (!socket.destroyed) refuseUpgrade(socket, error)
+  #wayOfUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): WayOut {
+    return {
+      relay: (target) => relayUpgrade(this.#deps.clock, req, socket, head, target),
+      refuse: (error) => {
+        refuseUpgrade(socket, error)
       },
-    )
+      isGone: () => socket.destroyed,
+    }
   }
 
-  async #pass(
-    relay: (target: Target) => Promise<number>,
-    to: Place,
-    req: IncomingMessage,
-    refuse: (error: RingmanError) => void,
-  ): Promise<void> {
+  /** Sends a request of this member to the program that answers it. */
+  async #pass(to: Place, req: IncomingMessage, way: WayOut): Promise<void> {
     const { timeoutMs } = this.#settings
     try {
-      await relay({
+      await way.relay({
         ...to,
         headers: { ...xForwardedFor(req), ...traceHeaders() },
         timeoutMs: Math.max(1, Math.min(timeoutMs, readTimeLeft(req.headers) ?? timeoutMs)),
       })
     } catch (error) {
-      const isOurs = error instanceof RelayFailure
-      if (!isOurs) {
-        this.#deps.logger.error({ event: 'forward.failed', err: error }, 'Failed to forward a request')
-      }
-      refuse(isOurs ? error.error : new RingmanError('INTERNAL', 'the request could not be forwarded'))
+      this.#refuse(error instanceof RelayFailure ? error.error : error, way)
     }
+  }
+
+  #refuse(error: unknown, way: WayOut): void {
+    const isOurs = isRingmanError(error)
+    if (!isOurs) {
+      this.#deps.logger.error({ event: 'forward.failed', err: error }, 'Failed to forward a request')
+    }
+    if (way.isGone()) return
+    way.refuse(isOurs ? error : new RingmanError('INTERNAL', 'the request could not be forwarded'))
   }
 
   /** Closes the connections to other members once their requests are done; those that were upgraded end at once. */
@@ -237,15 +233,9 @@ export class Forwarder {
       isHere =
         key === undefined || (await this.#mayServe(key, by)) || (await this.#forward(key, by, req, way))
     } catch (error) {
-      const isOurs = isRingmanError(error)
-      if (!isOurs)
-        this.#deps.logger.error({ event: 'forward.failed', err: error }, 'Failed to forward a request')
-      ownership.countForward(
-        isOurs && error.code !== 'UNREACHABLE' && error.code !== 'TIMEOUT' ? 'refused' : 'failed',
-      )
-      if (!way.isGone()) {
-        way.refuse(isOurs ? error : new RingmanError('INTERNAL', 'the request could not be forwarded'))
-      }
+      const isRefusal = isRingmanError(error) && error.code !== 'UNREACHABLE' && error.code !== 'TIMEOUT'
+      ownership.countForward(isRefusal ? 'refused' : 'failed')
+      this.#refuse(error, way)
       return
     }
     if (!isHere) return
@@ -390,10 +380,6 @@ export class Forwarder {
       throw new RingmanError('UNREACHABLE', `the owner ${ringKey} is not in one of the allowed networks`)
     }
     return { host: address, port }
-  }
-
-  async #relayRequest(req: IncomingMessage, res: ServerResponse, target: Target): Promise<number> {
-    return relayRequest({ agent: await this.#getAgent(), clock: this.#deps.clock }, req, res, target)
   }
 
   #getAgent(): Promise<Agent> {

@@ -177,26 +177,20 @@ export function join(one: Duplex, other: Duplex): void {
   })
 }
 
-/** A body that is only read once somebody is connected who takes it; undefined where there is none. */
-class LazyBody {
-  /** Whether some of it was read. */
-  begun = false
-  readonly stream: Readable
-
-  constructor(req: IncomingMessage) {
-    this.stream = Readable.from(this.#read(req), { objectMode: false })
-  }
-
-  async *#read(req: IncomingMessage): AsyncGenerator<Buffer> {
-    this.begun = true
+/**
+ * A body that is only read once somebody is connected who takes it; undefined where there is none. `begun` says whether some
+ * of it was read.
+ */
+function lazyBody(req: IncomingMessage): { readonly begun: boolean; readonly stream: Readable } | undefined {
+  const { 'content-length': length, 'transfer-encoding': encoding } = req.headers
+  if (encoding === undefined && (length === undefined || length === '0')) return undefined
+  async function* read(): AsyncGenerator<Buffer> {
+    body.begun = true
     // A connection that breaks must not take the client's with it, who is to be told.
     for await (const chunk of req.iterator({ destroyOnReturn: false })) yield chunk as Buffer
   }
-}
-
-function lazyBody(req: IncomingMessage): LazyBody | undefined {
-  const { 'content-length': length, 'transfer-encoding': encoding } = req.headers
-  return encoding === undefined && (length === undefined || length === '0') ? undefined : new LazyBody(req)
+  const body = { begun: false, stream: Readable.from(read(), { objectMode: false }) }
+  return body
 }
 
 function timeoutAt({ host, port, timeoutMs }: Target): RingmanError {
