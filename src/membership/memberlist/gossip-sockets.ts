@@ -1,6 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { createServer, isIPv6, type Server, type Socket } from 'node:net'
+import { createServer, isIPv6, type Socket } from 'node:net'
 import { RingmanError } from '../../errors.ts'
 import { formatAddress, tryParseAddress, type Endpoint } from './protocol/endpoint.ts'
 
@@ -80,7 +80,7 @@ async function tryOpen(options: GossipSocketsOptions): Promise<GossipSockets> {
   try {
     udp = await openUdp(options, port)
   } catch (error) {
-    await closeServer(server)
+    await server[Symbol.asyncDispose]()
     throw error
   }
   server.on('error', onError)
@@ -113,7 +113,7 @@ async function tryOpen(options: GossipSocketsOptions): Promise<GossipSockets> {
       if (closed) return
       closed = true
       udp?.close()
-      await closeServer(server)
+      await server[Symbol.asyncDispose]()
     },
   }
 }
@@ -146,14 +146,6 @@ async function openUdp(
     throw error
   }
   return udp
-}
-
-async function closeServer(server: Server): Promise<void> {
-  await new Promise<void>((resolve) => {
-    server.close(() => {
-      resolve()
-    })
-  })
 }
 
 /**
