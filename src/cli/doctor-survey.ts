@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { atOnce } from '../at-once.ts'
-import { systemClock, type Clock } from '../clock.ts'
+import { systemClock } from '../clock.ts'
 import { Members, readAnswer } from '../client/members.ts'
 import { flag, list, number, object, orNull, text, type Shape, type Shaped } from '../client/shape.ts'
 import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
@@ -108,7 +108,6 @@ export interface SurveyOptions {
   /** Whether to ask the members that those know, too, at the addresses that these say. */
   readonly follow: boolean
   readonly timeoutMs: number
-  readonly clock?: Clock
 }
 
 /**
@@ -116,12 +115,7 @@ export interface SurveyOptions {
  *
  * @throws {RingmanError} `UNREACHABLE`, `NOT_FOUND` and other codes of the first answer when no member answered.
  */
-export async function survey({
-  urls,
-  follow,
-  timeoutMs,
-  clock = systemClock,
-}: SurveyOptions): Promise<Survey> {
+export async function survey({ urls, follow, timeoutMs }: SurveyOptions): Promise<Survey> {
   const seen = new Set(urls)
   const places = new Set<string>()
   const members: SurveyedMember[] = []
@@ -134,7 +128,7 @@ export async function survey({
   while (next.length > 0) {
     const answers = await atOnce(AT_ONCE, next, async (one) => ({
       ...one,
-      ...(await ask(one.url, timeoutMs, clock)),
+      ...(await ask(one.url, timeoutMs)),
     }))
     for (const answer of answers) {
       if ('error' in answer) silent.push({ url: answer.url, name: answer.name, error: answer.error })
@@ -184,13 +178,13 @@ export async function survey({
   return { members: reached, silent, mute: [...mute] }
 }
 
-async function ask(url: string, timeoutMs: number, clock: Clock) {
-  const startedMs = clock.now()
+async function ask(url: string, timeoutMs: number) {
+  const startedMs = systemClock.now()
   try {
     const answer = await new Members({ url, timeoutMs }).json(`${url}/v1/report`)
-    const tookMs = clock.now() - startedMs
+    const tookMs = systemClock.now() - startedMs
     const read = readAnswer(report, answer, url)
-    return { report: read, tookMs, aheadMs: read.timeMs - (clock.wallNow() - tookMs / 2) }
+    return { report: read, tookMs, aheadMs: read.timeMs - (systemClock.wallNow() - tookMs / 2) }
   } catch (error) {
     if (!isRingmanError(error)) throw error
     return { error: { code: error.code, message: error.message } }

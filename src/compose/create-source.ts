@@ -173,7 +173,7 @@ function besidePods(
 
 /** For gossip without keys: says what that means, unless only this machine can reach the port. */
 function warnOfOpenGossip({ source, bind, gossipPort, label }: MemberConfig, logger: Logger): void {
-  if (bind === 'localhost' || bind === '::1' || bind.startsWith('127.')) return
+  if (bind === '::1' || bind.startsWith('127.')) return
   logger.warn(
     { event: 'gossip.open', host: bind, port: gossipPort, label: label ?? '' },
     'Gossip is not encrypted: whoever reaches its port can join the ring and change it. ' +

@@ -4,7 +4,7 @@ import type { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { PodDirectory } from '../seeds/seed-resolver.ts'
 import { isObject } from '../is-object.ts'
-import { ApiClient, type ApiClientSettings } from './api-client.ts'
+import { ApiClient } from './api-client.ts'
 import { apiError, apiErrorKindOf } from './api-error.ts'
 import { PODS, type PartialSelection } from './api-resource.ts'
 import type { ApiTransport } from './api-transport.ts'
@@ -20,7 +20,6 @@ export interface PodWatchOptions {
   readonly random: Random
   readonly logger: Logger
   readonly listWatch?: Partial<ListWatchSettings> | undefined
-  readonly client?: Partial<ApiClientSettings>
 }
 
 /** What was confirmed longer ago gives no seeds any more, in milliseconds. */
@@ -38,9 +37,9 @@ export class PodWatch implements PodDirectory {
   #failure: RingmanError | undefined
 
   constructor(options: PodWatchOptions) {
-    const { transport, selector, clock, random, logger, listWatch, client } = options
+    const { transport, selector, clock, random, logger, listWatch } = options
     this.#options = options
-    this.#client = new ApiClient(transport, clock, client)
+    this.#client = new ApiClient(transport, clock)
     this.#watch = new ListWatch({
       client: this.#client,
       selection: this.#selection(selector),
@@ -56,7 +55,7 @@ export class PodWatch implements PodDirectory {
       clock,
       random,
       logger: logger.child({ component: 'kubernetes' }),
-      ...(listWatch === undefined ? {} : { settings: listWatch }),
+      settings: listWatch,
     })
     this.done = this.#watch.done
   }

@@ -26,20 +26,11 @@ export interface KnownPods {
   find(name: string, signal: AbortSignal): Promise<Pod | undefined>
 }
 
-export interface GossipCheckSettings {
-  /** Time for a member to leave by itself, in milliseconds, and up to as much again by chance. @default 500 */
-  readonly graceMs: number
-  /** Wait after the API server could not be asked, in milliseconds; it doubles. @default 1000 */
-  readonly retryMinMs: number
-  /** @default 30_000 */
-  readonly retryMaxMs: number
-}
-
-export const DEFAULT_GOSSIP_CHECK_SETTINGS: GossipCheckSettings = {
-  graceMs: 500,
-  retryMinMs: 1000,
-  retryMaxMs: 30_000,
-}
+/** Time for a member to leave by itself, in milliseconds, and up to as much again by chance. */
+const GRACE_MS = 500
+/** Wait after the API server could not be asked, in milliseconds; it doubles. */
+const RETRY_MIN_MS = 1000
+const RETRY_MAX_MS = 30_000
 
 export interface GossipCheckOptions {
   readonly gossip: CheckedGossip
@@ -47,7 +38,6 @@ export interface GossipCheckOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  readonly settings?: Partial<GossipCheckSettings> | undefined
 }
 
 /** The pod that a member was seen to be. */
@@ -74,7 +64,6 @@ interface Link {
  */
 export class GossipCheck {
   readonly #options: GossipCheckOptions
-  readonly #settings: GossipCheckSettings
   readonly #logger: Logger
   readonly #links = new Map<string, Link>()
   readonly #inquiries = new Set<Promise<void>>()
@@ -85,7 +74,6 @@ export class GossipCheck {
   /** @param onError - Called when the check itself breaks; it then goes no further for that member. */
   constructor(options: GossipCheckOptions, onError: (error: unknown) => void) {
     this.#options = options
-    this.#settings = { ...DEFAULT_GOSSIP_CHECK_SETTINGS, ...options.settings }
     this.#logger = options.logger.child({ component: 'kubernetes-check' })
     this.#onError = onError
   }
@@ -164,8 +152,7 @@ export class GossipCheck {
 
   async #follow(name: string, link: Link, signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#options
-    const { graceMs, retryMinMs, retryMaxMs } = this.#settings
-    await sleep(clock, graceMs * (1 + random()), signal)
+    await sleep(clock, GRACE_MS * (1 + random()), signal)
     for (let tries = 0; !signal.aborted; tries++) {
       const fate = await this.#ask(name, link, signal)
       if (signal.aborted) return
@@ -178,7 +165,7 @@ export class GossipCheck {
         this.#unlink(name)
         return
       }
-      const waitMs = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(tries, 20))
+      const waitMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(tries, 20))
       await sleep(clock, waitMs * (0.5 + 0.5 * random()), signal)
     }
   }

@@ -5,7 +5,7 @@ import { healthIn, type SourceHealth } from '../condition.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceKind } from '../source.ts'
 import { type SourceStatistics, apiStatistics } from '../statistics.ts'
-import { GossipCheck, type CheckedGossip, type GossipCheckSettings } from './gossip-check.ts'
+import { GossipCheck, type CheckedGossip } from './gossip-check.ts'
 
 export interface PodAwareOptions {
   /** The source whose members gossip. */
@@ -17,7 +17,6 @@ export interface PodAwareOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  readonly checkSettings?: Partial<GossipCheckSettings> | undefined
 }
 
 /**
@@ -33,7 +32,7 @@ export class PodAwareSource implements MembershipSource {
   readonly #check: GossipCheck | undefined
 
   constructor(options: PodAwareOptions) {
-    const { inner, pods, checked, clock, random, logger, checkSettings } = options
+    const { inner, pods, checked, clock, random, logger } = options
     this.#inner = inner
     this.#pods = pods
     this.kind = inner.kind
@@ -47,17 +46,7 @@ export class PodAwareSource implements MembershipSource {
     this.#check =
       checked === undefined
         ? undefined
-        : new GossipCheck(
-            {
-              gossip: checked,
-              pods,
-              clock,
-              random,
-              logger,
-              settings: checkSettings,
-            },
-            reject,
-          )
+        : new GossipCheck({ gossip: checked, pods, clock, random, logger }, reject)
   }
 
   get members(): readonly Member[] {
