@@ -1,3 +1,4 @@
+import { atOnce } from '../at-once.ts'
 import type { Clock } from '../clock.ts'
 import type { Environment } from '../config/environment.ts'
 import { RingAgreement, type AgreedRing } from './dev-agreement.ts'
@@ -116,21 +117,15 @@ export class DevCluster {
    * @throws {Error} when a member ends first.
    */
   async start(): Promise<string> {
-    const waiting = this.members.values()
-    const startNext = async () => {
-      const { value: member } = waiting.next()
-      if (member === undefined || this.#stopping) return false
+    const startOne = async (member: DevMember) => {
+      if (this.#stopping) return
       const seeds = this.members.flatMap(({ addresses }) => addresses?.gossip ?? []).slice(0, SEED_COUNT)
       const flags = [...this.#options.flags, ...(seeds.length === 0 ? [] : ['--seeds', seeds.join(',')])]
       this.#agreement.join(member.name)
       await member.start(flags)
-      return true
     }
-    const startRest = async () => {
-      while (await startNext());
-    }
-    await startNext()
-    await Promise.all(Array.from({ length: PARALLEL_STARTS }, startRest))
+    await atOnce(1, this.members.slice(0, 1), startOne)
+    await atOnce(PARALLEL_STARTS, this.members.slice(1), startOne)
     const { digest } = await this.#formed.promise
     return digest
   }

@@ -1,3 +1,4 @@
+import { atOnce } from '../at-once.ts'
 import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { MemberControl } from '../membership/control.ts'
@@ -336,12 +337,7 @@ export class Operations {
   async #tellOthers(request: ActionRequest): Promise<string[]> {
     const { selfName } = this.#ring.source
     const others = this.#living.filter(({ name }) => name !== selfName && name !== request.name)
-    const said: string[] = []
-    for (let from = 0; from < others.length; from += AT_ONCE) {
-      const asked = others.slice(from, from + AT_ONCE).map((member) => this.#tellOne(member, request))
-      said.push(...(await Promise.all(asked)))
-    }
-    return said
+    return atOnce(AT_ONCE, others, (member) => this.#tellOne(member, request))
   }
 
   async #tellOne(member: Member, request: ActionRequest): Promise<string> {
