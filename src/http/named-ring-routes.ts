@@ -3,8 +3,8 @@ import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import type { NamedRing, NamedRings, NamedRingSummary } from '../service/named-rings.ts'
 import { readParameters, shorten } from './parameters.ts'
-import { asciiJson, JSON_HEADERS, makeAnswer, type Responder } from './respond.ts'
-import { matchesEtag } from './ring-view.ts'
+import { asciiJson, type Responder } from './respond.ts'
+import { taggedAnswer } from './ring-view.ts'
 import { RouteTable, type FoundRoute, type RequestMeter, type Route } from './route.ts'
 
 /** Where the rings are that are known by name; below it are the routes of each, as they are under `/v1` for the own ring. */
@@ -103,12 +103,10 @@ export class NamedRingRoutes {
 
   #send(ctx: Koa.Context, body: string): void {
     const etag = `W/"${createHash('sha256').update(body).digest('hex').slice(0, 16)}"`
-    const headers = ['ETag', etag, 'Cache-Control', 'no-cache']
-    if (matchesEtag(ctx.req.headers['if-none-match'], etag)) {
-      this.#responder.send(ctx, { status: 304, headers, body: '' })
-      return
-    }
-    this.#responder.send(ctx, makeAnswer(200, [...JSON_HEADERS, ...headers], body))
+    this.#responder.send(
+      ctx,
+      taggedAnswer(ctx.req, etag, () => body),
+    )
   }
 }
 

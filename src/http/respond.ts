@@ -24,7 +24,7 @@ export function makeAnswer(status: number, headers: readonly string[], body: str
   return { status, headers: [...headers, 'Content-Length', String(body.length)], body }
 }
 
-export const JSON_HEADERS = [
+const JSON_HEADERS = [
   ...['Content-Type', 'application/json', 'Cache-Control', 'no-store'],
   ...['X-Content-Type-Options', 'nosniff'],
 ]

@@ -2,10 +2,10 @@ import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import type { HttpLimits } from './limits.ts'
 import { readParameters } from './parameters.ts'
-import { jsonAnswer, makeAnswer, type Answer, type Responder } from './respond.ts'
+import { jsonAnswer, type Responder } from './respond.ts'
 import type { RingAnswers } from './ring-answers.ts'
 import { PLAN_PARAMETERS, readPlan } from './ring-plans.ts'
-import { matchesEtag } from './ring-view.ts'
+import { taggedAnswer } from './ring-view.ts'
 import type { RingWatch } from './ring-watch.ts'
 import type { Route } from './route.ts'
 
@@ -23,17 +23,9 @@ export function ringRoutes(deps: {
 
   const getRing = (ctx: Koa.Context, query: string) => {
     readParameters(query, [])
-    const { etag } = answers.runningView()
-    const caching = ['ETag', etag, 'Cache-Control', 'no-cache']
     responder.send(
       ctx,
-      matchesEtag(ctx.req.headers['if-none-match'], etag)
-        ? notModified(caching)
-        : makeAnswer(
-            200,
-            ['Content-Type', 'application/json', 'X-Content-Type-Options', 'nosniff', ...caching],
-            answers.ring(),
-          ),
+      taggedAnswer(ctx.req, answers.runningView().etag, () => answers.ring()),
     )
   }
 
@@ -77,9 +69,4 @@ export function ringRoutes(deps: {
     { path: '/v1/agreement', GET: getAgreement },
     { path: '/v1/plan', GET: getPlan },
   ]
-}
-
-/** A 304, which has no body and no Content-Length. */
-function notModified(caching: readonly string[]): Answer {
-  return { status: 304, headers: [...caching], body: '' }
 }

@@ -1,10 +1,11 @@
+import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import type { RingNode } from '../ring/node.ts'
 import type { RingService } from '../service/ring-service.ts'
 import type { NamedRing } from '../service/named-rings.ts'
 import { fingerprintOf } from '../service/fingerprint.ts'
-import { asciiJson, jsonAnswer, type Answer } from './respond.ts'
+import { asciiJson, jsonAnswer, makeAnswer, type Answer } from './respond.ts'
 
 /** One ring as HTTP shows it. What every look-up writes is made once per ring, when it is first asked for. */
 export class RingView {
@@ -147,6 +148,14 @@ export class CurrentView {
     if (held?.snapshot === snapshot && held.unsure === unsure && held.version === version) return held
     return (this.#view = new RingView(snapshot, unsure, version, this.#versioned?.uid))
   }
+}
+
+/** JSON with an entity tag, or the 304 for a client that has it already; whoever keeps it has to ask whether it still holds. */
+export function taggedAnswer({ headers }: IncomingMessage, etag: string, json: () => string): Answer {
+  const caching = ['ETag', etag, 'Cache-Control', 'no-cache']
+  if (matchesEtag(headers['if-none-match'], etag)) return { status: 304, headers: caching, body: '' }
+  const type = ['Content-Type', 'application/json', 'X-Content-Type-Options', 'nosniff']
+  return makeAnswer(200, [...type, ...caching], json())
 }
 
 /** Whether an If-None-Match header names the entity tag, as RFC 9110 compares there (weakly). */

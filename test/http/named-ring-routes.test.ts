@@ -99,6 +99,7 @@ describe('under /v1/rings', () => {
     })
     expect(await ask('/v1/rings/shop/cache')).toMatchObject({ name: 'shop/cache', ring: { digest } })
     const { headers } = await exchange(served.server.port, get('/v1/rings'))
+    expect(headers.get('cache-control')).toBe('no-cache')
     const again = get('/v1/rings', { 'if-none-match': headers.get('etag') ?? '' })
     expect((await exchange(served.server.port, again)).status).toBe(304)
   })

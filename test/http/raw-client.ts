@@ -66,12 +66,13 @@ export function tryParse(received: string, headOnly: boolean, ended: boolean): R
   const end = received.indexOf('\r\n\r\n')
   if (end === -1) return undefined
   const [statusLine = '', ...lines] = received.slice(0, end).split('\r\n')
-  const headers = new Map(
-    lines.map((line) => {
-      const colon = line.indexOf(':')
-      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()] as const
-    }),
-  )
+  const headers = new Map<string, string>()
+  for (const line of lines) {
+    const colon = line.indexOf(':')
+    const [name, value] = [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+    // One that comes twice is a list (RFC 9110, 5.2).
+    headers.set(name, headers.has(name) ? `${headers.get(name)}, ${value}` : value)
+  }
   const head = { statusLine, status: Number(statusLine.split(' ')[1]), headers }
   const rest = received.slice(end + 4)
   if (headOnly || head.status === 304 || head.status === 204) return { ...head, body: '' }
