@@ -4,7 +4,7 @@ import { sleep } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { ApiClient } from '../kubernetes/api-client.ts'
 import { ALL_NAMESPACES } from '../kubernetes/api-resource.ts'
-import { ListWatch, type ListWatchStatus } from '../kubernetes/list-watch.ts'
+import { ListWatch, type ListWatchSettings, type ListWatchStatus } from '../kubernetes/list-watch.ts'
 import { Listeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
 import type { KeptPlaces } from '../membership/kubernetes/kubernetes-source.ts'
@@ -24,6 +24,7 @@ export interface HashRingControllerDeps {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  readonly listWatch?: Partial<ListWatchSettings> | undefined
 }
 
 /** A HashRing, and the ring that it makes. */
@@ -68,7 +69,7 @@ export class HashRingController implements NamedRings {
   #stopping: Promise<void> | undefined
 
   constructor(deps: HashRingControllerDeps) {
-    const { client, clock, random } = deps
+    const { client, clock, random, listWatch } = deps
     this.#deps = deps
     this.#logger = deps.logger.child({ component: 'hash-rings' })
     this.#listeners = new Listeners(this.#logger)
@@ -87,6 +88,7 @@ export class HashRingController implements NamedRings {
           clock,
           random,
           logger: this.#logger,
+          settings: listWatch,
         }),
     )
     this.slices = new ServiceSlices({ ...deps, namespaces, logger: this.#logger })

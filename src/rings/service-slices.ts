@@ -3,7 +3,7 @@ import { sleep, type Clock, type Random } from '../clock.ts'
 import { isRingmanError, type RingmanError } from '../errors.ts'
 import type { ApiClient } from '../kubernetes/api-client.ts'
 import { ALL_NAMESPACES, ENDPOINT_SLICES } from '../kubernetes/api-resource.ts'
-import { ListWatch, type ListWatchStatus } from '../kubernetes/list-watch.ts'
+import { ListWatch, type ListWatchSettings, type ListWatchStatus } from '../kubernetes/list-watch.ts'
 import type { Logger } from '../logger.ts'
 import {
   parseEndpointSlice,
@@ -19,6 +19,7 @@ export interface ServiceSlicesDeps {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  readonly listWatch?: Partial<ListWatchSettings> | undefined
 }
 
 /** EndpointSlices that are held at most: those of the Services that are followed. */
@@ -94,7 +95,7 @@ export class ServiceSlices {
           clock: deps.clock,
           random: deps.random,
           logger: deps.logger.child({ component: 'endpoint-slices' }),
-          settings: { maxObjects: SLICES_LIMIT },
+          settings: { maxObjects: SLICES_LIMIT, ...deps.listWatch },
         }),
       ]),
     )
