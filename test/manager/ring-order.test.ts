@@ -24,6 +24,7 @@ test.each([
   ],
   ['nobody has had any', ['a'], [], 'unknown'],
   ['one who has had none', [], ['a'], 'unknown'],
+  ['one who has had none, and the other several', [], ['b', 'a'], 'unknown'],
 ] as const)('%s', (_, mine, theirs, expected) => {
   expect(orderRings(mine, theirs)).toBe(expected)
   const backwards = { same: 'same', ahead: 'behind', behind: 'ahead', unknown: 'unknown' } as const

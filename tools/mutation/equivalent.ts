@@ -13,14 +13,6 @@ export interface Equivalent {
 
 export const EQUIVALENT: readonly Equivalent[] = [
   {
-    file: 'src/manager/ring-order.ts',
-    code: "if (current === undefined || theirCurrent === undefined) return 'unknown'",
-    changes: [
-      'current === undefined || theirCurrent === undefined → current === undefined && theirCurrent === undefined',
-    ],
-    why: "Who has had no ring has not had the other's, and the other has not had its: unknown all the same.",
-  },
-  {
     file: 'src/manager/change-record.ts',
     code: 'for (const { name } of some) if (name !== undefined) wanted.add(name)',
     changes: ['name !== undefined → true'],
