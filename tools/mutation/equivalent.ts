@@ -110,19 +110,19 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/memberlist/wire/lzw.ts',
-    code: 'if (end > output.length) output = grownTo(output, end, maxBytes)',
+    code: 'if (end > output.length) output = grownTo(output, end, this.#maxBytes)',
     changes: ['end > output.length → end >= output.length'],
     why: 'It only grows a byte sooner.',
   },
   {
     file: 'src/membership/memberlist/wire/lzw.ts',
-    code: 'let output = new Uint8Array(Math.min(maxBytes, 64 + input.length * 3))',
+    code: 'this.#output = new Uint8Array(Math.min(maxBytes, 64 + input.length * 3))',
     changes: ['input.length * 3 → input.length / 3', '3 → (3 + 1)', '64 → (64 + 1)'],
     why: 'The first size is a guess; it grows as needed.',
   },
   {
     file: 'src/membership/memberlist/wire/lzw.ts',
-    code: 'const starts = new Uint32Array(Math.min(MAX_ENTRIES, Math.ceil((input.length * 8) / MIN_WIDTH)) + 1)',
+    code: 'this.#starts = new Uint32Array(Math.min(MAX_ENTRIES, Math.ceil((input.length * 8) / MIN_WIDTH)) + 1)',
     changes: ['min → max', '(input.length * 8) / MIN_WIDTH → (input.length * 8) * MIN_WIDTH'],
     why: 'It has more room than it needs.',
   },
