@@ -15,10 +15,13 @@ export class Distribution implements DistributionView {
   /** Everything in one piece of memory: the counts, then the sum. */
   readonly #cells: Float64Array
 
-  /** @param bounds - Upper bounds, ascending. */
-  constructor(bounds: readonly number[]) {
+  /**
+   * @param bounds - Upper bounds, ascending.
+   * @param cells - Where to count: two more than bounds. @default new ones
+   */
+  constructor(bounds: readonly number[], cells: Float64Array = new Float64Array(bounds.length + 2)) {
     this.bounds = bounds
-    this.#cells = new Float64Array(bounds.length + 2)
+    this.#cells = cells
   }
 
   get counts(): readonly number[] {

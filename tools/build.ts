@@ -65,7 +65,11 @@ const lighten: Plugin = {
 const PROGRAMS = ['cli', 'kubectl-ringman']
 
 const command = await rolldown({
-  input: PROGRAMS.map((name) => `src/${name}.ts`),
+  input: {
+    ...Object.fromEntries(PROGRAMS.map((name) => [name, `src/${name}.ts`])),
+    // Beside the chunk that starts it.
+    'cli/look-up-thread': 'src/http/threads/look-up-thread.ts',
+  },
   platform: 'node',
   external: UNBUNDLED,
   plugins: [shortenContentTypes, postponeThreads, lighten],

@@ -1,11 +1,12 @@
 /**
- * `npm run bench:http [-- --rounds N --ms M --pairs P | --short]`: single look-ups of `ringman serve`, as users start it,
+ * `npm run bench:http [-- --rounds N --ms M --pairs P --threads T | --short]`: single look-ups of `ringman serve`, as users start it,
  * beside Go ringman's parts and a bare `node:http` server, over loopback, with keep-alive, without pipelining, for distinct keys.
  * Then what the metrics are of that, see `metrics-cost.ts`.
  *
  * All servers are on one core and the load on another, where there are two; the servers take turns, so that what else the machine
  * does hits all alike, and medians over the rounds are shown. CPU time per request is the figure that other load disturbs
- * least. The load is `wrk` (`apt-get install wrk`) or, where there is none, a client in Node.js, which is slower than the servers.
+ * least. A member with several threads has a core for each, and the load as many, where there are enough; else it shows on the one
+ * core what threads cost. The load is `wrk` (`apt-get install wrk`) or, where there is none, a client in Node.js, which is slower than the servers.
  */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     ms: { type: 'string' },
     pairs: { type: 'string' },
+    threads: { type: 'string', default: '2' },
     short: { type: 'boolean', default: false },
   },
 })
@@ -41,9 +43,19 @@ const ringKeys = SERVICE_PORTS.map((port) => `127.0.0.1:${port}`).join(',')
 
 const has = (command: string) => spawnSync(command, ['--version']).error === undefined
 const pinned = process.platform === 'linux' && availableParallelism() >= 2 && has('taskset')
+const threads = Number(values.threads)
+/** Whether the threads have a core each, and the load that goes with them. */
+const isSpread = pinned && availableParallelism() >= 2 * threads
+const CORES = {
+  servers: '0',
+  load: '1',
+  threads: isSpread ? `0-${threads - 1}` : '0',
+  'load of threads': isSpread ? `${threads}-${2 * threads - 1}` : '1',
+}
+type Cores = keyof typeof CORES
 /** A command on the core of the servers, or on that of the load. */
-const on = (core: 'servers' | 'load', command: string, args: readonly string[]): [string, string[]] =>
-  pinned ? ['taskset', ['-c', core === 'servers' ? '0' : '1', command, ...args]] : [command, [...args]]
+const on = (cores: Cores, command: string, args: readonly string[]): [string, string[]] =>
+  pinned ? ['taskset', ['-c', CORES[cores], command, ...args]] : [command, [...args]]
 
 /** What is asked, and who answers. */
 interface Contender {
@@ -51,16 +63,19 @@ interface Contender {
   readonly port: number
   readonly pid: number
   readonly path: string
+  /** Whether it has several threads. */
+  readonly isThreaded?: boolean
 }
 
 await using stack = new AsyncDisposableStack()
 
-/** Starts a Node program on the core of the servers. @returns The first value that `read` finds in its lines. */
+/** Starts a Node program. @returns The first value that `read` finds in its lines. */
 async function startNode<T>(
   args: readonly string[],
   read: (line: string) => T | undefined,
+  cores: Cores = 'servers',
 ): Promise<{ readonly pid: number; readonly told: T }> {
-  const child: ChildProcess = spawn(...on('servers', process.execPath, args), {
+  const child: ChildProcess = spawn(...on(cores, process.execPath, args), {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   stack.defer(() => void child.kill('SIGKILL'))
@@ -71,7 +86,7 @@ async function startNode<T>(
   throw new Error(`${args[0] ?? ''} ended`)
 }
 
-async function startRingman(...settings: string[]) {
+async function startRingman(settings: readonly string[] = [], cores?: Cores) {
   const { pid, told } = await startNode(
     [
       ...[
@@ -92,6 +107,7 @@ async function startRingman(...settings: string[]) {
         ? { http: http.url, admin: admin.url }
         : undefined
     },
+    cores,
   )
   const timer = setInterval(
     () => void fetch(`${told.admin}/metrics`).then((answer) => answer.text()),
@@ -157,7 +173,11 @@ stack.defer(() => {
 })
 const wrk = has('wrk')
 
-async function load({ port, path }: Contender, connections: number, ms: number): Promise<LoadResult> {
+async function load(
+  { port, path, isThreaded = false }: Contender,
+  connections: number,
+  ms: number,
+): Promise<LoadResult> {
   if (!wrk) {
     const args = [join(here, 'client.ts'), String(port), String(connections), String(ms), path]
     return JSON.parse((await run(...on('load', process.execPath, args))).stdout) as LoadResult
@@ -169,14 +189,16 @@ async function load({ port, path }: Contender, connections: number, ms: number):
   )
   const seconds = Math.max(1, Math.round(ms / 1000))
   const options = [
-    '-t1',
+    `-t${isThreaded && isSpread ? threads : 1}`,
     `-c${connections}`,
     `-d${seconds}s`,
     '-s',
     join(here, 'wrk.lua'),
     `http://127.0.0.1:${port}`,
   ]
-  const { stdout } = await run(...on('load', 'wrk', [...options, '--', requests]))
+  const { stdout } = await run(
+    ...on(isThreaded ? 'load of threads' : 'load', 'wrk', [...options, '--', requests]),
+  )
   const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as LoadResult & {
     readonly failed: number
   }
@@ -202,16 +224,25 @@ async function measure(contender: Contender, connections: number): Promise<Sampl
 }
 
 const GO = '/hashring/nodes/get'
-const [ringman, slow, go, bare] = [
+const [ringman, threaded, slow, go, bare] = [
   await startRingman(),
-  await startRingman('--http-fast-path', 'false'),
+  await startRingman(['--http-threads', values.threads], 'threads'),
+  await startRingman(['--http-fast-path', 'false']),
   await startGo(),
   await startNode([join(here, 'bare.ts'), ringKeys], Number),
 ]
+const oneThread: Contender = { title: 'ringman /v1/owner', path: '/v1/owner', ...ringman }
+const manyThreads: Contender = {
+  title: `with ${threads} threads`,
+  path: '/v1/owner',
+  isThreaded: true,
+  ...threaded,
+}
 const contenders: Contender[] = [
   ...(go === undefined ? [] : [{ title: `Go ringman ${GO}`, path: GO, ...go }]),
   { title: `ringman ${GO}`, path: GO, ...ringman },
-  { title: 'ringman /v1/owner', path: '/v1/owner', ...ringman },
+  oneThread,
+  manyThreads,
   { title: 'without the fast path', path: '/v1/owner', ...slow },
   { title: 'ringman /v1/route', path: '/v1/route', ...ringman },
   { title: 'bare node:http', path: '/v1/owner', pid: bare.pid, port: bare.told },
@@ -278,7 +309,19 @@ for (const contender of contenders.filter(
     })
   }
 }
-report('Single look-ups beside Go ringman, on one core', figures)
+for (const connections of CONNECTIONS.filter((count) => count >= 16)) {
+  const ratio =
+    median(manyThreads, connections, 'requestsPerSecond') /
+    median(oneThread, connections, 'requestsPerSecond')
+  figures.push({
+    figure: `${threads} threads on ${isSpread ? `${threads} cores` : 'one core'}, ${connections} connections`,
+    ours: shown(manyThreads, connections),
+    peer: `${shown(oneThread, connections)} (one thread)`,
+    ratio,
+    ...(isSpread ? { goal: `at least ${(0.8 * threads).toFixed(1)}`, met: ratio >= 0.8 * threads } : {}),
+  })
+}
+report('Single look-ups beside Go ringman, on one core, and in several threads', figures)
 
 const { stdout } = await run(process.execPath, [join(here, 'metrics-cost.ts'), pairs])
 const { addedMicros, errorMicros } = JSON.parse(stdout) as MetricsCost

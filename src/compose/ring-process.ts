@@ -1,6 +1,6 @@
 import type { Tracer } from '@opentelemetry/api'
 import type Koa from 'koa'
-import type { Clock } from '../clock.ts'
+import { holdingClock, type Clock } from '../clock.ts'
 import { askDigest } from '../client/agreement.ts'
 import { Members } from '../client/members.ts'
 import { SERVE_SETTINGS, type ServeConfig } from '../config/serve-settings.ts'
@@ -10,7 +10,8 @@ import { Forwarder } from '../forward/forwarder.ts'
 import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
-import { DescriptorWatch } from '../http/descriptor-watch.ts'
+import { DescriptorWatch, type ClientPort } from '../http/descriptor-watch.ts'
+import type { LookUpThreads } from '../http/threads/look-up-threads.ts'
 import type { PortConnections } from '../http/port-connections.ts'
 import { FastLookUps } from '../http/fast-look-ups.ts'
 import {
@@ -31,6 +32,7 @@ import { EventLoopDelay } from '../telemetry/event-loop-delay.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { countOpenFds, ProcessCollector, readMaxFds } from '../telemetry/process-collector.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
+import { HTTP_METRICS } from '../telemetry/table/http-table.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
 import { currentTraceId, noTracer, traceFields, traceHeaders } from '../tracing.ts'
 import { readVersion } from '../telemetry/version.ts'
@@ -100,8 +102,12 @@ export function composeProcess(
         collect: async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
       },
       eventLoopDelay,
-      new ProcessCollector(() => ledger.counts()),
+      new ProcessCollector(
+        () => threads?.addTo(ledger.counts()) ?? ledger.counts(),
+        () => threads,
+      ),
     ],
+    gatherRequests: () => threads?.count(),
     hashRings: hashRings && {
       rings: hashRings.controller,
       settled: (name) => hashRings.writer.settled(name),
@@ -166,13 +172,26 @@ export function composeProcess(
           })
         : undefined,
   })
+  // Spans are made by middleware, which the fast path passes by.
+  const takesFastPath = config.httpFastPath && tracer === undefined
+  const threadCount = takesFastPath ? config.httpThreads : 1
+  if (threadCount < config.httpThreads) {
+    logger.warn(
+      { event: 'threads.ignored', configured: config.httpThreads },
+      'Answers look-ups in one thread, because traces are on, which only that one makes',
+    )
+  }
   const servers: OpenServer[] = []
   let starting: Promise<ProcessAddresses> | undefined
   let closing: Promise<void> | undefined
 
-  const clientPorts: PortConnections[] = []
+  const clientPorts: ClientPort[] = []
   const descriptors = new DescriptorWatch({ clock, logger, ports: clientPorts })
-  let openFastPath = () => {}
+  let threads: LookUpThreads | undefined
+  /** The look-up port, once it is open. */
+  let lookUpPort:
+    | { readonly server: OpenServer; readonly connections: PortConnections; readonly limits: HttpLimits }
+    | undefined
 
   const listen = async (
     open: (options: ServerOptions) => Promise<OpenServer>,
@@ -181,20 +200,19 @@ export function composeProcess(
     portLimits: HttpLimits,
   ) => {
     const connections = ledger.openPort(name, portLimits)
-    if (name === 'lookup') {
-      openFastPath = () => {
-        connections.fastLookUps = new FastLookUps({ ring: service, clock, limits, meter: metrics.meter })
-      }
-    }
     if (name !== 'admin') clientPorts.push(connections)
     const server = await open({
       host: config.httpHost,
       port,
       limits: portLimits,
+      sharesPort: name === 'lookup' && threadCount > 1,
       connections,
       logger,
     })
     servers.push(server)
+    if (name === 'lookup') {
+      lookUpPort = { server, connections, limits: portLimits }
+    }
     if (closing !== undefined) {
       await server.close(0)
       throw new RingmanError('LISTEN_FAILED', 'the process was closed while it started')
@@ -220,6 +238,27 @@ export function composeProcess(
     const proxyLimits = { ...limits, ...unlimited, maxConnections }
     return listen((options) => serve(forwarder.before(place), options), 'proxy', servicePort, proxyLimits)
   }
+  const openFastPath = async () => {
+    // The process may be closing already.
+    if (lookUpPort === undefined || closing !== undefined) return
+    const parts = { clock, meter: metrics.meter, limits: lookUpPort.limits }
+    lookUpPort.connections.fastLookUps = new FastLookUps({ ring: service, ...parts })
+    if (threadCount === 1) return
+    const { LookUpThreads: Threads } = await import('../http/threads/look-up-threads.ts')
+    const { buckets: bounds } = HTTP_METRICS.lookUpDuration
+    // Waiting for a thread has to keep the process alive.
+    threads = new Threads({
+      count: threadCount,
+      service,
+      logger,
+      bounds,
+      ...lookUpPort,
+      ...parts,
+      clock: holdingClock,
+    })
+    clientPorts.push(threads)
+    await threads.start()
+  }
   const start = async () => {
     eventLoopDelay.start()
     descriptors.start()
@@ -230,7 +269,13 @@ export function composeProcess(
       ADMIN_HTTP_LIMITS,
     )
     const [openFds, maxFds] = await Promise.all([countOpenFds(), readMaxFds()])
-    const maxConnections = connectionsWithin(limits.maxConnections, { open: openFds, max: maxFds })
+    // One that a thread relays takes two more.
+    const descriptorsEach = threadCount > 1 ? 3 : 1
+    const maxConnections = connectionsWithin(
+      limits.maxConnections,
+      { open: openFds, max: maxFds },
+      descriptorsEach,
+    )
     if (maxConnections < limits.maxConnections) {
       logger.warn(
         { event: 'connections.reduced', configured: limits.maxConnections, limit: maxConnections, maxFds },
@@ -246,8 +291,7 @@ export function composeProcess(
     adminPort = admin.port
     await service.start()
     lookUps.release()
-    // Spans are made by middleware, which the fast path passes by.
-    if (config.httpFastPath && tracer === undefined) openFastPath()
+    if (takesFastPath) await openFastPath()
     hashRings?.start()
     const gossip = gossipAddress()
     return { http, admin, gossip, ...(proxy === undefined ? {} : { proxy }) }
@@ -255,7 +299,8 @@ export function composeProcess(
   const close = (graceMs: number) => {
     closing ??= (async () => {
       lookUps.release()
-      await Promise.all(servers.map((server) => server.close(graceMs)))
+      const listening = [...servers, ...(threads === undefined ? [] : [threads])]
+      await Promise.all(listening.map((one) => one.close(graceMs)))
       eventLoopDelay.stop()
       await hashRings?.stop()
       descriptors.stop()

@@ -43,6 +43,7 @@ export function loadServeConfig(
       ...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins),
       ...checkPorts(resolved),
       ...checkProxy(resolved),
+      ...checkThreads(resolved),
       ...needs.flatMap((property) => checkNeeded(property, resolved)),
     ]
     // Who set a variable that is needed must not be told that nothing is set.
@@ -263,6 +264,18 @@ function checkNeeded(
   if (values[property] !== undefined) return []
   const message = `this command needs ${fileKeyOf(property)} (${flagOf(property)})`
   return [{ key: fileKeyOf(property), origin: origins[property], message }]
+}
+
+/** What more than one thread needs: the fast path, which is what they run, and a system that divides the connections among them. */
+function checkThreads({ values, origins }: Resolved<typeof SERVE_SETTINGS>): ConfigProblem[] {
+  const { httpThreads, httpFastPath } = values
+  if (httpThreads === 1) return []
+  const problem = (message: string) => [
+    { key: 'httpThreads', origin: origins.httpThreads, given: quoteGiven(httpThreads), message },
+  ]
+  if (process.platform !== 'linux')
+    return problem(`only 1 is allowed on ${process.platform}; more need Linux`)
+  return httpFastPath ? [] : problem('only 1 is allowed without httpFastPath, which is all that threads run')
 }
 
 /** What a proxy needs: a program that speaks plain HTTP, a port that is told, and owners that may be sent requests. */

@@ -84,6 +84,12 @@ export const SERVE_SETTINGS = {
     help: 'Whether plain look-ups of single keys are answered without the HTTP parser of Node.js, several times as fast; never while traces are on',
     category: 'HTTP',
   },
+  httpThreads: {
+    type: integer(1, 64),
+    default: 1,
+    help: 'Threads that answer plain look-ups, each with a processor of its own; more than 1 only on Linux, and with the fast path',
+    category: 'HTTP',
+  },
   routeKey: {
     type: list(keyPlace, { min: 1, max: 16 }),
     default: 'header:x-ringman-key',

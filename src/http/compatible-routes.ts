@@ -5,13 +5,12 @@ import type { RingService } from '../service/ring-service.ts'
 import { isRingmanError } from '../errors.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import { readBody } from './body.ts'
+import { compatibleOwnerAnswer, ownerOf, PLAIN_TEXT } from './compatible-owner.ts'
 import { formValue } from './form-value.ts'
 import { goJsonString, toByteText } from './go-json.ts'
 import type { HttpLimits } from './limits.ts'
 import { makeAnswer, type Answer, type Responder } from './respond.ts'
 import type { Handler, Route } from './route.ts'
-
-const PLAIN_TEXT = ['Content-Type', 'text/plain; charset=utf-8'] as const
 
 /** What Go's `http.Error` adds. */
 const ERROR_TEXT = [...PLAIN_TEXT, 'X-Content-Type-Options', 'nosniff'] as const
@@ -93,20 +92,6 @@ const BODY_REFUSALS = {
 
 function errorAnswer(status: number, message: string): Answer {
   return makeAnswer(status, ERROR_TEXT, `{"status": "error", "message": "${message}"}\n`)
-}
-
-/** What `/hashring/nodes/get` answers. `key` is byte text. */
-export function compatibleOwnerAnswer(owner: string, key: string): Answer {
-  const node = goJsonString(toByteText(owner))
-  return makeAnswer(200, PLAIN_TEXT, `{\n  "Node": ${node},\n  "Key": ${goJsonString(key)}\n}`)
-}
-
-/** The owner's ring key, empty when there is none or the manager does not run. `key` is byte text. */
-export function ownerOf(ring: RingService, key: string): string {
-  if (!ring.manager.running) return ''
-  // oxlint-disable-next-line no-control-regex
-  const hashed = /^[\0-\x7f]*$/.test(key) ? key : Buffer.from(key, 'latin1')
-  return ring.manager.snapshot.ring.ownerOf(hashed)?.ringKey ?? ''
 }
 
 /** What the list of `/hashring/nodes` is written from, in byte text. */

@@ -89,7 +89,7 @@ export class ConnectionLedger {
 
   counts(): LedgerCounts {
     const ports = [...this.#ports]
-    const sizes = ports.map(([name, { size }]) => [name, size] as const)
+    const sizes = ports.map(([name, { size, others }]) => [name, size + others.count] as const)
     const limits = ports.map(([name, { limit }]) => [name, limit] as const)
     return {
       connections: Object.fromEntries(sizes),

@@ -11,7 +11,8 @@ const LOOK_MS = 1000
 /** Milliseconds between two lines about it. */
 const WARNING_MS = 60_000
 
-type ClientPort = Pick<PortConnections, 'limit' | 'allowFewer' | 'allowMore'>
+/** Connections of clients, of which fewer can be allowed. */
+export type ClientPort = Pick<PortConnections, 'limit' | 'allowFewer' | 'allowMore'>
 
 /**
  * Notices that file descriptors have run out, which nothing else does: libuv closes the connections that come then, probes

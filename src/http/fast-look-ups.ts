@@ -1,12 +1,11 @@
 import type { Clock } from '../clock.ts'
-import type { RingService } from '../service/ring-service.ts'
-import { compatibleOwnerAnswer, ownerOf } from './compatible-routes.ts'
+import { compatibleOwnerAnswer, ownerOf, type LookUpRing } from './compatible-owner.ts'
 import type { HttpLimits } from './limits.ts'
 import { readOnlyKey } from './parameters.ts'
 import { firstValue } from './query.ts'
 import { SMALL_ANSWER_BYTES, type Answer } from './respond.ts'
 import { CurrentView } from './ring-view.ts'
-import type { RequestMeter, RouteMeter } from './route.ts'
+import type { RouteMeter } from './route.ts'
 
 /** Bytes that are looked at in one go. A head that does not end within them is not plain. */
 const WINDOW_BYTES = 4096
@@ -41,7 +40,12 @@ export interface FastAnswers {
 interface FastRoute {
   /** The answer, where it is a 200. */
   readonly answer: (query: string) => Answer | undefined
-  readonly meter: RouteMeter | undefined
+  readonly meter: Pick<RouteMeter, 'answered'> | undefined
+}
+
+/** Counts what is answered, by route. */
+export interface FastMeter {
+  forRoute(path: string): Pick<RouteMeter, 'answered'>
 }
 
 /**
@@ -50,7 +54,7 @@ interface FastRoute {
  * in two ways, and its answer is a small 200. All others are left to the routes, which answer a plain one with the same bytes.
  */
 export class FastLookUps {
-  readonly #ring: RingService
+  readonly #ring: LookUpRing
   readonly #clock: Clock
   readonly #routes: Readonly<Record<string, FastRoute>>
   /** What follows the date in each head. */
@@ -64,10 +68,10 @@ export class FastLookUps {
     limits,
     meter,
   }: {
-    readonly ring: RingService
+    readonly ring: LookUpRing
     readonly clock: Clock
     readonly limits: HttpLimits
-    readonly meter?: RequestMeter
+    readonly meter?: FastMeter
   }) {
     this.#ring = ring
     this.#clock = clock

@@ -80,13 +80,15 @@ export const ADMIN_HTTP_LIMITS: HttpLimits = {
  * The other half is for gossip, the admin port and files.
  *
  * @param descriptors - What the process has open and may have open; undefined where that is unknown or unlimited.
+ * @param each - Descriptors that a connection takes at most.
  */
 export function connectionsWithin(
   configured: number,
   { open, max }: { readonly open: number | undefined; readonly max: number | undefined },
+  each = 1,
 ): number {
   if (open === undefined || max === undefined) return configured
-  return Math.max(1, Math.min(configured, Math.floor((max - open) / 2)))
+  return Math.max(1, Math.min(configured, Math.floor((max - open) / 2 / each)))
 }
 
 /** What bodies, unfinished heads and waiting answers may take of the process's memory, each, when there is little of it. */
@@ -112,3 +114,6 @@ export function limitsWithin(limits: HttpLimits, memoryBytes: number): HttpLimit
 export function withDefaultLimits(limits: Partial<HttpLimits> | undefined): HttpLimits {
   return { ...DEFAULT_HTTP_LIMITS, ...limits }
 }
+
+/** How many connections may wait at a port to be accepted. */
+export const BACKLOG = 511

@@ -72,6 +72,17 @@ export interface ConnectionOwner {
   readonly refuseLate: () => void
 }
 
+/** The connections that other threads have at the same port. */
+export interface OtherConnections {
+  readonly count: number
+  /** So many this thread may have, however many the others have. */
+  readonly share: number
+  /** Tells the others of as many more, or fewer, of this thread. */
+  readonly tell: (more: number) => void
+}
+
+const NO_OTHERS: OtherConnections = { count: 0, share: 0, tell: () => {} }
+
 /** Takes an answer into account that waits for its reader. */
 export interface AnswerAccount {
   readonly hasRoom: (bytes: number) => boolean
@@ -85,7 +96,11 @@ export interface AnswerAccount {
  */
 export class PortConnections {
   /** What answers plain look-ups without Node. From the time when it is taken away, Node gets all that comes. */
-  fastLookUps: FastLookUps | undefined
+  fastLookUps: Pick<FastLookUps, 'answer'> | undefined
+  /** Where several threads take connections at this port, those of the others: all count together. */
+  others = NO_OTHERS
+  /** Is called when the last connection has gone. */
+  onEmpty = () => {}
   readonly #limits: HttpLimits
   #limit: number
   readonly #intake: Intake
@@ -109,6 +124,11 @@ export class PortConnections {
 
   get size(): number {
     return this.#connections.size
+  }
+
+  get #isFull(): boolean {
+    const { count, share } = this.others
+    return this.size + Math.min(count, Math.max(0, this.limit - share)) >= this.limit
   }
 
   /** Most connections at once, as things are. */
@@ -144,7 +164,7 @@ export class PortConnections {
    * account, and from here to the fast path, or to the listener that Node puts on the socket.
    */
   open(socket: Socket, owner: ConnectionOwner): void {
-    if (this.size >= this.limit && !this.#tryMakeRoom()) {
+    if (this.#isFull && !this.#tryMakeRoom()) {
       this.#onClosed('no-room')
       socket.destroy()
       return
@@ -176,6 +196,7 @@ export class PortConnections {
     const { peer } = connection
     peer.size += 1
     this.#connections.set(socket, connection)
+    this.others.tell(1)
     peer.silent.add(connection)
     socket.on('close', () => {
       this.#close(connection)
@@ -231,6 +252,15 @@ export class PortConnections {
     peer.idle.delete(connection)
     peer.busy.add(connection)
     this.#setHeadBytes(connection, 0)
+  }
+
+  /** A connection is somebody else's from here on: neither it nor its bytes count here any more. */
+  letGo(socket: Socket): void {
+    const connection = this.#connections.get(socket)
+    if (connection === undefined) return
+    connection.release()
+    connection.upgraded = true
+    this.#close(connection)
   }
 
   /** Ends the connections that the fast path has and that wait for nothing; what comes on others goes to Node. */
@@ -291,12 +321,14 @@ export class PortConnections {
 
   #close(connection: Connection): void {
     if (!this.#connections.delete(connection.socket)) return
+    this.others.tell(-1)
     const { peer } = connection
     for (const set of [peer.silent, peer.idle, peer.busy]) set.delete(connection)
     this.#setHeadBytes(connection, 0)
     this.#setWaitingBytes(connection, 0)
     peer.size -= 1
     if (peer.size === 0) this.#peers.delete(peer.address)
+    if (this.size === 0) this.onEmpty()
   }
 
   #cut(connection: Connection, reason: CloseReason): void {
@@ -337,11 +369,12 @@ export class PortConnections {
   #arrive(connection: Connection, part: Buffer): void {
     const waits = connection.waiting.length > 0 || this.#intake.full || !isOpenForMore(connection)
     const rest = waits ? part : this.#parse(connection, part)
-    if (rest === undefined || !this.#connections.has(connection.socket)) return
+    if (rest === undefined) return
     if (connection.upgraded) {
       connection.socket.unshift(rest)
       return
     }
+    if (!this.#connections.has(connection.socket)) return
     connection.waiting.push(rest)
     this.#setWaitingBytes(connection, connection.waitingBytes + rest.length)
     stopReading(connection.socket)
@@ -364,16 +397,17 @@ export class PortConnections {
     const [part] = waiting
     if (part === undefined || !this.#connections.has(socket) || !isOpenForMore(connection)) return
     const rest = this.#parse(connection, part)
+    if (connection.upgraded) {
+      this.#setWaitingBytes(connection, 0)
+      const left = [...(rest === undefined ? [] : [rest]), ...waiting.splice(0).slice(1)]
+      if (left.length > 0) socket.unshift(Buffer.concat(left))
+      startReading(socket)
+      return
+    }
     if (!this.#connections.has(socket)) return
     this.#setWaitingBytes(connection, connection.waitingBytes - part.length + (rest?.length ?? 0))
     if (rest === undefined) waiting.shift()
     else waiting[0] = rest
-    if (connection.upgraded) {
-      this.#setWaitingBytes(connection, 0)
-      if (waiting.length > 0) socket.unshift(Buffer.concat(waiting.splice(0)))
-      startReading(socket)
-      return
-    }
     if (waiting.length > 0) this.#standInLine(connection)
     // Where Node has stopped reading, it goes on by itself, as it does when the body's reader takes more.
     else if (!isPausedByNode(socket) && !hasFullBody(connection)) startReading(socket.resume())

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
+import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import type { RingNode } from '../ring/node.ts'
 import type { RingService } from '../service/ring-service.ts'
@@ -127,14 +128,19 @@ function proxyAddressOf({ address, port }: RingNode): string | undefined {
 /** What a ring that is known by name has besides itself. */
 type Versioned = Pick<NamedRing, 'version' | 'uid'>
 
+/** The ring that is shown. */
+interface ViewedRing extends Pick<RingService, 'unsure'> {
+  readonly manager: Pick<HashRingManager, 'snapshot'>
+}
+
 /** The view of the current ring; it holds one at a time. */
 export class CurrentView {
-  readonly #ring: Pick<RingService, 'manager' | 'unsure'>
+  readonly #ring: ViewedRing
   readonly #versioned: Versioned | undefined
   #view: RingView | undefined
 
   /** @param versioned - Tells the version of the ring that is held, where rings have versions. */
-  constructor(ring: Pick<RingService, 'manager' | 'unsure'>, versioned?: Versioned) {
+  constructor(ring: ViewedRing, versioned?: Versioned) {
     this.#ring = ring
     this.#versioned = versioned
   }

@@ -44,6 +44,13 @@ export interface RouteMeter {
   finished(ctx: Koa.Context, startedAtMs: number): void
   /** The same for a GET for one key that was answered with 200 without a context. */
   answered(startedAtMs: number): void
+  /**
+   * The same for such look-ups of other threads.
+   *
+   * @param counts - How many of them took how long, by the ranges in which the meter counts.
+   * @param seconds - All of them together.
+   */
+  answeredElsewhere(counts: readonly number[], seconds: number): void
 }
 
 /** A route that a path leads to. */

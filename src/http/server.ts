@@ -14,8 +14,9 @@ import type { Logger } from '../logger.ts'
 import { http } from '../node-http.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import type { PortConnections } from './port-connections.ts'
-import type { HttpLimits } from './limits.ts'
+import { BACKLOG, type HttpLimits } from './limits.ts'
 import { tryServeRawTarget, type ParserError } from './raw-target.ts'
+import { refuse, refuseLate } from './refusal.ts'
 import { CLOSING_EVENT } from './ring-watch.ts'
 
 export interface ServerOptions {
@@ -23,6 +24,8 @@ export interface ServerOptions {
   readonly host: string
   /** 0 takes a free one. */
   readonly port: number
+  /** Whether other threads of this process are to listen there, too, each with a queue of its own. @default false */
+  readonly sharesPort?: boolean
   readonly limits: HttpLimits
   /** The account of this port's connections. */
   readonly connections: PortConnections
@@ -49,6 +52,8 @@ export interface OpenServer {
   readonly port: number
   /** `http://` with the address and the port. */
   readonly url: string
+  /** Serves a connection that somebody else has accepted. */
+  take(socket: Socket): void
   /**
    * Takes no new connections, ends those without a request, and lets the requests under way finish, for `graceMs`
    * at most; each answer from now on says `Connection: close`. Watches end at once, upgraded connections with the grace. Idempotent.
@@ -104,10 +109,12 @@ export async function serve(handlers: Handlers, options: ServerOptions): Promise
       serveByNode()
       return
     }
-    const refuseLate = () => {
-      refuse(stream, { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
-    }
-    connections.open(stream, { serve: serveByNode, refuseLate })
+    connections.open(stream, {
+      serve: serveByNode,
+      refuseLate: () => {
+        refuseLate(stream)
+      },
+    })
   })
   const rescued = new WeakSet<Duplex>()
   server.on('clientError', (error: ParserError, socket) => {
@@ -128,6 +135,9 @@ export async function serve(handlers: Handlers, options: ServerOptions): Promise
     address,
     port,
     url: `http://${formatHostPort({ address, port })}`,
+    take(socket) {
+      server.emit('connection', socket)
+    },
     close(graceMs) {
       closed ??= new Promise((resolve) => {
         closing.begun = true
@@ -137,10 +147,18 @@ export async function serve(handlers: Handlers, options: ServerOptions): Promise
           server.closeAllConnections()
           for (const socket of connections.sockets) socket.destroy()
         })
-        server.close(() => {
+        let isOpen = true
+        const endWhenEmpty = () => {
+          // The server itself knows nothing of those that it has taken.
+          if (isOpen || connections.size > 0) return
           cancelSweep()
           cancelGrace()
           resolve()
+        }
+        connections.onEmpty = endWhenEmpty
+        server.close(() => {
+          isOpen = false
+          endWhenEmpty()
         })
         connections.closeFastPath()
         // One that has not sent a byte counts as active for Node, and could hold up the end.
@@ -218,25 +236,14 @@ function createLimitedServer(
   return server
 }
 
-/** Tells a client what its bytes were not, unless an answer is under way, and ends the connection. */
-function refuse(socket: Duplex, error: Pick<ParserError, 'code'>): void {
-  const { _httpMessage: response } = socket as Duplex & { readonly _httpMessage?: ServerResponse | null }
-  if (!socket.writable || error.code === 'ECONNRESET' || response?.headersSent === true) {
-    socket.destroy()
-    return
+async function listen(server: Server, options: ServerOptions): Promise<void> {
+  const { host, port, sharesPort: reusePort = false } = options
+  if (reusePort && port !== 0) {
+    // Another process of this user that shares its port would share it with this one: a plain listener finds it taken.
+    const probe = http.createServer()
+    await listen(probe, { ...options, sharesPort: false })
+    await new Promise((resolve) => probe.close(resolve))
   }
-  socket.end(`HTTP/1.1 ${REFUSALS[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
-  // For a request that is given to the server again, whoever made the stream ends the connection.
-  if (socket instanceof Socket) socket.destroySoon()
-}
-
-const REFUSALS: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
-}
-
-function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException) => {
       const where = formatHostPort({ address: host, port })
@@ -249,7 +256,7 @@ function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
       )
     }
     server.once('error', fail)
-    server.listen({ host, port, backlog: 511 }, () => {
+    server.listen({ host, port, reusePort, backlog: BACKLOG }, () => {
       server.off('error', fail)
       resolve()
     })

@@ -50,6 +50,14 @@ export interface HashRingManagerOptions {
   readonly logger?: Logger
 }
 
+/** Those who answer from copies of the ring, and are to have the next one at the moment at which it becomes the current one. */
+export interface RingCopies {
+  /** @returns Resolves when the copies have the ring, in a bounded time; it never rejects. */
+  prepare(ring: HashRing): Promise<void>
+  /** From now on this is the current ring, which was prepared last, or the same one as before with another epoch. */
+  swap(snapshot: RingSnapshot): void
+}
+
 /** The state of a member by its name; undefined when its source does not list it. */
 type StateOf = (name: string) => string | undefined
 
@@ -69,6 +77,13 @@ type Mutation = { readonly sender: Sender } & (
   | { readonly kind: 'remove'; readonly ringKey: string }
   | SetMutation
 )
+
+/** A ring that is about to become the current one. */
+interface NextRing {
+  readonly ring: HashRing
+  /** Makes it that, and tells the listeners. */
+  readonly publish: () => void
+}
 
 type Command = Mutation | { readonly kind: 'ping'; readonly sender: Sender }
 
@@ -94,6 +109,7 @@ export class HashRingManager {
   readonly #folded: Mutation[] = []
   /** Cancels the next ring, or the rest of it. */
   #cancelFold: (() => void) | undefined
+  #copies: RingCopies | undefined
 
   /** @throws {RingmanError} `NODE_INVALID` for a bad initial node. */
   constructor(options: HashRingManagerOptions) {
@@ -158,6 +174,11 @@ export class HashRingManager {
       for (const node of all) checkNode(node)
       return { kind: 'set', nodes: all, stateOf, sender }
     })
+  }
+
+  /** From here on a ring becomes the current one once `copies` are prepared for it. There is one such; undefined ends it. */
+  keepCopies(copies: RingCopies | undefined): void {
+    this.#copies = copies
   }
 
   /**
@@ -305,29 +326,34 @@ export class HashRingManager {
     })
   }
 
-  /** Makes the next ring in steps; the last one makes it current and tells the listeners. */
+  /** Makes the next ring in steps; the last one makes it current, where no copies have to be prepared first, and tells the listeners. */
   *#swap(): Steps<void> {
     const folded = [...this.#folded]
     let outcome: (sender: Sender) => void = (sender) => {
       sender.resolve()
     }
-    let publish: (() => void) | undefined
+    let next: NextRing | undefined
     try {
-      publish = yield* this.#makeNext(folded)
+      next = yield* this.#makeNext(folded)
     } catch (error) {
       outcome = (sender) => {
         sender.reject(error)
       }
     }
-    this.#cancelFold = undefined
-    this.#folded.splice(0, folded.length)
-    publish?.()
-    for (const { sender } of folded) outcome(sender)
-    if (this.running && this.#folded.length > 0) this.#foldLater()
+    const finishSwap = () => {
+      this.#cancelFold = undefined
+      this.#folded.splice(0, folded.length)
+      next?.publish()
+      for (const { sender } of folded) outcome(sender)
+      if (this.running && this.#folded.length > 0) this.#foldLater()
+    }
+    const preparing = next && this.#copies?.prepare(next.ring)
+    if (preparing === undefined) finishSwap()
+    else this.#cancelFold = unlessCancelled(preparing, finishSwap)
   }
 
   /** Makes the next ring and finds out what it changes; undefined when it changes nothing. */
-  *#makeNext(folded: readonly Mutation[]): Steps<(() => void) | undefined> {
+  *#makeNext(folded: readonly Mutation[]): Steps<NextRing | undefined> {
     const { ring: previous } = this.#snapshot
     const ring = yield* previous.withInSteps(yield* applyAll(folded, previous.nodes))
     yield
@@ -336,14 +362,18 @@ export class HashRingManager {
     const stateOf = folded.findLast((one) => one.kind === 'set')?.stateOf ?? unknownState
     const timeMs = this.#clock.wallNow()
     const records = yield* recordChange(previous, ring, difference, stateOf, timeMs)
-    return () => {
-      this.#publish(ring, difference, records)
+    return {
+      ring,
+      publish: () => {
+        this.#publish(ring, difference, records)
+      },
     }
   }
 
   #publish(ring: HashRing, difference: RingDifference, records: readonly ChangeRecord[]): void {
     const previous = this.#snapshot
     this.#snapshot = { ring, epoch: previous.epoch + 1, changedAtMs: this.#clock.now() }
+    this.#copies?.swap(this.#snapshot)
     const { epoch } = this.#snapshot
     this.#recentChanges = [{ epoch, records }, ...this.#recentChanges.slice(0, CHANGES_KEPT - 1)]
     if (ring.digest !== previous.ring.digest) {
@@ -354,6 +384,17 @@ export class HashRingManager {
 }
 
 const unknownState: StateOf = () => undefined
+
+/** @returns Call it so that `then` is not called. */
+function unlessCancelled(promise: Promise<void>, then: () => void): () => void {
+  let isCancelled = false
+  void promise.then(() => {
+    if (!isCancelled) then()
+  })
+  return () => {
+    isCancelled = true
+  }
+}
 
 /** The nodes that there are after all mutations, in order; of two with one ring key, the later one counts. */
 function* applyAll(mutations: readonly Mutation[], before: readonly RingNode[]): Steps<Iterable<RingNode>> {

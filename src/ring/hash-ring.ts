@@ -2,8 +2,17 @@ import { hashKey } from './key-hash.ts'
 import { md5 } from './md5.ts'
 import { findMoved, type MovedStretches } from './moved.ts'
 import { checkNode, compareRingKeys, sameNode, type RingNode } from './node.ts'
-import { PointTable } from './point-table.ts'
+import { PointTable, type TableArrays } from './point-table.ts'
 import { finish, mergeInSteps, PIECES_PER_STEP, sortInSteps, type Steps } from './steps.ts'
+
+/** What another thread makes the same ring of. */
+export interface SharedRing {
+  /** As JSON, which takes less time from thread to thread than objects do. */
+  readonly nodes: string
+  readonly digest: string
+  /** In memory of both threads. */
+  readonly table: TableArrays
+}
 
 /**
  * A consistent hash ring: which node owns a key. Immutable; `add`, `remove` and `with` give the next ring.
@@ -22,7 +31,7 @@ export class HashRing {
 
   /** Every node, in the byte order of ring keys. */
   readonly nodes: readonly RingNode[]
-  readonly #table: PointTable
+  #table: PointTable
   #digest: string | undefined
   #shares: ReadonlyMap<string, number> | undefined
   #byRingKey: ReadonlyMap<string, RingNode> | undefined
@@ -40,6 +49,18 @@ export class HashRing {
    */
   static of(nodes: Iterable<RingNode>): HashRing {
     return HashRing.empty.with(nodes)
+  }
+
+  /** The ring that a thread has shared, without a copy of its points. */
+  static fromShared({ nodes, digest, table }: SharedRing): HashRing {
+    const all = (JSON.parse(nodes) as RingNode[]).map((node) => Object.freeze(node))
+    return new HashRing(all, PointTable.of(table), digest)
+  }
+
+  /** Moves the points to memory that other threads can read, if they are not there yet, for {@link fromShared}. */
+  share(): SharedRing {
+    this.#table = this.#table.inSharedMemory()
+    return { nodes: JSON.stringify(this.nodes), digest: this.digest, table: this.#table.arrays }
   }
 
   /** How many nodes there are, also those whose weight rounds down to no points. */

@@ -19,6 +19,12 @@ export function digestCounts(nodes: readonly WeightedKey[]): number[] {
 /** So many slots have numbers of two bytes. */
 const SHORT_SLOTS = 0x1_0000
 
+/** What a table is made of. */
+export interface TableArrays extends SlottedPoints {
+  readonly places: Uint32Array
+  readonly sliceStarts: Uint32Array
+}
+
 /**
  * All points of a ring, sorted, with the nodes they belong to. Immutable. Nodes are numbers here: their places
  * in the order of ring keys.
@@ -59,10 +65,32 @@ export class PointTable {
     this.#sliceStarts = sliceStarts
   }
 
+  /** A table of the arrays of another one, also of another thread's. */
+  static of({ points, slots, places, sliceStarts }: TableArrays): PointTable {
+    return new PointTable({ points, slots }, places, sliceStarts)
+  }
+
+  get arrays(): TableArrays {
+    const { points } = this
+    return { points, slots: this.#slots, places: this.#places, sliceStarts: this.#sliceStarts }
+  }
+
+  /** This table, or an equal one, in memory that other threads can read. */
+  inSharedMemory(): PointTable {
+    if (this.points.buffer instanceof SharedArrayBuffer) return this
+    const { points, slots, places, sliceStarts } = this.arrays
+    return PointTable.of({
+      points: share(points),
+      slots: share(slots),
+      places: share(places),
+      sliceStarts: share(sliceStarts),
+    })
+  }
+
   /** Bytes that the table's arrays take. */
   get sizeBytes(): number {
-    const arrays = [this.points, this.#slots, this.#places, this.#sliceStarts]
-    return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    const { points, slots, places, sliceStarts } = this.arrays
+    return [points, slots, places, sliceStarts].reduce((sum, { byteLength }) => sum + byteLength, 0)
   }
 
   /** The place of the node that has the point at index `at`. */
@@ -244,6 +272,13 @@ export class PointTable {
     }
     return { slots, free }
   }
+}
+
+function share<Numbers extends Slots>(numbers: Numbers): Numbers {
+  const make = numbers.constructor as new (memory: SharedArrayBuffer) => Numbers
+  const shared = new make(new SharedArrayBuffer(numbers.byteLength))
+  shared.set(numbers)
+  return shared
 }
 
 /** Orders two nodes by ring key; one that is missing comes after every other. */

@@ -16,22 +16,18 @@ import type { RingNode } from '../ring/node.ts'
 import { DeathGathering } from './death-gathering.ts'
 import { detach, noTracer, withSpan } from '../tracing.ts'
 import { Handover } from './handover.ts'
+import { nextOwner } from './next-owner.ts'
 import { Ownership } from './ownership.ts'
+import { LOOK_MS, Sureness } from './sureness.ts'
 
 /** How long the farewell to the other members may take, in milliseconds. */
 const FAREWELL_TIMEOUT_MS = 5000
-
-/** How often a ring looks at its own clock, in milliseconds. */
-const LOOK_MS = 250
 
 /** A look that comes later by this much, in milliseconds, means that the process stood still. */
 const STALL_MS = 1000
 
 /** How long after a stall the others may take to say that they held this process for dead, in milliseconds. */
 const AFTERMATH_MS = 10_000
-
-/** How long look-ups stay unsure after a stall, in milliseconds: by then the members were heard again. */
-const UNSURE_MS = 2000
 
 /** Nodes that each list of a log line names; a source can bring thousands at once. */
 const NAMED_LIMIT = 100
@@ -66,13 +62,6 @@ export interface HandoverOptions {
   readonly random: Random
 }
 
-/** The owner of a key on the ring after some moves, where that is another one than now. */
-export function nextOwner(now: HashRing, after: HashRing, key: string | Uint8Array): RingNode | undefined {
-  if (after === now) return undefined
-  const next = after.ownerOf(key)
-  return next?.ringKey === now.ownerOf(key)?.ringKey ? undefined : next
-}
-
 /**
  * Keeps the ring equal to what the source says: the one arrow from members to nodes.
  *
@@ -87,6 +76,7 @@ export class RingService implements AsyncDisposable {
   readonly control: MemberControl | undefined
   /** What this process's own member owns, what moves, and its claims. */
   readonly ownership: Ownership
+  readonly sureness: Sureness
   /** Resolves after `stop`; rejects when a background loop died. */
   readonly done: Promise<void>
   readonly #logger: Logger
@@ -102,17 +92,10 @@ export class RingService implements AsyncDisposable {
   /** From the first change of members that the ring does not have yet to the ring that has it. */
   #swap: Span | undefined
   #placing = 0
-  readonly #unsureAfterMs: number
   readonly #gathering: DeathGathering
   #cancelGathering: (() => void) | undefined
-  readonly #maxSilenceMs: number
-  /** When another member was heard last, or none was there to be heard. */
-  #heardAtMs = 0
-  /** When the own clock was looked at last, monotonic and of the day: a paused machine loses only the latter. */
-  #looked = { nowMs: 0, wallMs: 0 }
   #cancelLook: (() => void) | undefined
   #stall: { readonly fromMs: number; readonly toMs: number } | undefined
-  #unsureUntilMs = -Infinity
   readonly #unsureListeners: Listeners<boolean>
   /** What they heard last. */
   #toldUnsure = false
@@ -136,10 +119,10 @@ export class RingService implements AsyncDisposable {
     this.#clock = deps.clock
     this.#tracer = deps.tracer ?? noTracer
     this.#ownName = deps.ownName
-    this.#unsureAfterMs = deps.unsureAfterMs ?? 0
+    const { unsureAfterMs = 0, maxSilenceMs = 0 } = deps
+    this.sureness = new Sureness(deps.clock, { unsureAfterMs, maxSilenceMs })
     this.#unsureListeners = new Listeners(this.#logger)
     this.#gathering = new DeathGathering(deps.gatherDeathsMs ?? 0)
-    this.#maxSilenceMs = deps.maxSilenceMs ?? 0
     this.ownership = new Ownership({
       manager: this.manager,
       ringKey: () => this.ownRingKey,
@@ -197,16 +180,18 @@ export class RingService implements AsyncDisposable {
   }
 
   #unsureBecause(): string | undefined {
-    if (this.#state !== 'running') return undefined
-    const nowMs = this.#clock.now()
-    // A look-up may come before the look that is overdue.
-    if (this.#unsureAfterMs > 0 && (this.#lateMs() >= this.#unsureAfterMs || nowMs < this.#unsureUntilMs)) {
-      return 'This process stood still, and its look-ups may be old for a moment'
+    const { sureness } = this
+    if (sureness.doubt === 'silence') this.#listen()
+    switch (sureness.doubt) {
+      case undefined:
+        return undefined
+      case 'stood-still':
+        return 'This process stood still, and its look-ups may be old for a moment'
+      case 'silence':
+        return `No other member was heard for ${Math.floor(sureness.silentMs / 1000)} s: this one may be cut off`
+      default:
+        return assertNever(sureness.doubt)
     }
-    if (this.#maxSilenceMs === 0 || nowMs - this.#heardAtMs <= this.#maxSilenceMs) return undefined
-    this.#listen()
-    if (nowMs - this.#heardAtMs <= this.#maxSilenceMs) return undefined
-    return `No other member was heard for ${Math.floor((nowMs - this.#heardAtMs) / 1000)} s: this one may be cut off`
   }
 
   /** What this member's hand-overs came to; undefined where it does none. */
@@ -219,11 +204,16 @@ export class RingService implements AsyncDisposable {
     const { ring } = this.manager.snapshot
     const members = this.#placed
     if (this.#after?.ring !== ring || this.#after.members !== members) {
-      const isMoving = members.some(({ metadata }) => (metadata?.handover?.phase ?? 'owning') !== 'owning')
-      const after = isMoving ? ring.with(placeMembers(members, this.ringKeyMode, () => true)) : ring
-      this.#after = { members, ring, after }
+      this.#after = { members, ring, after: this.afterMovesOf(ring) }
     }
     return this.#after.after
+  }
+
+  /** The same for a ring that is not the current one yet; made anew by each call. */
+  afterMovesOf(ring: HashRing): HashRing {
+    const members = this.#placed
+    const isMoving = members.some(({ metadata }) => (metadata?.handover?.phase ?? 'owning') !== 'owning')
+    return isMoving ? ring.with(placeMembers(members, this.ringKeyMode, () => true)) : ring
   }
 
   /** The owner of a key once the moves under way are done, where that is another one than now. */
@@ -280,9 +270,9 @@ export class RingService implements AsyncDisposable {
     const nowMs = this.#clock.now()
     const { members, selfName } = this.source
     const staleMs = this.source.statistics?.().staleMs
-    if (staleMs !== undefined) this.#heardAtMs = nowMs - staleMs
+    if (staleMs !== undefined) this.sureness.noteHeard(nowMs - staleMs)
     else if (!members.some(({ name, state }) => name !== selfName && state !== 'left'))
-      this.#heardAtMs = nowMs
+      this.sureness.noteHeard(nowMs)
   }
 
   /** The standing condition of this process: its own stage, and while it runs that of its source. */
@@ -412,34 +402,27 @@ export class RingService implements AsyncDisposable {
     if (this.#state !== 'starting') return
     this.#state = 'running'
     this.#handover?.start()
-    this.#heardAtMs = this.#clock.now()
-    if (this.source.selfName !== undefined || this.#unsureAfterMs > 0 || this.#maxSilenceMs > 0) {
-      this.#scheduleLook()
-    }
+    this.sureness.noteHeard(this.#clock.now())
+    if (this.source.selfName !== undefined || this.sureness.isBounded) this.#scheduleLook()
+    this.sureness.running = true
   }
 
   #scheduleLook(): void {
-    this.#looked = { nowMs: this.#clock.now(), wallMs: this.#clock.wallNow() }
+    this.sureness.look()
     this.#cancelLook = this.#clock.after(LOOK_MS, () => {
       this.#look()
       if (this.#state === 'running') this.#scheduleLook()
     })
   }
 
-  /** By how much the next look at the own clock is overdue, in milliseconds. */
-  #lateMs(): number {
-    const { nowMs, wallMs } = this.#looked
-    return Math.max(this.#clock.now() - nowMs, this.#clock.wallNow() - wallMs) - LOOK_MS
-  }
-
   /** Finds out whether this process stood still, and whether the others took it off their rings meanwhile. */
   #look(): void {
     const nowMs = this.#clock.now()
     const wallMs = this.#clock.wallNow()
-    const lateMs = this.#lateMs()
-    if (lateMs >= STALL_MS) this.#stall = { fromMs: this.#looked.wallMs, toMs: wallMs }
-    if (this.#unsureAfterMs > 0 && lateMs >= this.#unsureAfterMs) this.#unsureUntilMs = nowMs + UNSURE_MS
-    if (this.#maxSilenceMs > 0) this.#listen()
+    const { sureness } = this
+    if (sureness.lateMs >= STALL_MS) this.#stall = { fromMs: sureness.looked.wallMs, toMs: wallMs }
+    sureness.noteStall()
+    if (sureness.bounds.maxSilenceMs > 0) this.#listen()
     const { unsure } = this
     if (unsure) this.ownership.becomeUnsure()
     if (unsure !== this.#toldUnsure) this.#unsureListeners.call((this.#toldUnsure = unsure))
@@ -476,6 +459,7 @@ export class RingService implements AsyncDisposable {
     if (this.#state === 'starting' || this.#state === 'running') {
       const isOnRing = this.#state === 'running'
       this.#state = 'leaving'
+      this.sureness.running = false
       this.#farewell = this.#leave(isOnRing)
     }
     await this.#farewell
@@ -529,6 +513,7 @@ export class RingService implements AsyncDisposable {
   stop(): Promise<void> {
     this.#stopping ??= (async () => {
       this.#state = 'stopped'
+      this.sureness.running = false
       this.#cancelLook?.()
       this.#cancelGathering?.()
       this.#abort.abort()

@@ -3,25 +3,34 @@ import { performance } from 'node:perf_hooks'
 import { promisify } from 'node:util'
 import { readVersion } from './version.ts'
 import type { LedgerCounts } from '../http/connection-ledger.ts'
+import type { LookUpThreads } from '../http/threads/look-up-threads.ts'
 import { byLabel, single, type Collector, type Samples } from './sample.ts'
 
 // Not those of `node:fs/promises`: that is a megabyte which a member has no other use for.
 const readdir = promisify(fs.readdir)
 const readFile = promisify(fs.readFile)
 
+type Threads = Pick<LookUpThreads, 'answering' | 'replaced'>
+
+const ONE_THREAD: Threads = { answering: 1, replaced: { late: 0, silent: 0, ended: 0 } }
+
 /** What is to be said of the process now. */
 export class ProcessCollector implements Collector {
   readonly #version = readVersion()
   readonly #connections: () => LedgerCounts
+  readonly #threads: () => Threads | undefined
 
-  constructor(connections: () => LedgerCounts) {
+  /** @param threads - Those that answer look-ups, where there are several. @default the main one alone */
+  constructor(connections: () => LedgerCounts, threads: () => Threads | undefined = () => undefined) {
     this.#connections = connections
+    this.#threads = threads
   }
 
   async collect(): Promise<Samples> {
     const [openFds, maxFds] = await Promise.all([countOpenFds(), readMaxFds()])
     const { user, system } = process.cpuUsage()
     const { connections, limits, closed, heldBytes } = this.#connections()
+    const { answering, replaced } = this.#threads() ?? ONE_THREAD
     const { rss, heapUsed, heapTotal, external } = process.memoryUsage()
     return {
       buildInfo: [{ value: 1, labels: { version: this.#version, node_version: process.version } }],
@@ -29,6 +38,8 @@ export class ProcessCollector implements Collector {
       httpConnectionsLimit: byLabel('port', limits),
       httpConnectionsClosed: byLabel('reason', closed),
       httpHeldBytes: byLabel('kind', heldBytes),
+      httpThreads: single(answering),
+      httpThreadsReplaced: byLabel('reason', replaced),
       processCpu: single((user + system) / 1e6),
       processStartTime: single(performance.timeOrigin / 1000),
       processResidentMemory: single(rss),

@@ -13,6 +13,8 @@ export interface RequestTallyOptions {
   readonly manager: Pick<HashRingManager, 'running' | 'snapshot'>
   /** The trace id of the request at hand, if it is in a trace that is recorded: for exemplars. @default none */
   readonly currentTraceId?: (() => string | undefined) | undefined
+  /** Has what others have answered counted here. @default there are no others */
+  readonly gather?: (() => void) | undefined
 }
 
 /**
@@ -23,8 +25,10 @@ export class RequestTally implements RequestMeter, Collector {
   readonly #lookUps: Readonly<Record<LookUpRoute, LookUpTally>>
   readonly #routes = new Map<string, RouteTally>()
   readonly #others = new RouteTally({})
+  readonly #gather: (() => void) | undefined
 
   constructor(options: RequestTallyOptions) {
+    this.#gather = options.gather
     this.#lookUps = {
       '/v1/owner': new LookUpTally(options),
       '/v1/owners': new LookUpTally(options),
@@ -49,6 +53,7 @@ export class RequestTally implements RequestMeter, Collector {
   }
 
   collect(): Samples {
+    this.#gather?.()
     const lookUps = Object.entries(this.#lookUps)
     return {
       lookUps: lookUps.flatMap(([route, { results }]) => byLabel('result', results, { route })),
@@ -120,6 +125,14 @@ class LookUpTally {
     this.exemplars[index] = { traceId, value: seconds, atSeconds: clock.wallNow() / 1000 }
   }
 
+  /** Counts look-ups of one key that other threads answered with 200. */
+  addAnswered(counts: readonly number[], seconds: number): void {
+    const count = counts.reduce((sum, one) => sum + one, 0)
+    this.#ok += count
+    this.#keys += count
+    this.seconds.addCounts(counts, seconds)
+  }
+
   #failureOf(status: number): Exclude<LookUpResult, 'ok' | 'no-key'> | undefined {
     if (status === 200) return this.#outage()
     if (status === 503) return this.#outage() ?? 'unavailable'
@@ -156,6 +169,11 @@ class RouteTally implements RouteMeter {
   answered(startedAtMs: number): void {
     this.#ok++
     this.#lookUps?.add(200, 1, startedAtMs)
+  }
+
+  answeredElsewhere(counts: readonly number[], seconds: number): void {
+    this.#ok += counts.reduce((sum, one) => sum + one, 0)
+    this.#lookUps?.addAnswered(counts, seconds)
   }
 
   finished(ctx: Koa.Context, startedAtMs: number): void {

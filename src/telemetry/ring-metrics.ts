@@ -16,6 +16,8 @@ export interface RingMetricsOptions {
   readonly clock: Clock
   /** The trace id of the request at hand, if it is in a trace that is recorded. @default none */
   readonly currentTraceId?: (() => string | undefined) | undefined
+  /** Has what other threads have answered counted. @default there are none */
+  readonly gatherRequests?: (() => void) | undefined
   /** What the process adds to the ring's metrics. @default nothing */
   readonly processCollectors?: readonly Collector[]
   /** The rings of HashRings. @default the process makes none */
@@ -43,6 +45,7 @@ export class RingMetrics {
       clock,
       manager: ring.manager,
       currentTraceId,
+      gather: options.gatherRequests,
     })
     this.#collectors = [
       new RingCollector(ring, clock),

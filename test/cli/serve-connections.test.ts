@@ -47,37 +47,51 @@ test('with 256 file descriptors 600 idle connections leave look-ups, probes and 
   for (const socket of sockets) socket.destroy()
 })
 
-test('out of file descriptors it makes room among idle connections, goes on answering, and says so', async () => {
-  const args = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0']
-  await using member = ringman(['serve', '--source', 'static', '--static-members', '10.0.0.1:80', ...args])
-  const { http, admin } = (await member.event('ready')) as unknown as Ready
-  const sockets: Socket[] = []
-  for (let i = 0; i < 60; i++) {
-    const socket = connect({ port: http.port, host: '127.0.0.1' })
-    socket.on('error', () => {})
-    await once(socket, 'connect')
-    sockets.push(socket)
-  }
-  await vi.waitFor(async () => {
-    const metrics = await (await fetch(`${admin.url}/metrics`)).text()
-    expect(metrics).toContain('\nringman_http_connections{port="lookup"} 60\n')
-  }, 10_000)
-  const pid = String(member.child.pid)
-  // Whatever else may take descriptors: from now on there are none left.
-  const taken = new Set(readdirSync(`/proc/${pid}/fd`).map(Number))
-  const free = Array.from({ length: taken.size + 1 }, (_, number) => number).find((one) => !taken.has(one))
-  execFileSync('prlimit', ['--pid', pid, `--nofile=${free}:${free}`])
-  await member.event('descriptors.exhausted')
-  for (let i = 0; i < 10; i++) {
-    // Each on a connection of its own, all at once.
-    const paths = [`${http.url}/v1/owner?key=${i}`, `${admin.url}/readyz`, `${admin.url}/livez`]
-    const answers = await Promise.all(
-      paths.map((path) =>
-        fetch(path, { headers: { Connection: 'close' }, signal: AbortSignal.timeout(5000) }),
-      ),
-    )
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
-  }
-  expect(member.events.filter(({ event }) => event === 'descriptors.exhausted')).toHaveLength(1)
-  for (const socket of sockets) socket.destroy()
-})
+test.each(['1', '3'])(
+  'out of file descriptors a member with %s threads makes room among idle connections, goes on answering, and says so',
+  async (threads) => {
+    const args = [
+      '--http-host',
+      '127.0.0.1',
+      '--http-port',
+      '0',
+      '--admin-port',
+      '0',
+      '--drain',
+      '0',
+      '--http-threads',
+      threads,
+    ]
+    await using member = ringman(['serve', '--source', 'static', '--static-members', '10.0.0.1:80', ...args])
+    const { http, admin } = (await member.event('ready')) as unknown as Ready
+    const sockets: Socket[] = []
+    for (let i = 0; i < 60; i++) {
+      const socket = connect({ port: http.port, host: '127.0.0.1' })
+      socket.on('error', () => {})
+      await once(socket, 'connect')
+      sockets.push(socket)
+    }
+    await vi.waitFor(async () => {
+      const metrics = await (await fetch(`${admin.url}/metrics`)).text()
+      expect(metrics).toContain('\nringman_http_connections{port="lookup"} 60\n')
+    }, 10_000)
+    const pid = String(member.child.pid)
+    // Whatever else may take descriptors: from now on there are none left.
+    const taken = new Set(readdirSync(`/proc/${pid}/fd`).map(Number))
+    const free = Array.from({ length: taken.size + 1 }, (_, number) => number).find((one) => !taken.has(one))
+    execFileSync('prlimit', ['--pid', pid, `--nofile=${free}:${free}`])
+    await member.event('descriptors.exhausted')
+    for (let i = 0; i < 10; i++) {
+      // Each on a connection of its own, all at once.
+      const paths = [`${http.url}/v1/owner?key=${i}`, `${admin.url}/readyz`, `${admin.url}/livez`]
+      const answers = await Promise.all(
+        paths.map((path) =>
+          fetch(path, { headers: { Connection: 'close' }, signal: AbortSignal.timeout(5000) }),
+        ),
+      )
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
+    }
+    expect(member.events.filter(({ event }) => event === 'descriptors.exhausted')).toHaveLength(1)
+    for (const socket of sockets) socket.destroy()
+  },
+)

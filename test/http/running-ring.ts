@@ -4,6 +4,7 @@ import type { ConnectionLedger } from '../../src/http/connection-ledger.ts'
 import { FastLookUps } from '../../src/http/fast-look-ups.ts'
 import type { HttpLimits } from '../../src/http/limits.ts'
 import type { PortConnections } from '../../src/http/port-connections.ts'
+import { LookUpThreads } from '../../src/http/threads/look-up-threads.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
 import { silentLogger, type Logger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
@@ -12,6 +13,7 @@ import type { RingKeyMode } from '../../src/membership/placement.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
 import { Operations } from '../../src/service/operations.ts'
 import { RingService } from '../../src/service/ring-service.ts'
+import { HTTP_METRICS } from '../../src/telemetry/table/http-table.ts'
 import { guardFor, httpParts } from '../support/http-parts.ts'
 import { FakeSource, fakeMember } from '../support/fake-source.ts'
 
@@ -67,6 +69,12 @@ export interface ServedRing extends AsyncDisposable {
   readonly limits: HttpLimits
   readonly ledger: ConnectionLedger
   readonly connections: PortConnections
+  readonly threads: LookUpThreads | undefined
+}
+
+/** Where no test counts. */
+const NO_METER = {
+  forRoute: () => ({ finished: () => {}, answered: () => {}, answeredElsewhere: () => {} }),
 }
 
 /** A started ring behind the stand-alone application, on a free loopback port. */
@@ -78,19 +86,35 @@ export async function serveRing(
     readonly start?: boolean
     /** Whether it has the fast path. @default where `app` has nothing around the routes that has to see each request */
     readonly fast?: boolean
+    /** So many threads besides the main one take connections, and at 127.0.0.1 none but they. @default none */
+    readonly threads?: number
   } = {},
 ): Promise<ServedRing> {
   const { ring, source } = makeRing(options)
   if (options.start !== false) await ring.start()
   const { clock, logger, limits: given } = options
+  const { threads: threadCount = 0 } = options
   const parts = httpParts({ clock, logger, limits: given })
   const { limits, ledger, connections } = parts
   const app = createApp({ ring, ...parts, ...options.app })
-  const server = await openServer(app, parts)
+  const place = threadCount > 0 ? { host: '127.0.0.2', sharesPort: true } : {}
+  const server = await openServer(app, { ...parts, ...place })
   const seesAll = options.app?.extend !== undefined || options.app?.around !== undefined
   if (options.fast ?? !seesAll) {
     connections.fastLookUps = new FastLookUps({ ring, ...parts, ...options.app })
   }
+  const threads =
+    threadCount === 0
+      ? undefined
+      : new LookUpThreads({
+          count: threadCount + 1,
+          service: ring,
+          ...parts,
+          server: { ...server, address: '127.0.0.1' },
+          meter: options.app?.meter ?? NO_METER,
+          bounds: HTTP_METRICS.lookUpDuration.buckets,
+        })
+  await threads?.start()
   return {
     ring,
     source,
@@ -98,8 +122,9 @@ export async function serveRing(
     limits,
     ledger,
     connections,
+    threads,
     async [Symbol.asyncDispose]() {
-      await server.close(0)
+      await Promise.all([server.close(0), threads?.close(0)])
       await ring.stop()
     },
   }

@@ -177,6 +177,9 @@ test('the pages show every metric of gossip sources, except those that are named
     })
     .map(({ name }) => name)
   expect(hidden).toEqual([
+    // There is one thread, unless `--http-threads` says more.
+    'ringman_http_threads',
+    'ringman_http_threads_replaced_total',
     // Always far below the 5 ms at which `ringman_manager_up` becomes 0.
     'ringman_manager_ping_seconds',
     'ringman_gossip_packets_total',

@@ -250,3 +250,49 @@ test('compareRingKeys orders by UTF-8 bytes', () => {
     }
   }
 })
+
+describe('a ring in shared memory', () => {
+  const ring = HashRing.of([
+    ...nodes(30),
+    { ...node(40, 7), name: 'caf\u00e9 "40"', address: '10.0.0.40', port: 80, zone: 'z' },
+  ])
+
+  test('is the same ring for another thread, and for this one', () => {
+    const before = keys.map((key) => ring.ownersOf(key, 3))
+    const { digest, shares, next } = {
+      digest: ring.digest,
+      shares: ring.shares(),
+      next: ring.add(node(50)),
+    }
+    const copy = HashRing.fromShared(structuredClone(ring.share()))
+    for (const one of [ring, copy]) {
+      expect(keys.map((key) => one.ownersOf(key, 3))).toEqual(before)
+      expect(one.digest).toBe(digest)
+      expect(one.shares()).toEqual(shares)
+      expect(one.nodes).toEqual(ring.nodes)
+      expect([...one.add(node(50)).movedTo(next)]).toEqual([])
+    }
+    expect(Object.isFrozen(copy.nodes[0])).toBe(true)
+  })
+
+  test('has its points once', () => {
+    const [first, second] = [ring.share(), ring.share()]
+    const copy = HashRing.fromShared(structuredClone(first))
+    for (const name of ['points', 'slots', 'places', 'sliceStarts'] as const) {
+      expect(first.table[name].buffer).toBeInstanceOf(SharedArrayBuffer)
+      expect(second.table[name]).toBe(first.table[name])
+      // What one thread writes the other one reads.
+      const at = first.table[name].length - 1
+      const value = first.table[name][at]!
+      first.table[name][at] = value - 1
+      expect(copy.share().table[name][at]).toBe(value - 1)
+      first.table[name][at] = value
+    }
+    expect(copy.sizeBytes).toBe(ring.sizeBytes)
+  })
+
+  test('without nodes is one, too', () => {
+    const copy = HashRing.fromShared(structuredClone(HashRing.empty.share()))
+    expect([copy.size, copy.digest, copy.ownerOf('key')]).toEqual([0, HashRing.empty.digest, undefined])
+  })
+})

@@ -125,6 +125,29 @@ export const HTTP_METRICS = {
     },
     meaning: 'Bytes held for clients, by kind. Each kind has its limit.',
   },
+  httpThreads: {
+    name: 'ringman_http_threads',
+    kind: 'gauge',
+    scope: 'process',
+    meaning: 'Threads that answer look-ups, the main one among them.',
+    reading:
+      'Fewer than `--http-threads` for longer than a moment: threads end again and again; the log says why.',
+  },
+  httpThreadsReplaced: {
+    name: 'ringman_http_threads_replaced_total',
+    kind: 'counter',
+    scope: 'process',
+    labels: {
+      reason: {
+        late: 'It had not the new ring after 100 ms, and held up the change.',
+        silent: 'It said nothing for three seconds.',
+        ended: 'It failed.',
+      },
+    },
+    meaning: 'Threads that were ended, with their connections, and replaced, by reason.',
+    reading: '`late` where the processor is overcommitted: a thread that does not run cannot take a ring.',
+    query: 'sum by (namespace, pod, reason) (increase(ringman_http_threads_replaced_total[5m]))',
+  },
   ready: {
     name: 'ringman_ready',
     kind: 'gauge',
