@@ -101,9 +101,10 @@ console.log([...loaded].join(' '))`
     const version = run(project, process.execPath, COMMAND, '--version').trim()
     if (!/^\d+\.\d+\.\d+/.test(version)) throw new Error(`not a version: ${version}`)
   })
-  step(`serve the page, in at most ${PAGE_LIMIT} bytes`, () => {
+  step(`serve the page, in at most ${PAGE_LIMIT} bytes, with a thread that the package has to have`, () => {
     const script = `import { spawn } from 'node:child_process'
 const args = 'serve --source static --static-members a:1,b:2,c:3 --http-port 0 --admin-port 0 --log-format json'.split(' ')
+if (process.platform === 'linux') args.push('--http-threads', '2')
 const member = spawn(process.execPath, ['node_modules/ringman/dist/cli.js', ...args], { timeout: 15_000 })
 let log = ''
 for await (const chunk of member.stdout) if (/"event":"ready"/.test((log += chunk))) break

@@ -269,6 +269,10 @@ describe('connectionsWithin', () => {
   ])('%i configured, %o: %i', (configured, descriptors, limit) => {
     expect(connectionsWithin(configured, descriptors)).toBe(limit)
   })
+
+  test('where each may take three', () => {
+    expect(connectionsWithin(4096, { open: 30, max: 256 }, 3)).toBe(37)
+  })
 })
 
 describe('limitsWithin', () => {
