@@ -164,6 +164,8 @@ const residentMb = members.map(({ process: { child } }) => {
   return (Number(kib) / 1024).toFixed(0)
 })
 
+/** A watch may be told before the request is answered. */
+const afterMs = times.map((timeMs, i) => Math.max(0, timeMs - requestMs[i]!))
 const ms = (values: readonly number[], part: number) => `${quantile(values, part).toFixed(1)} ms`
 console.log(`${RINGS} HashRings of ${ENDPOINTS} endpoints, ${MEMBERS} members, ${changes} changes of a slice`)
 report('Rings of HashRings at a real kube-apiserver', [
@@ -177,6 +179,10 @@ report('Rings of HashRings at a real kube-apiserver', [
   {
     figure: 'of it the request that changes the slice',
     ours: `${ms(requestMs, 0.99)} (median ${ms(requestMs, 0.5)})`,
+  },
+  {
+    figure: 'of it after that was answered',
+    ours: `${ms(afterMs, 0.99)} (median ${ms(afterMs, 0.5)})`,
   },
   {
     figure: 'status writes of a change, all members',
