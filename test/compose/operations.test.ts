@@ -158,7 +158,7 @@ describe('in a cluster of five with look-ups under way', () => {
     await cluster.add('far', { httpHost: '127.0.0.2', probeIntervalMs: '200ms' })
     await cluster.agreeOn(6)
 
-    const { status, json } = await cluster.act(a, 'evict', { name: 'far', forMs: 2500 })
+    const { status, json } = await cluster.act(a, 'evict', { name: 'far', forMs: 5000 })
     expect(status).toBe(200)
     expect(json['details']).toEqual([
       expect.stringMatching(/^"far" did not do it: .*127\.0\.0\.1.*ECONNREFUSED/),
@@ -168,7 +168,7 @@ describe('in a cluster of five with look-ups under way', () => {
     await cluster.agreeOn(5, five)
     // It lives and says so all the time; once the time is over it is believed again.
     await cluster.agreeOn(6)
-    expect(performance.now() - refusedFromMs).toBeGreaterThan(2000)
+    expect(performance.now() - refusedFromMs).toBeGreaterThan(4000)
     expect(await finish()).toEqual([])
   })
 })
