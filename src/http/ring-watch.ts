@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
@@ -178,6 +178,7 @@ export class RingWatch {
         this.close()
       })
     }
+    letGoOfHead(ctx.req)
     const watcher: Watcher = { res, node, sent: undefined, letGo: undefined }
     this.#watchers.add(watcher)
     res.on('close', () => {
@@ -374,4 +375,10 @@ function changesAfter(manager: HashRingManager, epoch: number) {
         movedShare,
       })),
     )
+}
+
+/** A watch lasts: without this it would keep what its request said for as long, up to as much as a head may take. */
+function letGoOfHead(request: IncomingMessage): void {
+  request.headers = {}
+  request.rawHeaders = []
 }

@@ -16,7 +16,13 @@ afterAll(async () => {
 })
 
 /** Attacks that take all the room for connections: what does not get in is refused. */
-const CROWDS = new Set(['answers-nobody-reads', 'idle-connections', 'slow-heads', 'watches-nobody-reads'])
+const CROWDS = new Set([
+  'answers-nobody-reads',
+  'idle-connections',
+  'slow-heads',
+  'watches-nobody-reads',
+  'watches-with-large-heads',
+])
 
 test.for(Object.keys(HTTP_ATTACKS))('%s', async (attack) => {
   const { clients } = await runAttack(cluster, attack)

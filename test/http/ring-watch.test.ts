@@ -1,4 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
@@ -15,7 +17,7 @@ class Watch {
   /** Everything that came, head included. */
   raw = ''
 
-  private constructor(socket: Socket) {
+  constructor(socket: Socket) {
     this.socket = socket
     const parser = createParser({
       onEvent: (event) => {
@@ -385,4 +387,23 @@ describe('GET /v1/ring/watch?node=', () => {
       ])
     }
   })
+})
+
+test('a watch does not keep what its request said', async () => {
+  await using served = await serveRing()
+  const requests: IncomingMessage[] = []
+  const note = (message: unknown) => {
+    requests.push((message as { request: IncomingMessage }).request)
+  }
+  subscribe('http.server.request.start', note)
+  try {
+    const watch = new Watch(await dial(served.server.port))
+    sockets.push(watch.socket)
+    watch.socket.write(get('/v1/ring/watch', { 'X-Large': 'a'.repeat(200_000) }))
+    await watch.gets(1)
+  } finally {
+    unsubscribe('http.server.request.start', note)
+  }
+  const [{ headers, rawHeaders }] = requests as [IncomingMessage]
+  expect(JSON.stringify([headers, rawHeaders]).length).toBeLessThan(1000)
 })
