@@ -303,12 +303,14 @@ export class Protocol {
     const core = this.#core
     const { settings, clockMs } = core
     if (settings.stallThresholdMs <= 0) return
-    const isLong = lateMs >= settings.probeTimeoutMs / 2 && clockMs - this.#longStallMs >= LONG_STALL_EVERY_MS
+    // Shorter ones lose no packet, and the time lost is given back: they say nothing against what this member sees.
+    const isBlamed = lateMs >= settings.probeTimeoutMs / 2
+    const isLong = isBlamed && clockMs - this.#longStallMs >= LONG_STALL_EVERY_MS
     this.#lostMs += lateMs + Math.min(lateMs, isLong ? settings.probeTimeoutMs : INBOX_MS)
     core.nowMs = clockMs - this.#lostMs
     core.counters.stalls++
     core.counters.stalledMs += lateMs
-    if (clockMs - this.#blamedMs >= settings.probeIntervalMs) {
+    if (isBlamed && clockMs - this.#blamedMs >= settings.probeIntervalMs) {
       this.#blamedMs = clockMs
       core.awareness.adjust(1)
     }

@@ -161,6 +161,19 @@ describe('health', () => {
 })
 
 describe('stalls', () => {
+  test('lower our trust in ourselves when packets may have been lost, not when the time lost is all', () => {
+    const machine = new Machine().withMembers(6)
+    for (const [stallMs, score] of [
+      [240, 0],
+      [400, 1],
+    ] as const) {
+      machine.nowMs = machine.protocol.nextDueMs + stallMs
+      machine.handle({ kind: 'tick' })
+      expect(machine.protocol.healthScore, `after ${stallMs} ms`).toBe(score)
+    }
+    expect(machine.protocol.counters.stalls).toBe(2)
+  })
+
   test('a probe whose time passed while we were stalled begins anew', () => {
     const { machine, seqNo } = probing(6)
     machine.nowMs += 3000
