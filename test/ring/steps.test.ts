@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
-import { plan, planInSteps } from '../../src/ring/plan.ts'
+import { plan, planInSteps, sumMoves } from '../../src/ring/plan.ts'
 import { finish, PIECES_PER_STEP, sortInSteps, type Steps } from '../../src/ring/steps.ts'
 
 function count<Result>(steps: Steps<Result>): { readonly steps: number; readonly result: Result } {
@@ -44,6 +44,22 @@ describe('sortInSteps', () => {
     }
     expect(most).toBeLessThan(14 * PIECES_PER_STEP)
   })
+})
+
+test('moves are summed so many in a step, and no more', () => {
+  let taken = 0
+  function* stretches() {
+    for (let start = 0; start < 2.5 * PIECES_PER_STEP; start++, taken++)
+      yield { start, end: start + 1, from: undefined, to: undefined }
+  }
+  const takenPerStep: number[] = []
+  const steps = sumMoves(stretches())
+  for (let isDone = false; !isDone; takenPerStep.push(taken)) {
+    taken = 0
+    isDone = steps.next().done === true
+  }
+  // What is taken counts when the next one is asked for.
+  expect(takenPerStep).toEqual([PIECES_PER_STEP - 1, PIECES_PER_STEP, PIECES_PER_STEP / 2 + 1])
 })
 
 test('a large plan is the same in steps, of which there are many', () => {
