@@ -62,7 +62,9 @@ export class Bench {
   /** Runs all tests over the sources as they are, to see what each comes by. */
   async reach(files: readonly string[], limitMs: number): Promise<Entry[]> {
     this.#begin({ kind: 'reach', alive: [], tests: {}, roundLimit: LEAST_ROUND_LIMIT })
-    const { errors } = await this.#run(files, limitMs)
+    const { errors: all } = await this.#run(files, limitMs)
+    // A test that is too slow with so many switches around it is left out.
+    const errors = all.filter((error) => !error.includes('timed out in'))
     if (errors.length > 0) throw new Error(`tests fail without a mutant: ${errors.join('\n')}`)
     return this.#ledger.entries()
   }
