@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { placeMembers, ringKeyOf } from '../../src/membership/placement.ts'
+import { placeInSteps, placeMembers, ringKeyOf } from '../../src/membership/placement.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
+import { PIECES_PER_STEP } from '../../src/ring/steps.ts'
 import { fakeMember } from '../support/fake-source.ts'
 
 test('the ring key is the address with the service port, or the name', () => {
@@ -10,6 +11,21 @@ test('the ring key is the address with the service port, or the name', () => {
   expect(ringKeyOf(member, 'name')).toBe('pod-0')
   expect(ringKeyOf(fakeMember('six', '::1'), 'address')).toBe('::1:8000')
   expect(ringKeyOf({ ...member, metadata: undefined }, 'name')).toBeUndefined()
+})
+
+test('members are placed so many in a step', () => {
+  for (const count of [
+    1,
+    PIECES_PER_STEP - 1,
+    PIECES_PER_STEP,
+    3 * PIECES_PER_STEP - 1,
+    3 * PIECES_PER_STEP,
+  ]) {
+    const members = Array.from({ length: count }, (_, i) => fakeMember(`m${i}`, `10.0.${i >> 8}.${i & 255}`))
+    const pauses = [...placeInSteps(members, 'name')].length
+    // One more before the weights are bounded.
+    expect(pauses, `${count} members`).toBe(Math.floor(count / PIECES_PER_STEP) + 1)
+  }
 })
 
 test('those alive or suspect with metadata own something', () => {

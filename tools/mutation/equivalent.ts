@@ -434,6 +434,18 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'A member without metadata has no ring key: the compiler needs both, at run time either will do.',
   },
   {
+    file: 'src/membership/advertised-address.ts',
+    code: "return own.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')",
+    changes: ["'ipv6' → ''"],
+    why: 'Node.js takes no family for IPv6 here.',
+  },
+  {
+    file: 'src/membership/placement.ts',
+    code: 'weight: (isMoved ? handover?.weight : undefined) ?? metadata.weight ?? 1,',
+    changes: ['?. → .'],
+    why: 'Whose move is over has one.',
+  },
+  {
     file: 'src/membership/placement.ts',
     code: "const isPending: IsDone = ({ metadata }) => metadata?.handover?.phase === 'pending'",
     changes: ['?. → .'],

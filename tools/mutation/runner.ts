@@ -1,6 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { configureGlobal } from 'fast-check'
-import { TestRunner, vi, type RunnerTask, type RunnerTestCase, type RunnerTestSuite } from 'vitest'
+import {
+  TestRunner,
+  vi,
+  type RunnerTask,
+  type RunnerTestCase,
+  type RunnerTestFile,
+  type RunnerTestSuite,
+} from 'vitest'
 import { Ledger, taskOf } from './ledger.ts'
 
 // The same values for each mutant, and no search for the smallest counterexample: one that fails is enough.
@@ -32,6 +39,12 @@ export default class MutationRunner extends TestRunner {
     if (task.kind === 'try' && (task.tests[nameOf(test)] === undefined || done.has(nameOf(test))))
       test.mode = 'skip'
     await super.onBeforeRunTask(test)
+  }
+
+  onCollected(files: readonly RunnerTestFile[]): void {
+    // With the mutant a file cannot even be imported.
+    const broken = files.find(({ result }) => result?.state === 'fail')
+    if (broken !== undefined) mutation.failedTest ??= broken.name
   }
 
   async runTask(test: RunnerTestCase): Promise<void> {
