@@ -324,6 +324,7 @@ describe('handover', () => {
     await using young = await createRing({ ...base, name: 'young', seeds, handover: { warm: never } })
     await young.settled()
     await untilSize(old, 2)
+    await untilSize(young, 2)
     expect(old.manager.snapshot.ring.digest).toBe(young.manager.snapshot.ring.digest)
     await old.leave()
     await untilSize(young, 1)

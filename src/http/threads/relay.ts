@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { readSync } from 'node:fs'
 import { createServer, Socket, type Server } from 'node:net'
 
@@ -11,7 +11,7 @@ const LINE_FEED = 0x0a
 export interface RelayTarget {
   /** A socket without a file, as only Linux has it: it works on a read-only file system. */
   readonly path: string
-  /** Whoever does not know it is no thread of this process. */
+  /** Whoever does not know it is no thread of this process; the other containers of a pod reach the socket, too. */
   readonly secret: string
 }
 
@@ -33,7 +33,7 @@ export class RelayServer {
         // Threads write the line in one piece, and so it comes.
         const end = part.indexOf(LINE_FEED)
         const [secret, address] = part.toString('latin1', 0, Math.max(0, end)).split(' ')
-        if (secret !== this.target.secret) {
+        if (!this.#isSecret(secret)) {
           socket.destroy()
           return
         }
@@ -43,6 +43,11 @@ export class RelayServer {
         if (end + 1 < part.length) socket.unshift(part.subarray(end + 1))
       })
     })
+  }
+
+  #isSecret(given = ''): boolean {
+    const [own, other] = [Buffer.from(this.target.secret), Buffer.from(given)]
+    return own.length === other.length && timingSafeEqual(own, other)
   }
 
   start(): Promise<void> {

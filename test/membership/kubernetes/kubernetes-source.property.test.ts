@@ -161,8 +161,8 @@ test(
         expect(source.members.filter(({ state }) => state === 'left').map(({ name }) => name)).toEqual(
           world.terminating(),
         )
-        // A watch that an earlier fault cuts only now is opened again in a moment.
-        if (!source.health().ok) await clock.advance(2000)
+        // A watch that an earlier fault cuts only now is opened again in a moment, and is well once it has lasted for 5 s.
+        if (!source.health().ok) await clock.advance(7000)
         // A Service that is not there is a problem of its own; apart from it all is well again.
         expect(source.health().ok).toBe(world.serviceExists)
         expect(api.watchCount).toBe(1)

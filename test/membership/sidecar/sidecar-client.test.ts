@@ -181,7 +181,7 @@ describe('watchState', () => {
     const states = client(url, 50, clock).watchState(abort.signal)
     expect((await states.next()).done).toBe(false)
     const next = codeOf(states.next())
-    clock.advance(3_600_000)
+    await clock.advance(3_600_000)
     expect(sockets.size).toBe(1)
     abort.abort()
     expect(await next).toBe('SOURCE_FAILED')

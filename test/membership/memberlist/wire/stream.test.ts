@@ -385,8 +385,7 @@ test.each([true, false])(
   'a large message (compressed: %s) is read in steps, and not begun before its turn',
   (compression) => {
     const nodes = Array.from({ length: 5000 }, (_, i) => ({ ...node, name: `m${i}` }))
-    const pushPull = { join: true, nodes, userState: new Uint8Array(0) }
-    const message = { kind: 'push-pull', pushPull } as const
+    const message = pushPull({ join: true, nodes })
     const encryption = { key: new Uint8Array(32), version: 1, nextNonce: () => new Uint8Array(12) } as const
     const bytes = encodeStream(message, { ...encoding, compression, encryption })
     const decoder = new StreamDecoder({ ...reception, keyring: [encryption.key], requireEncryption: true })
