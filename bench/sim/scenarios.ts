@@ -1,4 +1,5 @@
 import { PRESETS, type ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
+import { leaveMs } from '../../lab/sim/join-and-leave.ts'
 import { memberlistLike, plainSwim } from '../../lab/sim/other-rules.ts'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
@@ -29,19 +30,9 @@ export type Fate = 'killed' | 'host gone' | 'after churn' | 'left'
 /** Milliseconds until nobody lists a member that went. */
 export function removalMs(cluster: SimCluster, name: string, fate: Fate): number {
   const victim = cluster.get(name)
-  if (fate === 'left') {
-    victim.handle({ kind: 'leave' })
-    // It ends when it has told enough others, as a process does.
-    victim.onEffect = (effect) => {
-      if (effect.kind === 'left')
-        cluster.clock.after(0, () => {
-          victim.kill()
-        })
-    }
-  } else {
-    victim.kill()
-    if (fate === 'host gone') cluster.network.hostDown(victim.endpoint.address)
-  }
+  if (fate === 'left') return leaveMs(cluster, victim)
+  victim.kill()
+  if (fate === 'host gone') cluster.network.hostDown(victim.endpoint.address)
   return cluster.runUntil(() => cluster.isGoneEverywhere(name), 180_000) ?? Number.NaN
 }
 

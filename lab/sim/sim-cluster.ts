@@ -1,5 +1,6 @@
 import type { Effect } from '../../src/membership/memberlist/protocol/effects.ts'
 import type { Endpoint } from '../../src/membership/memberlist/protocol/endpoint.ts'
+import type { MemberTable } from '../../src/membership/memberlist/protocol/members.ts'
 import { PRESETS, type ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
 import { seededRandom } from './seeded-random.ts'
 import { SimClock } from './sim-clock.ts'
@@ -60,6 +61,7 @@ export class SimCluster {
       readonly advertise?: Endpoint
       readonly settings?: ProtocolSettings
       readonly meta?: Uint8Array
+      readonly members?: MemberTable
     } = {},
   ): SimMember {
     const member = new SimMember(
@@ -72,6 +74,7 @@ export class SimCluster {
         settings: options.settings ?? this.settings,
         ...(options.meta === undefined ? {} : { meta: options.meta }),
         ...(options.advertise === undefined ? {} : { advertise: options.advertise }),
+        ...(options.members === undefined ? {} : { members: options.members }),
       },
     )
     member.onEffect = (effect, by) => {

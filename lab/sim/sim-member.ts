@@ -2,6 +2,7 @@ import type { Delegate } from '../../src/membership/memberlist/protocol/dependen
 import type { Effect } from '../../src/membership/memberlist/protocol/effects.ts'
 import type { Endpoint } from '../../src/membership/memberlist/protocol/endpoint.ts'
 import type { ProtocolEvent } from '../../src/membership/memberlist/protocol/events.ts'
+import type { MemberTable } from '../../src/membership/memberlist/protocol/members.ts'
 import { Protocol } from '../../src/membership/memberlist/protocol/protocol.ts'
 import type { ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
 import type { Ack, PushPull } from '../../src/membership/memberlist/wire/messages.ts'
@@ -20,6 +21,7 @@ export interface SimMemberOptions {
   readonly settings: ProtocolSettings
   readonly meta?: Uint8Array
   readonly delegate?: Delegate
+  readonly members?: MemberTable
 }
 
 /** A process that runs one machine: the shell of the simulator. */
@@ -59,6 +61,7 @@ export class SimMember {
       sizeOf: estimateSize,
       isWitness: () => true,
       ...(options.delegate === undefined ? {} : { delegate: options.delegate }),
+      ...(options.members === undefined ? {} : { members: options.members }),
     })
   }
 

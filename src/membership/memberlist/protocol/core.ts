@@ -68,6 +68,8 @@ export class Core {
   listedAt: Endpoint | undefined
   /** Where this member joins through, itself left out. */
   seeds: readonly Endpoint[] = []
+  /** When somebody answered us last; on the machine's own time. */
+  answeredMs: number | undefined
   /** Whether this member has begun to leave. */
   leaving = false
   /** Called when something was put in the queue. */
@@ -83,7 +85,7 @@ export class Core {
     this.#sizeOf = dependencies.sizeOf
     this.delegate = dependencies.delegate ?? {}
     this.isWitness = dependencies.isWitness ?? (() => false)
-    this.members = new MemberTable(dependencies.random, settings.probeIntervalMs)
+    this.members = dependencies.members ?? new MemberTable(dependencies.random, settings.probeIntervalMs)
     this.queue = new GossipQueue(settings.maxQueued)
     this.declaredDead = new DeclaredDead(this.queue)
     this.contacts = new Contacts(settings.maxMembers)

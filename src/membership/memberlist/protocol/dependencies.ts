@@ -1,6 +1,7 @@
 import type { Message } from '../wire/messages.ts'
 import type { MemberView } from './effects.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { MemberTable } from './members.ts'
 
 /** Who this member is. */
 export interface Identity {
@@ -42,4 +43,6 @@ export interface Dependencies {
    * @default nobody does
    */
   readonly isWitness?: (meta: Uint8Array) => boolean
+  /** The empty table of members, where a simulation of very many brings one that shares what they hold alike. */
+  readonly members?: MemberTable
 }
