@@ -31,6 +31,11 @@ export class DeclaredDead {
   /** Others hold us for dead. Those whose death is not told any more are found dead by the others, if they are. */
   doubt(nowMs: number): void {
     this.#doubtedMs = nowMs
+    this.withdraw()
+  }
+
+  /** Keeps to ourselves what of it was not told yet. */
+  withdraw(): void {
     for (const name of this.#untold) this.#queue.remove({ space: 'member', name }, 'replaced')
   }
 }

@@ -21,6 +21,8 @@ const CHECK_EVERY = 0.5
 const EVIDENCE_PINGS = 5
 /** A member that answers packets while it refuses streams has a closed port, and is believed to keep it so long. */
 const DISTRUST_MS = 600_000
+/** Who had no answer from anybody for so many probe intervals was cut off. */
+const UNANSWERED = 10
 /** The shortest wait for a check over a stream. */
 const STREAM_CHECK_MIN_MS = 100
 
@@ -170,6 +172,8 @@ export class Suspicions {
       return
     }
     this.#actions.declareDead(record, 'silence')
+    // Who is cut off may be heard again at any moment: the others find out themselves who is dead.
+    if (settings.checkSuspects && isUnanswered(this.#core)) declaredDead.withdraw()
   }
 
   /** Strong evidence counts when the suspect answered nothing since, and others do not reach it either. */
@@ -239,8 +243,20 @@ export class Suspicions {
   }
 }
 
+/**
+ * Whether it must be we who are cut off: we had an answer from somebody once, and from nobody for long. Not where more than
+ * half of the others are suspects, as when most have gone: then it takes long to come by those that answer.
+ */
+function isUnanswered({ answeredMs, members, nowMs, settings }: Core): boolean {
+  if (answeredMs === undefined || nowMs - answeredMs <= UNANSWERED * settings.probeIntervalMs) return false
+  return members.suspectCount <= members.living.length / 2
+}
+
 /** Notes that a member answered us, and by which way: what it says of its TCP port is judged by that. */
 export function noteAnswer(core: Core, record: MemberRecord, via: 'direct' | 'relay' | 'stream'): void {
+  // What we took for the silence of others was our own.
+  if (isUnanswered(core)) core.declaredDead.doubt(core.nowMs)
+  core.answeredMs = core.nowMs
   record.lastAckMs = core.nowMs
   if (via !== 'relay') core.contacts.answered(record.endpoint, record.name, core.nowMs)
   if (via === 'stream') record.refusalsDistrustedUntilMs = -Infinity

@@ -133,3 +133,39 @@ describe('word of a death from a member that is dead here', () => {
     expect(machine.state(2)).toBe('left')
   })
 })
+
+describe('a member that nobody answers', () => {
+  /** Nobody answers any more, for so long. */
+  function unanswered(ms: number) {
+    const machine = new Machine({ witnesses: 'off' }).withMembers(30)
+    machine.run(60_000)
+    machine.answering.clear()
+    machine.run(ms)
+    return machine
+  }
+
+  test('tells nobody of the deaths that it finds', () => {
+    const machine = unanswered(5000)
+    const { member } = machine.runUntil('member-changed', ({ change }) => change === 'died')
+    const untilMs = machine.nowMs
+    machine.run(5000)
+    const told = machine
+      .sent('dead')
+      .filter(({ message, atMs }) => message.node === member.name && atMs > untilMs)
+    // But for pings to the dead itself.
+    expect(told.filter(({ to }) => `m${to}` !== member.name)).toEqual([])
+  })
+
+  test.each([
+    ['puts off what is due once somebody answers again', 12_000, 'suspect'],
+    ['does not after a short time', 2000, 'dead'],
+  ])('%s', (_, silentMs, state) => {
+    const machine = unanswered(silentMs)
+    // New suspicions, of later lives, which end 6 s from now; after half of that the suspects are pinged.
+    for (const n of [2, 6]) machine.packet(3, suspect(n, 2, 'm3'), suspect(n, 2, 'm4'), suspect(n, 2, 'm5'))
+    machine.run(4500)
+    machine.answering.add(6)
+    machine.run(2500)
+    expect(machine.state(2)).toBe(state)
+  })
+})
