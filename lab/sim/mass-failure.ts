@@ -12,6 +12,8 @@ export interface MassFailure {
   readonly rings: number
   /** Deaths of members that live. */
   readonly falseRemovals: number
+  /** What each of the others sent in a second, from the first suspicion until nobody lists any of those that went. */
+  readonly packetsPerSecond: number
 }
 
 /** So many hosts go at once; each of the others makes rings as a process does, with deaths gathered. */
@@ -23,6 +25,7 @@ export function massFailure(cluster: SimCluster, goneCount: number, gatherMs: nu
   const startMs = cluster.nowMs
   const rings = new Map<string, { count: number; left: number }>()
   let offRingsMs = 0
+  let suspected: { readonly atMs: number; readonly packetsSent: number } | undefined
   cluster.falseRemovals.length = 0
   for (const survivor of survivors) {
     const gathering = new DeathGathering(gatherMs)
@@ -42,7 +45,10 @@ export function massFailure(cluster: SimCluster, goneCount: number, gatherMs: nu
     const watch = survivor.onEffect
     survivor.onEffect = (effect, by) => {
       watch?.(effect, by)
-      if (effect.kind === 'member-changed') cluster.clock.after(0, look)
+      if (effect.kind !== 'member-changed') return
+      cluster.clock.after(0, look)
+      if (effect.change === 'suspected')
+        suspected ??= { atMs: cluster.nowMs, packetsSent: cluster.network.packetsSent }
     }
   }
   for (const victim of victims) {
@@ -51,12 +57,15 @@ export function massFailure(cluster: SimCluster, goneCount: number, gatherMs: nu
   }
   const isGone = () => victims.every(({ name }) => cluster.isGoneEverywhere(name))
   const goneMs = cluster.runUntil(isGone, 180_000) ?? Number.NaN
+  const packets = cluster.network.packetsSent - (suspected?.packetsSent ?? 0)
+  const seconds = (cluster.nowMs - (suspected?.atMs ?? 0)) / 1000
   cluster.run(2 * gatherMs + 100)
   return {
     goneMs,
     offRingsMs,
     rings: Math.max(...Array.from(rings.values(), ({ count }) => count)),
     falseRemovals: cluster.falseRemovals.length,
+    packetsPerSecond: packets / seconds / survivors.length,
   }
 }
 

@@ -104,4 +104,4 @@ test('the lint finds each planted breach of layering and each floating promise',
   expect(planted.map(([path, rule]) => `${path} ${rule}`).filter((expected) => !found.has(expected))).toEqual(
     [],
   )
-}, 60_000)
+})

@@ -4,11 +4,12 @@ import type { Deadline } from './deadlines.ts'
 import { type Endpoint, formatAddress, keyOf, sameEndpoint } from './endpoint.ts'
 import { planInquiry } from './evidence.ts'
 import { quietMs } from './intervals.ts'
+import { isMassFailure } from './mass-failure.ts'
 import type { MemberRecord, Suspicion } from './members.ts'
 import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 
-/** Members asked to look for one suspect. */
-const WITNESSES = 14
+/** Members asked to look for one suspect at most. */
+const WITNESSES = 12
 /** A look lasts so many probe intervals at the least, and so many for each of its pings. */
 const LOOK = 0.8
 const LOOK_EACH = 0.1
@@ -17,7 +18,7 @@ const GRACE = 0.4
 /** So often others are asked about one suspicion. */
 const ROUNDS = 2
 /** Suspects that are looked for at once, on our own account or for others. */
-const LOOKS_LIMIT = 64
+const LOOKS_LIMIT = 32
 /** Who asks one member about one suspect at once. */
 const ASKERS_LIMIT = 16
 /** A deadline may be run so much before its time. */
@@ -45,6 +46,8 @@ interface Look {
 /** What others were asked about one suspect, and said. */
 interface Inquiry {
   readonly suspicion: Suspicion
+  readonly round: number
+  readonly probedMs: number
   readonly sinceMs: number
   /** Before that the suspect is not dead, if all who were asked have spoken. */
   readonly notBeforeMs: number
@@ -79,9 +82,33 @@ export class Inquiries {
     this.#declareDead = declareDead
   }
 
-  /** A probe of ours, begun at `probedMs`, found a suspect silent: others are asked, unless we look for it for somebody else. */
+  /**
+   * A probe of ours, begun at `probedMs`, found a suspect silent: others are asked, unless we look for it for somebody else.
+   * In a mass failure many find the same member silent at once: who has heard that another does, leaves the question to it,
+   * and asks only if the suspect could be dead by then and is not.
+   */
   begin(record: MemberRecord, probedMs: number): void {
-    if (!this.#running.has(record) && !this.#looks.has(record)) this.#ask(record, probedMs, 1)
+    const core = this.#core
+    const { suspicion } = record
+    if (this.#isLookedFor(record)) return
+    if (!isMassFailure(core) || !this.#isAsked(record)) {
+      this.#ask(record, probedMs, 1)
+      return
+    }
+    const waitMs = core.random() * core.settings.probeIntervalMs
+    core.deadlines.set(probedMs + quietMs(core.settings) + waitMs, () => {
+      if (record.suspicion === suspicion && !this.#isLookedFor(record)) this.#ask(record, probedMs, 1)
+    })
+  }
+
+  /** A member is suspect from now on. Where it was asked, and those that are left cannot be enough, others are asked at once. */
+  suspected(): void {
+    for (const [record, inquiry] of this.#running) {
+      const left = inquiry.asked.filter(
+        ({ state, endpoint }) => state === 'alive' || inquiry.witnesses.get(keyOf(endpoint)) === 'silent',
+      )
+      if (left.length < inquiry.needed) this.#askAgain(record, inquiry)
+    }
   }
 
   /** Somebody asks us to look for a suspect. */
@@ -130,6 +157,8 @@ export class Inquiries {
     const seqNo = core.takeSeqNo()
     const inquiry: Inquiry = {
       suspicion,
+      round,
+      probedMs,
       sinceMs: core.nowMs,
       // Where not everybody is asked, another may have heard it since: then our own first ping in vain has to be that old.
       notBeforeMs: isEverybody ? core.nowMs : probedMs + quietMs(core.settings),
@@ -163,9 +192,28 @@ export class Inquiries {
     })
     core.deadlines.set(allHeardMs + GRACE * core.settings.probeIntervalMs, () => {
       if (this.#running.get(record) !== inquiry) return
-      this.#end(record, inquiry)
-      if (round < ROUNDS && record.suspicion === suspicion) this.#ask(record, probedMs, round + 1)
+      this.#askAgain(record, inquiry)
     })
+  }
+
+  /** Ends an inquiry that came to nothing, and asks others. */
+  #askAgain(record: MemberRecord, inquiry: Inquiry): void {
+    const { suspicion, probedMs, round } = inquiry
+    this.#end(record, inquiry)
+    if (round < ROUNDS && record.suspicion === suspicion) this.#ask(record, probedMs, round + 1)
+  }
+
+  /** Whether we look for a suspect, on our own account or for somebody else. */
+  #isLookedFor(record: MemberRecord): boolean {
+    return this.#running.has(record) || this.#looks.has(record)
+  }
+
+  /** Whether somebody else, who is well, suspects it and so has asked others to look for it. */
+  #isAsked({ suspicion }: MemberRecord): boolean {
+    const { isWitness, members, self } = this.#core
+    return Array.from(suspicion?.confirmations ?? [], (name) => members.get(name)).some(
+      (other) => other !== undefined && other !== self && other.state === 'alive' && isWitness(other.meta),
+    )
   }
 
   /** Whether the rule holds here: Go members take any news of a death at once, so that it is not for clusters with them. */

@@ -225,8 +225,10 @@ export class MemberTable {
    * ours nor a ping of its own, so that a watcher that fails is not missed. A member's own pings put that probe off by two
    * turns of all at most, because whoever is only heard, and hears nothing, has to be found too, and because anybody can
    * forge them.
+   *
+   * @param onlyAlive - Leaves suspects to others, who look for them.
    */
-  nextToProbe(nowMs: number): MemberRecord | undefined {
+  nextToProbe(nowMs: number, onlyAlive: boolean): MemberRecord | undefined {
     const putOffMs = PUT_OFF_ROUNDS * this.#roundMs
     const isWatchRound = ++this.#probeRounds % WATCH_ROUNDS !== 0
     // Where rounds follow each other more quickly, those behind the watched one come next.
@@ -236,6 +238,7 @@ export class MemberTable {
     let next: MemberRecord | undefined
     let nextMs = Infinity
     for (const record of this.#living) {
+      if (onlyAlive && record.state === 'suspect') continue
       const { pingedUsMs, livesMs, probeRank } = record
       if (isWatchRound && record.state === 'alive' && record.probedMs < justProbedMs) {
         const distance = (record.nameHash - this.#selfHash) >>> 0

@@ -1,6 +1,7 @@
 import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ProbeFinishedEffect } from './effects.ts'
+import { isMassFailure } from './mass-failure.ts'
 import { isLiving, type MemberRecord, viewOf } from './members.ts'
 import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 
@@ -8,9 +9,9 @@ import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 const NACK_SINCE_VERSION = 4
 /** Members probed because one at their address is silent. */
 const NEIGHBOURS = 4
-/** So many suspects at once are a mass failure, and others are probed so many times as often. */
-const MASS_FAILURE = 3
+/** In a mass failure others are probed so many times as often, until nobody new was suspected for so many probe intervals. */
 const HASTE = 8
+const HASTE_LASTS = 0.5
 const NO_BYTES = new Uint8Array(0)
 
 interface Probe {
@@ -25,6 +26,8 @@ interface Probe {
   nacks: number
   streamTried: boolean
   refused: boolean
+  /** Others look for it already, many at once, so that relays and a stream would say no more. */
+  isLookedFor: boolean
 }
 
 /** What a probe has to say of a member. */
@@ -44,6 +47,8 @@ export class Prober {
   readonly #ends: ProbeEnds
   readonly #running = new Map<MemberRecord, Probe>()
   #nextRound: Deadline | undefined
+  /** When somebody was suspected last. */
+  #suspectedMs = -Infinity
 
   constructor(core: Core, ends: ProbeEnds) {
     this.#core = core
@@ -57,10 +62,10 @@ export class Prober {
 
   /** A member is suspected: if that makes it a mass failure, the next round is sooner. */
   suspected(): void {
+    this.#suspectedMs = this.#core.nowMs
     const waitMs = this.#roundMs
     const dueMs = this.#nextRound?.atMs ?? Infinity
-    if (this.#isMassFailure() && dueMs - this.#core.nowMs > waitMs)
-      this.#setRound(this.#core.random() * waitMs)
+    if (this.#isHasty() && dueMs - this.#core.nowMs > waitMs) this.#setRound(this.#core.random() * waitMs)
   }
 
   /**
@@ -82,6 +87,7 @@ export class Prober {
       nacks: 0,
       streamTried: false,
       refused: false,
+      isLookedFor: false,
     }
     this.#running.set(record, probe)
     core.pending.set(probe.seqNo, {
@@ -123,7 +129,7 @@ export class Prober {
 
   #round(): void {
     const core = this.#core
-    const record = core.members.nextToProbe(core.nowMs)
+    const record = core.members.nextToProbe(core.nowMs, this.#isHasty())
     if (record !== undefined) this.probe(record)
     this.#setRound(this.#roundMs)
   }
@@ -138,13 +144,14 @@ export class Prober {
 
   get #roundMs(): number {
     const intervalMs = this.#core.awareness.scale(this.#core.settings.probeIntervalMs)
-    return this.#isMassFailure() ? intervalMs / HASTE : intervalMs
+    return this.#isHasty() ? intervalMs / HASTE : intervalMs
   }
 
-  /** Several are silent at once, and it is not our own doing: more may have gone with them. */
-  #isMassFailure(): boolean {
-    const { awareness, members, settings } = this.#core
-    return settings.witnesses !== 'off' && members.suspectCount >= MASS_FAILURE && awareness.score === 0
+  /** Whether there may be more who are gone and not suspected yet, and that they are silent is not our own doing. */
+  #isHasty(): boolean {
+    const { awareness, nowMs, settings } = this.#core
+    const isNews = nowMs - this.#suspectedMs <= HASTE_LASTS * settings.probeIntervalMs
+    return isNews && isMassFailure(this.#core) && awareness.score === 0
   }
 
   #run(probe: Probe): void {
@@ -181,6 +188,8 @@ export class Prober {
     const core = this.#core
     const { record, seqNo } = probe
     if (core.settings.repeatPings) this.#ping(probe)
+    probe.isLookedFor = record.state === 'suspect' && this.#isHasty()
+    if (probe.isLookedFor) return
     probe.relays = core.members.relaysFor(record, core.settings.indirectChecks)
     askRelays(core, record, probe.relays, seqNo)
     this.#tryStream(probe)
@@ -219,7 +228,8 @@ export class Prober {
     this.#end(probe, 'none', NO_BYTES)
     const expected = probe.relays.filter((relay) => (relay.vsn[1] ?? 0) >= NACK_SINCE_VERSION).length
     const missed = expected > 0 ? Math.max(0, expected - probe.nacks) : 1
-    core.awareness.adjust(probe.refused ? -1 : missed)
+    if (probe.refused) core.awareness.adjust(-1)
+    else if (!probe.isLookedFor) core.awareness.adjust(missed)
     if (isLiving(probe.record)) this.#ends.silent(probe.record, probe.startedMs)
   }
 

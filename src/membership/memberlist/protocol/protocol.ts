@@ -90,6 +90,7 @@ export class Protocol {
       },
       suspected: () => {
         this.#prober.suspected()
+        this.#inquiries.suspected()
       },
       listed: () => {
         this.#pushPullRounds.noteListed()

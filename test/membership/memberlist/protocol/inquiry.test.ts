@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
 import { alive, dead, endpointOf, Machine, suspect } from './machine.ts'
-import { tryParseAddress } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
+import { type Endpoint, tryParseAddress } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
 
 const NO_BYTES = new Uint8Array(0)
 
@@ -145,6 +145,63 @@ describe('who suspects a member', () => {
   })
 })
 
+describe('where three or more are suspected at once', () => {
+  const questionsOn = (machine: Machine, n: number) =>
+    machine.sent('indirect-ping').filter(({ message }) => message.node === `m${n}`)
+
+  /** This machine probes `m2` when `m6` says that it suspects it, and two more. */
+  function probing() {
+    const machine = new Machine({ witnesses: 'auto' }, {}, 1, () => true).withMembers(30)
+    machine.run(60_000)
+    machine.answering.delete(2)
+    machine.clear()
+    const isPing = (to: Endpoint, messages: readonly Message[]) =>
+      to.address === endpointOf(2).address && messages[0]?.kind === 'ping'
+    machine.runUntil('send-packet', ({ to, messages }) => isPing(to, messages))
+    for (const n of [7, 8]) machine.answering.delete(n)
+    machine.packet(6, suspect(2, 1, 'm6'), suspect(7, 1, 'm6'), suspect(8, 1, 'm6'))
+    return machine
+  }
+
+  test('who finds one silent leaves the question to another who suspects it', () => {
+    const machine = probing()
+    machine.run(1100)
+    expect(machine.state(2)).toBe('suspect')
+    expect(questionsOn(machine, 2)).toEqual([])
+  })
+
+  test('but asks itself when the suspect could be dead by then and is not', () => {
+    const machine = probing()
+    machine.run(2400)
+    expect(questionsOn(machine, 2)).toEqual([])
+    machine.run(1200)
+    expect(questionsOn(machine, 2)).toHaveLength(12)
+  })
+
+  test('and at once where the other is silent itself', () => {
+    const machine = probing()
+    machine.packet(9, suspect(6, 1, 'm9'))
+    machine.run(1100)
+    expect(questionsOn(machine, 2)).toHaveLength(12)
+  })
+
+  test('others are asked as soon as those that are left of the first cannot be enough, once', () => {
+    const { machine, witnesses } = asking(60)
+    expect(witnesses).toHaveLength(12)
+    const [, ...fallen] = witnesses.slice(0, 7)
+    machine.clear()
+    machine.packet(61, ...fallen.slice(1).map((n) => suspect(n, 1, 'm60')))
+    expect(questionsOn(machine, 2)).toEqual([])
+    machine.packet(61, suspect(fallen[0]!, 1, 'm60'))
+    const again = questionsOn(machine, 2).map(({ to }) => to)
+    expect(again).toHaveLength(12)
+    expect(again.filter((to) => fallen.includes(to))).toEqual([])
+    machine.packet(61, ...again.map((n) => suspect(n, 1, 'm60')))
+    machine.run(4000)
+    expect(questionsOn(machine, 2)).toHaveLength(12)
+  })
+})
+
 describe('a witness', () => {
   test('pings several times, and says that it was silent only 2.5 s after its last packet', () => {
     const machine = new Machine().withMembers(6)
@@ -223,7 +280,7 @@ describe('a witness', () => {
         .filter(({ to }) => to <= 80)
         .map(({ to }) => to),
     )
-    expect(looked.size).toBe(64)
-    expect(machine.protocol.counters.refused.overloaded).toBe(79 - 64)
+    expect(looked.size).toBe(32)
+    expect(machine.protocol.counters.refused.overloaded).toBe(79 - 32)
   })
 })

@@ -84,6 +84,25 @@ describe('probes', () => {
     expect(machine.sent('ping').filter(({ message }) => message.seqNo === seqNo)).toHaveLength(1)
   })
 
+  test('where three are suspected the others are probed eight times as often, until nobody more is for half a second', () => {
+    const machine = new Machine({ witnesses: 'auto' }, {}, 1, () => true).withMembers(30)
+    machine.run(60_000)
+    for (const n of [2, 3, 4]) machine.answering.delete(n)
+    machine.packet(9, suspect(2, 1, 'm9'), suspect(3, 1, 'm9'))
+    machine.clear()
+    machine.run(1)
+    machine.packet(9, suspect(4, 1, 'm9'))
+    machine.run(500)
+    const hasty = machine.sent('ping').map(({ to }) => to)
+    expect(hasty.length).toBeGreaterThanOrEqual(4)
+    expect(hasty.length).toBeLessThanOrEqual(5)
+    expect(new Set(hasty).size).toBe(hasty.length)
+    expect(hasty.filter((to) => to <= 4)).toEqual([])
+    machine.clear()
+    machine.run(2000)
+    expect(machine.sent('ping').filter(({ to }) => to > 4).length).toBeLessThanOrEqual(3)
+  })
+
   test('the fallen are not probed', () => {
     const machine = new Machine({ reconnectIntervalMs: 0 }).withMembers(4)
     machine.packet(3, dead(2, 1, 'm3'), dead(4, 1, 'm4'))
