@@ -270,16 +270,23 @@ export class RingClient implements AsyncDisposable {
     this.#confirmedAtMs = atMs
     this.#stale = false
     this.#answering = this.#copy
-    const { staleAfterMs = Infinity, whenStale } = this.#options
     this.#stopStaleTimer()
+    this.#expireInTime()
+  }
+
+  #expireInTime(): void {
+    const { staleAfterMs = Infinity, whenStale } = this.#options
     if (staleAfterMs === Infinity) return
     const leftMs = staleAfterMs - this.ageMs
-    const expire = () => {
-      this.#stale = true
-      if (whenStale === 'throw') this.#answering = undefined
+    if (leftMs > 0) {
+      // Timers may be a little early.
+      this.#stopStaleTimer = this.#staleClock.after(Math.ceil(leftMs), () => {
+        this.#expireInTime()
+      })
+      return
     }
-    if (leftMs <= 0) expire()
-    else this.#stopStaleTimer = this.#staleClock.after(leftMs, expire)
+    this.#stale = true
+    if (whenStale === 'throw') this.#answering = undefined
   }
 
   /** @throws {RingmanError} Why there is no ring to answer by. */

@@ -427,6 +427,24 @@ describe('staleness', () => {
     expect([client.stale, client.owner('k')]).toEqual([false, expect.anything()])
   })
 
+  test('does not come a moment early because a timer does', async () => {
+    class EarlyClock extends VirtualClock {
+      override after(delayMs: number, fn: () => void): () => void {
+        return super.after(delayMs - 0.7, fn)
+      }
+    }
+    const clock = new EarlyClock()
+    const { client, members } = makeClient({ clock, staleAfterMs: 60_000 })
+    members.watched(A, () => ringEvent(nodes('abc')))
+    await client.ready()
+    members.gone(A)
+    members.watch.reset()
+    await clock.advance(59_999.5 - client.ageMs)
+    expect([client.ageMs, client.stale]).toEqual([59_999.5, false])
+    await clock.advance(1)
+    expect(client.stale).toBe(true)
+  })
+
   test('heartbeats keep a copy fresh', async () => {
     const { client, members, clock } = makeClient({ staleAfterMs: 60_000, whenStale: 'throw' })
     members.watched(A, () => ringEvent(nodes('abc')))

@@ -103,29 +103,32 @@ test('a thread that hangs is replaced when the ring changes; nobody but its own 
   const connections = await Promise.all(Array.from({ length: 24 }, connect))
   for (const socket of connections) await exchangeOn(socket, OWNER)
   failThread(1, 'hang')
-  // Those of the other thread go on: it says so before the ring changes.
-  const hung = new Set<Socket>(connections)
+  // Asked again and again until some of the answers are missing: the thread hangs when it gets to know that it is to.
+  const waiting = new Map<Socket, Promise<boolean>>()
   await vi.waitFor(async () => {
-    const answers = connections.map((socket) =>
-      exchangeOn(socket, OWNER).then(
-        () => hung.delete(socket),
-        () => {},
-      ),
-    )
-    await Promise.race([Promise.all(answers), new Promise((resolve) => setTimeout(resolve, 300))])
-    expect(hung.size).toBeGreaterThan(0)
-    expect(hung.size).toBeLessThan(24)
-  })
-  const ends = [...hung].map(closed)
+    for (const socket of connections.filter((one) => !waiting.has(one))) {
+      const answered = exchangeOn(socket, OWNER).then(
+        () => waiting.delete(socket),
+        () => false,
+      )
+      waiting.set(socket, answered)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(waiting.size).toBeGreaterThan(0)
+  }, 10_000)
   source.set(membersUpTo(2))
   await vi.waitFor(() => {
     expect(ring.manager.snapshot.epoch).toBe(2)
-  })
+  }, 10_000)
   expect(threads.replaced).toEqual({ late: 1, silent: 0, ended: 0 })
-  for (const socket of connections.filter((one) => !hung.has(one))) {
+  // One that still waits is answered by a thread that was only slow, or is closed with the thread that hangs.
+  for (const socket of connections) await waiting.get(socket)
+  const closedOnes = connections.filter((socket) => waiting.has(socket))
+  expect(closedOnes.length).toBeGreaterThan(0)
+  expect(closedOnes.length).toBeLessThan(24)
+  for (const socket of connections.filter((one) => !waiting.has(one))) {
     expect(json(await exchangeOn(socket, OWNER)).epoch).toBe(2)
   }
-  await Promise.all(ends)
   await vi.waitFor(() => {
     expect(threads.answering).toBe(3)
   }, 10_000)
