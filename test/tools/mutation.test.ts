@@ -94,6 +94,17 @@ test.each([
   expect(Object.fromEntries(results.by)).toMatchObject(by)
 })
 
+test('a statement is no call of the one before it, also where nothing but a part of it is switched', () => {
+  const source = 'function f() {\nlet a = 1\nconst b = 5\na += b\nreturn a\n}'
+  const mutants = mutantsOf('a.ts', source).filter(({ change }) => change === 'a += b → a -= b')
+  const { text } = plantAll(source, mutants, 0)
+  const mutation = new Switch()
+  const result = () => runInNewContext(`(() => {${text}; return f()})()`, { mutation }) as number
+  expect(result()).toBe(6)
+  mutation.set(0)
+  expect(result()).toBe(-4)
+})
+
 test('a loop that does not end is ended, and says so; one that ends is as it was', () => {
   const { without, by } = resultsOf('let n = 0\nfor (const x of [1, 2]) while (n < x * 10) n++\nreturn n')
   expect(without).toBe(20)

@@ -61,6 +61,9 @@ export function plantAll(
     const { start, end } = node
     if (own.length > 0 && isStatement(node)) {
       wraps.push({ start, end, open: `{if(!isPlanted(${place},${place}))`, close: '}' })
+    } else if (node.type === 'ExpressionStatement') {
+      // Sources have no semicolons: a parenthesis at the beginning would be taken for a call of what stands before.
+      wraps.push({ start, end, open: '{', close: '}' })
     } else if (own.length > 0) {
       const changed = own.map(
         (mutant) =>
