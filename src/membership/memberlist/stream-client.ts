@@ -63,12 +63,15 @@ export class StreamClient {
     const { promise, resolve } = Promise.withResolvers<StreamAnswer>()
     const socket = connect({ host: to.address, port: to.port, noDelay: true })
     this.#open.add(socket)
+    const decoder = reception && new StreamDecoder(reception)
+    let isOver = false
     const startedAtMs = this.#clock.now()
     let receivedBytes = 0
     /** Said only of a connection that came about: a host that nobody reaches closes nothing. */
     const closed = () =>
       receivedBytes === 0 && !socket.connecting ? { closedAfterMs: this.#clock.now() - startedAtMs } : {}
     const finish = (answer: StreamAnswer) => {
+      isOver = true
       cancelTimer()
       resolve(answer)
       socket.destroy()
@@ -76,24 +79,27 @@ export class StreamClient {
     const cancelTimer = this.#clock.after(timeoutMs, () => {
       finish({ outcome: 'failed', reason: `no answer within ${Math.round(timeoutMs)} ms` })
     })
+    /** The connection can bring no more; what it has brought is enough where the decoder works. */
+    const lose = (answer: StreamAnswer) => {
+      if (decoder?.isWorking !== true || this.#closed) finish(answer)
+    }
     socket.on('error', (error: NodeJS.ErrnoException) => {
       const reason = error.code ?? error.message
-      if (error.code === 'ECONNREFUSED') finish({ outcome: 'refused', reason })
-      else finish({ outcome: 'failed', reason, ...(CLOSED_BY_PEER.has(reason) ? closed() : {}) })
+      if (error.code === 'ECONNREFUSED') lose({ outcome: 'refused', reason })
+      else lose({ outcome: 'failed', reason, ...(CLOSED_BY_PEER.has(reason) ? closed() : {}) })
     })
     socket.on('close', () => {
       this.#open.delete(socket)
       // What a connection that never came about had to send went nowhere.
       if (socket.bytesWritten > 0) this.#onBytes?.('sent', socket.bytesWritten)
-      finish({ outcome: 'failed', reason: 'the peer closed the connection', ...closed() })
+      lose({ outcome: 'failed', reason: 'the peer closed the connection', ...closed() })
     })
-    if (reception === undefined) {
+    if (decoder === undefined) {
       socket.end(bytes, () => {
         finish({ outcome: 'sent' })
       })
       return promise
     }
-    const decoder = new StreamDecoder(reception)
     const take = (result: ReturnType<StreamDecoder['push']>) => {
       if (result === undefined) return
       if (result.ok) finish({ outcome: 'answered', message: result.message, sizeBytes: receivedBytes })
@@ -108,11 +114,11 @@ export class StreamClient {
       take(decoder.push(chunk))
       if (!decoder.isWorking) return
       socket.pause()
-      this.#turns.add(decoder, false, () => socket.destroyed, take)
+      this.#turns.add(decoder, false, () => isOver, take)
     })
     socket.on('end', () => {
       const reason = 'the peer closed the connection without a whole answer'
-      finish({ outcome: 'failed', reason, ...closed() })
+      lose({ outcome: 'failed', reason, ...closed() })
     })
     socket.write(bytes)
     return promise

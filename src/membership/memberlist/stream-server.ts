@@ -151,6 +151,7 @@ export class StreamServer {
       this.#turns.add(decoder, isKnown, () => socket.destroyed, take)
     })
     socket.on('end', () => {
+      if (decoder.isWorking) return
       // A peer that sent nothing at all only looked whether the port is open.
       if (connection.heldBytes > 0) take(decoder.end())
       else socket.destroy()

@@ -1,6 +1,10 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { DecodingTurns } from '../../../src/membership/memberlist/decoding-turns.ts'
+import { StreamClient } from '../../../src/membership/memberlist/stream-client.ts'
+import { StreamServer } from '../../../src/membership/memberlist/stream-server.ts'
 import { StreamDecoder } from '../../../src/membership/memberlist/wire/stream-decoder.ts'
 import { encodeStream } from '../../../src/membership/memberlist/wire/stream-encoder.ts'
 
@@ -53,4 +57,57 @@ test('large messages are decoded in turns, one after the other: those that are t
     },
   )
   await again.promise
+})
+
+const reception = { keyring: [], requireEncryption: false, label: '' } as const
+
+/** A listener at a port of its own. */
+async function listen(onConnection: (socket: Socket) => void) {
+  const server = createServer({ allowHalfOpen: true }, onConnection).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return { port, [Symbol.dispose]: () => void server.close() }
+}
+
+// Go's memberlist closes a connection as soon as it has sent its state, or a message of the application.
+test.each(['ends', 'is destroyed'])('a large answer is taken whose connection %s behind it', async (how) => {
+  using peer = await listen((socket) => {
+    socket.once('data', () => {
+      if (how === 'ends') socket.end(bytes)
+      else socket.write(bytes, () => socket.destroy())
+    })
+  })
+  const client = new StreamClient(systemClock)
+  const answer = await client.call({
+    to: { address: '127.0.0.1', port: peer.port },
+    bytes: new Uint8Array(10),
+    timeoutMs: 10_000,
+    reception: { ...reception, role: 'response' },
+  })
+  expect(answer).toMatchObject({ outcome: 'answered', message: { kind: 'user' } })
+  await client.close()
+})
+
+test('a large message is taken whose connection ends behind it', async () => {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const server = new StreamServer({
+    clock: systemClock,
+    reception: () => ({ ...reception, role: 'request' }),
+    onMessage: (stream, { message }) => {
+      server.refuse(stream)
+      resolve(message.kind)
+    },
+    onDrop: ({ reason }) => {
+      resolve(reason)
+      return undefined
+    },
+    timeoutMs: 10_000,
+    isKnown: () => false,
+  })
+  using listener = await listen((socket) => {
+    server.accept(socket, { address: '127.0.0.1', port: 1 })
+  })
+  connect(listener.port, '127.0.0.1').end(bytes)
+  expect(await promise).toBe('user')
+  await server.close()
 })
