@@ -13,7 +13,7 @@ COPY tools/node/package.json tools/node/
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc --mount=type=cache,target=/root/.npm \
     npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
-COPY tools/build.ts tools/prune-modules.ts tools/
+COPY tools/build.ts tools/lighten-chunks.ts tools/prune-modules.ts tools/
 COPY src src
 RUN npm run build && node tools/prune-modules.ts dist
 

@@ -12,6 +12,7 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Held } from '../../lab/loop-meter.ts'
 import { ringman } from '../../test/support/child-process.ts'
+import { imageEnv } from '../../lab/image-env.ts'
 import { after, load, LOOK_UPS } from '../memory/load.ts'
 import { report, type Figure } from '../table.ts'
 import type { MembersChange } from './api-server.ts'
@@ -25,11 +26,8 @@ const MB = 1e6
 
 /** Tells for how long the member's event loop was held. */
 const HELD_LOOP = `--import ${import.meta.dirname}/../../test/support/held-loop.ts`
-/** As in the image. */
-const MEMBER_ENV = {
-  NODE_OPTIONS: `--max-semi-space-size=4 ${HELD_LOOP}`,
-  MALLOC_ARENA_MAX: '1',
-}
+const image = imageEnv()
+const MEMBER_ENV = { ...image, NODE_OPTIONS: `${image['NODE_OPTIONS']} ${HELD_LOOP}` }
 
 const server = fork(`${import.meta.dirname}/api-server.ts`)
 const [kubeconfig] = (await once(server, 'message')) as [string]

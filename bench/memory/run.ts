@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { imageEnv } from '../../lab/image-env.ts'
 import { TestProcess } from '../../test/support/child-process.ts'
 import { quantile, report, type Figure } from '../table.ts'
 import { after, batches, load, LOOK_UPS } from './load.ts'
@@ -49,13 +50,7 @@ server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ event: 'ready',
 const SERVERS = { ours: SERVE, bare: ['--eval', BARE] } as const
 type Name = keyof typeof SERVERS
 
-/** The variables of the image. */
-const env = Object.fromEntries(
-  (/^ENV (.*)$/m.exec(await readFile('Dockerfile', 'utf8'))?.[1] ?? '').split(' ').map((pair) => {
-    const at = pair.indexOf('=')
-    return [pair.slice(0, at), pair.slice(at + 1)]
-  }),
-)
+const env = imageEnv()
 
 function start(name: Name): TestProcess {
   return new TestProcess(SERVERS[name], name === 'ours' ? { env } : {})

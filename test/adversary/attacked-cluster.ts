@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { resolve } from 'node:path'
+import { imageEnv } from '../../lab/image-env.ts'
 import type { Held } from '../../lab/loop-meter.ts'
 import { TestProcess } from '../support/child-process.ts'
 import { chartMemoryLimit, compile, MemoryLimit } from './memory-limit.ts'
@@ -31,7 +32,7 @@ export class LimitedMember implements AsyncDisposable, Addresses {
         ...['--import', HELD_LOOP, program, 'serve', '--name', name, '--log-format', 'json'],
         ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', ...args],
       ],
-      { ipc: true, prefix: this.memory.prefix },
+      { ipc: true, prefix: this.memory.prefix, env: imageEnv() },
     )
   }
 

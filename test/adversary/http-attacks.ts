@@ -45,7 +45,7 @@ export const HTTP_ATTACKS: Readonly<Record<string, Attack>> = {
   // What a watch's request said must not be kept for as long as the watch lasts.
   'watches-with-large-heads': async ([target]) => {
     const head = `GET /v1/ring/watch HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(250 * 1024)}\r\n\r\n`
-    const sockets = await openMany(target, 500, () => Buffer.from(head))
+    const sockets = await openMany(target, 1000, () => Buffer.from(head))
     for (const socket of sockets) socket.resume()
     await pause(HOLD_MS)
     return `${sockets.length} watches with heads of 250 KB`

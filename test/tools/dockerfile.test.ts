@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 
 const dockerfile = readFileSync('Dockerfile', 'utf8')
@@ -27,6 +28,16 @@ test('what it copies is there, and gets past .dockerignore, which lets nothing e
     .filter((line) => line !== '' && !line.startsWith('#'))
   expect(rules[0]).toBe('*')
   expect(rules.slice(1).sort()).toEqual([...new Set(copied)].map((path) => `!${path}`).sort())
+})
+
+test('what it runs imports nothing that it does not copy', () => {
+  const copied = all('COPY').flatMap((text) => text.split(' ').slice(0, -1))
+  const scripts = copied.filter((path) => /^tools\/.*\.ts$/.test(path))
+  const imported = scripts.flatMap((path) =>
+    [...readFileSync(path, 'utf8').matchAll(/from '(\.[^']+)'/g)].map(([, to]) => join(dirname(path), to!)),
+  )
+  expect(imported).toContain('tools/lighten-chunks.ts')
+  expect(imported.filter((path) => !copied.includes(path) && !path.startsWith('src/'))).toEqual([])
 })
 
 test('it names no registry beside the public one of its base images, which are arguments', () => {
