@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 /** What a client may ask for and hold. Every buffer, list and wait that a client can make grow has its bound here. */
 export interface HttpLimits {
   /** Longest key in bytes of UTF-8 that the `v1` look-ups take. */
@@ -73,6 +74,19 @@ export const ADMIN_HTTP_LIMITS: HttpLimits = {
   maxHeldHeadBytes: 1024 * 1024,
   maxWaitingAnswerBytes: 4 * 1024 * 1024,
   maxConnections: 64,
+}
+
+/** Heads of more bytes are rare: large keys, large cookies. */
+const LARGE_HEAD_BYTES = 16 * 1024
+
+/**
+ * Whether a request's head is so large that its connection must not last: Node's parser keeps what it read last, beside the strings of the
+ * request, for as long as the connection is open.
+ */
+export function hasLargeHead({ url = '', rawHeaders }: IncomingMessage): boolean {
+  let bytes = url.length
+  for (const text of rawHeaders) bytes += text.length
+  return bytes > LARGE_HEAD_BYTES
 }
 
 /**

