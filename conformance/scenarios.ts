@@ -20,8 +20,11 @@ export interface Scenario {
 const TIMEOUT_MS = 1000
 const SILENCE_MS = 1500
 
-/** How long something may take that is to happen at once, or after the first waits. */
+/** How long something may take that is to happen at once. */
 const SOON_MS = 10_000
+
+/** How long it may take where a client has failed before: the longest wait between two tries is 15 s. */
+const AFTER_WAITS_MS = 30_000
 
 const nodes = (letters: string): RingNode[] => letters.split('').map((ringKey) => ({ ringKey, weight: 1 }))
 const digestOf = (given: readonly RingNode[]) => HashRing.of(given).digest
@@ -94,7 +97,7 @@ export class Client {
 async function until(
   holds: () => boolean | Promise<boolean>,
   otherwise: string,
-  withinMs = SOON_MS,
+  withinMs = AFTER_WAITS_MS,
 ): Promise<void> {
   const endMs = performance.now() + withinMs
   while (!(await holds())) {
