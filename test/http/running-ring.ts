@@ -14,6 +14,7 @@ import type { SourceKind } from '../../src/membership/source.ts'
 import { Operations } from '../../src/service/operations.ts'
 import { RingService } from '../../src/service/ring-service.ts'
 import { HTTP_METRICS } from '../../src/telemetry/table/http-table.ts'
+import { freePort } from '../support/free-port.ts'
 import { guardFor, httpParts } from '../support/http-parts.ts'
 import { FakeSource, fakeMember } from '../support/fake-source.ts'
 
@@ -97,7 +98,7 @@ export async function serveRing(
   const parts = httpParts({ clock, logger, limits: given })
   const { limits, ledger, connections } = parts
   const app = createApp({ ring, ...parts, ...options.app })
-  const place = threadCount > 0 ? { host: '127.0.0.2', sharesPort: true } : {}
+  const place = threadCount > 0 ? { host: '127.0.0.2', port: await freePort(), sharesPort: true } : {}
   const server = await openServer(app, { ...parts, ...place })
   const seesAll = options.app?.extend !== undefined || options.app?.around !== undefined
   if (options.fast ?? !seesAll) {

@@ -1,6 +1,4 @@
-import { createServer, type AddressInfo } from 'node:net'
 import { createSocket } from 'node:dgram'
-import { once } from 'node:events'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { systemClock, systemRandom } from '../../../src/clock.ts'
 import { Distribution } from '../../../src/distribution.ts'
@@ -11,6 +9,7 @@ import {
   type MemberlistSourceOptions,
 } from '../../../src/membership/memberlist/memberlist-source.ts'
 import type { GossipStatistics, TwoWayCount } from '../../../src/membership/statistics.ts'
+import { freePort } from '../../support/free-port.ts'
 import { parseSeeds } from '../../support/seeds.ts'
 
 const PATIENCE = { timeout: 10_000, interval: 5 }
@@ -47,16 +46,6 @@ async function started(name: string, options: Partial<MemberlistSourceOptions> &
   sources.push(source)
   await source.start(new AbortController().signal)
   return source
-}
-
-/** A port where nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 const placeOf = ({ gossipAddress }: MemberlistSource) => `${gossipAddress?.host}:${gossipAddress?.port}`

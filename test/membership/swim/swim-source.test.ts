@@ -1,5 +1,4 @@
 import { createSocket } from 'node:dgram'
-import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock, systemRandom } from '../../../src/clock.ts'
@@ -8,6 +7,7 @@ import { silentLogger } from '../../../src/logger.ts'
 import type { MemberState } from '../../../src/membership/member.ts'
 import type { GossipSocketHandlers, OpenGossipSocket } from '../../../src/membership/swim/gossip-socket.ts'
 import { SwimSource, type SwimSourceOptions } from '../../../src/membership/swim/swim-source.ts'
+import { freePort } from '../../support/free-port.ts'
 import { parseSeeds } from '../../support/seeds.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { packet } from '../../support/swim-packets.ts'
@@ -62,17 +62,6 @@ async function refusalOf(source: SwimSource): Promise<{ readonly code: string; r
     throw error
   }
   return expect.fail('the start was not refused')
-}
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4')
-  socket.bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
-  const closed = once(socket, 'close')
-  socket.close()
-  await closed
-  return port
 }
 
 describe('start', () => {

@@ -1,11 +1,11 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { stringify } from 'yaml'
+import { freePort } from '../../../support/free-port.ts'
 
 /** One series of an answer: its labels, and its values as pairs of seconds since the epoch and a number. */
 export interface QueriedSeries {
@@ -187,13 +187,4 @@ type PrometheusAnswer =
 /** `NaN` and `+Inf` stay what they are. */
 function numbers([seconds, value]: RawSample): readonly [number, number] {
   return [seconds, value === '+Inf' ? Infinity : value === '-Inf' ? -Infinity : Number(value)]
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }
