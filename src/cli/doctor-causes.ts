@@ -47,17 +47,11 @@ export function plainAmongKeyed(members: readonly SurveyedMember[]): Finding[] {
 }
 
 export function otherKeys(members: readonly SurveyedMember[]): Finding[] {
-  const keyed = members.filter(({ report }) => (report.gossip?.keys.length ?? 0) > 0)
-  const usual = mostFrequent(keyed.map(({ report }) => report.gossip?.keys[0] ?? ''))
-  const rest = keyed.filter(({ report }) => report.gossip?.keys.includes(usual ?? '') === true)
-  const odd = keyed.filter(({ report: { gossip } }) => {
-    const [first = ''] = gossip?.keys ?? []
-    const hears = gossip?.keys.includes(usual ?? '') === true
-    return !hears || !rest.every(({ report }) => report.gossip?.keys.includes(first) === true)
-  })
+  const keyed = gossipsOf(members).filter(({ gossip }) => gossip.keys.length > 0)
+  const { odd, usual } = apart(keyed, keysOf)
   if (odd.length === 0) return []
-  const names = namesOf(odd)
-  const theirs = new Set(odd.flatMap(({ report }) => report.gossip?.keys.slice(0, 1) ?? []))
+  const names = [...new Set(odd.map(({ name }) => name))]
+  const theirs = new Set(odd.flatMap(({ gossip }) => gossip.keys.slice(0, 1)))
   return [
     {
       code: 'KEYS_DIFFER',
@@ -72,25 +66,32 @@ export function otherKeys(members: readonly SurveyedMember[]): Finding[] {
 }
 
 type Gossip = NonNullable<MemberReport['gossip']>
+type Gossiping = { readonly name: string; readonly gossip: Gossip }
 
-function gossipsOf(members: readonly SurveyedMember[]): { name: string; gossip: Gossip }[] {
+function gossipsOf(members: readonly SurveyedMember[]): Gossiping[] {
   return members.flatMap(({ report: { name, gossip } }) => (gossip === null ? [] : [{ name, gossip }]))
 }
 
-function heardBy({ label, otherLabels = [] }: Gossip): string[] {
-  return [label, ...otherLabels]
+/** What a member takes of others, the one that it sends itself first. */
+type Accepted = (gossip: Gossip) => readonly string[]
+
+const labelsOf: Accepted = ({ label, otherLabels = [] }) => [label, ...otherLabels]
+const keysOf: Accepted = ({ keys }) => keys
+
+/** Members that do not accept what most send, or send what not all of those accept that do. */
+function apart(all: readonly Gossiping[], acceptedBy: Accepted) {
+  const sentBy = ({ gossip }: Gossiping) => acceptedBy(gossip)[0] ?? ''
+  const accepts = ({ gossip }: Gossiping, word: string) => acceptedBy(gossip).includes(word)
+  const usual = mostFrequent(all.map(sentBy)) ?? ''
+  const rest = all.filter((one) => accepts(one, usual))
+  const odd = all.filter((one) => !accepts(one, usual) || !rest.every((other) => accepts(other, sentBy(one))))
+  return { odd, usual }
 }
 
 export function differentLabels(members: readonly SurveyedMember[]): Finding[] {
   const all = gossipsOf(members)
-  const usual = mostFrequent(all.map(({ gossip }) => gossip.label)) ?? ''
-  const rest = all.filter(({ gossip }) => heardBy(gossip).includes(usual))
-  const odd = all.filter(
-    ({ gossip }) =>
-      !heardBy(gossip).includes(usual) ||
-      !rest.every((other) => heardBy(other.gossip).includes(gossip.label)),
-  )
-  const isChanging = all.some(({ gossip }) => heardBy(gossip).length > 1)
+  const { odd, usual } = apart(all, labelsOf)
+  const isChanging = all.some(({ gossip }) => labelsOf(gossip).length > 1)
   return deafTo(odd, 'label', ({ label }) => label, usual, {
     code: 'LABELS_DIFFER',
     advice: isChanging
@@ -112,7 +113,7 @@ export function otherClusterNames(members: readonly SurveyedMember[]): Finding[]
 
 /** Members that have another word than most, and do not hear them for it. */
 function deafTo(
-  odd: readonly { readonly name: string; readonly gossip: Gossip }[],
+  odd: readonly Gossiping[],
   what: string,
   wordOf: (gossip: Gossip) => string,
   usual: string,
@@ -132,32 +133,69 @@ function deafTo(
   ]
 }
 
-/** A change of the label that is half done, where all hear each other. */
-export function labelChange(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
+/** Changes of the label and of the key that are half done, where all hear each other. */
+export function changesUnderWay(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
   const all = gossipsOf(members)
-  const changing = all.filter(({ gossip }) => heardBy(gossip).length > 1)
-  if (changing.length === 0 || causes.some(({ code }) => code === 'LABELS_DIFFER')) return []
-  const labels = [...new Set(all.flatMap(({ gossip }) => heardBy(gossip)))]
-  const sent = [...new Set(all.map(({ gossip }) => gossip.label))]
+  const isCaused = (...codes: readonly string[]) => causes.some(({ code }) => codes.includes(code))
+  return [
+    ...(isCaused('LABELS_DIFFER') ? [] : changeUnderWay(all, LABEL_CHANGE)),
+    ...(isCaused('KEYS_DIFFER', 'PLAIN_AMONG_KEYED') ? [] : changeUnderWay(all, KEY_CHANGE)),
+  ]
+}
+
+const LABEL_CHANGE = {
+  code: 'LABEL_CHANGING',
+  what: 'label',
+  file: 'label file',
+  acceptedBy: labelsOf,
+  show: orNone,
+  accepts: ['does not accept', 'do not accept', 'accept'],
+  sends: (words: readonly string[]) =>
+    words.length > 1 ? `${list(words, ' and ')} are sent` : `all send ${words[0]}`,
+  meaning: 'They are one ring. Until the change is done, members with any of these labels are let in.',
+} as const
+
+const KEY_CHANGE = {
+  code: 'KEY_CHANGING',
+  what: 'key',
+  file: 'keyring file',
+  acceptedBy: keysOf,
+  show: (id: string) => id,
+  accepts: ['does not have', 'do not have', 'have'],
+  sends: (ids: readonly string[]) =>
+    `${ids.length > 1 ? 'some' : 'all'} encrypt with ${list(ids, ' and some with ')}`,
+  meaning: 'They are one ring. Until the change is done, whoever has any of these keys is let in.',
+} as const
+
+function changeUnderWay(
+  all: readonly Gossiping[],
+  change: typeof LABEL_CHANGE | typeof KEY_CHANGE,
+): Finding[] {
+  const { code, what, file, acceptedBy, show, accepts, sends, meaning } = change
+  const changing = all.filter(({ gossip }) => acceptedBy(gossip).length > 1)
+  if (changing.length === 0) return []
+  const accepted = [...new Set(all.flatMap(({ gossip }) => acceptedBy(gossip)))]
+  const sent = [...new Set(all.map(({ gossip }) => acceptedBy(gossip)[0] ?? ''))]
   const lacking = all
-    .filter(({ gossip }) => labels.some((label) => !heardBy(gossip).includes(label)))
+    .filter(({ gossip }) => accepted.some((one) => !acceptedBy(gossip).includes(one)))
     .map(({ name }) => name)
-  const heard = list(labels.map(orNone), ' and ')
+  const [doesNot, doNot, doAll] = accepts
+  const words = list(accepted.map(show), ' and ')
   const ofAll =
-    lacking.length > 0 ? `${say(lacking, 'does', 'do')} not hear all of ${heard}` : `all hear ${heard}`
+    lacking.length > 0 ? `${say(lacking, doesNot, doNot)} all of ${words}` : `all ${doAll} ${words}`
   const advice =
     sent.length > 1
-      ? 'Make the new label the first in every label file; then take out the old one.'
+      ? `Make the new ${what} the first in every ${file}; then take out the old one.`
       : lacking.length > 0
-        ? `Give all members the same label file. None may send a label that another does not hear.`
-        : 'If they still send the old label, make the new one the first in every label file; otherwise take out the old one.'
+        ? `Give all members the same ${file}. None may use a ${what} that another does not have in its file.`
+        : `If they still use the old ${what}, make the new one the first in every ${file}; otherwise take out the old one.`
   return [
     {
-      code: 'LABEL_CHANGING',
+      code,
       severity: 'note',
       members: changing.map(({ name }) => name),
-      summary: `The label is being changed: ${sent.length > 1 ? `${list(sent.map(orNone), ' and ')} are sent` : `all send ${orNone(sent[0] ?? '')}`}, and ${ofAll}.`,
-      meaning: 'They are one ring. Until the change is done, members with any of these labels are let in.',
+      summary: `The ${what} is being changed: ${sends(sent.map(show))}, and ${ofAll}.`,
+      meaning,
       advice,
     },
   ]

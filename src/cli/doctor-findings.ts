@@ -1,6 +1,6 @@
 import { formatHostPort } from '../seeds/seed.ts'
 import {
-  labelChange,
+  changesUnderWay,
   otherClusterNames,
   otherKeys,
   differentLabels,
@@ -65,7 +65,7 @@ export function diagnose(survey: Survey): Finding[] {
     ...staleSeeds(survey),
     ...clocks(members),
     ...settings(members),
-    ...labelChange(members, causes),
+    ...changesUnderWay(members, causes),
     ...versions(members),
     ...drained(members),
   ]

@@ -230,7 +230,7 @@ export interface MemberlistRingOptions extends GossipRingOptions {
   readonly handover?: RingHandover
   /** Only members with this label are heard. @default none */
   readonly label?: string
-  /** File with a JSON array of labels, in place of a label: the first is sent, all are heard; changes are taken up. @default none */
+  /** File with a JSON array of labels, in place of a label: the first is sent, all are accepted; changes are taken up. @default none */
   readonly labelFile?: string
   /** Cluster name of Go ringman; not set for stock memberlist. */
   readonly clusterName?: string

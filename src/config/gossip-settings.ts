@@ -147,7 +147,7 @@ export const GOSSIP_SETTINGS = {
   labelFile: {
     ...SECURITY,
     type: path,
-    help: 'File with a JSON array of labels, in place of a label: the first is sent, all are heard; read again when it changes',
+    help: 'File with a JSON array of labels, in place of a label: the first is sent, all are accepted; read again when it changes',
   },
   clusterName: {
     ...SECURITY,

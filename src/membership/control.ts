@@ -39,7 +39,7 @@ export interface GossipReport {
   readonly port: number | null
   /** The one that is sent; empty for none. */
   readonly label: string
-  /** Labels that are heard besides it, while a cluster changes its label. */
+  /** Labels that are accepted besides it, while a cluster changes its label. */
   readonly otherLabels: readonly string[]
   readonly clusterName: string | null
   /** Names of its keys, the one that encrypts first; see `keyId`. */

@@ -6,7 +6,7 @@ import { systemClock } from '../../src/clock.ts'
 import { diagnose } from '../../src/cli/doctor-findings.ts'
 import type { Finding } from '../../src/cli/doctor-finding.ts'
 import { survey } from '../../src/cli/doctor-survey.ts'
-import { generateKey } from '../../src/membership/memberlist/keyring.ts'
+import { generateKey, keyId, parseKeyring } from '../../src/membership/memberlist/keyring.ts'
 import { NodeDnsResolver } from '../../src/seeds/dns-resolver.ts'
 import { ringman } from '../support/child-process.ts'
 import { freePort } from '../support/free-port.ts'
@@ -244,6 +244,54 @@ describe('in a cluster with', () => {
     expect(findings).toMatchObject([{ code: 'DRAINED', severity: 'note', members: ['m1'] }])
     expect(code).toBe(0)
   })
+})
+
+test('how far a rotation of the key is', async () => {
+  await using cluster = new LiveCluster()
+  const [old, fresh] = [generateKey(), generateKey()]
+  const idOf = (key: string) => keyId(parseKeyring(key)[0]!)
+  const fileOf = (name: string) => `${cluster.folder}/${name}.keyring`
+  for (const name of ['m0', 'm1', 'm2']) {
+    writeFileSync(fileOf(name), old)
+    await cluster.add(name, { keyringFile: fileOf(name) })
+  }
+  await cluster.agreeOn(3)
+  const give = async (members: readonly LiveMember[], keys: readonly string[]) => {
+    for (const member of members) {
+      writeFileSync(fileOf(member.name), keys.join('\n'))
+      expect((await cluster.act(member, 'reload')).status).toBe(200)
+    }
+  }
+  const found = async () => {
+    const { code, findings } = await doctor(cluster.members)
+    expect(JSON.stringify(findings)).not.toContain(fresh)
+    return findings.length === 0 ? code : findings.map(({ code: it, summary }) => `${it} ${summary}`)
+  }
+  const [first] = cluster.members as [LiveMember]
+  const rest = cluster.members.slice(1)
+  const both = `${idOf(old)} and ${idOf(fresh)}`
+  const bothNew = `${idOf(fresh)} and ${idOf(old)}`
+  const changing = (what: string) => [`KEY_CHANGING The key is being changed: ${what}.`]
+
+  expect(await found()).toBe(0)
+  await give([first], [old, fresh])
+  expect(await found()).toEqual(
+    changing(`all encrypt with ${idOf(old)}, and "m1", "m2" do not have all of ${both}`),
+  )
+  await give(rest, [old, fresh])
+  expect(await found()).toEqual(changing(`all encrypt with ${idOf(old)}, and all have ${both}`))
+  await give([first], [fresh, old])
+  expect(await found()).toEqual(
+    changing(`some encrypt with ${idOf(fresh)} and some with ${idOf(old)}, and all have ${bothNew}`),
+  )
+  await give(rest, [fresh, old])
+  expect(await found()).toEqual(changing(`all encrypt with ${idOf(fresh)}, and all have ${bothNew}`))
+  await give(rest, [fresh])
+  expect(await found()).toEqual(
+    changing(`all encrypt with ${idOf(fresh)}, and "m1", "m2" do not have all of ${bothNew}`),
+  )
+  await give([first], [fresh])
+  expect(await found()).toBe(0)
 })
 
 describe('by what members say of each other', () => {

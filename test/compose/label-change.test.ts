@@ -113,15 +113,15 @@ test.each([
   const was = old === '' ? 'none' : '"prod/old"'
   await step(
     [old, 'prod/new'],
-    new RegExp(`all send ${was}, and "m2", "m3", "m4" do not hear all of ${was} and "prod/new"`),
-    new RegExp(`all send ${was}, and all hear ${was} and "prod/new"`),
+    new RegExp(`all send ${was}, and "m2", "m3", "m4" do not accept all of ${was} and "prod/new"`),
+    new RegExp(`all send ${was}, and all accept ${was} and "prod/new"`),
   )
   await step(
     ['prod/new', old],
-    new RegExp(`"prod/new" and ${was} are sent, and all hear`),
-    /all send "prod\/new", and all hear "prod\/new" and/,
+    new RegExp(`"prod/new" and ${was} are sent, and all accept`),
+    /all send "prod\/new", and all accept "prod\/new" and/,
   )
-  await step(['prod/new'], /all send "prod\/new", and "m0", "m1" do not hear all of/, undefined)
+  await step(['prod/new'], /all send "prod\/new", and "m0", "m1" do not accept all of/, undefined)
 
   const { asked, wrong } = await queries.end()
   expect(wrong.slice(0, 5)).toEqual([])
@@ -140,7 +140,7 @@ test.each([
   expect(outside.process.service.manager.snapshot.ring.size).toBe(1)
 })
 
-test('doctor says that a label is sent before all hear it', async () => {
+test('doctor says that a label is sent before all accept it', async () => {
   await using cluster = new LabelledCluster()
   for (let n = 0; n < 3; n++) await cluster.addLabelled(`m${n}`, ['prod/old'])
   await cluster.agreeOn(3)
@@ -159,7 +159,7 @@ test('doctor says that a label is sent before all hear it', async () => {
   await untilDoctor(cluster.members, (findings) => {
     expect(findings.map(({ code }) => code)).not.toContain('LABELS_DIFFER')
     const summary =
-      'The label is being changed: "prod/old" and "prod/new" are sent, and all hear "prod/old" and "prod/new".'
+      'The label is being changed: "prod/old" and "prod/new" are sent, and all accept "prod/old" and "prod/new".'
     expect(findings.find(({ code }) => code === 'LABEL_CHANGING')?.summary).toBe(summary)
   })
 })
@@ -168,10 +168,10 @@ test('a label file that cannot be used is told of, and the labels stay', async (
   await using cluster = new LabelledCluster()
   const member = await cluster.addLabelled('a', ['prod/old'])
   expect(await cluster.relabel(member, ['prod/old', 'prod/new'])).toMatch(
-    /; it sends the label "prod\/old" and hears the label "prod\/new" as well$/,
+    /; it sends the label "prod\/old" and accepts the label "prod\/new" as well$/,
   )
   expect(await cluster.relabel(member, [])).toMatch(
-    /its label file cannot be used, and it sends the label "prod\/old" and hears .* as well: .*holds no label/,
+    /its label file cannot be used, and it sends the label "prod\/old" and accepts .* as well: .*holds no label/,
   )
   expect(member.logger.of('labels.refused')).toHaveLength(1)
   await expect(cluster.addLabelled('b', ['two words'])).rejects.toMatchObject({ code: 'CONFIG_INVALID' })

@@ -74,7 +74,7 @@ export class GossipCodec {
     this.#encryption = this.#makeEncryption()
   }
 
-  /** Labels that are heard; the first one is sent. */
+  /** Labels that are accepted; the first one is sent. */
   get labels(): readonly string[] {
     return this.#labels
   }

@@ -1,11 +1,11 @@
 import { RingmanError } from '../../errors.ts'
 import { MAX_LABEL_BYTES } from './wire/limits.ts'
 
-/** Labels that are heard at once: a change needs two, and each one more lets in more that is not meant. */
+/** Labels that are accepted at once: a change needs two, and each one more lets in more that is not meant. */
 export const MAX_LABELS = 4
 
 /**
- * Parses the content of a label file: a JSON array of labels, of which the first is sent and all are heard. An empty
+ * Parses the content of a label file: a JSON array of labels, of which the first is sent and all are accepted. An empty
  * text stands for members without a label.
  *
  * @returns At least one, each once.
@@ -39,10 +39,10 @@ export function parseLabels(text: string): readonly string[] {
   return [...labels]
 }
 
-/** What is sent and what is heard, for people. */
+/** What is sent and what is accepted, for people. */
 export function describeLabels([sent = '', ...others]: readonly string[]): string {
   const also = others.length === 0 ? 'no other' : others.map(quote).join(', ')
-  return `it sends ${quote(sent)} and hears ${also}${others.length === 0 ? '' : ' as well'}`
+  return `it sends ${quote(sent)} and accepts ${also}${others.length === 0 ? '' : ' as well'}`
 }
 
 function quote(label: string): string {

@@ -29,7 +29,7 @@ describe('a label file', () => {
   })
 
   test('is described in words', () => {
-    expect(describeLabels(['a'])).toBe('it sends the label "a" and hears no other')
-    expect(describeLabels(['a', ''])).toBe('it sends the label "a" and hears no label as well')
+    expect(describeLabels(['a'])).toBe('it sends the label "a" and accepts no other')
+    expect(describeLabels(['a', ''])).toBe('it sends the label "a" and accepts no label as well')
   })
 })
