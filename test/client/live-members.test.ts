@@ -10,6 +10,7 @@ import type { Member } from '../../src/membership/member.ts'
 import type { HashRing } from '../../src/ring/hash-ring.ts'
 import { serveRing, type ServedRing } from '../http/running-ring.ts'
 import { fakeMember } from '../support/fake-source.ts'
+import { freePort } from '../support/free-port.ts'
 import { seededRandom } from '../support/swim-network.ts'
 import { TcpRelay } from '../support/tcp-relay.ts'
 import { TEST_CERTIFICATE, TEST_CERTIFICATE_KEY } from '../support/test-certificate.ts'
@@ -161,12 +162,12 @@ test.each<[string, ServerOptions, NonNullable<RingClientOptions['tls']>]>([
 
 test('a name with many addresses leads to each of them by chance, and past those that are dead', async () => {
   const asked = { '127.0.0.1': 0, '127.0.0.2': 0 }
+  const port = await freePort()
   const first = createServer((_, response) => {
     asked['127.0.0.1']++
     response.end('1')
-  }).listen(0, '127.0.0.1')
+  }).listen(port, '127.0.0.1')
   await once(first, 'listening')
-  const { port } = first.address() as AddressInfo
   const second = createServer((_, response) => {
     asked['127.0.0.2']++
     response.end('2')

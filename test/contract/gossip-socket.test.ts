@@ -4,6 +4,7 @@ import {
   type GossipSocket,
   type OpenGossipSocket,
 } from '../../src/membership/swim/gossip-socket.ts'
+import { freePort } from '../support/free-port.ts'
 import { MemoryUdp } from '../support/swim-network.ts'
 
 const memory = new MemoryUdp((_, arrive) => {
@@ -114,8 +115,10 @@ describe.each<[string, OpenGossipSocket]>([
   })
 
   test('has its port alone, and the next one may have it', async () => {
-    const { port } = b.socket
+    const port = await freePort()
+    const first = await new Post().open(port)
     await expect(new Post().open(port)).rejects.toMatchObject({ code: 'SOURCE_FAILED' })
+    await first.socket.close()
     await b.socket.close()
     b = await new Post().open(port)
     await settle()

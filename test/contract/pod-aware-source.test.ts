@@ -5,20 +5,19 @@ import { silentLogger } from '../../src/logger.ts'
 import { PodAwareSource } from '../../src/membership/kubernetes/pod-aware-source.ts'
 import { MemberlistSource } from '../../src/membership/memberlist/memberlist-source.ts'
 import { parseSeeds } from '../support/seeds.ts'
+import { freePort } from '../support/free-port.ts'
 import { CountingClock } from '../support/counting-clock.ts'
 import { COLLECTIONS, FakeKubernetesApi, type FakeFault } from '../support/fake-kubernetes-api.ts'
 import { describeSourceContract, type SourceHarness } from './source-contract.ts'
 
-/** A gossip port that nobody else has, so that pods' addresses alone are seeds. */
-let nextPort = 21_000 + (process.pid % 5000)
-
 /** Members gossip on loopback; pods are their seeds and hold their gossip to account. */
-function makeHarness(fault: FakeFault | undefined): SourceHarness {
+async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness> {
   const clock = new CountingClock()
   const apiClock = new CountingClock()
   const api = new FakeKubernetesApi(apiClock)
   api.faultFor = () => fault
-  const port = nextPort++
+  // Nobody else has it, so that pods' addresses alone are seeds.
+  const port = await freePort()
   const sources: MemberlistSource[] = []
   const wrapped: PodAwareSource[] = []
   const members = new Map<string, MemberlistSource>()

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { freePort } from './free-port.ts'
 import type {
   SwimProcessCommand,
   SwimProcessOptions,
@@ -123,13 +124,13 @@ export class SwimProcess {
 
 export const isLive = (state: string | undefined): boolean => state === 'alive' || state === 'suspect'
 
-/** Starts `m1`, `m2`, … on free ports of loopback and waits until each sees all. */
+/** Starts `m1`, `m2`, … on ports of loopback that they may come back to, and waits until each sees all. */
 export async function startSwimCluster(size: number, preset: 'lan' | 'local'): Promise<SwimProcess[]> {
-  const first = await SwimProcess.start({ name: 'm1', port: 0, seeds: [], preset })
+  const first = await SwimProcess.start({ name: 'm1', port: await freePort(), seeds: [], preset })
   const seeds = [`127.0.0.1:${first.port}`]
   const rest = await Promise.all(
-    Array.from({ length: size - 1 }, (_, n) =>
-      SwimProcess.start({ name: `m${n + 2}`, port: 0, seeds, preset }),
+    Array.from({ length: size - 1 }, async (_, n) =>
+      SwimProcess.start({ name: `m${n + 2}`, port: await freePort(), seeds, preset }),
     ),
   )
   const all = [first, ...rest]

@@ -1,10 +1,10 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { freePort } from '../../support/free-port.ts'
 
 const standInFolder = join(import.meta.dirname, 'stand-in')
 
@@ -127,12 +127,12 @@ export class CheckedService {
   }
 
   async start(): Promise<void> {
+    if (this.#port === 0) this.#port = await freePort()
     const server = createServer((_, response) => response.end('alive'))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(this.#port, '127.0.0.1', resolve)
     })
-    this.#port = (server.address() as AddressInfo).port
     this.#server = server
   }
 

@@ -6,12 +6,13 @@ import { MemberlistSource } from '../../../src/membership/memberlist/memberlist-
 import { PodAwareSource } from '../../../src/membership/kubernetes/pod-aware-source.ts'
 import { parseSeeds } from '../../support/seeds.ts'
 import { seededRandom } from '../../../lab/sim/seeded-random.ts'
+import { freePort } from '../../support/free-port.ts'
 import { COLLECTIONS, FakeKubernetesApi, type FakeObject } from '../../support/fake-kubernetes-api.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 
-/** Addresses of this test alone, so that one gossip port serves all members. */
-const NETWORK = `127.77.${1 + (process.pid % 250)}`
-const PORT = 17_946
+/** Members have one gossip port, each at an address of its own. */
+const NETWORK = '127.77.1'
+const PORT = await freePort()
 
 function podObject(
   name: string,
