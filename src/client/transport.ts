@@ -2,6 +2,7 @@ import type { LookupAddress, LookupAllOptions } from 'node:dns'
 import type { ClientRequest, RequestOptions } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
+import { answerHead } from '../answer-head.ts'
 import type { Random } from '../clock.ts'
 import { shuffle } from '../shuffle.ts'
 
@@ -90,26 +91,21 @@ export function nodeTransport(options: {
   }
 }
 
-function answerOf(request: ClientRequest, body: string | undefined): Promise<RawAnswer> {
-  return new Promise((resolve, reject) => {
-    request.on('error', reject)
-    request.once('response', (message) => {
-      // Whoever reads the body hears of its end; without a listener it would be an uncaught error.
-      message.on('error', () => {})
-      resolve({
-        status: message.statusCode ?? 0,
-        header: (name) => {
-          const value = message.headers[name]
-          return Array.isArray(value) ? value.join(', ') : value
-        },
-        body: message as AsyncIterable<Uint8Array>,
-        discard() {
-          message.destroy()
-        },
-      })
-    })
-    request.end(body)
-  })
+async function answerOf(request: ClientRequest, body: string | undefined): Promise<RawAnswer> {
+  const head = answerHead(request)
+  request.end(body)
+  const message = await head
+  return {
+    status: message.statusCode ?? 0,
+    header: (name) => {
+      const value = message.headers[name]
+      return Array.isArray(value) ? value.join(', ') : value
+    },
+    body: message as AsyncIterable<Uint8Array>,
+    discard() {
+      message.destroy()
+    },
+  }
 }
 
 /** `dns.lookup`, as far as it is used here. */

@@ -1,5 +1,6 @@
-import type { Agent, IncomingMessage } from 'node:http'
+import type { Agent } from 'node:http'
 import { SpanKind, type Tracer } from '@opentelemetry/api'
+import { answerHead } from '../answer-head.ts'
 import { http, https } from '../node-http.ts'
 import { failSpan, noTracer, withSpan } from '../tracing.ts'
 import type {
@@ -75,37 +76,34 @@ export class HttpsTransport implements ApiTransport {
     const url = new URL(server)
     url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`
     url.search = new URLSearchParams(query).toString()
-    return new Promise<ApiAnswer>((resolve, reject) => {
-      const module = url.protocol === 'https:' ? https() : http
-      this.#agent ??= new module.Agent(POOL)
-      const request = module.request(url, {
-        agent: query?.['watch'] === 'true' ? false : this.#agent,
-        ...options,
-        method,
-        headers: {
-          ...headers,
-          accept: 'application/json',
-          'user-agent': this.#userAgent,
-          ...(body !== undefined && { 'content-type': body.type }),
-        },
-        maxHeaderSize: 16_384,
-        signal,
-      })
-      request.on('error', reject)
-      request.once('socket', (socket) => {
-        socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
-        socket.setNoDelay(true)
-      })
-      request.once('response', (response: IncomingMessage) => {
-        const retryAfterMs = parseRetryAfter(response.headers['retry-after'])
-        resolve({
-          status: response.statusCode ?? 0,
-          body: response,
-          ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-        })
-      })
-      request.end(body?.text)
+    const module = url.protocol === 'https:' ? https() : http
+    this.#agent ??= new module.Agent(POOL)
+    const request = module.request(url, {
+      agent: query?.['watch'] === 'true' ? false : this.#agent,
+      ...options,
+      method,
+      headers: {
+        ...headers,
+        accept: 'application/json',
+        'user-agent': this.#userAgent,
+        ...(body !== undefined && { 'content-type': body.type }),
+      },
+      maxHeaderSize: 16_384,
+      signal,
     })
+    request.once('socket', (socket) => {
+      socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
+      socket.setNoDelay(true)
+    })
+    const head = answerHead(request)
+    request.end(body?.text)
+    const response = await head
+    const retryAfterMs = parseRetryAfter(response.headers['retry-after'])
+    return {
+      status: response.statusCode ?? 0,
+      body: response,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }
   }
 
   renewCredentials(): void {

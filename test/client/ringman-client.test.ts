@@ -110,6 +110,13 @@ describe('a request', () => {
     expect(await codeOf(new RingmanClient({ urls: [url] }).owner('k'))).toBe('RESPONSE_INVALID')
   })
 
+  test('ends where the other side goes over to another protocol', async () => {
+    const { url } = await fakeServer((_, response) => {
+      response.writeHead(101, { connection: 'upgrade', upgrade: 'chat' }).end()
+    })
+    expect(await codeOf(new RingmanClient({ urls: [url] }).owner('k'))).toBe('UNREACHABLE')
+  })
+
   test('does not follow redirects', async () => {
     const target = await fakeServer(json(ownerBody))
     const { url } = await fakeServer((_, response) => response.writeHead(302, { location: target.url }).end())

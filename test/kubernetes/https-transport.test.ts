@@ -10,7 +10,8 @@ import { RecordedSpans } from '../support/recorded-spans.ts'
 test('each request is a client span, named without its namespace, that tells how it ended', async () => {
   using spans = new RecordedSpans()
   const api = createServer(({ url = '' }, response) => {
-    response.writeHead(url.includes('closed') ? 403 : 200).end()
+    if (url.includes('nodes')) response.writeHead(101, { connection: 'upgrade', upgrade: 'SPDY/3.1' }).end()
+    else response.writeHead(url.includes('closed') ? 403 : 200).end()
   })
   await once(api.listen(0, '127.0.0.1'), 'listening')
   const connection: ClusterConnection = {
@@ -26,11 +27,12 @@ test('each request is a client span, named without its namespace, that tells how
   const query = { watch: 'true', labelSelector: 'secret=1' }
   expect((await transport.send({ path: slices('shop'), query }, signal)).status).toBe(200)
   expect((await transport.send({ path: slices('closed') }, signal)).status).toBe(403)
+  await expect(transport.send({ path: '/api/v1/nodes' }, signal)).rejects.toThrow('without an answer')
   await new Promise((resolve) => api.close(resolve))
   const pods = transport.send({ path: '/api/v1/namespaces/shop/pods' }, signal)
   await expect(pods).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 
-  const [watch, closed, refused] = spans.all
+  const [watch, closed, , refused] = spans.all
   expect(watch).toMatchObject({ name: `GET ${slices('{namespace}')}`, kind: SpanKind.CLIENT })
   expect(watch?.attributes).toEqual({
     'http.request.method': 'GET',

@@ -1,4 +1,5 @@
 import { context, SpanKind, trace, type Span, type Tracer } from '@opentelemetry/api'
+import { answerHead } from '../../answer-head.ts'
 import type { Clock } from '../../clock.ts'
 import { messageOf, RingmanError } from '../../errors.ts'
 import { collectBytes } from '../../growing-buffer.ts'
@@ -162,23 +163,21 @@ export type HttpGet = (
 const KEEP_ALIVE_PROBE_MS = 15_000
 
 /** Asks over a connection of its own, which ends with the answer. Redirects are not followed. */
-export const getOverHttp: HttpGet = (url, signal, headers) =>
-  new Promise((resolve, reject) => {
-    const request = (url.protocol === 'https:' ? https() : http).request(url, {
-      agent: false,
-      headers: { ...headers, accept: 'application/json', connection: 'close' },
-      maxHeaderSize: 16_384,
-      signal,
-    })
-    request.once('error', reject)
-    request.once('socket', (socket) => {
-      socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
-    })
-    request.once('response', (response) => {
-      resolve({ status: response.statusCode ?? 0, body: response })
-    })
-    request.end()
+export const getOverHttp: HttpGet = async (url, signal, headers) => {
+  const request = (url.protocol === 'https:' ? https() : http).request(url, {
+    agent: false,
+    headers: { ...headers, accept: 'application/json', connection: 'close' },
+    maxHeaderSize: 16_384,
+    signal,
   })
+  request.once('socket', (socket) => {
+    socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
+  })
+  const head = answerHead(request)
+  request.end()
+  const response = await head
+  return { status: response.statusCode ?? 0, body: response }
+}
 
 /**
  * Reads the address of a Sidecar's state, such as `http://localhost:7777/api/state.json`.

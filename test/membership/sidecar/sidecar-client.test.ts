@@ -86,6 +86,13 @@ describe('fetchState', () => {
     expect(await codeOf(client(url).fetchState(never()))).toBe('SOURCE_FAILED')
   })
 
+  test('ends where the other side goes over to another protocol', async () => {
+    const { url } = await serve((_, response) => {
+      response.writeHead(101, { connection: 'upgrade', upgrade: 'chat' }).end()
+    })
+    expect(await codeOf(client(url).fetchState(never()))).toBe('SOURCE_FAILED')
+  })
+
   test('refuses what is not JSON, not a state, or cut off', async () => {
     for (const body of ['', 'nonsense', '[]', '{"Servers":7}', '{"Servers":{']) {
       const { url } = await serve((_, response) => response.end(body))
