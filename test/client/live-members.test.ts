@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer as createHttps, type ServerOptions } from 'node:https'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { RingClient, type RingClientOptions } from '../../src/client/ring-client.ts'
 import { nodeTransport, type Resolve } from '../../src/client/transport.ts'
 import type { ErrorCode } from '../../src/errors.ts'
@@ -16,15 +16,10 @@ import { TcpRelay } from '../support/tcp-relay.ts'
 import { TEST_CERTIFICATE, TEST_CERTIFICATE_KEY } from '../support/test-certificate.ts'
 import { nodes, ringEvent } from './fake-members.ts'
 
-const clients: RingClient[] = []
-afterEach(async () => {
-  for (const client of clients.splice(0)) await client.close()
-})
-
 function follow(options: RingClientOptions) {
   const problems: ErrorCode[] = []
   const client = new RingClient({ onProblem: ({ code }) => void problems.push(code), ...options })
-  clients.push(client)
+  onTestFinished(() => client.close())
   return { client, problems }
 }
 

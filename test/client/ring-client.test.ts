@@ -1,7 +1,7 @@
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RingClient, type RingClientChange, type RingClientOptions } from '../../src/client/ring-client.ts'
 import { isRingmanError, type ErrorCode } from '../../src/errors.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
@@ -10,11 +10,6 @@ import { FakeMembers, nodes, problem, ringBody, ringEvent } from './fake-members
 
 const A = 'http://a'
 const B = 'http://b'
-
-const clients: RingClient[] = []
-afterEach(async () => {
-  for (const client of clients.splice(0)) await client.close()
-})
 
 /** A client of fake members in virtual time; chance is 0, so that it begins with the first URL and waits half. */
 function makeClient(options: Partial<RingClientOptions> = {}) {
@@ -29,7 +24,7 @@ function makeClient(options: Partial<RingClientOptions> = {}) {
     onProblem: ({ code }) => void problems.push(code),
     ...options,
   })
-  clients.push(client)
+  onTestFinished(() => client.close())
   return { client, members, clock, problems }
 }
 

@@ -1,17 +1,12 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RingmanClient } from '../../src/client/ringman-client.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { ErrorCode, RingmanError } from '../../src/errors.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
-
-const cleanUps: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0)) await cleanUp()
-})
 
 /** A server that answers as a test says, and remembers what it was asked. */
 async function fakeServer(handler: Handler) {
@@ -29,7 +24,7 @@ async function fakeServer(handler: Handler) {
       await once(server, 'close')
     }
   }
-  cleanUps.push(close)
+  onTestFinished(close)
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, close }
 }
 

@@ -10,7 +10,7 @@ import { connect, createServer as createTcpServer, type AddressInfo, type Socket
 import type { Duplex } from 'node:stream'
 import { json as readJson } from 'node:stream/consumers'
 import Koa from 'koa'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { Forwarder, type ForwarderSettings } from '../../src/forward/forwarder.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
@@ -43,12 +43,6 @@ interface Node {
   become: (members: readonly Member[]) => Promise<void>
 }
 
-const closing: (() => Promise<unknown> | void)[] = []
-
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close()
-})
-
 async function answerWithAll(name: string, req: IncomingMessage, res: ServerResponse) {
   const chunks: Buffer[] = []
   for await (const chunk of req) chunks.push(chunk as Buffer)
@@ -76,7 +70,7 @@ async function cluster(
       const server = createServer()
       server.listen(0, '127.0.0.1')
       await once(server, 'listening')
-      closing.push(() => {
+      onTestFinished(() => {
         server.closeAllConnections()
         server.close()
       })
@@ -96,7 +90,7 @@ async function cluster(
         { ...SETTINGS, ...settings },
         { ring: service, clock: systemClock, logger, tracer: noTracer, limits: DEFAULT_HTTP_LIMITS },
       )
-      closing.push(async () => {
+      onTestFinished(async () => {
         await service.stop()
         void forwarder.close()
       })
@@ -296,7 +290,7 @@ describe('streams', () => {
       more()
     }
     const socket = connect(a.port, '127.0.0.1')
-    closing.push(() => {
+    onTestFinished(() => {
       socket.destroy()
     })
     socket.pause()
@@ -503,7 +497,7 @@ describe('WebSockets', () => {
       })),
       once(request, 'response').then(([res]) => ({ res: res as IncomingMessage, socket: undefined })),
     ])
-    closing.push(() => {
+    onTestFinished(() => {
       answered.socket?.destroy()
     })
     return answered

@@ -1,17 +1,11 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createAdminApp } from '../../src/http/admin-app.ts'
 import { Readiness } from '../../src/http/readiness.ts'
-import { openServer, type OpenServer } from '../../src/http/server.ts'
+import { openServer } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { exchange, get, request } from './raw-client.ts'
 import { makeRing, operationsOf } from './running-ring.ts'
-
-const open: OpenServer[] = []
-
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((server) => server.close(0)))
-})
 
 async function serveAdmin() {
   const { ring, source } = makeRing({ selfName: 'node1' })
@@ -25,7 +19,7 @@ async function serveAdmin() {
     metrics: { write: () => Promise.reject(new Error('nobody asks')) },
   })
   const server = await openServer(app, parts)
-  open.push(server)
+  onTestFinished(() => server.close(0))
   const ask = async (bytes: string) => {
     const answer = await exchange(server.port, bytes)
     return { ...answer, json: (answer.body === '' ? {} : JSON.parse(answer.body)) as Record<string, unknown> }

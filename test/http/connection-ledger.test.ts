@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import Koa from 'koa'
 import { systemClock } from '../../src/clock.ts'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   connectionsWithin,
   DEFAULT_HTTP_LIMITS,
@@ -15,17 +15,11 @@ import { httpParts } from '../support/http-parts.ts'
 import { closed, exchange, exchangeOn, get, request } from './raw-client.ts'
 import { serveRing, type ServedRing } from './running-ring.ts'
 
-const cleanUps: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
-})
-
 /** A connection from an address of this host. */
 async function dialFrom(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true })
   socket.setEncoding('latin1')
-  cleanUps.push(() => socket.destroy())
+  onTestFinished(() => void socket.destroy())
   await once(socket, 'connect')
   socket.on('error', () => {})
   return socket
@@ -45,7 +39,7 @@ async function serve(limits: Partial<HttpLimits>) {
     ctx.body = 'done'
   })
   const server = await openServer(app, parts)
-  cleanUps.push(() => server.close(0))
+  onTestFinished(() => server.close(0))
   const waits = (count: number) =>
     vi.waitFor(() => {
       expect(waiting).toBe(count)

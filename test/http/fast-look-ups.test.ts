@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import * as fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { FastLookUps } from '../../src/http/fast-look-ups.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
@@ -14,12 +14,6 @@ import { makeRing, serveRing, type ServedRing } from './running-ring.ts'
 
 const OWNER = get('/v1/owner?key=a')
 const GO = get('/hashring/nodes/get?key=a')
-
-const cleanUps: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
-})
 
 /**
  * Two members of one ring: `fast` has the fast path, in so many threads besides the main one, `slow` has not. `byNode` are the
@@ -39,10 +33,7 @@ async function serveBoth(threads: number) {
   const clock = { ...systemClock, now: () => 0 }
   const fast = await serveRing({ fast: true, threads, app, clock })
   const slow = await serveRing({ fast: false, clock })
-  cleanUps.push(
-    () => fast[Symbol.asyncDispose](),
-    () => slow[Symbol.asyncDispose](),
-  )
+  for (const served of [fast, slow]) onTestFinished(() => served[Symbol.asyncDispose]())
   return { fast, slow, byNode }
 }
 
@@ -299,7 +290,7 @@ describe.each([0, 2])('with the fast path in %d more threads and without come th
     const count = async (fast: boolean) => {
       const { ring } = makeRing()
       await ring.start()
-      cleanUps.push(() => ring.stop())
+      onTestFinished(() => ring.stop())
       const metrics = new RingMetrics({ ring, clock: systemClock })
       await using served = await serveRing({
         fast,
@@ -332,7 +323,7 @@ describe.each([0, 2])('with the fast path in %d more threads and without come th
 
   test('from a ring that is empty', async () => {
     const empty = [await serveRing({ members: [], threads }), await serveRing({ members: [], fast: false })]
-    cleanUps.push(...empty.map((served) => () => served[Symbol.asyncDispose]()))
+    for (const served of empty) onTestFinished(() => served[Symbol.asyncDispose]())
     const answers = await Promise.all(empty.map((served) => converse(served, [GO, OWNER, GO])))
     expect(undated(answers[0] ?? '')).toBe(undated(answers[1] ?? ''))
     expect(answers[0]).toContain('"RING_EMPTY"')
@@ -343,7 +334,7 @@ describe('FastLookUps', () => {
   async function answerer(limits: Partial<typeof DEFAULT_HTTP_LIMITS> = {}) {
     const { ring } = makeRing()
     await ring.start()
-    cleanUps.push(() => ring.stop())
+    onTestFinished(() => ring.stop())
     const fast = new FastLookUps({ ring, clock: systemClock, limits: { ...DEFAULT_HTTP_LIMITS, ...limits } })
     return (text: string) => fast.answer(Buffer.from(text, 'latin1'))
   }
@@ -398,14 +389,14 @@ describe('a connection of the fast path', () => {
     const socket = connect({ port: server.port, host: '127.0.0.1', noDelay: true })
     socket.setEncoding('latin1')
     socket.on('error', () => {})
-    cleanUps.push(() => socket.destroy())
+    onTestFinished(() => void socket.destroy())
     await once(socket, 'connect')
     return socket
   }
 
   async function serve(options: Parameters<typeof serveRing>[0] = {}) {
     const served = await serveRing(options)
-    cleanUps.push(() => served[Symbol.asyncDispose]())
+    onTestFinished(() => served[Symbol.asyncDispose]())
     return served
   }
 
@@ -520,7 +511,7 @@ describe('a connection of the fast path', () => {
       resolve()
       return this.answer(bytes)
     })
-    cleanUps.push(() => answer.mockRestore())
+    onTestFinished(() => answer.mockRestore())
     socket.write(OWNER.repeat(500))
     await begun
     const closing = served.server.close(10_000)
@@ -553,7 +544,7 @@ describe('a connection of the fast path', () => {
 
   test('is one of many: each is answered, few in each turn', { timeout: 60_000 }, async () => {
     const answer = vi.spyOn(FastLookUps.prototype, 'answer')
-    cleanUps.push(() => answer.mockRestore())
+    onTestFinished(() => answer.mockRestore())
     const COUNT = 900
     const served = await serve()
     const sockets = await Promise.all(Array.from({ length: COUNT }, () => connectTo(served)))

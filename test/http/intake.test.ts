@@ -1,17 +1,11 @@
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import Koa from 'koa'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { firstPiece, Intake } from '../../src/http/intake.ts'
 import { openServer } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { exchange, get, request } from './raw-client.ts'
-
-const cleanUps: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
-})
 
 /** A server that answers at once with the path, and tells how many requests came in each turn of the loop. */
 async function serve({ holdPath }: { readonly holdPath?: string } = {}) {
@@ -40,7 +34,7 @@ async function serve({ holdPath }: { readonly holdPath?: string } = {}) {
     ctx.body = ctx.path
   })
   const server = await openServer(app, parts)
-  cleanUps.push(() => server.close(0))
+  onTestFinished(() => server.close(0))
   return { port: server.port, ledger: parts.ledger, perTurn, release, mostUnderWay: () => mostUnderWay }
 }
 
@@ -48,7 +42,7 @@ async function dial(port: number, options: { readonly allowHalfOpen?: boolean } 
   const socket = connect({ port, host: '127.0.0.1', noDelay: true, ...options })
   socket.setEncoding('latin1')
   socket.on('error', () => {})
-  cleanUps.push(() => socket.destroy())
+  onTestFinished(() => void socket.destroy())
   await once(socket, 'connect')
   return socket
 }
@@ -166,7 +160,10 @@ test('bytes that wait for their turn count among unfinished heads, and are bound
     ctx.body = 'done'
   })
   const server = await openServer(app, parts)
-  cleanUps.push(release, () => server.close(0))
+  onTestFinished(() => server.close(0))
+  onTestFinished(() => {
+    release()
+  })
   for (let i = 0; i < 20; i++) {
     const socket = await dial(server.port)
     socket.write(get('/hold') + get('/').repeat(2000))

@@ -1,19 +1,13 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createAdminApp } from '../../src/http/admin-app.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { chooseFormat, type MetricsWriter } from '../../src/http/metrics-answer.ts'
 import { Readiness } from '../../src/http/readiness.ts'
-import { openServer, type OpenServer } from '../../src/http/server.ts'
+import { openServer } from '../../src/http/server.ts'
 import { exchange, get, request } from './raw-client.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { makeRing, operationsOf } from './running-ring.ts'
-
-const open: OpenServer[] = []
-
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((server) => server.close(0)))
-})
 
 const echo: MetricsWriter = {
   write: (format) => Promise.resolve({ contentType: `text/x-${format}`, body: `µ ${format}\n` }),
@@ -27,7 +21,7 @@ async function serve(metrics: MetricsWriter = echo) {
   const parts = httpParts({ logger })
   const app = createAdminApp({ ring, readiness, ...parts, ...operationsOf(ring), metrics })
   const server = await openServer(app, parts)
-  open.push(server)
+  onTestFinished(() => server.close(0))
   return { ask: (bytes: string) => exchange(server.port, bytes), logger }
 }
 

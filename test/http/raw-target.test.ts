@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import Koa from 'koa'
 import type { Socket } from 'node:net'
 import { openServer } from '../../src/http/server.ts'
@@ -8,11 +8,6 @@ import { closed, dial, exchange, exchangeOn, get, request } from './raw-client.t
 import { serveRing } from './running-ring.ts'
 
 const cafe = 'caf\u00c3\u00a9'
-const cleanUps: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0)) await cleanUp()
-})
 
 /** A server that answers with the method and target that it was asked for, and keeps them. */
 async function echo() {
@@ -23,7 +18,7 @@ async function echo() {
     ctx.body = `${ctx.method} ${ctx.url}`
   })
   const server = await openServer(app, httpParts())
-  cleanUps.push(() => server.close(0))
+  onTestFinished(() => server.close(0))
   return { port: server.port, seen }
 }
 

@@ -1,6 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import type { Socket } from 'node:net'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { Stretch } from '../../src/ring/moved.ts'
 import { fakeMember } from '../support/fake-source.ts'
@@ -34,7 +34,9 @@ class Watch {
 
   static async open(served: ServedRing, query = ''): Promise<Watch> {
     const watch = new Watch(await dial(served.server.port))
-    sockets.push(watch.socket)
+    onTestFinished(() => {
+      watch.socket.destroy()
+    })
     watch.socket.write(get(`/v1/ring/watch${query}`))
     await watch.gets(1)
     return watch
@@ -58,12 +60,6 @@ class Watch {
     }))
   }
 }
-
-const sockets: Socket[] = []
-
-afterEach(() => {
-  for (const socket of sockets.splice(0)) socket.destroy()
-})
 
 describe('GET /v1/ring/watch', () => {
   test('sends the ring at once, then at each change, with the epoch as id', async () => {
@@ -171,7 +167,9 @@ describe('GET /v1/ring/watch', () => {
 
   async function openDeaf(served: ServedRing): Promise<Socket> {
     const deaf = await dial(served.server.port)
-    sockets.push(deaf)
+    onTestFinished(() => {
+      deaf.destroy()
+    })
     deaf.pause()
     deaf.write(get('/v1/ring/watch'))
     return deaf
@@ -313,7 +311,9 @@ describe('GET /v1/ring/watch?node=', () => {
     const few = [MEMBERS[0]!, MEMBERS[1]!]
     await using served = await serveRing({ members: few })
     const slow = await dial(served.server.port)
-    sockets.push(slow)
+    onTestFinished(() => {
+      slow.destroy()
+    })
     slow.pause()
     slow.write(get('/v1/ring/watch?node=m-0'))
     const quick = await Watch.open(served, '?node=m-0')

@@ -1,16 +1,10 @@
 import Koa from 'koa'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { httpParts } from '../support/http-parts.ts'
 import { createRoutes, type RoutesDeps } from '../../src/http/routes.ts'
 import { openServer } from '../../src/http/server.ts'
 import { exchange, get, request } from './raw-client.ts'
 import { makeRing } from './running-ring.ts'
-
-const cleanUps: (() => Promise<void>)[] = []
-
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0)) await cleanUp()
-})
 
 /** The routes amid other middleware of a Koa application that is not ours. */
 async function mount(around: Koa.Middleware, after: Koa.Middleware, more: Partial<RoutesDeps> = {}) {
@@ -23,7 +17,7 @@ async function mount(around: Koa.Middleware, after: Koa.Middleware, more: Partia
   app.use(createRoutes({ ring, ...parts, ...more }))
   app.use(after)
   const server = await openServer(app, parts)
-  cleanUps.push(async () => {
+  onTestFinished(async () => {
     await server.close(0)
     await ring.stop()
   })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Socket } from 'node:net'
 import Koa from 'koa'
 import type { HttpLimits } from '../../src/http/limits.ts'
@@ -10,26 +10,20 @@ import { httpParts } from '../support/http-parts.ts'
 import { closed, dial, exchange, exchangeOn, get, request, tryParse } from './raw-client.ts'
 import { serveRing } from './running-ring.ts'
 
-const open: { close(graceMs: number): Promise<void> }[] = []
-const sockets: Socket[] = []
-
-afterEach(async () => {
-  for (const socket of sockets.splice(0)) socket.destroy()
-  await Promise.all(open.splice(0).map((server) => server.close(0)))
-})
-
 async function serve(middleware: Koa.Middleware, limits: Partial<HttpLimits> = {}, host = '127.0.0.1') {
   const app = new Koa()
   app.silent = true
   app.use(middleware)
   const server = await openServer(app, { ...httpParts({ limits }), host })
-  open.push(server)
+  onTestFinished(() => server.close(0))
   return server
 }
 
 async function connectTo(port: number): Promise<Socket> {
   const socket = await dial(port)
-  sockets.push(socket)
+  onTestFinished(() => {
+    socket.destroy()
+  })
   return socket
 }
 
@@ -299,7 +293,7 @@ describe('a server with handlers of its own', () => {
   async function handled(handlers: Handlers, limits: Partial<HttpLimits> = {}) {
     const parts = httpParts({ limits })
     const server = await serveHandlers(handlers, parts)
-    open.push(server)
+    onTestFinished(() => server.close(0))
     return { server, ...parts }
   }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer, request, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createApp } from '../../src/http/app.ts'
 import { guardFor, httpParts } from '../support/http-parts.ts'
@@ -58,11 +58,6 @@ function readRecorded(): Recorded[] {
 
 const recorded = readRecorded()
 
-const opened: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  for (const close of opened.splice(0).toReversed()) await close()
-})
-
 /** A ring with its HTTP, as it runs: with the URL of a Sidecar, or waiting for updates. */
 async function serve(url?: string) {
   const source = new SidecarSource(
@@ -73,7 +68,7 @@ async function serve(url?: string) {
   const deps = { source, manager, logger: silentLogger, clock: systemClock, ringKeyMode: 'address' as const }
   const ring = new RingService(deps)
   await ring.start()
-  opened.push(() => ring.stop())
+  onTestFinished(() => ring.stop())
   const parts = httpParts()
   const app = createApp({
     ring,
@@ -81,7 +76,7 @@ async function serve(url?: string) {
     extraRoutes: { '/hashring/update': sidecarUpdate({ updates: source, guard: guardFor() }) },
   })
   const server = await openServer(app, parts)
-  opened.push(() => server.close(0))
+  onTestFinished(() => server.close(0))
   return { source, manager, port: server.port }
 }
 
@@ -134,7 +129,7 @@ describe('a ring of Sidecar answers as the Go library was recorded to', () => {
   test('a ring that fetched the state', async () => {
     const sidecar = createServer((_, response) => response.end(golden('sidecar-state.json')))
     await new Promise<void>((resolve) => sidecar.listen(0, '127.0.0.1', resolve))
-    opened.push(() => new Promise((resolve) => sidecar.close(resolve)))
+    onTestFinished(() => sidecar[Symbol.asyncDispose]())
     const { port } = await serve(`http://127.0.0.1:${(sidecar.address() as AddressInfo).port}/api/state.json`)
     const cases = recorded.filter(({ host }) => host === '127.0.0.83')
     expect(cases).toHaveLength(1)

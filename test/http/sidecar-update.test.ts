@@ -2,18 +2,13 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import Koa from 'koa'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { isRingmanError, RingmanError } from '../../src/errors.ts'
 import { sidecarUpdate, type SidecarUpdateOptions } from '../../src/http/sidecar-update.ts'
 import type { HttpLimits } from '../../src/http/limits.ts'
 import { guardFor, httpParts } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { SidecarSource } from '../../src/membership/sidecar/sidecar-source.ts'
-
-const opened: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((close) => close()))
-})
 
 const event = readFileSync(new URL('../golden/sidecar-event.json', import.meta.url))
 
@@ -34,7 +29,7 @@ async function serve(options: Partial<SidecarUpdateOptions> = {}, limits: Partia
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  opened.push(async () => {
+  onTestFinished(async () => {
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
     await source.stop()
@@ -276,7 +271,7 @@ test('a fault of another kind is not hidden', async () => {
     })(httpParts().responder),
   )
   const server = app.listen(0, '127.0.0.1')
-  opened.push(() => new Promise((resolve) => server.close(resolve)))
+  onTestFinished(() => server[Symbol.asyncDispose]())
   await new Promise((resolve) => server.once('listening', resolve))
   const { port } = server.address() as AddressInfo
   expect((await post(`http://127.0.0.1:${port}/`, '{}')).status).toBe(500)

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type * as WorkerThreads from 'node:worker_threads'
-import { afterEach, expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { HashRing } from '../../../src/ring/hash-ring.ts'
 import { fakeMember } from '../../support/fake-source.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
@@ -23,18 +23,12 @@ vi.mock('node:worker_threads', async (importOriginal) => {
 const OWNER = get('/v1/owner?key=a')
 const RING = get('/v1/ring')
 
-const cleanUps: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
-})
-
 async function serve(options: Parameters<typeof serveRing>[0]) {
   const served = await serveRing(options)
-  cleanUps.push(() => served[Symbol.asyncDispose]())
+  onTestFinished(() => served[Symbol.asyncDispose]())
   const connect = async () => {
     const socket = await dial(served.server.port)
-    cleanUps.push(() => socket.destroy())
+    onTestFinished(() => void socket.destroy())
     return socket
   }
   return { ...served, connect, threads: served.threads! }

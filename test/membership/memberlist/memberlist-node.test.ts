@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock, systemRandom } from '../../../src/clock.ts'
 import {
   MemberlistNode,
@@ -31,12 +31,6 @@ const USER_MESSAGE_HEAD = Buffer.concat([
   Buffer.from([0xce, 0, 3, 0x0d, 0x40]),
 ])
 
-const nodes: MemberlistNode[] = []
-
-afterEach(async () => {
-  for (const node of nodes.splice(0)) await node.stop()
-})
-
 function make(
   options: Partial<MemberlistNodeOptions> & { readonly name: string },
   events?: MemberlistNodeEvents,
@@ -55,7 +49,7 @@ function make(
     },
     events,
   )
-  nodes.push(node)
+  onTestFinished(() => node.stop())
   return { node, logger }
 }
 

@@ -1,15 +1,9 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock, systemRandom } from '../../../src/clock.ts'
 import { silentLogger } from '../../../src/logger.ts'
 import { describeHealth, type HealthFacts } from '../../../src/membership/memberlist/memberlist-health.ts'
 import { MemberlistSource } from '../../../src/membership/memberlist/memberlist-source.ts'
 import { alive, Machine } from './protocol/machine.ts'
-
-const sources: MemberlistSource[] = []
-
-afterEach(async () => {
-  for (const source of sources.splice(0)) await source.stop()
-})
 
 test('times of states follow a step of the clock', async () => {
   let stepMs = 0
@@ -25,7 +19,7 @@ test('times of states follow a step of the clock', async () => {
       random: systemRandom,
       logger: silentLogger,
     })
-    sources.push(source)
+    onTestFinished(() => source.stop())
     await source.start(new AbortController().signal)
     return source
   }

@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock, systemRandom } from '../../../src/clock.ts'
 import { Distribution } from '../../../src/distribution.ts'
 import { silentLogger } from '../../../src/logger.ts'
@@ -13,11 +13,6 @@ import { freePort } from '../../support/free-port.ts'
 import { parseSeeds } from '../../support/seeds.ts'
 
 const PATIENCE = { timeout: 10_000, interval: 5 }
-const sources: MemberlistSource[] = []
-
-afterEach(async () => {
-  for (const source of sources.splice(0)) await source.stop()
-})
 
 async function started(name: string, options: Partial<MemberlistSourceOptions> & { join?: string } = {}) {
   const { join, settings, ...rest } = options
@@ -43,7 +38,7 @@ async function started(name: string, options: Partial<MemberlistSourceOptions> &
     seedSettings: { aloneMinMs: 50, aloneMaxMs: 100, settledMs: 200 },
     ...rest,
   })
-  sources.push(source)
+  onTestFinished(() => source.stop())
   await source.start(new AbortController().signal)
   return source
 }

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { isRingmanError } from '../../../src/errors.ts'
 import { placeMembers } from '../../../src/membership/placement.ts'
 import type { SidecarSourceOptions } from '../../../src/membership/sidecar/sidecar-options.ts'
@@ -13,11 +13,6 @@ const a: Described = { id: 'a', ip: '10.0.0.1' }
 const b: Described = { id: 'b', ip: '10.0.0.2' }
 const c: Described = { id: 'c', ip: '10.0.0.3' }
 
-const running: SidecarSource[] = []
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((source) => source.stop()))
-})
-
 function make(options: Partial<SidecarSourceOptions> = {}, sidecar = new FakeSidecar([a])) {
   const clock = new VirtualClock()
   const logger = new RecordingLogger()
@@ -25,7 +20,7 @@ function make(options: Partial<SidecarSourceOptions> = {}, sidecar = new FakeSid
     { serviceName: 'some-svc', servicePort: 9999, ...options },
     { clock, logger, random: () => 0.5, get: sidecar.get },
   )
-  running.push(source)
+  onTestFinished(() => source.stop())
   return { source, clock, logger, sidecar }
 }
 
@@ -340,7 +335,7 @@ describe('fetching again', () => {
         { url: URL, serviceName: 'some-svc', servicePort: 9999 },
         { clock, logger: new RecordingLogger(), random: () => value, get: sidecar.get },
       )
-      running.push(source)
+      onTestFinished(() => source.stop())
       await source.start(new AbortController().signal)
       while (sidecar.fetches < 2) await clock.advance(100)
       atMs.push(clock.now())

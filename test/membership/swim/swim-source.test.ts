@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { createRequire } from 'node:module'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock, systemRandom } from '../../../src/clock.ts'
 import { isRingmanError } from '../../../src/errors.ts'
 import { silentLogger } from '../../../src/logger.ts'
@@ -12,12 +12,6 @@ import { parseSeeds } from '../../support/seeds.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { packet } from '../../support/swim-packets.ts'
 import { settle, VirtualClock } from '../../support/virtual-clock.ts'
-
-const sources: SwimSource[] = []
-
-afterEach(async () => {
-  for (const source of sources.splice(0)) await source.stop()
-})
 
 function make(
   name: string,
@@ -37,7 +31,7 @@ function make(
     logger: silentLogger,
     ...rest,
   })
-  sources.push(source)
+  onTestFinished(() => source.stop())
   return source
 }
 

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { createSocket } from 'node:dgram'
 import { systemClock, systemRandom } from '../../../src/clock.ts'
 import { silentLogger } from '../../../src/logger.ts'
@@ -8,11 +8,6 @@ import type { GossipStatistics } from '../../../src/membership/statistics.ts'
 import { parseSeeds } from '../../support/seeds.ts'
 
 const PATIENCE = { timeout: 10_000, interval: 5 }
-const sources: SwimSource[] = []
-
-afterEach(async () => {
-  for (const source of sources.splice(0)) await source.stop()
-})
 
 async function started(name: string, options: Partial<SwimSourceOptions> & { join?: string } = {}) {
   const { join, ...rest } = options
@@ -35,7 +30,7 @@ async function started(name: string, options: Partial<SwimSourceOptions> & { joi
     logger: silentLogger,
     ...rest,
   })
-  sources.push(source)
+  onTestFinished(() => source.stop())
   await source.start(new AbortController().signal)
   return source
 }
