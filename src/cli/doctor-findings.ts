@@ -13,6 +13,8 @@ import type { Survey, SurveyedMember } from './doctor-survey.ts'
 
 /** A clock may be off by so much, in milliseconds. */
 const CLOCK_MS = 5000
+/** A drop is told for so long, in milliseconds: whoever is left out tries its seeds again within 20 s. */
+const LATELY_MS = 30_000
 /** Settings that members may well have different from each other. Of some there are findings of their own. */
 const OWN_SETTINGS: ReadonlySet<string> = new Set([
   'name',
@@ -58,7 +60,7 @@ export function diagnose(survey: Survey): Finding[] {
   const found = [
     ...causes,
     ...silentMembers(survey),
-    ...unreached(members),
+    ...unreached(members, causes),
     ...differentDigests(others),
     ...strangers(members, causes),
     ...conditions(others),
@@ -116,14 +118,23 @@ interface Pair {
   readonly to: string
 }
 
-function unreached(members: readonly SurveyedMember[]): Finding[] {
+/** Of members that drop each other's gossip: pings go unanswered as well then. */
+const DEAF: ReadonlySet<string> = new Set([
+  'PLAIN_AMONG_KEYED',
+  'KEYS_DIFFER',
+  'LABELS_DIFFER',
+  'CLUSTER_NAMES_DIFFER',
+])
+
+function unreached(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
   const answered = new Set(members.map(({ report }) => report.name))
+  const deaf = new Set(causes.flatMap((cause) => (DEAF.has(cause.code) ? cause.members : [])))
   const udp: Pair[] = []
   const tcp: Pair[] = []
   const neither: Pair[] = []
   for (const { report, reach = [] } of members) {
     for (const peer of reach) {
-      if (!answered.has(peer.name)) continue
+      if (!answered.has(peer.name) || deaf.has(report.name) || deaf.has(peer.name)) continue
       const pair = { from: report.name, to: peer.name }
       if (!peer.tcp && peer.udp !== true) neither.push(pair)
       else if (!peer.tcp) tcp.push(pair)
@@ -188,26 +199,32 @@ function differentDigests(members: readonly SurveyedMember[]): Finding[] {
   ]
 }
 
-/** Gossip of somebody who was not asked and is configured otherwise. */
+/** Gossip of somebody who is configured otherwise, which no difference of those that were asked explains. */
 function strangers(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
   const reasons = {
-    'label-differs': ['LABELS_DIFFER', 'with another label, or with none'],
+    'label-differs': ['LABELS_DIFFER', 'with another label or none'],
     'cannot-decrypt': ['KEYS_DIFFER', 'with another key'],
     'not-encrypted': ['PLAIN_AMONG_KEYED', 'without encryption'],
     'encrypted-unexpectedly': ['PLAIN_AMONG_KEYED', 'that is encrypted'],
   } as const
   return Object.entries(reasons).flatMap(([reason, [cause, how]]): Finding[] => {
-    const hit = members.filter(({ report }) => Number(report.gossip?.drops[reason] ?? 0) > 0)
-    if (hit.length === 0 || causes.some(({ code }) => code === cause)) return []
+    const hits = members.flatMap((member) =>
+      (member.report.gossip?.lastDrops ?? [])
+        .filter((drop) => drop.reason === reason && drop.agoMs <= LATELY_MS)
+        .map(({ from }) => ({ member, from })),
+    )
+    if (hits.length === 0 || causes.some(({ code }) => code === cause)) return []
+    const names = namesOf(hits.map(({ member }) => member))
+    const senders = [...new Set(hits.map(({ from }) => from))]
     return [
       {
         code: 'STRANGERS',
         severity: 'warning',
-        members: namesOf(hit),
-        summary: `${say(namesOf(hit), 'has', 'have')} been sent gossip ${how} since the start, by somebody who was not asked.`,
+        members: names,
+        summary: `${say(names, 'was', 'were')} sent gossip ${how} in the last ${LATELY_MS / 1000} s, from ${list(senders)}.`,
         meaning:
-          'Either a member that should be here cannot join, or another cluster sends to these addresses.',
-        advice: 'The log says from which address (`gossip.dropped`). Ask doctor with its URL, too.',
+          'A member that should be here cannot join, or another cluster sends to these addresses. If a member there was given the right one just now, this goes away by itself.',
+        advice: 'Ask doctor with the URL of the admin port there, too.',
       },
     ]
   })

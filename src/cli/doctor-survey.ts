@@ -51,7 +51,10 @@ const report = object({
         seedFailures: list(object({ seed: text, reason: text }), MAX_LISTED),
       },
       // Members of older versions do not say it.
-      { otherLabels: list(text, 100) },
+      {
+        otherLabels: list(text, 100),
+        lastDrops: list(object({ reason: text, from: text, agoMs: number }), 100),
+      },
     ),
   ),
   members: list(

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { diagnose } from '../../src/cli/doctor-findings.ts'
 import type { Finding } from '../../src/cli/doctor-finding.ts'
-import { survey } from '../../src/cli/doctor-survey.ts'
+import { survey, type MemberReport, type Survey } from '../../src/cli/doctor-survey.ts'
 import { generateKey, keyId, parseKeyring } from '../../src/membership/memberlist/keyring.ts'
 import { NodeDnsResolver } from '../../src/seeds/dns-resolver.ts'
 import { ringman } from '../support/child-process.ts'
@@ -85,8 +85,11 @@ describe('in a cluster with', () => {
   test('a member of another label that nobody names', async () => {
     await using cluster = await healthyCluster()
     await cluster.add('odd', { label: 'other' })
-    const { codes } = await doctor([cluster.members[0]!])
-    expect(codes).toEqual(['STRANGERS'])
+    const { findings } = await doctor([cluster.members[0]!])
+    expect(findings).toMatchObject([{ code: 'STRANGERS', severity: 'warning', members: ['m0'] }])
+    expect(findings[0]?.summary).toMatch(
+      /^"m0" was sent gossip with another label or none in the last 30 s, from 127\.0\.0\.1:\d+\.$/,
+    )
   })
 
   test('a member of another key', async () => {
@@ -295,17 +298,75 @@ test('how far a rotation of the key is', async () => {
 })
 
 describe('by what members say of each other', () => {
+  const ask = (cluster: LiveCluster) =>
+    survey({ urls: [cluster.members[0]!.addresses.admin.url], follow: true, timeoutMs: 5000 })
+
+  /** The survey with what one member says of its gossip changed. */
+  function saying(
+    { members, ...rest }: Survey,
+    name: string,
+    change: Partial<NonNullable<MemberReport['gossip']>>,
+  ): Survey {
+    return {
+      ...rest,
+      members: members.map((member) => {
+        const { report } = member
+        if (report.name !== name || report.gossip === null) return member
+        return { ...member, report: { ...report, gossip: { ...report.gossip, ...change } } }
+      }),
+    }
+  }
+
+  test('gossip of strangers is told of for half a minute', async () => {
+    await using cluster = await healthyCluster()
+    const found = await ask(cluster)
+    const dropped = (agoMs: number, reason = 'cannot-decrypt') =>
+      diagnose(
+        saying(found, 'm1', {
+          drops: { [reason]: 7 },
+          lastDrops: [{ reason, from: '10.0.0.9:7946', agoMs }],
+        }),
+      )
+    expect(dropped(29_999)).toMatchObject([
+      {
+        code: 'STRANGERS',
+        members: ['m1'],
+        summary: '"m1" was sent gossip with another key in the last 30 s, from 10.0.0.9:7946.',
+      },
+    ])
+    expect(dropped(30_001)).toEqual([])
+    expect(dropped(0, 'malformed')).toEqual([])
+    // Where a member that was asked explains it, it is told once.
+    const odd = saying(saying(found, 'm2', { keys: ['other'] }), 'm1', {
+      lastDrops: [{ reason: 'cannot-decrypt', from: '10.0.0.9:7946', agoMs: 0 }],
+    })
+    expect(diagnose(odd).map(({ code }) => code)).toEqual(['KEYS_DIFFER'])
+  })
+
+  test.each([
+    ['KEYS_DIFFER', { keys: ['other'] }],
+    ['LABELS_DIFFER', { label: 'other' }],
+    ['PLAIN_AMONG_KEYED', { keys: [] }],
+    ['CLUSTER_NAMES_DIFFER', { clusterName: 'other' }],
+  ])('no port is called closed where %s explains the silence', async (code, change) => {
+    await using cluster = await healthyCluster()
+    const found = saying(await ask(cluster), 'm2', change)
+    const members = found.members.map((member) => ({
+      ...member,
+      reach: member.reach?.map((peer) =>
+        peer.name === 'm2' || member.report.name === 'm2' ? { ...peer, udp: false, tcp: false } : peer,
+      ),
+    }))
+    expect(diagnose({ ...found, members }).map((finding) => finding.code)).toEqual([code])
+  })
+
   test.each([
     ['UDP_BLOCKED', { udp: false, tcp: true }],
     ['TCP_BLOCKED', { udp: true, tcp: false }],
     ['NOT_REACHED', { udp: false, tcp: false }],
   ])('%s is found', async (code, how) => {
     await using cluster = await healthyCluster()
-    const found = await survey({
-      urls: [cluster.members[0]!.addresses.admin.url],
-      follow: true,
-      timeoutMs: 5000,
-    })
+    const found = await ask(cluster)
     expect(diagnose(found)).toEqual([])
     const members = found.members.map((member) => ({
       ...member,

@@ -155,7 +155,7 @@ test('doctor says that a label is sent before all accept it', async () => {
     })
   })
   for (const member of cluster.members.slice(0, 2)) await cluster.relabel(member, ['prod/old', 'prod/new'])
-  // What was missed meanwhile is still told, as gossip of strangers.
+  // What was dropped meanwhile is told for half a minute, as gossip of strangers.
   await untilDoctor(cluster.members, (findings) => {
     expect(findings.map(({ code }) => code)).not.toContain('LABELS_DIFFER')
     const summary =

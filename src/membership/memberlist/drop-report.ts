@@ -6,12 +6,23 @@ import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { DROP_REASONS, type Drop, type DropReason } from './wire/drop.ts'
 
+/** The last drop for one reason. */
+export interface LastDrop {
+  readonly reason: DropReason
+  /** Where it came from: `ADDRESS:PORT`, as it was written on the packet. */
+  readonly from: string
+  readonly agoMs: number
+}
+
 /** What became of a datagram or a stream that was not taken. */
 export class DropReport {
+  readonly #clock: Clock
   readonly #counts: Record<DropReason, number>
+  readonly #last = new Map<DropReason, { readonly from: Endpoint; readonly atMs: number }>()
   readonly #warnings: LimitedWarnings
 
   constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock
     this.#warnings = new LimitedWarnings(clock, logger)
     this.#counts = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0])) as Record<
       DropReason,
@@ -24,9 +35,20 @@ export class DropReport {
     return this.#counts
   }
 
+  /** The last drop for each reason that there was one for. */
+  get last(): LastDrop[] {
+    const nowMs = this.#clock.now()
+    return [...this.#last].map(([reason, { from, atMs }]) => ({
+      reason,
+      from: formatHostPort(from),
+      agoMs: Math.round(nowMs - atMs),
+    }))
+  }
+
   /** Counts the drop, and logs it in words unless that was done a moment ago for the same reason. */
   add(drop: Drop, from: Endpoint, transport: 'udp' | 'tcp'): void {
     this.#counts[drop.reason]++
+    this.#last.set(drop.reason, { from, atMs: this.#clock.now() })
     this.#warnings.warn(
       {
         event: 'gossip.dropped',

@@ -27,6 +27,7 @@ import { memoryBounds } from './memory-bounds.ts'
 import { PRESETS, type ProtocolSettings } from './protocol/settings.ts'
 import type { StreamAnswer } from './stream-client.ts'
 import { UdpReachability } from './udp-reachability.ts'
+import type { LastDrop } from './drop-report.ts'
 import type { DropReason } from './wire/drop.ts'
 
 /** Memberlist's default port. */
@@ -136,6 +137,10 @@ export class MemberlistNode {
 
   get drops(): Readonly<Record<DropReason, number>> {
     return this.#transport.drops.counts
+  }
+
+  get lastDrops(): readonly LastDrop[] {
+    return this.#transport.drops.last
   }
 
   /** Members whose names are used twice, this one perhaps among them. */

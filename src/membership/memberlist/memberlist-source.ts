@@ -224,6 +224,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       keys: keyring.map(keyId),
       requireEncryption,
       drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)),
+      lastDrops: this.node.lastDrops,
       contested: this.node.contested().map(({ name }) => name),
       seedAddresses: addresses.map(formatHostPort),
       seedFailures: failures,
