@@ -64,6 +64,7 @@ export function diagnose(survey: Survey): Finding[] {
     ...differentDigests(others),
     ...strangers(members, causes),
     ...conditions(others),
+    ...unusableFiles(members),
     ...staleSeeds(survey),
     ...clocks(members),
     ...settings(members),
@@ -247,6 +248,19 @@ function conditions(members: readonly SurveyedMember[]): Finding[] {
       },
     ]
   })
+}
+
+function unusableFiles(members: readonly SurveyedMember[]): Finding[] {
+  return members.flatMap(({ report: { name, gossip } }) =>
+    (gossip?.unusableFiles ?? []).map(({ what, reason }) => ({
+      code: 'FILE_UNUSABLE',
+      severity: 'warning',
+      members: [name],
+      summary: `${quote(name)} cannot use its ${what} as it is now: ${reason}.`,
+      meaning: 'It goes on with what it read before. If it is restarted, it does not come up.',
+      advice: 'Mend the file; it is read again within 5 s, and at once by `ringman reload`.',
+    })),
+  )
 }
 
 function staleSeeds({ members }: Survey): Finding[] {

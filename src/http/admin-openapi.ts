@@ -189,7 +189,10 @@ function adminSchemas(): JsonSchema {
       message: text,
       movedShare: { ...share, description: 'Fraction of the circle that gets another owner.' },
       moves: { ...list(ref('Move')), description: 'The largest.' },
-      details: { ...list(text), description: 'A sentence for each other member that was told.' },
+      details: {
+        ...list(text),
+        description: 'A sentence for each other member that was told, or for each file that was read.',
+      },
     }),
     ReachAnswer: object({
       peers: list(
@@ -233,6 +236,10 @@ function adminSchemas(): JsonSchema {
           contested: { ...list(text), description: 'Names that two processes have.' },
           seedAddresses: list(text),
           seedFailures: list(object({ seed: text, reason: text })),
+          unusableFiles: {
+            ...list(object({ what: text, reason: text })),
+            description: 'Files that it follows and cannot use as they are now.',
+          },
         }),
         type: ['object', 'null'],
       },

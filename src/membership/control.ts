@@ -28,8 +28,14 @@ export interface MemberControl {
   report(): GossipReport
   /** By which ways a member answers just now. */
   checkReach(name: string): Promise<{ readonly udp: boolean | null; readonly tcp: boolean }>
-  /** Reads the files again that it follows. @returns What came of it, one sentence without a full stop. */
-  reload(): Promise<string>
+  /**
+   * Reads the files again that it follows, and takes up what is new.
+   *
+   * @param dryRun - Whether only to say what it would take up.
+   * @returns `details`: a sentence without a full stop for each file.
+   * @throws {RingmanError} `ACTION_REFUSED` where one cannot be used; it says what stays in use, and what came of the other one.
+   */
+  reload(dryRun: boolean): Promise<{ readonly changed: boolean; readonly details: readonly string[] }>
 }
 
 /** What a member says of its gossip to operators: no secret is in it. */
@@ -55,4 +61,6 @@ export interface GossipReport {
   readonly seedAddresses: readonly string[]
   /** Seeds that do not resolve. */
   readonly seedFailures: readonly { readonly seed: string; readonly reason: string }[]
+  /** Files that it follows and that cannot be used as they are now: what was read before stays in use. */
+  readonly unusableFiles: readonly { readonly what: string; readonly reason: string }[]
 }

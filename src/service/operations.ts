@@ -74,8 +74,12 @@ interface Prepared {
   /** A member as it will be; undefined where it goes. */
   readonly after?: (member: Member) => Member | undefined
   /** Does it, and says more about it. Left out where nothing is to be done. */
-  readonly run?: () => Promise<readonly string[]> | readonly string[]
+  readonly run?: Run | undefined
+  /** In its place where it is only tried out: says what the plan cannot. */
+  readonly look?: Run | undefined
 }
+
+type Run = () => Promise<Partial<ActionResult>> | Partial<ActionResult>
 
 /** What operators do by hand. Each action is refused with its reason where it would be done by halves. */
 export class Operations {
@@ -107,7 +111,7 @@ export class Operations {
    *
    * @throws {RingmanError} `ACTION_REFUSED`, `NOT_FOUND` where there is no such member.
    */
-  *plan(request: ActionRequest): Steps<{ readonly result: ActionResult; readonly run: Prepared['run'] }> {
+  *plan(request: ActionRequest): Steps<{ readonly result: ActionResult; readonly run: Run | undefined }> {
     const { action, dryRun } = request
     const { control } = this.#ring
     if (control === undefined) {
@@ -119,19 +123,19 @@ export class Operations {
     const { movedShare, moves } = yield* this.#moves(prepared.after)
     const member = request.name ?? this.#ring.source.selfName ?? ''
     const changed = prepared.run !== undefined
-    const { message, run } = prepared
+    const { message, run, look } = prepared
     return {
       result: { action, member, dryRun, changed, message, movedShare, moves, details: [] },
-      run: dryRun ? undefined : run,
+      run: dryRun ? look : run,
     }
   }
 
   /** Ends what {@link plan} began. */
   async finish(
     request: ActionRequest,
-    { result, run }: { readonly result: ActionResult; readonly run: Prepared['run'] },
+    { result, run }: { readonly result: ActionResult; readonly run: Run | undefined },
   ): Promise<ActionResult> {
-    if (run === undefined) return result
+    if (run === undefined || result.dryRun) return { ...result, ...(await run?.()) }
     const { action, weight, forMs, by, address, reason, relayed } = request
     const fields = {
       action,
@@ -145,9 +149,9 @@ export class Operations {
       movedShare: result.movedShare,
     }
     try {
-      const details = await run()
+      const outcome = await run()
       this.#logger.warn({ event: 'admin.action', ...fields }, 'Did what an operator asked for')
-      return { ...result, details }
+      return { ...result, ...outcome }
     } catch (err) {
       this.#logger.error({ event: 'admin.failed', ...fields, err }, 'Failed to do what an operator asked for')
       throw err
@@ -189,7 +193,7 @@ export class Operations {
       message: `${quote(name)} is off the list of this member`,
       run: () => {
         control.forget(name)
-        return []
+        return {}
       },
     }
   }
@@ -208,7 +212,7 @@ export class Operations {
         after,
         run: async () => {
           await this.#ring.leave()
-          return relayed || !control.keyed ? [] : this.#tellOthers(request)
+          return relayed || !control.keyed ? {} : { details: await this.#tellOthers(request) }
         },
       }
     }
@@ -228,7 +232,7 @@ export class Operations {
         message: `${quote(name)} is not taken for ${minutes}`,
         run: () => {
           control.evict(name, forMs)
-          return []
+          return {}
         },
       }
     }
@@ -244,11 +248,11 @@ export class Operations {
       run: async () => {
         if (relayed) {
           control.evict(name, forMs)
-          return []
+          return {}
         }
         const own = await this.#tellOne(this.#find(name), request)
         control.evict(name, forMs)
-        return [own, ...(await this.#tellOthers(request))]
+        return { details: [own, ...(await this.#tellOthers(request))] }
       },
     }
   }
@@ -307,7 +311,7 @@ export class Operations {
           : member,
       run: async () => {
         await run()
-        return []
+        return {}
       },
     }
   }
@@ -356,9 +360,14 @@ export class Operations {
 }
 
 function reload(control: MemberControl): Prepared {
+  const again = async (dryRun: boolean) => {
+    const { changed, details } = await control.reload(dryRun)
+    return { changed, details, ...(changed ? {} : { message: 'Its files have nothing new' }) }
+  }
   return {
     message: 'The files that this member follows are read again',
-    run: async () => [await control.reload()],
+    run: () => again(false),
+    look: () => again(true),
   }
 }
 

@@ -22,11 +22,11 @@ class LabelledCluster extends LiveCluster {
   }
 
   /** Gives a member other labels, by its admin port; with `details` as the answer. */
-  async relabel(member: LiveMember, labels: readonly string[]): Promise<string> {
+  async relabel(member: LiveMember, labels: readonly string[], expected = 200): Promise<string> {
     this.write(member.name, labels)
     const { status, json } = await this.act(member, 'reload')
-    expect(status).toBe(200)
-    return String(json['details'])
+    expect(status).toBe(expected)
+    return String(json['details'] ?? json['detail'])
   }
 
   #fileOf(name: string): string {
@@ -168,11 +168,26 @@ test('a label file that cannot be used is told of, and the labels stay', async (
   await using cluster = new LabelledCluster()
   const member = await cluster.addLabelled('a', ['prod/old'])
   expect(await cluster.relabel(member, ['prod/old', 'prod/new'])).toMatch(
-    /; it sends the label "prod\/old" and accepts the label "prod\/new" as well$/,
+    /,It sends the label "prod\/old" and accepts the label "prod\/new" as well$/,
   )
-  expect(await cluster.relabel(member, [])).toMatch(
-    /its label file cannot be used, and it sends the label "prod\/old" and accepts .* as well: .*holds no label/,
+  expect(await cluster.relabel(member, [], 409)).toMatch(
+    /^Its keyring has .*\. Its label file cannot be used: .*holds no label.*\. It sends the label "prod\/old" and accepts .* as well, as before$/,
   )
+  await untilDoctor([member], (findings) => {
+    expect(findings).toMatchObject([
+      {
+        code: 'FILE_UNUSABLE',
+        severity: 'warning',
+        members: ['a'],
+        summary: expect.stringMatching(
+          /^"a" cannot use its label file as it is now: .*holds no label/,
+        ) as string,
+      },
+      { code: 'LABEL_CHANGING' },
+    ])
+  })
   expect(member.logger.of('labels.refused')).toHaveLength(1)
+  await cluster.relabel(member, ['prod/old'])
+  await untilDoctor([member], nothing)
   await expect(cluster.addLabelled('b', ['two words'])).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
 })

@@ -191,18 +191,43 @@ test('a dead member is forgotten, a living one is not', async () => {
   expect(await cluster.act(a, 'forget', { name: 'b' })).toMatchObject({ status: 404 })
 })
 
-test('a changed keyring is taken up at once, and a broken one is told of', async () => {
+test('a changed keyring is taken up at once, is only looked at in a dry run, and a broken one is refused', async () => {
   await using cluster = new LiveCluster()
   const a = await cluster.add('a')
+  const reload = (dryRun = false) => cluster.act(a, 'reload', { dryRun })
+  const keys = () => a.process.service.control!.report().keys.length
+  const saying = (changed: boolean, details: RegExp) => ({
+    status: 200,
+    json: { changed, details: [expect.stringMatching(details)] },
+  })
+  expect(await reload()).toMatchObject(saying(false, /^Its keyring has the keys [0-9a-f]{8}, of which/))
   appendFileSync(cluster.keyringFile, `${generateKey()}\n`)
-  const { json } = await cluster.act(a, 'reload')
-  expect(json['details']).toEqual([
-    expect.stringMatching(/^Its keyring has the keys [0-9a-f]{8}, [0-9a-f]{8},/),
-  ])
+  const two = '[0-9a-f]{8}, [0-9a-f]{8}, of which the first encrypts'
+  expect(await reload(true)).toMatchObject(
+    saying(true, new RegExp(`^Its keyring would have the keys ${two}`)),
+  )
+  expect(keys()).toBe(1)
+  expect(a.logger.of('admin.action')).toHaveLength(1)
+  expect(await reload()).toMatchObject(saying(true, new RegExp(`^Its keyring has the keys ${two}`)))
+  expect(keys()).toBe(2)
+  expect(await reload(true)).toMatchObject(saying(false, new RegExp(`^Its keyring has the keys ${two}`)))
+
   writeFileSync(cluster.keyringFile, 'nonsense\n')
-  expect((await cluster.act(a, 'reload')).json['details']).toEqual([
-    expect.stringContaining('cannot be used'),
-  ])
+  for (const dryRun of [true, false]) {
+    expect(await reload(dryRun)).toMatchObject({
+      status: 409,
+      json: {
+        code: 'ACTION_REFUSED',
+        detail: expect.stringMatching(
+          new RegExp(
+            `^Its keyring file cannot be used: line 1 is not a key.*allowed. Its keyring has the keys ${two}, as before$`,
+          ),
+        ),
+      },
+    })
+  }
+  expect(keys()).toBe(2)
+  expect(a.logger.of('admin.failed')).toHaveLength(1)
 })
 
 test('what would be done by halves is refused', async () => {

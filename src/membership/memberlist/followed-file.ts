@@ -30,13 +30,19 @@ export interface FollowedFileOptions<T> {
  */
 export class FollowedFile<T> {
   readonly #options: FollowedFileOptions<T>
-  #text = ''
+  /** What was read last and could be used. */
+  #current: { readonly text: string; readonly content: T } | undefined
   #failure: string | undefined
   #cancelTimer: (() => void) | undefined
   #stopped = false
 
   constructor(options: FollowedFileOptions<T>) {
     this.#options = options
+  }
+
+  /** What the file is called in messages. */
+  get what(): string {
+    return this.#options.what
   }
 
   /**
@@ -48,8 +54,9 @@ export class FollowedFile<T> {
     const { path, what, parse } = this.#options
     let content: T
     try {
-      this.#text = await this.#read()
-      content = parse(this.#text)
+      const text = await this.#read()
+      content = parse(text)
+      this.#current = { text, content }
     } catch (error) {
       throw new RingmanError('CONFIG_INVALID', `the ${what} ${path} cannot be used: ${messageOf(error)}`, {
         cause: error,
@@ -65,36 +72,52 @@ export class FollowedFile<T> {
     this.#cancelTimer?.()
   }
 
-  /** Looks at the file now. @returns Why it cannot be used; undefined where it can. */
-  async reload(): Promise<string | undefined> {
-    await this.#look()
+  /** Why the file cannot be used, as of the last look; undefined where it can. */
+  get failure(): string | undefined {
     return this.#failure
+  }
+
+  /**
+   * Looks at the file now, and takes up what is new.
+   *
+   * @param dryRun - Whether only to look. @default false
+   * @throws Why the file cannot be used.
+   */
+  async reload(dryRun = false): Promise<{ readonly content: T; readonly isNew: boolean }> {
+    const { parse, onChange, onRefused } = this.#options
+    try {
+      const text = await this.#read()
+      const current = this.#current
+      const isNew = current?.text !== text
+      const content = current?.text === text ? current.content : parse(text)
+      if (isNew && !dryRun && !this.#stopped) {
+        this.#current = { text, content }
+        onChange(content)
+      }
+      this.#failure = undefined
+      return { content, isNew }
+    } catch (error) {
+      const failure = messageOf(error)
+      if (failure !== this.#failure && !this.#stopped) onRefused(failure)
+      this.#failure = failure
+      throw error
+    }
   }
 
   #schedule(): void {
     if (this.#stopped) return
     this.#cancelTimer?.()
     this.#cancelTimer = this.#options.clock.after(this.#options.pollMs ?? FILE_POLL_MS, () => {
-      void this.#look()
+      void this.#poll()
     })
   }
 
   /** One look at the file; it never rejects. */
-  async #look(): Promise<void> {
-    const { parse, onChange, onRefused } = this.#options
+  async #poll(): Promise<void> {
     try {
-      const text = await this.#read()
-      if (this.#stopped) return
-      if (text !== this.#text) {
-        const content = parse(text)
-        this.#text = text
-        onChange(content)
-      }
-      this.#failure = undefined
-    } catch (error) {
-      const failure = messageOf(error)
-      if (failure !== this.#failure && !this.#stopped) onRefused(failure)
-      this.#failure = failure
+      await this.reload()
+    } catch {
+      // It is told already: `onRefused`.
     }
     this.#schedule()
   }

@@ -54,6 +54,11 @@ export function keyId(key: Uint8Array): string {
   return createHash('sha256').update('ringman gossip key id\0').update(key).digest('hex').slice(0, 8)
 }
 
+/** The keys by their names, or those that there would be, for people. */
+export function describeKeys(keyring: Keyring, would = false): string {
+  return `Its keyring ${would ? 'would have' : 'has'} the keys ${keyring.map(keyId).join(', ')}, of which the first encrypts`
+}
+
 function parseJsonEntries(text: string): [place: string, entry: string][] {
   let value: unknown
   try {

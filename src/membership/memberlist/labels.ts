@@ -39,10 +39,12 @@ export function parseLabels(text: string): readonly string[] {
   return [...labels]
 }
 
-/** What is sent and what is accepted, for people. */
-export function describeLabels([sent = '', ...others]: readonly string[]): string {
-  const also = others.length === 0 ? 'no other' : others.map(quote).join(', ')
-  return `it sends ${quote(sent)} and accepts ${also}${others.length === 0 ? '' : ' as well'}`
+/** What is sent and what is accepted, or would be, for people. */
+export function describeLabels([sent = '', ...others]: readonly string[], would = false): string {
+  const also = others.length === 0 ? 'no other' : `${others.map(quote).join(', ')} as well`
+  return would
+    ? `It would send ${quote(sent)} and accept ${also}`
+    : `It sends ${quote(sent)} and accepts ${also}`
 }
 
 function quote(label: string): string {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { RingmanError } from '../../errors.ts'
+import { messageOf, RingmanError } from '../../errors.ts'
 import type { DnsResolver } from '../../seeds/dns-resolver.ts'
 import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
@@ -23,7 +23,7 @@ import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import type { FollowedFile } from './followed-file.ts'
 import { followKeyring, followLabels, type GossipFileOptions } from './gossip-files.ts'
-import { keyId, type Keyring } from './keyring.ts'
+import { describeKeys, keyId, type Keyring } from './keyring.ts'
 import { describeLabels } from './labels.ts'
 import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
 import { DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
@@ -225,6 +225,9 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       requireEncryption,
       drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)),
       lastDrops: this.node.lastDrops,
+      unusableFiles: [this.#keyringFile, this.#labelFile].flatMap((file) =>
+        file?.failure === undefined ? [] : [{ what: file.what, reason: file.failure }],
+      ),
       contested: this.node.contested().map(({ name }) => name),
       seedAddresses: addresses.map(formatHostPort),
       seedFailures: failures,
@@ -236,23 +239,14 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     return { udp: this.#options.tcpOnly === true ? null : udp, tcp }
   }
 
-  async reload(): Promise<string> {
-    const said: string[] = []
-    if (this.#keyringFile !== undefined) {
-      const failure = await this.#keyringFile.reload()
-      const ids = this.node.keyring.map(keyId).join(', ')
-      said.push(
-        failure === undefined
-          ? `its keyring has the keys ${ids}, of which the first encrypts`
-          : `its keyring file cannot be used, and the keys ${ids} stay: ${failure}`,
-      )
-    }
-    if (this.#labelFile !== undefined) {
-      const failure = await this.#labelFile.reload()
-      const labels = describeLabels(this.node.labels)
-      said.push(failure === undefined ? labels : `its label file cannot be used, and ${labels}: ${failure}`)
-    }
-    return capitalized(said.join('; ') || 'it has neither a keyring file nor a label file')
+  async reload(dryRun: boolean): ReturnType<MemberControl['reload']> {
+    const looks = [
+      await lookAt(this.#keyringFile, dryRun, this.node.keyring, describeKeys),
+      await lookAt(this.#labelFile, dryRun, this.node.labels, describeLabels),
+    ].filter((look) => look !== undefined)
+    const details = looks.map(({ said }) => said)
+    if (looks.some(({ failed }) => failed)) throw new RingmanError('ACTION_REFUSED', details.join('. '))
+    return { changed: looks.some(({ isNew }) => isNew), details }
   }
 
   #encodeOwn(change: Partial<MemberMetadata> = {}): Uint8Array {
@@ -366,6 +360,19 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   }
 }
 
-function capitalized(sentence: string): string {
-  return sentence.charAt(0).toUpperCase() + sentence.slice(1)
+/** Reads a followed file again, and says what came of it, or would come of it. */
+async function lookAt<T>(
+  file: FollowedFile<T> | undefined,
+  dryRun: boolean,
+  inUse: T,
+  describe: (content: T, would?: boolean) => string,
+) {
+  if (file === undefined) return undefined
+  try {
+    const { content, isNew } = await file.reload(dryRun)
+    return { isNew, failed: false, said: describe(content, dryRun && isNew) }
+  } catch (error) {
+    const said = `Its ${file.what} cannot be used: ${messageOf(error)}. ${describe(inUse)}, as before`
+    return { isNew: false, failed: true, said }
+  }
 }

@@ -29,7 +29,8 @@ describe('a label file', () => {
   })
 
   test('is described in words', () => {
-    expect(describeLabels(['a'])).toBe('it sends the label "a" and accepts no other')
-    expect(describeLabels(['a', ''])).toBe('it sends the label "a" and accepts no label as well')
+    expect(describeLabels(['a'])).toBe('It sends the label "a" and accepts no other')
+    expect(describeLabels(['', 'a'], true)).toBe('It would send no label and accept the label "a" as well')
+    expect(describeLabels(['a', ''])).toBe('It sends the label "a" and accepts no label as well')
   })
 })
