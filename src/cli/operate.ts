@@ -1,7 +1,7 @@
 import { flag, list, number, object, orNull, text } from '../client/shape.ts'
 import { Members, readAnswer } from '../client/members.ts'
 import type { OperateConfig } from '../config/client-settings.ts'
-import { isRingmanError, RingmanError } from '../errors.ts'
+import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
 import { tokenOf } from '../http/acting-guard.ts'
 import { printable } from '../printable.ts'
 import type { Action } from '../service/operations.ts'
@@ -35,10 +35,10 @@ const actionAnswer = object({
 
 /**
  * `ringman forget`, `evict`, `drain`, `return`, `weight`, `reload`: has each member act whose admin port was given, one after
- * the other, and ends with the first that does not.
+ * the other, also when one of them does not.
  *
  * @throws {RingmanError} `CONFIG_INVALID`; `ACTION_REFUSED`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`; that a member cannot be
- *   reached.
+ *   reached: of several that did not act, the code of the first one.
  */
 export async function runOperate(input: OperateInput): Promise<void> {
   const { action, operand, config, terminal, json, dryRun } = input
@@ -55,11 +55,28 @@ export async function runOperate(input: OperateInput): Promise<void> {
     by: config.by,
     dryRun,
   }
-  for (const url of members.urls) {
-    const answer = readAnswer(actionAnswer, await ask(members, `${url}/v1/admin/${action}`, fields), url)
-    if (json) terminal.out(renderJson(answer))
-    else terminal.out(render(answer, terminal))
+  const { urls } = members
+  const failed: { readonly place: string; readonly code: ErrorCode }[] = []
+  for (const url of urls) {
+    const place = new URL(url).host
+    try {
+      const answer = readAnswer(actionAnswer, await ask(members, `${url}/v1/admin/${action}`, fields), url)
+      // Of the member to forget or to evict, the answer has the name; of one that acts on itself, its own.
+      const who = 'name' in fields ? place : `${answer.member} (${place})`
+      if (json) terminal.out(renderJson({ url, ...answer }))
+      else terminal.out(`${urls.length > 1 ? `${printable(who)}: ` : ''}${render(answer, terminal)}`)
+    } catch (error) {
+      if (!isRingmanError(error) || urls.length === 1) throw error
+      const { code, message } = error
+      failed.push({ place, code })
+      if (json) terminal.out(renderJson({ url, error: { code, message } }))
+      terminal.err(`ringman: ${place}: ${printable(message)}\n`)
+    }
   }
+  const [first] = failed
+  if (first === undefined) return
+  const places = failed.map(({ place }) => place).join(', ')
+  throw new RingmanError(first.code, `${failed.length} of ${urls.length} members did not do it: ${places}`)
 }
 
 async function ask(members: Members, url: string, fields: object): Promise<unknown> {

@@ -35,10 +35,31 @@ test('drain says what would move, drains, and return undoes it', async () => {
   await cluster.agreeOn(2)
 })
 
-test('several members act, one after the other', async () => {
-  const both = `${a.addresses.admin.url},${b.addresses.admin.url}`
-  const { out } = await runMain(['reload', '--url', both], env)
-  expect(out.match(/Its keyring has the keys/g)).toHaveLength(2)
+test('several members act, one after the other, also when one of them does not', async () => {
+  const [at, nowhere, bt] = [a.addresses.admin.url, 'http://127.0.0.1:9', b.addresses.admin.url]
+  const both = await runMain(['reload', '--url', `${at},${bt}`], env)
+  const said = (name: string, url: string) =>
+    `${name} (${new URL(url).host}): Its files have nothing new\n- Its keyring has the keys`
+  expect(both).toMatchObject({ code: 0, err: '' })
+  expect(both.out).toContain(said('a', at))
+  expect(both.out).toContain(said('b', bt))
+
+  const urls = `${at},${nowhere},${bt}`
+  const three = await runMain(['reload', '--url', urls], env)
+  expect(three.code).toBe(3)
+  expect(three.out).toContain(said('a', at))
+  expect(three.out).toContain(said('b', bt))
+  expect(three.err).toMatch(
+    /^ringman: 127\.0\.0\.1:9: cannot reach .*\nringman: 1 of 3 members did not do it: 127\.0\.0\.1:9\n$/,
+  )
+
+  // The name in the answer is that of the other member, here.
+  const refused = await runMain(['forget', 'b', '--url', `${at},${nowhere}`, '--json'], env)
+  expect(refused.code).toBe(1)
+  expect(refused.out).toContain(`"url": "${at}",\n  "error": {\n    "code": "ACTION_REFUSED",`)
+  expect(refused.err).toMatch(new RegExp(`2 of 2 members did not do it: ${new URL(at).host}, 127.0.0.1:9\n$`))
+  const gone = await runMain(['evict', 'b', '--url', `${at},${bt}`, '--dry-run'], env)
+  expect(gone.out).toMatch(new RegExp(`^${new URL(at).host}: This would be done: "b" is off the ring`))
 })
 
 test('what is refused has an exit code and says why', async () => {
