@@ -277,7 +277,6 @@ export class MemberTable {
    * others. The fallen are among them unless it refuses them.
    */
   nextToTell(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {
-    if (this.#counts.size === this.#living.length) return this.#gossip.next(count, accept)
     const addresses = new Set<string>()
     const chosen = this.#gossip.next(count, (record) => {
       const { address } = record.endpoint
@@ -285,7 +284,6 @@ export class MemberTable {
       if (isTaken) addresses.add(address)
       return isTaken
     })
-    if (chosen.length === count) return chosen
     const more = (record: MemberRecord) => accept(record) && !chosen.includes(record)
     return [...chosen, ...this.#gossip.next(count - chosen.length, more)]
   }
@@ -293,8 +291,8 @@ export class MemberTable {
   /** A random one of the dead and left that `accept` takes, if chance finds one in a few tries. */
   randomFallen(accept: (record: MemberRecord) => boolean): MemberRecord | undefined {
     for (let tries = Math.min(TRIES, this.#fallen.length); tries > 0; tries--) {
-      const record = this.#fallen[Math.floor(this.#random() * this.#fallen.length)]
-      if (record !== undefined && accept(record)) return record
+      const record = this.#fallen[Math.floor(this.#random() * this.#fallen.length)] as MemberRecord
+      if (accept(record)) return record
     }
     return undefined
   }
@@ -307,7 +305,7 @@ export class MemberTable {
     const isFit = (other: MemberRecord) => other !== record && other.state === 'alive'
     const { address } = record.endpoint
     const apart = this.randomLiving(count, (other) => isFit(other) && other.endpoint.address !== address)
-    return apart.length > 0 || this.countAt(address) < 2 ? apart : this.randomLiving(count, isFit)
+    return apart.length > 0 ? apart : this.randomLiving(count, isFit)
   }
 
   /** Up to `count` living others at the address of `record`, at random, that `accept` takes. */
@@ -338,8 +336,8 @@ export class MemberTable {
       return chosen
     }
     for (let tries = TRIES * count; tries > 0 && chosen.length < count; tries--) {
-      const record = living[Math.floor(this.#random() * living.length)]
-      if (record !== undefined && accept(record) && !chosen.includes(record)) chosen.push(record)
+      const record = living[Math.floor(this.#random() * living.length)] as MemberRecord
+      if (accept(record) && !chosen.includes(record)) chosen.push(record)
     }
     return chosen
   }
@@ -403,8 +401,8 @@ function push(group: MemberRecord[], record: MemberRecord): void {
 }
 
 function drop(group: MemberRecord[], record: MemberRecord): void {
-  const last = group.pop()
-  if (last !== undefined && last !== record) {
+  const last = group.pop() as MemberRecord
+  if (last !== record) {
     group[record.index] = last
     last.index = record.index
   }
