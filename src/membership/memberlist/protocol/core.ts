@@ -63,7 +63,7 @@ export class Core {
   /** When others held this member for dead, or did not list it, first and last since one of them reached it; on the machine's own time. */
   calledDead: { readonly firstMs: number; readonly lastMs: number } | undefined
   /** The highest incarnation of this member that others held for dead. */
-  #heldDeadUpTo = -1
+  #heldDeadUpTo = -Infinity
   /** Where the last peer that sent its state lists this member's name as living. */
   listedAt: Endpoint | undefined
   /** Where this member joins through, itself left out. */
@@ -169,7 +169,7 @@ export class Core {
     for (const message of messages) room -= this.sizeInPacket(message)
     const isReached = this.isReached(to)
     const more = fill && isReached ? this.#look(room, COMPOUND_LIMIT - messages.length) : []
-    const all = more.length === 0 ? messages : messages.length === 0 ? more : [...messages, ...more]
+    const all = [...messages, ...more]
     if (all.length === 0) return
     const sizeBytes = this.settings.packetBudgetBytes - room
     if (!isReached && !this.contacts.spend(to, sizeBytes, purpose, this.nowMs)) return
@@ -189,9 +189,10 @@ export class Core {
    * by the one before, some news would go to the same member again and again, and miss others.
    */
   gossipTo(places: readonly Endpoint[]): void {
+    if (places.length === 0) return
     const roomBytes = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     const limit = retransmitLimit(this.settings.retransmitMult, this.livingCount)
-    const news = places.length === 0 ? [] : this.queue.take(roomBytes, COMPOUND_LIMIT, limit, places.length)
+    const news = this.queue.take(roomBytes, COMPOUND_LIMIT, limit, places.length)
     for (const place of places) this.send(place, this.#withBroadcasts(news, roomBytes, COMPOUND_LIMIT), false)
   }
 
@@ -321,9 +322,9 @@ export const STATE_NUMBERS = { alive: 0, suspect: 1, dead: 2, left: 3 } as const
 
 function createSelf(identity: Identity, settings: ProtocolSettings): MemberRecord {
   const { name, endpoint, meta } = identity
-  const addressBytes = tryParseAddress(endpoint.address)
-  const address = addressBytes === undefined ? undefined : formatAddress(addressBytes)
-  if (name === '' || addressBytes === undefined || address === undefined) {
+  const addressBytes = tryParseAddress(endpoint.address) ?? NO_BYTES
+  const address = formatAddress(addressBytes)
+  if (name === '' || address === undefined) {
     throw new RingmanError(
       'CONFIG_INVALID',
       `a member needs a name and an address that others can reach, not "${name}" at "${endpoint.address}"`,
