@@ -170,7 +170,7 @@ describe('members by place and state', () => {
             if (isLiving(known)) arrives(known)
           } else {
             const wasLiving = isLiving(known)
-            members.setState(known, what as MemberRecord['state'], clockMs)
+            members.setState(known, what, clockMs)
             expect(known).toMatchObject({ state: what, sinceMs: clockMs })
             if (!wasLiving && isLiving(known)) arrives(known)
           }
@@ -224,7 +224,7 @@ describe('the next one to probe', () => {
     fc.integer({ min: 0, max: 20 }).map((n) => n * 1000),
   )
   const other = fc.record({
-    state: fc.constantFrom('alive', 'alive', 'suspect', 'dead'),
+    state: fc.constantFrom('alive' as const, 'alive' as const, 'suspect' as const, 'dead' as const),
     nameHash: fc.constantFrom(0, 1, 7, 2 ** 31, 2 ** 32 - 1),
     probedMs: fc.oneof(timeMs, fc.constantFrom(19_099, 19_100, 19_101)),
     pingedUsMs: timeMs,
@@ -259,7 +259,7 @@ describe('the next one to probe', () => {
                 nameHash: (own + over.nameHash) >>> 0,
               }
               members.add(one)
-              members.setState(one, over.state as 'alive', 0)
+              members.setState(one, over.state, 0)
               one.probedMs = over.probedMs
               one.probeRank = over.probeRank
               return one
