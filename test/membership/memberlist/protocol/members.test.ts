@@ -252,10 +252,10 @@ describe('the next one to probe', () => {
             )
             for (let i = 1; i < round; i++) members.nextToProbe(0, false)
             const records = others.map((over, i) => {
-              const one = {
+              const one: MemberRecord = {
                 ...record('10.0.0.1', 1 + i),
                 ...over,
-                state: 'alive' as const,
+                state: 'alive',
                 nameHash: (own + over.nameHash) >>> 0,
               }
               members.add(one)
