@@ -37,6 +37,16 @@ export class SimCluster {
     this.network = new SimNetwork(this.clock, seededRandom(seed ^ 0x5eed), conditions)
   }
 
+  /** A cluster whose members know each other and have come to rest. */
+  static settled(seed: number, count: number, settings?: ProtocolSettings): SimCluster {
+    const cluster = new SimCluster(seed, settings)
+    cluster.startMany(count)
+    if (cluster.runUntil(() => cluster.isConverged(), 60_000) === undefined)
+      throw new Error(`seed ${seed}: no start`)
+    cluster.run(5000)
+    return cluster
+  }
+
   get nowMs(): number {
     return this.clock.nowMs
   }

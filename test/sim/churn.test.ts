@@ -3,21 +3,12 @@ import { simSeed } from '../../lab/sim/seeded-random.ts'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
 
-function settled(seed: number, count: number): SimCluster {
-  const cluster = new SimCluster(seed)
-  cluster.startMany(count)
-  if (cluster.runUntil(() => cluster.isConverged(), 60_000) === undefined)
-    throw new Error(`seed ${seed}: no start`)
-  cluster.run(5000)
-  return cluster
-}
-
 describe('leaving', () => {
   test.each([0, 0.2])(
     'everybody shows the member as left, and a peer acknowledged it, at loss %f',
     (lossRate) => {
       for (let i = 0; i < 5; i++) {
-        const cluster = settled(simSeed(10 + i), 10)
+        const cluster = SimCluster.settled(simSeed(10 + i), 10)
         cluster.network.conditions = { ...GOOD_LAN, lossRate }
         const leaver = cluster.get('node-2')
         leaver.keepEffects = true
@@ -35,7 +26,7 @@ describe('leaving', () => {
   )
 
   test('a member that left goes on following the others', () => {
-    const cluster = settled(simSeed(20), 6)
+    const cluster = SimCluster.settled(simSeed(20), 6)
     const leaver = cluster.get('node-2')
     leaver.handle({ kind: 'leave' })
     cluster.run(60_000)
@@ -61,7 +52,7 @@ describe('leaving', () => {
 
 describe('restarts', () => {
   test('with the same name and address, before anybody noticed', () => {
-    const cluster = settled(simSeed(30), 10)
+    const cluster = SimCluster.settled(simSeed(30), 10)
     const { endpoint } = cluster.get('node-4')
     cluster.get('node-4').kill()
     cluster.run(300)
@@ -78,7 +69,7 @@ describe('restarts', () => {
   })
 
   test('with another address after leaving: taken at once', () => {
-    const cluster = settled(simSeed(31), 10)
+    const cluster = SimCluster.settled(simSeed(31), 10)
     const old = cluster.get('node-4')
     old.handle({ kind: 'leave' })
     cluster.run(1000)
@@ -95,7 +86,7 @@ describe('restarts', () => {
 
   test('with another address while the old one is still listed as alive: in a few seconds', () => {
     for (let i = 0; i < 5; i++) {
-      const cluster = settled(simSeed(40 + i), 10)
+      const cluster = SimCluster.settled(simSeed(40 + i), 10)
       const old = cluster.get('node-4')
       old.kill()
       cluster.network.hostDown(old.endpoint.address)
@@ -110,7 +101,7 @@ describe('restarts', () => {
   })
 
   test('an address taken over by another name: the old name dies, the new one lives', () => {
-    const cluster = settled(simSeed(50), 6)
+    const cluster = SimCluster.settled(simSeed(50), 6)
     const old = cluster.get('node-4')
     old.kill()
     cluster.start('other', { endpoint: old.endpoint, seeds: [cluster.get('node-0').endpoint] })
@@ -120,7 +111,7 @@ describe('restarts', () => {
   })
 
   test('a rolling update with new names and addresses keeps everybody right', () => {
-    const cluster = settled(simSeed(51), 10)
+    const cluster = SimCluster.settled(simSeed(51), 10)
     for (let i = 0; i < 10; i++) {
       const old = cluster.get(`node-${i}`)
       const next = cluster.get(i < 9 ? `node-${i + 1}` : 'new-0')
@@ -144,7 +135,7 @@ describe('restarts', () => {
 
 describe('two processes of one name', () => {
   test('each member keeps the one it knows, and both are told', () => {
-    const cluster = settled(simSeed(60), 5)
+    const cluster = SimCluster.settled(simSeed(60), 5)
     const first = cluster.get('node-1')
     const conflicts = new Set<string>()
     first.onEffect = (effect) => {

@@ -6,15 +6,6 @@ import { sameEndpoint, tryParseAddress } from '../../src/membership/memberlist/p
 import type { Message } from '../../src/membership/memberlist/wire/messages.ts'
 import { alive } from '../membership/memberlist/protocol/machine.ts'
 
-function settled(seed: number, count: number): SimCluster {
-  const cluster = new SimCluster(seed)
-  cluster.startMany(count)
-  if (cluster.runUntil(() => cluster.isConverged(), 60_000) === undefined)
-    throw new Error(`seed ${seed}: no start`)
-  cluster.run(5000)
-  return cluster
-}
-
 const others = (cluster: SimCluster, name: string) => cluster.running.filter((member) => member.name !== name)
 const rivalOf = (by: SimMember, name: string) => by.protocol.member(name)?.rival
 const placeOf = (by: SimMember, name: string) => by.protocol.member(name)?.endpoint
@@ -36,7 +27,7 @@ describe('two processes of one name', () => {
   test.each([2, 3, 5, 30])(
     'every one of %i members says so; only the one not listed knows that it is not',
     (count) => {
-      const cluster = settled(simSeed(70), count)
+      const cluster = SimCluster.settled(simSeed(70), count)
       const first = cluster.get('node-1')
       const second = cluster.start('node-1', { seeds: [cluster.get('node-0').endpoint] })
       const rest = others(cluster, 'node-1')
@@ -65,7 +56,7 @@ describe('two processes of one name', () => {
   )
 
   test('a pod that was cut off, and replaced elsewhere meanwhile, is the one not listed when it is back', () => {
-    const cluster = settled(simSeed(71), 6)
+    const cluster = SimCluster.settled(simSeed(71), 6)
     const old = cluster.get('node-1')
     const rest = others(cluster, 'node-1')
     cluster.partition([rest, [old]])
@@ -85,7 +76,7 @@ describe('two processes of one name', () => {
     'a pod that comes back elsewhere after it %s is taken, and nothing is contested',
     (how) => {
       for (let i = 0; i < 5; i++) {
-        const cluster = settled(simSeed(72 + i), 6)
+        const cluster = SimCluster.settled(simSeed(72 + i), 6)
         const contested: string[] = []
         for (const member of cluster.running) {
           member.onEffect = (effect) => {
@@ -112,7 +103,7 @@ describe('two processes of one name', () => {
   )
 
   test('a name that goes from one place to another and back is taken each time', () => {
-    const cluster = settled(simSeed(77), 6)
+    const cluster = SimCluster.settled(simSeed(77), 6)
     const seeds = [cluster.get('node-0').endpoint]
     const places = [cluster.get('node-1').endpoint, cluster.endpoint()]
     for (let i = 1; i < 7; i++) {
@@ -159,7 +150,7 @@ describe('forged messages about a name', () => {
   }
 
   test('a claim from where nobody answers makes nothing contested', () => {
-    const cluster = settled(simSeed(80), 5)
+    const cluster = SimCluster.settled(simSeed(80), 5)
     const { send, claim } = attacker(cluster, 'node-1', false)
     for (let i = 0; i < 30; i++) {
       for (const member of cluster.running) send(member, claim(5 + i))
@@ -172,7 +163,7 @@ describe('forged messages about a name', () => {
   test.each([1, 20])(
     'a place that was stolen by a forged leave in incarnation %i is given back',
     (incarnation) => {
-      const cluster = settled(simSeed(81), 5)
+      const cluster = SimCluster.settled(simSeed(81), 5)
       const victim = cluster.get('node-1')
       const { endpoint, send, claim } = attacker(cluster, 'node-1', true)
       let stolen = false

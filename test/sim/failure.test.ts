@@ -6,15 +6,6 @@ import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import type { SimMember } from '../../lab/sim/sim-member.ts'
 import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
 
-function settled(seed: number, count: number, settings = PRESETS.lan): SimCluster {
-  const cluster = new SimCluster(seed, settings)
-  cluster.startMany(count)
-  if (cluster.runUntil(() => cluster.isConverged(), 60_000) === undefined)
-    throw new Error(`seed ${seed}: no start`)
-  cluster.run(5000)
-  return cluster
-}
-
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
@@ -26,7 +17,7 @@ function removalTimes(
   kill: (cluster: SimCluster, victim: SimMember) => void,
 ): number[] {
   return Array.from({ length: seeds }, (_, i) => {
-    const cluster = settled(simSeed(100 + i), count)
+    const cluster = SimCluster.settled(simSeed(100 + i), count)
     const victim = cluster.get('node-1')
     kill(cluster, victim)
     const tookMs = cluster.runUntil(() => cluster.isGoneEverywhere(victim.name), 60_000)
@@ -52,7 +43,7 @@ describe('detection', () => {
 
   test('the same holds after others have left', () => {
     const times = Array.from({ length: 20 }, (_, i) => {
-      const cluster = settled(simSeed(200 + i), 5)
+      const cluster = SimCluster.settled(simSeed(200 + i), 5)
       for (const name of ['node-3', 'node-4']) {
         cluster.get(name).handle({ kind: 'leave' })
         cluster.run(500)
@@ -67,7 +58,7 @@ describe('detection', () => {
 
   test('a silent host takes the shortest suspicion, not longer after others have left', () => {
     const times = Array.from({ length: 10 }, (_, i) => {
-      const cluster = settled(simSeed(300 + i), 5)
+      const cluster = SimCluster.settled(simSeed(300 + i), 5)
       for (const name of ['node-3', 'node-4']) {
         cluster.get(name).handle({ kind: 'leave' })
         cluster.run(500)
@@ -82,7 +73,7 @@ describe('detection', () => {
   })
 
   test('a member whose TCP port refuses but that answers pings stays, under loss too', () => {
-    const cluster = settled(simSeed(1), 8)
+    const cluster = SimCluster.settled(simSeed(1), 8)
     cluster.network.conditions = { ...GOOD_LAN, lossRate: 0.2 }
     cluster.network.tcpRefusedAt.add(cluster.get('node-1').endpoint.address)
     cluster.run(300_000)
@@ -92,7 +83,7 @@ describe('detection', () => {
   })
 
   test('a member that answers over TCP only stays', () => {
-    const cluster = settled(simSeed(2), 5)
+    const cluster = SimCluster.settled(simSeed(2), 5)
     cluster.network.udpBlocked = true
     cluster.run(60_000)
     expect(cluster.isConverged()).toBe(true)
@@ -107,7 +98,7 @@ describe('no false removals', { timeout: 60_000 }, () => {
     [0.25, 12],
     [0.25, 5],
   ])('at %f loss among %i members for ten minutes', (lossRate, count) => {
-    const cluster = settled(simSeed(3), count)
+    const cluster = SimCluster.settled(simSeed(3), count)
     cluster.network.conditions = {
       ...GOOD_LAN,
       lossRate,
@@ -121,7 +112,7 @@ describe('no false removals', { timeout: 60_000 }, () => {
 
   test('at 40 % loss fewer than with plain SWIM, which removes members that live', () => {
     const falseRemovals = [PRESETS.lan, plainSwim(PRESETS.lan)].map((settings) => {
-      const cluster = settled(simSeed(4), 30, settings)
+      const cluster = SimCluster.settled(simSeed(4), 30, settings)
       cluster.network.conditions = { ...GOOD_LAN, lossRate: 0.4 }
       cluster.run(240_000)
       return cluster.falseRemovals.length
@@ -131,7 +122,7 @@ describe('no false removals', { timeout: 60_000 }, () => {
   })
 
   test('while members stall for seconds: nobody is declared dead by the stalled', () => {
-    const cluster = settled(simSeed(5), 20)
+    const cluster = SimCluster.settled(simSeed(5), 20)
     const slow = cluster.running.slice(0, 4)
     for (let round = 0; round < 30; round++) {
       for (const member of slow) member.freeze()
@@ -144,7 +135,7 @@ describe('no false removals', { timeout: 60_000 }, () => {
   })
 
   test('a member frozen for long is removed, and back at once when it goes on, without suspecting others', () => {
-    const cluster = settled(simSeed(6), 10)
+    const cluster = SimCluster.settled(simSeed(6), 10)
     const frozen = cluster.get('node-1')
     frozen.freeze()
     cluster.run(20_000)
@@ -163,7 +154,7 @@ describe('no false removals', { timeout: 60_000 }, () => {
 })
 
 test('each member is watched by exactly one other, and by the next one when its watcher goes', () => {
-  const cluster = settled(simSeed(41), 30)
+  const cluster = SimCluster.settled(simSeed(41), 30)
   const watchers = () => {
     const pings = new Map<string, number>()
     for (const member of cluster.running) {

@@ -3,15 +3,6 @@ import { simSeed } from '../../lab/sim/seeded-random.ts'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import type { SimMember } from '../../lab/sim/sim-member.ts'
 
-function settled(seed: number, count: number): SimCluster {
-  const cluster = new SimCluster(seed)
-  cluster.startMany(count)
-  if (cluster.runUntil(() => cluster.isConverged(), 60_000) === undefined)
-    throw new Error(`seed ${seed}: no start`)
-  cluster.run(5000)
-  return cluster
-}
-
 function split(members: readonly SimMember[], sizes: readonly number[]): SimMember[][] {
   let from = 0
   return sizes.map((size) => members.slice(from, (from += size)))
@@ -27,7 +18,7 @@ describe('partitions heal', () => {
     [[30, 10], 600_000],
   ] as const)('%j for %i ms', (sizes, durationMs) => {
     const count = sizes.reduce((sum, size) => sum + size, 0)
-    const cluster = settled(simSeed(count), count)
+    const cluster = SimCluster.settled(simSeed(count), count)
     const groups = split(cluster.running, sizes)
     cluster.partition(groups)
     cluster.run(durationMs)
@@ -46,7 +37,7 @@ describe('partitions heal', () => {
   })
 
   test('of a random shape, again and again', () => {
-    const cluster = settled(simSeed(77), 16)
+    const cluster = SimCluster.settled(simSeed(77), 16)
     for (let round = 0; round < 6; round++) {
       const groups: SimMember[][] = [[], [], []]
       for (const member of cluster.running) groups[Math.floor(cluster.random() * 3)]!.push(member)
@@ -62,7 +53,7 @@ describe('partitions heal', () => {
 
   test('who was cut off talks the others out of nobody when it is back', () => {
     for (let trial = 0; trial < 40; trial++) {
-      const cluster = settled(simSeed(900 + trial), 10)
+      const cluster = SimCluster.settled(simSeed(900 + trial), 10)
       const [lone, ...others] = cluster.running.toReversed()
       cluster.partition([others, [lone!]])
       // Long enough for the others to give it up, not for it to give up all of them: it suspects some when it is back.
@@ -81,7 +72,7 @@ describe('partitions heal', () => {
   })
 
   test('a link between two members that is down parts nobody', () => {
-    const cluster = settled(simSeed(78), 6)
+    const cluster = SimCluster.settled(simSeed(78), 6)
     const [a, b] = [cluster.get('node-1').endpoint.address, cluster.get('node-2').endpoint.address]
     cluster.network.passes = (from, to) => !((from === a && to === b) || (from === b && to === a))
     cluster.run(120_000)
@@ -90,7 +81,7 @@ describe('partitions heal', () => {
   })
 
   test('a way that is open in one direction only is closed, and heals', () => {
-    const cluster = settled(simSeed(79), 8)
+    const cluster = SimCluster.settled(simSeed(79), 8)
     const deaf = cluster.get('node-1').endpoint.address
     cluster.network.passes = (_, to) => to !== deaf
     cluster.run(60_000)
@@ -105,7 +96,7 @@ describe('partitions heal', () => {
   })
 
   test('two clusters that never knew each other merge when one gets a seed of the other', () => {
-    const cluster = settled(simSeed(80), 4)
+    const cluster = SimCluster.settled(simSeed(80), 4)
     const first = cluster.start('other-0')
     cluster.start('other-1', { seeds: [first.endpoint] })
     cluster.run(10_000)

@@ -3,18 +3,9 @@ import { simSeed } from '../../lab/sim/seeded-random.ts'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
 
-function settled(seed: number, count: number, keyed: boolean): SimCluster {
-  const cluster = new SimCluster(seed, { ...PRESETS.lan, keyed })
-  cluster.startMany(count)
-  if (cluster.runUntil(() => cluster.isConverged(), 60_000) === undefined)
-    throw new Error(`seed ${seed}: no start`)
-  cluster.run(5000)
-  return cluster
-}
-
 describe.each([true, false])('a member that advertises an address where it is not, keys: %s', (keyed) => {
   test('knows it, comes onto rings less and less often, and is taken once it is reached there', () => {
-    const cluster = settled(simSeed(100), 6, keyed)
+    const cluster = SimCluster.settled(simSeed(100), 6, { ...PRESETS.lan, keyed })
     const advertise = cluster.endpoint()
     const rest = [...cluster.running]
     const joins: number[] = []
@@ -47,7 +38,7 @@ describe.each([true, false])('a member that advertises an address where it is no
   })
 
   test('a member that died and comes back is asked before it has its place again, with keys by a few and not by all', () => {
-    const cluster = settled(simSeed(101), 30, keyed)
+    const cluster = SimCluster.settled(simSeed(101), 30, { ...PRESETS.lan, keyed })
     // So that everybody has once had an answer from everybody.
     cluster.run(90_000)
     const { endpoint } = cluster.get('node-1')

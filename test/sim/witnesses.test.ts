@@ -8,15 +8,6 @@ import type { SimMember } from '../../lab/sim/sim-member.ts'
 import { GOOD_LAN } from '../../lab/sim/sim-network.ts'
 import { PRESETS, type ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
 
-function settled(seed: number, count: number, settings: ProtocolSettings = PRESETS.lan): SimCluster {
-  const cluster = new SimCluster(seed, settings)
-  cluster.startMany(count)
-  if (cluster.runUntil(() => cluster.isConverged(), 60_000) === undefined)
-    throw new Error(`seed ${seed}: no start`)
-  cluster.run(5000)
-  return cluster
-}
-
 function hostDown(cluster: SimCluster, victim: SimMember): void {
   victim.kill()
   cluster.network.hostDown(victim.endpoint.address)
@@ -31,7 +22,7 @@ const byWitnesses = (cluster: SimCluster) =>
 /** Times until a member whose host is gone is off all lists. */
 function removalTimes(count: number, seeds: number, settings?: ProtocolSettings): number[] {
   return Array.from({ length: seeds }, (_, i) => {
-    const cluster = settled(simSeed(700 + i), count, settings)
+    const cluster = SimCluster.settled(simSeed(700 + i), count, settings)
     hostDown(cluster, cluster.get('node-1'))
     const tookMs = cluster.runUntil(() => cluster.isGoneEverywhere('node-1'), 60_000)
     expect(tookMs, `seed ${cluster.seed}`).toBeDefined()
@@ -49,7 +40,7 @@ describe('a silent host', () => {
   })
 
   test('is found by frozen members as little as by anybody else: one that stands still is dead after 2.5 s, not before', () => {
-    const cluster = settled(simSeed(730), 10)
+    const cluster = SimCluster.settled(simSeed(730), 10)
     const frozen = cluster.get('node-1')
     frozen.freeze()
     cluster.run(2000)
@@ -68,7 +59,7 @@ describe('a silent host', () => {
   })
 
   test('costs no more than some pings while it is looked for, among very many members too', () => {
-    const cluster = settled(simSeed(740), 60)
+    const cluster = SimCluster.settled(simSeed(740), 60)
     const { packetsSent } = cluster.network
     cluster.run(5000)
     const restPerSecond = (cluster.network.packetsSent - packetsSent) / 5 / 60
@@ -83,7 +74,7 @@ describe('a silent host', () => {
 
 describe('many hosts that go at once', () => {
   test('are off all rings within seconds, and each of the others makes few rings of it', () => {
-    const cluster = settled(simSeed(760), 40)
+    const cluster = SimCluster.settled(simSeed(760), 40)
     cluster.run(10_000)
     const { goneMs, offRingsMs, rings, falseRemovals } = massFailure(cluster, 12, 1000)
     expect(goneMs, `seed ${cluster.seed}`).toBeLessThan(8000)
@@ -94,7 +85,9 @@ describe('many hosts that go at once', () => {
 
   test('cost each of the others some three times the packets of memberlist meanwhile', () => {
     const ratesOf = (settings: ProtocolSettings) =>
-      [1, 2, 3].map((i) => massFailure(settled(simSeed(770 + i), 40, settings), 12, 1000).packetsPerSecond)
+      [1, 2, 3].map(
+        (i) => massFailure(SimCluster.settled(simSeed(770 + i), 40, settings), 12, 1000).packetsPerSecond,
+      )
     const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value) / values.length
     const [ours, memberlist] = [ratesOf(PRESETS.lan), ratesOf(memberlistLike(PRESETS.lan))].map(mean)
     expect(ours! / memberlist!).toBeLessThan(3.5)
@@ -104,33 +97,33 @@ describe('many hosts that go at once', () => {
 describe('nobody who lives is removed', () => {
   test.each([500, 1000, 2000])('by stalls of %i ms, of any member or of any ten at once', (stallMs) => {
     for (const atOnce of [1, 10]) {
-      const cluster = settled(simSeed(750), 24)
+      const cluster = SimCluster.settled(simSeed(750), 24)
       expect(stalls(cluster, { stallMs, atOnce, times: 15 }), `seed ${cluster.seed}`).toEqual([])
     }
   })
 
   test('by processors that give each process a tenth of the time', () => {
-    const cluster = settled(simSeed(751), 8)
+    const cluster = SimCluster.settled(simSeed(751), 8)
     expect(starved(cluster, 120_000), `seed ${cluster.seed}`).toEqual([])
   })
 
   test.each(['deaf', 'mute'] as const)(
     'by one that hears nothing, and none but one whom nobody hears: %s',
     (how) => {
-      const cluster = settled(simSeed(752), 10)
+      const cluster = SimCluster.settled(simSeed(752), 10)
       expect(oneWay(cluster, how, 60_000), `seed ${cluster.seed}`).toEqual([])
       expect(cluster.runUntil(() => cluster.isConverged(), 60_000)).toBeDefined()
     },
   )
 
   test.each(['both ways', 'one way'] as const)('by a bad link between two alone, %s', (ways) => {
-    const cluster = settled(simSeed(753), 10)
+    const cluster = SimCluster.settled(simSeed(753), 10)
     expect(badLink(cluster, ways, 120_000), `seed ${cluster.seed}`).toEqual([])
   })
 
   test('by 25 % and 40 % loss', () => {
     for (const lossRate of [0.25, 0.4]) {
-      const cluster = settled(simSeed(754), 20)
+      const cluster = SimCluster.settled(simSeed(754), 20)
       cluster.network.conditions = { ...GOOD_LAN, lossRate, reorderRate: 0.1, reorderDelayMs: 20 }
       cluster.run(180_000)
       expect(byWitnesses(cluster), `${lossRate}, seed ${cluster.seed}`).toBe(0)
@@ -138,7 +131,7 @@ describe('nobody who lives is removed', () => {
   })
 
   test('by a partition of 60 s, and both parts come together', () => {
-    const cluster = settled(simSeed(755), 10)
+    const cluster = SimCluster.settled(simSeed(755), 10)
     let living = 0
     cluster.clock.after(59_000, () => {
       living = cluster.get('node-0').protocol.livingCount
@@ -189,7 +182,7 @@ describe('many histories', () => {
   test('hold to it: nobody with a living process that others reach is declared dead by witnesses', () => {
     let deaths = 0
     for (let i = 0; i < 60; i++) {
-      const cluster = settled(simSeed(900 + i), 3 + (i % 9))
+      const cluster = SimCluster.settled(simSeed(900 + i), 3 + (i % 9))
       const blocked = new Set<string>()
       const thawAtMs = new Map<SimMember, number>()
       cluster.network.passes = (from, to) => !blocked.has(`${from} ${to}`)
