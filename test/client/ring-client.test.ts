@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RingClient, type RingClientChange, type RingClientOptions } from '../../src/client/ring-client.ts'
-import { isRingmanError, type ErrorCode } from '../../src/errors.ts'
+import { type ErrorCode } from '../../src/errors.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 import { FakeMembers, nodes, problem, ringBody, ringEvent } from './fake-members.ts'
+import { codeOf } from '../support/error-code.ts'
 
 const A = 'http://a'
 const B = 'http://b'
@@ -26,16 +27,6 @@ function makeClient(options: Partial<RingClientOptions> = {}) {
   })
   onTestFinished(() => client.close())
   return { client, members, clock, problems }
-}
-
-function codeOf(work: () => unknown): ErrorCode | undefined {
-  try {
-    work()
-    return undefined
-  } catch (error) {
-    if (isRingmanError(error)) return error.code
-    throw error
-  }
 }
 
 const HEARTBEAT = ': heartbeat\n\n'

@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RingmanClient } from '../../src/client/ringman-client.ts'
 import type { Clock } from '../../src/clock.ts'
-import type { ErrorCode, RingmanError } from '../../src/errors.ts'
+import type { ErrorCode } from '../../src/errors.ts'
+import { codeOf } from '../support/error-code.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -49,15 +50,6 @@ async function deadUrl(): Promise<string> {
   const { url, close } = await fakeServer(json({}))
   await close()
   return url
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<ErrorCode> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason as RingmanError,
-  )
-  if (error === undefined) throw new Error('it did not fail')
-  return error.code
 }
 
 describe('a request', () => {

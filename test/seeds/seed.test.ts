@@ -2,15 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isRingmanError } from '../../src/errors.ts'
 import { formatHostPort, formatSeed, isUnspecified, parseSeed } from '../../src/seeds/seed.ts'
-
-const codeOf = (fn: () => unknown) => {
-  try {
-    fn()
-  } catch (error) {
-    return isRingmanError(error) ? error.code : error
-  }
-  return undefined
-}
+import { codeOf } from '../support/error-code.ts'
 
 describe('parseSeed', () => {
   test.each([

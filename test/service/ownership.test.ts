@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isRingmanError, type RingmanError } from '../../src/errors.ts'
+import type { RingmanError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { Member, MemberState } from '../../src/membership/member.ts'
@@ -11,6 +11,7 @@ import { RingService, type RingServiceDeps } from '../../src/service/ring-servic
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
 import { fullStatistics } from '../telemetry/full-statistics.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
+import { codeOf } from '../support/error-code.ts'
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
 const member = (name: string, options: { state?: MemberState; weight?: number } = {}) =>
@@ -52,15 +53,6 @@ async function started(initial: readonly Member[], options: Partial<RingServiceD
 
 const reasonOf = (claim: Claim) => (claim.signal.reason as RingmanError | undefined)?.detail['reason']
 
-function codeOf(act: () => unknown): string | undefined {
-  try {
-    act()
-    return undefined
-  } catch (error) {
-    return isRingmanError(error) ? error.code : String(error)
-  }
-}
-
 /** What a test's set of members is: for each name its weight and state, or that it is not listed. */
 const anySet = fc.tuple(
   ...NAMES.map((name) =>
@@ -91,7 +83,7 @@ describe('claims and moves', () => {
           for (const key of KEYS) {
             const isOwn = own(key)
             expect(codeOf(() => claims.push({ key, claim: ownership.claim(key), lostTo: undefined }))).toBe(
-              isOwn ? undefined : before.size === 0 ? 'RING_EMPTY' : 'NOT_OWNER',
+              isOwn ? 'none' : before.size === 0 ? 'RING_EMPTY' : 'NOT_OWNER',
             )
           }
           const listed = set.filter((each) => each.listed)

@@ -1,6 +1,5 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isRingmanError } from '../../../src/errors.ts'
 import {
   changeCounts,
   INSTANCE_LIMIT,
@@ -12,15 +11,7 @@ import {
   ZERO_INSTANT,
 } from '../../../src/membership/sidecar/catalog.ts'
 import { golden, serviceJson, stateJson, tick, updateJson } from './sidecar-fixtures.ts'
-
-function codeOf(run: () => unknown): string {
-  try {
-    run()
-  } catch (error) {
-    return isRingmanError(error) ? error.code : String(error)
-  }
-  return 'none'
-}
+import { codeOf } from '../../support/error-code.ts'
 
 describe('parseJson', () => {
   test('gives the decoder error of Go as its message', () => {

@@ -1,21 +1,12 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isRingmanError } from '../../../src/errors.ts'
 import { DocumentSplitter } from '../../../src/membership/sidecar/document-splitter.ts'
 import { anyText } from '../../support/any-text.ts'
+import { codeOf } from '../../support/error-code.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (documents: readonly Uint8Array[]) =>
   documents.map((document) => Buffer.from(document).toString('utf8'))
-
-function codeOf(run: () => unknown): string {
-  try {
-    run()
-  } catch (error) {
-    return isRingmanError(error) ? error.code : String(error)
-  }
-  return 'none'
-}
 
 describe('DocumentSplitter', () => {
   test('cuts objects that follow each other with and without space', () => {

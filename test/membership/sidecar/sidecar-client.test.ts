@@ -2,7 +2,6 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock, type Clock } from '../../../src/clock.ts'
-import { isRingmanError } from '../../../src/errors.ts'
 import {
   getOverHttp,
   SidecarClient,
@@ -11,6 +10,7 @@ import {
 } from '../../../src/membership/sidecar/sidecar-client.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 import { golden, jsonBytes, stateJson, tick } from './sidecar-fixtures.ts'
+import { codeOf } from '../../support/error-code.ts'
 
 const LIMIT_BYTES = 64 * 1024
 const servers: { server: Server; sockets: Set<Socket> }[] = []
@@ -48,15 +48,6 @@ function client(url: string, timeoutMs = 5000, clock: Clock = systemClock) {
 }
 
 const never = () => new AbortController().signal
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise
-    return 'none'
-  } catch (error) {
-    return isRingmanError(error) ? error.code : String(error)
-  }
-}
 
 /** Waits for something that the other side of a connection is about to see. */
 async function until(check: () => boolean): Promise<void> {

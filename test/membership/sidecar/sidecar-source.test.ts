@@ -7,6 +7,7 @@ import { settle, VirtualClock } from '../../support/virtual-clock.ts'
 import { FakeSidecar } from './fake-sidecar.ts'
 import { RecordingLogger } from './recording-logger.ts'
 import { golden, jsonBytes, stateJson, tick, updateJson, type Described } from './sidecar-fixtures.ts'
+import { codeOf } from '../../support/error-code.ts'
 
 const URL = 'http://localhost:7777/api/state.json'
 const a: Described = { id: 'a', ip: '10.0.0.1' }
@@ -34,15 +35,6 @@ const keys = (source: SidecarSource) =>
   placeMembers(source.members, 'address')
     .map(({ ringKey }) => ringKey)
     .sort()
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise
-    return 'none'
-  } catch (error) {
-    return isRingmanError(error) ? error.code : String(error)
-  }
-}
 
 function updateCode(source: SidecarSource, body: unknown): string {
   try {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { isRingmanError } from '../../../src/errors.ts'
 import { parseStaticMember, StaticSource } from '../../../src/membership/static/static-source.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
+import { codeOf } from '../../support/error-code.ts'
 
 describe('parseStaticMember', () => {
   test.each([
@@ -35,12 +35,7 @@ describe('parseStaticMember', () => {
     'a b:8000',
     '10.0.0.1:08000',
   ])('refuses %j', (text) => {
-    try {
-      parseStaticMember(text)
-      expect.fail('was accepted')
-    } catch (error) {
-      expect(isRingmanError(error) && error.code).toBe('CONFIG_INVALID')
-    }
+    expect(codeOf(() => parseStaticMember(text))).toBe('CONFIG_INVALID')
   })
 })
 
