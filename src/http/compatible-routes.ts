@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
-import type { Member } from '../membership/member.ts'
+import { isLiving, type Member } from '../membership/member.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { isRingmanError } from '../errors.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
@@ -104,7 +104,7 @@ interface NodeListInput {
 
 /** memberlist's list: every member that lives or is suspect, also one that owns nothing, by name. */
 function writeMembers({ members }: NodeListInput): string {
-  const living = members.filter(({ state }) => state === 'alive' || state === 'suspect')
+  const living = members.filter(isLiving)
   return living.length === 0 ? '[]' : `[\n${living.map(writeMember).join(',\n')}\n]`
 }
 

@@ -3,6 +3,7 @@ import { RingmanError } from '../errors.ts'
 import type { NamedRings } from '../service/named-rings.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { CONDITIONS } from '../membership/condition.ts'
+import { isLiving } from '../membership/member.ts'
 
 /** One condition of readiness. */
 export interface ReadinessCheck {
@@ -133,7 +134,7 @@ export class Readiness {
   }
 
   #checkMembers(): ReadinessCheck {
-    const living = this.#ring.source.members.filter(({ state }) => state === 'alive' || state === 'suspect')
+    const living = this.#ring.source.members.filter(isLiving)
     const count = living.length
     this.#membersSeen ||= count >= this.#minMembers
     const seen = `${count} of at least ${this.#minMembers} members`

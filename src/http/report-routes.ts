@@ -7,6 +7,7 @@ import { readParameters } from './parameters.ts'
 import type { Readiness } from './readiness.ts'
 import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
 import type { Route } from './route.ts'
+import { isLiving } from '../membership/member.ts'
 
 /** Members that one request has this one ask at most, and all requests in a second. */
 export const MAX_PEERS = 50
@@ -75,9 +76,7 @@ export function reportRoutes(deps: ReportDeps): Route[] {
       throw new RingmanError('PARAMETER_INVALID', `peers must be an integer from 1 to ${MAX_PEERS}`)
     }
     const { control, source } = ring
-    const living = source.members.filter(
-      ({ name, state }) => name !== source.selfName && (state === 'alive' || state === 'suspect'),
-    )
+    const living = source.members.filter((member) => member.name !== source.selfName && isLiving(member))
     // Those behind it in the order of names: with few asked by each, all of them are asked by somebody.
     const at = living.findIndex(({ name }) => name > (source.selfName ?? ''))
     const peers = [...living.slice(Math.max(0, at)), ...living.slice(0, Math.max(0, at))].slice(0, count)

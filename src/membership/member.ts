@@ -78,6 +78,11 @@ export interface Member {
   readonly versions: ProtocolVersions
 }
 
+/** Whether a member is taken for there: a suspicion is no death. */
+export function isLiving({ state }: Pick<Member, 'state'>): boolean {
+  return state === 'alive' || state === 'suspect'
+}
+
 /** What makes a member of a place that some directory lists: no process there says anything of itself. */
 export interface ListedPlace {
   readonly name: string

@@ -1,6 +1,6 @@
 import { isRingKey, type RingNode } from '../ring/node.ts'
 import { finish, PIECES_PER_STEP, type Steps } from '../ring/steps.ts'
-import type { Member } from './member.ts'
+import { isLiving, type Member } from './member.ts'
 
 /** Which string of a member is hashed: `IP:servicePort`, as in Go, or the member's name. */
 export type RingKeyMode = 'address' | 'name'
@@ -56,8 +56,8 @@ export function* placeInSteps(
   return boundWeights(nodes)
 }
 
-function isPlaceable({ state, metadata }: Member): boolean {
-  return (state === 'alive' || state === 'suspect') && metadata !== undefined && metadata.drained !== true
+function isPlaceable(member: Member): boolean {
+  return isLiving(member) && member.metadata !== undefined && member.metadata.drained !== true
 }
 
 const isPending: IsDone = ({ metadata }) => metadata?.handover?.phase === 'pending'

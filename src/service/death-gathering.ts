@@ -1,4 +1,4 @@
-import type { Member } from '../membership/member.ts'
+import { isLiving, type Member } from '../membership/member.ts'
 
 /** What is to be placed now, and when to look again. */
 export interface Gathered {
@@ -54,6 +54,5 @@ export class DeathGathering {
 }
 
 function namesOfLiving(members: readonly Member[]): Set<string> {
-  const living = members.filter(({ state }) => state === 'alive' || state === 'suspect')
-  return new Set(living.map(({ name }) => name))
+  return new Set(members.filter(isLiving).map(({ name }) => name))
 }

@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../clock.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
 import type { Logger } from '../logger.ts'
-import type { Member, MemberMetadata } from '../membership/member.ts'
+import { isLiving, type Member, type MemberMetadata } from '../membership/member.ts'
 import { placeMembers, ringKeyOf, type IsDone, type RingKeyMode } from '../membership/placement.ts'
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches, Stretch } from '../ring/moved.ts'
@@ -544,8 +544,8 @@ export class Handover {
     const living = new Map<string, Member>()
     const moving: string[] = []
     for (const member of members) {
-      const { name, state, metadata } = member
-      if (state !== 'alive' && state !== 'suspect') continue
+      const { name, metadata } = member
+      if (!isLiving(member)) continue
       living.set(name, member)
       const { phase = 'owning', number = 0 } = metadata?.handover ?? {}
       if (phase !== 'owning') moving.push(`${number} ${this.isDone(member)} ${name}`)

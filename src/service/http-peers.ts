@@ -1,5 +1,6 @@
 import type { MembershipSource } from '../membership/source.ts'
 import { formatHostPort } from '../seeds/seed.ts'
+import { isLiving } from '../membership/member.ts'
 
 /** Another living member, and where it answers look-ups over HTTP; undefined where it does not say. */
 export interface HttpPeer {
@@ -9,8 +10,9 @@ export interface HttpPeer {
 
 /** The other members that live, by name. */
 export function httpPeers({ members, selfName }: Pick<MembershipSource, 'members' | 'selfName'>): HttpPeer[] {
-  return members.flatMap(({ name, address, state, metadata }) => {
-    if (name === selfName || (state !== 'alive' && state !== 'suspect')) return []
+  return members.flatMap((member) => {
+    const { name, address, metadata } = member
+    if (name === selfName || !isLiving(member)) return []
     const port = metadata?.httpPort
     return [{ name, url: port === undefined ? undefined : `http://${formatHostPort({ address, port })}` }]
   })

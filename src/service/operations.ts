@@ -2,7 +2,7 @@ import { atOnce } from '../at-once.ts'
 import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { MemberControl } from '../membership/control.ts'
-import type { Member, MemberMetadata } from '../membership/member.ts'
+import { isLiving, type Member, type MemberMetadata } from '../membership/member.ts'
 import { placeMembers } from '../membership/placement.ts'
 import { HashRing } from '../ring/hash-ring.ts'
 import { sumMoves, type RingMove } from '../ring/plan.ts'
@@ -317,7 +317,7 @@ export class Operations {
   }
 
   get #living(): readonly Member[] {
-    return this.#ring.source.members.filter(({ state }) => state === 'alive' || state === 'suspect')
+    return this.#ring.source.members.filter(isLiving)
   }
 
   #find(name: string): Member {

@@ -1,4 +1,5 @@
 import type { Place } from './place-keeper.ts'
+import { isLiving } from '../member.ts'
 
 /**
  * Keeps a ring as it is when too many of its nodes stop serving at once, instead of handing everything to the few that
@@ -72,7 +73,7 @@ export class Brake {
       this.#frozen = this.#before
       return this.#keep(this.#frozen, places)
     }
-    this.#before = new Map([...places].filter(([, { state }]) => hasPlace(state)))
+    this.#before = new Map([...places].filter(([, place]) => isLiving(place)))
     return places
   }
 
@@ -90,13 +91,9 @@ export class Brake {
     this.#before = new Map(
       Array.from(frozen, ([name, before]) => {
         const now = places.get(name)
-        return [name, now !== undefined && hasPlace(now.state) ? now : { ...before, state: 'suspect' }]
+        return [name, now !== undefined && isLiving(now) ? now : { ...before, state: 'suspect' }]
       }),
     )
     return this.#before
   }
-}
-
-function hasPlace(state: Place['state']): boolean {
-  return state === 'alive' || state === 'suspect'
 }

@@ -1,7 +1,7 @@
 import { sleep, type Clock, type Random } from '../../clock.ts'
 import type { Pod } from '../../kubernetes/pod-watch.ts'
 import type { Logger } from '../../logger.ts'
-import type { Member } from '../member.ts'
+import { isLiving, type Member } from '../member.ts'
 
 /** What the check needs of a source whose members gossip. */
 export interface CheckedGossip {
@@ -110,7 +110,7 @@ export class GossipCheck {
     const living = new Set<string>()
     for (const member of gossip.members) {
       const { name, address, state } = member
-      if (name === gossip.selfName || (state !== 'alive' && state !== 'suspect')) continue
+      if (name === gossip.selfName || !isLiving(member)) continue
       living.add(name)
       const pod = pods.pods.get(name)
       this.#compareOne(name, address, pod)

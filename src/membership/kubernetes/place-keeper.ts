@@ -1,6 +1,6 @@
 import { assertNever } from '../../errors.ts'
 import { finish, PIECES_PER_STEP, type Steps } from '../../ring/steps.ts'
-import type { MemberState } from '../member.ts'
+import { isLiving, type MemberState } from '../member.ts'
 import type { Endpoint, EndpointsView } from './endpoints.ts'
 
 /** What becomes of a name: its endpoint, and the state that it has as a member. */
@@ -99,7 +99,7 @@ export class PlaceKeeper {
       const before = places[i]!
       const { name } = before.endpoint
       if (view.endpoints.has(name)) continue
-      if (!hasPlace(before)) this.#kept.delete(name)
+      if (!isLiving(before)) this.#kept.delete(name)
       else if (before.goneAtMs > nowMs + waitMs) this.#kept.set(name, { ...before, goneAtMs: nowMs + waitMs })
     }
     yield
@@ -149,8 +149,4 @@ export function valuesOf<Value>(map: ReadonlyMap<string, Value>): Value[] {
     values[at++] = value
   })
   return values
-}
-
-function hasPlace({ state }: Place): boolean {
-  return state === 'alive' || state === 'suspect'
 }

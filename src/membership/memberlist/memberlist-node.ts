@@ -29,6 +29,7 @@ import type { StreamAnswer } from './stream-client.ts'
 import { UdpReachability } from './udp-reachability.ts'
 import type { LastDrop } from './drop-report.ts'
 import type { DropReason } from './wire/drop.ts'
+import { isLiving } from '../member.ts'
 
 /** Memberlist's default port. */
 export const DEFAULT_GOSSIP_PORT = 7946
@@ -272,8 +273,13 @@ export class MemberlistNode {
    */
   declareDead(name: string, address: string): boolean {
     const known = this.member(name)
-    const lives = known !== undefined && (known.state === 'alive' || known.state === 'suspect')
-    if (!lives || known.endpoint.address !== address || name === this.options.name) return false
+    if (
+      known === undefined ||
+      !isLiving(known) ||
+      known.endpoint.address !== address ||
+      name === this.options.name
+    )
+      return false
     this.#handle({ kind: 'declare-dead', name, address })
     return true
   }

@@ -1,5 +1,5 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
-import type { Member } from '../member.ts'
+import { isLiving, type Member } from '../member.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { ViewedMembers } from './swim-members.ts'
 
@@ -21,9 +21,7 @@ export interface HealthFacts {
 export function describeHealth(facts: HealthFacts): SourceHealth {
   const { members, selfName, seedTexts, seeds } = facts
   const count = (state: Member['state']) => members.filter((member) => member.state === state).length
-  const others = members.filter(
-    ({ name, state }) => name !== selfName && (state === 'alive' || state === 'suspect'),
-  ).length
+  const others = members.filter((member) => member.name !== selfName && isLiving(member)).length
   const detail = {
     alive: count('alive'),
     suspect: count('suspect'),

@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts'
-import { DEFAULT_VERSIONS, type Member, type MemberState } from '../member.ts'
+import { DEFAULT_VERSIONS, isLiving, type Member, type MemberState } from '../member.ts'
 import { LIBRARY_STATE } from './datagram-guard.ts'
 import type { LibraryMember } from './swim-library.ts'
 import { tryDecodeSwimMeta } from './swim-metadata.ts'
@@ -74,14 +74,14 @@ export class SwimMembers {
     for (const [name, claims] of byName) {
       claims.sort(
         (a, b) =>
-          Number(isLive(b.member)) - Number(isLive(a.member)) ||
+          Number(isLiving(b.member)) - Number(isLiving(a.member)) ||
           b.incarnation - a.incarnation ||
           (a.host < b.host ? 1 : -1),
       )
       const [winner, ...others] = claims
       if (winner === undefined) continue
       members.push(winner.member)
-      const losers = others.filter(({ member }) => isLive(member)).map(({ host }) => host)
+      const losers = others.filter(({ member }) => isLiving(member)).map(({ host }) => host)
       if (losers.length > 0) conflicts.push({ name, winner: winner.host, losers })
     }
     return { members, conflicts }
@@ -107,8 +107,4 @@ export class SwimMembers {
       versions: DEFAULT_VERSIONS,
     }
   }
-}
-
-function isLive({ state }: Member): boolean {
-  return state === 'alive' || state === 'suspect'
 }
