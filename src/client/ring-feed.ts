@@ -1,6 +1,7 @@
 import { createParser } from 'eventsource-parser'
 import { sleep } from '../clock.ts'
 import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { RequestDeadline } from '../request-deadline.ts'
 import { TokenBucket } from '../token-bucket.ts'
 import { ringAnswer, type RingAnswer } from './answers.ts'
 import { notRingman, parseJson, readAnswer, RING_LIMIT, unreachable, type Members } from './members.ts'
@@ -131,14 +132,10 @@ export class RingFeed {
   /** Reads the events of one connection. It always throws: a watch has no end of its own. */
   async #watch(url: string, outer: AbortSignal): Promise<void> {
     const { clock, timeoutMs, silenceMs } = this.#members
-    const silence = new AbortController()
-    const signal = AbortSignal.any([outer, silence.signal])
-    let stopTimer = () => {}
+    const deadline = new RequestDeadline(clock, outer)
+    const { signal } = deadline
     const limit = (ms: number, what: string) => {
-      stopTimer()
-      stopTimer = clock.after(ms, () => {
-        silence.abort(new RingmanError('TIMEOUT', `${url} ${what} for ${ms} ms`))
-      })
+      deadline.set(ms, () => new RingmanError('TIMEOUT', `${url} ${what} for ${ms} ms`))
     }
     let newest: string | undefined
     /** Whether something whole came since the last piece, and whether that was a comment. */
@@ -179,11 +176,9 @@ export class RingFeed {
       }
     } catch (error) {
       if (isRingmanError(error)) throw error
-      signal.throwIfAborted()
-      throw unreachable(url, error)
+      throw deadline.problem ?? unreachable(url, error)
     } finally {
-      stopTimer()
-      silence.abort()
+      deadline.end()
     }
     throw new RingmanError('UNREACHABLE', `${url} ended the watch`)
   }
