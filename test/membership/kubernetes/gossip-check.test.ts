@@ -5,7 +5,8 @@ import {
   type CheckedGossip,
   type KnownPods,
 } from '../../../src/membership/kubernetes/gossip-check.ts'
-import { DEFAULT_VERSIONS, type Member, type MemberState } from '../../../src/membership/member.ts'
+import type { Member, MemberState } from '../../../src/membership/member.ts'
+import { fakeMember } from '../../support/fake-source.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { VirtualClock } from '../../support/virtual-clock.ts'
 
@@ -25,17 +26,8 @@ class FakeGossip implements CheckedGossip {
   }
 
   set(name: string, address: string, state: MemberState = 'alive'): void {
-    const member: Member = {
-      name,
-      address,
-      port: 7946,
-      state,
-      stateSinceMs: 1,
-      meta: new Uint8Array(),
-      metadata: undefined,
-      versions: DEFAULT_VERSIONS,
-    }
-    this.members = [...this.members.filter((other) => other.name !== name), member]
+    const others = this.members.filter((other) => other.name !== name)
+    this.members = [...others, fakeMember(name, address, { state })]
     this.#listener(this.members)
   }
 
@@ -122,10 +114,15 @@ beforeEach(() => {
 
 const LONG_MS = 120_000
 
+/** Gossip holds a member for living, and its pod is there. */
+function seePod(state?: MemberState): void {
+  pods.set('a', 'u1', ['10.0.0.1'])
+  gossip.set('a', '10.0.0.1', state)
+}
+
 describe('a member whose pod is gone is declared dead', () => {
   test('within a second and a half, once', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.delete('a')
     await clock.advance(400)
     expect(gossip.declared).toEqual([])
@@ -138,8 +135,7 @@ describe('a member whose pod is gone is declared dead', () => {
   })
 
   test('also when a pod of its name has taken its place at another address', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.delete('a')
     pods.set('a', 'u2', ['10.0.0.9'])
     await clock.advance(LONG_MS)
@@ -147,8 +143,7 @@ describe('a member whose pod is gone is declared dead', () => {
   })
 
   test('also when its successor gets its address only later', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.set('a', 'u2', [])
     await clock.advance(LONG_MS)
     expect(gossip.declared).toEqual([])
@@ -158,16 +153,14 @@ describe('a member whose pod is gone is declared dead', () => {
   })
 
   test('also a suspect', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1', 'suspect')
+    seePod('suspect')
     pods.delete('a')
     await clock.advance(LONG_MS)
     expect(gossip.declared).toEqual(['a'])
   })
 
   test('as soon as the API server can be asked again', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.away = true
     pods.delete('a')
     await clock.advance(LONG_MS)
@@ -198,16 +191,14 @@ describe('nobody is declared dead', () => {
   })
 
   test('whose pod is being deleted and is still there', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.set('a', 'u1', ['10.0.0.1'], { terminating: true })
     await clock.advance(LONG_MS)
     expect(gossip.declared).toEqual([])
   })
 
   test('whose pod was given other labels', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.loseSight('a')
     await clock.advance(LONG_MS)
     expect(gossip.declared).toEqual([])
@@ -215,16 +206,8 @@ describe('nobody is declared dead', () => {
   })
 
   test('who is a new pod of the name at the same address, of which the watch has not heard', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
-    pods.truth.set('a', {
-      name: 'a',
-      uid: 'u2',
-      addresses: ['10.0.0.1'],
-      phase: 'Running',
-      terminating: false,
-      ready: true,
-    })
+    seePod()
+    pods.truth.set('a', { ...pods.truth.get('a')!, uid: 'u2' })
     pods.loseSight('a')
     await clock.advance(5000)
     pods.hear('a')
@@ -234,8 +217,7 @@ describe('nobody is declared dead', () => {
   })
 
   test('who gossips before the API shows its address', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.delete('a')
     pods.set('a', 'u2', [])
     gossip.set('a', '10.0.0.2')
@@ -248,8 +230,7 @@ describe('nobody is declared dead', () => {
   })
 
   test('who leaves by itself within the grace, and the API server is not asked', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.delete('a')
     await clock.advance(100)
     gossip.set('a', '10.0.0.1', 'left')
@@ -259,8 +240,7 @@ describe('nobody is declared dead', () => {
   })
 
   test('who denied it once: it lives, whatever Kubernetes says', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.delete('a')
     await clock.advance(5000)
     expect(gossip.declared).toEqual(['a'])
@@ -278,8 +258,7 @@ describe('nobody is declared dead', () => {
   })
 
   test('after the check was stopped', async () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1')
+    seePod()
     pods.delete('a')
     await clock.advance(100)
     await check.stop()
@@ -305,8 +284,7 @@ describe('a pod that is not ready is told of', () => {
   })
 
   test('not when it is ready, another pod of the name, or elsewhere', () => {
-    pods.set('a', 'u1', ['10.0.0.1'])
-    gossip.set('a', '10.0.0.1', 'suspect')
+    seePod('suspect')
     pods.set('a', 'u2', ['10.0.0.9'], { ready: false })
     pods.set('b', 'u3', ['10.0.0.3'], { ready: false })
     gossip.set('b', '10.0.0.4', 'suspect')
