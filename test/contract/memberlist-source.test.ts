@@ -1,9 +1,8 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { systemRandom } from '../../src/clock.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { MemberlistSource } from '../../src/membership/memberlist/memberlist-source.ts'
 import type { Seed } from '../../src/seeds/seed.ts'
-import { CountingClock } from '../support/counting-clock.ts'
+import { TurnClock } from '../support/turn-clock.ts'
 import { describeSourceContract } from './source-contract.ts'
 
 /** Over sockets on loopback, by UDP and TCP, plain or protected, or by TCP alone: one contract. */
@@ -20,11 +19,11 @@ for (const [title, options] of variants) {
   describeSourceContract(
     title,
     () => {
-      const clock = new CountingClock()
+      const clock = new TurnClock()
       const sources: MemberlistSource[] = []
       const members = new Map<string, MemberlistSource>()
 
-      const make = (name: string, seeds: readonly Seed[], itsClock: CountingClock) =>
+      const make = (name: string, seeds: readonly Seed[], itsClock: TurnClock) =>
         new MemberlistSource({
           name,
           bindHost: '127.0.0.1',
@@ -32,15 +31,6 @@ for (const [title, options] of variants) {
           metadata: { servicePort: '8000' },
           seeds,
           preset: 'local',
-          settings: {
-            probeIntervalMs: 100,
-            probeTimeoutMs: 50,
-            gossipIntervalMs: 20,
-            pushPullIntervalMs: 500,
-            leaveTimeoutMs: 500,
-            rejoinIntervalMs: 200,
-          },
-          seedSettings: { aloneMinMs: 50, aloneMaxMs: 100 },
           clock: itsClock,
           random: systemRandom,
           logger: silentLogger,
@@ -58,7 +48,7 @@ for (const [title, options] of variants) {
               ? []
               : [{ kind: 'address', address: gossipAddress.host, port: gossipAddress.port } as const],
           )
-          const member = make(name, seeds, new CountingClock())
+          const member = make(name, seeds, new TurnClock())
           members.set(name, member)
           await member.start(new AbortController().signal)
         },
@@ -71,7 +61,7 @@ for (const [title, options] of variants) {
         },
         seenByMember: (name, source) =>
           members.get(name)?.members.find((member) => member.name === source.selfName)?.state,
-        advance: (ms) => wait(ms),
+        advance: (ms) => clock.advance(ms),
         openResources: () =>
           clock.pendingTimers + sources.reduce((sum, { node }) => sum + node.openSockets, 0),
         async close() {

@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { systemRandom } from '../../src/clock.ts'
 import { PodWatch } from '../../src/kubernetes/pod-watch.ts'
 import { silentLogger } from '../../src/logger.ts'
@@ -6,14 +5,14 @@ import { PodAwareSource } from '../../src/membership/kubernetes/pod-aware-source
 import { MemberlistSource } from '../../src/membership/memberlist/memberlist-source.ts'
 import { parseSeeds } from '../support/seeds.ts'
 import { freePort } from '../support/free-port.ts'
-import { CountingClock } from '../support/counting-clock.ts'
+import { TurnClock } from '../support/turn-clock.ts'
 import { COLLECTIONS, FakeKubernetesApi, type FakeFault } from '../support/fake-kubernetes-api.ts'
 import { describeSourceContract, type SourceHarness } from './source-contract.ts'
 
 /** Members gossip on loopback; pods are their seeds and hold their gossip to account. */
 async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness> {
-  const clock = new CountingClock()
-  const apiClock = new CountingClock()
+  const clock = new TurnClock()
+  const apiClock = new TurnClock()
   const api = new FakeKubernetesApi(apiClock)
   api.faultFor = () => fault
   // Nobody else has it, so that pods' addresses alone are seeds.
@@ -22,7 +21,7 @@ async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness>
   const wrapped: PodAwareSource[] = []
   const members = new Map<string, MemberlistSource>()
 
-  const makeGossip = (name: string, seeds: string, itsClock: CountingClock, pods?: PodWatch) =>
+  const makeGossip = (name: string, seeds: string, itsClock: TurnClock, pods?: PodWatch) =>
     new MemberlistSource({
       name,
       bindHost: '127.0.0.1',
@@ -30,8 +29,6 @@ async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness>
       metadata: { servicePort: '8000' },
       seeds: parseSeeds(seeds),
       preset: 'local',
-      settings: { probeIntervalMs: 100, probeTimeoutMs: 50, gossipIntervalMs: 20, leaveTimeoutMs: 500 },
-      seedSettings: { aloneMinMs: 50, aloneMaxMs: 100 },
       clock: itsClock,
       random: systemRandom,
       logger: silentLogger,
@@ -59,7 +56,7 @@ async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness>
       const seeds = [...sources, ...members.values()].flatMap(({ gossipAddress }) =>
         gossipAddress === undefined ? [] : [`${gossipAddress.host}:${gossipAddress.port}`],
       )
-      const member = makeGossip(name, seeds.join(), new CountingClock())
+      const member = makeGossip(name, seeds.join(), new TurnClock())
       members.set(name, member)
       putPod(name)
       await member.start(new AbortController().signal)
@@ -75,7 +72,7 @@ async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness>
     },
     seenByMember: (name, source) =>
       members.get(name)?.members.find((member) => member.name === source.selfName)?.state,
-    advance: (ms) => wait(ms),
+    advance: (ms) => clock.advance(ms),
     openResources: () =>
       clock.pendingTimers + api.openCount + sources.reduce((sum, { node }) => sum + node.openSockets, 0),
     async close() {

@@ -1,16 +1,23 @@
-import { setTimeout as wait } from 'node:timers/promises'
+import { vi } from 'vitest'
 import { systemRandom } from '../../src/clock.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { openUdpSocket, type OpenGossipSocket } from '../../src/membership/swim/gossip-socket.ts'
 import { SwimSource } from '../../src/membership/swim/swim-source.ts'
 import type { Seed } from '../../src/seeds/seed.ts'
-import { CountingClock } from '../support/counting-clock.ts'
+import { TurnClock } from '../support/turn-clock.ts'
 import { describeSourceContract } from './source-contract.ts'
 
 describeSourceContract(
   'SwimSource',
   () => {
-    const clock = new CountingClock()
+    const clock = new TurnClock()
+    // The library has timers of its own, which go on with the clock.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] })
+    const turn = () => {
+      vi.advanceTimersByTime(1)
+      next = setImmediate(turn)
+    }
+    let next = setImmediate(turn)
     let openSockets = 0
     const openSocket: OpenGossipSocket = async (bindHost, port, handlers) => {
       const socket = await openUdpSocket(bindHost, port, handlers)
@@ -39,15 +46,7 @@ describeSourceContract(
         metadata: { servicePort: '8000' },
         seeds,
         preset: 'local',
-        settings: {
-          probeIntervalMs: 30,
-          probeTimeoutMs: 60,
-          indirectTimeoutMs: 100,
-          suspicionMs: 300,
-          stallMs: 60,
-          seeds: { aloneMinMs: 50, aloneMaxMs: 100 },
-        },
-        clock: counted ? clock : new CountingClock(),
+        clock: counted ? clock : new TurnClock(),
         random: systemRandom,
         logger: silentLogger,
         ...(counted ? { openSocket } : {}),
@@ -57,6 +56,8 @@ describeSourceContract(
     }
     const stopAll = async () => {
       for (const source of [...sources, ...members.values()]) await source.stop()
+      clearImmediate(next)
+      vi.useRealTimers()
     }
     return {
       create: () => make(`m-self-${sources.length}`, [], true),
@@ -79,7 +80,7 @@ describeSourceContract(
       },
       seenByMember: (name, source) =>
         members.get(name)?.members.find((member) => member.name === source.selfName)?.state,
-      advance: (ms) => wait(ms),
+      advance: (ms) => clock.advance(ms),
       openResources: () => clock.pendingTimers + openSockets,
       close: stopAll,
     }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { holdingClock, systemClock, type Clock } from '../../src/clock.ts'
-import { CountingClock } from './counting-clock.ts'
+import { TurnClock } from './turn-clock.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 interface Case {
@@ -11,11 +11,12 @@ interface Case {
 
 const really = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms))
 const virtual = new VirtualClock()
+const turning = new TurnClock()
 
 describe.each<Case>([
   { name: 'systemClock', clock: systemClock, pass: really },
   { name: 'holdingClock', clock: holdingClock, pass: really },
-  { name: 'CountingClock', clock: new CountingClock(), pass: really },
+  { name: 'TurnClock', clock: turning, pass: (ms) => turning.advance(ms) },
   { name: 'VirtualClock', clock: virtual, pass: (ms) => virtual.advance(ms) },
 ])('$name keeps the promises of a clock', ({ clock, pass }) => {
   test('calls once, in order of due time, never at once', async () => {

@@ -161,17 +161,16 @@ export function endpointOf(address: string | undefined, port: number | undefined
   return canonical === undefined ? undefined : { address: canonical, port }
 }
 
-/** Destroys sockets; resolves when all of them are released, their `close` listeners called. */
+/**
+ * Destroys sockets whose `close` listeners have not been called yet; resolves when all of them are released and those listeners were
+ * called.
+ */
 export async function releaseSockets(sockets: Iterable<Socket>): Promise<void> {
   await Promise.all(
     Array.from(
       sockets,
       (socket) =>
         new Promise<void>((resolve) => {
-          if (socket.closed) {
-            resolve()
-            return
-          }
           socket.once('close', () => {
             resolve()
           })

@@ -1,5 +1,4 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { systemClock } from '../../../src/clock.ts'
 import { silentLogger } from '../../../src/logger.ts'
 import { PodWatch } from '../../../src/kubernetes/pod-watch.ts'
 import { MemberlistSource } from '../../../src/membership/memberlist/memberlist-source.ts'
@@ -9,10 +8,12 @@ import { seededRandom } from '../../../lab/sim/seeded-random.ts'
 import { freePort } from '../../support/free-port.ts'
 import { COLLECTIONS, FakeKubernetesApi, type FakeObject } from '../../support/fake-kubernetes-api.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
+import { TurnClock } from '../../support/turn-clock.ts'
 
 /** Members have one gossip port, each at an address of its own. */
 const NETWORK = '127.77.1'
 const PORT = await freePort()
+const clock = new TurnClock()
 
 function podObject(
   name: string,
@@ -40,10 +41,9 @@ function makeMember(
   const pods = new PodWatch({
     transport: api.transport(),
     selector: 'app=ring',
-    clock: systemClock,
+    clock,
     random,
     logger,
-    listWatch: { backoffMinMs: 20, backoffMaxMs: 100 },
   })
   const inner = new MemberlistSource({
     name: `ring-${n}`,
@@ -53,11 +53,10 @@ function makeMember(
     // The slowest: by gossip alone a death takes half a minute.
     preset: 'wan',
     settings: { gossipIntervalMs: 50 },
-    seedSettings: { aloneMinMs: 50, aloneMaxMs: 100 },
     metadata: { servicePort: '8000' },
     seeds: parseSeeds(options.seeds),
     pods,
-    clock: systemClock,
+    clock,
     random,
     logger,
   })
@@ -65,7 +64,7 @@ function makeMember(
     inner,
     pods,
     checked: options.check ? inner : undefined,
-    clock: systemClock,
+    clock,
     random,
     logger,
   })
@@ -78,15 +77,8 @@ const stateOf = (source: PodAwareSource, name: string) =>
 const living = (source: PodAwareSource) =>
   source.members.filter(({ state }) => state === 'alive' || state === 'suspect').map(({ name }) => name)
 
-async function eventually(check: () => unknown, limitMs: number): Promise<void> {
-  const endMs = performance.now() + limitMs
-  while (check() !== true && performance.now() < endMs)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  expect(check()).toBe(true)
-}
-
 async function startCluster(count: number, seeds: string, check: boolean) {
-  const api = new FakeKubernetesApi(systemClock, seededRandom(1))
+  const api = new FakeKubernetesApi(clock, seededRandom(1))
   const members: PodAwareSource[] = []
   for (let n = 1; n <= count; n++) {
     api.put(COLLECTIONS.pods, podObject(`ring-${n}`, `${NETWORK}.${n}`))
@@ -94,12 +86,12 @@ async function startCluster(count: number, seeds: string, check: boolean) {
     await member.start(new AbortController().signal)
     members.push(member)
   }
-  for (const member of members) await eventually(() => living(member).length === count, 15_000)
+  for (const member of members) await clock.until(() => living(member).length === count, 15_000)
   return { api, members }
 }
 
-// Waits are long for busy machines; by gossip alone each would take longer still.
-describe('a cluster of memberlist members beside Kubernetes', { timeout: 60_000 }, () => {
+// By gossip alone each would take longer still.
+describe('a cluster of memberlist members beside Kubernetes', () => {
   test('pods are seeds: those that run, not those that go, wait or have other labels', async () => {
     const { api, members } = await startCluster(3, `pods:${PORT}`, false)
     expect(members.map(living)).toEqual([0, 1, 2].map(() => ['ring-1', 'ring-2', 'ring-3']))
@@ -107,7 +99,7 @@ describe('a cluster of memberlist members beside Kubernetes', { timeout: 60_000 
     api.put(COLLECTIONS.pods, podObject('ring-9', `${NETWORK}.9`, { deleting: true }))
     const late = makeMember(api, 4, { seeds: `pods:${PORT}`, check: false })
     await late.start(new AbortController().signal)
-    await eventually(() => living(late).length === 4, 15_000)
+    await clock.until(() => living(late).length === 4, 15_000)
     // Two addresses of the other family, of the pods that wait and that go, would be counted here.
     expect(late.health().detail).toMatchObject({ seedAddresses: 3, seedFailures: 0, pods: 5 })
   })
@@ -122,10 +114,10 @@ describe('a cluster of memberlist members beside Kubernetes', { timeout: 60_000 
     ]
     // The process ends without a word; its pod is still there.
     await fourth.stop()
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await clock.advance(300)
     api.remove(COLLECTIONS.pods, 'ring-4')
     for (const member of [first, second, third]) {
-      await eventually(() => stateOf(member, 'ring-4') === 'dead', 15_000)
+      await clock.until(() => stateOf(member, 'ring-4') === 'dead', 15_000)
     }
     const declared = [first, second, third].map((member) =>
       Number(member.health().detail['membersDeclaredDead']),
@@ -141,22 +133,22 @@ describe('a cluster of memberlist members beside Kubernetes', { timeout: 60_000 
       if (stateOf(first, 'ring-2') === 'dead') deaths += 1
     })
     api.remove(COLLECTIONS.pods, 'ring-2')
-    await eventually(() => deaths > 0, 15_000)
-    await eventually(() => stateOf(first, 'ring-2') === 'alive', 15_000)
+    await clock.until(() => deaths > 0, 15_000)
+    await clock.until(() => stateOf(first, 'ring-2') === 'alive', 15_000)
     expect(stateOf(second, 'ring-1')).toBe('alive')
     const before = deaths
-    await new Promise((resolve) => setTimeout(resolve, 1500))
+    await clock.advance(15_000)
     expect(deaths).toBe(before)
   })
 
   test('gossip starts and runs while the API server is away, and says what it lacks', async () => {
-    const api = new FakeKubernetesApi(systemClock, seededRandom(1))
+    const api = new FakeKubernetesApi(clock, seededRandom(1))
     api.forbidden.add(`list ${COLLECTIONS.pods}`)
     const logger = new RecordingLogger()
     const member = makeMember(api, 5, { seeds: `pods:${PORT}`, check: true, logger })
     await member.start(new AbortController().signal)
     expect(living(member)).toEqual(['ring-5'])
-    await eventually(() => logger.of('seed.unresolved').length > 0, 15_000)
+    await clock.until(() => logger.of('seed.unresolved').length > 0, 15_000)
     expect(logger.of('seed.unresolved')[0]?.fields['reason']).toBe('KUBERNETES_FORBIDDEN')
     const { ok, message } = member.health()
     expect(ok).toBe(false)

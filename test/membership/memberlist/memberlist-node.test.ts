@@ -1,9 +1,8 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { systemClock, systemRandom } from '../../../src/clock.ts'
+import { systemRandom } from '../../../src/clock.ts'
 import {
   MemberlistNode,
   type MemberlistNodeEvents,
@@ -11,6 +10,7 @@ import {
 import type { MemberlistNodeOptions } from '../../../src/membership/memberlist/node-options.ts'
 import type { Endpoint } from '../../../src/membership/memberlist/protocol/endpoint.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
+import { TurnClock } from '../../support/turn-clock.ts'
 
 const FAST = {
   probeIntervalMs: 100,
@@ -31,6 +31,8 @@ const USER_MESSAGE_HEAD = Buffer.concat([
   Buffer.from([0xce, 0, 3, 0x0d, 0x40]),
 ])
 
+const clock = new TurnClock()
+
 function make(
   options: Partial<MemberlistNodeOptions> & { readonly name: string },
   events?: MemberlistNodeEvents,
@@ -42,7 +44,7 @@ function make(
       gossipPort: 0,
       preset: 'local',
       settings: FAST,
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger,
       ...options,
@@ -55,14 +57,6 @@ function make(
 
 const start = (node: MemberlistNode) => node.start(new AbortController().signal)
 const placeOf = (node: MemberlistNode) => node.endpoint as Endpoint
-
-async function until(what: string, check: () => boolean, patienceMs = 10_000): Promise<void> {
-  const deadlineMs = performance.now() + patienceMs
-  while (!check()) {
-    if (performance.now() > deadlineMs) expect.fail(`never came about: ${what}`)
-    await wait(5)
-  }
-}
 
 const alive = (node: MemberlistNode) =>
   node
@@ -78,7 +72,7 @@ async function cluster(names: readonly string[], options: Partial<MemberlistNode
   for (const { node } of made) await start(node)
   for (const { node } of made.slice(1)) node.join([placeOf((made[0] as { node: MemberlistNode }).node)])
   const all = [...names].sort().join(' ')
-  await until(`everybody knows ${all}`, () => made.every(({ node }) => alive(node) === all))
+  await clock.until(() => made.every(({ node }) => alive(node) === all))
   return made
 }
 
@@ -112,18 +106,18 @@ describe('MemberlistNode', () => {
     await start(a.node)
     await start(b.node)
     b.node.join([placeOf(a.node)])
-    await until('join', () => heard.includes('joined b') && heard.includes('state of b true'))
+    await clock.until(() => heard.includes('joined b') && heard.includes('state of b true'))
     b.node.updateMetadata(bytes('two'))
-    await until('update', () => heard.includes('updated b two'))
+    await clock.until(() => heard.includes('updated b two'))
     expect(await b.node.broadcast(bytes('to all'))).toBe('sent')
     expect(await b.node.send(placeOf(a.node), bytes('over TCP'))).toEqual({ outcome: 'sent' })
-    await until('messages', () => heard.includes('message to all') && heard.includes('message over TCP'))
+    await clock.until(() => heard.includes('message to all') && heard.includes('message over TCP'))
     piggyback = [bytes('again')]
     b.node.updateMetadata(bytes('three'))
-    await until('piggyback', () => heard.includes('message again'))
-    await until('ping', () => heard.includes('ping b ack of b'))
+    await clock.until(() => heard.includes('message again'))
+    await clock.until(() => heard.includes('ping b ack of b'))
     expect(await b.node.leave()).toMatchObject({ acknowledgedBy: 1, others: 1 })
-    await until('leave', () => heard.includes('left b'))
+    await clock.until(() => heard.includes('left b'))
   })
 
   test('a delegate that throws ends the node with its error', async () => {
@@ -153,20 +147,17 @@ describe('MemberlistNode', () => {
     const stranger = make({ name: 'stranger', ...theirs })
     await start(stranger.node)
     stranger.node.join([placeOf(a!.node)])
-    await until('the drop', () => a!.node.drops[reason] > 0)
+    await clock.until(() => a!.node.drops[reason] > 0)
     const [line] = a!.logger.of('gossip.dropped')
     expect(line?.message).toContain(words)
     expect(line?.fields).toMatchObject({ reason, transport: 'tcp' })
     expect(String(line?.fields['from'])).toMatch(/^127\.0\.0\.1:\d+$/)
-    await until(
-      'the failed join',
-      () => stranger.logger.lines.length > 0 || alive(stranger.node) === 'stranger',
-    )
+    await clock.until(() => stranger.logger.lines.length > 0 || alive(stranger.node) === 'stranger')
     expect([alive(a!.node), alive(b!.node), alive(stranger.node)]).toEqual(['a b', 'a b', 'stranger'])
     // Datagrams of the stranger are dropped for the same reason, and the flood makes no flood of lines.
     const before = a!.node.drops[reason]
     for (let i = 0; i < 50; i++) stranger.node.join([placeOf(a!.node)])
-    await until('more drops', () => a!.node.drops[reason] > before)
+    await clock.until(() => a!.node.drops[reason] > before)
     expect(a!.logger.of('gossip.dropped').length).toBeLessThanOrEqual(2)
   })
 
@@ -175,7 +166,7 @@ describe('MemberlistNode', () => {
     const stranger = make({ name: 'stranger', clusterName: 'other' })
     await start(stranger.node)
     stranger.node.join([placeOf(a!.node)])
-    await until('the refusal', () => (a!.node.counters?.refused['cluster-name-differs'] ?? 0) > 0)
+    await clock.until(() => (a!.node.counters?.refused['cluster-name-differs'] ?? 0) > 0)
     expect(alive(a!.node)).toBe('a b')
   })
 
@@ -189,10 +180,10 @@ describe('MemberlistNode', () => {
       for (const { node } of made) {
         node.setKeyring(keyring)
         // Probes and gossip go on between one member's change and the next.
-        await wait(250)
+        await clock.advance(250)
       }
     }
-    await wait(300)
+    await clock.advance(3000)
     expect(made.map(({ node }) => alive(node))).toEqual(['a b c', 'a b c', 'a b c'])
     expect(lost).toEqual([])
     expect(made.flatMap(({ node }) => [node.drops['cannot-decrypt'], node.drops['not-encrypted']])).toEqual(
@@ -209,8 +200,8 @@ describe('MemberlistNode', () => {
     const lenient = make({ name: 'c', keyring: [key(1)], requireEncryption: false, encryptOutgoing: false })
     await start(lenient.node)
     lenient.node.join([placeOf(first)])
-    await until('the lenient one', () => alive(first) === 'a b c' && alive(lenient.node) === 'a b c')
-    await wait(500)
+    await clock.until(() => alive(first) === 'a b c' && alive(lenient.node) === 'a b c')
+    await clock.advance(5000)
     expect([alive(first), lost]).toEqual(['a b c', []])
   })
 
@@ -221,7 +212,7 @@ describe('MemberlistNode', () => {
     await start(a.node)
     await start(b.node)
     b.node.join([placeOf(a.node)])
-    await until('the finding', () => a.logger.of('udp.blocked').length > 0)
+    await clock.until(() => a.logger.of('udp.blocked').length > 0)
     expect(a.node.udpBlockedCount).toBe(1)
     expect(a.logger.of('udp.blocked')[0]?.fields).toMatchObject({ peer: 'b' })
     expect(alive(a.node)).toBe('a b')
@@ -235,8 +226,8 @@ describe('MemberlistNode', () => {
     await start(both.node)
     await start(v4.node)
     v4.node.join([placeOf(both.node)])
-    await until('each other', () => alive(both.node) === 'c d' && alive(v4.node) === 'c d')
-    await wait(400)
+    await clock.until(() => alive(both.node) === 'c d' && alive(v4.node) === 'c d')
+    await clock.advance(4000)
     expect([alive(both.node), alive(v4.node)]).toEqual(['c d', 'c d'])
   })
 
@@ -316,9 +307,9 @@ describe('MemberlistNode', () => {
     sockets[0]?.write(Uint8Array.of(6))
     sockets[1]?.end(Uint8Array.of(6, 0x83))
     // Of 30 there is room for 8, and one is over by itself.
-    await until('refusals', () => a!.node.refusedConnections >= 21)
+    await clock.until(() => a!.node.refusedConnections >= 21)
     await closed
-    await until('closed connections', () => a!.node.openSockets < 8)
+    await clock.until(() => a!.node.openSockets < 8)
     expect(alive(a!.node)).toBe('a b')
     expect(alive(b!.node)).toBe('a b')
   })
@@ -341,7 +332,7 @@ describe('MemberlistNode', () => {
     const b = make({ name: 'b' })
     await start(b.node)
     b.node.join([placeOf(a.node)])
-    await until('join', () => alive(b.node) === 'a b')
+    await clock.until(() => alive(b.node) === 'a b')
     for (const socket of open) socket.destroy()
   })
 
@@ -388,7 +379,7 @@ describe('MemberlistNode', () => {
     ]) {
       socket.send(datagram, placeOf(a!.node).port, '127.0.0.1')
     }
-    await until('three drops', () => Object.values(a!.node.drops).reduce((sum, count) => sum + count, 0) >= 3)
+    await clock.until(() => Object.values(a!.node.drops).reduce((sum, count) => sum + count, 0) >= 3)
     socket.close()
     expect(alive(a!.node)).toBe('a b')
   })

@@ -1,13 +1,14 @@
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { systemClock, systemRandom } from '../../../src/clock.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { systemRandom } from '../../../src/clock.ts'
 import { silentLogger } from '../../../src/logger.ts'
 import { describeHealth, type HealthFacts } from '../../../src/membership/memberlist/memberlist-health.ts'
 import { MemberlistSource } from '../../../src/membership/memberlist/memberlist-source.ts'
+import { TurnClock } from '../../support/turn-clock.ts'
 import { alive, Machine } from './protocol/machine.ts'
 
 test('times of states follow a step of the clock', async () => {
-  let stepMs = 0
-  const clock = { ...systemClock, wallNow: () => systemClock.wallNow() + stepMs }
+  const clock = new TurnClock()
+  const { wallOriginMs } = clock
   const start = async (name: string) => {
     const source = new MemberlistSource({
       name,
@@ -23,13 +24,13 @@ test('times of states follow a step of the clock', async () => {
     await source.start(new AbortController().signal)
     return source
   }
-  stepMs = -systemClock.wallNow()
+  clock.wallOriginMs = 0
   const [a, b] = [await start('a'), await start('b')]
-  stepMs = 0
+  clock.wallOriginMs = wallOriginMs
   a.node.join([{ address: '127.0.0.1', port: b.gossipAddress!.port }])
-  await vi.waitFor(() => expect(a.members).toHaveLength(2), { timeout: 5000, interval: 5 })
+  await clock.until(() => a.members.length === 2)
   for (const { stateSinceMs } of a.members) {
-    expect(Math.abs(stateSinceMs - systemClock.wallNow())).toBeLessThan(10_000)
+    expect(Math.abs(stateSinceMs - clock.wallNow())).toBeLessThan(10_000)
   }
 })
 

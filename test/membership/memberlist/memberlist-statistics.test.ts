@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { systemClock, systemRandom } from '../../../src/clock.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { systemRandom } from '../../../src/clock.ts'
 import { Distribution } from '../../../src/distribution.ts'
 import { silentLogger } from '../../../src/logger.ts'
 import { keyId } from '../../../src/membership/memberlist/keyring.ts'
@@ -11,31 +12,22 @@ import {
 import type { GossipStatistics, TwoWayCount } from '../../../src/membership/statistics.ts'
 import { freePort } from '../../support/free-port.ts'
 import { parseSeeds } from '../../support/seeds.ts'
+import { TurnClock } from '../../support/turn-clock.ts'
 
-const PATIENCE = { timeout: 10_000, interval: 5 }
+const clock = new TurnClock()
 
 async function started(name: string, options: Partial<MemberlistSourceOptions> & { join?: string } = {}) {
-  const { join, settings, ...rest } = options
+  const { join, ...rest } = options
   const source = new MemberlistSource({
     name,
     bindHost: '127.0.0.1',
     gossipPort: 0,
     metadata: { servicePort: '8000' },
     preset: 'local',
-    settings: {
-      probeIntervalMs: 50,
-      probeTimeoutMs: 30,
-      gossipIntervalMs: 10,
-      pushPullIntervalMs: 100,
-      rejoinIntervalMs: 100,
-      leaveTimeoutMs: 200,
-      ...settings,
-    },
-    clock: systemClock,
+    clock,
     random: systemRandom,
     logger: silentLogger,
     seeds: parseSeeds(join ?? ''),
-    seedSettings: { aloneMinMs: 50, aloneMaxMs: 100, settledMs: 200 },
     ...rest,
   })
   onTestFinished(() => source.stop())
@@ -69,14 +61,12 @@ const living = (source: MemberlistSource) =>
 
 describe('statistics of two members that gossip', () => {
   test('one has sent what the other has received, by type and in bytes', async () => {
-    // Patient probes: one that is given up leaves a ping over TCP that was sent and may never be read.
-    const settings = { probeIntervalMs: 400, probeTimeoutMs: 350 }
-    const a = await started('a', { settings })
+    const a = await started('a')
     // Seeds are asked once: a second time would be a second join.
     const seedSettings = { aloneMinMs: 600_000, aloneMaxMs: 600_000, settledMs: 600_000 }
-    const b = await started('b', { join: placeOf(a), seedSettings, settings })
-    await expect.poll(() => gossipOf(b).pushPulls?.completed, PATIENCE).toBeGreaterThan(2)
-    await expect.poll(() => gossipOf(b).probes?.direct, PATIENCE).toBeGreaterThan(3)
+    const b = await started('b', { join: placeOf(a), seedSettings })
+    await clock.until(() => (gossipOf(b).pushPulls?.completed ?? 0) > 2)
+    await clock.until(() => (gossipOf(b).probes?.direct ?? 0) > 3)
     const sentBy = (counts: Readonly<Partial<Record<string, TwoWayCount>>> = {}, way: keyof TwoWayCount) =>
       Object.fromEntries(Object.entries(counts).map(([type, count]) => [type, count?.[way]]))
     const both = () => {
@@ -88,23 +78,21 @@ describe('statistics of two members that gossip', () => {
         [x.packets.sent, y.packets.received],
         [y.packets.sent, x.packets.received],
         [x.bytes.udp.sent, y.bytes.udp.received],
+        // Bytes of a connection are counted once it is closed.
+        [y.bytes.tcp?.sent, y.messageBytes?.['push-pull']?.sent],
       ]
     }
-    // At one moment when nothing is on its way: gossip goes on between two looks.
-    await vi.waitFor(() => {
-      for (const [sent, received] of both()) expect(received).toEqual(sent)
-      const { messages, messageBytes, bytes, probes, probeSeconds, pushPullSeconds, pushPullBytes } =
-        gossipOf(b)
-      for (const type of ['ping', 'ack', 'push-pull'] as const) {
-        expect(messages[type]?.sent).toBeGreaterThan(0)
-        expect(messageBytes?.[type]?.sent).toBeGreaterThan(messages[type]?.sent ?? 0)
-      }
-      expect(bytes.tcp?.sent).toBe(messageBytes?.['push-pull']?.sent)
-      expect(probeSeconds?.count).toBe(probes?.direct)
-      expect(probeSeconds?.sum).toBeGreaterThan(0)
-      expect(pushPullSeconds?.count).toBeGreaterThan(2)
-      expect(pushPullBytes?.sent.sum).toBe(messageBytes?.['push-pull']?.sent)
-    }, PATIENCE)
+    // At a moment when nothing is on its way.
+    await clock.until(() => both().every(([sent, received]) => isDeepStrictEqual(received, sent)))
+    const { messages, messageBytes, probes, probeSeconds, pushPullSeconds, pushPullBytes } = gossipOf(b)
+    for (const type of ['ping', 'ack', 'push-pull'] as const) {
+      expect(messages[type]?.sent).toBeGreaterThan(0)
+      expect(messageBytes?.[type]?.sent).toBeGreaterThan(messages[type]?.sent ?? 0)
+    }
+    expect(probeSeconds?.count).toBe(probes?.direct)
+    expect(probeSeconds?.sum).toBeGreaterThan(0)
+    expect(pushPullSeconds?.count).toBeGreaterThan(2)
+    expect(pushPullBytes?.sent.sum).toBe(messageBytes?.['push-pull']?.sent)
     expect(b.statistics().joins).toEqual({ completed: 1, failed: 0, refused: 0 })
   })
 
@@ -112,24 +100,24 @@ describe('statistics of two members that gossip', () => {
     const a = await started('a')
     expect(a.statistics().staleMs).toBeUndefined()
     const b = await started('b', { join: placeOf(a) })
-    await expect.poll(() => living(a), PATIENCE).toBe(2)
+    await clock.until(() => living(a) === 2)
     for (let i = 0; i < 5; i++) expect(a.statistics().staleMs).toBeLessThan(5000)
     await b.stop()
-    await expect.poll(() => living(a), PATIENCE).toBe(1)
+    await clock.until(() => living(a) === 1)
     expect(gossipOf(a).declaredDead.silence + (gossipOf(a).declaredDead.refusal ?? 0)).toBe(1)
     expect(gossipOf(a).suspicions).toBeGreaterThan(0)
-    const { failed = 0, stream = 0 } = gossipOf(a).probes ?? {}
-    expect(failed).toBeGreaterThan(0)
-    expect(stream).toBe(0)
+    // The probe that found it out has its time.
+    await clock.until(() => (gossipOf(a).probes?.failed ?? 0) > 0)
+    expect(gossipOf(a).probes?.stream).toBe(0)
     expect(a.statistics().staleMs).toBeUndefined()
   })
 
   test('only rise, and stay after the stop', async () => {
     const a = await started('a')
     const b = await started('b', { join: placeOf(a) })
-    await expect.poll(() => living(b), PATIENCE).toBe(2)
+    await clock.until(() => living(b) === 2)
     const before = countsOf(b)
-    await expect.poll(() => gossipOf(b).probes?.direct, PATIENCE).toBeGreaterThan(2)
+    await clock.until(() => (gossipOf(b).probes?.direct ?? 0) > 2)
     const after = countsOf(b)
     for (const [name, count] of Object.entries(before))
       expect(after[name], name).toBeGreaterThanOrEqual(count)
@@ -142,15 +130,15 @@ describe('statistics of two members that gossip', () => {
   test('over TCP alone, no datagram is counted, and each message as itself', async () => {
     const a = await started('a', { tcpOnly: true })
     const b = await started('b', { tcpOnly: true, join: placeOf(a) })
-    await expect.poll(() => living(a) + living(b), PATIENCE).toBe(4)
-    await expect.poll(() => gossipOf(a).messages.ping?.received, PATIENCE).toBeGreaterThan(2)
+    await clock.until(() => living(a) + living(b) === 4)
+    await clock.until(() => (gossipOf(a).messages.ping?.received ?? 0) > 2)
     const { packets, bytes, messages } = gossipOf(a)
     expect([packets, bytes.udp]).toEqual([
       { sent: 0, received: 0 },
       { sent: 0, received: 0 },
     ])
     expect(bytes.tcp?.received).toBeGreaterThan(0)
-    await expect.poll(() => gossipOf(a).messages.alive?.received, PATIENCE).toBeGreaterThan(0)
+    await clock.until(() => (gossipOf(a).messages.alive?.received ?? 0) > 0)
     expect(messages.user).toEqual({ sent: 0, received: 0 })
   })
 })
@@ -159,8 +147,8 @@ describe('what goes wrong is counted by what it was', () => {
   test('another label', async () => {
     const a = await started('a', { label: 'one' })
     const b = await started('b', { label: 'two', join: placeOf(a) })
-    await expect.poll(() => gossipOf(a).drops['label-differs'], PATIENCE).toBeGreaterThan(0)
-    await expect.poll(() => b.statistics().joins?.refused, PATIENCE).toBeGreaterThan(0)
+    await clock.until(() => (gossipOf(a).drops['label-differs'] ?? 0) > 0)
+    await clock.until(() => (b.statistics().joins?.refused ?? 0) > 0)
     expect(b.statistics().joins?.completed).toBe(0)
     // It was heard of nobody who may gossip with it.
     expect(gossipOf(a).messages['push-pull']?.received).toBe(0)
@@ -170,7 +158,7 @@ describe('what goes wrong is counted by what it was', () => {
   test('another cluster name', async () => {
     const a = await started('a', { clusterName: 'one' })
     await started('b', { clusterName: 'two', join: placeOf(a) })
-    await expect.poll(() => gossipOf(a).drops['cluster-name-differs'], PATIENCE).toBeGreaterThan(0)
+    await clock.until(() => (gossipOf(a).drops['cluster-name-differs'] ?? 0) > 0)
     expect(gossipOf(a).messages.error?.sent).toBeGreaterThan(0)
   })
 
@@ -179,7 +167,7 @@ describe('what goes wrong is counted by what it was', () => {
     const socket = createSocket('udp4')
     const noise = Buffer.from([0xff, 1, 2, 3])
     socket.send(noise, a.gossipAddress?.port ?? 0, '127.0.0.1')
-    await expect.poll(() => gossipOf(a).bytes.udp.received, PATIENCE).toBe(noise.length)
+    await clock.until(() => gossipOf(a).bytes.udp.received === noise.length)
     socket.close()
     const { packets, drops } = gossipOf(a)
     expect(packets.received).toBe(0)
@@ -190,7 +178,7 @@ describe('what goes wrong is counted by what it was', () => {
   test('a seed where nobody listens', async () => {
     const port = await freePort()
     const a = await started('a', { join: `127.0.0.1:${port}` })
-    await expect.poll(() => a.statistics().joins?.failed, PATIENCE).toBeGreaterThan(0)
+    await clock.until(() => (a.statistics().joins?.failed ?? 0) > 0)
     expect(a.statistics().seeds).toEqual({ resolved: 1, unresolved: 0, addresses: 1 })
     expect(gossipOf(a).pushPulls).toMatchObject({ completed: 0 })
   })
@@ -201,7 +189,7 @@ describe('what goes wrong is counted by what it was', () => {
     const port = await freePort()
     const own = { bindHost: '0.0.0.0', advertise: '127.0.0.1', gossipPort: port, join: 'myself', dns }
     const a = await started('a', own)
-    await expect.poll(() => a.health().message, PATIENCE).toMatch(/seeds have only this member/)
+    await clock.until(() => a.health().message.includes('seeds have only this member'))
     expect(gossipOf(a).messages['push-pull']).toEqual({ sent: 0, received: 0 })
   })
 
@@ -212,9 +200,8 @@ describe('what goes wrong is counted by what it was', () => {
       servicesOf: () => Promise.reject(Object.assign(new Error('no'), { code: 'ENOTFOUND' })),
     }
     const a = await started('a', { join: 'dns:nowhere.test,127.0.0.1:9', dns })
-    await expect
-      .poll(() => a.statistics().seeds, PATIENCE)
-      .toEqual({ resolved: 1, unresolved: 1, addresses: 1 })
+    await clock.until(() => a.statistics().seeds?.resolved === 1)
+    expect(a.statistics().seeds).toEqual({ resolved: 1, unresolved: 1, addresses: 1 })
   })
 })
 
@@ -223,7 +210,7 @@ test('before the start everything is 0', () => {
     name: 'a',
     metadata: { servicePort: '8000' },
     seeds: parseSeeds('dns:x.test'),
-    clock: systemClock,
+    clock,
     random: systemRandom,
     logger: silentLogger,
   })

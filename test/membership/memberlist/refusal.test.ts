@@ -1,8 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
-import { systemClock, systemRandom } from '../../../src/clock.ts'
+import { systemRandom } from '../../../src/clock.ts'
 import { RingService } from '../../../src/service/ring-service.ts'
 import { Readiness } from '../../../src/http/readiness.ts'
 import { HashRingManager } from '../../../src/manager/hash-ring-manager.ts'
@@ -11,9 +10,11 @@ import {
   type MemberlistSourceOptions,
 } from '../../../src/membership/memberlist/memberlist-source.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
+import { TurnClock } from '../../support/turn-clock.ts'
 
 const key = (byte: number) => new Uint8Array(32).fill(byte)
 
+const clock = new TurnClock()
 const stops: (() => unknown)[] = []
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop()
@@ -27,9 +28,8 @@ function make(name: string, seedPort: number | undefined, options: Partial<Membe
     bindHost: '127.0.0.1',
     gossipPort: 0,
     preset: 'local',
-    seedSettings: { aloneMinMs: 50, aloneMaxMs: 100 },
     seeds: seedPort === undefined ? [] : [{ kind: 'address', address: '127.0.0.1', port: seedPort }],
-    clock: systemClock,
+    clock,
     random: systemRandom,
     logger,
     ...options,
@@ -46,13 +46,12 @@ async function start(...of: Parameters<typeof make>) {
 
 /** What a newcomer says of itself once a join through the seed has ended. */
 async function conditionOf(source: MemberlistSource) {
-  const deadlineMs = performance.now() + 5000
-  for (;;) {
+  const isOver = () => {
     const { condition, message } = source.health()
-    if (condition === 'refused' || /does not answer/.test(message)) return { condition, message }
-    if (performance.now() > deadlineMs) expect.fail(`no end of a join: ${message}`)
-    await wait(5)
+    return condition === 'refused' || /does not answer/.test(message)
   }
+  await clock.until(isOver)
+  return source.health()
 }
 
 describe('a member that the seed refuses', () => {
@@ -88,11 +87,11 @@ describe('a member that the seed refuses', () => {
   test('does not become ready, until the others are like it', async () => {
     const seed = await start('seed', undefined, { keyring: [key(1)] })
     const { source, logger } = make('stranger', seed.source.node.gossipPort, { keyring: [key(2)] })
-    const manager = new HashRingManager({ clock: systemClock })
-    const ring = new RingService({ source, manager, logger, clock: systemClock, ringKeyMode: 'name' })
+    const manager = new HashRingManager({ clock })
+    const ring = new RingService({ source, manager, logger, clock, ringKeyMode: 'name' })
     stops.push(() => ring.stop())
     await ring.start()
-    const readiness = new Readiness({ ring, clock: systemClock, minMembers: 2, minMembersTimeoutMs: 1 })
+    const readiness = new Readiness({ ring, clock, minMembers: 2, minMembersTimeoutMs: 1 })
     await conditionOf(source)
     const { ready, checks } = await readiness.evaluate()
     expect(ready).toBe(false)
@@ -100,8 +99,8 @@ describe('a member that the seed refuses', () => {
       { name: 'source', message: expect.stringMatching(/^It is refused: .*--keyring-file/) as string },
     ])
     source.node.setKeyring([key(1)])
-    await expect.poll(async () => (await readiness.evaluate()).ready).toBe(true)
-    expect(source.members).toHaveLength(2)
+    await clock.until(() => source.members.length === 2)
+    expect((await readiness.evaluate()).ready).toBe(true)
   })
 
   test('is told nothing about the label or the key', async () => {
@@ -141,7 +140,7 @@ describe('a seed that closes without a word', () => {
 
   test('is a proxy before nobody, when it does so whatever it is sent', async () => {
     const port = await serve((socket) => {
-      setTimeout(() => socket.destroy(), 20)
+      clock.after(20, () => socket.destroy())
     })
     const { source } = await start('stranger', port, {})
     expect((await conditionOf(source)).condition).toBe('alone')
@@ -167,6 +166,6 @@ test('a member that others stand by is well, whatever another seed says, and war
       port: node.gossipPort ?? 0,
     })),
   })
-  await expect.poll(() => logger.of('seed.refused').length).toBe(1)
-  await expect.poll(() => source.health().condition).toBe('well')
+  await clock.until(() => logger.of('seed.refused').length === 1)
+  await clock.until(() => source.health().condition === 'well')
 })
