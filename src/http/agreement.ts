@@ -11,6 +11,7 @@ export const AGREEMENT_VERDICTS = {
   behind: 'It has a ring that this member had before.',
   differs: 'It has another ring.',
   silent: 'It gave no answer.',
+  'not-yet-asked': 'It was not asked since the ring of this member changed, or since it came.',
   'not-asked': 'It does not say where it answers, or there was no time to ask it.',
 } as const
 
@@ -40,6 +41,8 @@ export type AskDigest = (url: string, ring: string | undefined) => Promise<strin
 interface Asked {
   readonly name: string
   readonly url: string | null
+  /** When, on the clock of the ring's changes. */
+  readonly atMs: number
   readonly digest: string | null
   readonly error: { readonly code: string; readonly message: string } | null
 }
@@ -90,14 +93,17 @@ export class AgreementRounds {
     await state.running
   }
 
-  /** What the last round found, beside the ring as it is now; undefined before the first one. */
+  /** What the last round found of the members that live now, beside the ring as it is now; undefined before the first one. */
   last(ring: RingService) {
     const { round } = this.#stateOf(ring)
     if (round === undefined) return undefined
-    const { digests } = ring.manager
-    const members = round.members.map(({ name, url, digest, error }) => {
-      const verdict = verdictOn(digest, error, digests)
-      return { name, url, verdict, digest, error }
+    const asked = new Map(round.members.map((one) => [one.name, one]))
+    const members = httpPeers(this.#own.source).map((peer) => {
+      const { name, url = null } = peer
+      const found = asked.get(name)
+      const one = found?.url === url ? found : { digest: null, error: null }
+      const verdict = one === found ? verdictOn(found, ring) : url === null ? 'not-asked' : 'not-yet-asked'
+      return { name, url, verdict, digest: one.digest, error: one.error }
     })
     const agreed = members.every(({ verdict }) => verdict === 'agrees')
     return { agreed, askedAtMs: round.askedAtMs, members }
@@ -116,33 +122,37 @@ export class AgreementRounds {
     const endMs = this.#clock.now() + ROUND_MS
     const askedAtMs = this.#clock.wallNow()
     const members = await atOnce(AT_ONCE, peers, (peer) =>
-      this.#clock.now() >= endMs ? Promise.resolve(notAsked(peer)) : this.#askOne(peer, ring),
+      this.#clock.now() >= endMs ? Promise.resolve(this.#notAsked(peer)) : this.#askOne(peer, ring),
     )
     return { askedAtMs, members }
   }
 
   async #askOne(peer: HttpPeer, ring: string | undefined): Promise<Asked> {
     const { name, url } = peer
-    if (url === undefined || this.#ask === undefined) return notAsked(peer)
+    if (url === undefined || this.#ask === undefined) return this.#notAsked(peer)
+    const atMs = this.#clock.now()
     try {
-      return { name, url, digest: await this.#ask(url, ring), error: null }
+      return { name, url, atMs, digest: await this.#ask(url, ring), error: null }
     } catch (error) {
       const code = isRingmanError(error) ? error.code : 'INTERNAL'
       const message = messageOf(error)
-      return { name, url, digest: null, error: { code, message: message.slice(0, MESSAGE_LIMIT) } }
+      return { name, url, atMs, digest: null, error: { code, message: message.slice(0, MESSAGE_LIMIT) } }
     }
+  }
+
+  #notAsked({ name, url }: HttpPeer): Asked {
+    return { name, url: url ?? null, atMs: this.#clock.now(), digest: null, error: null }
   }
 }
 
 /** Characters of another member's message that are told. */
 const MESSAGE_LIMIT = 300
 
-function notAsked({ name, url }: HttpPeer): Asked {
-  return { name, url: url ?? null, digest: null, error: null }
-}
-
-function verdictOn(digest: string | null, error: object | null, own: readonly string[]): AgreementVerdict {
+function verdictOn({ digest, error, atMs }: Asked, { manager }: RingService): AgreementVerdict {
   if (error !== null) return 'silent'
   if (digest === null) return 'not-asked'
-  return digest === own[0] ? 'agrees' : own.includes(digest) ? 'behind' : 'differs'
+  const { digests, snapshot } = manager
+  if (digest === digests[0]) return 'agrees'
+  if (atMs < snapshot.changedAtMs) return 'not-yet-asked'
+  return digests.includes(digest) ? 'behind' : 'differs'
 }

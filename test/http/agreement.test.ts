@@ -68,6 +68,32 @@ describe('Whether the members agree', () => {
     ).toEqual(['behind', 'differs'])
   })
 
+  test('holds no answer from before a change against anybody, and lists whoever lives now', async () => {
+    const own: { digest?: string } = {}
+    const { clock, ring, source, rounds } = await setUp(() => Promise.resolve(own.digest!))
+    own.digest = ring.manager.snapshot.ring.digest
+    await rounds.refresh(ring, undefined)
+    const verdicts = () => {
+      const last = rounds.last(ring)
+      return [last?.agreed, ...(last?.members ?? []).map(({ name, verdict }) => `${name} ${verdict}`)]
+    }
+    expect(verdicts()).toEqual([false, 'b agrees', 'c agrees', 'd not-asked'])
+
+    await clock.advance(1000)
+    // B leaves, D says where it answers, F comes.
+    const [a, , c, d] = MEMBERS
+    source.set([a!, c!, peer(d!.name, d!.address, 8080), peer('f', '10.0.0.6', 8080)])
+    await clock.advance(100)
+    expect(verdicts()).toEqual([false, 'c not-yet-asked', 'd not-yet-asked', 'f not-yet-asked'])
+    await clock.advance(AGREEMENT_INTERVAL_MS)
+    await rounds.refresh(ring, undefined)
+    expect(verdicts()).toEqual([false, 'c behind', 'd behind', 'f behind'])
+    own.digest = ring.manager.snapshot.ring.digest
+    await clock.advance(AGREEMENT_INTERVAL_MS)
+    await rounds.refresh(ring, undefined)
+    expect(verdicts()).toEqual([true, 'c agrees', 'd agrees', 'f agrees'])
+  })
+
   test('asks once for a crowd, and then not for some seconds', async () => {
     let asked = 0
     const { clock, ring, rounds } = await setUp(() => {

@@ -5,6 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { createPage } from '../../src/page/page.ts'
 import { minifySync } from 'rolldown/utils'
 import { FILE_NAMES, readPageFile } from '../../src/page/files.ts'
+import type { PageData } from '../../src/page/view/data.ts'
+import { agreementList } from '../../src/page/view/sections.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { exchange, get, request } from '../http/raw-client.ts'
 import { serveRing, THREE_MEMBERS, type RingOptions } from '../http/running-ring.ts'
@@ -195,4 +197,19 @@ test('the files of the page are all that its modules import, and no other', () =
   follow('page/browser/app.ts')
   const served = FILE_NAMES.filter((name) => name.endsWith('.ts'))
   expect([...served].sort()).toEqual([...reached].sort())
+})
+
+test('members that were not asked since the ring changed are no disagreement', () => {
+  const member = (name: string, verdict: string) => ({ name, url: null, verdict, digest: null, error: null })
+  const shown = (...verdicts: string[]) => {
+    const members = verdicts.map((verdict, at) => member(`m${at}`, verdict))
+    const agreement = { agreed: false, askedAtMs: 1000, members, digest: '', epoch: 1 }
+    return agreementList({ agreement, nowMs: 2000 } as unknown as PageData).text
+  }
+  const waiting = shown('agrees', 'not-yet-asked')
+  expect(waiting).toContain('1 of 1 other member has the same')
+  expect(waiting).toContain('1 member will be asked in a moment: the ring has just changed.')
+  expect(waiting).not.toContain('m1')
+  expect(shown('not-yet-asked')).not.toContain('no other member')
+  expect(shown('not-asked')).toContain('1 member could not be asked: it does not say where.')
 })

@@ -49,11 +49,17 @@ function agreementFact(
   agreement: AgreementAnswer | undefined,
   fact: (name: string, value: Value, text: Value) => Markup,
 ): Markup {
-  const asked = agreement?.members.filter(({ verdict }) => verdict !== 'not-asked') ?? []
-  if (agreement === undefined) return fact('Agreement', '…', 'the others are being asked')
+  const asked = agreement === undefined ? [] : answersOf(agreement)
+  const isAsking = agreement?.members.some(({ verdict }) => verdict === 'not-yet-asked') !== false
+  if (asked.length === 0 && isAsking) return fact('Agreement', '…', 'the others are being asked')
   if (asked.length === 0) return fact('Agreement', '–', 'there is nobody to ask')
   const same = asked.filter(({ verdict }) => verdict === 'agrees').length
   return fact('Agreement', `${same} of ${asked.length}`, 'others have this ring')
+}
+
+/** Members whose answer is of the ring as it is now. */
+function answersOf({ members }: AgreementAnswer) {
+  return members.filter(({ verdict }) => verdict !== 'not-asked' && verdict !== 'not-yet-asked')
 }
 
 /** Where a key lands: a form, and what it found. */
@@ -256,20 +262,23 @@ export function agreementList({ agreement: found, nowMs }: PageData): Markup {
   if (found === undefined) {
     return html`<div id="agreement"><p class="quiet">The others are being asked for their rings.</p></div>`
   }
-  const asked = found.members.filter(({ verdict }) => verdict !== 'not-asked')
+  const asked = answersOf(found)
   const others = asked.filter(({ verdict }) => verdict !== 'agrees')
   const shown = asked.length <= VERDICTS_SHOWN ? asked : others.slice(0, VERDICTS_SHOWN)
   const same = asked.length - others.length
-  const silent = found.members.length - asked.length
+  const [unaskable, waiting] = ['not-asked', 'not-yet-asked'].map(
+    (one) => found.members.filter(({ verdict }) => verdict === one).length,
+  ) as [number, number]
   return html`<div id="agreement">
     <p>
       ${
         asked.length === 0
-          ? 'There is no other member to ask.'
+          ? waiting === 0 && 'There is no other member to ask.'
           : html`${same} of ${counted(asked.length, 'other member')} ${same === 1 ? 'has' : 'have'} the same
             ring as this one, asked ${since(found.askedAtMs, nowMs)} ago.`
       }
-      ${silent > 0 && `${counted(silent, 'member')} could not be asked: ${silent === 1 ? 'it does' : 'they do'} not say where.`}
+      ${waiting > 0 && `${counted(waiting, 'member')} will be asked in a moment: the ring has just changed.`}
+      ${unaskable > 0 && `${counted(unaskable, 'member')} could not be asked: ${unaskable === 1 ? 'it does' : 'they do'} not say where.`}
     </p>
     ${
       shown.length > 0 &&
