@@ -222,7 +222,8 @@ export function otherRingKeys(members: readonly SurveyedMember[]): Finding[] {
   ]
 }
 
-function placeOf({ gossip }: MemberReport): string | undefined {
+/** Where the gossip of a member comes from: `ADDRESS:PORT`. */
+export function placeOf({ gossip }: MemberReport): string | undefined {
   const { address = null, port = null } = gossip ?? {}
   return address === null || port === null ? undefined : formatHostPort({ address, port })
 }

@@ -5,6 +5,7 @@ import {
   otherKeys,
   differentLabels,
   otherRingKeys,
+  placeOf,
   plainAmongKeyed,
   sameNames,
 } from './doctor-causes.ts'
@@ -208,10 +209,14 @@ function strangers(members: readonly SurveyedMember[], causes: readonly Finding[
     'not-encrypted': ['PLAIN_AMONG_KEYED', 'without encryption'],
     'encrypted-unexpectedly': ['PLAIN_AMONG_KEYED', 'that is encrypted'],
   } as const
+  // Labels and keys of those that were asked are compared as they are now: what they sent before tells nothing more.
+  const known = new Set(members.map(({ report }) => placeOf(report)))
+  const isOld = (reason: string, from: string) =>
+    (reason === 'label-differs' || reason === 'cannot-decrypt') && known.has(from)
   return Object.entries(reasons).flatMap(([reason, [cause, how]]): Finding[] => {
     const hits = members.flatMap((member) =>
       (member.report.gossip?.lastDrops ?? [])
-        .filter((drop) => drop.reason === reason && drop.agoMs <= LATELY_MS)
+        .filter((drop) => drop.reason === reason && drop.agoMs <= LATELY_MS && !isOld(reason, drop.from))
         .map(({ from }) => ({ member, from })),
     )
     if (hits.length === 0 || causes.some(({ code }) => code === cause)) return []
