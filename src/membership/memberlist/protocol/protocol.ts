@@ -142,9 +142,8 @@ export class Protocol {
    */
   handle(event: ProtocolEvent, nowMs: number): readonly Effect[] {
     const core = this.#core
-    core.clockMs = this.#started ? Math.max(core.clockMs, nowMs) : nowMs
-    if (event.kind === 'start') this.#start()
-    if (!this.#started) return []
+    core.clockMs = Math.max(core.clockMs, nowMs)
+    if (!this.#started && event.kind !== 'start') return []
     this.#findStall()
     core.nowMs = core.clockMs - this.#lostMs
     this.#apply(event)
@@ -210,6 +209,8 @@ export class Protocol {
     const core = this.#core
     switch (event.kind) {
       case 'start':
+        this.#start()
+        return
       case 'tick':
         return
       case 'packet-received':
@@ -276,7 +277,6 @@ export class Protocol {
     if (this.#started) return
     this.#started = true
     const core = this.#core
-    core.nowMs = core.clockMs
     core.self.incarnation = 1
     core.self.sinceMs = core.clockMs
     core.announceSelf()
@@ -293,17 +293,10 @@ export class Protocol {
    * stalls again and again still declares the dead dead.
    */
   #findStall(): void {
-    const lateMs = this.#core.clockMs - this.nextDueMs
-    if (this.#core.settings.stallThresholdMs > 0 && lateMs >= this.#core.settings.stallThresholdMs) {
-      this.#core.nowMs = this.#core.clockMs - this.#lostMs
-      this.#stalled(lateMs)
-    }
-  }
-
-  #stalled(lateMs: number): void {
     const core = this.#core
     const { settings, clockMs } = core
-    if (settings.stallThresholdMs <= 0) return
+    const lateMs = clockMs - this.nextDueMs
+    if (settings.stallThresholdMs <= 0 || lateMs < settings.stallThresholdMs) return
     // Shorter ones lose no packet, and the time lost is given back: they say nothing against what this member sees.
     const isBlamed = lateMs >= settings.probeTimeoutMs / 2
     const isLong = isBlamed && clockMs - this.#longStallMs >= LONG_STALL_EVERY_MS
@@ -404,7 +397,7 @@ export class Protocol {
     // Where it says it is, nobody answered so far: it gets no news, and no chance to refute that it is suspected.
     const isElsewhere = place !== undefined && !sameEndpoint(place, to)
     // Whoever pings us and is dead or suspect here is told, so that it can refute.
-    const isTold = isKnown && asker !== core.self && (!isElsewhere || asker.state === 'dead')
+    const isTold = isKnown && (!isElsewhere || asker.state === 'dead')
     const told = isTold ? suspectMessage(core, asker) : []
     const alive = missedUs ? [core.ownAlive()] : []
     core.send(to, [this.#ack(ping), ...told, ...alive], !isElsewhere)
@@ -461,16 +454,17 @@ export class Protocol {
       end()
     })
     const seqNo = core.takeSeqNo()
-    const finish = (outcome: 'acked' | 'refused' | 'failed') => {
+    const finish = (isAcked: boolean) => {
       if (!core.pendingStreams.delete(seqNo)) return
-      core.deadlines.cancel(overdue)
-      reached.tcp = outcome === 'acked'
+      reached.tcp = isAcked
       end()
     }
-    const overdue = core.deadlines.set(core.nowMs + 2 * REACH_MS, () => {
-      finish('failed')
+    core.deadlines.set(core.nowMs + 2 * REACH_MS, () => {
+      finish(false)
     })
-    core.pendingStreams.set(seqNo, finish)
+    core.pendingStreams.set(seqNo, (outcome) => {
+      finish(outcome === 'acked')
+    })
     core.pingOverStream(place, core.pingFor(record, seqNo), REACH_MS, 'probe')
   }
 

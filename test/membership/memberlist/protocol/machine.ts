@@ -60,17 +60,18 @@ export class Machine {
   readonly answering = new Set<number>()
   nowMs = 1000
 
+  /** @param chance - A seed, or what chance says: with always the same number all times can be told exactly. */
   constructor(
     settings: Partial<ProtocolSettings> = {},
     delegate: Delegate = {},
-    seed = 1,
+    chance: number | (() => number) = 1,
     isWitness?: (meta: Uint8Array) => boolean,
   ) {
     // With keys, so that what is sent to whom does not wait for who has answered.
     const merged = { ...PRESETS.lan, keyed: true, ...settings }
     const identity = { name: 'm1', endpoint: endpointOf(1), meta: Uint8Array.of(1) }
     this.protocol = new Protocol(identity, merged, {
-      random: seededRandom(seed),
+      random: typeof chance === 'number' ? seededRandom(chance) : chance,
       sizeOf: estimateSize,
       delegate,
       ...(isWitness === undefined ? {} : { isWitness }),
@@ -116,10 +117,17 @@ export class Machine {
   run(ms: number): void {
     const endMs = this.nowMs + ms
     while (this.protocol.nextDueMs <= endMs) {
-      this.nowMs = Math.max(this.nowMs, this.protocol.nextDueMs)
-      this.handle({ kind: 'tick' })
+      this.tick()
     }
     this.nowMs = endMs
+  }
+
+  /** Ticks once, as soon as something is due. */
+  tick(): void {
+    this.nowMs = Math.max(this.nowMs, this.protocol.nextDueMs)
+    this.handle({ kind: 'tick' })
+    // Or the shell would tick again and again in this moment.
+    if (this.protocol.nextDueMs <= this.nowMs) throw new Error(`after a tick at ${this.nowMs} ms one is due`)
   }
 
   /** Ticks until something of this kind was asked for, and gives it. */
@@ -131,8 +139,7 @@ export class Machine {
     const untilMs = this.nowMs + limitMs
     let seen = this.effects.length
     while (this.nowMs < untilMs) {
-      this.nowMs = Math.max(this.nowMs, this.protocol.nextDueMs)
-      this.handle({ kind: 'tick' })
+      this.tick()
       for (; seen < this.effects.length; seen++) {
         const { effect } = this.effects[seen]!
         if (effect.kind === kind && accept(effect as EffectOf<K>)) return effect as EffectOf<K>
