@@ -104,12 +104,14 @@ export class Suspicions {
     const waitMs = awareness.scale(kind === 'refusal' ? refusalMs : Math.max(refusalMs, quietMs(settings)))
     if (nowMs + waitMs >= suspicion.dueMs) return
     const relays = this.#core.members.relaysFor(record, settings.indirectChecks)
-    suspicion.evidence = { kind, sinceMs: nowMs, dueMs: nowMs + waitMs, relays, nacked: false, isOver: false }
+    const evidence = { kind, sinceMs: nowMs, dueMs: nowMs + waitMs, relays, nacked: false, isOver: false }
+    suspicion.evidence = evidence
     const seqNo = this.#openCheck(record, suspicion)
     askRelays(this.#core, record, relays, seqNo)
     this.#check(record, suspicion)
     this.#core.deadlines.set(nowMs + waitMs, () => {
-      this.#weigh(record, suspicion)
+      evidence.isOver = true
+      this.#weigh(record, suspicion, evidence)
     })
   }
 
@@ -148,8 +150,7 @@ export class Suspicions {
     suspicion.deadline = deadlines.set(dueMs, () => {
       this.#decide(record, suspicion)
     })
-    if (!settings.checkSuspects || suspicion.evidence !== undefined) return
-    if (suspicion.check !== undefined) return
+    if (!settings.checkSuspects || suspicion.check !== undefined) return
     // A little chance, so that those who suspect the same member do not all ask it at once.
     const chanceMs = this.#core.random() * settings.probeIntervalMs * CHECK_EVERY
     suspicion.check = deadlines.set(nowMs + suspicion.minMs / 2 + chanceMs, () => {
@@ -158,7 +159,6 @@ export class Suspicions {
   }
 
   #decide(record: MemberRecord, suspicion: Suspicion): void {
-    if (record.suspicion !== suspicion) return
     const { settings, nowMs, declaredDead } = this.#core
     const answered = record.lastAckMs > suspicion.armedMs
     // Where others had given us up, it was most likely we who were cut off, and the suspect's silence shows nothing.
@@ -177,11 +177,8 @@ export class Suspicions {
   }
 
   /** Strong evidence counts when the suspect answered nothing since, and others do not reach it either. */
-  #weigh(record: MemberRecord, suspicion: Suspicion): void {
-    const { evidence } = suspicion
-    if (record.suspicion !== suspicion || evidence === undefined) return
-    evidence.isOver = true
-    if (record.lastAckMs >= evidence.sinceMs) return
+  #weigh(record: MemberRecord, suspicion: Suspicion, evidence: Evidence): void {
+    if (record.suspicion !== suspicion || record.lastAckMs >= evidence.sinceMs) return
     // Where there is nobody else, the host's own answer has to do.
     const borneOut = evidence.nacked || !evidence.relays.some(isLiving)
     if (borneOut) this.#actions.declareDead(record, evidence.kind)
@@ -189,7 +186,6 @@ export class Suspicions {
 
   /** Pings the suspect now and again and again until the deadline, and tries a stream once. */
   #check(record: MemberRecord, suspicion: Suspicion): void {
-    if (record.suspicion !== suspicion) return
     const core = this.#core
     const seqNo = this.#openCheck(record, suspicion)
     core.send(record.endpoint, [core.pingFor(record, seqNo), ...suspectMessage(core, record)], true, 'probe')
@@ -214,7 +210,6 @@ export class Suspicions {
     const core = this.#core
     core.pendingStreams.set(seqNo, (outcome) => {
       core.pendingStreams.delete(seqNo)
-      if (record.suspicion !== suspicion) return
       if (outcome === 'acked') noteAnswer(core, record, 'stream')
       else if (outcome === 'refused') this.addEvidence(record, 'refusal')
     })
@@ -236,7 +231,7 @@ export class Suspicions {
         if (evidence === undefined) return
         evidence.nacked = true
         // The relays' word may come after the wait is over.
-        if (evidence.isOver) this.#weigh(record, suspicion)
+        if (evidence.isOver) this.#weigh(record, suspicion, evidence)
       },
     })
     return seqNo

@@ -1,0 +1,114 @@
+import { Core, createRecord } from '../../../../src/membership/memberlist/protocol/core.ts'
+import type { Delegate } from '../../../../src/membership/memberlist/protocol/dependencies.ts'
+import type { Effect } from '../../../../src/membership/memberlist/protocol/effects.ts'
+import type { Endpoint } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
+import type { MemberRecord } from '../../../../src/membership/memberlist/protocol/members.ts'
+import { PRESETS, type ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
+import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
+import { estimateSize } from '../../../../lab/sim/message-size.ts'
+import { alive, endpointOf } from './machine.ts'
+
+type MessageOf<K extends Message['kind']> = Extract<Message, { kind: K }>
+type EffectOf<K extends Effect['kind']> = Extract<Effect, { kind: K }>
+
+/** What the parts of `m1` share, for the test of one part alone. Chance is always in the middle, so that times are exact. */
+export class CoreBench {
+  readonly core: Core
+  readonly effects: { readonly atMs: number; readonly effect: Effect }[] = []
+
+  constructor(
+    settings: Partial<ProtocolSettings> = {},
+    {
+      chance = () => 0.5,
+      delegate = {},
+      isWitness = () => true,
+    }: { chance?: () => number; delegate?: Delegate; isWitness?: (meta: Uint8Array) => boolean } = {},
+  ) {
+    const identity = { name: 'm1', endpoint: endpointOf(1), meta: Uint8Array.of(1) }
+    const dependencies = { random: chance, sizeOf: estimateSize, delegate, isWitness }
+    this.core = new Core(identity, { ...PRESETS.lan, keyed: true, ...settings }, dependencies)
+    this.core.self.incarnation = 1
+    this.at(1000)
+  }
+
+  get nowMs(): number {
+    return this.core.nowMs
+  }
+
+  at(ms: number): void {
+    this.core.nowMs = ms
+    this.core.clockMs = ms
+  }
+
+  /** Lists `m<n>` as alive, at its own address or at another place. */
+  member(n: number, place: Partial<Endpoint> & { readonly host?: number; readonly vsn?: Uint8Array } = {}) {
+    const { node, address, meta, vsn } = alive(n)
+    const { address: text } = endpointOf(place.host ?? n)
+    const bytes = place.host === undefined ? address : alive(place.host).address
+    const record = createRecord(
+      node,
+      { address: place.address ?? text, port: place.port ?? 7946 },
+      bytes,
+      meta,
+      place.vsn ?? vsn,
+    )
+    record.incarnation = 1
+    this.core.members.add(record)
+    return record
+  }
+
+  /** Lists `m2` to `m<count>`. */
+  members(count: number): MemberRecord[] {
+    return Array.from({ length: count - 1 }, (_, i) => this.member(i + 2))
+  }
+
+  /** Runs what falls due, each at its time. */
+  run(ms: number): void {
+    const endMs = this.nowMs + ms
+    this.take()
+    while (this.core.deadlines.nextMs <= endMs) {
+      this.at(this.core.deadlines.nextMs)
+      this.core.deadlines.runDue(this.nowMs)
+      this.take()
+    }
+    this.at(endMs)
+    this.take()
+  }
+
+  /** Gathers the effects since the last time, and gives those. */
+  take(): Effect[] {
+    const effects = [...this.core.takeEffects()]
+    for (const effect of effects) this.effects.push({ atMs: this.nowMs, effect })
+    return effects
+  }
+
+  clear(): void {
+    this.take()
+    this.effects.length = 0
+  }
+
+  of<K extends Effect['kind']>(kind: K): EffectOf<K>[] {
+    this.take()
+    return this.effects
+      .map(({ effect }) => effect)
+      .filter((effect): effect is EffectOf<K> => effect.kind === kind)
+  }
+
+  /** When effects of a kind were asked for. */
+  times(kind: Effect['kind']): number[] {
+    this.take()
+    return this.effects.filter(({ effect }) => effect.kind === kind).map(({ atMs }) => atMs)
+  }
+
+  /** Messages of a kind that were sent, with where to and when. */
+  sent<K extends Message['kind']>(kind: K): { message: MessageOf<K>; to: number; atMs: number }[] {
+    this.take()
+    return this.effects.flatMap(({ effect, atMs }) =>
+      effect.kind === 'send-packet'
+        ? effect.messages
+            .filter((message): message is MessageOf<K> => message.kind === kind)
+            .map((message) => ({ message, to: Number(effect.to.address.split('.')[3]), atMs }))
+        : [],
+    )
+  }
+}
