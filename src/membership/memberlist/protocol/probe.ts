@@ -1,6 +1,7 @@
 import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ProbeFinishedEffect } from './effects.ts'
+import { sameEndpoint } from './endpoint.ts'
 import { isMassFailure } from './mass-failure.ts'
 import { isLiving, type MemberRecord, viewOf } from './members.ts'
 import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
@@ -92,8 +93,8 @@ export class Prober {
     this.#running.set(record, probe)
     core.pending.set(probe.seqNo, {
       acked: (payload, from) => {
-        const direct = from.port === record.endpoint.port && from.address === record.endpoint.address
-        this.#answered(probe, direct || probe.relays.length === 0 ? 'direct' : 'relay', payload)
+        const isDirect = sameEndpoint(from, record.endpoint) || probe.relays.length === 0
+        this.#answered(probe, isDirect ? 'direct' : 'relay', payload)
       },
       nacked: () => {
         probe.nacks++
@@ -200,9 +201,8 @@ export class Prober {
     if (!core.settings.streamProbes || probe.streamTried) return
     probe.streamTried = true
     const { record, seqNo } = probe
+    // Until the probe ends: begun again it tries a second stream under this number, and either may be answered.
     core.pendingStreams.set(seqNo, (outcome) => {
-      core.pendingStreams.delete(seqNo)
-      if (this.#running.get(record) !== probe) return
       if (outcome === 'acked') this.#answered(probe, 'stream', NO_BYTES)
       else if (outcome === 'refused' && !probe.refused) {
         probe.refused = true
