@@ -137,9 +137,8 @@ export class Inquiries {
 
   /** Somebody says that a member is alive: perhaps one whom we asked. */
   vouched({ node }: Alive, from: Endpoint): void {
-    if (this.#running.size === 0) return
     const record = this.#core.members.get(node)
-    const inquiry = record === undefined ? undefined : this.#running.get(record)
+    const inquiry = record && this.#running.get(record)
     if (inquiry?.witnesses.get(keyOf(from)) === 'asked') inquiry.witnesses.set(keyOf(from), 'heard')
   }
 
@@ -252,13 +251,12 @@ export class Inquiries {
   /** Whether we ourselves are in doubt: others hold us for dead, or more than half of them are silent. */
   #isCutOff({ sinceMs }: Inquiry): boolean {
     const { members, declaredDead } = this.#core
-    const suspects = members.living.filter(({ state }) => state === 'suspect').length
-    return suspects > members.living.length / 2 || declaredDead.doubtedMs >= sinceMs
+    return members.suspectCount > members.living.length / 2 || declaredDead.doubtedMs >= sinceMs
   }
 
   #end(record: MemberRecord, inquiry: Inquiry): void {
     this.#core.pending.delete(inquiry.seqNo)
-    if (this.#running.get(record) === inquiry) this.#running.delete(record)
+    this.#running.delete(record)
   }
 
   /** Whether something came from a place a short time ago. */
