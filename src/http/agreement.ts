@@ -26,6 +26,9 @@ const ROUND_MS = 10_000
 /** Members that are asked at the same time. */
 const AT_ONCE = 32
 
+/** Requests that wait for a round; the others are told of the one before. */
+export const MAX_WAITING = 256
+
 /** Questions of all rings together. */
 const QUESTIONS = { burst: 2000, perSecond: 200 }
 
@@ -56,6 +59,7 @@ interface RingState {
   round: Round | undefined
   endedAtMs: number
   running: Promise<void> | undefined
+  waiting: number
 }
 
 /** Whether the other members have the same rings. It asks when somebody wants to know, and not too often. */
@@ -76,21 +80,29 @@ export class AgreementRounds {
     this.#clock = deps.clock
   }
 
-  /** Asks, unless that was just done, and waits for a round that is under way. It never rejects. */
-  async refresh(ring: RingService, name: string | undefined): Promise<void> {
+  /** Asks, unless that was just done. */
+  ask(ring: RingService, name: string | undefined): void {
     const state = this.#stateOf(ring)
     const nowMs = this.#clock.now()
     const isDue = state.round === undefined || nowMs - state.endedAtMs >= AGREEMENT_INTERVAL_MS
-    if (state.running === undefined && isDue) {
-      const peers = httpPeers(this.#own.source)
-      if (state.round !== undefined && !this.#questions.tryTake(nowMs, Math.min(peers.length, 1000))) return
-      state.running = this.#round(peers, name).then((round) => {
-        state.round = round
-        state.endedAtMs = this.#clock.now()
-        state.running = undefined
-      })
-    }
+    if (state.running !== undefined || !isDue) return
+    const peers = httpPeers(this.#own.source)
+    if (state.round !== undefined && !this.#questions.tryTake(nowMs, Math.min(peers.length, 1000))) return
+    state.running = this.#round(peers, name).then((round) => {
+      state.round = round
+      state.endedAtMs = this.#clock.now()
+      state.running = undefined
+    })
+  }
+
+  /** The same, and waits for a round that is under way, unless very many do. It never rejects. */
+  async refresh(ring: RingService, name: string | undefined): Promise<void> {
+    this.ask(ring, name)
+    const state = this.#stateOf(ring)
+    if (state.waiting === MAX_WAITING) return
+    state.waiting++
     await state.running
+    state.waiting--
   }
 
   /** What the last round found of the members that live now, beside the ring as it is now; undefined before the first one. */
@@ -112,7 +124,7 @@ export class AgreementRounds {
   #stateOf(ring: RingService): RingState {
     let state = this.#states.get(ring)
     if (state === undefined) {
-      state = { round: undefined, endedAtMs: 0, running: undefined }
+      state = { round: undefined, endedAtMs: 0, running: undefined, waiting: 0 }
       this.#states.set(ring, state)
     }
     return state

@@ -83,7 +83,7 @@ export function readBody(
       releases.push(bodies.hold(body.capacityBytes))
       if (body.sizeBytes <= SMALL_BODY_BYTES) give()
       else {
-        void ledger.turns.begin().then(() => {
+        void ledger.turns.begin(request.socket).then(() => {
           if (request.socket.destroyed) onClose()
           else give()
         })

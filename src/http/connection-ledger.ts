@@ -27,7 +27,7 @@ const SWEEP_MS = 1000
 const WARNING_MS = 60_000
 
 /**
- * The one account of what clients hold in this process: connections, unfinished heads, request bodies, and answers
+ * The one account of what clients hold in this process: connections, heads, request bodies, and answers
  * that wait for readers. Each has a bound, over all ports and routes.
  */
 export class ConnectionLedger {

@@ -23,7 +23,10 @@ export interface HttpLimits {
   readonly maxWaitingAnswerBytes: number
   /** Milliseconds after which a reader for whom bytes wait is cut off, if it has taken none. */
   readonly slowReaderMs: number
-  /** Bytes of unfinished request heads that may be held at once, over all connections of a port. At least twice `maxHeaderBytes`. */
+  /**
+   * Bytes of request heads that may be held at once, over all connections of a port, until their requests are answered; each
+   * request counts 4 KiB besides. At least twice `maxHeaderBytes`.
+   */
   readonly maxHeldHeadBytes: number
   /** Milliseconds from the start of a connection or request until its headers must be there. */
   readonly headersTimeoutMs: number
@@ -83,10 +86,15 @@ const LARGE_HEAD_BYTES = 16 * 1024
  * Whether a request's head is so large that its connection must not last: Node's parser keeps what it read last, beside the strings of the
  * request, for as long as the connection is open.
  */
-export function hasLargeHead({ url = '', rawHeaders }: IncomingMessage): boolean {
+export function hasLargeHead(request: IncomingMessage): boolean {
+  return headBytesOf(request) > LARGE_HEAD_BYTES
+}
+
+/** Bytes of a request's head, but for what separates its fields. */
+export function headBytesOf({ url = '', rawHeaders }: IncomingMessage): number {
   let bytes = url.length
   for (const text of rawHeaders) bytes += text.length
-  return bytes > LARGE_HEAD_BYTES
+  return bytes
 }
 
 /**

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import type { FastLookUps } from './fast-look-ups.ts'
 import { firstPiece, FAST_LOOK_UP_COST, type Intake } from './intake.ts'
-import type { HttpLimits } from './limits.ts'
+import { headBytesOf, type HttpLimits } from './limits.ts'
 
 /** Why a connection was closed before its client wanted that. */
 export type CloseReason =
@@ -15,6 +15,9 @@ const MAX_PIPELINED = 32
 
 /** How much longer an idle connection stays open than its client was told, as Node has it: a request may be on its way. */
 const KEEP_ALIVE_BUFFER_MS = 1000
+
+/** What is held for a request besides its head, until it is answered. */
+const REQUEST_BYTES = 4096
 
 /** Connections that make room when file descriptors have run out. */
 const FEWEST_CLOSED = 8
@@ -41,6 +44,8 @@ interface Connection {
   /** The request under way. */
   request: IncomingMessage | undefined
   underWay: number
+  /** Bytes of the heads of the requests under way, and of what else is held for them. */
+  requestBytes: number
   /** Bytes of a head that is not finished; an upper bound. */
   headBytes: number
   /** Bytes of the last read after the first end of a head in it. */
@@ -149,7 +154,7 @@ export class PortConnections {
     this.#limit = Math.min(this.#limits.maxConnections, this.#limit + 1)
   }
 
-  /** Bytes of unfinished heads, and of requests that wait to be parsed. */
+  /** Bytes of unfinished heads, of those whose requests are under way, and of requests that wait to be parsed. */
   get headBytes(): number {
     return this.#headBytes
   }
@@ -188,6 +193,7 @@ export class PortConnections {
       inLine: false,
       request: undefined,
       underWay: 0,
+      requestBytes: 0,
       headBytes: 0,
       restBytes: 0,
       endsWhole: true,
@@ -271,10 +277,10 @@ export class PortConnections {
     }
   }
 
-  /** A request's head is there. */
-  begin(request: IncomingMessage): void {
+  /** A request's head is there. @returns Call it when its answer is written, or given up. */
+  begin(request: IncomingMessage): () => void {
     const connection = this.#connections.get(request.socket)
-    if (connection === undefined) return
+    if (connection === undefined) return () => {}
     const { peer, restBytes } = connection
     connection.underWay += 1
     connection.request = request
@@ -285,20 +291,25 @@ export class PortConnections {
     if (coding !== undefined) {
       connection.bodyLeftBytes = Number.POSITIVE_INFINITY
       this.#setHeadBytes(connection, 0)
-      return
+    } else {
+      connection.bodyLeftBytes = Math.max(0, Number(length) - restBytes)
+      connection.restBytes = Math.max(0, restBytes - Number(length))
+      // Bytes that end like a head leave none unfinished.
+      this.#setHeadBytes(connection, connection.endsWhole ? 0 : connection.restBytes)
     }
-    connection.bodyLeftBytes = Math.max(0, Number(length) - restBytes)
-    connection.restBytes = Math.max(0, restBytes - Number(length))
-    // Bytes that end like a head leave none unfinished.
-    this.#setHeadBytes(connection, connection.endsWhole ? 0 : connection.restBytes)
+    const bytes = REQUEST_BYTES + headBytesOf(request)
+    this.#setRequestBytes(connection, connection.requestBytes + bytes)
+    this.#keepWithinBound()
+    return () => {
+      this.#end(connection, bytes)
+    }
   }
 
-  /** A request's answer is written, or given up. */
-  end(socket: Socket): void {
-    const connection = this.#connections.get(socket)
-    if (connection === undefined) return
+  #end(connection: Connection, bytes: number): void {
+    if (!this.#connections.has(connection.socket)) return
     const { peer } = connection
     connection.underWay -= 1
+    this.#setRequestBytes(connection, connection.requestBytes - bytes)
     this.#standInLine(connection)
     if (connection.underWay > 0) return
     connection.request = undefined
@@ -326,6 +337,7 @@ export class PortConnections {
     for (const set of [peer.silent, peer.idle, peer.busy]) set.delete(connection)
     this.#setHeadBytes(connection, 0)
     this.#setWaitingBytes(connection, 0)
+    this.#setRequestBytes(connection, 0)
     peer.size -= 1
     if (peer.size === 0) this.#peers.delete(peer.address)
     if (this.size === 0) this.onEmpty()
@@ -494,8 +506,7 @@ export class PortConnections {
     while (this.#headBytes > this.#limits.maxHeldHeadBytes) {
       const unfinished = ({ headBytes, waitingBytes }: Connection) => headBytes + waitingBytes > 0
       const victim = this.#findVictim(
-        ({ silent, idle, busy }) =>
-          first(silent, unfinished) ?? first(idle, unfinished) ?? first(busy, unfinished),
+        ({ silent, idle, busy }) => first(silent, unfinished) ?? first(idle, unfinished) ?? largest(busy),
         (peer) => peer.headBytes,
       )
       if (victim === undefined) return
@@ -511,6 +522,11 @@ export class PortConnections {
   #setWaitingBytes(connection: Connection, bytes: number): void {
     this.#addHeadBytes(connection.peer, bytes - connection.waitingBytes)
     connection.waitingBytes = bytes
+  }
+
+  #setRequestBytes(connection: Connection, bytes: number): void {
+    this.#addHeadBytes(connection.peer, bytes - connection.requestBytes)
+    connection.requestBytes = bytes
   }
 
   #addHeadBytes(peer: Peer, bytes: number): void {
@@ -566,6 +582,19 @@ function startReading(socket: Socket): void {
 function first(set: ReadonlySet<Connection>, fits: (connection: Connection) => boolean = () => true) {
   for (const connection of set) if (fits(connection)) return connection
   return undefined
+}
+
+/** The one that holds most of what counts as heads. */
+function largest(set: ReadonlySet<Connection>): Connection | undefined {
+  let most = 0
+  let found: Connection | undefined
+  for (const connection of set) {
+    const bytes = connection.headBytes + connection.waitingBytes + connection.requestBytes
+    if (bytes <= most) continue
+    most = bytes
+    found = connection
+  }
+  return found
 }
 
 /** What counts as one client: an IPv4 address, or the first half of an IPv6 address, which one host has whole. */

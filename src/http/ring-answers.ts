@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { RingPlanChange } from '../ring/plan.ts'
@@ -73,21 +74,24 @@ export class RingAnswers {
   }
 
   /** `/v1/plan`, as {@link RingPlans.make}. @throws {RingmanError} `MANAGER_NOT_RUNNING`, `OVERLOADED`, `PLAN_INVALID`. */
-  async plan(
-    change: Required<RingPlanChange>,
-    turns: Turns,
-    isGone: () => boolean,
-  ): Promise<string | undefined> {
-    return this.#plans.make(this.runningView(), change, turns, isGone)
+  async plan(change: Required<RingPlanChange>, turns: Turns, socket: Socket): Promise<string | undefined> {
+    return this.#plans.make(this.runningView(), change, turns, socket)
   }
 
-  /** `/v1/agreement`: asks the other members, unless that was just done. */
+  /** `/v1/agreement`: asks the other members, unless that was just done. @throws {RingmanError} `OVERLOADED`. */
   async agreement(): Promise<string> {
     await this.#rounds.refresh(this.service, this.#name)
-    return this.lastAgreement() ?? ''
+    const last = this.lastAgreement()
+    if (last !== undefined) return last
+    throw new RingmanError('OVERLOADED', 'many wait already for what the others say; try again in a moment')
   }
 
-  /** The same without asking; undefined where nobody has been asked yet. */
+  /** Asks them, unless that was just done, and waits for nothing. */
+  askAgreement(): void {
+    this.#rounds.ask(this.service, this.#name)
+  }
+
+  /** What they said the last time; undefined where nobody has been asked yet. */
   lastAgreement(): string | undefined {
     const last = this.#rounds.last(this.service)
     return last && `${asciiJson(last).slice(0, -1)},${this.view.get().state}}`

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { isWeight, WEIGHT_LIMIT } from '../membership/member.ts'
@@ -44,7 +45,7 @@ export class RingPlans {
     { snapshot, state }: RingView,
     change: Required<RingPlanChange>,
     turns: Turns,
-    isGone: () => boolean,
+    socket: Socket,
   ): Promise<string | undefined> {
     const { leave, join, reweight } = change
     const nodes = snapshot.ring.size + leave.length + join.length + reweight.length
@@ -55,10 +56,10 @@ export class RingPlans {
     }
     const steps = planJson(snapshot.ring, boundWeights(snapshot.ring, change), state)
     if (nodes <= SMALL_PLAN_NODES) return finish(steps)
-    await turns.begin()
+    await turns.begin(socket)
     let step = steps.next()
     for (; step.done !== true; step = steps.next()) {
-      if (isGone()) return undefined
+      if (socket.destroyed) return undefined
       await turns.goOn()
     }
     return step.value

@@ -57,7 +57,7 @@ export function ringRoutes(deps: {
 
   const getPlan = async (ctx: Koa.Context, query: string) => {
     const change = readPlan(readParameters(query, PLAN_PARAMETERS, PLAN_PARAMETERS), limits)
-    const answer = await answers.plan(change, responder.ledger.turns, () => ctx.req.socket.destroyed)
+    const answer = await answers.plan(change, responder.ledger.turns, ctx.req.socket)
     if (answer !== undefined) responder.send(ctx, jsonAnswer(answer))
   }
 

@@ -202,12 +202,9 @@ function createLimitedServer(
     }
   }
   const handle = (request: IncomingMessage, response: ServerResponse) => {
-    const { socket } = request
-    connections.begin(request)
-    response.on('close', () => {
-      connections.end(socket)
-    })
-    answer(request, response)
+    response.on('close', connections.begin(request))
+    // It may have been cut for what it holds.
+    if (!request.socket.destroyed) answer(request, response)
   }
   const server = http.createServer(
     {

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type Koa from 'koa'
 import { isRingmanError, RingmanError } from '../errors.ts'
 import { checkKey, readParameters } from '../http/parameters.ts'
@@ -81,8 +82,10 @@ export function createPage(
       const ringName = parameters.get('ring')
       const answers = ringOf(ringName)
       const { turns } = responder.ledger
-      const planned = await plan(answers, parameters, () => ctx.req.socket.destroyed)
-      await turns.begin()
+      const { socket } = ctx.req
+      const planned = await plan(answers, parameters, socket)
+      await turns.begin(socket)
+      if (socket.destroyed) return
       const ring = JSON.parse(answers.ring()) as PageData['ring']
       await turns.goOn()
       const members = JSON.parse(answers.members()) as PageData['members']
@@ -96,27 +99,27 @@ export function createPage(
         ...{ planned, filter: parameters.get('filter') ?? '', operating: false },
         nowMs: answers.wallNow(),
       }
-      if (ctx.req.socket.destroyed) return
+      if (socket.destroyed) return
       const { ring: hashRing } = answers.view.get().snapshot
       const places = new Map(ring.nodes.map(({ ringKey }, at) => [ringKey, at]))
       const ownerAt = (hash: number) => places.get(hashRing.ownerAt(hash)?.ringKey ?? '') ?? -1
       const text = page(data, ownerAt, urls).text
       responder.send(ctx, makeAnswer(200, HTML_HEADERS, Buffer.from(text, 'utf8').toString('latin1')))
       // The next one who looks gets to know, also without a script.
-      void answers.agreement()
+      answers.askAgreement()
     }
   }
 
   async function plan(
     answers: RingAnswers,
     parameters: ReadonlyMap<string, string>,
-    isGone: () => boolean,
+    socket: Socket,
   ): Promise<PageData['planned']> {
     try {
       const lists = PLAN_PARAMETERS.map((name) => [name, trimmed(parameters.get(name) ?? '')] as const)
       const change = readPlan(new Map(lists), limits)
       if (Object.values(change).every(({ length }) => length === 0)) return undefined
-      return tryParse(await answers.plan(change, responder.ledger.turns, isGone)) as PageData['planned']
+      return tryParse(await answers.plan(change, responder.ledger.turns, socket)) as PageData['planned']
     } catch (error) {
       if (!isRingmanError(error)) throw error
       return { problem: error.message }

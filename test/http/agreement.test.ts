@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { RingmanError } from '../../src/errors.ts'
-import { AGREEMENT_INTERVAL_MS, AgreementRounds, type AskDigest } from '../../src/http/agreement.ts'
+import {
+  AGREEMENT_INTERVAL_MS,
+  AgreementRounds,
+  MAX_WAITING,
+  type AskDigest,
+} from '../../src/http/agreement.ts'
+import { RingAnswers } from '../../src/http/ring-answers.ts'
 import type { Member } from '../../src/membership/member.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
@@ -108,6 +114,24 @@ describe('Whether the members agree', () => {
     await clock.advance(1)
     await rounds.refresh(ring, undefined)
     expect(asked).toBe(4)
+  })
+
+  test('so many wait for a round; others are told of the one before at once', async () => {
+    let answer = Promise.withResolvers<string>()
+    const { clock, ring, rounds } = await setUp(() => answer.promise)
+    const answers = new RingAnswers(ring, { named: undefined, clock, rounds })
+    const crowd = () => Array.from({ length: MAX_WAITING }, () => answers.agreement())
+    const first = crowd()
+    await expect(answers.agreement()).rejects.toMatchObject({ code: 'OVERLOADED' })
+    answers.askAgreement()
+    answer.resolve(ring.manager.snapshot.ring.digest)
+    const [told] = await Promise.all(first)
+    await clock.advance(AGREEMENT_INTERVAL_MS)
+    answer = Promise.withResolvers()
+    const second = crowd()
+    expect(await answers.agreement()).toBe(told)
+    answer.resolve('0123456789abcdef')
+    expect((await Promise.all(second))[0]).not.toBe(told)
   })
 
   test('asks a bounded number at a time, and nobody any more after some seconds', async () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import Koa from 'koa'
 import { systemClock } from '../../src/clock.ts'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { readBody } from '../../src/http/body.ts'
 import {
   connectionsWithin,
   DEFAULT_HTTP_LIMITS,
@@ -25,7 +26,7 @@ async function dialFrom(port: number, localAddress = '127.0.0.1'): Promise<Socke
   return socket
 }
 
-/** A server that answers at once, but for `/slow`, which waits for `finish`. */
+/** A server that answers at once, but for `/slow`, which waits for `finish`, and `/body`, which waits for its body. */
 async function serve(limits: Partial<HttpLimits>) {
   const parts = httpParts({ limits })
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -36,6 +37,7 @@ async function serve(limits: Partial<HttpLimits>) {
       waiting++
       await promise
     }
+    if (ctx.path === '/body') await readBody(ctx.req, parts.ledger, 1000).catch(() => {})
     ctx.body = 'done'
   })
   const server = await openServer(app, parts)
@@ -145,6 +147,34 @@ describe('unfinished heads', () => {
     expect(mostBytes).toBeLessThanOrEqual(LIMITS.maxHeldHeadBytes)
     expect(sockets.filter(isOpen).length).toBeLessThanOrEqual(8)
     finish()
+  })
+
+  test.each([
+    ['large ones', get(`/slow?key=${'a'.repeat(30_000)}`)],
+    ['many small ones on each connection', get('/slow').repeat(32)],
+    [
+      'large ones whose bodies do not come',
+      request('POST', '/body', { 'Content-Length': '2', 'X-Large': 'a'.repeat(30_000) }),
+    ],
+  ])('of requests that are not answered yet count too: %s', async (_, waiting) => {
+    const { port, ledger, finish } = await serve(LIMITS)
+    const sockets: Socket[] = []
+    for (let i = 0; i < 60; i++) {
+      const socket = await dialFrom(port)
+      socket.resume()
+      socket.write(waiting)
+      sockets.push(socket)
+      expect((await exchange(port, get('/'))).status).toBe(200)
+      expect(ledger.counts().heldBytes.head).toBeLessThanOrEqual(LIMITS.maxHeldHeadBytes)
+    }
+    await vi.waitFor(() => {
+      expect(sockets.filter(isOpen).length).toBeLessThanOrEqual(8)
+    }, 10_000)
+    finish()
+    for (const socket of sockets.filter(isOpen)) socket.destroy()
+    await vi.waitFor(() => {
+      expect(ledger.counts().heldBytes.head).toBe(0)
+    }, 10_000)
   })
 
   test('whole requests count as nothing, whatever their size', async () => {

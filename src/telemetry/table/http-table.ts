@@ -100,7 +100,8 @@ export const HTTP_METRICS = {
       reason: {
         'no-room': 'Refused as it came: the port was full, and every connection was in use.',
         'made-room': 'Closed for a new one, because the port was full: it had been idle longest.',
-        'unfinished-heads': 'Closed because too many bytes of unfinished request heads were held.',
+        'unfinished-heads':
+          'Closed because too many bytes of request heads were held that were unfinished or not answered.',
         'slow-reader': 'Closed because bytes waited for its reader, who took none for 15 s.',
         'answers-waiting': 'Closed because most bytes waited for its reader, while too many waited in sum.',
         'unfinished-bodies':
@@ -118,7 +119,7 @@ export const HTTP_METRICS = {
     scope: 'process',
     labels: {
       kind: {
-        head: 'Of unfinished request heads, and of requests that wait for their turn.',
+        head: 'Of request heads that are unfinished or not answered yet, each request with 4 KiB besides, and of requests that wait for their turn.',
         body: 'Memory taken for request bodies that are being read.',
         answer: 'Of answers that wait for their readers.',
       },
