@@ -504,9 +504,8 @@ export class PortConnections {
 
   #keepWithinBound(): void {
     while (this.#headBytes > this.#limits.maxHeldHeadBytes) {
-      const unfinished = ({ headBytes, waitingBytes }: Connection) => headBytes + waitingBytes > 0
       const victim = this.#findVictim(
-        ({ silent, idle, busy }) => first(silent, unfinished) ?? first(idle, unfinished) ?? largest(busy),
+        ({ silent, idle, busy }) => largest([silent, idle, busy]),
         (peer) => peer.headBytes,
       )
       if (victim === undefined) return
@@ -584,15 +583,17 @@ function first(set: ReadonlySet<Connection>, fits: (connection: Connection) => b
   return undefined
 }
 
-/** The one that holds most of what counts as heads. */
-function largest(set: ReadonlySet<Connection>): Connection | undefined {
+/** The one that holds most of what counts as heads; the longest in its set among equals. */
+function largest(sets: readonly ReadonlySet<Connection>[]): Connection | undefined {
   let most = 0
   let found: Connection | undefined
-  for (const connection of set) {
-    const bytes = connection.headBytes + connection.waitingBytes + connection.requestBytes
-    if (bytes <= most) continue
-    most = bytes
-    found = connection
+  for (const set of sets) {
+    for (const connection of set) {
+      const bytes = connection.headBytes + connection.waitingBytes + connection.requestBytes
+      if (bytes <= most) continue
+      most = bytes
+      found = connection
+    }
   }
   return found
 }
