@@ -31,6 +31,8 @@ async function serve(limits: Partial<HttpLimits>) {
   const parts = httpParts({ limits })
   const { promise, resolve } = Promise.withResolvers<void>()
   const app = new Koa()
+  // Those that are cut end in an error each.
+  app.silent = true
   let waiting = 0
   app.use(async (ctx) => {
     if (ctx.path === '/slow') {
