@@ -6,6 +6,7 @@ import { RingmanClient } from '../../src/client/ringman-client.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import { codeOf } from '../support/error-code.ts'
+import { turns } from '../support/turn-clock.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -223,7 +224,7 @@ describe('a watch', () => {
     await vi.waitFor(() => {
       expect(responses[0]?.writableLength).toBe(0)
     }, 10_000)
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await turns(50)
     expect((await watch.next()).value).toMatchObject({ digest: '50' })
     await watch.return()
   })

@@ -405,7 +405,7 @@ describe('members that disagree', () => {
       await a.become([...both, fakeMember(`x${i}`, '127.0.0.1', { servicePort: '1' })])
     await a.become([memberOf(b)])
     const asked = ask(a, 'any')
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await expect.poll(() => b.service.ownership.checks['i-am-behind']).toBe(1)
     await b.become([memberOf(b)])
     expect(json(await asked)).toMatchObject({ by: 'b' })
   })

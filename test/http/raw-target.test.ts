@@ -4,6 +4,7 @@ import Koa from 'koa'
 import type { Socket } from 'node:net'
 import { openServer } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
+import { turns } from '../support/turn-clock.ts'
 import { closed, dial, exchange, exchangeOn, get, request } from './raw-client.ts'
 import { serveRing } from './running-ring.ts'
 
@@ -30,7 +31,8 @@ async function speak(port: number, pieces: readonly string[]): Promise<string> {
     received += part
   })
   for (const [index, piece] of pieces.entries()) {
-    if (index > 0) await new Promise((resolve) => setTimeout(resolve, 15))
+    // Read by itself.
+    if (index > 0) await turns()
     if (socket.writable) socket.write(Buffer.from(piece, 'latin1'))
   }
   if (socket.writable) socket.end()
@@ -108,8 +110,7 @@ describe('a target with bytes above 0x7f', () => {
       }
       ctx.respond = false
       ctx.res.writeHead(200, { 'Content-Length': '10' })
-      ctx.res.write('half')
-      setTimeout(() => ctx.res.destroy(), 20)
+      ctx.res.write('half', () => ctx.res.destroy())
     })
     const server = await openServer(app, httpParts())
     await expect(exchange(server.port, get(`/${cafe}`))).rejects.toThrow('half')

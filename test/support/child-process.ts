@@ -9,8 +9,8 @@ export interface ProcessEnd {
   readonly signal: NodeJS.Signals | null
 }
 
-/** How long a test waits for a process to do something before it fails, in milliseconds. */
-const PATIENCE_MS = 15_000
+/** How long a test waits for a process to do something before it fails, in milliseconds: long, for machines that are busy. */
+const PATIENCE_MS = 60_000
 
 /** A Node.js process that a test runs, with the lines that it prints. */
 export class TestProcess implements AsyncDisposable {

@@ -5,6 +5,11 @@ interface Timer {
   readonly fn: () => void
 }
 
+/** Resolves some turns of the event loop later: what was sent on loopback between parts of this process has come by then. */
+export async function turns(count = 10): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
 /**
  * Time for members that talk over real sockets of this process: it goes on by a millisecond with each turn of the event loop,
  * for as long as anything waits for it. What was sent on loopback comes in the turns after, so that a busy machine is late

@@ -90,8 +90,7 @@ describe('fetchState', () => {
       expect(await codeOf(client(url).fetchState(never()))).toBe('BODY_INVALID')
     }
     const { url } = await serve((_, response) => {
-      response.writeHead(200, { 'content-length': 1000 }).write('{"Servers":{}')
-      setTimeout(() => response.destroy(), 10)
+      response.writeHead(200, { 'content-length': 1000 }).write('{"Servers":{}', () => response.destroy())
     })
     expect(await codeOf(client(url).fetchState(never()))).toBe('SOURCE_FAILED')
   })

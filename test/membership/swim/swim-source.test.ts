@@ -124,10 +124,10 @@ describe('a cluster', () => {
     const b = await started('b', { join: addressOf(a) })
     const c = await started('c', { join: addressOf(b) })
     const all = { a: 'alive', b: 'alive', c: 'alive' }
-    await expect.poll(() => [a, b, c].map(states), { timeout: 5000 }).toEqual([all, all, all])
+    await expect.poll(() => [a, b, c].map(states)).toEqual([all, all, all])
     const leaving = c.leave()
     await expect
-      .poll(() => [a, b].map(states), { timeout: 1000 })
+      .poll(() => [a, b].map(states))
       .toEqual([
         { ...all, c: 'left' },
         { ...all, c: 'left' },
@@ -143,7 +143,7 @@ describe('a cluster', () => {
     expect(early.health().ok).toBe(false)
     const late = await started('late', { gossipPort: port, join: `127.0.0.1:${port}` })
     await expect
-      .poll(() => [states(early), states(late)], { timeout: 5000 })
+      .poll(() => [states(early), states(late)])
       .toEqual([
         { early: 'alive', late: 'alive' },
         { early: 'alive', late: 'alive' },
@@ -164,9 +164,7 @@ describe('a cluster', () => {
     await expect.poll(() => Object.keys(states(bridge)).length).toBe(3)
     answers.push('127.0.0.1')
     await expect
-      .poll(() => [a, a2, b, b2, bridge].map((source) => Object.keys(states(source)).length), {
-        timeout: 5000,
-      })
+      .poll(() => [a, a2, b, b2, bridge].map((source) => Object.keys(states(source)).length))
       .toEqual([5, 5, 5, 5, 5])
   })
 
@@ -182,11 +180,11 @@ describe('a cluster', () => {
     })
     const twinPorts = () =>
       [a, old, young].map((source) => source.members.find(({ name }) => name === 'twin')?.port)
-    await expect.poll(twinPorts, { timeout: 5000 }).toEqual([portOf(young), portOf(young), portOf(young)])
+    await expect.poll(twinPorts).toEqual([portOf(young), portOf(young), portOf(young)])
     expect(a.health()).toMatchObject({ ok: false })
     expect(logger.of('member.conflicted')).toHaveLength(1)
     await young.stop()
-    await expect.poll(twinPorts, { timeout: 5000 }).toEqual([portOf(old), portOf(old), portOf(young)])
+    await expect.poll(twinPorts).toEqual([portOf(old), portOf(old), portOf(young)])
     expect(a.health().ok).toBe(true)
   })
 

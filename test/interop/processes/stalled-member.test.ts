@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { expect, test } from 'vitest'
-import { ringman, type TestProcess } from '../support/child-process.ts'
+import { expect, test, vi } from 'vitest'
+import { ringman, type TestProcess } from '../../support/child-process.ts'
 
 const running: TestProcess[] = []
 
@@ -44,8 +44,9 @@ test('a member that was stopped learns that it was off the ring', { timeout: 90_
       events.push(decoder.decode(chunk as Uint8Array))
       if (events.join('').includes(`id: ${after.epoch}\n`)) break
     }
-    await wait(2500)
-    expect((await fetch(`${url}/v1/owner?key=k`)).headers.get('ringman-unsure')).toBeNull()
+    await vi.waitFor(async () => {
+      expect((await fetch(`${url}/v1/owner?key=k`)).headers.get('ringman-unsure')).toBeNull()
+    }, 10_000)
   } finally {
     for (const member of running) {
       member.signal('SIGCONT')
