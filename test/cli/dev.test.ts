@@ -1,10 +1,12 @@
+import { execFileSync } from 'node:child_process'
+import { realpathSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { OwnerAnswer } from '../../src/client/answers.ts'
 import { runMain } from '../support/recording-terminal.ts'
-import { ringman, type TestProcess } from '../support/child-process.ts'
+import { ringman, TestProcess } from '../support/child-process.ts'
 
 interface StartedMember {
   readonly name: string
@@ -37,6 +39,15 @@ async function untilGone(pids: readonly number[]): Promise<void> {
 }
 
 describe('dev', () => {
+  test('ends with the npm that started it', async () => {
+    const npm = realpathSync(execFileSync('sh', ['-c', 'command -v npm'], { encoding: 'utf8' }).trim())
+    await using start = new TestProcess([npm, 'start', '--', '--nodes', '2', '--json'])
+    const members = await started(start)
+    start.signal('SIGTERM')
+    await start.ended
+    await untilGone(members.map(({ pid }) => pid))
+  })
+
   test('shows the members and what to try; Ctrl-C stops all', async () => {
     await using dev = ringman(['dev'])
     await dev.until('the closing words', () => dev.outLines.find((line) => line.startsWith('Ctrl-C')))
