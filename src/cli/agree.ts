@@ -6,7 +6,7 @@ import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
 import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
 import { formatHostPort, formatSeed, parseSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
 import { printable } from '../printable.ts'
-import { renderJson, renderTable, type Terminal } from './terminal.ts'
+import { counted, renderJson, renderTable, type Terminal } from './terminal.ts'
 
 /** Wait between two tries, in milliseconds. */
 const RETRY_MS = 1000
@@ -34,7 +34,8 @@ interface Try {
 /**
  * `ringman agree`: asks every member for the same keys and compares, until they agree or the wait is over.
  *
- * @throws {RingmanError} `MEMBERS_DISAGREE` when they do not, after it has printed what each one said.
+ * @throws {RingmanError} `MEMBERS_DISAGREE` when they do not, after it has printed what each one said; `UNREACHABLE` when nobody
+ *   said anything.
  */
 export async function runAgree(input: AgreeInput): Promise<void> {
   const { config, terminal, json, clock = holdingClock } = input
@@ -49,7 +50,11 @@ export async function runAgree(input: AgreeInput): Promise<void> {
     }
     terminal.out(json ? renderJson(jsonOf(agreement, done)) : render(agreement, keys.length, done))
     if (done) return
-    throw new RingmanError('MEMBERS_DISAGREE', problem ?? 'the members do not agree')
+    const isAnswered = agreement.answers.some((answer) => 'digest' in answer)
+    throw new RingmanError(
+      isAnswered ? 'MEMBERS_DISAGREE' : 'UNREACHABLE',
+      problem ?? 'the members do not agree',
+    )
   }
 }
 
@@ -59,7 +64,7 @@ async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly stri
   const agreement = await compareMembers({ urls, ring: config.ring, keys, timeoutMs: config.timeoutMs })
   const tooFew = urls.length < config.expect
   const problem = tooFew
-    ? `${urls.length} members were found, and ${config.expect} are expected`
+    ? `${counted(urls.length, 'member')} ${urls.length === 1 ? 'was' : 'were'} found, and ${config.expect} are expected`
     : agreement.differingKeys.length > 0
       ? [
           `${agreement.differingKeys.length} of ${keys.length} keys have different owners, such as ${agreement.differingKeys.slice(0, KEYS_SHOWN).join(', ')}`,
@@ -72,7 +77,7 @@ async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly stri
         ].join('; ')
       : undefined
   const silent = agreement.answers.filter((answer) => 'error' in answer).length
-  const unanswered = silent > 0 ? `${silent} of ${urls.length} members gave no answer` : undefined
+  const unanswered = silent > 0 ? `${silent} of ${counted(urls.length, 'member')} gave no answer` : undefined
   return { agreement, problem: [found.problem, problem, unanswered].find((one) => one !== undefined) }
 }
 

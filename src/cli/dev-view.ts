@@ -2,7 +2,7 @@ import type { LogLevel } from '../telemetry/logger.ts'
 import { LOG_LEVELS, prettyLine } from '../telemetry/logger.ts'
 import type { ClusterChange, ClusterListener, DevCluster } from './dev-cluster.ts'
 import { describeEnd, type DevMember, type DevMemberEnd } from './dev-member.ts'
-import { renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
+import { counted, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
 
 /** How `ringman dev` shows what happens. */
 export interface DevView extends ClusterListener {
@@ -26,7 +26,7 @@ export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: 
   const names = (sign: string, list: readonly string[]) => list.map((name) => `${sign}${name}`)
   return {
     starting(size, source) {
-      terminal.out(`Starting ${size} member${size === 1 ? '' : 's'} (source ${source}) …\n`)
+      terminal.out(`Starting ${counted(size, 'member')} (source ${source}) …\n`)
     },
     started(cluster, digest, shares, tookMs) {
       const rows = cluster.members.map((member) => [

@@ -11,6 +11,7 @@ import {
 } from './doctor-causes.ts'
 import { list, mostFrequent, namesOf, quote, say, type Finding, type Severity } from './doctor-finding.ts'
 import type { Survey, SurveyedMember } from './doctor-survey.ts'
+import { counted } from './terminal.ts'
 
 /** A clock may be off by so much, in milliseconds. */
 const CLOCK_MS = 5000
@@ -193,7 +194,7 @@ function differentDigests(members: readonly SurveyedMember[]): Finding[] {
       code: 'RINGS_DIFFER',
       severity: 'critical',
       members: names,
-      summary: `${say(names, 'has', 'have')} another ring than most: ${odd[0]?.report.nodes} nodes, and ${most?.nodes} there.`,
+      summary: `${say(names, 'has', 'have')} another ring than most: ${counted(odd[0]?.report.nodes ?? 0, 'node')}, and ${most?.nodes} there.`,
       meaning: 'They name different owners for some keys.',
       advice:
         'If it stays so for a minute, compare `ringman nodes` of both; restart the members with the smaller ring.',

@@ -8,7 +8,7 @@ import type { Finding } from './doctor-finding.ts'
 import { diagnose } from './doctor-findings.ts'
 import { survey, type Survey } from './doctor-survey.ts'
 import type { ExitCode } from './exit-code.ts'
-import { renderJson, type Terminal } from './terminal.ts'
+import { counted, renderJson, type Terminal } from './terminal.ts'
 
 /** How long rings that differ may take to become equal, in milliseconds: a change may be under way. */
 const SETTLE_MS = 2000
@@ -90,7 +90,7 @@ function render({ members, mute }: Survey, findings: readonly Finding[], termina
     ({ severity, summary, meaning, advice }) =>
       `${terminal.style(COLOURS[severity], severity)}: ${terminal.style('bold', printable(summary))}\n  ${printable(meaning)}\n  ${printable(advice)}\n`,
   )
-  const asked = `${members.length} member${members.length === 1 ? '' : 's'} answered`
+  const asked = `${counted(members.length, 'member')} answered`
   const unasked =
     mute.length === 0
       ? ''

@@ -5,7 +5,7 @@ import { RingmanError } from '../errors.ts'
 import { printable, printableValue } from '../printable.ts'
 import { HashRing } from '../ring/hash-ring.ts'
 import { findNode } from '../service/ownership.ts'
-import { renderBar, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
+import { counted, renderBar, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
 
 /** Longest bar of `ringman ring`, in characters. */
 const BAR_WIDTH = 40
@@ -215,7 +215,7 @@ function renderRing(ring: RingAnswer, terminal: Terminal): string {
     return `${line.padEnd(widest)}  ${terminal.style('cyan', bar)}`
   })
   const seconds = (ring.sinceChangeMs / 1000).toFixed(1)
-  return `${withBars.join('\n')}\n\n${ring.nodes.length} nodes, digest ${printable(ring.digest)}, epoch ${ring.epoch}, last change ${seconds} s ago\n`
+  return `${withBars.join('\n')}\n\n${counted(ring.nodes.length, 'node')}, digest ${printable(ring.digest)}, epoch ${ring.epoch}, last change ${seconds} s ago\n`
 }
 
 function renderChange(before: RingAnswer | undefined, ring: RingAnswer, terminal: Terminal): string {
@@ -225,7 +225,7 @@ function renderChange(before: RingAnswer | undefined, ring: RingAnswer, terminal
     ...[...current].filter((key) => !old.has(key)).map((key) => terminal.style('green', `+${key}`)),
     ...[...old].filter((key) => !current.has(key)).map((key) => terminal.style('red', `-${key}`)),
   ]
-  return [`${ring.nodes.length} nodes`, `digest ${ring.digest}`, ...difference].join('  ')
+  return [counted(ring.nodes.length, 'node'), `digest ${ring.digest}`, ...difference].join('  ')
 }
 
 /** What a node owns, or gained and lost, between two rings that came one after the other. */

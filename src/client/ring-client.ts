@@ -163,7 +163,7 @@ export class RingClient implements AsyncDisposable {
    * The ring now, and again after each change, as long as the client runs. A reader that is slow gets the newest ring, with
    * the one that it had before.
    *
-   * @param signal - Ends it, without an error.
+   * @param signal - Ends it, without an error, also while it waits. The client goes on following the ring.
    */
   async *changes(signal?: AbortSignal): AsyncGenerator<RingClientChange, void, void> {
     this.#start()

@@ -79,7 +79,9 @@ describe('ringman agree', () => {
     const few = await runMain(['agree', one, two, '--expect', '3'])
     expect(few).toMatchObject({ code: 5 })
     expect(few.err).toContain('2 members were found, and 3 are expected')
-    expect(await runMain(['agree', 'dns:nobody.invalid'])).toMatchObject({ code: 5 })
+    for (const nobody of ['dns:nobody.invalid', 'nobody.invalid', '127.0.0.1:1']) {
+      expect(await runMain(['agree', nobody])).toMatchObject({ code: 3 })
+    }
     expect(await runMain(['agree'])).toMatchObject({ code: 2 })
     expect(await runMain(['agree', 'a:b'])).toMatchObject({ code: 2 })
     expect(await runMain(['agree', 'pods:'])).toMatchObject({ code: 2 })

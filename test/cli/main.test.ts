@@ -21,6 +21,7 @@ describe('wrong usage', () => {
   test.each([
     [[], 'Usage:'],
     [['gte'], 'get'],
+    [['help', 'gte'], 'unknown command "gte"'],
     [['get'], 'KEY'],
     [['get', 'a', 'b'], 'argument'],
     [['get', 'a', '--ulr', 'x'], '--url'],

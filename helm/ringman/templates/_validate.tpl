@@ -61,6 +61,9 @@ is the schema's business.
 {{- if $config.keyringFile }}{{ $problems = append $problems "config.keyringFile names another keyring than keyring.existingSecret or keyring.keys" }}{{ end }}
 {{- end }}
 {{- end }}
+{{- if and $config.label $config.labelFile }}
+{{- $problems = append $problems "config.label and config.labelFile exclude each other: put the label into the file" }}
+{{- end }}
 {{- if $config.clusterName }}
 {{- if or (not (hasKey $config "label")) $config.label }}
 {{- $problems = append $problems "config.clusterName is for members with Go ringman's memberlist, which knows no labels: set config.label to an empty text" }}

@@ -35,6 +35,7 @@ const CONTRADICTIONS: readonly (readonly [Values, readonly string[]])[] = [
   [{ keyring: { existingSecret: 'a', enabled: false } }, ['keyring.enabled is false']],
   [{ keyring: { existingSecret: 'a' }, config: { source: 'swim' } }, ['cannot encrypt']],
   [{ keyring: { existingSecret: 'a' }, config: { keyringFile: '/k' } }, ['config.keyringFile']],
+  [{ config: { label: 'a/b', labelFile: '/labels.json' } }, ['config.label and config.labelFile']],
   [{ config: { clusterName: 'default', weight: 2 } }, ['no labels', 'hashes addresses', 'ignores weights']],
   [{ config: { minMembers: 4 } }, ['config.minMembers is 4']],
   [{ terminationGracePeriodSeconds: 17 }, ['terminationGracePeriodSeconds is 17']],
