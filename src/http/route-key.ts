@@ -106,17 +106,38 @@ function isNamed(header: string | undefined, name: string): boolean {
 /** The first cookie of that name which is not empty. HTTP/2 may bring one Cookie header for each cookie. */
 function cookieValue(rawHeaders: readonly string[], name: string): string | undefined {
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (!isNamed(rawHeaders[at], 'cookie')) continue
-    for (const pair of (rawHeaders[at + 1] ?? '').split(';')) {
-      const equals = pair.indexOf('=')
-      if (equals === -1 || pair.slice(0, equals).trim() !== name) continue
-      const value = pair.slice(equals + 1).trim()
-      const quoted = value.length > 1 && value.startsWith('"') && value.endsWith('"')
-      const bare = quoted ? value.slice(1, -1) : value
-      if (bare !== '') return bare
-    }
+    const value = isNamed(rawHeaders[at], 'cookie') ? cookieIn(rawHeaders[at + 1] ?? '', name) : undefined
+    if (value !== undefined) return value
   }
   return undefined
+}
+
+/** The same in one header, which is not taken apart: it may have a hundred thousand cookies. */
+function cookieIn(header: string, name: string): string | undefined {
+  for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + 1)) {
+    const before = skipBlanks(header, at - 1, -1)
+    const equals = skipBlanks(header, at + name.length, 1)
+    if ((before >= 0 && header[before] !== ';') || header[equals] !== '=') continue
+    const end = header.indexOf(';', equals)
+    const value = withoutBlanks(header.slice(equals + 1, end === -1 ? header.length : end))
+    const quoted = value.length > 1 && value.startsWith('"') && value.endsWith('"')
+    const bare = quoted ? value.slice(1, -1) : value
+    if (bare !== '') return bare
+  }
+  return undefined
+}
+
+/** Not `trim()`: in byte text that takes the byte 0xa0 off, the last of letters such as "à". */
+function withoutBlanks(text: string): string {
+  const start = skipBlanks(text, 0, 1)
+  return text.slice(start, skipBlanks(text, text.length - 1, -1) + 1)
+}
+
+function skipBlanks(text: string, from: number, step: 1 | -1): number {
+  for (let at = from; ; at += step) {
+    const code = text.charCodeAt(at)
+    if (code !== 0x20 && code !== 0x09) return at
+  }
 }
 
 /** What stands for `{key}` in a path that begins with the segments of a pattern. */

@@ -239,6 +239,10 @@ describe('the places of a key', () => {
     [['Cookie', 'session'], undefined],
     [['cookie', 'a=1', 'COOKIE', 'session=a=b'], 'a=b'],
     [['X-Cookie', 'session=1'], undefined],
+    [['Cookie', ' \tsession \t=\t v \t;b'], 'v'],
+    [['Cookie', 'a session=1; b=session=2; =session=3;session= '], undefined],
+    [['Cookie', 'sessionsession=1; session session=2; session=3'], '3'],
+    [['Cookie', 'session=voil\xc3\xa0'], 'voilà'],
   ])('cookie:session finds in %j: %s', (headers, key) => {
     expect(find('cookie:session', '/', headers)).toBe(key)
   })
