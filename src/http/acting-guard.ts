@@ -1,11 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { messageOf, RingmanError } from '../errors.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
 import type { Logger } from '../logger.ts'
+import { readSmallFileSync } from '../small-file.ts'
 
 /** How old what was read of the token file may be, in milliseconds. */
 const TOKEN_AGE_MS = 1000
@@ -127,7 +127,7 @@ export class ActingGuard {
 export function tokenOf(path: string): string {
   let token: string
   try {
-    token = readFileSync(path, 'utf8').trim()
+    token = readSmallFileSync(path).trim()
   } catch (error) {
     throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read: ${messageOf(error)}`, {
       cause: error,

@@ -1,12 +1,9 @@
-import { readFile, stat } from 'node:fs/promises'
 import type { Clock } from '../../clock.ts'
 import { messageOf, RingmanError } from '../../errors.ts'
+import { readSmallFile } from '../../small-file.ts'
 
 /** How often a file is looked at, in milliseconds. A mounted Secret itself takes up to a minute to change. */
 export const FILE_POLL_MS = 5000
-
-/** Largest file that is read; sensible ones are far smaller. */
-const MAX_FILE_BYTES = 64 * 1024
 
 export interface FollowedFileOptions<T> {
   readonly path: string
@@ -54,7 +51,7 @@ export class FollowedFile<T> {
     const { path, what, parse } = this.#options
     let content: T
     try {
-      const text = await this.#read()
+      const text = await readSmallFile(path)
       content = parse(text)
       this.#current = { text, content }
     } catch (error) {
@@ -84,9 +81,9 @@ export class FollowedFile<T> {
    * @throws Why the file cannot be used.
    */
   async reload(dryRun = false): Promise<{ readonly content: T; readonly isNew: boolean }> {
-    const { parse, onChange, onRefused } = this.#options
+    const { path, parse, onChange, onRefused } = this.#options
     try {
-      const text = await this.#read()
+      const text = await readSmallFile(path)
       const current = this.#current
       const isNew = current?.text !== text
       const content = current?.text === text ? current.content : parse(text)
@@ -120,13 +117,5 @@ export class FollowedFile<T> {
       // It is told already: `onRefused`.
     }
     this.#schedule()
-  }
-
-  async #read(): Promise<string> {
-    const { size } = await stat(this.#options.path)
-    if (size > MAX_FILE_BYTES) {
-      throw new RingmanError('CONFIG_INVALID', `it has ${size} bytes; at most ${MAX_FILE_BYTES} are allowed`)
-    }
-    return readFile(this.#options.path, 'utf8')
   }
 }

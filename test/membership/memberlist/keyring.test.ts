@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -70,6 +71,8 @@ describe('generateKey', () => {
   })
 })
 
+const pipeAt = (path: string) => execFileSync('mkfifo', [path])
+
 describe('a keyring file', () => {
   let folder: string
   let path: string
@@ -124,6 +127,31 @@ describe('a keyring file', () => {
     await look()
     expect(keyrings).toEqual([])
     expect(logger.lines.filter(({ level }) => level === 'warn')).toHaveLength(2)
+    await writeFile(path, key(3))
+    await look()
+    expect(keyrings.map(bytesOf)).toEqual([[[32, 3]]])
+  })
+
+  test('keeps the keys in use while something else is there in its place, and recovers', async () => {
+    const others: [why: string, place: () => unknown][] = [
+      ['it is no plain file', () => pipeAt(path)],
+      ['it is no plain file', () => symlink('/dev/zero', path)],
+      ['it is no plain file', () => mkdir(path)],
+      [
+        'it is longer than the 65536 bytes that are allowed',
+        () => writeFile(path, `${key(2)}\n`.repeat(2000)),
+      ],
+    ]
+    await writeFile(path, key(1))
+    await file.start()
+    for (const [why, place] of others) {
+      await rm(path, { recursive: true })
+      await place()
+      await look()
+      expect(file.failure).toBe(why)
+    }
+    expect(keyrings).toEqual([])
+    await rm(path, { recursive: true })
     await writeFile(path, key(3))
     await look()
     expect(keyrings.map(bytesOf)).toEqual([[[32, 3]]])

@@ -1,0 +1,50 @@
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
+import { open } from 'node:fs/promises'
+
+/** Largest file that is read, in bytes; sensible ones are far smaller. */
+const MAX_BYTES = 64 * 1024
+
+/** Opened in the usual way, a pipe that nobody writes to would hold whoever opens it, for ever. */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
+
+/**
+ * Reads a file of keys, labels or a token, whatever became of it: at most 64 KiB, and nothing but a plain file.
+ *
+ * @throws {Error} why it cannot be read.
+ */
+export async function readSmallFile(path: string): Promise<string> {
+  const file = await open(path, FLAGS)
+  try {
+    checkKind(await file.stat())
+    const bytes = Buffer.alloc(MAX_BYTES + 1)
+    let size = 0
+    for (let more = 1; more > 0; size += more)
+      more = (await file.read(bytes, size, bytes.length - size)).bytesRead
+    return textOf(bytes, size)
+  } finally {
+    await file.close()
+  }
+}
+
+/** The same at once. */
+export function readSmallFileSync(path: string): string {
+  const file = openSync(path, FLAGS)
+  try {
+    checkKind(fstatSync(file))
+    const bytes = Buffer.alloc(MAX_BYTES + 1)
+    let size = 0
+    for (let more = 1; more > 0; size += more) more = readSync(file, bytes, size, bytes.length - size, null)
+    return textOf(bytes, size)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function checkKind(stats: Stats): void {
+  if (!stats.isFile()) throw new Error('it is no plain file')
+}
+
+function textOf(bytes: Buffer, size: number): string {
+  if (size > MAX_BYTES) throw new Error(`it is longer than the ${MAX_BYTES} bytes that are allowed`)
+  return bytes.toString('utf8', 0, size)
+}

@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process'
+import type { IncomingMessage } from 'node:http'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { ActingGuard } from '../../src/http/acting-guard.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
+import { VirtualClock } from '../support/virtual-clock.ts'
+
+test('the token stays while something else is in the place of its file', async () => {
+  const tokenFile = join(mkdtempSync(join(tmpdir(), 'ringman-token-')), 'token')
+  const clock = new VirtualClock()
+  const logger = new RecordingLogger()
+  writeFileSync(tokenFile, 'first\n')
+  const guard = new ActingGuard({ tokenFile, allowedHosts: [], clock, logger })
+  const check = (token: string) => {
+    const request = { headers: { authorization: `Bearer ${token}` }, socket: {} } as IncomingMessage
+    guard.checkToken(request, false)
+  }
+  const others = [
+    () => execFileSync('mkfifo', [tokenFile]),
+    () => {
+      symlinkSync('/dev/zero', tokenFile)
+    },
+    () => {
+      writeFileSync(tokenFile, 'x'.repeat(100_000))
+    },
+  ]
+  for (const place of others) {
+    rmSync(tokenFile)
+    place()
+    await clock.advance(2000)
+    check('first')
+    expect(() => {
+      check('other')
+    }).toThrow(expect.objectContaining({ code: 'UNAUTHORIZED' }))
+  }
+  expect(logger.of('token.unreadable').length).toBeGreaterThan(0)
+  rmSync(tokenFile)
+  writeFileSync(tokenFile, 'second\n')
+  await clock.advance(2000)
+  check('second')
+})
