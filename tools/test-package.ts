@@ -3,7 +3,7 @@
  * and uses it there: the command, the library, its types.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -22,6 +22,26 @@ const LAZY = ['@kubernetes/client-node', 'yaml', 'pino-pretty', 'prom-client', '
 /** The small entry points, each with the other packages and parts of Node.js that loading it loads. */
 const ENTRIES = { 'ringman/client': ['eventsource-parser'], 'ringman/ring': [] }
 
+/** What examples in the docs leave to the reader's program. */
+const READERS_OWN = `import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type Koa from 'koa'
+import type { Ring, RingNode } from 'ringman'
+declare global {
+  const app: Koa
+  const server: Server
+  const ring: Ring
+  const body: string
+  const store: Map<string, string>
+  function handle(): void
+  function forwardTo(node: RingNode): void
+  function redirectTo(address: unknown, port: unknown): void
+  function answer(ring: Ring, request: IncomingMessage, response: ServerResponse): void
+  function listen(server: Server): Promise<void>
+  function serve(name: string, options: { readonly signal: AbortSignal }): Promise<void>
+  function reply(text: string): void
+}
+`
+
 const root = mkdtempSync(join(tmpdir(), 'ringman-package-'))
 
 function run(cwd: string, command: string, ...args: string[]): string {
@@ -33,8 +53,21 @@ function step(title: string, body: () => void): void {
   console.log(`passed  ${title}`)
 }
 
+const project = join(root, 'project')
+
+/** Writes each example of a page that imports the package into a file of its own, named by the line where it begins. */
+function writeExamples(page: string): string[] {
+  if (!page.endsWith('.md')) return []
+  const text = readFileSync(page, 'utf8')
+  return [...text.matchAll(/^```ts\n([^]*?)^```$/gm)].flatMap(({ 1: code = '', index }) => {
+    if (!code.includes(" from 'ringman")) return []
+    const name = `${page.replaceAll('/', '-')}-line-${text.slice(0, index).split('\n').length}.ts`
+    writeFileSync(join(project, name), code)
+    return [name]
+  })
+}
+
 try {
-  const project = join(root, 'project')
   step('pack', () => {
     run('.', 'npm', 'pack', '--silent', '--pack-destination', root)
   })
@@ -157,7 +190,10 @@ console.log('client', client.owner('key').ringKey, plan(HashRing.of(client.ring.
       throw new Error(`unexpected owners: ${owners}`)
     }
   })
-  step('type-check against its declarations', () => {
+  step('type-check against its declarations, and with it the code of the README and the docs', () => {
+    const files = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)].flatMap(writeExamples)
+    if (files.length < 10) throw new Error(`found ${files.length} examples in the docs`)
+    writeFileSync(join(project, 'readers-own.d.ts'), READERS_OWN)
     const tsc = resolve('node_modules/.bin/tsc')
     const types = resolve('node_modules/@types')
     run(
@@ -174,7 +210,7 @@ console.log('client', client.owner('key').ringKey, plan(HashRing.of(client.ring.
       types,
       '--types',
       'node',
-      'main.ts',
+      ...['main.ts', 'readers-own.d.ts', ...files],
     )
   })
 } finally {
