@@ -96,8 +96,8 @@ export class Contacts {
   /** Whether a probe may be sent to a place now. */
   mayProbe(place: Endpoint, nowMs: number): boolean {
     if (this.isReached(place, nowMs)) return true
-    const credit = this.#credits.get(keyOf(place))?.bytes ?? 0
-    return Math.max(credit, this.#shared.probe.tokens(nowMs)) >= PROBE_BYTES
+    const bytes = this.#credits.get(keyOf(place))?.bytes ?? -Infinity
+    return Math.max(bytes, this.#shared.probe.tokens(nowMs)) >= PROBE_BYTES
   }
 
   /**
@@ -144,17 +144,13 @@ export class Contacts {
   /**
    * Notes that `name` is about to be asked at `place`, to be taken back by {@link answered}.
    *
-   * @param waitMs - How long to wait after the first silence; twice as long after each further one.
-   * @returns Whether it may be asked: not while the wait since the last time is not over.
+   * @param waitMs - How long it rests after the first silence; twice as long after each further one.
    */
-  mayAsk(place: Endpoint, name: string, nowMs: number, waitMs: number): boolean {
+  asks(place: Endpoint, name: string, nowMs: number, waitMs: number): void {
     const known = this.#silences.get(keyOf(place))
-    const before = known?.name === name ? known : undefined
-    if (before !== undefined && nowMs < before.askAtMs) return false
-    const count = (before?.count ?? 0) + 1
+    const count = (known?.name === name ? known.count : 0) + 1
     const askAtMs = nowMs + Math.min(MAX_WAIT_MS, waitMs * 2 ** count)
     this.#note(this.#silences, keyOf(place), { name, atMs: nowMs, count, askAtMs })
-    return true
   }
 
   #note<T extends { readonly atMs: number }>(map: Map<string, T>, key: string, value: T): void {

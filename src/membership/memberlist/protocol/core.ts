@@ -228,7 +228,7 @@ export class Core {
     if (sizeBytes > this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES) {
       this.counters.oversized++
       // What waits on the same topic is older.
-      if (topic !== undefined) this.queue.remove(topic, 'replaced')
+      if (topic !== undefined) this.queue.remove(topic)
       finished?.('dropped')
       return false
     }

@@ -36,6 +36,6 @@ export class DeclaredDead {
 
   /** Keeps to ourselves what of it was not told yet. */
   withdraw(): void {
-    for (const name of this.#untold) this.#queue.remove({ space: 'member', name }, 'replaced')
+    for (const name of this.#untold) this.#queue.remove({ space: 'member', name })
   }
 }

@@ -117,10 +117,10 @@ export class Exchanges {
     core.counters.pushPullsAnswered++
     this.#creditPeer(from, state)
     core.emit({ kind: 'answer-push-pull', stream, state: core.localState(false) })
-    this.#take(state, state.join, { by: 'state' }, () => {})
+    this.#take(state, state.join, undefined, () => {})
   }
 
-  #take(state: PushPull, join: boolean, origin: Origin, end: () => void): void {
+  #take(state: PushPull, join: boolean, origin: Origin | undefined, end: () => void): void {
     this.#merge.state(state, origin, () => {
       const { userState: payload } = state
       if (payload.length > 0) this.#core.emit({ kind: 'remote-state', payload, join })

@@ -65,7 +65,7 @@ export class GossipQueue {
     topic?: QueueTopic,
     finished?: (outcome: QueueOutcome) => void,
   ): number {
-    if (topic !== undefined) this.remove(topic, 'replaced')
+    if (topic !== undefined) this.remove(topic)
     const dropped = this.#count >= this.#capacity && this.#dropOne() ? 1 : 0
     const item: Item = { message, sizeBytes, topic, finished, transmits: 0, removed: false }
     if (topic !== undefined) this.#byTopic[topic.space].set(topic.name, item)
@@ -74,11 +74,11 @@ export class GossipQueue {
     return dropped
   }
 
-  /** Takes a topic's message out, if one waits. */
-  remove(topic: QueueTopic, outcome: QueueOutcome): void {
+  /** Takes a topic's message out, if one waits: it was replaced. */
+  remove(topic: QueueTopic): void {
     const item = this.#byTopic[topic.space].get(topic.name)
     if (item === undefined) return
-    this.#finish(item, outcome)
+    this.#finish(item, 'replaced')
     this.#removedCount++
     if (this.#removedCount > this.#count + 64) this.#compact()
   }

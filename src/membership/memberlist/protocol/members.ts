@@ -78,7 +78,7 @@ export interface MemberRecord extends Rotating {
   /** When it became alive here, and when it last died or left, on the machine's own time. */
   livesMs: number
   fellMs: number
-  /** When it is forgotten, while it is dead or left. */
+  /** When it is forgotten; run or taken back while it lives. */
   forgetting: Deadline | undefined
   /** Where another process of this name answers, while the name is contested. */
   rival: Endpoint | undefined

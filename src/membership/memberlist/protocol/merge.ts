@@ -7,7 +7,7 @@ import type { DeathEvidence } from './counters.ts'
 import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
 import { isDoubtful, isLate, isStale, previousOf } from './doubtful-deaths.ts'
 import { type Endpoint, formatAddress, keyOf, sameBytes, sameEndpoint } from './endpoint.ts'
-import { isLiving, type MemberRecord, understandEachOther, viewOf } from './members.ts'
+import { isLiving, type MemberRecord, understandEachOther, versionsOf, viewOf } from './members.ts'
 import { correctTo, INCARNATION_LIMIT, isBeyond, raiseTo, roomToRise } from './incarnation.ts'
 import type { SelfDefence } from './refute.ts'
 import { noteAnswer, type Suspicions } from './suspicion.ts'
@@ -36,13 +36,12 @@ const STATE_SLICE_MS = 1
 const CONFLICT_INTERVAL_MS = 10_000
 
 /**
- * Where a message is from: a packet; the state of a peer that sent it; or somebody whom we asked, at `place` for its state.
- * `seed`: one that was given to us to join through, or the member itself.
+ * Where a message is from, if not from the state of a peer that sent it: a packet; or somebody whom we asked, at `place`, for
+ * its state. `seed`: one that was given to us to join through.
  */
 export type Origin =
   | { readonly by: 'packet'; readonly from: Endpoint }
-  | { readonly by: 'state' }
-  | { readonly by: 'asked'; readonly seed: boolean; readonly place?: Endpoint }
+  | { readonly by: 'asked'; readonly seed: boolean; readonly place: Endpoint }
 
 /** Who has to act on what was learned. */
 export interface MergeListener {
@@ -95,7 +94,7 @@ export class Merge {
    *
    * @param origin - Where the message is from.
    */
-  alive(message: Alive, origin: Origin): void {
+  alive(message: Alive, origin?: Origin): void {
     const endpoint = this.#checkAlive(message)
     if (endpoint === undefined) return
     if (message.node === this.#core.self.name) {
@@ -114,9 +113,7 @@ export class Merge {
       else this.#askFirst(message, endpoint)
     } else if (!sameEndpoint(known.endpoint, endpoint)) this.#moved(known, message, endpoint)
     else if (isBeyond(known, message.incarnation, this.#core.nowMs)) {
-      const isOwn =
-        origin.by === 'asked' && origin.place !== undefined && sameEndpoint(origin.place, endpoint)
-      if (isOwn) this.#takeOwn(known, message)
+      if (origin?.by === 'asked' && sameEndpoint(origin.place, endpoint)) this.#takeOwn(known, message)
       else {
         this.#core.refuse('incarnation-out-of-range', { peer: known.name, kind: message.kind })
         this.#askForState(known)
@@ -173,7 +170,7 @@ export class Merge {
         return
       }
       if (core.members.livingAt(place) === other) this.declareDead(other.name, place.address)
-      this.alive(message, { by: 'asked', seed: true })
+      this.alive(message)
     })
   }
 
@@ -181,10 +178,10 @@ export class Merge {
    * Whether a member not known so far is taken at once: with keys, where it was not silent before; without, if it has
    * answered, or is in the state of a seed. Else anybody could invent any number of members.
    */
-  #isReal(name: string, place: Endpoint, origin: Origin): boolean {
+  #isReal(name: string, place: Endpoint, origin: Origin | undefined): boolean {
     const { contacts, nowMs, settings } = this.#core
     if (contacts.hasAnswered(place, name, -Infinity)) return true
-    const isBelieved = settings.keyed || (origin.by === 'asked' && origin.seed)
+    const isBelieved = settings.keyed || (origin?.by === 'asked' && origin.seed)
     return isBelieved && !contacts.isSilent(place, name, nowMs)
   }
 
@@ -192,7 +189,7 @@ export class Merge {
    * A dead member is said to live where it was: it is asked first. Not where it has answered since it died, nor where
    * others have asked; but one that was not to be reached before is asked in any case.
    */
-  #revived(record: MemberRecord, message: Alive, endpoint: Endpoint, origin: Origin): void {
+  #revived(record: MemberRecord, message: Alive, endpoint: Endpoint, origin: Origin | undefined): void {
     const { contacts, nowMs } = this.#core
     const isReached = contacts.hasAnswered(endpoint, record.name, record.fellMs)
     const isBelieved = !contacts.isSilent(endpoint, record.name, nowMs) && this.#isBelieved(endpoint, origin)
@@ -218,12 +215,12 @@ export class Merge {
       this.#askLater(key, message)
       return
     }
-    if (!core.contacts.mayAsk(place, name, core.nowMs, core.settings.probeIntervalMs)) return
+    core.contacts.asks(place, name, core.nowMs, core.settings.probeIntervalMs)
     this.#asked.set(key, message)
     ask(core, { place, name, repeat: true, stream: true, fill: false }, (payload) => {
-      const newest = this.#asked.get(key)
+      const newest = this.#asked.get(key) as Alive
       this.#asked.delete(key)
-      if (payload !== undefined && newest !== undefined) this.alive(newest, { by: 'asked', seed: true })
+      if (payload !== undefined) this.alive(newest)
     })
   }
 
@@ -231,9 +228,9 @@ export class Merge {
    * Whether news of a dead member that it lives is believed without asking it: from a peer that we asked, and in a ring
    * with keys from any peer but the member itself, because that one has asked. So one member asks, and not all of them.
    */
-  #isBelieved(endpoint: Endpoint, origin: Origin): boolean {
-    if (origin.by === 'asked' && origin.seed) return true
-    return this.#core.settings.keyed && (origin.by !== 'packet' || !sameEndpoint(origin.from, endpoint))
+  #isBelieved(endpoint: Endpoint, origin: Origin | undefined): boolean {
+    if (origin?.by === 'asked' && origin.seed) return true
+    return this.#core.settings.keyed && (origin?.by !== 'packet' || !sameEndpoint(origin.from, endpoint))
   }
 
   /** Takes word that a member is suspected. */
@@ -336,18 +333,17 @@ export class Merge {
     if (name === self.name) return
     this.#evicted.delete(name)
     this.#evicted.set(name, nowMs + forMs)
-    const [oldest] = this.#evicted.keys()
-    if (this.#evicted.size > EVICTED_LIMIT && oldest !== undefined) this.#evicted.delete(oldest)
+    for (const oldest of this.#evicted.keys()) {
+      if (this.#evicted.size <= EVICTED_LIMIT) break
+      this.#evicted.delete(oldest)
+    }
     const record = members.get(name)
     if (record !== undefined) this.declareDead(name, record.endpoint.address)
   }
 
   /** Whether nobody of this name is taken just now. */
   isEvicted(name: string): boolean {
-    const untilMs = this.#evicted.get(name)
-    if (untilMs === undefined || this.#core.nowMs < untilMs) return untilMs !== undefined
-    this.#evicted.delete(name)
-    return false
+    return this.#core.nowMs < (this.#evicted.get(name) ?? -Infinity)
   }
 
   /**
@@ -356,7 +352,7 @@ export class Merge {
    *
    * @param end - Called when all of it is taken: at once, of a small one.
    */
-  state(state: PushPull, origin: Origin, end: () => void): void {
+  state(state: PushPull, origin: Origin | undefined, end: () => void): void {
     const { self } = this.#core
     // Before anything else is believed: it may lead us to declare a member dead, which is in doubt then.
     const isDead = (node: PushPullNode) =>
@@ -368,14 +364,14 @@ export class Merge {
     }
     const own = state.nodes.find(({ name }) => name === self.name)
     // A peer that does not list us has not reached us, or has only just heard of us.
-    if (own === undefined && origin.by === 'asked') this.#core.noteUnlisted()
+    if (own === undefined && origin?.by === 'asked') this.#core.noteUnlisted()
     if (own !== undefined && own.state <= STATE_NUMBERS.suspect) {
       this.#core.listedAt = { address: formatAddress(own.address) ?? '', port: own.port }
     }
     this.#takeFrom(0, state.nodes, origin, end)
   }
 
-  #takeFrom(at: number, nodes: readonly PushPullNode[], origin: Origin, end: () => void): void {
+  #takeFrom(at: number, nodes: readonly PushPullNode[], origin: Origin | undefined, end: () => void): void {
     const { deadlines, nowMs } = this.#core
     const next = at + STATE_SLICE
     for (const node of nodes.slice(at, next)) this.#take(node, origin)
@@ -388,7 +384,7 @@ export class Merge {
     })
   }
 
-  #take(node: PushPullNode, origin: Origin): void {
+  #take(node: PushPullNode, origin: Origin | undefined): void {
     const { clusterName, members, self } = this.#core
     const { name, incarnation } = node
     if (node.state === STATE_NUMBERS.alive) this.alive(aliveOf(node, clusterName), origin)
@@ -415,7 +411,7 @@ export class Merge {
     deadlines.set(nowMs + WAITING_MS, () => {
       const waiting = [...this.#waiting.values()]
       this.#waiting.clear()
-      for (const newest of waiting) this.alive(newest, { by: 'state' })
+      for (const newest of waiting) this.alive(newest)
     })
   }
 
@@ -462,7 +458,7 @@ export class Merge {
   #revive(record: MemberRecord, message: Alive): void {
     const { state } = record
     const changed = !sameBytes(record.meta, message.meta) || !sameBytes(record.vsn, message.vsn)
-    if (record.rival === undefined) this.#core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
+    if (record.rival === undefined) this.#core.queue.remove({ space: 'claim', name: record.name })
     this.#apply(record, message)
     this.#core.queueMessage(message, { space: 'member', name: record.name })
     if (state === 'dead' || state === 'left') this.#core.tell('joined', record)
@@ -473,7 +469,6 @@ export class Merge {
   #apply(record: MemberRecord, message: Alive): void {
     this.#suspicions.end(record)
     this.#core.deadlines.cancel(record.forgetting)
-    record.forgetting = undefined
     record.claim = undefined
     raiseTo(record, message.incarnation, this.#core.nowMs)
     record.meta = message.meta
@@ -605,9 +600,9 @@ export class Merge {
     record.fellMs = nowMs
     core.members.setState(record, state, core.clockMs)
     this.#listener.contests.end(record)
-    core.queue.remove({ space: 'claim', name: record.name }, 'replaced')
+    core.queue.remove({ space: 'claim', name: record.name })
     // What waits about the member goes first, so that only the message offered here counts as ours.
-    core.queue.remove({ space: 'member', name: record.name }, 'replaced')
+    core.queue.remove({ space: 'member', name: record.name })
     const finished = message.from === core.self.name ? core.declaredDead.queued(record.name) : undefined
     core.queueMessage(message, { space: 'member', name: record.name }, finished)
     core.tell(state === 'left' ? 'left' : 'died', record)
@@ -616,9 +611,7 @@ export class Merge {
     record.forgetting = core.deadlines.set(core.nowMs + core.settings.deadKeptMs, () => {
       this.forget(record)
     })
-    record.claim = undefined
-    if (claim !== undefined && isFresh(claim, core.clockMs))
-      this.alive(claim.alive, { by: 'asked', seed: true })
+    if (claim !== undefined && isFresh(claim, core.clockMs)) this.alive(claim.alive)
   }
 
   /** Takes a fallen member off the list. */
@@ -626,7 +619,7 @@ export class Merge {
     this.#core.deadlines.cancel(record.forgetting)
     this.#listener.contests.end(record)
     for (const space of ['member', 'claim'] as const) {
-      this.#core.queue.remove({ space, name: record.name }, 'dropped')
+      this.#core.queue.remove({ space, name: record.name })
     }
     this.#core.members.remove(record)
     this.#core.tell('forgotten', record)
@@ -637,7 +630,7 @@ export class Merge {
     if (!this.#isOurs(message)) return undefined
     const address = this.#endpointAddress(message)
     const { node, port, meta, vsn } = message
-    const [pMin = 0, pMax = 0] = vsn
+    const { pMin, pMax } = versionsOf(vsn)
     const wellFormed =
       address !== undefined &&
       node.length <= NAME_LIMIT &&
@@ -650,19 +643,11 @@ export class Merge {
       return undefined
     }
     // A member that nobody can speak with, or that contradicts itself, would keep others from joining.
-    if (
-      pMin === 0 ||
-      pMin > pMax ||
-      !understandEachOther(vsn, vsn) ||
-      !understandEachOther(vsn, this.#core.self.vsn)
-    ) {
+    if (pMin === 0 || !understandEachOther(vsn, vsn) || !understandEachOther(vsn, this.#core.self.vsn)) {
       this.#core.refuse('version-incompatible', { peer: node, pMin, pMax })
       return undefined
     }
-    const known = this.#core.members.get(node)
-    return known !== undefined && known.endpoint.port === port && known.endpoint.address === address
-      ? known.endpoint
-      : { address, port }
+    return { address, port }
   }
 
   /** The address as text, without making it again for each message on a known member. */

@@ -83,7 +83,7 @@ export class Suspicions {
     const { suspicion } = record
     if (suspicion === undefined) return
     record.suspicion = undefined
-    this.#core.queue.remove({ space: 'confirmation', name: record.name }, 'replaced')
+    this.#core.queue.remove({ space: 'confirmation', name: record.name })
     this.#core.deadlines.cancel(suspicion.deadline)
     this.#core.deadlines.cancel(suspicion.check)
     if (suspicion.checkSeqNo !== undefined) {

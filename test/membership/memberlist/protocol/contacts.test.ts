@@ -121,7 +121,7 @@ describe('a member that was silent', () => {
     expect(contacts.isSilent(elsewhere, 'a', 1000)).toBe(false)
     // It may be asked at once.
     expect(contacts.isResting(place, 'a', 1000)).toBe(false)
-    expect(contacts.mayAsk(place, 'a', 1000, 1000)).toBe(true)
+    contacts.asks(place, 'a', 1000, 1000)
     expect(contacts.isResting(place, 'a', 2999)).toBe(true)
     expect(contacts.isResting(place, 'a', 3000)).toBe(false)
   })
@@ -139,10 +139,9 @@ describe('a member that was silent', () => {
     const contacts = new Contacts(10)
     let nowMs = 0
     for (const waitMs of [2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000, 300_000]) {
-      expect(contacts.mayAsk(place, 'a', nowMs, 1000)).toBe(true)
+      contacts.asks(place, 'a', nowMs, 1000)
       expect(contacts.isSilent(place, 'a', nowMs)).toBe(true)
       expect(contacts.isResting(place, 'a', nowMs + waitMs - 1)).toBe(true)
-      expect(contacts.mayAsk(place, 'a', nowMs + waitMs - 1, 1000)).toBe(false)
       // Its death in between makes no difference.
       contacts.diedUnreached(place, 'a', nowMs + waitMs - 1)
       expect(contacts.isResting(place, 'a', nowMs + waitMs)).toBe(false)
@@ -151,16 +150,16 @@ describe('a member that was silent', () => {
       nowMs += waitMs
     }
     // Of another name there nothing is known yet.
-    expect(contacts.mayAsk(place, 'b', nowMs, 1000)).toBe(true)
-    expect(contacts.mayAsk(place, 'b', nowMs + 1999, 1000)).toBe(false)
-    expect(contacts.mayAsk(place, 'b', nowMs + 2000, 1000)).toBe(true)
+    contacts.asks(place, 'b', nowMs, 1000)
+    expect(contacts.isResting(place, 'b', nowMs + 1999)).toBe(true)
+    expect(contacts.isResting(place, 'b', nowMs + 2000)).toBe(false)
   })
 
   test('is asked anew once it answered', () => {
     const contacts = new Contacts(10)
-    contacts.mayAsk(place, 'a', 0, 1000)
+    contacts.asks(place, 'a', 0, 1000)
     contacts.answered(place, 'a', 1)
-    expect(contacts.mayAsk(place, 'a', 2, 1000)).toBe(true)
+    contacts.asks(place, 'a', 2, 1000)
     expect(contacts.isResting(place, 'a', 2001)).toBe(true)
     expect(contacts.isResting(place, 'a', 2002)).toBe(false)
   })
@@ -172,7 +171,7 @@ test('the longest silent make room, and what is older than an hour goes', () => 
   contacts.answered(endpointOf(2), 'a', 5)
   contacts.answered(endpointOf(4), 'a', 6)
   expect([2, 3, 4].map((n) => contacts.isReached(endpointOf(n), 6))).toEqual([true, false, true])
-  for (const n of [2, 3, 4]) contacts.mayAsk(endpointOf(n), 'a', n, 1000)
+  for (const n of [2, 3, 4]) contacts.asks(endpointOf(n), 'a', n, 1000)
   for (const n of [5, 6, 7]) contacts.received(endpointOf(n), 1, n)
   expect(Object.fromEntries(collectionsOf(contacts))).toEqual({
     '#answers': 2,
