@@ -133,7 +133,7 @@ export class Merge {
     const { members, self, settings } = this.#core
     if (settings.keyed) return true
     const other = members.livingAt(place)
-    if (other !== undefined && other.name !== message.node) this.#contend(message, place, other)
+    if (other !== undefined) this.#contend(message, place, other)
     else if (sameEndpoint(place, self.endpoint) || this.#isCrowded(place)) this.#refuseRoom(message, place)
     else return true
     return false
