@@ -8,28 +8,17 @@ const BROADCAST_DEADLINE_MS = 12_000
 /** Settings of a memberlist peer; what is left out keeps the preset's value. */
 export interface MemberlistPeerSettings extends Partial<MemberSettings> {
   readonly name: string
-  readonly advertiseAddress?: string
-  readonly advertisePort?: number
   readonly label?: string
   /** Base64; the first encrypts. */
   readonly keys?: readonly string[]
   readonly verifyIncoming?: boolean
   readonly verifyOutgoing?: boolean
   readonly compression?: boolean
-  readonly tcpPings?: boolean
-  readonly protocolVersion?: number
   readonly delegateVersions?: { readonly min: number; readonly max: number; readonly current: number }
+  /** The size of the state that it hands over in push/pull. */
   readonly userStateBytes?: number
-  /** Single values of the preset, in milliseconds unless named otherwise. */
-  readonly timing?: {
-    readonly probeIntervalMs?: number
-    readonly probeTimeoutMs?: number
-    readonly gossipIntervalMs?: number
-    readonly pushPullIntervalMs?: number
-    readonly gossipToTheDeadMs?: number
-    readonly deadNodeReclaimMs?: number
-    readonly suspicionMultiplier?: number
-  }
+  /** Single values of the preset. */
+  readonly timing?: { readonly probeIntervalMs?: number; readonly deadNodeReclaimMs?: number }
 }
 
 /** A member of HashiCorp's memberlist, newest release. Binds to a free port of 127.0.0.1 unless told otherwise. */
@@ -83,11 +72,6 @@ export class MemberlistPeer implements AsyncDisposable {
     await this.process.command('keyring', { action, key })
   }
 
-  /** Changes the size of the state that it hands over in push/pull. */
-  async setUserState(sizeBytes: number): Promise<void> {
-    await this.process.command('user-state', { sizeBytes })
-  }
-
   /** Sends a user message to a member, over TCP if reliable, else over UDP. */
   async send(to: string, text: string, reliable: boolean): Promise<void> {
     await this.process.command('send', { to, text, reliable })
@@ -96,12 +80,6 @@ export class MemberlistPeer implements AsyncDisposable {
   /** Adds members named `NAME-crowd-1` and so on in the same process. */
   async addCrowd(count: number, meta: string): Promise<void> {
     await this.process.command('crowd', { count, meta }, 10_000 + count * 200)
-  }
-
-  /** Lifeguard's health score: 0 is healthy. */
-  async healthScore(): Promise<number> {
-    const { score } = (await this.process.command('health')) as { score: number }
-    return score
   }
 
   untilShown(names: readonly string[], deadlineMs: number): Promise<void> {

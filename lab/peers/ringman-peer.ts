@@ -11,7 +11,6 @@ export interface RingmanPeerSettings {
   /** `default` when left out, as in Go ringman; empty to gossip with stock memberlist. */
   readonly clusterName?: string
   readonly join?: readonly string[]
-  readonly compressionOff?: boolean
 }
 
 /** A node of Go ringman's list, as its HTTP API gives it. */

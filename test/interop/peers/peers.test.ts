@@ -79,7 +79,7 @@ describe('memberlist-peer', () => {
 
   test('user messages over UDP and TCP, and user state of 100 kB', async () => {
     await using stack = new AsyncDisposableStack()
-    const [first, second, third] = await startThree(stack)
+    const [first, second, third] = await startThree(stack, { userStateBytes: 100_000 })
     await first.send('b', 'over UDP', false)
     await first.send('b', 'over TCP', true)
     const texts = () =>
@@ -87,8 +87,6 @@ describe('memberlist-peer', () => {
     await second.process.until('both messages', () => texts().length === 2, CONVERGE_MS)
     expect(new Set(texts())).toEqual(new Set(['over TCP', 'over UDP']))
 
-    await first.setUserState(100_000)
-    await third.join(first.gossipAddress)
     await third.process.until(
       'the state',
       () => third.process.lines.some((line) => line.type === 'state' && line.fields['sizeBytes'] === 100_000),

@@ -11,11 +11,11 @@ import (
 
 // delegate is the peer's application: metadata and state to tell others, and a console for what it hears.
 type delegate struct {
-	console *console.Console
-
-	mutex     sync.Mutex
-	meta      []byte
+	console   *console.Console
 	userState []byte
+
+	mutex sync.Mutex
+	meta  []byte
 }
 
 func (d *delegate) setMeta(meta string) {
@@ -24,14 +24,12 @@ func (d *delegate) setMeta(meta string) {
 	d.meta = []byte(meta)
 }
 
-func (d *delegate) setUserState(sizeBytes int) {
+func userState(sizeBytes int) []byte {
 	state := make([]byte, sizeBytes)
 	for i := range state {
 		state[i] = byte(i)
 	}
-	d.mutex.Lock()
-	defer d.mutex.Unlock()
-	d.userState = state
+	return state
 }
 
 func (d *delegate) NodeMeta(int) []byte {
@@ -46,11 +44,7 @@ func (d *delegate) NotifyMsg(message []byte) {
 
 func (d *delegate) GetBroadcasts(int, int) [][]byte { return nil }
 
-func (d *delegate) LocalState(bool) []byte {
-	d.mutex.Lock()
-	defer d.mutex.Unlock()
-	return d.userState
-}
+func (d *delegate) LocalState(bool) []byte { return d.userState }
 
 func (d *delegate) MergeRemoteState(state []byte, join bool) {
 	sum := sha256.Sum256(state)

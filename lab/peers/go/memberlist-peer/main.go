@@ -33,9 +33,8 @@ func run(settings Settings) error {
 		return err
 	}
 	out := console.New(os.Stdout)
-	own := &delegate{console: out}
+	own := &delegate{console: out, userState: userState(settings.UserStateBytes)}
 	own.setMeta(settings.Meta)
-	own.setUserState(settings.UserStateBytes)
 	config.Delegate = own
 	config.Events = own
 	list, err := memberlist.Create(config)
@@ -58,10 +57,8 @@ func run(settings Settings) error {
 		"members":     peer.members,
 		"update-meta": peer.updateMeta,
 		"keyring":     peer.changeKeyring,
-		"user-state":  peer.changeUserState,
 		"send":        peer.send,
 		"crowd":       peer.crowd,
-		"health":      peer.health,
 		"quit":        func([]byte) (any, error) { os.Exit(0); return nil, nil },
 	})
 }
@@ -137,17 +134,6 @@ func (p *peer) changeKeyring(command []byte) (any, error) {
 	}
 }
 
-func (p *peer) changeUserState(command []byte) (any, error) {
-	fields, err := console.Fields[struct {
-		SizeBytes int `json:"sizeBytes"`
-	}](command)
-	if err != nil {
-		return nil, err
-	}
-	p.delegate.setUserState(fields.SizeBytes)
-	return nil, nil
-}
-
 // send sends a user message to one member, over TCP if reliable, else over UDP.
 func (p *peer) send(command []byte) (any, error) {
 	fields, err := console.Fields[struct {
@@ -168,8 +154,4 @@ func (p *peer) send(command []byte) (any, error) {
 		return nil, p.list.SendBestEffort(node, []byte(fields.Text))
 	}
 	return nil, fmt.Errorf("no member is named %q", fields.To)
-}
-
-func (p *peer) health([]byte) (any, error) {
-	return map[string]int{"score": p.list.GetHealthScore()}, nil
 }

@@ -14,17 +14,13 @@ type Settings struct {
 	Name             string            `json:"name"`
 	BindAddress      string            `json:"bindAddress"`
 	BindPort         int               `json:"bindPort"` // 0 takes a free one, told in "ready"
-	AdvertiseAddress string            `json:"advertiseAddress"`
-	AdvertisePort    int               `json:"advertisePort"`
-	Preset           string            `json:"preset"` // lan, wan, local
+	Preset           string            `json:"preset"`   // lan, wan, local
 	Meta             string            `json:"meta"`
 	Label            string            `json:"label"`
 	Keys             []string          `json:"keys"` // base64; the first encrypts
 	VerifyIncoming   *bool             `json:"verifyIncoming"`
 	VerifyOutgoing   *bool             `json:"verifyOutgoing"`
 	Compression      *bool             `json:"compression"`
-	TCPPings         *bool             `json:"tcpPings"`
-	ProtocolVersion  *uint8            `json:"protocolVersion"`
 	DelegateVersions *DelegateVersions `json:"delegateVersions"`
 	UserStateBytes   int               `json:"userStateBytes"`
 	Timing           Timing            `json:"timing"`
@@ -40,13 +36,8 @@ type DelegateVersions struct {
 
 // Timing overrides single values of the preset, in milliseconds; 0 keeps them.
 type Timing struct {
-	ProbeIntervalMs     int `json:"probeIntervalMs"`
-	ProbeTimeoutMs      int `json:"probeTimeoutMs"`
-	GossipIntervalMs    int `json:"gossipIntervalMs"`
-	PushPullIntervalMs  int `json:"pushPullIntervalMs"`
-	GossipToTheDeadMs   int `json:"gossipToTheDeadMs"`
-	DeadNodeReclaimMs   int `json:"deadNodeReclaimMs"`
-	SuspicionMultiplier int `json:"suspicionMultiplier"`
+	ProbeIntervalMs   int `json:"probeIntervalMs"`
+	DeadNodeReclaimMs int `json:"deadNodeReclaimMs"`
 }
 
 func (s Settings) config() (*memberlist.Config, error) {
@@ -60,20 +51,12 @@ func (s Settings) config() (*memberlist.Config, error) {
 	config.Name = s.Name
 	config.BindAddr = s.BindAddress
 	config.BindPort = s.BindPort
-	config.AdvertiseAddr = s.AdvertiseAddress
-	config.AdvertisePort = s.AdvertisePort
-	if s.AdvertisePort == 0 {
-		config.AdvertisePort = s.BindPort
-	}
+	config.AdvertisePort = s.BindPort
 	config.Label = s.Label
 	config.LogOutput = os.Stderr
 	override(&config.GossipVerifyIncoming, s.VerifyIncoming)
 	override(&config.GossipVerifyOutgoing, s.VerifyOutgoing)
 	override(&config.EnableCompression, s.Compression)
-	override(&config.ProtocolVersion, s.ProtocolVersion)
-	if s.TCPPings != nil {
-		config.DisableTcpPings = !*s.TCPPings
-	}
 	if versions := s.DelegateVersions; versions != nil {
 		config.DelegateProtocolMin = versions.Min
 		config.DelegateProtocolMax = versions.Max
@@ -98,23 +81,11 @@ func preset(name string) (*memberlist.Config, error) {
 }
 
 func (t Timing) apply(config *memberlist.Config) {
-	for _, each := range []struct {
-		ms     int
-		target *time.Duration
-	}{
-		{t.ProbeIntervalMs, &config.ProbeInterval},
-		{t.ProbeTimeoutMs, &config.ProbeTimeout},
-		{t.GossipIntervalMs, &config.GossipInterval},
-		{t.PushPullIntervalMs, &config.PushPullInterval},
-		{t.GossipToTheDeadMs, &config.GossipToTheDeadTime},
-		{t.DeadNodeReclaimMs, &config.DeadNodeReclaimTime},
-	} {
-		if each.ms != 0 {
-			*each.target = time.Duration(each.ms) * time.Millisecond
-		}
+	if t.ProbeIntervalMs != 0 {
+		config.ProbeInterval = time.Duration(t.ProbeIntervalMs) * time.Millisecond
 	}
-	if t.SuspicionMultiplier != 0 {
-		config.SuspicionMult = t.SuspicionMultiplier
+	if t.DeadNodeReclaimMs != 0 {
+		config.DeadNodeReclaimTime = time.Duration(t.DeadNodeReclaimMs) * time.Millisecond
 	}
 }
 

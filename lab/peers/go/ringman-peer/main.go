@@ -22,15 +22,14 @@ const broadcastTimeout = 10 * time.Second
 
 // Settings is the peer's one argument, as JSON.
 type Settings struct {
-	Name           string   `json:"name"`
-	BindAddress    string   `json:"bindAddress"`
-	BindPort       int      `json:"bindPort"`    // 0 takes a free one, told in "ready"
-	Preset         string   `json:"preset"`      // lan, wan, local
-	ClusterName    *string  `json:"clusterName"` // "default" when left out, as in Go ringman
-	ServicePort    string   `json:"servicePort"`
-	HTTPAddress    string   `json:"httpAddress"` // host:port; port 0 takes a free one, told in "ready"
-	Join           []string `json:"join"`
-	CompressionOff bool     `json:"compressionOff"`
+	Name        string   `json:"name"`
+	BindAddress string   `json:"bindAddress"`
+	BindPort    int      `json:"bindPort"`    // 0 takes a free one, told in "ready"
+	Preset      string   `json:"preset"`      // lan, wan, local
+	ClusterName *string  `json:"clusterName"` // "default" when left out, as in Go ringman
+	ServicePort string   `json:"servicePort"`
+	HTTPAddress string   `json:"httpAddress"` // host:port; port 0 takes a free one, told in "ready"
+	Join        []string `json:"join"`
 }
 
 func main() {
@@ -68,9 +67,6 @@ func (s Settings) config() (*memberlist.Config, error) {
 	config.ClusterName = "default"
 	if s.ClusterName != nil {
 		config.ClusterName = *s.ClusterName
-	}
-	if s.CompressionOff {
-		config.EnableCompression = false
 	}
 	config.LogOutput = os.Stderr
 	return config, nil
