@@ -1,11 +1,11 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { seededRandom } from '../../lab/sim/seeded-random.ts'
 import type { Random } from '../../src/clock.ts'
 import { checkDatagram } from '../../src/membership/swim/datagram-guard.ts'
 import { SWIM_PRESETS, RECEIVE_FACTOR } from '../../src/membership/swim/swim-settings.ts'
 import { startSwimCluster, type SwimProcess } from '../support/swim-cluster.ts'
-import { seededRandom } from '../support/swim-network.ts'
 import { compound, packet, rawPacket, update } from '../support/swim-packets.ts'
 
 /** Datagrams to send; RINGMAN_HOSTILE_CASES raises it. */

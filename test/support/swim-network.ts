@@ -7,17 +7,6 @@ import type { NodeMember } from '../../src/membership/swim/swim-members.ts'
 import { SwimNode } from '../../src/membership/swim/swim-node.ts'
 import { SWIM_PRESETS, type SwimSettings } from '../../src/membership/swim/swim-settings.ts'
 
-/** Chance from a seed (mulberry32). */
-export function seededRandom(seed: number): Random {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** A datagram on its way. */
 export interface Datagram {
   readonly bytes: Uint8Array

@@ -1,9 +1,25 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { seededRandom } from '../../../lab/sim/seeded-random.ts'
 import { checkDatagram, type SwimMessage } from '../../../src/membership/swim/datagram-guard.ts'
-import { seededRandom, SwimNetwork } from '../../support/swim-network.ts'
+import { SwimNetwork } from '../../support/swim-network.ts'
 import { compound, packet, update } from '../../support/swim-packets.ts'
 
 const host = (n: number) => SwimNetwork.host(n)
+
+const fakeTime = () =>
+  vi.useFakeTimers({
+    now: Date.UTC(2026, 0, 1),
+    toFake: [
+      'setTimeout',
+      'clearTimeout',
+      'setInterval',
+      'clearInterval',
+      'setImmediate',
+      'clearImmediate',
+      'Date',
+      'performance',
+    ],
+  })
 
 /** Milliseconds until `check` holds, looked at every 10 ms of virtual time; fails after `withinMs`. */
 async function timeUntil(check: () => boolean, withinMs: number, what: string): Promise<number> {
@@ -27,19 +43,7 @@ describe.each(SEEDS)('a cluster, with chance seeded by %i', (seed) => {
   let network: SwimNetwork
 
   beforeEach(() => {
-    vi.useFakeTimers({
-      now: Date.UTC(2026, 0, 1),
-      toFake: [
-        'setTimeout',
-        'clearTimeout',
-        'setInterval',
-        'clearInterval',
-        'setImmediate',
-        'clearImmediate',
-        'Date',
-        'performance',
-      ],
-    })
+    fakeTime()
     const random = seededRandom(seed)
     vi.spyOn(Math, 'random').mockImplementation(random)
     network = new SwimNetwork(random, { goneRetentionMs: 60_000 })
@@ -239,19 +243,7 @@ describe('one node', () => {
   let network: SwimNetwork
 
   beforeEach(() => {
-    vi.useFakeTimers({
-      now: Date.UTC(2026, 0, 1),
-      toFake: [
-        'setTimeout',
-        'clearTimeout',
-        'setInterval',
-        'clearInterval',
-        'setImmediate',
-        'clearImmediate',
-        'Date',
-        'performance',
-      ],
-    })
+    fakeTime()
     network = new SwimNetwork(seededRandom(1), { maxMembers: 50, maxGone: 20 })
     network.recording = true
   })
