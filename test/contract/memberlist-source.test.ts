@@ -3,6 +3,7 @@ import { silentLogger } from '../../src/logger.ts'
 import { MemberlistSource } from '../../src/membership/memberlist/memberlist-source.ts'
 import type { Seed } from '../../src/seeds/seed.ts'
 import { TurnClock } from '../support/turn-clock.ts'
+import { gossipingMembers } from './gossiping-members.ts'
 import { describeSourceContract } from './source-contract.ts'
 
 /** Over sockets on loopback, by UDP and TCP, plain or protected, or by TCP alone: one contract. */
@@ -21,7 +22,6 @@ for (const [title, options] of variants) {
     () => {
       const clock = new TurnClock()
       const sources: MemberlistSource[] = []
-      const members = new Map<string, MemberlistSource>()
 
       const make = (name: string, seeds: readonly Seed[], itsClock: TurnClock) =>
         new MemberlistSource({
@@ -42,31 +42,10 @@ for (const [title, options] of variants) {
           sources.push(source)
           return source
         },
-        async addMember(name) {
-          const seeds = [...sources, ...members.values()].flatMap(({ gossipAddress }) =>
-            gossipAddress === undefined
-              ? []
-              : [{ kind: 'address', address: gossipAddress.host, port: gossipAddress.port } as const],
-          )
-          const member = make(name, seeds, new TurnClock())
-          members.set(name, member)
-          await member.start(new AbortController().signal)
-        },
-        async removeMember(name) {
-          await members.get(name)?.leave()
-          await members.get(name)?.stop()
-        },
-        async killMember(name) {
-          await members.get(name)?.stop()
-        },
-        seenByMember: (name, source) =>
-          members.get(name)?.members.find((member) => member.name === source.selfName)?.state,
+        ...gossipingMembers(sources, (name, seeds) => make(name, seeds, new TurnClock())),
         advance: (ms) => clock.advance(ms),
         openResources: () =>
           clock.pendingTimers + sources.reduce((sum, { node }) => sum + node.openSockets, 0),
-        async close() {
-          for (const source of [...sources, ...members.values()]) await source.stop()
-        },
       }
     },
     { self: true, add: true, remove: true, kill: true, seen: true },

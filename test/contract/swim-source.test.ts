@@ -5,6 +5,7 @@ import { openUdpSocket, type OpenGossipSocket } from '../../src/membership/swim/
 import { SwimSource } from '../../src/membership/swim/swim-source.ts'
 import type { Seed } from '../../src/seeds/seed.ts'
 import { TurnClock } from '../support/turn-clock.ts'
+import { gossipingMembers } from './gossiping-members.ts'
 import { describeSourceContract } from './source-contract.ts'
 
 describeSourceContract(
@@ -36,7 +37,6 @@ describeSourceContract(
       }
     }
     const sources: SwimSource[] = []
-    const members = new Map<string, SwimSource>()
 
     const make = (name: string, seeds: readonly Seed[], counted: boolean) => {
       const source = new SwimSource({
@@ -54,32 +54,15 @@ describeSourceContract(
       if (counted) sources.push(source)
       return source
     }
+    const harness = gossipingMembers(sources, (name, seeds) => make(name, seeds, false))
     const stopAll = async () => {
-      for (const source of [...sources, ...members.values()]) await source.stop()
+      await harness.close()
       clearImmediate(next)
       vi.useRealTimers()
     }
     return {
       create: () => make(`m-self-${sources.length}`, [], true),
-      async addMember(name) {
-        const seeds = [...sources, ...members.values()].flatMap(({ gossipAddress }) =>
-          gossipAddress === undefined
-            ? []
-            : [{ kind: 'address', address: gossipAddress.host, port: gossipAddress.port } as const],
-        )
-        const member = make(name, seeds, false)
-        members.set(name, member)
-        await member.start(new AbortController().signal)
-      },
-      async removeMember(name) {
-        await members.get(name)?.leave()
-        await members.get(name)?.stop()
-      },
-      async killMember(name) {
-        await members.get(name)?.stop()
-      },
-      seenByMember: (name, source) =>
-        members.get(name)?.members.find((member) => member.name === source.selfName)?.state,
+      ...harness,
       advance: (ms) => clock.advance(ms),
       openResources: () => clock.pendingTimers + openSockets,
       close: stopAll,
