@@ -1,12 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { Readiness } from '../../src/http/readiness.ts'
 import type { Clock } from '../../src/clock.ts'
-import { silentLogger, type Logger } from '../../src/logger.ts'
+import { silentLogger } from '../../src/logger.ts'
 import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { RingChange } from '../../src/manager/snapshot.ts'
 import type { MemberState } from '../../src/membership/member.ts'
-import type { RingKeyMode } from '../../src/membership/placement.ts'
-import { RingService } from '../../src/service/ring-service.ts'
+import { RingService, type RingServiceDeps } from '../../src/service/ring-service.ts'
 import { RingCollector } from '../../src/telemetry/ring-collector.ts'
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
 import { fullStatistics } from '../telemetry/full-statistics.ts'
@@ -18,14 +17,18 @@ const other = fakeMember('b', '10.0.0.2')
 
 async function started(
   source: FakeSource,
-  ringKeyMode: RingKeyMode = 'address',
-  ownName?: string,
-  logger: Logger = silentLogger,
-  gatherDeathsMs = 0,
+  options: Partial<Pick<RingServiceDeps, 'ringKeyMode' | 'ownName' | 'logger' | 'gatherDeathsMs'>> = {},
 ) {
   const clock = new VirtualClock()
   const manager = new HashRingManager({ clock })
-  const service = new RingService({ source, manager, logger, clock, ringKeyMode, ownName, gatherDeathsMs })
+  const service = new RingService({
+    source,
+    manager,
+    logger: silentLogger,
+    clock,
+    ringKeyMode: 'address',
+    ...options,
+  })
   const starting = service.start()
   await clock.advance(DEFAULT_FOLD_WINDOW_MS)
   return { clock, manager, service, starting }
@@ -60,13 +63,7 @@ describe('RingService', () => {
       ...all.map((one, i) => ({ ...one, state: states[i]! })),
     ]
     const source = new FakeSource([self, ...all], { selfName: 'a' })
-    const { clock, manager, service, starting } = await started(
-      source,
-      'address',
-      undefined,
-      silentLogger,
-      1000,
-    )
+    const { clock, manager, service, starting } = await started(source, { gatherDeathsMs: 1000 })
     await starting
     const changes: RingChange[] = []
     manager.subscribe((change) => changes.push(change))
@@ -85,13 +82,7 @@ describe('RingService', () => {
 
   test('waits no longer than it is told to for the deaths of other suspects, and not at all after its end', async () => {
     const source = new FakeSource([self, other, fakeMember('c', '10.0.0.3')], { selfName: 'a' })
-    const { clock, manager, service, starting } = await started(
-      source,
-      'address',
-      undefined,
-      silentLogger,
-      1000,
-    )
+    const { clock, manager, service, starting } = await started(source, { gatherDeathsMs: 1000 })
     await starting
     const third = { ...fakeMember('c', '10.0.0.3'), state: 'suspect' as const }
     source.set([self, { ...other, state: 'dead' }, third])
@@ -109,7 +100,7 @@ describe('RingService', () => {
 
   test('hashes names when asked to, so that a new address moves no key', async () => {
     const source = new FakeSource([self, other], { selfName: 'a' })
-    const { clock, manager, service, starting } = await started(source, 'name')
+    const { clock, manager, service, starting } = await started(source, { ringKeyMode: 'name' })
     await starting
     const { digest } = manager.snapshot.ring
     source.set([self, fakeMember('b', '10.7.7.7')])
@@ -144,7 +135,7 @@ describe('RingService', () => {
   test('owns nothing where it only watches, and what its pod owns where it is told the name', async () => {
     const watcher = (await started(new FakeSource([self]))).service
     expect([watcher.ownRingKey, watcher.owns('k')]).toEqual([undefined, false])
-    const told = (await started(new FakeSource([self]), 'address', 'a')).service
+    const told = (await started(new FakeSource([self]), { ownName: 'a' })).service
     expect(told.owns('k')).toBe(true)
     await Promise.all([watcher.stop(), told.stop()])
   })
@@ -188,7 +179,7 @@ describe('RingService', () => {
       const source = new FakeSource([self, other], { selfName: 'a' })
       source.leave = leave
       const logger = new RecordingLogger()
-      const { clock, service, starting } = await started(source, 'address', undefined, logger)
+      const { clock, service, starting } = await started(source, { logger })
       await starting
       const leftAtMs = service.leave().then(() => clock.now())
       await clock.advance(10_000)

@@ -19,6 +19,8 @@ import { packet, rawPacket, update } from '../support/swim-packets.ts'
 /** What each peer sends of each kind: far more than any budget. */
 const FLOOD = 1500
 
+const GOSSIP = { name: 'here', bind: '127.0.0.1', gossipPort: 0, preset: 'local' } as const
+
 /** Longest line that a peer may cause, in bytes of JSON. */
 const LINE_LIMIT_BYTES = 16 * 1024
 
@@ -70,14 +72,7 @@ function expectBounded(tookMs: number, expected: Readonly<Record<string, number>
 describe('a flood of peers makes no flood of lines', () => {
   test('memberlist: other labels, garbage, made-up members, names that move and are fought over', async () => {
     const beganMs = performance.now()
-    await using ring = await createRing({
-      source: 'memberlist',
-      name: 'here',
-      bind: '127.0.0.1',
-      gossipPort: 0,
-      preset: 'local',
-      logger,
-    })
+    await using ring = await createRing({ source: 'memberlist', ...GOSSIP, logger })
     const port = ring.gossipAddress?.port ?? 0
     const plain = { compression: false, crc: false, label: '' }
     const alive = (node: string, ip: number, incarnation: number): Message => ({
@@ -118,14 +113,7 @@ describe('a flood of peers makes no flood of lines', () => {
 
   test('swim: garbage, bad bodies and members that come and go', async () => {
     const beganMs = performance.now()
-    await using ring = await createRing({
-      source: 'swim',
-      name: 'here',
-      bind: '127.0.0.1',
-      gossipPort: 0,
-      preset: 'local',
-      logger,
-    })
+    await using ring = await createRing({ source: 'swim', ...GOSSIP, logger })
     const port = ring.gossipAddress?.port ?? 0
     await flood(port, (i) => rawPacket(i & 255, Buffer.from('c0', 'hex')))
     await flood(port, (i) => packet('sync', update('not a host', { incarnation: i })))

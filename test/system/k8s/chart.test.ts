@@ -189,6 +189,8 @@ describe('the chart at a real API server', () => {
     await using kubelet = new FakeKubelet(server, namespace, { nodes: [{ name: 'node-1', zone: 'zone-1' }] })
     await kubelet.start()
     const settings = ['--namespace', namespace, '--set', 'minReadySeconds=1']
+    const upgrade = (values: string) =>
+      helm('upgrade', RELEASE, CHART, ...settings, '--set', values, '--wait', '--timeout', '90s')
     await helm('install', RELEASE, CHART, ...settings, '--wait', '--timeout', '60s')
     const keyring = await keyringIn(namespace)
     expect(keyring).toMatch(/^[A-Za-z0-9+/]{43}=\n$/)
@@ -197,32 +199,12 @@ describe('the chart at a real API server', () => {
     expect(before).toHaveLength(3)
 
     // Others come, nobody of before goes.
-    await helm(
-      'upgrade',
-      RELEASE,
-      CHART,
-      ...settings,
-      '--set',
-      'replicas=4,config.minMembers=2',
-      '--wait',
-      '--timeout',
-      '60s',
-    )
+    await upgrade('replicas=4,config.minMembers=2')
     await server.until('4 Pods', async () => readyAddresses(await kubelet.pods()).length === 4)
     expect(await keyringIn(namespace)).toEqual(keyring)
 
     // The configuration is changed: every Pod is replaced, one by one.
-    await helm(
-      'upgrade',
-      RELEASE,
-      CHART,
-      ...settings,
-      '--set',
-      'config.logLevel=debug',
-      '--wait',
-      '--timeout',
-      '90s',
-    )
+    await upgrade('config.logLevel=debug')
     await server.until('3 new Pods', async () => {
       const after = await kubelet.pods()
       return after.length === 3 && after.every(({ metadata }) => !before.includes(metadata.uid))
