@@ -4,7 +4,7 @@ import { HashRing } from '../ring/hash-ring.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger, type Logger } from '../logger.ts'
 import { checkNode, type RingNode } from '../ring/node.ts'
-import { PIECES_PER_STEP, type Steps } from '../ring/steps.ts'
+import { Pace, type Steps } from '../ring/steps.ts'
 import { takeInTurns } from '../turns.ts'
 import { diffRings, recordChange, type ChangeRecord, type RingDifference } from './change-record.ts'
 import { Mailbox } from './mailbox.ts'
@@ -404,12 +404,10 @@ function* applyAll(mutations: readonly Mutation[], before: readonly RingNode[]):
   const nodes = typeof set?.nodes === 'function' ? yield* set.nodes() : (set?.nodes ?? before)
   if (setAt === mutations.length - 1) return nodes
   const byRingKey = new Map<string, RingNode>()
-  let left = PIECES_PER_STEP
+  const pace = new Pace()
   for (const node of nodes) {
     byRingKey.set(node.ringKey, node)
-    if (--left > 0) continue
-    left = PIECES_PER_STEP
-    yield
+    if (pace.endsStep()) yield
   }
   for (const mutation of mutations.slice(setAt + 1)) {
     if (mutation.kind === 'remove') byRingKey.delete(mutation.ringKey)

@@ -1,5 +1,5 @@
 import { isRingKey, type RingNode } from '../ring/node.ts'
-import { finish, PIECES_PER_STEP, type Steps } from '../ring/steps.ts'
+import { finish, Pace, type Steps } from '../ring/steps.ts'
 import { isLiving, type Member } from './member.ts'
 
 /** Which string of a member is hashed: `IP:servicePort`, as in Go, or the member's name. */
@@ -68,12 +68,9 @@ function* nodesOf(
   moved: ReadonlySet<Member>,
 ): Steps<RingNode[]> {
   const nodes = new Map<string, RingNode>()
-  let left = PIECES_PER_STEP
+  const pace = new Pace()
   for (const member of members) {
-    if (--left === 0) {
-      left = PIECES_PER_STEP
-      yield
-    }
+    if (pace.endsStep()) yield
     if (!isPlaceable(member)) continue
     const { metadata } = member
     const ringKey = ringKeyOf(member, mode)

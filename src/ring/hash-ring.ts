@@ -3,7 +3,7 @@ import { md5 } from './md5.ts'
 import { findMoved, type MovedStretches } from './moved.ts'
 import { checkNode, compareRingKeys, sameNode, type RingNode } from './node.ts'
 import { PointTable, type TableArrays } from './point-table.ts'
-import { finish, mergeInSteps, PIECES_PER_STEP, sortInSteps, type Steps } from './steps.ts'
+import { finish, mergeInSteps, Pace, sortInSteps, type Steps } from './steps.ts'
 
 /** What another thread makes the same ring of. */
 export interface SharedRing {
@@ -191,13 +191,11 @@ export class HashRing {
   /** The same in steps. */
   *withInSteps(nodes: Iterable<RingNode>): Steps<HashRing> {
     const byRingKey = new Map<string, RingNode>()
-    let left = PIECES_PER_STEP
+    const pace = new Pace()
     for (const node of nodes) {
       checkNode(node)
       byRingKey.set(node.ringKey, node)
-      if (--left > 0) continue
-      left = PIECES_PER_STEP
-      yield
+      if (pace.endsStep()) yield
     }
     yield
     // Those that are here already are in order.
@@ -206,9 +204,7 @@ export class HashRing {
       const node = byRingKey.get(ringKey)
       if (node !== undefined) known.push(node)
       byRingKey.delete(ringKey)
-      if (--left > 0) continue
-      left = PIECES_PER_STEP
-      yield
+      if (pace.endsStep()) yield
     }
     yield
     const come = yield* sortInSteps([...byRingKey.values()], byRingKeyOrder)
@@ -247,7 +243,7 @@ export class HashRing {
     let sameTable = sorted.length === before.length
     let sameNodes = sameTable
     let i = 0
-    let left = PIECES_PER_STEP
+    const pace = new Pace()
     const nodes: RingNode[] = []
     for (const node of sorted) {
       while (i < before.length && compareRingKeys(before[i]!.ringKey, node.ringKey) < 0) i++
@@ -258,9 +254,7 @@ export class HashRing {
         if (known?.ringKey !== node.ringKey || known.weight !== node.weight) sameTable = false
         nodes.push(Object.freeze({ ...node }))
       }
-      if (--left > 0) continue
-      left = PIECES_PER_STEP
-      yield
+      if (pace.endsStep()) yield
     }
     if (sameNodes) return this
     if (sameTable) return new HashRing(nodes, this.#table, this.#digest)

@@ -2,7 +2,7 @@ import { RingmanError } from '../errors.ts'
 import { hashKey } from './key-hash.ts'
 import { compareRingKeys, type RingNode } from './node.ts'
 import type { PointTable } from './point-table.ts'
-import { PIECES_PER_STEP, type Steps } from './steps.ts'
+import { NUMBERS_PER_STEP, Pace, type Steps } from './steps.ts'
 
 /** A part of the circle that has one owner before a change and another one after it. */
 export interface Stretch {
@@ -173,10 +173,11 @@ export class MovedStretches implements Iterable<Stretch> {
   *visitInSteps(
     visit: (hashes: number, from: RingNode | undefined, to: RingNode | undefined) => void,
   ): Steps<void> {
+    const pace = new Pace()
     const { starts, ends, from, to } = this.#columns
     for (let i = 0; i < starts.length; i++) {
       visit(endOf(ends[i]!) - starts[i]!, this.#before[from[i]!], this.#after[to[i]!])
-      if (i % PIECES_PER_STEP === PIECES_PER_STEP - 1) yield
+      if (pace.endsStep()) yield
     }
   }
 
@@ -274,12 +275,13 @@ class FoundStretches {
 
   /** All of them, in steps. */
   *columns(): Steps<Columns> {
+    const pace = new Pace(NUMBERS_PER_STEP)
     const full = Math.max(0, this.#parts.length - 1) * PART_LENGTH
     const all = columnsOf(full + (this.#parts.length === 0 ? 0 : this.#length))
     for (const [i, part] of this.#parts.entries()) {
       const length = Math.min(PART_LENGTH, all.starts.length - i * PART_LENGTH)
       for (const name of COLUMNS) all[name].set(part[name].subarray(0, length), i * PART_LENGTH)
-      if (i % 8 === 7) yield
+      if (pace.endsStep(length)) yield
     }
     return all
   }

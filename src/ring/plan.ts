@@ -2,7 +2,7 @@ import { RingmanError } from '../errors.ts'
 import type { HashRing } from './hash-ring.ts'
 import type { Stretch } from './moved.ts'
 import { compareRingKeys, isRingKey, isNodeWeight, type RingNode } from './node.ts'
-import { finish, PIECES_PER_STEP, sortInSteps, type Steps } from './steps.ts'
+import { finish, Pace, sortInSteps, type Steps } from './steps.ts'
 
 /** A change to try out on a ring. Each ring key may be named once; all parts happen at once. */
 export interface RingPlanChange {
@@ -114,16 +114,14 @@ function apply(ring: HashRing, { leave = [], join = [], reweight = [] }: RingPla
 }
 
 export function* sumMoves(moved: Iterable<Stretch>): Steps<RingMove[]> {
-  let left = PIECES_PER_STEP
+  const pace = new Pace()
   const hashes = new Map<string | null, Map<string | null, number>>()
   for (const { start, end, ...owners } of moved) {
     const from = owners.from?.ringKey ?? null
     const to = owners.to?.ringKey ?? null
     const targets = hashes.get(from) ?? new Map<string | null, number>()
     hashes.set(from, targets.set(to, (targets.get(to) ?? 0) + end - start))
-    if (--left > 0) continue
-    left = PIECES_PER_STEP
-    yield
+    if (pace.endsStep()) yield
   }
   const moves: RingMove[] = []
   for (const [from, targets] of hashes) {

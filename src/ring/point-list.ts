@@ -1,5 +1,5 @@
 import { md5Points } from './md5.ts'
-import { NUMBERS_PER_STEP, PIECES_PER_STEP, type Steps } from './steps.ts'
+import { NUMBERS_PER_STEP, Pace, type Steps } from './steps.ts'
 
 /** Points that one MD5 digest gives. */
 export const POINTS_PER_DIGEST = 3
@@ -39,7 +39,7 @@ export function* computePoints(ranges: readonly DigestRange[]): Steps<PointList>
   const points = new Uint32Array(countDigests(ranges) * POINTS_PER_DIGEST)
   const slots = new Uint32Array(points.length)
   let at = 0
-  let left = PIECES_PER_STEP
+  const pace = new Pace()
   for (const { ringKey, slot, from, to } of ranges) {
     const end = at + (to - from) * POINTS_PER_DIGEST
     slots.fill(slot, at, end)
@@ -50,9 +50,7 @@ export function* computePoints(ranges: readonly DigestRange[]): Steps<PointList>
       const digits = String(j)
       for (let i = 0; i < digits.length; i++) message[prefix.length + i] = digits.charCodeAt(i)
       md5Points(message, prefix.length + digits.length, points, at)
-      if (--left > 0) continue
-      left = PIECES_PER_STEP
-      yield
+      if (pace.endsStep()) yield
     }
   }
   // Points of one node are alike but for their place.
@@ -75,10 +73,11 @@ function* sortByPoint(list: PointList): Steps<PointList> {
 function* distribute(source: PointList, target: PointList, shift: number): Steps<PointList> {
   const { points, slots } = source
   const { points: targetPoints, slots: targetSlots } = target
+  const pace = new Pace(NUMBERS_PER_STEP)
   const starts = new Uint32Array(1 << RADIX_BITS)
   for (let i = 0; i < points.length; i++) {
     starts[(points[i]! >>> shift) & RADIX_MASK]!++
-    if (i % NUMBERS_PER_STEP === 0) yield
+    if (pace.endsStep()) yield
   }
   let start = 0
   for (let digit = 0; digit < starts.length; digit++) {
@@ -91,7 +90,7 @@ function* distribute(source: PointList, target: PointList, shift: number): Steps
     const to = starts[(point >>> shift) & RADIX_MASK]!++
     targetPoints[to] = point
     targetSlots[to] = slots[i]!
-    if (i % NUMBERS_PER_STEP === 0) yield
+    if (pace.endsStep()) yield
   }
   return target
 }

@@ -1,5 +1,5 @@
 import type { PointList } from './point-list.ts'
-import { PIECES_PER_STEP, type Steps } from './steps.ts'
+import { Pace, type Steps } from './steps.ts'
 
 /** Slots, in the narrowest array that holds them. */
 export type Slots = Uint16Array | Uint32Array
@@ -35,7 +35,7 @@ export function* mergePoints(
   let to = 0
   let nextGone = 0
   let nextCome = 0
-  let left = PIECES_PER_STEP
+  const pace = new Pace()
   while (from < end) {
     const goneAt = nextGone < gone.points.length ? seekGone(kept, gone, nextGone, from) : end
     const comeAt = nextCome < come.points.length ? seekPlaceFor(kept, come, nextCome, from, places) : end
@@ -50,9 +50,7 @@ export function* mergePoints(
       target.points[to] = come.points[nextCome]!
       target.slots[to++] = come.slots[nextCome++]!
     }
-    if (--left > 0) continue
-    left = PIECES_PER_STEP
-    yield
+    if (pace.endsStep()) yield
   }
   target.points.set(come.points.subarray(nextCome), to)
   target.slots.set(come.slots.subarray(nextCome), to)

@@ -2,7 +2,7 @@
  * The index over the sorted points of a ring: the circle is cut into equal slices, a power of two of them, and
  * for each it says how many points lie before it. A point's upper bits are the number of its slice.
  */
-import { NUMBERS_PER_STEP, type Steps } from './steps.ts'
+import { NUMBERS_PER_STEP, Pace, type Steps } from './steps.ts'
 
 /**
  * By how many bits a point is shifted to give its slice: as many slices as at most half the points, two at least.
@@ -15,18 +15,19 @@ export function sliceShiftFor(pointCount: number): number {
 
 /** For each slice, how many of the sorted points lie before it; in steps. */
 export function* countBefore(points: Uint32Array, shift: number): Steps<Uint32Array> {
+  const pace = new Pace(NUMBERS_PER_STEP)
   const counts = new Uint32Array(2 ** (32 - shift))
   // A slice's last point writes last: how many points there are up to the end of the slice, or 0 without points.
   for (let i = 0; i < points.length; i++) {
     counts[points[i]! >>> shift] = i + 1
-    if (i % NUMBERS_PER_STEP === 0) yield
+    if (pace.endsStep()) yield
   }
   let before = 0
   for (let slice = 0; slice < counts.length; slice++) {
     const upToEnd = counts[slice]!
     counts[slice] = before
     before = Math.max(before, upToEnd)
-    if (slice % NUMBERS_PER_STEP === 0) yield
+    if (pace.endsStep()) yield
   }
   return counts
 }

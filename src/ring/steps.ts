@@ -10,6 +10,25 @@ export const PIECES_PER_STEP = 512
 /** Numbers that one step reads or writes, where that is all there is to it. */
 export const NUMBERS_PER_STEP = 8192
 
+/** Counts pieces of work, to tell where a step ends. */
+export class Pace {
+  readonly #piecesPerStep: number
+  #left: number
+
+  constructor(piecesPerStep = PIECES_PER_STEP) {
+    this.#piecesPerStep = piecesPerStep
+    this.#left = piecesPerStep
+  }
+
+  /** Takes so many pieces as done; true where they make the step long enough, so that the next one begins. */
+  endsStep(pieces = 1): boolean {
+    this.#left -= pieces
+    if (this.#left > 0) return false
+    this.#left = this.#piecesPerStep
+    return true
+  }
+}
+
 /** Does all of it at once. */
 export function finish<Result>(steps: Steps<Result>): Result {
   for (;;) {
@@ -44,13 +63,14 @@ export function* mergeInSteps<Item>(
   compare: (a: Item, b: Item) => number,
 ): Steps<readonly Item[]> {
   if (second.length === 0) return first
+  const pace = new Pace()
   const merged: Item[] = []
   let i = 0
   let j = 0
   while (i < first.length || j < second.length) {
     const takesFirst = j === second.length || (i < first.length && compare(first[i]!, second[j]!) <= 0)
     merged.push(takesFirst ? first[i++]! : second[j++]!)
-    if (merged.length % PIECES_PER_STEP === 0) yield
+    if (pace.endsStep()) yield
   }
   return merged
 }

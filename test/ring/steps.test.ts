@@ -1,15 +1,20 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
+import { MovedStretches } from '../../src/ring/moved.ts'
 import { plan, planInSteps, sumMoves } from '../../src/ring/plan.ts'
-import { finish, PIECES_PER_STEP, sortInSteps, type Steps } from '../../src/ring/steps.ts'
-
-function count<Result>(steps: Steps<Result>): { readonly steps: number; readonly result: Result } {
-  for (let taken = 1; ; taken++) {
-    const step = steps.next()
-    if (step.done === true) return { steps: taken, result: step.value }
-  }
-}
+import { computePoints } from '../../src/ring/point-list.ts'
+import { mergePoints } from '../../src/ring/point-merge.ts'
+import { countBefore } from '../../src/ring/slices.ts'
+import {
+  finish,
+  mergeInSteps,
+  NUMBERS_PER_STEP,
+  PIECES_PER_STEP,
+  sortInSteps,
+  type Steps,
+} from '../../src/ring/steps.ts'
+import { countSteps } from '../support/count-steps.ts'
 
 describe('sortInSteps', () => {
   test('brings what Array.prototype.sort brings, alike items in their order, and leaves the list as it is', () => {
@@ -46,20 +51,74 @@ describe('sortInSteps', () => {
   })
 })
 
-test('moves are summed so many in a step, and no more', () => {
-  let taken = 0
-  function* stretches() {
-    for (let start = 0; start < 2.5 * PIECES_PER_STEP; start++, taken++)
-      yield { start, end: start + 1, from: undefined, to: undefined }
-  }
-  const takenPerStep: number[] = []
-  const steps = sumMoves(stretches())
-  for (let isDone = false; !isDone; takenPerStep.push(taken)) {
-    taken = 0
-    isDone = steps.next().done === true
-  }
-  // What is taken counts when the next one is asked for.
-  expect(takenPerStep).toEqual([PIECES_PER_STEP - 1, PIECES_PER_STEP, PIECES_PER_STEP / 2 + 1])
+describe('what a step takes', () => {
+  const range = (to: number) => [{ ringKey: 'node', slot: 0, from: 0, to }]
+  const stretches = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({ start: i, end: i + 1, from: undefined, to: undefined }))
+  const none = { points: new Uint32Array(0), slots: new Uint32Array(0) }
+  const list = (length: number) => ({ points: new Uint32Array(length), slots: new Uint32Array(length) })
+  const ringOf = (size: number) =>
+    HashRing.of(Array.from({ length: size }, (_, i) => ({ ringKey: `node-${i}`, weight: 1 })))
+  const ascending = (a: number, b: number) => a - b
+  const small = PIECES_PER_STEP
+  const large = NUMBERS_PER_STEP
+
+  test.each<[string, number, (pieces: number) => Steps<unknown>]>([
+    ['digests that are hashed', small, (count) => computePoints(range(count))],
+    [
+      'points that go',
+      small,
+      (count) => mergePoints(list(count), list(count), none, new Uint32Array(1), none),
+    ],
+    [
+      'items that are merged',
+      small,
+      (count) => mergeInSteps(Array<number>(count - 1).fill(0), [1], ascending),
+    ],
+    ['moves that are summed', small, (count) => sumMoves(stretches(count))],
+    [
+      'stretches that are visited',
+      small,
+      (count) => MovedStretches.of(stretches(count)).visitInSteps(() => {}),
+    ],
+    ['points and slices of their index', large, (count) => countBefore(new Uint32Array(count - 2), 31)],
+  ])('%s', (_, most, make) => {
+    for (const pieces of [most - 1, most, 2 * most - 1, 2 * most, 3 * most])
+      expect(countSteps(make(pieces)).steps, `${pieces}`).toBe(Math.floor(pieces / most) + 1)
+  })
+
+  test('points that are sorted: digit by digit, each time once to count and once to move them', () => {
+    for (const digests of [1365, 1366, 2731]) {
+      const ranges = [...range(digests - 1), { ringKey: 'other', slot: 1, from: 0, to: 1 }]
+      const hashing = Math.floor(digests / small)
+      expect(countSteps(computePoints(ranges)).steps).toBe(
+        hashing + 3 * Math.floor((2 * 3 * digests) / large) + 1,
+      )
+    }
+  })
+
+  test('nodes that are all there: looked at, sought among those before, and compared', () => {
+    for (const size of [small - 1, small]) {
+      const ring = ringOf(size)
+      const loops = Math.floor((2 * size) / small) + Math.floor(size / small)
+      expect(countSteps(ring.withInSteps(ring.nodes)).steps).toBe(loops + 4)
+    }
+  })
+
+  test('two circles that are walked: point by point where they differ, else quickly', () => {
+    const ring = ringOf(70)
+    const { steps, result } = countSteps(HashRing.empty.movedInSteps(ring))
+    expect(result.count).toBeGreaterThan(large)
+    const walk = Math.floor((ring.pointCount + 1) / small)
+    expect(steps).toBe(walk + Math.floor(result.count / large) + 2)
+    expect(countSteps(ring.movedInSteps(ringOf(71))).steps).toBe(Math.floor((8400 + 120 * 16) / large) + 2)
+  })
+
+  test('of a change of the ring: each part of it that is long on a large ring', () => {
+    const nodes = ringOf(4).nodes
+    expect(countSteps(ringOf(3).withInSteps(nodes)).steps).toBe(11)
+    expect(countSteps(ringOf(3).movedInSteps(ringOf(4))).steps).toBe(2)
+  })
 })
 
 test('a large plan is the same in steps, of which there are many', () => {
@@ -68,7 +127,7 @@ test('a large plan is the same in steps, of which there are many', () => {
     leave: ['node-7'],
     join: Array.from({ length: 50 }, (_, i) => ({ ringKey: `new-${i}`, weight: 100 })),
   }
-  const { steps, result } = count(planInSteps(ring, change))
+  const { steps, result } = countSteps(planInSteps(ring, change))
   expect(steps).toBeGreaterThan(40)
   expect(result).toEqual(plan(ring, change))
 })

@@ -71,6 +71,12 @@ export class VirtualClock implements Clock {
   }
 }
 
+/** What became of a promise by now: its value, its error, or `pending`; no test waits for one that never settles. */
+export function fateOf(promise: Promise<unknown>): Promise<unknown> {
+  const rejection = promise.catch((error: unknown) => error)
+  return Promise.race([rejection, settle().then(() => 'pending')])
+}
+
 /** Lets every promise that can settle without timers or I/O do so. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => {

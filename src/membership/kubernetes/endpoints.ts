@@ -1,4 +1,4 @@
-import { finish, PIECES_PER_STEP, type Steps } from '../../ring/steps.ts'
+import { finish, Pace, type Steps } from '../../ring/steps.ts'
 import type { EndpointSlice, Family, SliceEndpoint } from './endpoint-slice.ts'
 
 /** Which of an endpoint's ports is the service port: by name, by number, or the only one there is. */
@@ -75,7 +75,7 @@ export function* viewInSteps(
   const endpoints = new Map<string, Endpoint>()
   const otherPorts = new Set<string>()
   let portlessCount = 0
-  let left = PIECES_PER_STEP
+  const pace = new Pace()
   for (const slice of all) {
     if (slice.family !== family || slice.endpoints.length === 0) continue
     const port = choosePort(slice, portChoice)
@@ -91,10 +91,7 @@ export function* viewInSteps(
       const rival = endpoints.get(endpoint.name)
       if (rival === undefined || prevails(endpoint, rival)) endpoints.set(endpoint.name, endpoint)
     }
-    left -= its.length
-    if (left > 0) continue
-    left = PIECES_PER_STEP
-    yield
+    if (pace.endsStep(its.length)) yield
   }
   return {
     endpoints,

@@ -8,7 +8,7 @@ import { LimitedWarnings } from '../../limited-warnings.ts'
 import { listedMember, type Member } from '../member.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
-import { finish, PIECES_PER_STEP, type Steps } from '../../ring/steps.ts'
+import { finish, Pace, type Steps } from '../../ring/steps.ts'
 import { takeInTurns } from '../../turns.ts'
 import { type SourceStatistics, apiStatistics } from '../statistics.ts'
 import { Brake } from './brake.ts'
@@ -285,7 +285,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     const kept = this.#brake?.look(this.#keeper.places, this.#deps.clock.now()) ?? this.#keeper.places
     if (wasBraked !== this.braked) this.#logBrake()
     let isNew = false
-    let left = PIECES_PER_STEP
+    const pace = new Pace()
     const places = valuesOf(kept)
     for (let i = 0; i < places.length; i++) {
       const place = places[i]!
@@ -296,9 +296,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
         all.set(name, { place, member })
         if (member !== before?.member) isNew = true
       }
-      if (--left > 0) continue
-      left = PIECES_PER_STEP
-      yield
+      if (pace.endsStep()) yield
     }
     yield
     if (all.size > kept.size) {

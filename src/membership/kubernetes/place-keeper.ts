@@ -1,5 +1,5 @@
 import { assertNever } from '../../errors.ts'
-import { finish, PIECES_PER_STEP, type Steps } from '../../ring/steps.ts'
+import { finish, Pace, type Steps } from '../../ring/steps.ts'
 import { isLiving, type MemberState } from '../member.ts'
 import type { Endpoint, EndpointsView } from './endpoints.ts'
 
@@ -75,7 +75,7 @@ export class PlaceKeeper {
 
   /** The same in steps; nobody may do anything else with the places meanwhile. */
   *observeInSteps(view: EndpointsView, nowMs: number): Steps<void> {
-    let left = PIECES_PER_STEP
+    const pace = new Pace()
     const endpoints = valuesOf(view.endpoints)
     for (let i = 0; i < endpoints.length; i++) {
       const endpoint = endpoints[i]!
@@ -84,18 +84,13 @@ export class PlaceKeeper {
       const next = this.#present(endpoint, before, nowMs)
       if (next === undefined) this.#kept.delete(name)
       else if (next !== before) this.#kept.set(name, next)
-      if (--left > 0) continue
-      left = PIECES_PER_STEP
-      yield
+      if (pace.endsStep()) yield
     }
     const { goneAfterMs, holdRestartingMs } = this.#settings
     const waitMs = view.sliceCount === 0 ? Math.max(goneAfterMs, holdRestartingMs) : goneAfterMs
     const places = valuesOf(this.#kept)
     for (let i = 0; i < places.length; i++) {
-      if (--left === 0) {
-        left = PIECES_PER_STEP
-        yield
-      }
+      if (pace.endsStep()) yield
       const before = places[i]!
       const { name } = before.endpoint
       if (view.endpoints.has(name)) continue
