@@ -157,11 +157,9 @@ function findCauses(
 }
 
 /** Those of the names of some nodes that nodes of a ring have as well. */
-function namesAmong(nodes: readonly RingNode[], some: readonly RingNode[]): Set<string> {
-  const wanted = new Set<string>()
-  for (const { name } of some) if (name !== undefined) wanted.add(name)
-  const found = new Set<string>()
-  if (wanted.size === 0) return found
-  for (const { name } of nodes) if (name !== undefined && wanted.has(name)) found.add(name)
+function namesAmong(nodes: readonly RingNode[], some: readonly RingNode[]): Set<string | undefined> {
+  const wanted = new Set(some.map(({ name }) => name))
+  const found = new Set<string | undefined>()
+  for (const { name } of nodes) if (wanted.has(name)) found.add(name)
   return found
 }

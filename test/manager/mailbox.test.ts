@@ -1,9 +1,6 @@
 import { expect, test } from 'vitest'
 import { Mailbox } from '../../src/manager/mailbox.ts'
-import { settle } from '../support/virtual-clock.ts'
-
-/** What a promise has come to by now, or `pending`. */
-const fateOf = (promise: Promise<unknown>) => Promise.race([promise, settle().then(() => 'pending')])
+import { fateOf } from '../support/virtual-clock.ts'
 
 test('delivers in the order of sending, and holds up senders while it is full, and only then', async () => {
   for (const capacity of [1, 2, 10]) {

@@ -14,18 +14,6 @@ export interface Equivalent {
 export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: 'src/manager/change-record.ts',
-    code: 'for (const { name } of some) if (name !== undefined) wanted.add(name)',
-    changes: ['name !== undefined → true'],
-    why: 'Nobody asks for the name of a node without one.',
-  },
-  {
-    file: 'src/manager/change-record.ts',
-    code: "causes.set(ringKey, name !== undefined && namesBefore.has(name) ? 'updated' : 'joined')",
-    changes: ['name !== undefined → true'],
-    why: 'Nodes without a name are not among the names.',
-  },
-  {
-    file: 'src/manager/change-record.ts',
     code: "const cause = (blamed === undefined ? found[0] : causes.get(blamed.ringKey)) ?? 'updated'",
     changes: [
       "'updated' → ''",
@@ -47,21 +35,33 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/manager/change-record.ts',
-    code: 'const stays = name !== undefined && namesAfter.has(name)',
-    changes: ['name !== undefined → true'],
-    why: 'Nodes without a name are not among the names.',
+    code: 'for (const { name } of nodes) if (wanted.has(name)) found.add(name)',
+    changes: ['wanted.has(name) → true'],
+    why: 'Nobody asks for names that are not wanted; there are only fewer to keep.',
   },
   {
     file: 'src/manager/change-record.ts',
-    code: 'if (wanted.size === 0) return found',
-    changes: ['wanted.size === 0 → false'],
-    why: 'It only saves the names where nobody asks for them.',
+    code: '(was !== undefined && was !== is && compareRingKeys(was.ringKey, is.ringKey) < 0)',
+    changes: ['was !== is → true'],
+    why: 'A node does not come before itself; it is only quicker not to compare.',
   },
   {
-    file: 'src/manager/change-record.ts',
-    code: 'for (const { name } of nodes) if (name !== undefined && wanted.has(name)) found.add(name)',
-    changes: ['name !== undefined → true'],
-    why: 'Nodes without a name are not among those that are wanted.',
+    file: 'src/manager/ring-order.ts',
+    code: 'return a.isWhole === b.isWhole ? a.length > b.length : a.isWhole',
+    changes: ['a.length > b.length → a.length >= b.length'],
+    why: 'Two pasts that are whole or not, and of one length, are the same.',
+  },
+  {
+    file: 'src/manager/hash-ring-manager.ts',
+    code: 'if (setAt === mutations.length - 1) return nodes',
+    changes: ['setAt === mutations.length - 1 → false', 'mutations.length - 1 → mutations.length + 1'],
+    why: 'Without anything to add or remove the same nodes come out; it is only quicker.',
+  },
+  {
+    file: 'src/manager/hash-ring-manager.ts',
+    code: "else if (mutation.kind === 'add') byRingKey.set(mutation.node.ringKey, mutation.node)",
+    changes: ["mutation.kind === 'add' → true"],
+    why: 'Behind the last set there is none: the compiler does not know.',
   },
   {
     file: 'src/membership/memberlist/wire/packet-decoder.ts',
@@ -221,12 +221,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
       "message?.kind === 'ping' || message?.kind === 'ack' → true",
     ],
     why: 'No other kinds come here: the compiler does not know.',
-  },
-  {
-    file: 'src/ring/steps.ts',
-    code: 'if (merged.length % PIECES_PER_STEP === 0) yield',
-    changes: ['0 → (0 + 1)'],
-    why: 'It gives way as often, only one piece later.',
   },
   {
     file: 'src/membership/memberlist/wire/msgpack-writer.ts',

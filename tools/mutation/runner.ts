@@ -60,7 +60,6 @@ export default class MutationRunner extends TestRunner {
       }
       return
     }
-    mutation.takeReached()
     const startedMs = performance.now()
     await run()
     const timeMs = performance.now() - startedMs
