@@ -5,6 +5,9 @@ import { createServer, Socket, type Server } from 'node:net'
 /** How long a thread may take to say whose connection it relays, in milliseconds. */
 const HEAD_MS = 5000
 
+/** So many connections may have said nothing yet, more than clients can have at once; then the oldest makes room. */
+const MAX_SILENT = 4096
+
 const LINE_FEED = 0x0a
 
 /** Where a thread relays connections to. */
@@ -22,14 +25,26 @@ export class RelayServer {
     secret: randomBytes(16).toString('hex'),
   }
   readonly #server: Server
+  readonly #silent = new Set<Socket>()
 
   /** @param serve - Gets each connection; its `remoteAddress` is that of the client. */
-  constructor(serve: (socket: Socket) => void) {
+  constructor(serve: (socket: Socket) => void, maxSilent = MAX_SILENT) {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       socket.on('error', ignore)
-      socket.setTimeout(HEAD_MS, () => socket.destroy())
+      const hangUp = () => socket.destroy()
+      socket.setTimeout(HEAD_MS, hangUp)
+      socket.once('end', hangUp)
+      this.#silent.add(socket)
+      const speak = () => this.#silent.delete(socket)
+      socket.once('close', speak)
+      if (this.#silent.size > maxSilent)
+        for (const oldest of this.#silent) {
+          oldest.destroy()
+          break
+        }
       socket.once('data', (part: Buffer) => {
-        socket.setTimeout(0).removeAllListeners('timeout')
+        speak()
+        socket.setTimeout(0).off('timeout', hangUp).off('end', hangUp).off('close', speak)
         // Threads write the line in one piece, and so it comes.
         const end = part.indexOf(LINE_FEED)
         const [secret, address] = part.toString('latin1', 0, Math.max(0, end)).split(' ')

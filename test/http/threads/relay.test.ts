@@ -1,6 +1,9 @@
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { RelayServer } from '../../../src/http/threads/relay.ts'
+
+const MAX_SILENT = 50
 
 let taken: Socket[]
 let server: RelayServer
@@ -10,7 +13,7 @@ beforeEach(async () => {
   server = new RelayServer((socket) => {
     taken.push(socket)
     socket.on('data', (part: Buffer) => socket.write(`${String(part)} of ${socket.remoteAddress}`))
-  })
+  }, MAX_SILENT)
   await server.start()
 })
 
@@ -62,4 +65,23 @@ test('what comes after the line, and in pieces, comes through', async () => {
     expect(received).toBe('later of 10.0.0.1')
   })
   socket.destroy()
+})
+
+test('who says nothing makes room, the oldest first, and who ends is hung up on', async () => {
+  const dial = async () => {
+    const socket = connect({ path: server.target.path, allowHalfOpen: true })
+    await once(socket, 'connect')
+    return socket.resume()
+  }
+  const [oldest, ended] = [await dial(), await dial()]
+  ended.end()
+  await once(ended, 'close')
+  const others: Socket[] = []
+  for (let i = 0; i < MAX_SILENT; i++) others.push(await dial())
+  await vi.waitFor(() => {
+    expect(oldest.readableEnded).toBe(true)
+  })
+  expect(others.filter(({ readableEnded }) => readableEnded)).toEqual([])
+  expect(await say(`${server.target.secret} 10.0.0.1\nhello`, 'hello of 10.0.0.1')).toBe('hello of 10.0.0.1')
+  for (const socket of [oldest, ...others]) socket.destroy()
 })
