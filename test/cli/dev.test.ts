@@ -31,7 +31,7 @@ function isRunning(pid: number): boolean {
 }
 
 async function untilGone(pids: readonly number[]): Promise<void> {
-  const deadline = AbortSignal.timeout(10_000)
+  const deadline = AbortSignal.timeout(60_000)
   while (pids.some(isRunning)) {
     deadline.throwIfAborted()
     await new Promise((resolve) => setTimeout(resolve, 20))

@@ -138,7 +138,7 @@ describe('createRing', () => {
     expect(program.out).toBe('2\n')
   })
 
-  test('follows a Service of Kubernetes, and owns what its own pod owns', { timeout: 60_000 }, async () => {
+  test('follows a Service of Kubernetes, and owns what its own pod owns', async () => {
     const api = new FakeKubernetesApi(systemClock)
     await using server = await FakeKubernetesServer.open(api, { scheme: 'http' })
     const pods = ['ring-0', 'ring-1'].map((name, n) => ({ name, address: `10.0.0.${n}` }))
@@ -163,7 +163,7 @@ describe('createRing', () => {
     expect(ring.owns('a')).toBe(true)
   })
 
-  test('members of either gossip find each other through pods', { timeout: 60_000 }, async () => {
+  test('members of either gossip find each other through pods', async () => {
     for (const source of ['memberlist', 'swim'] as const) {
       const api = new FakeKubernetesApi(systemClock)
       await using server = await FakeKubernetesServer.open(api, { scheme: 'http' })

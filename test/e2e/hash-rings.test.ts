@@ -84,4 +84,4 @@ test('two processes serve the rings of HashRings, one writes their status, and a
   expect(JSON.stringify(report)).toMatch(/the rings are those that ringman-[01] had/)
   const taken = await runMain(['get', 'user:42', '--ring', 'shop/cache', '--url', third.http.url])
   expect(taken.out).toBe(owners[0]?.out)
-}, 60_000)
+})

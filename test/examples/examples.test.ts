@@ -19,7 +19,7 @@ async function start(name: string, env: Record<string, string> = {}) {
 
 /** Asks again and again until an answer pleases. */
 async function askUntil<T>(ask: () => Promise<T>, pleases: (answer: T) => boolean): Promise<T> {
-  const deadline = AbortSignal.timeout(10_000)
+  const deadline = AbortSignal.timeout(60_000)
   for (;;) {
     const answer = await ask()
     if (pleases(answer)) return answer
@@ -179,7 +179,7 @@ describe('a rolling restart under load', () => {
   test.concurrent.each([
     ['plain-http', '/visits/'],
     ['mount-in-koa', '/carts/'],
-  ])('of examples/%s.ts loses no request', { timeout: 60_000 }, async (name, path) => {
+  ])('of examples/%s.ts loses no request', async (name, path) => {
     type Instance = Awaited<ReturnType<typeof start>>
     const instances: Instance[] = []
     const all: Instance[] = []

@@ -89,7 +89,7 @@ describe('requests sent at once', () => {
     expect(await answersOf(socket, paths.length)).toEqual(paths)
   })
 
-  test('on many connections are spread over turns', { timeout: 60_000 }, async () => {
+  test('on many connections are spread over turns', async () => {
     const { port, perTurn } = await serve()
     const sockets = await Promise.all(Array.from({ length: 300 }, () => dial(port)))
     const answers = sockets.map((socket) => answersOf(socket, 10))

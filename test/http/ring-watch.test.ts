@@ -175,7 +175,7 @@ describe('GET /v1/ring/watch', () => {
     return deaf
   }
 
-  test('sends one that is behind the newest ring alone, and holds no more', { timeout: 30_000 }, async () => {
+  test('sends one that is behind the newest ring alone, and holds no more', async () => {
     await using served = await serveRing({ members: MANY })
     const slow = await openDeaf(served)
     const quick = await Watch.open(served)
@@ -204,7 +204,7 @@ describe('GET /v1/ring/watch', () => {
     }, 10_000)
   })
 
-  test('cuts one for whom bytes wait and who takes none', { timeout: 30_000 }, async () => {
+  test('cuts one for whom bytes wait and who takes none', async () => {
     await using served = await serveRing({ members: MANY, limits: { slowReaderMs: 200 } })
     const deaf = await openDeaf(served)
     const quick = await Watch.open(served)

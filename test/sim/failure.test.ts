@@ -90,8 +90,7 @@ describe('detection', () => {
   })
 })
 
-// Minutes of many members: seconds of a core, and more on a busy machine.
-describe('no false removals', { timeout: 60_000 }, () => {
+describe('no false removals', () => {
   test.each([
     [0.1, 30],
     [0.25, 50],

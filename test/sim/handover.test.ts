@@ -23,7 +23,7 @@ const longest = (result: HistoryResult, kind: 'two' | 'none') =>
 
 test(
   'planned moves, several at a time: all end, no key has two owners for longer than 300 ms, none for longer than 100',
-  { timeout: 60_000 * Math.max(1, HISTORIES / 15) },
+  { timeout: 120_000 * Math.max(1, HISTORIES / 15) },
   () => {
     for (const result of runAll('planned')) {
       expectToEnd(result)
@@ -35,7 +35,7 @@ test(
 
 test(
   'crashes, restarts, stalls, partitions and loss in every state: all moves end, and rings are those of the living',
-  { timeout: 60_000 * Math.max(1, HISTORIES / 15) },
+  { timeout: 120_000 * Math.max(1, HISTORIES / 15) },
   () => {
     const results = runAll('faults')
     for (const result of results) {

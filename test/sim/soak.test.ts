@@ -79,7 +79,7 @@ test('joins, leaves, takeovers, restarts and deaths without end leave no collect
     machine.clear()
   }
   expectBounded(machine.protocol)
-}, 120_000)
+})
 
 test('a cluster that is restarted over and over, names at ever other addresses, holds what it shows', () => {
   const cluster = new SimCluster(simSeed(91))

@@ -17,7 +17,7 @@ import { disturb, DISTURBANCES } from './watch-disturbances.ts'
 // It takes seconds to load on a busy machine, which is not what is tested here.
 beforeAll(async () => {
   await import('@kubernetes/client-node')
-}, 120_000)
+})
 
 const SEED = Number(process.env['SIM_SEED'] ?? Date.now() % 100_000)
 
@@ -226,4 +226,4 @@ test(`after every kind of fault on the wire the ring is what Kubernetes says (SI
   await eventually(() => source.health().ok)
   await source.stop()
   await eventually(() => api.openCount === 0)
-}, 60_000)
+})
