@@ -18,13 +18,13 @@ const MANY_LISTED_MS = 1000
 /** Anti-entropy: at intervals the whole state is exchanged with one random member, so that nothing stays lost. */
 export class PushPullRounds {
   readonly #core: Core
-  readonly #exchanges: Exchanges
-  readonly #prober: Prober
+  readonly #exchanges: Pick<Exchanges, 'start'>
+  readonly #prober: Pick<Prober, 'probe'>
   #round = 0
   #catchUp: Deadline | undefined
   #listed = 0
 
-  constructor(core: Core, exchanges: Exchanges, prober: Prober) {
+  constructor(core: Core, exchanges: Pick<Exchanges, 'start'>, prober: Pick<Prober, 'probe'>) {
     this.#core = core
     this.#exchanges = exchanges
     this.#prober = prober

@@ -24,13 +24,13 @@ interface Lost {
  */
 export class Reconnect {
   readonly #core: Core
-  readonly #exchanges: Exchanges
+  readonly #exchanges: Pick<Exchanges, 'start'>
   /** By name, the longest lost first. */
   readonly #lost = new Map<string, Lost>()
   #tries = 0
   #exchanging = false
 
-  constructor(core: Core, exchanges: Exchanges) {
+  constructor(core: Core, exchanges: Pick<Exchanges, 'start'>) {
     this.#core = core
     this.#exchanges = exchanges
   }

@@ -16,12 +16,12 @@ const CONTEST_MAX_MS = 60_000
 /** What others say of this member itself, and its answer: a higher incarnation. */
 export class SelfDefence {
   readonly #core: Core
-  readonly #contests: Contests
+  readonly #contests: Pick<Contests, 'claimed'>
   #contestWaitMs = CONTEST_MIN_MS
   #contestedMs = -Infinity
   #insistedMs = -Infinity
 
-  constructor(core: Core, contests: Contests) {
+  constructor(core: Core, contests: Pick<Contests, 'claimed'>) {
     this.#core = core
     this.#contests = contests
   }

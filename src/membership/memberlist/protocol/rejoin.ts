@@ -25,13 +25,13 @@ interface Join {
  */
 export class Rejoin {
   readonly #core: Core
-  readonly #exchanges: Exchanges
+  readonly #exchanges: Pick<Exchanges, 'start'>
   #join: Join | undefined
   #waitMs = FIRST_WAIT_MS
   #retrying = false
   #scheduled = false
 
-  constructor(core: Core, exchanges: Exchanges) {
+  constructor(core: Core, exchanges: Pick<Exchanges, 'start'>) {
     this.#core = core
     this.#exchanges = exchanges
   }

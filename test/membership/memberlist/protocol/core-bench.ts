@@ -2,6 +2,7 @@ import { Core, createRecord } from '../../../../src/membership/memberlist/protoc
 import type { Delegate } from '../../../../src/membership/memberlist/protocol/dependencies.ts'
 import type { Effect } from '../../../../src/membership/memberlist/protocol/effects.ts'
 import type { Endpoint } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
+import type { ExchangeEnd } from '../../../../src/membership/memberlist/protocol/exchanges.ts'
 import type { MemberRecord } from '../../../../src/membership/memberlist/protocol/members.ts'
 import { PRESETS, type ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
 import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
@@ -62,6 +63,12 @@ export class CoreBench {
     return Array.from({ length: count - 1 }, (_, i) => this.member(i + 2))
   }
 
+  /** Acks our ping in the last packet that has one. */
+  ackLast(payload = new Uint8Array(0)): void {
+    const { message, to } = this.sent('ping').at(-1)!
+    this.core.pending.get(message.seqNo)?.acked(payload, endpointOf(to))
+  }
+
   /** Runs what falls due, each at its time. */
   run(ms: number): void {
     const endMs = this.nowMs + ms
@@ -110,5 +117,34 @@ export class CoreBench {
             .map((message) => ({ message, to: Number(effect.to.address.split('.')[3]), atMs }))
         : [],
     )
+  }
+}
+
+/** Exchanges that are only noted: the test ends them. */
+export class NotedExchanges {
+  readonly started: {
+    readonly atMs: number
+    readonly to: string
+    readonly join: boolean
+    readonly end: ExchangeEnd
+  }[] = []
+  readonly #bench: CoreBench
+
+  constructor(bench: CoreBench) {
+    this.#bench = bench
+  }
+
+  start(to: Endpoint, join: boolean, end: ExchangeEnd): void {
+    this.started.push({ atMs: this.#bench.nowMs, to: to.address, join, end })
+  }
+
+  /** When they were begun. */
+  get times(): number[] {
+    return this.started.map(({ atMs }) => atMs)
+  }
+
+  /** To whom, by the last number of the address. */
+  get places(): number[] {
+    return this.started.map(({ to }) => Number(to.split('.')[3]))
   }
 }
