@@ -21,7 +21,29 @@ describe('presets', () => {
     expect([PRESETS.lan[key], PRESETS.wan[key], PRESETS.local[key]]).toEqual([lan, wan, local])
   })
 
+  // What goes beyond memberlist.
+  test.each([
+    ['keyed', false, false, false],
+    ['repeatPings', true, true, true],
+    ['tellSuspects', true, true, true],
+    ['checkSuspects', true, true, true],
+    ['streamProbes', true, true, true],
+    ['refusedSuspicionMult', 0.6, 0.6, 0.6],
+    ['witnesses', 'auto', 'auto', 'auto'],
+    ['stallThresholdMs', 50, 50, 50],
+    ['deadKeptMs', 60_000, 120_000, 30_000],
+    ['rejoinIntervalMs', 10_000, 20_000, 5000],
+    ['reconnectIntervalMs', 5000, 10_000, 2000],
+    ['lostKeptMs', 3_600_000, 3_600_000, 3_600_000],
+    ['leaveTimeoutMs', 5000, 5000, 5000],
+    ['maxMembers', 20_000, 20_000, 20_000],
+    ['maxQueued', 8192, 8192, 8192],
+    ['maxRelays', 256, 256, 256],
+  ] as const)('%s is %s, %s, %s', (key, lan, wan, local) => {
+    expect([PRESETS.lan[key], PRESETS.wan[key], PRESETS.local[key]]).toEqual([lan, wan, local])
+  })
+
   test('cannot be changed', () => {
-    for (const preset of Object.values(PRESETS)) expect(Object.isFrozen(preset)).toBe(true)
+    for (const preset of [PRESETS, ...Object.values(PRESETS)]) expect(Object.isFrozen(preset)).toBe(true)
   })
 })
