@@ -8,14 +8,17 @@ class ReconnectBench extends CoreBench {
   readonly exchanges = new NotedExchanges(this)
   readonly others
   readonly reconnect: Reconnect
-  random = 0
+  readonly #chance: { value: number }
 
-  constructor(count: number, settings: Partial<ProtocolSettings> = {}) {
-    let bench: ReconnectBench | undefined
-    super(settings, { chance: () => bench?.random ?? 0 })
-    bench = this
+  constructor(count: number, settings: Partial<ProtocolSettings> = {}, chance = { value: 0 }) {
+    super(settings, { chance: () => chance.value })
+    this.#chance = chance
     this.others = this.members(count)
     this.reconnect = new Reconnect(this.core, this.exchanges)
+  }
+
+  set random(value: number) {
+    this.#chance.value = value
   }
 
   fall(n: number, state: 'dead' | 'left' = 'dead'): void {

@@ -24,7 +24,7 @@ class RejoinBench extends CoreBench {
 
   /** Ends every exchange that has not ended. */
   #ended = 0
-  end(failure: typeof FAILURE | undefined = undefined): void {
+  end(failure?: typeof FAILURE): void {
     while (this.#ended < this.exchanges.started.length) this.exchanges.started[this.#ended++]!.end(failure)
   }
 
