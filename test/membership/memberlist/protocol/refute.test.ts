@@ -147,7 +147,7 @@ describe('an incarnation far above its own', () => {
     const bench = new DefenceBench()
     const hear = () => {
       bench.clear()
-      bench.core.queue.remove({ space: 'member', name: 'm1' }, 'replaced')
+      bench.core.queue.remove({ space: 'member', name: 'm1' })
       bench.hear(suspect(1, 2 ** 22))
       return bench.core.queue.count
     }
