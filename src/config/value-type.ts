@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { isRingmanError } from '../errors.ts'
+import { isWord } from '../membership/member.ts'
 
 /** What a value may look like, how it is read from text or from a file, and how it is shown again. */
 export interface ValueType<T> {
@@ -221,9 +222,7 @@ export function word(placeholder: string, maxLength: number, maxBytes = Infinity
   const inBytes = maxBytes === Infinity ? '' : `, at most ${maxBytes} bytes of UTF-8`
   const allowed = `1 to ${maxLength} printable characters without white space${inBytes}`
   return form(placeholder, allowed, (text) =>
-    text.length <= maxLength && Buffer.byteLength(text) <= maxBytes && /^[^\s\p{C}]+$/u.test(text)
-      ? text
-      : undefined,
+    isWord(text, maxLength) && Buffer.byteLength(text) <= maxBytes ? text : undefined,
   )
 }
 

@@ -175,6 +175,11 @@ export function isPlainText(text: string): boolean {
   return text !== '' && !UNPRINTABLE.test(text)
 }
 
+/** Whether a text is 1 to `maxLength` printable characters without white space, as labels, names and zones of others are. */
+export function isWord(text: unknown, maxLength: number): text is string {
+  return typeof text === 'string' && text.length <= maxLength && /^[^\s\p{C}]+$/u.test(text)
+}
+
 /**
  * Encodes metadata as the JSON that Go ringman reads, `{"ServicePort":"8000"}`, with `Weight`, `Zone`, `Name`, `Witness` and
  * the others after it where they are set (Go ignores them). Who may use how many of the bytes is in `docs/memberlist.md`.

@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { isObject } from '../../is-object.ts'
+import { isWord } from '../member.ts'
 
 /** The label by which an EndpointSlice belongs to its Service. */
 export const SERVICE_LABEL = 'kubernetes.io/service-name'
@@ -99,7 +100,7 @@ function parseEndpoint(value: unknown, family: EndpointSlice['family']): SliceEn
     {
       address,
       pod: parsePod(value['targetRef']),
-      zone: isText(zone, ZONE_LIMIT) ? zone : undefined,
+      zone: isWord(zone, ZONE_LIMIT) ? zone : undefined,
       serving: booleanOr(serving, booleanOr(ready, true)) && ready !== false,
       terminating: booleanOr(terminating, false),
     },
@@ -109,12 +110,8 @@ function parseEndpoint(value: unknown, family: EndpointSlice['family']): SliceEn
 function parsePod(value: unknown): SliceEndpoint['pod'] {
   if (!isObject(value) || value['kind'] !== 'Pod') return undefined
   const { name, uid } = value
-  if (!isText(name, NAME_LIMIT)) return undefined
+  if (!isWord(name, NAME_LIMIT)) return undefined
   return { name, uid: typeof uid === 'string' ? uid : '' }
-}
-
-function isText(value: unknown, limit: number): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= limit && !/[\s\p{C}]/u.test(value)
 }
 
 function booleanOr(value: unknown, otherwise: boolean): boolean {

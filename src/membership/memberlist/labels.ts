@@ -1,4 +1,5 @@
 import { RingmanError } from '../../errors.ts'
+import { isWord } from '../member.ts'
 import { MAX_LABEL_BYTES } from './wire/limits.ts'
 
 /** Labels that are accepted at once: a change needs two, and each one more lets in more that is not meant. */
@@ -24,7 +25,7 @@ export function parseLabels(text: string): readonly string[] {
   for (const [index, entry] of value.entries()) {
     if (
       typeof entry !== 'string' ||
-      !/^[^\s\p{C}]*$/u.test(entry) ||
+      (entry !== '' && !isWord(entry, MAX_LABEL_BYTES)) ||
       Buffer.byteLength(entry) > MAX_LABEL_BYTES
     ) {
       throw invalid(
