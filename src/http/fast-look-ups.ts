@@ -10,11 +10,13 @@ import type { RouteMeter } from './route.ts'
 /** Bytes that are looked at in one go. A head that does not end within them is not plain. */
 const WINDOW_BYTES = 4096
 
+const LINE_END = ' HTTP/1.1\r\n'
+
 /**
- * The first line of a plain look-up: an exact path, and a query of what may stand in a URL. For this and the next one
+ * The rest of the first line, behind an exact path and `?`: a query of what may stand in a URL. For this and the next one
  * `lastIndex` is set before each use.
  */
-const REQUEST_LINE = /GET (\/v1\/owner|\/hashring\/nodes\/get)\?([!"$-~]*) HTTP\/1\.1\r\n/y
+const QUERY_AND_LINE_END = new RegExp(String.raw`[!"$-~]*${LINE_END}`, 'y')
 
 /**
  * Header fields that leave no doubt that the request ends with them and the connection stays as it is: exactly one Host, no
@@ -38,8 +40,10 @@ export interface FastAnswers {
 }
 
 interface FastRoute {
-  /** The answer, where it is a 200. */
-  readonly answer: (query: string) => Answer | undefined
+  /** The first line up to the query. */
+  readonly lineStart: string
+  /** The answer as it is written, where it is a small 200. */
+  readonly answer: (query: string) => string | undefined
   readonly meter: Pick<RouteMeter, 'answered'> | undefined
 }
 
@@ -54,13 +58,15 @@ export interface FastMeter {
  * in two ways, and its answer is a small 200. All others are left to the routes, which answer a plain one with the same bytes.
  */
 export class FastLookUps {
-  readonly #ring: LookUpRing
   readonly #clock: Clock
-  readonly #routes: Readonly<Record<string, FastRoute>>
-  /** What follows the date in each head. */
-  readonly #headEnd: string
+  readonly #routes: readonly FastRoute[]
+  /** What each head ends with, behind the date. */
+  readonly #keepAlive: string
   #dateSeconds = NaN
-  #date = ''
+  /** What each head of this second ends with. */
+  #headEnd = ''
+  /** Answers of this second that are given again and again, as they are written: to put one together takes longer than all else. */
+  #written = new WeakMap<Answer, string>()
 
   constructor({
     ring,
@@ -73,71 +79,84 @@ export class FastLookUps {
     readonly limits: HttpLimits
     readonly meter?: FastMeter
   }) {
-    this.#ring = ring
     this.#clock = clock
     const view = new CurrentView(ring)
     const answers: Record<string, FastRoute['answer']> = {
       '/v1/owner': (query) => {
         const key = readOnlyKey(query, limits)
-        return view.get().ownerAnswer(ring.manager.getNode(key), ring.nextOwnerOf(key))
+        const current = view.get()
+        const answer = current.ownerAnswer(ring.manager.getNode(key), ring.nextOwnerOf(key))
+        return this.#writeAgain(answer, current.unsure)
       },
       '/hashring/nodes/get': (query) => {
         const key = firstValue(query, 'key')
         if (key === undefined || key === '' || key.length > limits.maxKeyBytes) return undefined
-        return compatibleOwnerAnswer(ownerOf(ring, key), key)
+        return this.#write(compatibleOwnerAnswer(ownerOf(ring, key), key), ring.unsure)
       },
     }
-    this.#routes = Object.fromEntries(
-      Object.entries(answers).map(([path, answer]) => [path, { answer, meter: meter?.forRoute(path) }]),
-    )
+    this.#routes = Object.entries(answers).map(([path, answer]) => {
+      return { lineStart: `GET ${path}?`, answer, meter: meter?.forRoute(path) }
+    })
     const keepAliveSeconds = Math.floor(limits.keepAliveTimeoutMs / 1000)
-    this.#headEnd = `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`
+    this.#keepAlive = `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`
   }
 
   /** Answers the plain look-ups that these bytes begin with, as many as fit the window; undefined when there is none. */
   answer(bytes: Buffer): FastAnswers | undefined {
     const requests = bytes.toString('latin1', 0, Math.min(bytes.length, WINDOW_BYTES))
+    this.#takeTime()
     let at = 0
     let count = 0
     let text = ''
     while (at < requests.length) {
       const startedAtMs = this.#clock.now()
-      REQUEST_LINE.lastIndex = at
-      const [line, path = '', query = ''] = REQUEST_LINE.exec(requests) ?? []
-      if (line === undefined) break
-      HEADER_FIELDS.lastIndex = REQUEST_LINE.lastIndex
+      const route = this.#routes.find(({ lineStart }) => requests.startsWith(lineStart, at))
+      if (route === undefined) break
+      const queryAt = at + route.lineStart.length
+      QUERY_AND_LINE_END.lastIndex = queryAt
+      if (!QUERY_AND_LINE_END.test(requests)) break
+      HEADER_FIELDS.lastIndex = QUERY_AND_LINE_END.lastIndex
       if (!HEADER_FIELDS.test(requests)) break
-      const route = this.#routes[path]
-      const answer = route && tryAnswer(route, query)
+      const answer = tryAnswer(route, requests.slice(queryAt, QUERY_AND_LINE_END.lastIndex - LINE_END.length))
       if (answer === undefined) break
-      text += this.#write(answer)
-      route?.meter?.answered(startedAtMs)
+      text += answer
+      route.meter?.answered(startedAtMs)
       at = HEADER_FIELDS.lastIndex
       count++
     }
     return count === 0 ? undefined : { bytes: at, count, text }
   }
 
-  #write({ headers, body }: Answer): string {
-    let head = this.#ring.unsure ? 'HTTP/1.1 200 OK\r\nRingman-Unsure: true\r\n' : 'HTTP/1.1 200 OK\r\n'
-    for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
-    return `${head}Date: ${this.#dateNow()}${this.#headEnd}${body}`
+  #takeTime(): void {
+    const seconds = Math.floor(this.#clock.wallNow() / 1000)
+    if (seconds === this.#dateSeconds) return
+    this.#dateSeconds = seconds
+    this.#headEnd = `Date: ${new Date(seconds * 1000).toUTCString()}${this.#keepAlive}`
+    this.#written = new WeakMap()
   }
 
-  #dateNow(): string {
-    const seconds = Math.floor(this.#clock.wallNow() / 1000)
-    if (seconds !== this.#dateSeconds) {
-      this.#dateSeconds = seconds
-      this.#date = new Date(seconds * 1000).toUTCString()
+  /** An answer as it is written; undefined for one that is not small. */
+  #write({ headers, body }: Answer, unsure: boolean): string | undefined {
+    if (body.length > SMALL_ANSWER_BYTES) return undefined
+    let head = unsure ? 'HTTP/1.1 200 OK\r\nRingman-Unsure: true\r\n' : 'HTTP/1.1 200 OK\r\n'
+    for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+    return head + this.#headEnd + body
+  }
+
+  /** The same for an answer that is another one when its ring, or whether that is unsure, changes. */
+  #writeAgain(answer: Answer, unsure: boolean): string | undefined {
+    let text = this.#written.get(answer)
+    if (text === undefined) {
+      text = this.#write(answer, unsure)
+      if (text !== undefined) this.#written.set(answer, text)
     }
-    return this.#date
+    return text
   }
 }
 
-function tryAnswer({ answer }: FastRoute, query: string): Answer | undefined {
+function tryAnswer({ answer }: FastRoute, query: string): string | undefined {
   try {
-    const found = answer(query)
-    return found === undefined || found.body.length > SMALL_ANSWER_BYTES ? undefined : found
+    return answer(query)
   } catch {
     // Routes meet the same error, and answer it.
     return undefined

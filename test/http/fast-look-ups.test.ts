@@ -370,12 +370,14 @@ describe('FastLookUps', () => {
     expect((await answerer())(withField(field))).toBeUndefined()
   })
 
-  test('tells the time of each second once', async () => {
+  test.each([OWNER, GO])('tells the time of each second in the answer to %j', async (look) => {
     let wallMs = Date.UTC(2026, 0, 1)
     const { ring } = makeRing()
+    await ring.start()
+    onTestFinished(() => ring.stop())
     const clock = { ...systemClock, wallNow: () => wallMs }
     const fast = new FastLookUps({ ring, clock, limits: DEFAULT_HTTP_LIMITS })
-    const dateNow = () => /Date: ([^\r]+)/.exec(fast.answer(Buffer.from(GO))?.text ?? '')?.[1]
+    const dateNow = () => /Date: ([^\r]+)/.exec(fast.answer(Buffer.from(look))?.text ?? '')?.[1]
     expect(dateNow()).toBe('Thu, 01 Jan 2026 00:00:00 GMT')
     wallMs += 999
     expect(dateNow()).toBe('Thu, 01 Jan 2026 00:00:00 GMT')
