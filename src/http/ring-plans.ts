@@ -71,7 +71,7 @@ function boundWeights(ring: HashRing, { leave, join, reweight }: Required<RingPl
   const after = new Map(ring.nodes.map((node) => [node.ringKey, node]))
   for (const ringKey of leave) after.delete(ringKey)
   for (const node of [...reweight, ...join]) after.set(node.ringKey, node)
-  const most = weightBoundOf(after.values())
+  const most = weightBoundOf([...after.values()])
   const bound = <Node extends { readonly weight: number }>(node: Node): Node => ({
     ...node,
     weight: Math.min(node.weight, most),

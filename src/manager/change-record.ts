@@ -40,7 +40,8 @@ export function* diffRings(previous: HashRing, current: HashRing): Steps<RingDif
   let i = 0
   let j = 0
   while (i < before.length || j < after.length) {
-    const [was, is] = [before[i], after[j]]
+    const was = before[i]
+    const is = after[j]
     if (
       is === undefined ||
       (was !== undefined && was !== is && compareRingKeys(was.ringKey, is.ringKey) < 0)
@@ -107,7 +108,7 @@ export function* recordChange(
   stateOf: (name: string) => string | undefined,
   timeMs: number,
 ): Steps<ChangeRecord[]> {
-  const causes = findCauses(previous, current, difference, stateOf)
+  const causes = yield* findCauses(previous, current, difference, stateOf)
   const isFound = new Set(causes.values())
   const found = BLAMED.filter((cause) => isFound.has(cause))
   const gone = new Set(difference.removed)
@@ -132,16 +133,18 @@ export function* recordChange(
 }
 
 /** The cause of each node that came, went or changed, by ring key, in the byte order of keys for each kind. */
-function findCauses(
+function* findCauses(
   previous: HashRing,
   current: HashRing,
   { added, removed, updated }: RingDifference,
   stateOf: (name: string) => string | undefined,
-): Map<string, ChangeCause> {
+): Steps<Map<string, ChangeCause>> {
   const causes = new Map<string, ChangeCause>()
   // A member whose ring key is another one now has neither come nor gone.
   const namesBefore = namesAmong(previous.nodes, added)
+  yield
   const namesAfter = namesAmong(current.nodes, removed)
+  yield
   for (const { ringKey, name } of removed) {
     const state = name === undefined ? undefined : stateOf(name)
     const stays = name !== undefined && namesAfter.has(name)

@@ -7,6 +7,18 @@ export function byName(a: Member, b: Member): number {
   return a.name < b.name ? -1 : 1
 }
 
+/** The member of that name, among members in this order. */
+export function findByName(members: readonly Member[], name: string): Member | undefined {
+  let low = 0
+  let high = members.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (members[middle]!.name < name) low = middle + 1
+    else high = middle
+  }
+  return members[low]?.name === name ? members[low] : undefined
+}
+
 /**
  * Holds a source's current set and tells its subscribers, with the promises that
  * {@link import('./source.ts').MembershipSource} makes about publishing.

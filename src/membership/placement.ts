@@ -93,8 +93,12 @@ function* nodesOf(
 }
 
 /** What a weight counts at most where these are the nodes: see {@link placeMembers}. */
-export function weightBoundOf(nodes: Iterable<RingNode>): number {
-  const weights = Float64Array.from(nodes, ({ weight }) => weight).sort()
+export function weightBoundOf(nodes: readonly RingNode[]): number {
+  const weights = new Float64Array(nodes.length)
+  nodes.forEach(({ weight }, i) => {
+    weights[i] = weight
+  })
+  weights.sort()
   return WEIGHT_SPAN * (weights[(weights.length - 1) >> 1] ?? 1)
 }
 

@@ -154,7 +154,8 @@ export class PointTable {
     const slots = this.#slots
     const otherSlots = other.#slots
     const otherPlaces = other.#places
-    const againBySlot = Int32Array.from(this.#places, (place) => again[place] ?? -2)
+    const againBySlot = new Int32Array(this.#places.length)
+    for (let slot = 0; slot < againBySlot.length; slot++) againBySlot[slot] = again[this.#places[slot]!] ?? -2
     let previous = 0
     let left = NUMBERS_PER_STEP
     let i = 0
@@ -249,7 +250,7 @@ export class PointTable {
     const shift = sliceShiftFor(points.length)
     const sliceStarts =
       shift === this.#sliceShift
-        ? adjustCounts(this.#sliceStarts, shift, gonePoints.points, comePoints.points)
+        ? yield* adjustCounts(this.#sliceStarts, shift, gonePoints.points, comePoints.points)
         : yield* countBefore(points, shift)
     return new PointTable(target, places, sliceStarts)
   }

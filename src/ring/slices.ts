@@ -32,18 +32,20 @@ export function* countBefore(points: Uint32Array, shift: number): Steps<Uint32Ar
   return counts
 }
 
-/** The counts that {@link countBefore} would give after sorted points have gone and others have come. */
-export function adjustCounts(
+/** The counts that {@link countBefore} would give after sorted points have gone and others have come; in steps. */
+export function* adjustCounts(
   counts: Uint32Array,
   shift: number,
   gone: Uint32Array,
   come: Uint32Array,
-): Uint32Array {
+): Steps<Uint32Array> {
+  const pace = new Pace()
   const adjusted = counts.slice()
   let change = 0
   let nextGone = 0
   let nextCome = 0
   let slice = 0
+  yield
   while (slice < adjusted.length) {
     // Up to the slice of the next point that goes or comes, its own count among them, all change alike.
     const goneSlice = nextGone < gone.length ? gone[nextGone]! >>> shift : adjusted.length - 1
@@ -52,6 +54,7 @@ export function adjustCounts(
     for (; slice <= last; slice++) adjusted[slice]! += change
     for (; nextGone < gone.length && gone[nextGone]! >>> shift === last; nextGone++) change--
     for (; nextCome < come.length && come[nextCome]! >>> shift === last; nextCome++) change++
+    if (pace.endsStep()) yield
   }
   return adjusted
 }

@@ -8,6 +8,7 @@ import type { RingChange } from '../manager/snapshot.ts'
 import type { MemberControl } from '../membership/control.ts'
 import { CONDITIONS, healthIn, type SourceHealth } from '../membership/condition.ts'
 import type { Member, MemberMetadata } from '../membership/member.ts'
+import { findByName } from '../membership/member-set.ts'
 import { placeInSteps, placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import type { HashRing } from '../ring/hash-ring.ts'
@@ -554,10 +555,12 @@ export class RingService implements AsyncDisposable {
           : this.#clock.after(gathered.untilMs - nowMs, () => {
               this.#follow(this.source.members)
             })
-      let states: Map<string, string> | undefined
       await this.manager.setNodes(
         () => placeInSteps(gathered.members, this.ringKeyMode, this.#handover?.isDone),
-        (name) => (states ??= new Map(members.map((member) => [member.name, stateOf(member)]))).get(name),
+        (name) => {
+          const member = findByName(members, name)
+          return member && stateOf(member)
+        },
       )
     } finally {
       this.#placing--

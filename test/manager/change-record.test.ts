@@ -161,8 +161,9 @@ test('three deaths in one change are a mass failure, which comes before what els
   const stateOf = (name: string) => (name === 'd' ? 'left' : 'dead')
   const recorded = countSteps(recordChange(previous, current, compared.result!, stateOf, 7))
   const records = recorded.result
-  // What takes long on a large ring has a step of its own: nodes, moves; causes, moves, digests, records.
-  expect([compared.steps, recorded.steps]).toEqual([1 + countSteps(previous.movedInSteps(current)).steps, 4])
+  // What takes long on a large ring has a step of its own: nodes, moves; names of both rings, causes, moves,
+  // digests, records.
+  expect([compared.steps, recorded.steps]).toEqual([1 + countSteps(previous.movedInSteps(current)).steps, 6])
   expect(records.map(({ cause, node, count }) => [cause, node, count])).toEqual([
     ['mass-failure', 'a', 3],
     ['left', 'd', 1],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Member } from '../../src/membership/member.ts'
-import { MemberSet } from '../../src/membership/member-set.ts'
+import { findByName, MemberSet } from '../../src/membership/member-set.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { fakeMember } from '../support/fake-source.ts'
 
@@ -14,6 +14,14 @@ describe('a member set', () => {
     set.publish(members('b', 'a', 'B'))
     expect(names(set.current)).toBe('Bab')
     expect(Object.isFrozen(set.current)).toBe(true)
+  })
+
+  test('has its members found by their names', () => {
+    const set = new MemberSet(silentLogger)
+    expect(findByName(set.current, 'a')).toBeUndefined()
+    set.publish(members('b', 'a', 'd', 'B', 'é'))
+    for (const member of set.current) expect(findByName(set.current, member.name)).toBe(member)
+    for (const name of ['', 'A', 'c', 'e', 'ê']) expect(findByName(set.current, name)).toBeUndefined()
   })
 
   test('does not follow what happens to the array that was published', () => {
