@@ -36,6 +36,12 @@ const WARNING_INTERVAL_MS = 60_000
 /** A place whose time is over is not taken away while the API is away; so often it is looked whether it is back. */
 const RECHECK_MS = 1000
 
+/** Thousands of members take long to make: for each so many of them, they are made again a millisecond later. */
+const MEMBERS_PER_MS = 20
+
+/** But so many milliseconds later at most. */
+const LONGEST_REST_MS = 250
+
 export interface KubernetesSourceDeps {
   /** Where the slices come from. */
   readonly feed: SliceFeed
@@ -81,6 +87,8 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   /** Whether members are in the making, and what cancels that. */
   #isRefreshing = false
   #cancelRefresh: (() => void) | undefined
+  /** Before this time the members are not made again. */
+  #restsUntilMs = 0
 
   constructor(options: KubernetesSourceOptions, deps: KubernetesSourceDeps) {
     super(deps.logger)
@@ -218,14 +226,20 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     this.#brake?.freeze(new Map(frozen.map((endpoint) => [endpoint.name, { endpoint, state: 'suspect' }])))
   }
 
-  /** Makes the members anew; what changes while that goes on is taken afterwards, all at once. */
+  /** Makes the members anew; what changes while that goes on, or soon after, is taken afterwards, all at once. */
   #refresh(): void {
     this.#isStale = true
     if (this.#isRefreshing) return
     this.#isRefreshing = true
-    takeInTurns(this.#deps.clock, this.#refreshOrFail(), (cancel) => {
-      this.#cancelRefresh = cancel
-    })
+    const { clock } = this.#deps
+    const begin = () => {
+      takeInTurns(clock, this.#refreshOrFail(), (cancel) => {
+        this.#cancelRefresh = cancel
+      })
+    }
+    const restMs = this.#restsUntilMs - clock.now()
+    if (restMs > 0) this.#cancelRefresh = clock.after(restMs, begin)
+    else begin()
   }
 
   *#refreshOrFail(): Steps<void> {
@@ -235,17 +249,18 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       this.fail(error)
     }
     this.#isRefreshing = false
+    if (this.#isStale) this.#refresh()
   }
 
   *#refreshInSteps(): Steps<void> {
-    while (this.#isStale) {
-      this.#isStale = false
-      if (this.#slicesChanged) yield* this.#observe()
-      else this.#keeper.expire(this.#deps.clock.now())
-      yield
-      yield* this.#publish()
-      this.#setTimer()
-    }
+    this.#isStale = false
+    if (this.#slicesChanged) yield* this.#observe()
+    else this.#keeper.expire(this.#deps.clock.now())
+    yield
+    yield* this.#publish()
+    const restMs = Math.min(LONGEST_REST_MS, Math.floor(this.#members.size / MEMBERS_PER_MS))
+    this.#restsUntilMs = this.#deps.clock.now() + restMs
+    this.#setTimer()
   }
 
   /** Takes what the slices say now. */
