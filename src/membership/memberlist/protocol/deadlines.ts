@@ -34,14 +34,14 @@ export class Deadlines {
     this.#cancelledCount++
     if (this.#cancelledCount > this.#heap.length / 2 + SLACK) {
       // Sorted entries are a heap.
-      this.#heap = this.#heap.filter(({ run }) => run !== undefined).sort((a, b) => (before(a, b) ? -1 : 1))
+      this.#heap = this.#heap.filter(({ run }) => run !== undefined).sort(compare)
       this.#cancelledCount = 0
     }
   }
 
   /** The time of the first one; `Infinity` when there is none. */
   get nextMs(): number {
-    while (this.#heap.length > 0 && this.#heap[0]?.run === undefined) {
+    while (this.#heap[0] !== undefined && this.#heap[0].run === undefined) {
       this.#pop()
       this.#cancelledCount--
     }
@@ -52,17 +52,18 @@ export class Deadlines {
   runDue(nowMs: number): void {
     while (this.nextMs <= nowMs) {
       const entry = this.#pop()
-      const run = entry?.run
-      if (entry !== undefined) entry.run = undefined
-      run?.()
+      const run = entry.run as () => void
+      entry.run = undefined
+      run()
     }
   }
 
-  #pop(): Entry | undefined {
+  /** The first one, of one at the least. */
+  #pop(): Entry {
     const heap = this.#heap
-    const first = heap[0]
-    const last = heap.pop()
-    if (last !== undefined && last !== first) {
+    const first = heap[0] as Entry
+    const last = heap.pop() as Entry
+    if (last !== first) {
       heap[0] = last
       this.#down(0)
     }
@@ -71,13 +72,12 @@ export class Deadlines {
 
   #up(start: number): void {
     const heap = this.#heap
-    const entry = heap[start]
-    if (entry === undefined) return
+    const entry = heap[start] as Entry
     let index = start
     while (index > 0) {
       const parentIndex = (index - 1) >> 1
-      const parent = heap[parentIndex]
-      if (parent === undefined || !before(entry, parent)) break
+      const parent = heap[parentIndex] as Entry
+      if (compare(entry, parent) > 0) break
       heap[index] = parent
       index = parentIndex
     }
@@ -86,19 +86,18 @@ export class Deadlines {
 
   #down(start: number): void {
     const heap = this.#heap
-    const entry = heap[start]
-    if (entry === undefined) return
+    const entry = heap[start] as Entry
     let index = start
     for (;;) {
       let childIndex = 2 * index + 1
       let child = heap[childIndex]
       if (child === undefined) break
       const right = heap[childIndex + 1]
-      if (right !== undefined && before(right, child)) {
+      if (right !== undefined && compare(right, child) < 0) {
         child = right
         childIndex++
       }
-      if (!before(child, entry)) break
+      if (compare(child, entry) > 0) break
       heap[index] = child
       index = childIndex
     }
@@ -106,6 +105,6 @@ export class Deadlines {
   }
 }
 
-function before(a: Entry, b: Entry): boolean {
-  return a.atMs === b.atMs ? a.order < b.order : a.atMs < b.atMs
+function compare(a: Entry, b: Entry): number {
+  return a.atMs - b.atMs || a.order - b.order
 }

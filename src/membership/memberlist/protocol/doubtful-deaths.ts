@@ -39,10 +39,9 @@ export function isLate(core: Core, record: MemberRecord, { incarnation, from }: 
  * Whether news of a death comes from a member that we hold for dead: it was most likely cut off, and took its own
  * silence for that of others.
  */
-export function isDoubtful(core: Core, record: MemberRecord, { node, from }: Dead): boolean {
+export function isDoubtful(core: Core, record: MemberRecord, { from }: Dead): boolean {
   if (!isLiving(record)) return false
   // Of two processes of one name either may have said it.
   if (record.rival !== undefined && from !== core.self.name) return true
-  if (!core.settings.checkSuspects || from === node) return false
-  return core.members.get(from)?.state === 'dead'
+  return core.settings.checkSuspects && core.members.get(from)?.state === 'dead'
 }

@@ -21,10 +21,7 @@ export function keyOf({ address, port }: Endpoint): string {
 
 /** Whether two runs of bytes are equal. For public bytes: it stops at the first difference. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a === b) return true
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }
 
 /**
@@ -35,12 +32,12 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
  */
 export function formatAddress(bytes: Uint8Array): string | undefined {
   if (bytes.every((byte) => byte === 0)) return undefined
-  const first = bytes[0] ?? 0
+  const first = bytes[0] as number
   if (bytes.length === 4) return first < MULTICAST_V4 ? bytes.join('.') : undefined
   if (bytes.length !== 16 || first === MULTICAST_V6) return undefined
   if (isMapped(bytes)) return formatAddress(bytes.subarray(12))
   const groups: number[] = []
-  for (let i = 0; i < 16; i += 2) groups.push(((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0))
+  for (let i = 0; i < 16; i += 2) groups.push(((bytes[i] as number) << 8) | (bytes[i + 1] as number))
   const { start, length } = longestZeroRun(groups)
   const hex = (part: readonly number[]) => part.map((group) => group.toString(16)).join(':')
   if (length < 2) return hex(groups)
@@ -86,7 +83,7 @@ function tryParseV6(text: string): Uint8Array | undefined {
   const halves = text.split('::')
   if (halves.length > 2) return undefined
   // An IPv4 address may stand at the very end only.
-  const head = parseGroups(halves[0] ?? '', halves.length === 1)
+  const head = parseGroups(halves[0] as string, halves.length === 1)
   const tail = parseGroups(halves[1] ?? '', true)
   if (head === undefined || tail === undefined) return undefined
   const missing = 16 - head.length - tail.length
@@ -112,5 +109,5 @@ function parseGroups(text: string, mayEndInV4: boolean): number[] | undefined {
       bytes.push(value >> 8, value & 0xff)
     }
   }
-  return bytes.length <= 16 ? bytes : undefined
+  return bytes
 }

@@ -110,7 +110,6 @@ export class GossipQueue {
         }
       }
       for (let i = skipped.length - 1; i >= 0; i--) bucket.push(skipped[i] as Item)
-      if (misfits >= MISFITS_LIMIT || taken.length >= maxCount) break
     }
     // Oldest first, so that the newest comes to lie on top of its next bucket.
     for (let i = taken.length - 1; i >= 0; i--) {
@@ -177,7 +176,6 @@ export class GossipQueue {
   }
 
   #compact(): void {
-    if (this.#removedCount === 0) return
     for (const [i, bucket] of this.#buckets.entries()) {
       this.#buckets[i] = bucket.filter((item) => !item.removed)
     }

@@ -1,7 +1,13 @@
 import * as fc from 'fast-check'
 import { isIPv4, isIPv6 } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { formatAddress, tryParseAddress } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
+import {
+  formatAddress,
+  keyOf,
+  sameBytes,
+  sameEndpoint,
+  tryParseAddress,
+} from '../../../../src/membership/memberlist/protocol/endpoint.ts'
 
 const isIPv4InIPv6 = (bytes: Uint8Array) =>
   bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255
@@ -17,6 +23,13 @@ describe('addresses', () => {
     ['1:0:3:4:5:6:7:8', '1:0:3:4:5:6:7:8'],
     ['::ffff:10.1.2.3', '10.1.2.3'],
     ['64:ff9b::10.1.2.3', '64:ff9b::a01:203'],
+    ['1:2:3:4:5:6:10.1.2.3', '1:2:3:4:5:6:a01:203'],
+    ['1:2:3:4:5:6:7::', '1:2:3:4:5:6:7:0'],
+    ['::2:3:4:5:6:7:8', '0:2:3:4:5:6:7:8'],
+    ['100::ffff:10.1.2.3', '100::ffff:a01:203'],
+    ['::1:ffff:10.1.2.3', '::1:ffff:a01:203'],
+    ['::ff00:10.1.2.3', '::ff00:a01:203'],
+    ['::ff:10.1.2.3', '::ff:a01:203'],
   ])('%s is written %s', (text, canonical) => {
     expect(formatAddress(tryParseAddress(text)!)).toBe(canonical)
   })
@@ -30,6 +43,13 @@ describe('addresses', () => {
     ':',
     ':::',
     '1::2::3',
+    '1:2:3:4:5:6:7::8::9',
+    '1:2:3:4::5:6:7:8',
+    '1:2:3:4:5:6:7:8::',
+    '::1:2:3:4:5:6:7:8',
+    '1:2:3:4:5:6::7:8',
+    '1.2.3.4:1:2:3:4:5:6',
+    '1:2:3:4:5:6:7:1.2.3.4',
     '1:2:3:4:5:6:7',
     '1:2:3:4:5:6:7:8:9',
     '12345::',
@@ -81,4 +101,23 @@ describe('addresses', () => {
       }),
     )
   })
+})
+
+test('a place is an address and a port', () => {
+  const place = { address: '10.0.0.1', port: 7 }
+  expect(sameEndpoint(place, { ...place })).toBe(true)
+  expect(sameEndpoint(place, { ...place, port: 8 })).toBe(false)
+  expect(sameEndpoint(place, { ...place, address: '10.0.0.2' })).toBe(false)
+  expect(keyOf(place)).toBe('10.0.0.1 7')
+})
+
+test.each([
+  [[], [], true],
+  [[1, 2], [1, 2], true],
+  [[1, 2], [1, 3], false],
+  [[1, 2], [3, 2], false],
+  [[1, 2], [1], false],
+  [[1], [1, 2], false],
+])('bytes %j and %j are the same: %s', (a, b, same) => {
+  expect(sameBytes(Uint8Array.from(a), Uint8Array.from(b))).toBe(same)
 })

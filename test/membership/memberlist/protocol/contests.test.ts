@@ -1,0 +1,253 @@
+import { describe, expect, test } from 'vitest'
+import { estimateSize } from '../../../../lab/sim/message-size.ts'
+import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
+import { Contests } from '../../../../src/membership/memberlist/protocol/contests.ts'
+import { Core, createRecord } from '../../../../src/membership/memberlist/protocol/core.ts'
+import type { Effect } from '../../../../src/membership/memberlist/protocol/effects.ts'
+import { sameEndpoint } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
+import { PRESETS } from '../../../../src/membership/memberlist/protocol/settings.ts'
+import { alive, endpointOf } from './machine.ts'
+
+/** Contests of `m1`, which knows `m2`; the place of an address answers while it is in `answering`. */
+function contesting() {
+  const identity = { name: 'm1', endpoint: endpointOf(1), meta: new Uint8Array(0) }
+  const settings = { ...PRESETS.lan, keyed: true }
+  const core = new Core(identity, settings, { random: seededRandom(1), sizeOf: estimateSize })
+  const contests = new Contests(core)
+  const answering = new Set<number>()
+  const effects: Effect[] = []
+  const asked: string[] = []
+  /** Carries out what was asked for. */
+  const settle = () => {
+    const taken = core.takeEffects()
+    for (const effect of taken) {
+      effects.push(effect)
+      if (effect.kind === 'start-stream-probe')
+        asked.push(`${effect.ping.node} by stream at ${effect.to.address}`)
+      if (effect.kind !== 'send-packet') continue
+      for (const message of effect.messages) {
+        if (message.kind !== 'ping') continue
+        asked.push(`${message.node} at ${effect.to.address}${effect.messages.length > 1 ? ' with news' : ''}`)
+        const n = Number(effect.to.address.split('.')[3])
+        if (answering.has(n)) core.pending.get(message.seqNo)?.acked(new Uint8Array(0), effect.to)
+      }
+    }
+    if (taken.length > 0) settle()
+  }
+  const at = (ms: number) => {
+    while (core.deadlines.nextMs <= ms) {
+      core.nowMs = core.deadlines.nextMs
+      core.deadlines.runDue(core.nowMs)
+      settle()
+    }
+    core.nowMs = ms
+    settle()
+  }
+  const add = (n: number) => {
+    const { address, meta, vsn } = alive(n)
+    const record = createRecord(`m${n}`, endpointOf(n), address, meta, vsn)
+    core.members.add(record)
+    return record
+  }
+  const m2 = add(2)
+  const claim = (incarnation = 1, from = 9, record = m2) => {
+    contests.claimed(
+      record,
+      alive(2, incarnation, { node: record.name, address: alive(from).address }),
+      endpointOf(from),
+    )
+    settle()
+  }
+  const changes = () => {
+    settle()
+    return effects.flatMap((effect) =>
+      effect.kind === 'member-changed' ? [`${effect.member.name} ${effect.change}`] : [],
+    )
+  }
+  /** The claims that wait to be sent on, by incarnation. */
+  const sentOn = () =>
+    core.queue.look(60_000, 255).flatMap((message) => (message.kind === 'alive' ? [message.incarnation] : []))
+  return { core, contests, answering, effects, asked, at, add, m2, claim, changes, sentOn }
+}
+
+/** `m2` answers at its place and, under the same name, at 10.0.0.9. */
+function contested() {
+  const all = contesting()
+  all.answering.add(2).add(9)
+  all.claim()
+  return all
+}
+
+describe('a name that is claimed from another place', () => {
+  test('is contested when both places answer', () => {
+    const { asked, core, m2, effects, changes, sentOn, contests } = contested()
+    expect(asked).toEqual(['m2 at 10.0.0.9', 'm2 at 10.0.0.2'])
+    expect(m2.rival).toEqual(endpointOf(9))
+    expect(changes()).toEqual(['m2 contested'])
+    expect(contests.contested()).toEqual([m2])
+    expect(sentOn()).toEqual([1])
+    expect(core.contacts.hasAnswered(endpointOf(2), 'm2', 0)).toBe(true)
+    expect(effects.filter(({ kind }) => kind === 'log')).toMatchObject([
+      {
+        level: 'warn',
+        fields: {
+          ...{ event: 'name.contested', peer: 'm2', address: '10.0.0.2', port: 7946 },
+          ...{ rivalAddress: '10.0.0.9', rivalPort: 7946 },
+        },
+      },
+    ])
+  })
+
+  test.each([
+    ['only its member does', [2]],
+    ['only the other one does', [9]],
+    ['neither does', []],
+  ])('is not where %s', (_, answering) => {
+    const { at, m2, changes, contests, asked, claim, ...all } = contesting()
+    for (const n of answering) all.answering.add(n)
+    all.core.queueMessage(alive(7))
+    claim()
+    at(60_000)
+    expect([m2.rival, changes(), contests.contested(), all.sentOn()]).toEqual([undefined, [], [], [1]])
+    expect(m2.lastAckMs).toBe(answering.includes(2) ? 0 : -Infinity)
+    // Both by repeated pings and a stream; only its own member hears news.
+    expect(asked.filter((word) => word.startsWith('m2 at 10.0.0.9'))).toEqual(
+      Array.from({ length: answering.includes(9) ? 1 : 2 }, () => 'm2 at 10.0.0.9'),
+    )
+    expect(asked.filter((word) => word.startsWith('m2 at 10.0.0.2'))).toEqual(
+      Array.from({ length: answering.includes(2) ? 1 : 2 }, () => 'm2 at 10.0.0.2 with news'),
+    )
+    expect(asked.filter((word) => word.includes('stream'))).toHaveLength(2 - answering.length)
+    // It can be claimed again.
+    const before = asked.length
+    claim()
+    expect(asked).toHaveLength(before + 2)
+  })
+
+  test('is decided when both questions are over', () => {
+    const { at, m2, claim, answering } = contesting()
+    claim()
+    answering.add(2)
+    at(249)
+    expect(m2.rival).toBeUndefined()
+    answering.add(9)
+    // The repeated pings reach both.
+    at(250)
+    expect(m2.rival).toEqual(endpointOf(9))
+  })
+
+  test('is asked about once, and said again for each later incarnation while it is contested', () => {
+    const { asked, claim, sentOn, core, contests, answering, at } = contesting()
+    claim(3)
+    expect(contests.contested()).toEqual([])
+    claim(4)
+    claim(2)
+    expect([asked.length, sentOn()]).toEqual([2, []])
+    answering.add(2).add(9)
+    at(300)
+    // The newest claim is sent on.
+    expect(sentOn()).toEqual([4])
+    const forget = () => {
+      core.queue.remove({ space: 'claim', name: 'm2' })
+    }
+    forget()
+    claim(4)
+    claim(3)
+    claim(9, 8)
+    expect(sentOn()).toEqual([])
+    claim(5)
+    expect(sentOn()).toEqual([5])
+    forget()
+    claim(5)
+    expect(sentOn()).toEqual([])
+  })
+
+  test('is looked at every ten seconds, and contested no more after the third silence', () => {
+    const { at, asked, m2, changes, answering, contests, sentOn } = contested()
+    at(9999)
+    expect(asked).toHaveLength(2)
+    at(10_000)
+    expect(asked).toHaveLength(4)
+    answering.delete(9)
+    at(20_000)
+    at(31_900)
+    expect(m2.rival).toEqual(endpointOf(9))
+    // It answers once, and the silences count anew.
+    answering.add(9)
+    at(43_000)
+    answering.delete(9)
+    at(74_999)
+    expect(m2.rival).toEqual(endpointOf(9))
+    at(75_000)
+    expect([m2.rival, changes(), contests.contested()]).toEqual([
+      undefined,
+      ['m2 contested', 'm2 uncontested'],
+      [],
+    ])
+    const before = asked.length
+    at(200_000)
+    expect(asked).toHaveLength(before)
+    expect(sentOn()).toEqual([1])
+  })
+
+  test('stays contested while its member is silent', () => {
+    const { at, m2, answering } = contested()
+    answering.delete(2)
+    at(60_000)
+    expect(m2.rival).toEqual(endpointOf(9))
+  })
+
+  test.each<[string, (all: ReturnType<typeof contested>) => void, boolean]>([
+    ['has fallen', ({ core, m2 }) => core.members.setState(m2, 'dead', 0), false],
+    ['is elsewhere', ({ core, m2 }) => core.members.move(m2, endpointOf(5), alive(5).address), false],
+    ['is suspect', ({ core, m2 }) => core.members.setState(m2, 'suspect', 0), true],
+  ])('is contested after its member %s: %s', (_, change, stays) => {
+    const all = contested()
+    change(all)
+    all.at(11_000)
+    expect(all.m2.rival !== undefined).toBe(stays)
+  })
+
+  test('is over when it is ended, whatever is answered then', () => {
+    const all = contesting()
+    all.claim()
+    all.contests.end(all.m2)
+    all.answering.add(2).add(9)
+    all.at(30_000)
+    expect([all.m2.rival, all.changes()]).toEqual([undefined, []])
+    const other = contested()
+    other.contests.end(other.m2)
+    other.contests.end(other.m2)
+    expect([other.m2.rival, other.changes()]).toEqual([undefined, ['m2 contested', 'm2 uncontested']])
+    const before = other.asked.length
+    other.at(30_000)
+    expect(other.asked).toHaveLength(before)
+  })
+
+  test('is one of 256 at most', () => {
+    const { add, claim, asked } = contesting()
+    for (let n = 3; n < 300; n++) claim(1, 2, add(n))
+    expect(new Set(asked.map((word) => word.split(' ')[0])).size).toBe(256)
+  })
+})
+
+describe('this member’s own name', () => {
+  test('is contested when the other place answers', () => {
+    const { core, contests, claim, answering, asked, m2, at } = contested()
+    claim(1, 8, core.self)
+    at(1000)
+    expect([core.self.rival, contests.contested()]).toEqual([undefined, [m2]])
+    answering.add(8)
+    claim(1, 8, core.self)
+    expect(asked.filter((word) => word.startsWith('m1'))).toEqual([
+      ...['m1 at 10.0.0.8', 'm1 at 10.0.0.8', 'm1 by stream at 10.0.0.8', 'm1 at 10.0.0.8'],
+    ])
+    expect(sameEndpoint(core.self.rival!, endpointOf(8))).toBe(true)
+    // First of all, and once.
+    expect(contests.contested()).toEqual([core.self, m2])
+    // Also when it has left.
+    core.self.state = 'left'
+    at(12_000)
+    expect(core.self.rival).toEqual(endpointOf(8))
+  })
+})
