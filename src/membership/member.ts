@@ -202,14 +202,18 @@ export function encodeMetadata(metadata: MemberMetadata): Uint8Array {
       Version: metadata.version,
     }),
   )
-  if (bytes.byteLength > METADATA_LIMIT_BYTES) {
-    throw new RingmanError(
-      'METADATA_TOO_LARGE',
-      `member metadata takes ${bytes.byteLength} bytes; at most ${METADATA_LIMIT_BYTES} are allowed`,
-      { detail: { bytes: bytes.byteLength, limit: METADATA_LIMIT_BYTES } },
-    )
-  }
+  checkMetadata(bytes)
   return bytes
+}
+
+/** @throws {RingmanError} `METADATA_TOO_LARGE` above {@link METADATA_LIMIT_BYTES}. */
+export function checkMetadata({ byteLength: bytes }: Uint8Array): void {
+  if (bytes <= METADATA_LIMIT_BYTES) return
+  throw new RingmanError(
+    'METADATA_TOO_LARGE',
+    `member metadata takes ${bytes} bytes; at most ${METADATA_LIMIT_BYTES} are allowed`,
+    { detail: { bytes, limit: METADATA_LIMIT_BYTES } },
+  )
 }
 
 /**

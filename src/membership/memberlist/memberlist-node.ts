@@ -9,7 +9,7 @@ import { GossipTransport } from './gossip-transport.ts'
 import { JoinTrace } from './join-trace.ts'
 import type { Keyring } from './keyring.ts'
 import { machineDelegateOf } from './delegate.ts'
-import { checkMetadata, checkOptions, DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
+import { checkOptions, DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
 import type { Counters } from './protocol/counters.ts'
 import type {
   BroadcastFinishedEffect,
@@ -29,7 +29,7 @@ import type { StreamAnswer } from './stream-client.ts'
 import { UdpReachability } from './udp-reachability.ts'
 import type { LastDrop } from './drop-report.ts'
 import type { DropReason } from './wire/drop.ts'
-import { isLiving } from '../member.ts'
+import { checkMetadata, isLiving } from '../member.ts'
 
 /** Memberlist's default port. */
 export const DEFAULT_GOSSIP_PORT = 7946

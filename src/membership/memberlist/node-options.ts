@@ -4,7 +4,7 @@ import type { Clock, Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import type { NetworkInterfaces } from '../advertised-address.ts'
-import { isPlainText, METADATA_LIMIT_BYTES } from '../member.ts'
+import { checkMetadata, isPlainText } from '../member.ts'
 import type { MemberlistDelegate } from './delegate.ts'
 import type { Keyring } from './keyring.ts'
 import type { Preset, ProtocolSettings } from './protocol/settings.ts'
@@ -86,16 +86,6 @@ function checkBytes(what: string, text: string, max: number): void {
     throw new RingmanError(
       'CONFIG_INVALID',
       `the ${what} takes ${bytes} bytes of UTF-8; at most ${max} are allowed`,
-    )
-  }
-}
-
-/** @throws {RingmanError} `METADATA_TOO_LARGE`. */
-export function checkMetadata(meta: Uint8Array): void {
-  if (meta.byteLength > METADATA_LIMIT_BYTES) {
-    throw new RingmanError(
-      'METADATA_TOO_LARGE',
-      `member metadata takes ${meta.byteLength} bytes; at most ${METADATA_LIMIT_BYTES} are allowed`,
     )
   }
 }
