@@ -17,6 +17,12 @@ import {
   word,
 } from './value-type.ts'
 
+const CONNECTION = { category: 'Connection', places: ['flag', 'variable'] } as const
+const CONNECTION_FLAG = { category: 'Connection', places: ['flag'] } as const
+const CHANGE = { category: 'Change', places: ['flag'] } as const
+const COMPARISON = { category: 'Comparison', places: ['flag'] } as const
+const ACTION = { category: 'Action', places: ['flag'] } as const
+
 function parseRingName(text: string): string {
   if (RING_NAME.test(text)) return text
   throw new RingmanError('CONFIG_INVALID', 'a ring is named NAMESPACE/NAME, such as shop/cache')
@@ -34,21 +40,18 @@ export const CLIENT_SETTINGS = {
     type: list(memberUrl, { min: 1, max: 100 }),
     default: 'http://127.0.0.1:8080',
     help: 'Member to ask; of several, the first that answers',
-    category: 'Connection',
-    places: ['flag', 'variable'],
+    ...CONNECTION,
   },
   ring: {
     type: parsed<string>('NAMESPACE/NAME', 'the NAMESPACE/NAME of a HashRing', parseRingName, String),
     help: 'HashRing whose ring is asked for (default: the ring of the members themselves)',
-    category: 'Connection',
-    places: ['flag', 'variable'],
+    ...CONNECTION,
   },
   timeoutMs: {
     type: duration(1, 3_600_000),
     default: '5s',
     help: 'How long to wait for an answer',
-    category: 'Connection',
-    places: ['flag', 'variable'],
+    ...CONNECTION,
   },
 } as const satisfies SettingTable
 
@@ -95,22 +98,19 @@ export const PLAN_SETTINGS = {
     type: nodeList,
     default: '',
     help: 'Nodes that would leave, by ring key or name',
-    category: 'Change',
-    places: ['flag'],
+    ...CHANGE,
   },
   join: {
     type: nodeList,
     default: '',
     help: 'Ring keys of nodes that would join; add =WEIGHT where it is not 1',
-    category: 'Change',
-    places: ['flag'],
+    ...CHANGE,
   },
   weight: {
     type: nodeList,
     default: '',
     help: 'New weights, as NODE=WEIGHT, where NODE is a ring key or name',
-    category: 'Change',
-    places: ['flag'],
+    ...CHANGE,
   },
   ...CLIENT_SETTINGS,
 } as const satisfies SettingTable
@@ -123,22 +123,19 @@ export const AGREE_SETTINGS = {
     type: integer(1, 100_000),
     default: 1,
     help: 'Fewest members that must be found',
-    category: 'Comparison',
-    places: ['flag'],
+    ...COMPARISON,
   },
   keys: {
     type: integer(1, 10_000),
     default: 1000,
     help: 'Number of keys to compare',
-    category: 'Comparison',
-    places: ['flag'],
+    ...COMPARISON,
   },
   waitMs: {
     type: duration(0, 3_600_000),
     default: '0s',
     help: 'Retry for this long until they agree',
-    category: 'Comparison',
-    places: ['flag'],
+    ...COMPARISON,
   },
   ring,
   timeoutMs: CLIENT_SETTINGS.timeoutMs,
@@ -152,34 +149,29 @@ export const OPERATE_SETTINGS = {
     type: duration(1000, 7 * 24 * 3_600_000),
     default: '10m',
     help: 'How long an evicted member is not taken back',
-    category: 'Action',
-    places: ['flag'],
+    ...ACTION,
   },
   reason: {
     type: sentence,
     help: "Why, for the member's log",
-    category: 'Action',
-    places: ['flag'],
+    ...ACTION,
   },
   by: {
     type: sentence,
     computedDefault: { compute: () => `${userInfo().username}@${hostname()}`, words: 'user@host' },
     help: "Who, for the member's log",
-    category: 'Action',
-    places: ['flag'],
+    ...ACTION,
   },
   url: {
     type: list(adminUrl, { min: 1, max: 1000 }),
     default: `http://127.0.0.1:${DEFAULT_ADMIN_PORT}`,
     help: 'Admin port of the member that is to act; of several, each acts',
-    category: 'Connection',
-    places: ['flag'],
+    ...CONNECTION_FLAG,
   },
   tokenFile: {
     type: path,
     help: "File with the members' token",
-    category: 'Connection',
-    places: ['flag', 'variable'],
+    ...CONNECTION,
   },
   timeoutMs: { ...CLIENT_SETTINGS.timeoutMs, default: '15s' },
 } as const satisfies SettingTable
@@ -202,8 +194,7 @@ export const DOCTOR_SETTINGS = {
     type: boolean,
     default: false,
     help: 'Ask only those at --url, where the addresses that members have cannot be reached from here',
-    category: 'Connection',
-    places: ['flag'],
+    ...CONNECTION_FLAG,
   },
   kube: {
     type: parsed<readonly [namespace: string, release: string]>(
@@ -213,8 +204,7 @@ export const DOCTOR_SETTINGS = {
       (parts) => parts.join('/'),
     ),
     help: 'Ask the pods of this release of the chart, through kubectl, in the place of --url',
-    category: 'Connection',
-    places: ['flag'],
+    ...CONNECTION_FLAG,
   },
   timeoutMs: { ...CLIENT_SETTINGS.timeoutMs },
 } as const satisfies SettingTable

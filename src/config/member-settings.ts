@@ -38,6 +38,8 @@ export type SourceName = (typeof SOURCE_NAMES)[number]
 
 /** Sources whose members gossip with each other. */
 const GOSSIP = ['memberlist', 'swim'] as const
+const MEMBERSHIP = { category: 'Membership', sources: GOSSIP } as const
+const OF_GOSSIP = { category: 'Gossip', sources: GOSSIP } as const
 
 const seed = parsed<Seed>(
   'SEED',
@@ -72,8 +74,7 @@ export const MEMBER_SETTINGS = {
     type: list(seed, { max: 1000 }),
     default: '',
     help: 'Addresses to join through; names are resolved again at intervals',
-    category: 'Membership',
-    sources: GOSSIP,
+    ...MEMBERSHIP,
   },
   staticMembers: {
     type: list(staticMember, { min: 1, max: 10_000 }),
@@ -91,21 +92,18 @@ export const MEMBER_SETTINGS = {
     type: port,
     default: 8000,
     help: 'Port of the application, told to others; part of the ring key',
-    category: 'Membership',
-    sources: GOSSIP,
+    ...MEMBERSHIP,
   },
   weight: {
     type: integer(1, WEIGHT_LIMIT),
     default: 1,
     help: "Weight of this member's share, relative to the others'",
-    category: 'Membership',
-    sources: GOSSIP,
+    ...MEMBERSHIP,
   },
   zone: {
     type: word('ZONE', 128),
     help: "This member's failure domain, told to the others",
-    category: 'Membership',
-    sources: GOSSIP,
+    ...MEMBERSHIP,
   },
   foldWindowMs: {
     type: duration(0, 10_000),
@@ -117,34 +115,29 @@ export const MEMBER_SETTINGS = {
     type: bindAddress,
     default: '0.0.0.0',
     help: 'Address of the gossip sockets',
-    category: 'Gossip',
-    sources: GOSSIP,
+    ...OF_GOSSIP,
   },
   gossipPort: {
     type: listenPort,
     default: 7946,
     help: 'Port of the gossip sockets',
-    category: 'Gossip',
-    sources: GOSSIP,
+    ...OF_GOSSIP,
   },
   advertise: {
     type: reachableAddress,
     help: 'Address to tell others (default: detected)',
-    category: 'Gossip',
-    sources: GOSSIP,
+    ...OF_GOSSIP,
   },
   advertisePort: {
     type: port,
     help: 'Gossip port to tell others (default: the bound port)',
-    category: 'Gossip',
-    sources: GOSSIP,
+    ...OF_GOSSIP,
   },
   preset: {
     type: choice(['lan', 'wan', 'local']),
     default: 'lan',
     help: 'Timing of the gossip, for this kind of network',
-    category: 'Gossip',
-    sources: GOSSIP,
+    ...OF_GOSSIP,
   },
   ...GOSSIP_SETTINGS,
   ...SIDECAR_SETTINGS,
@@ -165,8 +158,7 @@ export const MEMBER_SETTINGS = {
     type: duration(0, 60_000),
     default: '1s',
     help: 'While other members are suspected, how long to wait for more deaths before making a ring, so that a zone that fails makes few rings; 0 for not at all',
-    category: 'Membership',
-    sources: GOSSIP,
+    ...MEMBERSHIP,
   },
   unsureAfterMs: {
     type: duration(0, 3_600_000),

@@ -6,6 +6,8 @@ const LABELS = {
   ring: 'The name of the HashRing.',
 } as const
 
+const OF_A_RING = { kind: 'gauge', labels: LABELS, scope: 'hash-rings' } as const
+
 /** Rings of HashRings: each has series of its own, which go with it. */
 export const HASH_RING_METRICS = {
   hashRings: {
@@ -42,50 +44,38 @@ export const HASH_RING_METRICS = {
   },
   hashRingAccepted: {
     name: 'ringman_hash_ring_accepted',
-    kind: 'gauge',
-    labels: LABELS,
+    ...OF_A_RING,
     meaning: 'Whether the HashRing makes a ring: 1, else 0.',
     reading: 'The condition `Accepted` of the HashRing says why it does not.',
-    scope: 'hash-rings',
   },
   hashRingBraked: {
     name: 'ringman_hash_ring_braked',
-    kind: 'gauge',
-    labels: LABELS,
+    ...OF_A_RING,
     meaning: 'Whether its brake is on: 1, else 0.',
     reading: 'The ring then stays as it is, and names nodes that do not serve.',
-    scope: 'hash-rings',
   },
   hashRingSettled: {
     name: 'ringman_hash_ring_settled',
-    kind: 'gauge',
-    labels: LABELS,
+    ...OF_A_RING,
     meaning: 'Whether all pods hold the same ring: 1, else 0; only from the pod that writes the status.',
     reading: '0 only after five seconds of difference. The condition `Settled` names the pods.',
-    scope: 'hash-rings',
   },
   hashRingVersion: {
     name: 'ringman_hash_ring_version',
-    kind: 'gauge',
-    labels: LABELS,
+    ...OF_A_RING,
     meaning: "The version of the ring that is held; not there while the ring's status does not tell of it.",
     query:
       'max by (ring_namespace, ring) (ringman_hash_ring_version) - min by (ring_namespace, ring) (ringman_hash_ring_version)',
-    scope: 'hash-rings',
   },
   hashRingNodes: {
     name: 'ringman_hash_ring_nodes',
-    kind: 'gauge',
-    labels: LABELS,
+    ...OF_A_RING,
     meaning: 'Nodes on the ring.',
-    scope: 'hash-rings',
   },
   hashRingHeldNodes: {
     name: 'ringman_hash_ring_held_nodes',
-    kind: 'gauge',
-    labels: LABELS,
+    ...OF_A_RING,
     meaning: 'Nodes on the ring that do not serve just now, and keep their place while they restart.',
-    scope: 'hash-rings',
   },
   hashRingBalanceRatio: {
     name: 'ringman_hash_ring_balance_ratio',
