@@ -208,7 +208,7 @@ export function createProgram(context: ProgramContext): Command {
     const table: SettingTable = action === 'evict' ? { forMs, ...others } : others
     const command = withJson(define(program, action, summary)).option(
       '--dry-run',
-      'Print what would move, and do nothing',
+      'Print what would be done and what would move, and do nothing',
     )
     if (operand !== undefined) command.argument(operand.name, operand.help)
     addSettingOptions(command, table)
