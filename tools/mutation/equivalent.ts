@@ -493,6 +493,105 @@ export const EQUIVALENT: readonly Equivalent[] = [
     changes: ["message.source?.node ?? '' → message.source?.node", "'' → 'mutant'"],
     why: 'Where there is no source there is no place, and the name is not asked for.',
   },
+  {
+    file: 'src/membership/memberlist/protocol/suspicion.ts',
+    code: 'if (suspicion.checkSeqNo !== undefined) {',
+    changes: ['suspicion.checkSeqNo !== undefined → true'],
+    why: 'Where there is no number nothing waits under it.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/suspicion.ts',
+    code: "noteAnswer(this.#core, record, sameEndpoint(from, record.endpoint) ? 'direct' : 'relay')",
+    changes: ["'direct' → ''"],
+    why: 'Only the other two ways are asked for.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: "noteAnswer(core, record, 'direct')",
+    changes: ["'direct' → ''"],
+    why: 'Only the other two ways are asked for.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: 'const NO_BYTES = new Uint8Array(0)',
+    changes: ['0 → (0 + 1)'],
+    why: 'Only what came with an answer is read.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: "this.#endLook(record, look, isHeard ? 'heard' : 'silent', NO_BYTES)",
+    changes: ["'heard' → ''"],
+    why: 'Only the other two outcomes are asked for.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: "else this.#endLook(record, look, 'heard', NO_BYTES)",
+    changes: ["'heard' → ''"],
+    why: 'Only the other two outcomes are asked for.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: "const place = { address: formatAddress(target) ?? '', port }",
+    changes: ["formatAddress(target) ?? '' → formatAddress(target)", "'' → 'mutant'"],
+    why: 'No member is at what is no address.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: 'const isBusy = (this.#looks.get(record)?.ends.length ?? 0) >= ASKERS_LIMIT',
+    changes: [
+      'this.#looks.get(record)?.ends.length ?? 0 → this.#looks.get(record)?.ends.length',
+      '0 → (0 + 1)',
+    ],
+    why: 'Without a look there are too few askers all the same.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: 'if (!inquiry.witnesses.has(keyOf(from))) return',
+    changes: ['!inquiry.witnesses.has(keyOf(from)) → false'],
+    why: 'The word of others is not counted; it is left out so that they cannot fill the memory.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: 'if (round < ROUNDS && record.suspicion === suspicion) this.#ask(record, probedMs, round + 1)',
+    changes: ['1 → (1 + 1)'],
+    why: 'There are two rounds: any number above the first is the last one.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: 'return Array.from(suspicion?.confirmations ?? [], (name) => members.get(name)).some(',
+    changes: ['[] → [undefined]'],
+    why: 'There is no member without a name.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/probe.ts',
+    code: 'const dueMs = this.#nextRound?.atMs ?? Infinity',
+    changes: ['this.#nextRound?.atMs ?? Infinity → this.#nextRound?.atMs', '?. → .'],
+    why: 'The rounds have begun before anybody can be suspected.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/probe.ts',
+    code: 'deadlines: [],',
+    changes: ['[] → [undefined]'],
+    why: 'It is set before it is read.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/probe.ts',
+    code: 'isLookedFor: false,',
+    changes: ['false → true'],
+    why: 'It is set before it is read.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/probe.ts',
+    code: ': []),',
+    changes: ['[] → [undefined]'],
+    why: 'To cancel no deadline is allowed.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/probe.ts',
+    code: 'const expected = probe.relays.filter((relay) => (relay.vsn[1] ?? 0) >= NACK_SINCE_VERSION).length',
+    changes: ['relay.vsn[1] ?? 0 → relay.vsn[1]', '0 → (0 + 1)'],
+    why: 'The versions of a member are six.',
+  },
 ]
 
 /** Whether an entry means this mutant: by the text of its line, so that it holds while lines move. */

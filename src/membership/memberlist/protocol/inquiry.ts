@@ -147,10 +147,7 @@ export class Inquiries {
     const { suspicion } = record
     // Of two processes of one name either may be the one that is silent.
     if (suspicion === undefined || record.rival !== undefined || !this.#mayAsk()) return
-    const witnesses = core.members.randomLiving(
-      WITNESSES,
-      (other) => other !== record && other.state === 'alive',
-    )
+    const witnesses = core.members.randomLiving(WITNESSES, ({ state }) => state === 'alive')
     if (witnesses.length === 0) return
     const isEverybody = witnesses.length >= core.members.living.length - 1
     const seqNo = core.takeSeqNo()

@@ -164,6 +164,17 @@ describe('an inquiry', () => {
     for (const { messages } of told) expect(messages).toHaveLength(1)
   })
 
+  test('where one that could not be asked may have heard it, waits for the time of the probe', () => {
+    const bench = new InquiryBench(6)
+    bench.core.members.setState(bench.others[4]!, 'suspect', 0)
+    bench.begin()
+    bench.say('nack', 3, 4, 5)
+    bench.run(2498)
+    expect(bench.deaths).toEqual([])
+    bench.run(2)
+    expect(bench.deaths).toHaveLength(1)
+  })
+
   test('the news of the death carries nothing else', () => {
     const bench = new InquiryBench(5).begin()
     bench.core.announceSelf()
@@ -181,6 +192,18 @@ describe('an inquiry', () => {
     expect(bench.deaths).toEqual([])
     bench.say('nack', 4)
     expect(deathOf(bench)).toEqual([2600])
+  })
+
+  test.each([
+    [2498, 2500],
+    [2499, 2499],
+  ])('with the last nack that it needs after %i ms, one being mute, is over after %i', (nackMs, deadMs) => {
+    const bench = new InquiryBench(5).begin()
+    bench.say('nack', 3)
+    bench.run(nackMs)
+    bench.say('nack', 4)
+    bench.run(100)
+    expect(deathOf(bench)).toEqual([deadMs])
   })
 
   test('that needs more time goes on for it: a nack just before the others are asked still counts', () => {
@@ -416,6 +439,22 @@ describe('others are asked', () => {
     fall(d!)
     const left = bench.sent('indirect-ping').map(({ to }) => to)
     expect(new Set(left)).toEqual(new Set([3, 8]))
+  })
+
+  test('with the look going on for as long as the second question takes', () => {
+    const bench = new InquiryBench(9).begin()
+    bench.run(500)
+    // All were asked at first; of those that are left not all can be.
+    for (const record of bench.others.slice(1, 4)) bench.core.members.setState(record, 'dead', bench.nowMs)
+    bench.core.members.setState(bench.others[4]!, 'suspect', bench.nowMs)
+    bench.clear()
+    bench.inquiries.suspected()
+    expect(new Set(bench.asked())).toEqual(new Set([7, 8, 9]))
+    bench.say('nack', 7, 8, 9)
+    bench.run(1998)
+    expect(deathOf(bench)).toEqual([])
+    bench.run(2)
+    expect(deathOf(bench)).toHaveLength(1)
   })
 
   test('not about one who refuted meanwhile, or is suspected anew', () => {

@@ -254,6 +254,11 @@ describe('where others go while a suspicion lasts', () => {
     for (let n = 51; n <= 100; n++) bench.member(n)
     bench.run(6000)
     expect(bench.record.suspicion).toMatchObject({ dueMs, k: 2 })
+    const few = new SuspicionBench(3)
+    few.begin()
+    for (let n = 4; n <= 8; n++) few.member(n)
+    few.run(3000)
+    expect(few.record.suspicion).toMatchObject({ dueMs: 5000, k: 0 })
     const answered = new SuspicionBench(8, { suspicionMaxTimeoutMult: 1 })
     answered.begin()
     answered.run(3000)
@@ -406,11 +411,13 @@ describe('evidence', () => {
     ['acked', undefined, 3250],
   ] as const)('a stream of our checks that ends as %s: %s', (outcome, kind, lastAckMs) => {
     const bench = new SuspicionBench(3)
+    bench.record.refusalsDistrustedUntilMs = 5
     bench.begin()
     bench.run(2250)
     bench.endStream(outcome)
     expect(bench.record.suspicion?.evidence?.kind).toBe(kind)
     expect(bench.record.lastAckMs).toBe(lastAckMs)
+    expect(bench.record.refusalsDistrustedUntilMs).toBe(outcome === 'acked' ? -Infinity : 5)
     expect(bench.core.pendingStreams.size).toBe(0)
   })
 })
