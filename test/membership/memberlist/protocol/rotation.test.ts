@@ -68,4 +68,105 @@ describe('Rotation', () => {
   test('empty, it gives nothing', () => {
     expect(new Rotation<Item>(1, true, seededRandom(1), () => true).next(3, () => true)).toEqual([])
   })
+
+  describe('with chance in our hands', () => {
+    const BIT = 4
+
+    /** Items are put in at the end, and a shuffle changes nothing, unless `random` is set. */
+    class Steady {
+      random = 0.999
+      readonly items: Item[] = []
+      readonly rotation: Rotation<Item>
+
+      constructor(count: number, shuffles = false) {
+        this.rotation = new Rotation<Item>(
+          BIT,
+          shuffles,
+          () => this.random,
+          (item) => !item.gone,
+        )
+        for (let i = 0; i < count; i++) this.add()
+      }
+
+      add(): Item {
+        // In another rotation it is already.
+        const item = { id: this.items.length, rotations: 1, gone: false }
+        this.items.push(item)
+        this.rotation.add(item)
+        return item
+      }
+
+      next(count: number): number[] {
+        return this.rotation.next(count, () => true).map(({ id }) => id)
+      }
+
+      /** How many it holds, those that have gone included. */
+      get length(): number {
+        return this.items.filter(({ rotations }) => rotations === (1 | BIT)).length
+      }
+    }
+
+    test('each gives way to the next, over the end of a round, and those that go are passed over', () => {
+      const steady = new Steady(5)
+      expect([steady.next(2), steady.next(2), steady.next(2), steady.next(9)]).toEqual([
+        [0, 1],
+        [2, 3],
+        [4, 0],
+        [1, 2, 3, 4, 0],
+      ])
+      steady.items[2]!.gone = true
+      expect([steady.next(2), steady.next(2)]).toEqual([
+        [1, 3],
+        [4, 0],
+      ])
+      // Only with the new round it was taken out.
+      expect(steady.length).toBe(4)
+      expect(steady.items[2]!.rotations).toBe(1)
+    })
+
+    test('a newcomer changes places with one at random', () => {
+      const steady = new Steady(4)
+      steady.random = 0.25
+      steady.add()
+      expect(steady.next(5)).toEqual([0, 4, 2, 3, 1])
+      steady.random = 0
+      steady.add()
+      // The round was over: who gave way to it, to the end, comes once more.
+      expect(steady.next(6)).toEqual([0, 5, 4, 2, 3, 1])
+    })
+
+    test('each round is shuffled anew, or is not', () => {
+      for (const [shuffles, second] of [
+        [true, [1, 2, 3, 0]],
+        [false, [0, 1, 2, 3]],
+      ] as const) {
+        const steady = new Steady(4, shuffles)
+        expect(steady.next(4)).toEqual([0, 1, 2, 3])
+        steady.random = 0
+        expect(steady.next(4)).toEqual(second)
+      }
+    })
+
+    test('those that go make room once there are 64, and as many as stayed, more than stayed', () => {
+      const steady = new Steady(10)
+      for (let i = 10; i < 64; i++) steady.add().gone = true
+      expect(steady.length).toBe(64)
+      steady.add()
+      expect(steady.length).toBe(11)
+      // Ten stayed then.
+      while (steady.length < 84) steady.add().gone = true
+      steady.add()
+      expect(steady.length).toBe(12)
+    })
+
+    test('making room in the middle of a round passes nobody over and comes to nobody twice', () => {
+      const steady = new Steady(10)
+      for (const id of [1, 6]) steady.items[id]!.gone = true
+      expect(steady.next(4)).toEqual([0, 2, 3, 4])
+      for (let i = 10; i < 64; i++) steady.add().gone = true
+      steady.add()
+      expect(steady.length).toBe(9)
+      expect(steady.next(9)).toEqual([5, 7, 8, 9, 64, 0, 2, 3, 4])
+    })
+  })
 })
