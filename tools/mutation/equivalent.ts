@@ -592,6 +592,24 @@ export const EQUIVALENT: readonly Equivalent[] = [
     changes: ['relay.vsn[1] ?? 0 → relay.vsn[1]', '0 → (0 + 1)'],
     why: 'The versions of a member are six.',
   },
+  {
+    file: 'src/membership/memberlist/protocol/leave.ts',
+    code: '#others = 0',
+    changes: ['0 → (0 + 1)'],
+    why: 'It is set before it is read.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/leave.ts',
+    code: '#untilMs = 0',
+    changes: ['0 → (0 + 1)'],
+    why: 'It is set before it is read.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/intervals.ts',
+    code: 'if (n <= PUSH_PULL_SCALE_FROM) return intervalMs',
+    changes: ['n <= PUSH_PULL_SCALE_FROM → n < PUSH_PULL_SCALE_FROM'],
+    why: 'At the bound the formula gives the interval as well.',
+  },
 ]
 
 /** Whether an entry means this mutant: by the text of its line, so that it holds while lines move. */

@@ -1,5 +1,5 @@
 /**
- * Time a suspicion lasts when everybody confirms it: `mult * max(1, log10(max(1, n))) * probeIntervalMs`.
+ * Time a suspicion lasts when everybody confirms it: `mult * max(1, log10(n)) * probeIntervalMs`.
  *
  * @param mult - `suspicionMult`.
  * @param n - Living members, this one included.
@@ -7,7 +7,7 @@
  * @see SWIM (Das, Gupta, Motivala 2002), section 4.2
  */
 export function suspicionTimeoutMs(mult: number, n: number, probeIntervalMs: number): number {
-  return mult * Math.max(1, Math.log10(Math.max(1, n))) * probeIntervalMs
+  return mult * Math.max(1, Math.log10(n)) * probeIntervalMs
 }
 
 /**

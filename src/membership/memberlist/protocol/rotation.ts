@@ -82,10 +82,8 @@ export class Rotation<T extends Rotating> {
 
   #swap(i: number, j: number): void {
     const order = this.#order
-    const a = order[i]
-    const b = order[j]
-    if (a === undefined || b === undefined) return
-    order[i] = b
-    order[j] = a
+    const item = order[i]!
+    order[i] = order[j]!
+    order[j] = item
   }
 }

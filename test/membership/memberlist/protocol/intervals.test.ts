@@ -3,6 +3,7 @@ import {
   confirmedTimeoutMs,
   expectedConfirmations,
   pushPullIntervalMs,
+  quietMs,
   retransmitLimit,
   suspicionTimeoutMs,
 } from '../../../../src/membership/memberlist/protocol/intervals.ts'
@@ -45,6 +46,8 @@ describe('confirmedTimeoutMs', () => {
     [3, 3, 2000, 30_000, 2000],
     [4, 3, 2000, 30_000, 2000],
     [0, 0, 2000, 30_000, 2000],
+    [0, 1, 2000, 30_000, 30_000],
+    [1, 1, 2000, 30_000, 2000],
     [0, 2, 4000, 4000, 4000],
   ])('%i of %i confirmations between %i and %i ms: %d ms', (c, k, minMs, maxMs, expected) => {
     expect(confirmedTimeoutMs(c, k, minMs, maxMs)).toBeCloseTo(expected, 1)
@@ -61,6 +64,7 @@ describe('retransmitLimit', () => {
     [4, 12, 12],
     [4, 99, 12],
     [4, 100, 12],
+    [4, 999, 12],
     [4, 1000, 16],
     [2, 9, 6],
   ])('mult %i among %i living: %i', (mult, n, expected) => {
@@ -81,3 +85,14 @@ describe('pushPullIntervalMs', () => {
     expect(pushPullIntervalMs(30_000, n)).toBe(expected)
   })
 })
+
+test.each([
+  [200, 2500],
+  [1000, 2500],
+  [5000, 12_500],
+])(
+  'with probes %i ms apart nobody is found dead within %i ms of his last packet',
+  (probeIntervalMs, expected) => {
+    expect(quietMs({ probeIntervalMs })).toBe(expected)
+  },
+)

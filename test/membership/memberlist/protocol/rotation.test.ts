@@ -159,6 +159,19 @@ describe('Rotation', () => {
       expect(steady.length).toBe(12)
     })
 
+    test('is empty once all have gone, and takes them again', () => {
+      const steady = new Steady(3)
+      expect(steady.next(2)).toEqual([0, 1])
+      for (const item of steady.items) item.gone = true
+      expect(steady.next(2)).toEqual([])
+      expect(steady.length).toBe(0)
+      for (const item of steady.items) {
+        item.gone = false
+        steady.rotation.add(item)
+      }
+      expect(new Set(steady.next(3))).toEqual(new Set([0, 1, 2]))
+    })
+
     test('making room in the middle of a round passes nobody over and comes to nobody twice', () => {
       const steady = new Steady(10)
       for (const id of [1, 6]) steady.items[id]!.gone = true
