@@ -1,5 +1,4 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import * as fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { printable, printableJson, printableValue } from '../../src/printable.ts'
@@ -9,6 +8,7 @@ import { serveRing } from '../http/running-ring.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { LiveCluster } from '../support/live-cluster.ts'
 import { runMain } from '../support/recording-terminal.ts'
+import { listening } from '../support/listening.ts'
 
 /** What nothing may print besides its own line ends: controls, what reorders or hides text, separators. */
 const ACTIVE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
@@ -148,8 +148,7 @@ test('what a stranger answers reaches the terminal printable', async () => {
           response.writeHead(400, { 'content-type': 'application/problem+json' })
           response.end(JSON.stringify({ code: 'PLAN_INVALID', detail }))
         })
-        await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-        const place = `127.0.0.1:${(server.address() as AddressInfo).port}`
+        const place = `127.0.0.1:${(await listening(server)).port}`
         const args = {
           get: ['get', 'k', '--url', `http://${place}`],
           nodes: ['nodes', '--url', `http://${place}`],
@@ -158,7 +157,6 @@ test('what a stranger answers reaches the terminal printable', async () => {
           agree: ['agree', place],
         }[command]
         const { out, err } = await runMain(args)
-        server.close()
         expect(`${out}${err}`).not.toMatch(ACTIVE)
         expect(err.split('\n')).toHaveLength(2)
       },
@@ -199,8 +197,7 @@ test('what members say to operators and to doctor reaches the terminal printable
         response.setHeader('content-type', 'application/json')
         response.end(JSON.stringify(answers[request.url ?? ''] ?? {}))
       })
-      await new Promise<void>((resolve) => liar.listen(0, '127.0.0.1', resolve))
-      const url = ['--url', `http://127.0.0.1:${(liar.address() as AddressInfo).port}`]
+      const url = ['--url', (await listening(liar)).url]
       for (const args of [
         ['doctor', ...url],
         ['doctor', '--only', ...url],
@@ -212,8 +209,6 @@ test('what members say to operators and to doctor reaches the terminal printable
           expect([args[0], code]).toEqual([args[0], args[0] === 'doctor' ? 6 : 0])
         }
       }
-      liar.closeAllConnections()
-      await new Promise((resolve) => liar.close(resolve))
     }),
     { numRuns: 10 },
   )

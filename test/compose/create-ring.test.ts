@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import Koa from 'koa'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
@@ -22,6 +20,7 @@ import { COLLECTIONS, FakeKubernetesApi } from '../support/fake-kubernetes-api.t
 import { FakeKubernetesServer } from '../support/fake-kubernetes-server.ts'
 import { TestProcess } from '../support/child-process.ts'
 import { codeOf } from '../support/error-code.ts'
+import { listening } from '../support/listening.ts'
 
 const STATIC: StaticRingOptions = { source: 'static', staticMembers: ['10.0.0.1:8000', '[::1]:8000=3'] }
 
@@ -80,15 +79,11 @@ describe('createRing', () => {
       context.body = 'the program itself'
     })
     const handle = app.callback()
-    const server = createServer((request, response) => void handle(request, response)).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { url } = await listening(createServer((request, response) => void handle(request, response)))
     const answer = (await (await fetch(`${url}/v1/owner?key=k`)).json()) as { owner: { ringKey: string } }
     expect(answer.owner.ringKey).toBe(ring.manager.getNode('k').ringKey)
     expect((await fetch(`${url}/v1/owner?key=12345`)).status).toBe(400)
     expect(await (await fetch(`${url}/elsewhere`)).text()).toBe('the program itself')
-    server.close()
-    server.closeAllConnections()
   })
 
   test.each<[string, unknown, readonly string[]]>([

@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import Koa from 'koa'
 import { Counter, Registry } from 'prom-client'
 import { describe, expect, test } from 'vitest'
@@ -8,6 +6,7 @@ import { createRing } from '../../src/compose/create-ring.ts'
 import type { StaticRingOptions } from '../../src/compose/ring.ts'
 import { TestProcess } from '../support/child-process.ts'
 import { parseExposition } from '../support/exposition.ts'
+import { listening } from '../support/listening.ts'
 
 const STATIC: StaticRingOptions = { source: 'static', staticMembers: ['10.0.0.1:8000', '10.0.0.2:8000'] }
 
@@ -20,13 +19,9 @@ describe('the metrics of a ring in a program', () => {
       ctx.body = 'mine'
     })
     // oxlint-disable-next-line typescript/no-misused-promises
-    const server = createServer(app.callback()).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { url } = await listening(createServer(app.callback()))
     for (const path of ['/v1/owner?key=a', '/v1/owner?key=b', '/of/the/program'])
       expect((await fetch(`${url}${path}`)).status).toBe(200)
-    server.close()
-    server.closeAllConnections()
     const { contentType, body } = await ring.metrics()
     expect(contentType).toBe('text/plain; version=0.0.4; charset=utf-8')
     const metrics = parseExposition(body, 'prometheus')

@@ -20,6 +20,7 @@ import { RingService } from '../../src/service/ring-service.ts'
 import { noTracer } from '../../src/tracing.ts'
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
+import { listening } from '../support/listening.ts'
 
 const SETTINGS: ForwarderSettings = {
   key: [{ kind: 'header', name: 'x-key' }],
@@ -68,13 +69,7 @@ async function cluster(
   const nodes = await Promise.all(
     names.map(async (name) => {
       const server = createServer()
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      onTestFinished(() => {
-        server.closeAllConnections()
-        server.close()
-      })
-      const { port } = server.address() as AddressInfo
+      const { port } = await listening(server)
       return { name, server, port }
     }),
   )

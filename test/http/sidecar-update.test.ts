@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { connect, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import Koa from 'koa'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { isRingmanError, RingmanError } from '../../src/errors.ts'
@@ -9,6 +9,7 @@ import type { HttpLimits } from '../../src/http/limits.ts'
 import { guardFor, httpParts } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { SidecarSource } from '../../src/membership/sidecar/sidecar-source.ts'
+import { listening } from '../support/listening.ts'
 
 const event = readFileSync(new URL('../golden/sidecar-event.json', import.meta.url))
 
@@ -27,11 +28,7 @@ async function serve(options: Partial<SidecarUpdateOptions> = {}, limits: Partia
   const server = createServer((request, response) => {
     handle(request, response).catch((error: unknown) => faults.push(error))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
   onTestFinished(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
     await source.stop()
     // Koa also reports senders that go away in the middle; those are no faults of the handler.
     const ownFaults = faults.filter(
@@ -39,6 +36,7 @@ async function serve(options: Partial<SidecarUpdateOptions> = {}, limits: Partia
     )
     expect(ownFaults).toEqual([])
   })
+  const { port } = await listening(server)
   return { source, port, url: `http://127.0.0.1:${port}/hashring/update` }
 }
 
@@ -270,10 +268,8 @@ test('a fault of another kind is not hidden', async () => {
       guard: guardFor(),
     })(httpParts().responder),
   )
-  const server = app.listen(0, '127.0.0.1')
-  onTestFinished(() => server[Symbol.asyncDispose]())
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  expect((await post(`http://127.0.0.1:${port}/`, '{}')).status).toBe(500)
+  // oxlint-disable-next-line typescript/no-misused-promises
+  const { url } = await listening(createServer(app.callback()))
+  expect((await post(url, '{}')).status).toBe(500)
   expect(faults).toEqual([fault])
 })

@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import Koa from 'koa'
@@ -15,6 +16,7 @@ import { encodePacket } from '../../src/membership/memberlist/wire/packet-encode
 import { stateJson, tick, updateJson } from '../membership/sidecar/sidecar-fixtures.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { packet, rawPacket, update } from '../support/swim-packets.ts'
+import { listening } from '../support/listening.ts'
 
 /** What each peer sends of each kind: far more than any budget. */
 const FLOOD = 1500
@@ -142,10 +144,8 @@ describe('a flood of peers makes no flood of lines', () => {
     })
     const app = new Koa()
     app.use(ring.routes())
-    const server = app.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as { readonly port: number }
-    const url = `http://127.0.0.1:${port}/hashring/update`
+    // oxlint-disable-next-line typescript/no-misused-promises
+    const url = `${(await listening(createServer(app.callback()))).url}/hashring/update`
     const post = async (body: string) => (await fetch(url, { method: 'POST', body })).status
     const statuses = new Set<number>()
     for (let i = 0; i < 300; i++) {
@@ -159,8 +159,6 @@ describe('a flood of peers makes no flood of lines', () => {
         ),
       )
     }
-    server.close()
-    server.closeAllConnections()
     expect(statuses).toEqual(new Set([200, 500]))
     const tookMs = performance.now() - beganMs
     const inTenSeconds = 2 + tookMs / 10_000

@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { DecodingTurns } from '../../../src/membership/memberlist/decoding-turns.ts'
@@ -7,6 +6,7 @@ import { StreamClient } from '../../../src/membership/memberlist/stream-client.t
 import { StreamServer } from '../../../src/membership/memberlist/stream-server.ts'
 import { StreamDecoder } from '../../../src/membership/memberlist/wire/stream-decoder.ts'
 import { encodeStream } from '../../../src/membership/memberlist/wire/stream-encoder.ts'
+import { listening } from '../../support/listening.ts'
 
 const bytes = encodeStream(
   { kind: 'user', payload: new Uint8Array(2_000_000).map((_, i) => (i * i) >> 7) },
@@ -62,16 +62,12 @@ test('large messages are decoded in turns, one after the other: those that are t
 const reception = { keyring: [], requireEncryption: false, label: '' } as const
 
 /** A listener at a port of its own. */
-async function listen(onConnection: (socket: Socket) => void) {
-  const server = createServer({ allowHalfOpen: true }, onConnection).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return { port, [Symbol.dispose]: () => void server.close() }
-}
+const listen = (onConnection: (socket: Socket) => void) =>
+  listening(createServer({ allowHalfOpen: true }, onConnection))
 
 // Go's memberlist closes a connection as soon as it has sent its state, or a message of the application.
 test.each(['ends', 'is destroyed'])('a large answer is taken whose connection %s behind it', async (how) => {
-  using peer = await listen((socket) => {
+  const peer = await listen((socket) => {
     socket.once('data', () => {
       if (how === 'ends') socket.end(bytes)
       else socket.write(bytes, () => socket.destroy())
@@ -104,7 +100,7 @@ test('a large message is taken whose connection ends behind it', async () => {
     timeoutMs: 10_000,
     isKnown: () => false,
   })
-  using listener = await listen((socket) => {
+  const listener = await listen((socket) => {
     server.accept(socket, { address: '127.0.0.1', port: 1 })
   })
   connect(listener.port, '127.0.0.1').end(bytes)

@@ -1,6 +1,6 @@
-import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { createServer, type RequestListener } from 'node:http'
+import type { Socket } from 'node:net'
+import { describe, expect, test } from 'vitest'
 import { systemClock, type Clock } from '../../../src/clock.ts'
 import {
   getOverHttp,
@@ -11,16 +11,9 @@ import {
 import { VirtualClock } from '../../support/virtual-clock.ts'
 import { golden, jsonBytes, stateJson, tick } from './sidecar-fixtures.ts'
 import { codeOf } from '../../support/error-code.ts'
+import { listening } from '../../support/listening.ts'
 
 const LIMIT_BYTES = 64 * 1024
-const servers: { server: Server; sockets: Set<Socket> }[] = []
-
-afterEach(async () => {
-  for (const { server } of servers.splice(0)) {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  }
-})
 
 /** A Sidecar with real sockets that does whatever a test says. */
 async function serve(listener: RequestListener) {
@@ -30,10 +23,8 @@ async function serve(listener: RequestListener) {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
-  servers.push({ server, sockets })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}/api/state.json`, sockets }
+  const { url } = await listening(server)
+  return { url: `${url}/api/state.json`, sockets, server }
 }
 
 function client(url: string, timeoutMs = 5000, clock: Clock = systemClock) {
@@ -134,9 +125,7 @@ describe('fetchState', () => {
   })
 
   test('says why nobody answered', async () => {
-    const { url } = await serve(() => {})
-    const [{ server } = expect.fail('no server')] = servers
-    server.closeAllConnections()
+    const { url, server } = await serve(() => {})
     await new Promise((resolve) => server.close(resolve))
     await expect(client(url).fetchState(never())).rejects.toThrow(/ECONNREFUSED/)
   })
