@@ -1,11 +1,11 @@
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { RingmanClient } from '../../src/client/ringman-client.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import { codeOf } from '../support/error-code.ts'
+import { freePort } from '../support/free-port.ts'
+import { listening } from '../support/listening.ts'
 import { turns } from '../support/turn-clock.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -17,17 +17,8 @@ async function fakeServer(handler: Handler) {
     asked.push(request.url ?? '')
     handler(request, response)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const close = async () => {
-    server.closeAllConnections()
-    if (server.listening) {
-      server.close()
-      await once(server, 'close')
-    }
-  }
-  onTestFinished(close)
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, close }
+  const { url } = await listening(server)
+  return { url, asked }
 }
 
 const json =
@@ -47,11 +38,7 @@ const node = { ringKey: '10.0.0.1:8000', weight: 1, name: 'a', address: '10.0.0.
 const ownerBody = { owner: node, digest: 'd1', epoch: 1, later: 'unknown fields are left out' }
 
 /** A URL where nothing listens. */
-async function deadUrl(): Promise<string> {
-  const { url, close } = await fakeServer(json({}))
-  await close()
-  return url
-}
+const deadUrl = async () => `http://127.0.0.1:${await freePort()}`
 
 describe('a request', () => {
   test('asks with the key encoded, and leaves unknown fields out', async () => {

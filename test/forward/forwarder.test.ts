@@ -6,7 +6,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http'
-import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { json as readJson } from 'node:stream/consumers'
 import Koa from 'koa'
@@ -20,6 +20,7 @@ import { RingService } from '../../src/service/ring-service.ts'
 import { noTracer } from '../../src/tracing.ts'
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
+import { freePort } from '../support/free-port.ts'
 import { listening } from '../support/listening.ts'
 
 const SETTINGS: ForwarderSettings = {
@@ -304,20 +305,9 @@ describe('streams', () => {
 })
 
 describe('an owner that cannot be reached', () => {
-  /** A port where nobody listens. */
-  async function deadPort(): Promise<number> {
-    const server = createTcpServer()
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    server.close()
-    await once(server, 'close')
-    return port
-  }
-
   async function withDead(settings: Partial<ForwarderSettings> = {}) {
     const [a, b] = (await cluster(['a', 'b'], settings)) as [Node, Node]
-    const dead = fakeMember('dead', '127.0.0.1', { servicePort: String(await deadPort()) })
+    const dead = fakeMember('dead', '127.0.0.1', { servicePort: String(await freePort()) })
     const all = [memberOf(a), memberOf(b), dead]
     await Promise.all([a.become(all), b.become(all)])
     const next = (name: string) => {

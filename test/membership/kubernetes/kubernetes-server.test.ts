@@ -54,14 +54,6 @@ const inCluster = (server: FakeKubernetesServer, folder: string) =>
 
 const start = (source: KubernetesSource) => source.start(new AbortController().signal)
 
-async function eventually(check: () => unknown, limitMs = 5000): Promise<void> {
-  const endMs = performance.now() + limitMs
-  while (check() !== true) {
-    if (performance.now() > endMs) expect(check()).toBe(true)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
 const ring = (source: KubernetesSource) =>
   source.members
     .filter(({ state }) => state === 'alive' || state === 'suspect')
@@ -83,10 +75,10 @@ describe('over HTTPS', () => {
     server.serviceAccount('second')
     api.dropAll()
     world.setPhase(1, 'serving')
-    await eventually(() => same(ring(source), world.truth()))
+    await expect.poll(() => same(ring(source), world.truth())).toBe(true)
     expect(new Set(api.requests.map(({ token }) => token))).toEqual(new Set(['first', 'second']))
     await source.stop()
-    await eventually(() => api.openCount === 0)
+    await expect.poll(() => api.openCount).toBe(0)
   })
 
   test('a certificate of another authority is not trusted', async () => {
@@ -134,7 +126,7 @@ describe('with a kubeconfig', () => {
     api.tokens = new Set(['second'])
     api.dropAll()
     world.setPhase(1, 'serving')
-    await eventually(() => same(ring(source), world.truth()))
+    await expect.poll(() => same(ring(source), world.truth())).toBe(true)
   })
 
   test('plain HTTP to this machine works, as kubectl proxy gives it', async () => {
@@ -219,11 +211,11 @@ test(`after every kind of fault on the wire the ring is what Kubernetes says (SI
     disturb(disturbance, api.streams)
     if (random() < 0.2) api.compact()
     world.setPhase(Math.floor(random() * 6), 'serving')
-    await eventually(() => same(ring(source), world.truth()), 15_000)
+    await expect.poll(() => same(ring(source), world.truth()), { timeout: 15_000 }).toBe(true)
   }
   // A fault that no request has met yet may still come.
   api.faultFor = () => undefined
-  await eventually(() => source.health().ok)
+  await expect.poll(() => source.health().ok).toBe(true)
   await source.stop()
-  await eventually(() => api.openCount === 0)
+  await expect.poll(() => api.openCount).toBe(0)
 })

@@ -40,14 +40,6 @@ function client(url: string, timeoutMs = 5000, clock: Clock = systemClock) {
 
 const never = () => new AbortController().signal
 
-/** Waits for something that the other side of a connection is about to see. */
-async function until(check: () => boolean): Promise<void> {
-  for (let tries = 0; !check(); tries++) {
-    if (tries > 500) expect.fail('it never came about')
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
-
 describe('fetchState', () => {
   test('reads a recorded state and leaves no connection', async () => {
     const asked: (string | undefined)[] = []
@@ -58,7 +50,7 @@ describe('fetchState', () => {
     const state = await client(url).fetchState(never())
     expect(state.services).toHaveLength(4)
     expect(asked).toEqual(['GET /api/state.json'])
-    await until(() => sockets.size === 0)
+    await expect.poll(() => sockets.size).toBe(0)
   })
 
   test.each([301, 404, 500, 503])('refuses status %i', async (status) => {
@@ -97,7 +89,7 @@ describe('fetchState', () => {
       send()
     })
     expect(await codeOf(client(url).fetchState(never()))).toBe('BODY_TOO_LARGE')
-    await until(() => sockets.size === 0)
+    await expect.poll(() => sockets.size).toBe(0)
     expect(sentBytes).toBeLessThan(64 * 1024 * 1024)
   })
 
@@ -111,17 +103,17 @@ describe('fetchState', () => {
       })
     })
     expect(await codeOf(client(dripping.url, 200).fetchState(never()))).toBe('TIMEOUT')
-    await until(() => silent.sockets.size + dripping.sockets.size === 0)
+    await expect.poll(() => silent.sockets.size + dripping.sockets.size).toBe(0)
   })
 
   test('ends when told to', async () => {
     const { url, sockets } = await serve(() => {})
     const abort = new AbortController()
     const outcome = codeOf(client(url).fetchState(abort.signal))
-    await until(() => sockets.size === 1)
+    await expect.poll(() => sockets.size).toBe(1)
     abort.abort()
     expect(await outcome).toBe('SOURCE_FAILED')
-    await until(() => sockets.size === 0)
+    await expect.poll(() => sockets.size).toBe(0)
   })
 
   test('says why nobody answered', async () => {
@@ -157,7 +149,7 @@ describe('watchState', () => {
     }
     expect(asked).toBe('/api/watch?by_service=false')
     expect(sizes).toEqual([4, 0, 1])
-    await until(() => sockets.size === 0)
+    await expect.poll(() => sockets.size).toBe(0)
   })
 
   test('stays open for as long as nothing happens once it has begun, and ends when told to', async () => {
@@ -171,7 +163,7 @@ describe('watchState', () => {
     expect(sockets.size).toBe(1)
     abort.abort()
     expect(await next).toBe('SOURCE_FAILED')
-    await until(() => sockets.size === 0)
+    await expect.poll(() => sockets.size).toBe(0)
   })
 
   test.each([
@@ -194,7 +186,7 @@ describe('watchState', () => {
         act(response)
       })
       expect(await codeOf(client(url, 200).watchState(never()).next())).toBe(code)
-      await until(() => sockets.size === 0)
+      await expect.poll(() => sockets.size).toBe(0)
     },
   )
 })
