@@ -127,6 +127,8 @@ export class Handover {
   readonly #warnings: LimitedWarnings
   readonly #done = new Map<string, number>()
   #doneVersion = 0
+  /** Members whose moves count as done in the ring that is being made. */
+  readonly #placing = new Set<string>()
   readonly #warming = new Map<string, WarmUp>()
   /** Who waits to hear that this member is warm: the number of the move, and how often it asked. */
   readonly #askers = new Map<string, { readonly number: number; readonly attempt: number }>()
@@ -291,9 +293,20 @@ export class Handover {
     const state = sender.metadata?.handover
     // Gossip is still to bring what this is about; it will be asked again.
     if (state?.number !== number || state.phase === 'owning') return
-    this.#setDone(sender.name, number)
-    this.#deps.place(() => {
+    // It is told as soon as that counts here, however often it asks.
+    if (this.#placing.has(sender.name)) return
+    const answer = () => {
       this.#tell(sender, { step: 'switched', number, attempt })
+    }
+    if (this.#done.get(sender.name) === number) {
+      answer()
+      return
+    }
+    this.#setDone(sender.name, number)
+    this.#placing.add(sender.name)
+    this.#deps.place(() => {
+      this.#placing.delete(sender.name)
+      answer()
     })
   }
 

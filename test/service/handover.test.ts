@@ -222,6 +222,19 @@ describe('a member that joins', () => {
     await cluster.stop()
   })
 
+  test('a move that is told of a thousand times at once is placed and answered once', async () => {
+    const cluster = await clusterOf('a', 'b')
+    await cluster.start('c', 'pending')
+    const told = { step: 'switch', from: 'c', number: cluster.numberOf('c'), attempt: 0 } as const
+    const answers = () => cluster.messages.filter(({ step, to }) => step === 'switched' && to === 'c').length
+    for (let i = 0; i < 1000; i++) cluster.deliver('a', encodeHandoverMessage(told))
+    await cluster.clock.advance(20)
+    expect([cluster.ring('a'), answers()]).toEqual(['abc', 1])
+    for (let i = 0; i < 3; i++) cluster.deliver('a', encodeHandoverMessage(told))
+    expect(answers()).toBe(4)
+    await cluster.stop()
+  })
+
   test('does without where a member does not hand over, and says so', async () => {
     const cluster = await clusterOf('a')
     await cluster.start('old', 'none')
