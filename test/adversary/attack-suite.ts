@@ -24,6 +24,8 @@ export interface Outcome {
   readonly clients: readonly Seen[]
   /** Milliseconds from the end of the attack until all members held the one honest ring; Infinity when they did not. */
   readonly settledMs: number
+  /** The most lines that a member logged. */
+  readonly logLines: number
 }
 
 const outcomes: Outcome[] = []
@@ -80,6 +82,7 @@ export async function runAttack(
     member.memory.resetPeak()
     await member.heldMs()
   }
+  const linesBefore = members.map(({ process }) => process.outLines.length)
   const honest = new HonestClients(members)
   using slowness = new Slowness()
   const addresses = members.map(({ name, httpPort, adminPort, gossipPort }) => ({
@@ -102,6 +105,7 @@ export async function runAttack(
     heldMs: Math.max(...(await Promise.all(members.map((member) => member.heldMs())))) / slowness.factor,
     clients: await honest.stop(),
     settledMs,
+    logLines: Math.max(...members.map(({ process }, i) => process.outLines.length - (linesBefore[i] ?? 0))),
   }
   outcomes.push(outcome)
   for (const member of members) expect(member.isRunning, describeEnd(member)).toBe(true)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, createServer, type AddressInfo, type Socket as TcpSocket } from 'node:net'
 import { encodeCompound } from '../../src/membership/memberlist/wire/compound.ts'
 import { encodeCompressed } from '../../src/membership/memberlist/wire/compression.ts'
 import { encodeMessage } from '../../src/membership/memberlist/wire/message-codec.ts'
@@ -95,6 +95,38 @@ export const GOSSIP_ATTACKS: Readonly<Record<string, Attack>> = {
     }
     await pause(HOLD_MS / 2)
     return `${places.length} members at as many ports that answer`
+  },
+
+  // Who asks a member for agreement has it ask all of these.
+  'invented-members-that-answer-http': async (members) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.once('data', () => {
+        answerWithoutEnd(socket, asked++)
+      })
+    })
+    let asked = 0
+    await once(server.listen(0, '127.0.0.68'), 'listening')
+    const { port: HttpPort } = server.address() as AddressInfo
+    for (let i = 0; i < 40; i++) {
+      const place = await openUdp('127.0.0.68')
+      answerPings(place)
+      const at = { address: ip('127.0.0.68'), port: place.address().port }
+      const forged = alive(`web-${i}`, { ...at, meta: json({ ServicePort: '6666', HttpPort }) })
+      for (const { gossipPort } of members) await send(place, [forged], gossipPort)
+    }
+    let answers = 0
+    const endMs = performance.now() + HOLD_MS
+    const crowd = Array.from({ length: 100 }, async () => {
+      while (performance.now() < endMs) {
+        const url = `http://127.0.0.1:${members[0]?.httpPort}/v1/agreement`
+        const answer = await fetch(url).catch(() => undefined)
+        await answer?.arrayBuffer().catch(() => {})
+        answers++
+      }
+    })
+    await Promise.all(crowd)
+    return `${asked} answers without an end to ${answers} questions of agreement`
   },
 
   'incarnation-raised-step-by-step': async (members) => {
@@ -253,6 +285,26 @@ function answerPings(socket: Socket): void {
       socket.send(ack, from.port, from.address)
     }
   })
+}
+
+/** Answers an HTTP request in one of the ways in which a client could wait for ever, or read for ever. */
+function answerWithoutEnd(socket: TcpSocket, turn: number): void {
+  const ok = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n'
+  const [begin = '', again = ''] = [
+    [ok, ' '.repeat(64 * 1024)],
+    ['', 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(1000)],
+    ['HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: any\r\n\r\n'],
+    [ok, ''],
+  ][turn % 4] as string[]
+  socket.write(begin)
+  if (again === '') return
+  const goOn = () => {
+    while (socket.write(again)) {
+      // Until the system takes no more.
+    }
+  }
+  socket.on('drain', goOn)
+  goOn()
 }
 
 function randomText(length: number): string {

@@ -155,6 +155,46 @@ export const HTTP_ATTACKS: Readonly<Record<string, Attack>> = {
     return `${sockets.length} bodies of 2 MiB without an end`
   },
 
+  'large-heads-whose-bodies-do-not-come': async ([target]) => {
+    const head = `POST /v1/owners HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX: ${'a'.repeat(250 * 1024)}\r\n`
+    const sockets = await openMany(target, 1000, () => Buffer.from(`${head}Content-Length: 10\r\n\r\n`))
+    await pause(HOLD_MS)
+    return `${sockets.length} heads of 250 KB whose bodies do not come`
+  },
+
+  'pages-nobody-reads': async ([target]) => {
+    const one = `GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nX: ${'a'.repeat(8 * 1024)}\r\n\r\n`
+    const sockets = await openMany(target, 800, () => Buffer.from(one.repeat(32)))
+    await pause(HOLD_MS)
+    return `${sockets.length} connections with 32 status pages each`
+  },
+
+  // Each is gone again before its answer is there.
+  'clients-that-do-not-wait': async ([target]) => {
+    const pages = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n'.repeat(16))
+    const others = Buffer.from('GET /v1/agreement HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(16))
+    let opened = 0
+    for (const endMs = performance.now() + HOLD_MS; performance.now() < endMs;) {
+      const sockets = await openMany(target, 200, () => (opened++ % 2 === 0 ? pages : others))
+      for (const socket of sockets) socket.resetAndDestroy()
+    }
+    return `${opened} connections with 16 status pages or questions of agreement each, reset after 0.2 s`
+  },
+
+  'cookies-without-end': async ([target]) => {
+    const headers = { cookie: 'd=;'.repeat(80_000) }
+    const sent = await repeat(4, () => ask(target, '/v1/route/any', { headers }))
+    return `${sent} requests of 80,000 cookies`
+  },
+
+  'actions-without-the-token': async ([target]) => {
+    const admin = target && { ...target, httpPort: target.adminPort }
+    const headers = { authorization: 'Bearer guessed', 'content-type': 'application/json' }
+    const body = Buffer.alloc(2 * MIB, 0x20)
+    const sent = await repeat(8, () => ask(admin, '/v1/admin/drain', { method: 'POST', headers }, body))
+    return `${sent} actions with a wrong token and 2 MiB each`
+  },
+
   'idle-connections': async ([target]) => {
     const sockets = await openMany(target, 6000, () => undefined)
     await pause(HOLD_MS)
