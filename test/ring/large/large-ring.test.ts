@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { HashRing } from '../../src/ring/hash-ring.ts'
+import { HashRing } from '../../../src/ring/hash-ring.ts'
 
 const keys = Array.from({ length: 300 }, (_, i) => `key-${i}`)
 
