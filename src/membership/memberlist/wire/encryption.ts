@@ -112,10 +112,11 @@ function pad(plain: Uint8Array): Uint8Array {
   return padded
 }
 
+/** @param padded - One block at least. */
 function unpad(padded: Uint8Array): Uint8Array {
-  const padding = padded.at(-1) ?? 0
+  const padding = padded.at(-1)!
   const plainLength = padded.length - padding
-  const isWhole = padding >= 1 && padding <= BLOCK_BYTES && plainLength >= 0
+  const isWhole = padding >= 1 && padding <= BLOCK_BYTES
   if (!isWhole || padded.subarray(plainLength).some((byte) => byte !== padding)) {
     throw malformed('the padding of an encrypted message is wrong', { length: padded.length })
   }

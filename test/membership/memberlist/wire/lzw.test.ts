@@ -89,6 +89,7 @@ test('decompressing gives back what was compressed', () => {
     fc.property(input, (bytes) => {
       const compressed = compressLzw(bytes)
       expect(decompressLzw(compressed, bytes.length)).toEqual(bytes)
+      expect(thrownCode(() => decompressLzw(compressed.subarray(0, -1), bytes.length))).toBe('WIRE_MALFORMED')
     }),
   )
 })
