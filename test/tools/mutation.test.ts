@@ -166,13 +166,16 @@ test(
         [alive[1], 'killed'],
         [alive[3], 'out of time'],
       ])
-      const imported = await bench.try({ kind: 'one', alive, tests: {}, roundLimit }, tests, 4000)
+      const imported = await bench.try({ kind: 'one', alive, tests: testsOf, roundLimit }, tests, 4000)
       expect(imported.filter(({ kind }) => kind !== 'begun')).toEqual([
         { kind: 'ended', id: alive[0], outcome: 'out of time' },
         { kind: 'ended', id: alive[1], outcome: 'killed' },
         { kind: 'tried', id: alive[2], test: '' },
         { kind: 'ended', id: alive[3], outcome: 'out of time' },
       ])
+      // Tests that are not asked for do not run.
+      const unasked = await bench.try({ kind: 'one', alive: [alive[1]!], tests: {}, roundLimit }, tests, 4000)
+      expect(unasked.at(-1)).toEqual({ kind: 'tried', id: alive[1], test: '' })
     } finally {
       await bench.close()
     }

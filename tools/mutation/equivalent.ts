@@ -325,6 +325,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/ring/point-merge.ts',
+    code: 'if (goneAt < comeAt) {',
+    changes: ['goneAt < comeAt → goneAt <= comeAt'],
+    why: 'Where one point goes and one comes at a place, either may be first.',
+  },
+  {
+    file: 'src/ring/point-merge.ts',
     code: 'let leap = 1',
     changes: ['1 → (1 + 1)'],
     why: 'Leaps of another length lead to the same place.',

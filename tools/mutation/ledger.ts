@@ -4,11 +4,11 @@ import { appendFileSync, readFileSync } from 'node:fs'
 export interface Task {
   /**
    * `reach`: which mutants does each test come by? `try`: each of `tests` over all mutants of `alive` that it comes by.
-   * `one`: all tests over each mutant of `alive`, on while everything is imported.
+   * `one`: all of `tests` over each mutant of `alive`, on while everything is imported.
    */
   readonly kind: 'reach' | 'try' | 'one'
   readonly alive: readonly number[]
-  /** By the name of a test, the mutants it is to be run over. */
+  /** By the name of a test, the mutants it is to be run over; none are named for `one`. */
   readonly tests: Readonly<Record<string, readonly number[]>>
   /** The most rounds that a loop may take: see `Switch`. */
   readonly roundLimit: number

@@ -170,7 +170,8 @@ async function outcomesOf(
   await Promise.all(
     benches.map(async (bench, at) => {
       const alive = queue.filter((id) => id % benches.length === at)
-      const task: Task = { kind: 'one', alive, tests: {}, roundLimit }
+      const tests = Object.fromEntries([...runs.keys()].map((test) => [test, []]))
+      const task: Task = { kind: 'one', alive, tests, roundLimit }
       if (alive.length === 0) return
       for (const entry of await bench.try(task, quickest, SPARE_MS + MOST_TIMES_SLOWER * healthyMs)) {
         if (entry.kind === 'ended' && entry.outcome !== 'waited' && entry.outcome !== 'unmet')

@@ -36,7 +36,7 @@ export default class MutationRunner extends TestRunner {
       const reached = mutation.takeReached()
       if (reached.length > 0) ledger.add({ kind: 'imported', reached })
     }
-    if (task.kind === 'try' && (task.tests[nameOf(test)] === undefined || done.has(nameOf(test))))
+    if (task.kind !== 'reach' && (task.tests[nameOf(test)] === undefined || done.has(nameOf(test))))
       test.mode = 'skip'
     await super.onBeforeRunTask(test)
   }
