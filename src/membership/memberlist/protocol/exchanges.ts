@@ -17,7 +17,7 @@ const OVERDUE = 2
 /** Push/pulls: sending and taking whole states, begun by us or by peers. */
 export class Exchanges {
   readonly #core: Core
-  readonly #merge: Merge
+  readonly #merge: Pick<Merge, 'state' | 'isEvicted'>
   readonly #running = new Map<
     number,
     {
@@ -29,7 +29,7 @@ export class Exchanges {
   >()
   #nextId = 0
 
-  constructor(core: Core, merge: Merge) {
+  constructor(core: Core, merge: Pick<Merge, 'state' | 'isEvicted'>) {
     this.#core = core
     this.#merge = merge
   }
@@ -137,7 +137,7 @@ export class Exchanges {
     const core = this.#core
     if (!core.isOurCluster(state)) {
       const theirs = (state.clusterName ?? '').slice(0, 64)
-      return { reason: 'cluster-name-differs', fields: { ours: core.settings.clusterName ?? '', theirs } }
+      return { reason: 'cluster-name-differs', fields: { ours: core.settings.clusterName as string, theirs } }
     }
     if (state.nodes.length > core.settings.maxMembers) {
       return { reason: 'too-many-members', fields: { members: state.nodes.length } }

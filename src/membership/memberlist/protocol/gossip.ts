@@ -39,7 +39,7 @@ export class GossipRounds {
       !isLiving(record) && clockMs - record.sinceMs < settings.gossipToTheDeadMs
     let targets = core.members.nextToTell(settings.gossipNodes, ({ state }) => state === 'alive')
     const places = settings.gossipNodes - targets.length
-    if (places > 0) targets.push(...core.members.nextToTell(places, ({ state }) => state === 'suspect'))
+    targets.push(...core.members.nextToTell(places, ({ state }) => state === 'suspect'))
     if (targets.length === 0) targets = core.members.nextToTell(settings.gossipNodes, isToldFallen)
     else {
       const fallen = core.members.randomFallen(isToldFallen)
