@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import Koa from 'koa'
 import { expect, test } from 'vitest'
+import { seededRandom } from '../../lab/sim/seeded-random.ts'
 import { systemClock } from '../../src/clock.ts'
 import { sidecarUpdate } from '../../src/http/sidecar-update.ts'
 import { guardFor, httpParts } from '../support/http-parts.ts'
@@ -20,17 +21,6 @@ const CONNECTIONS = 8
 const MIB = 1024 * 1024
 
 const event = readFileSync(new URL('../golden/sidecar-event.json', import.meta.url))
-
-/** Mulberry32: chance that comes again with its seed. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** Values that a field may be replaced with. */
 const ODD: readonly unknown[] = [
@@ -73,7 +63,7 @@ function hostileBody(random: () => number): Buffer {
 }
 
 test(`${COUNT} hostile bodies at /update change no ring, end nothing and hold no memory`, async () => {
-  const random = seeded(SEED)
+  const random = seededRandom(SEED)
   const source = new SidecarSource({ serviceName: 'some-svc', servicePort: 9999 }, { logger: silentLogger })
   const manager = new HashRingManager({ clock: systemClock })
   const ring = new RingService({
