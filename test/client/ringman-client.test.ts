@@ -92,6 +92,13 @@ describe('a request', () => {
     expect(await codeOf(new RingmanClient({ urls: [url] }).owner('k'))).toBe('UNREACHABLE')
   })
 
+  test('ends where interim answers come without an end', async () => {
+    const { url } = await fakeServer((_, response) => {
+      for (let i = 0; i < 100; i++) response.writeProcessing()
+    })
+    expect(await codeOf(new RingmanClient({ urls: [url] }).owner('k'))).toBe('UNREACHABLE')
+  })
+
   test('does not follow redirects', async () => {
     const target = await fakeServer(json(ownerBody))
     const { url } = await fakeServer((_, response) => response.writeHead(302, { location: target.url }).end())
