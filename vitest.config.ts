@@ -43,6 +43,8 @@ export default defineConfig({
             'test/network/**',
             'test/system/**',
           ],
+          // A process of its own for each of 250 files, and in it all that they import, would cost as much as half of the tests.
+          isolate: false,
           // Nothing is measured by these: they end what hangs, however busy the machine is.
           testTimeout: 120_000,
           hookTimeout: 60_000,

@@ -1,23 +1,35 @@
+import { syncBuiltinESMExports } from 'node:module'
 import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import type * as WorkerThreads from 'node:worker_threads'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import workerThreads from 'node:worker_threads'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import type { HashRing } from '../../../src/ring/hash-ring.ts'
 import { fakeMember } from '../../support/fake-source.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { closed, dial, exchange, exchangeOn, get, type RawResponse } from '../raw-client.ts'
 import { serveRing } from '../running-ring.ts'
 
-// Threads load what lets a test have them fail.
-vi.mock('node:worker_threads', async (importOriginal) => {
-  const original = await importOriginal<typeof WorkerThreads>()
-  class Worker extends original.Worker {
-    constructor(file: URL, options: object) {
-      const preload = fileURLToPath(new URL('failing-thread.ts', import.meta.url))
-      super(file, { ...options, execArgv: [...process.execArgv, '--import', preload] })
-    }
+const { Worker } = workerThreads
+
+/** A thread that loads what lets a test have it fail. */
+class FailingWorker extends Worker {
+  constructor(file: URL, options: object) {
+    const preload = fileURLToPath(new URL('failing-thread.ts', import.meta.url))
+    super(file, { ...options, execArgv: [...process.execArgv, '--import', preload] })
   }
-  return { ...original, Worker }
+}
+
+/** For all modules: other tests in this process may have loaded those that start threads. */
+function startThreadsAs(worker: typeof Worker) {
+  Object.assign(workerThreads, { Worker: worker })
+  syncBuiltinESMExports()
+}
+
+beforeAll(() => {
+  startThreadsAs(FailingWorker)
+})
+afterAll(() => {
+  startThreadsAs(Worker)
 })
 
 const OWNER = get('/v1/owner?key=a')
