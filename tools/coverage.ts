@@ -38,6 +38,7 @@ function measure(): void {
       '--project',
       'default',
       '--experimental.viteModuleRunner=false',
+      '--isolate',
       '--pool',
       'forks',
       ...process.argv.slice(2),
