@@ -72,7 +72,7 @@ export class Rejoin {
         this.#advance(join)
       })
     }
-    if (running.size > 0 || join.waiting.length > 0 || this.#join !== join) return
+    if (running.size > 0 || this.#join !== join) return
     this.#join = undefined
     this.#core.emit({ kind: 'join-finished', reached: [...reached.values()], failed: [...failed.values()] })
   }

@@ -66,6 +66,10 @@ describe('the rounds', () => {
     const eager = new RoundsBench(5, { pushPullIntervalMs: 1 })
     eager.rounds.catchUp()
     expect(eager.core.deadlines.nextMs).toBe(11_000)
+    eager.rounds.start()
+    expect(eager.core.deadlines.nextMs).toBe(1000.5)
+    eager.rounds.hasten()
+    expect(eager.core.deadlines.nextMs).toBe(1000)
   })
 
   test('go to one that is alive and has answered, if there is one', () => {

@@ -128,6 +128,13 @@ describe('looking for the lost', () => {
 
   test.each([
     ['left', (bench: ReconnectBench) => bench.fall(2, 'left')],
+    [
+      'left, and is off the list',
+      (bench: ReconnectBench) => {
+        bench.fall(2, 'left')
+        bench.core.members.remove(bench.others[0]!)
+      },
+    ],
     ['was let go', (bench: ReconnectBench) => bench.reconnect.letGo('m2')],
     ['lives again', ({ core, others }: ReconnectBench) => core.members.setState(others[0]!, 'alive', 0)],
     [
