@@ -65,6 +65,11 @@ export interface HashRingStatus {
   readonly whole: Readonly<Record<string, unknown>>
 }
 
+/** Names as Kubernetes has them: of Services and their ports, of ConfigMaps, of what is in those. They become part of paths. */
+const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+const SUBDOMAIN = /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/
+const KEY = /^[-._a-zA-Z0-9]{1,253}$/
+
 const DEFAULT_HOLD_MS = 30_000
 const HOLD_LIMIT_MS = 3_600_000
 const DEFAULT_BRAKE = 0.5
@@ -128,7 +133,9 @@ function parseSpec(value: unknown, name: string): Parsed {
   if (!isObject(service)) return { problem: 'spec.service is missing' }
   const { name: serviceName, port } = service
   if (!isText(serviceName)) return { problem: 'spec.service.name is missing' }
-  if (port !== undefined && !isText(port)) return { problem: 'spec.service.port is not the name of a port' }
+  if (!LABEL.test(serviceName)) return { problem: 'spec.service.name is not the name of a Service' }
+  if (port !== undefined && !(isText(port) && LABEL.test(port)))
+    return { problem: 'spec.service.port is not the name of a port' }
   if (ringKey !== 'PodName' && ringKey !== 'Address') {
     return { problem: `spec.ringKey is ${quote(ringKey)}; PodName and Address are allowed` }
   }
@@ -172,7 +179,8 @@ function parsePublication(value: unknown, name: string): RingPublication | 'inva
   const { configMap = name, format = 'JSON' } = value
   if (format !== 'JSON' && format !== 'Thanos') return 'invalid'
   const { key = format === 'Thanos' ? 'hashrings.json' : 'ring.json' } = value
-  return isText(configMap) && isText(key) ? { configMap, key, format } : 'invalid'
+  const isValid = isText(configMap) && SUBDOMAIN.test(configMap) && isText(key) && KEY.test(key)
+  return isValid ? { configMap, key, format } : 'invalid'
 }
 
 function quote(value: unknown): string {

@@ -27,6 +27,25 @@ function ringOf(controller: HashRingController, name: string): string {
 }
 
 describe('rings of HashRings', () => {
+  test.each([
+    ['a Service of a megabyte', { service: { name: 'x'.repeat(1_000_000) } }],
+    ['a Service elsewhere', { service: { name: '../../secrets' } }],
+    ['a port of a megabyte', { service: { name: 'cache', port: 'p'.repeat(1_000_000) } }],
+    ['a ConfigMap elsewhere', { service: { name: 'cache' }, publish: { configMap: '../../secrets/x' } }],
+    ['a key elsewhere', { service: { name: 'cache' }, publish: { key: '../x' } }],
+    ['a hold of a megabyte', { service: { name: 'cache' }, hold: '9'.repeat(1_000_000) }],
+    ['no spec', null],
+  ])('one with %s makes no ring, and says so in short', async (_, spec) => {
+    world.putRing('shop/odd', spec as object)
+    world.putSlice('shop', 'cache', serving('cache-0'))
+    const controller = await world.pod()
+    world.writer(controller)
+    await world.clock.advance(5000)
+    expect(ringOf(controller, 'shop/odd')).toBe('RING_NOT_ACCEPTED')
+    expect(world.condition('shop/odd', 'Accepted')).toBe('False Invalid')
+    expect(JSON.stringify([world.status('shop/odd'), world.logger.lines]).length).toBeLessThan(10_000)
+  })
+
   test('follow the endpoints of the Services that they name, in all namespaces, by one watch of each kind', async () => {
     world.putRing('shop/cache')
     world.putRing('bank/cache', { service: { name: 'ledger', port: 'app' }, ringKey: 'Address' })
