@@ -101,6 +101,41 @@ test('of thousands of members a change takes several turns, and what comes meanw
   expect(source.members.filter(({ address }) => address.startsWith('10.1.'))).toHaveLength(1000)
 })
 
+test.each([
+  [19, 0],
+  [1010, 50],
+  [6000, 250],
+])('%i members stand for %i ms before they are made again', async (count, restMs) => {
+  const putSlice = (slice: number, generation: number) =>
+    api.put(
+      COLLECTIONS.slices,
+      sliceOf(
+        `cache-${slice}`,
+        Array.from({ length: Math.min(1000, count - slice * 1000) }, (_, i) => ({
+          name: `pod-${slice}-${i}`,
+          address: `10.${generation}.${slice}.${i % 256}`,
+          ...PHASES.serving,
+        })),
+      ),
+    )
+  for (let slice = 0; slice * 1000 < count; slice++) putSlice(slice, 0)
+  const source = await startSource()
+  expect(source.members).toHaveLength(count)
+  let published = 0
+  source.subscribe(() => published++)
+  await clock.advance(1000)
+  for (let generation = 1; generation <= 3; generation++) {
+    putSlice(0, generation)
+    await clock.advance(0)
+  }
+  expect(published).toBe(restMs === 0 ? 3 : 1)
+  await clock.advance(Math.max(0, restMs - 1))
+  expect(published).toBe(restMs === 0 ? 3 : 1)
+  await clock.advance(1)
+  expect(published).toBe(restMs === 0 ? 3 : 2)
+  expect(source.members[0]?.address).toMatch(/^10\.3\./)
+})
+
 describe('members', () => {
   test('are pods, with address, port and zone, and the ring is made of them', async () => {
     put(a, b)
