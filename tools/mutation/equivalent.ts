@@ -655,7 +655,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: 'src/membership/memberlist/protocol/merge.ts',
     code: 'if (known !== undefined && sameBytes(known.addressBytes, message.address)) return known.endpoint.address',
-    changes: ['known !== undefined && sameBytes(known.addressBytes, message.address) → false'],
+    changes: [
+      'known !== undefined && sameBytes(known.addressBytes, message.address) → false',
+      'known !== undefined → false',
+    ],
     why: 'The text is the same when it is made again; this is only quicker.',
   },
   {
