@@ -105,6 +105,11 @@ export class AgreementRounds {
     state.waiting--
   }
 
+  /** The last round, of which {@link last} tells: another object each time. */
+  roundOf(ring: RingService): unknown {
+    return this.#stateOf(ring).round
+  }
+
   /** What the last round found of the members that live now, beside the ring as it is now; undefined before the first one. */
   last(ring: RingService) {
     const { round } = this.#stateOf(ring)

@@ -19,6 +19,7 @@ export class RingAnswers {
   readonly #clock: Clock
   readonly #rounds: AgreementRounds
   readonly #plans: RingPlans
+  #agreement: { readonly round: unknown; readonly state: string; readonly json: string } | undefined
 
   constructor(
     service: RingService,
@@ -93,7 +94,13 @@ export class RingAnswers {
 
   /** What they said the last time; undefined where nobody has been asked yet. */
   lastAgreement(): string | undefined {
-    const last = this.#rounds.last(this.service)
-    return last && `${asciiJson(last).slice(0, -1)},${this.view.get().state}}`
+    const { state } = this.view.get()
+    const round = this.#rounds.roundOf(this.service)
+    // A crowd that waited for a round is answered in one turn.
+    if (this.#agreement?.round !== round || this.#agreement?.state !== state) {
+      const last = this.#rounds.last(this.service)
+      this.#agreement = last && { round, state, json: `${asciiJson(last).slice(0, -1)},${state}}` }
+    }
+    return this.#agreement?.json
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { RingmanError } from '../../src/errors.ts'
 import {
   AGREEMENT_INTERVAL_MS,
@@ -121,11 +121,15 @@ describe('Whether the members agree', () => {
     const { clock, ring, rounds } = await setUp(() => answer.promise)
     const answers = new RingAnswers(ring, { named: undefined, clock, rounds })
     const crowd = () => Array.from({ length: MAX_WAITING }, () => answers.agreement())
+    const made = vi.spyOn(rounds, 'last')
     const first = crowd()
     await expect(answers.agreement()).rejects.toMatchObject({ code: 'OVERLOADED' })
     answers.askAgreement()
     answer.resolve(ring.manager.snapshot.ring.digest)
+    made.mockClear()
     const [told] = await Promise.all(first)
+    // They are answered in one turn of the event loop, so that the answer is made once.
+    expect(made).toHaveBeenCalledTimes(1)
     await clock.advance(AGREEMENT_INTERVAL_MS)
     answer = Promise.withResolvers()
     const second = crowd()
