@@ -292,10 +292,9 @@ function answerWithoutEnd(socket: TcpSocket, turn: number): void {
   const ok = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n'
   const [begin = '', again = ''] = [
     [ok, ' '.repeat(64 * 1024)],
-    ['', 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(1000)],
     ['HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: any\r\n\r\n'],
     [ok, ''],
-  ][turn % 4] as string[]
+  ][turn % 3] as string[]
   socket.write(begin)
   if (again === '') return
   const goOn = () => {
