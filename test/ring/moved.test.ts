@@ -4,6 +4,7 @@ import { HashRing } from '../../src/ring/hash-ring.ts'
 import { hashKey } from '../../src/ring/key-hash.ts'
 import { MovedStretches, type Stretch } from '../../src/ring/moved.ts'
 import type { RingNode } from '../../src/ring/node.ts'
+import { finish } from '../../src/ring/steps.ts'
 import { ReferenceRing } from './reference-ring.ts'
 
 const CIRCLE = 2 ** 32
@@ -186,4 +187,47 @@ describe('MovedStretches.of', () => {
       expect.objectContaining({ code: 'PARAMETER_INVALID' }),
     )
   })
+})
+
+test('stretches of a list are what it says, found by any hash, told apart by their owners', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((ringKey): RingNode => ({ ringKey, weight: 1 }))
+  const owner = fc.constantFrom(undefined, a, b, c)
+  const part = fc.record({
+    gap: fc.nat({ max: 3 }),
+    length: fc.integer({ min: 1, max: 3 }),
+    from: owner,
+    to: owner,
+  })
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 8 }), fc.boolean(), (parts, endsTheCircle) => {
+      const all = parts.reduce((sum, { gap, length }) => sum + gap + length, 0)
+      let at = endsTheCircle ? 2 ** 32 - all : 0
+      const list = parts.map(({ gap, length, from, to }): Stretch => {
+        const start = at + gap
+        at = start + length
+        return { start, end: at, from, to }
+      })
+      const moved = MovedStretches.of(list)
+      expect([...moved]).toEqual(list)
+      expect(moved.count).toBe(list.length)
+      expect(moved.share * 2 ** 32).toBe(parts.reduce((sum, { length }) => sum + length, 0))
+      const hashes = list.flatMap(({ start, end }) => [start - 1, start, end - 1, end])
+      for (const hash of hashes.filter((each) => each >= 0 && each < 2 ** 32)) {
+        const expected = list.find(({ start, end }) => start <= hash && hash < end)
+        expect([moved.findHash(hash), moved.findHash(hash | 0)]).toEqual([expected, expected])
+      }
+      for (const key of ['a', 'b', 'x']) {
+        for (const other of [key, 'c']) {
+          const gained = list.filter(({ from, to }) => to?.ringKey === key && from?.ringKey !== other)
+          const lost = list.filter(({ from, to }) => from?.ringKey === key && to?.ringKey !== other)
+          expect([...moved.gainedBy(key, other)]).toEqual(gained)
+          expect([...moved.lostBy(key, other)]).toEqual(lost)
+        }
+      }
+      expect(JSON.parse(JSON.stringify(moved))).toEqual(list.map(({ start, end }) => ({ start, end })))
+      const visited: unknown[] = []
+      finish(moved.visitInSteps((...each) => visited.push(each)))
+      expect(visited).toEqual(list.map(({ start, end, from, to }) => [end - start, from, to]))
+    }),
+  )
 })
