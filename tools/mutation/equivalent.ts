@@ -1061,6 +1061,24 @@ export const EQUIVALENT: readonly Equivalent[] = [
     changes: ['8192 → (8192 + 1)'],
     why: 'How long a step is, is a matter of speed.',
   },
+  {
+    file: 'src/ring/moved.ts',
+    code: 'return low > 0 && unsigned < endOf(ends[low - 1]!) ? this.#at(low - 1) : undefined',
+    changes: ['low > 0 → low >= 0', 'low > 0 → true'],
+    why: 'Before the first stretch there is none that could end behind the hash.',
+  },
+  {
+    file: 'src/ring/moved.ts',
+    code: 'for (let i = 0; i < starts.length; i++) if (isWanted(i)) chosen.push(i)',
+    changes: ['i < starts.length → i <= starts.length'],
+    why: 'Behind the last stretch there is none that is wanted.',
+  },
+  {
+    file: 'src/ring/moved.ts',
+    code: 'if (part === undefined || this.#length === PART_LENGTH) {',
+    changes: ['part === undefined → false'],
+    why: 'At first the last part counts as full: the compiler does not know.',
+  },
 ]
 
 /** Whether an entry means this mutant: by the text of its line, so that it holds while lines move. */
