@@ -9,6 +9,7 @@ import { LOG_LEVELS } from '../telemetry/logger.ts'
 import { DevCluster } from './dev-cluster.ts'
 import { createJsonView, createTextView } from './dev-view.ts'
 import type { ExitCode } from './exit-code.ts'
+import { listenForStop } from './stop-request.ts'
 import type { Terminal } from './terminal.ts'
 
 /** How long members may take to stop before they are killed, in milliseconds. */
@@ -61,7 +62,8 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
   process.once('exit', () => {
     cluster.killAll()
   })
-  const stopRequest = listenForStop()
+  // A second signal ends this process, which takes its members along.
+  const stopRequest = listenForStop((_signal, code) => process.exit(code)).then((): typeof STOP => STOP)
   const over = Promise.withResolvers<'nobody left'>()
   for (const member of cluster.members) {
     void member.ended.then(() => {
@@ -110,21 +112,3 @@ async function sharesOf(cluster: DevCluster): Promise<ReadonlyMap<string, number
 }
 
 const STOP = Symbol('stop')
-
-/** The first signal asks for an orderly end, a second one ends this process, which takes its members along. */
-function listenForStop(): Promise<typeof STOP> {
-  const { promise, resolve } = Promise.withResolvers<typeof STOP>()
-  let asked = false
-  for (const [signal, code] of [
-    ['SIGTERM', 143],
-    ['SIGINT', 130],
-    ['SIGHUP', 129],
-  ] as const) {
-    process.on(signal, () => {
-      if (asked) process.exit(code)
-      asked = true
-      resolve(STOP)
-    })
-  }
-  return promise
-}

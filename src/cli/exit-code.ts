@@ -9,9 +9,9 @@ export const EXIT_CODES = {
   4: 'The ring has no nodes',
   5: 'The members do not agree',
   6: '`doctor` found something wrong',
-  129: 'A second SIGHUP ended `serve` at once',
+  129: 'A second SIGHUP ended `serve` or `dev` at once',
   130: 'A second SIGINT (Ctrl-C) ended `serve` or `dev` at once',
-  131: 'A second SIGQUIT ended `serve` at once',
+  131: 'A second SIGQUIT ended `serve` or `dev` at once',
   143: 'A second SIGTERM ended `serve` or `dev` at once',
 } as const
 

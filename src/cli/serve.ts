@@ -10,6 +10,7 @@ import { readTracingRequest } from '../telemetry/tracing-settings.ts'
 import { traceFields } from '../tracing.ts'
 import type { ExitCode } from './exit-code.ts'
 import { liveUntilStopped } from './member-life.ts'
+import { listenForStop } from './stop-request.ts'
 import { renderJson, type Terminal } from './terminal.ts'
 
 /** How long a process whose work is done may linger before it is ended, in milliseconds. */
@@ -56,7 +57,10 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
   process.on('SIGUSR1', () => {
     logger.warn({ event: 'signal.ignored', signal: 'SIGUSR1' }, 'Ignored a signal')
   })
-  const stopRequest = listenForStop(logger)
+  const stopRequest = listenForStop((signal, code) => {
+    logger.warn({ event: 'process.ended', signal }, 'Ended at once because of a second signal')
+    process.exit(code)
+  })
   logger.info(
     { event: 'process.started', version: input.version, node: process.version, source: config.source },
     'Started the process',
@@ -117,35 +121,6 @@ async function startTracing(
 function freeCompilerMemory(): void {
   // That of another version may not know the flag, and would say so.
   if (process.versions.v8.startsWith('13.')) setFlagsFromString('--no-maglev-destroy-on-background')
-}
-
-/** The first signal asks for an orderly end; the second one ends the process. */
-function listenForStop(logger: ProcessLogger): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>()
-  let asked = false
-  for (const [signal, code] of [
-    ['SIGTERM', 143],
-    ['SIGINT', 130],
-    ['SIGHUP', 129],
-    ['SIGQUIT', 131],
-  ] as const) {
-    process.on(signal, () => {
-      if (asked) {
-        logger.warn({ event: 'process.ended', signal }, 'Ended at once because of a second signal')
-        process.exit(code)
-      }
-      asked = true
-      resolve(signal)
-    })
-  }
-  if (process.channel !== undefined) {
-    process.channel.unref()
-    process.once('disconnect', () => {
-      asked = true
-      resolve('the end of the parent process')
-    })
-  }
-  return promise
 }
 
 /** A fault that nobody caught leaves the process in an unknown state: it says why and ends. */
