@@ -17,7 +17,7 @@ export function meterLoop(): () => Held {
   let before = threadCpuMs()
   let beforeMs = performance.now()
   let most: Held = { cpuMs: 0, clockMs: 0 }
-  setInterval(() => {
+  const look = () => {
     const [now, nowMs] = [threadCpuMs(), performance.now()]
     most = {
       cpuMs: Math.max(most.cpuMs, now - before),
@@ -25,8 +25,11 @@ export function meterLoop(): () => Held {
     }
     before = now
     beforeMs = nowMs
-  }, LOOK_MS).unref()
+  }
+  setInterval(look, LOOK_MS).unref()
   return () => {
+    // What held the loop until this moment belongs to the time before it.
+    look()
     const told = most
     most = { cpuMs: 0, clockMs: 0 }
     return told
