@@ -314,7 +314,7 @@ describe.each([0, 2])('with the fast path in %d more threads and without come th
       await using served = await serveRing({ fast, threads: fast ? threads : 0, maxSilenceMs: 1 })
       await vi.waitFor(() => {
         expect(served.ring.unsure).toBe(true)
-      })
+      }, 30_000)
       answers.push(undated(await converse(served, [OWNER, GO])))
     }
     expect(answers[0]).toBe(answers[1])
@@ -468,12 +468,17 @@ describe('a connection of the fast path', () => {
     const served = await serve({
       limits: { headersTimeoutMs: 100, requestTimeoutMs: 100, keepAliveTimeoutMs: 200 },
     })
-    const [silent, idle] = [await connectTo(served), await connectTo(served)]
+    const silent = await connectTo(served)
     let told = ''
     silent.on('data', (part: string) => {
       told += part
     })
-    expect((await exchangeOn(idle, OWNER)).status).toBe(200)
+    // One whose process stands still before it asks is told the same.
+    const idle = await vi.waitFor(async () => {
+      const socket = await connectTo(served)
+      expect((await exchangeOn(socket, OWNER)).status).toBe(200)
+      return socket
+    }, 30_000)
     await Promise.all([closed(silent), closed(idle)])
     expect(told).toBe('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
   })
