@@ -58,6 +58,7 @@ export default defineConfig({
           include: ['test/hostile/**/*.test.ts'],
           testTimeout: 900_000,
           hookTimeout: 60_000,
+          expect: { poll: { timeout: 30_000 } },
           fileParallelism: false,
         },
       },

@@ -242,12 +242,12 @@ test('closing ends what is idle, and lets a request under way finish', async () 
   const answer = exchangeOn(busy, RING)
   await vi.waitFor(() => {
     expect(begun).toBe(true)
-  })
+  }, 30_000)
   const closing = Promise.all([server.close(10_000), threads.close(10_000)])
   await Promise.all(idle.map(closed))
   await vi.waitFor(async () => {
     await expect(dial(server.port)).rejects.toThrow('ECONNREFUSED')
-  })
+  }, 30_000)
   release()
   expect((await answer).headers.get('connection')).toBe('close')
   await closing
@@ -289,9 +289,9 @@ test('moves that begin and end without another ring are in the answers of thread
   await vi.waitFor(async () => {
     expect(expected().some((next) => next !== undefined)).toBe(true)
     expect(await nextOwners()).toEqual(expected())
-  })
+  }, 30_000)
   source.set(membersUpTo(2))
   await vi.waitFor(async () => {
     expect(new Set(await nextOwners())).toEqual(new Set([undefined]))
-  })
+  }, 30_000)
 })

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { systemClock } from '../../../src/clock.ts'
+import { systemClock, type Clock, type Random } from '../../../src/clock.ts'
 import { isRingmanError } from '../../../src/errors.ts'
 import { createTransport, HttpsTransport } from '../../../src/kubernetes/https-transport.ts'
 import { InClusterAccess } from '../../../src/kubernetes/in-cluster-access.ts'
@@ -29,18 +29,34 @@ async function openServer(options: Parameters<typeof FakeKubernetesServer.open>[
   return { api, server, world: new SliceWorld(api), random }
 }
 
-/** A source with times that suit a test. */
-function makeSource(transport: ApiTransport, logger = new RecordingLogger(), random = seededRandom(SEED)) {
+/** Nothing but the test of its end waits for that long. */
+const START_TIMEOUT_MS = 60_000
+
+/** A source with times that suit a test. What the API server owes it has long ones where it is not to be late. */
+function makeSource(
+  transport: ApiTransport,
+  {
+    clock = systemClock,
+    logger = new RecordingLogger(),
+    random = seededRandom(SEED),
+    answerMs = 30_000,
+  }: { clock?: Clock; logger?: RecordingLogger; random?: Random; answerMs?: number } = {},
+) {
   const source = KubernetesSource.watching(
     {
       slices: { serviceName: 'cache' },
       holdRestartingMs: 300,
       goneAfterMs: 50,
-      startTimeoutMs: 2000,
+      startTimeoutMs: START_TIMEOUT_MS,
       listWatch: { pageSize: 2, backoffMinMs: 5, backoffMaxMs: 50, relistMinMs: 2000, relistMaxMs: 3000 },
-      client: { requestTimeoutMs: 500, stallMs: 500, lineLimitBytes: 20_000, pageLimitBytes: 100_000 },
+      client: {
+        requestTimeoutMs: answerMs,
+        stallMs: answerMs,
+        lineLimitBytes: 20_000,
+        pageLimitBytes: 100_000,
+      },
     },
-    { transport, clock: systemClock, random, logger },
+    { transport, clock, random, logger },
   )
   onTestFinished(() => source.stop())
   return source
@@ -83,6 +99,16 @@ describe('over HTTPS', () => {
 
   test('a certificate of another authority is not trusted', async () => {
     const { server } = await openServer()
+    let giveUp = () => {}
+    const clock: Clock = {
+      ...systemClock,
+      after: (delayMs, fn) => {
+        if (delayMs !== START_TIMEOUT_MS) return systemClock.after(delayMs, fn)
+        giveUp = fn
+        return () => {}
+      },
+    }
+    const logger = new RecordingLogger()
     const source = makeSource(
       createTransport({
         kubeconfig: server.kubeconfig({ token: 't' }, { 'certificate-authority-data': undefined }),
@@ -90,8 +116,13 @@ describe('over HTTPS', () => {
         now: () => 0,
         userAgent: 'ringman/test',
       }),
+      { clock, logger },
     )
-    await expect(start(source)).rejects.toSatisfy(
+    const starting = start(source)
+    // The time for the start is over once the first try has failed.
+    await expect.poll(() => logger.lines.some(({ level }) => level === 'warn')).toBe(true)
+    giveUp()
+    await expect(starting).rejects.toSatisfy(
       (error) => isRingmanError(error) && error.code === 'SOURCE_FAILED' && /self.signed/.test(error.message),
     )
   })
@@ -184,7 +215,7 @@ test(`after every kind of fault on the wire the ring is what Kubernetes says (SI
   api.chop = true
   const folder = server.serviceAccount('token')
   for (let n = 0; n < 5; n++) world.setPhase(n, 'serving')
-  const source = makeSource(inCluster(server, folder), new RecordingLogger(), random)
+  const source = makeSource(inCluster(server, folder), { random, answerMs: 500 })
   await start(source)
   const faults: FakeFault[] = [
     { kind: 'refuse' },
@@ -211,7 +242,7 @@ test(`after every kind of fault on the wire the ring is what Kubernetes says (SI
     disturb(disturbance, api.streams)
     if (random() < 0.2) api.compact()
     world.setPhase(Math.floor(random() * 6), 'serving')
-    await expect.poll(() => same(ring(source), world.truth()), { timeout: 15_000 }).toBe(true)
+    await expect.poll(() => same(ring(source), world.truth()), { timeout: 60_000 }).toBe(true)
   }
   // A fault that no request has met yet may still come.
   api.faultFor = () => undefined
