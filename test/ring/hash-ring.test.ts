@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
+import { hashKey } from '../../src/ring/key-hash.ts'
 import { compareRingKeys, sameNode, type RingNode } from '../../src/ring/node.ts'
 import { PointTable } from '../../src/ring/point-table.ts'
 import { ReferenceRing, referenceDigest } from './reference-ring.ts'
@@ -109,6 +110,7 @@ describe('changing a ring', () => {
     const ring = HashRing.of(nodes(3))
     expect(ring.add(node(2))).toBe(ring)
     expect(ring.remove('10.0.0.9:8000')).toBe(ring)
+    expect(ring.remove('10.0.0.2:7000')).toBe(ring)
     expect(ring.with(nodes(3).toReversed())).toBe(ring)
   })
 
@@ -183,6 +185,28 @@ describe('ownersOf', () => {
     expect(ring.ownersOf('key', 21)).toHaveLength(20)
     expect(ring.ownersOf('key', 2.9)).toHaveLength(2)
   })
+
+  test('after the last point they are those of the first ones', () => {
+    const reference = new ReferenceRing(nodes(20))
+    const [from] = reference.points.at(-8)!
+    const late = Array.from({ length: 4000 }, (_, i) => `${i}`).filter((key) => hashKey(key) >>> 0 >= from)
+    expect(late.length).toBeGreaterThan(5)
+    for (const key of late)
+      expect(ring.ownersOf(key, 20).map(({ ringKey }) => ringKey)).toEqual(reference.ownersOf(key, 20))
+  })
+})
+
+test('a place belongs to the first point strictly after it, around the circle', () => {
+  const ring = HashRing.of(nodes(5))
+  const { points } = new ReferenceRing(nodes(5))
+  const before = points.map(([point]) => ring.ownerAt((point - 1) >>> 0)?.ringKey)
+  expect(before).toEqual(points.map(([, ringKey]) => ringKey))
+  expect(points.map(([point]) => ring.ownerAt(point)?.ringKey)).toEqual([...before.slice(1), before[0]])
+  expect(HashRing.empty.ownerAt(1)).toBeUndefined()
+  // Of two points side by side the lower one comes first, though its node comes second.
+  const [second, first] = ['node-188', 'node-99'].map((ringKey): RingNode => ({ ringKey, weight: 1 }))
+  const close = HashRing.of([second!, first!])
+  expect([1526936607, 1526936608].map((hash) => close.ownerAt(hash))).toEqual([first, second])
 })
 
 describe('digest', () => {
@@ -226,6 +250,20 @@ test('nodes that come and go for ever take no memory', () => {
   expect(churned.digest).toBe(ring.digest)
   // One slot stays free for the next newcomer.
   expect(churned.sizeBytes - ring.sizeBytes).toBeLessThanOrEqual(8)
+  // Whose place is free goes to the next newcomer, the very first one too.
+  for (const { ringKey } of ring.nodes)
+    expect(ring.remove(ringKey).add(node(200)).sizeBytes).toBe(ring.sizeBytes)
+  // Where all are new, nothing is kept for those before.
+  for (const size of [1, 10]) {
+    const others = nodes(2 * size).slice(size)
+    expect(HashRing.of(nodes(size)).with(others).sizeBytes).toBe(HashRing.of(others).sizeBytes)
+  }
+})
+
+test('of two equal points the second one is covered', () => {
+  const [points, places, slots] = [Uint32Array.of(5, 5, 6), Uint32Array.of(0, 1), Uint16Array.of(0, 1, 0)]
+  const table = PointTable.of({ points, slots, places, sliceStarts: Uint32Array.of(0, 3) })
+  expect([0, 1, 2].map((at) => table.isCovered(at))).toEqual([false, true, false])
 })
 
 test('compareRingKeys orders by UTF-8 bytes', () => {
@@ -276,7 +314,8 @@ describe('a ring in shared memory', () => {
   })
 
   test('has its points once', () => {
-    const [first, second] = [ring.share(), ring.share()]
+    const own = HashRing.of(ring.nodes)
+    const [first, second] = [own.share(), own.share()]
     const copy = HashRing.fromShared(structuredClone(first))
     for (const name of ['points', 'slots', 'places', 'sliceStarts'] as const) {
       expect(first.table[name].buffer).toBeInstanceOf(SharedArrayBuffer)
@@ -288,7 +327,7 @@ describe('a ring in shared memory', () => {
       expect(copy.share().table[name][at]).toBe(value - 1)
       first.table[name][at] = value
     }
-    expect(copy.sizeBytes).toBe(ring.sizeBytes)
+    expect(copy.sizeBytes).toBe(own.sizeBytes)
   })
 
   test('without nodes is one, too', () => {

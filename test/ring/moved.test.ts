@@ -122,6 +122,13 @@ describe('on the rings at the edge', () => {
     expect([...owned].every(({ from }) => from === undefined)).toBe(true)
   })
 
+  test('thousands of stretches are all there, one after the other', () => {
+    const all = [...HashRing.empty.movedTo(HashRing.of(Array.from({ length: 30 }, (_, i) => node(`n${i}`))))]
+    expect(all.length).toBeGreaterThan(3000)
+    expect(all.map(({ start }) => start)).toEqual([0, ...all.slice(0, -1).map(({ end }) => end)])
+    expect(all.at(-1)?.end).toBe(CIRCLE)
+  })
+
   test('a single node owns one stretch, the whole circle', () => {
     const one = HashRing.of([node('a')])
     const whole = { start: 0, end: CIRCLE, from: undefined, to: one.get('a') }

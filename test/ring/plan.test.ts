@@ -3,7 +3,8 @@ import { describe, expect, test, vi } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { MovedStretches } from '../../src/ring/moved.ts'
 import type { RingNode } from '../../src/ring/node.ts'
-import { plan, type RingMove } from '../../src/ring/plan.ts'
+import { plan, sumMoves, type RingMove } from '../../src/ring/plan.ts'
+import { finish } from '../../src/ring/steps.ts'
 import { ReferenceRing } from './reference-ring.ts'
 
 const node = (name: string, weight = 1): RingNode => ({ ringKey: name, weight })
@@ -119,6 +120,15 @@ describe('plan on empty rings', () => {
     ])
   })
 
+  test('moves from nobody or to nobody are sorted, too', () => {
+    const ends = ['b', 'c', 'a'].map((name) => node(name))
+    const at = (i: number) => ({ start: i, end: i + 1 })
+    const come = finish(sumMoves(ends.map((to, i) => ({ ...at(i), from: undefined, to }))))
+    expect(come.map(({ from, to }) => [from, to])).toEqual(['a', 'b', 'c'].map((to) => [null, to]))
+    const gone = finish(sumMoves(ends.map((from, i) => ({ ...at(i), from, to: undefined }))))
+    expect(gone.map(({ from, to }) => [from, to])).toEqual(['a', 'b', 'c'].map((from) => [from, null]))
+  })
+
   test('from empty to empty nothing moves', () => {
     expect(plan(HashRing.empty, {}).moves).toEqual([])
   })
@@ -149,7 +159,7 @@ describe('plan refuses', () => {
   })
 
   test('in a message that names the nodes', () => {
-    expect(() => plan(ring, { leave: ['nobody'] })).toThrow(/"nobody"/)
+    expect(() => plan(ring, { leave: ['nobody'] })).toThrow(/^not on the ring[^:]*: "nobody"$/)
   })
 })
 

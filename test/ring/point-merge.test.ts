@@ -66,6 +66,14 @@ test('the merged list is the sorted one, whatever is shared, goes and comes', ()
   )
 })
 
+test('a point that goes does not hold up one that comes to the same place', () => {
+  const [gone, stays, comes] = [0, 1, 2].map((slot) => ({ point: 5, slot })) as [Entry, Entry, Entry]
+  const target = toList([gone, gone])
+  const places = Uint32Array.of(FREE, 0, 1)
+  finish(mergePoints(toList([gone, stays]), toList([gone]), toList([comes]), places, target))
+  expect(target).toEqual(toList([stays, comes]))
+})
+
 test('the index adjusted for what went and came is the index made anew', () => {
   const points = fc.array(fc.nat({ max: 2 ** 32 - 1 }), { maxLength: 300 })
   fc.assert(

@@ -5,7 +5,7 @@ import { MovedStretches } from '../../src/ring/moved.ts'
 import { plan, planInSteps, sumMoves } from '../../src/ring/plan.ts'
 import { computePoints } from '../../src/ring/point-list.ts'
 import { mergePoints } from '../../src/ring/point-merge.ts'
-import { countBefore } from '../../src/ring/slices.ts'
+import { adjustCounts, countBefore } from '../../src/ring/slices.ts'
 import {
   finish,
   mergeInSteps,
@@ -94,6 +94,14 @@ describe('what a step takes', () => {
       expect(countSteps(computePoints(ranges)).steps).toBe(
         hashing + 3 * Math.floor((2 * 3 * digests) / large) + 1,
       )
+    }
+  })
+
+  test('the index that is adjusted: slice by slice where points went', () => {
+    for (const count of [small - 1, small, 2 * small]) {
+      const slices = Uint32Array.from({ length: count }, (_, i) => i)
+      const steps = adjustCounts(slices, 0, slices, new Uint32Array(0))
+      expect(countSteps(steps).steps).toBe(Math.floor(count / small) + 2)
     }
   })
 
