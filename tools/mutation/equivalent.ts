@@ -355,6 +355,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
       'until - from >= SHORT_RUN → until - from < SHORT_RUN',
       'until - from >= SHORT_RUN → true',
       'until - from >= SHORT_RUN → false',
+      '{ target.points.set(points.subarray(from, until),  … until), to) return } → {}',
       'until - from → until + from',
     ],
     why: 'Both ways copy the same.',
@@ -370,8 +371,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     code: 'const isMostlyNew = countDigests(gone) + countDigests(come) >= digests',
     changes: [
       'countDigests(gone) + countDigests(come) >= digests → countDigests(gone) + countDigests(come) > digests',
-      'countDigests(gone) + countDigests(come) >= digests → false',
-      'countDigests(gone) + countDigests(come) → countDigests(gone) - countDigests(come)',
     ],
     why: 'A table made from nothing is the same as one merged; one is quicker.',
   },
@@ -384,7 +383,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: 'src/ring/md5.ts',
     code: 'for (let i = whole + 1; i < 16; i++) words[i] = 0',
-    changes: ['i < 16 → i <= 16'],
+    changes: ['i < 16 → i <= 16', '16 → (16 + 1)'],
     why: 'What is written behind the end of a typed array is not kept.',
   },
   {
@@ -986,7 +985,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: 'src/ring/point-table.ts',
     code: 'for (let slot = 0; slot < againBySlot.length; slot++) againBySlot[slot] = again[this.#places[slot]!] ?? -2',
-    changes: ['again[this.#places[slot]!] ?? -2 → again[this.#places[slot]!]', '-2 → 2', '2 → (2 + 1)'],
+    changes: [
+      'again[this.#places[slot]!] ?? -2 → again[this.#places[slot]!]',
+      '-2 → 2',
+      '2 → (2 + 1)',
+      'slot < againBySlot.length → slot <= againBySlot.length',
+    ],
     why: 'No point has a slot without a node.',
   },
   {
@@ -1078,6 +1082,124 @@ export const EQUIVALENT: readonly Equivalent[] = [
     code: 'if (part === undefined || this.#length === PART_LENGTH) {',
     changes: ['part === undefined → false'],
     why: 'At first the last part counts as full: the compiler does not know.',
+  },
+  {
+    file: 'src/ring/hash-ring.ts',
+    code: 'for (let left = points.length; left > 0; left--) {',
+    changes: ['0 → (0 + 1)'],
+    why: 'A node has three points or none, so that no node is met at the very last one only.',
+  },
+  {
+    file: 'src/ring/key-hash.ts',
+    code: 'const words = new Int32Array(14)',
+    changes: ['14 → (14 + 1)'],
+    why: 'It has more room than it needs.',
+  },
+  {
+    file: 'src/ring/key-hash.ts',
+    code: 'let seen = 0',
+    changes: ['0 → (0 + 1)'],
+    why: 'Only bits from the eighth one up count.',
+  },
+  {
+    file: 'src/ring/key-hash.ts',
+    code: 'for (let i = (whole >> 2) + 1; i < 14; i++) words[i] = 0',
+    changes: ['i < 14 → i <= 14', '14 → (14 + 1)'],
+    why: 'What is written behind the end of a typed array is not kept.',
+  },
+  {
+    file: 'src/ring/key-hash.ts',
+    code: 'if (seen >= 0x80) return md5Word(key)',
+    changes: ['seen >= 0x80 → true'],
+    why: 'The long way round gives the same hash.',
+  },
+  {
+    file: 'src/ring/md5.ts',
+    code: 'const words = new Int32Array(16)',
+    changes: ['16 → (16 + 1)'],
+    why: 'It has more room than it needs.',
+  },
+  {
+    file: 'src/ring/md5.ts',
+    code: 'const state = new Int32Array(4)',
+    changes: ['4 → (4 + 1)'],
+    why: 'It has more room than it needs.',
+  },
+  {
+    file: 'src/ring/md5.ts',
+    code: 'for (let i = 0; i < 16; i++) bytes[i] = state[i >> 2]! >>> ((i & 3) << 3)',
+    changes: ['i < 16 → i <= 16', '16 → (16 + 1)'],
+    why: 'What is written behind the end of a typed array is not kept.',
+  },
+  {
+    file: 'src/ring/md5.ts',
+    code: '} else if (data.length * 3 <= textBytes.length) {',
+    changes: [
+      'data.length * 3 <= textBytes.length → false',
+      'data.length * 3 <= textBytes.length → data.length * 3 < textBytes.length',
+      '3 → (3 + 1)',
+    ],
+    why: 'Both ways encode the same.',
+  },
+  {
+    file: 'src/ring/md5.ts',
+    code: 'loadWords(bytes, at, 16)',
+    changes: ['16 → (16 + 1)'],
+    why: 'What is written behind the end of a typed array is not kept.',
+  },
+  {
+    file: 'src/ring/md5.ts',
+    code: 'for (let i = 0; i < 14; i++) words[i] = 0',
+    changes: ['i < 14 → i <= 14', '14 → (14 + 1)'],
+    why: 'The next word is written over, with the length.',
+  },
+  {
+    file: 'src/ring/md5.ts',
+    code: 'for (let i = 0; i < count; i++) {',
+    changes: ['i < count → i <= count'],
+    why: 'The next word is written over, or lies behind the end of the array.',
+  },
+  {
+    file: 'src/ring/node.ts',
+    code: 'if (a === b) return 0',
+    changes: ['a === b → false'],
+    why: 'Equal texts have no character that differs, and one length.',
+  },
+  {
+    file: 'src/ring/point-list.ts',
+    code: 'const end = at + (to - from) * POINTS_PER_DIGEST',
+    changes: ['to - from → to + from'],
+    why: 'What is filled too far is filled again by the next node, or lies behind the end of the array.',
+  },
+  {
+    file: 'src/ring/point-list.ts',
+    code: 'for (let i = 0; i < digits.length; i++) message[prefix.length + i] = digits.charCodeAt(i)',
+    changes: ['i < digits.length → i <= digits.length'],
+    why: 'The byte behind the message is not hashed.',
+  },
+  {
+    file: 'src/ring/point-table.ts',
+    code: 'if (left > 0) {',
+    changes: ['left > 0 → true', 'left > 0 → left >= 0', '0 → (0 + 1)'],
+    why: 'How long a step is, is a matter of speed.',
+  },
+  {
+    file: 'src/ring/point-table.ts',
+    code: 'if (left > 0) continue',
+    changes: ['0 → (0 + 1)'],
+    why: 'How long a step is, is a matter of speed.',
+  },
+  {
+    file: 'src/ring/point-table.ts',
+    code: 'const next = here[i] ?? 2 ** 32',
+    changes: ['2 → (2 + 1)', '32 → (32 + 1)'],
+    why: 'Where both lists are at their ends, the other one says where the circle ends.',
+  },
+  {
+    file: 'src/ring/point-table.ts',
+    code: 'const otherNext = there[j] ?? 2 ** 32',
+    changes: ['2 → (2 + 1)', '32 → (32 + 1)'],
+    why: 'Where both lists are at their ends, the other one says where the circle ends.',
   },
 ]
 
