@@ -52,7 +52,7 @@ describe('ringman agree', () => {
     const places = [here, there].map(({ server }) => `127.0.0.1:${server.port}`)
     await vi.waitFor(() => {
       for (const { ring } of [here, there]) expect(ring.manager.snapshot.ring.nodes).toHaveLength(2)
-    }, 10_000)
+    }, 60_000)
     const { code, out, err } = await runMain(['agree', ...places])
     expect(code).toBe(5)
     const digests = [...out.matchAll(/digest ([0-9a-f]{16})/g)].map(([, digest]) => digest)

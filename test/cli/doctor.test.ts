@@ -51,7 +51,7 @@ async function relayDatagrams(target: number) {
   }
 }
 
-async function doctor(members: readonly LiveMember[], timeout = '15s') {
+async function doctor(members: readonly LiveMember[], timeout = '60s') {
   const urls = members.map(({ addresses }) => addresses.admin.url).join(',')
   const { code, out, err } = await runMain(['doctor', '--json', '--timeout', timeout, '--url', urls])
   const answer = JSON.parse(out) as { findings: Finding[]; members: { name: string }[] }
@@ -299,7 +299,7 @@ test('how far a rotation of the key is', async () => {
 
 describe('by what members say of each other', () => {
   const ask = (cluster: LiveCluster) =>
-    survey({ urls: [cluster.members[0]!.addresses.admin.url], follow: true, timeoutMs: 5000 })
+    survey({ urls: [cluster.members[0]!.addresses.admin.url], follow: true, timeoutMs: 60_000 })
 
   /** The survey with what one member says of its gossip changed. */
   function saying(

@@ -68,7 +68,7 @@ describe('names and zones of peers, whatever they hold', () => {
     const ring = await serveRing({ members, ringKeyMode })
     await vi.waitFor(() => {
       expect(ring.ring.manager.snapshot.ring.nodes).toHaveLength(nodes)
-    }, 10_000)
+    }, 60_000)
     return { ring, place: `127.0.0.1:${ring.server.port}` }
   }
 

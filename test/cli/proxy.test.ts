@@ -135,11 +135,11 @@ describe('ringman proxy', () => {
     await vi.waitFor(async () => {
       expect(await metric('http_connections{port="proxy"}')).toBe(before + 3)
       expect(await metric('http_held_bytes{kind="head"}')).toBeGreaterThan(ownHead + 3000)
-    }, 10_000)
+    }, 60_000)
     for (const socket of sockets) socket.destroy()
     await vi.waitFor(async () => {
       expect(await metric('http_held_bytes{kind="head"}')).toBe(ownHead)
-    }, 10_000)
+    }, 60_000)
   })
 
   test('whose program is gone says so, and ends in order', async () => {

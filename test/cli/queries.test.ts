@@ -94,7 +94,7 @@ test('plan takes and shows names', async () => {
   await using served = await serveRing()
   await vi.waitFor(() => {
     expect(served.ring.manager.snapshot.ring.nodes).toHaveLength(3)
-  }, 10_000)
+  }, 60_000)
   const at = ['--url', `127.0.0.1:${served.server.port}`]
   const byName = await runMain(['plan', '--leave', 'node1', '--weight', 'node2=3', ...at])
   expect(byName).toMatchObject({ code: 0, err: '' })

@@ -5,7 +5,7 @@ import { dial, get } from '../http/raw-client.ts'
 import { ringman, type TestProcess } from '../support/child-process.ts'
 import { parseExposition, type ParsedMetric } from '../support/exposition.ts'
 
-const PATIENCE = { timeout: 15_000, interval: 50 }
+const PATIENCE = { timeout: 60_000, interval: 50 }
 
 function member(
   name: string,

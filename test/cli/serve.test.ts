@@ -39,7 +39,7 @@ async function ready(member: TestProcess): Promise<Ready> {
   return { url: http.url, adminUrl: admin.url, gossip: `${gossip?.host ?? ''}:${gossip?.port ?? ''}` }
 }
 
-const PATIENT = { timeout: 15_000 }
+const PATIENT = { timeout: 60_000 }
 
 /** What a URL answers with, 0 while nobody listens. */
 function statusOf(url: string): Promise<number> {

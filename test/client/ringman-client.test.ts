@@ -217,7 +217,7 @@ describe('a watch', () => {
     // The reader is busy; what comes meanwhile is taken from the connection all the same.
     await vi.waitFor(() => {
       expect(responses[0]?.writableLength).toBe(0)
-    }, 10_000)
+    }, 60_000)
     await turns(50)
     expect((await watch.next()).value).toMatchObject({ digest: '50' })
     await watch.return()

@@ -74,7 +74,7 @@ async function untilDoctor(
     async () => {
       expected(diagnose(await survey({ urls, follow: false, timeoutMs: 15_000 })))
     },
-    { timeout: 20_000, interval: 100 },
+    { timeout: 60_000, interval: 100 },
   )
 }
 

@@ -88,7 +88,7 @@ describe('in a cluster of five with look-ups under way', () => {
         ({ process }) => process.service.manager.snapshot.ring.nodes.find(({ name }) => name === 'a')?.weight,
       )
       expect(weights).toEqual([4, 4, 4, 4, 4])
-    }, 10_000)
+    }, 60_000)
     await cluster.agreeOn(5)
     expect(await finish()).toEqual([])
   })
@@ -118,7 +118,7 @@ describe('in a cluster of five with look-ups under way', () => {
         condition: 'refused',
         message: expect.stringContaining('evicted'),
       })
-    }, 10_000)
+    }, 60_000)
     expect(a.process.service.manager.snapshot.ring.size).toBe(4)
     expect((await again.process.readiness.evaluate()).ready).toBe(false)
   })
@@ -142,7 +142,7 @@ describe('in a cluster of five with look-ups under way', () => {
     // It denies that it is dead, and nobody believes it.
     await vi.waitFor(() => {
       expect(deaf.process.service.health().condition).toBe('unreachable')
-    }, 15_000)
+    }, 60_000)
     await cluster.agreeOn(
       5,
       cluster.members.filter((member) => member !== deaf),
@@ -158,14 +158,16 @@ describe('in a cluster of five with look-ups under way', () => {
     await cluster.add('far', { httpHost: '127.0.0.2', probeIntervalMs: '200ms' })
     await cluster.agreeOn(6)
 
+    const refusedFromMs = performance.now()
+    // Looked for from now on: on a busy machine the time is half over when the action has been answered.
+    const refused = cluster.agreeOn(5, five)
     const { status, json } = await cluster.act(a, 'evict', { name: 'far', forMs: 5000 })
     expect(status).toBe(200)
     expect(json['details']).toEqual([
       expect.stringMatching(/^"far" did not do it: .*127\.0\.0\.1.*ECONNREFUSED/),
       ...['b', 'c', 'd', 'e'].map((name) => `"${name}" does not take it back either`),
     ])
-    const refusedFromMs = performance.now()
-    await cluster.agreeOn(5, five)
+    await refused
     // It lives and says so all the time; once the time is over it is believed again.
     await cluster.agreeOn(6)
     expect(performance.now() - refusedFromMs).toBeGreaterThan(4000)

@@ -78,7 +78,7 @@ test('look-ups wait for five seconds at most, probes not at all', async () => {
   // The look-up is held from then on.
   await vi.waitFor(() => {
     expect(after.mock.calls.map(([delayMs]) => delayMs)).toContain(5000)
-  }, 15_000)
+  }, 60_000)
   await clock.advance(4999)
   expect(answered).toBe(false)
   await clock.advance(1)

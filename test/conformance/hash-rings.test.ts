@@ -14,7 +14,7 @@ import { CLIENTS } from './clients.ts'
 
 const RING = 'shop/cache'
 const KEYS: readonly DriverKey[] = Array.from({ length: 100 }, (_, at) => ({ text: `user:${at} ü` }))
-const PATIENCE = { timeout: 20_000, interval: 20 }
+const PATIENCE = { timeout: 60_000, interval: 20 }
 
 async function serve(name: string, kubeconfig: string, seeds: readonly string[]): Promise<RingProcess> {
   return RingProcess.start([

@@ -12,7 +12,7 @@ interface Listening {
   readonly gossip: { readonly host: string; readonly port: number }
 }
 
-const PATIENCE = { timeout: 15_000, interval: 50 }
+const PATIENCE = { timeout: 60_000, interval: 50 }
 
 function serve(name: string, kubeconfig: string, seeds: string): TestProcess {
   return ringman([

@@ -26,9 +26,9 @@ import { listening } from '../support/listening.ts'
 const SETTINGS: ForwarderSettings = {
   key: [{ kind: 'header', name: 'x-key' }],
   networks: ['127.0.0.0/8'],
-  timeoutMs: 5000,
+  timeoutMs: 60_000,
   whenBehind: 'wait',
-  waitMs: 3000,
+  waitMs: 60_000,
 }
 
 interface Node {
@@ -104,7 +104,7 @@ async function cluster(
           source.set(next)
           await vi.waitFor(() => {
             expect(manager.snapshot.epoch).toBeGreaterThan(epoch)
-          }, 10_000)
+          }, 60_000)
         },
       }
       const serve = (req: IncomingMessage, res: ServerResponse) => {
@@ -245,7 +245,7 @@ describe('streams', () => {
     over.abort()
     await vi.waitFor(() => {
       expect(gone).toBe(true)
-    }, 10_000)
+    }, 60_000)
   })
 
   test('a head comes before its body, however long that takes', async () => {
@@ -298,7 +298,7 @@ describe('streams', () => {
         before = written
         expect(stands).toBe(true)
       },
-      { timeout: 10_000, interval: 300 },
+      { timeout: 60_000, interval: 300 },
     )
     expect(written).toBeLessThan(total / 4)
   })
@@ -348,7 +348,7 @@ describe('an owner that cannot be reached', () => {
     const post = ask(a, key, { method: 'POST' }).catch(() => 'ended with the test')
     await vi.waitFor(() => {
       expect(asked.sort()).toEqual(['GET', 'POST'])
-    }, 10_000)
+    }, 60_000)
     const members = [memberOf(a), memberOf(c), { ...memberOf(b), state: 'dead' as const }]
     await Promise.all([a.become(members), c.become(members)])
     const { headers, by } = json(await get) as { headers: Record<string, string>; by: string }
@@ -509,7 +509,7 @@ describe('WebSockets', () => {
         })
       })
       expect(connections).toBeGreaterThan(0)
-    }, 10_000)
+    }, 60_000)
     socket!.destroy()
     await vi.waitFor(async () => {
       const count = await new Promise<number>((resolve) => {
@@ -518,7 +518,7 @@ describe('WebSockets', () => {
         })
       })
       expect(count).toBe(0)
-    }, 10_000)
+    }, 60_000)
   })
 
   test('end when the owner is declared dead, and when no more is forwarded', async () => {

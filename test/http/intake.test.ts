@@ -58,7 +58,7 @@ async function answersOf(socket: Socket, count: number): Promise<string[]> {
     () => {
       expect(paths()).toHaveLength(count)
     },
-    { timeout: 40_000 },
+    { timeout: 60_000 },
   )
   return paths()
 }
@@ -121,7 +121,7 @@ describe('requests sent at once', () => {
     socket.write(paths.map((path) => get(path)).join(''))
     await vi.waitFor(() => {
       expect(ledger.counts().heldBytes.head).toBeGreaterThan(0)
-    }, 10_000)
+    }, 60_000)
     for (let i = 0; i < 20; i++) expect((await exchange(port, get('/1'))).status).toBe(200)
     expect(mostUnderWay()).toBeLessThan(50)
     // One read of the system's is 64 KiB; of 32 requests under way each counts 4 KiB besides its head.
@@ -141,12 +141,12 @@ describe('requests sent at once', () => {
     )
     await vi.waitFor(() => {
       expect(ledger.counts().heldBytes.head).toBeGreaterThan(0)
-    }, 10_000)
+    }, 60_000)
     socket.resetAndDestroy()
     release()
     await vi.waitFor(() => {
       expect(ledger.counts()).toMatchObject({ connections: { lookup: 0 }, heldBytes: { head: 0 } })
-    }, 10_000)
+    }, 60_000)
   })
 })
 
@@ -170,7 +170,7 @@ test('bytes that wait for their turn count among unfinished heads, and are bound
   }
   await vi.waitFor(() => {
     expect(parts.ledger.counts().closed['unfinished-heads']).toBeGreaterThan(10)
-  }, 10_000)
+  }, 60_000)
   expect(parts.ledger.counts().heldBytes.head).toBeLessThanOrEqual(256 * 1024)
   expect((await exchange(server.port, get('/'))).status).toBe(200)
 })

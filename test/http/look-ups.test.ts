@@ -403,7 +403,7 @@ test('a member that is unsure says so in every answer of look-ups', async () => 
   }
   await vi.waitFor(async () => {
     expect(await read()).toEqual(paths.map(() => ['true', true]))
-  }, 10_000)
+  }, 60_000)
   own.source.statisticsNow = { staleMs: 0 }
   expect(await read()).toEqual(paths.map(() => [undefined, undefined]))
 })

@@ -47,7 +47,7 @@ async function watch(path: string): Promise<{ socket: Socket; until: (text: stri
   const until = async (text: string) => {
     await vi.waitFor(() => {
       expect(received).toContain(text)
-    }, 10_000)
+    }, 60_000)
     return received
   }
   return { socket, until }

@@ -16,7 +16,7 @@ import { PHASES, sliceOf } from '../membership/kubernetes/slice-fixtures.ts'
 import { RingProcess } from '../system/k8s/ring-process.ts'
 
 const FOLDER = resolve(import.meta.dirname, '../../manifests/examples')
-const PATIENCE = { timeout: 15_000, interval: 50 }
+const PATIENCE = { timeout: 60_000, interval: 50 }
 const FACTS = { name: 'pod-0', namespace: 'apps', ip: '10.1.2.3' }
 
 async function objectsOf(file: string): Promise<readonly KubernetesObject[]> {

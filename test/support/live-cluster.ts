@@ -80,7 +80,7 @@ export class LiveCluster implements AsyncDisposable {
           throw new Error(`the rings are ${seen.join(', ')}`)
         }
       },
-      { timeout: 15_000, interval: 20 },
+      { timeout: 60_000, interval: 20 },
     )
   }
 

@@ -255,19 +255,21 @@ describe('a collector that is not well', () => {
       for (let i = 0; i < 150; i++) await client.owner(`key-${i}`)
       const beginMs = performance.now()
       for (let i = 0; i < 50; i++) await client.owner(`key-${i}`)
-      // Nobody waits for the collector: one answer of it for each look-up, or for each sixteen, would take longer.
-      expect(performance.now() - beginMs).toBeLessThan(5000)
+      // Nobody waits for the collector: one answer of it for each look-up would take longer.
+      expect(performance.now() - beginMs).toBeLessThan(20_000)
 
       const stoppedMs = performance.now()
       member.signal('SIGTERM')
       expect(await member.ended).toEqual({ code: 0, signal: null })
-      // Two seconds for the last spans, half a second for whatever is still open then, and some for a busy machine.
-      expect(performance.now() - stoppedMs).toBeLessThan(4500)
+      // Two seconds for the last spans, half a second for whatever is still open then, and some for a busy machine: less than
+      // the ten seconds after which the exporter itself would give up.
+      expect(performance.now() - stoppedMs).toBeLessThan(9000)
       const left = member.events.findIndex(({ event }) => event === 'ring.left')
       const lost = member.events.findIndex(({ event }) => event === 'traces.lost')
       expect(left).toBeGreaterThan(-1)
       if (lost !== -1) expect(lost).toBeGreaterThan(left)
-      if (mood === 'hanging') expect(lost).toBeGreaterThan(-1)
+      if (mood === 'hanging')
+        expect(member.events[lost]).toMatchObject({ reason: 'no answer within 2000 ms' })
       expect(member.events.some(({ event }) => event === 'process.lingered')).toBe(false)
       const told = member.events.filter(({ event }) => event === 'traces.failed')
       expect(told.length).toBeLessThanOrEqual(1)

@@ -59,11 +59,11 @@ test('what comes after the line, and in pieces, comes through', async () => {
   socket.write(`${server.target.secret} 10.0.0.1\n`)
   await vi.waitFor(() => {
     expect(taken).toHaveLength(1)
-  }, 30_000)
+  }, 60_000)
   socket.write('later')
   await vi.waitFor(() => {
     expect(received).toBe('later of 10.0.0.1')
-  }, 30_000)
+  }, 60_000)
   socket.destroy()
 })
 
@@ -80,7 +80,7 @@ test('who says nothing makes room, the oldest first, and who ends is hung up on'
   for (let i = 0; i < MAX_SILENT; i++) others.push(await dial())
   await vi.waitFor(() => {
     expect(oldest.readableEnded).toBe(true)
-  }, 30_000)
+  }, 60_000)
   expect(others.filter(({ readableEnded }) => readableEnded)).toEqual([])
   expect(await say(`${server.target.secret} 10.0.0.1\nhello`, 'hello of 10.0.0.1')).toBe('hello of 10.0.0.1')
   for (const socket of [oldest, ...others]) socket.destroy()

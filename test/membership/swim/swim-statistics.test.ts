@@ -7,7 +7,7 @@ import { sharedDrops } from '../../../src/membership/swim/swim-traffic.ts'
 import type { GossipStatistics } from '../../../src/membership/statistics.ts'
 import { parseSeeds } from '../../support/seeds.ts'
 
-const PATIENCE = { timeout: 10_000, interval: 5 }
+const PATIENCE = { timeout: 60_000, interval: 5 }
 
 async function started(name: string, options: Partial<SwimSourceOptions> & { join?: string } = {}) {
   const { join, ...rest } = options
