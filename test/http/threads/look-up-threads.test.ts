@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import workerThreads from 'node:worker_threads'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { systemClock, type Clock } from '../../../src/clock.ts'
 import type { HashRing } from '../../../src/ring/hash-ring.ts'
 import { fakeMember } from '../../support/fake-source.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
@@ -31,6 +32,12 @@ beforeAll(() => {
 afterAll(() => {
   startThreadsAs(Worker)
 })
+
+/** For tests in which only a thread that hangs is late, however busy the machine is. */
+const patientClock: Clock = {
+  ...systemClock,
+  after: (delayMs, fn) => systemClock.after(delayMs * 20, fn),
+}
 
 const OWNER = get('/v1/owner?key=a')
 const RING = get('/v1/ring')
@@ -105,7 +112,11 @@ test('no thread answers from an older ring once anybody has seen the newer one',
 
 test('a thread that hangs is replaced when the ring changes; nobody but its own clients notices', async () => {
   const logger = new RecordingLogger()
-  const { ring, source, connect, server, threads } = await serve({ threads: 2, logger })
+  const { ring, source, connect, server, threads } = await serve({
+    threads: 2,
+    logger,
+    clock: patientClock,
+  })
   const connections = await Promise.all(Array.from({ length: 24 }, connect))
   for (const socket of connections) await exchangeOn(socket, OWNER)
   failThread(1, 'hang')
@@ -269,7 +280,7 @@ test('a client that reads nothing of what is relayed is cut off, and its connect
 })
 
 test('moves that begin and end without another ring are in the answers of threads', async () => {
-  const { source, ring, connect } = await serve({ threads: 1, members: membersUpTo(2) })
+  const { source, ring, connect } = await serve({ threads: 1, members: membersUpTo(2), clock: patientClock })
   const socket = await connect()
   const keys = Array.from({ length: 40 }, (_, i) => `key-${i}`)
   const nextOwners = async () => {
