@@ -35,7 +35,7 @@ async function start(
   const member = running.use(
     ringman([
       ...['serve', '--source', source, '--preset', 'local', '--bind', '127.0.0.1', '--gossip-port', '0'],
-      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '2s'],
+      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '6s'],
       ...['--name', name, '--service-port', String(servicePort), '--seeds', seeds.join(',')],
       ...['--log-format', 'json'],
     ]),
