@@ -139,7 +139,7 @@ export async function startSwimCluster(size: number, preset: 'lan' | 'local'): P
 }
 
 /** Resolves once each of the processes sees exactly these alive. */
-export async function seeEachOther(all: readonly SwimProcess[], withinMs = 15_000): Promise<void> {
+export async function seeEachOther(all: readonly SwimProcess[], withinMs = 60_000): Promise<void> {
   const complete = (states: Readonly<Record<string, string>>) =>
     all.every(({ name }) => isLive(states[name])) &&
     Object.values(states).filter(isLive).length === all.length
