@@ -6,9 +6,10 @@ import { isLiving, type MemberRecord } from './members.ts'
 const FIRST_WAIT = 0.1
 
 /**
- * Gossip: while something waits to be said, each `gossipIntervalMs` a packet of it to each of `gossipNodes` living
- * members, suspects last (their pings carry news, and where many are gone the others must go on hearing of each other), and to one that has recently fallen, so that it can refute. That one comes on top: after many have gone, a
- * rolling update say, the living would miss news if the dead and left had their share of it. The first message goes nearly at once.
+ * Gossip: while something waits to be said, each `gossipIntervalMs` a packet of it to each of `gossipNodes` living members, suspects
+ * among them, which must hear of it to refute, and to one that has recently fallen, for the same reason. That one comes on top: after
+ * many have gone, a rolling update say, the living would miss news if the dead and left had their share of it. The first message
+ * goes nearly at once.
  */
 export class GossipRounds {
   readonly #core: Core
@@ -37,9 +38,7 @@ export class GossipRounds {
     this.#lastMs = core.nowMs
     const isToldFallen = (record: MemberRecord) =>
       !isLiving(record) && clockMs - record.sinceMs < settings.gossipToTheDeadMs
-    let targets = core.members.nextToTell(settings.gossipNodes, ({ state }) => state === 'alive')
-    const places = settings.gossipNodes - targets.length
-    targets.push(...core.members.nextToTell(places, ({ state }) => state === 'suspect'))
+    let targets = core.members.nextToTell(settings.gossipNodes, isLiving)
     if (targets.length === 0) targets = core.members.nextToTell(settings.gossipNodes, isToldFallen)
     else {
       const fallen = core.members.randomFallen(isToldFallen)

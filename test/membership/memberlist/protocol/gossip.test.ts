@@ -80,19 +80,12 @@ describe('gossip', () => {
     for (const line of sent) expect(line).toMatch(/^1010 to \d: alive, alive$/)
   })
 
-  test('goes to suspects last', () => {
+  test('goes to suspects as to the alive, so that they can refute', () => {
     const { at, add, say } = gossiping()
-    for (const n of [2, 3]) add(n)
-    for (const n of [4, 5]) add(n, 'suspect')
+    add(2)
+    for (const n of [3, 4]) add(n, 'suspect')
     say()
-    const told = receivers(at(1010))
-    expect(told).toHaveLength(3)
-    expect(told).toEqual(expect.arrayContaining([2, 3]))
-    const enough = gossiping()
-    for (const n of [2, 3, 4]) enough.add(n)
-    enough.add(5, 'suspect')
-    enough.say()
-    expect(receivers(enough.at(1010))).toEqual([2, 3, 4])
+    expect(receivers(at(1010))).toEqual([2, 3, 4])
   })
 
   test.each([
