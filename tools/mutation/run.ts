@@ -1,13 +1,13 @@
 /**
  * `npm run test:mutation`: plants one small fault at a time and runs the tests beside it, to see whether they notice.
  *
- *     npm run test:mutation                           all mutants of the folders that have a goal
+ *     npm run test:mutation                           all mutants of the core's folders
  *     npm run test:mutation -- src/ring/plan.ts       those in files whose path begins so
  *     npm run test:mutation -- --sample 300 --seed 7  so many of them; one seed always gives the same
  *     npm run test:mutation -- --longest 250          only by tests that take at most so many milliseconds
  *     npm run test:mutation -- --equivalent           those that are listed as equivalent, which must survive
  *
- * Fails where a folder misses its goal (a sample may miss it by what luck explains), or where a listed mutant does not survive.
+ * Fails where a folder misses the goal (a sample may miss it by what luck explains), or where a listed mutant does not survive.
  */
 import { createHash } from 'node:crypto'
 import { globSync, readFileSync } from 'node:fs'
@@ -20,19 +20,15 @@ import type { Task } from './ledger.ts'
 import { mutantsOf, type Mutant } from './mutants.ts'
 import { plantAll, type Planted } from './plant.ts'
 
-/**
- * What is mutated, by folder: of its mutants, this part must be killed by the tests of the folder of the same path, and by
- * those beside it that are written for it.
- */
-const FOLDERS: readonly {
-  readonly path: string
-  readonly goal?: number
-  readonly beside?: readonly string[]
-}[] = [
-  { path: 'ring', goal: 0.95 },
-  { path: 'manager', goal: 0.95 },
-  { path: 'membership', goal: 0.95, beside: ['contract/static-source', 'membership/static/*'] },
-  { path: 'membership/memberlist/wire', goal: 0.95 },
+/** This part of the mutants of each folder must be killed. */
+const GOAL = 0.95
+
+/** What is mutated, by folder: the tests of the folder of the same path are asked, and those beside it that are written for it. */
+const FOLDERS: readonly { readonly path: string; readonly beside?: readonly string[] }[] = [
+  { path: 'ring' },
+  { path: 'manager' },
+  { path: 'membership', beside: ['contract/static-source', 'membership/static/*'] },
+  { path: 'membership/memberlist/wire' },
   { path: 'membership/memberlist/protocol', beside: ['membership/memberlist/{leave,takeover}'] },
 ]
 
@@ -55,15 +51,15 @@ const { values: options, positionals } = parseArgs({
 
 const sources = new Map<string, string>()
 const listed = (mutant: Mutant) => EQUIVALENT.some((entry) => matches(entry, mutant))
-const chosen = FOLDERS.map(({ path, goal, beside = [] }) => {
+const chosen = FOLDERS.map(({ path, beside = [] }) => {
   const files = globSync(`src/${path}/*.ts`).sort()
-  const wanted = files.filter((file) =>
-    positionals.length === 0 ? goal !== undefined : positionals.some((prefix) => file.startsWith(prefix)),
+  const wanted = files.filter(
+    (file) => positionals.length === 0 || positionals.some((prefix) => file.startsWith(prefix)),
   )
   for (const file of wanted) sources.set(file, readFileSync(file, 'utf8'))
   const mutants = wanted.flatMap((file) => mutantsOf(file, sources.get(file)!))
   const tests = globSync([`${path}/*`, ...beside].map((place) => `test/${place}.test.ts`)).sort()
-  return { path, goal, tests, mutants: mutants.filter((mutant) => listed(mutant) === options.equivalent) }
+  return { path, tests, mutants: mutants.filter((mutant) => listed(mutant) === options.equivalent) }
 }).filter(({ mutants }) => mutants.length > 0)
 
 /** Puts mutants in an order that depends on the seed and on what each one is, and not on what stands around it. */
@@ -87,7 +83,7 @@ console.log(
 const expected = options.equivalent ? 'survived' : 'killed'
 let passed = 0
 let failed = 0
-for (const { path, goal, tests, mutants } of chosen) {
+for (const { path, tests, mutants } of chosen) {
   const planted: Planted[] = []
   const texts = new Map<string, string>()
   for (const [file, ofFile] of Map.groupBy(sampled(mutants), (mutant) => mutant.file)) {
@@ -96,7 +92,7 @@ for (const { path, goal, tests, mutants } of chosen) {
     planted.push(...more)
   }
   const benches = Array.from({ length: jobs }, () => new Bench(texts))
-  report(path, goal, planted, await outcomesOf(benches, tests, planted))
+  report(path, planted, await outcomesOf(benches, tests, planted))
   await Promise.all(benches.map((bench) => bench.close()))
 }
 
@@ -191,12 +187,7 @@ function seconds(): number {
   return Math.round((performance.now() - startedMs) / 1000)
 }
 
-function report(
-  path: string,
-  goal: number | undefined,
-  mutants: readonly Mutant[],
-  outcomes: readonly Outcome[],
-): void {
+function report(path: string, mutants: readonly Mutant[], outcomes: readonly Outcome[]): void {
   for (const [i, { file, line, code, change }] of mutants.entries())
     if (outcomes[i] !== expected) console.log(`${outcomes[i]}  ${file}:${line}  ${code}\n    ${change}`)
   const count = (outcome: Outcome) => outcomes.filter((each) => each === outcome).length
@@ -204,7 +195,7 @@ function report(
   const score = count('killed') / (outcomes.length - count('endless') || 1)
   const isGood = options.equivalent
     ? count('survived') === outcomes.length
-    : score >= neededOf(goal, outcomes.length)
+    : score >= neededOf(outcomes.length)
   console.log(
     `${isGood ? 'passed' : 'FAILED'}  ${path}: ${outcomes.length} mutants, ${count('killed')} killed (${(100 * score).toFixed(1)} %), ` +
       `${count('survived')} survived, ${count('endless')} endless, ${count('out of time')} out of time`,
@@ -214,8 +205,8 @@ function report(
 }
 
 /** The goal; of a sample what luck alone leaves of it, but for one sample in a thousand: three standard deviations less. */
-function neededOf(goal = 0, planted: number): number {
-  return share === 1 ? goal : goal - 3 * Math.sqrt((goal * (1 - goal)) / planted)
+function neededOf(planted: number): number {
+  return share === 1 ? GOAL : GOAL - 3 * Math.sqrt((GOAL * (1 - GOAL)) / planted)
 }
 
 console.log(`${basename(import.meta.dirname)}: ${seconds()} s`)
