@@ -129,7 +129,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: 'src/membership/memberlist/wire/lzw.ts',
     code: 'bitCount += 8',
-    changes: ['bitCount += 8 → ;'],
+    changes: ['bitCount += 8 → ;', 'bitCount += 8 → bitCount -= 8', '8 → (8 + 1)'],
     why: 'With the last byte only the end code can come whole; whatever else it is, the data is cut off.',
   },
   {
@@ -373,12 +373,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
       'countDigests(gone) + countDigests(come) >= digests → countDigests(gone) + countDigests(come) > digests',
     ],
     why: 'A table made from nothing is the same as one merged; one is quicker.',
-  },
-  {
-    file: 'src/ring/point-table.ts',
-    code: 'shift === this.#sliceShift',
-    changes: ['shift === this.#sliceShift → false'],
-    why: 'Counted or adjusted, the index is the same; one is quicker.',
   },
   {
     file: 'src/ring/md5.ts',
@@ -931,7 +925,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: 'src/ring/point-merge.ts',
     code: 'while (low + leap <= points.length && points[low + leap - 1]! < point) {',
-    changes: ['low + leap <= points.length → true', 'low + leap → low - leap'],
+    changes: ['low + leap <= points.length → true'],
     why: 'Behind the last point there is none that is lower.',
   },
   {
@@ -1007,12 +1001,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/ring/point-table.ts',
-    code: 'if (had < gets) come.push({ ringKey: after[owner]!.ringKey, slot, from: had, to: gets })',
-    changes: ['had < gets → had <= gets'],
-    why: 'A range of no digests has no points.',
-  },
-  {
-    file: 'src/ring/point-table.ts',
     code: 'const free: number[] = []',
     changes: ['[] → [undefined]'],
     why: 'What is taken last is undefined all the same.',
@@ -1046,12 +1034,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     code: 'if (at > 0) yield',
     changes: ['0 → (0 + 1)'],
     why: 'The second run begins far behind the second item.',
-  },
-  {
-    file: 'src/ring/steps.ts',
-    code: 'if (second.length === 0) return first',
-    changes: ['second.length === 0 → false'],
-    why: 'Merged with nothing it is the same list, only later.',
   },
   {
     file: 'src/ring/steps.ts',
@@ -1200,6 +1182,48 @@ export const EQUIVALENT: readonly Equivalent[] = [
     code: 'const otherNext = there[j] ?? 2 ** 32',
     changes: ['2 → (2 + 1)', '32 → (32 + 1)'],
     why: 'Where both lists are at their ends, the other one says where the circle ends.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/encryption.ts',
+    code: 'const cipher = createCipheriv(algorithm, createSecretKey(key), nonce, { authTagLength: TAG_BYTES })',
+    changes: ['{ authTagLength: TAG_BYTES } → {}'],
+    why: 'A tag has so many bytes in any case.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/msgpack-scanner.ts',
+    code: 'if (type <= 0x8f) return 2 * (type & 0x0f)',
+    changes: ['0x8f → (0x8f + 1)'],
+    why: 'An empty array has nothing in it either way.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/msgpack-scanner.ts',
+    code: 'if (type <= 0x9f) return type & 0x0f',
+    changes: ['0x9f → (0x9f + 1)'],
+    why: 'An empty text has nothing in it either way.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/msgpack-scanner.ts',
+    code: 'return type <= 0x80 || type >= 0xe0',
+    changes: ['type <= 0x80 → type < 0x80'],
+    why: 'The long way round finds an empty map as well.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/lzw.ts',
+    code: 'const sizeBits = Math.min(MAX_WIDTH + 1, Math.max(4, 34 - Math.clz32(inputBytes)))',
+    changes: [
+      'min → max',
+      '4 → (4 + 1)',
+      '34 → (34 + 1)',
+      '34 - Math.clz32(inputBytes) → 34 + Math.clz32(inputBytes)',
+      '1 → (1 + 1)',
+    ],
+    why: 'It has more room than it needs.',
+  },
+  {
+    file: 'src/membership/memberlist/wire/msgpack-scanner.ts',
+    code: 'if (type >= 0xa0 && type <= 0xbf) return type & 0x1f',
+    changes: ['type >= 0xa0 → type > 0xa0', '0xa0 → (0xa0 + 1)', '0xbf → (0xbf + 1)'],
+    why: 'An empty text, or nil, has nothing behind its head either way.',
   },
 ]
 

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { decodeCompound, encodeCompound } from '../../../../src/membership/memberlist/wire/compound.ts'
 import {
   encrypt,
+  ENCRYPTION_OVERHEAD_BYTES,
   encryptedLength,
   tryDecrypt,
 } from '../../../../src/membership/memberlist/wire/encryption.ts'
@@ -16,7 +17,7 @@ import {
 } from '../../../../src/membership/memberlist/wire/label.ts'
 import { tryDecodeText } from '../../../../src/membership/memberlist/wire/text.ts'
 import { fromHex } from './recordings.ts'
-import { thrownCode, utf8 } from './values.ts'
+import { thrownCode, thrownDetail, utf8 } from './values.ts'
 
 const none = new Uint8Array(0)
 
@@ -136,7 +137,13 @@ describe('encryption', () => {
       const bytes = encrypt(fromHex(plain), { key: keys[0]!, version: 1, nextNonce }, aad)
       bytes[0] = 0
       expect(thrownCode(() => tryDecrypt(bytes, keys, aad))).toBe('WIRE_MALFORMED')
+      expect(thrownDetail(() => tryDecrypt(bytes, keys, aad))).toEqual({ length: plain.length / 2 })
     }
+  })
+
+  test.each([0, 1] as const)('version %i adds as much as it says at most', (version) => {
+    const added = Array.from({ length: 40 }, (_, length) => encryptedLength(length, version) - length)
+    expect(Math.max(...added)).toBe(ENCRYPTION_OVERHEAD_BYTES[version])
   })
 
   test('a key of a wrong length cannot encrypt, and fits nothing', () => {
