@@ -42,6 +42,16 @@ export class Fleet implements AsyncDisposable {
     return HashRing.of(this.living.map(({ ringKey }) => ({ ringKey, weight: 1 })))
   }
 
+  /**
+   * The rings that each instance has had, a line each: for a test that failed. One that nobody planned is there where a machine was
+   * so busy that instances took another one for dead.
+   */
+  get history(): string {
+    const ringsOf = ({ errLines }: TestProcess) =>
+      errLines.filter((line) => line.startsWith('ring of ')).map((line) => line.slice('ring of '.length))
+    return this.#processes.map((process, n) => `${n}. ${ringsOf(process).join(', ')}`).join('\n')
+  }
+
   /** Starts one, and waits until it takes requests. */
   async start(port?: number): Promise<Instance> {
     const seeds = this.living.map(({ gossip }) => gossip).join(',')
