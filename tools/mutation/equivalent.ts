@@ -1162,7 +1162,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: 'src/ring/point-table.ts',
     code: 'if (left > 0) {',
-    changes: ['left > 0 → true', 'left > 0 → left >= 0', '0 → (0 + 1)'],
+    changes: ['left > 0 → true', 'left > 0 → left >= 0'],
     why: 'How long a step is, is a matter of speed.',
   },
   {
