@@ -37,11 +37,8 @@ export class RelayServer {
       this.#silent.add(socket)
       const speak = () => this.#silent.delete(socket)
       socket.once('close', speak)
-      if (this.#silent.size > maxSilent)
-        for (const oldest of this.#silent) {
-          oldest.destroy()
-          break
-        }
+      const [oldest] = this.#silent
+      if (this.#silent.size > maxSilent) oldest?.destroy()
       socket.once('data', (part: Buffer) => {
         speak()
         socket.setTimeout(0).off('timeout', hangUp).off('end', hangUp).off('close', speak)
