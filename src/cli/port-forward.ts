@@ -2,6 +2,7 @@ import { execFile, spawn, type ChildProcess, type ExecFileException } from 'node
 import { promisify } from 'node:util'
 import { atOnce } from '../at-once.ts'
 import { RingmanError } from '../errors.ts'
+import { SUBDOMAIN_NAME } from '../kubernetes-names.ts'
 
 /** How long kubectl may take to answer, or to open a port, in milliseconds. */
 const PATIENCE_MS = 30_000
@@ -150,7 +151,7 @@ function readPods(text: string): (ForwardablePod & { readonly release: string })
   return (value.items ?? []).flatMap(({ metadata, spec, status }) => {
     const { name = '', deletionTimestamp, labels = {} } = metadata ?? {}
     if (status?.phase !== 'Running' || deletionTimestamp !== undefined) return []
-    if (!/^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/.test(name)) return []
+    if (!SUBDOMAIN_NAME.test(name)) return []
     const ports = (spec?.containers ?? []).flatMap((container) => container.ports ?? [])
     const portOf = (wanted: string, usual: number) =>
       ports.find((port) => port.name === wanted)?.containerPort ?? usual

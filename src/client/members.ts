@@ -1,5 +1,6 @@
 import { holdingClock, systemRandom, type Clock, type Random } from '../clock.ts'
 import { ERROR_CODES, type ErrorCode, isRingmanError, messageOf, RingmanError } from '../errors.ts'
+import { RING_NAME } from '../kubernetes-names.ts'
 import { collectBytes } from '../growing-buffer.ts'
 import { jsonExcess, type JsonLimits } from '../json-size.ts'
 import type { Shape } from './shape.ts'
@@ -39,9 +40,6 @@ export interface MemberOptions {
   readonly clock?: Clock
   readonly random?: Random
 }
-
-/** A namespace is a label of DNS, the name of a HashRing may have several. */
-export const RING_NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/
 
 type Headers = Readonly<Record<string, string>>
 type HeaderSource = Headers | (() => Headers | Promise<Headers>)

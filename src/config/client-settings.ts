@@ -1,5 +1,5 @@
 import { hostname, userInfo } from 'node:os'
-import { RING_NAME } from '../client/members.ts'
+import { RING_NAME } from '../kubernetes-names.ts'
 import { RingmanError } from '../errors.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {

@@ -1,5 +1,6 @@
 import { quoteWords } from '../kubernetes/api-error.ts'
 import { isObject } from '../is-object.ts'
+import { LABEL_NAME, SUBDOMAIN_NAME } from '../kubernetes-names.ts'
 import type { ApiKind } from '../kubernetes/api-resource.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
 import type { SeenInstallation, Watchers } from './installations.ts'
@@ -65,9 +66,7 @@ export interface HashRingStatus {
   readonly whole: Readonly<Record<string, unknown>>
 }
 
-/** Names as Kubernetes has them: of Services and their ports, of ConfigMaps, of what is in those. They become part of paths. */
-const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
-const SUBDOMAIN = /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/
+/** Keys of what a ConfigMap holds. */
 const KEY = /^[-._a-zA-Z0-9]{1,253}$/
 
 const DEFAULT_HOLD_MS = 30_000
@@ -133,8 +132,8 @@ function parseSpec(value: unknown, name: string): Parsed {
   if (!isObject(service)) return { problem: 'spec.service is missing' }
   const { name: serviceName, port } = service
   if (!isText(serviceName)) return { problem: 'spec.service.name is missing' }
-  if (!LABEL.test(serviceName)) return { problem: 'spec.service.name is not the name of a Service' }
-  if (port !== undefined && !(isText(port) && LABEL.test(port)))
+  if (!LABEL_NAME.test(serviceName)) return { problem: 'spec.service.name is not the name of a Service' }
+  if (port !== undefined && !(isText(port) && LABEL_NAME.test(port)))
     return { problem: 'spec.service.port is not the name of a port' }
   if (ringKey !== 'PodName' && ringKey !== 'Address') {
     return { problem: `spec.ringKey is ${quote(ringKey)}; PodName and Address are allowed` }
@@ -179,7 +178,7 @@ function parsePublication(value: unknown, name: string): RingPublication | 'inva
   const { configMap = name, format = 'JSON' } = value
   if (format !== 'JSON' && format !== 'Thanos') return 'invalid'
   const { key = format === 'Thanos' ? 'hashrings.json' : 'ring.json' } = value
-  const isValid = isText(configMap) && SUBDOMAIN.test(configMap) && isText(key) && KEY.test(key)
+  const isValid = isText(configMap) && SUBDOMAIN_NAME.test(configMap) && isText(key) && KEY.test(key)
   return isValid ? { configMap, key, format } : 'invalid'
 }
 
