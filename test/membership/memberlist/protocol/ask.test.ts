@@ -1,64 +1,67 @@
 import { describe, expect, test } from 'vitest'
-import { estimateSize } from '../../../../lab/sim/message-size.ts'
 import { type Ask, ask } from '../../../../src/membership/memberlist/protocol/ask.ts'
-import { Core } from '../../../../src/membership/memberlist/protocol/core.ts'
-import { PRESETS, type ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
+import type { ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
+import { CoreBench } from './core-bench.ts'
 import { alive, dead, endpointOf } from './machine.ts'
 
 /** Asks for `m2` at its place at 1 s; `7` waits to be said. */
-function asking(over: Partial<Ask> = {}, settings: Partial<ProtocolSettings> = {}) {
-  const identity = { name: 'm1', endpoint: endpointOf(1), meta: new Uint8Array(0) }
-  const merged = { ...PRESETS.lan, keyed: true, ...settings }
-  const core = new Core(identity, merged, { random: () => 0.5, sizeOf: estimateSize })
-  core.nowMs = 1000
-  core.queueMessage(alive(7))
-  const ends: (Uint8Array | undefined)[] = []
-  ask(core, { place: endpointOf(2), name: 'm2', ...over }, (payload) => ends.push(payload))
-  const [seqNo] = core.pending.keys()
-  const sent: string[] = []
-  const at = (ms: number) => {
-    core.nowMs = ms
-    core.deadlines.runDue(ms)
-    for (const effect of core.takeEffects()) {
-      if (effect.kind === 'send-packet')
-        sent.push(
-          `${ms}: ${effect.messages.map((message) => ('node' in message ? `${message.kind} ${message.node}` : message.kind)).join(', ')}`,
-        )
-      if (effect.kind === 'start-stream-probe') {
-        expect(effect).toMatchObject({ probe: seqNo, to: endpointOf(2), ping: { seqNo, node: 'm2' } })
-        sent.push(`${ms}: stream for ${effect.timeoutMs} ms`)
-      }
-    }
-    return sent
+class AskBench extends CoreBench {
+  readonly ends: (Uint8Array | undefined)[] = []
+  readonly #seqNo: number
+
+  constructor(over: Partial<Ask> = {}, settings: Partial<ProtocolSettings> = {}) {
+    super(settings)
+    this.core.queueMessage(alive(7))
+    ask(this.core, { place: endpointOf(2), name: 'm2', ...over }, (payload) => this.ends.push(payload))
+    this.#seqNo = [...this.core.pending.keys()][0]!
   }
-  const ack = () => core.pending.get(seqNo!)?.acked(Uint8Array.of(5), endpointOf(2))
-  const stream = (outcome: 'acked' | 'refused' | 'failed') => core.pendingStreams.get(seqNo!)?.(outcome)
-  at(1000)
-  return { core, ends, at, ack, stream, sent, seqNo }
+
+  /** What was sent up to a time. */
+  sentBy(ms: number): string[] {
+    this.run(ms - this.nowMs)
+    return this.effects.flatMap(({ effect, atMs }) => {
+      if (effect.kind === 'send-packet') {
+        const words = effect.messages.map((one) => ('node' in one ? `${one.kind} ${one.node}` : one.kind))
+        return [`${atMs}: ${words.join(', ')}`]
+      }
+      if (effect.kind !== 'start-stream-probe') return []
+      const ping = { seqNo: this.#seqNo, node: 'm2' }
+      expect(effect).toMatchObject({ probe: this.#seqNo, to: endpointOf(2), ping })
+      return [`${atMs}: stream for ${effect.timeoutMs} ms`]
+    })
+  }
+
+  ack(): void {
+    this.core.pending.get(this.#seqNo)?.acked(Uint8Array.of(5), endpointOf(2))
+  }
+
+  endStream(outcome: 'acked' | 'refused' | 'failed'): void {
+    this.core.pendingStreams.get(this.#seqNo)?.(outcome)
+  }
 }
 
 describe('a question', () => {
   test('is a ping with what waits to be said, and over when nobody answers in a probe interval', () => {
-    const { at, ends, core } = asking()
-    at(1999)
-    expect(ends).toEqual([])
-    expect(at(2000)).toEqual(['1000: ping m2, alive m7'])
-    expect(ends).toEqual([undefined])
-    expect([core.pending.size, core.deadlines.nextMs]).toEqual([0, Infinity])
-    expect(core.contacts.isReached(endpointOf(2), 2000)).toBe(false)
+    const bench = new AskBench()
+    bench.sentBy(1999)
+    expect(bench.ends).toEqual([])
+    expect(bench.sentBy(2000)).toEqual(['1000: ping m2, alive m7'])
+    expect(bench.ends).toEqual([undefined])
+    expect([bench.core.pending.size, bench.core.deadlines.nextMs]).toEqual([0, Infinity])
+    expect(bench.core.contacts.isReached(endpointOf(2), 2000)).toBe(false)
   })
 
   test('waits as long as it is told', () => {
-    const { at, ends } = asking({ timeoutMs: 3000 })
-    at(3999)
-    expect(ends).toEqual([])
-    at(4000)
-    expect(ends).toEqual([undefined])
+    const bench = new AskBench({ timeoutMs: 3000 })
+    bench.sentBy(3999)
+    expect(bench.ends).toEqual([])
+    bench.sentBy(4000)
+    expect(bench.ends).toEqual([undefined])
   })
 
   test('says along what it is to, without news where that is not wanted', () => {
-    expect(asking({ say: [dead(2)] }).sent).toEqual(['1000: ping m2, dead m2, alive m7'])
-    expect(asking({ say: [dead(2)], fill: false }).sent).toEqual(['1000: ping m2, dead m2'])
+    expect(new AskBench({ say: [dead(2)] }).sentBy(1000)).toEqual(['1000: ping m2, dead m2, alive m7'])
+    expect(new AskBench({ say: [dead(2)], fill: false }).sentBy(1000)).toEqual(['1000: ping m2, dead m2'])
   })
 
   test.each([
@@ -74,34 +77,36 @@ describe('a question', () => {
     ],
     ['a stream, for a moment', { stream: true }, { probeIntervalMs: 250 }, ['1250: stream for 1 ms']],
   ])('is put again after half of the timeout: by %s', (_, over, settings, again) => {
-    const { at } = asking({ fill: false, timeoutMs: 1000, ...over }, settings)
-    at(1249)
-    expect(at(1250)).toEqual(['1000: ping m2', ...again])
-    expect(at(9000)).toHaveLength(1 + again.length)
+    const bench = new AskBench({ fill: false, timeoutMs: 1000, ...over }, settings)
+    expect(bench.sentBy(1249)).toHaveLength(1)
+    expect(bench.sentBy(1250)).toEqual(['1000: ping m2', ...again])
+    expect(bench.sentBy(9000)).toHaveLength(1 + again.length)
   })
 
   test('is answered by an ack, once', () => {
-    const { at, ends, ack, core } = asking({ repeat: true, stream: true })
-    core.nowMs = 1100
-    ack()
-    ack()
-    expect(ends).toEqual([Uint8Array.of(5)])
+    const bench = new AskBench({ repeat: true, stream: true })
+    const { core } = bench
+    bench.sentBy(1100)
+    bench.ack()
+    bench.ack()
+    expect(bench.ends).toEqual([Uint8Array.of(5)])
     expect(core.contacts.hasAnswered(endpointOf(2), 'm2', 1100)).toBe(true)
     expect([core.pending.size, core.deadlines.nextMs]).toEqual([0, Infinity])
-    expect(at(9000)).toHaveLength(1)
+    expect(bench.sentBy(9000)).toHaveLength(1)
   })
 
   test('is answered over a stream that is acked, and by no other', () => {
-    const { at, ends, stream, core } = asking({ stream: true })
-    at(1250)
-    stream('refused')
-    stream('failed')
-    expect(ends).toEqual([])
-    stream('acked')
-    expect(ends).toEqual([new Uint8Array(0)])
+    const bench = new AskBench({ stream: true })
+    const { core } = bench
+    bench.sentBy(1250)
+    bench.endStream('refused')
+    bench.endStream('failed')
+    expect(bench.ends).toEqual([])
+    bench.endStream('acked')
+    expect(bench.ends).toEqual([new Uint8Array(0)])
     expect([core.pending.size, core.pendingStreams.size]).toEqual([0, 0])
-    const silent = asking({ stream: true })
-    silent.at(2000)
+    const silent = new AskBench({ stream: true })
+    silent.sentBy(2000)
     expect([silent.ends, silent.core.pendingStreams.size]).toEqual([[undefined], 0])
   })
 
@@ -111,8 +116,8 @@ describe('a question', () => {
     ['round', 'round', 1],
   ] as const)('to a place that never answered is on the account of a %s', (_, purpose, count) => {
     const over = purpose === undefined ? {} : { purpose }
-    const { sent, at } = asking({ ...over, stream: true, repeat: true }, { keyed: false })
-    expect(sent).toHaveLength(count)
-    expect(at(1250)).toHaveLength(count * 3)
+    const bench = new AskBench({ ...over, stream: true, repeat: true }, { keyed: false })
+    expect(bench.sentBy(1000)).toHaveLength(count)
+    expect(bench.sentBy(1250)).toHaveLength(count * 3)
   })
 })

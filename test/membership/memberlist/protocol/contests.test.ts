@@ -1,55 +1,44 @@
 import { describe, expect, test } from 'vitest'
-import { estimateSize } from '../../../../lab/sim/message-size.ts'
-import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
 import { Contests } from '../../../../src/membership/memberlist/protocol/contests.ts'
-import { Core, createRecord } from '../../../../src/membership/memberlist/protocol/core.ts'
-import type { Effect } from '../../../../src/membership/memberlist/protocol/effects.ts'
 import { sameEndpoint } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
-import { PRESETS } from '../../../../src/membership/memberlist/protocol/settings.ts'
+import { CoreBench } from './core-bench.ts'
+import { numberOf } from './effect-log.ts'
 import { alive, endpointOf } from './machine.ts'
 
-/** Contests of `m1`, which knows `m2`; the place of an address answers while it is in `answering`. */
+/** Contests of `m1`, which knows `m2`, from time 0 on; the place of an address answers while it is in `answering`. */
 function contesting() {
-  const identity = { name: 'm1', endpoint: endpointOf(1), meta: new Uint8Array(0) }
-  const settings = { ...PRESETS.lan, keyed: true }
-  const core = new Core(identity, settings, { random: seededRandom(1), sizeOf: estimateSize })
+  const bench = new CoreBench()
+  bench.at(0)
+  const { core } = bench
   const contests = new Contests(core)
   const answering = new Set<number>()
-  const effects: Effect[] = []
   const asked: string[] = []
   /** Carries out what was asked for. */
   const settle = () => {
-    const taken = core.takeEffects()
+    const taken = bench.take()
     for (const effect of taken) {
-      effects.push(effect)
       if (effect.kind === 'start-stream-probe')
         asked.push(`${effect.ping.node} by stream at ${effect.to.address}`)
       if (effect.kind !== 'send-packet') continue
       for (const message of effect.messages) {
         if (message.kind !== 'ping') continue
         asked.push(`${message.node} at ${effect.to.address}${effect.messages.length > 1 ? ' with news' : ''}`)
-        const n = Number(effect.to.address.split('.')[3])
-        if (answering.has(n)) core.pending.get(message.seqNo)?.acked(new Uint8Array(0), effect.to)
+        if (answering.has(numberOf(effect.to)))
+          core.pending.get(message.seqNo)?.acked(new Uint8Array(0), effect.to)
       }
     }
     if (taken.length > 0) settle()
   }
   const at = (ms: number) => {
     while (core.deadlines.nextMs <= ms) {
-      core.nowMs = core.deadlines.nextMs
+      bench.at(core.deadlines.nextMs)
       core.deadlines.runDue(core.nowMs)
       settle()
     }
-    core.nowMs = ms
+    bench.at(ms)
     settle()
   }
-  const add = (n: number) => {
-    const { address, meta, vsn } = alive(n)
-    const record = createRecord(`m${n}`, endpointOf(n), address, meta, vsn)
-    core.members.add(record)
-    return record
-  }
-  const m2 = add(2)
+  const m2 = bench.member(2)
   const claim = (incarnation = 1, from = 9, record = m2) => {
     contests.claimed(
       record,
@@ -60,14 +49,12 @@ function contesting() {
   }
   const changes = () => {
     settle()
-    return effects.flatMap((effect) =>
-      effect.kind === 'member-changed' ? [`${effect.member.name} ${effect.change}`] : [],
-    )
+    return bench.changes()
   }
   /** The claims that wait to be sent on, by incarnation. */
   const sentOn = () =>
     core.queue.look(60_000, 255).flatMap((message) => (message.kind === 'alive' ? [message.incarnation] : []))
-  return { core, contests, answering, effects, asked, at, add, m2, claim, changes, sentOn }
+  return { bench, core, contests, answering, asked, at, m2, claim, changes, sentOn }
 }
 
 /** `m2` answers at its place and, under the same name, at 10.0.0.9. */
@@ -80,14 +67,14 @@ function contested() {
 
 describe('a name that is claimed from another place', () => {
   test('is contested when both places answer', () => {
-    const { asked, core, m2, effects, changes, sentOn, contests } = contested()
+    const { asked, core, m2, bench, changes, sentOn, contests } = contested()
     expect(asked).toEqual(['m2 at 10.0.0.9', 'm2 at 10.0.0.2'])
     expect(m2.rival).toEqual(endpointOf(9))
     expect(changes()).toEqual(['m2 contested'])
     expect(contests.contested()).toEqual([m2])
     expect(sentOn()).toEqual([1])
     expect(core.contacts.hasAnswered(endpointOf(2), 'm2', 0)).toBe(true)
-    expect(effects.filter(({ kind }) => kind === 'log')).toMatchObject([
+    expect(bench.of('log')).toMatchObject([
       {
         level: 'warn',
         fields: {
@@ -225,8 +212,8 @@ describe('a name that is claimed from another place', () => {
   })
 
   test('is one of 256 at most', () => {
-    const { add, claim, asked } = contesting()
-    for (let n = 3; n < 300; n++) claim(1, 2, add(n))
+    const { bench, claim, asked } = contesting()
+    for (let n = 3; n < 300; n++) claim(1, 2, bench.member(n))
     expect(new Set(asked.map((word) => word.split(' ')[0])).size).toBe(256)
   })
 })

@@ -5,17 +5,13 @@ import type { Endpoint } from '../../../../src/membership/memberlist/protocol/en
 import type { ExchangeEnd } from '../../../../src/membership/memberlist/protocol/exchanges.ts'
 import type { MemberRecord } from '../../../../src/membership/memberlist/protocol/members.ts'
 import { PRESETS, type ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
-import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
 import { estimateSize } from '../../../../lab/sim/message-size.ts'
+import { EffectLog, numberOf } from './effect-log.ts'
 import { alive, endpointOf } from './machine.ts'
 
-type MessageOf<K extends Message['kind']> = Extract<Message, { kind: K }>
-type EffectOf<K extends Effect['kind']> = Extract<Effect, { kind: K }>
-
 /** What the parts of `m1` share, for the test of one part alone. Chance is always in the middle, so that times are exact. */
-export class CoreBench {
+export class CoreBench extends EffectLog {
   readonly core: Core
-  readonly effects: { readonly atMs: number; readonly effect: Effect }[] = []
 
   constructor(
     settings: Partial<ProtocolSettings> = {},
@@ -25,6 +21,7 @@ export class CoreBench {
       isWitness = () => true,
     }: { chance?: () => number; delegate?: Delegate; isWitness?: (meta: Uint8Array) => boolean } = {},
   ) {
+    super()
     const identity = { name: 'm1', endpoint: endpointOf(1), meta: Uint8Array.of(1) }
     const dependencies = { random: chance, sizeOf: estimateSize, delegate, isWitness }
     this.core = new Core(identity, { ...PRESETS.lan, keyed: true, ...settings }, dependencies)
@@ -41,18 +38,11 @@ export class CoreBench {
     this.core.clockMs = ms
   }
 
-  /** Lists `m<n>` as alive, at its own address or at another place. */
-  member(n: number, place: Partial<Endpoint> & { readonly host?: number; readonly vsn?: Uint8Array } = {}) {
-    const { node, address, meta, vsn } = alive(n)
-    const { address: text } = endpointOf(place.host ?? n)
-    const bytes = place.host === undefined ? address : alive(place.host).address
-    const record = createRecord(
-      node,
-      { address: place.address ?? text, port: place.port ?? 7946 },
-      bytes,
-      meta,
-      place.vsn ?? vsn,
-    )
+  /** Lists `m<n>` as alive, at its own address or that of `m<host>`. */
+  member(n: number, { host = n, port = 7946, vsn = alive(n).vsn } = {}): MemberRecord {
+    const { node, meta } = alive(n)
+    const place = { ...endpointOf(host), port }
+    const record = createRecord(node, place, alive(host).address, meta, vsn)
     record.incarnation = 1
     this.core.members.add(record)
     return record
@@ -83,40 +73,20 @@ export class CoreBench {
   }
 
   /** Gathers the effects since the last time, and gives those. */
-  take(): Effect[] {
+  take(): readonly Effect[] {
     const effects = [...this.core.takeEffects()]
-    for (const effect of effects) this.effects.push({ atMs: this.nowMs, effect })
+    this.keep(effects, this.nowMs)
     return effects
   }
 
-  clear(): void {
+  override get effects() {
     this.take()
-    this.effects.length = 0
+    return super.effects
   }
 
-  of<K extends Effect['kind']>(kind: K): EffectOf<K>[] {
+  override clear(): void {
     this.take()
-    return this.effects
-      .map(({ effect }) => effect)
-      .filter((effect): effect is EffectOf<K> => effect.kind === kind)
-  }
-
-  /** When effects of a kind were asked for. */
-  times(kind: Effect['kind']): number[] {
-    this.take()
-    return this.effects.filter(({ effect }) => effect.kind === kind).map(({ atMs }) => atMs)
-  }
-
-  /** Messages of a kind that were sent, with where to and when. */
-  sent<K extends Message['kind']>(kind: K): { message: MessageOf<K>; to: number; atMs: number }[] {
-    this.take()
-    return this.effects.flatMap(({ effect, atMs }) =>
-      effect.kind === 'send-packet'
-        ? effect.messages
-            .filter((message): message is MessageOf<K> => message.kind === kind)
-            .map((message) => ({ message, to: Number(effect.to.address.split('.')[3]), atMs }))
-        : [],
-    )
+    super.clear()
   }
 }
 
@@ -145,6 +115,6 @@ export class NotedExchanges {
 
   /** To whom, by the last number of the address. */
   get places(): number[] {
-    return this.started.map(({ to }) => Number(to.split('.')[3]))
+    return this.started.map(({ to }) => numberOf({ address: to }))
   }
 }

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { Core, createRecord } from '../../../../src/membership/memberlist/protocol/core.ts'
 import {
   isDoubtful,
   isLate,
@@ -7,24 +6,17 @@ import {
   previousOf,
 } from '../../../../src/membership/memberlist/protocol/doubtful-deaths.ts'
 import type { MemberRecord } from '../../../../src/membership/memberlist/protocol/members.ts'
-import { PRESETS, type ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
-import { alive, dead, endpointOf, suspect } from './machine.ts'
+import type { ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
+import { CoreBench } from './core-bench.ts'
+import { dead, endpointOf, suspect } from './machine.ts'
 
 /** `m2`, alive in incarnation 3; at 1 s its name came from elsewhere, where it had come to 5. */
 function takenOver(settings: Partial<ProtocolSettings> = {}) {
-  const identity = { name: 'm1', endpoint: endpointOf(1), meta: new Uint8Array(0) }
-  const core = new Core(identity, { ...PRESETS.lan, ...settings }, { random: () => 0, sizeOf: () => 1 })
-  const add = (n: number) => {
-    const { address, meta, vsn } = alive(n)
-    const record = createRecord(`m${n}`, endpointOf(n), address, meta, vsn)
-    core.members.add(record)
-    return record
-  }
-  const record = add(2)
+  const bench = new CoreBench(settings)
+  const record = bench.member(2)
   record.incarnation = 3
   record.previous = { endpoint: endpointOf(9), incarnation: 5, untilMs: 1000 }
-  core.nowMs = 1000
-  return { core, record, add }
+  return { core: bench.core, record, add: (n: number) => bench.member(n) }
 }
 
 test('what a name was before is known as long as the dead are', () => {

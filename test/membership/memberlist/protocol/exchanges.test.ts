@@ -1,19 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { estimateSize } from '../../../../lab/sim/message-size.ts'
-import { Core } from '../../../../src/membership/memberlist/protocol/core.ts'
 import type { Delegate } from '../../../../src/membership/memberlist/protocol/dependencies.ts'
 import type { ExchangeFailure } from '../../../../src/membership/memberlist/protocol/effects.ts'
 import { Exchanges } from '../../../../src/membership/memberlist/protocol/exchanges.ts'
 import type { Origin } from '../../../../src/membership/memberlist/protocol/merge.ts'
-import { PRESETS, type ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
+import type { ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
 import type { PushPull, PushPullNode } from '../../../../src/membership/memberlist/wire/messages.ts'
+import { CoreBench } from './core-bench.ts'
 import { alive, endpointOf, node } from './machine.ts'
 
-/** Exchanges alone: what they would merge is only noted. */
+/** Exchanges alone, from time 0 on: what they would merge is only noted. */
 function exchanging(settings: Partial<ProtocolSettings> = {}, delegate: Delegate = {}) {
-  const identity = { name: 'm1', endpoint: endpointOf(1), meta: new Uint8Array(0) }
-  const merged = { ...PRESETS.lan, ...settings }
-  const core = new Core(identity, merged, { random: () => 0.5, sizeOf: estimateSize, delegate })
+  const bench = new CoreBench({ keyed: false, ...settings }, { delegate })
+  bench.at(0)
+  const { core } = bench
   const taken: { state: PushPull; origin: Origin | undefined; end: () => void }[] = []
   const evicted = new Set<string>()
   const exchanges = new Exchanges(core, {
@@ -29,9 +28,7 @@ function exchanging(settings: Partial<ProtocolSettings> = {}, delegate: Delegate
     })
   }
   const at = (ms: number) => {
-    core.nowMs = ms
-    core.clockMs = ms
-    core.deadlines.runDue(ms)
+    bench.run(ms - bench.nowMs)
   }
   return { core, exchanges, taken, evicted, ends, start, at }
 }

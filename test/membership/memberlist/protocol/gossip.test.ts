@@ -1,46 +1,33 @@
 import { describe, expect, test } from 'vitest'
-import { estimateSize } from '../../../../lab/sim/message-size.ts'
-import { Core, createRecord } from '../../../../src/membership/memberlist/protocol/core.ts'
 import { GossipRounds } from '../../../../src/membership/memberlist/protocol/gossip.ts'
 import type { MemberRecord } from '../../../../src/membership/memberlist/protocol/members.ts'
-import { PRESETS, type ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
+import type { ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
+import { CoreBench } from './core-bench.ts'
+import { numberOf } from './effect-log.ts'
 import { alive, endpointOf } from './machine.ts'
 
-/** Gossip of `m1` from 1 s on; chance is always in the middle. */
+/** Gossip of `m1` from 1 s on. */
 function gossiping(settings: Partial<ProtocolSettings> = {}) {
-  const identity = { name: 'm1', endpoint: endpointOf(1), meta: new Uint8Array(0) }
-  const merged = { ...PRESETS.lan, keyed: true, ...settings }
-  const core = new Core(identity, merged, { random: () => 0.5, sizeOf: estimateSize })
+  const bench = new CoreBench(settings)
+  const { core } = bench
   const gossip = new GossipRounds(core)
   core.onQueued = () => {
     gossip.wake()
   }
-  const sent: string[] = []
+  /** What was sent up to a time. */
   const at = (ms: number) => {
-    while (core.deadlines.nextMs <= ms) {
-      core.nowMs = core.deadlines.nextMs
-      core.clockMs = core.nowMs
-      core.deadlines.runDue(core.nowMs)
-      for (const effect of core.takeEffects()) {
-        if (effect.kind !== 'send-packet') continue
-        const words = effect.messages.map((message) => message.kind)
-        sent.push(`${core.nowMs} to ${effect.to.address.split('.')[3]}: ${words.join(', ')}`)
-      }
-    }
-    core.nowMs = ms
-    core.clockMs = ms
-    return sent
+    bench.run(ms - bench.nowMs)
+    return bench.effects.flatMap(({ effect, atMs }) =>
+      effect.kind === 'send-packet'
+        ? [`${atMs} to ${numberOf(effect.to)}: ${effect.messages.map(({ kind }) => kind).join(', ')}`]
+        : [],
+    )
   }
   const add = (n: number, state: MemberRecord['state'] = 'alive', sinceMs = core.clockMs) => {
-    const { address, meta, vsn } = alive(n)
-    const record = createRecord(`m${n}`, endpointOf(n), address, meta, vsn)
-    core.members.add(record)
-    core.members.setState(record, state, sinceMs)
-    return record
+    core.members.setState(bench.member(n), state, sinceMs)
   }
   const say = (n = 99) => core.queueMessage(alive(n), { space: 'member', name: `m${n}` })
-  at(1000)
-  return { core, at, add, say, sent }
+  return { core, at, add, say }
 }
 
 /** To whom, each once, in order of their numbers. */
@@ -126,12 +113,11 @@ describe('gossip', () => {
   })
 
   test('greets first who has not answered yet, where there are no keys', () => {
-    const { core, at, add, say, sent } = gossiping({ keyed: false, gossipNodes: 2, retransmitMult: 1 })
+    const { core, at, add, say } = gossiping({ keyed: false, gossipNodes: 2, retransmitMult: 1 })
     for (const n of [2, 3]) add(n)
     core.contacts.answered(endpointOf(2), 'm2', 1000)
     say()
-    at(1010)
-    expect(sent.toSorted()).toEqual(['1010 to 2: alive', '1010 to 3: ping'])
+    expect(at(1010).toSorted()).toEqual(['1010 to 2: alive', '1010 to 3: ping'])
     const [seqNo] = core.pending.keys()
     core.pending.get(seqNo!)?.acked(new Uint8Array(0), endpointOf(3))
     expect(core.takeEffects()).toMatchObject([
@@ -143,14 +129,13 @@ describe('gossip', () => {
     const silent = gossiping({ keyed: false, gossipNodes: 2, retransmitMult: 1 })
     silent.add(2)
     silent.say()
-    silent.at(1011)
-    expect(silent.sent).toEqual(['1010 to 2: ping'])
-    silent.at(3000)
+    expect(silent.at(1011)).toEqual(['1010 to 2: ping'])
+    const asked = silent.at(3000).length
     expect(silent.core.queue.count).toBe(1)
-    const asked = silent.sent.length
     silent.core.queue.remove({ space: 'member', name: 'm99' })
-    expect(silent.at(9000)).toHaveLength(asked)
-    expect(silent.sent.every((line) => line.endsWith(': ping'))).toBe(true)
+    const sent = silent.at(9000)
+    expect(sent).toHaveLength(asked)
+    expect(sent.every((line) => line.endsWith(': ping'))).toBe(true)
     expect(silent.core.deadlines.nextMs).toBe(Infinity)
   })
 })

@@ -13,9 +13,7 @@ import type {
 } from '../../../../src/membership/memberlist/wire/messages.ts'
 import { estimateSize, sizeOfPacket } from '../../../../lab/sim/message-size.ts'
 import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
-
-type EffectOf<K extends Effect['kind']> = Extract<Effect, { kind: K }>
-type MessageOf<K extends Message['kind']> = Extract<Message, { kind: K }>
+import { EffectLog, type EffectOf, numberOf } from './effect-log.ts'
 
 const VSN = Uint8Array.of(1, 5, 2, 0, 0, 0)
 
@@ -53,9 +51,8 @@ export function node(n: number, incarnation = 1, state = 0): PushPullNode {
 }
 
 /** One machine, `m1`, with its time, and what it asked for. */
-export class Machine {
+export class Machine extends EffectLog {
   readonly protocol: Protocol
-  readonly effects: { readonly atMs: number; readonly effect: Effect }[] = []
   /** Members whose pings are acked as soon as they are sent. */
   readonly answering = new Set<number>()
   nowMs = 1000
@@ -67,6 +64,7 @@ export class Machine {
     chance: number | (() => number) = 1,
     isWitness?: (meta: Uint8Array) => boolean,
   ) {
+    super()
     // With keys, so that what is sent to whom does not wait for who has answered.
     const merged = { ...PRESETS.lan, keyed: true, ...settings }
     const identity = { name: 'm1', endpoint: endpointOf(1), meta: Uint8Array.of(1) }
@@ -85,16 +83,16 @@ export class Machine {
       this.answering.add(n)
       this.packet(2, alive(n))
     }
-    this.effects.length = 0
+    this.clear()
     return this
   }
 
   handle(event: ProtocolEvent): readonly Effect[] {
     const effects = this.protocol.handle(event, this.nowMs)
-    for (const effect of effects) this.effects.push({ atMs: this.nowMs, effect })
+    this.keep(effects, this.nowMs)
     for (const effect of effects) {
       if (effect.kind !== 'send-packet') continue
-      const n = Number(effect.to.address.split('.')[3])
+      const n = numberOf(effect.to)
       if (!this.answering.has(n)) continue
       for (const message of effect.messages) {
         if (message.kind === 'ping')
@@ -150,30 +148,5 @@ export class Machine {
 
   state(n: number): string | undefined {
     return this.protocol.member(`m${n}`)?.state
-  }
-
-  of<K extends Effect['kind']>(kind: K): EffectOf<K>[] {
-    return this.effects
-      .map(({ effect }) => effect)
-      .filter((effect): effect is EffectOf<K> => effect.kind === kind)
-  }
-
-  /** Messages of a kind that were sent, with where to and when. */
-  sent<K extends Message['kind']>(kind: K): { message: MessageOf<K>; to: number; atMs: number }[] {
-    return this.effects.flatMap(({ effect, atMs }) =>
-      effect.kind === 'send-packet'
-        ? effect.messages
-            .filter((message): message is MessageOf<K> => message.kind === kind)
-            .map((message) => ({ message, to: Number(effect.to.address.split('.')[3]), atMs }))
-        : [],
-    )
-  }
-
-  changes(): string[] {
-    return this.of('member-changed').map(({ change, member }) => `${member.name} ${change}`)
-  }
-
-  clear(): void {
-    this.effects.length = 0
   }
 }
