@@ -1,6 +1,6 @@
 import { Registry, type RegistryContentType } from 'prom-client'
 import { METRICS, type MetricId } from './metrics.ts'
-import type { Metric } from './metric.ts'
+import { kindOf, type Metric } from './metric.ts'
 import type { Sample, Samples } from './sample.ts'
 
 /** How metrics are written down. */
@@ -38,11 +38,11 @@ type Registered = Parameters<Registry['registerMetric']>[0]
 
 /** A metric as the registry takes it: all that it calls is `get`. Its own classes would hash labels once more. */
 function registered(metric: Metric, samples: readonly Sample[]): Registered {
-  const { name, kind, meaning } = metric
+  const { name, meaning } = metric
   const held = {
     name,
     help: meaning,
-    type: kind,
+    type: kindOf(metric),
     aggregator: 'sum',
     values: samples.map(({ value, labels = {}, suffix = '', exemplar }) => ({
       value,

@@ -1,14 +1,5 @@
 import type { SourceKind } from '../membership/source.ts'
 
-/** What a metric is to Prometheus. Histograms have `_bucket`, `_sum` and `_count` series. */
-export type MetricKind = 'counter' | 'gauge' | 'histogram'
-
-/**
- * The base unit, which is also how the name ends (before `_total`). Values without a unit count things, unless the
- * meaning says otherwise.
- */
-export type MetricUnit = 'seconds' | 'bytes' | 'ratio'
-
 /**
  * What a label may hold: a closed list of values, each with its meaning where the word alone does not say it, or one
  * value of ours (a version, a digest) in words. Nothing that a peer or a client sends becomes a label value.
@@ -17,13 +8,15 @@ export type LabelMeaning = Readonly<Record<string, string>> | string
 
 /** One metric: everything that its collector, its documentation, dashboards and alerts are made of. */
 export interface Metric {
-  /** The name in Prometheus; with `_total` for counters, without the suffixes of a histogram's series. */
+  /**
+   * The name in Prometheus, without the suffixes of a histogram's series. It says what the metric is: a counter's ends
+   * with `_total`; before that comes the base unit: `_seconds`, `_bytes` or `_ratio`. Without a unit values count things,
+   * unless the meaning says otherwise.
+   */
   readonly name: string
-  readonly kind: MetricKind
-  readonly unit?: MetricUnit
   /** Label names in the order in which they are written. @default none */
   readonly labels?: Readonly<Record<string, LabelMeaning>>
-  /** Upper bounds of a histogram's buckets in the unit, ascending, without `+Inf`. */
+  /** Of a histogram, which nothing else has: upper bounds of its buckets in the unit, ascending, without `+Inf`. */
   readonly buckets?: readonly number[]
   /** One sentence with its full stop: the HELP line. */
   readonly meaning: string
@@ -43,6 +36,18 @@ export interface Metric {
 
 /** See {@link Metric.scope}. */
 export type MetricScope = 'ring' | 'process' | 'hash-rings'
+
+/** What a metric is to Prometheus. */
+export function kindOf({ name, buckets }: Metric): 'counter' | 'gauge' | 'histogram' {
+  if (buckets !== undefined) return 'histogram'
+  return name.endsWith('_total') ? 'counter' : 'gauge'
+}
+
+/** Makes rows of the table that have something in common; what one of them says itself counts for it. */
+export function rowsWith(common: Pick<Metric, 'sources' | 'scope'>) {
+  return <const Rows extends Readonly<Record<string, Metric>>>(rows: Rows) =>
+    Object.fromEntries(Object.entries(rows).map(([id, row]) => [id, { ...common, ...row }])) as Rows
+}
 
 /** A part of the table, with what is to be said of all its metrics. */
 export interface MetricSection {

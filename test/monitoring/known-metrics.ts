@@ -1,6 +1,6 @@
 import { readExpression } from './promql.ts'
 import { METRICS } from '../../src/telemetry/metrics.ts'
-import type { Metric } from '../../src/telemetry/metric.ts'
+import { kindOf, type Metric } from '../../src/telemetry/metric.ts'
 import { labelNamesOf } from '../support/metric-labels.ts'
 
 /** Labels that every target has, as the chart's monitors and `docs/monitoring.md` set them. */
@@ -22,7 +22,7 @@ export const SERIES_LABELS: ReadonlyMap<string, readonly string[]> = new Map([
 
 function seriesOf(metric: Metric): [name: string, labels: readonly string[]][] {
   const labels = [...labelNamesOf(metric), ...TARGET_LABELS]
-  if (metric.kind !== 'histogram') return [[metric.name, labels]]
+  if (kindOf(metric) !== 'histogram') return [[metric.name, labels]]
   return [
     [`${metric.name}_bucket`, [...labels, 'le']],
     [`${metric.name}_sum`, labels],

@@ -5,7 +5,7 @@ import { healthIn } from '../../src/membership/condition.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
 import { EventLoopDelay } from '../../src/telemetry/event-loop-delay.ts'
 import type { ExpositionFormat } from '../../src/telemetry/exposition.ts'
-import type { Metric } from '../../src/telemetry/metric.ts'
+import { kindOf, type Metric } from '../../src/telemetry/metric.ts'
 import { labelNamesOf, labelValuesOf } from '../support/metric-labels.ts'
 import { METRICS } from '../../src/telemetry/metrics.ts'
 import { ProcessCollector } from '../../src/telemetry/process-collector.ts'
@@ -65,8 +65,10 @@ describe.each(KINDS)('with the source %s', (kind) => {
       const { ring, metrics } = await ringWith(kind, { process: true })
       const served = await scrape(metrics, format)
       const table = inTable(kind, 'process')
-      const nameOf = ({ name, kind: type }: Metric) =>
-        format === 'openmetrics' && type === 'counter' ? name.replace(/_total$/, '') : name
+      const nameOf = (metric: Metric) =>
+        format === 'openmetrics' && kindOf(metric) === 'counter'
+          ? metric.name.replace(/_total$/, '')
+          : metric.name
       expect([...served.keys()]).toEqual([...table.values()].map(nameOf))
       for (const metric of table.values()) checkAgainstTable(served.get(nameOf(metric)), metric)
       await ring.stop()
@@ -95,7 +97,7 @@ describe.each(KINDS)('with the source %s', (kind) => {
 })
 
 function checkAgainstTable(served: ParsedMetric | undefined, metric: Metric): void {
-  expect(served).toMatchObject({ type: metric.kind, help: metric.meaning })
+  expect(served).toMatchObject({ type: kindOf(metric), help: metric.meaning })
   const { labels: meanings = {}, buckets } = metric
   for (const { labels } of served?.samples ?? []) {
     const names = Object.keys(labels).filter((name) => name !== 'le' || buckets === undefined)

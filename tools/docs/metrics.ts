@@ -1,4 +1,4 @@
-import type { Metric, MetricSection } from '../../src/telemetry/metric.ts'
+import { kindOf, type Metric, type MetricSection } from '../../src/telemetry/metric.ts'
 import { METRIC_SECTIONS } from '../../src/telemetry/metrics.ts'
 import { DOCUMENT_INTRODUCTION } from './metrics-introduction.ts'
 
@@ -24,9 +24,10 @@ function documentSection({ title, introduction, metrics }: MetricSection, explai
 }
 
 function documentMetric(metric: Metric, explained: Explained): string {
-  const { name, kind, unit, labels = {}, buckets, meaning, reading, query, sources, scope } = metric
-  const kindOf = [
-    kind,
+  const { name, labels = {}, buckets, meaning, reading, query, sources, scope } = metric
+  const [, unit] = /_(seconds|bytes|ratio)(?:_total)?$/.exec(name) ?? []
+  const properties = [
+    kindOf(metric),
     ...(unit === undefined ? [] : [unit]),
     ...(sources === undefined ? [] : [`only with the source ${listWords(sources)}`]),
     ...(scope === 'process' ? ['of the process: not among the metrics of a library’s ring'] : []),
@@ -38,7 +39,7 @@ function documentMetric(metric: Metric, explained: Explained): string {
   ]
   return [
     `### \`${name}\`\n`,
-    `_${kindOf.charAt(0).toUpperCase()}${kindOf.slice(1)}._ ${meaning}${reading === undefined ? '' : ` ${reading}`}\n`,
+    `_${properties.charAt(0).toUpperCase()}${properties.slice(1)}._ ${meaning}${reading === undefined ? '' : ` ${reading}`}\n`,
     ...(lists.length === 0 ? [] : [`${lists.join('\n')}\n`]),
     ...(query === undefined ? [] : [`\`\`\`promql\n${query}\n\`\`\`\n`]),
   ].join('\n')

@@ -5,7 +5,7 @@ import {
   type GossipDropReason,
   type GossipMessageType,
 } from '../../membership/statistics.ts'
-import type { Metric } from '../metric.ts'
+import { rowsWith } from '../metric.ts'
 
 const DIRECTION = { direction: { sent: '', received: '' } } as const
 
@@ -56,32 +56,25 @@ const DROP_REASON = {
   } satisfies Record<GossipDropReason, string>,
 } as const
 
-const GOSSIP = ['memberlist', 'swim'] as const
 const MEMBERLIST = ['memberlist'] as const
 
 /** Gossip: what goes over the network, and what it says of the members and of this process. */
-export const GOSSIP_METRICS = {
+export const GOSSIP_METRICS = rowsWith({ sources: ['memberlist', 'swim'] })({
   gossipPackets: {
     name: 'ringman_gossip_packets_total',
-    kind: 'counter',
     labels: DIRECTION,
     meaning: 'Datagrams sent, and datagrams received and taken.',
     reading: '`sent` that rises while `received` rests: UDP does not come through.',
     query: 'sum by (pod, direction) (rate(ringman_gossip_packets_total[5m]))',
-    sources: GOSSIP,
   },
   gossipMessages: {
     name: 'ringman_gossip_messages_total',
-    kind: 'counter',
     labels: { ...MESSAGE_TYPE, ...DIRECTION },
     meaning: 'Messages in datagrams and streams, by type and direction.',
     reading: 'Types that the protocol of the source does not have stay away.',
-    sources: GOSSIP,
   },
   gossipMessageBytes: {
     name: 'ringman_gossip_message_bytes_total',
-    kind: 'counter',
-    unit: 'bytes',
     labels: { ...MESSAGE_TYPE, ...DIRECTION },
     meaning:
       "Bytes of those messages: of one in a datagram as encoded, before compression and encryption; of one in a stream the stream's.",
@@ -89,35 +82,27 @@ export const GOSSIP_METRICS = {
   },
   gossipBytes: {
     name: 'ringman_gossip_bytes_total',
-    kind: 'counter',
-    unit: 'bytes',
     labels: { transport: { udp: '', tcp: '' }, ...DIRECTION },
     meaning:
       'Bytes of payload on the sockets of the gossip, by transport and direction; what is dropped counts.',
     query: 'sum by (pod, transport, direction) (rate(ringman_gossip_bytes_total[5m]))',
-    sources: GOSSIP,
   },
   gossipDrops: {
     name: 'ringman_gossip_drops_total',
-    kind: 'counter',
     labels: DROP_REASON,
     meaning: 'Datagrams, streams and messages that came and were not taken, by reason.',
     reading:
       'By key or label: somebody is misconfigured, or another cluster sends here. `not-for-us` in small numbers is normal after a restart. The log line `gossip.dropped` names the sender.',
     query:
       'sum by (namespace, reason) (increase(ringman_gossip_drops_total{reason=~"label-differs|cluster-name-differs|not-encrypted|cannot-decrypt|encrypted-unexpectedly"}[10m]))',
-    sources: GOSSIP,
   },
   gossipSendFailures: {
     name: 'ringman_gossip_send_failures_total',
-    kind: 'counter',
     meaning: 'Datagrams that the system refused to send.',
     reading: 'No route, a full buffer, or a local firewall.',
-    sources: GOSSIP,
   },
   gossipProbes: {
     name: 'ringman_gossip_probes_total',
-    kind: 'counter',
     labels: {
       result: {
         direct: 'Answered over UDP.',
@@ -134,8 +119,6 @@ export const GOSSIP_METRICS = {
   },
   gossipProbeDuration: {
     name: 'ringman_gossip_probe_duration_seconds',
-    kind: 'histogram',
-    unit: 'seconds',
     buckets: PROBE_BOUNDS_SECONDS,
     meaning: 'Round trip of probes that were answered over UDP directly.',
     reading:
@@ -146,22 +129,17 @@ export const GOSSIP_METRICS = {
   },
   gossipSuspicions: {
     name: 'ringman_gossip_suspicions_total',
-    kind: 'counter',
     meaning: 'Suspicions that began with a failed probe of this member.',
     query: 'sum by (namespace) (increase(ringman_gossip_suspicions_total[10m]))',
-    sources: GOSSIP,
   },
   gossipRefutations: {
     name: 'ringman_gossip_refutations_total',
-    kind: 'counter',
     meaning: 'Suspect and dead messages about this member that it refuted.',
     reading: 'The pod on which this rises is the one that is slow, stalled, or badly connected.',
     query: 'topk(3, increase(ringman_gossip_refutations_total[10m]))',
-    sources: GOSSIP,
   },
   gossipDeclaredDead: {
     name: 'ringman_gossip_declared_dead_total',
-    kind: 'counter',
     labels: {
       evidence: {
         silence: "The suspicion's time was over.",
@@ -171,18 +149,14 @@ export const GOSSIP_METRICS = {
       },
     },
     meaning: 'Members that this one declared dead itself, by evidence.',
-    sources: GOSSIP,
   },
   gossipConflicts: {
     name: 'ringman_gossip_conflicts_total',
-    kind: 'counter',
     meaning: 'Times that two addresses were found to go by one name.',
     reading: 'Names must be unique. The log line `conflict.found` or `member.conflicted` has both addresses.',
-    sources: GOSSIP,
   },
   gossipHealthScore: {
     name: 'ringman_gossip_health_score',
-    kind: 'gauge',
     meaning: 'What this member thinks of its own health: 0 is well, 7 is as bad as it gets.',
     reading:
       'Timeouts are multiplied by 1 and the score. Above 0 for long: starved of CPU, or losing packets.',
@@ -191,7 +165,6 @@ export const GOSSIP_METRICS = {
   },
   gossipPushPulls: {
     name: 'ringman_gossip_push_pulls_total',
-    kind: 'counter',
     labels: {
       result: {
         completed: 'Begun here, and both states were exchanged.',
@@ -205,16 +178,12 @@ export const GOSSIP_METRICS = {
   },
   gossipPushPullDuration: {
     name: 'ringman_gossip_push_pull_duration_seconds',
-    kind: 'histogram',
-    unit: 'seconds',
     buckets: PUSH_PULL_BOUNDS_SECONDS,
     meaning: 'Time from the begin to the end of exchanges that this member began and that were completed.',
     sources: MEMBERLIST,
   },
   gossipPushPullBytes: {
     name: 'ringman_gossip_push_pull_bytes',
-    kind: 'histogram',
-    unit: 'bytes',
     labels: DIRECTION,
     buckets: PUSH_PULL_BOUNDS_BYTES,
     meaning: 'Size of whole states on the network, sent and received.',
@@ -223,7 +192,6 @@ export const GOSSIP_METRICS = {
   },
   gossipQueueDepth: {
     name: 'ringman_gossip_queue_depth',
-    kind: 'gauge',
     meaning: 'News that waits to be gossiped on.',
     reading:
       'Falls to 0 within seconds of a change. A queue that stays is more change than the gossip carries.',
@@ -231,7 +199,6 @@ export const GOSSIP_METRICS = {
   },
   gossipQueueDrops: {
     name: 'ringman_gossip_queue_drops_total',
-    kind: 'counter',
     labels: {
       reason: {
         full: 'The queue was full.',
@@ -244,7 +211,6 @@ export const GOSSIP_METRICS = {
   },
   gossipUdpBlocked: {
     name: 'ringman_gossip_udp_blocked_members',
-    kind: 'gauge',
     meaning: 'Living members that answer over TCP and not over UDP.',
     reading: 'Above 0: a network policy or security group lets TCP 7946 through and not UDP 7946.',
     query: 'max by (namespace, pod) (ringman_gossip_udp_blocked_members) > 0',
@@ -252,15 +218,12 @@ export const GOSSIP_METRICS = {
   },
   gossipStalls: {
     name: 'ringman_gossip_stalls_total',
-    kind: 'counter',
     meaning: 'Times that the gossip found this process stalled, and counted the time lost against nobody.',
     reading:
       'CPU limits (throttling), a paused container, or a busy host. See `ringman_event_loop_delay_seconds`.',
-    sources: GOSSIP,
   },
   gossipKeyInfo: {
     name: 'ringman_gossip_key_info',
-    kind: 'gauge',
     labels: {
       place: 'The place of the key in the keyring; 1 encrypts, and all of them decrypt.',
       id: 'An id of the key: 8 hex digits of a hash, which give nothing of it away.',
@@ -269,13 +232,10 @@ export const GOSSIP_METRICS = {
     reading:
       'While keys are rotated, it shows which pods have which key. A step is done when all pods have the same keys in the same places.',
     query: 'count by (namespace, place, id) (ringman_gossip_key_info)',
-    sources: ['memberlist'],
+    sources: MEMBERLIST,
   },
   gossipStalledSeconds: {
     name: 'ringman_gossip_stalled_seconds_total',
-    kind: 'counter',
-    unit: 'seconds',
     meaning: 'Time lost in those stalls.',
-    sources: GOSSIP,
   },
-} as const satisfies Record<string, Metric>
+})

@@ -29,7 +29,6 @@ const PORTS = {
 export const HTTP_METRICS = {
   lookUps: {
     name: 'ringman_lookups_total',
-    kind: 'counter',
     labels: { route: LOOK_UP_ROUTES, result: LOOK_UP_RESULTS },
     meaning: 'Requests for owners of keys, by route and result.',
     reading:
@@ -39,15 +38,12 @@ export const HTTP_METRICS = {
   },
   lookUpKeys: {
     name: 'ringman_lookup_keys_total',
-    kind: 'counter',
     labels: { route: LOOK_UP_ROUTES },
     meaning: 'Keys looked up with success; a batch counts with all its keys.',
     query: 'sum by (pod) (rate(ringman_lookup_keys_total[1m]))',
   },
   lookUpDuration: {
     name: 'ringman_lookup_duration_seconds',
-    kind: 'histogram',
-    unit: 'seconds',
     labels: { route: LOOK_UP_ROUTES },
     buckets: [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 1],
     meaning: 'Time from the request as parsed to the answer as written, of look-ups with any result.',
@@ -58,7 +54,6 @@ export const HTTP_METRICS = {
   },
   httpRequests: {
     name: 'ringman_http_requests_total',
-    kind: 'counter',
     labels: {
       route: 'A path that ringman serves on the look-up port, or `other` for every path that it does not.',
       method: {
@@ -76,14 +71,12 @@ export const HTTP_METRICS = {
   },
   httpConnections: {
     name: 'ringman_http_connections',
-    kind: 'gauge',
     scope: 'process',
     labels: { port: PORTS },
     meaning: 'Connections that are open, by port.',
   },
   httpConnectionsLimit: {
     name: 'ringman_http_connections_limit',
-    kind: 'gauge',
     scope: 'process',
     labels: { port: PORTS },
     meaning: 'Connections that may be open at once, by port.',
@@ -94,7 +87,6 @@ export const HTTP_METRICS = {
   },
   httpConnectionsClosed: {
     name: 'ringman_http_connections_closed_total',
-    kind: 'counter',
     scope: 'process',
     labels: {
       reason: {
@@ -114,8 +106,6 @@ export const HTTP_METRICS = {
   },
   httpHeldBytes: {
     name: 'ringman_http_held_bytes',
-    kind: 'gauge',
-    unit: 'bytes',
     scope: 'process',
     labels: {
       kind: {
@@ -128,7 +118,6 @@ export const HTTP_METRICS = {
   },
   httpThreads: {
     name: 'ringman_http_threads',
-    kind: 'gauge',
     scope: 'process',
     meaning: 'Threads that answer look-ups, the main one among them.',
     reading:
@@ -136,7 +125,6 @@ export const HTTP_METRICS = {
   },
   httpThreadsReplaced: {
     name: 'ringman_http_threads_replaced_total',
-    kind: 'counter',
     scope: 'process',
     labels: {
       reason: {
@@ -151,7 +139,6 @@ export const HTTP_METRICS = {
   },
   ready: {
     name: 'ringman_ready',
-    kind: 'gauge',
     scope: 'process',
     meaning: 'Whether `/readyz` would say at this scrape that the process is ready: 1, else 0.',
     reading: '`/readyz` and the log say why not.',

@@ -8,7 +8,6 @@ import type { Metric } from '../metric.ts'
 export const RING_METRICS = {
   members: {
     name: 'ringman_members',
-    kind: 'gauge',
     labels: {
       state: {
         alive: 'On the ring.',
@@ -25,19 +24,16 @@ export const RING_METRICS = {
   },
   ringNodes: {
     name: 'ringman_ring_nodes',
-    kind: 'gauge',
     meaning: "Nodes on this process's ring.",
     reading:
       'Lower than the living members when the metadata of some does not decode, or two have one ring key.',
   },
   ringPoints: {
     name: 'ringman_ring_points',
-    kind: 'gauge',
     meaning: "Points on this process's ring.",
   },
   checks: {
     name: 'ringman_checks_total',
-    kind: 'counter',
     labels: {
       verdict: {
         mine: 'Both had the same ring, and this member owned the key.',
@@ -55,7 +51,6 @@ export const RING_METRICS = {
   },
   forwards: {
     name: 'ringman_forwards_total',
-    kind: 'counter',
     labels: {
       outcome: {
         served: 'This member owned the key.',
@@ -73,14 +68,12 @@ export const RING_METRICS = {
   },
   claims: {
     name: 'ringman_claims',
-    kind: 'gauge',
     meaning: 'Claims on keys that the program holds in this process, and has not released.',
     reading: 'Only where the library is used. A number that only rises is claims that nobody releases.',
   },
   handovers: {
     name: 'ringman_handovers_total',
     sources: ['memberlist'],
-    kind: 'counter',
     labels: { outcome: HANDOVER_OUTCOMES },
     meaning: "This member's own moves with a hand-over that are over, by what they came to.",
     reading:
@@ -90,7 +83,6 @@ export const RING_METRICS = {
   handoverWarmUps: {
     name: 'ringman_handover_warm_ups_total',
     sources: ['memberlist'],
-    kind: 'counter',
     labels: {
       outcome: {
         done: 'It fetched what it was to.',
@@ -104,8 +96,6 @@ export const RING_METRICS = {
   handoverOldest: {
     name: 'ringman_handover_oldest_seconds',
     sources: ['memberlist'],
-    kind: 'gauge',
-    unit: 'seconds',
     meaning:
       'For how long the oldest move of any member has been under way, as this member sees it; 0 for none.',
     reading:
@@ -114,14 +104,12 @@ export const RING_METRICS = {
   },
   ringEpoch: {
     name: 'ringman_ring_epoch',
-    kind: 'gauge',
     meaning: "Changes of this process's ring since it started.",
     reading: 'Only compares within one process: pods that agree may have different epochs. Compare digests.',
     query: 'changes(ringman_ring_epoch[10m])',
   },
   ringInfo: {
     name: 'ringman_ring_info',
-    kind: 'gauge',
     labels: { digest: 'The 16 hex digits of the current ring.' },
     meaning: 'Always 1; the label is the digest of the current ring.',
     reading:
@@ -130,22 +118,17 @@ export const RING_METRICS = {
   },
   ringShareRatio: {
     name: 'ringman_ring_share_ratio',
-    kind: 'gauge',
-    unit: 'ratio',
     meaning: 'The share of this process, from 0 to 1; not there when it is no member.',
     reading: '0 on a pod that left or is not on its own ring. The shares of pods that agree add up to 1.',
     query: 'sum by (namespace) (ringman_ring_share_ratio)',
   },
   ringBalanceRatio: {
     name: 'ringman_ring_balance_ratio',
-    kind: 'gauge',
-    unit: 'ratio',
     meaning: "The largest share as a multiple of the mean one; 1 is perfectly even, 0 is an empty ring's.",
     reading: 'About 1.2 to 1.4 for nodes of equal weight. Weights that differ raise it on purpose.',
   },
   ringChanges: {
     name: 'ringman_ring_changes_total',
-    kind: 'counter',
     labels: { cause: CHANGE_CAUSES },
     meaning: 'Changes of the ring by cause; one with several causes counts once for each.',
     reading:
@@ -154,8 +137,6 @@ export const RING_METRICS = {
   },
   ringKeysMoved: {
     name: 'ringman_ring_keys_moved_ratio_total',
-    kind: 'counter',
-    unit: 'ratio',
     labels: { cause: CHANGE_CAUSES },
     meaning: 'Fractions of all keys that got another owner, added up, by cause; each move has one cause.',
     reading:
@@ -165,8 +146,6 @@ export const RING_METRICS = {
   },
   ringLastChange: {
     name: 'ringman_ring_last_change_timestamp_seconds',
-    kind: 'gauge',
-    unit: 'seconds',
     meaning:
       'When the ring changed last, in seconds since the Unix epoch; not there before the first change.',
     query: 'time() - max by (namespace) (ringman_ring_last_change_timestamp_seconds)',
@@ -177,21 +156,17 @@ export const RING_METRICS = {
 export const MANAGER_METRICS = {
   managerUp: {
     name: 'ringman_manager_up',
-    kind: 'gauge',
     meaning: "Whether the ring's manager answered a ping within 5 ms at this scrape: 1, else 0.",
     reading:
       '0 while the process starts and stops. Else its loop is stuck or over, and the ring no longer changes.',
   },
   managerMailboxDepth: {
     name: 'ringman_manager_mailbox_depth',
-    kind: 'gauge',
     meaning: 'Commands that wait for the manager, and senders that wait for room in its mailbox of 10.',
     reading: '0 nearly always. More than 10 means that changes come faster than rings can be made.',
   },
   managerPingSeconds: {
     name: 'ringman_manager_ping_seconds',
-    kind: 'gauge',
-    unit: 'seconds',
     meaning: 'How long the ping of this scrape took through the mailbox; not there when it was not answered.',
   },
 } as const satisfies Record<string, Metric>

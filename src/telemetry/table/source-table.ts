@@ -1,5 +1,5 @@
 import { CONDITIONS } from '../../membership/condition.ts'
-import type { Metric } from '../metric.ts'
+import { rowsWith, type Metric } from '../metric.ts'
 
 const SOURCE_LABEL = {
   source: { memberlist: '', swim: '', sidecar: '', kubernetes: '', static: '' },
@@ -13,7 +13,6 @@ const CONDITION_LABEL = Object.fromEntries(
 export const SOURCE_METRICS = {
   sourceOk: {
     name: 'ringman_source_ok',
-    kind: 'gauge',
     labels: SOURCE_LABEL,
     meaning:
       'Whether the source trusts its members: 0 while it may be stale, or is alone although it has seeds; else 1.',
@@ -21,7 +20,6 @@ export const SOURCE_METRICS = {
   },
   condition: {
     name: 'ringman_condition',
-    kind: 'gauge',
     labels: { condition: CONDITION_LABEL },
     meaning:
       'What the process knows about its own membership: 1 for the condition it is in, 0 for the others.',
@@ -31,8 +29,6 @@ export const SOURCE_METRICS = {
   },
   sourceStaleness: {
     name: 'ringman_source_staleness_seconds',
-    kind: 'gauge',
-    unit: 'seconds',
     labels: SOURCE_LABEL,
     meaning:
       'Time since the source was last confirmed: gossip heard from another member, Sidecar’s state, or an answer of the Kubernetes API.',
@@ -47,7 +43,6 @@ export const SOURCE_METRICS = {
 export const SEED_METRICS = {
   seeds: {
     name: 'ringman_seeds',
-    kind: 'gauge',
     labels: {
       state: { resolved: 'The last round found addresses for it.', unresolved: 'The last round did not.' },
     },
@@ -58,7 +53,6 @@ export const SEED_METRICS = {
   },
   seedAddresses: {
     name: 'ringman_seed_addresses',
-    kind: 'gauge',
     meaning: 'Addresses of other processes that the seeds gave when they were resolved last.',
     reading:
       'About the number of other pods, with a headless Service. 0 with resolved seeds: they lead only to this pod.',
@@ -66,7 +60,6 @@ export const SEED_METRICS = {
   },
   joins: {
     name: 'ringman_joins_total',
-    kind: 'counter',
     labels: {
       result: {
         completed: 'The states were exchanged.',
@@ -84,17 +77,14 @@ export const SEED_METRICS = {
 } as const satisfies Record<string, Metric>
 
 /** Nitro Sidecar. */
-export const SIDECAR_METRICS = {
+export const SIDECAR_METRICS = rowsWith({ sources: ['sidecar'] })({
   sidecarFetches: {
     name: 'ringman_sidecar_fetches_total',
-    kind: 'counter',
     labels: { result: { completed: '', failed: '' } },
     meaning: "Fetches of Sidecar's state, by result.",
-    sources: ['sidecar'],
   },
   sidecarUpdates: {
     name: 'ringman_sidecar_updates_total',
-    kind: 'counter',
     labels: {
       outcome: {
         accepted: 'It changed what is known of the service (posted, streamed or fetched).',
@@ -104,45 +94,32 @@ export const SIDECAR_METRICS = {
       },
     },
     meaning: 'Updates from Sidecar, by what became of them; `folded` ones are among the `accepted`.',
-    sources: ['sidecar'],
   },
   sidecarStreamUp: {
     name: 'ringman_sidecar_stream_up',
-    kind: 'gauge',
     meaning: "Whether Sidecar's stream is open: 1, else 0; not there without `--sidecar-watch`.",
-    sources: ['sidecar'],
   },
   sidecarSkippedInstances: {
     name: 'ringman_sidecar_skipped_instances',
-    kind: 'gauge',
     meaning: 'Living instances of the service that have no place on the ring.',
     reading: 'Most often they have no port that maps to `--sidecar-service-port`; the log names them.',
-    sources: ['sidecar'],
   },
-} as const satisfies Record<string, Metric>
+})
 
-/** Where the Kubernetes API is followed: by its own source, and beside gossip for seeds and checks. */
-const FOLLOWING = ['kubernetes', 'memberlist', 'swim'] as const
-
-/** The Kubernetes API. */
-export const KUBERNETES_METRICS = {
+/** The Kubernetes API, which is followed by its own source, and beside gossip for seeds and checks. */
+export const KUBERNETES_METRICS = rowsWith({ sources: ['kubernetes', 'memberlist', 'swim'] })({
   kubernetesLists: {
     name: 'ringman_kubernetes_lists_total',
-    kind: 'counter',
     meaning: 'Lists of the whole set that the Kubernetes API answered: the first one, and every relist.',
     reading: 'One every five to ten minutes. More: watches break.',
     query: 'sum by (pod) (increase(ringman_kubernetes_lists_total[30m]))',
-    sources: FOLLOWING,
   },
   kubernetesWatches: {
     name: 'ringman_kubernetes_watches_total',
-    kind: 'counter',
     meaning: 'Watches that the Kubernetes API opened.',
-    sources: FOLLOWING,
   },
   kubernetesEvents: {
     name: 'ringman_kubernetes_events_total',
-    kind: 'counter',
     labels: {
       type: {
         change: 'An object was added, changed or deleted.',
@@ -150,15 +127,12 @@ export const KUBERNETES_METRICS = {
       },
     },
     meaning: 'Events that watches brought, by type.',
-    sources: FOLLOWING,
   },
   kubernetesFailures: {
     name: 'ringman_kubernetes_failures_total',
-    kind: 'counter',
     meaning: 'Lists and watches that failed: refused, broken, silent for too long, or with no answer.',
     reading:
       'One now and then is normal, as when an API server restarts. A steady rise: permissions (RBAC), a network policy, or the API server is away; the log says which.',
     query: 'sum by (pod) (rate(ringman_kubernetes_failures_total[10m])) > 0',
-    sources: FOLLOWING,
   },
-} as const satisfies Record<string, Metric>
+})
