@@ -104,8 +104,7 @@ const HASTY: AlertGroup = {
       alert: 'Hasty',
       severity: 'warning',
       for: '2m',
-      expr: () =>
-        'count by (namespace, release) (count by (namespace, release, digest) (ringman_ring_info)) > 1',
+      expr: 'count by (namespace, release) (count by (namespace, release, digest) (ringman_ring_info)) > 1',
       summary: '',
       description: '',
     },

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ALERT_GROUPS, renderHashRingsPage } from '../../../monitoring/artifacts.ts'
 import { renderRulesYaml } from '../../../monitoring/rules/render-rules.ts'
+import { shortenRules } from '../../support/shortened-rules.ts'
 import { systemClock } from '../../../src/clock.ts'
 import { PHASES, sliceOf, type SlicePod } from '../../membership/kubernetes/slice-fixtures.ts'
 import { COLLECTIONS, FakeKubernetesApi } from '../../support/fake-kubernetes-api.ts'
@@ -14,7 +15,7 @@ import { askPage, fillIn } from './cluster/panel-queries.ts'
 import { PrometheusServer } from './cluster/prometheus-server.ts'
 
 /** As in `monitoring.test.ts`: a second is half a minute. */
-const TIME_SCALE = 1 / 30
+const TIMES_AS_OFTEN = 30
 const LOOK_BACK_SECONDS = 10
 
 const VARIABLES = {
@@ -63,7 +64,7 @@ describe('rings of HashRings in Prometheus', () => {
     const text = await readFile(direct, 'utf8')
     await writeFile(relayed, text.replace(`:${server.port}`, `:${relay.port}`))
 
-    const rules = renderRulesYaml(ALERT_GROUPS, { timeScale: TIME_SCALE })
+    const rules = shortenRules(renderRulesYaml(ALERT_GROUPS), TIMES_AS_OFTEN)
     prometheus = stack.use(await PrometheusServer.start(rules, LOOK_BACK_SECONDS))
     const kubelet = stack.use(await KubeletStandIn.start(() => cluster?.pods ?? []))
     const cluster: MonitoredCluster | undefined = stack.use(new MonitoredCluster(prometheus, kubelet.address))

@@ -3,6 +3,7 @@ import { VariableType, type Dashboard } from '@grafana/grafana-foundation-sdk/da
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { renderPodPage, renderRingPage, ALERT_GROUPS } from '../../../monitoring/artifacts.ts'
 import { renderRulesYaml } from '../../../monitoring/rules/render-rules.ts'
+import { shortenRules } from '../../support/shortened-rules.ts'
 import { KubeletStandIn } from './cluster/kubelet-stand-in.ts'
 import { LookUpLoad } from './cluster/look-up-load.ts'
 import { MonitoredCluster, NAMESPACE, RELEASE } from './cluster/monitored-cluster.ts'
@@ -13,7 +14,7 @@ import { PrometheusServer } from './cluster/prometheus-server.ts'
  * A real Prometheus scrapes real members while they are rolled, killed, frozen and misconfigured. It scrapes every
  * second instead of every 30, and all durations of the rules are shortened alike: a second is half a minute.
  */
-const TIME_SCALE = 1 / 30
+const TIMES_AS_OFTEN = 30
 /** What Prometheus calls a series current for, 5 minutes, in this scale. */
 const LOOK_BACK_SECONDS = 10
 
@@ -46,7 +47,7 @@ let startedSeconds: number
 const stack = new AsyncDisposableStack()
 
 beforeAll(async () => {
-  const rules = renderRulesYaml(ALERT_GROUPS, { timeScale: TIME_SCALE })
+  const rules = shortenRules(renderRulesYaml(ALERT_GROUPS), TIMES_AS_OFTEN)
   prometheus = stack.use(await PrometheusServer.start(rules, LOOK_BACK_SECONDS))
   const pods = () => cluster.pods
   const kubelet = stack.use(await KubeletStandIn.start(() => cluster?.pods ?? []))
