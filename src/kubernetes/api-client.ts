@@ -17,23 +17,18 @@ import type { ApiAnswer, ApiRequest, ApiTransport } from './api-transport.ts'
 import { LineSplitter } from './line-splitter.ts'
 
 /** Bounds of what the API server may send, and of how long it may take. */
-export interface ApiClientSettings {
-  /** Time for a whole page of a list, and for the head of a watch, in milliseconds. @default 30_000 */
-  readonly requestTimeoutMs: number
-  /** A watch that brings nothing for so long is given up, in milliseconds; bookmarks come each minute. @default 90_000 */
-  readonly stallMs: number
-  /** Largest page of a list in bytes. @default 32 MiB */
-  readonly pageLimitBytes: number
-  /** Longest line of a watch in bytes; the server's objects have 1.5 MiB at most. @default 4 MiB */
-  readonly lineLimitBytes: number
-}
-
-export const DEFAULT_API_CLIENT_SETTINGS: ApiClientSettings = {
+const DEFAULT_SETTINGS = {
+  /** Time for a whole page of a list, and for the head of a watch, in milliseconds. */
   requestTimeoutMs: 30_000,
+  /** A watch that brings nothing for so long is given up, in milliseconds; bookmarks come each minute. */
   stallMs: 90_000,
+  /** Largest page of a list in bytes. */
   pageLimitBytes: 32 * 1024 * 1024,
+  /** Longest line of a watch in bytes; the server's objects have 1.5 MiB at most. */
   lineLimitBytes: 4 * 1024 * 1024,
 }
+
+export type ApiClientSettings = Readonly<typeof DEFAULT_SETTINGS>
 
 /** One page of a list. */
 export interface ApiPage {
@@ -79,7 +74,7 @@ export class ApiClient {
   constructor(transport: ApiTransport, clock: Clock, settings: Partial<ApiClientSettings> = {}) {
     this.transport = transport
     this.#clock = clock
-    this.#settings = { ...DEFAULT_API_CLIENT_SETTINGS, ...settings }
+    this.#settings = { ...DEFAULT_SETTINGS, ...settings }
   }
 
   /**

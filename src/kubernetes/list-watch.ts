@@ -7,29 +7,20 @@ import { apiError, apiErrorKindOf, retryAfterMsOf, type ApiErrorKind } from './a
 import { resourceOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
 
 /** The pace of a list and watch. */
-export interface ListWatchSettings {
-  /** Everything is listed again after a time between these two, in milliseconds. @default 300_000 */
-  readonly relistMinMs: number
-  /** @default 600_000 */
-  readonly relistMaxMs: number
-  /** Wait after the first failure in a row, in milliseconds, less up to half of it; it doubles. @default 500 */
-  readonly backoffMinMs: number
-  /** @default 30_000 */
-  readonly backoffMaxMs: number
-  /** Objects that are asked for at a time. @default 200 */
-  readonly pageSize: number
-  /** Objects that are held at most; a list or a watch with more fails. @default 20_000 */
-  readonly maxObjects: number
-}
-
-export const DEFAULT_LIST_WATCH_SETTINGS: ListWatchSettings = {
+const DEFAULT_SETTINGS = {
+  /** Everything is listed again after a time between these two, in milliseconds. */
   relistMinMs: 300_000,
   relistMaxMs: 600_000,
+  /** Wait after the first failure in a row, in milliseconds, less up to half of it; it doubles up to the second. */
   backoffMinMs: 500,
   backoffMaxMs: 30_000,
+  /** Objects that are asked for at a time. */
   pageSize: 200,
+  /** Objects that are held at most; a list or a watch with more fails. */
   maxObjects: 20_000,
 }
+
+export type ListWatchSettings = Readonly<typeof DEFAULT_SETTINGS>
 
 /** What is kept of an object. */
 export interface Held {
@@ -133,7 +124,7 @@ export class ListWatch<T extends Held> {
 
   constructor(options: ListWatchOptions<T>) {
     this.#options = options
-    this.#settings = { ...DEFAULT_LIST_WATCH_SETTINGS, ...options.settings }
+    this.#settings = { ...DEFAULT_SETTINGS, ...options.settings }
     this.#pageSize = this.#settings.pageSize
     this.#warnings = new LimitedWarnings(options.clock, options.logger, REMIND_EVERY_MS)
     const done = Promise.withResolvers<void>()

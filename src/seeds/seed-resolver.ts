@@ -6,38 +6,27 @@ import { dnsCodeOf, isAbsence, type DnsResolver } from './dns-resolver.ts'
 import { faultOfSeedAddress, formatHostPort, formatSeed, type Seed, type SeedAddress } from './seed.ts'
 
 /** How often seeds are resolved, and how much of an answer counts. */
-export interface SeedSettings {
-  /** First wait between rounds while alone, in milliseconds; it doubles up to `aloneMaxMs`. @default 500 */
-  readonly aloneMinMs: number
-  /** @default 5000 */
-  readonly aloneMaxMs: number
-  /** Wait between rounds while not alone, in milliseconds. @default 15_000 */
-  readonly settledMs: number
-  /** Each wait is changed by up to this fraction, either way; 0 to 1. @default 0.2 */
-  readonly jitter: number
-  /** Milliseconds after which a name counts as not resolved for this round. @default 5000 */
-  readonly timeoutMs: number
-  /** Addresses of one seed that count, a random choice where there are more. @default 64 */
-  readonly addressesPerSeed: number
-  /** Targets of one SRV name that are looked up. @default 16 */
-  readonly targetsPerService: number
-  /** How long the last answer stands in while the DNS does not answer, in milliseconds. @default 300_000 */
-  readonly staleMs: number
-  /** At most one warning per seed and reason within this many milliseconds. @default 60_000 */
-  readonly warnEveryMs: number
-}
-
-export const DEFAULT_SEED_SETTINGS: SeedSettings = {
+export const DEFAULT_SEED_SETTINGS = {
+  /** First wait between rounds while alone, in milliseconds; it doubles up to `aloneMaxMs`. */
   aloneMinMs: 500,
   aloneMaxMs: 5000,
+  /** Wait between rounds while not alone, in milliseconds. */
   settledMs: 15_000,
+  /** Each wait is changed by up to this fraction, either way; 0 to 1. */
   jitter: 0.2,
+  /** Milliseconds after which a name counts as not resolved for this round. */
   timeoutMs: 5000,
+  /** Addresses of one seed that count, a random choice where there are more. */
   addressesPerSeed: 64,
+  /** Targets of one SRV name that are looked up. */
   targetsPerService: 16,
+  /** How long the last answer stands in while the DNS does not answer, in milliseconds. */
   staleMs: 300_000,
+  /** At most one warning per seed and reason within this many milliseconds. */
   warnEveryMs: 60_000,
 }
+
+export type SeedSettings = Readonly<typeof DEFAULT_SEED_SETTINGS>
 
 export interface SeedResolverOptions {
   readonly seeds: readonly Seed[]
