@@ -64,12 +64,18 @@ export interface ListWatchStatus {
   readonly failuresInARow: number
   /** The last failure of this row, for a human; undefined without one. */
   readonly problem: string | undefined
+  readonly counts: ListWatchCounts
+}
+
+/** What a list and watch has come to since it began. */
+export interface ListWatchCounts {
   /** Lists that came whole, and watches that were opened. */
   readonly lists: number
   readonly watches: number
   /** Objects added, changed and deleted, as watches told. */
   readonly changes: number
   readonly bookmarks: number
+  /** Lists and watches that failed. */
   readonly failures: number
 }
 
@@ -151,7 +157,7 @@ export class ListWatch<T extends Held> {
         this.#confirmedAtMs === undefined ? undefined : this.#options.clock.now() - this.#confirmedAtMs,
       failuresInARow: this.#failuresInARow,
       problem: this.#problem,
-      ...this.#counts,
+      counts: { ...this.#counts },
     }
   }
 

@@ -1,5 +1,5 @@
 import type { DistributionView } from '../distribution.ts'
-import type { ListWatchStatus } from '../kubernetes/list-watch.ts'
+import type { ListWatchCounts } from '../kubernetes/list-watch.ts'
 
 /**
  * What a source has counted since it began, for metrics: read when somebody asks, so that it costs a source no more
@@ -18,7 +18,8 @@ export interface SourceStatistics {
   readonly joins?: JoinStatistics
   readonly gossip?: GossipStatistics
   readonly sidecar?: SidecarStatistics
-  readonly kubernetes?: KubernetesStatistics | undefined
+  /** Of following the Kubernetes API. */
+  readonly kubernetes?: ListWatchCounts
 }
 
 /** What became of the seeds when they were resolved last. */
@@ -153,18 +154,6 @@ export interface SidecarStatistics {
   readonly skippedInstances: number
 }
 
-/** The Kubernetes API. */
-export interface KubernetesStatistics {
-  /** Lists of the whole set that were answered, and watches that were opened. */
-  readonly lists: number
-  readonly watches: number
-  /** Events of watches: objects added, changed and deleted; bookmarks. */
-  readonly changes: number
-  readonly bookmarks: number
-  /** Lists and watches that failed. */
-  readonly failures: number
-}
-
 /** A count for each direction, at zero. */
 export function createTwoWayCount(): TwoWayCount {
   return { sent: 0, received: 0 }
@@ -181,13 +170,4 @@ export function seedStatistics(
 ): SeedStatistics {
   const unresolved = status.rounds === 0 ? seedCount : status.failures.length
   return { resolved: seedCount - unresolved, unresolved, addresses: status.addresses.length }
-}
-
-/** What following the API came to, for metrics. */
-export function apiStatistics(status: ListWatchStatus): SourceStatistics {
-  const { sinceConfirmedMs, lists, watches, changes, bookmarks, failures } = status
-  return {
-    staleMs: sinceConfirmedMs,
-    kubernetes: { lists, watches, changes, bookmarks, failures },
-  }
 }

@@ -1,7 +1,7 @@
 import type { RingService } from '../service/ring-service.ts'
+import type { ListWatchCounts } from '../kubernetes/list-watch.ts'
 import { CONDITIONS } from '../membership/condition.ts'
 import type {
-  KubernetesStatistics,
   SidecarStatistics,
   SourceStatistics,
   GossipStatistics,
@@ -55,8 +55,7 @@ function sidecarSamples({ fetches, updates, streamUp, skippedInstances }: Sideca
   }
 }
 
-function kubernetesSamples(statistics: KubernetesStatistics): Samples {
-  const { lists, watches, changes, bookmarks, failures } = statistics
+function kubernetesSamples({ lists, watches, changes, bookmarks, failures }: ListWatchCounts): Samples {
   return {
     kubernetesLists: single(lists),
     kubernetesWatches: single(watches),

@@ -82,7 +82,11 @@ describe('what is asked for', () => {
     await clock.advance(10)
     expect(seen.at(-1)).toEqual(['a', 'b'])
     expect(api.openCount).toBe(1)
-    expect(watch.status).toMatchObject({ listed: true, current: true, lists: 1, watches: 1, changes: 1 })
+    expect(watch.status).toMatchObject({
+      listed: true,
+      current: true,
+      counts: { lists: 1, watches: 1, changes: 1 },
+    })
   })
 
   test('a watch that is cut goes on from the last event, without a list', async () => {
@@ -123,11 +127,11 @@ describe('what is asked for', () => {
       api = new FakeKubernetesApi(clock, () => 0.9)
       const { watch } = follow({ random: () => chance })
       await clock.advance(afterMs - 1000)
-      expect(watch.status.lists).toBe(1)
+      expect(watch.status.counts.lists).toBe(1)
       await clock.advance(2000)
-      expect(watch.status.lists).toBe(2)
+      expect(watch.status.counts.lists).toBe(2)
       // The end of a watch for that is no failure.
-      expect(watch.status.failures).toBe(0)
+      expect(watch.status.counts.failures).toBe(0)
       await watch.stop()
     }
   })
@@ -258,9 +262,9 @@ describe('failures', () => {
     api.bookmarkEveryMs = 0
     const { watch } = follow({ client: { stallMs: 90_000 } })
     await clock.advance(89_000)
-    expect(watch.status.lists).toBe(1)
+    expect(watch.status.counts.lists).toBe(1)
     await clock.advance(1000)
-    expect(watch.status.lists).toBe(2)
+    expect(watch.status.counts.lists).toBe(2)
     // A server without bookmarks is no outage.
     await clock.advance(3_600_000)
     expect(logger.lines.filter(({ level }) => level === 'warn')).toEqual([])
@@ -269,7 +273,7 @@ describe('failures', () => {
   test('bookmarks keep a quiet watch open', async () => {
     const { watch } = follow({ random: () => 0.999 })
     await clock.advance(590_000)
-    expect(watch.status).toMatchObject({ lists: 1, watches: 1, bookmarks: 9, failures: 0 })
+    expect(watch.status).toMatchObject({ counts: { lists: 1, watches: 1, bookmarks: 9, failures: 0 } })
     expect(watch.status.sinceConfirmedMs).toBeLessThanOrEqual(60_000)
   })
 
@@ -284,7 +288,7 @@ describe('failures', () => {
     const cancel = clock.after(5, ender)
     await clock.advance(60_000)
     cancel()
-    expect(watch.status.watches).toBeLessThan(20)
+    expect(watch.status.counts.watches).toBeLessThan(20)
     expect(watch.status.failuresInARow).toBeGreaterThan(3)
   })
 

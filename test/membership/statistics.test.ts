@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import {
-  apiStatistics,
   createTwoWayCount,
   PROBE_BOUNDS_SECONDS,
   PUSH_PULL_BOUNDS_BYTES,
@@ -22,13 +21,4 @@ test('seeds are unresolved until the first round, and after it when they failed'
   const status = { rounds: 0, addresses: ['a', 'b', 'c'], failures: ['x'] }
   expect(seedStatistics(5, status)).toEqual({ resolved: 0, unresolved: 5, addresses: 3 })
   expect(seedStatistics(5, { ...status, rounds: 1 })).toEqual({ resolved: 4, unresolved: 1, addresses: 3 })
-})
-
-test('of what follows an API server goes on what was counted, and for how long nothing was said', () => {
-  const counts = { lists: 1, watches: 2, changes: 3, bookmarks: 4, failures: 5 }
-  const state = { listed: true, current: true, failuresInARow: 0, problem: undefined }
-  expect(apiStatistics({ ...state, ...counts, sinceConfirmedMs: 6 })).toEqual({
-    staleMs: 6,
-    kubernetes: counts,
-  })
 })

@@ -36,11 +36,7 @@ export function kubernetesHealth(facts: KubernetesHealthFacts): SourceHealth {
     endpoints: view?.endpoints.size ?? 0,
     endpointsWithoutPort: view?.portlessCount ?? 0,
     failuresInARow: status.failuresInARow,
-    lists: status.lists,
-    watches: status.watches,
-    changes: status.changes,
-    bookmarks: status.bookmarks,
-    failures: status.failures,
+    ...status.counts,
   }
   if (facts.namespace !== undefined) detail['namespace'] = facts.namespace
   if (view?.family !== undefined) detail['family'] = view.family

@@ -10,7 +10,7 @@ import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import { finish, Pace, type Steps } from '../../ring/steps.ts'
 import { takeInTurns } from '../../turns.ts'
-import { type SourceStatistics, apiStatistics } from '../statistics.ts'
+import type { SourceStatistics } from '../statistics.ts'
 import { Brake } from './brake.ts'
 import type { EndpointSlice } from './endpoint-slice.ts'
 import {
@@ -211,7 +211,8 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   }
 
   statistics(): SourceStatistics {
-    return apiStatistics(this.#feed.status)
+    const { sinceConfirmedMs, counts } = this.#feed.status
+    return { staleMs: sinceConfirmedMs, kubernetes: counts }
   }
 
   #restore({ held, frozen }: KeptPlaces): void {

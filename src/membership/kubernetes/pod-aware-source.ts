@@ -4,7 +4,7 @@ import type { Logger } from '../../logger.ts'
 import { healthIn, type SourceHealth } from '../condition.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceKind } from '../source.ts'
-import { type SourceStatistics, apiStatistics } from '../statistics.ts'
+import type { SourceStatistics } from '../statistics.ts'
 import { GossipCheck, type CheckedGossip } from './gossip-check.ts'
 
 export interface PodAwareOptions {
@@ -79,8 +79,7 @@ export class PodAwareSource implements MembershipSource {
 
   /** That of the gossip, and what came of following the pods. */
   statistics(): SourceStatistics {
-    const { kubernetes } = apiStatistics(this.#pods.status)
-    return { ...this.#inner.statistics?.(), kubernetes }
+    return { ...this.#inner.statistics?.(), kubernetes: this.#pods.status.counts }
   }
 
   /** That of the gossip: an API server that is away makes it no worse. What Kubernetes knows is in the details. */
