@@ -102,15 +102,15 @@ const ROUTINE: readonly (ApiErrorKind | undefined)[] = ['cut', 'expired', 'throt
  * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
 export class ListWatch<T extends Held> {
+  readonly #done = Promise.withResolvers<void>()
+  readonly #first = Promise.withResolvers<void>()
   /** Rejects when the loop itself breaks, as when `onObjects` throws; resolves after `stop`. */
-  readonly done: Promise<void>
+  readonly done = this.#done.promise
   /** Resolves after the first list; rejects when stopped before it. */
-  readonly listed: Promise<void>
+  readonly listed = this.#first.promise
   readonly #options: ListWatchOptions<T>
   readonly #settings: ListWatchSettings
   readonly #abort = new AbortController()
-  readonly #done: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
-  readonly #first: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #warnings: LimitedWarnings
   #objects: Map<string, T> = new Map()
   #loop: Promise<void> | undefined
@@ -133,15 +133,9 @@ export class ListWatch<T extends Held> {
     this.#settings = { ...DEFAULT_SETTINGS, ...options.settings }
     this.#pageSize = this.#settings.pageSize
     this.#warnings = new LimitedWarnings(options.clock, options.logger, REMIND_EVERY_MS)
-    const done = Promise.withResolvers<void>()
-    const first = Promise.withResolvers<void>()
-    this.done = done.promise
-    this.listed = first.promise
     // Whoever awaits them still sees the rejection; without a waiter it must not end the process.
     this.done.catch(() => {})
     this.listed.catch(() => {})
-    this.#done = done
-    this.#first = first
   }
 
   /** The objects by name, as far as they are known. */

@@ -11,16 +11,15 @@ export type SourceStage = 'new' | 'starting' | 'running' | 'stopped'
  * {@link import('./source.ts').MembershipSource} promises it. A source says what it opens, begins and closes.
  */
 export abstract class SourceBase {
-  readonly done: Promise<void>
-  protected readonly set: MemberSet
   readonly #over = Promise.withResolvers<void>()
+  readonly done = this.#over.promise
+  protected readonly set: MemberSet
   readonly #abort = new AbortController()
   #stage: SourceStage = 'new'
   #stopping: Promise<void> | undefined
 
   /** @param logger - Told of what a listener throws. */
   constructor(logger: Logger) {
-    this.done = this.#over.promise
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process.
     this.done.catch(() => {})
     this.set = new MemberSet(logger)

@@ -52,8 +52,9 @@ const TURN_MS = 5
 
 /** The rings that this process makes of HashRings, by their names. */
 export class HashRingController implements NamedRings {
+  readonly #over = Promise.withResolvers<void>()
   /** Rejects when one of the watches breaks; resolves after `stop`. */
-  readonly done: Promise<void>
+  readonly done = this.#over.promise
   readonly slices: ServiceSlices
   readonly #deps: HashRingControllerDeps
   readonly #logger: Logger
@@ -61,7 +62,6 @@ export class HashRingController implements NamedRings {
   readonly #entries = new Map<string, HashRingEntry>()
   readonly #listeners: Listeners<HashRingEntry>
   readonly #abort = new AbortController()
-  readonly #over = Promise.withResolvers<void>()
   #kept = NO_RINGS
   #listed = false
   /** Whether the rings are another pod's. */
@@ -92,13 +92,8 @@ export class HashRingController implements NamedRings {
         }),
     )
     this.slices = new ServiceSlices({ ...deps, namespaces, logger: this.#logger })
-    this.done = this.#over.promise
     this.done.catch(() => {})
-    for (const broken of [this.slices.done, ...this.#watches.map(({ done }) => done)]) {
-      broken.catch((error: unknown) => {
-        this.#over.reject(error)
-      })
-    }
+    for (const { done } of [this.slices, ...this.#watches]) done.catch(this.#over.reject)
   }
 
   /** How well the HashRings are known, for each watch. */
@@ -121,9 +116,7 @@ export class HashRingController implements NamedRings {
 
   /** Begins; it waits for nothing. Once only. */
   start(): void {
-    this.#run().catch((error: unknown) => {
-      this.#over.reject(error)
-    })
+    this.#run().catch(this.#over.reject)
   }
 
   stop(): Promise<void> {
@@ -383,9 +376,7 @@ export class HashRingController implements NamedRings {
         this.#logger.error({ event: 'hash-ring.failed', hashRing: ring.name, err }, 'Failed to make a ring')
       },
     )
-    ring.service.done.catch((error: unknown) => {
-      this.#over.reject(error)
-    })
+    ring.service.done.catch(this.#over.reject)
   }
 
   #drop(ring: WorkloadRing | undefined): void {

@@ -78,14 +78,14 @@ export class RingService implements AsyncDisposable {
   /** What this process's own member owns, what moves, and its claims. */
   readonly ownership: Ownership
   readonly sureness: Sureness
+  readonly #over = Promise.withResolvers<void>()
   /** Resolves after `stop`; rejects when a background loop died. */
-  readonly done: Promise<void>
+  readonly done = this.#over.promise
   readonly #logger: Logger
   readonly #clock: Clock
   readonly #tracer: Tracer
   readonly #ownName: string | undefined
   readonly #abort = new AbortController()
-  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   #state: 'new' | 'starting' | 'running' | 'leaving' | 'stopped' = 'new'
   #farewell: Promise<void> | undefined
   #stopping: Promise<void> | undefined
@@ -131,14 +131,11 @@ export class RingService implements AsyncDisposable {
       later: setImmediate,
     })
     this.#handover = this.#createHandover(deps.handover)
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.done = promise
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process.
     this.done.catch(() => {
       this.ownership.stop()
       this.#handover?.stop()
     })
-    this.#settle = { resolve, reject }
   }
 
   get state(): 'new' | 'starting' | 'running' | 'leaving' | 'stopped' {
@@ -380,15 +377,11 @@ export class RingService implements AsyncDisposable {
   }
 
   async #start(span: Span): Promise<void> {
-    this.manager.run().catch((error: unknown) => {
-      this.#settle.reject(error)
-    })
+    this.manager.run().catch(this.fail)
     this.manager.subscribe((change) => {
       this.#report(change)
     })
-    this.source.done.catch((error: unknown) => {
-      this.#settle.reject(error)
-    })
+    this.source.done.catch(this.fail)
     try {
       await this.source.start(this.#abort.signal)
       this.source.subscribe((members) => {
@@ -507,7 +500,7 @@ export class RingService implements AsyncDisposable {
 
   /** What belongs to this ring can go no further: `done` rejects. */
   readonly fail = (error: unknown): void => {
-    this.#settle.reject(error)
+    this.#over.reject(error)
   }
 
   /** Stops the source, then the manager. Idempotent. */
@@ -522,7 +515,7 @@ export class RingService implements AsyncDisposable {
       this.#handover?.stop()
       await this.source.stop()
       this.manager.stop()
-      this.#settle.resolve()
+      this.#over.resolve()
     })()
     return this.#stopping
   }
@@ -537,7 +530,7 @@ export class RingService implements AsyncDisposable {
   }
 
   readonly #failUnlessStopped = (error: unknown): void => {
-    if (this.#state !== 'stopped') this.#settle.reject(error)
+    if (this.#state !== 'stopped') this.fail(error)
   }
 
   async #place(members: readonly Member[], around = context.active()): Promise<void> {

@@ -26,7 +26,8 @@ export interface PodAwareOptions {
 export class PodAwareSource implements MembershipSource {
   readonly kind: SourceKind
   readonly selfName: string | undefined
-  readonly done: Promise<void>
+  readonly #over = Promise.withResolvers<void>()
+  readonly done = this.#over.promise
   readonly #inner: MembershipSource
   readonly #pods: PodWatch
   readonly #check: GossipCheck | undefined
@@ -37,8 +38,7 @@ export class PodAwareSource implements MembershipSource {
     this.#pods = pods
     this.kind = inner.kind
     this.selfName = inner.selfName
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.done = promise
+    const { resolve, reject } = this.#over
     // Whoever awaits `done` still sees the rejection; without a waiter it must not end the process.
     this.done.catch(() => {})
     inner.done.then(resolve, reject)
