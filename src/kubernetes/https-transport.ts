@@ -3,14 +3,8 @@ import { SpanKind, type Tracer } from '@opentelemetry/api'
 import { answerHead } from '../answer-head.ts'
 import { http, https } from '../node-http.ts'
 import { failSpan, noTracer, withSpan } from '../tracing.ts'
-import type {
-  ApiAnswer,
-  ApiRequest,
-  ApiTransport,
-  ClusterAccess,
-  ClusterConnection,
-  Environment,
-} from './api-transport.ts'
+import { unlessAborted } from '../unless-aborted.ts'
+import type { ApiAnswer, ApiRequest, ApiTransport, ClusterAccess, Environment } from './api-transport.ts'
 import { InClusterAccess } from './in-cluster-access.ts'
 import { KubeconfigAccess } from './kubeconfig-access.ts'
 
@@ -44,7 +38,7 @@ export class HttpsTransport implements ApiTransport {
   }
 
   async namespace(signal: AbortSignal): Promise<string | undefined> {
-    const { namespace } = await this.#connection(signal)
+    const { namespace } = await unlessAborted(signal, this.#access.connection())
     return namespace
   }
 
@@ -71,7 +65,8 @@ export class HttpsTransport implements ApiTransport {
   }
 
   async #send({ method = 'GET', path, query, body }: ApiRequest, signal: AbortSignal): Promise<ApiAnswer> {
-    const { server, headers, options } = await this.#connection(signal)
+    // A program that makes tokens may take forever.
+    const { server, headers, options } = await unlessAborted(signal, this.#access.connection())
     this.#server = `the API server ${server.origin}`
     const url = new URL(server)
     url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`
@@ -108,21 +103,6 @@ export class HttpsTransport implements ApiTransport {
 
   renewCredentials(): void {
     this.#access.renew()
-  }
-
-  /** The connection, or a rejection when `signal` aborts: a program that makes tokens may take forever. */
-  async #connection(signal: AbortSignal): Promise<ClusterConnection> {
-    const aborted = Promise.withResolvers<never>()
-    const onAbort = () => {
-      aborted.reject(new Error('the credentials did not come in time'))
-    }
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      return await Promise.race([aborted.promise, this.#access.connection()])
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-    }
   }
 }
 

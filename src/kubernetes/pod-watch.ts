@@ -4,6 +4,7 @@ import type { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { PodDirectory } from '../seeds/seed-resolver.ts'
 import { isObject } from '../is-object.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { ApiClient } from './api-client.ts'
 import { apiError, apiErrorKindOf } from './api-error.ts'
 import { PODS, type PartialSelection } from './api-resource.ts'
@@ -32,8 +33,8 @@ export class PodWatch implements PodDirectory {
   readonly #client: ApiClient
   readonly #watch: ListWatch<Pod>
   readonly #listeners = new Set<() => void>()
-  /** Those that wait for the first list, or for the failure of it. */
-  readonly #waiting = new Set<(error: Error) => void>()
+  /** Resolves after the first list, or the failure of it. */
+  readonly #answered = Promise.withResolvers<void>()
   #failure: RingmanError | undefined
 
   constructor(options: PodWatchOptions) {
@@ -46,11 +47,12 @@ export class PodWatch implements PodDirectory {
       parse: parsePod,
       onObjects: () => {
         this.#failure = undefined
+        this.#answered.resolve()
         for (const listener of [...this.#listeners]) listener()
       },
       onFailure: (error) => {
         this.#failure = error
-        for (const reject of [...this.#waiting]) reject(withCode(error))
+        this.#answered.resolve()
       },
       clock,
       random,
@@ -92,10 +94,11 @@ export class PodWatch implements PodDirectory {
 
   /** The addresses of the pods that run and are not being deleted, ready or not; waits for the first list. */
   async addresses(signal: AbortSignal): Promise<readonly string[]> {
-    if (!this.status.listed) await this.#listed(signal)
-    const { sinceConfirmedMs = 0, current } = this.status
-    if (!current && sinceConfirmedMs > STALE_AFTER_MS && this.#failure !== undefined)
-      throw withCode(this.#failure)
+    const givenUp = () => Object.assign(new Error('given up'), { code: 'ECANCELLED' })
+    await unlessAborted(signal, this.#answered.promise, givenUp)
+    const { listed, sinceConfirmedMs = 0, current } = this.status
+    const isKnown = listed && (current || sinceConfirmedMs <= STALE_AFTER_MS)
+    if (!isKnown && this.#failure !== undefined) throw withCode(this.#failure)
     return Array.from(this.pods.values())
       .filter(({ phase, terminating }) => phase === 'Running' && !terminating)
       .flatMap(({ addresses }) => addresses)
@@ -124,23 +127,6 @@ export class PodWatch implements PodDirectory {
       kind: PODS,
       ...(namespace === undefined ? {} : { namespace }),
       ...(labelSelector === undefined ? {} : { labelSelector }),
-    }
-  }
-
-  async #listed(signal: AbortSignal): Promise<void> {
-    if (this.#failure !== undefined) throw withCode(this.#failure)
-    signal.throwIfAborted()
-    const failed = Promise.withResolvers<never>()
-    const onAbort = () => {
-      failed.reject(Object.assign(new Error('given up'), { code: 'ECANCELLED' }))
-    }
-    this.#waiting.add(failed.reject)
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      await Promise.race([this.#watch.listed, failed.promise])
-    } finally {
-      this.#waiting.delete(failed.reject)
-      signal.removeEventListener('abort', onAbort)
     }
   }
 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import type { Clock, Random } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import { shuffle } from '../shuffle.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { dnsCodeOf, isAbsence, type DnsResolver } from './dns-resolver.ts'
 import { faultOfSeedAddress, formatHostPort, formatSeed, type Seed, type SeedAddress } from './seed.ts'
 
@@ -211,22 +212,16 @@ export class SeedResolver {
     if (seed.kind === 'address') {
       return Promise.resolve([{ address: seed.address, port: seed.port ?? this.#options.defaultPort }])
     }
-    const abort = new AbortController()
-    state.flight ??= this.#ask(seed, AbortSignal.any([abort.signal, this.#abort.signal])).finally(() => {
+    const { timeoutMs } = this.#settings
+    const late = new AbortController()
+    const cancelTimer = this.#options.clock.after(timeoutMs, () => {
+      late.abort(Object.assign(new Error(`no answer in ${timeoutMs} ms`), { code: 'ETIMEOUT' }))
+    })
+    const signal = AbortSignal.any([late.signal, this.#abort.signal])
+    state.flight ??= this.#ask(seed, signal).finally(() => {
       state.flight = undefined
     })
-    const { promise, resolve, reject } = Promise.withResolvers<readonly SeedAddress[]>()
-    const giveUp = () => {
-      reject(Object.assign(new Error(`no answer in ${this.#settings.timeoutMs} ms`), { code: 'ETIMEOUT' }))
-      abort.abort()
-    }
-    const cancelTimer = this.#options.clock.after(this.#settings.timeoutMs, giveUp)
-    this.#abort.signal.addEventListener('abort', giveUp, { once: true })
-    state.flight.then(resolve, reject)
-    return promise.finally(() => {
-      cancelTimer()
-      this.#abort.signal.removeEventListener('abort', giveUp)
-    })
+    return unlessAborted(signal, state.flight).finally(cancelTimer)
   }
 
   async #ask(seed: Exclude<Seed, { kind: 'address' }>, signal: AbortSignal): Promise<readonly SeedAddress[]> {

@@ -10,6 +10,7 @@ import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import { finish, Pace, type Steps } from '../../ring/steps.ts'
 import { takeInTurns } from '../../turns.ts'
+import { unlessAborted } from '../../unless-aborted.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { Brake } from './brake.ts'
 import type { EndpointSlice } from './endpoint-slice.ts'
@@ -148,13 +149,15 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   protected async open(ending: AbortSignal): Promise<void> {
     const timeoutMs = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS
-    const over = Promise.withResolvers<'aborted' | 'timed out'>()
-    const onAbort = () => {
-      over.resolve('aborted')
-    }
-    ending.addEventListener('abort', onAbort, { once: true })
+    const late = new AbortController()
     const cancel = this.#deps.clock.after(timeoutMs, () => {
-      over.resolve('timed out')
+      const { problem = 'no answer' } = this.#feed.status
+      late.abort(
+        new RingmanError(
+          'SOURCE_FAILED',
+          `the EndpointSlices of ${describeSlices(this.#options)} could not be listed within ${timeoutMs} ms: ${problem}`,
+        ),
+      )
     })
     try {
       this.#feed.start(
@@ -168,17 +171,10 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
             this.#refused.reject(error)
         },
       )
-      const outcome = await Promise.race([this.#feed.listed, over.promise, this.#refused.promise])
-      if (outcome === 'timed out') {
-        const { problem = 'no answer' } = this.#feed.status
-        throw new RingmanError(
-          'SOURCE_FAILED',
-          `the EndpointSlices of ${describeSlices(this.#options)} could not be listed within ${timeoutMs} ms: ${problem}`,
-        )
-      }
+      const answer = Promise.race([this.#feed.listed, this.#refused.promise])
+      await unlessAborted(AbortSignal.any([ending, late.signal]), answer)
     } finally {
       cancel()
-      ending.removeEventListener('abort', onAbort)
     }
   }
 
