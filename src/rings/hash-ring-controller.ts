@@ -8,6 +8,7 @@ import { ListWatch, type ListWatchSettings, type ListWatchStatus } from '../kube
 import { Listeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
 import type { KeptPlaces } from '../membership/kubernetes/kubernetes-source.ts'
+import type { OpenSliceFeed } from '../membership/kubernetes/slice-feed.ts'
 import type { NamedRing, NamedRings, NamedRingSummary } from '../service/named-rings.ts'
 import { HASH_RINGS, parseHashRing, type HashRingResource, type HashRingSpec } from './hash-ring-resource.ts'
 import { NO_RINGS, type KeptRings, type RingPeers } from './ring-peers.ts'
@@ -317,9 +318,10 @@ export class HashRingController implements NamedRings {
       const isFirst = entry.identity === ''
       entry.identity = identity
       this.#drop(entry.next)
-      const feed = this.slices.feed(namespace, spec.service)
+      const openFeed: OpenSliceFeed = (...listeners) =>
+        this.slices.feed(namespace, spec.service, ...listeners)
       const kept = isFirst ? this.#keptOf(name, spec) : undefined
-      const ring = WorkloadRing.following(resource, spec, feed, kept, this.#deps)
+      const ring = WorkloadRing.following(resource, spec, openFeed, kept, this.#deps)
       entry.next = ring
       ring.takeVersion(status)
       this.#swapIn(entry, ring)

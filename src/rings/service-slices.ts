@@ -10,7 +10,7 @@ import {
   SERVICE_LABEL,
   type EndpointSlice,
 } from '../membership/kubernetes/endpoint-slice.ts'
-import type { SliceFeed } from '../membership/kubernetes/slice-feed.ts'
+import type { OpenSliceFeed, SliceFeed } from '../membership/kubernetes/slice-feed.ts'
 
 export interface ServiceSlicesDeps {
   readonly client: ApiClient
@@ -120,11 +120,10 @@ export class ServiceSlices {
   }
 
   /** The slices of a Service, for one source. */
-  feed(namespace: string, service: string): SliceFeed {
+  feed(namespace: string, service: string, ...[onSlices, onFailure]: Parameters<OpenSliceFeed>): SliceFeed {
     const watch = this.#watchOf(namespace)
-    const key = `${namespace}/${service}`
+    const follower: Follower = { onSlices, onFailure }
     let followed: Followed | undefined
-    let follower: Follower | undefined
     return {
       namespace,
       get slices() {
@@ -137,16 +136,13 @@ export class ServiceSlices {
         return followed?.known.promise ?? Promise.reject(new Error('nobody follows these slices yet'))
       },
       done: watch.done,
-      start: (onSlices, onFailure) => {
-        follower = { onSlices, onFailure }
-        followed = this.#followed.get(key) ?? this.#follow(namespace, service)
+      start: () => {
+        followed = this.#followed.get(`${namespace}/${service}`) ?? this.#follow(namespace, service)
         followed.followers.add(follower)
       },
       stop: () => {
-        if (followed !== undefined && follower !== undefined) {
-          followed.followers.delete(follower)
-          if (followed.followers.size === 0) this.#forget(followed)
-        }
+        followed?.followers.delete(follower)
+        if (followed?.followers.size === 0) this.#forget(followed)
         return Promise.resolve()
       },
     }

@@ -4,7 +4,7 @@ import type { Logger } from '../logger.ts'
 import type { ChangeRecord } from '../manager/change-record.ts'
 import { HashRingManager } from '../manager/hash-ring-manager.ts'
 import { KubernetesSource, type KeptPlaces } from '../membership/kubernetes/kubernetes-source.ts'
-import type { SliceFeed } from '../membership/kubernetes/slice-feed.ts'
+import type { OpenSliceFeed } from '../membership/kubernetes/slice-feed.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import { StaticSource } from '../membership/static/static-source.ts'
@@ -67,7 +67,7 @@ export class WorkloadRing implements NamedRing {
   static following(
     { name, uid }: Pick<HashRingResource, 'name' | 'uid'>,
     spec: HashRingSpec,
-    feed: SliceFeed,
+    openFeed: OpenSliceFeed,
     kept: KeptPlaces | undefined,
     surroundings: Surroundings,
   ): WorkloadRing {
@@ -81,7 +81,7 @@ export class WorkloadRing implements NamedRing {
         // The API server may be away for hours.
         startTimeoutMs: Infinity,
       },
-      { ...surroundings, feed, logger: surroundings.logger.child({ hashRing: name }) },
+      { ...surroundings, openFeed, logger: surroundings.logger.child({ hashRing: name }) },
     )
     if (kept !== undefined) source.takeOver(kept)
     return new WorkloadRing(name, source, spec.ringKey, surroundings, { uid })

@@ -31,7 +31,7 @@ import {
   type KubernetesSourceOptions,
 } from './kubernetes-options.ts'
 import { PlaceKeeper, valuesOf, type Place, type PlaceSettings } from './place-keeper.ts'
-import { WatchedSlices, type SliceFeed } from './slice-feed.ts'
+import { watchSlices, type OpenSliceFeed, type SliceFeed } from './slice-feed.ts'
 
 const WARNING_INTERVAL_MS = 60_000
 /** A place whose time is over is not taken away while the API is away; so often it is looked whether it is back. */
@@ -45,7 +45,7 @@ const LONGEST_REST_MS = 250
 
 export interface KubernetesSourceDeps {
   /** Where the slices come from. */
-  readonly feed: SliceFeed
+  readonly openFeed: OpenSliceFeed
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -95,7 +95,16 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     super(deps.logger)
     this.#options = options
     this.#deps = deps
-    this.#feed = deps.feed
+    this.#feed = deps.openFeed(
+      () => {
+        this.#slicesChanged = true
+        if (this.stage === 'running') this.#refresh()
+      },
+      (error) => {
+        // What cannot be read at the start will not mend itself; later on it may be in the middle of being replaced.
+        if (this.stage === 'starting' && apiErrorKindOf(error) === 'credentials') this.#refused.reject(error)
+      },
+    )
     this.#logger = deps.logger.child({ component: 'kubernetes' })
     const places = placeSettingsOf(options)
     this.#keeper = new PlaceKeeper(places)
@@ -108,10 +117,13 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   /** A source with a watch of its own. */
   static watching(
     options: KubernetesSourceOptions,
-    deps: Omit<KubernetesSourceDeps, 'feed'> & { readonly transport: ApiTransport; readonly random: Random },
+    deps: Omit<KubernetesSourceDeps, 'openFeed'> & {
+      readonly transport: ApiTransport
+      readonly random: Random
+    },
   ): KubernetesSource {
     const logger = deps.logger.child({ component: 'kubernetes' })
-    return new KubernetesSource(options, { ...deps, feed: new WatchedSlices(options, { ...deps, logger }) })
+    return new KubernetesSource(options, { ...deps, openFeed: watchSlices(options, { ...deps, logger }) })
   }
 
   /** Whether the ring stays as it is, because too many nodes stopped serving at once. */
@@ -160,17 +172,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       )
     })
     try {
-      this.#feed.start(
-        () => {
-          this.#slicesChanged = true
-          if (this.stage === 'running') this.#refresh()
-        },
-        (error) => {
-          // What cannot be read at the start will not mend itself; later on it may be in the middle of being replaced.
-          if (this.stage === 'starting' && apiErrorKindOf(error) === 'credentials')
-            this.#refused.reject(error)
-        },
-      )
+      this.#feed.start()
       const answer = Promise.race([this.#feed.listed, this.#refused.promise])
       await unlessAborted(AbortSignal.any([ending, late.signal]), answer)
     } finally {

@@ -19,72 +19,55 @@ export interface SliceFeed {
   readonly listed: Promise<void>
   /** Rejects when the watch itself breaks. */
   readonly done: Promise<void>
-  /** Begins: `onSlices` is called after each change, and whenever the slices were confirmed. Once only. */
-  start(onSlices: () => void, onFailure: (error: RingmanError) => void): void
+  /** Begins. Once only. */
+  start(): void
   /** Ends it; nothing is called afterwards. */
   stop(): Promise<void>
 }
 
-/** The slices of one Service, or of one selector, by a watch of their own. */
-export class WatchedSlices implements SliceFeed {
-  readonly listed: Promise<void>
-  readonly done: Promise<void>
-  readonly #watch: ListWatch<EndpointSlice>
-  #onSlices = () => {}
-  #onFailure: (error: RingmanError) => void = () => {}
+/** Makes a feed that calls `onSlices` after each change, and whenever the slices were confirmed. */
+export type OpenSliceFeed = (onSlices: () => void, onFailure: (error: RingmanError) => void) => SliceFeed
 
-  constructor(
-    options: KubernetesSourceOptions,
-    deps: {
-      readonly transport: ApiTransport
-      readonly clock: Clock
-      readonly random: Random
-      readonly logger: Logger
-    },
-  ) {
-    const { transport, clock, random, logger } = deps
-    this.#watch = new ListWatch({
-      client: new ApiClient(transport, clock, options.client),
+/** The slices of one Service, or of one selector, by a watch of their own. */
+export function watchSlices(
+  options: KubernetesSourceOptions,
+  deps: {
+    readonly transport: ApiTransport
+    readonly clock: Clock
+    readonly random: Random
+    readonly logger: Logger
+  },
+): OpenSliceFeed {
+  return (onSlices, onFailure) => {
+    const watch = new ListWatch({
+      ...deps,
+      client: new ApiClient(deps.transport, deps.clock, options.client),
       selection: {
         kind: ENDPOINT_SLICES,
         labelSelector: selectorOf(options),
         namespace: options.namespace,
       },
       parse: parseEndpointSlice,
-      onObjects: () => {
-        this.#onSlices()
-      },
-      onFailure: (error) => {
-        this.#onFailure(error)
-      },
-      clock,
-      random,
-      logger,
+      onObjects: onSlices,
+      onFailure,
       settings: options.listWatch,
     })
-    this.listed = this.#watch.listed
-    this.done = this.#watch.done
-  }
-
-  get slices(): Iterable<EndpointSlice> {
-    return this.#watch.objects.values()
-  }
-
-  get status(): ListWatchStatus {
-    return this.#watch.status
-  }
-
-  get namespace(): string | undefined {
-    return this.#watch.selection?.namespace
-  }
-
-  start(onSlices: () => void, onFailure: (error: RingmanError) => void): void {
-    this.#onSlices = onSlices
-    this.#onFailure = onFailure
-    this.#watch.start()
-  }
-
-  stop(): Promise<void> {
-    return this.#watch.stop()
+    return {
+      get slices() {
+        return watch.objects.values()
+      },
+      get status() {
+        return watch.status
+      },
+      get namespace() {
+        return watch.selection?.namespace
+      },
+      listed: watch.listed,
+      done: watch.done,
+      start: () => {
+        watch.start()
+      },
+      stop: () => watch.stop(),
+    }
   }
 }
