@@ -187,12 +187,14 @@ export class HandoverMember {
       place: (then) => {
         this.#place(then)
       },
-      publish: (change) => {
-        this.own = { ...this.own, ...change }
-        this.sim.handle({ kind: 'update-metadata', meta: encodeMetadata(this.own) })
-      },
-      send: ({ address, port }, payload) => {
-        this.sim.handle({ kind: 'send-message', to: { address, port }, payload })
+      control: {
+        updateOwn: (change) => {
+          this.own = { ...this.own, ...change }
+          this.sim.handle({ kind: 'update-metadata', meta: encodeMetadata(this.own) })
+        },
+        sendTo: ({ address, port }, payload) => {
+          this.sim.handle({ kind: 'send-message', to: { address, port }, payload })
+        },
       },
     })
     this.#members = this.#list()
@@ -237,19 +239,19 @@ export class HandoverMember {
 
   drain(): void {
     this.#begin('drain', (whenOver) => {
-      this.handover.drain(whenOver)
+      this.handover.move('releasing', { drained: true }, whenOver)
     })
   }
 
   return(): void {
     this.#begin('return', (whenOver) => {
-      this.handover.return(whenOver)
+      this.handover.move('pending', { drained: undefined }, whenOver)
     })
   }
 
   weigh(weight: number): void {
     this.#begin('weigh', (whenOver) => {
-      this.handover.weigh(weight, whenOver)
+      this.handover.move('weighing', { weight: weight === 1 ? undefined : weight }, whenOver)
     })
   }
 

@@ -1,7 +1,8 @@
 import type { Clock, Random } from '../clock.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
 import type { Logger } from '../logger.ts'
-import { isLiving, type Member, type MemberMetadata } from '../membership/member.ts'
+import type { MemberControl } from '../membership/control.ts'
+import { isLiving, type HandoverPhase, type Member, type MemberMetadata } from '../membership/member.ts'
 import { placeMembers, ringKeyOf, type IsDone, type RingKeyMode } from '../membership/placement.ts'
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches, Stretch } from '../ring/moved.ts'
@@ -57,15 +58,12 @@ export interface HandoverDeps {
   readonly isSettled: () => boolean
   /** Makes the ring of the members again, and calls back when it is the current one. */
   readonly place: (then: () => void) => void
-  /** Changes what this member says of itself. */
-  readonly publish: (change: Partial<MemberMetadata>) => void
-  /** Sends bytes to another member; they may be lost. */
-  readonly send: (to: Member, payload: Uint8Array, attempt: number) => void
+  readonly control: Pick<MemberControl, 'updateOwn' | 'sendTo'>
 }
 
 /** A move of this member itself. */
 interface OwnMove {
-  readonly phase: 'pending' | 'releasing' | 'weighing'
+  readonly phase: Exclude<HandoverPhase, 'owning'>
   readonly number: number
   /** What this member says of itself when it is over; a member that leaves says that another way. */
   readonly result: Partial<MemberMetadata> | undefined
@@ -200,22 +198,25 @@ export class Handover {
       whenOver()
       return
     }
-    this.#move({ phase: 'releasing' }, {}, undefined, whenOver)
+    this.move('releasing', undefined, whenOver)
   }
 
-  /** The same, and stays as a member that is drained. */
-  drain(whenOver: () => void): void {
-    this.#move({ phase: 'releasing' }, {}, { drained: true }, whenOver)
-  }
-
-  /** Comes back onto the ring, after {@link drain}, as soon as this member is warm. */
-  return(whenOver: () => void): void {
-    this.#move({ phase: 'pending' }, { drained: undefined }, {}, whenOver)
-  }
-
-  /** Takes another weight as soon as whoever gains by it is warm. */
-  weigh(weight: number, whenOver: () => void): void {
-    this.#move({ phase: 'weighing', weight }, {}, { weight: weight === 1 ? undefined : weight }, whenOver)
+  /**
+   * Gives its keys up (`releasing`), comes back onto the ring (`pending`) or takes another weight (`weighing`), as soon as
+   * whoever gains by it is warm, and calls `whenOver`.
+   *
+   * @param change - What this member says of itself: one that comes back from now on, the others when the move is over;
+   *   undefined where it says that it is over another way.
+   */
+  move(phase: OwnMove['phase'], change: OwnMove['result'], whenOver: () => void): void {
+    // One that is under way is taken for done.
+    if (this.#own !== undefined) this.#finish(this.#own)
+    const number = nextHandoverNumber(this.#deps.random)
+    const isComing = phase === 'pending'
+    this.#begin(phase, number, isComing ? {} : change, whenOver)
+    const handover = { phase, number, ...(phase === 'weighing' && { weight: change?.weight ?? 1 }) }
+    this.#deps.control.updateOwn({ ...(isComing && change), handover })
+    this.changed()
   }
 
   /** A message came from another member. Bytes of another kind are ignored. */
@@ -254,24 +255,6 @@ export class Handover {
     if (own === undefined) return
     if (own.outcome === undefined) this.#count(own, 'broken-off')
     own.whenOver()
-  }
-
-  /**
-   * @param change - What this member says of itself from now on, besides the move.
-   * @param result - What it says when the move is over; undefined for nothing.
-   */
-  #move(
-    move: { readonly phase: OwnMove['phase']; readonly weight?: number },
-    change: Partial<MemberMetadata>,
-    result: Partial<MemberMetadata> | undefined,
-    whenOver: () => void,
-  ): void {
-    // One that is under way is taken for done.
-    if (this.#own !== undefined) this.#finish(this.#own)
-    const number = nextHandoverNumber(this.#deps.random)
-    this.#begin(move.phase, number, result, whenOver)
-    this.#deps.publish({ ...change, handover: { ...move, number } })
-    this.changed()
   }
 
   #begin(phase: OwnMove['phase'], number: number, result: OwnMove['result'], whenOver: () => void): void {
@@ -478,7 +461,7 @@ export class Handover {
     }
     this.#own = undefined
     if (own.result !== undefined) {
-      this.#deps.publish({ ...own.result, handover: { phase: 'owning', number: own.number } })
+      this.#deps.control.updateOwn({ ...own.result, handover: { phase: 'owning', number: own.number } })
     }
     own.whenOver()
   }
@@ -578,7 +561,7 @@ export class Handover {
 
   #tell(to: Member, message: Omit<HandoverMessage, 'from'>): void {
     const payload = encodeHandoverMessage({ ...message, from: this.#deps.selfName })
-    this.#deps.send(to, payload, message.attempt)
+    this.#deps.control.sendTo(to, payload, message.attempt)
   }
 
   #count(own: OwnMove, outcome: HandoverOutcome): void {

@@ -7,7 +7,7 @@ import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingChange } from '../manager/snapshot.ts'
 import type { MemberControl } from '../membership/control.ts'
 import { CONDITIONS, healthIn, type SourceHealth } from '../membership/condition.ts'
-import type { Member, MemberMetadata } from '../membership/member.ts'
+import type { HandoverPhase, Member, MemberMetadata } from '../membership/member.ts'
 import { findByName } from '../membership/member-set.ts'
 import { placeInSteps, placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
@@ -250,12 +250,7 @@ export class RingService implements AsyncDisposable {
       place: (then) => {
         this.#place(source.members).then(then, this.#failUnlessStopped)
       },
-      publish: (change) => {
-        control.updateOwn(change)
-      },
-      send: (to, payload, attempt) => {
-        control.sendTo(to, payload, attempt)
-      },
+      control,
     })
     control.onMessage((payload) => {
       handover.received(payload)
@@ -300,48 +295,29 @@ export class RingService implements AsyncDisposable {
   }
 
   /** Takes this member off the ring; it gossips on and answers look-ups. */
-  async drain(): Promise<void> {
-    await this.#handOver(
-      (handover, whenOver) => {
-        handover.drain(whenOver)
-      },
-      { drained: true },
-    )
+  drain(): Promise<void> {
+    return this.#move('releasing', { drained: true })
   }
 
   /** Takes this member back onto the ring after {@link drain}. */
-  async return(): Promise<void> {
-    await this.#handOver(
-      (handover, whenOver) => {
-        handover.return(whenOver)
-      },
-      { drained: undefined },
-    )
+  return(): Promise<void> {
+    return this.#move('pending', { drained: undefined })
   }
 
   /** Gives this member another weight, 1 to 1000, until it is restarted. */
-  async setWeight(weight: number): Promise<void> {
-    await this.#handOver(
-      (handover, whenOver) => {
-        handover.weigh(weight, whenOver)
-      },
-      { weight: weight === 1 ? undefined : weight },
-    )
+  setWeight(weight: number): Promise<void> {
+    return this.#move('weighing', { weight: weight === 1 ? undefined : weight })
   }
 
   /** Moves keys by a hand-over, or where this member does none by saying so. Resolves when it is done. */
-  #handOver(
-    move: (handover: Handover, whenOver: () => void) => void,
-    change: Partial<MemberMetadata>,
-  ): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#handover !== undefined) {
-        move(this.#handover, resolve)
-        return
-      }
-      this.control?.updateOwn(change)
-      resolve()
-    })
+  async #move(phase: Exclude<HandoverPhase, 'owning'>, change: Partial<MemberMetadata>): Promise<void> {
+    const handover = this.#handover
+    if (handover === undefined) this.control?.updateOwn(change)
+    else {
+      await new Promise<void>((resolve) => {
+        handover.move(phase, change, resolve)
+      })
+    }
   }
 
   #healthWhileRunning(): SourceHealth {
