@@ -11,8 +11,9 @@ import { isLiving } from '../member.ts'
  * somebody accepts the loss. Pure: times are arguments, in monotonic milliseconds.
  */
 export class Brake {
-  #share: number
-  #holdMs: number
+  /** Above it, of the nodes, the brake goes on: from 0, for any loss, to 1, for none. */
+  share: number
+  holdMs: number
   /** The nodes of the ring when it went on. */
   #frozen: ReadonlyMap<string, Place> | undefined
   /** What was put on the ring the last time. */
@@ -22,20 +23,14 @@ export class Brake {
   /** Whether the loss was accepted that goes on now. */
   #accepted = false
 
-  /** @param share - Above it, of the nodes, the brake goes on: from 0, for any loss, to 1, for none. */
+  /** Both may be changed; that counts from the next look on. */
   constructor(share: number, holdMs: number) {
-    this.#share = share
-    this.#holdMs = holdMs
+    this.share = share
+    this.holdMs = holdMs
   }
 
   get on(): boolean {
     return this.#frozen !== undefined
-  }
-
-  /** Changes its settings; it takes them with the next look. */
-  set(share: number, holdMs: number): void {
-    this.#share = share
-    this.#holdMs = holdMs
   }
 
   /** Goes on with these nodes: another process had it on. */
@@ -62,12 +57,12 @@ export class Brake {
     const serving = states.filter((state) => state === 'alive').length
     if (this.#frozen !== undefined) {
       const { size } = this.#frozen
-      if (size - serving > this.#share * size) return this.#keep(this.#frozen, places)
+      if (size - serving > this.share * size) return this.#keep(this.#frozen, places)
       this.#frozen = undefined
       this.#vanished.clear()
     }
     const lost = states.filter((state) => state === 'suspect').length + this.#vanished.size
-    const tooMany = lost > this.#share * (serving + lost)
+    const tooMany = lost > this.share * (serving + lost)
     if (!tooMany) this.#accepted = false
     else if (!this.#accepted) {
       this.#frozen = this.#before
@@ -82,7 +77,7 @@ export class Brake {
       if (!places.has(name) && !this.#vanished.has(name)) this.#vanished.set(name, nowMs)
     }
     for (const [name, atMs] of this.#vanished) {
-      if (places.has(name) || nowMs - atMs >= this.#holdMs) this.#vanished.delete(name)
+      if (places.has(name) || nowMs - atMs >= this.holdMs) this.#vanished.delete(name)
     }
   }
 

@@ -150,8 +150,11 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   /** Changes for how long places are held, and when the brake goes on. */
   adjust(options: { readonly holdRestartingMs: number; readonly brake: number }): void {
-    this.#keeper.set(placeSettingsOf({ ...this.#options, ...options }))
-    this.#brake?.set(options.brake, options.holdRestartingMs)
+    this.#keeper.settings = placeSettingsOf({ ...this.#options, ...options })
+    if (this.#brake !== undefined) {
+      this.#brake.share = options.brake
+      this.#brake.holdMs = options.holdRestartingMs
+    }
     if (this.stage === 'running') this.#refresh()
   }
 

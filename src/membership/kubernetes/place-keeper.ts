@@ -38,16 +38,12 @@ interface Kept extends Place {
  * Time passes only through its arguments, which are monotonic milliseconds.
  */
 export class PlaceKeeper {
-  #settings: PlaceSettings
+  /** May be changed: times that run already stay as they are. */
+  settings: PlaceSettings
   readonly #kept = new Map<string, Kept>()
 
   constructor(settings: PlaceSettings) {
-    this.#settings = settings
-  }
-
-  /** Changes its settings; times that run already stay as they are. */
-  set(settings: PlaceSettings): void {
-    this.#settings = settings
+    this.settings = settings
   }
 
   /** Takes over that another process holds this endpoint, which does not serve, until then. */
@@ -86,7 +82,7 @@ export class PlaceKeeper {
       else if (next !== before) this.#kept.set(name, next)
       if (pace.endsStep()) yield
     }
-    const { goneAfterMs, holdRestartingMs } = this.#settings
+    const { goneAfterMs, holdRestartingMs } = this.settings
     const waitMs = view.sliceCount === 0 ? Math.max(goneAfterMs, holdRestartingMs) : goneAfterMs
     const places = valuesOf(this.#kept)
     for (let i = 0; i < places.length; i++) {
@@ -121,7 +117,7 @@ export class PlaceKeeper {
     if (before === undefined || before.endpoint.uid !== endpoint.uid) return undefined
     switch (before.state) {
       case 'alive':
-        return { ...settled, state: 'suspect', holdUntilMs: nowMs + this.#settings.holdRestartingMs }
+        return { ...settled, state: 'suspect', holdUntilMs: nowMs + this.settings.holdRestartingMs }
       case 'suspect':
       case 'dead':
         return { ...before, endpoint, goneAtMs: Infinity }
