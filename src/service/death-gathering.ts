@@ -18,8 +18,6 @@ export class DeathGathering {
   readonly #limitMs: number
   /** Those placed last: the ones that are alive or suspect, or held back, count. */
   #placed: readonly Member[] = []
-  /** Their names, found when somebody has died. */
-  #names: ReadonlySet<string> | undefined
   #sinceMs: number | undefined
 
   /** @param limitMs - 0 holds nothing back. */
@@ -29,30 +27,19 @@ export class DeathGathering {
 
   /** @param members - All that the source lists now. */
   take(members: readonly Member[], nowMs: number): Gathered {
-    const isHeldBack = ({ name, state }: Member) =>
-      state === 'dead' && (this.#names ??= namesOfLiving(this.#placed)).has(name)
+    const isAnyDead = members.some(({ state }) => state === 'dead')
+    const placed = new Set(isAnyDead ? this.#placed.filter(isLiving).map(({ name }) => name) : [])
+    const isHeldBack = ({ name, state }: Member) => state === 'dead' && placed.has(name)
     const hasDied = members.some(isHeldBack)
     const isSuspected = members.some(({ state }) => state === 'suspect')
     this.#sinceMs = hasDied ? (this.#sinceMs ?? nowMs) : undefined
     const untilMs = this.#sinceMs === undefined ? undefined : this.#sinceMs + this.#limitMs
     if (untilMs === undefined || !isSuspected || nowMs >= untilMs) {
       this.#sinceMs = undefined
-      this.#place(members)
+      this.#placed = members
       return { members, untilMs: undefined }
     }
-    const held = members.map((member) =>
-      isHeldBack(member) ? { ...member, state: 'suspect' as const } : member,
-    )
-    this.#place(held)
-    return { members: held, untilMs }
+    this.#placed = members.map((member) => (isHeldBack(member) ? { ...member, state: 'suspect' } : member))
+    return { members: this.#placed, untilMs }
   }
-
-  #place(members: readonly Member[]): void {
-    this.#placed = members
-    this.#names = undefined
-  }
-}
-
-function namesOfLiving(members: readonly Member[]): Set<string> {
-  return new Set(members.filter(isLiving).map(({ name }) => name))
 }
