@@ -1,5 +1,6 @@
 import { RingmanError } from '../errors.ts'
-import { isPortName, isLabelSelector, isResourceName } from '../kubernetes/label-selector.ts'
+import { LABEL_NAME } from '../kubernetes-names.ts'
+import { isLabelSelector } from '../kubernetes/label-selector.ts'
 import { DEFAULT_HOLD_RESTARTING_MS } from '../membership/kubernetes/kubernetes-options.ts'
 import type { SettingTable } from './setting.ts'
 import {
@@ -18,10 +19,10 @@ import {
 const SOURCE = { category: 'Kubernetes', sources: ['kubernetes'] } as const
 const GOSSIP = { category: 'Kubernetes', sources: ['memberlist', 'swim'] } as const
 
-const resourceName = form(
+const resourceName = matching(
   'NAME',
   'a name of Kubernetes: lower-case letters, digits and -, at most 63',
-  (text) => (isResourceName(text) ? text : undefined),
+  LABEL_NAME,
 )
 const installationName = matching(
   'NAME',
@@ -38,7 +39,7 @@ const portText = parsed<string | number>(
   (text) => {
     const number = Number(text)
     if (/^[1-9]\d{0,4}$/.test(text) && number <= 65_535) return number
-    if (isPortName(text)) return text
+    if (LABEL_NAME.test(text) && /[a-z]/.test(text)) return text
     throw new RingmanError(
       'CONFIG_INVALID',
       `"${text.slice(0, 80)}" is no port: a port's name in the Service, or its number from 1 to 65535 is allowed`,

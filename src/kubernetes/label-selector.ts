@@ -1,17 +1,8 @@
+import { LABEL_NAME } from '../kubernetes-names.ts'
+
 const NAME = /^[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
-const DNS_LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/
 /** Characters of a whole selector; the API takes longer ones, but URLs have an end. */
 const SELECTOR_LIMIT = 2000
-
-/** Whether a text is the name of a namespace, a Service, a port: a DNS label. */
-export function isResourceName(text: string): boolean {
-  return DNS_LABEL.test(text)
-}
-
-/** Whether a text is the name of a Service's port: a DNS label with a letter in it. */
-export function isPortName(text: string): boolean {
-  return DNS_LABEL.test(text) && /[a-z]/.test(text)
-}
 
 /**
  * Whether a text is a label selector as the API takes it: requirements with commas between, each `key`, `!key`,
@@ -42,7 +33,7 @@ function isKey(text: string): boolean {
   const [first = '', second, ...more] = text.split('/')
   if (more.length > 0) return false
   if (second === undefined) return NAME.test(first)
-  return first.length <= 253 && first.split('.').every((label) => DNS_LABEL.test(label)) && NAME.test(second)
+  return first.length <= 253 && first.split('.').every((label) => LABEL_NAME.test(label)) && NAME.test(second)
 }
 
 function isValue(text: string): boolean {
