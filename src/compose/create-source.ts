@@ -112,7 +112,7 @@ const SOURCES: Readonly<
       surroundings,
     )
     const update = sidecarUpdate({ updates: source, guard: surroundings.guard })
-    return { source, gossipAddress: () => undefined, extraRoutes: { '/hashring/update': update } }
+    return { source, gossipAddress: () => undefined, extraRoutes: (responder) => [update(responder)] }
   },
   kubernetes: (config, surroundings) => ({
     source: KubernetesSource.watching(

@@ -6,8 +6,9 @@ import { ACTIONS, type Action, type ActionRequest, type Operations } from '../se
 import type { ActingGuard } from './acting-guard.ts'
 import { checkContentType, parseJson, readBody } from './body.ts'
 import { readParameters, shorten } from './parameters.ts'
-import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
-import type { Route } from './route.ts'
+import type { ConnectionLedger } from './connection-ledger.ts'
+import { asciiJson, jsonAnswer } from './respond.ts'
+import type { Handler, Route } from './route.ts'
 
 const ROOT = '/v1/admin'
 const BODY_LIMIT_BYTES = 16 * 1024
@@ -31,9 +32,9 @@ const COMMON_FIELDS = ['reason', 'by', 'dryRun', 'relayed']
 export function adminActions(deps: {
   readonly operations: Operations
   readonly guard: ActingGuard
-  readonly responder: Responder
+  readonly ledger: ConnectionLedger
 }): Route[] {
-  const { operations, guard, responder } = deps
+  const { operations, guard, ledger } = deps
 
   const check = (ctx: Koa.Context) => {
     if (!guard.hasToken) {
@@ -43,21 +44,21 @@ export function adminActions(deps: {
     guard.checkToken(ctx.req, false)
   }
 
-  const describe = (ctx: Koa.Context, query: string) => {
+  const describe: Handler = (ctx, query) => {
     check(ctx)
     readParameters(query, [])
-    responder.send(ctx, jsonAnswer(asciiJson(operations.describe())))
+    return jsonAnswer(asciiJson(operations.describe()))
   }
 
   const act = async (ctx: Koa.Context, action: Action) => {
     check(ctx)
     checkContentType(ctx.req.headers)
-    const body = parseJson(await readBody(ctx.req, responder.ledger, BODY_LIMIT_BYTES), JSON_LIMITS)
+    const body = parseJson(await readBody(ctx.req, ledger, BODY_LIMIT_BYTES), JSON_LIMITS)
     const request = readRequest(action, body, ctx.req.socket.remoteAddress ?? '')
     const steps = operations.plan(request)
     let step = steps.next()
-    for (; step.done !== true; step = steps.next()) await responder.ledger.turns.goOn()
-    responder.send(ctx, jsonAnswer(asciiJson(await operations.finish(request, step.value))))
+    for (; step.done !== true; step = steps.next()) await ledger.turns.goOn()
+    return jsonAnswer(asciiJson(await operations.finish(request, step.value)))
   }
 
   return [

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import type { Logger } from '../logger.ts'
 import type { Operations } from '../service/operations.ts'
@@ -8,13 +7,14 @@ import { adminActions } from './admin-actions.ts'
 import { createBareApp, sendNotFound } from './app.ts'
 import type { HttpLimits } from './limits.ts'
 import { metricsAnswer, type MetricsWriter } from './metrics-answer.ts'
-import { readParameters } from './parameters.ts'
 import { splitTarget } from './query.ts'
 import { reportRoutes, type ReportDeps } from './report-routes.ts'
-import { asciiJson, jsonAnswer, makeAnswer, type Answer } from './respond.ts'
+import { asciiJson, makeAnswer, type Answer, type Responder } from './respond.ts'
 import { answerRoute, RouteTable, type Route } from './route.ts'
+import { descriptionRoute } from './routes.ts'
 
 export interface AdminAppDeps extends ReportDeps {
+  readonly responder: Responder
   readonly metrics: MetricsWriter
   readonly operations: Operations
   readonly guard: ActingGuard
@@ -34,67 +34,51 @@ export interface AdminAppDeps extends ReportDeps {
  * has died. `/readyz` is 200 or 503 by {@link Readiness}, with every check and a sentence for a human.
  */
 export function createAdminApp(deps: AdminAppDeps): Koa {
-  const { responder } = deps
-  const table = new RouteTable(listAdminRoutes(deps), () => undefined)
+  const { responder, others } = deps
+  const table = new RouteTable(listAdminRoutes(deps))
   const app = createBareApp(deps.logger)
-  app.use((ctx) => {
+  app.use((ctx, next) => {
     const { path, query } = splitTarget(ctx.req.url ?? '')
     const found = table.find(path)
-    if (found === undefined) {
-      const refuse = () => {
-        sendNotFound(
-          ctx,
-          responder,
-          'this is the admin port; look-ups are answered at the port of --http-port',
-        )
-        return Promise.resolve()
-      }
-      return deps.others === undefined ? refuse() : (deps.others(ctx, refuse) as unknown)
-    }
-    ctx['_matchedRoute'] = path
-    return answerRoute(responder, ctx, found, query)
+    return found === undefined ? next() : answerRoute(responder, ctx, found, query)
+  })
+  if (others !== undefined) app.use(others)
+  app.use((ctx) => {
+    sendNotFound(ctx, responder, 'this is the admin port; look-ups are answered at the port of --http-port')
   })
   return app
 }
 
 /** Every route of the admin port but the others, the description of the API among them. */
 export function listAdminRoutes(deps: AdminAppDeps): Route[] {
-  const { ring, readiness, responder, limits, version, others, hasNamedRings = false } = deps
+  const { ring, readiness, limits, version, others, operations, guard, hasNamedRings = false } = deps
   let died = false
   ring.done.catch(() => {
     // The reason is logged by whoever runs the ring.
     died = true
   })
-  const answer = (path: string, make: (request: IncomingMessage) => Answer | Promise<Answer>): Route => ({
-    path,
-    GET: async (ctx) => {
-      responder.send(ctx, await make(ctx.req))
-    },
-  })
-  let description: Answer | undefined
+  const answerMetrics = metricsAnswer(deps.metrics)
   return [
-    answer('/livez', () => {
-      const message = died ? 'The ring has died; its log says why.' : 'The process is up.'
-      return healthAnswer(!died, { live: !died, message })
-    }),
-    answer('/readyz', async () => {
-      const { ready, checks } = await readiness.evaluate()
-      const failed = checks.filter(({ ok }) => !ok).map((check) => check.message)
-      const message = ready ? 'Ready for look-ups.' : `Not ready. ${failed.join(' ')}`
-      return healthAnswer(ready, { ready, message, checks })
-    }),
-    answer('/metrics', metricsAnswer(deps.metrics)),
-    ...reportRoutes(deps),
-    ...adminActions({ operations: deps.operations, guard: deps.guard, responder }),
     {
-      path: '/openapi.json',
-      GET: (ctx, query) => {
-        readParameters(query, [])
-        const lookUps = others && { hasNamedRings }
-        description ??= jsonAnswer(asciiJson(describeAdminApi(limits, version, lookUps)))
-        responder.send(ctx, description)
+      path: '/livez',
+      GET: () => {
+        const message = died ? 'The ring has died; its log says why.' : 'The process is up.'
+        return healthAnswer(!died, { live: !died, message })
       },
     },
+    {
+      path: '/readyz',
+      GET: async () => {
+        const { ready, checks } = await readiness.evaluate()
+        const failed = checks.filter(({ ok }) => !ok).map((check) => check.message)
+        const message = ready ? 'Ready for look-ups.' : `Not ready. ${failed.join(' ')}`
+        return healthAnswer(ready, { ready, message, checks })
+      },
+    },
+    { path: '/metrics', GET: ({ req }) => answerMetrics(req) },
+    ...reportRoutes(deps),
+    ...adminActions({ operations, guard, ledger: deps.responder.ledger }),
+    descriptionRoute(() => describeAdminApi(limits, version, others && { hasNamedRings })),
   ]
 }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import { isLiving, type Member } from '../membership/member.ts'
 import type { RingService } from '../service/ring-service.ts'
-import { isRingmanError } from '../errors.ts'
+import { isRingmanError, type ErrorCode } from '../errors.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import { readBody } from './body.ts'
 import { compatibleOwnerAnswer, ownerOf, PLAIN_TEXT } from './compatible-owner.ts'
@@ -37,7 +37,7 @@ export function compatibleRoutes(deps: {
   const writeNodes = ring.source.kind === 'sidecar' ? writeRingKeys : writeMembers
   let listed: (NodeListInput & { readonly answer: Answer }) | undefined
 
-  const listNodes = (ctx: Koa.Context) => {
+  const listNodes = () => {
     const { members } = ring.source
     const { snapshot } = ring.manager
     const populated = ring.source.populated ?? snapshot.epoch > 0
@@ -45,37 +45,30 @@ export function compatibleRoutes(deps: {
       const body = writeNodes({ members, snapshot, populated })
       listed = { members, snapshot, populated, answer: makeAnswer(200, PLAIN_TEXT, body) }
     }
-    responder.send(ctx, listed.answer)
+    return listed.answer
   }
 
-  const sendOwner = (ctx: Koa.Context, key: string | undefined) => {
-    if (key === undefined || key === '') {
-      responder.send(ctx, INVALID_KEY)
-      return
-    }
-    if (key.length > limits.maxKeyBytes) {
-      responder.send(ctx, KEY_TOO_LONG)
-      return
-    }
+  const answerKey = (ctx: Koa.Context, key: string | undefined): Answer => {
+    if (key === undefined || key === '') return INVALID_KEY
+    if (key.length > limits.maxKeyBytes) return KEY_TOO_LONG
     const owner = ownerOf(ring, key)
     if (owner !== '') ctx['_ringOwner'] = owner
-    responder.send(ctx, compatibleOwnerAnswer(owner, key))
-  }
-
-  const sendFormOwner = async (ctx: Koa.Context, value: Promise<string | undefined>) => {
-    try {
-      sendOwner(ctx, await value)
-    } catch (error) {
-      if (!isRingmanError(error) || !Object.hasOwn(BODY_REFUSALS, error.code)) throw error
-      responder.sendAndHangUp(ctx, BODY_REFUSALS[error.code as keyof typeof BODY_REFUSALS])
-    }
+    return compatibleOwnerAnswer(owner, key)
   }
 
   const readForm = (request: IncomingMessage) => readBody(request, responder.ledger, limits.maxBodyBytes)
 
   const getNode: Handler = (ctx, query) => {
     const key = formValue(ctx.req, query, 'key', readForm, responder.ledger.turns)
-    return typeof key === 'object' ? sendFormOwner(ctx, key) : sendOwner(ctx, key)
+    if (typeof key !== 'object') return answerKey(ctx, key)
+    return key.then(
+      (value) => answerKey(ctx, value),
+      (error: unknown) => {
+        const refusal = isRingmanError(error) ? BODY_REFUSALS[error.code] : undefined
+        if (refusal === undefined) throw error
+        responder.sendAndHangUp(ctx, refusal)
+      },
+    )
   }
 
   return [
@@ -84,7 +77,7 @@ export function compatibleRoutes(deps: {
   ]
 }
 
-const BODY_REFUSALS = {
+const BODY_REFUSALS: Readonly<Partial<Record<ErrorCode, Answer>>> = {
   BODY_INVALID: errorAnswer(400, 'Incomplete body'),
   BODY_TOO_LARGE: errorAnswer(413, 'Body too large'),
   OVERLOADED: errorAnswer(503, 'Too many bodies at once'),

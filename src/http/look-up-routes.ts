@@ -42,7 +42,7 @@ export function lookUpRoutes(deps: {
     const key = readOnlyKey(query, limits)
     const owner = manager.getNode(key)
     ctx['_ringOwner'] = owner.ringKey
-    responder.send(ctx, view.get().ownerAnswer(owner, service.nextOwnerOf(key)))
+    return view.get().ownerAnswer(owner, service.nextOwnerOf(key))
   }
 
   const getOwners = (ctx: Koa.Context, query: string) => {
@@ -53,7 +53,7 @@ export function lookUpRoutes(deps: {
     ctx['_ringOwner'] = owners[0]?.ringKey
     const nodes = owners.map((node) => current.nodeJson(node)).join(',')
     const next = current.nextField(service.nextOwnerOf(key))
-    responder.send(ctx, jsonAnswer(`{"owners":[${nodes}],${next}${current.state}}`))
+    return jsonAnswer(`{"owners":[${nodes}],${next}${current.state}}`)
   }
 
   const check = (ctx: Koa.Context, query: string) => {
@@ -63,11 +63,8 @@ export function lookUpRoutes(deps: {
     const { verdict, mine, owner } = ownership.check(key, digests)
     const current = view.get()
     ctx['_ringOwner'] = owner.ringKey
-    responder.send(
-      ctx,
-      jsonAnswer(
-        `{"verdict":"${verdict}","mine":${mine},"owner":${current.nodeJson(owner)},${current.state}}`,
-      ),
+    return jsonAnswer(
+      `{"verdict":"${verdict}","mine":${mine},"owner":${current.nodeJson(owner)},${current.state}}`,
     )
   }
 
@@ -117,17 +114,14 @@ export function lookUpRoutes(deps: {
       if (left > 0) continue
       await turns.goOn()
       // Nobody is left to answer.
-      if (ctx.req.socket.destroyed) return
+      if (ctx.req.socket.destroyed) return undefined
       left = OWNERS_PER_TURN
     }
     const nodes = Array.from(places.keys(), (node) => current.nodeJson(node)).join(',')
     const lists = owners.length === 0 ? '' : `[${owners.join('],[')}]`
     ctx[KEY_COUNT] = keys.length
-    responder.send(
-      ctx,
-      jsonAnswer(
-        `{"nodes":[${nodes}],"owners":[${lists}],${isMoving ? `"next":[${next.join(',')}],` : ''}${current.state}}`,
-      ),
+    return jsonAnswer(
+      `{"nodes":[${nodes}],"owners":[${lists}],${isMoving ? `"next":[${next.join(',')}],` : ''}${current.state}}`,
     )
   }
 

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import type Koa from 'koa'
+import type { IncomingMessage } from 'node:http'
 import { RingmanError } from '../errors.ts'
 import type { NamedRing, NamedRings, NamedRingSummary } from '../service/named-rings.ts'
-import { readParameters, shorten } from './parameters.ts'
-import { asciiJson, type Responder } from './respond.ts'
+import { shorten } from './parameters.ts'
+import { asciiJson, type Answer } from './respond.ts'
 import { taggedAnswer } from './ring-view.ts'
-import { RouteTable, type FoundRoute, type RequestMeter, type Route } from './route.ts'
+import { plainRoute, RouteTable, type FoundRoute, type Route } from './route.ts'
 
 /** Where the rings are that are known by name; below it are the routes of each, as they are under `/v1` for the own ring. */
 const ROOT = '/v1/rings'
@@ -16,35 +16,19 @@ const TEMPLATE = `${ROOT}/{namespace}/{name}`
 /** Finds the routes of rings that are known by name, and lists these rings. */
 export class NamedRingRoutes {
   readonly #rings: NamedRings
-  readonly #responder: Responder
   readonly #makeRoutes: (ring: NamedRing) => readonly Route[]
-  readonly #meter: RequestMeter | undefined
   /** Made for each ring when somebody asks for it. */
   readonly #tables = new WeakMap<NamedRing, RouteTable>()
-  readonly #meters = new Map<string, ReturnType<RequestMeter['forRoute']>>()
 
-  /** @param deps - `makeRoutes` makes the routes of a ring with the paths that they have for the own ring. */
-  constructor(deps: {
-    readonly rings: NamedRings
-    readonly responder: Responder
-    readonly makeRoutes: (ring: NamedRing) => readonly Route[]
-    readonly meter: RequestMeter | undefined
-  }) {
-    this.#rings = deps.rings
-    this.#responder = deps.responder
-    this.#makeRoutes = deps.makeRoutes
-    this.#meter = deps.meter
+  /** @param makeRoutes - Makes the routes of a ring with the paths that they have for the own ring. */
+  constructor(rings: NamedRings, makeRoutes: (ring: NamedRing) => readonly Route[]) {
+    this.#rings = rings
+    this.#makeRoutes = makeRoutes
   }
 
   /** `/v1/rings`. */
   get list(): Route {
-    return {
-      path: ROOT,
-      GET: (ctx, query) => {
-        readParameters(query, [])
-        this.#send(ctx, this.listJson())
-      },
-    }
+    return plainRoute(ROOT, ({ req }) => tagged(req, this.listJson()))
   }
 
   /** What `/v1/rings` answers. */
@@ -58,7 +42,7 @@ export class NamedRingRoutes {
     const [namespace = '', name = '', ...rest] = path.slice(ROOT.length + 1).split('/')
     if (namespace === '' || name === '') return undefined
     const full = `${namespace}/${name}`
-    if (rest.length === 0) return this.#found(TEMPLATE, { path: TEMPLATE, GET: this.#getOne(full) })
+    if (rest.length === 0) return { template: TEMPLATE, route: this.#oneRing(full), below: '' }
     let ring
     try {
       ring = this.#rings.get(full)
@@ -68,46 +52,31 @@ export class NamedRingRoutes {
           ? new RingmanError('RING_NOT_FOUND', `there is no HashRing ${shorten(full)}`)
           : error
       }
-      return this.#found(TEMPLATE, { path: TEMPLATE, any: refuse })
+      return { template: TEMPLATE, route: { path: TEMPLATE, any: refuse }, below: '' }
     }
     let table = this.#tables.get(ring)
     if (table === undefined) {
-      table = new RouteTable(this.#makeRoutes(ring), () => undefined)
+      table = new RouteTable(this.#makeRoutes(ring))
       this.#tables.set(ring, table)
     }
     const found = table.find(`/v1/${rest.join('/')}`)
-    return (
-      found && this.#found(`${TEMPLATE}${found.route.path.slice('/v1'.length)}`, found.route, found.below)
-    )
+    return found && { ...found, template: `${TEMPLATE}${found.template.slice('/v1'.length)}` }
   }
 
-  #found(template: string, route: Route, below = ''): FoundRoute {
-    let meter = this.#meters.get(template)
-    if (meter === undefined && this.#meter !== undefined) {
-      meter = this.#meter.forRoute(template)
-      this.#meters.set(template, meter)
-    }
-    return { template, route, below, meter }
-  }
-
-  #getOne(full: string): (ctx: Koa.Context, query: string) => void {
-    return (ctx, query) => {
-      readParameters(query, [])
+  #oneRing(full: string): Route {
+    return plainRoute(TEMPLATE, ({ req }) => {
       const summary = this.#rings.list().find(({ name }) => name === full)
       if (summary === undefined) {
         throw new RingmanError('RING_NOT_FOUND', `there is no HashRing ${shorten(full)}`)
       }
-      this.#send(ctx, summaryJson(summary))
-    }
+      return tagged(req, summaryJson(summary))
+    })
   }
+}
 
-  #send(ctx: Koa.Context, body: string): void {
-    const etag = `W/"${createHash('sha256').update(body).digest('hex').slice(0, 16)}"`
-    this.#responder.send(
-      ctx,
-      taggedAnswer(ctx.req, etag, () => body),
-    )
-  }
+function tagged(request: IncomingMessage, body: string): Answer {
+  const etag = `W/"${createHash('sha256').update(body).digest('hex').slice(0, 16)}"`
+  return taggedAnswer(request, etag, () => body)
 }
 
 function summaryJson({ name, accepted, reason, ring }: NamedRingSummary): string {

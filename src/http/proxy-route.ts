@@ -5,7 +5,6 @@ import type { HttpLimits } from './limits.ts'
 import { checkKey } from './parameters.ts'
 import { splitTarget } from './query.ts'
 import { findKey, headerValue, type KeyPlace } from './route-key.ts'
-import type { Responder } from './respond.ts'
 import type { CurrentView } from './ring-view.ts'
 import { KEY_COUNT, type Handler } from './route.ts'
 
@@ -35,11 +34,10 @@ const OWNERS = 3
 export function proxyRoute(deps: {
   readonly manager: HashRingManager
   readonly view: CurrentView
-  readonly responder: Responder
   readonly limits: HttpLimits
   readonly settings: RouteSettings
 }): Handler {
-  const { manager, view, responder, limits, settings } = deps
+  const { manager, view, limits, settings } = deps
   const pathHeader = settings.routePathHeader?.toLowerCase()
 
   const keyOf = (ctx: Koa.Context, query: string, below: string): string => {
@@ -62,8 +60,7 @@ export function proxyRoute(deps: {
     } catch (error) {
       if (settings.routeWithoutKey === 'refuse' || !isRingmanError(error)) throw error
       ctx[KEY_COUNT] = 0
-      responder.send(ctx, { status: 200, headers: [...view.get().routeHeaders], body: '' })
-      return
+      return { status: 200, headers: [...view.get().routeHeaders], body: '' }
     }
     const owners = manager.getNodes(key, OWNERS)
     const current = view.get()
@@ -80,6 +77,6 @@ export function proxyRoute(deps: {
       next++
     }
     if (next > 0) headers.push('X-Ringman-Owner', list)
-    responder.send(ctx, { status: 200, headers, body: '' })
+    return { status: 200, headers, body: '' }
   }
 }

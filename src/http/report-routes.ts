@@ -1,12 +1,11 @@
-import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { TokenBucket } from '../token-bucket.ts'
 import { readParameters } from './parameters.ts'
 import type { Readiness } from './readiness.ts'
-import { asciiJson, jsonAnswer, type Responder } from './respond.ts'
-import type { Route } from './route.ts'
+import { asciiJson, jsonAnswer } from './respond.ts'
+import { plainRoute, type Handler, type Route } from './route.ts'
 import { isLiving } from '../membership/member.ts'
 
 /** Members that one request has this one ask at most, and all requests in a second. */
@@ -16,7 +15,6 @@ const PEERS = { burst: 200, perSecond: 20 }
 export interface ReportDeps {
   readonly ring: RingService
   readonly readiness: Readiness
-  readonly responder: Responder
   readonly clock: Clock
   /** What this process is called, where it is no member. */
   readonly name: string
@@ -30,11 +28,10 @@ export interface ReportDeps {
  * has is told by name, and to nobody at the look-up port.
  */
 export function reportRoutes(deps: ReportDeps): Route[] {
-  const { ring, readiness, responder, clock, version, settings } = deps
+  const { ring, readiness, clock, version, settings } = deps
   const asked = new TokenBucket(PEERS)
 
-  const report = async (ctx: Koa.Context, query: string) => {
-    readParameters(query, [])
+  const report = async () => {
     const { source, ringKeyMode, manager } = ring
     const { ready, checks } = await readiness.evaluate()
     const { condition, ok, message } = ring.health()
@@ -66,10 +63,10 @@ export function reportRoutes(deps: ReportDeps): Route[] {
         drained: metadata?.drained ?? false,
       })),
     }
-    responder.send(ctx, jsonAnswer(asciiJson(answer)))
+    return jsonAnswer(asciiJson(answer))
   }
 
-  const reach = async (ctx: Koa.Context, query: string) => {
+  const reach: Handler = async (_, query) => {
     const given = readParameters(query, ['peers']).get('peers') ?? String(MAX_PEERS)
     const count = /^\d{1,3}$/.test(given) ? Number(given) : 0
     if (count < 1 || count > MAX_PEERS) {
@@ -80,21 +77,15 @@ export function reportRoutes(deps: ReportDeps): Route[] {
     // Those behind it in the order of names: with few asked by each, all of them are asked by somebody.
     const at = living.findIndex(({ name }) => name > (source.selfName ?? ''))
     const peers = [...living.slice(Math.max(0, at)), ...living.slice(0, Math.max(0, at))].slice(0, count)
-    if (control === undefined) {
-      responder.send(ctx, jsonAnswer('{"peers":[]}'))
-      return
-    }
+    if (control === undefined) return jsonAnswer('{"peers":[]}')
     if (!asked.tryTake(clock.now(), peers.length)) {
       throw new RingmanError('OVERLOADED', 'members ask each other only so often; try again in a few seconds')
     }
     const reached = await Promise.all(
       peers.map(async ({ name }) => ({ name, ...(await control.checkReach(name)) })),
     )
-    responder.send(ctx, jsonAnswer(asciiJson({ peers: reached })))
+    return jsonAnswer(asciiJson({ peers: reached }))
   }
 
-  return [
-    { path: '/v1/report', GET: report },
-    { path: '/v1/reach', GET: reach },
-  ]
+  return [plainRoute('/v1/report', report), { path: '/v1/reach', GET: reach }]
 }

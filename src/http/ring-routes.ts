@@ -1,13 +1,13 @@
-import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import type { HttpLimits } from './limits.ts'
 import { readParameters } from './parameters.ts'
-import { jsonAnswer, type Responder } from './respond.ts'
+import { jsonAnswer } from './respond.ts'
 import type { RingAnswers } from './ring-answers.ts'
 import { PLAN_PARAMETERS, readPlan } from './ring-plans.ts'
 import { taggedAnswer } from './ring-view.ts'
 import type { RingWatch } from './ring-watch.ts'
-import type { Route } from './route.ts'
+import { plainRoute, type Handler, type Route } from './route.ts'
+import type { Turns } from './turns.ts'
 
 /** Longest ring key or name that can be watched, in characters. */
 const MAX_NODE_LENGTH = 600
@@ -16,20 +16,12 @@ const MAX_NODE_LENGTH = 600
 export function ringRoutes(deps: {
   readonly answers: RingAnswers
   readonly watch: RingWatch
-  readonly responder: Responder
+  readonly turns: Turns
   readonly limits: HttpLimits
 }): Route[] {
-  const { answers, watch, responder, limits } = deps
+  const { answers, watch, turns, limits } = deps
 
-  const getRing = (ctx: Koa.Context, query: string) => {
-    readParameters(query, [])
-    responder.send(
-      ctx,
-      taggedAnswer(ctx.req, answers.runningView().etag, () => answers.ring()),
-    )
-  }
-
-  const watchRing = (ctx: Koa.Context, query: string) => {
+  const watchRing: Handler = (ctx, query) => {
     const node = readParameters(query, ['node']).get('node')
     if (node !== undefined && (node === '' || node.length > MAX_NODE_LENGTH)) {
       throw new RingmanError(
@@ -40,33 +32,18 @@ export function ringRoutes(deps: {
     watch.open(ctx, node)
   }
 
-  const getMembers = (ctx: Koa.Context, query: string) => {
-    readParameters(query, [])
-    responder.send(ctx, jsonAnswer(answers.members()))
-  }
-
-  const getChanges = (ctx: Koa.Context, query: string) => {
-    readParameters(query, [])
-    responder.send(ctx, jsonAnswer(answers.changes()))
-  }
-
-  const getAgreement = async (ctx: Koa.Context, query: string) => {
-    readParameters(query, [])
-    responder.send(ctx, jsonAnswer(await answers.agreement()))
-  }
-
-  const getPlan = async (ctx: Koa.Context, query: string) => {
+  const getPlan: Handler = async (ctx, query) => {
     const change = readPlan(readParameters(query, PLAN_PARAMETERS, PLAN_PARAMETERS), limits)
-    const answer = await answers.plan(change, responder.ledger.turns, ctx.req.socket)
-    if (answer !== undefined) responder.send(ctx, jsonAnswer(answer))
+    const answer = await answers.plan(change, turns, ctx.req.socket)
+    return answer === undefined ? undefined : jsonAnswer(answer)
   }
 
   return [
-    { path: '/v1/ring', GET: getRing },
+    plainRoute('/v1/ring', ({ req }) => taggedAnswer(req, answers.runningView().etag, () => answers.ring())),
     { path: '/v1/ring/watch', GET: watchRing },
-    { path: '/v1/members', GET: getMembers },
-    { path: '/v1/changes', GET: getChanges },
-    { path: '/v1/agreement', GET: getAgreement },
+    plainRoute('/v1/members', () => jsonAnswer(answers.members())),
+    plainRoute('/v1/changes', () => jsonAnswer(answers.changes())),
+    plainRoute('/v1/agreement', async () => jsonAnswer(await answers.agreement())),
     { path: '/v1/plan', GET: getPlan },
   ]
 }

@@ -1,13 +1,17 @@
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
+import { readParameters } from './parameters.ts'
 import { tryDecodePath } from './query.ts'
-import type { Responder } from './respond.ts'
+import type { Answer, Responder } from './respond.ts'
+
+/** What is to be sent; nothing where the handler has done so itself, or nobody is left to answer. */
+type Reply = Answer | void
 
 /**
  * Answers one request. `query` is what follows the question mark, `below` what follows the path of the route, both as they
  * came; `below` is empty, or begins with a slash.
  */
-export type Handler = (ctx: Koa.Context, query: string, below: string) => void | Promise<void>
+export type Handler = (ctx: Koa.Context, query: string, below: string) => Reply | Promise<Reply>
 
 /**
  * What the routes answer at one path, and at those below it where it says so: any method alike, or some methods. HEAD goes
@@ -16,6 +20,17 @@ export type Handler = (ctx: Koa.Context, query: string, below: string) => void |
 export type Route = { readonly path: string; readonly takesPathsBelow?: true } & (
   { readonly any: Handler } | { readonly GET?: Handler; readonly POST?: Handler }
 )
+
+/** A route that is read, and takes no parameters. */
+export function plainRoute(path: string, make: (ctx: Koa.Context) => Answer | Promise<Answer>): Route {
+  return {
+    path,
+    GET: (ctx, query) => {
+      readParameters(query, [])
+      return make(ctx)
+    },
+  }
+}
 
 /** The methods of a route as an Allow header lists them; undefined when it takes any. */
 export function allowedMethods(route: Route): string | undefined {
@@ -30,11 +45,7 @@ export function allowedMethods(route: Route): string | undefined {
 
 /** Counts the requests that a look-up port has answered or given up. */
 export interface RequestMeter {
-  /**
-   * The meter of one route, to be kept: it is asked for once, not with each request.
-   *
-   * @param path - Undefined for all paths that are not there.
-   */
+  /** @param path - Of a route; undefined for all paths that are not there. */
   forRoute(path: string | undefined): RouteMeter
 }
 
@@ -60,7 +71,6 @@ export interface FoundRoute {
   readonly route: Route
   /** What follows the path of the route: empty, or it begins with a slash. */
   readonly below: string
-  readonly meter: RouteMeter | undefined
 }
 
 const SLASH = 0x2f
@@ -71,13 +81,8 @@ export class RouteTable {
   /** Those that take the paths below theirs. */
   readonly #open: readonly FoundRoute[]
 
-  constructor(routes: readonly Route[], meterOf: (path: string) => RouteMeter | undefined) {
-    const found = routes.map((route) => ({
-      template: route.path,
-      route,
-      below: '',
-      meter: meterOf(route.path),
-    }))
+  constructor(routes: readonly Route[]) {
+    const found = routes.map((route) => ({ template: route.path, route, below: '' }))
     this.#exact = new Map(found.map((one) => [one.template, one]))
     this.#open = found.filter(({ route }) => route.takesPathsBelow === true)
   }
@@ -104,22 +109,27 @@ export function answerRoute(
   { route, template, below }: FoundRoute,
   query: string,
 ): void | Promise<void> {
+  const send = (reply: Reply) => {
+    if (reply !== undefined) responder.send(ctx, reply)
+  }
+  const fail = (error: unknown) => {
+    responder.sendProblem(ctx, error)
+  }
   try {
     const handler = handlerOf(route, ctx.req.method)
     if (handler !== undefined) {
-      return handler(ctx, query, below)?.catch((error: unknown) => {
-        responder.sendProblem(ctx, error)
-      })
+      const reply = handler(ctx, query, below)
+      return reply instanceof Promise ? reply.then(send).catch(fail) : send(reply)
     }
     const allow = allowedMethods(route) ?? ''
     if (ctx.req.method === 'OPTIONS') {
-      responder.send(ctx, { status: 204, headers: ['Allow', allow], body: '' })
+      send({ status: 204, headers: ['Allow', allow], body: '' })
       return undefined
     }
     const error = new RingmanError('METHOD_NOT_ALLOWED', `${template} takes ${allow}`)
     responder.sendProblem(ctx, error, ['Allow', allow])
   } catch (error) {
-    responder.sendProblem(ctx, error)
+    fail(error)
   }
   return undefined
 }

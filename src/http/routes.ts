@@ -8,9 +8,8 @@ import { compatibleRoutes } from './compatible-routes.ts'
 import type { HttpLimits } from './limits.ts'
 import { lookUpRoutes } from './look-up-routes.ts'
 import { NamedRingRoutes } from './named-ring-routes.ts'
-import { describeApi } from './openapi.ts'
-import { splitTarget, tryDecodePath } from './query.ts'
-import { readParameters } from './parameters.ts'
+import { describeApi, type Json } from './openapi.ts'
+import { splitTarget } from './query.ts'
 import { DEFAULT_ROUTE_SETTINGS, proxyRoute, type RouteSettings } from './proxy-route.ts'
 import { asciiJson, jsonAnswer, type Responder, type Answer } from './respond.ts'
 import { RingAnswers } from './ring-answers.ts'
@@ -18,6 +17,7 @@ import { ringRoutes } from './ring-routes.ts'
 import { RingWatch } from './ring-watch.ts'
 import {
   answerRoute,
+  plainRoute,
   RouteTable,
   type FoundRoute,
   type RequestMeter,
@@ -25,8 +25,8 @@ import {
   type RouteMeter,
 } from './route.ts'
 
-/** Routes of a source, by path: each makes its middleware, which answers through the responder. */
-export type ExtraRoutes = Readonly<Record<string, (responder: Responder) => Koa.Middleware>>
+/** Routes of a source, such as `/hashring/update`. */
+export type ExtraRoutes = (responder: Responder) => readonly Route[]
 
 /** What a page is made with: the rings that it shows, and how it answers. */
 export interface PageParts {
@@ -50,9 +50,7 @@ export interface RoutesDeps {
   readonly routeSettings?: RouteSettings
   /** This program's version, for `/openapi.json`. @default '0.0.0' */
   readonly version?: string
-  /**
-   * Further exact paths, with any method: where a source has a route of its own, such as `/hashring/update`.
-   */
+  /** @default none */
   readonly extraRoutes?: ExtraRoutes | undefined
   /** Rings besides this one, known by name. @default none */
   readonly rings?: NamedRings | undefined
@@ -77,7 +75,7 @@ export interface RoutesDeps {
  * stand in the query, and `ctx._problemCode`.
  */
 export function createRoutes(deps: RoutesDeps): Koa.Middleware {
-  const { ring, clock, responder, meter, around, extraRoutes = {} } = deps
+  const { ring, clock, responder, meter, around } = deps
   const logger = deps.logger.child({ component: 'http' })
   const rounds = new AgreementRounds(ring, { ask: deps.askDigest, clock })
   const made = new WeakMap<RingService, RingAnswers>()
@@ -91,15 +89,11 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
   }
   const named =
     deps.rings &&
-    new NamedRingRoutes({
-      rings: deps.rings,
-      responder,
-      makeRoutes: (one) => routesOf(deps, logger, answersOf(one.service, one), one),
-      meter,
-    })
-  const table = new RouteTable(listRoutes(deps, logger, answersOf(ring), named), (path) =>
-    meter?.forRoute(path),
-  )
+    new NamedRingRoutes(deps.rings, (one) => routesOf(deps, logger, answersOf(one.service, one), one))
+  const table = new RouteTable([
+    ...listRoutes(deps, logger, answersOf(ring), named),
+    ...(deps.extraRoutes?.(responder) ?? []),
+  ])
   const page = deps.page?.({
     responder,
     limits: deps.limits,
@@ -113,40 +107,23 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
         },
       },
   })
-  const pageMeters = new Map<string, RouteMeter | undefined>()
   const findPage = (ctx: Koa.Context, path: string): FoundRoute | undefined => {
     const route = page?.(ctx, path)
-    if (route === undefined) return undefined
-    if (!pageMeters.has(route.path)) pageMeters.set(route.path, meter?.forRoute(route.path))
-    return { template: route.path, route, below: '', meter: pageMeters.get(route.path) }
+    return route && { template: route.path, route, below: '' }
   }
-  const extra = new Map(
-    Object.entries(extraRoutes).map(([path, make]) => [
-      path,
-      { middleware: make(responder), meter: meter?.forRoute(path) },
-    ]),
-  )
 
   return (ctx, next) => {
     const startedAtMs = meter === undefined ? 0 : clock.now()
     if (ring.unsure) ctx.set('Ringman-Unsure', 'true')
     const { path, query } = splitTarget(ctx.req.url ?? '')
     const found = table.find(path) ?? named?.find(path) ?? findPage(ctx, path)
-    if (found === undefined) {
-      const extraPath = extra.has(path) ? path : (tryDecodePath(path) ?? path)
-      const more = extra.get(extraPath)
-      if (more === undefined) return next()
-      ctx['_matchedRoute'] = extraPath
-      const run = () => metered(more.meter, ctx, startedAtMs, more.middleware(ctx, next) as unknown)
-      return around === undefined ? run() : (around(ctx, async () => run()) as unknown)
-    }
+    if (found === undefined) return next()
     ctx['_matchedRoute'] = found.template
-    const { meter: ownMeter } = found
-    if (around === undefined)
-      return metered(ownMeter, ctx, startedAtMs, answerRoute(responder, ctx, found, query))
-    return around(ctx, async () =>
-      metered(ownMeter, ctx, startedAtMs, answerRoute(responder, ctx, found, query)),
-    ) as unknown
+    const answer = () => {
+      const running = answerRoute(responder, ctx, found, query)
+      return metered(meter?.forRoute(found.template), ctx, startedAtMs, running)
+    }
+    return around === undefined ? answer() : (around(ctx, async () => answer()) as unknown)
   }
 }
 
@@ -175,20 +152,18 @@ export function listRoutes(
   named?: NamedRingRoutes,
 ): Route[] {
   const { ring, responder, limits, version = '0.0.0' } = deps
-  let description: Answer | undefined
   return [
     ...compatibleRoutes({ ring, responder, limits }),
     ...routesOf(deps, logger, answers),
     ...(named === undefined ? [] : [named.list]),
-    {
-      path: '/openapi.json',
-      GET: (ctx, query) => {
-        readParameters(query, [])
-        description ??= jsonAnswer(asciiJson(describeApi(limits, version, named !== undefined)))
-        responder.send(ctx, description)
-      },
-    },
+    descriptionRoute(() => describeApi(limits, version, named !== undefined)),
   ]
+}
+
+/** Where the description of the API is. */
+export function descriptionRoute(describe: () => Json): Route {
+  let description: Answer | undefined
+  return plainRoute('/openapi.json', () => (description ??= jsonAnswer(asciiJson(describe()))))
 }
 
 /** The routes under `/v1` of one ring: the own one, or one that is known by name. */
@@ -207,8 +182,8 @@ function routesOf(deps: RoutesDeps, logger: Logger, answers: RingAnswers, named?
     {
       path: '/v1/route',
       takesPathsBelow: true,
-      any: proxyRoute({ manager, view, responder, limits, settings }),
+      any: proxyRoute({ manager, view, limits, settings }),
     },
-    ...ringRoutes({ answers, watch, responder, limits }),
+    ...ringRoutes({ answers, watch, turns: responder.ledger.turns, limits }),
   ]
 }

@@ -1,9 +1,9 @@
-import type Koa from 'koa'
 import { isRingmanError, type ErrorCode } from '../errors.ts'
 import type { ActingGuard } from './acting-guard.ts'
 import { checkJsonSize, readBody } from './body.ts'
 import { goJsonString, toByteText } from './go-json.ts'
 import { makeAnswer, type Answer, type Responder } from './respond.ts'
+import type { Route } from './route.ts'
 
 /** What takes the updates: a Sidecar source, as far as this handler needs it. */
 export interface SidecarUpdates {
@@ -35,37 +35,27 @@ const UNDERSTOOD = makeAnswer(200, JSON_HEADERS, '')
  * update, 401 without the token, 403 for what a web page sends or for a host that is not allowed, 413 above the limit,
  * 503 while too much is held and after the stop. How long a body may take is the server's to limit.
  */
-export function sidecarUpdate(
-  options: SidecarUpdateOptions,
-): (responder: Responder) => (ctx: Koa.Context) => Promise<void> {
-  const { updates, guard } = options
-  const limitBytes = options.limitBytes ?? 8 * MIB
-
-  const readUpdate = async (ctx: Koa.Context, responder: Responder) => {
-    const body = await readBody(ctx.req, responder.ledger, limitBytes)
-    checkJsonSize(body, JSON_LIMITS)
-    return body
-  }
-
-  // A connection of which nothing is left to read can go on.
-  const refuse = (responder: Responder, ctx: Koa.Context, refusal: Answer) => {
-    if (ctx.req.complete) responder.send(ctx, refusal)
-    else responder.sendAndHangUp(ctx, refusal)
-  }
-
-  return (responder) => async (ctx) => {
-    try {
-      guard.checkOrigin(ctx.req, false)
-      // Sidecar knows no headers, but Go sends the user and password of a listener's URL this way.
-      guard.checkToken(ctx.req, true)
-      const outcome = updates.update(await readUpdate(ctx, responder))
-      responder.send(ctx, outcome === 'stopped' ? errorAnswer(503, 'the ring is shutting down') : UNDERSTOOD)
-    } catch (error) {
-      const refusal = tryRefusal(error)
-      if (refusal === undefined) throw error
-      refuse(responder, ctx, refusal)
-    }
-  }
+export function sidecarUpdate(options: SidecarUpdateOptions): (responder: Responder) => Route {
+  const { updates, guard, limitBytes = 8 * MIB } = options
+  return (responder) => ({
+    path: '/hashring/update',
+    any: async (ctx) => {
+      try {
+        guard.checkOrigin(ctx.req, false)
+        // Sidecar knows no headers, but Go sends the user and password of a listener's URL this way.
+        guard.checkToken(ctx.req, true)
+        const body = await readBody(ctx.req, responder.ledger, limitBytes)
+        checkJsonSize(body, JSON_LIMITS)
+        return updates.update(body) === 'stopped' ? errorAnswer(503, 'the ring is shutting down') : UNDERSTOOD
+      } catch (error) {
+        const refusal = tryRefusal(error)
+        if (refusal === undefined) throw error
+        // A connection of which nothing is left to read can go on.
+        if (ctx.req.complete) return refusal
+        return responder.sendAndHangUp(ctx, refusal)
+      }
+    },
+  })
 }
 
 const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {

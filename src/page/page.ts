@@ -72,7 +72,7 @@ export function createPage(
       file ??= readPageFile(name)
       const { etag, answer } = file
       const isKnown = matchesEtag(ctx.req.headers['if-none-match'], etag)
-      responder.send(ctx, isKnown ? { status: 304, headers: ['ETag', etag], body: '' } : answer)
+      return isKnown ? { status: 304, headers: ['ETag', etag], body: '' } : answer
     }
   }
 
@@ -85,7 +85,7 @@ export function createPage(
       const { socket } = ctx.req
       const planned = await plan(answers, parameters, socket)
       await turns.begin(socket)
-      if (socket.destroyed) return
+      if (socket.destroyed) return undefined
       const ring = JSON.parse(answers.ring()) as PageData['ring']
       await turns.goOn()
       const members = JSON.parse(answers.members()) as PageData['members']
@@ -99,14 +99,14 @@ export function createPage(
         ...{ planned, filter: parameters.get('filter') ?? '', operating: false },
         nowMs: answers.wallNow(),
       }
-      if (socket.destroyed) return
+      if (socket.destroyed) return undefined
       const { ring: hashRing } = answers.view.get().snapshot
       const places = new Map(ring.nodes.map(({ ringKey }, at) => [ringKey, at]))
       const ownerAt = (hash: number) => places.get(hashRing.ownerAt(hash)?.ringKey ?? '') ?? -1
       const text = page(data, ownerAt, urls).text
-      responder.send(ctx, makeAnswer(200, HTML_HEADERS, Buffer.from(text, 'utf8').toString('latin1')))
       // The next one who looks gets to know, also without a script.
       answers.askAgreement()
+      return makeAnswer(200, HTML_HEADERS, Buffer.from(text, 'utf8').toString('latin1'))
     }
   }
 

@@ -18,8 +18,8 @@ export interface RequestTallyOptions {
 }
 
 /**
- * Counts requests and look-ups. What it holds is bounded by the routes there are, whatever clients ask for, and what it
- * does with a request is an array index away: no label is put together, and nothing is hashed.
+ * Counts requests and look-ups. What it holds is bounded by the routes there are, whatever clients ask for, and no label is
+ * put together for a request.
  */
 export class RequestTally implements RequestMeter, Collector {
   readonly #lookUps: Readonly<Record<LookUpRoute, LookUpTally>>

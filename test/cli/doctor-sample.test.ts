@@ -8,7 +8,6 @@ import { diagnose } from '../../src/cli/doctor-findings.ts'
 import { survey } from '../../src/cli/doctor-survey.ts'
 import type { Readiness } from '../../src/http/readiness.ts'
 import { reportRoutes } from '../../src/http/report-routes.ts'
-import type { Answer, Responder } from '../../src/http/respond.ts'
 import type { Route } from '../../src/http/route.ts'
 import type { Member } from '../../src/membership/member.ts'
 import type { RingService } from '../../src/service/ring-service.ts'
@@ -36,14 +35,9 @@ function routesOf(member: Member, members: readonly Member[], onPair: (to: strin
       },
     },
   } as unknown as RingService
-  const responder = {
-    send: (ctx: { answer?: Answer }, answer: Answer) => {
-      ctx.answer = answer
-    },
-  } as unknown as Responder
   const readiness = { evaluate: () => Promise.resolve({ ready: true, checks: [] }) } as unknown as Readiness
   return reportRoutes({
-    ...{ ring, readiness, responder, clock: systemClock, name: member.name, version: '1', settings: {} },
+    ...{ ring, readiness, clock: systemClock, name: member.name, version: '1', settings: {} },
   })
 }
 
@@ -56,11 +50,10 @@ async function adminPorts(count: number) {
     const { name, routes } = byAddress.get(request.socket.localAddress ?? '')!
     const [path = '', query = ''] = (request.url ?? '').split('?')
     asked.push(`${name} ${request.url}`)
-    const ctx: { answer?: Answer } = {}
     const route = routes.find((one) => one.path === path)
     const handle = route !== undefined && 'GET' in route ? route.GET : undefined
-    const answered = handle?.(ctx as unknown as Koa.Context, query, '')
-    void Promise.resolve(answered).then(() => response.end(ctx.answer?.body))
+    const answered = handle?.({} as unknown as Koa.Context, query, '')
+    void Promise.resolve(answered).then((answer) => response.end(answer?.body))
   }).listen(0, '0.0.0.0')
   await once(server, 'listening')
   const { port: adminPort } = server.address() as AddressInfo

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { seededRandom } from '../../lab/sim/seeded-random.ts'
 import { systemClock } from '../../src/clock.ts'
 import { sidecarUpdate } from '../../src/http/sidecar-update.ts'
-import { guardFor, httpParts } from '../support/http-parts.ts'
+import { guardFor, middlewareOf } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import { SidecarSource } from '../../src/membership/sidecar/sidecar-source.ts'
@@ -89,7 +89,7 @@ test(`${COUNT} hostile bodies at /update change no ring, end nothing and hold no
   const app = new Koa()
   const faults: unknown[] = []
   app.on('error', (error: unknown) => faults.push(error))
-  app.use(sidecarUpdate({ updates: source, guard: guardFor() })(httpParts().responder))
+  app.use(middlewareOf(sidecarUpdate({ updates: source, guard: guardFor() })))
   const handle = app.callback()
   const server = createServer((incoming, response) => {
     handle(incoming, response).catch((error: unknown) => faults.push(error))

@@ -1,6 +1,7 @@
 import Koa from 'koa'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { httpParts } from '../support/http-parts.ts'
+import { makeAnswer } from '../../src/http/respond.ts'
 import { createRoutes, type RoutesDeps } from '../../src/http/routes.ts'
 import { openServer } from '../../src/http/server.ts'
 import { exchange, get, request } from './raw-client.ts'
@@ -71,13 +72,14 @@ describe('createRoutes in another application', () => {
     expect(answer.body).toBe((await exchange(port, get('/v1/owner?key=caf%C3%A9'))).body)
   })
 
-  test('mounts middleware at further paths', async () => {
+  test('answers at further paths', async () => {
     const port = await mount(through, through, {
-      extraRoutes: {
-        '/hashring/update': () => (ctx) => {
-          ctx.body = `${ctx.method} ${String(ctx['_matchedRoute'])}`
+      extraRoutes: () => [
+        {
+          path: '/hashring/update',
+          any: (ctx) => makeAnswer(200, [], `${ctx.method} ${String(ctx['_matchedRoute'])}`),
         },
-      },
+      ],
     })
     for (const target of ['/hashring/update?x', '/hashring%2Fupdate']) {
       expect((await exchange(port, request('POST', target))).body).toBe('POST /hashring/update')

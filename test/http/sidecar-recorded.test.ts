@@ -73,7 +73,7 @@ async function serve(url?: string) {
   const app = createApp({
     ring,
     ...parts,
-    extraRoutes: { '/hashring/update': sidecarUpdate({ updates: source, guard: guardFor() }) },
+    extraRoutes: (responder) => [sidecarUpdate({ updates: source, guard: guardFor() })(responder)],
   })
   const server = await openServer(app, parts)
   onTestFinished(() => server.close(0))

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { isRingmanError, RingmanError } from '../../src/errors.ts'
 import { sidecarUpdate, type SidecarUpdateOptions } from '../../src/http/sidecar-update.ts'
 import type { HttpLimits } from '../../src/http/limits.ts'
-import { guardFor, httpParts } from '../support/http-parts.ts'
+import { guardFor, httpParts, middlewareOf } from '../support/http-parts.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { SidecarSource } from '../../src/membership/sidecar/sidecar-source.ts'
 import { listening } from '../support/listening.ts'
@@ -20,8 +20,9 @@ async function serve(options: Partial<SidecarUpdateOptions> = {}, limits: Partia
   const faults: unknown[] = []
   app.on('error', (error: unknown) => faults.push(error))
   app.use(
-    sidecarUpdate({ updates: source, guard: guardFor({ hosts: ['x'] }), ...options })(
-      httpParts({ limits }).responder,
+    middlewareOf(
+      sidecarUpdate({ updates: source, guard: guardFor({ hosts: ['x'] }), ...options }),
+      httpParts({ limits }),
     ),
   )
   const handle = app.callback()
@@ -259,14 +260,16 @@ test('a fault of another kind is not hidden', async () => {
   app.on('error', (error: unknown) => faults.push(error))
   const fault = new RingmanError('INTERNAL', 'a fault')
   app.use(
-    sidecarUpdate({
-      updates: {
-        update() {
-          throw fault
+    middlewareOf(
+      sidecarUpdate({
+        updates: {
+          update() {
+            throw fault
+          },
         },
-      },
-      guard: guardFor(),
-    })(httpParts().responder),
+        guard: guardFor(),
+      }),
+    ),
   )
   // oxlint-disable-next-line typescript/no-misused-promises
   const { url } = await listening(createServer(app.callback()))

@@ -1,11 +1,13 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type Koa from 'koa'
 import { systemClock, type Clock } from '../../src/clock.ts'
 import { ActingGuard } from '../../src/http/acting-guard.ts'
 import { ConnectionLedger } from '../../src/http/connection-ledger.ts'
 import { withDefaultLimits, type HttpLimits } from '../../src/http/limits.ts'
 import { Responder } from '../../src/http/respond.ts'
+import type { Route } from '../../src/http/route.ts'
 import { silentLogger, type Logger } from '../../src/logger.ts'
 
 /** Lets hosts have a process act that a test names, with a token where there is one. */
@@ -35,5 +37,17 @@ export function httpParts(
     connections: ledger.openPort('lookup', limits),
     host: '127.0.0.1',
     port: 0,
+  }
+}
+
+/** One route as an application of its own, to which it leaves its faults. */
+export function middlewareOf(
+  makeRoute: (responder: Responder) => Route,
+  parts = httpParts(),
+): Koa.Middleware {
+  const route = makeRoute(parts.responder)
+  return async (ctx) => {
+    const reply = 'any' in route ? await route.any(ctx, '', '') : undefined
+    if (reply !== undefined) parts.responder.send(ctx, reply)
   }
 }

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createApp } from '../../src/http/app.ts'
+import { makeAnswer } from '../../src/http/respond.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { openServer, type OpenServer } from '../../src/http/server.ts'
 import { RequestTally } from '../../src/telemetry/request-tally.ts'
@@ -34,13 +35,15 @@ async function serve(
   })
   if (options.start !== false) await ring.start()
   const parts = httpParts({ limits: { maxBodyBytes: 4096 } })
-  const extraRoutes = {
-    '/extra': () => async (ctx: { body: unknown; status: number }) => {
-      await Promise.resolve()
-      ctx.body = 'extra'
-      ctx.status = 202
+  const extraRoutes = () => [
+    {
+      path: '/extra',
+      any: async () => {
+        await Promise.resolve()
+        return makeAnswer(202, [], 'extra')
+      },
     },
-  }
+  ]
   const app = createApp({ ring, ...parts, meter: tally, extraRoutes })
   const server = await openServer(app, parts)
   open.push({ server, stop: () => ring.stop() })

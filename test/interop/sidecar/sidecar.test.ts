@@ -5,7 +5,7 @@ import Koa from 'koa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { sidecarUpdate } from '../../../src/http/sidecar-update.ts'
-import { guardFor, httpParts } from '../../support/http-parts.ts'
+import { guardFor, middlewareOf } from '../../support/http-parts.ts'
 import { silentLogger } from '../../../src/logger.ts'
 import { HashRingManager } from '../../../src/manager/hash-ring-manager.ts'
 import { parseState } from '../../../src/membership/sidecar/catalog.ts'
@@ -76,7 +76,7 @@ describe('a ring of the services of a Sidecar', () => {
       rings.set(name, { source, manager, ring })
       const app = new Koa()
       app.on('error', (error: unknown) => faults.push(error))
-      app.use(sidecarUpdate({ updates: source, guard: guardFor({ token: TOKEN }) })(httpParts().responder))
+      app.use(middlewareOf(sidecarUpdate({ updates: source, guard: guardFor({ token: TOKEN }) })))
       if (POSTED.includes(name)) handlers.set(name, app.callback())
       return ring
     }
