@@ -1,10 +1,9 @@
-import { systemRandom } from '../../src/clock.ts'
-import { silentLogger } from '../../src/logger.ts'
 import { MemberlistSource } from '../../src/membership/memberlist/memberlist-source.ts'
 import type { Seed } from '../../src/seeds/seed.ts'
 import { TurnClock } from '../support/turn-clock.ts'
 import { gossipingMembers } from './gossiping-members.ts'
 import { describeSourceContract } from './source-contract.ts'
+import { LOOPBACK } from '../support/loopback.ts'
 
 /** Over sockets on loopback, by UDP and TCP, plain or protected, or by TCP alone: one contract. */
 const variants = [
@@ -25,15 +24,10 @@ for (const [title, options] of variants) {
 
       const make = (name: string, seeds: readonly Seed[], itsClock: TurnClock) =>
         new MemberlistSource({
+          ...LOOPBACK,
           name,
-          bindHost: '127.0.0.1',
-          gossipPort: 0,
-          metadata: { servicePort: '8000' },
           seeds,
-          preset: 'local',
           clock: itsClock,
-          random: systemRandom,
-          logger: silentLogger,
           ...options,
         })
       return {

@@ -8,6 +8,7 @@ import { freePort } from '../support/free-port.ts'
 import { TurnClock } from '../support/turn-clock.ts'
 import { COLLECTIONS, FakeKubernetesApi, type FakeFault } from '../support/fake-kubernetes-api.ts'
 import { describeSourceContract, type SourceHarness } from './source-contract.ts'
+import { LOOPBACK } from '../support/loopback.ts'
 
 /** Members gossip on loopback; pods are their seeds and hold their gossip to account. */
 async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness> {
@@ -23,15 +24,11 @@ async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness>
 
   const makeGossip = (name: string, seeds: string, itsClock: TurnClock, pods?: PodWatch) =>
     new MemberlistSource({
+      ...LOOPBACK,
       name,
-      bindHost: '127.0.0.1',
       gossipPort: sources.length + members.size === 0 ? port : 0,
-      metadata: { servicePort: '8000' },
       seeds: parseSeeds(seeds),
-      preset: 'local',
       clock: itsClock,
-      random: systemRandom,
-      logger: silentLogger,
       ...(pods === undefined ? {} : { pods }),
     })
   const putPod = (name: string) => {

@@ -1,12 +1,11 @@
 import { vi } from 'vitest'
-import { systemRandom } from '../../src/clock.ts'
-import { silentLogger } from '../../src/logger.ts'
 import { openUdpSocket, type OpenGossipSocket } from '../../src/membership/swim/gossip-socket.ts'
 import { SwimSource } from '../../src/membership/swim/swim-source.ts'
 import type { Seed } from '../../src/seeds/seed.ts'
 import { TurnClock } from '../support/turn-clock.ts'
 import { gossipingMembers } from './gossiping-members.ts'
 import { describeSourceContract } from './source-contract.ts'
+import { LOOPBACK } from '../support/loopback.ts'
 
 describeSourceContract(
   'SwimSource',
@@ -40,15 +39,10 @@ describeSourceContract(
 
     const make = (name: string, seeds: readonly Seed[], counted: boolean) => {
       const source = new SwimSource({
+        ...LOOPBACK,
         name,
-        bindHost: '127.0.0.1',
-        gossipPort: 0,
-        metadata: { servicePort: '8000' },
         seeds,
-        preset: 'local',
         clock: counted ? clock : new TurnClock(),
-        random: systemRandom,
-        logger: silentLogger,
         ...(counted ? { openSocket } : {}),
       })
       if (counted) sources.push(source)

@@ -42,6 +42,11 @@ export class RecordingLogger extends LineLogger {
     return this.lines.filter((line) => line.fields['event'] === event)
   }
 
+  /** The `event` of each line of that level. */
+  events(level: PortLevel): unknown[] {
+    return this.lines.filter((line) => line.level === level).map(({ fields }) => fields['event'])
+  }
+
   /** Fields of the lines that tell of faults. */
   get errors(): LogFields[] {
     return this.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields)

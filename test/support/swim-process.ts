@@ -2,10 +2,10 @@
  * One swim member as a process, for tests and benchmarks that kill it: started with its options as JSON in the
  * first argument, it reports its address and each change of its members over IPC, and obeys commands.
  */
-import { systemClock, systemRandom } from '../../src/clock.ts'
-import { silentLogger } from '../../src/logger.ts'
+import { systemClock } from '../../src/clock.ts'
 import { SwimSource } from '../../src/membership/swim/swim-source.ts'
 import { parseSeed } from '../../src/seeds/seed.ts'
+import { LOOPBACK } from './loopback.ts'
 
 export interface SwimProcessOptions {
   readonly name: string
@@ -37,15 +37,12 @@ const { name, port, seeds, preset } = JSON.parse(process.argv[2] ?? '{}') as Swi
 const report = (message: SwimProcessReport) => process.send?.(message)
 
 const source = new SwimSource({
+  ...LOOPBACK,
   name,
-  bindHost: '127.0.0.1',
   gossipPort: port,
-  metadata: { servicePort: '8000' },
   seeds: seeds.map(parseSeed),
   preset,
   clock: systemClock,
-  random: systemRandom,
-  logger: silentLogger,
 })
 const reportMembers = () =>
   report({

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { systemClock, systemRandom } from '../../../src/clock.ts'
+import { systemClock } from '../../../src/clock.ts'
 import type { Member } from '../../../src/membership/member.ts'
 import {
   MemberlistSource,
@@ -10,6 +10,7 @@ import { formatHostPort, parseSeed, type Seed } from '../../../src/seeds/seed.ts
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { eventually } from './eventually.ts'
 import type { Shown } from './mixed-member.ts'
+import { LOOPBACK } from '../../support/loopback.ts'
 
 /** Settings of one of our members; what is left out is as in the source itself. */
 export type OurSettings = Partial<Omit<MemberlistSourceOptions, 'name' | 'seeds' | 'metadata'>> & {
@@ -34,13 +35,10 @@ export class OurMember implements AsyncDisposable {
 
   private constructor({ join = [], servicePort = 8000, userState, ...options }: OurSettings) {
     this.source = new MemberlistSource({
-      bindHost: '127.0.0.1',
-      gossipPort: 0,
-      preset: 'local',
+      ...LOOPBACK,
       metadata: { servicePort: String(servicePort) },
       seeds: join.map((seed) => (typeof seed === 'string' ? parseSeed(seed) : seed)),
       clock: systemClock,
-      random: systemRandom,
       logger: this.logger,
       ...options,
       delegate: {

@@ -1,24 +1,18 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { systemRandom } from '../../../src/clock.ts'
-import { silentLogger } from '../../../src/logger.ts'
 import { describeHealth, type HealthFacts } from '../../../src/membership/memberlist/memberlist-health.ts'
 import { MemberlistSource } from '../../../src/membership/memberlist/memberlist-source.ts'
 import { TurnClock } from '../../support/turn-clock.ts'
 import { alive, Machine } from './protocol/machine.ts'
+import { LOOPBACK } from '../../support/loopback.ts'
 
 test('times of states follow a step of the clock', async () => {
   const clock = new TurnClock()
   const { wallOriginMs } = clock
   const start = async (name: string) => {
     const source = new MemberlistSource({
+      ...LOOPBACK,
       name,
-      bindHost: '127.0.0.1',
-      gossipPort: 0,
-      metadata: { servicePort: '8000' },
-      preset: 'local',
       clock,
-      random: systemRandom,
-      logger: silentLogger,
     })
     onTestFinished(() => source.stop())
     await source.start(new AbortController().signal)

@@ -1,9 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { systemRandom } from '../../../src/clock.ts'
 import { Distribution } from '../../../src/distribution.ts'
-import { silentLogger } from '../../../src/logger.ts'
 import { keyId } from '../../../src/membership/memberlist/keyring.ts'
 import {
   MemberlistSource,
@@ -13,20 +11,16 @@ import type { GossipStatistics, TwoWayCount } from '../../../src/membership/stat
 import { freePort } from '../../support/free-port.ts'
 import { parseSeeds } from '../../support/seeds.ts'
 import { TurnClock } from '../../support/turn-clock.ts'
+import { LOOPBACK } from '../../support/loopback.ts'
 
 const clock = new TurnClock()
 
 async function started(name: string, options: Partial<MemberlistSourceOptions> & { join?: string } = {}) {
   const { join, ...rest } = options
   const source = new MemberlistSource({
+    ...LOOPBACK,
     name,
-    bindHost: '127.0.0.1',
-    gossipPort: 0,
-    metadata: { servicePort: '8000' },
-    preset: 'local',
     clock,
-    random: systemRandom,
-    logger: silentLogger,
     seeds: parseSeeds(join ?? ''),
     ...rest,
   })
@@ -207,12 +201,10 @@ describe('what goes wrong is counted by what it was', () => {
 
 test('before the start everything is 0', () => {
   const source = new MemberlistSource({
+    ...LOOPBACK,
     name: 'a',
-    metadata: { servicePort: '8000' },
     seeds: parseSeeds('dns:x.test'),
     clock,
-    random: systemRandom,
-    logger: silentLogger,
   })
   expect(source.statistics().seeds).toEqual({ resolved: 0, unresolved: 1, addresses: 0 })
   const numbers = Object.entries(countsOf(source))

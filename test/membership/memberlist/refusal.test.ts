@@ -1,7 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
-import { systemRandom } from '../../../src/clock.ts'
 import { RingService } from '../../../src/service/ring-service.ts'
 import { Readiness } from '../../../src/http/readiness.ts'
 import { HashRingManager } from '../../../src/manager/hash-ring-manager.ts'
@@ -11,6 +10,7 @@ import {
 } from '../../../src/membership/memberlist/memberlist-source.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { TurnClock } from '../../support/turn-clock.ts'
+import { LOOPBACK } from '../../support/loopback.ts'
 
 const key = (byte: number) => new Uint8Array(32).fill(byte)
 
@@ -23,14 +23,10 @@ afterEach(async () => {
 function make(name: string, seedPort: number | undefined, options: Partial<MemberlistSourceOptions>) {
   const logger = new RecordingLogger()
   const source = new MemberlistSource({
+    ...LOOPBACK,
     name,
-    metadata: { servicePort: '8000' },
-    bindHost: '127.0.0.1',
-    gossipPort: 0,
-    preset: 'local',
     seeds: seedPort === undefined ? [] : [{ kind: 'address', address: '127.0.0.1', port: seedPort }],
     clock,
-    random: systemRandom,
     logger,
     ...options,
   })

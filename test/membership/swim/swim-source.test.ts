@@ -1,9 +1,8 @@
 import { createSocket } from 'node:dgram'
 import { createRequire } from 'node:module'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { systemClock, systemRandom } from '../../../src/clock.ts'
+import { systemClock } from '../../../src/clock.ts'
 import { isRingmanError } from '../../../src/errors.ts'
-import { silentLogger } from '../../../src/logger.ts'
 import type { MemberState } from '../../../src/membership/member.ts'
 import type { GossipSocketHandlers, OpenGossipSocket } from '../../../src/membership/swim/gossip-socket.ts'
 import { SwimSource, type SwimSourceOptions } from '../../../src/membership/swim/swim-source.ts'
@@ -12,6 +11,7 @@ import { parseSeeds } from '../../support/seeds.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { packet } from '../../support/swim-packets.ts'
 import { settle, VirtualClock } from '../../support/virtual-clock.ts'
+import { LOOPBACK } from '../../support/loopback.ts'
 
 function make(
   name: string,
@@ -19,16 +19,11 @@ function make(
 ): SwimSource {
   const { join, ...rest } = options
   const source = new SwimSource({
+    ...LOOPBACK,
     name,
-    bindHost: '127.0.0.1',
-    gossipPort: 0,
-    metadata: { servicePort: '8000' },
     seeds: parseSeeds(join ?? ''),
-    preset: 'local',
     settings: { seeds: { aloneMinMs: 50, aloneMaxMs: 100, settledMs: 200 } },
     clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
     ...rest,
   })
   onTestFinished(() => source.stop())

@@ -1,23 +1,20 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createSocket } from 'node:dgram'
-import { systemClock, systemRandom } from '../../../src/clock.ts'
-import { silentLogger } from '../../../src/logger.ts'
+import { systemClock } from '../../../src/clock.ts'
 import { SwimSource, type SwimSourceOptions } from '../../../src/membership/swim/swim-source.ts'
 import { sharedDrops } from '../../../src/membership/swim/swim-traffic.ts'
 import type { GossipStatistics } from '../../../src/membership/statistics.ts'
 import { parseSeeds } from '../../support/seeds.ts'
+import { LOOPBACK } from '../../support/loopback.ts'
 
 const PATIENCE = { timeout: 60_000, interval: 5 }
 
 async function started(name: string, options: Partial<SwimSourceOptions> & { join?: string } = {}) {
   const { join, ...rest } = options
   const source = new SwimSource({
+    ...LOOPBACK,
     name,
-    bindHost: '127.0.0.1',
-    gossipPort: 0,
-    metadata: { servicePort: '8000' },
     seeds: parseSeeds(join ?? ''),
-    preset: 'local',
     settings: {
       probeIntervalMs: 30,
       probeTimeoutMs: 60,
@@ -26,8 +23,6 @@ async function started(name: string, options: Partial<SwimSourceOptions> & { joi
       seeds: { aloneMinMs: 50, aloneMaxMs: 100 },
     },
     clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
     ...rest,
   })
   onTestFinished(() => source.stop())
