@@ -29,7 +29,7 @@ const FOLDERS: readonly { readonly path: string; readonly beside?: readonly stri
   { path: 'manager' },
   { path: 'membership', beside: ['contract/static-source', 'membership/static/*'] },
   { path: 'membership/memberlist/wire' },
-  { path: 'membership/memberlist/protocol', beside: ['membership/memberlist/{leave,takeover}'] },
+  { path: 'membership/memberlist/protocol' },
 ]
 
 /** How long tests may take over one mutant: so much, and so many times as long as without a mutant. */

@@ -37,15 +37,22 @@ describe('a member that an operator evicts', () => {
     })
     expect(machine.of('refuse-stream')).toEqual([{ kind: 'refuse-stream', stream: 7, reason: 'evicted' }])
   })
+})
 
-  test('may be one that nobody knows yet, but not this member itself', () => {
-    const machine = new Machine()
-    machine.handle({ kind: 'evict', name: 'm2', forMs: MINUTE_MS })
-    machine.handle({ kind: 'evict', name: 'm1', forMs: MINUTE_MS })
-    machine.packet(2, alive(2))
-    expect(machine.state(2)).toBeUndefined()
-    expect(machine.state(1)).toBe('alive')
+test('a member that somebody knows to be gone is dead at once, and the others are told', () => {
+  const machine = new Machine().withMembers(3)
+  machine.handle({ kind: 'declare-dead', name: 'm2', address: endpointOf(2).address })
+  expect(machine.protocol.member('m2')).toMatchObject({ state: 'dead', incarnation: 1 })
+  machine.run(1000)
+  const words = machine.sent('dead')
+  expect(words.map(({ message }) => message)).toContainEqual({
+    kind: 'dead',
+    incarnation: 1,
+    node: 'm2',
+    from: 'm1',
   })
+  // The member itself hears of it as well, so that it can refute it.
+  expect(new Set(words.map(({ to }) => to))).toEqual(new Set([2, 3]))
 })
 
 test('a dead member is forgotten by hand, a living one and this one are not', () => {

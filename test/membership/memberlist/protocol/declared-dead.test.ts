@@ -32,27 +32,6 @@ describe('a member that was given up by others', () => {
     expect(machine.state(2)).toBe('dead')
   })
 
-  test.each([
-    ['word of its death in an earlier life', (machine: Machine) => machine.packet(3, dead(1, 0, 'm3'))],
-    ['a state that has not heard its denial', (machine: Machine) => machine.handle(stateWith(0, 2))],
-    ['word that it is suspected', (machine: Machine) => machine.packet(3, suspect(1, 1, 'm3'))],
-    ['word that it left in another life', (machine: Machine) => machine.packet(3, dead(1, 1, 'm1'))],
-  ])('does not for %s', (_, learn) => {
-    const machine = aboutToDeclareDead()
-    machine.run(3500)
-    learn(machine)
-    machine.run(1000)
-    expect(machine.state(2)).toBe('dead')
-  })
-
-  test('does not when it is told not to check', () => {
-    const machine = aboutToDeclareDead({ checkSuspects: false })
-    machine.run(3500)
-    machine.packet(3, dead(1, 1, 'm3'))
-    machine.run(1000)
-    expect(machine.state(2)).toBe('dead')
-  })
-
   test('does so a limited number of times', () => {
     const machine = aboutToDeclareDead()
     for (let i = 0; i < 200 && machine.state(2) === 'suspect'; i++) {
@@ -61,29 +40,6 @@ describe('a member that was given up by others', () => {
       machine.run(500)
     }
     expect(machine.state(2)).toBe('dead')
-  })
-
-  test('no longer tells the deaths it found, but tells those it heard of', () => {
-    const machine = aboutToDeclareDead({ retransmitMult: 1000 })
-    machine.run(4500)
-    expect(machine.state(2)).toBe('dead')
-    machine.packet(3, dead(6, 1, 'm3'))
-    machine.run(500)
-    const told = () => new Set(machine.sent('dead').map(({ message }) => message.node))
-    expect(told()).toEqual(new Set(['m2', 'm6']))
-    machine.packet(3, dead(1, 1, 'm3'))
-    machine.clear()
-    machine.answering.clear()
-    machine.run(900)
-    expect(told()).toEqual(new Set(['m6']))
-  })
-
-  test('tells what it finds afterwards', () => {
-    const machine = aboutToDeclareDead()
-    machine.packet(3, dead(1, 1, 'm3'))
-    machine.run(9000)
-    expect(machine.state(2)).toBe('dead')
-    expect(machine.sent('dead').some(({ message }) => message.node === 'm2')).toBe(true)
   })
 
   test('keeps nothing of a death that others have confirmed or refuted meanwhile', () => {
@@ -115,22 +71,6 @@ describe('word of a death from a member that is dead here', () => {
     expect(machine.sent('dead').some(({ message }) => message.node === 'm4')).toBe(false)
     machine.packet(3, dead(4, 1, 'm3'))
     expect(machine.state(4)).toBe('dead')
-  })
-
-  test('counts where the other only left, and where memberlist’s rules are asked for', () => {
-    const left = new Machine().withMembers(6)
-    left.packet(3, dead(2, 1, 'm2'), dead(4, 1, 'm2'))
-    expect(left.state(4)).toBe('dead')
-    const plain = new Machine({ checkSuspects: false }).withMembers(6)
-    plain.packet(3, dead(2, 1, 'm3'), dead(4, 1, 'm2'))
-    expect(plain.state(4)).toBe('dead')
-  })
-
-  test('counts when it says of itself that it leaves', () => {
-    const machine = new Machine().withMembers(6)
-    machine.packet(3, dead(2, 1, 'm3'))
-    machine.packet(2, dead(2, 1, 'm2'))
-    expect(machine.state(2)).toBe('left')
   })
 })
 

@@ -11,15 +11,6 @@ describe('push/pull', () => {
     userState: new Uint8Array(0),
   })
 
-  test('goes to a random member at intervals', () => {
-    const machine = new Machine().withMembers(3)
-    machine.run(95_000)
-    const started = machine.of('start-push-pull')
-    expect(started).toHaveLength(3)
-    expect(started[0]!.state.nodes.map(({ name }) => name).toSorted()).toEqual(['m1', 'm2', 'm3'])
-    expect(started[0]).toMatchObject({ timeoutMs: 10_000, state: { join: false } })
-  })
-
   test('of a peer is answered with our state as it was, then merged', () => {
     const machine = new Machine().withMembers(2)
     const nodes = [node(2, 3), node(3), node(4, 1, 1), node(5, 1, 2), node(6, 1, 3)]
@@ -63,29 +54,6 @@ describe('push/pull', () => {
     expect(ownAlives(machine)).toMatchObject([{ to: 2, message: { incarnation: 5 } }])
   })
 
-  test.each([
-    ['cluster-name-differs', { clusterName: 'blue' }, state(node(2)), {}],
-    ['too-many-members', { maxMembers: 2 }, state(node(2), node(3), node(4)), {}],
-    ['version-incompatible', {}, state({ ...node(2), vsn: Uint8Array.of(1, 5, 2, 2, 5, 5) }), {}],
-    ['delegate-refused', {}, state(node(2)), { refuseMerge: () => 'not today' }],
-  ] as const)('%s: the stream is refused and nothing is merged', (reason, settings, theirs, delegate) => {
-    const machine = new Machine(settings, delegate)
-    machine.handle({ kind: 'push-pull-received', stream: 8, from: endpointOf(2), state: theirs })
-    expect(machine.of('refuse-stream')).toEqual([{ kind: 'refuse-stream', stream: 8, reason }])
-    expect(machine.protocol.members()).toHaveLength(1)
-    machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
-    const exchange = machine.of('start-push-pull')[0]!.exchange
-    machine.handle({ kind: 'push-pull-answered', exchange, state: theirs })
-    expect(machine.protocol.members()).toHaveLength(1)
-    expect(machine.of('join-finished')).toMatchObject([
-      {
-        reached: [],
-        failed: [{ seed: endpointOf(2), outcome: 'rejected', message: expect.stringContaining(reason) }],
-      },
-    ])
-    expect(machine.protocol.counters.refused[reason]).toBe(2)
-  })
-
   test('a third member that nobody understands is not taken, and keeps nobody from joining', () => {
     const machine = new Machine()
     const poison = (bytes: number[]) => ({ ...node(9), vsn: Uint8Array.from(bytes) })
@@ -107,18 +75,6 @@ describe('push/pull', () => {
     expect(machine.protocol.counters.refused['version-incompatible']).toBe(10)
   })
 
-  test('delegate versions that fit are taken', () => {
-    const versions = { pMin: 1, pMax: 5, pCur: 2, dMin: 2, dMax: 5, dCur: 5 }
-    const machine = new Machine({ versions })
-    machine.handle({
-      kind: 'push-pull-received',
-      stream: 8,
-      from: endpointOf(2),
-      state: state({ ...node(2), vsn: Uint8Array.of(1, 5, 2, 2, 5, 5) }),
-    })
-    expect(machine.state(2)).toBe('alive')
-  })
-
   test('a refused connection has the member probed', () => {
     const machine = new Machine().withMembers(2)
     const { exchange } = machine.runUntil('start-push-pull')
@@ -129,158 +85,7 @@ describe('push/pull', () => {
   })
 })
 
-describe('joining', () => {
-  const answer = { join: false, nodes: [node(2), node(3)], userState: new Uint8Array(0) }
-
-  test('contacts the seeds but not itself, and tells how it went', () => {
-    const machine = new Machine()
-    machine.handle({ kind: 'join', seeds: [endpointOf(1), endpointOf(2), endpointOf(4)] })
-    const started = machine.of('start-push-pull')
-    expect(started.map(({ to }) => to.address).toSorted()).toEqual(['10.0.0.2', '10.0.0.4'])
-    expect(started.every(({ state }) => state.join)).toBe(true)
-    for (const { exchange, to } of started) {
-      if (to.address === '10.0.0.2') machine.handle({ kind: 'push-pull-answered', exchange, state: answer })
-      else machine.handle({ kind: 'push-pull-failed', exchange, outcome: 'refused', message: 'no' })
-    }
-    expect(machine.of('join-finished')).toEqual([
-      {
-        kind: 'join-finished',
-        reached: [endpointOf(2)],
-        failed: [{ seed: endpointOf(4), outcome: 'refused', message: 'no' }],
-      },
-    ])
-    expect(machine.protocol.livingCount).toBe(3)
-  })
-
-  test('no more than eight at once, and none that is known by then', () => {
-    const machine = new Machine()
-    const seeds = Array.from({ length: 20 }, (_, i) => endpointOf(i + 2))
-    machine.handle({ kind: 'join', seeds })
-    const started = machine.of('start-push-pull')
-    expect(started).toHaveLength(8)
-    const everybody = { ...answer, nodes: seeds.map((_, i) => node(i + 2)) }
-    for (const { exchange } of started)
-      machine.handle({ kind: 'push-pull-answered', exchange, state: everybody })
-    expect(machine.of('start-push-pull')).toHaveLength(8)
-    expect(machine.of('join-finished')[0]?.reached).toHaveLength(20)
-  })
-
-  test('without seeds it is over at once', () => {
-    const machine = new Machine()
-    machine.handle({ kind: 'join', seeds: [endpointOf(1)] })
-    expect(machine.of('join-finished')).toEqual([{ kind: 'join-finished', reached: [], failed: [] }])
-  })
-
-  test('asked for again while it runs, it ends, and seeds are contacted again later', () => {
-    const machine = new Machine()
-    let refused = 0
-    const refuse = () => {
-      for (;;) {
-        const started = machine.of('start-push-pull')[refused]
-        if (started === undefined) return
-        refused++
-        const { exchange } = started
-        machine.handle({ kind: 'push-pull-failed', exchange, outcome: 'failed', message: 'no' })
-      }
-    }
-    // More rounds than exchanges may run at once, each begun before the one before has ended.
-    for (let round = 0; round < 10; round++) {
-      machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
-      machine.run(100)
-    }
-    expect(machine.of('start-push-pull')).toHaveLength(1)
-    refuse()
-    expect(machine.of('join-finished')).toHaveLength(1)
-    machine.run(30_000)
-    expect(machine.of('start-push-pull').length).toBeGreaterThan(refused)
-    refuse()
-    machine.handle({ kind: 'join', seeds: [endpointOf(3)] })
-    expect(machine.of('start-push-pull').at(-1)?.to).toEqual(endpointOf(3))
-    refuse()
-    expect(machine.of('join-finished')).toHaveLength(2)
-  })
-
-  test('goes on for ever while alone, at growing intervals', () => {
-    const machine = new Machine()
-    machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
-    const tries: number[] = []
-    let seen = 0
-    const untilMs = machine.nowMs + 600_000
-    while (machine.nowMs < untilMs) {
-      const started = machine.of('start-push-pull')
-      for (; seen < started.length; seen++) {
-        tries.push(machine.nowMs)
-        machine.handle({
-          kind: 'push-pull-failed',
-          exchange: started[seen]!.exchange,
-          outcome: 'failed',
-          message: 'no',
-        })
-      }
-      machine.run(100)
-    }
-    expect(tries[1]! - tries[0]!).toBeLessThan(1700)
-    const gaps = tries.slice(-20).map((atMs, i, list) => (i === 0 ? 10_000 : atMs - list[i - 1]!))
-    for (const gap of gaps) {
-      expect(gap).toBeGreaterThan(4900)
-      expect(gap).toBeLessThan(15_200)
-    }
-    // Log lines about it come at a limited rate.
-    expect(machine.of('log').length).toBeLessThanOrEqual(61)
-  })
-
-  test('contacts a seed that died, though others live', () => {
-    const machine = new Machine({ reconnectIntervalMs: 0 }).withMembers(3)
-    machine.handle({ kind: 'join', seeds: [endpointOf(2), endpointOf(3)] })
-    expect(machine.of('start-push-pull')).toEqual([])
-    machine.packet(3, dead(2, 1, 'm3'))
-    const { to, state } = machine.runUntil('start-push-pull', ({ state: theirs }) => theirs.join, 16_000)
-    expect(to).toEqual(endpointOf(2))
-    expect(state.join).toBe(true)
-  })
-})
-
-test('a seed is contacted whenever nobody lives there, whoever that may be', () => {
-  const machine = new Machine({ reconnectIntervalMs: 0, pushPullIntervalMs: 0 }).withMembers(3)
-  machine.handle({ kind: 'join', seeds: [endpointOf(2)] })
-  const contacts = () => {
-    machine.clear()
-    machine.run(40_000)
-    for (const { exchange } of machine.of('start-push-pull')) {
-      machine.handle({ kind: 'push-pull-failed', exchange, outcome: 'failed', message: 'no' })
-    }
-    return machine.of('start-push-pull').length
-  }
-  expect(contacts()).toBe(0)
-  machine.packet(3, dead(2, 1, 'm2'))
-  expect(contacts()).toBeGreaterThan(0)
-  // Another name lives at that place now.
-  machine.packet(3, alive(2, 1, { node: 'heir' }))
-  expect(contacts()).toBe(0)
-  // It has gone, and the name comes back elsewhere.
-  machine.packet(3, { ...dead(2, 1, 'heir'), node: 'heir' })
-  machine.packet(3, alive(2, 1, { node: 'heir', address: alive(7).address }))
-  expect(machine.protocol.member('heir')).toMatchObject({ state: 'alive', endpoint: endpointOf(7) })
-  expect(contacts()).toBeGreaterThan(0)
-})
-
 describe('the lost', () => {
-  test('are pinged now and then with what is held against them, and met again', () => {
-    const machine = new Machine({ pushPullIntervalMs: 0 }).withMembers(3)
-    machine.packet(3, dead(2, 1, 'm3'))
-    machine.answering.delete(2)
-    machine.clear()
-    machine.run(30_000)
-    const packets = machine
-      .of('send-packet')
-      .filter(({ to, messages }) => to.address === '10.0.0.2' && messages[0]?.kind === 'ping')
-    expect(packets.length).toBeGreaterThan(2)
-    expect(packets[0]?.messages[1]).toMatchObject({ kind: 'dead', node: 'm2', incarnation: 1 })
-    machine.answering.add(2)
-    const { to } = machine.runUntil('start-push-pull')
-    expect(to).toEqual(endpointOf(2))
-  })
-
   test('those who left are let go, and all of them in the end', () => {
     const machine = new Machine({
       pushPullIntervalMs: 0,

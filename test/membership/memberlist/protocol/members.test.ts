@@ -38,36 +38,6 @@ function table(...counts: number[]) {
 const addressesOf = (records: readonly { endpoint: { address: string } }[]) =>
   records.map(({ endpoint }) => endpoint.address).sort()
 
-describe('members by place', () => {
-  test('are found where they live, and counted by address', () => {
-    const { members, all } = table(2, 1)
-    const [first, second, third] = all as [(typeof all)[0], (typeof all)[0], (typeof all)[0]]
-    expect(members.livingAt(first.endpoint)).toBe(first)
-    expect(members.livingAt({ address: '10.0.0.1', port: 1 })).toBeUndefined()
-    expect([members.countAt('10.0.0.1'), members.countAt('10.0.0.2'), members.countAt('10.0.0.3')]).toEqual([
-      2, 1, 0,
-    ])
-    members.setState(first, 'suspect', 0)
-    expect(members.livingAt(first.endpoint)).toBe(first)
-    members.setState(first, 'dead', 0)
-    expect(members.livingAt(first.endpoint)).toBeUndefined()
-    expect(members.countAt('10.0.0.1')).toBe(1)
-    members.setState(first, 'alive', 0)
-    expect(members.countAt('10.0.0.1')).toBe(2)
-    const before = second.endpoint
-    members.move(second, { address: '10.0.0.3', port: 1 }, tryParseAddress('10.0.0.3')!)
-    expect(members.livingAt(before)).toBeUndefined()
-    expect(members.livingAt({ address: '10.0.0.3', port: 1 })).toBe(second)
-    members.remove(third)
-    expect(members.countAt('10.0.0.2')).toBe(0)
-    // Of the fallen only the address changes.
-    members.setState(second, 'left', 0)
-    members.move(second, { address: '10.0.0.2', port: 1 }, tryParseAddress('10.0.0.2')!)
-    members.remove(second)
-    expect([members.countAt('10.0.0.2'), members.countAt('10.0.0.3')]).toEqual([0, 0])
-  })
-})
-
 describe('whom news is told', () => {
   test('members at different addresses, however many are at one', () => {
     const { members } = table(60, 1, 1)
