@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { ChangeRecord } from '../manager/change-record.ts'
 import { isObject } from '../is-object.ts'
 import { ringKeyOf } from '../membership/placement.ts'
@@ -223,25 +224,9 @@ function withTime(now: Condition, before: unknown, time: string) {
 }
 
 /** Whether a status says already what it should. Fields that should not be there are null. */
-export function saysAlready(before: unknown, wanted: unknown): boolean {
-  if (wanted === null) return before === undefined || before === null
-  if (Array.isArray(wanted)) {
-    return (
-      Array.isArray(before) &&
-      before.length === wanted.length &&
-      wanted.every((each, i) => saysAlready(before[i], each) && sameFields(before[i], each))
-    )
-  }
-  if (isObject(wanted)) {
-    return (
-      isObject(before) && Object.entries(wanted).every(([field, value]) => saysAlready(before[field], value))
-    )
-  }
-  return before === wanted
-}
-
-/** A list is replaced as a whole: its objects must not have fields that are not wanted. */
-function sameFields(before: unknown, wanted: unknown): boolean {
-  if (!isObject(before) || !isObject(wanted)) return true
-  return Object.keys(before).length === Object.keys(wanted).length
+export function saysAlready(
+  before: Readonly<Record<string, unknown>>,
+  wanted: Readonly<Record<string, unknown>>,
+): boolean {
+  return Object.entries(wanted).every(([field, value]) => isDeepStrictEqual(before[field] ?? null, value))
 }
