@@ -185,7 +185,7 @@ export class StatusWriter {
         if (entry?.resource === undefined || !this.#owns(name)) continue
         const record = this.#recordOf(name)
         if (record.busy) continue
-        const writing = this.#writeOne(entry, entry.resource, record, signal)
+        const writing = this.#writeOne(entry, entry.resource, record)
           .catch((error: unknown) => {
             this.#fail(name, error)
           })
@@ -208,12 +208,7 @@ export class StatusWriter {
     )
   }
 
-  async #writeOne(
-    entry: HashRingEntry,
-    resource: HashRingResource,
-    record: WrittenRing,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #writeOne(entry: HashRingEntry, resource: HashRingResource, record: WrittenRing): Promise<void> {
     const { ring } = entry
     // The first members are on their way: there is nothing to say yet.
     if (ring === undefined && entry.refusal === undefined) return
@@ -222,19 +217,19 @@ export class StatusWriter {
       const isNew = ring !== undefined && ring.fingerprint !== resource.status.fingerprint
       const standing = this.#standingOf(resource, record, isNew)
       if (standing.role === 'bystander') {
-        await this.#standBy(resource, standing, signal)
+        await this.#standBy(resource, standing)
         return
       }
       const wanted = this.#wanted(entry, resource, record, isNew, standing)
       if (!saysAlready(resource.status.whole, wanted)) {
         if (!record.bucket.tryTake(this.#deps.clock.now())) return
-        if (ring !== undefined && isNew && !(await this.#isUpToDate(ring, resource, signal))) return
+        if (ring !== undefined && isNew && !(await this.#isUpToDate(ring, resource))) return
         // The ring may have changed meanwhile; then what was listed is not what it was made of.
         if (isNew && !saysAlready(this.#wanted(entry, resource, record, isNew, standing), wanted)) return
-        await this.#patch(resource, wanted, signal)
-        if (ring !== undefined && isNew) await this.#tell(resource, ring, wanted, signal)
+        await this.#patch(resource, wanted)
+        if (ring !== undefined && isNew) await this.#tell(resource, ring, wanted)
       }
-      if (ring !== undefined) await this.#publish(resource, ring, record, signal)
+      if (ring !== undefined) await this.#publish(resource, ring, record)
     } finally {
       record.busy = false
     }
@@ -252,7 +247,6 @@ export class StatusWriter {
   async #standBy(
     resource: HashRingResource,
     { writer, watchers }: Standing & { readonly role: 'bystander' },
-    signal: AbortSignal,
   ): Promise<void> {
     if (watchers === undefined) return
     this.#warnings.warn(
@@ -260,7 +254,7 @@ export class StatusWriter {
       'Left the status of a HashRing to another installation of ringman, which makes the same ring',
       writer,
     )
-    await this.#patch(resource, watchersFields(watchers), signal)
+    await this.#patch(resource, watchersFields(watchers))
   }
 
   #wanted(
@@ -281,14 +275,14 @@ export class StatusWriter {
   }
 
   /** Whether the slices that the ring was made of are those that the API server has at this moment. */
-  async #isUpToDate(ring: WorkloadRing, resource: HashRingResource, signal: AbortSignal): Promise<boolean> {
+  async #isUpToDate(ring: WorkloadRing, resource: HashRingResource): Promise<boolean> {
     const { spec, namespace } = resource
     if (spec === undefined || ring.source === undefined) return false
-    const { slices } = await this.#deps.controller.slices.listNow(namespace, spec.service, signal)
+    const { slices } = await this.#deps.controller.slices.listNow(namespace, spec.service, this.#abort.signal)
     return sameVersions(slices, ring.source.slices)
   }
 
-  async #patch(resource: HashRingResource, status: object, signal: AbortSignal): Promise<void> {
+  async #patch(resource: HashRingResource, status: object): Promise<void> {
     const { client, controller } = this.#deps
     const { namespace, localName, version } = resource
     const object = await client.write(
@@ -300,7 +294,7 @@ export class StatusWriter {
         type: 'application/merge-patch+json',
         body: { metadata: { resourceVersion: version }, status },
       },
-      signal,
+      this.#abort.signal,
     )
     this.#writes += 1
     const written = parseHashRing(object)
@@ -313,7 +307,6 @@ export class StatusWriter {
     { namespace, localName, uid }: HashRingResource,
     ring: WorkloadRing,
     status: Readonly<Record<string, unknown>>,
-    signal: AbortSignal,
   ): Promise<void> {
     const { client, podName, clock, random } = this.#deps
     const { lastChange } = ring
@@ -346,16 +339,11 @@ export class StatusWriter {
           note: noteOf(Number(status['version']), ring, lastChange),
         },
       },
-      signal,
+      this.#abort.signal,
     )
   }
 
-  async #publish(
-    resource: HashRingResource,
-    ring: WorkloadRing,
-    record: WrittenRing,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #publish(resource: HashRingResource, ring: WorkloadRing, record: WrittenRing): Promise<void> {
     const { publish } = resource.spec ?? {}
     const { version, fingerprint } = resource.status
     record.publication ??= published(resource)
@@ -374,7 +362,7 @@ export class StatusWriter {
         publish,
         ring.service.manager.snapshot.ring,
         version,
-        signal,
+        this.#abort.signal,
       )
       // What somebody else deletes or changes is put right after a while.
       record.publishAtMs = clock.now() + PUBLISH_CHECK_MS
