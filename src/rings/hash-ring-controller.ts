@@ -42,6 +42,8 @@ export interface HashRingEntry {
   identity: string
 }
 
+const WITHOUT_RING = { ring: undefined, next: undefined, identity: '' }
+
 /** HashRings and rings of other pods are waited for as long, in milliseconds, before those others' rings are taken. */
 const PATIENCE_MS = 5000
 
@@ -186,11 +188,8 @@ export class HashRingController implements NamedRings {
     const { signal } = this.#abort
     const { clock, peers } = this.#deps
     for (const watch of this.#watches) watch.start()
-    let known = false
-    const isKnown = () => known
-    const listed = Promise.all(this.#watches.map((watch) => watch.listed)).then(() => {
-      known = true
-    })
+    const isKnown = () => this.status.every(({ listed: isListed }) => isListed)
+    const listed = Promise.all(this.#watches.map((watch) => watch.listed))
     // Whoever stops it meanwhile is not told of a list that does not come.
     listed.catch(() => {})
     const asked = peers.ask(signal).then((kept) => {
@@ -231,13 +230,7 @@ export class HashRingController implements NamedRings {
   #takeFromPeers({ from = '', rings }: KeptRings): void {
     for (const [name, kept] of rings) {
       const ring = WorkloadRing.taken(name, kept, from, this.#deps)
-      const entry: HashRingEntry = {
-        resource: undefined,
-        refusal: undefined,
-        ring: undefined,
-        next: ring,
-        identity: '',
-      }
+      const entry: HashRingEntry = { ...WITHOUT_RING, resource: undefined, refusal: undefined, next: ring }
       this.#entries.set(name, entry)
       this.#swapIn(entry, ring)
     }
@@ -273,7 +266,7 @@ export class HashRingController implements NamedRings {
         this.#take(name, resource)
       }
     }
-    for (const name of [...this.#entries.keys()]) if (!names.has(name)) this.#take(name, undefined)
+    for (const name of this.#entries.keys()) if (!names.has(name)) this.#take(name, undefined)
   }
 
   /** Makes the ring of a HashRing what its spec says. */
@@ -289,16 +282,12 @@ export class HashRingController implements NamedRings {
     }
     const { spec } = resource
     const refusal = this.#refusalOf(resource)
-    const made: HashRingEntry = entry ?? { resource, refusal, ring: undefined, next: undefined, identity: '' }
+    const made: HashRingEntry = Object.assign(entry ?? { ...WITHOUT_RING }, { resource, refusal })
     this.#entries.set(name, made)
-    made.resource = resource
-    made.refusal = refusal
     if (spec === undefined || refusal !== undefined) {
       this.#drop(made.ring)
       this.#drop(made.next)
-      made.ring = undefined
-      made.next = undefined
-      made.identity = ''
+      Object.assign(made, WITHOUT_RING)
     } else this.#follow(made, resource, spec)
     this.#listeners.call(made)
   }

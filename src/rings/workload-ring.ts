@@ -140,12 +140,8 @@ export class WorkloadRing implements NamedRing {
     if (version === 0 || this.#versions.get(fingerprint) === version) return
     this.#versions.delete(fingerprint)
     this.#versions.set(fingerprint, version)
-    if (this.#versions.size > VERSIONS_LIMIT) {
-      for (const oldest of this.#versions.keys()) {
-        this.#versions.delete(oldest)
-        break
-      }
-    }
+    const [oldest = ''] = this.#versions.keys()
+    if (this.#versions.size > VERSIONS_LIMIT) this.#versions.delete(oldest)
     if (fingerprint === this.fingerprint) this.#listeners.call()
   }
 
