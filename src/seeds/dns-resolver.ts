@@ -88,11 +88,12 @@ export class NodeDnsResolver implements DnsResolver {
 
   addressesOf(name: string, signal: AbortSignal): Promise<string[]> {
     return this.#firstAnswer(name, signal, async (resolver, candidate) => {
-      const [v4, v6] = await Promise.allSettled([resolver.resolve4(candidate), resolver.resolve6(candidate)])
-      const found = [v4, v6].flatMap((result) => (result.status === 'fulfilled' ? result.value : []))
+      const asked = [resolver.resolve4(candidate), resolver.resolve6(candidate)]
+      const results = await Promise.allSettled(asked)
+      const found = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []))
       if (found.length > 0) return found
-      const reasons = [v4, v6].flatMap((result) =>
-        result.status === 'rejected' && result.reason instanceof Error ? [result.reason] : [],
+      const reasons = results.flatMap((result) =>
+        result.status === 'rejected' ? [result.reason as Error] : [],
       )
       throw reasons.find((reason) => !isAbsence(reason)) ?? reasons[0] ?? noData(candidate)
     })
@@ -119,7 +120,9 @@ export class NodeDnsResolver implements DnsResolver {
     signal: AbortSignal,
     ask: (resolver: Resolver, candidate: string) => Promise<T>,
   ): Promise<T> {
-    const searchList = this.#options.searchList ?? (await readSearchList())
+    // A machine without the file has no search list.
+    const read = () => readFile('/etc/resolv.conf', 'utf8').catch(() => '')
+    const searchList = this.#options.searchList ?? parseSearchList(await read())
     const resolver = new Resolver({ timeout: this.#options.queryTimeoutMs ?? 2000, tries: 2 })
     if (this.#options.servers !== undefined) resolver.setServers(this.#options.servers)
     const cancel = () => {
@@ -141,16 +144,6 @@ export class NodeDnsResolver implements DnsResolver {
       signal.removeEventListener('abort', cancel)
     }
   }
-}
-
-async function readSearchList(): Promise<SearchList> {
-  let text = ''
-  try {
-    text = await readFile('/etc/resolv.conf', 'utf8')
-  } catch {
-    // A machine without the file has no search list.
-  }
-  return parseSearchList(text)
 }
 
 /** The `code` of a DNS error, `UNKNOWN` when it has none. */
