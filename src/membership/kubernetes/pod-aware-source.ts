@@ -86,19 +86,19 @@ export class PodAwareSource implements MembershipSource {
   health(): SourceHealth {
     const { condition, ok, message, detail } = this.#inner.health()
     const { sinceConfirmedMs, failuresInARow, problem } = this.#pods.status
-    const facts: Record<string, string | number | boolean> = {
+    const told =
+      ok || problem === undefined ? message : `${message}. Of the pods it knows nothing new: ${problem}`
+    return healthIn(condition, told, {
       ...detail,
       pods: this.#pods.pods.size,
       podFailuresInARow: failuresInARow,
-    }
-    if (sinceConfirmedMs !== undefined)
-      facts['podsSecondsSinceConfirmed'] = Math.round(sinceConfirmedMs / 1000)
-    if (this.#check !== undefined) {
-      facts['membersThatArePods'] = this.#check.linkedCount
-      facts['membersDeclaredDead'] = this.#check.declaredCount
-    }
-    const told =
-      ok || problem === undefined ? message : `${message}. Of the pods it knows nothing new: ${problem}`
-    return healthIn(condition, told, facts)
+      ...(sinceConfirmedMs !== undefined && {
+        podsSecondsSinceConfirmed: Math.round(sinceConfirmedMs / 1000),
+      }),
+      ...(this.#check && {
+        membersThatArePods: this.#check.linkedCount,
+        membersDeclaredDead: this.#check.declaredCount,
+      }),
+    })
   }
 }
