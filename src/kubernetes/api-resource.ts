@@ -13,9 +13,9 @@ export interface ApiSelection {
   /** {@link ALL_NAMESPACES} for all of them together. */
   readonly namespace: string
   /** Kubernetes' own syntax, such as `app=cache,tier in (a,b)`. @default all */
-  readonly labelSelector?: string
+  readonly labelSelector?: string | undefined
   /** Such as `metadata.name=ring-0`. @default all */
-  readonly fieldSelector?: string
+  readonly fieldSelector?: string | undefined
 }
 
 /** Instead of a namespace: no namespace can be called so. */

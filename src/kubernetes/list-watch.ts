@@ -118,7 +118,6 @@ export class ListWatch<T extends Held> {
   /** Where the next watch goes on from; undefined when everything is to be listed. */
   #version: string | undefined
   #relistAtMs = 0
-  #listedOnce = false
   #pageSize: number
   #confirmedAtMs: number | undefined
   #current = false
@@ -145,7 +144,7 @@ export class ListWatch<T extends Held> {
 
   get status(): ListWatchStatus {
     return {
-      listed: this.#listedOnce,
+      listed: this.#confirmedAtMs !== undefined,
       current: this.#current,
       sinceConfirmedMs:
         this.#confirmedAtMs === undefined ? undefined : this.#options.clock.now() - this.#confirmedAtMs,
@@ -222,7 +221,6 @@ export class ListWatch<T extends Held> {
     this.#version = version
     this.#confirmedAtMs = askedAtMs
     this.#relistAtMs = clock.now() + relistMinMs + (relistMaxMs - relistMinMs) * random()
-    this.#listedOnce = true
     this.#current = true
     onObjects(objects, undefined)
     this.#first.resolve()

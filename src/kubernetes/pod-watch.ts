@@ -7,9 +7,9 @@ import { isObject } from '../is-object.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import { ApiClient } from './api-client.ts'
 import { apiError, apiErrorKindOf } from './api-error.ts'
-import { PODS, type PartialSelection } from './api-resource.ts'
+import { PODS } from './api-resource.ts'
 import type { ApiTransport } from './api-transport.ts'
-import { ListWatch, type ListWatchSettings, type ListWatchStatus } from './list-watch.ts'
+import { ListWatch, type ListWatchStatus } from './list-watch.ts'
 
 export interface PodWatchOptions {
   readonly transport: ApiTransport
@@ -20,7 +20,6 @@ export interface PodWatchOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  readonly listWatch?: Partial<ListWatchSettings> | undefined
 }
 
 /** What was confirmed longer ago gives no seeds any more, in milliseconds. */
@@ -38,12 +37,13 @@ export class PodWatch implements PodDirectory {
   #failure: RingmanError | undefined
 
   constructor(options: PodWatchOptions) {
-    const { transport, selector, clock, random, logger, listWatch } = options
+    const { transport, selector: labelSelector, namespace, clock, logger } = options
     this.#options = options
     this.#client = new ApiClient(transport, clock)
     this.#watch = new ListWatch({
+      ...options,
       client: this.#client,
-      selection: this.#selection(selector),
+      selection: { kind: PODS, namespace, labelSelector },
       parse: parsePod,
       onObjects: () => {
         this.#failure = undefined
@@ -54,10 +54,7 @@ export class PodWatch implements PodDirectory {
         this.#failure = error
         this.#answered.resolve()
       },
-      clock,
-      random,
       logger: logger.child({ component: 'kubernetes' }),
-      settings: listWatch,
     })
     this.done = this.#watch.done
   }
@@ -111,7 +108,8 @@ export class PodWatch implements PodDirectory {
    * @throws {RingmanError} See `ApiErrorKind`.
    */
   async find(name: string, signal: AbortSignal): Promise<Pod | undefined> {
-    const byName = { ...this.#selection(undefined), fieldSelector: `metadata.name=${name}` }
+    const { namespace } = this.#options
+    const byName = { kind: PODS, namespace, fieldSelector: `metadata.name=${name}` }
     const selection = await this.#client.complete(byName, signal)
     const { items } = await this.#client.list(selection, { limit: 0 }, signal)
     const pods = items.map(parsePod)
@@ -119,15 +117,6 @@ export class PodWatch implements PodDirectory {
       throw apiError('malformed', 'the API server gave other pods than the one that was asked for')
     }
     return pods[0]
-  }
-
-  #selection(labelSelector: string | undefined): PartialSelection {
-    const { namespace } = this.#options
-    return {
-      kind: PODS,
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(labelSelector === undefined ? {} : { labelSelector }),
-    }
   }
 }
 

@@ -72,7 +72,6 @@ export class HashRingController implements NamedRings {
   #stopping: Promise<void> | undefined
 
   constructor(deps: HashRingControllerDeps) {
-    const { client, clock, random, listWatch } = deps
     this.#deps = deps
     this.#logger = deps.logger.child({ component: 'hash-rings' })
     this.#listeners = new Listeners(this.#logger)
@@ -80,7 +79,7 @@ export class HashRingController implements NamedRings {
     this.#watches = namespaces.map(
       (namespace) =>
         new ListWatch<HashRingResource>({
-          client,
+          ...deps,
           selection: { kind: HASH_RINGS, namespace },
           parse: parseHashRing,
           onObjects: (objects, changed) => {
@@ -88,10 +87,8 @@ export class HashRingController implements NamedRings {
             if (changed === undefined) this.#takeAll()
             else for (const name of changed) this.#take(name, objects.get(name))
           },
-          clock,
-          random,
           logger: this.#logger,
-          settings: listWatch,
+          settings: deps.listWatch,
         }),
     )
     this.slices = new ServiceSlices({ ...deps, namespaces, logger: this.#logger })

@@ -79,7 +79,7 @@ export class ServiceSlices {
       deps.namespaces.map((namespace) => [
         namespace,
         new ListWatch<EndpointSlice>({
-          client: deps.client,
+          ...deps,
           selection: { kind: ENDPOINT_SLICES, namespace, labelSelector: SERVICE_LABEL },
           parse: parseNamed,
           wants: (slice) => this.#followed.has(`${slice.namespace}/${slice.service}`),
@@ -92,8 +92,6 @@ export class ServiceSlices {
               if (namespace === ALL_NAMESPACES || namespace === followed.namespace) tellOf(error, followed)
             }
           },
-          clock: deps.clock,
-          random: deps.random,
           logger: deps.logger.child({ component: 'endpoint-slices' }),
           settings: { maxObjects: SLICES_LIMIT, ...deps.listWatch },
         }),
