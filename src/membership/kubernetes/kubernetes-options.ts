@@ -7,8 +7,6 @@ import type { FamilyChoice, PortChoice } from './endpoints.ts'
 export const DEFAULT_HOLD_RESTARTING_MS = 30_000
 /** How long the start waits for the first list, in milliseconds. */
 export const DEFAULT_START_TIMEOUT_MS = 30_000
-/** How long an endpoint that is in no slice keeps its place, in milliseconds. */
-export const DEFAULT_GONE_AFTER_MS = 1000
 /** Endpoints that a ring is made of at most; with more the last one stays. */
 export const ENDPOINTS_LIMIT = 10_000
 /** What was confirmed longer ago counts as out of date, in milliseconds: a stall and a list that takes its time. */
@@ -27,8 +25,6 @@ export interface KubernetesSourceOptions {
   readonly holdRestartingMs?: number
   /** Milliseconds. @default 30_000 */
   readonly startTimeoutMs?: number
-  /** Milliseconds. @default 1000 */
-  readonly goneAfterMs?: number
   /** See {@link Brake}: above this share of nodes that stop serving at once the ring stays as it is. @default none */
   readonly brake?: number
   /** What to set to choose the port, for messages. @default '--kubernetes-port' */

@@ -23,14 +23,13 @@ import {
 } from './endpoints.ts'
 import { kubernetesHealth, portProblem } from './kubernetes-health.ts'
 import {
-  DEFAULT_GONE_AFTER_MS,
   DEFAULT_HOLD_RESTARTING_MS,
   DEFAULT_START_TIMEOUT_MS,
   ENDPOINTS_LIMIT,
   describeSlices,
   type KubernetesSourceOptions,
 } from './kubernetes-options.ts'
-import { PlaceKeeper, valuesOf, type Place, type PlaceSettings } from './place-keeper.ts'
+import { PlaceKeeper, valuesOf, type Place } from './place-keeper.ts'
 import { watchSlices, type OpenSliceFeed, type SliceFeed } from './slice-feed.ts'
 
 const WARNING_INTERVAL_MS = 60_000
@@ -106,9 +105,9 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       },
     )
     this.#logger = deps.logger.child({ component: 'kubernetes' })
-    const places = placeSettingsOf(options)
-    this.#keeper = new PlaceKeeper(places)
-    this.#brake = options.brake === undefined ? undefined : new Brake(options.brake, places.holdRestartingMs)
+    const { brake, holdRestartingMs = DEFAULT_HOLD_RESTARTING_MS } = options
+    this.#keeper = new PlaceKeeper(holdRestartingMs)
+    this.#brake = brake === undefined ? undefined : new Brake(brake, holdRestartingMs)
     this.#warnings = new LimitedWarnings(deps.clock, this.#logger, WARNING_INTERVAL_MS)
     this.#feed.done.catch(this.fail)
     this.#refused.promise.catch(() => {})
@@ -150,7 +149,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   /** Changes for how long places are held, and when the brake goes on. */
   adjust(options: { readonly holdRestartingMs: number; readonly brake: number }): void {
-    this.#keeper.settings = placeSettingsOf({ ...this.#options, ...options })
+    this.#keeper.holdRestartingMs = options.holdRestartingMs
     if (this.#brake !== undefined) {
       this.#brake.share = options.brake
       this.#brake.holdMs = options.holdRestartingMs
@@ -366,13 +365,6 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
         'Skipped EndpointSlices with host names instead of addresses',
       )
     }
-  }
-}
-
-function placeSettingsOf(options: KubernetesSourceOptions): PlaceSettings {
-  return {
-    holdRestartingMs: options.holdRestartingMs ?? DEFAULT_HOLD_RESTARTING_MS,
-    goneAfterMs: options.goneAfterMs ?? DEFAULT_GONE_AFTER_MS,
   }
 }
 

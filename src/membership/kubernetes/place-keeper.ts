@@ -9,13 +9,8 @@ export interface Place {
   readonly state: MemberState
 }
 
-/** How long places are kept. */
-export interface PlaceSettings {
-  /** For a pod that is there and does not serve, in milliseconds; 0 for not at all. */
-  readonly holdRestartingMs: number
-  /** For one that is in no slice any more, in milliseconds: it may be on its way from one slice to another. */
-  readonly goneAfterMs: number
-}
+/** How long one that is in no slice any more is listed, in milliseconds: it may be on its way from one slice to another. */
+const GONE_AFTER_MS = 1000
 
 interface Kept extends Place {
   /** Until when a pod that does not serve keeps its place; `Infinity` while it serves. */
@@ -32,18 +27,21 @@ interface Kept extends Place {
  *   `holdRestartingMs`, then it is `dead`. One that has never served has no place to keep and is not listed.
  * - It is terminating, or another pod has its name: it was deleted. It is `left` at once, or off the list.
  * - It is in no slice: it was deleted by force, or no longer belongs to the Service. It is off the list after
- *   `goneAfterMs`. But if there is no slice at all, the Service itself is gone, or has just been made again, and nobody
+ *   {@link GONE_AFTER_MS}. But if there is no slice at all, the Service itself is gone, or has just been made again, and nobody
  *   says anything of the pods: they keep their places for `holdRestartingMs`.
  *
  * Time passes only through its arguments, which are monotonic milliseconds.
  */
 export class PlaceKeeper {
-  /** May be changed: times that run already stay as they are. */
-  settings: PlaceSettings
+  /**
+   * How long a pod that is there and does not serve keeps its place, in milliseconds; 0 for not at all. It may be changed:
+   * times that run already stay as they are.
+   */
+  holdRestartingMs: number
   readonly #kept = new Map<string, Kept>()
 
-  constructor(settings: PlaceSettings) {
-    this.settings = settings
+  constructor(holdRestartingMs: number) {
+    this.holdRestartingMs = holdRestartingMs
   }
 
   /** Takes over that another process holds this endpoint, which does not serve, until then. */
@@ -82,8 +80,7 @@ export class PlaceKeeper {
       else if (next !== before) this.#kept.set(name, next)
       if (pace.endsStep()) yield
     }
-    const { goneAfterMs, holdRestartingMs } = this.settings
-    const waitMs = view.sliceCount === 0 ? Math.max(goneAfterMs, holdRestartingMs) : goneAfterMs
+    const waitMs = view.sliceCount === 0 ? Math.max(GONE_AFTER_MS, this.holdRestartingMs) : GONE_AFTER_MS
     const places = valuesOf(this.#kept)
     for (let i = 0; i < places.length; i++) {
       if (pace.endsStep()) yield
@@ -117,7 +114,7 @@ export class PlaceKeeper {
     if (before === undefined || before.endpoint.uid !== endpoint.uid) return undefined
     switch (before.state) {
       case 'alive':
-        return { ...settled, state: 'suspect', holdUntilMs: nowMs + this.settings.holdRestartingMs }
+        return { ...settled, state: 'suspect', holdUntilMs: nowMs + this.holdRestartingMs }
       case 'suspect':
       case 'dead':
         return { ...before, endpoint, goneAtMs: Infinity }

@@ -46,7 +46,6 @@ function makeSource(
     {
       slices: { serviceName: 'cache' },
       holdRestartingMs: 300,
-      goneAfterMs: 50,
       startTimeoutMs: START_TIMEOUT_MS,
       listWatch: { pageSize: 2, backoffMinMs: 5, backoffMaxMs: 50, relistMinMs: 2000, relistMaxMs: 3000 },
       client: {

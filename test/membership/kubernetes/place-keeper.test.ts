@@ -23,7 +23,7 @@ function view(seen: Seen | 'no slices', uid = 'u1', address = '10.0.0.1'): Endpo
 let keeper: PlaceKeeper
 
 beforeEach(() => {
-  keeper = new PlaceKeeper({ holdRestartingMs: 30_000, goneAfterMs: 1000 })
+  keeper = new PlaceKeeper(30_000)
 })
 
 const state = () => keeper.places.get('a')?.state
@@ -63,7 +63,7 @@ describe('a pod that restarts', () => {
   })
 
   test('loses it at once where there is no hold', () => {
-    keeper = new PlaceKeeper({ holdRestartingMs: 0, goneAfterMs: 1000 })
+    keeper = new PlaceKeeper(0)
     keeper.observe(view('serving'), 0)
     keeper.observe(view('unready'), 1000)
     expect(state()).toBe('dead')
