@@ -1,5 +1,5 @@
 import type { PageRow } from './page.ts'
-import { COUNTS, stat, STEPS, TILE, timeSeries } from './panels.ts'
+import { COUNTS, stat, STEPS, timeSeries } from './panels.ts'
 import { rate, THE_HASH_RING, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 
 /** Colours of the states of HashRings. */
@@ -23,20 +23,17 @@ export function allHashRingsRow(): PageRow {
     question: 'Are all rings well?',
     panels: [
       stat({
-        ...TILE,
         title: 'HashRings',
         description: 'The most HashRings that any pod knows, whatever their state.',
         queries: [`max(sum by (pod) (ringman_hash_rings{${THE_RING}}))`],
       }),
       stat({
-        ...TILE,
         title: 'Brake on',
         description: 'Rings that stay as they are, because too many of their nodes stopped serving at once.',
         queries: [inState('braked')],
         thresholds: [[1, 'red']],
       }),
       stat({
-        ...TILE,
         title: 'Not accepted',
         description:
           'HashRings that make no ring. The condition `Accepted` of each says why: `kubectl get hashrings -A`.',
@@ -44,7 +41,6 @@ export function allHashRingsRow(): PageRow {
         thresholds: [[1, 'orange']],
       }),
       stat({
-        ...TILE,
         title: 'Not settled',
         description: 'Rings of which some pod holds another one for more than five seconds.',
         queries: [
@@ -53,7 +49,6 @@ export function allHashRingsRow(): PageRow {
         thresholds: [[1, 'red']],
       }),
       stat({
-        ...TILE,
         title: 'Without news',
         description:
           'Rings of whose Services the API server has brought no news for too long. They stay as they are.',
@@ -61,7 +56,6 @@ export function allHashRingsRow(): PageRow {
         thresholds: [[1, 'orange']],
       }),
       stat({
-        ...TILE,
         title: 'Rings without series',
         description:
           'HashRings beyond the first 2,000, which have no series of their own and are not on this page below.',
@@ -76,16 +70,13 @@ export function allHashRingsRow(): PageRow {
         queries: [`max by (state) (ringman_hash_rings{${THE_RING}})`],
         colors: STATE_COLORS,
         width: 12,
-        height: 8,
       }),
       timeSeries({
         title: 'Statuses written',
         description:
           'Writes to the API server in a second, by pod. One or two for each change of an endpoint; one every ten seconds where a workload flaps.',
         queries: [rate('ringman_hash_ring_status_writes_total', 'pod', THE_PODS)],
-        unit: 'short',
         width: 12,
-        height: 8,
         leadsToPod: true,
       }),
     ],
@@ -134,17 +125,14 @@ export function hashRingRow(): PageRow {
         ],
         max: 1,
         width: 12,
-        height: 8,
       }),
       timeSeries({
         title: 'Largest share over the mean one',
         description: '1 is perfectly even. About 1.2 to 1.4 is normal; 0 is an empty ring.',
         queries: [{ expr: perRing('max', 'ringman_hash_ring_balance_ratio'), legend: RING_LEGEND }],
-        unit: 'short',
         decimals: 2,
         softMax: 1.5,
         width: 12,
-        height: 8,
       }),
     ],
   }

@@ -3,11 +3,8 @@ import type { PageRow } from './page.ts'
 import { COUNTS, stateTimeline, STEPS, timeSeries, wordsFor, type PanelFrame } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 
-const IN_GOSSIP_ROW = { width: 6, height: 7 } as const
-const IN_PODS_ROW = { leadsToPod: true } as const
-
-/** What a panel is called and how large it is, on each page that has it. */
-type Caption = Pick<PanelFrame, 'title' | 'description' | 'width' | 'height'>
+/** What a panel is called on each page that has it. */
+type Caption = Pick<PanelFrame, 'title' | 'description'>
 
 /** Probes of the pods that match, by the way the answer came. */
 export function probes(matchers: string, caption: Caption) {
@@ -64,9 +61,9 @@ export function traffic(matchers: string, caption: Caption) {
 export function gossipRow(): PageRow {
   return {
     question: 'Is the gossip healthy? (sources memberlist and swim; the first panel is of every source)',
+    size: [6, 7],
     panels: [
       timeSeries({
-        ...IN_GOSSIP_ROW,
         title: 'Time since the source was confirmed',
         description:
           'How long ago each pod last heard something that bears out its members. Gossip: a few seconds. Sidecar and Kubernetes: up to a minute. A pod whose line climbs is deaf.',
@@ -76,25 +73,21 @@ export function gossipRow(): PageRow {
         leadsToPod: true,
       }),
       roundTrip(THE_PODS, {
-        ...IN_GOSSIP_ROW,
         title: 'Round trip of probes',
         description:
           'Of probes answered directly over UDP: the network and the event loops at both ends. The probe timeout (500 ms with the LAN preset) should be well above it.',
       }),
       probes(THE_PODS, {
-        ...IN_GOSSIP_ROW,
         title: 'Probes, by how they were answered',
         description:
           '`direct` is right. `relay` through another member is packet loss. `stream`, over TCP only, means that UDP is blocked. `failed` makes a member suspect.',
       }),
       suspicions(THE_RING, {
-        ...IN_GOSSIP_ROW,
         title: 'Suspected, refuted, declared dead',
         description:
           'Suspicions that began, suspicions that the suspect refuted, and members declared dead. Refutations without deaths: healthy pods are too slow to answer. The page of one pod shows which one refutes.',
       }),
       timeSeries({
-        ...IN_GOSSIP_ROW,
         title: 'Health score',
         description:
           'What each pod thinks of its own health: 0 is well, 7 is as bad as it gets. Above 0 for long: the pod is starved of CPU, or loses packets.',
@@ -108,7 +101,6 @@ export function gossipRow(): PageRow {
         leadsToPod: true,
       }),
       timeSeries({
-        ...IN_GOSSIP_ROW,
         title: 'Dropped by key or label',
         description:
           'Gossip of members that are configured otherwise, or of strangers, by reason. It should be empty. The log lines `gossip.dropped` name the sender.',
@@ -117,7 +109,6 @@ export function gossipRow(): PageRow {
         softMax: 5,
       }),
       timeSeries({
-        ...IN_GOSSIP_ROW,
         title: 'Exchanges of whole states',
         description:
           'Push/pulls in a second: begun here and completed or failed, and answered. `failed` beside healthy probes: TCP is blocked, or a seed has another label or key.',
@@ -126,7 +117,6 @@ export function gossipRow(): PageRow {
         colors: { completed: 'green', failed: 'red', answered: 'blue' },
       }),
       traffic(THE_PODS, {
-        ...IN_GOSSIP_ROW,
         title: 'Gossip traffic',
         description:
           'Bytes of payload in a second, all chosen pods together. An idle ring costs a few hundred bytes a second for each pod.',
@@ -141,16 +131,15 @@ export function podsRow(): PageRow {
     question: 'Are the pods well?',
     panels: [
       stateTimeline({
-        ...IN_PODS_ROW,
+        leadsToPod: true,
         title: 'Ready',
         description:
           'Whether each pod would answer its readiness probe with yes. A gap is a pod that was not scraped: it was away, or did not answer.',
         queries: [`max by (pod) (ringman_ready{${THE_PODS}})`],
-        unit: 'short',
         mappings: wordsFor({ 0: ['not ready', 'red'], 1: ['ready', 'green'] }),
       }),
       timeSeries({
-        ...IN_PODS_ROW,
+        leadsToPod: true,
         title: 'Lateness of the event loop, 99th percentile',
         description:
           'Everything waits so long: look-ups, gossip, probes. 1 to 2 ms is the resolution of the timer; tens of ms are garbage collection or large requests; more is CPU throttling. The alert is at 100 ms.',
@@ -160,7 +149,7 @@ export function podsRow(): PageRow {
         thresholds: [[0.1, 'red']],
       }),
       timeSeries({
-        ...IN_PODS_ROW,
+        leadsToPod: true,
         title: 'Event loop in use',
         description: 'The part of the time in which the event loop is busy. Above 70 %, add pods.',
         queries: [`max by (pod) (rate(ringman_event_loop_active_seconds_total{${THE_PODS}}[${WINDOW}]))`],
@@ -170,19 +159,18 @@ export function podsRow(): PageRow {
         showThresholds: true,
       }),
       timeSeries({
-        ...IN_PODS_ROW,
+        leadsToPod: true,
         title: 'CPU',
         description:
           'Cores in use, user and system. Compare with the limit of the container: near it, Linux throttles.',
         queries: [
           `max by (pod) (rate(process_cpu_seconds_total{${THE_PODS}}[${WINDOW}]) and on (namespace, pod) ringman_build_info)`,
         ],
-        unit: 'short',
         decimals: 2,
         softMax: 0.1,
       }),
       timeSeries({
-        ...IN_PODS_ROW,
+        leadsToPod: true,
         title: 'Memory',
         description: 'Resident memory. It levels off; a line that climbs for days is a leak worth a report.',
         queries: [
@@ -191,12 +179,11 @@ export function podsRow(): PageRow {
         unit: 'bytes',
       }),
       timeSeries({
-        ...IN_PODS_ROW,
+        leadsToPod: true,
         title: 'Ring manager: waiting commands',
         description:
           'Commands that wait for the one writer of the ring. 0 nearly always; more than 10 means that changes come faster than rings can be made.',
         queries: [`max by (pod) (ringman_manager_mailbox_depth{${THE_PODS}})`],
-        unit: 'short',
         decimals: 0,
         softMax: 10,
       }),

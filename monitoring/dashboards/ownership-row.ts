@@ -66,7 +66,6 @@ export function ownershipRow(): PageRow {
         description:
           'Starts, leaves, drains and changes of weight of programs that hand keys over. `timed-out`: keys moved cold. `not-possible`: some members do not take part. Pods that leave take their last count with them.',
         queries: [increase('ringman_handovers_total', 'outcome', THE_PODS)],
-        unit: 'short',
         draw: 'stack',
         colors: HANDOVER_COLORS,
       }),
@@ -75,7 +74,6 @@ export function ownershipRow(): PageRow {
         description:
           'Calls by which programs fetch what they are about to own, one for each node that has some of it. `failed` and `aborted`: those keys came cold.',
         queries: [increase('ringman_handover_warm_ups_total', 'outcome', THE_PODS)],
-        unit: 'short',
         draw: 'stack',
         colors: WARM_UP_COLORS,
       }),

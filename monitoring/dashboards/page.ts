@@ -13,12 +13,19 @@ import {
   type Dashboard,
   type Panel,
 } from '@grafana/grafana-foundation-sdk/dashboard'
-import { DATASOURCE, THE_RING } from './queries.ts'
+import { DATASOURCE, FIRING_ALERTS, increase, THE_RING } from './queries.ts'
+
+interface PagePanel extends Builder<Panel> {
+  span(width: number): PagePanel
+  height(height: number): PagePanel
+}
 
 /** A heading, which is a question, and the panels that answer it. */
 export interface PageRow {
   readonly question: string
-  readonly panels: readonly Builder<Panel>[]
+  /** The size of all its panels, in 24ths of the page and in rows of the grid. @default each has its own */
+  readonly size?: readonly [width: number, height: number]
+  readonly panels: readonly PagePanel[]
 }
 
 export interface PageOptions {
@@ -62,38 +69,38 @@ export function renderPage(options: PageOptions): Dashboard {
         .keepTime(true),
     )
     .annotation(
-      new AnnotationQueryBuilder()
-        .name('Changes of the ring')
-        .datasource(DATASOURCE)
-        .enable(true)
-        .iconColor('blue')
-        .expr(
-          `max by (cause) (sum by (pod, cause) (increase(ringman_ring_changes_total{${THE_RING}}[$__rate_interval]))) > 0`,
-        )
-        .step('30s')
+      annotation('Changes of the ring', 'blue', `max by (cause) (${CHANGES}) > 0`)
         .titleFormat('Ring changed')
         .textFormat('{{cause}}'),
     )
     .annotation(
-      new AnnotationQueryBuilder()
-        .name('Alerts')
-        .datasource(DATASOURCE)
-        .enable(true)
-        .iconColor('red')
-        .expr(`max by (alertname) (ALERTS{alertname=~"Ringman.+",alertstate="firing",${THE_RING}})`)
-        .step('30s')
+      annotation('Alerts', 'red', `max by (alertname) (${FIRING_ALERTS})`)
         .titleFormat('{{alertname}}')
         .textFormat('The alert was firing.'),
     )
-  for (const { question, panels } of options.rows) {
+  for (const { question, size, panels } of options.rows) {
     builder.withRow(new RowBuilder(question))
-    for (const panel of panels) builder.withPanel(panel)
+    for (const panel of panels) {
+      builder.withPanel(size === undefined ? panel : panel.span(size[0]).height(size[1]))
+    }
   }
   const page = builder.build()
   page.panels?.forEach((panel, index) => {
     panel.id = index + 1
   })
   return withoutPlacement(page)
+}
+
+const CHANGES = increase('ringman_ring_changes_total', 'pod, cause', THE_RING)
+
+function annotation(name: string, color: string, expr: string) {
+  return new AnnotationQueryBuilder()
+    .name(name)
+    .datasource(DATASOURCE)
+    .enable(true)
+    .iconColor(color)
+    .expr(expr)
+    .step('30s')
 }
 
 /** The SDK puts links and annotations into a menu, where nobody looks for them; left out, they stand at the top. */

@@ -1,4 +1,3 @@
-import type { Builder } from '@grafana/grafana-foundation-sdk/cog'
 import {
   AxisPlacement,
   BarGaugeDisplayMode,
@@ -29,7 +28,6 @@ import {
   MappingType,
   ThresholdsConfigBuilder,
   ThresholdsMode,
-  type Panel,
   type Threshold,
   type ValueMapping,
 } from '@grafana/grafana-foundation-sdk/dashboard'
@@ -52,8 +50,8 @@ export interface PanelFrame {
   /** How to read the panel: what is normal, and what it means when it is not. */
   readonly description: string
   readonly queries: readonly (PanelQuery | string)[]
-  /** Grafana's name of a unit: `s`, `bytes`, `percentunit`, `reqps`, `short` for numbers. */
-  readonly unit: string
+  /** Grafana's name of a unit: `s`, `bytes`, `percentunit`, `reqps`. @default short: numbers */
+  readonly unit?: string
   readonly decimals?: number
   readonly min?: number
   readonly max?: number
@@ -74,28 +72,16 @@ export function podLink(pod: string): DashboardLinkBuilder {
     .url(`/d/${POD_PAGE_UID}?${RING_IN_URL}&var-pod=${pod}&\${__url_time_range}`)
 }
 
-interface FramedPanel<Self> extends Builder<Panel> {
-  title(title: string): Self
-  description(description: string): Self
-  datasource(datasource: typeof DATASOURCE): Self
-  targets(targets: ReturnType<typeof targetsOf>): Self
-  unit(unit: string): Self
-  decimals(decimals: number): Self
-  min(min: number): Self
-  max(max: number): Self
-  thresholds(thresholds: ThresholdsConfigBuilder): Self
-  dataLinks(links: DashboardLinkBuilder[]): Self
-  span(width: number): Self
-  height(height: number): Self
-}
-
-function framed<Self extends FramedPanel<Self>>(panel: Self, frame: PanelFrame): Self {
+function framed<Self extends BarGauge | Heatmap | Stat | StateTimeline | TimeSeries>(
+  panel: Self,
+  frame: PanelFrame,
+): Self {
   panel
     .title(frame.title)
     .description(frame.description)
     .datasource(DATASOURCE)
     .targets(targetsOf(frame.queries))
-    .unit(frame.unit)
+    .unit(frame.unit ?? 'short')
     .thresholds(thresholdsOf(frame.thresholds ?? []))
     .span(frame.width ?? 8)
     .height(frame.height ?? 8)
@@ -117,7 +103,7 @@ function thresholdsOf(thresholds: NonNullable<PanelFrame['thresholds']>): Thresh
 /** One number that says at a glance whether something is well: as it is now, not as it was when it was last known. */
 export function stat(frame: PanelFrame & { readonly mappings?: ValueMapping[]; readonly noValue?: string }) {
   const queries = frame.queries.map((query) => ({ kind: 'latest' as const, ...asQuery(query) }))
-  const panel = framed(new Stat(), { ...frame, queries })
+  const panel = framed(new Stat(), { width: 4, height: 4, ...frame, queries })
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
     .colorMode(frame.thresholds === undefined ? BigValueColorMode.None : BigValueColorMode.Value)
     .graphMode(BigValueGraphMode.None)
@@ -147,13 +133,10 @@ export const REFERENCE_LINE = [
 ]
 
 /** For what happened in an interval, counted. */
-export const COUNTS = { unit: 'short', decimals: 0, draw: 'bars' } as const
+export const COUNTS = { decimals: 0, draw: 'bars' } as const
 
 /** For counts that stay until they change. */
-export const STEPS = { unit: 'short', decimals: 0, draw: 'steps' } as const
-
-/** For one number in the first row of a page. */
-export const TILE = { unit: 'short', width: 4, height: 4 } as const
+export const STEPS = { decimals: 0, draw: 'steps' } as const
 
 /** Lines, stacked areas or bars over time. */
 export function timeSeries(frame: PanelFrame & TimeSeriesStyle) {
@@ -198,7 +181,7 @@ export function barGauge(frame: PanelFrame) {
 }
 
 /** Where the values of a histogram were, over time. */
-export function heatmap(frame: PanelFrame) {
+export function heatmap(frame: PanelFrame & { readonly unit: string }) {
   return framed(new Heatmap(), frame)
     .calculate(false)
     .color(

@@ -3,33 +3,28 @@ import { probes, roundTrip, suspicions, traffic } from './health-rows.ts'
 import { COUNTS, STEPS, timeSeries } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, WINDOW } from './queries.ts'
 
-const IN_ROW = { width: 6, height: 8 } as const
-
 /** How does it gossip, and how does it find others? */
 export function gossipRows(): PageRow[] {
   return [
     {
       question: 'How does it gossip?',
+      size: [6, 8],
       panels: [
         probes(THE_PODS, {
-          ...IN_ROW,
           title: 'Probes it makes, by how they were answered',
           description:
             '`failed` on this pod alone: it is the one that is badly connected. `stream` alone: UDP is blocked here.',
         }),
         roundTrip(THE_PODS, {
-          ...IN_ROW,
           title: 'Round trip of its probes',
           description: 'The network, and the event loops at both ends.',
         }),
         suspicions(THE_PODS, {
-          ...IN_ROW,
           title: 'Suspects, refutes, declares dead',
           description:
             '`refuted`: others suspected this pod or declared it dead, and it refuted that: the sign of a pod that is too slow. `suspected` and `declared dead` are what it says of others.',
         }),
         timeSeries({
-          ...IN_ROW,
           title: 'Stalled',
           description:
             'The part of the time in which the gossip found the process stalled: CPU limits, a paused container, or a busy host. The health score is 0 when all is well, 7 at worst.',
@@ -48,7 +43,6 @@ export function gossipRows(): PageRow[] {
           { id: 'custom.axisPlacement', value: 'right' },
         ]),
         timeSeries({
-          ...IN_ROW,
           title: 'Messages received, by type',
           description:
             'What others tell this pod. A type that is missing while others come is a sign of a half-open network policy.',
@@ -56,13 +50,11 @@ export function gossipRows(): PageRow[] {
           unit: 'cps',
         }),
         traffic(THE_PODS, {
-          ...IN_ROW,
           title: 'Traffic',
           description:
             'Bytes of payload in a second, by transport and direction. `udp sent` without `udp received`: UDP does not come through.',
         }),
         timeSeries({
-          ...IN_ROW,
           title: 'Dropped, by reason',
           description:
             'Messages that were dropped, by reason. The log line `gossip.dropped` has the same reasons and names the sender.',
@@ -71,7 +63,6 @@ export function gossipRows(): PageRow[] {
           softMax: 5,
         }),
         timeSeries({
-          ...IN_ROW,
           title: 'News that waits',
           description:
             'Falls to 0 within seconds of a change. What is left out, because the queue is full or no packet can hold it, comes later, by push/pull.',
@@ -82,7 +73,6 @@ export function gossipRows(): PageRow[] {
               legend: 'left out',
             },
           ],
-          unit: 'short',
           decimals: 0,
           softMax: 5,
         }),
@@ -90,9 +80,9 @@ export function gossipRows(): PageRow[] {
     },
     {
       question: 'How does it find others?',
+      size: [6, 8],
       panels: [
         timeSeries({
-          ...IN_ROW,
           title: 'Seeds',
           description:
             'Seeds as configured, by whether they were found, and the addresses of others that they gave. 0 addresses from resolved seeds: they lead only to this pod.',
@@ -105,7 +95,6 @@ export function gossipRows(): PageRow[] {
           colors: { resolved: 'green', unresolved: 'red', addresses: 'blue' },
         }),
         timeSeries({
-          ...IN_ROW,
           title: 'Joins',
           description:
             'Attempts to join through a seed. It rests once all seeds are members. `failed` that goes on: a seed leads to a dead address, or to another cluster.',
@@ -115,7 +104,6 @@ export function gossipRows(): PageRow[] {
           colors: { completed: 'green', failed: 'red' },
         }),
         timeSeries({
-          ...IN_ROW,
           title: 'Exchanges of whole states: time',
           description:
             'Of push/pulls that this pod began and that were completed, 99th percentile, and the size of the states sent and received.',
@@ -135,7 +123,6 @@ export function gossipRows(): PageRow[] {
           { id: 'custom.axisPlacement', value: 'right' },
         ]),
         timeSeries({
-          ...IN_ROW,
           title: 'Time since the source was confirmed',
           description:
             'How long ago it last heard something that bears out its members. Gossip: a few seconds. Sidecar and Kubernetes: up to a minute.',

@@ -2,7 +2,7 @@ import { BigValueTextMode } from '@grafana/grafana-foundation-sdk/common'
 import { digestOfPods, livingMembers } from '../ring-queries.ts'
 import { RESULT_COLORS } from './look-up-row.ts'
 import type { PageRow } from './page.ts'
-import { COUNTS, heatmap, REFERENCE_LINE, stat, STEPS, TILE, timeSeries, wordsFor } from './panels.ts'
+import { COUNTS, heatmap, REFERENCE_LINE, stat, STEPS, timeSeries, wordsFor } from './panels.ts'
 import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 import { CAUSE_COLORS, STATE_COLORS } from './ring-rows.ts'
 
@@ -12,7 +12,6 @@ export function podStateRow(): PageRow {
     question: 'Is this pod well, and does it agree with the others?',
     panels: [
       stat({
-        ...TILE,
         title: 'Ready',
         description:
           'Whether it would answer its readiness probe with yes. `/readyz` on its admin port says why not.',
@@ -22,7 +21,6 @@ export function podStateRow(): PageRow {
         noValue: 'not scraped',
       }),
       stat({
-        ...TILE,
         title: 'Pods with the same ring',
         description:
           'The part of all pods, itself among them, that have the ring of this one. 100 % is right.',
@@ -36,7 +34,6 @@ export function podStateRow(): PageRow {
         thresholds: [[0, 'red']],
       }),
       stat({
-        ...TILE,
         title: 'Share',
         description:
           'The part of all keys that this pod owns, by its own ring. 0 when it is not on its ring.',
@@ -45,7 +42,6 @@ export function podStateRow(): PageRow {
         decimals: 1,
       }),
       stat({
-        ...TILE,
         title: 'Condition',
         description:
           'What it knows about its own membership, in one word. "well" is right; `/readyz` on its admin port has the others in a sentence.',
@@ -53,7 +49,6 @@ export function podStateRow(): PageRow {
         noValue: 'not scraped',
       }).textMode(BigValueTextMode.Name),
       stat({
-        ...TILE,
         title: 'Up for',
         description: 'Since the process started. Short and again short: it restarts.',
         queries: [
@@ -62,7 +57,6 @@ export function podStateRow(): PageRow {
         unit: 's',
       }),
       stat({
-        ...TILE,
         title: 'Ring manager',
         description:
           'Whether the one writer of the ring answers. Stuck: the ring no longer follows the members.',
@@ -132,7 +126,6 @@ export function podRingRow(): PageRow {
         title: 'Largest share ÷ mean share',
         description: 'How uneven its ring is; 1 is perfectly even.',
         queries: [{ expr: `max(ringman_ring_balance_ratio{${THE_PODS}})`, legend: 'balance' }],
-        unit: 'short',
         decimals: 2,
         min: 1,
         softMax: 2,
@@ -146,12 +139,11 @@ export function podRingRow(): PageRow {
 
 /** What does it answer? */
 export function podLookUpRow(): PageRow {
-  const inRow = { width: 6, height: 8 } as const
   return {
     question: 'What does it answer?',
+    size: [6, 8],
     panels: [
       timeSeries({
-        ...inRow,
         title: 'Look-ups, by result',
         description: '`ring-empty`, `unavailable` and `failed` are its own fault; `refused` is the caller’s.',
         queries: [rate('ringman_lookups_total', 'result', THE_PODS)],
@@ -160,7 +152,6 @@ export function podLookUpRow(): PageRow {
         colors: RESULT_COLORS,
       }),
       timeSeries({
-        ...inRow,
         title: 'Time of a look-up, 99th percentile, by route',
         description: 'A batch (`POST /v1/owners`) takes as long as its keys are many.',
         queries: [quantile(0.99, 'ringman_lookup_duration_seconds', ['route'], THE_PODS)],
@@ -168,7 +159,6 @@ export function podLookUpRow(): PageRow {
         thresholds: [[0.01, 'red']],
       }),
       heatmap({
-        ...inRow,
         title: 'Where look-up times lie',
         description: 'How many look-ups of any route took how long: the darker the more.',
         queries: [
@@ -177,7 +167,6 @@ export function podLookUpRow(): PageRow {
         unit: 's',
       }),
       timeSeries({
-        ...inRow,
         title: 'HTTP answers, by route and status',
         description:
           'All requests to the look-up port. `aborted`: the client went before there was an answer.',
@@ -190,12 +179,11 @@ export function podLookUpRow(): PageRow {
 
 /** What does the process need? */
 export function podProcessRow(): PageRow {
-  const inRow = { width: 6, height: 8 } as const
   return {
     question: 'What does the process need, and wait for?',
+    size: [6, 8],
     panels: [
       timeSeries({
-        ...inRow,
         title: 'Lateness of the event loop',
         description:
           'Everything waits so long. 1 to 2 ms is the resolution of the timer; tens of ms are garbage collection or large requests; more is CPU throttling.',
@@ -208,7 +196,6 @@ export function podProcessRow(): PageRow {
         thresholds: [[0.1, 'red']],
       }),
       timeSeries({
-        ...inRow,
         title: 'CPU and event loop in use',
         description:
           'Cores in use, and the part of the time in which the event loop is busy. A busy loop with little CPU is throttled.',
@@ -226,7 +213,6 @@ export function podProcessRow(): PageRow {
         softMax: 1,
       }),
       timeSeries({
-        ...inRow,
         title: 'Memory',
         description: 'Resident, the JavaScript heap, and buffers outside of it.',
         queries: [
@@ -241,7 +227,6 @@ export function podProcessRow(): PageRow {
         unit: 'bytes',
       }),
       timeSeries({
-        ...inRow,
         title: 'Open files and sockets',
         description: 'It follows the callers’ connections. At the limit of the process new ones are refused.',
         queries: [
@@ -250,7 +235,6 @@ export function podProcessRow(): PageRow {
             legend: 'open',
           },
         ],
-        unit: 'short',
         decimals: 0,
         softMax: 50,
         legend: 'none',

@@ -15,6 +15,9 @@ export const THE_PODS = `${THE_RING},pod=~"$pod"`
 /** Matchers of the HashRings that are chosen at the top of their page, as the chosen pods have them. */
 export const THE_HASH_RING = `${THE_PODS},ring_namespace=~"$ring_namespace",ring=~"$ring"`
 
+/** The alerts about the ring that fire. */
+export const FIRING_ALERTS = `ALERTS{alertname=~"Ringman.+",alertstate="firing",${THE_RING}}`
+
 /** The window of rates: Grafana makes it at least four scrapes long. */
 export const WINDOW = '$__rate_interval'
 

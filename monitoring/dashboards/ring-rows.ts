@@ -1,18 +1,8 @@
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table'
 import { closedRings, digestOfPods, livingMembers, readyPods } from '../ring-queries.ts'
 import type { PageRow } from './page.ts'
-import {
-  COUNTS,
-  barGauge,
-  podLink,
-  REFERENCE_LINE,
-  stat,
-  STEPS,
-  TILE,
-  timeSeries,
-  wordsFor,
-} from './panels.ts'
-import { DATASOURCE, increase, targetsOf, THE_PODS, THE_RING } from './queries.ts'
+import { COUNTS, barGauge, podLink, REFERENCE_LINE, stat, STEPS, timeSeries, wordsFor } from './panels.ts'
+import { DATASOURCE, FIRING_ALERTS, increase, targetsOf, THE_PODS, THE_RING } from './queries.ts'
 
 /** Colours of causes, the same in every panel. */
 export const CAUSE_COLORS = {
@@ -35,7 +25,6 @@ export function wholeRow(): PageRow {
         description:
           'How many different rings the pods have. 1 is right. More is normal for the seconds of a change, and a fault when it stays: pods then give different owners for the same key.',
         queries: [`count(count by (digest) (${digestOfPods(THE_RING)}))`],
-        ...TILE,
         thresholds: [[2, 'red']],
       }),
       stat({
@@ -43,7 +32,6 @@ export function wholeRow(): PageRow {
         description:
           'Groups of pods whose ring has exactly these pods on it. 1 is a whole ring. 2 or more are islands, which do not know of each other. 0 while pods disagree, or where members of the ring are not scraped.',
         queries: [`count(${closedRings(digestOfPods(THE_RING), THE_RING)}) or vector(0)`],
-        ...TILE,
         thresholds: [[2, 'red']],
       }),
       stat({
@@ -51,28 +39,24 @@ export function wholeRow(): PageRow {
         description:
           'The most members that any pod has on its ring: alive, and suspect ones, which keep their place.',
         queries: [`max(${livingMembers(THE_RING)})`],
-        ...TILE,
       }),
       stat({
         title: 'Ready pods',
         description:
           'From kube-state-metrics where it is there, else from the pods themselves. It should equal the members on the ring.',
         queries: [readyPods(THE_RING)],
-        ...TILE,
       }),
       stat({
         title: 'Suspects',
         description:
           'The most members that any pod suspects now. A suspect keeps its place on the ring until its time to refute is over.',
         queries: [`max(ringman_members{state="suspect",${THE_RING}})`],
-        ...TILE,
         thresholds: [[1, 'orange']],
       }),
       stat({
         title: 'Alerts that fire',
         description: 'Alerts about this ring. Each has a runbook.',
-        queries: [`count(ALERTS{alertname=~"Ringman.+",alertstate="firing",${THE_RING}}) or vector(0)`],
-        ...TILE,
+        queries: [`count(${FIRING_ALERTS}) or vector(0)`],
         thresholds: [[1, 'red']],
       }),
       timeSeries({
@@ -80,11 +64,9 @@ export function wholeRow(): PageRow {
         description:
           'One band of one colour: all pods have the same ring. A change of colour is a change of the ring. Two colours side by side for longer than a few scrapes: pods disagree.',
         queries: [`count by (digest) (${digestOfPods(THE_RING)})`],
-        unit: 'short',
         decimals: 0,
         draw: 'stack',
         width: 12,
-        height: 8,
       }),
       timeSeries({
         title: 'Nodes on the ring, as each pod has it',
@@ -96,7 +78,6 @@ export function wholeRow(): PageRow {
         ],
         ...STEPS,
         width: 12,
-        height: 8,
         leadsToPod: true,
       }).overrideByName('ready pods', REFERENCE_LINE),
       podTable(),
@@ -203,7 +184,6 @@ export function sharesRow(): PageRow {
           { expr: `max(ringman_ring_balance_ratio{${THE_RING}})`, legend: 'most uneven ring' },
           { expr: `min(ringman_ring_balance_ratio{${THE_RING}})`, legend: 'most even ring' },
         ],
-        unit: 'short',
         decimals: 2,
         min: 1,
         softMax: 2,
