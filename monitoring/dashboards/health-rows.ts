@@ -1,7 +1,7 @@
 import { MISFIT_REASONS } from '../ring-queries.ts'
 import type { PageRow } from './page.ts'
 import { COUNTS, stateTimeline, STEPS, timeSeries, wordsFor, type PanelFrame } from './panels.ts'
-import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
+import { increase, quantile, rate, OF_RINGMAN, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 
 /** What a panel is called on each page that has it. */
 type Caption = Pick<PanelFrame, 'title' | 'description'>
@@ -163,9 +163,7 @@ export function podsRow(): PageRow {
         title: 'CPU',
         description:
           'Cores in use, user and system. Compare with the limit of the container: near it, Linux throttles.',
-        queries: [
-          `max by (pod) (rate(process_cpu_seconds_total{${THE_PODS}}[${WINDOW}]) and on (namespace, pod) ringman_build_info)`,
-        ],
+        queries: [`max by (pod) (rate(process_cpu_seconds_total{${THE_PODS}}[${WINDOW}]) ${OF_RINGMAN})`],
         decimals: 2,
         softMax: 0.1,
       }),
@@ -173,9 +171,7 @@ export function podsRow(): PageRow {
         leadsToPod: true,
         title: 'Memory',
         description: 'Resident memory. It levels off; a line that climbs for days is a leak worth a report.',
-        queries: [
-          `max by (pod) (process_resident_memory_bytes{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
-        ],
+        queries: [`max by (pod) (process_resident_memory_bytes{${THE_PODS}} ${OF_RINGMAN})`],
         unit: 'bytes',
       }),
       timeSeries({

@@ -3,7 +3,7 @@ import { digestOfPods, livingMembers } from '../ring-queries.ts'
 import { RESULT_COLORS } from './look-up-row.ts'
 import type { PageRow } from './page.ts'
 import { COUNTS, heatmap, REFERENCE_LINE, stat, STEPS, timeSeries, wordsFor } from './panels.ts'
-import { increase, quantile, rate, THE_PODS, THE_RING, WINDOW } from './queries.ts'
+import { increase, quantile, rate, OF_RINGMAN, THE_PODS, THE_RING, WINDOW } from './queries.ts'
 import { CAUSE_COLORS, STATE_COLORS } from './ring-rows.ts'
 
 /** Is this pod well, and does it agree with the others? */
@@ -51,9 +51,7 @@ export function podStateRow(): PageRow {
       stat({
         title: 'Up for',
         description: 'Since the process started. Short and again short: it restarts.',
-        queries: [
-          `time() - max(process_start_time_seconds{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
-        ],
+        queries: [`time() - max(process_start_time_seconds{${THE_PODS}} ${OF_RINGMAN})`],
         unit: 's',
       }),
       stat({
@@ -201,7 +199,7 @@ export function podProcessRow(): PageRow {
           'Cores in use, and the part of the time in which the event loop is busy. A busy loop with little CPU is throttled.',
         queries: [
           {
-            expr: `max(rate(process_cpu_seconds_total{${THE_PODS}}[${WINDOW}]) and on (namespace, pod) ringman_build_info)`,
+            expr: `max(rate(process_cpu_seconds_total{${THE_PODS}}[${WINDOW}]) ${OF_RINGMAN})`,
             legend: 'CPU',
           },
           {
@@ -221,7 +219,7 @@ export function podProcessRow(): PageRow {
           ['nodejs_heap_size_total_bytes', 'heap'],
           ['nodejs_external_memory_bytes', 'outside the heap'],
         ].map(([metric = '', legend = '']) => ({
-          expr: `max(${metric}{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
+          expr: `max(${metric}{${THE_PODS}} ${OF_RINGMAN})`,
           legend,
         })),
         unit: 'bytes',
@@ -231,7 +229,7 @@ export function podProcessRow(): PageRow {
         description: 'It follows the callers’ connections. At the limit of the process new ones are refused.',
         queries: [
           {
-            expr: `max(process_open_fds{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
+            expr: `max(process_open_fds{${THE_PODS}} ${OF_RINGMAN})`,
             legend: 'open',
           },
         ],

@@ -18,6 +18,9 @@ export const THE_HASH_RING = `${THE_PODS},ring_namespace=~"$ring_namespace",ring
 /** The alerts about the ring that fire. */
 export const FIRING_ALERTS = `ALERTS{alertname=~"Ringman.+",alertstate="firing",${THE_RING}}`
 
+/** Which of the series that every exporter has are of ringman's processes. */
+export const OF_RINGMAN = 'and on (namespace, pod) ringman_build_info'
+
 /** The window of rates: Grafana makes it at least four scrapes long. */
 export const WINDOW = '$__rate_interval'
 

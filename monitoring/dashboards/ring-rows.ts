@@ -2,7 +2,7 @@ import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table'
 import { closedRings, digestOfPods, livingMembers, readyPods } from '../ring-queries.ts'
 import type { PageRow } from './page.ts'
 import { COUNTS, barGauge, podLink, REFERENCE_LINE, stat, STEPS, timeSeries, wordsFor } from './panels.ts'
-import { DATASOURCE, FIRING_ALERTS, increase, targetsOf, THE_PODS, THE_RING } from './queries.ts'
+import { DATASOURCE, FIRING_ALERTS, increase, targetsOf, OF_RINGMAN, THE_PODS, THE_RING } from './queries.ts'
 
 /** Colours of causes, the same in every panel. */
 export const CAUSE_COLORS = {
@@ -93,10 +93,7 @@ function podTable() {
     ['Share', `max by (pod) (ringman_ring_share_ratio{${THE_PODS}})`],
     ['Source', `min by (pod) (ringman_source_ok{${THE_PODS}})`],
     ['Last change', `time() - max by (pod) (ringman_ring_last_change_timestamp_seconds{${THE_PODS}})`],
-    [
-      'Up for',
-      `time() - max by (pod) (process_start_time_seconds{${THE_PODS}} and on (namespace, pod) ringman_build_info)`,
-    ],
+    ['Up for', `time() - max by (pod) (process_start_time_seconds{${THE_PODS}} ${OF_RINGMAN})`],
   ]
   const refIds = columns.map((_, index) => String.fromCharCode(67 + index))
   const yesNo = wordsFor({ 0: ['no', 'red'], 1: ['yes', 'green'] })
