@@ -103,7 +103,7 @@ async function drained(member: SwimProcess): Promise<void> {
   const listen = (bytes: Buffer) => {
     const checked = checkDatagram(bytes, LIMITS)
     if (!('messages' in checked)) return
-    if (checked.messages.some((message) => message.kind === 'ack' && message.seq === seq))
+    if (checked.messages.some((message) => message.kind === 'ack' && message.data.seq === seq))
       answered.resolve(true)
   }
   socket.on('message', listen)

@@ -23,11 +23,9 @@ export interface UpdateData {
 
 /** A message that is safe to hand to the library. */
 export type SwimMessage =
-  | { readonly kind: 'ping'; readonly seq: number }
-  | { readonly kind: 'ping-req'; readonly seq: number; readonly destination: string }
-  | { readonly kind: 'ack'; readonly seq: number }
-  | { readonly kind: 'sync'; readonly data: UpdateData }
-  | { readonly kind: 'update'; readonly data: UpdateData }
+  | { readonly kind: 'ping' | 'ack'; readonly data: { readonly seq: number } }
+  | { readonly kind: 'ping-req'; readonly data: { readonly seq: number; readonly destination: string } }
+  | { readonly kind: 'sync' | 'update'; readonly data: UpdateData }
 
 /** Why a datagram was dropped, from its bytes alone. */
 export type MalformedReason =
@@ -64,14 +62,7 @@ export interface GuardLimits {
   readonly maxIncarnation: number
 }
 
-/** Types whose message is one MessagePack map. */
-const BODY_TYPES: ReadonlySet<unknown> = new Set([
-  MESSAGE_TYPE.ping,
-  MESSAGE_TYPE.pingReq,
-  MESSAGE_TYPE.sync,
-  MESSAGE_TYPE.ack,
-  MESSAGE_TYPE.update,
-])
+const TYPES: ReadonlySet<unknown> = new Set(Object.values(MESSAGE_TYPE))
 
 /** Parts of a compound message. */
 const PART_LIMIT = 1024
@@ -90,11 +81,7 @@ export function checkDatagram(
 ): { readonly messages: readonly SwimMessage[] } | { readonly reason: MalformedReason } {
   if (bytes.byteLength === 0) return { reason: 'empty' }
   if (bytes.byteLength > limits.maxBytes) return { reason: 'oversized' }
-  if (bytes[0] !== MESSAGE_TYPE.compound) {
-    const message = checkMessage(bytes, limits)
-    return typeof message === 'string' ? { reason: message } : { messages: [message] }
-  }
-  const parts = splitCompound(bytes)
+  const parts = bytes[0] === MESSAGE_TYPE.compound ? splitCompound(bytes) : [bytes]
   if (parts === undefined) return { reason: 'compound-malformed' }
   const messages: SwimMessage[] = []
   for (const part of parts) {
@@ -131,7 +118,7 @@ export function splitCompound(bytes: Uint8Array): Uint8Array[] | undefined {
 function checkMessage(bytes: Uint8Array, limits: GuardLimits): SwimMessage | MalformedReason {
   const type = bytes[0]
   if (type === MESSAGE_TYPE.compound) return 'compound-nested'
-  if (!BODY_TYPES.has(type)) return 'type-unknown'
+  if (!TYPES.has(type)) return 'type-unknown'
   const decoded = tryDecodeMsgpack(bytes.subarray(1))
   if (!isObject(decoded?.value) || decoded.value instanceof Uint8Array) return 'body-malformed'
   const body = decoded.value
@@ -144,9 +131,9 @@ function checkMessage(bytes: Uint8Array, limits: GuardLimits): SwimMessage | Mal
   }
   const { seq, destination } = body
   if (!isCounter(seq, Number.MAX_SAFE_INTEGER)) return 'seq-invalid'
-  if (type === MESSAGE_TYPE.ping) return { kind: 'ping', seq }
-  if (type === MESSAGE_TYPE.ack) return { kind: 'ack', seq }
-  return isHost(destination) ? { kind: 'ping-req', seq, destination } : 'host-invalid'
+  if (type === MESSAGE_TYPE.ping) return { kind: 'ping', data: { seq } }
+  if (type === MESSAGE_TYPE.ack) return { kind: 'ack', data: { seq } }
+  return isHost(destination) ? { kind: 'ping-req', data: { seq, destination } } : 'host-invalid'
 }
 
 function checkUpdate(body: MsgpackMap, limits: GuardLimits): UpdateData | MalformedReason {

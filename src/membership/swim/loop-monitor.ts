@@ -10,32 +10,20 @@ const BEAT_MS = 50
 export class LoopMonitor {
   readonly #clock: Clock
   readonly #thresholdMs: number
+  /** The longest delay so far, in milliseconds. */
+  longestMs = 0
+  /** Stalls so far. */
+  stalls = 0
+  /** How long they were in all, in milliseconds. */
+  stalledMs = 0
   #beatAtMs = 0
   #stallEndedAtMs = -Infinity
-  #longestMs = 0
-  #stalls = 0
-  #stalledMs = 0
   #cancel: (() => void) | undefined
 
   /** @param thresholdMs - A delay beyond this many milliseconds is a stall. */
   constructor(clock: Clock, thresholdMs: number) {
     this.#clock = clock
     this.#thresholdMs = thresholdMs
-  }
-
-  /** The longest delay so far, in milliseconds. */
-  get longestMs(): number {
-    return this.#longestMs
-  }
-
-  /** Stalls so far. */
-  get stalls(): number {
-    return this.#stalls
-  }
-
-  /** How long they were in all, in milliseconds. */
-  get stalledMs(): number {
-    return this.#stalledMs
   }
 
   start(): void {
@@ -61,8 +49,8 @@ export class LoopMonitor {
     this.#cancel = this.#clock.after(BEAT_MS, () => {
       const lateMs = this.#look()
       if (lateMs > this.#thresholdMs) {
-        this.#stalls += 1
-        this.#stalledMs += lateMs
+        this.stalls += 1
+        this.stalledMs += lateMs
       }
       this.#beatAtMs = this.#clock.now()
       this.#beat()
@@ -73,7 +61,7 @@ export class LoopMonitor {
   #look(): number {
     const nowMs = this.#clock.now()
     const lateMs = nowMs - this.#beatAtMs - BEAT_MS
-    this.#longestMs = Math.max(this.#longestMs, lateMs)
+    this.longestMs = Math.max(this.longestMs, lateMs)
     if (lateMs > this.#thresholdMs) this.#stallEndedAtMs = nowMs
     return lateMs
   }

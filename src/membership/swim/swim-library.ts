@@ -149,26 +149,9 @@ export class SwimLibrary {
 
   /** Hands over a checked message from `from` (`IPV4:PORT`). */
   deliver(message: SwimMessage, from: string): void {
-    const { net } = this.#swim
-    switch (message.kind) {
-      case 'ping':
-        net.emit('ping', { seq: message.seq }, from)
-        break
-      case 'ping-req':
-        net.emit('pingreq', { seq: message.seq, destination: message.destination }, from)
-        break
-      case 'ack':
-        // Also one that comes too late for the direct probe: it lives.
-        this.#indirect.get(from)?.()
-        net.emit('ack', { seq: message.seq }, from)
-        break
-      case 'sync':
-        net.emit('sync', message.data, from)
-        break
-      case 'update':
-        net.emit('update', message.data, from)
-        break
-    }
+    // Also an ack that comes too late for the direct probe: it lives.
+    if (message.kind === 'ack') this.#indirect.get(from)?.()
+    this.#swim.net.emit(message.kind === 'ping-req' ? 'pingreq' : message.kind, message.data, from)
   }
 
   /** Applies an update that this process came to by itself. */

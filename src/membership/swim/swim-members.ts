@@ -26,8 +26,9 @@ function stateOf(state: number, meta: unknown): MemberState {
 }
 
 interface Entry {
-  readonly member: Member
+  readonly host: string
   readonly incarnation: number
+  readonly member: Member
 }
 
 /** What a view of the members comes to. */
@@ -57,21 +58,11 @@ export class SwimMembers {
 
   /** A member that did not change is the same object as before. */
   view(nodes: readonly NodeMember[]): ViewedMembers {
-    const entries = new Map<string, Entry>()
-    const byName = new Map<string, (Entry & { readonly host: string })[]>()
-    for (const node of nodes) {
-      const member = this.#member(node)
-      const entry = { member, incarnation: node.incarnation }
-      entries.set(node.host, entry)
-      const others = byName.get(member.name)
-      if (others === undefined) byName.set(member.name, [{ ...entry, host: node.host }])
-      else others.push({ ...entry, host: node.host })
-    }
-    this.#entries = entries
-
+    const entries = nodes.map((node): Entry => ({ ...node, member: this.#member(node) }))
+    this.#entries = new Map(entries.map((entry) => [entry.host, entry]))
     const members: Member[] = []
     const conflicts: ViewedMembers['conflicts'][number][] = []
-    for (const [name, claims] of byName) {
+    for (const [name, claims] of Map.groupBy(entries, ({ member }) => member.name)) {
       claims.sort(
         (a, b) =>
           Number(isLiving(b.member)) - Number(isLiving(a.member)) ||

@@ -20,13 +20,12 @@ const NONE: DecodedMeta = { bytes: new Uint8Array(), metadata: undefined, left: 
 const utf8 = new TextDecoder()
 
 /**
- * The map to gossip for `metadata`: `{ServicePort, Weight?, Zone?, Name?}`, and `Left: true` once it leaves.
+ * The map to gossip for `metadata`: `{ServicePort, Weight?, Zone?, Name?}`. Once its member leaves, `Left: true` is added.
  *
  * @throws {RingmanError} `METADATA_TOO_LARGE`
  */
-export function encodeSwimMeta(metadata: MemberMetadata, options: { readonly left: boolean }): SwimMeta {
-  const map = JSON.parse(utf8.decode(encodeMetadata(metadata))) as SwimMeta
-  return options.left ? { ...map, Left: true } : map
+export function encodeSwimMeta(metadata: MemberMetadata): SwimMeta {
+  return JSON.parse(utf8.decode(encodeMetadata(metadata))) as SwimMeta
 }
 
 /**

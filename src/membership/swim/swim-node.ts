@@ -68,7 +68,8 @@ export class SwimNode {
   readonly #gone = new Map<string, Gone>()
   readonly #excuses = new Map<string, number>()
   readonly #abort = new AbortController()
-  readonly #timers = new Set<() => void>()
+  /** Cancels each of what is done again and again. */
+  readonly #timers = new Map<() => void, () => void>()
   #left = false
   #dirty = false
 
@@ -91,7 +92,7 @@ export class SwimNode {
     })
     this.#library = new SwimLibrary({
       host,
-      meta: encodeSwimMeta(metadata, { left: false }),
+      meta: encodeSwimMeta(metadata),
       // Later than any earlier run of this address had, so that the others believe this one.
       incarnation: Math.floor(clock.wallNow()),
       settings,
@@ -148,8 +149,7 @@ export class SwimNode {
     this.monitor.stop()
     this.#suspicions.stop()
     this.#library.stop()
-    for (const cancel of this.#timers) cancel()
-    this.#timers.clear()
+    for (const cancel of this.#timers.values()) cancel()
   }
 
   /** Takes a datagram from `from` (`IPV4:PORT`), whatever is in it. It never throws. */
@@ -190,7 +190,7 @@ export class SwimNode {
     if (this.#left) return
     this.#left = true
     const { metadata, settings, clock } = this.#options
-    this.#library.markLeft(encodeSwimMeta(metadata, { left: true }))
+    this.#library.markLeft({ ...encodeSwimMeta(metadata), Left: true })
     this.#dirty = true
     this.#flush()
     for (let round = 0; round < settings.leaveRepeats && !this.#abort.signal.aborted; round++) {
@@ -205,12 +205,14 @@ export class SwimNode {
       case 'ping':
         this.#takePing(message, from)
         return
-      case 'ping-req':
-        if (message.destination !== this.host && this.#library.live(message.destination) === undefined) {
+      case 'ping-req': {
+        const { destination } = message.data
+        if (destination !== this.host && this.#library.live(destination) === undefined) {
           this.#drop('destination-unknown', from)
         } else if (!this.#pingReqs.tryTake(this.#options.clock.now())) this.#drop('rate-limited', from)
         else this.#library.deliver(message, from)
         return
+      }
       case 'ack':
         this.#excuses.delete(from)
         this.#library.deliver(message, from)
@@ -227,12 +229,12 @@ export class SwimNode {
     }
   }
 
-  #takePing(message: Extract<SwimMessage, { kind: 'ping' }>, from: string): void {
+  #takePing(message: Extract<SwimMessage, { data: { seq: number } }>, from: string): void {
     const live = this.#library.live(from)
     const faulty = live === undefined ? this.#library.faulty(from) : undefined
     if (live === undefined && faulty === undefined) {
       // News goes to members only: a stranger gets no more bytes than it sent, and uses none of it up.
-      this.#library.sendPlainAck(message.seq, from)
+      this.#library.sendPlainAck(message.data.seq, from)
       return
     }
     this.#library.deliver(message, from)
@@ -380,12 +382,12 @@ export class SwimNode {
   #every(intervalMs: number, jitter: number, fn: () => void): void {
     const { clock, random } = this.#options
     const arm = () => {
-      const cancel = clock.after(intervalMs * (1 + jitter * (2 * random() - 1)), () => {
-        this.#timers.delete(cancel)
+      const delayMs = intervalMs * (1 + jitter * (2 * random() - 1))
+      const cancel = clock.after(delayMs, () => {
         arm()
         fn()
       })
-      this.#timers.add(cancel)
+      this.#timers.set(fn, cancel)
     }
     arm()
   }

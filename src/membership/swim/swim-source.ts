@@ -72,7 +72,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
   readonly #warnings: LimitedWarnings
   readonly #tracer: Tracer
   readonly #view: SwimMembers
-  #settings: SwimSettings | undefined
+  readonly #settings: SwimSettings
   #socket: GossipSocket | undefined
   #node: SwimNode | undefined
   #seeds: SeedResolver | undefined
@@ -87,6 +87,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
     super(options.logger)
     this.#options = options
     this.selfName = options.name
+    this.#settings = swimSettings(options.preset, options.settings)
     this.#logger = options.logger.child({ component: 'swim' })
     this.#warnings = new LimitedWarnings(options.clock, this.#logger)
     this.#tracer = options.tracer ?? noTracer
@@ -161,8 +162,6 @@ export class SwimSource extends SourceBase implements MembershipSource {
 
   protected async open(ending: AbortSignal): Promise<void> {
     const { name, bindHost, gossipPort, advertise, advertisePort, metadata, seeds, preset } = this.#options
-    const settings = swimSettings(preset, this.#options.settings)
-    this.#settings = settings
     if (name === '') throw new RingmanError('CONFIG_INVALID', 'the name of a member must not be empty')
     checkBindAddress(bindHost)
     for (const seed of seeds) {
@@ -193,7 +192,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
     this.#node = new SwimNode({
       host: `${host}:${port}`,
       metadata: { ...metadata, name, httpPort: this.#options.httpPort?.() },
-      settings,
+      settings: this.#settings,
       clock,
       random,
       logger: this.#logger,
@@ -204,7 +203,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
         this.#publish()
       },
     })
-    this.#seeds = this.#createSeedResolver(settings, socket.port)
+    this.#seeds = this.#createSeedResolver(socket.port)
   }
 
   protected begin(): void {
@@ -246,7 +245,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
     this.#conflicts = conflicts
   }
 
-  #createSeedResolver(settings: SwimSettings, boundPort: number): SeedResolver {
+  #createSeedResolver(boundPort: number): SeedResolver {
     const { clock, random, seeds, dns, pods, gossipPort } = this.#options
     return new SeedResolver({
       seeds,
@@ -262,7 +261,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
       onAddresses: (addresses) => {
         this.#contact(addresses)
       },
-      settings: settings.seeds,
+      settings: this.#settings.seeds,
     })
   }
 
@@ -276,7 +275,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
   /** Speaks to a few of the seeds that are not among the live members: to join, and to bring islands together. */
   #contact(addresses: readonly SeedAddress[]): void {
     const node = this.#node
-    if (node === undefined || this.#settings === undefined) return
+    if (node === undefined) return
     const live = new Set(node.liveHosts)
     const strangers = addresses
       .filter(({ address }) => isIPv4(address))

@@ -1,4 +1,4 @@
-import { createTwoWayCount, type GossipDropReason, type TwoWayCount } from '../statistics.ts'
+import { createTwoWayCount, type GossipDropReason } from '../statistics.ts'
 import { MESSAGE_TYPE, splitCompound, type DatagramFault, type SwimMessage } from './datagram-guard.ts'
 
 /** What is counted of one process's datagrams. Only ever rising. */
@@ -12,7 +12,7 @@ export class SwimTraffic {
     ack: createTwoWayCount(),
     sync: createTwoWayCount(),
     update: createTwoWayCount(),
-  } satisfies Record<MessageName, TwoWayCount>
+  }
   suspicions = 0
   refutations = 0
   heldDead = 0
@@ -41,7 +41,7 @@ export class SwimTraffic {
   }
 }
 
-type MessageName = 'ping' | 'indirect-ping' | 'ack' | 'sync' | 'update'
+type MessageName = keyof SwimTraffic['messages']
 
 const NAMES: ReadonlyMap<number, MessageName> = new Map([
   [MESSAGE_TYPE.ping, 'ping'],

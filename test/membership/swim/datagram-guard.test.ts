@@ -29,12 +29,12 @@ const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex')
 
 describe('what the library sends is accepted', () => {
   test.each([
-    ['ping', packet('ping', { seq: 0 }), { kind: 'ping', seq: 0 }],
-    ['ack', packet('ack', { seq: 2 ** 40 }), { kind: 'ack', seq: 2 ** 40 }],
+    ['ping', packet('ping', { seq: 0 }), { kind: 'ping', data: { seq: 0 } }],
+    ['ack', packet('ack', { seq: 2 ** 40 }), { kind: 'ack', data: { seq: 2 ** 40 } }],
     [
       'ping-req',
       packet('pingReq', { seq: 5, destination: host }),
-      { kind: 'ping-req', seq: 5, destination: host },
+      { kind: 'ping-req', data: { seq: 5, destination: host } },
     ],
     ['sync', packet('sync', update(host)), { kind: 'sync', data: update(host) }],
     [
@@ -57,7 +57,7 @@ describe('what the library sends is accepted', () => {
       packet('update', update(host, { meta: { Role: 'x', Tags: ['a', { b: null }] } })),
       { kind: 'update', data: update(host, { meta: { Role: 'x', Tags: ['a', { b: null }] } }) },
     ],
-    ['unknown fields', packet('ping', { seq: 1, more: true }), { kind: 'ping', seq: 1 }],
+    ['unknown fields', packet('ping', { seq: 1, more: true }), { kind: 'ping', data: { seq: 1 } }],
   ])('%s', (_name, bytes, message) => {
     expect(check(bytes)).toEqual({ messages: [message] })
   })
@@ -70,9 +70,9 @@ describe('what the library sends is accepted', () => {
     )
     expect(check(bytes)).toEqual({
       messages: [
-        { kind: 'ping', seq: 1 },
+        { kind: 'ping', data: { seq: 1 } },
         { kind: 'update', data: update(host) },
-        { kind: 'ack', seq: 2 },
+        { kind: 'ack', data: { seq: 2 } },
       ],
     })
   })
@@ -227,15 +227,15 @@ describe('whatever the bytes', () => {
       return
     }
     expect(checked.messages.length).toBeGreaterThan(0)
-    for (const message of checked.messages) {
-      if ('seq' in message) expect(Number.isSafeInteger(message.seq) && message.seq >= 0).toBe(true)
-      if ('destination' in message) expect(isHost(message.destination)).toBe(true)
-      if ('data' in message) {
-        expect(isHost(message.data.host)).toBe(true)
-        expect([0, 1, 2]).toContain(message.data.state)
-        expect(message.data.incarnation).toBeLessThanOrEqual(LIMITS.maxIncarnation)
-        expect(JSON.stringify(message.data.meta ?? null).length).toBeLessThan(4096)
+    for (const { data } of checked.messages) {
+      if ('seq' in data) expect(Number.isSafeInteger(data.seq) && data.seq >= 0).toBe(true)
+      else {
+        expect(isHost(data.host)).toBe(true)
+        expect([0, 1, 2]).toContain(data.state)
+        expect(data.incarnation).toBeLessThanOrEqual(LIMITS.maxIncarnation)
+        expect(JSON.stringify(data.meta ?? null).length).toBeLessThan(4096)
       }
+      if ('destination' in data) expect(isHost(data.destination)).toBe(true)
     }
   }
 

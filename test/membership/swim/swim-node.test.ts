@@ -263,7 +263,7 @@ describe('one node', () => {
     const ping = packet('ping', { seq: 9 })
     node.receive(ping, '10.9.9.9:5')
     const answers = network.sent.filter(({ to }) => to === '10.9.9.9:5')
-    expect(answers.map(({ bytes }) => messagesIn(bytes))).toEqual([[{ kind: 'ack', seq: 9 }]])
+    expect(answers.map(({ bytes }) => messagesIn(bytes))).toEqual([[{ kind: 'ack', data: { seq: 9 } }]])
     expect(answers[0]?.bytes.byteLength).toBeLessThanOrEqual(ping.byteLength)
   })
 
@@ -353,7 +353,7 @@ describe('one node', () => {
     const answers = network.sent.filter(({ to }) => to === host(99))
     expect(Math.max(...answers.map(({ bytes }) => bytes.byteLength))).toBeLessThanOrEqual(1401)
     const told = answers.flatMap(({ bytes }) => messagesIn(bytes))
-    expect(new Set(told.map((message) => ('data' in message ? message.data.host : ''))).size).toBe(50)
+    expect(new Set(told.map(({ data }) => ('host' in data ? data.host : ''))).size).toBe(50)
   })
 
   test('a bad part keeps the good ones from counting, and is counted once', () => {
