@@ -1,4 +1,3 @@
-import { assertNever } from '../../errors.ts'
 import { isPlainText, isServicePort, listedMember, type Member } from '../member.ts'
 import { STATUS, type SidecarService } from './catalog.ts'
 
@@ -11,8 +10,14 @@ export interface Instance {
   readonly state: 'alive' | 'left' | 'dead'
 }
 
-/** Why an instance that is alive is not in a selection. */
-export type SkipReason = 'no-matching-port' | 'port-out-of-range' | 'address-unusable'
+/** Why an instance that is alive is not in a selection, as a log line says it. */
+export const SKIP_REASONS = {
+  'no-matching-port': 'none of its ports has the service port',
+  'port-out-of-range': 'its port is not from 1 to 65535',
+  'address-unusable': 'its port has no usable IP and it has no usable host name',
+} as const
+
+type SkipReason = keyof typeof SKIP_REASONS
 
 /** The members-to-be of one state, and the instances that had to be left out. */
 export interface Selection {
@@ -38,10 +43,7 @@ const unusable = /[\s\ud800-\udfff]/u
  * tombstone on the same address and port: what is alive stands for both, else what was updated last.
  */
 export function selectInstances(services: readonly SidecarService[], servicePort: number): Selection {
-  const chosen = new Map<
-    string,
-    { readonly instance: Instance; readonly updated: bigint; readonly id: string }
-  >()
+  const chosen = new Map<string, Candidate>()
   const skipped: { id: string; hostname: string; reason: SkipReason }[] = []
   for (const service of services) {
     const state = stateOf(service.status)
@@ -77,20 +79,6 @@ export function membersOf(selection: Selection, before: readonly Member[], nowMs
   })
 }
 
-/** What the reason means, for a log line. */
-export function explainSkip(reason: SkipReason): string {
-  switch (reason) {
-    case 'no-matching-port':
-      return 'none of its ports has the service port'
-    case 'port-out-of-range':
-      return 'its port is not from 1 to 65535'
-    case 'address-unusable':
-      return 'its port has no usable IP and it has no usable host name'
-    default:
-      return assertNever(reason)
-  }
-}
-
 function place(service: SidecarService, servicePort: number): { address: string; port: number } | SkipReason {
   const match = service.ports.find((port) => port.servicePort === servicePort)
   if (match === undefined) return 'no-matching-port'
@@ -111,11 +99,12 @@ function stateOf(status: number): Instance['state'] {
   return status === STATUS.draining ? 'left' : 'dead'
 }
 
+interface Candidate extends Pick<SidecarService, 'id' | 'updated'> {
+  readonly instance: Instance
+}
+
 /** Whether `a` stands for the name that both have; the order in which they came does not matter. */
-function prevails(
-  a: { readonly instance: Instance; readonly updated: bigint; readonly id: string },
-  b: { readonly instance: Instance; readonly updated: bigint; readonly id: string },
-): boolean {
+function prevails(a: Candidate, b: Candidate): boolean {
   if ((a.instance.state === 'alive') !== (b.instance.state === 'alive')) return a.instance.state === 'alive'
   if (a.updated !== b.updated) return a.updated > b.updated
   return a.id < b.id

@@ -3,16 +3,15 @@ import { sleep, systemClock, systemRandom, type Clock, type Random } from '../..
 import { messageOf, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer } from '../../tracing.ts'
-import type { SourceHealth } from '../condition.ts'
+import { healthIn, type SourceHealth } from '../condition.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catalog.ts'
 import { HoldDown } from './hold-down.ts'
 import { getOverHttp, type HttpGet, SidecarClient, parseSidecarUrl } from './sidecar-client.ts'
-import { explainSkip, membersOf, selectInstances, type Selection } from './instances.ts'
+import { membersOf, selectInstances, SKIP_REASONS, type Selection } from './instances.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
-import { sidecarHealth } from './sidecar-health.ts'
 import { SIDECAR_DEFAULTS, type ResolvedOptions, type SidecarSourceOptions } from './sidecar-options.ts'
 import { StateLedger, type Offered } from './state-ledger.ts'
 
@@ -156,38 +155,54 @@ export class SidecarSource extends SourceBase implements MembershipSource {
 
   health(): SourceHealth {
     const { url, refetchIntervalMs, timeoutMs, watch } = this.#options
-    return sidecarHealth({
-      fetches: url === undefined ? 'never' : refetchIntervalMs > 0 ? 'again and again' : 'once',
-      staleAfterMs: STALE_AFTER_INTERVALS * (refetchIntervalMs + timeoutMs),
-      sinceConfirmedMs:
-        this.#confirmedAtMs === undefined ? undefined : this.#clock.now() - this.#confirmedAtMs,
-      stream: watch ? (this.#watching ? 'open' : 'lost') : 'none',
-      detail: {
-        instances: this.set.current.length,
-        skippedInstances: this.#applied?.skipped.length ?? 0,
-        updatesAccepted: this.#counts.accepted,
-        updatesIgnored: this.#counts.ignored,
-        updatesRefused: this.#counts.refused,
-        updatesFolded: this.#counts.folded,
-        updatesWaiting: this.#holdDown.waitingCount,
-        fetchFailuresInARow: this.#counts.fetchFailures,
-      },
-    })
+    const stream = watch ? (this.#watching ? 'open' : 'lost') : 'none'
+    const detail = {
+      instances: this.set.current.length,
+      skippedInstances: this.#applied?.skipped.length ?? 0,
+      updatesAccepted: this.#counts.accepted,
+      updatesIgnored: this.#counts.ignored,
+      updatesRefused: this.#counts.refused,
+      updatesFolded: this.#counts.folded,
+      updatesWaiting: this.#holdDown.waitingCount,
+      fetchFailuresInARow: this.#counts.fetchFailures,
+      stream,
+    }
+    const sinceMs = this.#sinceConfirmedMs
+    if (sinceMs === undefined) {
+      const missing =
+        url === undefined ? 'Sidecar has posted no update yet' : "Sidecar's state has not been fetched yet"
+      return healthIn('waiting', missing, detail)
+    }
+    const seconds = Math.round(sinceMs / 1000)
+    const known = { ...detail, secondsSinceConfirmed: seconds }
+    if (this.#isFetchedAgain && sinceMs > STALE_AFTER_INTERVALS * (refetchIntervalMs + timeoutMs)) {
+      const message = `Sidecar has said nothing for ${seconds} s: the members may be out of date`
+      return healthIn('stale', message, known)
+    }
+    if (!this.#isFetchedAgain && stream === 'lost') {
+      return healthIn('stale', "Sidecar's stream is lost and its state is not fetched again", known)
+    }
+    return healthIn('well', `Sidecar said what it knows ${seconds} s ago`, known)
+  }
+
+  /** Whether its state is fetched after the first time too. Else silence means that nothing changed. */
+  get #isFetchedAgain(): boolean {
+    return this.#options.url !== undefined && this.#options.refetchIntervalMs > 0
+  }
+
+  get #sinceConfirmedMs(): number | undefined {
+    return this.#confirmedAtMs === undefined ? undefined : this.#clock.now() - this.#confirmedAtMs
   }
 
   statistics(): SourceStatistics {
-    const { url, refetchIntervalMs, watch } = this.#options
     const { accepted, ignored, refused, folded } = this.#counts
-    // Where nothing is fetched again, silence means that nothing changed.
-    const isConfirmedAgain = url !== undefined && refetchIntervalMs > 0
+    const staleMs = this.#isFetchedAgain ? this.#sinceConfirmedMs : undefined
     return {
-      ...(this.#confirmedAtMs === undefined || !isConfirmedAgain
-        ? {}
-        : { staleMs: this.#clock.now() - this.#confirmedAtMs }),
+      ...(staleMs === undefined ? {} : { staleMs }),
       sidecar: {
         fetches: this.#fetches,
         updates: { accepted, ignored, refused, folded },
-        ...(watch ? { streamUp: this.#watching } : {}),
+        ...(this.#options.watch ? { streamUp: this.#watching } : {}),
         skippedInstances: this.#applied?.skipped.length ?? 0,
       },
     }
@@ -360,7 +375,7 @@ export class SidecarSource extends SourceBase implements MembershipSource {
           servicePort: this.#options.servicePort,
           instances: selection.skipped
             .slice(0, NAMED_LIMIT)
-            .map(({ id, hostname, reason }) => `${short(id)} on ${short(hostname)}: ${explainSkip(reason)}`),
+            .map(({ id, hostname, reason }) => `${short(id)} on ${short(hostname)}: ${SKIP_REASONS[reason]}`),
           skipped: selection.skipped.length,
         },
         'Skipped instances that have no place on the ring',
