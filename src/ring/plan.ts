@@ -37,7 +37,7 @@ export interface RingPlan {
   /** Each node's share, by ring key in byte order; empty for an empty ring. */
   readonly sharesBefore: ReadonlyMap<string, number>
   readonly sharesAfter: ReadonlyMap<string, number>
-  /** The largest share, as a multiple of the mean one: 1 is perfectly even. 0 for an empty ring. */
+  /** See {@link maxMean}: 1 is perfectly even. */
   readonly maxMeanBefore: number
   readonly maxMeanAfter: number
 }
@@ -135,7 +135,8 @@ export function* sumMoves(moved: Iterable<Stretch>): Steps<RingMove[]> {
   )
 }
 
-function maxMean(ring: HashRing): number {
+/** The largest share as a multiple of the mean one; 0 for an empty ring. */
+export function maxMean(ring: HashRing): number {
   let max = 0
   for (const share of ring.shares().values()) max = Math.max(max, share)
   return max * ring.size

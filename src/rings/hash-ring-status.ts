@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ChangeRecord } from '../manager/change-record.ts'
 import { isObject } from '../is-object.ts'
 import { ringKeyOf } from '../membership/placement.ts'
+import { maxMean } from '../ring/plan.ts'
 import type { RingService } from '../service/ring-service.ts'
 import type { HashRingEntry } from './hash-ring-controller.ts'
 import type { SeenInstallation, Watchers } from './installations.ts'
@@ -107,12 +108,11 @@ function ringFields({ manager, source, ringKeyMode }: RingService) {
       ...(share === undefined ? {} : { share: percent(share) }),
     }
   })
-  const largest = Math.max(0, ...shares.values())
   return {
     digest: ring.digest,
     nodeCount: nodes.length,
     onRingCount: ring.size,
-    maxMean: ring.size === 0 ? null : (largest * ring.size).toFixed(2),
+    maxMean: ring.size === 0 ? null : maxMean(ring).toFixed(2),
     nodes: nodes.slice(0, NODES_LIMIT),
     omittedNodes: nodes.length > NODES_LIMIT ? nodes.length - NODES_LIMIT : null,
   }

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
+import { maxMean } from '../ring/plan.ts'
 import type { NamedRings, NamedRingSummary } from '../service/named-rings.ts'
 import { byLabel, single, type Collector, type Sample, type Samples } from './sample.ts'
 
@@ -69,9 +70,7 @@ export class HashRingCollector implements Collector {
       put('hashRingVersion', ring.version)
       put('hashRingNodes', held.size)
       put('hashRingHeldNodes', source.members.filter((member) => member.state === 'suspect').length)
-      let largest = 0
-      for (const share of held.shares().values()) largest = Math.max(largest, share)
-      put('hashRingBalanceRatio', largest * held.size)
+      put('hashRingBalanceRatio', maxMean(held))
       put('hashRingChanges', epoch)
       put('hashRingKeysMoved', ring.movedShare)
       const [last] = manager.recentChanges

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { maxMean } from '../ring/plan.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { CHANGE_CAUSES, type ChangeCause } from '../manager/change-record.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
@@ -20,10 +21,7 @@ export class RingCollector implements Collector {
     const { source, manager, ownRingKey, ownership, handover = NO_HANDOVER } = this.#ring
     const manages = await pingSamples(manager, this.#clock)
     const { ring, epoch } = manager.snapshot
-    const shares = ring.shares()
-    const ownShare = ownRingKey === undefined ? 0 : (shares.get(ownRingKey) ?? 0)
-    let largest = 0
-    for (const share of shares.values()) largest = Math.max(largest, share)
+    const ownShare = ownRingKey === undefined ? 0 : (ring.shares().get(ownRingKey) ?? 0)
     return {
       ...manages,
       members: byLabel('state', countStates(source.members)),
@@ -38,7 +36,7 @@ export class RingCollector implements Collector {
       ringEpoch: single(epoch),
       ringInfo: [{ value: 1, labels: { digest: ring.digest } }],
       ringShareRatio: single(source.selfName === undefined ? undefined : ownShare),
-      ringBalanceRatio: single(largest * ring.size),
+      ringBalanceRatio: single(maxMean(ring)),
     }
   }
 }
