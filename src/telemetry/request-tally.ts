@@ -84,23 +84,20 @@ class LookUpTally {
   readonly seconds = new Distribution(HTTP_METRICS.lookUpDuration.buckets)
   /** The last one for each count of `seconds`. */
   readonly exemplars: (Exemplar | undefined)[] = []
+  readonly results: Record<LookUpResult, number> = {
+    ok: 0,
+    'no-key': 0,
+    refused: 0,
+    'ring-empty': 0,
+    unavailable: 0,
+    failed: 0,
+  }
+  /** Keys that were looked up with success. */
+  keys = 0
   readonly #options: LookUpTallyOptions
-  #ok = 0
-  #keyless = 0
-  #keys = 0
-  readonly #failures = { refused: 0, 'ring-empty': 0, unavailable: 0, failed: 0 }
 
   constructor(options: LookUpTallyOptions) {
     this.#options = options
-  }
-
-  get results(): Readonly<Record<LookUpResult, number>> {
-    return { ok: this.#ok, 'no-key': this.#keyless, ...this.#failures }
-  }
-
-  /** Keys that were looked up with success. */
-  get keys(): number {
-    return this.#keys
   }
 
   /**
@@ -112,12 +109,12 @@ class LookUpTally {
   add(status: number, keys: number, startedAtMs: number): void {
     const { clock, currentTraceId, hidesOutages = false, passesWithoutKey = false } = this.#options
     const failure = status === 200 && !hidesOutages ? undefined : this.#failureOf(status)
-    if (failure === undefined && keys === 0 && passesWithoutKey) {
-      this.#keyless++
-    } else if (failure === undefined) {
-      this.#ok++
-      this.#keys += keys
-    } else this.#failures[failure]++
+    if (failure !== undefined) this.results[failure]++
+    else if (keys === 0 && passesWithoutKey) this.results['no-key']++
+    else {
+      this.results.ok++
+      this.keys += keys
+    }
     const seconds = (clock.now() - startedAtMs) / 1000
     const index = this.seconds.add(seconds)
     const traceId = currentTraceId?.()
@@ -128,8 +125,8 @@ class LookUpTally {
   /** Counts look-ups of one key that other threads answered with 200. */
   addAnswered(counts: readonly number[], seconds: number): void {
     const count = counts.reduce((sum, one) => sum + one, 0)
-    this.#ok += count
-    this.#keys += count
+    this.results.ok += count
+    this.keys += count
     this.seconds.addCounts(counts, seconds)
   }
 

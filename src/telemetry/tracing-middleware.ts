@@ -58,32 +58,25 @@ export function tracingMiddleware(options: TracingMiddlewareOptions): Koa.Middle
       },
       around,
     )
-    const inside = trace.setSpan(around, span)
-    if (!span.isRecording()) {
-      // What it does may log or call, as a part of a trace that is not kept.
-      try {
-        await context.with(inside, next)
-      } finally {
-        span.end()
-      }
-      return
-    }
     let failure: unknown
     try {
-      await context.with(inside, next)
+      // Also where the span is not recorded: what is done may log or call, as a part of a trace that is not kept.
+      await context.with(trace.setSpan(around, span), next)
     } catch (error) {
       failure = error ?? new Error('nothing was thrown')
       throw error
     } finally {
-      const route = routeOf(ctx)
-      if (route !== knownRoute) span.updateName(spanName(method, route))
-      span.setAttributes({
-        'url.path': route ?? 'REDACTED',
-        ...(route === undefined ? {} : { 'http.route': route }),
-        ...requestAttributes(req, method),
-        ...ringAttributes(ctx, options, route),
-      })
-      setOutcome(span, ctx, failure)
+      if (span.isRecording()) {
+        const route = routeOf(ctx)
+        if (route !== knownRoute) span.updateName(spanName(method, route))
+        span.setAttributes({
+          'url.path': route ?? 'REDACTED',
+          ...(route === undefined ? {} : { 'http.route': route }),
+          ...requestAttributes(req, method),
+          ...ringAttributes(ctx, options, route),
+        })
+        setOutcome(span, ctx, failure)
+      }
       span.end()
     }
   }
