@@ -48,7 +48,7 @@ export default defineConfig({
           // Nothing is measured by these: they end what hangs, however busy the machine is.
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          expect: { poll: { timeout: 30_000 } },
+          expect: { poll: { timeout: 60_000 } },
           setupFiles: process.env['NODE_V8_COVERAGE'] === undefined ? [] : ['tools/coverage.ts'],
         },
       },
@@ -58,7 +58,7 @@ export default defineConfig({
           include: ['test/hostile/**/*.test.ts'],
           testTimeout: 900_000,
           hookTimeout: 60_000,
-          expect: { poll: { timeout: 30_000 } },
+          expect: { poll: { timeout: 60_000 } },
           fileParallelism: false,
         },
       },

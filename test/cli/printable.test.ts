@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import * as fc from 'fast-check'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { printable, printableJson, printableValue } from '../../src/printable.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import type { Member } from '../../src/membership/member.ts'
@@ -66,9 +66,7 @@ describe('names and zones of peers, whatever they hold', () => {
   /** A ring that has taken in those of the members who live. */
   async function served(members: readonly Member[], nodes: number, ringKeyMode: 'address' | 'name') {
     const ring = await serveRing({ members, ringKeyMode })
-    await vi.waitFor(() => {
-      expect(ring.ring.manager.snapshot.ring.nodes).toHaveLength(nodes)
-    }, 60_000)
+    await expect.poll(() => ring.ring.manager.snapshot.ring.nodes).toHaveLength(nodes)
     return { ring, place: `127.0.0.1:${ring.server.port}` }
   }
 

@@ -137,9 +137,7 @@ describe('ringman proxy', () => {
       expect(await metric('http_held_bytes{kind="head"}')).toBeGreaterThan(ownHead + 3000)
     }, 60_000)
     for (const socket of sockets) socket.destroy()
-    await vi.waitFor(async () => {
-      expect(await metric('http_held_bytes{kind="head"}')).toBe(ownHead)
-    }, 60_000)
+    await expect.poll(() => metric('http_held_bytes{kind="head"}')).toBe(ownHead)
   })
 
   test('whose program is gone says so, and ends in order', async () => {

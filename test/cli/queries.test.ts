@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { serveRing } from '../http/running-ring.ts'
 import { ringman, type TestProcess } from '../support/child-process.ts'
 import { runMain } from '../support/recording-terminal.ts'
@@ -92,9 +92,7 @@ test('plan refuses what asks for nothing, and a node without the port that ring 
 
 test('plan takes and shows names', async () => {
   await using served = await serveRing()
-  await vi.waitFor(() => {
-    expect(served.ring.manager.snapshot.ring.nodes).toHaveLength(3)
-  }, 60_000)
+  await expect.poll(() => served.ring.manager.snapshot.ring.nodes).toHaveLength(3)
   const at = ['--url', `127.0.0.1:${served.server.port}`]
   const byName = await runMain(['plan', '--leave', 'node1', '--weight', 'node2=3', ...at])
   expect(byName).toMatchObject({ code: 0, err: '' })

@@ -5,8 +5,6 @@ import { dial, get } from '../http/raw-client.ts'
 import { ringman, type TestProcess } from '../support/child-process.ts'
 import { parseExposition, type ParsedMetric } from '../support/exposition.ts'
 
-const PATIENCE = { timeout: 60_000, interval: 50 }
-
 function member(
   name: string,
   servicePort: number,
@@ -61,12 +59,9 @@ describe('the metrics of ringman serve', () => {
     const digests = async () => [await digestOf(first.admin), await digestOf(second.admin)]
     const digestOf = async (admin: string) =>
       (await scrape(admin)).get(METRICS.ringInfo.name)?.samples[0]?.labels['digest']
-    await expect.poll(async () => new Set(await digests()).size, PATIENCE).toBe(1)
+    await expect.poll(async () => new Set(await digests()).size).toBe(1)
     await expect
-      .poll(
-        async () => valueOf(await scrape(first.admin), METRICS.members.name, { state: 'alive' }),
-        PATIENCE,
-      )
+      .poll(async () => valueOf(await scrape(first.admin), METRICS.members.name, { state: 'alive' }))
       .toBe(2)
 
     // Scraped while look-ups are under way.
@@ -109,10 +104,7 @@ describe('the metrics of ringman serve', () => {
     two.signal('SIGKILL')
     await two.ended
     await expect
-      .poll(
-        async () => valueOf(await scrape(first.admin), METRICS.ringChanges.name, { cause: 'dead' }),
-        PATIENCE,
-      )
+      .poll(async () => valueOf(await scrape(first.admin), METRICS.ringChanges.name, { cause: 'dead' }))
       .toBe(1)
     const alone = await scrape(first.admin)
     expect(valueOf(alone, METRICS.ringShareRatio.name)).toBe(1)
@@ -138,7 +130,7 @@ describe('the metrics of ringman serve', () => {
         }
       }
     })()
-    await expect.poll(() => outcomes.length, PATIENCE).toBeGreaterThan(3)
+    await expect.poll(() => outcomes.length).toBeGreaterThan(3)
     one.signal('SIGTERM')
     const end = await one.ended
     over.abort()

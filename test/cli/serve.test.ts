@@ -39,8 +39,6 @@ async function ready(member: TestProcess): Promise<Ready> {
   return { url: http.url, adminUrl: admin.url, gossip: `${gossip?.host ?? ''}:${gossip?.port ?? ''}` }
 }
 
-const PATIENT = { timeout: 60_000 }
-
 /** What a URL answers with, 0 while nobody listens. */
 function statusOf(url: string): Promise<number> {
   return fetch(url).then(
@@ -156,7 +154,7 @@ describe('serve', () => {
     const source = ['--source', 'sidecar', '--sidecar-service', 's', '--sidecar-service-port', '1']
     const ports = ['--http-host', '127.0.0.1', '--http-port', String(port), '--admin-port', '0']
     await using first = ringman(['serve', ...ports, ...source, '--fold-window', '10s'])
-    await expect.poll(() => statusOf(`http://127.0.0.1:${port}/v1/owner?key=k`), PATIENT).toBe(503)
+    await expect.poll(() => statusOf(`http://127.0.0.1:${port}/v1/owner?key=k`)).toBe(503)
     first.signal('SIGTERM')
     await first.event('shutdown.started')
     first.signal('SIGINT')
@@ -169,7 +167,7 @@ describe('serve', () => {
     const args = [...STATIC, '--drain', '0', '--http-port', String(port)]
     await using member = ringman(args, { stdout: disk })
     closeSync(disk)
-    await expect.poll(() => statusOf(`http://127.0.0.1:${port}/v1/owner?key=k`), PATIENT).toBe(200)
+    await expect.poll(() => statusOf(`http://127.0.0.1:${port}/v1/owner?key=k`)).toBe(200)
     member.signal('SIGTERM')
     expect(await member.ended).toEqual({ code: 0, signal: null })
     expect(member.err).toBe('')

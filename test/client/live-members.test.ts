@@ -104,15 +104,11 @@ test('a member that is cut off is left for another one before it loses the other
   })()
   await client.ready()
   first.source.statisticsNow = { staleMs: 20_000 }
-  await vi.waitFor(() => {
-    expect(problems).toContain('UNSURE')
-  }, 60_000)
+  await expect.poll(() => problems).toContain('UNSURE')
   // It holds the others for dead then.
   first.source.set(members.slice(0, 1))
   second.source.set([...members, member(4)])
-  await vi.waitFor(() => {
-    expect(sizes).toEqual([4, 5])
-  }, 60_000)
+  await expect.poll(() => sizes).toEqual([4, 5])
   await client.close()
   await reading
   expect(problems).toEqual(['UNSURE'])
@@ -143,9 +139,7 @@ test.each<[string, ServerOptions, NonNullable<RingClientOptions['tls']>]>([
     // What does not trust the server, or is not trusted by it, gets nothing.
     const stranger = follow({ url })
     const waiting = stranger.client.ready()
-    await vi.waitFor(() => {
-      expect(stranger.problems).toContain('UNREACHABLE')
-    }, 60_000)
+    await expect.poll(() => stranger.problems).toContain('UNREACHABLE')
     await stranger.client.close()
     await expect(waiting).rejects.toMatchObject({ code: 'RING_UNKNOWN' })
     expect(authorised).toHaveLength(1)

@@ -191,9 +191,7 @@ describe('when members are lost', () => {
     await client.ready()
     members.watch.send(bytes)
     await settle()
-    await vi.waitFor(() => {
-      expect(problems).toEqual([code])
-    }, 60_000)
+    await expect.poll(() => problems).toEqual([code])
     expect(client.ring.get('a')).toBeDefined()
     await clock.advance(125)
     expect(client.ring.nodes.map(({ ringKey }) => ringKey)).toEqual(['x', 'y', 'z'])
@@ -460,9 +458,7 @@ describe('a ring file', () => {
     await utimes(ring.path, 0, (clock.wallNow() - 600_000) / 1000)
     await client.ready()
     expect([client.ring.size, client.ageMs, client.stale]).toEqual([3, 600_000, false])
-    await vi.waitFor(() => {
-      expect(problems).toEqual(['UNREACHABLE'])
-    }, 60_000)
+    await expect.poll(() => problems).toEqual(['UNREACHABLE'])
     members.watched(A, () => ringEvent(nodes('abcd')))
     await clock.advance(1000)
     expect([client.ring.size, client.ageMs <= 1000]).toEqual([4, true])

@@ -113,12 +113,12 @@ describe('in a cluster of five with look-ups under way', () => {
     await e.process.close(0)
     cluster.members.pop()
     const again = await cluster.add('e')
-    await vi.waitFor(() => {
-      expect(again.process.service.health()).toMatchObject({
+    await expect
+      .poll(() => again.process.service.health())
+      .toMatchObject({
         condition: 'refused',
         message: expect.stringContaining('evicted'),
       })
-    }, 60_000)
     expect(a.process.service.manager.snapshot.ring.size).toBe(4)
     expect((await again.process.readiness.evaluate()).ready).toBe(false)
   })
@@ -140,9 +140,7 @@ describe('in a cluster of five with look-ups under way', () => {
       cluster.members.filter((member) => member !== deaf),
     )
     // It denies that it is dead, and nobody believes it.
-    await vi.waitFor(() => {
-      expect(deaf.process.service.health().condition).toBe('unreachable')
-    }, 60_000)
+    await expect.poll(() => deaf.process.service.health().condition).toBe('unreachable')
     await cluster.agreeOn(
       5,
       cluster.members.filter((member) => member !== deaf),

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   openUdpSocket,
   type GossipSocket,
@@ -56,12 +56,7 @@ describe.each<[string, OpenGossipSocket]>([
   /** Sends one more datagram and waits for it: what was sent before is there by then, or will not be. */
   async function settle(): Promise<void> {
     a.socket.send(Uint8Array.of(0), b.host)
-    await vi.waitFor(
-      () => {
-        expect(b.received.at(-1)).toEqual({ bytes: [0], from: a.host })
-      },
-      { timeout: 60_000, interval: 5 },
-    )
+    await expect.poll(() => b.received.at(-1)).toEqual({ bytes: [0], from: a.host })
     b.received.pop()
   }
 
@@ -76,9 +71,7 @@ describe.each<[string, OpenGossipSocket]>([
     a.socket.send(new Uint8Array(65_507), b.host)
     a.socket.send(new Uint8Array(65_508), b.host)
     await settle()
-    await vi.waitFor(() => {
-      expect(a.errors).toEqual([b.host])
-    }, 60_000)
+    await expect.poll(() => a.errors).toEqual([b.host])
     expect(b.received.map(({ bytes }) => bytes.length)).toEqual([65_507])
   })
 
@@ -96,9 +89,7 @@ describe.each<[string, OpenGossipSocket]>([
     async (host) => {
       a.socket.send(Uint8Array.of(1), host)
       await settle()
-      await vi.waitFor(() => {
-        expect(a.errors).toEqual([host])
-      }, 60_000)
+      await expect.poll(() => a.errors).toEqual([host])
     },
   )
 

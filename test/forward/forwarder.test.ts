@@ -102,9 +102,7 @@ async function cluster(
         become: async (next) => {
           const { epoch } = manager.snapshot
           source.set(next)
-          await vi.waitFor(() => {
-            expect(manager.snapshot.epoch).toBeGreaterThan(epoch)
-          }, 60_000)
+          await expect.poll(() => manager.snapshot.epoch).toBeGreaterThan(epoch)
         },
       }
       const serve = (req: IncomingMessage, res: ServerResponse) => {
@@ -243,9 +241,7 @@ describe('streams', () => {
     expect(Buffer.from(value ?? []).toString()).toBe('data: 1\n\n')
     expect(gone).toBe(false)
     over.abort()
-    await vi.waitFor(() => {
-      expect(gone).toBe(true)
-    }, 60_000)
+    await expect.poll(() => gone).toBe(true)
   })
 
   test('a head comes before its body, however long that takes', async () => {
@@ -346,9 +342,7 @@ describe('an owner that cannot be reached', () => {
     const key = keyOf('b', a)
     const get = ask(a, key)
     const post = ask(a, key, { method: 'POST' }).catch(() => 'ended with the test')
-    await vi.waitFor(() => {
-      expect(asked.sort()).toEqual(['GET', 'POST'])
-    }, 60_000)
+    await expect.poll(() => asked.sort()).toEqual(['GET', 'POST'])
     const members = [memberOf(a), memberOf(c), { ...memberOf(b), state: 'dead' as const }]
     await Promise.all([a.become(members), c.become(members)])
     const { headers, by } = json(await get) as { headers: Record<string, string>; by: string }

@@ -85,9 +85,7 @@ describe('connections at the limit', () => {
     const half = request('POST', '/v1/owners', { 'Content-Type': 'application/json', 'Content-Length': '99' })
     const stuck = [await dialFrom(port), await dialFrom(port)]
     for (const socket of stuck) socket.write(`${half}{`)
-    await vi.waitFor(() => {
-      expect(served.ledger.counts().heldBytes.body).toBe(2)
-    }, 60_000)
+    await expect.poll(() => served.ledger.counts().heldBytes.body).toBe(2)
     expect((await exchange(port, get('/v1/owner?key=a'))).status).toBe(200)
     expect(stuck.filter(isOpen)).toHaveLength(1)
   })
@@ -102,9 +100,7 @@ describe('connections at the limit', () => {
     }
     for (let i = 0; i < 200; i++) await dialFrom(port, '127.0.0.3')
     expect((await exchange(port, get('/'))).status).toBe(200)
-    await vi.waitFor(() => {
-      expect(proxy.filter(isOpen).length).toBeLessThan(11)
-    }, 60_000)
+    await expect.poll(() => proxy.filter(isOpen).length).toBeLessThan(11)
     expect(proxy.filter(isOpen).length).toBeGreaterThanOrEqual(9)
     // The newest are kept.
     expect(isOpen(proxy[19] as Socket)).toBe(true)
@@ -143,9 +139,7 @@ describe('unfinished heads', () => {
       expect((await exchange(port, get('/'))).status).toBe(200)
       mostBytes = Math.max(mostBytes, ledger.counts().heldBytes.head)
     }
-    await vi.waitFor(() => {
-      expect(ledger.counts().closed['unfinished-heads']).toBeGreaterThan(40)
-    }, 60_000)
+    await expect.poll(() => ledger.counts().closed['unfinished-heads']).toBeGreaterThan(40)
     expect(mostBytes).toBeLessThanOrEqual(LIMITS.maxHeldHeadBytes)
     expect(sockets.filter(isOpen).length).toBeLessThanOrEqual(8)
     finish()
@@ -169,14 +163,10 @@ describe('unfinished heads', () => {
       expect((await exchange(port, get('/'))).status).toBe(200)
       expect(ledger.counts().heldBytes.head).toBeLessThanOrEqual(LIMITS.maxHeldHeadBytes)
     }
-    await vi.waitFor(() => {
-      expect(sockets.filter(isOpen).length).toBeLessThanOrEqual(8)
-    }, 60_000)
+    await expect.poll(() => sockets.filter(isOpen).length).toBeLessThanOrEqual(8)
     finish()
     for (const socket of sockets.filter(isOpen)) socket.destroy()
-    await vi.waitFor(() => {
-      expect(ledger.counts().heldBytes.head).toBe(0)
-    }, 60_000)
+    await expect.poll(() => ledger.counts().heldBytes.head).toBe(0)
   })
 
   test('whole requests count as nothing, whatever their size', async () => {
@@ -267,12 +257,7 @@ describe('answers that wait for their readers', () => {
       nowMs += 5
       taken += (slow.read() as string | null)?.length ?? 0
     }, 5)
-    await vi.waitFor(
-      () => {
-        expect(taken).toBeGreaterThan(COUNT * length * 0.98)
-      },
-      { timeout: 60_000 },
-    )
+    await expect.poll(() => taken).toBeGreaterThan(COUNT * length * 0.98)
     clearInterval(timer)
     expect(served.ledger.counts().closed['slow-reader']).toBe(0)
   })

@@ -312,9 +312,7 @@ describe.each([0, 2])('with the fast path in %d more threads and without come th
     const answers: string[] = []
     for (const fast of [true, false]) {
       await using served = await serveRing({ fast, threads: fast ? threads : 0, maxSilenceMs: 1 })
-      await vi.waitFor(() => {
-        expect(served.ring.unsure).toBe(true)
-      }, 60_000)
+      await expect.poll(() => served.ring.unsure).toBe(true)
       answers.push(undated(await converse(served, [OWNER, GO])))
     }
     expect(answers[0]).toBe(answers[1])
@@ -414,9 +412,7 @@ describe('a connection of the fast path', () => {
     const COUNT = 30_000
     let mostBytes = 0
     socket.write(asked.repeat(COUNT))
-    await vi.waitFor(() => {
-      expect(served.ledger.counts().heldBytes.answer).toBeGreaterThan(0)
-    }, 60_000)
+    await expect.poll(() => served.ledger.counts().heldBytes.answer).toBeGreaterThan(0)
     for (let i = 0; i < 20; i++) {
       expect((await exchange(served.server.port, GO)).status).toBe(200)
       mostBytes = Math.max(mostBytes, served.ledger.counts().heldBytes.answer)
@@ -432,9 +428,7 @@ describe('a connection of the fast path', () => {
       rest = rest.slice(-16)
     })
     socket.resume()
-    await vi.waitFor(() => {
-      expect(received).toBe(COUNT)
-    }, 60_000)
+    await expect.poll(() => received).toBe(COUNT)
     expect(served.ledger.counts().heldBytes).toEqual({ head: 0, body: 0, answer: 0 })
   })
 
@@ -452,12 +446,12 @@ describe('a connection of the fast path', () => {
       },
       { timeout: 60_000 },
     )
-    await vi.waitFor(() => {
-      expect(served.ledger.counts()).toMatchObject({
+    await expect
+      .poll(() => served.ledger.counts())
+      .toMatchObject({
         connections: { lookup: 0 },
         heldBytes: { head: 0, answer: 0 },
       })
-    }, 60_000)
   })
 
   test('that never asks is told so after the time for heads; one that asked is closed after the time for idle ones', async () => {

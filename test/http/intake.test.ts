@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import Koa from 'koa'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { firstPiece, Intake } from '../../src/http/intake.ts'
 import { openServer } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
@@ -54,12 +54,7 @@ async function answersOf(socket: Socket, count: number): Promise<string[]> {
     received += part
   })
   const paths = () => Array.from(received.matchAll(/\r\n\r\n(\/\d*)/g), ([, path]) => path ?? '')
-  await vi.waitFor(
-    () => {
-      expect(paths()).toHaveLength(count)
-    },
-    { timeout: 60_000 },
-  )
+  await expect.poll(() => paths()).toHaveLength(count)
   return paths()
 }
 
@@ -119,9 +114,7 @@ describe('requests sent at once', () => {
     const socket = await dial(port)
     const paths = numbered(6000)
     socket.write(paths.map((path) => get(path)).join(''))
-    await vi.waitFor(() => {
-      expect(ledger.counts().heldBytes.head).toBeGreaterThan(0)
-    }, 60_000)
+    await expect.poll(() => ledger.counts().heldBytes.head).toBeGreaterThan(0)
     for (let i = 0; i < 20; i++) expect((await exchange(port, get('/1'))).status).toBe(200)
     expect(mostUnderWay()).toBeLessThan(50)
     // One read of the system's is 64 KiB; of 32 requests under way each counts 4 KiB besides its head.
@@ -139,14 +132,12 @@ describe('requests sent at once', () => {
         .map((path) => get(path))
         .join(''),
     )
-    await vi.waitFor(() => {
-      expect(ledger.counts().heldBytes.head).toBeGreaterThan(0)
-    }, 60_000)
+    await expect.poll(() => ledger.counts().heldBytes.head).toBeGreaterThan(0)
     socket.resetAndDestroy()
     release()
-    await vi.waitFor(() => {
-      expect(ledger.counts()).toMatchObject({ connections: { lookup: 0 }, heldBytes: { head: 0 } })
-    }, 60_000)
+    await expect
+      .poll(() => ledger.counts())
+      .toMatchObject({ connections: { lookup: 0 }, heldBytes: { head: 0 } })
   })
 })
 
@@ -168,9 +159,7 @@ test('bytes that wait for their turn count among unfinished heads, and are bound
     const socket = await dial(server.port)
     socket.write(get('/hold') + get('/').repeat(2000))
   }
-  await vi.waitFor(() => {
-    expect(parts.ledger.counts().closed['unfinished-heads']).toBeGreaterThan(10)
-  }, 60_000)
+  await expect.poll(() => parts.ledger.counts().closed['unfinished-heads']).toBeGreaterThan(10)
   expect(parts.ledger.counts().heldBytes.head).toBeLessThanOrEqual(256 * 1024)
   expect((await exchange(server.port, get('/'))).status).toBe(200)
 })

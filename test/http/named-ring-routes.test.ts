@@ -1,6 +1,6 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { Socket } from 'node:net'
-import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { describeApi } from '../../src/http/openapi.ts'
 import { createPage } from '../../src/page/page.ts'
@@ -45,9 +45,7 @@ async function watch(path: string): Promise<{ socket: Socket; until: (text: stri
   })
   socket.write(get(path))
   const until = async (text: string) => {
-    await vi.waitFor(() => {
-      expect(received).toContain(text)
-    }, 60_000)
+    await expect.poll(() => received).toContain(text)
     return received
   }
   return { socket, until }

@@ -44,12 +44,7 @@ class Watch {
 
   /** Waits for so many events, without reading them: they may be long. */
   async gets(count: number): Promise<void> {
-    await vi.waitFor(
-      () => {
-        expect(this.events.length).toBeGreaterThanOrEqual(count)
-      },
-      { timeout: 60_000, interval: 5 },
-    )
+    await expect.poll(() => this.events.length).toBeGreaterThanOrEqual(count)
   }
 
   async has(count: number): Promise<readonly { readonly id: string | undefined; readonly nodes: number }[]> {
@@ -194,14 +189,10 @@ describe('GET /v1/ring/watch', () => {
       received += part
     })
     slow.resume()
-    await vi.waitFor(() => {
-      expect(received).toContain(`id: ${CHANGES + 1}\n`)
-    }, 60_000)
+    await expect.poll(() => received).toContain(`id: ${CHANGES + 1}\n`)
     // What the system had taken, the one that was under way, and the newest.
     expect(received.split('event: ring').length - 1).toBeLessThan(CHANGES / 2)
-    await vi.waitFor(() => {
-      expect(served.ledger.counts().heldBytes.answer).toBe(0)
-    }, 60_000)
+    await expect.poll(() => served.ledger.counts().heldBytes.answer).toBe(0)
   })
 
   test('cuts one for whom bytes wait and who takes none', async () => {
@@ -334,9 +325,7 @@ describe('GET /v1/ring/watch?node=', () => {
       parser.feed(chunks.read(part))
     })
     slow.resume()
-    await vi.waitFor(() => {
-      expect(received.at(-1)).toMatchObject({ digest: last['digest'] })
-    }, 60_000)
+    await expect.poll(() => received.at(-1)).toMatchObject({ digest: last['digest'] })
     expect(received.length).toBeLessThan(all.length)
     // What it was told, one after the other, leads from what it owned at first to what it owns at last.
     const owns = new Set<string>()

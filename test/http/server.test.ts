@@ -181,9 +181,7 @@ describe('limits', () => {
     const [small, large] = [await connectTo(served.server.port), await connectTo(served.server.port)]
     small.write(request('POST', '/v1/owners', headers) + 'x'.repeat(100))
     large.write(request('POST', '/v1/owners', headers) + 'x'.repeat(800))
-    await vi.waitFor(() => {
-      expect(served.ledger.counts().heldBytes.body).toBe(900)
-    }, 60_000)
+    await expect.poll(() => served.ledger.counts().heldBytes.body).toBe(900)
     const body = `{"keys":["${'a'.repeat(300)}"]}`
     const batch = request('POST', '/v1/owners', { 'Content-Type': 'application/json' }, body)
     expect((await exchange(served.server.port, batch)).status).toBe(200)
@@ -268,14 +266,10 @@ describe('limits', () => {
         Expect: '100-continue',
       }),
     )
-    await vi.waitFor(() => {
-      expect(received).toBe('HTTP/1.1 100 Continue\r\n\r\n')
-    }, 60_000)
+    await expect.poll(() => received).toBe('HTTP/1.1 100 Continue\r\n\r\n')
     received = ''
     socket.write(body)
-    await vi.waitFor(() => {
-      expect(tryParse(received, false, false)?.status).toBe(200)
-    }, 60_000)
+    await expect.poll(() => tryParse(received, false, false)?.status).toBe(200)
   })
 
   test.each([
@@ -324,18 +318,12 @@ describe('a server with handlers of its own', () => {
     // So many line ends make pieces that are parsed one by one.
     const first = `${'line\n\n'.repeat(2000)}end of the first`
     socket.write(request101 + first)
-    await vi.waitFor(() => {
-      expect(afterHead(received)).toBe(first)
-    }, 60_000)
+    await expect.poll(() => afterHead(received)).toBe(first)
     for (let at = 0; at < 50; at++) socket.write(`part ${at} `)
-    await vi.waitFor(() => {
-      expect(received.endsWith('part 49 ')).toBe(true)
-    }, 60_000)
+    await expect.poll(() => received.endsWith('part 49 ')).toBe(true)
     expect(ledger.counts()).toMatchObject({ connections: { lookup: 1 }, heldBytes: { head: 0 } })
     socket.destroy()
-    await vi.waitFor(() => {
-      expect(ledger.counts().connections).toEqual({ lookup: 0 })
-    }, 60_000)
+    await expect.poll(() => ledger.counts().connections).toEqual({ lookup: 0 })
   })
 
   test('counts upgraded connections, makes no room by them, and ends them with the grace', async () => {

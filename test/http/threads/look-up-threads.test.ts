@@ -135,9 +135,7 @@ test('a thread that hangs is replaced when the ring changes; nobody but its own 
     expect(missing).toBeGreaterThan(0)
   }, 60_000)
   source.set(membersUpTo(2))
-  await vi.waitFor(() => {
-    expect(ring.manager.snapshot.epoch).toBe(2)
-  }, 60_000)
+  await expect.poll(() => ring.manager.snapshot.epoch).toBe(2)
   expect(threads.replaced).toEqual({ late: 1, silent: 0, ended: 0 })
   // One that still waits is answered by a thread that was only slow, or is closed with the thread that hangs.
   for (const socket of connections) await waiting.get(socket)
@@ -147,9 +145,7 @@ test('a thread that hangs is replaced when the ring changes; nobody but its own 
   for (const socket of connections.filter((one) => !waiting.has(one))) {
     expect(json(await exchangeOn(socket, OWNER)).epoch).toBe(2)
   }
-  await vi.waitFor(() => {
-    expect(threads.answering).toBe(3)
-  }, 60_000)
+  await expect.poll(() => threads.answering).toBe(3)
   for (let i = 0; i < 20; i++) expect(json(await exchange(server.port, OWNER)).epoch).toBe(2)
   expect(logger.lines.map(({ fields }) => fields)).toContainEqual({
     event: 'thread.replaced',
@@ -191,9 +187,7 @@ test('connections of all threads count together, and nobody shuts others out', a
   // Each thread has room for a third, whatever the others have.
   expect(open()).toBeLessThanOrEqual(12 + 4 + 4)
   expect((await exchange(server.port, RING)).status).toBe(200)
-  await vi.waitFor(() => {
-    expect(threads.addTo(ledger.counts()).closed['made-room']).toBeGreaterThan(30)
-  }, 60_000)
+  await expect.poll(() => threads.addTo(ledger.counts()).closed['made-room']).toBeGreaterThan(30)
 })
 
 test('a request that is refused while it is still being sent is told so', async () => {
@@ -251,9 +245,7 @@ test('closing ends what is idle, and lets a request under way finish', async () 
   for (const socket of idle) await exchangeOn(socket, OWNER)
   const busy = await connect()
   const answer = exchangeOn(busy, RING)
-  await vi.waitFor(() => {
-    expect(begun).toBe(true)
-  }, 60_000)
+  await expect.poll(() => begun).toBe(true)
   const closing = Promise.all([server.close(10_000), threads.close(10_000)])
   await Promise.all(idle.map(closed))
   await vi.waitFor(async () => {
@@ -271,9 +263,7 @@ test('a client that reads nothing of what is relayed is cut off, and its connect
   socket.pause()
   const many = get('/openapi.json').repeat(400)
   socket.write(many)
-  await vi.waitFor(() => {
-    expect(ledger.counts().closed['slow-reader']).toBe(1)
-  }, 60_000)
+  await expect.poll(() => ledger.counts().closed['slow-reader']).toBe(1)
   socket.resume()
   await closed(socket)
   expect(ledger.counts().connections.lookup).toBe(0)
@@ -302,7 +292,5 @@ test('moves that begin and end without another ring are in the answers of thread
     expect(await nextOwners()).toEqual(expected())
   }, 60_000)
   source.set(membersUpTo(2))
-  await vi.waitFor(async () => {
-    expect(new Set(await nextOwners())).toEqual(new Set([undefined]))
-  }, 60_000)
+  await expect.poll(async () => new Set(await nextOwners())).toEqual(new Set([undefined]))
 })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { RelayServer } from '../../../src/http/threads/relay.ts'
 
 const MAX_SILENT = 50
@@ -57,13 +57,9 @@ test('what comes after the line, and in pieces, comes through', async () => {
   let received = ''
   socket.on('data', (part) => (received += String(part)))
   socket.write(`${server.target.secret} 10.0.0.1\n`)
-  await vi.waitFor(() => {
-    expect(taken).toHaveLength(1)
-  }, 60_000)
+  await expect.poll(() => taken).toHaveLength(1)
   socket.write('later')
-  await vi.waitFor(() => {
-    expect(received).toBe('later of 10.0.0.1')
-  }, 60_000)
+  await expect.poll(() => received).toBe('later of 10.0.0.1')
   socket.destroy()
 })
 
@@ -78,9 +74,7 @@ test('who says nothing makes room, the oldest first, and who ends is hung up on'
   await once(ended, 'close')
   const others: Socket[] = []
   for (let i = 0; i < MAX_SILENT; i++) others.push(await dial())
-  await vi.waitFor(() => {
-    expect(oldest.readableEnded).toBe(true)
-  }, 60_000)
+  await expect.poll(() => oldest.readableEnded).toBe(true)
   expect(others.filter(({ readableEnded }) => readableEnded)).toEqual([])
   expect(await say(`${server.target.secret} 10.0.0.1\nhello`, 'hello of 10.0.0.1')).toBe('hello of 10.0.0.1')
   for (const socket of [oldest, ...others]) socket.destroy()
