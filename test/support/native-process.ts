@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 
 /** How much of a program's output is kept for a failure's message, in characters. */
-const OUTPUT_LIMIT = 8192
+const OUTPUT_LIMIT = 20_000
 const STOP_DEADLINE_MS = 10_000
 
 /**

@@ -1,72 +1,40 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { decodeJsonSpans, type ReceivedSpan } from '../../support/otlp-spans.ts'
 import { cacheFolder } from '../../support/cache-folder.ts'
+import { eventually } from '../../support/eventually.ts'
 import { freePort } from '../../support/free-port.ts'
-
-const run = promisify(execFile)
+import { cached, goSourceFingerprint, runGo } from '../../support/go-module.ts'
+import { NativeProcess } from '../../support/native-process.ts'
+import { decodeJsonSpans, type ReceivedSpan } from '../../support/otlp-spans.ts'
 
 const SOURCE = join(import.meta.dirname, 'collector')
 
 /** A first build fetches and compiles every dependency. */
 const BUILD_DEADLINE_MS = 1_500_000
 
-/** How long the collector may take to start, and spans to arrive, in milliseconds. */
-const PATIENCE_MS = 30_000
-
 /**
- * Builds an OpenTelemetry Collector from its Go modules, unless that was done before.
+ * The path of an OpenTelemetry Collector, built from its Go modules the first time.
  *
- * @returns The path of the executable, in the cache folder.
  * @throws {Error} that says what to install when there is no Go, or what the compiler said.
  */
 export async function buildCollector(): Promise<string> {
-  const hash = createHash('sha256')
-  for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(await readFile(join(SOURCE, file)))
-  const directory = join(cacheFolder(), `otel-collector-${hash.digest('hex').slice(0, 16)}`)
-  const executable = join(directory, 'collector')
-  const built = await access(executable).then(
-    () => true,
-    () => false,
-  )
-  if (built) return executable
-  await mkdir(directory, { recursive: true })
-  // Another process may build the same at this moment: the last one to rename wins, and both are good.
-  const building = `${executable}.${process.pid}`
-  try {
-    await run('go', ['build', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', '-o', building, '.'], {
-      cwd: SOURCE,
-      timeout: BUILD_DEADLINE_MS,
-      maxBuffer: 64 * 1024 * 1024,
-    })
-  } catch (error) {
-    const { code, stderr } = error as { readonly code?: unknown; readonly stderr?: string }
-    if (code === 'ENOENT') {
-      throw new Error('this suite needs Go 1.26 or newer: apt package golang-go, or https://go.dev/dl/', {
-        cause: error,
-      })
-    }
-    throw new Error(`could not build the OpenTelemetry Collector:\n${stderr ?? ''}`, { cause: error })
-  }
-  await rename(building, executable)
-  return executable
+  const path = join(cacheFolder(), `otel-collector-${await goSourceFingerprint(SOURCE)}`)
+  return cached(path, async (executable) => {
+    await runGo(SOURCE, ['build', '-ldflags=-s -w', '-o', executable, '.'], BUILD_DEADLINE_MS)
+  })
 }
 
 /** An OpenTelemetry Collector that takes OTLP over HTTP on a loopback port and writes what it gets to a file. */
 export class Collector implements AsyncDisposable {
   /** What `OTEL_EXPORTER_OTLP_ENDPOINT` is to be. */
   readonly url: string
-  readonly #child: ChildProcess
+  readonly #process: NativeProcess
   readonly #directory: string
 
-  private constructor(url: string, child: ChildProcess, directory: string) {
+  private constructor(url: string, process: NativeProcess, directory: string) {
     this.url = url
-    this.#child = child
+    this.#process = process
     this.#directory = directory
   }
 
@@ -83,24 +51,19 @@ export class Collector implements AsyncDisposable {
     }
     // JSON is YAML.
     await writeFile(join(directory, 'config.yaml'), JSON.stringify(config))
-    const child = spawn(executable, ['--config', join(directory, 'config.yaml')], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    let said = ''
-    child.stderr.on('data', (chunk: Buffer) => {
-      said = (said + chunk.toString()).slice(-16_384)
-    })
-    const collector = new Collector(`http://127.0.0.1:${port}`, child, directory)
-    const deadlineMs = performance.now() + PATIENCE_MS
-    for (;;) {
-      const answer = await fetch(`${collector.url}/v1/traces`, { method: 'POST' }).catch(() => undefined)
-      await answer?.body?.cancel()
-      if (answer !== undefined) return collector
-      if (performance.now() > deadlineMs || child.exitCode !== null) {
-        await collector[Symbol.asyncDispose]()
-        throw new Error(`the collector does not listen:\n${said}`)
-      }
-      await new Promise((resolve) => setTimeout(resolve, 100))
+    const process = new NativeProcess(executable, ['--config', join(directory, 'config.yaml')])
+    const collector = new Collector(`http://127.0.0.1:${port}`, process, directory)
+    const listens = async () => {
+      const answer = await fetch(`${collector.url}/v1/traces`, { method: 'POST' })
+      await answer.body?.cancel()
+      return true
+    }
+    try {
+      await eventually('the collector listens', listens, { facts: () => process.output })
+      return collector
+    } catch (error) {
+      await collector[Symbol.asyncDispose]()
+      throw error
     }
   }
 
@@ -116,28 +79,18 @@ export class Collector implements AsyncDisposable {
   }
 
   /** Resolves with the first span that fits, once it is there. @throws {Error} after a while, naming what came. */
-  async span(what: string, fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan> {
-    const deadlineMs = performance.now() + PATIENCE_MS
-    for (;;) {
-      const spans = await this.spans()
-      const found = spans.find(fits)
-      if (found !== undefined) return found
-      if (performance.now() > deadlineMs) {
-        throw new Error(`${what} is not among ${spans.map(({ name }) => name).join(', ')}`)
-      }
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
+  span(what: string, fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan> {
+    return eventually(what, async () => (await this.spans()).find(fits), {
+      facts: async () => (await this.spans()).map(({ name }) => name).join(', '),
+    })
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal)
+    this.#process.signal(signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      this.#child.kill('SIGKILL')
-      await once(this.#child, 'exit')
-    }
+    await this.#process.kill()
     await rm(this.#directory, { recursive: true, force: true })
   }
 }

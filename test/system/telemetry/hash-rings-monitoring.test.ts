@@ -7,6 +7,7 @@ import { shortenRules } from '../../support/shortened-rules.ts'
 import { systemClock } from '../../../src/clock.ts'
 import { PHASES, sliceOf, type SlicePod } from '../../membership/kubernetes/slice-fixtures.ts'
 import { COLLECTIONS, FakeKubernetesApi } from '../../support/fake-kubernetes-api.ts'
+import { eventually } from '../../support/eventually.ts'
 import { FakeKubernetesServer } from '../../support/fake-kubernetes-server.ts'
 import { TcpRelay } from '../../support/tcp-relay.ts'
 import { KubeletStandIn } from './cluster/kubelet-stand-in.ts'
@@ -91,14 +92,9 @@ describe('rings of HashRings in Prometheus', () => {
       .toSorted()
   }
 
-  async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + 60_000
-    while (!(await holds())) {
-      if (performance.now() > deadline) {
-        throw new Error(`not within 60 s: ${what}. Firing: ${(await firing()).join(', ')}\n${prometheus.log}`)
-      }
-      await wait(250)
-    }
+  function until(what: string, holds: () => Promise<boolean>) {
+    const facts = async () => `Firing: ${(await firing()).join(', ')}\n${prometheus.log}`
+    return eventually(what, holds, { everyMs: 250, facts })
   }
 
   async function valueOf(expr: string): Promise<number | undefined> {

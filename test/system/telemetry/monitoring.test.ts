@@ -3,6 +3,7 @@ import { VariableType, type Dashboard } from '@grafana/grafana-foundation-sdk/da
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { renderPodPage, renderRingPage, ALERT_GROUPS } from '../../../monitoring/artifacts.ts'
 import { renderRulesYaml } from '../../../monitoring/rules/render-rules.ts'
+import { eventually } from '../../support/eventually.ts'
 import { shortenRules } from '../../support/shortened-rules.ts'
 import { KubeletStandIn } from './cluster/kubelet-stand-in.ts'
 import { LookUpLoad } from './cluster/look-up-load.ts'
@@ -215,14 +216,7 @@ function hasValue({ values }: { readonly values: readonly (readonly [number, num
   return values.some(([, value]) => Number.isFinite(value))
 }
 
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 60_000
-  while (!(await holds())) {
-    if (performance.now() > deadline) {
-      throw new Error(
-        `not within 60 s: ${what}. Firing: ${(await firingNow()).join(', ')}\n${prometheus.log}`,
-      )
-    }
-    await wait(250)
-  }
+function until(what: string, holds: () => Promise<boolean>) {
+  const facts = async () => `Firing: ${(await firingNow()).join(', ')}\n${prometheus.log}`
+  return eventually(what, holds, { everyMs: 250, facts })
 }

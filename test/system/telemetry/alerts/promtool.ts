@@ -19,8 +19,13 @@ export interface ExpectedAlert {
 const RULES = renderRules(ALERT_GROUPS).groups.flatMap((group) => group.rules)
 
 /** Runs promtool, which comes with Debian's `prometheus`. Fails with how to get it when it is not there. */
-export function promtool(...args: string[]): { readonly status: number | null; readonly output: string } {
-  const { status, stdout, stderr, error } = spawnSync('promtool', args, { encoding: 'utf8' })
+export function promtool(...args: string[]) {
+  return promtoolWith('', ...args)
+}
+
+/** Runs promtool with a text as its standard input. */
+export function promtoolWith(input: string, ...args: string[]) {
+  const { status, stdout, stderr, error } = spawnSync('promtool', args, { encoding: 'utf8', input })
   if (error !== undefined) {
     throw new Error('promtool is needed: on Debian, apt-get install prometheus', { cause: error })
   }

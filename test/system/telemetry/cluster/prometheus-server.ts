@@ -1,11 +1,11 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { stringify } from 'yaml'
+import { eventually } from '../../../support/eventually.ts'
 import { freePort } from '../../../support/free-port.ts'
+import { NativeProcess } from '../../../support/native-process.ts'
+import { promtool } from '../alerts/promtool.ts'
 
 /** One series of an answer: its labels, and its values as pairs of seconds since the epoch and a number. */
 export interface QueriedSeries {
@@ -26,20 +26,14 @@ const JOBS = ['ringman', 'kube-state-metrics'] as const
 
 /** A real Prometheus that scrapes and evaluates every second. */
 export class PrometheusServer implements AsyncDisposable {
-  readonly #child: ChildProcess
+  readonly #process: NativeProcess
   readonly #folder: string
   readonly #url: string
-  #log = ''
 
-  private constructor(child: ChildProcess, folder: string, url: string) {
-    this.#child = child
+  private constructor(process: NativeProcess, folder: string, url: string) {
+    this.#process = process
     this.#folder = folder
     this.#url = url
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (data: Buffer) => {
-        this.#log = `${this.#log}${data.toString()}`.slice(-20_000)
-      })
-    }
   }
 
   /**
@@ -49,9 +43,8 @@ export class PrometheusServer implements AsyncDisposable {
    * @param lookBackSeconds - For how long a sample stands for its series: 5 minutes, in the scale of the rules.
    */
   static async start(rules: string, lookBackSeconds: number): Promise<PrometheusServer> {
-    if (spawnSync('prometheus', ['--version']).error !== undefined) {
-      throw new Error('prometheus is needed: on Debian, apt-get install prometheus')
-    }
+    // It comes with the server, and says what to install where neither is there.
+    promtool('--version')
     const folder = mkdtempSync(join(tmpdir(), 'ringman-prometheus-'))
     writeFileSync(join(folder, 'rules.yaml'), rules)
     writeFileSync(
@@ -67,20 +60,19 @@ export class PrometheusServer implements AsyncDisposable {
       }),
     )
     const port = await freePort()
-    const child = spawn(
-      'prometheus',
-      [
-        `--config.file=${join(folder, 'prometheus.yaml')}`,
-        `--storage.tsdb.path=${join(folder, 'data')}`,
-        `--web.listen-address=127.0.0.1:${port}`,
-        `--query.lookback-delta=${lookBackSeconds}s`,
-        '--log.level=warn',
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    )
-    const server = new PrometheusServer(child, folder, `http://127.0.0.1:${port}`)
+    const process = new NativeProcess('prometheus', [
+      `--config.file=${join(folder, 'prometheus.yaml')}`,
+      `--storage.tsdb.path=${join(folder, 'data')}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      `--query.lookback-delta=${lookBackSeconds}s`,
+      '--log.level=warn',
+    ])
+    const url = `http://127.0.0.1:${port}`
+    const server = new PrometheusServer(process, folder, url)
     try {
-      await server.#untilReady()
+      await eventually('prometheus is ready', async () => (await fetch(`${url}/-/ready`)).ok, {
+        facts: () => process.output,
+      })
       return server
     } catch (error) {
       await server[Symbol.asyncDispose]()
@@ -90,7 +82,7 @@ export class PrometheusServer implements AsyncDisposable {
 
   /** What it has written to its log: warnings and errors. */
   get log(): string {
-    return this.#log
+    return this.#process.output
   }
 
   /** Changes what is scraped. */
@@ -139,23 +131,8 @@ export class PrometheusServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      const ended = once(this.#child, 'exit')
-      this.#child.kill('SIGKILL')
-      await ended
-    }
+    await this.#process.kill()
     rmSync(this.#folder, { recursive: true, force: true })
-  }
-
-  async #untilReady(): Promise<void> {
-    const deadline = performance.now() + 30_000
-    while (performance.now() < deadline) {
-      if (this.#child.exitCode !== null) break
-      const response = await fetch(`${this.#url}/-/ready`).catch(() => undefined)
-      if (response?.ok === true) return
-      await wait(100)
-    }
-    throw new Error(`prometheus was not ready within 30 s\n${this.#log}`)
   }
 
   async #ask(path: string, parameters: Readonly<Record<string, string>>) {
