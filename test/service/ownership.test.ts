@@ -1,55 +1,24 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { RingmanError } from '../../src/errors.ts'
-import { silentLogger } from '../../src/logger.ts'
-import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
+import { DEFAULT_FOLD_WINDOW_MS } from '../../src/manager/hash-ring-manager.ts'
 import type { Member, MemberState } from '../../src/membership/member.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { Claim } from '../../src/service/claims.ts'
 import type { MovedEvent } from '../../src/service/ownership.ts'
-import { RingService, type RingServiceDeps } from '../../src/service/ring-service.ts'
+import type { RingServiceDeps } from '../../src/service/ring-service.ts'
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
 import { fullStatistics } from '../telemetry/full-statistics.ts'
-import { VirtualClock } from '../support/virtual-clock.ts'
 import { codeOf } from '../support/error-code.ts'
+import { startService } from './started-service.ts'
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
 const member = (name: string, options: { state?: MemberState; weight?: number } = {}) =>
   fakeMember(name, `10.0.0.${name.charCodeAt(0) - 96}`, options)
 const SELF = '10.0.0.1:8000'
 
-async function started(initial: readonly Member[], options: Partial<RingServiceDeps> = {}) {
-  const virtual = new VirtualClock()
-  let lostMs = 0
-  const clock = {
-    now: () => virtual.now() + lostMs,
-    wallNow: () => virtual.wallNow() + lostMs,
-    after: virtual.after.bind(virtual),
-    advance: virtual.advance.bind(virtual),
-    /** Time in which nothing runs. */
-    stall: (ms: number) => {
-      lostMs += ms
-    },
-  }
-  const manager = new HashRingManager({ clock })
-  const source = new FakeSource(initial, { selfName: 'a' })
-  const service = new RingService({
-    source,
-    manager,
-    logger: silentLogger,
-    clock,
-    ringKeyMode: 'address',
-    ...options,
-  })
-  const starting = service.start()
-  await clock.advance(DEFAULT_FOLD_WINDOW_MS)
-  await starting
-  const become = async (members: readonly Member[]) => {
-    source.set(members)
-    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
-  }
-  return { clock, manager, source, service, become, ownership: service.ownership }
-}
+const started = (initial: readonly Member[], options: Partial<RingServiceDeps> = {}) =>
+  startService(new FakeSource(initial, { selfName: 'a' }), options)
 
 const reasonOf = (claim: Claim) => (claim.signal.reason as RingmanError | undefined)?.detail['reason']
 
@@ -148,7 +117,7 @@ describe('claims and moves', () => {
   })
 
   test('a claim stays lost when its key comes back, and a new one can be made', async () => {
-    const { ownership, manager, become, service } = await started([member('a')])
+    const { ownership, manager, become } = await started([member('a')])
     const others = [member('a'), member('b')]
     const key = KEYS.find(
       (each) =>
@@ -174,7 +143,6 @@ describe('claims and moves', () => {
       signal.reason,
     ])
     expect(ownership.claim(key).held).toBe(true)
-    await service.stop()
   })
 
   test('leaving loses all claims to the others', async () => {
@@ -182,11 +150,10 @@ describe('claims and moves', () => {
     const claims = KEYS.flatMap((key) => (ownership.owned().contains(key) ? [ownership.claim(key)] : []))
     const events: MovedEvent[] = []
     ownership.onMoved((event) => events.push(event))
-    await Promise.all([service.leave(), clock.advance(DEFAULT_FOLD_WINDOW_MS)])
+    await clock.during(DEFAULT_FOLD_WINDOW_MS, service.leave())
     expect(claims.length).toBeGreaterThan(5)
     expect(new Set(claims.map(reasonOf))).toEqual(new Set(['moved']))
     expect(events.map(({ cause, gained, epoch }) => [cause, gained.count, epoch])).toEqual([['left', 0, 2]])
-    await service.stop()
   })
 
   test('a source that dies takes the claims with it', async () => {
@@ -195,22 +162,20 @@ describe('claims and moves', () => {
     source.die(new Error('the loop died'))
     await expect(service.done).rejects.toThrow('the loop died')
     expect(reasonOf(claim)).toBe('stopped')
-    await service.stop()
   })
 
   test('another ring key of this member loses what was claimed under the one before', async () => {
-    const { ownership, become, service } = await started([member('a')])
+    const { ownership, become } = await started([member('a')])
     const before = ownership.claim('key')
     await become([fakeMember('a', '10.9.9.9')])
     expect([before.held, reasonOf(before)]).toEqual([false, 'moved'])
     const after = ownership.claim('key')
     await become([fakeMember('a', '10.9.9.9', { zone: 'z' })])
     expect(after.held).toBe(true)
-    await service.stop()
   })
 
   test('being off the rings of the others loses all claims, and tells of it although nothing moved', async () => {
-    const { ownership, clock, source, service } = await started([member('a'), member('b')])
+    const { ownership, clock, source } = await started([member('a'), member('b')])
     await clock.advance(20_000)
     const key = KEYS.find((each) => ownership.owned().contains(each))!
     const claim = ownership.claim(key)
@@ -227,7 +192,6 @@ describe('claims and moves', () => {
     ])
     expect(ofB).toEqual([])
     expect(ownership.claim(key).held).toBe(true)
-    await service.stop()
   })
 })
 
@@ -249,7 +213,6 @@ describe('a member that hears nobody', () => {
     expect(codeOf(() => ownership.claim(key))).toBe('UNSURE')
     source.statisticsNow = { staleMs: 0 }
     expect([service.unsure, ownership.claim(key).held]).toEqual([false, true])
-    await service.stop()
   })
 
   test('goes on being unsure when it holds all the others for dead: it cannot tell who is cut off', async () => {
@@ -262,7 +225,6 @@ describe('a member that hears nobody', () => {
     // Forgotten, after the time for which the dead are kept: it is the only one there is.
     await become([member('a')])
     expect(service.unsure).toBe(false)
-    await service.stop()
   })
 
   test('is sure as the only one there is, or once the others have left', async () => {
@@ -271,7 +233,6 @@ describe('a member that hears nobody', () => {
       const claim = ownership.claim('key')
       await clock.advance(60_000)
       expect([service.unsure, claim.held]).toEqual([false, true])
-      await service.stop()
     }
   })
 
@@ -280,12 +241,11 @@ describe('a member that hears nobody', () => {
     source.statisticsNow = { staleMs: 1e9 }
     await clock.advance(60_000)
     expect(service.unsure).toBe(false)
-    await service.stop()
   })
 })
 
 test('a stall over the bound loses the claims', async () => {
-  const { ownership, clock, service } = await started([member('a')], { unsureAfterMs: 1000 })
+  const { ownership, clock } = await started([member('a')], { unsureAfterMs: 1000 })
   const claim = ownership.claim('key')
   clock.stall(3000)
   expect(codeOf(() => ownership.claim('key'))).toBe('UNSURE')
@@ -293,11 +253,10 @@ test('a stall over the bound loses the claims', async () => {
   expect([reasonOf(claim), codeOf(() => ownership.claim('key'))]).toEqual(['unsure', 'UNSURE'])
   await clock.advance(2250)
   expect(ownership.claim('key').held).toBe(true)
-  await service.stop()
 })
 
 test('checks say whose ring is older, and are counted', async () => {
-  const { ownership, manager, become, service } = await started([member('a')])
+  const { ownership, manager, become } = await started([member('a')])
   const first = manager.snapshot.ring.digest
   await become([member('a'), member('b')])
   const { digest } = manager.snapshot.ring
@@ -326,5 +285,4 @@ test('checks say whose ring is older, and are counted', async () => {
     'i-am-behind': 1,
     unknown: 1,
   })
-  await service.stop()
 })

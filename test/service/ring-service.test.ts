@@ -1,59 +1,37 @@
 import { describe, expect, test } from 'vitest'
 import { Readiness } from '../../src/http/readiness.ts'
-import type { Clock } from '../../src/clock.ts'
-import { silentLogger } from '../../src/logger.ts'
-import { DEFAULT_FOLD_WINDOW_MS, HashRingManager } from '../../src/manager/hash-ring-manager.ts'
+import { DEFAULT_FOLD_WINDOW_MS, type HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { RingChange } from '../../src/manager/snapshot.ts'
-import type { MemberState } from '../../src/membership/member.ts'
-import { RingService, type RingServiceDeps } from '../../src/service/ring-service.ts'
+import type { Member, MemberState } from '../../src/membership/member.ts'
+import type { RingServiceDeps } from '../../src/service/ring-service.ts'
 import { RingCollector } from '../../src/telemetry/ring-collector.ts'
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
 import { fullStatistics } from '../telemetry/full-statistics.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
-import { settle, VirtualClock } from '../support/virtual-clock.ts'
+import { settle } from '../support/virtual-clock.ts'
+import { makeService, startService } from './started-service.ts'
 
 const self = fakeMember('a', '10.0.0.1')
 const other = fakeMember('b', '10.0.0.2')
 
-async function started(
-  source: FakeSource,
-  options: Partial<Pick<RingServiceDeps, 'ringKeyMode' | 'ownName' | 'logger' | 'gatherDeathsMs'>> = {},
-) {
-  const clock = new VirtualClock()
-  const manager = new HashRingManager({ clock })
-  const service = new RingService({
-    source,
-    manager,
-    logger: silentLogger,
-    clock,
-    ringKeyMode: 'address',
-    ...options,
-  })
-  const starting = service.start()
-  await clock.advance(DEFAULT_FOLD_WINDOW_MS)
-  return { clock, manager, service, starting }
-}
+/** A service of these members, of which this process is `a`. */
+const started = (members: readonly Member[] = [self, other], options: Partial<RingServiceDeps> = {}) =>
+  startService(new FakeSource(members, { selfName: 'a' }), options)
 
 const keysOf = (manager: HashRingManager) => manager.snapshot.ring.nodes.map(({ ringKey }) => ringKey)
 
 describe('RingService', () => {
   test('is started once the ring holds the first set, and follows the source from then on', async () => {
-    const source = new FakeSource([self, other], { selfName: 'a' })
-    const { clock, manager, service, starting } = await started(source)
-    await starting
+    const { manager, service, become } = await started()
     expect(service.state).toBe('running')
     expect(keysOf(manager)).toEqual(['10.0.0.1:8000', '10.0.0.2:8000'])
 
-    source.set([self, { ...other, state: 'suspect' }])
-    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await become([self, { ...other, state: 'suspect' }])
     expect(manager.snapshot.epoch).toBe(1)
-    source.set([self, { ...other, state: 'dead' }])
-    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await become([self, { ...other, state: 'dead' }])
     expect(keysOf(manager)).toEqual(['10.0.0.1:8000'])
-    source.set([self, fakeMember('b', '10.0.0.2', { servicePort: '9000', weight: 2 })])
-    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await become([self, fakeMember('b', '10.0.0.2', { servicePort: '9000', weight: 2 })])
     expect(manager.snapshot.ring.get('10.0.0.2:9000')).toMatchObject({ weight: 2, name: 'b', port: 9000 })
-    await service.stop()
   })
 
   test('makes one ring of deaths that come one after the other, with the cause mass-failure', async () => {
@@ -62,9 +40,7 @@ describe('RingService', () => {
       self,
       ...all.map((one, i) => ({ ...one, state: states[i]! })),
     ]
-    const source = new FakeSource([self, ...all], { selfName: 'a' })
-    const { clock, manager, service, starting } = await started(source, { gatherDeathsMs: 1000 })
-    await starting
+    const { source, clock, manager, become } = await started([self, ...all], { gatherDeathsMs: 1000 })
     const changes: RingChange[] = []
     manager.subscribe((change) => changes.push(change))
     source.set(inState('suspect', 'suspect', 'suspect'))
@@ -73,17 +49,14 @@ describe('RingService', () => {
     source.set(inState('dead', 'dead', 'suspect'))
     await clock.advance(300)
     expect(changes).toEqual([])
-    source.set(inState('dead', 'dead', 'dead'))
-    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await become(inState('dead', 'dead', 'dead'))
     expect(changes).toHaveLength(1)
     expect(changes[0]!.records).toMatchObject([{ cause: 'mass-failure', count: 3 }])
-    await service.stop()
   })
 
   test('waits no longer than it is told to for the deaths of other suspects, and not at all after its end', async () => {
-    const source = new FakeSource([self, other, fakeMember('c', '10.0.0.3')], { selfName: 'a' })
-    const { clock, manager, service, starting } = await started(source, { gatherDeathsMs: 1000 })
-    await starting
+    const members = [self, other, fakeMember('c', '10.0.0.3')]
+    const { source, clock, manager, service } = await started(members, { gatherDeathsMs: 1000 })
     const third = { ...fakeMember('c', '10.0.0.3'), state: 'suspect' as const }
     source.set([self, { ...other, state: 'dead' }, third])
     await clock.advance(990)
@@ -99,22 +72,17 @@ describe('RingService', () => {
   })
 
   test('hashes names when asked to, so that a new address moves no key', async () => {
-    const source = new FakeSource([self, other], { selfName: 'a' })
-    const { clock, manager, service, starting } = await started(source, { ringKeyMode: 'name' })
-    await starting
+    const { manager, become } = await started([self, other], { ringKeyMode: 'name' })
     const { digest } = manager.snapshot.ring
-    source.set([self, fakeMember('b', '10.7.7.7')])
-    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await become([self, fakeMember('b', '10.7.7.7')])
     expect(manager.snapshot.ring.digest).toBe(digest)
     expect(manager.snapshot.ring.get('b')?.address).toBe('10.7.7.7')
-    await service.stop()
   })
 
   test('knows its own node by the ring key: a dead member may be listed at the same address', async () => {
     const ghost = fakeMember('a-before', '10.0.0.2')
     const source = new FakeSource([self, ghost, other], { selfName: 'b' })
-    const { clock, manager, service, starting } = await started(source)
-    await starting
+    const { clock, manager, service } = await startService(source)
     expect(manager.snapshot.ring.get('10.0.0.2:8000')?.name).toBe('a-before')
     expect(service.ownRingKey).toBe('10.0.0.2:8000')
     for (const key of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) {
@@ -129,24 +97,18 @@ describe('RingService', () => {
     })
     const samples = await new RingCollector(service, clock).collect()
     expect(samples.ringShareRatio?.[0]?.value).toBe(manager.snapshot.ring.shares().get('10.0.0.2:8000'))
-    await service.stop()
   })
 
   test('owns nothing where it only watches, and what its pod owns where it is told the name', async () => {
-    const watcher = (await started(new FakeSource([self]))).service
+    const watcher = (await startService(new FakeSource([self]))).service
     expect([watcher.ownRingKey, watcher.owns('k')]).toEqual([undefined, false])
-    const told = (await started(new FakeSource([self]), { ownName: 'a' })).service
+    const told = (await startService(new FakeSource([self]), { ownName: 'a' })).service
     expect(told.owns('k')).toBe(true)
-    await Promise.all([watcher.stop(), told.stop()])
   })
 
   test('leave takes this process off the ring and keeps answering; stop ends source and manager', async () => {
-    const source = new FakeSource([self, other], { selfName: 'a' })
-    const { clock, manager, service, starting } = await started(source)
-    await starting
-    const leaving = service.leave()
-    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
-    await leaving
+    const { source, clock, manager, service } = await started()
+    await clock.during(DEFAULT_FOLD_WINDOW_MS, service.leave())
     expect(keysOf(manager)).toEqual(['10.0.0.2:8000'])
     expect(manager.getNode('k').ringKey).toBe('10.0.0.2:8000')
     await service.stop()
@@ -157,9 +119,7 @@ describe('RingService', () => {
   })
 
   test('leave drains; who leaves again, or stops, waits for the farewell alone', async () => {
-    const source = new FakeSource([self, other], { selfName: 'a' })
-    const { clock, service, starting } = await started(source)
-    await starting
+    const { source, clock, service } = await started()
     const order: string[] = []
     void service.leave(1000).then(() => order.push(`drained at ${clock.now()}`))
     void service.leave().then(() => order.push(`left at ${clock.now()}`))
@@ -176,44 +136,27 @@ describe('RingService', () => {
       [() => Promise.reject(new Error('no route')), 'leave.failed', 10],
       [() => new Promise<void>(() => {}), 'leave.timed-out', 5010],
     ] as const) {
-      const source = new FakeSource([self, other], { selfName: 'a' })
-      source.leave = leave
       const logger = new RecordingLogger()
-      const { clock, service, starting } = await started(source, { logger })
-      await starting
-      const leftAtMs = service.leave().then(() => clock.now())
-      await clock.advance(10_000)
-      expect(await leftAtMs).toBe(atMs)
-      expect(
-        logger.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields['event']),
-      ).toEqual([event])
-      await service.stop()
+      const { clock, source, service } = await started([self, other], { logger })
+      source.leave = leave
+      const left = service.leave().then(() => clock.now())
+      expect(await clock.during(10_000, left)).toBe(atMs)
+      expect(logger.errors).toMatchObject([{ event }])
     }
   })
 
   test('a ring that dies during the drain ends it', async () => {
-    const source = new FakeSource([self, other], { selfName: 'a' })
-    const { clock, service, starting } = await started(source)
-    await starting
+    const { source, clock, service } = await started()
     const left = service.leave(60_000).catch((error: unknown) => error)
     await clock.advance(100)
     source.die(new Error('loop died'))
     expect(await left).toMatchObject({ message: 'loop died' })
-    await service.stop()
   })
 
   test('a failed start stops everything and says why', async () => {
     const source = new FakeSource([self], { selfName: 'a' })
     source.startError = new Error('port in use')
-    const clock = new VirtualClock()
-    const manager = new HashRingManager({ clock })
-    const service = new RingService({
-      source,
-      manager,
-      logger: silentLogger,
-      clock,
-      ringKeyMode: 'address',
-    })
+    const { service } = makeService(source)
     await expect(service.start()).rejects.toBe(source.startError)
     expect(service.state).toBe('stopped')
     expect(source.calls).toEqual(['start', 'stop'])
@@ -222,9 +165,7 @@ describe('RingService', () => {
 
   test('stop while starting makes start fail', async () => {
     const source = new FakeSource([self], { selfName: 'a' })
-    const clock = new VirtualClock()
-    const manager = new HashRingManager({ clock })
-    const service = new RingService({ source, manager, logger: silentLogger, clock, ringKeyMode: 'address' })
+    const { service } = makeService(source)
     const starting = service.start().catch((error: unknown) => error)
     await settle()
     await service.stop()
@@ -233,29 +174,21 @@ describe('RingService', () => {
   })
 
   test('done rejects when the source dies', async () => {
-    const source = new FakeSource([self, other], { selfName: 'a' })
-    const { service, starting } = await started(source)
-    await starting
+    const { source, service } = await started()
     source.die(new Error('loop died'))
     await expect(service.done).rejects.toThrow('loop died')
-    await service.stop()
   })
 
   test('a listener that throws does not end the ring, which leaves as ever', async () => {
-    const source = new FakeSource([self, other], { selfName: 'a' })
-    const { clock, manager, service, starting } = await started(source)
-    await starting
+    const { source, clock, manager, service, become } = await started()
     const broken = () => {
       throw new Error('a listener of the program')
     }
     manager.subscribe(broken)
     source.subscribe(broken)
-    source.set([self])
-    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
+    await become([self])
     expect(keysOf(manager)).toEqual(['10.0.0.1:8000'])
-    const leaving = service.leave()
-    await clock.advance(DEFAULT_FOLD_WINDOW_MS)
-    await leaving
+    await clock.during(DEFAULT_FOLD_WINDOW_MS, service.leave())
     expect(keysOf(manager)).toEqual([])
     await service.stop()
     await service.done
@@ -263,9 +196,7 @@ describe('RingService', () => {
 
   test('leaves also while it starts: the source may be on the ring already', async () => {
     const source = new FakeSource([self, other], { selfName: 'a' })
-    const clock = new VirtualClock()
-    const manager = new HashRingManager({ clock })
-    const service = new RingService({ source, manager, logger: silentLogger, clock, ringKeyMode: 'address' })
+    const { clock, manager, service } = makeService(source)
     const starting = service.start()
     await settle()
     expect(service.state).toBe('starting')
@@ -274,60 +205,31 @@ describe('RingService', () => {
     await Promise.all([starting, leaving])
     expect(source.calls).toEqual(['start', 'leave'])
     expect([service.state, keysOf(manager)]).toEqual(['leaving', ['10.0.0.2:8000']])
-    await service.stop()
   })
 })
 
 describe('a process that stood still', () => {
   async function stalling(unsureAfterMs = 0) {
-    const virtual = new VirtualClock()
-    let lostMs = 0
-    const clock: Clock = {
-      now: () => virtual.now() + lostMs,
-      wallNow: () => virtual.wallNow() + lostMs,
-      after: (delayMs, fn) => virtual.after(delayMs, fn),
-    }
-    const source = new FakeSource([self, other], { selfName: 'a' })
     const logger = new RecordingLogger()
-    const manager = new HashRingManager({ clock })
-    const service = new RingService({
-      source,
-      manager,
-      logger,
-      clock,
-      ringKeyMode: 'address',
-      unsureAfterMs,
-    })
+    const made = await started([self, other], { logger, unsureAfterMs })
+    await made.clock.advance(20_000)
     const changes: RingChange[] = []
-    manager.subscribe((change) => changes.push(change))
-    const starting = service.start()
-    await virtual.advance(20_000)
-    await starting
-    return {
-      service,
-      source,
-      logger,
-      manager,
-      changes,
-      virtual,
-      stall: (ms: number) => {
-        lostMs += ms
-      },
-      holdDead: (heldDead: number) => {
-        const { gossip } = fullStatistics('memberlist')
-        if (gossip !== undefined) source.statisticsNow = { gossip: { ...gossip, heldDead } }
-      },
+    made.manager.subscribe((change) => changes.push(change))
+    const holdDead = (heldDead: number) => {
+      const { gossip } = fullStatistics('memberlist')
+      made.source.statisticsNow = { gossip: { ...gossip!, heldDead } }
     }
+    return { ...made, logger, changes, holdDead }
   }
 
   test('tells that it was off the ring, with the time from its own clock', async () => {
-    const { service, logger, manager, changes, virtual, stall, holdDead } = await stalling()
+    const { service, logger, manager, changes, clock, holdDead } = await stalling()
     const { ring, epoch } = manager.snapshot
-    stall(4000)
-    await virtual.advance(250)
+    clock.stall(4000)
+    await clock.advance(250)
     expect(logger.of('ring.rejoined')).toEqual([])
     holdDead(1)
-    await virtual.advance(1000)
+    await clock.advance(1000)
     const [line] = logger.of('ring.rejoined')
     expect(line?.level).toBe('warn')
     const { from, to } = line?.fields ?? {}
@@ -347,42 +249,40 @@ describe('a process that stood still', () => {
     ])
     // A liar who says so again and again is not believed each time.
     holdDead(2)
-    await virtual.advance(1000)
+    await clock.advance(1000)
     expect(manager.snapshot.epoch).toBe(epoch + 1)
     await service.stop()
-    expect(virtual.pendingTimers).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 
   test('tells so too when it was only cut off, without a beginning', async () => {
-    const { service, logger, virtual, holdDead } = await stalling()
+    const { logger, clock, holdDead } = await stalling()
     holdDead(1)
-    await virtual.advance(1000)
+    await clock.advance(1000)
     expect(logger.of('ring.rejoined').map(({ fields }) => [fields['from'], fields['stalled']])).toEqual([
       [undefined, false],
     ])
-    await service.stop()
   })
 
   test('is unsure from the first look-up on, and for two seconds, if it is set to be', async () => {
-    const { service, virtual, stall } = await stalling(3000)
+    const { service, clock } = await stalling(3000)
     const told: boolean[] = []
     const ignore = service.onUnsure((unsure) => told.push(unsure))
-    stall(2000)
+    clock.stall(2000)
     expect(service.unsure).toBe(false)
-    await virtual.advance(1000)
-    stall(3300)
+    await clock.advance(1000)
+    clock.stall(3300)
     expect(service.unsure).toBe(true)
     expect(service.health().condition).toBe('unsure')
-    await virtual.advance(1900)
+    await clock.advance(1900)
     expect(service.unsure).toBe(true)
-    await virtual.advance(500)
+    await clock.advance(500)
     expect(service.unsure).toBe(false)
     expect(service.health().condition).toBe('well')
     expect(told).toEqual([true, false])
     ignore()
-    stall(3300)
-    await virtual.advance(5000)
+    clock.stall(3300)
+    await clock.advance(5000)
     expect(told).toHaveLength(2)
-    await service.stop()
   })
 })

@@ -9,6 +9,7 @@ interface Timer {
 /** A clock that stands still until a test moves it. Timers fire in order of due time, then of creation. */
 export class VirtualClock implements Clock {
   #nowMs = 0
+  #stalledMs = 0
   #order = 0
   readonly #wallOriginMs: number
   readonly #timers = new Set<Timer>()
@@ -24,11 +25,11 @@ export class VirtualClock implements Clock {
   }
 
   now(): number {
-    return this.#nowMs
+    return this.#nowMs + this.#stalledMs
   }
 
   wallNow(): number {
-    return this.#wallOriginMs + this.#nowMs
+    return this.#wallOriginMs + this.now()
   }
 
   after(delayMs: number, fn: () => void): () => void {
@@ -53,6 +54,17 @@ export class VirtualClock implements Clock {
       await settle()
     }
     this.#nowMs = endMs
+  }
+
+  /** Moves the time on while something is under way, and returns what comes of it. */
+  async during<T>(byMs: number, work: Promise<T>): Promise<T> {
+    const [result] = await Promise.all([work, this.advance(byMs)])
+    return result
+  }
+
+  /** Time goes by in which nothing runs: all timers are late by so much. */
+  stall(byMs: number): void {
+    this.#stalledMs += byMs
   }
 
   #nextDue(endMs: number): Timer | undefined {
