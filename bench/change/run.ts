@@ -11,7 +11,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Held } from '../../lab/loop-meter.ts'
-import { ringman } from '../../test/support/child-process.ts'
+import { serve } from '../../test/support/child-process.ts'
 import { imageEnv } from '../../lab/image-env.ts'
 import { after, load, LOOK_UPS } from '../memory/load.ts'
 import { report, type Figure } from '../table.ts'
@@ -85,22 +85,16 @@ async function during(work: () => Promise<void>): Promise<Measured> {
 }
 
 change(0, 1, 0)
-await using member = ringman(
-  [
-    ...[
-      'serve',
-      '--source',
-      'kubernetes',
-      '--kubernetes-service',
-      'cache',
-      '--kubernetes-kubeconfig',
-      kubeconfig,
-    ],
-    ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0'],
-  ],
-  { ipc: true, env: MEMBER_ENV },
-)
-const { port } = (await member.event('ready'))['http'] as { readonly port: number }
+const source = [
+  '--source',
+  'kubernetes',
+  '--kubernetes-service',
+  'cache',
+  '--kubernetes-kubeconfig',
+  kubeconfig,
+]
+await using member = serve(source, { ipc: true, env: MEMBER_ENV })
+const { port } = (await member.ready()).http
 // The code is compiled before it is measured, as in a process that has run for a while.
 await load(LOOK_UPS, { port, connections: 16, until: after(2000) })
 

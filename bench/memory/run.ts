@@ -57,7 +57,7 @@ function start(name: Name): TestProcess {
 }
 
 async function portOf(server: TestProcess): Promise<number> {
-  return ((await server.event('ready'))['http'] as { readonly port: number }).port
+  return (await server.ready()).http.port
 }
 
 const MB = 1e6

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { ringman, type TestProcess } from '../../test/support/child-process.ts'
+import { serve, type TestProcess } from '../../test/support/child-process.ts'
 
 /** Sources that can be measured side by side: those whose members find each other by gossip. */
 export const GOSSIP_SOURCES = ['memberlist', 'swim'] as const
@@ -26,11 +26,9 @@ export class ServeMember {
 
   constructor(source: GossipSource, servicePort: number, seeds: readonly string[]) {
     this.ringKey = `127.0.0.1:${servicePort}`
-    this.process = ringman([
-      'serve',
+    this.process = serve([
       ...['--source', source, '--name', `m${servicePort}`, '--service-port', String(servicePort)],
-      ...['--bind', '127.0.0.1', '--gossip-port', '0', '--drain', '0'],
-      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0'],
+      ...['--bind', '127.0.0.1', '--gossip-port', '0'],
       ...(seeds.length === 0 ? [] : ['--seeds', seeds.join(',')]),
     ])
   }

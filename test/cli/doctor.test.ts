@@ -8,7 +8,7 @@ import type { Finding } from '../../src/cli/doctor-finding.ts'
 import { survey, type MemberReport, type Survey } from '../../src/cli/doctor-survey.ts'
 import { generateKey, keyId, parseKeyring } from '../../src/membership/memberlist/keyring.ts'
 import { NodeDnsResolver } from '../../src/seeds/dns-resolver.ts'
-import { ringman } from '../support/child-process.ts'
+import { GOSSIP, serve } from '../support/child-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
 import { runMain } from '../support/recording-terminal.ts'
@@ -114,13 +114,11 @@ describe('in a cluster with', () => {
   test('a member that is frozen', async () => {
     await using cluster = await healthyCluster()
     const [first] = cluster.members as [LiveMember]
-    await using frozen = ringman([
-      ...['serve', '--name', 'frozen', '--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0'],
-      ...['--bind', '127.0.0.1', '--gossip-port', '0', '--service-port', '9000', '--preset', 'local'],
-      ...['--keyring-file', cluster.keyringFile, '--push-pull-interval', '1s'],
-      ...['--seeds', `127.0.0.1:${first.addresses.gossip?.port}`, '--drain', '0'],
+    await using frozen = serve([
+      ...[...GOSSIP, '--name', 'frozen', '--service-port', '9000', '--keyring-file', cluster.keyringFile],
+      ...['--push-pull-interval', '1s', '--seeds', `127.0.0.1:${first.addresses.gossip?.port}`],
     ])
-    await frozen.event('ready')
+    await frozen.ready()
     await cluster.agreeOn(4)
     frozen.signal('SIGSTOP')
     try {

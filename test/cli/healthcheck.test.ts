@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ringman } from '../support/child-process.ts'
+import { serve, STATIC } from '../support/child-process.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
 /** A server on loopback in a member's place. */
@@ -30,12 +30,8 @@ const answering =
 
 describe('healthcheck', () => {
   test('a member that lives is healthy, and not ready once it leaves', async () => {
-    await using member = ringman([
-      'serve',
-      ...['--source', 'static', '--static-members', '10.0.0.1:8000', '--drain', '1h'],
-      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0'],
-    ])
-    const { admin } = (await member.event('ready')) as { admin: { port: number } }
+    await using member = serve([...STATIC, '--drain', '1h'])
+    const { admin } = await member.ready()
     const env = { RINGMAN_ADMIN_PORT: String(admin.port), RINGMAN_SEEDS: 'a,b', RINGMAN_DRAIN: '1h' }
     for (const args of [[], ['--ready'], ['--ready', '--timeout', '10s']]) {
       const { code, out, err } = await runMain(['healthcheck', ...args], env)

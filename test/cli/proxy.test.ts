@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { ringman, type TestProcess } from '../support/child-process.ts'
+import { GOSSIP, ringman, STATIC, type TestProcess } from '../support/child-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
@@ -42,39 +42,13 @@ describe('ringman proxy', () => {
       programs.push(behind)
       const servicePort = await freePort()
       const proxy = ringman([
-        'proxy',
-        '--upstream',
-        `http://127.0.0.1:${portOf(behind)}`,
-        '--key-header',
-        'X-User',
-        '--forward-networks',
-        '127.0.0.0/8',
-        '--service-port',
-        String(servicePort),
-        '--name',
-        name,
-        '--http-host',
-        '127.0.0.1',
-        '--http-port',
-        '0',
-        '--admin-port',
-        '0',
-        '--bind',
-        '127.0.0.1',
-        '--gossip-port',
-        '0',
-        '--preset',
-        'local',
-        '--drain',
-        '0',
+        ...['proxy', '--upstream', `http://127.0.0.1:${portOf(behind)}`, '--key-header', 'X-User'],
+        ...['--forward-networks', '127.0.0.0/8', '--service-port', String(servicePort), '--name', name],
+        ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0', ...GOSSIP],
         ...(seed === undefined ? [] : ['--seeds', seed, '--min-members', '2']),
       ])
       proxies.push(proxy)
-      const ready = (await proxy.event('ready')) as {
-        gossip: { port: number }
-        admin: { url: string }
-        proxy: { url: string; port: number }
-      }
+      const ready = await proxy.ready()
       expect(ready.proxy.port).toBe(servicePort)
       urls.push(ready.proxy.url)
       adminUrls.push(ready.admin.url)
@@ -165,15 +139,7 @@ test('a proxy without what it needs does not start, and says all of it', async (
     code: 2,
     err: expect.stringMatching(/--upstream/) as string,
   })
-  const { code, err } = await runMain([
-    'proxy',
-    '--upstream',
-    'https://127.0.0.1/path',
-    '--source',
-    'static',
-    '--static-members',
-    'a:1',
-  ])
+  const { code, err } = await runMain(['proxy', '--upstream', 'https://127.0.0.1/path', ...STATIC])
   expect([code, err]).toEqual([
     2,
     expect.stringMatching(/http:\/\/HOST:PORT[^]*memberlist and swim/) as string,

@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { serveRing } from '../http/running-ring.ts'
-import { ringman, type TestProcess } from '../support/child-process.ts'
+import { ringman, serve, type TestProcess } from '../support/child-process.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
 let member: TestProcess
 let env: { RINGMAN_URL: string }
 let url: string
 
-const SERVE = ['serve', '--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0']
-const addressOf = (ready: Record<string, unknown>) => (ready['http'] as { url: string }).url
+const serveListed = (members: string, ...more: string[]) =>
+  serve(['--source', 'static', '--static-members', members, ...more])
 
 beforeAll(async () => {
-  member = ringman([...SERVE, '--source', 'static', '--static-members', '10.0.0.1:8000,10.0.0.2:8000=3'])
-  url = addressOf(await member.event('ready'))
+  member = serveListed('10.0.0.1:8000,10.0.0.2:8000=3')
+  url = (await member.ready()).http.url
   env = { RINGMAN_URL: url }
 })
 afterAll(async () => {
@@ -104,8 +104,8 @@ test('plan takes and shows names', async () => {
 test('a member is asked at HOST:PORT as at its URL, and the admin port says what it is', async () => {
   const place = url.replace('http://', '')
   expect(await runMain(['get', 'user:42', '--url', place])).toEqual(await runMain(['get', 'user:42'], env))
-  const { url: adminUrl } = (await member.event('ready'))['admin'] as { url: string }
-  const { code, err } = await runMain(['get', 'user:42', '--url', adminUrl])
+  const { admin } = await member.ready()
+  const { code, err } = await runMain(['get', 'user:42', '--url', admin.url])
   expect([code, err]).toEqual([2, expect.stringContaining('this is the admin port')])
   expect(await runMain(['nodes', '--url', 'ftp://x'])).toMatchObject({ code: 2 })
 })
@@ -119,10 +119,9 @@ test('watch prints the ring and ends with Ctrl-C', async () => {
 })
 
 test('watch --node says what the node owns, then what it gains and loses', async () => {
-  const args = [...SERVE, '--source', 'static', '--static-members']
-  const first = ringman([...args, '10.0.0.1:1,10.0.0.2:1'])
+  const first = serveListed('10.0.0.1:1,10.0.0.2:1')
   await using _first = first
-  const firstUrl = addressOf(await first.event('ready'))
+  const { url: firstUrl, port } = (await first.ready()).http
   await using watch = ringman(['watch', '--node', '10.0.0.1:1', '--url', firstUrl])
   await using asJson = ringman(['watch', '--node', '10.0.0.2:1', '--json', '--url', firstUrl])
   const line = await watch.until('what it owns', () => watch.outLines.find((each) => each.includes('owns')))
@@ -130,8 +129,8 @@ test('watch --node says what the node owns, then what it gains and loses', async
   await asJson.until('what it owns', () => asJson.events.at(0))
   first.signal('SIGTERM')
   await first.ended
-  await using second = ringman([...args, '10.0.0.1:1', '--http-port', new URL(firstUrl).port])
-  await second.event('ready')
+  await using second = serveListed('10.0.0.1:1', '--http-port', String(port))
+  await second.ready()
   await watch.until('all', () => watch.outLines.find((each) => each.includes('owns 100')))
   const lost = await asJson.until('the loss', () => asJson.events.find(({ ringKey }) => ringKey === null))
   expect(lost).toMatchObject({
@@ -144,19 +143,17 @@ test('watch --node says what the node owns, then what it gains and loses', async
 })
 
 test('watch follows a member that comes back, and reports the break', async () => {
-  const args = [...SERVE, '--source', 'static', '--static-members']
-  const first = ringman([...args, 'a:1'])
+  const first = serveListed('a:1')
   await using _first = first
-  const firstUrl = addressOf(await first.event('ready'))
+  const { url: firstUrl, port } = (await first.ready()).http
   await using watch = ringman(['watch', '--json', '--url', firstUrl])
   await watch.until('the first ring', () =>
     watch.events.find((ring) => (ring['nodes'] as unknown[]).length === 1),
   )
   first.signal('SIGTERM')
   await first.ended
-  const port = new URL(firstUrl).port
-  await using second = ringman([...args, 'a:1,b:2', '--http-port', port])
-  await second.event('ready')
+  await using second = serveListed('a:1,b:2', '--http-port', String(port))
+  await second.ready()
   await watch.until('the second ring', () =>
     watch.events.find((ring) => (ring['nodes'] as unknown[]).length === 2),
   )

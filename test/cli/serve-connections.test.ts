@@ -3,19 +3,11 @@ import { connect, type Socket } from 'node:net'
 import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
-import { ringman } from '../support/child-process.ts'
-
-interface Ready {
-  readonly http: { readonly url: string; readonly port: number }
-  readonly admin: { readonly url: string }
-}
+import { serve, STATIC } from '../support/child-process.ts'
 
 test('with 256 file descriptors 600 idle connections leave look-ups, probes and metrics alive', async () => {
-  const args = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0']
-  await using member = ringman(['serve', '--source', 'static', '--static-members', '10.0.0.1:80', ...args], {
-    prefix: ['sh', '-c', 'ulimit -n 256 && exec "$0" "$@"'],
-  })
-  const { http, admin } = (await member.event('ready')) as unknown as Ready
+  await using member = serve(STATIC, { prefix: ['sh', '-c', 'ulimit -n 256 && exec "$0" "$@"'] })
+  const { http, admin } = await member.ready()
   const reduced = await member.event('connections.reduced')
   expect(reduced).toMatchObject({ level: 'warn', configured: 1024, maxFds: 256 })
   const sockets: Socket[] = []
@@ -50,20 +42,8 @@ test('with 256 file descriptors 600 idle connections leave look-ups, probes and 
 test.each(['1', '3'])(
   'out of file descriptors a member with %s threads makes room among idle connections, goes on answering, and says so',
   async (threads) => {
-    const args = [
-      '--http-host',
-      '127.0.0.1',
-      '--http-port',
-      '0',
-      '--admin-port',
-      '0',
-      '--drain',
-      '0',
-      '--http-threads',
-      threads,
-    ]
-    await using member = ringman(['serve', '--source', 'static', '--static-members', '10.0.0.1:80', ...args])
-    const { http, admin } = (await member.event('ready')) as unknown as Ready
+    await using member = serve([...STATIC, '--http-threads', threads])
+    const { http, admin } = await member.ready()
     const sockets: Socket[] = []
     const connectIdle = () => {
       const socket = connect({ port: http.port, host: '127.0.0.1' }).on('error', () => {})

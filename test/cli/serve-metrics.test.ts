@@ -2,32 +2,15 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { METRICS } from '../../src/telemetry/metrics.ts'
 import { dial, get } from '../http/raw-client.ts'
-import { ringman, type TestProcess } from '../support/child-process.ts'
+import { GOSSIP, serve, type TestProcess } from '../support/child-process.ts'
 import { parseExposition, type ParsedMetric } from '../support/exposition.ts'
 
-function member(
-  name: string,
-  servicePort: number,
-  { more = [], env = {} }: { readonly more?: readonly string[]; readonly env?: Record<string, string> } = {},
-): TestProcess {
-  return ringman(
-    [
-      'serve',
-      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0'],
-      ...['--bind', '127.0.0.1', '--gossip-port', '0', '--preset', 'local', '--drain', '0'],
-      ...['--name', name, '--service-port', String(servicePort), ...more],
-    ],
-    { env },
-  )
-}
+const member = (name: string, servicePort: number, more: readonly string[] = [], env = {}) =>
+  serve([...GOSSIP, '--name', name, '--service-port', String(servicePort), ...more], { env })
 
 async function ready(process: TestProcess) {
-  const { http, admin, gossip } = (await process.event('ready')) as {
-    http: { url: string }
-    admin: { url: string; port: number }
-    gossip: { host: string; port: number }
-  }
-  return { url: http.url, admin: admin.url, adminPort: admin.port, gossip: `${gossip.host}:${gossip.port}` }
+  const { http, admin, gossip } = await process.ready()
+  return { url: http.url, admin: admin.url, adminPort: admin.port, gossip: `127.0.0.1:${gossip.port}` }
 }
 
 async function scrape(adminUrl: string, accept?: string): Promise<Map<string, ParsedMetric>> {
@@ -54,7 +37,7 @@ describe('the metrics of ringman serve', () => {
   test('say what two members do, under look-ups, and what became of the one that died', async () => {
     await using one = member('one', 8001)
     const first = await ready(one)
-    await using two = member('two', 8002, { more: ['--seeds', first.gossip] })
+    await using two = member('two', 8002, ['--seeds', first.gossip])
     const second = await ready(two)
     const digests = async () => [await digestOf(first.admin), await digestOf(second.admin)]
     const digestOf = async (admin: string) =>
@@ -113,7 +96,7 @@ describe('the metrics of ringman serve', () => {
   })
 
   test('answer or refuse cleanly while the process ends, and do not keep it', async () => {
-    await using one = member('one', 8001, { more: ['--drain', '300ms'] })
+    await using one = member('one', 8001, ['--drain', '300ms'])
     const { admin } = await ready(one)
     const outcomes: string[] = []
     const over = new AbortController()
@@ -146,7 +129,7 @@ describe('the metrics of ringman serve', () => {
   test('scrapers that ask and do not read cannot fill the memory', async () => {
     // 2000 answers of 24 KB are 48 MB, of which the buffers of the system take a few.
     const env = { NODE_OPTIONS: '--max-old-space-size=64' }
-    await using one = member('one', 8001, { env })
+    await using one = member('one', 8001, [], env)
     const { admin, adminPort, url } = await ready(one)
     const sockets = await Promise.all(
       Array.from({ length: 2 }, async () => {

@@ -1,18 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { ringman } from '../support/child-process.ts'
+import { serve, STATIC } from '../support/child-process.ts'
 import { freePort } from '../support/free-port.ts'
-
-interface Ready {
-  readonly http: { readonly url: string; readonly port: number }
-  readonly admin: { readonly url: string }
-}
-
-const serve = (...args: string[]) =>
-  ringman([
-    ...['serve', '--source', 'static', '--static-members', '10.0.0.1:80,10.0.0.2:80', '--drain', '0'],
-    ...['--admin-port', '0', ...args],
-  ])
 
 const threadsOf = (pid: number) =>
   readdirSync(`/proc/${pid}/task`)
@@ -20,8 +9,8 @@ const threadsOf = (pid: number) =>
     .filter((name) => name.startsWith('look-ups'))
 
 test('a member with three threads answers, counts and ends like any other', async () => {
-  await using member = serve('--http-host', '::1', '--http-port', '0', '--http-threads', '3')
-  const { http, admin } = (await member.event('ready')) as unknown as Ready
+  await using member = serve([...STATIC, '--http-host', '::1', '--http-threads', '3'])
+  const { http, admin } = await member.ready()
   expect(threadsOf(member.pid).sort()).toEqual(['look-ups 1', 'look-ups 2'])
   for (let i = 0; i < 60; i++) {
     const headers = { Connection: 'close' }
@@ -40,43 +29,29 @@ test('a member with three threads answers, counts and ends like any other', asyn
 })
 
 test('with one thread there is no other', async () => {
-  await using member = serve('--http-host', '127.0.0.1', '--http-port', '0')
-  await member.event('ready')
+  await using member = serve(STATIC)
+  await member.ready()
   expect(threadsOf(member.pid)).toEqual([])
 })
 
 test('a port with threads of another process is taken', async () => {
   const port = String(await freePort())
-  const args = ['--http-host', '127.0.0.1', '--http-port', port, '--http-threads', '2']
-  await using first = serve(...args)
-  await first.event('ready')
-  await using second = serve(...args)
+  const args = [...STATIC, '--http-port', port, '--http-threads', '2']
+  await using first = serve(args)
+  await first.ready()
+  await using second = serve(args)
   expect((await second.ended).code).not.toBe(0)
   expect(second.err + second.out).toContain('the port is taken by another program')
 })
 
 test('threads need the fast path, and with traces on there is one', async () => {
-  await using refused = serve('--http-port', '0', '--http-threads', '2', '--http-fast-path', 'false')
+  await using refused = serve([...STATIC, '--http-threads', '2', '--http-fast-path', 'false'])
   expect((await refused.ended).code).not.toBe(0)
   expect(refused.err).toContain('only 1 is allowed without httpFastPath')
-  await using traced = ringman(
-    [
-      ...[
-        'serve',
-        '--source',
-        'static',
-        '--static-members',
-        '10.0.0.1:80',
-        '--drain',
-        '0',
-        '--admin-port',
-        '0',
-      ],
-      ...['--http-host', '127.0.0.1', '--http-port', '0', '--http-threads', '2'],
-    ],
-    { env: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' } },
-  )
-  const { http } = (await traced.event('ready')) as unknown as Ready
+  await using traced = serve([...STATIC, '--http-threads', '2'], {
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' },
+  })
+  const { http } = await traced.ready()
   expect(threadsOf(traced.pid)).toEqual([])
   expect((await fetch(`${http.url}/v1/owner?key=1`)).status).toBe(200)
   await expect

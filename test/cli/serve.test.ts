@@ -1,42 +1,13 @@
 import { closeSync, openSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { ringman, type TestProcess } from '../support/child-process.ts'
+import { GOSSIP, ringman, serve, STATIC, type TestProcess } from '../support/child-process.ts'
 import { freePort } from '../support/free-port.ts'
+import { listening } from '../support/listening.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
-const LOOPBACK = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0']
-const STATIC = ['serve', ...LOOPBACK, '--source', 'static', '--static-members', '10.0.0.1:8000,10.0.0.2:8000']
-
 function swim(name: string, servicePort: number, ...more: string[]): TestProcess {
-  const gossip = ['--bind', '127.0.0.1', '--gossip-port', '0', '--preset', 'local']
-  return ringman([
-    'serve',
-    ...LOOPBACK,
-    ...gossip,
-    '--name',
-    name,
-    '--service-port',
-    String(servicePort),
-    ...more,
-  ])
-}
-
-interface Ready {
-  readonly url: string
-  readonly adminUrl: string
-  readonly gossip: string
-}
-
-async function ready(member: TestProcess): Promise<Ready> {
-  const { http, admin, gossip } = (await member.event('ready')) as {
-    http: { url: string }
-    admin: { url: string }
-    gossip?: { host: string; port: number }
-  }
-  return { url: http.url, adminUrl: admin.url, gossip: `${gossip?.host ?? ''}:${gossip?.port ?? ''}` }
+  return serve([...GOSSIP, '--name', name, '--service-port', String(servicePort), ...more])
 }
 
 /** What a URL answers with, 0 while nobody listens. */
@@ -51,12 +22,12 @@ const ringOf = (size: number) => (fields: Record<string, unknown>) => fields['no
 
 describe('serve', () => {
   test('says where it listens, answers, and ends with 0 on SIGTERM', async () => {
-    await using member = ringman([...STATIC, '--drain', '0'])
-    const { url, adminUrl } = await ready(member)
-    expect((await fetch(`${url}/v1/owner?key=k`)).status).toBe(200)
-    expect((await fetch(`${url}/hashring/nodes/get?key=k`)).status).toBe(200)
-    expect((await fetch(`${adminUrl}/livez`)).status).toBe(200)
-    expect((await fetch(`${adminUrl}/readyz`)).status).toBe(200)
+    await using member = serve(STATIC)
+    const { http, admin } = await member.ready()
+    expect((await fetch(`${http.url}/v1/owner?key=k`)).status).toBe(200)
+    expect((await fetch(`${http.url}/hashring/nodes/get?key=k`)).status).toBe(200)
+    expect((await fetch(`${admin.url}/livez`)).status).toBe(200)
+    expect((await fetch(`${admin.url}/readyz`)).status).toBe(200)
     member.signal('SIGTERM')
     expect(await member.ended).toEqual({ code: 0, signal: null })
     expect(member.err).toBe('')
@@ -70,10 +41,9 @@ describe('serve', () => {
     // At the end a process of Node.js knows what it has loaded of it.
     const tell = `process.on('exit',()=>process.stderr.write(process.moduleLoadList.join('\\n')+'\\n'))`
     const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(tell)}` }
-    const gossip = ['--bind', '127.0.0.1', '--gossip-port', '0', '--drain', '0']
-    await using member = ringman(['serve', ...LOOPBACK, ...gossip], { env })
-    const { url } = await ready(member)
-    expect((await fetch(`${url}/v1/owner?key=k`)).status).toBe(200)
+    await using member = serve(GOSSIP, { env })
+    const { http } = await member.ready()
+    expect((await fetch(`${http.url}/v1/owner?key=k`)).status).toBe(200)
     member.signal('SIGTERM')
     await member.ended
     expect(member.errLines).toContain('NativeModule http')
@@ -83,9 +53,18 @@ describe('serve', () => {
 
   test('leaves the ring and goes on answering for the drain time; no look-up fails', async () => {
     await using stays = swim('stays', 8001)
-    const { gossip } = await ready(stays)
-    await using goes = swim('goes', 8002, '--seeds', gossip, '--drain', '4s', '--min-members', '2')
-    const { url, adminUrl } = await ready(goes)
+    const { gossip } = await stays.ready()
+    await using goes = swim(
+      'goes',
+      8002,
+      '--seeds',
+      `127.0.0.1:${gossip.port}`,
+      '--drain',
+      '4s',
+      '--min-members',
+      '2',
+    )
+    const { http, admin } = await goes.ready()
     await stays.event('ring.changed', ringOf(2))
 
     const running = new AbortController()
@@ -93,7 +72,7 @@ describe('serve', () => {
     let answered = 0
     const asking = (async () => {
       while (!running.signal.aborted) {
-        const response = await fetch(`${url}/v1/owner?key=${answered}`)
+        const response = await fetch(`${http.url}/v1/owner?key=${answered}`)
         if (response.status !== 200) failures.push(await response.text())
         answered++
       }
@@ -103,10 +82,12 @@ describe('serve', () => {
     // By its farewell, not by its silence.
     const change = await stays.event('ring.changed', (fields) => String(fields['removed']).includes(':8002'))
     expect(change['causes']).toEqual({ left: 1 })
-    const readiness = await fetch(`${adminUrl}/readyz`)
+    const readiness = await fetch(`${admin.url}/readyz`)
     expect(readiness.status).toBe(503)
     const answeredBefore = answered
-    const { owner } = (await (await fetch(`${url}/v1/owner?key=k`)).json()) as { owner: { name: string } }
+    const { owner } = (await (await fetch(`${http.url}/v1/owner?key=k`)).json()) as {
+      owner: { name: string }
+    }
     expect(owner.name).toBe('stays')
     running.abort()
     await asking
@@ -125,8 +106,8 @@ describe('serve', () => {
     ['SIGHUP', 129],
     ['SIGQUIT', 131],
   ] as const)('a second signal, %s, ends it at once', async (signal, code) => {
-    await using member = ringman([...STATIC, '--drain', '1h'])
-    await ready(member)
+    await using member = serve([...STATIC, '--drain', '1h'])
+    await member.ready()
     // The same signal at once would be the same request.
     member.signal(signal === 'SIGINT' ? 'SIGTERM' : 'SIGINT')
     await member.event('ring.left')
@@ -137,8 +118,8 @@ describe('serve', () => {
   test.each(['SIGHUP', 'SIGQUIT'] as const)(
     '%s makes it leave; SIGUSR1 opens no debugger',
     async (signal) => {
-      await using member = ringman([...STATIC, '--drain', '0'])
-      await ready(member)
+      await using member = serve(STATIC)
+      await member.ready()
       member.signal('SIGUSR1')
       await member.event('signal.ignored')
       member.signal(signal)
@@ -152,8 +133,7 @@ describe('serve', () => {
     const port = await freePort()
     // The port of this source answers at once, and the start then waits for the ring.
     const source = ['--source', 'sidecar', '--sidecar-service', 's', '--sidecar-service-port', '1']
-    const ports = ['--http-host', '127.0.0.1', '--http-port', String(port), '--admin-port', '0']
-    await using first = ringman(['serve', ...ports, ...source, '--fold-window', '10s'])
+    await using first = serve([...source, '--http-port', String(port), '--fold-window', '10s'])
     await expect.poll(() => statusOf(`http://127.0.0.1:${port}/v1/owner?key=k`)).toBe(503)
     first.signal('SIGTERM')
     await first.event('shutdown.started')
@@ -164,8 +144,7 @@ describe('serve', () => {
   test('a full disk takes its lines and nothing else', async () => {
     const port = await freePort()
     const disk = openSync('/dev/full', 'w')
-    const args = [...STATIC, '--drain', '0', '--http-port', String(port)]
-    await using member = ringman(args, { stdout: disk })
+    await using member = serve([...STATIC, '--http-port', String(port)], { stdout: disk })
     closeSync(disk)
     await expect.poll(() => statusOf(`http://127.0.0.1:${port}/v1/owner?key=k`)).toBe(200)
     member.signal('SIGTERM')
@@ -175,22 +154,20 @@ describe('serve', () => {
 
   test('the last member, once it has left, has no answers; commands say so with 4', async () => {
     await using member = swim('only', 8001, '--drain', '1h')
-    const { url } = await ready(member)
+    const { http } = await member.ready()
     member.signal('SIGTERM')
     await member.event('ring.left')
     for (const args of [['get', 'k'], ['ring']]) {
-      const { code, err } = await runMain(args, { RINGMAN_URL: url })
+      const { code, err } = await runMain(args, { RINGMAN_URL: http.url })
       expect(code).toBe(4)
       expect(err).toMatch(/^ringman: .*\n$/)
     }
   })
 
   test('a port in use ends it with 1 and one clear line', async () => {
-    const blocker = createServer().listen(0, '127.0.0.1')
-    await once(blocker, 'listening')
-    const { port } = blocker.address() as AddressInfo
+    const { port } = await listening(createServer())
     for (const flag of ['--http-port', '--admin-port']) {
-      await using member = ringman([...STATIC, flag, String(port)])
+      await using member = serve([...STATIC, flag, String(port)])
       expect(await member.ended).toEqual({ code: 1, signal: null })
       const fatal = member.events.filter(({ level }) => level === 'fatal')
       expect(fatal).toHaveLength(1)
@@ -198,12 +175,11 @@ describe('serve', () => {
       expect(JSON.stringify(fatal[0])).not.toContain('stack')
       expect(member.events.map(({ event }) => event)).not.toContain('ready')
     }
-    blocker.close()
   })
 
   test('the end of its parent ends it, in order', async () => {
-    await using member = ringman([...STATIC, '--drain', '0'], { ipc: true })
-    await ready(member)
+    await using member = serve(STATIC, { ipc: true })
+    await member.ready()
     member.child.disconnect()
     expect(await member.ended).toEqual({ code: 0, signal: null })
     expect(member.events.map(({ event }) => event)).toContain('shutdown.finished')
@@ -213,8 +189,8 @@ describe('serve', () => {
     for (const fault of ['throw new Error("fault-7")', 'void Promise.reject(new Error("fault-7"))']) {
       const preload = encodeURIComponent(`process.once('SIGUSR2', () => { ${fault} })`)
       const env = { NODE_OPTIONS: `--import=data:text/javascript,${preload}` }
-      await using member = ringman(STATIC, { env })
-      await ready(member)
+      await using member = serve(STATIC, { env })
+      await member.ready()
       member.signal('SIGUSR2')
       expect(await member.ended).toEqual({ code: 1, signal: null })
       const fatal = member.events.find(({ level }) => level === 'fatal')
@@ -224,10 +200,10 @@ describe('serve', () => {
   })
 
   test('nobody reading its log does not disturb it', async () => {
-    await using member = ringman([...STATIC, '--log-level', 'trace', '--drain', '0'])
-    const { url } = await ready(member)
+    await using member = serve([...STATIC, '--log-level', 'trace'])
+    const { http } = await member.ready()
     member.child.stdout?.destroy()
-    for (let i = 0; i < 200; i++) expect((await fetch(`${url}/v1/owner?key=${i}`)).status).toBe(200)
+    for (let i = 0; i < 200; i++) expect((await fetch(`${http.url}/v1/owner?key=${i}`)).status).toBe(200)
     member.signal('SIGTERM')
     expect(await member.ended).toEqual({ code: 0, signal: null })
   })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { afterAll, expect, test, vi } from 'vitest'
-import { ringman, type TestProcess } from '../support/child-process.ts'
+import { GOSSIP, serve, type TestProcess } from '../support/child-process.ts'
 
 /** Three processes as somebody starts them by hand; then one is killed, one stopped, both started again. */
 
@@ -19,12 +19,6 @@ interface Member {
   readonly gossip: string
 }
 
-interface Listener {
-  readonly url: string
-  readonly host: string
-  readonly port: number
-}
-
 async function start(
   running: AsyncDisposableStack,
   source: string,
@@ -33,19 +27,17 @@ async function start(
   seeds: readonly string[],
 ): Promise<Member> {
   const member = running.use(
-    ringman([
-      ...['serve', '--source', source, '--preset', 'local', '--bind', '127.0.0.1', '--gossip-port', '0'],
-      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '6s'],
+    serve([
+      ...['--source', source, ...GOSSIP, '--drain', '6s'],
       ...['--name', name, '--service-port', String(servicePort), '--seeds', seeds.join(',')],
-      ...['--log-format', 'json'],
     ]),
   )
-  const { http, admin, gossip } = (await member.event('ready')) as unknown as Record<string, Listener>
+  const { http, admin, gossip } = await member.ready()
   return {
     process: member,
-    url: (http as Listener).url,
-    adminUrl: (admin as Listener).url,
-    gossip: `${(gossip as Listener).host}:${(gossip as Listener).port}`,
+    url: http.url,
+    adminUrl: admin.url,
+    gossip: `${gossip.host}:${gossip.port}`,
   }
 }
 

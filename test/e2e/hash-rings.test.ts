@@ -1,35 +1,15 @@
 import { expect, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { ringman, type TestProcess } from '../support/child-process.ts'
+import { GOSSIP, serve } from '../support/child-process.ts'
 import { COLLECTIONS, FakeKubernetesApi } from '../support/fake-kubernetes-api.ts'
 import { FakeKubernetesServer } from '../support/fake-kubernetes-server.ts'
 import { runMain } from '../support/recording-terminal.ts'
 import { PHASES, sliceOf } from '../membership/kubernetes/slice-fixtures.ts'
 
-interface Listening {
-  readonly http: { readonly url: string }
-  readonly admin: { readonly url: string }
-  readonly gossip: { readonly host: string; readonly port: number }
-}
-
 const PATIENCE = { timeout: 60_000, interval: 50 }
 
-function serve(name: string, kubeconfig: string, seeds: string): TestProcess {
-  return ringman([
-    ...[
-      'serve',
-      '--hash-rings',
-      '--kubernetes-kubeconfig',
-      kubeconfig,
-      '--name',
-      name,
-      '--log-format',
-      'json',
-    ],
-    ...['--bind', '127.0.0.1', '--http-host', '127.0.0.1', '--gossip-port', '0', '--http-port', '0'],
-    ...['--admin-port', '0', '--preset', 'local', ...(seeds === '' ? [] : ['--seeds', seeds])],
-  ])
-}
+const start = (name: string, kubeconfig: string, ...more: string[]) =>
+  serve([...GOSSIP, '--hash-rings', '--kubernetes-kubeconfig', kubeconfig, '--name', name, ...more])
 
 test('two processes serve the rings of HashRings, one writes their status, and a third starts without the API server', async () => {
   const api = new FakeKubernetesApi(systemClock)
@@ -48,11 +28,11 @@ test('two processes serve the rings of HashRings, one writes their status, and a
   const status = () =>
     (api.get(COLLECTIONS.hashRings, 'shop/cache')?.['status'] ?? {}) as Record<string, unknown>
 
-  await using one = serve('ringman-0', kubeconfig, '')
-  const first = (await one.event('ready')) as unknown as Listening
-  const seeds = `${first.gossip.host}:${first.gossip.port}`
-  await using two = serve('ringman-1', kubeconfig, seeds)
-  const second = (await two.event('ready')) as unknown as Listening
+  await using one = start('ringman-0', kubeconfig)
+  const first = await one.ready()
+  const seeds = ['--seeds', `127.0.0.1:${first.gossip.port}`]
+  await using two = start('ringman-1', kubeconfig, ...seeds)
+  const second = await two.ready()
 
   await vi.waitFor(() => {
     expect(status()).toMatchObject({ version: 1, onRingCount: 2 })
@@ -78,8 +58,8 @@ test('two processes serve the rings of HashRings, one writes their status, and a
 
   api.faultFor = () => ({ kind: 'refuse' })
   api.dropAll()
-  await using three = serve('ringman-2', kubeconfig, seeds)
-  const third = (await three.event('ready')) as unknown as Listening
+  await using three = start('ringman-2', kubeconfig, ...seeds)
+  const third = await three.ready()
   const report = await (await fetch(`${third.admin.url}/readyz`)).json()
   expect(JSON.stringify(report)).toMatch(/the rings are those that ringman-[01] had/)
   const taken = await runMain(['get', 'user:42', '--ring', 'shop/cache', '--url', third.http.url])

@@ -9,6 +9,13 @@ export interface ProcessEnd {
   readonly signal: NodeJS.Signals | null
 }
 
+/** A port of a member. */
+export interface Listener {
+  readonly url: string
+  readonly host: string
+  readonly port: number
+}
+
 /** How long a test waits for a process to do something before it fails, in milliseconds: long, for machines that are busy. */
 const PATIENCE_MS = 60_000
 
@@ -116,6 +123,11 @@ export class TestProcess implements AsyncDisposable {
     )
   }
 
+  /** Waits until a member is ready. @returns Its ports; those that it does not have are undefined. */
+  async ready(): Promise<Readonly<Record<'http' | 'admin' | 'gossip' | 'proxy', Listener>>> {
+    return (await this.event('ready')) as Record<'http' | 'admin' | 'gossip' | 'proxy', Listener>
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal)
   }
@@ -146,4 +158,19 @@ export function ringman(
   options?: ConstructorParameters<typeof TestProcess>[1],
 ): TestProcess {
   return new TestProcess([new URL('../../src/cli.ts', import.meta.url).pathname, ...args], options)
+}
+
+/** Flags of two members that are listed. */
+export const STATIC = ['--source', 'static', '--static-members', '10.0.0.1:8000,10.0.0.2:8000']
+
+/** Flags of a member that gossips on loopback. */
+export const GOSSIP = ['--bind', '127.0.0.1', '--gossip-port', '0', '--preset', 'local']
+
+/** The command `serve` on free ports of loopback, without a drain; flags count over these. */
+export function serve(
+  args: readonly string[],
+  options?: ConstructorParameters<typeof TestProcess>[1],
+): TestProcess {
+  const ports = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0']
+  return ringman(['serve', ...ports, '--drain', '0', ...args], options)
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { nextLogLevel, switchLogLevel, createLogger, type LogLevel } from '../../src/telemetry/logger.ts'
-import { ringman } from '../support/child-process.ts'
+import { serve, STATIC } from '../support/child-process.ts'
 
 describe('the switch of the log level', () => {
   test.each<[configured: LogLevel, steps: LogLevel[]]>([
@@ -41,9 +41,8 @@ describe('the switch of the log level', () => {
   )
 
   test('is a signal to the process', async () => {
-    const listen = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0']
-    await using member = ringman(['serve', ...listen, '--source', 'static', '--static-members', 'a:1'])
-    await member.event('ready')
+    await using member = serve(STATIC)
+    await member.ready()
     member.signal('SIGUSR2')
     await member.event('log-level.changed', ({ from, to }) => from === 'info' && to === 'debug')
     member.signal('SIGUSR2')

@@ -1,24 +1,16 @@
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { RingmanClient } from '../../src/client/ringman-client.ts'
 import { stateJson, tick, updateJson } from '../membership/sidecar/sidecar-fixtures.ts'
-import { ringman, TestProcess } from '../support/child-process.ts'
+import { serve, STATIC, TestProcess } from '../support/child-process.ts'
+import { listening } from '../support/listening.ts'
 import { OtlpReceiver, type ReceiverMood } from '../support/otlp-receiver.ts'
 import type { ReceivedSpan } from '../support/otlp-spans.ts'
 
-const LOOPBACK = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0']
-const STATIC = ['serve', ...LOOPBACK, '--source', 'static', '--static-members', '10.0.0.1:8000,10.0.0.2:8000']
 const CALLER = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
 /** Sends what there is at once, so that a test need not wait. */
 const SOON = { OTEL_BSP_SCHEDULE_DELAY: '50' }
-
-async function urlsOf(member: TestProcess): Promise<{ readonly url: string; readonly adminUrl: string }> {
-  const { http, admin } = (await member.event('ready')) as { http: { url: string }; admin: { url: string } }
-  return { url: http.url, adminUrl: admin.url }
-}
 
 const isOwnerSpan = ({ name }: ReceivedSpan) => name === 'GET /v1/owner'
 
@@ -28,7 +20,7 @@ describe('serve with an endpoint', () => {
     ['http/json', 'application/json', { OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip' }],
   ])('sends spans as %s', async (protocol, contentType, more) => {
     await using receiver = await OtlpReceiver.open()
-    await using member = ringman([...STATIC, '--name', 'ring-0', '--log-level', 'debug'], {
+    await using member = serve([...STATIC, '--name', 'ring-0', '--log-level', 'debug'], {
       env: {
         ...SOON,
         ...more,
@@ -38,15 +30,17 @@ describe('serve with an endpoint', () => {
         OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=test',
       },
     })
-    const { url, adminUrl } = await urlsOf(member)
+    const { http, admin } = await member.ready()
     const answer = (await (
-      await fetch(`${url}/v1/owner?key=tell-nobody`, { headers: { traceparent: CALLER, tracestate: 'a=b' } })
+      await fetch(`${http.url}/v1/owner?key=tell-nobody`, {
+        headers: { traceparent: CALLER, tracestate: 'a=b' },
+      })
     ).json()) as {
       readonly owner: { readonly ringKey: string }
       readonly digest: string
       readonly epoch: number
     }
-    await fetch(`${adminUrl}/readyz`)
+    await fetch(`${admin.url}/readyz`)
 
     const span = await receiver.span(isOwnerSpan)
     expect(span).toMatchObject({
@@ -60,7 +54,7 @@ describe('serve with an endpoint', () => {
         'http.request.method': 'GET',
         'http.route': '/v1/owner',
         'http.response.status_code': 200,
-        'server.port': Number(new URL(url).port),
+        'server.port': http.port,
         'ringman.ring.digest': answer.digest,
         'ringman.ring.epoch': answer.epoch,
         'ringman.owner': answer.owner.ringKey,
@@ -105,19 +99,16 @@ describe('serve with an endpoint', () => {
       asked.push(request.headers['traceparent'] as string | undefined)
       response.end(JSON.stringify(stateJson(tick(1), [{ id: 'a' }])))
     })
-    await once(sidecar.listen(0, '127.0.0.1'), 'listening')
-    const { port } = sidecar.address() as AddressInfo
-    const state = `http://127.0.0.1:${port}/api/state.json`
-    await using member = ringman(
+    const { port, url } = await listening(sidecar)
+    const state = `${url}/api/state.json`
+    await using member = serve(
       [
-        'serve',
-        ...LOOPBACK,
         ...['--source', 'sidecar', '--sidecar-service', 'some-svc', '--sidecar-service-port', '9999'],
         ...['--sidecar-url', state, '--sidecar-hold-down', '0', '--log-level', 'debug'],
       ],
       { env: { ...SOON, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } },
     )
-    const { url } = await urlsOf(member)
+    const { http } = await member.ready()
     const call = await receiver.span(({ name }) => name === 'GET /api/state.json')
     expect(call).toMatchObject({
       kind: 'client',
@@ -126,14 +117,14 @@ describe('serve with an endpoint', () => {
         'http.response.status_code': 200,
         'server.address': '127.0.0.1',
         'server.port': port,
-        'url.full': `http://127.0.0.1:${port}/api/state.json`,
+        'url.full': state,
       },
     })
     expect(asked[0]).toBe(`00-${call.traceId}-${call.spanId}-01`)
-    await new Promise((resolve) => sidecar.close(resolve))
+    sidecar.close()
 
     const post = { method: 'POST', headers: { traceparent: CALLER } }
-    expect((await fetch(`${url}/hashring/update`, { ...post, body: '{' })).status).toBe(500)
+    expect((await fetch(`${http.url}/hashring/update`, { ...post, body: '{' })).status).toBe(500)
     const refused = await receiver.span(({ name }) => name === 'POST /hashring/update')
     expect(refused.attributes).toMatchObject({ 'http.response.status_code': 500, 'error.type': '500' })
     expect(await member.event('update.refused')).toMatchObject({
@@ -145,9 +136,9 @@ describe('serve with an endpoint', () => {
 
     // A change of the ring belongs to the request that brought it.
     const update = updateJson(stateJson(tick(2), [{ id: 'a' }, { id: 'b' }]))
-    expect((await fetch(`${url}/hashring/update`, { ...post, body: JSON.stringify(update) })).status).toBe(
-      200,
-    )
+    expect(
+      (await fetch(`${http.url}/hashring/update`, { ...post, body: JSON.stringify(update) })).status,
+    ).toBe(200)
     const swap = await receiver.span(
       ({ name, attributes }) => name === 'ring.swap' && attributes['ringman.ring.nodes'] === 2,
     )
@@ -163,16 +154,16 @@ describe('serve with an endpoint', () => {
 
   test('samples as told', async () => {
     await using receiver = await OtlpReceiver.open()
-    await using member = ringman(STATIC, {
+    await using member = serve(STATIC, {
       env: {
         ...SOON,
         OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${receiver.url}/here`,
         OTEL_TRACES_SAMPLER: 'parentbased_always_off',
       },
     })
-    const { url } = await urlsOf(member)
-    await fetch(`${url}/v1/ring`)
-    await fetch(`${url}/v1/owner?key=k`, { headers: { traceparent: CALLER } })
+    const { http } = await member.ready()
+    await fetch(`${http.url}/v1/ring`)
+    await fetch(`${http.url}/v1/owner?key=k`, { headers: { traceparent: CALLER } })
     member.signal('SIGTERM')
     await member.ended
     expect(receiver.spans.map(({ name }) => name)).toEqual(['GET /v1/owner'])
@@ -181,7 +172,7 @@ describe('serve with an endpoint', () => {
 
   test('says what is wrong with a variable, and goes on', async () => {
     await using receiver = await OtlpReceiver.open()
-    await using member = ringman(STATIC, {
+    await using member = serve(STATIC, {
       env: {
         ...SOON,
         OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
@@ -221,7 +212,7 @@ test('without an endpoint nothing but the API of OpenTelemetry is loaded, in a m
     console.log(JSON.stringify({ event: 'loaded', loaded: [...loaded], code }))
     process.exit(0)`
   await using program = new TestProcess(['--input-type=module-typescript', '--eval', script])
-  const { http } = (await program.event('ready')) as { readonly http: { readonly url: string } }
+  const { http } = await program.ready()
   expect((await fetch(`${http.url}/v1/owner?key=k`)).status).toBe(200)
   program.signal('SIGTERM')
   expect(await program.event('loaded')).toMatchObject({ loaded: ['@opentelemetry/api'], code: 0 })
@@ -242,7 +233,7 @@ describe('a collector that is not well', () => {
       const { url: endpoint } = receiver
       if (mood === 'gone') await receiver[Symbol.asyncDispose]()
       else receiver.mood = mood
-      await using member = ringman(STATIC, {
+      await using member = serve(STATIC, {
         env: {
           OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
           OTEL_BSP_SCHEDULE_DELAY: '10',
@@ -250,8 +241,8 @@ describe('a collector that is not well', () => {
           OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '16',
         },
       })
-      const { url } = await urlsOf(member)
-      const client = new RingmanClient({ url })
+      const { http } = await member.ready()
+      const client = new RingmanClient({ url: http.url })
       for (let i = 0; i < 150; i++) await client.owner(`key-${i}`)
       const beginMs = performance.now()
       for (let i = 0; i < 50; i++) await client.owner(`key-${i}`)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HashRing } from '../../../src/ring/hash-ring.ts'
-import { ringman, type TestProcess } from '../../support/child-process.ts'
+import { serve, type TestProcess } from '../../support/child-process.ts'
 import { startNewerMember } from './newer-member.ts'
 import { pythonPrograms, typescriptPackages } from './tools.ts'
 
@@ -25,10 +25,8 @@ let newer: Awaited<ReturnType<typeof startNewerMember>>
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ringman-api-'))
-  const listen = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0']
-  member = ringman(['serve', '--source', 'static', '--static-members', MEMBERS.join(','), ...listen])
-  const ready = await member.event('ready')
-  url = (ready['http'] as { url: string }).url
+  member = serve(['--source', 'static', '--static-members', MEMBERS.join(',')])
+  url = (await member.ready()).http.url
   newer = await startNewerMember(url)
   await writeFile(join(folder, 'openapi.json'), await (await fetch(`${url}/openapi.json`)).text())
 })

@@ -11,7 +11,7 @@ import type { Member } from '../../../src/membership/member.ts'
 import { createPage } from '../../../src/page/page.ts'
 import { serveRing, THREE_MEMBERS, type ServedRing } from '../../http/running-ring.ts'
 import { fakeMember } from '../../support/fake-source.ts'
-import { ringman, type TestProcess } from '../../support/child-process.ts'
+import { GOSSIP, ringman, serve, type TestProcess } from '../../support/child-process.ts'
 import { findBarriers, openBrowser, openPage } from './browser.ts'
 
 let browser: Browser
@@ -65,22 +65,8 @@ describe('The page before a live cluster', () => {
     expect(await page.locator('#notices').innerText()).toContain('All is well.')
     expect(await page.locator('#nodes tbody tr').count()).toBe(4)
 
-    await using _come = ringman([
-      'serve',
-      ...[
-        '--name',
-        'newcomer',
-        '--preset',
-        'local',
-        '--bind',
-        '127.0.0.1',
-        '--gossip-port',
-        '0',
-        '--http-host',
-        '127.0.0.1',
-      ],
-      ...['--http-port', '0', '--admin-port', '0', '--service-port', '9001', '--seeds', first!.gossip],
-    ])
+    const flags = [...GOSSIP, '--name', 'newcomer', '--service-port', '9001', '--seeds', first!.gossip]
+    await using _come = serve(flags)
     await row('newcomer').locator('.state.alive').waitFor()
     await page.locator('#changes li', { hasText: 'newcomer' }).waitFor()
     await page.locator('#circle .count', { hasText: '5' }).waitFor()
@@ -147,19 +133,17 @@ test('The page of the admin port acts once the token is entered', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ringman-page-'))
   const tokenFile = join(folder, 'token')
   await writeFile(tokenFile, 'a-token-of-operators\n')
-  const flags = (name: string, servicePort: number) => [
-    ...['serve', '--name', name, '--preset', 'local', '--bind', '127.0.0.1', '--gossip-port', '0'],
-    ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--log-format', 'json'],
-    ...['--service-port', String(servicePort), '--token-file', tokenFile],
-  ]
-  await using first = ringman(flags('first', 9101))
-  const ready = await first.event('ready')
-  const { url: adminUrl } = ready['admin'] as { url: string }
-  const gossip = ready['gossip'] as { host: string; port: number }
-  await using second = ringman([...flags('second', 9102), '--seeds', `${gossip.host}:${gossip.port}`])
-  await second.event('ready')
+  const start = (name: string, servicePort: number, ...more: string[]) =>
+    serve([
+      ...[...GOSSIP, '--name', name, '--service-port', String(servicePort), '--token-file', tokenFile],
+      ...more,
+    ])
+  await using first = start('first', 9101)
+  const { admin, gossip } = await first.ready()
+  await using second = start('second', 9102, '--seeds', `127.0.0.1:${gossip.port}`)
+  await second.ready()
 
-  await using watched = await openPage(browser, `${adminUrl}/members`)
+  await using watched = await openPage(browser, `${admin.url}/members`)
   const { page } = watched
   await page.locator('#members tr[data-key="second"] .state.alive').waitFor()
   expect(await page.locator('button[data-action]').count()).toBe(0)

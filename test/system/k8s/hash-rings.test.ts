@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HASH_RING_GROUP, HASH_RINGS, parseHashRing } from '../../../src/rings/hash-ring-resource.ts'
 import { ApiServer } from '../../support/api-server.ts'
-import { ringman } from '../../support/child-process.ts'
+import { serve } from '../../support/child-process.ts'
 import { askApi } from '../../support/kubernetes-api.ts'
 import { PublishedSlices } from './published-slices.ts'
 import { CHART } from './rendered-objects.ts'
@@ -284,10 +284,7 @@ describe('HashRings at a real API server', () => {
     await server.ask('POST', pathOf(namespace), { body })
     const token = await server.requestToken(namespace, 'member')
     const args = await argsOf(namespace, token, ['--hash-ring-namespaces', namespace])
-    await using process = ringman([
-      ...['serve', '--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0'],
-      ...args,
-    ])
+    await using process = serve(args)
     await process.until(`the right to ${verb} ${resource}`, () =>
       process.outLines.find((line) => line.includes('does not let this account') && line.includes(resource)),
     )

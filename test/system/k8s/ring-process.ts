@@ -1,7 +1,4 @@
-import { ringman, type TestProcess } from '../../support/child-process.ts'
-
-/** How long a start may take beside whatever else a suite runs, in milliseconds. */
-const PATIENCE_MS = 60_000
+import { serve, type TestProcess } from '../../support/child-process.ts'
 
 /** A node as `/v1/ring` shows it. */
 export interface ShownNode {
@@ -29,16 +26,9 @@ export class RingProcess implements AsyncDisposable {
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
   ): Promise<RingProcess> {
-    const process = ringman(
-      ['serve', '--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0', ...args],
-      { env },
-    )
+    const process = serve(args, { env })
     try {
-      const ready = () => process.events.find(({ event }) => event === 'ready')
-      const { http, admin } = (await process.until('the event ready', ready, PATIENCE_MS)) as {
-        http: { url: string }
-        admin: { url: string }
-      }
+      const { http, admin } = await process.ready()
       return new RingProcess(process, http.url, admin.url)
     } catch (error) {
       await process[Symbol.asyncDispose]()

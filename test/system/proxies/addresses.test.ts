@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ringman, TestProcess } from '../../support/child-process.ts'
+import { serve, TestProcess } from '../../support/child-process.ts'
 import { freePort } from '../../support/free-port.ts'
 import type { ProxyName } from '../../support/proxy-programs.ts'
 import { aaaa, TinyDnsServer } from '../../support/tiny-dns-server.ts'
@@ -35,15 +35,14 @@ async function expectOwner(
   const program = new URL('application.ts', import.meta.url).pathname
   await using owner = new TestProcess([program, listensAt, String(applicationPort)])
   await using other = new TestProcess([program, OTHER, String(applicationPort)])
-  await using member = ringman([
-    ...['serve', '--source', 'static', '--static-members', `${host}:${applicationPort}`],
-    ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--log-format', 'json'],
+  await using member = serve([
+    ...['--source', 'static', '--static-members', `${host}:${applicationPort}`],
     ...['--route-key', 'header:x-key'],
   ])
-  const [ready] = await Promise.all([member.event('ready'), owner.event('ready'), other.event('ready')])
+  const [{ http }] = await Promise.all([member.ready(), owner.event('ready'), other.event('ready')])
   const backends = {
     ...{ dnsAddress: '127.0.0.1:9', applicationPort },
-    lookUps: ready['http'] as { host: string; port: number },
+    lookUps: http,
     application: { host: OTHER, port: applicationPort },
   }
   await using proxy = await Proxy.start(name, backends, (recipe) => edit(BOTH[name](recipe, applicationPort)))

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { closed, dial, exchange, get, request } from '../../http/raw-client.ts'
-import { ringman } from '../../support/child-process.ts'
+import { serve, STATIC } from '../../support/child-process.ts'
 import { freePort } from '../../support/free-port.ts'
 import { NativeProcess } from '../../support/native-process.ts'
 import { proxyProgram, type ProxyName } from '../../support/proxy-programs.ts'
@@ -172,11 +172,8 @@ async function speak(port: number, bytes: string): Promise<string> {
 test.each(Object.entries(PROXIES) as [ProxyName, Configuration][])(
   'behind a real %s nobody gets an answer to a request that was hidden in a body',
   async (name, { args, config }) => {
-    await using member = ringman([
-      ...['serve', '--source', 'static', '--static-members', '10.0.0.1:80,10.0.0.2:80'],
-      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--log-format', 'json'],
-    ])
-    const { http } = (await member.event('ready')) as unknown as { http: { port: number } }
+    await using member = serve(STATIC)
+    const { http } = await member.ready()
     const port = await freePort()
     const folder = mkdtempSync(join(tmpdir(), `ringman-${name}-`))
     const file = join(folder, 'config.yaml')

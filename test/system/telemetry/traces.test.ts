@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { RingmanClient } from '../../../src/client/ringman-client.ts'
-import { ringman, TestProcess } from '../../support/child-process.ts'
+import { GOSSIP, serve, TestProcess } from '../../support/child-process.ts'
 import { buildCollector, Collector } from './collector-program.ts'
 
 let executable = ''
@@ -9,27 +9,16 @@ beforeAll(async () => {
 })
 
 async function startPod(collector: Collector, env: Readonly<Record<string, string>> = {}) {
-  const pod = ringman(
-    [
-      'serve',
-      ...['--name', 'ring-0', '--source', 'memberlist', '--preset', 'local', '--service-port', '8000'],
-      ...['--bind', '127.0.0.1', '--gossip-port', '0', '--drain', '0'],
-      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0'],
-    ],
-    {
-      env: {
-        OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-        OTEL_SERVICE_NAME: 'ring',
-        OTEL_BSP_SCHEDULE_DELAY: '100',
-        ...env,
-      },
+  const pod = serve([...GOSSIP, '--name', 'ring-0'], {
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_SERVICE_NAME: 'ring',
+      OTEL_BSP_SCHEDULE_DELAY: '100',
+      ...env,
     },
-  )
-  const { http, gossip } = (await pod.event('ready')) as {
-    http: { url: string }
-    gossip: { host: string; port: number }
-  }
-  return { pod, url: http.url, gossip: `${gossip.host}:${gossip.port}` }
+  })
+  const { http, gossip } = await pod.ready()
+  return { pod, url: http.url, gossip: `127.0.0.1:${gossip.port}` }
 }
 
 describe('an OpenTelemetry Collector', () => {

@@ -1,4 +1,4 @@
-import { ringman, type TestProcess } from '../../../support/child-process.ts'
+import { serve, type Listener, type TestProcess } from '../../../support/child-process.ts'
 import { freePort } from '../../../support/free-port.ts'
 import type { PrometheusServer } from './prometheus-server.ts'
 
@@ -21,12 +21,6 @@ const TIMING = [
   ...['--preset', 'local', '--probe-interval', '400ms', '--probe-timeout', '250ms', '--suspicion-mult', '4'],
   ...['--push-pull-interval', '2s', '--rejoin-interval', '1s', '--dead-kept', '5s'],
 ]
-
-interface Listener {
-  readonly url: string
-  readonly host: string
-  readonly port: number
-}
 
 /** Members on loopback that Prometheus scrapes as if they were pods of one release. */
 export class MonitoredCluster implements AsyncDisposable {
@@ -74,9 +68,9 @@ export class MonitoredCluster implements AsyncDisposable {
     const seeds = others
       .filter((other) => options.seeds?.includes(other.name) ?? true)
       .map(({ gossip }) => gossip)
-    const process = ringman([
-      ...['serve', '--name', name, '--service-port', String(8000 + index), '--log-format', 'json'],
-      ...['--bind', '127.0.0.1', '--gossip-port', String(gossipPort), '--http-host', '127.0.0.1'],
+    const process = serve([
+      ...['--name', name, '--service-port', String(8000 + index)],
+      ...['--bind', '127.0.0.1', '--gossip-port', String(gossipPort)],
       ...['--http-port', String(httpPort), '--admin-port', String(adminPort)],
       ...['--drain', '500ms', '--ring-key', 'name', ...TIMING],
       ...(seeds.length === 0 ? [] : ['--seeds', seeds.join(',')]),
@@ -122,8 +116,6 @@ export class MonitoredCluster implements AsyncDisposable {
   }
 }
 
-type Listeners = Readonly<Record<'http' | 'admin' | 'gossip', Listener>>
-
 const loopback = (port: number): Listener => ({
   url: `http://127.0.0.1:${port}`,
   host: '127.0.0.1',
@@ -131,10 +123,10 @@ const loopback = (port: number): Listener => ({
 })
 
 /** Waits longer than for one process alone: six of them and Prometheus share the machine, with others perhaps. */
-async function untilReady(process: TestProcess): Promise<Listeners> {
+async function untilReady(process: TestProcess) {
   for (let turn = 1; ; turn++) {
     try {
-      return (await process.event('ready')) as unknown as Listeners
+      return await process.ready()
     } catch (error) {
       if (turn === 4 || process.child.exitCode !== null) throw error
     }
