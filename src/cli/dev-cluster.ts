@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Environment } from '../config/environment.ts'
 import { RingAgreement, type AgreedRing } from './dev-agreement.ts'
 import { describeEnd, DevMember, type DevMemberEnd } from './dev-member.ts'
+import type { Tell } from './dev-view.ts'
 
 /** Members that start at the same time; more would only wait for each other's turn on the processors. */
 const PARALLEL_STARTS = 4
@@ -16,32 +17,6 @@ const FIRST_SERVICE_PORT = 8001
 /** After this long without agreement on a ring the cluster says so, in milliseconds. */
 const DISAGREEMENT_MS = 3000
 
-/** One change of the ring that all members have made. */
-export interface ClusterChange {
-  readonly digest: string
-  /** Nodes on the ring. */
-  readonly nodes: number
-  /** Names of members. */
-  readonly added: readonly string[]
-  readonly removed: readonly string[]
-  /** Members that hold it: all that live. */
-  readonly holders: number
-  /** Milliseconds from the first member that had the change until the last one. */
-  readonly agreedAfterMs: number
-}
-
-/** What the local cluster tells whoever shows it. */
-export interface ClusterListener {
-  changed(change: ClusterChange): void
-  /** Members have held different rings for longer than a moment: how many hold which digest. */
-  disagreed(digests: ReadonlyMap<string, number>): void
-  /** A member's ring is without the one that was killed, `afterMs` milliseconds later. */
-  noticed(member: DevMember, killed: DevMember, afterMs: number): void
-  ended(member: DevMember, end: DevMemberEnd): void
-  /** A line of a member's log, or of its standard error (level `error`), as it came. */
-  logged(member: DevMember, level: string, line: string): void
-}
-
 export interface DevClusterOptions {
   /** Number of members, at least 1. */
   readonly size: number
@@ -49,7 +24,7 @@ export interface DevClusterOptions {
   readonly flags: readonly string[]
   readonly env: Environment
   readonly clock: Clock
-  readonly listener: ClusterListener
+  readonly tell: Tell
 }
 
 /** Several members on this machine that find each other, and what they agree on. */
@@ -65,7 +40,7 @@ export class DevCluster {
 
   constructor(options: DevClusterOptions) {
     this.#options = options
-    const { listener } = options
+    const { tell } = options
     this.#agreement = new RingAgreement({
       clock: options.clock,
       patienceMs: DISAGREEMENT_MS,
@@ -73,7 +48,7 @@ export class DevCluster {
         this.#agree(ring)
       },
       onDisagreed: (digests) => {
-        if (this.#agreed !== undefined) listener.disagreed(digests)
+        if (this.#agreed !== undefined) tell('ring.disagreed', { digests: Object.fromEntries(digests) })
       },
     })
     this.members = Array.from(
@@ -87,14 +62,15 @@ export class DevCluster {
             ringChanged: (member, change) => {
               const killed = this.#killed
               if (killed !== undefined && change.removed.includes(killed.member.ringKey)) {
-                listener.noticed(member, killed.member, options.clock.now() - killed.atMs)
+                const afterMs = Math.round(options.clock.now() - killed.atMs)
+                tell('member.noticed', { name: member.name, killed: killed.member.name, afterMs })
               }
               this.#agreement.report(member.name, change)
             },
-            logged: (member, level, line) => {
+            logged: ({ name }, level, line) => {
               // When all stop at once they lose sight of each other: that is no news.
               if (this.#stopping && level !== 'error' && level !== 'fatal') return
-              listener.logged(member, level, line)
+              tell('member.logged', { name, level, line })
             },
             ended: (member, end) => {
               this.#lose(member, end)
@@ -130,8 +106,9 @@ export class DevCluster {
     return digest
   }
 
-  /** Ends a member without warning; the listener hears when the others notice. */
+  /** Ends a member without warning, and tells when the others notice. */
   kill(member: DevMember): void {
+    this.#options.tell('member.killed', { name: member.name, pid: member.pid })
     this.#killed = { member, atMs: this.#options.clock.now() }
     member.signal('SIGKILL')
   }
@@ -161,7 +138,7 @@ export class DevCluster {
     this.#formed.resolve(ring)
     if (before === undefined) return
     const nameOf = (key: string) => this.members.find(({ ringKey }) => ringKey === key)?.name ?? key
-    this.#options.listener.changed({
+    this.#options.tell('ring.changed', {
       digest: ring.digest,
       nodes: ring.ringKeys.size,
       added: [...ring.ringKeys].filter((key) => !before.has(key)).map(nameOf),
@@ -174,7 +151,7 @@ export class DevCluster {
   #lose(member: DevMember, end: DevMemberEnd): void {
     this.#formed.reject(new Error(`${member.name} ${describeEnd(end)}`))
     if (this.#stopping) return
-    this.#options.listener.ended(member, end)
+    this.#options.tell('member.ended', { name: member.name, ...end })
     this.#agreement.lose(member.name)
   }
 }

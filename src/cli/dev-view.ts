@@ -1,64 +1,93 @@
-import type { LogLevel } from '../telemetry/logger.ts'
-import { LOG_LEVELS, prettyLine } from '../telemetry/logger.ts'
-import type { ClusterChange, ClusterListener, DevCluster } from './dev-cluster.ts'
-import { describeEnd, type DevMember, type DevMemberEnd } from './dev-member.ts'
+import { LOG_LEVELS, prettyLine, type LogLevel } from '../telemetry/logger.ts'
+import { describeEnd, type DevMemberAddresses, type DevMemberEnd } from './dev-member.ts'
 import { counted, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
 
-/** How `ringman dev` shows what happens. */
-export interface DevView extends ClusterListener {
-  starting(size: number, source: string): void
-  /** @param shares - By ring key. */
-  started(cluster: DevCluster, digest: string, shares: ReadonlyMap<string, number>, tookMs: number): void
-  killed(member: DevMember): void
-  stopping(): void
-  stopped(): void
+/** What happens to a local cluster, as `--json` prints it. Nodes and members have the names of members. */
+export interface DevEvents {
+  readonly 'cluster.starting': { readonly size: number; readonly source: string }
+  readonly 'cluster.started': { readonly digest: string; readonly members: readonly StartedMember[] }
+  /** All members have made one change of the ring. */
+  readonly 'ring.changed': {
+    readonly digest: string
+    /** Nodes on the ring. */
+    readonly nodes: number
+    readonly added: readonly string[]
+    readonly removed: readonly string[]
+    /** Members that hold it: all that live. */
+    readonly holders: number
+    /** Milliseconds from the first member that had the change until the last one. */
+    readonly agreedAfterMs: number
+  }
+  /** Members have held different rings for longer than a moment: how many hold which digest. */
+  readonly 'ring.disagreed': { readonly digests: Readonly<Record<string, number>> }
+  /** A member's ring is without the one that was killed. */
+  readonly 'member.noticed': { readonly name: string; readonly killed: string; readonly afterMs: number }
+  readonly 'member.killed': { readonly name: string; readonly pid: number | undefined }
+  readonly 'member.ended': { readonly name: string } & DevMemberEnd
+  /** A line of a member's log, or of its standard error (level `error`), as it came. */
+  readonly 'member.logged': { readonly name: string; readonly level: string; readonly line: string }
+  readonly 'cluster.stopping': object
+  readonly 'cluster.stopped': object
 }
+
+interface StartedMember extends Partial<DevMemberAddresses> {
+  readonly name: string
+  readonly ringKey: string
+  readonly share: number
+  readonly pid: number | undefined
+}
+
+/** Hears of what happens. */
+export type Tell = <Name extends keyof DevEvents>(event: Name, fields: DevEvents[Name]) => void
 
 /** Digits of a digest that are shown to people. */
 const DIGEST_DIGITS = 8
 
-/** Lines for people. */
-export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: () => number): DevView {
+/**
+ * Shows what happens: as lines for people, or as JSON.
+ *
+ * @param logLevel - Least severe level of the members' logs to show.
+ * @param seconds - The time since the start.
+ */
+export function createView(
+  terminal: Terminal,
+  json: boolean,
+  logLevel: LogLevel,
+  seconds: () => number,
+): Tell {
+  const show = (json ? createJsonView : createTextView)(terminal, seconds)
+  return (event, fields) => {
+    if (!('level' in fields) || severity(fields.level) >= severity(logLevel)) show(event, fields)
+  }
+}
+
+function severity(level: string): number {
+  return (LOG_LEVELS as readonly string[]).indexOf(level)
+}
+
+/** One JSON object per line, each with `event` and the milliseconds since the start. */
+function createJsonView(terminal: Terminal, seconds: () => number): Tell {
+  return (event, fields) => {
+    terminal.out(renderJson({ event, atMs: Math.round(seconds() * 1000), ...fields }, 0))
+  }
+}
+
+function createTextView(terminal: Terminal, seconds: () => number): Tell {
   const line = (text: string) => {
     terminal.out(`${terminal.style('dim', `${seconds().toFixed(1).padStart(6)}s`)}  ${text}\n`)
   }
   const prettify = prettyLine({ ignore: 'member,time,pid' })
-  const names = (sign: string, list: readonly string[]) => list.map((name) => `${sign}${name}`)
-  return {
-    starting(size, source) {
+  const show: { readonly [Name in keyof DevEvents]: (fields: DevEvents[Name]) => void } = {
+    'cluster.starting': ({ size, source }) => {
       terminal.out(`Starting ${counted(size, 'member')} (source ${source}) …\n`)
     },
-    started(cluster, digest, shares, tookMs) {
-      const rows = cluster.members.map((member) => [
-        member.name,
-        member.ringKey,
-        renderShare(shares.get(member.ringKey) ?? 0),
-        member.addresses?.url ?? '',
-        member.addresses?.adminUrl ?? '',
-        String(member.pid ?? ''),
-      ])
-      const [header = '', ...lines] = renderTable(
-        [['MEMBER', 'RING KEY', 'SHARE', 'LOOK-UPS', 'ADMIN', 'PID'], ...rows],
-        [2],
-      ).split('\n')
-      const first = cluster.members[0]?.addresses?.url ?? ''
-      terminal.out(
-        `\nSee the ring in a browser: ${terminal.style('bold', `${first}/`)}\n\n` +
-          `${terminal.style('bold', header)}\n${lines.join('\n')}\n`,
-      )
-      const command = process.env['npm_lifecycle_event'] === undefined ? 'ringman' : 'npm run -s ringman --'
-      const last = cluster.members.at(-1)?.addresses?.url ?? ''
-      terminal.out(
-        `All hold the same ring, digest ${digest.slice(0, DIGEST_DIGITS)}, after ${(tookMs / 1000).toFixed(1)} s. Ask any of them:\n\n` +
-          `  ${command} get user:42 --url ${first}\n` +
-          `  curl '${last}/v1/owner?key=user:42'\n\n` +
-          'Ctrl-C stops all.\n\n',
-      )
+    'cluster.started': ({ digest, members }) => {
+      terminal.out(renderStarted(members, digest, seconds(), terminal))
     },
-    changed({ nodes, added, removed, digest, holders, agreedAfterMs }: ClusterChange) {
+    'ring.changed': ({ nodes, added, removed, digest, holders, agreedAfterMs }) => {
       const difference = [
-        ...names('+', added).map((name) => terminal.style('green', name)),
-        ...names('-', removed).map((name) => terminal.style('red', name)),
+        ...added.map((name) => terminal.style('green', `+${name}`)),
+        ...removed.map((name) => terminal.style('red', `-${name}`)),
       ]
       line(
         `${terminal.style('bold', `ring of ${nodes}`)} ${difference.join(' ')}  ` +
@@ -68,78 +97,57 @@ export function createTextView(terminal: Terminal, logLevel: LogLevel, seconds: 
           ),
       )
     },
-    disagreed(digests) {
-      const held = [...digests].map(([digest, count]) => `${digest.slice(0, DIGEST_DIGITS)} ×${count}`)
+    'ring.disagreed': ({ digests }) => {
+      const held = Object.entries(digests).map(
+        ([digest, count]) => `${digest.slice(0, DIGEST_DIGITS)} ×${count}`,
+      )
       line(terminal.style('yellow', `members hold different rings: ${held.join(', ')}`))
     },
-    noticed(member, killed, afterMs) {
-      line(`${member.name} noticed the death of ${killed.name} after ${(afterMs / 1000).toFixed(1)} s`)
+    'member.noticed': ({ name, killed, afterMs }) => {
+      line(`${name} noticed the death of ${killed} after ${(afterMs / 1000).toFixed(1)} s`)
     },
-    killed(member) {
-      line(terminal.style('yellow', `killed ${member.name} (pid ${member.pid ?? 'none'})`))
+    'member.killed': ({ name, pid = 'none' }) => {
+      line(terminal.style('yellow', `killed ${name} (pid ${pid})`))
     },
-    ended(member, end) {
-      if (end.signal !== 'SIGKILL') line(terminal.style('red', `${member.name} ${describeEnd(end)}`))
+    'member.ended': ({ name, ...end }) => {
+      if (end.signal !== 'SIGKILL') line(terminal.style('red', `${name} ${describeEnd(end)}`))
     },
-    logged(member, level, text) {
-      if (severity(level) >= severity(logLevel)) terminal.err(`${member.name}: ${prettify(text).trimEnd()}\n`)
+    'member.logged': ({ name, line: text }) => {
+      terminal.err(`${name}: ${prettify(text).trimEnd()}\n`)
     },
-    stopping() {
+    'cluster.stopping': () => {
       terminal.out('\nStopping …\n')
     },
-    stopped() {
+    'cluster.stopped': () => {
       terminal.out('All members have stopped.\n')
     },
   }
-}
-
-/** One JSON object per line, each with `event` and the milliseconds since the start. */
-export function createJsonView(terminal: Terminal, logLevel: LogLevel, seconds: () => number): DevView {
-  const print = (event: string, fields: Record<string, unknown> = {}) => {
-    terminal.out(renderJson({ event, atMs: Math.round(seconds() * 1000), ...fields }, 0))
-  }
-  return {
-    starting(size, source) {
-      print('cluster.starting', { size, source })
-    },
-    started(cluster, digest, shares) {
-      const members = cluster.members.map((member) => ({
-        name: member.name,
-        ringKey: member.ringKey,
-        share: shares.get(member.ringKey) ?? 0,
-        pid: member.pid,
-        ...member.addresses,
-      }))
-      print('cluster.started', { digest, members })
-    },
-    changed(change) {
-      print('ring.changed', { ...change })
-    },
-    disagreed(digests) {
-      print('ring.disagreed', { digests: Object.fromEntries(digests) })
-    },
-    noticed(member, killed, afterMs) {
-      print('member.noticed', { name: member.name, killed: killed.name, afterMs: Math.round(afterMs) })
-    },
-    killed(member) {
-      print('member.killed', { name: member.name, pid: member.pid })
-    },
-    ended(member: DevMember, end: DevMemberEnd) {
-      print('member.ended', { name: member.name, ...end })
-    },
-    logged(member, level, text) {
-      if (severity(level) >= severity(logLevel))
-        print('member.logged', { name: member.name, level, line: text })
-    },
-    stopping() {
-      print('cluster.stopping')
-    },
-    stopped() {
-      print('cluster.stopped')
-    },
+  return (event, fields) => {
+    show[event](fields)
   }
 }
 
-function severity(level: string): number {
-  return (LOG_LEVELS as readonly string[]).indexOf(level)
+function renderStarted(
+  members: readonly StartedMember[],
+  digest: string,
+  seconds: number,
+  terminal: Terminal,
+): string {
+  const rows = members.map(({ name, ringKey, share, url = '', adminUrl = '', pid = '' }) => [
+    ...[name, ringKey, renderShare(share), url, adminUrl, String(pid)],
+  ])
+  const [header = '', ...lines] = renderTable(
+    [['MEMBER', 'RING KEY', 'SHARE', 'LOOK-UPS', 'ADMIN', 'PID'], ...rows],
+    [2],
+  ).split('\n')
+  const [first, last] = [members[0]?.url ?? '', members.at(-1)?.url ?? '']
+  const command = process.env['npm_lifecycle_event'] === undefined ? 'ringman' : 'npm run -s ringman --'
+  return (
+    `\nSee the ring in a browser: ${terminal.style('bold', `${first}/`)}\n\n` +
+    `${terminal.style('bold', header)}\n${lines.join('\n')}\n` +
+    `All hold the same ring, digest ${digest.slice(0, DIGEST_DIGITS)}, after ${seconds.toFixed(1)} s. Ask any of them:\n\n` +
+    `  ${command} get user:42 --url ${first}\n` +
+    `  curl '${last}/v1/owner?key=user:42'\n\n` +
+    'Ctrl-C stops all.\n\n'
+  )
 }

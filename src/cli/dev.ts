@@ -7,7 +7,7 @@ import { flagOf } from '../config/setting.ts'
 import { RingmanError } from '../errors.ts'
 import { LOG_LEVELS } from '../telemetry/logger.ts'
 import { DevCluster } from './dev-cluster.ts'
-import { createJsonView, createTextView } from './dev-view.ts'
+import { createView } from './dev-view.ts'
 import type { ExitCode } from './exit-code.ts'
 import { listenForStop } from './stop-request.ts'
 import type { Terminal } from './terminal.ts'
@@ -42,11 +42,7 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
   }
   const clock = holdingClock
   const startedMs = clock.now()
-  const view = (json ? createJsonView : createTextView)(
-    terminal,
-    logLevel,
-    () => (clock.now() - startedMs) / 1000,
-  )
+  const tell = createView(terminal, json, logLevel, () => (clock.now() - startedMs) / 1000)
   // The lines about the ring are `info`: members log those even where they are not shown.
   const memberLevel = LOG_LEVELS.indexOf(logLevel) < LOG_LEVELS.indexOf('info') ? logLevel : 'info'
   const cluster = new DevCluster({
@@ -57,7 +53,7 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
     ],
     env,
     clock,
-    listener: view,
+    tell,
   })
   process.once('exit', () => {
     cluster.killAll()
@@ -70,20 +66,18 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
       if (cluster.alive.length === 0) over.resolve('nobody left')
     })
   }
-  view.starting(nodes, source)
+  tell('cluster.starting', { size: nodes, source })
   try {
     const digest = await Promise.race([cluster.start(), stopRequest])
     if (digest !== STOP) {
-      view.started(cluster, digest, await sharesOf(cluster), clock.now() - startedMs)
+      tell('cluster.started', { digest, members: await membersOf(cluster) })
       const cancelKill =
         killOneAfterMs === undefined
           ? undefined
           : clock.after(killOneAfterMs, () => {
               // The first member is the others' seed: it stays.
               const member = cluster.alive.at(-1)
-              if (member === undefined) return
-              view.killed(member)
-              cluster.kill(member)
+              if (member !== undefined) cluster.kill(member)
             })
       const reason = await Promise.race([stopRequest, over.promise])
       cancelKill?.()
@@ -99,16 +93,19 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
       cause: error,
     })
   }
-  view.stopping()
+  tell('cluster.stopping', {})
   await cluster.stop(STOP_PATIENCE_MS)
-  view.stopped()
+  tell('cluster.stopped', {})
   return 0
 }
 
-async function sharesOf(cluster: DevCluster): Promise<ReadonlyMap<string, number>> {
-  const client = new RingmanClient({ urls: cluster.members.flatMap(({ addresses }) => addresses?.url ?? []) })
-  const ring = await client.ring()
-  return new Map(ring.nodes.map(({ ringKey, share }) => [ringKey, share]))
+async function membersOf({ members }: DevCluster) {
+  const client = new RingmanClient({ urls: members.flatMap(({ addresses }) => addresses?.url ?? []) })
+  const { nodes } = await client.ring()
+  return members.map(({ name, ringKey, pid, addresses }) => {
+    const { share = 0 } = nodes.find((node) => node.ringKey === ringKey) ?? {}
+    return { name, ringKey, share, pid, ...addresses }
+  })
 }
 
 const STOP = Symbol('stop')

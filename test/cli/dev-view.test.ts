@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import type { DevMember } from '../../src/cli/dev-member.ts'
-import { createTextView } from '../../src/cli/dev-view.ts'
+import { createView } from '../../src/cli/dev-view.ts'
 
 test('what happens to a local cluster is told in lines for people', () => {
   let [out, err] = ['', '']
@@ -10,16 +9,12 @@ test('what happens to a local cluster is told in lines for people', () => {
     style: (format: string, text: string) => (format === 'dim' ? text : `<${format}>${text}`),
     columns: 80,
   }
-  const view = createTextView(terminal, 'warn', () => 4.25)
-  const [one, two] = ['member-1', 'member-2'].map((name, at) => ({ name, pid: 100 + at }) as DevMember) as [
-    DevMember,
-    DevMember,
-  ]
-  view.starting(1, 'swim')
-  view.killed(two)
-  view.ended(two, { code: undefined, signal: 'SIGKILL', reason: undefined })
-  view.noticed(one, two, 1234)
-  view.changed({
+  const tell = createView(terminal, false, 'warn', () => 4.25)
+  tell('cluster.starting', { size: 1, source: 'swim' })
+  tell('member.killed', { name: 'member-2', pid: 101 })
+  tell('member.ended', { name: 'member-2', code: undefined, signal: 'SIGKILL', reason: undefined })
+  tell('member.noticed', { name: 'member-1', killed: 'member-2', afterMs: 1234 })
+  tell('ring.changed', {
     digest: '31b16f2900000000',
     nodes: 2,
     added: ['member-3'],
@@ -27,18 +22,16 @@ test('what happens to a local cluster is told in lines for people', () => {
     holders: 2,
     agreedAfterMs: 8.4,
   })
-  view.disagreed(
-    new Map([
-      ['31b16f2900000000', 2],
-      ['none', 1],
-    ]),
-  )
-  view.ended(one, { code: 1, signal: undefined, reason: 'port in use' })
-  view.logged(one, 'info', '{"level":"info","msg":"Not shown"}')
-  view.logged(one, 'warn', '{"level":"warn","member":"member-1","peer":"a\\u001b[2J","msg":"Shown"}')
-  view.logged(one, 'error', 'no JSON\u001b[2J')
-  view.stopping()
-  view.stopped()
+  tell('ring.disagreed', { digests: { '31b16f2900000000': 2, none: 1 } })
+  tell('member.ended', { name: 'member-1', code: 1, signal: undefined, reason: 'port in use' })
+  const logged = (level: string, line: string) => {
+    tell('member.logged', { name: 'member-1', level, line })
+  }
+  logged('info', '{"level":"info","msg":"Not shown"}')
+  logged('warn', '{"level":"warn","member":"member-1","peer":"a\\u001b[2J","msg":"Shown"}')
+  logged('error', 'no JSON\u001b[2J')
+  tell('cluster.stopping', {})
+  tell('cluster.stopped', {})
   expect(out.split('\n')).toEqual([
     'Starting 1 member (source swim) …',
     '   4.3s  <yellow>killed member-2 (pid 101)',
