@@ -1,5 +1,5 @@
 import { formatHostPort } from '../seeds/seed.ts'
-import { list, mostFrequent, namesOf, quote, say, type Finding } from './doctor-finding.ts'
+import { found, list, mostFrequent, namesOf, quote, say, unlike, type Finding } from './doctor-finding.ts'
 import type { MemberReport, SurveyedMember } from './doctor-survey.ts'
 
 export function sameNames(members: readonly SurveyedMember[]): Finding[] {
@@ -12,21 +12,17 @@ export function sameNames(members: readonly SurveyedMember[]): Finding[] {
     note(name, 'a place')
     note(name, 'another one')
   }
-  return [...places].flatMap(([name, at]) =>
-    at.size < 2
-      ? []
-      : [
-          {
-            code: 'NAME_TWICE',
-            severity: 'critical',
-            members: [name],
-            summary: `Two processes have the name ${quote(name)}${at.has('a place') ? '' : `: at ${list([...at], ' and at ')}`}.`,
-            meaning:
-              'The ring has one place for a name, and each of the two takes itself for the owner of its keys.',
-            advice: 'Stop one of them, or give it another --name.',
-          } as const,
-        ],
-  )
+  return [...places]
+    .filter(([, at]) => at.size > 1)
+    .flatMap(([name, at]) => {
+      const where = at.has('a place') ? '' : `: at ${list([...at], ' and at ')}`
+      return found('NAME_TWICE', 'critical', [name], {
+        summary: `Two processes have the name ${quote(name)}${where}.`,
+        meaning:
+          'The ring has one place for a name, and each of the two takes itself for the owner of its keys.',
+        advice: 'Stop one of them, or give it another --name.',
+      })
+    })
 }
 
 export function plainAmongKeyed(members: readonly SurveyedMember[]): Finding[] {
@@ -34,35 +30,24 @@ export function plainAmongKeyed(members: readonly SurveyedMember[]): Finding[] {
   const plain = gossiping.filter(({ report }) => report.gossip?.keys.length === 0)
   if (plain.length === 0 || plain.length === gossiping.length) return []
   const names = namesOf(plain)
-  return [
-    {
-      code: 'PLAIN_AMONG_KEYED',
-      severity: 'critical',
-      members: names,
-      summary: `${say(names, 'has', 'have')} no keys, and the others encrypt their gossip.`,
-      meaning: 'They do not hear each other, and make rings of their own.',
-      advice: `Give ${names.length > 1 ? 'them' : 'it'} the keyring of the others by --keyring-file; docs/memberlist.md says how to introduce encryption.`,
-    },
-  ]
+  return found('PLAIN_AMONG_KEYED', 'critical', names, {
+    summary: `${say(names, 'has', 'have')} no keys, and the others encrypt their gossip.`,
+    meaning: 'They do not hear each other, and make rings of their own.',
+    advice: `Give ${names.length > 1 ? 'them' : 'it'} the keyring of the others by --keyring-file; docs/memberlist.md says how to introduce encryption.`,
+  })
 }
 
 export function otherKeys(members: readonly SurveyedMember[]): Finding[] {
   const keyed = gossipsOf(members).filter(({ gossip }) => gossip.keys.length > 0)
   const { odd, usual } = apart(keyed, keysOf)
-  if (odd.length === 0) return []
   const names = [...new Set(odd.map(({ name }) => name))]
-  const theirs = new Set(odd.flatMap(({ gossip }) => gossip.keys.slice(0, 1)))
-  return [
-    {
-      code: 'KEYS_DIFFER',
-      severity: 'critical',
-      members: names,
-      summary: `${say(names, 'encrypts', 'encrypt')} with the key ${list([...theirs])}, and most others with ${usual}: not all of them can read that.`,
-      meaning: 'Members that cannot read each other make rings of their own.',
-      advice:
-        'Put both keys into every keyring file first, and only then make the new one the first; `ringman reload` takes it up at once.',
-    },
-  ]
+  const theirs = [...new Set(odd.flatMap(({ gossip }) => gossip.keys.slice(0, 1)))]
+  return found('KEYS_DIFFER', 'critical', names, {
+    summary: `${say(names, 'encrypts', 'encrypt')} with the key ${list(theirs)}, and most others with ${usual}: not all of them can read that.`,
+    meaning: 'Members that cannot read each other make rings of their own.',
+    advice:
+      'Put both keys into every keyring file first, and only then make the new one the first; `ringman reload` takes it up at once.',
+  })
 }
 
 type Gossip = NonNullable<MemberReport['gossip']>
@@ -82,7 +67,7 @@ const keysOf: Accepted = ({ keys }) => keys
 function apart(all: readonly Gossiping[], acceptedBy: Accepted) {
   const sentBy = ({ gossip }: Gossiping) => acceptedBy(gossip)[0] ?? ''
   const accepts = ({ gossip }: Gossiping, word: string) => acceptedBy(gossip).includes(word)
-  const usual = mostFrequent(all.map(sentBy)) ?? ''
+  const usual = mostFrequent(all.map(sentBy))
   const rest = all.filter((one) => accepts(one, usual))
   const odd = all.filter((one) => !accepts(one, usual) || !rest.every((other) => accepts(other, sentBy(one))))
   return { odd, usual }
@@ -90,47 +75,34 @@ function apart(all: readonly Gossiping[], acceptedBy: Accepted) {
 
 export function differentLabels(members: readonly SurveyedMember[]): Finding[] {
   const all = gossipsOf(members)
-  const { odd, usual } = apart(all, labelsOf)
   const isChanging = all.some(({ gossip }) => labelsOf(gossip).length > 1)
-  return deafTo(odd, 'label', ({ label }) => label, usual, {
-    code: 'LABELS_DIFFER',
-    advice: isChanging
-      ? 'Put both labels into every label file first, and only then make the new one the first; `ringman reload` takes it up at once.'
-      : 'Start all members of one ring with the same --label; docs/memberlist.md says how to change it while they run.',
-  })
+  const advice = isChanging
+    ? 'Put both labels into every label file first, and only then make the new one the first; `ringman reload` takes it up at once.'
+    : 'Start all members of one ring with the same --label; docs/memberlist.md says how to change it while they run.'
+  return deafTo('LABELS_DIFFER', 'label', ({ gossip }) => gossip.label, apart(all, labelsOf), advice)
 }
 
 export function otherClusterNames(members: readonly SurveyedMember[]): Finding[] {
-  const all = gossipsOf(members)
-  const nameOf = ({ clusterName }: Gossip) => clusterName ?? ''
-  const usual = mostFrequent(all.map(({ gossip }) => nameOf(gossip))) ?? ''
-  const odd = all.filter(({ gossip }) => nameOf(gossip) !== usual)
-  return deafTo(odd, 'cluster name', nameOf, usual, {
-    code: 'CLUSTER_NAMES_DIFFER',
-    advice: 'Start all members of one ring with the same --cluster-name.',
-  })
+  const nameOf = ({ gossip }: Gossiping) => gossip.clusterName ?? ''
+  const advice = 'Start all members of one ring with the same --cluster-name.'
+  return deafTo('CLUSTER_NAMES_DIFFER', 'cluster name', nameOf, unlike(gossipsOf(members), nameOf), advice)
 }
 
 /** Members that have another word than most, and do not hear them for it. */
 function deafTo(
-  odd: readonly Gossiping[],
+  code: string,
   what: string,
-  wordOf: (gossip: Gossip) => string,
-  usual: string,
-  texts: Pick<Finding, 'code' | 'advice'>,
+  wordOf: (member: Gossiping) => string,
+  { odd, usual }: { readonly odd: readonly Gossiping[]; readonly usual: string },
+  advice: string,
 ): Finding[] {
-  if (odd.length === 0) return []
   const names = [...new Set(odd.map(({ name }) => name))]
-  const theirs = [...new Set(odd.map(({ gossip }) => orNone(wordOf(gossip))))]
-  return [
-    {
-      severity: 'critical',
-      members: names,
-      summary: `${say(names, 'has', 'have')} the ${what} ${list(theirs)}, and most others ${orNone(usual)}.`,
-      meaning: 'They do not hear each other, and make rings of their own.',
-      ...texts,
-    },
-  ]
+  const theirs = [...new Set(odd.map((member) => orNone(wordOf(member))))]
+  return found(code, 'critical', names, {
+    summary: `${say(names, 'has', 'have')} the ${what} ${list(theirs)}, and most others ${orNone(usual)}.`,
+    meaning: 'They do not hear each other, and make rings of their own.',
+    advice,
+  })
 }
 
 /** Changes of the label and of the key that are half done, where all hear each other. */
@@ -189,16 +161,9 @@ function changeUnderWay(
       : lacking.length > 0
         ? `Give all members the same ${file}. None may use a ${what} that another does not have in its file.`
         : `If they still use the old ${what}, make the new one the first in every ${file}; otherwise take out the old one.`
-  return [
-    {
-      code,
-      severity: 'note',
-      members: changing.map(({ name }) => name),
-      summary: `The ${what} is being changed: ${sends(sent.map(show))}, and ${ofAll}.`,
-      meaning,
-      advice,
-    },
-  ]
+  const names = changing.map(({ name }) => name)
+  const summary = `The ${what} is being changed: ${sends(sent.map(show))}, and ${ofAll}.`
+  return found(code, 'note', names, { summary, meaning, advice })
 }
 
 function orNone(word: string): string {
@@ -206,20 +171,13 @@ function orNone(word: string): string {
 }
 
 export function otherRingKeys(members: readonly SurveyedMember[]): Finding[] {
-  const usual = mostFrequent(members.map(({ report }) => report.ringKey))
-  const odd = members.filter(({ report }) => report.ringKey !== usual)
-  if (odd.length === 0) return []
+  const { odd, usual } = unlike(members, ({ report }) => report.ringKey)
   const names = namesOf(odd)
-  return [
-    {
-      code: 'RING_KEYS_DIFFER',
-      severity: 'critical',
-      members: names,
-      summary: `${say(names, 'hashes', 'hash')} the ${odd[0]?.report.ringKey} of each node, and most others the ${usual}.`,
-      meaning: 'They know the same members and name other owners.',
-      advice: 'Start all members with the same --ring-key.',
-    },
-  ]
+  return found('RING_KEYS_DIFFER', 'critical', names, {
+    summary: `${say(names, 'hashes', 'hash')} the ${odd[0]?.report.ringKey} of each node, and most others the ${usual}.`,
+    meaning: 'They know the same members and name other owners.',
+    advice: 'Start all members with the same --ring-key.',
+  })
 }
 
 /** Where the gossip of a member comes from: `ADDRESS:PORT`. */

@@ -17,6 +17,16 @@ export interface Finding {
   readonly advice: string
 }
 
+/** The finding about these members; none where there are none. */
+export function found(
+  code: string,
+  severity: Severity,
+  members: readonly string[],
+  texts: Pick<Finding, 'summary' | 'meaning' | 'advice'>,
+): Finding[] {
+  return members.length === 0 ? [] : [{ code, severity, members, ...texts }]
+}
+
 /** Names, pairs and addresses that a sentence lists at most. */
 const LISTED = 5
 
@@ -25,9 +35,15 @@ export function namesOf(members: readonly SurveyedMember[]): string[] {
 }
 
 /** What most have; of several as frequent the first in order, so that the answer is the same each time. */
-export function mostFrequent(values: readonly string[]): string | undefined {
+export function mostFrequent(values: readonly string[]): string {
   const counts = [...Map.groupBy(values, (value) => value)].map(([value, { length }]) => ({ value, length }))
-  return counts.sort((a, b) => b.length - a.length || (a.value < b.value ? -1 : 1))[0]?.value
+  return counts.sort((a, b) => b.length - a.length || (a.value < b.value ? -1 : 1))[0]?.value ?? ''
+}
+
+/** Those that have something else than most, and what most have. */
+export function unlike<T>(all: readonly T[], valueOf: (one: T) => string) {
+  const usual = mostFrequent(all.map(valueOf))
+  return { usual, odd: all.filter((one) => valueOf(one) !== usual) }
 }
 
 export function say(names: readonly string[], one: string, many: string): string {

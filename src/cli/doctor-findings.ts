@@ -9,7 +9,17 @@ import {
   plainAmongKeyed,
   sameNames,
 } from './doctor-causes.ts'
-import { list, mostFrequent, namesOf, quote, say, type Finding, type Severity } from './doctor-finding.ts'
+import {
+  found,
+  list,
+  mostFrequent,
+  namesOf,
+  quote,
+  say,
+  unlike,
+  type Finding,
+  type Severity,
+} from './doctor-finding.ts'
 import type { Survey, SurveyedMember } from './doctor-survey.ts'
 import { counted } from './terminal.ts'
 
@@ -59,7 +69,7 @@ export function diagnose(survey: Survey): Finding[] {
   // What follows for these from the cause is no finding of its own.
   const blamed = new Set(causes.flatMap((finding) => finding.members))
   const others = members.filter(({ report }) => !blamed.has(report.name))
-  const found = [
+  const all = [
     ...causes,
     ...silentMembers(survey),
     ...unreached(members, causes),
@@ -75,24 +85,20 @@ export function diagnose(survey: Survey): Finding[] {
     ...drained(members),
   ]
   const order: readonly Severity[] = ['critical', 'warning', 'note']
-  return order.flatMap((severity) => found.filter((finding) => finding.severity === severity))
+  return order.flatMap((severity) => all.filter((finding) => finding.severity === severity))
 }
 
 function silentMembers({ members, silent }: Survey): Finding[] {
-  return silent.map(({ name, url, error }): Finding => {
-    const who = name === undefined ? `What was given as ${url}` : quote(name)
-    const about = name === undefined ? [] : [name]
+  return silent.flatMap(({ name, url, error }) => {
     const isReached = members.some(({ reach = [] }) =>
       reach.some((peer) => peer.name === name && (peer.udp === true || peer.tcp)),
     )
-    const isAlive = members.some(({ report }) =>
-      report.members.some((member) => member.name === name && member.state === 'alive'),
-    )
     if (name === undefined || isReached) {
-      return {
+      const who = name === undefined ? `What was given as ${url}` : quote(name)
+      const finding: Finding = {
         code: 'ADMIN_UNREACHABLE',
         severity: 'warning',
-        members: about,
+        members: name === undefined ? [] : [name],
         summary: `${who} does not answer at its admin port, ${url}: ${error.message}.`,
         meaning:
           name === undefined
@@ -101,18 +107,19 @@ function silentMembers({ members, silent }: Survey): Finding[] {
         advice:
           'Look at --admin-port and --http-host, and whether a firewall or NetworkPolicy lets you pass.',
       }
+      return [finding]
     }
-    return {
-      code: 'MEMBER_SILENT',
-      severity: 'critical',
-      members: about,
-      summary: `${who} does not answer, neither at its admin port (${url}) nor to other members.`,
+    const isAlive = members.some(({ report }) =>
+      report.members.some((member) => member.name === name && member.state === 'alive'),
+    )
+    return found('MEMBER_SILENT', 'critical', [name], {
+      summary: `${quote(name)} does not answer, neither at its admin port (${url}) nor to other members.`,
       meaning: isAlive
         ? 'It hangs, is gone or is cut off. Until the others have found that out, keys go to it.'
         : 'It hangs, is gone or is cut off. The others have noticed, or are about to; its keys are with them.',
       advice:
         'Look at its process and its machine; end a process that hangs. One that is gone for good is off the lists after --dead-kept, or at once by `ringman forget`.',
-    }
+    })
   })
 }
 
@@ -132,42 +139,29 @@ const DEAF: ReadonlySet<string> = new Set([
 function unreached(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
   const answered = new Set(members.map(({ report }) => report.name))
   const deaf = new Set(causes.flatMap((cause) => (DEAF.has(cause.code) ? cause.members : [])))
-  const udp: Pair[] = []
-  const tcp: Pair[] = []
-  const neither: Pair[] = []
-  for (const { report, reach = [] } of members) {
-    for (const peer of reach) {
-      if (!answered.has(peer.name) || deaf.has(report.name) || deaf.has(peer.name)) continue
-      const pair = { from: report.name, to: peer.name }
-      if (!peer.tcp && peer.udp !== true) neither.push(pair)
-      else if (!peer.tcp) tcp.push(pair)
-      else if (peer.udp === false) udp.push(pair)
-    }
-  }
-  const finding = (
-    code: string,
-    severity: Severity,
-    pairs: readonly Pair[],
-    texts: Pick<Finding, 'summary' | 'meaning' | 'advice'>,
-  ) =>
-    pairs.length === 0
-      ? []
-      : [{ code, severity, members: [...new Set(pairs.flatMap(({ from, to }) => [from, to]))], ...texts }]
+  const pairs = members.flatMap(({ report, reach = [] }) =>
+    reach.map(({ name, udp, tcp }) => ({ from: report.name, to: name, udp, tcp })),
+  )
+  const heard = pairs.filter(({ from, to }) => answered.has(to) && !deaf.has(from) && !deaf.has(to))
+  const neither = heard.filter(({ udp, tcp }) => !tcp && udp !== true)
+  const noTcp = heard.filter(({ udp, tcp }) => !tcp && udp === true)
+  const noUdp = heard.filter(({ udp, tcp }) => tcp && udp === false)
+  const namesIn = (of: readonly Pair[]) => [...new Set(of.flatMap(({ from, to }) => [from, to]))]
   return [
-    ...finding('NOT_REACHED', 'critical', neither, {
+    ...found('NOT_REACHED', 'critical', namesIn(neither), {
       summary: `${inWords(neither)}: nothing arrives there, neither over UDP nor over TCP.`,
       meaning:
         'Gossip goes around by others as long as there are some; if all are cut off like this, there are two rings.',
       advice: 'Open the gossip port for UDP and TCP between all members.',
     }),
-    ...finding('TCP_BLOCKED', 'warning', tcp, {
-      summary: `${inWords(tcp)}: UDP arrives there and TCP does not${isOneWay(tcp) ? ', in this direction only' : ''}.`,
+    ...found('TCP_BLOCKED', 'warning', namesIn(noTcp), {
+      summary: `${inWords(noTcp)}: UDP arrives there and TCP does not${isOneWay(noTcp) ? ', in this direction only' : ''}.`,
       meaning:
         'Joins and the exchange of whole states fail between them; what was missed is missed for longer.',
       advice: 'Open the gossip port for TCP between all members, in both directions.',
     }),
-    ...finding('UDP_BLOCKED', 'warning', udp, {
-      summary: `${inWords(udp)}: TCP arrives there and UDP does not.`,
+    ...found('UDP_BLOCKED', 'warning', namesIn(noUdp), {
+      summary: `${inWords(noUdp)}: TCP arrives there and UDP does not.`,
       meaning:
         'Members go on over TCP, slower: dead ones are found later, and busy ones are suspected sooner.',
       advice: 'Open the gossip port for UDP between all members, or set --tcp-only on all of them.',
@@ -184,22 +178,15 @@ function inWords(pairs: readonly Pair[]): string {
 }
 
 function differentDigests(members: readonly SurveyedMember[]): Finding[] {
-  const usual = mostFrequent(members.map(({ report }) => report.digest))
-  const odd = members.filter(({ report }) => report.digest !== usual)
-  if (odd.length === 0) return []
+  const { odd, usual } = unlike(members, ({ report }) => report.digest)
   const names = namesOf(odd)
   const most = members.find(({ report }) => report.digest === usual)?.report
-  return [
-    {
-      code: 'RINGS_DIFFER',
-      severity: 'critical',
-      members: names,
-      summary: `${say(names, 'has', 'have')} another ring than most: ${counted(odd[0]?.report.nodes ?? 0, 'node')}, and ${most?.nodes} there.`,
-      meaning: 'They name different owners for some keys.',
-      advice:
-        'If it stays so for a minute, compare `ringman nodes` of both; restart the members with the smaller ring.',
-    },
-  ]
+  return found('RINGS_DIFFER', 'critical', names, {
+    summary: `${say(names, 'has', 'have')} another ring than most: ${counted(odd[0]?.report.nodes ?? 0, 'node')}, and ${most?.nodes} there.`,
+    meaning: 'They name different owners for some keys.',
+    advice:
+      'If it stays so for a minute, compare `ringman nodes` of both; restart the members with the smaller ring.',
+  })
 }
 
 /** Gossip of somebody who is configured otherwise, which no difference of those that were asked explains. */
@@ -223,17 +210,12 @@ function strangers(members: readonly SurveyedMember[], causes: readonly Finding[
     if (hits.length === 0 || causes.some(({ code }) => code === cause)) return []
     const names = namesOf(hits.map(({ member }) => member))
     const senders = [...new Set(hits.map(({ from }) => from))]
-    return [
-      {
-        code: 'STRANGERS',
-        severity: 'warning',
-        members: names,
-        summary: `${say(names, 'was', 'were')} sent gossip ${how} in the last ${LATELY_MS / 1000} s, from ${list(senders)}.`,
-        meaning:
-          'A member that should be here cannot join, or another cluster sends to these addresses. If a member there was given the right one just now, this goes away by itself.',
-        advice: 'Ask doctor with the URL of the admin port there, too.',
-      },
-    ]
+    return found('STRANGERS', 'warning', names, {
+      summary: `${say(names, 'was', 'were')} sent gossip ${how} in the last ${LATELY_MS / 1000} s, from ${list(senders)}.`,
+      meaning:
+        'A member that should be here cannot join, or another cluster sends to these addresses. If a member there was given the right one just now, this goes away by itself.',
+      advice: 'Ask doctor with the URL of the admin port there, too.',
+    })
   })
 }
 
@@ -241,31 +223,25 @@ function conditions(members: readonly SurveyedMember[]): Finding[] {
   return members.flatMap(({ report }): Finding[] => {
     const isDrained = report.members.some(({ name, drained: off }) => name === report.name && off)
     if (report.ok && (report.ready || isDrained)) return []
-    return [
-      {
-        code: report.ok ? 'NOT_READY' : 'MEMBER_NOT_WELL',
-        severity: 'warning',
-        members: [report.name],
-        summary: `${quote(report.name)} says: ${report.ok ? report.failing.join(' ') : `${report.message}.`}`,
-        meaning: report.ready
-          ? 'It is ready, and its ring may be out of date.'
-          : 'It is not ready for look-ups.',
-        advice: 'docs/runbooks has a page for each of these conditions.',
-      },
-    ]
+    return found(report.ok ? 'NOT_READY' : 'MEMBER_NOT_WELL', 'warning', [report.name], {
+      summary: `${quote(report.name)} says: ${report.ok ? report.failing.join(' ') : `${report.message}.`}`,
+      meaning: report.ready
+        ? 'It is ready, and its ring may be out of date.'
+        : 'It is not ready for look-ups.',
+      advice: 'docs/runbooks has a page for each of these conditions.',
+    })
   })
 }
 
 function unusableFiles(members: readonly SurveyedMember[]): Finding[] {
   return members.flatMap(({ report: { name, gossip } }) =>
-    (gossip?.unusableFiles ?? []).map(({ what, reason }) => ({
-      code: 'FILE_UNUSABLE',
-      severity: 'warning',
-      members: [name],
-      summary: `${quote(name)} cannot use its ${what} as it is now: ${reason}.`,
-      meaning: 'It goes on with what it read before. If it is restarted, it does not come up.',
-      advice: 'Mend the file; it is read again within 5 s, and at once by `ringman reload`.',
-    })),
+    (gossip?.unusableFiles ?? []).flatMap(({ what, reason }) =>
+      found('FILE_UNUSABLE', 'warning', [name], {
+        summary: `${quote(name)} cannot use its ${what} as it is now: ${reason}.`,
+        meaning: 'It goes on with what it read before. If it is restarted, it does not come up.',
+        advice: 'Mend the file; it is read again within 5 s, and at once by `ringman reload`.',
+      }),
+    ),
   )
 }
 
@@ -289,32 +265,19 @@ function staleSeeds({ members }: Survey): Finding[] {
       .map(({ seed, reason }) => [seed, reason]),
   )
   const unresolved = members.filter(({ report }) => (report.gossip?.seedFailures.length ?? 0) > 0)
+  const reasons = list([...failures].map(([seed, reason]) => `${seed} (${reason})`))
   return [
-    ...(stale.length === 0
-      ? []
-      : [
-          {
-            code: 'SEEDS_STALE',
-            severity: 'warning',
-            members: namesOf(using),
-            summary: `Seeds lead to ${list(stale)}, where no member is.`,
-            meaning:
-              'DNS, or the list of seeds, is out of date. If all of them are, a member that starts finds nobody and makes a ring of its own.',
-            advice: 'Compare --seeds, and what their names resolve to, with the addresses of the members.',
-          } as const,
-        ]),
-    ...(failures.size === 0
-      ? []
-      : [
-          {
-            code: 'SEEDS_UNRESOLVED',
-            severity: 'warning',
-            members: namesOf(unresolved),
-            summary: `Seeds do not resolve: ${list([...failures].map(([seed, reason]) => `${seed} (${reason})`))}.`,
-            meaning: 'A member that starts now finds nobody by them.',
-            advice: 'Look at the names in --seeds, and at the DNS of the members.',
-          } as const,
-        ]),
+    ...found('SEEDS_STALE', 'warning', namesOf(using), {
+      summary: `Seeds lead to ${list(stale)}, where no member is.`,
+      meaning:
+        'DNS, or the list of seeds, is out of date. If all of them are, a member that starts finds nobody and makes a ring of its own.',
+      advice: 'Compare --seeds, and what their names resolve to, with the addresses of the members.',
+    }),
+    ...found('SEEDS_UNRESOLVED', 'warning', namesOf(unresolved), {
+      summary: `Seeds do not resolve: ${reasons}.`,
+      meaning: 'A member that starts now finds nobody by them.',
+      advice: 'Look at the names in --seeds, and at the DNS of the members.',
+    }),
   ]
 }
 
@@ -325,17 +288,12 @@ function clocks(members: readonly SurveyedMember[]): Finding[] {
   return members.flatMap(({ report, aheadMs, tookMs }): Finding[] => {
     const off = aheadMs - median
     if (Math.abs(off) <= CLOCK_MS + tookMs) return []
-    return [
-      {
-        code: 'CLOCK_OFF',
-        severity: 'warning',
-        members: [report.name],
-        summary: `The clock of ${quote(report.name)} is ${spanOf(Math.abs(off))} ${off > 0 ? 'ahead' : 'behind'}.`,
-        meaning:
-          'The ring does not depend on it. The times in its log and in its answers are wrong, and certificates and tokens may be refused.',
-        advice: 'Have its machine keep the time (NTP).',
-      },
-    ]
+    return found('CLOCK_OFF', 'warning', [report.name], {
+      summary: `The clock of ${quote(report.name)} is ${spanOf(Math.abs(off))} ${off > 0 ? 'ahead' : 'behind'}.`,
+      meaning:
+        'The ring does not depend on it. The times in its log and in its answers are wrong, and certificates and tokens may be refused.',
+      advice: 'Have its machine keep the time (NTP).',
+    })
   })
 }
 
@@ -352,42 +310,32 @@ function settings(members: readonly SurveyedMember[]): Finding[] {
       const { name } = member.report
       odd.set(name, [
         ...(odd.get(name) ?? []),
-        `${key} is ${value.slice(0, 80)}, and ${usual?.slice(0, 80)} there`,
+        `${key} is ${value.slice(0, 80)}, and ${usual.slice(0, 80)} there`,
       ])
     }
   }
   // Members of one kind, such as those that a rollout has not come to, make one finding.
   const kinds = Map.groupBy(odd, ([, differences]) => list(differences))
-  return [...kinds].map(([differences, alike]) => ({
-    code: 'SETTINGS_DIFFER',
-    severity: 'warning',
-    members: alike.map(([name]) => name),
-    summary: `${say(
-      alike.map(([name]) => name),
-      'has',
-      'have',
-    )} other settings than most: ${differences}.`,
-    meaning: 'Members with other timings judge each other differently; some settings must be the same.',
-    advice:
-      'Start all members of a ring with the same configuration; a rollout that stopped half-way leaves such members behind.',
-  }))
+  return [...kinds].flatMap(([differences, alike]) => {
+    const names = alike.map(([name]) => name)
+    return found('SETTINGS_DIFFER', 'warning', names, {
+      summary: `${say(names, 'has', 'have')} other settings than most: ${differences}.`,
+      meaning: 'Members with other timings judge each other differently; some settings must be the same.',
+      advice:
+        'Start all members of a ring with the same configuration; a rollout that stopped half-way leaves such members behind.',
+    })
+  })
 }
 
 function versions(members: readonly SurveyedMember[]): Finding[] {
-  const all = Map.groupBy(members, ({ report }) => report.version)
-  if (all.size < 2) return []
-  const usual = mostFrequent(members.map(({ report }) => report.version))
-  const odd = members.filter(({ report }) => report.version !== usual)
-  return [
-    {
-      code: 'VERSIONS_DIFFER',
-      severity: 'note',
-      members: namesOf(odd),
-      summary: `${say(namesOf(odd), 'runs', 'run')} version ${list([...all.keys()].filter((one) => one !== usual))}, and most others ${usual}.`,
-      meaning: 'Versions work together. During a rollout this is as it should be.',
-      advice: 'If no rollout is under way, one stopped half-way.',
-    },
-  ]
+  const { odd, usual } = unlike(members, ({ report }) => report.version)
+  const names = namesOf(odd)
+  const theirs = [...new Set(odd.map(({ report }) => report.version))]
+  return found('VERSIONS_DIFFER', 'note', names, {
+    summary: `${say(names, 'runs', 'run')} version ${list(theirs)}, and most others ${usual}.`,
+    meaning: 'Versions work together. During a rollout this is as it should be.',
+    advice: 'If no rollout is under way, one stopped half-way.',
+  })
 }
 
 function drained(members: readonly SurveyedMember[]): Finding[] {
@@ -396,17 +344,11 @@ function drained(members: readonly SurveyedMember[]): Finding[] {
       members.flatMap(({ report }) => report.members.filter((one) => one.drained).map(({ name }) => name)),
     ),
   ]
-  if (names.length === 0) return []
-  return [
-    {
-      code: 'DRAINED',
-      severity: 'note',
-      members: names,
-      summary: `${say(names, 'is', 'are')} drained.`,
-      meaning: 'Somebody took them off the ring by hand; the others have their keys.',
-      advice: '`ringman return` at the admin port of each takes it back.',
-    },
-  ]
+  return found('DRAINED', 'note', names, {
+    summary: `${say(names, 'is', 'are')} drained.`,
+    meaning: 'Somebody took them off the ring by hand; the others have their keys.',
+    advice: '`ringman return` at the admin port of each takes it back.',
+  })
 }
 
 function spanOf(ms: number): string {
