@@ -7,7 +7,7 @@ import { readConfigFile } from './file.ts'
 import type { MemberConfig } from './member-settings.ts'
 import { configError, quoteGiven, unknownMessage, type ConfigProblem } from './problem.ts'
 import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
-import { HEALTHCHECK_SETTINGS, SERVE_SETTINGS, type ServeConfig } from './serve-settings.ts'
+import { SERVE_SETTINGS, type ServeConfig } from './serve-settings.ts'
 import { fileKeyOf, flagOf, type Origin, type SettingTable } from './setting.ts'
 
 /** What was given on the command line. */
@@ -41,10 +41,7 @@ export function loadServeConfig(
   const loaded = settle(SERVE_SETTINGS, layers, problems, (resolved) => {
     const found = [
       ...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins),
-      ...checkPorts(resolved),
-      ...checkProxy(resolved),
-      ...checkThreads(resolved),
-      ...needs.flatMap((property) => checkNeeded(property, resolved)),
+      ...checkServe(resolved, needs),
     ]
     // Who set a variable that is needed must not be told that nothing is set.
     const meant = variables.ignored.filter(({ property }) => found.some(({ key }) => key === property))
@@ -71,7 +68,8 @@ function whyIgnored({ property, service }: IgnoredVariable): string {
 }
 
 /**
- * The settings of a command other than `serve`: flags, then variables, then defaults. There is no file for them.
+ * The settings of a command other than `serve`: flags, then variables, then defaults. Only `healthcheck` has a file, the
+ * member's; of that it takes where the member listens.
  *
  * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message.
  */
@@ -80,25 +78,8 @@ export function loadCommandConfig<Table extends SettingTable>(
   flags: GivenFlags,
   env: Environment,
 ): Resolved<Table> {
-  const problems: ConfigProblem[] = []
-  const flagLayer = readFlags(table, flags, problems)
-  const variables = readEnvironment(table, TABLES, env)
-  problems.push(...variables.problems)
-  return settle(table, [flagLayer, variables.layer], problems, () => [])
-}
-
-/**
- * The settings of `ringman healthcheck`: flags before variables before the member's file before defaults. Of the file
- * only what says where the member listens is looked at.
- *
- * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message.
- */
-export function loadHealthcheckConfig(
-  flags: GivenFlags,
-  env: Environment,
-): Resolved<typeof HEALTHCHECK_SETTINGS> {
-  const { layers, problems } = readLayers(HEALTHCHECK_SETTINGS, flags, env)
-  return settle(HEALTHCHECK_SETTINGS, layers, problems, () => [])
+  const { layers, problems } = readLayers(table, flags, env)
+  return settle(table, layers, problems, () => [])
 }
 
 /** What flags, variables and the member's file say, the strongest first, with all that is wrong with them. */
@@ -142,49 +123,62 @@ export function loadOptions<Table extends SettingTable>(
   return settle(table, [layer], problems, check)
 }
 
+/** What is wrong with settings that are right by themselves. */
+function collectProblems(origins: Readonly<Record<string, Origin>>) {
+  const problems: ConfigProblem[] = []
+  /** @param from - The setting whose origin is told. */
+  const report = (property: string, message: string, given?: unknown, from = property) => {
+    problems.push({
+      key: fileKeyOf(property),
+      origin: origins[from] ?? { kind: 'default' },
+      ...(given === undefined ? {} : { given: quoteGiven(given) }),
+      message,
+    })
+  }
+  return { problems, report }
+}
+
 /** What members' settings must be together. */
 export function checkMember(
   table: SettingTable,
   member: MemberConfig,
   origins: Readonly<Record<string, Origin>>,
 ): ConfigProblem[] {
-  const problems: ConfigProblem[] = []
-  const sourceOrigin = origins['source'] ?? { kind: 'default' }
+  const { problems, report } = collectProblems(origins)
+  const { source } = member
   for (const [property, { sources }] of Object.entries(table)) {
-    const origin = origins[property]
-    if (sources === undefined || origin === undefined || origin.kind === 'default') continue
-    if (!sources.includes(member.source)) {
-      problems.push({
-        key: fileKeyOf(property),
-        origin,
-        message: `it is only for the source ${sources.join(', ')}, and the source is ${member.source}`,
-      })
-    }
+    if (sources?.includes(source) !== false || (origins[property]?.kind ?? 'default') === 'default') continue
+    report(property, `it is only for the source ${sources.join(', ')}, and the source is ${source}`)
   }
   const need = (property: keyof MemberConfig, what: string) => {
     if (member[property] !== undefined) return
-    problems.push({
-      key: fileKeyOf(property),
-      origin: sourceOrigin,
-      given: quoteGiven(member.source),
-      message: `this source needs ${fileKeyOf(property)} (${flagOf(property)}), ${what}`,
-    })
+    const message = `this source needs ${fileKeyOf(property)} (${flagOf(property)}), ${what}`
+    report(property, message, source, 'source')
   }
-  if (member.source === 'static') need('staticMembers', 'the list of members')
-  if (member.source === 'sidecar') {
+  const allowEither = (one: keyof MemberConfig, other: keyof MemberConfig) => {
+    if (member[one] === undefined || member[other] === undefined) return
+    report(one, `either it or ${other} is allowed, and both are set`, member[one])
+  }
+  if (source === 'static') need('staticMembers', 'the list of members')
+  if (source === 'sidecar') {
     need('sidecarService', 'the name of the service')
     need('sidecarServicePort', 'the ServicePort of the service')
     if (member.sidecarWatch) need('sidecarUrl', "where Sidecar's state is, to watch it")
   }
-  if (member.label !== undefined && member.labelFile !== undefined) {
-    problems.push({
-      key: 'labelFile',
-      origin: origins['labelFile'] ?? { kind: 'default' },
-      given: quoteGiven(member.labelFile),
-      message: 'either it or label is allowed, and both are set',
-    })
+  allowEither('labelFile', 'label')
+  if (source === 'kubernetes') {
+    allowEither('kubernetesSelector', 'kubernetesService')
+    if (member.kubernetesSelector === undefined) {
+      const other = `kubernetesSelector (${flagOf('kubernetesSelector')})`
+      need('kubernetesService', `the name of a Service, or ${other}`)
+    }
+  } else if (member.kubernetesPodSelector === undefined) {
+    const needed = `needs kubernetesPodSelector (${flagOf('kubernetesPodSelector')}), the labels of the pods`
+    if (member.kubernetesCheck)
+      report('kubernetesPodSelector', `the check ${needed}`, true, 'kubernetesCheck')
+    if (member.seeds.some(({ kind }) => kind === 'pods'))
+      report('kubernetesPodSelector', `the seed pods: ${needed}`, 'pods:', 'seeds')
   }
-  problems.push(...checkKubernetes(member, origins))
   try {
     encodeMetadata({
       servicePort: String(member.servicePort),
@@ -195,117 +189,49 @@ export function checkMember(
     })
   } catch (error) {
     if (!isRingmanError(error)) throw error
-    problems.push({
-      key: 'name',
-      origin: origins['name'] ?? { kind: 'default' },
-      message: `the name, together with the zone, is too long: ${error.message}`,
-    })
+    report('name', `the name, together with the zone, is too long: ${error.message}`)
   }
   return problems
 }
 
-/** What the settings about Kubernetes must be together. */
-function checkKubernetes(member: MemberConfig, origins: Readonly<Record<string, Origin>>): ConfigProblem[] {
-  const originOf = (property: string): Origin => origins[property] ?? { kind: 'default' }
-  if (member.source === 'kubernetes') {
-    const { kubernetesService, kubernetesSelector } = member
-    if (kubernetesService !== undefined && kubernetesSelector !== undefined) {
-      return [
-        {
-          key: 'kubernetesSelector',
-          origin: originOf('kubernetesSelector'),
-          given: quoteGiven(kubernetesSelector),
-          message: 'either it or kubernetesService is allowed, and both are set',
-        },
-      ]
-    }
-    if (kubernetesService === undefined && kubernetesSelector === undefined) {
-      return [
-        {
-          key: 'kubernetesService',
-          origin: originOf('source'),
-          given: quoteGiven(member.source),
-          message: `this source needs kubernetesService (${flagOf('kubernetesService')}), the name of a Service, or kubernetesSelector (${flagOf('kubernetesSelector')})`,
-        },
-      ]
-    }
-    return []
-  }
-  if (member.kubernetesPodSelector !== undefined) return []
-  const need = (property: string, given: unknown, what: string): ConfigProblem => ({
-    key: 'kubernetesPodSelector',
-    origin: originOf(property),
-    given: quoteGiven(given),
-    message: `${what} needs kubernetesPodSelector (${flagOf('kubernetesPodSelector')}), the labels of the pods`,
-  })
-  return [
-    ...(member.kubernetesCheck ? [need('kubernetesCheck', true, 'the check')] : []),
-    ...(member.seeds.some(({ kind }) => kind === 'pods') ? [need('seeds', 'pods:', 'the seed pods:')] : []),
-  ]
-}
-
-function checkPorts({ values, origins }: Resolved<typeof SERVE_SETTINGS>): ConfigProblem[] {
-  if (values.httpPort === 0 || values.httpPort !== values.adminPort) return []
-  const moved = origins.adminPort.kind === 'default' ? 'httpPort' : 'adminPort'
-  return [
-    {
-      key: moved,
-      origin: origins[moved],
-      given: quoteGiven(values.httpPort),
-      message: 'httpPort and adminPort must differ',
-    },
-  ]
-}
-
-function checkNeeded(
-  property: keyof ServeConfig,
+/** What the other settings of `ringman serve` must be together. */
+function checkServe(
   { values, origins }: Resolved<typeof SERVE_SETTINGS>,
+  needs: readonly (keyof ServeConfig)[],
 ): ConfigProblem[] {
-  if (values[property] !== undefined) return []
-  const message = `this command needs ${fileKeyOf(property)} (${flagOf(property)})`
-  return [{ key: fileKeyOf(property), origin: origins[property], message }]
-}
-
-/** What more than one thread needs: the fast path, which is what they run, and a system that divides the connections among them. */
-function checkThreads({ values, origins }: Resolved<typeof SERVE_SETTINGS>): ConfigProblem[] {
-  const { httpThreads, httpFastPath } = values
-  if (httpThreads === 1) return []
-  const problem = (message: string) => [
-    { key: 'httpThreads', origin: origins.httpThreads, given: quoteGiven(httpThreads), message },
-  ]
-  if (process.platform !== 'linux')
-    return problem(`only 1 is allowed on ${process.platform}; more need Linux`)
-  return httpFastPath ? [] : problem('only 1 is allowed without httpFastPath, which is all that threads run')
-}
-
-/** What a proxy needs: a program that speaks plain HTTP, a port that is told, and owners that may be sent requests. */
-function checkProxy({ values, origins }: Resolved<typeof SERVE_SETTINGS>): ConfigProblem[] {
-  const { upstream, source } = values
-  if (upstream === undefined) return []
-  const problem = (key: 'upstream' | 'source' | 'forwardNetworks', given: unknown, message: string) => ({
-    key,
-    origin: origins[key],
-    ...(given === undefined ? {} : { given: quoteGiven(given) }),
-    message,
-  })
-  const { protocol, pathname, port } = new URL(upstream)
-  return [
-    ...(protocol === 'http:' && pathname === '/' && port !== ''
-      ? []
-      : [problem('upstream', upstream, 'http://HOST:PORT is allowed')]),
-    ...(source === 'memberlist' || source === 'swim'
-      ? []
-      : [problem('source', source, 'a proxy is a member itself, which only memberlist and swim make it')]),
-    ...(values.forwardNetworks === undefined && !trustsAddresses(values)
-      ? [
-          problem(
-            'forwardNetworks',
-            undefined,
-            `a proxy in a ring without keys needs forwardNetworks (${flagOf('forwardNetworks')}), such as 10.0.0.0/8: whoever gossips could have the requests of users sent anywhere`,
-          ),
-        ]
-      : []),
-  ]
+  const { problems, report } = collectProblems(origins)
+  if (values.httpPort !== 0 && values.httpPort === values.adminPort) {
+    const moved = origins.adminPort.kind === 'default' ? 'httpPort' : 'adminPort'
+    report(moved, 'httpPort and adminPort must differ', values.httpPort)
+  }
+  const { upstream, source, httpThreads } = values
+  if (upstream !== undefined) {
+    const { protocol, pathname, port } = new URL(upstream)
+    if (protocol !== 'http:' || pathname !== '/' || port === '')
+      report('upstream', 'http://HOST:PORT is allowed', upstream)
+    if (source !== 'memberlist' && source !== 'swim')
+      report('source', 'a proxy is a member itself, which only memberlist and swim make it', source)
+    if (values.forwardNetworks === undefined && !trustsAddresses(values)) {
+      report(
+        'forwardNetworks',
+        `a proxy in a ring without keys needs forwardNetworks (${flagOf('forwardNetworks')}), such as 10.0.0.0/8: whoever gossips could have the requests of users sent anywhere`,
+      )
+    }
+  }
+  // Threads run the fast path, and need a system that divides the connections among them.
+  if (httpThreads !== 1 && process.platform !== 'linux')
+    report('httpThreads', `only 1 is allowed on ${process.platform}; more need Linux`, httpThreads)
+  else if (httpThreads !== 1 && !values.httpFastPath)
+    report(
+      'httpThreads',
+      'only 1 is allowed without httpFastPath, which is all that threads run',
+      httpThreads,
+    )
+  for (const property of needs) {
+    if (values[property] === undefined)
+      report(property, `this command needs ${fileKeyOf(property)} (${flagOf(property)})`)
+  }
+  return problems
 }
 
 function readFlags(table: SettingTable, flags: GivenFlags, problems: ConfigProblem[]): Layer {
