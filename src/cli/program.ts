@@ -12,7 +12,7 @@ import {
 } from '../config/client-settings.ts'
 import { DEV_SETTINGS } from '../config/dev-settings.ts'
 import type { Environment } from '../config/environment.ts'
-import { loadCommandConfig, loadHealthcheckConfig } from '../config/load.ts'
+import { loadCommandConfig } from '../config/load.ts'
 import type { SettingTable, ValuesOf } from '../config/setting.ts'
 import { HEALTHCHECK_SETTINGS, SERVE_SETTINGS } from '../config/serve-settings.ts'
 import type { Action } from '../service/operations.ts'
@@ -106,38 +106,42 @@ export function createProgram(context: ProgramContext): Command {
     { needs: ['upstream'], shown: ['Forwarding'] },
   )
 
-  const dev = define(program, 'dev', 'Run a local cluster on free ports, to try things out').option(
-    '--json',
-    'Print one JSON object per line',
-  )
-  addSettingOptions(dev, DEV_SETTINGS)
-    .addHelpText('after', examples(['ringman dev', 'ringman dev --nodes 5 --kill-one-after 10s']))
-    .action(async () => {
-      const { runDev } = await import('./dev.ts')
-      const { values } = loadCommandConfig(DEV_SETTINGS, givenFlags(dev, DEV_SETTINGS), {})
-      finish(await runDev({ config: values, terminal, env, json: isJson(dev) }))
-    })
-
-  /** A command that asks for something and prints it. */
-  function query<Table extends SettingTable>(
+  /**
+   * A command with the settings of a table.
+   *
+   * @param work - Gives the exit code; 0 where it gives none.
+   * @param variables - What of the environment concerns it.
+   */
+  function run<Table extends SettingTable>(
     command: Command,
     table: Table,
     lines: readonly string[],
-    run: (
+    work: (
       input: { config: ValuesOf<Table>; terminal: Terminal; json: boolean },
       operand: unknown,
-    ) => Promise<void>,
+    ) => Promise<ExitCode | void>,
+    variables = env,
   ): void {
     addSettingOptions(command, table)
       .addHelpText('after', examples(lines))
       .action(async (operand: unknown) => {
-        const { values } = loadCommandConfig(table, givenFlags(command, table), env)
-        await run({ config: values, terminal, json: isJson(command) }, operand)
-        finish(0)
+        const { values: config } = loadCommandConfig(table, givenFlags(command, table), variables)
+        const { json = false } = command.opts<{ json?: boolean }>()
+        finish((await work({ config, terminal, json }, operand)) ?? 0)
       })
   }
 
-  query(
+  run(
+    define(program, 'dev', 'Run a local cluster on free ports, to try things out').option(
+      '--json',
+      'Print one JSON object per line',
+    ),
+    DEV_SETTINGS,
+    ['ringman dev', 'ringman dev --nodes 5 --kill-one-after 10s'],
+    async (input) => (await import('./dev.ts')).runDev({ ...input, env }),
+    {},
+  )
+  run(
     withJson(define(program, 'get', 'Print who owns a key')).argument(
       'KEY',
       'any text; put -- before one that begins with a dash',
@@ -146,25 +150,25 @@ export function createProgram(context: ProgramContext): Command {
     ['ringman get user:42', 'ringman get user:42 -n 3 --json', 'ringman get -- -key'],
     async (input, key) => (await import('./queries.ts')).runGet({ ...input, key: String(key) }),
   )
-  query(
+  run(
     withJson(define(program, 'nodes', 'List the members and their states')),
     CLIENT_SETTINGS,
     ['ringman nodes --url http://10.0.0.1:8080'],
     async (input) => (await import('./queries.ts')).runNodes(input),
   )
-  query(
+  run(
     withJson(define(program, 'ring', 'Show the nodes of the ring with their shares as bars')),
     CLIENT_SETTINGS,
     ['ringman ring', "ringman ring --json | jq -r '.digest'"],
     async (input) => (await import('./queries.ts')).runRing(input),
   )
-  query(
+  run(
     withJson(define(program, 'rings', 'List the rings of HashRings')),
     RINGS_SETTINGS,
     ['ringman rings --url http://ringman.rings.svc:8080', 'ringman get user:42 --ring shop/cache'],
     async (input) => (await import('./queries.ts')).runRings(input),
   )
-  query(
+  run(
     define(program, 'watch', 'Print a line at each change of the ring, until Ctrl-C').option(
       '--json',
       'Print the whole ring at each change, or the stretches of --node, one JSON object per line',
@@ -177,13 +181,13 @@ export function createProgram(context: ProgramContext): Command {
     ],
     async (input) => (await import('./queries.ts')).runWatch(input),
   )
-  query(
+  run(
     withJson(define(program, 'plan', 'Show which share of the keys would move, and to whom')),
     PLAN_SETTINGS,
     ['ringman plan --leave 10.0.0.1:8000', 'ringman plan --join 10.0.0.9:8000=2 --weight 10.0.0.1:8000=3'],
     async (input) => (await import('./queries.ts')).runPlan(input),
   )
-  query(
+  run(
     withJson(define(program, 'agree', 'Ask every member for the same keys and compare the answers')).argument(
       'MEMBER...',
       'HOST[:PORT], a URL, dns:NAME[:PORT] for all addresses of a name, or srv:NAME',
@@ -204,26 +208,17 @@ export function createProgram(context: ProgramContext): Command {
     lines: readonly string[],
     operand?: { readonly name: string; readonly help: string },
   ): void {
-    const { forMs, ...others } = OPERATE_SETTINGS
-    const table: SettingTable = action === 'evict' ? { forMs, ...others } : others
+    const { forMs: _, ...others } = OPERATE_SETTINGS
     const command = withJson(define(program, action, summary)).option(
       '--dry-run',
       'Print what would be done and what would move, and do nothing',
     )
     if (operand !== undefined) command.argument(operand.name, operand.help)
-    addSettingOptions(command, table)
-      .addHelpText('after', examples(lines))
-      .action(async (given: unknown) => {
-        const { runOperate } = await import('./operate.ts')
-        const { values } = loadCommandConfig(OPERATE_SETTINGS, givenFlags(command, table), env)
-        const { dryRun = false } = command.opts<{ dryRun?: boolean }>()
-        const json = isJson(command)
-        await runOperate({
-          ...{ action, config: values, terminal, json, dryRun },
-          operand: typeof given === 'string' ? given : undefined,
-        })
-        finish(0)
-      })
+    run(command, action === 'evict' ? OPERATE_SETTINGS : others, lines, async (input, given) => {
+      const { runOperate } = await import('./operate.ts')
+      const { dryRun = false } = command.opts<{ dryRun?: boolean }>()
+      await runOperate({ ...input, action, dryRun, operand: typeof given === 'string' ? given : undefined })
+    })
   }
   const memberName = { name: 'MEMBER', help: 'its name, as `ringman nodes` lists it' }
   operate('drain', 'Take a member off the ring; it gossips on and answers look-ups', [
@@ -248,38 +243,36 @@ export function createProgram(context: ProgramContext): Command {
     'ringman reload --url 10.0.0.1,10.0.0.2',
   ])
 
-  const doctor = withJson(define(program, 'doctor', 'Ask every member, and say what is wrong and what to do'))
-  addSettingOptions(doctor, DOCTOR_SETTINGS)
-    .addHelpText('after', examples(['ringman doctor --url 10.0.0.1', 'ringman doctor --bundle report.json']))
-    .action(async () => {
-      const { runDoctor } = await import('./doctor.ts')
-      const { values } = loadCommandConfig(DOCTOR_SETTINGS, givenFlags(doctor, DOCTOR_SETTINGS), env)
-      finish(await runDoctor({ config: values, terminal, json: isJson(doctor) }))
-    })
-
+  run(
+    withJson(define(program, 'doctor', 'Ask every member, and say what is wrong and what to do')),
+    DOCTOR_SETTINGS,
+    ['ringman doctor --url 10.0.0.1', 'ringman doctor --bundle report.json'],
+    async (input) => (await import('./doctor.ts')).runDoctor(input),
+  )
   const healthcheck = define(
     program,
     'healthcheck',
     'Ask the member of this machine whether it is alive, for containers',
   ).option('--ready', 'Ask whether it is ready for look-ups instead')
-  addSettingOptions(healthcheck, HEALTHCHECK_SETTINGS)
-    .addHelpText('after', examples(['ringman healthcheck', 'ringman healthcheck --ready --admin-port 9081']))
-    .action(async () => {
-      const { runHealthcheck } = await import('./healthcheck.ts')
-      const { values } = loadHealthcheckConfig(givenFlags(healthcheck, HEALTHCHECK_SETTINGS), env)
+  run(
+    healthcheck,
+    HEALTHCHECK_SETTINGS,
+    ['ringman healthcheck', 'ringman healthcheck --ready --admin-port 9081'],
+    async ({ config }) => {
       const { ready = false } = healthcheck.opts<{ ready?: boolean }>()
-      finish(await runHealthcheck({ config: values, terminal, ready }))
-    })
-
-  const keygen = define(program, 'keygen', 'Print a new key for the keyring file, in base64')
-  addSettingOptions(keygen, KEYGEN_SETTINGS)
-    .addHelpText('after', examples(['ringman keygen > keyring', 'ringman keygen --bytes 16']))
-    .action(async () => {
+      return (await import('./healthcheck.ts')).runHealthcheck({ config, terminal, ready })
+    },
+  )
+  run(
+    define(program, 'keygen', 'Print a new key for the keyring file, in base64'),
+    KEYGEN_SETTINGS,
+    ['ringman keygen > keyring', 'ringman keygen --bytes 16'],
+    async ({ config }) => {
       const { generateKey } = await import('../membership/memberlist/keyring.ts')
-      const { values } = loadCommandConfig(KEYGEN_SETTINGS, givenFlags(keygen, KEYGEN_SETTINGS), {})
-      terminal.out(`${generateKey(Number(values.bytes))}\n`)
-      finish(0)
-    })
+      terminal.out(`${generateKey(Number(config.bytes))}\n`)
+    },
+    {},
+  )
   return program
 }
 
@@ -290,10 +283,6 @@ function define(program: Command, name: string, summary: string): Command {
 
 function withJson(command: Command): Command {
   return command.option('--json', 'Print JSON')
-}
-
-function isJson(command: Command): boolean {
-  return command.opts<{ json?: boolean }>().json ?? false
 }
 
 /** The list of commands shows names and operands, not `[options]` each time. */

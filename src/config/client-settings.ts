@@ -176,7 +176,9 @@ export const OPERATE_SETTINGS = {
   timeoutMs: { ...CLIENT_SETTINGS.timeoutMs, default: '15s' },
 } as const satisfies SettingTable
 
-export type OperateConfig = ValuesOf<typeof OPERATE_SETTINGS>
+type OperateValues = ValuesOf<typeof OPERATE_SETTINGS>
+/** `forMs` is of `ringman evict` alone. */
+export type OperateConfig = Omit<OperateValues, 'forMs'> & Partial<OperateValues>
 
 /** What `ringman doctor` can be told. */
 export const DOCTOR_SETTINGS = {
