@@ -15,11 +15,25 @@ export interface Clock {
 /** Longest delay of a timer of Node.js, 24.8 days; it would take a longer one for a millisecond. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1
 
-/** What is due at once comes in the next turn of the event loop, which a timer would put off by a millisecond. */
-function nextTurn(fn: () => void): () => void {
-  const turn = setImmediate(fn)
-  return () => {
-    clearImmediate(turn)
+/** @param holds - Whether a pending `after` keeps the process alive. */
+function clockOfProcess(holds: boolean): Clock {
+  return {
+    now: () => performance.now(),
+    wallNow: () => Date.now(),
+    after(delayMs, fn) {
+      // What is due at once comes in the next turn of the event loop, which a timer would put off by a millisecond.
+      if (delayMs === 0) {
+        const turn = setImmediate(fn)
+        return () => {
+          clearImmediate(turn)
+        }
+      }
+      const timer = setTimeout(fn, Math.min(delayMs, LONGEST_DELAY_MS))
+      if (!holds) timer.unref()
+      return () => {
+        clearTimeout(timer)
+      }
+    },
   }
 }
 
@@ -27,30 +41,10 @@ function nextTurn(fn: () => void): () => void {
  * The clock of this process; a wait of more than 24 days ends then. A pending `after` does not keep the process alive, unless it is
  * due at once.
  */
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  wallNow: () => Date.now(),
-  after(delayMs, fn) {
-    if (delayMs === 0) return nextTurn(fn)
-    const timer = setTimeout(fn, Math.min(delayMs, LONGEST_DELAY_MS))
-    timer.unref()
-    return () => {
-      clearTimeout(timer)
-    }
-  },
-}
+export const systemClock: Clock = clockOfProcess(false)
 
 /** The same, but a pending `after` keeps the process alive: for waits that somebody awaits. */
-export const holdingClock: Clock = {
-  ...systemClock,
-  after(delayMs, fn) {
-    if (delayMs === 0) return nextTurn(fn)
-    const timer = setTimeout(fn, Math.min(delayMs, LONGEST_DELAY_MS))
-    return () => {
-      clearTimeout(timer)
-    }
-  },
-}
+export const holdingClock: Clock = clockOfProcess(true)
 
 /** Resolves after `delayMs`, or at once when `signal` aborts; it never rejects. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
