@@ -29,7 +29,7 @@ export async function runDoctor(input: DoctorInput): Promise<ExitCode> {
   const { kube, url, only } = input.config
   if (kube === undefined) return examine(input, url, !only)
   const { findPods, withForwards } = await import('./port-forward.ts')
-  const [namespace, release] = kube
+  const [namespace, release] = kube.split('/')
   const place = { namespace, release }
   return withForwards(place, await findPods(place), 'adminPort', (urls) => examine(input, urls, false))
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
+import type { GossipTiming } from '../config/gossip-settings.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import type { Logger } from '../logger.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
@@ -223,8 +224,11 @@ export interface SwimRingOptions extends GossipRingOptions {
   readonly source: 'swim'
 }
 
-/** Members gossip by HashiCorp memberlist's protocol; they may be Go programs. */
-export interface MemberlistRingOptions extends GossipRingOptions {
+/**
+ * Members gossip by HashiCorp memberlist's protocol; they may be Go programs. What is not set of its timing is the preset's;
+ * `docs/configuration.md` explains each.
+ */
+export interface MemberlistRingOptions extends GossipRingOptions, GossipTiming {
   readonly source?: 'memberlist'
   /** Hands keys over with nobody cold and no two owners; all members of the ring must have it. @default they just move */
   readonly handover?: RingHandover
@@ -250,22 +254,6 @@ export interface MemberlistRingOptions extends GossipRingOptions {
   readonly maxPacketBytes?: number
   /** Declare a member dead at once when its pod is gone; needs `kubernetesPodSelector`. @default false */
   readonly kubernetesCheck?: boolean
-  /** Milliseconds; like the further ones, the preset's when not set. `docs/configuration.md` explains each. */
-  readonly probeIntervalMs?: number
-  readonly probeTimeoutMs?: number
-  readonly indirectChecks?: number
-  readonly suspicionMult?: number
-  readonly suspicionMaxTimeoutMult?: number
-  readonly witnesses?: 'auto' | 'always' | 'off'
-  readonly retransmitMult?: number
-  readonly gossipNodes?: number
-  readonly gossipIntervalMs?: number
-  readonly gossipToTheDeadMs?: number
-  readonly pushPullIntervalMs?: number
-  readonly streamTimeoutMs?: number
-  readonly deadKeptMs?: number
-  readonly rejoinIntervalMs?: number
-  readonly leaveTimeoutMs?: number
 }
 
 /** How a member takes over keys, and hands its own over: `docs/ownership.md`. */

@@ -1,6 +1,5 @@
 import { hostname, userInfo } from 'node:os'
 import { RING_NAME } from '../kubernetes-names.ts'
-import { RingmanError } from '../errors.ts'
 import type { SettingTable, ValuesOf } from './setting.ts'
 import {
   adminUrl,
@@ -10,8 +9,8 @@ import {
   duration,
   integer,
   list,
+  matching,
   memberUrl,
-  parsed,
   path,
   sentence,
   word,
@@ -23,17 +22,6 @@ const CHANGE = { category: 'Change', places: ['flag'] } as const
 const COMPARISON = { category: 'Comparison', places: ['flag'] } as const
 const ACTION = { category: 'Action', places: ['flag'] } as const
 
-function parseRingName(text: string): string {
-  if (RING_NAME.test(text)) return text
-  throw new RingmanError('CONFIG_INVALID', 'a ring is named NAMESPACE/NAME, such as shop/cache')
-}
-
-function parseRelease(text: string): readonly [namespace: string, release: string] {
-  const [, namespace, release] = /^([a-z0-9][-a-z0-9]{0,62})\/([a-z0-9][-.a-z0-9]{0,62})$/.exec(text) ?? []
-  if (namespace !== undefined && release !== undefined) return [namespace, release]
-  throw new RingmanError('CONFIG_INVALID', 'a release is named NAMESPACE/RELEASE, such as rings/ringman')
-}
-
 /** What every command that asks a running member can be told. */
 export const CLIENT_SETTINGS = {
   url: {
@@ -43,7 +31,7 @@ export const CLIENT_SETTINGS = {
     ...CONNECTION,
   },
   ring: {
-    type: parsed<string>('NAMESPACE/NAME', 'the NAMESPACE/NAME of a HashRing', parseRingName, String),
+    type: matching('NAMESPACE/NAME', 'the NAMESPACE/NAME of a HashRing, such as shop/cache', RING_NAME),
     help: 'HashRing whose ring is asked for (default: the ring of the members themselves)',
     ...CONNECTION,
   },
@@ -199,11 +187,10 @@ export const DOCTOR_SETTINGS = {
     ...CONNECTION_FLAG,
   },
   kube: {
-    type: parsed<readonly [namespace: string, release: string]>(
+    type: matching(
       'NAMESPACE/RELEASE',
-      'the NAMESPACE/RELEASE of a release of the chart',
-      parseRelease,
-      (parts) => parts.join('/'),
+      'the NAMESPACE/RELEASE of a release of the chart, such as rings/ringman',
+      /^[a-z0-9][-a-z0-9]{0,62}\/[a-z0-9][-.a-z0-9]{0,62}$/,
     ),
     help: 'Ask the pods of this release of the chart, through kubectl, in the place of --url',
     ...CONNECTION_FLAG,

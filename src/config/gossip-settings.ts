@@ -1,4 +1,3 @@
-import { RingmanError } from '../errors.ts'
 import type { ProtocolSettings } from '../membership/memberlist/protocol/settings.ts'
 import type { Setting, SettingTable, ValuesOf } from './setting.ts'
 import {
@@ -7,7 +6,6 @@ import {
   duration,
   integer,
   NotAllowed,
-  parsed,
   path,
   size,
   word,
@@ -26,24 +24,17 @@ export interface DelegateVersions {
   readonly current: number
 }
 
-const delegateVersions = parsed<DelegateVersions>(
-  'MIN-MAX:CURRENT',
-  'versions such as 2-5:5, each 0 to 255 and the current one within the others',
-  (text) => {
-    const [, min = '', max = '', current = ''] = /^(\d{1,3})-(\d{1,3}):(\d{1,3})$/.exec(text) ?? []
-    const versions = { min: Number(min), max: Number(max), current: Number(current) }
-    const inOrder =
-      versions.min <= versions.current && versions.current <= versions.max && versions.max <= 255
-    if (current === '' || !inOrder) {
-      throw new RingmanError(
-        'CONFIG_INVALID',
-        `"${text.slice(0, 32)}" are no delegate versions: MIN-MAX:CURRENT such as 2-5:5 is allowed, each 0 to 255`,
-      )
-    }
-    return versions
+const delegateVersions: ValueType<DelegateVersions> = {
+  read(given) {
+    const [, min = 1, max = 0, current = 0] =
+      /^(\d{1,3})-(\d{1,3}):(\d{1,3})$/.exec(String(given))?.map(Number) ?? []
+    if (min <= current && current <= max && max <= 255) return { min, max, current }
+    throw new NotAllowed([{ message: delegateVersions.allowed }])
   },
-  ({ min, max, current }) => `${min}-${max}:${current}`,
-)
+  placeholder: 'MIN-MAX:CURRENT',
+  allowed: 'versions such as 2-5:5, each 0 to 255 and the current one within the others',
+  encode: ({ min, max, current }) => `${min}-${max}:${current}`,
+}
 
 /** A path, and not a key that somebody took for the value: paths are shown in messages. */
 const keyringPath: ValueType<string> = {
@@ -199,6 +190,9 @@ export const GOSSIP_SETTINGS = {
   },
   ...TIMING_SETTINGS,
 } as const satisfies SettingTable
+
+/** What programs can set of the timing. */
+export type GossipTiming = Partial<Pick<ProtocolSettings, keyof typeof TIMING_SETTINGS>>
 
 export type GossipConfig = ValuesOf<typeof GOSSIP_SETTINGS>
 

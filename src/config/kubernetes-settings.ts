@@ -1,4 +1,3 @@
-import { RingmanError } from '../errors.ts'
 import { LABEL_NAME } from '../kubernetes-names.ts'
 import { isLabelSelector } from '../kubernetes/label-selector.ts'
 import { DEFAULT_HOLD_RESTARTING_MS } from '../membership/kubernetes/kubernetes-options.ts'
@@ -11,7 +10,7 @@ import {
   formatDuration,
   list,
   matching,
-  parsed,
+  NotAllowed,
   path,
   type ValueType,
 } from './value-type.ts'
@@ -33,25 +32,16 @@ const labelSelector = form('LABELS', 'a label selector, such as app=cache,tier i
   isLabelSelector(text) ? text : undefined,
 )
 
-const portText = parsed<string | number>(
-  'PORT',
-  "a port's name in the Service, or its number from 1 to 65535",
-  (text) => {
-    const number = Number(text)
-    if (/^[1-9]\d{0,4}$/.test(text) && number <= 65_535) return number
-    if (LABEL_NAME.test(text) && /[a-z]/.test(text)) return text
-    throw new RingmanError(
-      'CONFIG_INVALID',
-      `"${text.slice(0, 80)}" is no port: a port's name in the Service, or its number from 1 to 65535 is allowed`,
-    )
-  },
-  String,
-)
-
 const portChoice: ValueType<string | number> = {
-  ...portText,
   // A file may hold a number.
-  read: (given) => portText.read(typeof given === 'number' ? String(given) : given),
+  read(given) {
+    const text = String(given)
+    if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535) return Number(text)
+    if (typeof given === 'string' && LABEL_NAME.test(text) && /[a-z]/.test(text)) return text
+    throw new NotAllowed([{ message: portChoice.allowed }])
+  },
+  placeholder: 'PORT',
+  allowed: "a port's name in the Service, or its number from 1 to 65535",
   encode: (value) => value,
 }
 

@@ -1,4 +1,3 @@
-import { assertNever } from '../errors.ts'
 import type { SourceKind } from '../membership/source.ts'
 import type { PlainValue, ValueType } from './value-type.ts'
 
@@ -77,29 +76,12 @@ export function encodeValues<Table extends SettingTable>(
 
 /** Where a value came from. */
 export type Origin =
-  | { readonly kind: 'flag'; readonly name: string }
-  | { readonly kind: 'argument'; readonly name: string }
-  | { readonly kind: 'variable'; readonly name: string }
+  | { readonly kind: 'flag' | 'argument' | 'variable' | 'option'; readonly name: string }
   | { readonly kind: 'file'; readonly path: string; readonly key: string }
-  | { readonly kind: 'option'; readonly name: string }
   | { readonly kind: 'default' }
 
 /** An origin in words, such as `flag --http-port`. */
 export function describeOrigin(origin: Origin): string {
-  switch (origin.kind) {
-    case 'flag':
-      return `flag ${origin.name}`
-    case 'argument':
-      return `argument ${origin.name}`
-    case 'variable':
-      return `variable ${origin.name}`
-    case 'file':
-      return `${origin.key} in ${origin.path}`
-    case 'option':
-      return `option ${origin.name}`
-    case 'default':
-      return 'default'
-    default:
-      return assertNever(origin)
-  }
+  if (origin.kind === 'default') return 'default'
+  return origin.kind === 'file' ? `${origin.key} in ${origin.path}` : `${origin.kind} ${origin.name}`
 }
