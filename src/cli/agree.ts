@@ -6,7 +6,7 @@ import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
 import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
 import { formatHostPort, formatSeed, parseSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
 import { printable } from '../printable.ts'
-import { counted, renderJson, renderTable, type Terminal } from './terminal.ts'
+import { counted, renderJson, renderTable, type CommandInput } from './terminal.ts'
 
 /** Wait between two tries, in milliseconds. */
 const RETRY_MS = 1000
@@ -14,12 +14,9 @@ const RETRY_MS = 1000
 /** Keys that differ are told up to this number. */
 const KEYS_SHOWN = 5
 
-export interface AgreeInput {
+export interface AgreeInput extends CommandInput<AgreeConfig> {
   /** A comma list of URLs and of what seeds may be, `pods:` apart. */
   readonly members: string
-  readonly config: AgreeConfig
-  readonly terminal: Terminal
-  readonly json: boolean
   readonly dns?: DnsResolver
   readonly clock?: Clock
 }

@@ -10,17 +10,12 @@ import { DevCluster } from './dev-cluster.ts'
 import { createView } from './dev-view.ts'
 import type { ExitCode } from './exit-code.ts'
 import { listenForStop } from './stop-request.ts'
-import type { Terminal } from './terminal.ts'
+import type { CommandInput } from './terminal.ts'
 
 /** How long members may take to stop before they are killed, in milliseconds. */
 const STOP_PATIENCE_MS = 5000
 
-export interface DevInput {
-  readonly config: DevConfig
-  readonly env: Environment
-  readonly terminal: Terminal
-  readonly json: boolean
-}
+type DevInput = CommandInput<DevConfig> & { readonly env: Environment }
 
 /**
  * `ringman dev`: a local cluster until Ctrl-C. Its members are children that end with it, however it ends.

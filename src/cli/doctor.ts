@@ -8,16 +8,12 @@ import type { Finding } from './doctor-finding.ts'
 import { diagnose } from './doctor-findings.ts'
 import { survey, type Survey } from './doctor-survey.ts'
 import type { ExitCode } from './exit-code.ts'
-import { counted, renderJson, type Terminal } from './terminal.ts'
+import { counted, renderJson, type CommandInput, type Terminal } from './terminal.ts'
 
 /** How long rings that differ may take to become equal, in milliseconds: a change may be under way. */
 const SETTLE_MS = 2000
 
-export interface DoctorInput {
-  readonly config: DoctorConfig
-  readonly terminal: Terminal
-  readonly json: boolean
-}
+type DoctorInput = CommandInput<DoctorConfig>
 
 /**
  * `ringman doctor`: asks every member that anybody knows, and says what is wrong, the most important first.

@@ -5,14 +5,12 @@ import { messageOf, RingmanError } from '../errors.ts'
 import { collectBytes } from '../growing-buffer.ts'
 import { printable } from '../printable.ts'
 import type { ExitCode } from './exit-code.ts'
-import type { Terminal } from './terminal.ts'
+import type { CommandInput } from './terminal.ts'
 
 /** Largest answer that is read, in bytes. */
 const ANSWER_LIMIT_BYTES = 64 * 1024
 
-export interface HealthcheckInput {
-  readonly config: HealthcheckConfig
-  readonly terminal: Terminal
+export interface HealthcheckInput extends Omit<CommandInput<HealthcheckConfig>, 'json'> {
   /** Whether to ask if it is ready for look-ups, instead of whether it is alive. */
   readonly ready: boolean
 }

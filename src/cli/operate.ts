@@ -5,20 +5,15 @@ import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
 import { tokenOf } from '../http/acting-guard.ts'
 import { printable } from '../printable.ts'
 import type { Action } from '../service/operations.ts'
-import { renderBar, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
+import { renderJson, renderMoves, renderShare, type CommandInput, type Terminal } from './terminal.ts'
 
-/** Longest bar of a move, in characters. */
-const BAR_WIDTH = 40
 /** Moves that are printed. */
 const MOVES_SHOWN = 20
 
-export interface OperateInput {
+export interface OperateInput extends CommandInput<OperateConfig> {
   readonly action: Action
   /** The member to forget or to evict, or the weight. */
   readonly operand: string | undefined
-  readonly config: OperateConfig
-  readonly terminal: Terminal
-  readonly json: boolean
   readonly dryRun: boolean
 }
 
@@ -123,10 +118,7 @@ function render(
     lines.push(
       `${terminal.style('bold', renderShare(movedShare))} of all keys ${dryRun ? 'would move' : 'move'}`,
     )
-    const rows = moves
-      .slice(0, MOVES_SHOWN)
-      .map(({ from, to, share }) => [renderShare(share), from ?? '-', to ?? '-', renderBar(share, BAR_WIDTH)])
-    lines.push('', renderTable([['SHARE', 'FROM', 'TO', ''], ...rows], [0]).trimEnd())
+    lines.push('', renderMoves(moves.slice(0, MOVES_SHOWN)).trimEnd())
     if (moves.length > MOVES_SHOWN) lines.push(`and ${moves.length - MOVES_SHOWN} more`)
   }
   return `${lines.join('\n')}\n`

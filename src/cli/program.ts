@@ -18,7 +18,7 @@ import { HEALTHCHECK_SETTINGS, SERVE_SETTINGS } from '../config/serve-settings.t
 import type { Action } from '../service/operations.ts'
 import type { ExitCode } from './exit-code.ts'
 import { addSettingOptions, givenFlags, unknownArguments } from './setting-options.ts'
-import type { Terminal } from './terminal.ts'
+import type { CommandInput, Terminal } from './terminal.ts'
 
 /** What the commands run in. */
 export interface ProgramContext {
@@ -116,10 +116,7 @@ export function createProgram(context: ProgramContext): Command {
     command: Command,
     table: Table,
     lines: readonly string[],
-    work: (
-      input: { config: ValuesOf<Table>; terminal: Terminal; json: boolean },
-      operand: unknown,
-    ) => Promise<ExitCode | void>,
+    work: (input: CommandInput<ValuesOf<Table>>, operand: unknown) => Promise<ExitCode | void>,
     variables = env,
   ): void {
     addSettingOptions(command, table)

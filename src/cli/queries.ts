@@ -5,20 +5,20 @@ import { RingmanError } from '../errors.ts'
 import { printable, printableValue } from '../printable.ts'
 import { HashRing } from '../ring/hash-ring.ts'
 import { findNode } from '../service/ownership.ts'
-import { counted, renderBar, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
-
-/** Longest bar of `ringman ring`, in characters. */
-const BAR_WIDTH = 40
-
-/** What a query command gets. */
-export interface QueryInput<Config extends ClientConfig> {
-  readonly config: Config
-  readonly terminal: Terminal
-  readonly json: boolean
-}
+import {
+  BAR_WIDTH,
+  counted,
+  renderBar,
+  renderJson,
+  renderMoves,
+  renderShare,
+  renderTable,
+  type CommandInput,
+  type Terminal,
+} from './terminal.ts'
 
 /** `ringman get`: one line per owner, ring key and address. */
-export async function runGet(input: QueryInput<GetConfig> & { readonly key: string }): Promise<void> {
+export async function runGet(input: CommandInput<GetConfig> & { readonly key: string }): Promise<void> {
   const { config, terminal, json, key } = input
   const client = clientOf(config)
   if (config.count === 1) {
@@ -31,7 +31,7 @@ export async function runGet(input: QueryInput<GetConfig> & { readonly key: stri
 }
 
 /** `ringman nodes`: every member that the asked one knows. */
-export async function runNodes({ config, terminal, json }: QueryInput<ClientConfig>): Promise<void> {
+export async function runNodes({ config, terminal, json }: CommandInput<ClientConfig>): Promise<void> {
   const answer = await clientOf(config).members()
   if (json) {
     terminal.out(renderJson(answer))
@@ -58,17 +58,19 @@ export async function runNodes({ config, terminal, json }: QueryInput<ClientConf
  *
  * @throws {RingmanError} `RING_EMPTY`, after it has printed what there is.
  */
-export async function runRing({ config, terminal, json }: QueryInput<ClientConfig>): Promise<void> {
+export async function runRing({ config, terminal, json }: CommandInput<ClientConfig>): Promise<void> {
   const ring = await clientOf(config).ring()
   if (json) terminal.out(renderJson(ring))
   else if (ring.nodes.length > 0) terminal.out(renderRing(ring, terminal))
   if (ring.nodes.length === 0) throw new RingmanError('RING_EMPTY', 'no nodes in ring')
 }
 
-type RingsInput = Omit<QueryInput<ClientConfig>, 'config'> & { readonly config: Omit<ClientConfig, 'ring'> }
-
 /** `ringman rings`: the rings of HashRings that the asked member has. */
-export async function runRings({ config, terminal, json }: RingsInput): Promise<void> {
+export async function runRings({
+  config,
+  terminal,
+  json,
+}: CommandInput<Omit<ClientConfig, 'ring'>>): Promise<void> {
   const answer = await clientOf({ ...config, ring: undefined }).rings()
   if (json) {
     terminal.out(renderJson(answer))
@@ -89,7 +91,7 @@ export async function runRings({ config, terminal, json }: RingsInput): Promise<
  * `ringman watch`: a line, or the whole ring as JSON, now and at each change, until SIGINT or SIGTERM. With `--node` what the
  * node owns, then what it gained and lost.
  */
-export async function runWatch({ config, terminal, json }: QueryInput<WatchConfig>): Promise<void> {
+export async function runWatch({ config, terminal, json }: CommandInput<WatchConfig>): Promise<void> {
   const client = clientOf(config)
   const over = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -133,7 +135,7 @@ export async function runWatch({ config, terminal, json }: QueryInput<WatchConfi
  * @throws {RingmanError} `PLAN_INVALID` when nothing would change, or a node would join without the port that the ring
  *   keys of the others have.
  */
-export async function runPlan({ config, terminal, json }: QueryInput<PlanConfig>): Promise<void> {
+export async function runPlan({ config, terminal, json }: CommandInput<PlanConfig>): Promise<void> {
   const { join } = config
   if (config.leave.length + join.length + config.weight.length === 0) {
     throw new RingmanError('PLAN_INVALID', 'say what would change: --leave, --join or --weight')
@@ -169,15 +171,10 @@ export async function runPlan({ config, terminal, json }: QueryInput<PlanConfig>
   if (answer.moves.length === 0) return
   const labelOf = (ringKey: string | null) => {
     const { name } = nodes.find((node) => node.ringKey === ringKey) ?? {}
-    return name === undefined || name === ringKey ? (ringKey ?? '-') : `${ringKey} (${name})`
+    return name === undefined || name === ringKey ? ringKey : `${ringKey} (${name})`
   }
-  const rows = answer.moves.map(({ from, to, share }) => [
-    renderShare(share),
-    labelOf(from),
-    labelOf(to),
-    renderBar(share, BAR_WIDTH),
-  ])
-  terminal.out(`\n${renderTable([['SHARE', 'FROM', 'TO', ''], ...rows], [0])}`)
+  const moves = answer.moves.map(({ from, to, share }) => ({ from: labelOf(from), to: labelOf(to), share }))
+  terminal.out(`\n${renderMoves(moves)}`)
 }
 
 function clientOf(config: ClientConfig): RingmanClient {

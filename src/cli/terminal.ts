@@ -87,6 +87,26 @@ export function renderBar(fraction: number, width: number): string {
   return '█'.repeat(Math.floor(eighths / 8)) + part
 }
 
+/** Longest bar, in characters. */
+export const BAR_WIDTH = 40
+
+/** What moves from whom to whom, each with a bar. */
+export function renderMoves(
+  moves: readonly { readonly from: string | null; readonly to: string | null; readonly share: number }[],
+): string {
+  const rows = moves.map(({ from, to, share }) => [
+    ...[renderShare(share), from ?? '-', to ?? '-', renderBar(share, BAR_WIDTH)],
+  ])
+  return renderTable([['SHARE', 'FROM', 'TO', ''], ...rows], [0])
+}
+
+/** What a command gets. */
+export interface CommandInput<Config> {
+  readonly config: Config
+  readonly terminal: Terminal
+  readonly json: boolean
+}
+
 /** A fraction as a percentage with one decimal. */
 export function renderShare(fraction: number): string {
   return `${(fraction * 100).toFixed(1)}%`
