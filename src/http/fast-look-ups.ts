@@ -101,9 +101,9 @@ export class FastLookUps {
     this.#keepAlive = `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`
   }
 
-  /** Answers the plain look-ups that these bytes begin with, as many as fit the window; undefined when there is none. */
-  answer(bytes: Buffer): FastAnswers | undefined {
-    const requests = bytes.toString('latin1', 0, Math.min(bytes.length, WINDOW_BYTES))
+  /** Answers the plain look-ups that the first `length` bytes begin with, as many as fit the window; undefined when there is none. */
+  answer(bytes: Buffer, length = bytes.length): FastAnswers | undefined {
+    const requests = bytes.toString('latin1', 0, Math.min(length, WINDOW_BYTES))
     this.#takeTime()
     let at = 0
     let count = 0

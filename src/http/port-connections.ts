@@ -3,6 +3,8 @@ import { isIPv6, type Socket } from 'node:net'
 import type { FastLookUps } from './fast-look-ups.ts'
 import { firstPiece, FAST_LOOK_UP_COST, type Intake } from './intake.ts'
 import { headBytesOf, type HttpLimits } from './limits.ts'
+import { refuseLate } from './refusal.ts'
+import { shareReads } from './shared-reads.ts'
 
 /** Why a connection was closed before its client wanted that. */
 export type CloseReason =
@@ -67,14 +69,6 @@ interface Peer {
   readonly idle: Set<Connection>
   /** With a request under way. */
   readonly busy: Set<Connection>
-}
-
-/** What becomes of one connection. */
-export interface ConnectionOwner {
-  /** Lets Node's HTTP server have it. */
-  readonly serve: () => void
-  /** Tells it that its request took too long, and ends it. */
-  readonly refuseLate: () => void
 }
 
 /** The connections that other threads have at the same port. */
@@ -167,23 +161,37 @@ export class PortConnections {
   /**
    * Takes a new connection, or closes it when there is no room and none can be made. From then on its bytes come to this
    * account, and from here to the fast path, or to the listener that Node puts on the socket.
+   *
+   * @param serve - Lets Node's HTTP server have the connection; its socket need not be the one that was accepted.
    */
-  open(socket: Socket, owner: ConnectionOwner): void {
+  open(accepted: Socket, serve: (socket: Socket) => void): void {
     if (this.#isFull && !this.#tryMakeRoom()) {
       this.#onClosed('no-room')
-      socket.destroy()
+      accepted.destroy()
       return
     }
     const arrive = (part: Buffer) => {
       this.#arrive(connection, part)
     }
+    // One that comes from another thread has been read from.
+    const socket: Socket =
+      accepted.bytesRead > 0
+        ? accepted
+        : shareReads(accepted, {
+            take: (bytes, length) => this.#answerUnread(connection, bytes, length),
+            keep: (rest) => {
+              if (connection.parse !== undefined) return socket.push(rest)
+              arrive(rest)
+              return true
+            },
+          })
     const connection: Connection = {
       socket,
       peer: this.#peerOf(socket),
       parse: undefined,
       handOver: () => {
         leaveFastPath()
-        this.#giveToNode(connection, owner, arrive)
+        this.#giveToNode(connection, serve, arrive)
       },
       release: () => {},
       upgraded: false,
@@ -208,7 +216,7 @@ export class PortConnections {
       this.#close(connection)
     })
     const leaveFastPath = enterFastPath(socket, () => {
-      if (peer.silent.has(connection)) owner.refuseLate()
+      if (peer.silent.has(connection)) refuseLate(socket)
       else socket.destroy()
     })
     if (this.fastLookUps === undefined) {
@@ -220,10 +228,10 @@ export class PortConnections {
   }
 
   /** From here on Node answers: nothing of the fast path is left on the socket. */
-  #giveToNode(connection: Connection, { serve }: ConnectionOwner, arrive: (part: Buffer) => void): void {
+  #giveToNode(connection: Connection, serve: (socket: Socket) => void, arrive: (part: Buffer) => void): void {
     const { socket } = connection
     socket.off('data', arrive)
-    serve()
+    serve(socket)
     const listeners = socket.listeners('data')
     connection.parse = (part) => {
       for (const listener of listeners) Reflect.apply(listener, socket, [part])
@@ -377,10 +385,17 @@ export class PortConnections {
     return found
   }
 
+  /** Answers what was read where nothing has to be kept of it; how many of the bytes need no more. */
+  #answerUnread(connection: Connection, bytes: Buffer, length: number): number {
+    if (connection.parse !== undefined || this.#hasToWait(connection)) return 0
+    const answeredBytes = this.#answerFast(connection, bytes, length)
+    // Of a connection that was cut nobody wants the rest.
+    return connection.socket.destroyed ? length : answeredBytes
+  }
+
   /** Bytes came in: they are parsed at once, or wait and are the last that is read for now. */
   #arrive(connection: Connection, part: Buffer): void {
-    const waits = connection.waiting.length > 0 || this.#intake.full || !isOpenForMore(connection)
-    const rest = waits ? part : this.#parse(connection, part)
+    const rest = this.#hasToWait(connection) ? part : this.#parse(connection, part)
     if (rest === undefined) return
     if (connection.upgraded) {
       connection.socket.unshift(rest)
@@ -392,6 +407,10 @@ export class PortConnections {
     stopReading(connection.socket)
     this.#standInLine(connection)
     this.#keepWithinBound()
+  }
+
+  #hasToWait(connection: Connection): boolean {
+    return connection.waiting.length > 0 || this.#intake.full || !isOpenForMore(connection)
   }
 
   /** What waits is parsed in a later turn, unless it has to wait for answers first. */
@@ -450,9 +469,9 @@ export class PortConnections {
     return left
   }
 
-  /** Answers the plain look-ups that the bytes begin with; how many of the bytes they had. */
-  #answerFast(connection: Connection, part: Buffer): number {
-    const answers = this.fastLookUps?.answer(part)
+  /** Answers the plain look-ups that the first `length` bytes begin with; how many of the bytes they had. */
+  #answerFast(connection: Connection, bytes: Buffer, length = bytes.length): number {
+    const answers = this.fastLookUps?.answer(bytes, length)
     if (answers === undefined) return 0
     const { socket, peer } = connection
     this.#intake.charge(answers.count * FAST_LOOK_UP_COST)

@@ -16,7 +16,7 @@ import { formatHostPort } from '../seeds/seed.ts'
 import type { PortConnections } from './port-connections.ts'
 import { BACKLOG, hasLargeHead, type HttpLimits } from './limits.ts'
 import { tryServeRawTarget, type ParserError } from './raw-target.ts'
-import { refuse, refuseLate } from './refusal.ts'
+import { refuse } from './refusal.ts'
 import { CLOSING_EVENT } from './ring-watch.ts'
 
 export interface ServerOptions {
@@ -101,21 +101,13 @@ export async function serve(handlers: Handlers, options: ServerOptions): Promise
   // Node's own listener gets a connection when the account of connections says so.
   const [serveConnection = () => {}] = server.listeners('connection')
   server.removeAllListeners('connection')
+  const serveByNode = (stream: Duplex) => {
+    Reflect.apply(serveConnection, server, [stream])
+  }
   server.on('connection', (stream: Duplex) => {
-    const serveByNode = () => {
-      Reflect.apply(serveConnection, server, [stream])
-    }
     // The stream of a request that is given to the server again is no connection.
-    if (!(stream instanceof Socket)) {
-      serveByNode()
-      return
-    }
-    connections.open(stream, {
-      serve: serveByNode,
-      refuseLate: () => {
-        refuseLate(stream)
-      },
-    })
+    if (stream instanceof Socket) connections.open(stream, serveByNode)
+    else serveByNode(stream)
   })
   const rescued = new WeakSet<Duplex>()
   server.on('clientError', (error: ParserError, socket) => {

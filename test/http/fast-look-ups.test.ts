@@ -286,6 +286,21 @@ describe.each([0, 2])('with the fast path in %d more threads and without come th
     expect(byNode).toEqual(['/v1/ring', '/v1/owner?key=a', '/hashring/nodes/get?key=a'])
   })
 
+  test('where bytes wait for their turn and others are read', async () => {
+    const sockets = [await dial(both.fast.server.port), await dial(both.fast.server.port)]
+    const conversations = sockets.map(async (socket, i) => {
+      let received = ''
+      socket.on('data', (part: string) => {
+        received += part
+      })
+      const keys = Array.from({ length: 1000 }, (_, key) => `${i}-${key}`)
+      socket.end(keys.map((key) => get(`/hashring/nodes/get?key=${key}`)).join(''))
+      await closed(socket)
+      expect(Array.from(received.matchAll(/"Key": "([\d-]+)"/g), ([, key]) => key)).toEqual(keys)
+    })
+    await Promise.all(conversations)
+  })
+
   test('and the same numbers in the metrics', async () => {
     const count = async (fast: boolean) => {
       const { ring } = makeRing()

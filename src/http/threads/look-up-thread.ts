@@ -7,7 +7,6 @@ import { Sureness } from '../../service/sureness.ts'
 import { ConnectionLedger } from '../connection-ledger.ts'
 import { FastLookUps } from '../fast-look-ups.ts'
 import { BACKLOG } from '../limits.ts'
-import { refuseLate } from '../refusal.ts'
 import { sharedNowMs, type FromThread, type ThreadSetup, type ToThread } from './messages.ts'
 import { relay } from './relay.ts'
 import { OpenCounts, ThreadTally } from './shared-counts.ts'
@@ -56,20 +55,17 @@ const ring = new ThreadRing(
 )
 const meter = new ThreadTally(setup.tally.bounds, () => clock.now(), setup.tally.memory)
 const lookUps = new FastLookUps({ ring, clock, limits, meter })
-connections.fastLookUps = { answer: (bytes) => (ring.catchUp() ? lookUps.answer(bytes) : undefined) }
+connections.fastLookUps = {
+  answer: (bytes, length) => (ring.catchUp() ? lookUps.answer(bytes, length) : undefined),
+}
 
 const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-  connections.open(socket, {
-    // Whatever is no plain look-up is for the HTTP server of the main thread.
-    serve: () => {
-      socket.once('data', (first: Buffer) => {
-        connections.letGo(socket)
-        relay(socket, first, setup.relay)
-      })
-    },
-    refuseLate: () => {
-      refuseLate(socket)
-    },
+  // Whatever is no plain look-up is for the HTTP server of the main thread.
+  connections.open(socket, (client) => {
+    client.once('data', (first: Buffer) => {
+      connections.letGo(client)
+      relay(client, first, setup.relay)
+    })
   })
 })
 
