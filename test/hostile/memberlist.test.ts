@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { generateKey } from '../../src/membership/memberlist/keyring.ts'
-import { ByteChance, LiveMember } from './live-member.ts'
+import { LiveMember } from './live-member.ts'
+import { mutate, SeededRandom } from './wire-fuzz-mutate.ts'
 
 const CASES = Number(process.env['RINGMAN_HOSTILE_CASES'] ?? 200_000)
 const SEED = Number(process.env['RINGMAN_HOSTILE_SEED'] ?? Date.now() % 2 ** 32)
@@ -39,7 +40,7 @@ test.each([
       await writeFile(keyring, generateKey())
       await using member = await LiveMember.start('memberlist', ...(keyed ? ['--keyring-file', keyring] : []))
       const before = await member.ring()
-      const chance = new ByteChance(SEED)
+      const chance = new SeededRandom(SEED)
       const packets = samples('udp')
       const streams = samples('tcp')
       const socket = createSocket('udp4')
@@ -47,7 +48,8 @@ test.each([
         for (let i = 0; i < cases; i++) {
           socket.send(makeDatagram(chance, packets), member.gossipPort, '127.0.0.1')
           if (i % 64 === 0) await turn()
-          if (i % 200 === 0) await throwStream(member.gossipPort, chance.mutate(chance.one(streams)))
+          if (i % 200 === 0)
+            await throwStream(member.gossipPort, mutate(chance, chance.pick(streams), chance.pick(streams)))
         }
       }
       await attack(CASES / 4)
@@ -68,7 +70,7 @@ test.each([
   },
 )
 
-function makeDatagram(chance: ByteChance, packets: readonly Buffer[]): Buffer {
+function makeDatagram(chance: SeededRandom, packets: readonly Buffer[]): Uint8Array {
   switch (chance.below(4)) {
     case 0:
       return chance.bytes(chance.below(600))
@@ -79,12 +81,12 @@ function makeDatagram(chance: ByteChance, packets: readonly Buffer[]): Buffer {
         chance.bytes(CIPHER_HEAD_BYTES + 16 + chance.below(600)),
       ])
     default:
-      return chance.mutate(chance.one(packets))
+      return mutate(chance, chance.pick(packets), chance.pick(packets))
   }
 }
 
 /** Sends bytes on a connection of its own, some of them slowly, and goes away. */
-function throwStream(port: number, bytes: Buffer): Promise<void> {
+function throwStream(port: number, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => {
       socket.end(bytes)
