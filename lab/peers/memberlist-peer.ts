@@ -14,7 +14,6 @@ export interface MemberlistPeerSettings extends Partial<MemberSettings> {
   readonly verifyIncoming?: boolean
   readonly verifyOutgoing?: boolean
   readonly compression?: boolean
-  readonly delegateVersions?: { readonly min: number; readonly max: number; readonly current: number }
   /** The size of the state that it hands over in push/pull. */
   readonly userStateBytes?: number
   /** Single values of the preset. */
@@ -75,11 +74,6 @@ export class MemberlistPeer implements AsyncDisposable {
   /** Sends a user message to a member, over TCP if reliable, else over UDP. */
   async send(to: string, text: string, reliable: boolean): Promise<void> {
     await this.process.command('send', { to, text, reliable })
-  }
-
-  /** Adds members named `NAME-crowd-1` and so on in the same process. */
-  async addCrowd(count: number, meta: string): Promise<void> {
-    await this.process.command('crowd', { count, meta }, 10_000 + count * 200)
   }
 
   untilShown(names: readonly string[], deadlineMs: number): Promise<void> {

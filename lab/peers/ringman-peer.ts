@@ -13,15 +13,6 @@ export interface RingmanPeerSettings {
   readonly join?: readonly string[]
 }
 
-/** A node of Go ringman's list, as its HTTP API gives it. */
-export interface RingmanNode {
-  readonly Name: string
-  readonly Addr: string
-  readonly Port: number
-  /** Base64. */
-  readonly Meta: string
-}
-
 /**
  * A member made of Go ringman's parts: its memberlist fork and its ring library, with its HTTP API. Binds to free
  * ports of 127.0.0.1 unless told otherwise.
@@ -58,12 +49,6 @@ export class RingmanPeer implements AsyncDisposable {
 
   async leave(): Promise<void> {
     await this.process.command('leave')
-  }
-
-  /** `GET /hashring/nodes`. */
-  async nodes(): Promise<RingmanNode[]> {
-    const response = await fetch(`${this.url}/hashring/nodes`)
-    return (await response.json()) as RingmanNode[]
   }
 
   /** `GET /hashring/nodes/get`: the ring key of the owner; empty while the ring is empty. */

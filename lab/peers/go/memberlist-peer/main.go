@@ -50,7 +50,7 @@ func run(settings Settings) error {
 	out.Notice("ready", map[string]any{
 		"name": self.Name, "address": self.Addr.String(), "port": self.Port, "pid": os.Getpid(),
 	})
-	peer := &peer{list: list, keyring: config.Keyring, delegate: own, config: config}
+	peer := &peer{list: list, keyring: config.Keyring, delegate: own}
 	return out.Serve(os.Stdin, map[string]console.Handler{
 		"join":        peer.join,
 		"leave":       peer.leave,
@@ -58,7 +58,6 @@ func run(settings Settings) error {
 		"update-meta": peer.updateMeta,
 		"keyring":     peer.changeKeyring,
 		"send":        peer.send,
-		"crowd":       peer.crowd,
 		"quit":        func([]byte) (any, error) { os.Exit(0); return nil, nil },
 	})
 }
@@ -67,7 +66,6 @@ type peer struct {
 	list     *memberlist.Memberlist
 	keyring  *memberlist.Keyring
 	delegate *delegate
-	config   *memberlist.Config
 }
 
 func (p *peer) join(command []byte) (any, error) {

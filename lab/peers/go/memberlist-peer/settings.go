@@ -11,27 +11,19 @@ import (
 
 // Settings is the peer's one argument, as JSON. What is left out keeps the preset's value.
 type Settings struct {
-	Name             string            `json:"name"`
-	BindAddress      string            `json:"bindAddress"`
-	BindPort         int               `json:"bindPort"` // 0 takes a free one, told in "ready"
-	Preset           string            `json:"preset"`   // lan, wan, local
-	Meta             string            `json:"meta"`
-	Label            string            `json:"label"`
-	Keys             []string          `json:"keys"` // base64; the first encrypts
-	VerifyIncoming   *bool             `json:"verifyIncoming"`
-	VerifyOutgoing   *bool             `json:"verifyOutgoing"`
-	Compression      *bool             `json:"compression"`
-	DelegateVersions *DelegateVersions `json:"delegateVersions"`
-	UserStateBytes   int               `json:"userStateBytes"`
-	Timing           Timing            `json:"timing"`
-	Join             []string          `json:"join"` // joined before "ready"
-}
-
-// DelegateVersions are the versions of the user's own protocol; serf's are 2 to 5.
-type DelegateVersions struct {
-	Min     uint8 `json:"min"`
-	Max     uint8 `json:"max"`
-	Current uint8 `json:"current"`
+	Name           string   `json:"name"`
+	BindAddress    string   `json:"bindAddress"`
+	BindPort       int      `json:"bindPort"` // 0 takes a free one, told in "ready"
+	Preset         string   `json:"preset"`   // lan, wan, local
+	Meta           string   `json:"meta"`
+	Label          string   `json:"label"`
+	Keys           []string `json:"keys"` // base64; the first encrypts
+	VerifyIncoming *bool    `json:"verifyIncoming"`
+	VerifyOutgoing *bool    `json:"verifyOutgoing"`
+	Compression    *bool    `json:"compression"`
+	UserStateBytes int      `json:"userStateBytes"`
+	Timing         Timing   `json:"timing"`
+	Join           []string `json:"join"` // joined before "ready"
 }
 
 // Timing overrides single values of the preset, in milliseconds; 0 keeps them.
@@ -57,11 +49,6 @@ func (s Settings) config() (*memberlist.Config, error) {
 	override(&config.GossipVerifyIncoming, s.VerifyIncoming)
 	override(&config.GossipVerifyOutgoing, s.VerifyOutgoing)
 	override(&config.EnableCompression, s.Compression)
-	if versions := s.DelegateVersions; versions != nil {
-		config.DelegateProtocolMin = versions.Min
-		config.DelegateProtocolMax = versions.Max
-		config.DelegateProtocolVersion = versions.Current
-	}
 	s.Timing.apply(config)
 	config.Keyring, err = keyring(s.Keys)
 	return config, err
