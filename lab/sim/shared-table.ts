@@ -1,7 +1,7 @@
 import type { Endpoint } from '../../src/membership/memberlist/protocol/endpoint.ts'
 import { keyOf } from '../../src/membership/memberlist/protocol/endpoint.ts'
-import { isLiving, type MemberRecord, MemberTable } from '../../src/membership/memberlist/protocol/members.ts'
-import type { MemberState } from '../../src/membership/member.ts'
+import { type MemberRecord, MemberTable } from '../../src/membership/memberlist/protocol/members.ts'
+import { isLiving } from '../../src/membership/member.ts'
 
 /** One round of so many goes to the member whose turn it is, the others to the one that is watched. */
 const WATCH_ROUNDS = 3
@@ -45,7 +45,6 @@ export class SharedTable extends MemberTable {
   readonly #fallen: MemberRecord[] = []
   #self: MemberRecord | undefined
   #isAttached: boolean
-  #suspectCount = 0
   #probeRounds = 0
   #step = 1
   #turn = 0
@@ -143,19 +142,9 @@ export class SharedTable extends MemberTable {
     throw new Error(`the shared table moves nobody, not ${record.name} either`)
   }
 
-  override setState(record: MemberRecord, state: MemberState, clockMs: number): void {
-    const wasLiving = isLiving(record)
-    if (record.state === 'suspect') this.#suspectCount--
-    if (state === 'suspect') this.#suspectCount++
-    record.state = state
-    record.sinceMs = clockMs
-    if (wasLiving === isLiving(record)) return
-    if (wasLiving) this.#fallen.push(record)
-    else drop(this.#fallen, record)
-  }
-
-  override get suspectCount(): number {
-    return this.#suspectCount
+  protected override relist(record: MemberRecord): void {
+    if (isLiving(record)) drop(this.#fallen, record)
+    else this.#fallen.push(record)
   }
 
   override nextToProbe(nowMs: number): MemberRecord | undefined {
@@ -175,11 +164,6 @@ export class SharedTable extends MemberTable {
       if (record !== undefined && accept(record) && !chosen.includes(record)) chosen.push(record)
     }
     return chosen
-  }
-
-  override randomFallen(accept: (record: MemberRecord) => boolean): MemberRecord | undefined {
-    const record = this.#fallen[Math.floor(this.#random() * this.#fallen.length)]
-    return record !== undefined && accept(record) ? record : undefined
   }
 
   override randomLiving(count: number, accept: (record: MemberRecord) => boolean): MemberRecord[] {

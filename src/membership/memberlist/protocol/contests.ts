@@ -1,8 +1,9 @@
+import { isLiving } from '../../member.ts'
 import type { Alive } from '../wire/messages.ts'
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 import { type Endpoint, sameEndpoint } from './endpoint.ts'
-import { isLiving, type MemberRecord } from './members.ts'
+import type { MemberRecord } from './members.ts'
 import { noteAnswer } from './suspicion.ts'
 
 /** Names looked into at once. */

@@ -1,6 +1,7 @@
+import { isLiving } from '../../member.ts'
 import type { Dead, Suspect } from '../wire/messages.ts'
 import type { Core } from './core.ts'
-import { isLiving, type MemberRecord } from './members.ts'
+import type { MemberRecord } from './members.ts'
 
 /** Where a name was before it was taken over, while others may still tell of it. */
 export function previousOf(core: Core, record: MemberRecord): MemberRecord['previous'] {

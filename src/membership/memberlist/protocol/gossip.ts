@@ -1,6 +1,7 @@
+import { isLiving } from '../../member.ts'
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
-import { isLiving, type MemberRecord } from './members.ts'
+import type { MemberRecord } from './members.ts'
 
 /** The first message of news waits this part of the interval at most, so that what comes together goes together. */
 const FIRST_WAIT = 0.1

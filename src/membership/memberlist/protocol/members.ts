@@ -1,4 +1,4 @@
-import type { MemberState, ProtocolVersions } from '../../member.ts'
+import { isLiving, type MemberState, type ProtocolVersions } from '../../member.ts'
 import type { Alive } from '../wire/messages.ts'
 import type { Deadline } from './deadlines.ts'
 import type { MemberView } from './effects.ts'
@@ -193,14 +193,18 @@ export class MemberTable {
     if (state === 'suspect') this.#suspectCount++
     record.state = state
     record.sinceMs = clockMs
-    if (wasLiving === isLiving(record)) return
-    drop(wasLiving ? this.#living : this.#fallen, record)
-    push(wasLiving ? this.#fallen : this.#living, record)
-    if (wasLiving) this.#vacate(record)
-    else {
+    if (wasLiving !== isLiving(record)) this.relist(record)
+  }
+
+  /** Another member has fallen, or lives again. */
+  protected relist(record: MemberRecord): void {
+    const lives = isLiving(record)
+    drop(lives ? this.#fallen : this.#living, record)
+    push(lives ? this.#living : this.#fallen, record)
+    if (lives) {
       this.#settle(record)
       this.#putInOrder(record)
-    }
+    } else this.#vacate(record)
   }
 
   #settle(record: MemberRecord): void {
@@ -290,8 +294,9 @@ export class MemberTable {
 
   /** A random one of the dead and left that `accept` takes, if chance finds one in a few tries. */
   randomFallen(accept: (record: MemberRecord) => boolean): MemberRecord | undefined {
-    for (let tries = Math.min(TRIES, this.#fallen.length); tries > 0; tries--) {
-      const record = this.#fallen[Math.floor(this.#random() * this.#fallen.length)] as MemberRecord
+    const { fallen } = this
+    for (let tries = Math.min(TRIES, fallen.length); tries > 0; tries--) {
+      const record = fallen[Math.floor(this.#random() * fallen.length)] as MemberRecord
       if (accept(record)) return record
     }
     return undefined
@@ -341,11 +346,6 @@ export class MemberTable {
     }
     return chosen
   }
-}
-
-/** Whether a member counts: alive or suspect. */
-export function isLiving(record: { readonly state: MemberState }): boolean {
-  return record.state === 'alive' || record.state === 'suspect'
 }
 
 /** The six bytes of `vsn` as versions. */

@@ -1,9 +1,10 @@
+import { isLiving } from '../../member.ts'
 import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ProbeFinishedEffect } from './effects.ts'
 import { sameEndpoint } from './endpoint.ts'
 import { isMassFailure } from './mass-failure.ts'
-import { isLiving, type MemberRecord, viewOf } from './members.ts'
+import { type MemberRecord, viewOf } from './members.ts'
 import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 
 /** Relays of this protocol version and later say so when the target does not answer them. */

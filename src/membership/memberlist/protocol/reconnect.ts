@@ -1,8 +1,9 @@
+import { isLiving } from '../../member.ts'
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Exchanges } from './exchanges.ts'
-import { isLiving, type MemberRecord } from './members.ts'
+import type { MemberRecord } from './members.ts'
 import { suspectMessage } from './suspicion.ts'
 
 /** Lost members remembered at most; the oldest make room. */

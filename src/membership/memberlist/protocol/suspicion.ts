@@ -1,9 +1,10 @@
+import { isLiving } from '../../member.ts'
 import type { Message } from '../wire/messages.ts'
 import type { Core } from './core.ts'
 import type { DeathEvidence } from './counters.ts'
 import { sameEndpoint } from './endpoint.ts'
 import { confirmedTimeoutMs, expectedConfirmations, quietMs, suspicionTimeoutMs } from './intervals.ts'
-import { type Evidence, isLiving, type MemberRecord, type Suspicion } from './members.ts'
+import type { Evidence, MemberRecord, Suspicion } from './members.ts'
 
 /** What comes of a suspicion when its time is over. */
 export interface SuspicionActions {
