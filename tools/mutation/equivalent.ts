@@ -662,12 +662,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/memberlist/protocol/members.ts',
-    code: 'this.#gossip = new Rotation<MemberRecord>(2, false, random, (record) => !record.forgotten)',
-    changes: ['2 → (2 + 1)'],
-    why: 'Any bits will do: it is the only rotation.',
-  },
-  {
-    file: 'src/membership/memberlist/protocol/members.ts',
     code: 'const isWatchRound = ++this.#probeRounds % WATCH_ROUNDS !== 0',
     changes: ['++this.#probeRounds → --this.#probeRounds'],
     why: 'Every third round is the same one, counted up or down.',

@@ -364,7 +364,6 @@ export function createRecord(
     state: 'alive',
     sinceMs: 0,
     index: -1,
-    rotations: 0,
     forgotten: false,
     claim: undefined,
     previous: undefined,

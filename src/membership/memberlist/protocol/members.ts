@@ -3,7 +3,7 @@ import type { Alive } from '../wire/messages.ts'
 import type { Deadline } from './deadlines.ts'
 import type { MemberView } from './effects.ts'
 import { type Endpoint, keyOf } from './endpoint.ts'
-import { Rotation, type Rotating } from './rotation.ts'
+import { Rotation } from './rotation.ts'
 import { shuffle } from '../../../shuffle.ts'
 
 /** A group up to so large is searched in full; in a larger one chance has so many tries for each wanted. */
@@ -53,7 +53,7 @@ export interface Evidence {
 }
 
 /** What the machine holds of one member. Only `members.ts` and `merge.ts` write to it, but for the last three. */
-export interface MemberRecord extends Rotating {
+export interface MemberRecord {
   readonly name: string
   endpoint: Endpoint
   addressBytes: Uint8Array
@@ -67,7 +67,6 @@ export interface MemberRecord extends Rotating {
   sinceMs: number
   /** Place among the living others or among the dead and left; -1 in neither. */
   index: number
-  rotations: number
   /** Whether it is off the list. */
   forgotten: boolean
   /** Another process that wants this name, taken at once when the member falls. */
@@ -120,7 +119,7 @@ export class MemberTable {
   constructor(random: () => number, probeIntervalMs: number) {
     this.#random = random
     this.#probeIntervalMs = probeIntervalMs
-    this.#gossip = new Rotation<MemberRecord>(2, false, random, (record) => !record.forgotten)
+    this.#gossip = new Rotation<MemberRecord>(random, (record) => !record.forgotten)
   }
 
   get size(): number {

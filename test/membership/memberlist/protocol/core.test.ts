@@ -95,7 +95,6 @@ describe('this member', () => {
       state: 'alive',
       sinceMs: 0,
       index: -1,
-      rotations: 0,
       forgotten: false,
       claim: undefined,
       previous: undefined,
