@@ -1,6 +1,6 @@
 import { RingmanError } from '../../../errors.ts'
 import { LineLimit } from '../../../limited-warnings.ts'
-import type { Message, Ping, PushPull } from '../wire/messages.ts'
+import type { Alive, Message, Ping, PushPull, PushPullNode } from '../wire/messages.ts'
 import { Awareness } from './awareness.ts'
 import { Contacts, type Purpose } from './contacts.ts'
 import { createCounters, type Counters } from './counters.ts'
@@ -242,16 +242,28 @@ export class Core {
     return this.#sizeOf(message) + COMPOUND_ENTRY_BYTES
   }
 
+  /** That a member is alive, as a push/pull lists it. */
+  aliveMessage({ name: node, incarnation, address, port, meta, vsn }: PushPullNode): Alive {
+    return { kind: 'alive', incarnation, node, address, port, meta, vsn, ...this.clusterName }
+  }
+
+  /** That a member is suspect or dead in its incarnation; from itself, that it left. @param from - Who says so. */
+  fallMessage<K extends 'suspect' | 'dead'>(
+    kind: K,
+    { name, incarnation }: { readonly name: string; readonly incarnation: number },
+    from = this.self.name,
+  ) {
+    return { kind, incarnation, node: name, from, ...this.clusterName }
+  }
+
   /** Our own alive message. */
   ownAlive(): Message {
-    const { name: node, incarnation, addressBytes: address, endpoint, meta, vsn } = this.self
-    return { kind: 'alive', incarnation, node, address, port: endpoint.port, meta, vsn, ...this.clusterName }
+    return this.aliveMessage(nodeOf(this.self))
   }
 
   /** Our own leave: a dead message from ourselves. */
   ownLeave(): Message {
-    const { incarnation, name } = this.self
-    return { kind: 'dead', incarnation, node: name, from: name, ...this.clusterName }
+    return this.fallMessage('dead', this.self)
   }
 
   /** Queues our own alive message for everybody. */
@@ -279,15 +291,7 @@ export class Core {
 
   /** Everything we know, as a push/pull carries it. */
   localState(join: boolean): PushPull {
-    const nodes = Array.from(this.members.all(), (record) => ({
-      name: record.name,
-      address: record.addressBytes,
-      port: record.endpoint.port,
-      meta: record.meta,
-      incarnation: record.incarnation,
-      state: STATE_NUMBERS[record.state],
-      vsn: record.vsn,
-    }))
+    const nodes = Array.from(this.members.all(), nodeOf)
     return { join, nodes, userState: NO_BYTES, ...this.clusterName }
   }
 
@@ -319,6 +323,19 @@ export class Core {
 
 /** States as push/pull numbers them. */
 export const STATE_NUMBERS = { alive: 0, suspect: 1, dead: 2, left: 3 } as const
+
+/** A record as a push/pull carries it. */
+export function nodeOf({
+  name,
+  addressBytes: address,
+  endpoint,
+  meta,
+  incarnation,
+  state,
+  vsn,
+}: MemberRecord): PushPullNode {
+  return { name, address, port: endpoint.port, meta, incarnation, state: STATE_NUMBERS[state], vsn }
+}
 
 function createSelf(identity: Identity, settings: ProtocolSettings): MemberRecord {
   const { name, endpoint, meta } = identity

@@ -1,5 +1,5 @@
 import type { Alive, IndirectPing } from '../wire/messages.ts'
-import type { Core } from './core.ts'
+import { type Core, nodeOf } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import { type Endpoint, formatAddress, keyOf, sameEndpoint } from './endpoint.ts'
 import { planInquiry } from './evidence.ts'
@@ -117,7 +117,8 @@ export class Inquiries {
     const record = core.members.get(node)
     const place = { address: formatAddress(target) ?? '', port }
     if (record === undefined || !sameEndpoint(record.endpoint, place)) return
-    if (record.state !== 'suspect' || this.#hasHeard(place)) core.send(replyTo, [wordOn(core, record)], false)
+    if (record.state !== 'suspect' || this.#hasHeard(place))
+      core.send(replyTo, [core.aliveMessage(nodeOf(record))], false)
     if (record.state !== 'suspect') return
     const isBusy = (this.#looks.get(record)?.ends.length ?? 0) >= ASKERS_LIMIT
     if (isBusy || (!this.#looks.has(record) && this.#looks.size >= LOOKS_LIMIT)) {
@@ -316,12 +317,4 @@ export class Inquiries {
     this.#looks.delete(record)
     for (const end of look.ends) end(outcome, payload)
   }
-}
-
-/** What this member knows of another. */
-function wordOn(
-  core: Core,
-  { name: node, incarnation, addressBytes: address, endpoint, meta, vsn }: MemberRecord,
-): Alive {
-  return { kind: 'alive', incarnation, node, address, port: endpoint.port, meta, vsn, ...core.clusterName }
 }

@@ -4,7 +4,7 @@ import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messa
 import { ask } from './ask.ts'
 import type { Contests } from './contests.ts'
 import type { DeathEvidence } from './counters.ts'
-import { type Core, createRecord, STATE_NUMBERS } from './core.ts'
+import { type Core, createRecord, nodeOf, STATE_NUMBERS } from './core.ts'
 import { isDoubtful, isLate, isStale, previousOf } from './doubtful-deaths.ts'
 import { type Endpoint, formatAddress, keyOf, sameBytes, sameEndpoint } from './endpoint.ts'
 import { type MemberRecord, understandEachOther, versionsOf, viewOf } from './members.ts'
@@ -291,40 +291,30 @@ export class Merge {
 
   /** Suspects a member ourselves. */
   raiseSuspicion(record: MemberRecord): void {
-    const { self, clusterName } = this.#core
     if (record.state === 'alive') this.#core.counters.suspicionsRaised++
-    const { incarnation, name } = record
-    this.suspect({ kind: 'suspect', incarnation, node: name, from: self.name, ...clusterName })
+    this.suspect(this.#core.fallMessage('suspect', record))
   }
 
   /** Declares a suspect dead ourselves. */
   declareSuspectDead(record: MemberRecord, evidence: DeathEvidence): void {
-    const { self, clusterName, counters } = this.#core
-    counters.declaredDead++
-    counters.declaredDeadBy[evidence]++
-    const { incarnation, name } = record
-    this.#core.log('info', 'A suspect did not answer and was declared dead', {
+    const core = this.#core
+    core.counters.declaredDead++
+    core.counters.declaredDeadBy[evidence]++
+    core.log('info', 'A suspect did not answer and was declared dead', {
       event: 'suspect.declared-dead',
-      peer: name,
+      peer: record.name,
       address: record.endpoint.address,
       evidence,
     })
-    this.dead({ kind: 'dead', incarnation, node: name, from: self.name, ...clusterName })
+    this.dead(core.fallMessage('dead', record))
   }
 
   /** Declares a living member dead ourselves, which it can refute; one at another address is left alone. */
   declareDead(name: string, address: string): void {
-    const { self, clusterName, members } = this.#core
+    const { self, members } = this.#core
     const record = members.get(name)
     if (record === undefined || record === self || !isLiving(record)) return
-    if (record.endpoint.address !== address) return
-    this.dead({
-      kind: 'dead',
-      incarnation: record.incarnation,
-      node: name,
-      from: self.name,
-      ...clusterName,
-    })
+    if (record.endpoint.address === address) this.dead(this.#core.fallMessage('dead', record))
   }
 
   /** Declares a member dead ourselves, and takes nobody of its name for a time. */
@@ -385,17 +375,15 @@ export class Merge {
   }
 
   #take(node: PushPullNode, origin: Origin | undefined): void {
-    const { clusterName, members, self } = this.#core
-    const { name, incarnation } = node
-    if (node.state === STATE_NUMBERS.alive) this.alive(aliveOf(node, clusterName), origin)
-    else if (node.state === STATE_NUMBERS.left) {
-      this.dead({ kind: 'dead', incarnation, node: name, from: name, ...clusterName })
-    } else {
-      const known = members.get(name)
-      const isNews = known === undefined || incarnation > known.incarnation
+    const core = this.#core
+    if (node.state === STATE_NUMBERS.alive) this.alive(core.aliveMessage(node), origin)
+    else if (node.state === STATE_NUMBERS.left) this.dead(core.fallMessage('dead', node, node.name))
+    else {
+      const known = core.members.get(node.name)
+      const isNews = known === undefined || node.incarnation > known.incarnation
       // A suspect that we have not heard of is a member all the same.
-      if (node.state === STATE_NUMBERS.suspect && isNews) this.alive(aliveOf(node, clusterName), origin)
-      this.suspect({ kind: 'suspect', incarnation, node: name, from: self.name, ...clusterName })
+      if (node.state === STATE_NUMBERS.suspect && isNews) this.alive(core.aliveMessage(node), origin)
+      this.suspect(core.fallMessage('suspect', node))
     }
   }
 
@@ -514,18 +502,8 @@ export class Merge {
    * lives: the word was wrong, or forged.
    */
   #giveBack(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
-    const core = this.#core
-    const { incarnation, endpoint: rival, addressBytes: address, meta, vsn, name: node } = record
-    const claim: Alive = {
-      kind: 'alive',
-      incarnation,
-      node,
-      address,
-      port: rival.port,
-      meta,
-      vsn,
-      ...core.clusterName,
-    }
+    const rival = record.endpoint
+    const claim = this.#core.aliveMessage(nodeOf(record))
     this.#takeOver(record, message, endpoint)
     record.previous = undefined
     this.#listener.contests.claimed(record, claim, rival)
@@ -535,10 +513,9 @@ export class Merge {
     const core = this.#core
     this.#listener.contests.end(record)
     // It is taken at once, and the old place is told: if its member lives, it says so, and is given it back.
-    const { incarnation, name: node, endpoint: place, name } = record
-    const fall = { kind: 'dead', incarnation, node, from: node, ...core.clusterName } as const
-    ask(core, { place, name, say: [fall], fill: false }, () => {})
-    record.previous = { endpoint: record.endpoint, incarnation: record.incarnation, untilMs: core.nowMs }
+    const { name, incarnation, endpoint: place } = record
+    ask(core, { place, name, say: [core.fallMessage('dead', record, name)], fill: false }, () => {})
+    record.previous = { endpoint: place, incarnation, untilMs: core.nowMs }
     core.members.move(record, endpoint, message.address)
     record.refusalsDistrustedUntilMs = -Infinity
     record.incarnation = 0
@@ -723,9 +700,4 @@ export class Merge {
 
 function isFresh(claim: { readonly atMs: number }, clockMs: number): boolean {
   return clockMs - claim.atMs < CLAIM_MS
-}
-
-function aliveOf(node: PushPullNode, clusterName: { readonly clusterName?: string }): Alive {
-  const { name, address, port, meta, vsn, incarnation } = node
-  return { kind: 'alive', incarnation, node: name, address, port, meta, vsn, ...clusterName }
 }

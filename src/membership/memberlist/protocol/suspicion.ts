@@ -1,5 +1,5 @@
 import { isLiving } from '../../member.ts'
-import type { Message } from '../wire/messages.ts'
+import type { Dead, Message, Suspect } from '../wire/messages.ts'
 import type { Core } from './core.ts'
 import type { DeathEvidence } from './counters.ts'
 import { sameEndpoint } from './endpoint.ts'
@@ -285,18 +285,7 @@ export function askRelays(
 }
 
 /** What we hold against a member, for a packet to it, so that it can refute: one message or none. */
-export function suspectMessage(
-  core: Core,
-  record: MemberRecord,
-): readonly {
-  kind: 'suspect' | 'dead'
-  incarnation: number
-  node: string
-  from: string
-  clusterName?: string
-}[] {
+export function suspectMessage(core: Core, record: MemberRecord): readonly (Suspect | Dead)[] {
   if (!core.settings.tellSuspects || record.state === 'alive' || record.state === 'left') return []
-  const { incarnation, name } = record
-  const kind = record.state
-  return [{ kind, incarnation, node: name, from: core.self.name, ...core.clusterName }]
+  return [core.fallMessage(record.state, record)]
 }
