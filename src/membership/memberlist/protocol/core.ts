@@ -3,11 +3,12 @@ import { LineLimit } from '../../../limited-warnings.ts'
 import type { Alive, Message, Ping, PushPull, PushPullNode } from '../wire/messages.ts'
 import { Awareness } from './awareness.ts'
 import { Contacts, type Purpose } from './contacts.ts'
-import { createCounters, type Counters } from './counters.ts'
+import { createCounters, type Counters, type Refusal } from './counters.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Delegate, Dependencies, Identity } from './dependencies.ts'
-import type { Effect, LogEffect, MemberChange, Refusal } from './effects.ts'
+import type { Effect, LogEffect, MemberChange } from './effects.ts'
 import { type Endpoint, formatAddress, sameEndpoint, tryParseAddress } from './endpoint.ts'
+import type { StreamProbeOutcome } from './events.ts'
 import { GossipQueue, type QueueOutcome, type QueueTopic } from './gossip-queue.ts'
 import { retransmitLimit } from './intervals.ts'
 import { hashName, type MemberRecord, MemberTable, viewOf, vsnOf } from './members.ts'
@@ -55,7 +56,7 @@ export class Core {
   /** By sequence number of our pings. */
   readonly pending = new Map<number, PendingAnswer>()
   /** By number of our probes over streams. */
-  readonly pendingStreams = new Map<number, (outcome: 'acked' | 'refused' | 'failed') => void>()
+  readonly pendingStreams = new Map<number, (outcome: StreamProbeOutcome) => void>()
   /** The machine's own time: the shell's less what was lost to stalls. Deadlines are on it. */
   nowMs = 0
   /** The shell's time. What is shown to others is on it. */

@@ -1,40 +1,34 @@
 import type { MemberState, ProtocolVersions } from '../../member.ts'
 import type { Ack, Message, Ping, PushPull } from '../wire/messages.ts'
+import type { Refusal } from './counters.ts'
 import type { Endpoint } from './endpoint.ts'
-
-/** By which ways a member answered; the end of `check-reach`. */
-export interface ReachCheckedEffect {
-  readonly kind: 'reach-checked'
-  readonly id: number
-  readonly udp: boolean
-  readonly tcp: boolean
-}
+import type { QueueOutcome } from './gossip-queue.ts'
 
 /** Everything the machine asks for or tells. The shell carries effects out in their order, and never waits. */
 export type Effect =
-  | SendPacketEffect
+  /** Send these messages in one datagram; more than one as a compound. They fit the packet budget. */
+  | { readonly kind: 'send-packet'; readonly to: Endpoint; readonly messages: readonly Message[] }
   | StartStreamProbeEffect
-  | AnswerStreamPingEffect
+  | { readonly kind: 'answer-stream-ping'; readonly stream: number; readonly ack: Ack }
   | StartPushPullEffect
-  | AnswerPushPullEffect
-  | RefuseStreamEffect
+  /** Send this state back on the stream. `state.userState` is empty, as in {@link StartPushPullEffect}. */
+  | { readonly kind: 'answer-push-pull'; readonly stream: number; readonly state: PushPull }
+  /** Answer with a memberlist error message (or just close) and close the stream. */
+  | { readonly kind: 'refuse-stream'; readonly stream: number; readonly reason: Refusal }
   | MemberChangedEffect
-  | ConflictFoundEffect
-  | UserMessageEffect
-  | RemoteStateEffect
+  /** Another process claims the name of a member that is not dead. The member known stays. Repeated at a limited rate. */
+  | { readonly kind: 'conflict-found'; readonly known: MemberView; readonly claimedBy: Endpoint }
+  /** Bytes from a peer for the application's delegate. */
+  | { readonly kind: 'user-message'; readonly payload: Uint8Array }
+  /** A peer's user state from a push/pull, for the application's delegate; never empty. */
+  | { readonly kind: 'remote-state'; readonly payload: Uint8Array; readonly join: boolean }
   | ProbeFinishedEffect
   | JoinFinishedEffect
   | LeftEffect
   | BroadcastFinishedEffect
-  | ReachCheckedEffect
+  /** By which ways a member answered; the end of `check-reach`. */
+  | { readonly kind: 'reach-checked'; readonly id: number; readonly udp: boolean; readonly tcp: boolean }
   | LogEffect
-
-/** Send these messages in one datagram; more than one as a compound. They fit the packet budget. */
-export interface SendPacketEffect {
-  readonly kind: 'send-packet'
-  readonly to: Endpoint
-  readonly messages: readonly Message[]
-}
 
 /**
  * Connect, send `ping`, wait for its ack. Always ends in the event `stream-probe-finished` with the same `probe`,
@@ -49,12 +43,6 @@ export interface StartStreamProbeEffect {
   readonly timeoutMs: number
 }
 
-export interface AnswerStreamPingEffect {
-  readonly kind: 'answer-stream-ping'
-  readonly stream: number
-  readonly ack: Ack
-}
-
 /**
  * Connect, send `state`, read the peer's. Always ends in `push-pull-answered` or `push-pull-failed` with the same
  * `exchange`. `state.userState` is empty: the shell puts its delegate's local state there.
@@ -65,32 +53,6 @@ export interface StartPushPullEffect {
   readonly to: Endpoint
   readonly state: PushPull
   readonly timeoutMs: number
-}
-
-/** Send this state back on the stream. `state.userState` is empty, as in {@link StartPushPullEffect}. */
-export interface AnswerPushPullEffect {
-  readonly kind: 'answer-push-pull'
-  readonly stream: number
-  readonly state: PushPull
-}
-
-/** Why a stream or a message was refused; also the keys of `Protocol.counters.refused`. */
-export type Refusal =
-  | 'cluster-name-differs'
-  | 'version-incompatible'
-  | 'delegate-refused'
-  | 'too-many-members'
-  | 'malformed'
-  | 'incarnation-out-of-range'
-  | 'not-for-us'
-  | 'overloaded'
-  | 'evicted'
-
-/** Answer with a memberlist error message (or just close) and close the stream. */
-export interface RefuseStreamEffect {
-  readonly kind: 'refuse-stream'
-  readonly stream: number
-  readonly reason: Refusal
 }
 
 /** A member as the machine knows it. Immutable. */
@@ -130,26 +92,6 @@ export interface MemberChangedEffect {
   readonly change: MemberChange
   /** After the change. */
   readonly member: MemberView
-}
-
-/** Another process claims the name of a member that is not dead. The member known stays. Repeated at a limited rate. */
-export interface ConflictFoundEffect {
-  readonly kind: 'conflict-found'
-  readonly known: MemberView
-  readonly claimedBy: Endpoint
-}
-
-/** Bytes from a peer for the application's delegate. */
-export interface UserMessageEffect {
-  readonly kind: 'user-message'
-  readonly payload: Uint8Array
-}
-
-/** A peer's user state from a push/pull, for the application's delegate; never empty. */
-export interface RemoteStateEffect {
-  readonly kind: 'remote-state'
-  readonly payload: Uint8Array
-  readonly join: boolean
 }
 
 /** A probe of the rounds is over. */
@@ -194,8 +136,7 @@ export interface LeftEffect {
 export interface BroadcastFinishedEffect {
   readonly kind: 'broadcast-finished'
   readonly id: number
-  /** `sent` as often as the limit allows; `replaced` by a later one of its topic; `dropped`: queue full, too large, no packets. */
-  readonly outcome: 'sent' | 'replaced' | 'dropped'
+  readonly outcome: QueueOutcome
 }
 
 /** One line for the log. Lines that peers can cause come at a limited rate. */

@@ -1,6 +1,6 @@
 import type { Message } from '../wire/messages.ts'
 
-/** How a queued message ended. */
+/** How a queued message ended: `sent` as often as the limit allows; `replaced` by a later one of its topic; `dropped`: queue full, too large, no packets. */
 export type QueueOutcome = 'sent' | 'replaced' | 'dropped'
 
 /** What a queued message is called; a later one of the same topic replaces it. */

@@ -8,9 +8,10 @@ import type { Counters } from './counters.ts'
 import type { Dependencies, Identity } from './dependencies.ts'
 import type { Effect, MemberView } from './effects.ts'
 import { type Endpoint, formatAddress, sameEndpoint } from './endpoint.ts'
-import type { CheckReachEvent, PacketReceivedEvent, ProtocolEvent } from './events.ts'
+import type { ProtocolEvent } from './events.ts'
 import { Exchanges } from './exchanges.ts'
 import { GossipRounds } from './gossip.ts'
+import type { QueueOutcome } from './gossip-queue.ts'
 import { Inquiries } from './inquiry.ts'
 import { Leave } from './leave.ts'
 import { viewOf } from './members.ts'
@@ -215,7 +216,7 @@ export class Protocol {
       case 'tick':
         return
       case 'packet-received':
-        this.#receive(event)
+        this.#receive(event.from, event.messages, event.sizeBytes)
         return
       case 'stream-probe-finished':
         core.pendingStreams.get(event.probe)?.(event.outcome)
@@ -262,7 +263,7 @@ export class Protocol {
         this.#podUnready(event.name, event.address)
         return
       case 'check-reach':
-        this.#checkReach(event)
+        this.#checkReach(event.id, event.name)
         return
       default:
         assertNever(event)
@@ -321,7 +322,7 @@ export class Protocol {
     })
   }
 
-  #receive({ from, messages, sizeBytes }: PacketReceivedEvent): void {
+  #receive(from: Endpoint, messages: readonly Message[], sizeBytes: number): void {
     const core = this.#core
     core.contacts.received(from, sizeBytes, core.nowMs)
     const self = core.self
@@ -437,7 +438,7 @@ export class Protocol {
   }
 
   /** Asks a member over UDP and over TCP at once. */
-  #checkReach({ id, name }: CheckReachEvent): void {
+  #checkReach(id: number, name: string): void {
     const core = this.#core
     const record = core.members.get(name)
     const reached = { udp: false, tcp: false }
@@ -484,7 +485,7 @@ export class Protocol {
   #broadcast(id: number, payload: Uint8Array, topic: string | undefined): void {
     const core = this.#core
     const message: Message = { kind: 'user', payload }
-    const finished = (outcome: 'sent' | 'replaced' | 'dropped') => {
+    const finished = (outcome: QueueOutcome) => {
       core.emit({ kind: 'broadcast-finished', id, outcome })
     }
     if (core.sizeInPacket(message) > core.settings.packetBudgetBytes / 2) {
