@@ -1,26 +1,13 @@
 import { assertNever } from '../../src/errors.ts'
-import type { Message } from '../../src/membership/memberlist/wire/messages.ts'
+import type { Message, PingSource } from '../../src/membership/memberlist/wire/messages.ts'
 
 /** What a message takes encoded, and up to 32 bytes more: field names, headers and values as msgpack writes them. */
 export function estimateSize(message: Message): number {
   switch (message.kind) {
     case 'ping':
-      return (
-        22 +
-        sizeOfText(message.node) +
-        (message.source === undefined
-          ? 0
-          : 40 + message.source.address.length + sizeOfText(message.source.node))
-      )
+      return 22 + sizeOfText(message.node) + sizeOfSource(message.source)
     case 'indirect-ping':
-      return (
-        44 +
-        message.target.length +
-        sizeOfText(message.node) +
-        (message.source === undefined
-          ? 0
-          : 40 + message.source.address.length + sizeOfText(message.source.node))
-      )
+      return 44 + message.target.length + sizeOfText(message.node) + sizeOfSource(message.source)
     case 'ack':
       return 25 + message.payload.length
     case 'nack':
@@ -46,6 +33,10 @@ function clusterSize({ clusterName }: { readonly clusterName?: string }): number
 /** What messages take in one datagram, as a compound. */
 export function sizeOfPacket(messages: readonly Message[]): number {
   return messages.reduce((sum, message) => sum + 2 + estimateSize(message), 2)
+}
+
+function sizeOfSource(source: PingSource | undefined): number {
+  return source === undefined ? 0 : 40 + source.address.length + sizeOfText(source.node)
 }
 
 function sizeOfText(text: string): number {

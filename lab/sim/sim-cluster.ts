@@ -1,10 +1,10 @@
 import type { Effect } from '../../src/membership/memberlist/protocol/effects.ts'
-import type { Endpoint } from '../../src/membership/memberlist/protocol/endpoint.ts'
-import type { MemberTable } from '../../src/membership/memberlist/protocol/members.ts'
+import { type Endpoint, sameEndpoint } from '../../src/membership/memberlist/protocol/endpoint.ts'
+import { isLiving } from '../../src/membership/member.ts'
 import { PRESETS, type ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
 import { seededRandom } from './seeded-random.ts'
 import { SimClock } from './sim-clock.ts'
-import { SimMember } from './sim-member.ts'
+import { SimMember, type SimMemberOptions } from './sim-member.ts'
 import { type Conditions, SimNetwork } from './sim-network.ts'
 
 const PORT = 7946
@@ -65,33 +65,24 @@ export class SimCluster {
   /** Starts a process; without `endpoint` at a fresh one. */
   start(
     name: string,
-    options: {
-      readonly seeds?: readonly Endpoint[]
-      readonly endpoint?: Endpoint
-      readonly advertise?: Endpoint
-      readonly settings?: ProtocolSettings
-      readonly meta?: Uint8Array
-      readonly members?: MemberTable
-    } = {},
+    {
+      seeds = [],
+      ...options
+    }: Partial<Omit<SimMemberOptions, 'name'>> & { readonly seeds?: readonly Endpoint[] } = {},
   ): SimMember {
-    const member = new SimMember(
-      this.clock,
-      this.network,
-      seededRandom(Math.floor(this.random() * 2 ** 32)),
-      {
-        name,
-        endpoint: options.endpoint ?? this.endpoint(),
-        settings: options.settings ?? this.settings,
-        ...(options.meta === undefined ? {} : { meta: options.meta }),
-        ...(options.advertise === undefined ? {} : { advertise: options.advertise }),
-        ...(options.members === undefined ? {} : { members: options.members }),
-      },
-    )
+    const random = seededRandom(Math.floor(this.random() * 2 ** 32))
+    const endpoint = options.endpoint ?? this.endpoint()
+    const member = new SimMember(this.clock, this.network, random, {
+      settings: this.settings,
+      ...options,
+      name,
+      endpoint,
+    })
     member.onEffect = (effect, by) => {
       this.#watch(effect, by)
     }
     this.members.set(name, member)
-    member.start(options.seeds ?? [])
+    member.start(seeds)
     return member
   }
 
@@ -151,8 +142,8 @@ export class SimCluster {
 
   /** Whether `by` lists `name` as living (alive or suspect). */
   lists(by: SimMember, name: string): boolean {
-    const state = by.protocol.member(name)?.state
-    return state === 'alive' || state === 'suspect'
+    const view = by.protocol.member(name)
+    return view !== undefined && isLiving(view)
   }
 
   /** Whether nobody that runs lists `name` as living. */
@@ -168,12 +159,7 @@ export class SimCluster {
     return expected.every((by) =>
       expected.every((other) => {
         const view = by.protocol.member(other.name)
-        return (
-          view !== undefined &&
-          (view.state === 'alive' || view.state === 'suspect') &&
-          view.endpoint.address === other.endpoint.address &&
-          view.endpoint.port === other.endpoint.port
-        )
+        return view !== undefined && isLiving(view) && sameEndpoint(view.endpoint, other.endpoint)
       }),
     )
   }

@@ -72,12 +72,10 @@ export class SimMember {
         this.handle({ kind: 'packet-received', from, sizeBytes: sizeOfPacket(messages), messages })
       },
       streamPing: (ping, answer) => {
-        const stream = this.#open(answer as (value: PushPull | Ack | undefined) => void)
-        this.handle({ kind: 'stream-ping-received', stream, ping })
+        this.handle({ kind: 'stream-ping-received', stream: this.#open(answer), ping })
       },
       pushPull: (from, state, answer) => {
-        const stream = this.#open(answer as (value: PushPull | Ack | undefined) => void)
-        this.handle({ kind: 'push-pull-received', stream, from, state })
+        this.handle({ kind: 'push-pull-received', stream: this.#open(answer), from, state })
       },
     })
     this.handle({ kind: 'start' })
@@ -121,8 +119,8 @@ export class SimMember {
     this.#setTimer()
   }
 
-  #open(answer: (value: PushPull | Ack | undefined) => void): number {
-    this.#answers.set(++this.#nextStream, answer)
+  #open<T extends PushPull | Ack>(answer: (value: T | undefined) => void): number {
+    this.#answers.set(++this.#nextStream, answer as (value: PushPull | Ack | undefined) => void)
     return this.#nextStream
   }
 

@@ -1,4 +1,4 @@
-import { type Endpoint, sameEndpoint } from '../../src/membership/memberlist/protocol/endpoint.ts'
+import { type Endpoint, keyOf } from '../../src/membership/memberlist/protocol/endpoint.ts'
 import type { ExchangeFailure } from '../../src/membership/memberlist/protocol/effects.ts'
 import type { StreamProbeOutcome } from '../../src/membership/memberlist/protocol/events.ts'
 import { encodeMessage, tryDecodeMessage } from '../../src/membership/memberlist/wire/message-codec.ts'
@@ -68,7 +68,7 @@ export class SimNetwork {
   readonly #clock: SimClock
   readonly #random: () => number
   readonly #hosts = new Set<string>()
-  readonly #listeners = new Map<string, { readonly endpoint: Endpoint; readonly listener: Listener }>()
+  readonly #listeners = new Map<string, Listener>()
 
   constructor(clock: SimClock, random: () => number, conditions: Conditions = GOOD_LAN) {
     this.#clock = clock
@@ -87,12 +87,12 @@ export class SimNetwork {
 
   listen(endpoint: Endpoint, listener: Listener): void {
     this.#hosts.add(endpoint.address)
-    this.#listeners.set(keyOf(endpoint), { endpoint, listener })
+    this.#listeners.set(keyOf(endpoint), listener)
   }
 
   /** Lets what is sent to `from` reach whoever listens at `to`, as a forwarded address does. */
   alias(from: Endpoint, to: Endpoint): void {
-    const listener = this.#listenerAt(to)
+    const listener = this.#listeners.get(keyOf(to))
     if (listener !== undefined) this.listen(from, listener)
   }
 
@@ -110,7 +110,7 @@ export class SimNetwork {
       const heldMs = reorderRate > 0 && this.#random() < reorderRate ? this.#random() * reorderDelayMs : 0
       this.#clock.after(this.#delayMs() + heldMs, () => {
         if (this.#reaches(from.address, to.address)) {
-          this.#listenerAt(to)?.packet(from, received)
+          this.#listeners.get(keyOf(to))?.packet(from, received)
         }
       })
     }
@@ -168,14 +168,14 @@ export class SimNetwork {
       finish({ kind: 'failed', why: `no answer within ${timeoutMs} ms` })
     })
     this.#pass(from, to, SYN_RETRY_MS, state, () => {
-      const listener = this.#listenerAt(to)
+      const listener = this.#listeners.get(keyOf(to))
       if (listener === undefined || this.tcpRefusedAt.has(to.address)) {
         finish({ kind: 'refused', why: 'nobody listens there' })
         return
       }
       this.#pass(from, to, DATA_RETRY_MS, state, () => {
         // The process may have gone, or another one come, since the connection was made.
-        if (this.#listenerAt(to) !== listener) {
+        if (this.#listeners.get(keyOf(to)) !== listener) {
           finish({ kind: 'failed', why: 'the process is gone' })
           return
         }
@@ -223,15 +223,6 @@ export class SimNetwork {
     const { minDelayMs, maxDelayMs } = this.conditions
     return minDelayMs + this.#random() * (maxDelayMs - minDelayMs)
   }
-
-  #listenerAt(endpoint: Endpoint): Listener | undefined {
-    const found = this.#listeners.get(keyOf(endpoint))
-    return found !== undefined && sameEndpoint(found.endpoint, endpoint) ? found.listener : undefined
-  }
-}
-
-function keyOf(endpoint: Endpoint): string {
-  return `${endpoint.address} ${endpoint.port}`
 }
 
 function asReceived(message: Message): Message {
