@@ -206,7 +206,7 @@ function encodeBare(message: StreamMessage): Uint8Array {
 /** Whether a stream gave the same in pieces as in one. */
 function isSameResult(a: StreamResult, b: StreamResult): boolean {
   if (!a.ok || !b.ok) return !a.ok && !b.ok && a.reason === b.reason
-  return a.skippedNodes === b.skippedNodes && isSame(encodeBare(a.message), encodeBare(b.message))
+  return isSame(encodeBare(a.message), encodeBare(b.message))
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

@@ -38,13 +38,6 @@ const NODE = defineSchema({
 
 const NODE_TO_ENCODE = defineSchema({ ...NODE.fields, Name: 'text' })
 
-/** A push/pull off the wire. */
-export interface DecodedPushPull {
-  readonly pushPull: PushPull
-  /** Members that were left out: no name or one that is not UTF-8, an address, metadata, state or versions of a wrong size. */
-  readonly skippedNodes: number
-}
-
 type LimitsUsed = Pick<WireLimits, 'maxNodes' | 'maxUserStateBytes'>
 
 /** Encodes a push/pull: type byte, header, one map for each member, the application's bytes. */
@@ -100,12 +93,13 @@ export class PushPullDecoder {
   }
 
   /**
-   * Goes on over `bytes[0, available)`, which must begin with the bytes of earlier calls.
+   * Goes on over `bytes[0, available)`, which must begin with the bytes of earlier calls. Members are left out that have no
+   * name or one that is not UTF-8, or an address, metadata, state or versions of a wrong size.
    *
    * @returns The push/pull, or undefined while bytes are missing.
    * @throws RingmanError `WIRE_MALFORMED`; with `detail.limit` when there would be too much of something.
    */
-  advance(bytes: Uint8Array, available: number): DecodedPushPull | undefined {
+  advance(bytes: Uint8Array, available: number): PushPull | undefined {
     if (this.#header === undefined) {
       const end = this.#scanner.advance(bytes, available)
       if (end === undefined) return undefined
@@ -124,13 +118,10 @@ export class PushPullDecoder {
     if (available < end) return undefined
     const { join, clusterName } = header
     return {
-      pushPull: {
-        join,
-        nodes: this.#nodes,
-        userState: bytes.slice(this.#start, end),
-        ...(clusterName === undefined ? {} : { clusterName }),
-      },
-      skippedNodes: this.#nodesSeen - this.#nodes.length,
+      join,
+      nodes: this.#nodes,
+      userState: bytes.slice(this.#start, end),
+      ...(clusterName === undefined ? {} : { clusterName }),
     }
   }
 

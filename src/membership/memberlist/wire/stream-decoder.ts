@@ -33,16 +33,9 @@ const HEADERS_BYTES = 2 + MAX_LABEL_BYTES + FRAME_HEADER_BYTES
 export interface DecodedStream {
   readonly ok: true
   readonly message: StreamMessage
-  /** Of a push/pull: members that were left out because they cannot be used. */
-  readonly skippedNodes: number
-  /** Whether it came encrypted: an answer should then be, too. */
-  readonly encrypted: boolean
   /** The label that it came with: an answer is protected by the same. */
   readonly label: Uint8Array
 }
-
-/** How a stream came. */
-type Origin = Pick<DecodedStream, 'encrypted' | 'label'>
 
 /** A message that is to be decrypted or expanded: what that takes room for is not made before its turn. */
 interface Beginning {
@@ -52,7 +45,6 @@ interface Beginning {
 /** A message that is being expanded. */
 interface Expansion {
   readonly expansion: LzwExpansion
-  readonly origin: Origin
 }
 
 /** A message of which no more bytes will come, and how many of them its decoder was given. */
@@ -165,10 +157,7 @@ export class StreamDecoder {
       const refuses = this.#reception.role === 'response' && bytes[start] === MESSAGE_TYPE.error
       if (keyring.length > 0 && requireEncryption && !refuses)
         return dropped('not-encrypted', { type: bytes[start]! })
-      this.#body = new BodyDecoder(start, this.#limits, this.#limits.maxStreamBytes, {
-        encrypted: false,
-        label: this.#label,
-      })
+      this.#body = new BodyDecoder(start, this.#limits, this.#limits.maxStreamBytes, this.#label)
     }
     return this.#taken(this.#body.advance(bytes, length))
   }
@@ -184,12 +173,12 @@ export class StreamDecoder {
         continue
       }
       if ('expansion' in work) {
-        const { expansion, origin } = work
+        const { expansion } = work
         const before = expansion.doneBytes
         const bytes = expansion.advance(leftBytes)
         leftBytes -= expansion.doneBytes - before
         if (bytes !== undefined) {
-          const body = new BodyDecoder(0, this.#limits, bytes.length, origin, true)
+          const body = new BodyDecoder(0, this.#limits, bytes.length, this.#label, true)
           this.#work = { body, bytes, given: 0 }
         }
         continue
@@ -246,8 +235,7 @@ export class StreamDecoder {
       const frame = bytes.subarray(bodyStart, bodyStart + frameBytes)
       const plain = tryDecrypt(frame, this.#reception.keyring, associatedData)
       if (plain === undefined) return dropped('cannot-decrypt', { length: frameBytes })
-      const origin = { encrypted: true, label: this.#label }
-      return { body: new BodyDecoder(0, this.#limits, plain.length, origin), bytes: plain, given: 0 }
+      return { body: new BodyDecoder(0, this.#limits, plain.length, this.#label), bytes: plain, given: 0 }
     }
     return this.#taken({ begin })
   }
@@ -262,7 +250,7 @@ class BodyDecoder {
   readonly #start: number
   readonly #maxEnd: number
   readonly #limits: WireLimits
-  readonly #origin: Origin
+  readonly #label: Uint8Array
   readonly #compressed: boolean
   readonly #scanner: MsgpackScanner
   readonly #pushPull: PushPullDecoder
@@ -275,11 +263,11 @@ class BodyDecoder {
    * @param maxBytes - The most that the message may take.
    * @param compressed - Whether it came compressed, and must not be once more.
    */
-  constructor(start: number, limits: WireLimits, maxBytes: number, origin: Origin, compressed = false) {
+  constructor(start: number, limits: WireLimits, maxBytes: number, label: Uint8Array, compressed = false) {
     this.#start = start
     this.#maxEnd = start + maxBytes
     this.#limits = limits
-    this.#origin = origin
+    this.#label = label
     this.#compressed = compressed
     this.#scanner = new MsgpackScanner(start + 1, this.#maxEnd)
     this.#pushPull = new PushPullDecoder(start + 1, this.#maxEnd, limits)
@@ -291,10 +279,8 @@ class BodyDecoder {
     const type = bytes[this.#start]!
     switch (type) {
       case MESSAGE_TYPE.pushPull: {
-        const decoded = this.#pushPull.advance(bytes, available)
-        if (decoded === undefined) return undefined
-        const { pushPull, skippedNodes } = decoded
-        return this.#decoded({ kind: 'push-pull', pushPull }, skippedNodes)
+        const pushPull = this.#pushPull.advance(bytes, available)
+        return pushPull === undefined ? undefined : this.#decoded({ kind: 'push-pull', pushPull })
       }
       case MESSAGE_TYPE.user:
         return this.#advanceUser(bytes, available)
@@ -314,10 +300,7 @@ class BodyDecoder {
   #readMap(bytes: Uint8Array): StreamResult | Beginning {
     if (bytes[0] === MESSAGE_TYPE.compress) {
       if (this.#compressed) return dropped('nested-too-deep', { max: 1 })
-      const origin = this.#origin
-      return {
-        begin: () => ({ expansion: beginExpansion(bytes, this.#limits.maxStreamExpandedBytes), origin }),
-      }
+      return { begin: () => ({ expansion: beginExpansion(bytes, this.#limits.maxStreamExpandedBytes) }) }
     }
     if (bytes[0] === MESSAGE_TYPE.error) {
       const text = decodeRecord(new MsgpackReader(bytes, 1), ERROR).Error ?? new Uint8Array(0)
@@ -345,7 +328,7 @@ class BodyDecoder {
     return this.#decoded({ kind: 'user', payload: bytes.slice(this.#userStart, this.#userEnd) })
   }
 
-  #decoded(message: StreamMessage, skippedNodes = 0): DecodedStream {
-    return { ok: true, message, skippedNodes, ...this.#origin }
+  #decoded(message: StreamMessage): DecodedStream {
+    return { ok: true, message, label: this.#label }
   }
 }

@@ -140,7 +140,7 @@ describe('a push/pull', () => {
     const result = new PushPullDecoder(1, bytes.length).advance(bytes, bytes.length)
     const wanted = structuredClone(result)
     bytes.slice().forEach((byte, i) => (bytes[i] = byte ^ 0xff))
-    expect(result?.pushPull.nodes).toHaveLength(2)
+    expect(result?.nodes).toHaveLength(2)
     expect(result).toEqual(wanted)
     bytes.slice().forEach((byte, i) => (bytes[i] = byte ^ 0xff))
   })

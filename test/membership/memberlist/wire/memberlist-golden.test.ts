@@ -69,8 +69,6 @@ describe.each(vectorFile.setups)('the recorded traffic of memberlist, $name', (s
       const expected = {
         ok: true,
         message: expectedStreamMessage(msg),
-        skippedNodes: 0,
-        encrypted: layersOf(msg).some((layer) => layer.encrypt !== undefined),
         label: labelBytes(setup.label),
       }
       expect(new StreamDecoder({ ...receptionOf(setup), role }).push(bytes)).toEqual(expected)

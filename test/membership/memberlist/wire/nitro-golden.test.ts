@@ -41,8 +41,6 @@ describe.each(['plain', 'lz'] as const)('the recorded traffic of Go ringman, %s'
       const expected = {
         ok: true,
         message: expectedStreamMessage(msg),
-        skippedNodes: 0,
-        encrypted: false,
         label: labelBytes(''),
       }
       const decoder = new StreamDecoder({ ...plainReception, role: 'request' })

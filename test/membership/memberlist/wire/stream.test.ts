@@ -84,9 +84,7 @@ describe('decode after encode', () => {
             result = decoder.push(bytes.subarray(at, at + size))
             at += size
           }
-          const encrypted = encryption !== undefined
-          const label = labelBytes(options.label)
-          expect(result).toEqual({ ok: true, message, skippedNodes: 0, encrypted, label })
+          expect(result).toEqual({ ok: true, message, label: labelBytes(options.label) })
         },
       ),
     )
@@ -352,8 +350,6 @@ describe('push/pull', () => {
     expect(decodeAll(bytes)).toEqual({
       ok: true,
       message: pushPull({ nodes: [node, node], userState: utf8('us') }),
-      skippedNodes: bad.length,
-      encrypted: false,
       label: new Uint8Array(0),
     })
   })
@@ -397,7 +393,7 @@ test.each([true, false])(
     let result: StreamResult | undefined
     for (; decoder.isWorking; steps++) result = decoder.step()
     expect(steps).toBeGreaterThan(20)
-    expect(result).toMatchObject({ ok: true, message, encrypted: true })
+    expect(result).toMatchObject({ ok: true, message })
     expect(decoder.step()).toBe(result)
   },
 )
