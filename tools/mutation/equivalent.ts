@@ -64,12 +64,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'Behind the last set there is none: the compiler does not know.',
   },
   {
-    file: 'src/membership/memberlist/wire/packet-decoder.ts',
-    code: 'if (!isMalformed(error)) throw error',
-    changes: ['!isMalformed(error) → false'],
-    why: 'Nothing else is thrown there.',
-  },
-  {
     file: 'src/membership/memberlist/wire/msgpack-writer.ts',
     code: 'const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))',
     changes: ['this.#bytes.length * 2 → this.#bytes.length / 2', '2 → (2 + 1)'],
@@ -103,7 +97,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'The first half only saves the second where it cannot be true.',
   },
   {
-    file: 'src/membership/memberlist/wire/stream-decoder.ts',
+    file: 'src/membership/memberlist/wire/drop.ts',
     code: "if (!isRingmanError(error) || error.code !== 'WIRE_MALFORMED') throw error",
     changes: ["!isRingmanError(error) || error.code !== 'WIRE_MALFORMED' → false"],
     why: 'Nothing else is thrown there.',
@@ -181,12 +175,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     code: 'this.#shift = 32 - sizeBits',
     changes: ['this.#shift = 32 - sizeBits → ;'],
     why: 'Each string is sought from the first slot on: slower, and with the same codes.',
-  },
-  {
-    file: 'src/membership/memberlist/wire/packet-decoder.ts',
-    code: "return isRingmanError(error) && error.code === 'WIRE_MALFORMED'",
-    changes: ["error.code === 'WIRE_MALFORMED' → true"],
-    why: 'No other error of ours is thrown there.',
   },
   {
     file: 'src/membership/memberlist/wire/encryption.ts',

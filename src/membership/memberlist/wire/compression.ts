@@ -2,8 +2,7 @@ import { compressLzw, decompressLzw, LzwExpansion } from './lzw.ts'
 import { malformed } from './drop.ts'
 import { MESSAGE_TYPE } from './messages.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
-import { MsgpackWriter } from './msgpack-writer.ts'
-import { decodeRecord, encodeRecord, defineSchema } from './record.ts'
+import { decodeRecord, defineSchema, encodeTyped } from './record.ts'
 
 const COMPRESS = defineSchema({ Algo: 'u8', Buf: 'bytes' })
 
@@ -13,10 +12,7 @@ const LZW = 0
 /** Wraps an encoded message into a compress message. It may come out longer. */
 export function encodeCompressed(message: Uint8Array): Uint8Array {
   const compressed = compressLzw(message)
-  const writer = new MsgpackWriter(compressed.length + 32)
-  writer.writeByte(MESSAGE_TYPE.compress)
-  encodeRecord(writer, COMPRESS, { Algo: LZW, Buf: compressed })
-  return writer.finish()
+  return encodeTyped(MESSAGE_TYPE.compress, COMPRESS, { Algo: LZW, Buf: compressed }, compressed.length + 32)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type ErrorDetail, RingmanError } from '../../../errors.ts'
+import { type ErrorDetail, isRingmanError, RingmanError } from '../../../errors.ts'
 
 /** Why bytes off the network were dropped, each with its one-line meaning. The list is closed. */
 export const DROP_REASONS = {
@@ -23,12 +23,20 @@ export interface Drop {
   readonly detail: ErrorDetail
 }
 
-/** The drop that a codec's `WIRE_MALFORMED` means. */
-export function dropOf(error: RingmanError): Drop {
-  return {
-    reason: isOverLimit(error) ? 'too-large' : 'malformed',
-    detail: { ...error.detail, message: error.message },
-  }
+/** What comes of a datagram or a stream of which nothing is kept. */
+export interface Dropped extends Drop {
+  readonly ok: false
+}
+
+export function dropped(reason: DropReason, detail: ErrorDetail): Dropped {
+  return { ok: false, reason, detail }
+}
+
+/** The drop that a codec's `WIRE_MALFORMED` means; another error is thrown on. */
+export function dropOf(error: unknown): Dropped {
+  if (!isRingmanError(error) || error.code !== 'WIRE_MALFORMED') throw error
+  const isOverLimit = error.detail['limit'] !== undefined
+  return dropped(isOverLimit ? 'too-large' : 'malformed', { ...error.detail, message: error.message })
 }
 
 /** The error for bytes that are not a well-formed message. `message` says what was found and what is allowed. */
@@ -38,15 +46,10 @@ export function malformed(message: string, detail: ErrorDetail = {}): RingmanErr
 
 /**
  * The same error for bytes that may be well formed but ask for more than a limit allows. It carries
- * `detail.limit`, by which {@link isOverLimit} knows it.
+ * `detail.limit`, by which {@link dropOf} knows it.
  */
 export function overLimit(limit: string, allowed: number): RingmanError {
   return malformed(`more than ${limit} (${allowed}) allows`, { limit, allowed })
-}
-
-/** Whether `error` was made by {@link overLimit}. */
-export function isOverLimit(error: RingmanError): boolean {
-  return error.detail['limit'] !== undefined
 }
 
 /** The error for a message that this process tried to send and that the protocol cannot carry: a bug. */

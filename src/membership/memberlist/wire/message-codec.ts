@@ -3,8 +3,7 @@ import { MAX_META_BYTES, MAX_NAME_BYTES } from './limits.ts'
 import { malformed, unsendable } from './drop.ts'
 import { type Message, type PingSource, MESSAGE_TYPE } from './messages.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
-import { MsgpackWriter } from './msgpack-writer.ts'
-import { type DecodedRecord, decodeRecord, encodeRecord, defineSchema } from './record.ts'
+import { type DecodedRecord, decodeRecord, defineSchema, encodeTyped } from './record.ts'
 
 const SOURCE_FIELDS = { SourceAddr: 'bytes', SourceNode: 'text', SourcePort: 'u16' } as const
 
@@ -49,19 +48,15 @@ const ALIVE = defineSchema({
  * the protocol cannot carry: a number out of range, an address that is not 4 or 16 bytes, an empty name.
  */
 export function encodeMessage(message: Message): Uint8Array {
-  const writer = new MsgpackWriter()
   switch (message.kind) {
     case 'ping':
-      writer.writeByte(MESSAGE_TYPE.ping)
-      encodeRecord(writer, PING, {
+      return encodeTyped(MESSAGE_TYPE.ping, PING, {
         Node: checkedName(message.node, 0),
         SeqNo: message.seqNo,
         ...sourceFields(message.source),
       })
-      return writer.finish()
     case 'indirect-ping':
-      writer.writeByte(MESSAGE_TYPE.indirectPing)
-      encodeRecord(writer, INDIRECT_PING, {
+      return encodeTyped(MESSAGE_TYPE.indirectPing, INDIRECT_PING, {
         Nack: message.nack,
         Node: checkedName(message.node, 0),
         Port: checkedPort(message.port),
@@ -69,28 +64,23 @@ export function encodeMessage(message: Message): Uint8Array {
         ...sourceFields(message.source),
         Target: checkedAddress(message.target),
       })
-      return writer.finish()
     case 'ack':
-      writer.writeByte(MESSAGE_TYPE.ack)
-      encodeRecord(writer, ACK, { Payload: nilIfEmpty(message.payload), SeqNo: message.seqNo })
-      return writer.finish()
+      return encodeTyped(MESSAGE_TYPE.ack, ACK, {
+        Payload: nilIfEmpty(message.payload),
+        SeqNo: message.seqNo,
+      })
     case 'nack':
-      writer.writeByte(MESSAGE_TYPE.nack)
-      encodeRecord(writer, NACK, { SeqNo: message.seqNo })
-      return writer.finish()
+      return encodeTyped(MESSAGE_TYPE.nack, NACK, { SeqNo: message.seqNo })
     case 'suspect':
     case 'dead':
-      writer.writeByte(message.kind === 'suspect' ? MESSAGE_TYPE.suspect : MESSAGE_TYPE.dead)
-      encodeRecord(writer, SUSPECT_OR_DEAD, {
+      return encodeTyped(MESSAGE_TYPE[message.kind], SUSPECT_OR_DEAD, {
         ClusterName: checkedClusterName(message.clusterName),
         From: checkedName(message.from, 0),
         Incarnation: message.incarnation,
         Node: checkedName(message.node, 1),
       })
-      return writer.finish()
     case 'alive':
-      writer.writeByte(MESSAGE_TYPE.alive)
-      encodeRecord(writer, ALIVE, {
+      return encodeTyped(MESSAGE_TYPE.alive, ALIVE, {
         Addr: checkedAddress(message.address),
         ClusterName: checkedClusterName(message.clusterName),
         Incarnation: message.incarnation,
@@ -99,11 +89,12 @@ export function encodeMessage(message: Message): Uint8Array {
         Port: checkedPort(message.port),
         Vsn: checkedVsn(message.vsn),
       })
-      return writer.finish()
-    case 'user':
-      writer.writeByte(MESSAGE_TYPE.user)
-      writer.append(message.payload)
-      return writer.finish()
+    case 'user': {
+      const bytes = new Uint8Array(1 + message.payload.length)
+      bytes[0] = MESSAGE_TYPE.user
+      bytes.set(message.payload, 1)
+      return bytes
+    }
     default:
       return assertNever(message)
   }

@@ -1,8 +1,7 @@
 import { crc32 } from 'node:zlib'
-import { isRingmanError, type RingmanError } from '../../../errors.ts'
 import { decodeCompound } from './compound.ts'
 import { decodeCompressed } from './compression.ts'
-import { type Drop, dropOf } from './drop.ts'
+import { type Drop, dropOf, dropped, type Dropped } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
 import { isSameLabel, labelBytes, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, type WireLimits } from './limits.ts'
@@ -34,12 +33,7 @@ export interface DecodedPacket {
   readonly faults: readonly Drop[]
 }
 
-/** A datagram of which nothing was kept. */
-export interface DroppedPacket extends Drop {
-  readonly ok: false
-}
-
-export type PacketResult = DecodedPacket | DroppedPacket
+export type PacketResult = DecodedPacket | Dropped
 
 /** Hears of each message as it is decoded, with its own bytes: for statistics. */
 export type MessageListener = (kind: Message['kind'], sizeBytes: number) => void
@@ -61,8 +55,7 @@ export function decodePacket(
   try {
     return openPacket(plainView(datagram), reception, onMessage)
   } catch (error) {
-    if (!isMalformed(error)) throw error
-    return { ok: false, ...dropOf(error) }
+    return dropOf(error)
   }
 }
 
@@ -113,10 +106,6 @@ export function heardLabel(
 /** The label that came, for a log line: at most 255 bytes. */
 export function labelDetail(label: Uint8Array): { readonly label: string } {
   return { label: decodeTextLossily(label) }
-}
-
-function dropped(reason: Drop['reason'], detail: Drop['detail']): DroppedPacket {
-  return { ok: false, reason, detail }
 }
 
 /** Whether bytes that are no message look like an encrypted one: a version, and long enough. */
@@ -182,8 +171,8 @@ class PacketReader {
     try {
       this.#unwrap(bytes, depth)
     } catch (error) {
-      if (!isMalformed(error)) throw error
-      this.#fault(dropOf(error))
+      const { reason, detail } = dropOf(error)
+      this.#fault({ reason, detail })
     }
   }
 
@@ -222,8 +211,4 @@ class PacketReader {
   #fault(fault: Drop): void {
     if (!this.#isFull) this.#faults.push(fault)
   }
-}
-
-function isMalformed(error: unknown): error is RingmanError {
-  return isRingmanError(error) && error.code === 'WIRE_MALFORMED'
 }

@@ -2,7 +2,7 @@ import { assertNever } from '../../../errors.ts'
 import { MAX_FIELDS, MAX_NAME_BYTES } from './limits.ts'
 import { malformed } from './drop.ts'
 import type { MsgpackReader } from './msgpack-reader.ts'
-import type { MsgpackWriter } from './msgpack-writer.ts'
+import { MsgpackWriter } from './msgpack-writer.ts'
 import { encodeText } from './text.ts'
 
 type FieldType = 'u8' | 'u16' | 'u32' | 'boolean' | 'text' | 'bytes'
@@ -80,6 +80,23 @@ export function encodeRecord<S extends Schema>(
     else if (typeof value === 'string') writer.writeText(value)
     else writer.writeBytes(value)
   }
+}
+
+/**
+ * Encodes a message that is one record: its type byte, then the record.
+ *
+ * @param capacity - Bytes to make room for at first.
+ */
+export function encodeTyped<S extends Schema>(
+  type: number,
+  schema: S,
+  record: RecordToEncode<S>,
+  capacity?: number,
+): Uint8Array {
+  const writer = new MsgpackWriter(capacity)
+  writer.writeByte(type)
+  encodeRecord(writer, schema, record)
+  return writer.finish()
 }
 
 function readValue(reader: MsgpackReader, type: FieldType): boolean | number | string | Uint8Array {

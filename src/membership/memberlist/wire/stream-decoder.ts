@@ -1,7 +1,6 @@
-import { isRingmanError } from '../../../errors.ts'
 import { GrowingBuffer } from '../../../growing-buffer.ts'
 import { beginExpansion } from './compression.ts'
-import { type Drop, dropOf, malformed, overLimit } from './drop.ts'
+import { dropOf, dropped, type Dropped, malformed, overLimit } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
 import { labelBytes, NO_LABEL, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, MAX_ERROR_TEXT_BYTES, MAX_LABEL_BYTES, type WireLimits } from './limits.ts'
@@ -39,7 +38,7 @@ export interface DecodedStream {
 
 /** A message that is to be decrypted or expanded: what that takes room for is not made before its turn. */
 interface Beginning {
-  readonly begin: () => Expansion | Whole | DroppedStream
+  readonly begin: () => Expansion | Whole | Dropped
 }
 
 /** A message that is being expanded. */
@@ -54,12 +53,8 @@ interface Whole {
   given: number
 }
 
-/** A stream that must be closed. */
-export interface DroppedStream extends Drop {
-  readonly ok: false
-}
-
-export type StreamResult = DecodedStream | DroppedStream
+/** What came of a stream; one of which nothing is kept must be closed. */
+export type StreamResult = DecodedStream | Dropped
 
 /** Whom this member listens to on a connection, and which side of it this member is. */
 export interface StreamReception extends Reception {
@@ -124,8 +119,7 @@ export class StreamDecoder {
     try {
       this.#result = run()
     } catch (error) {
-      if (!isRingmanError(error) || error.code !== 'WIRE_MALFORMED') throw error
-      this.#result = { ok: false, ...dropOf(error) }
+      this.#result = dropOf(error)
     }
     return this.#result
   }
@@ -202,7 +196,7 @@ export class StreamDecoder {
   }
 
   /** Finds where the message starts, or why it must not be read. */
-  #readLabel(): DroppedStream | undefined {
+  #readLabel(): Dropped | undefined {
     const { role, label } = this.#reception
     if (role === 'response') {
       this.#start = 0
@@ -239,10 +233,6 @@ export class StreamDecoder {
     }
     return this.#taken({ begin })
   }
-}
-
-function dropped(reason: Drop['reason'], detail: Drop['detail']): DroppedStream {
-  return { ok: false, reason, detail }
 }
 
 /** Decodes a message by its type, while its bytes arrive. */

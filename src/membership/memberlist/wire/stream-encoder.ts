@@ -6,10 +6,9 @@ import { MAX_ERROR_TEXT_BYTES } from './limits.ts'
 import { unsendable } from './drop.ts'
 import { encodeMessage } from './message-codec.ts'
 import { MESSAGE_TYPE, type StreamMessage, type StreamRole } from './messages.ts'
-import { MsgpackWriter } from './msgpack-writer.ts'
 import { joinBytes } from './packet-encoder.ts'
 import { encodePushPull } from './push-pull.ts'
-import { encodeRecord, defineSchema } from './record.ts'
+import { defineSchema, encodeTyped } from './record.ts'
 import { encodeText } from './text.ts'
 
 const USER_HEADER = defineSchema({ UserMsgLen: 'u32' })
@@ -52,20 +51,13 @@ function encodeStreamMessage(message: StreamMessage): Uint8Array {
     case 'push-pull':
       return encodePushPull(message.pushPull)
     case 'user': {
-      const writer = new MsgpackWriter(32 + message.payload.length)
-      writer.writeByte(MESSAGE_TYPE.user)
-      encodeRecord(writer, USER_HEADER, { UserMsgLen: message.payload.length })
-      writer.append(message.payload)
-      return writer.finish()
+      const header = encodeTyped(MESSAGE_TYPE.user, USER_HEADER, { UserMsgLen: message.payload.length })
+      return joinBytes(header, message.payload)
     }
-    case 'error': {
+    case 'error':
       if (encodeText(message.text).length > MAX_ERROR_TEXT_BYTES)
         throw unsendable('an error text is too long')
-      const writer = new MsgpackWriter()
-      writer.writeByte(MESSAGE_TYPE.error)
-      encodeRecord(writer, ERROR, { Error: message.text })
-      return writer.finish()
-    }
+      return encodeTyped(MESSAGE_TYPE.error, ERROR, { Error: message.text })
     default:
       return assertNever(message)
   }
