@@ -119,7 +119,7 @@ export class SimMember {
     this.#setTimer()
   }
 
-  #open<T extends PushPull | Ack>(answer: (value: T | undefined) => void): number {
+  #open(answer: ((value: PushPull | undefined) => void) | ((value: Ack | undefined) => void)): number {
     this.#answers.set(++this.#nextStream, answer as (value: PushPull | Ack | undefined) => void)
     return this.#nextStream
   }
