@@ -81,9 +81,8 @@ export class WorkloadRing implements NamedRing {
         // The API server may be away for hours.
         startTimeoutMs: Infinity,
       },
-      { ...surroundings, openFeed, logger: surroundings.logger.child({ hashRing: name }) },
+      { ...surroundings, openFeed, kept, logger: surroundings.logger.child({ hashRing: name }) },
     )
-    if (kept !== undefined) source.takeOver(kept)
     return new WorkloadRing(name, source, spec.ringKey, surroundings, { uid })
   }
 

@@ -45,6 +45,8 @@ const LONGEST_REST_MS = 250
 export interface KubernetesSourceDeps {
   /** Where the slices come from. */
   readonly openFeed: OpenSliceFeed
+  /** What another process knows. */
+  readonly kept?: KeptPlaces | undefined
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -76,7 +78,6 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   readonly #refused = Promise.withResolvers<never>()
   readonly #brake: Brake | undefined
   #view: EndpointsView | undefined
-  #kept: KeptPlaces | undefined
   #cancelTimer: (() => void) | undefined
   readonly #endpoints: KnownEndpoints = new WeakMap()
   /** The members that were published last, by name, with what each was made of. */
@@ -142,11 +143,6 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     this.#refresh()
   }
 
-  /** Takes over what another process knows; to be called before the start. */
-  takeOver(kept: KeptPlaces): void {
-    this.#kept = kept
-  }
-
   /** Changes for how long places are held, and when the brake goes on. */
   adjust(options: { readonly holdRestartingMs: number; readonly brake: number }): void {
     this.#keeper.holdRestartingMs = options.holdRestartingMs
@@ -183,7 +179,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   }
 
   protected begin(): void {
-    if (this.#kept !== undefined) this.#restore(this.#kept)
+    if (this.#deps.kept !== undefined) this.#restore(this.#deps.kept)
     // The first set is there when the start is over; nobody looks anything up before.
     this.#isStale = true
     this.#slicesChanged = true
