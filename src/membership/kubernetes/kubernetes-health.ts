@@ -1,22 +1,24 @@
 import type { ListWatchStatus } from '../../kubernetes/list-watch.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { EndpointsView } from './endpoints.ts'
-import { ENDPOINTS_LIMIT, STALE_AFTER_MS } from './kubernetes-options.ts'
+import type { Member } from '../member.ts'
+import {
+  describeSlices,
+  ENDPOINTS_LIMIT,
+  STALE_AFTER_MS,
+  type KubernetesSourceOptions,
+} from './kubernetes-options.ts'
 
 /** What the health of a Kubernetes source depends on. */
 export interface KubernetesHealthFacts {
   readonly status: ListWatchStatus
   readonly view: EndpointsView | undefined
-  /** Whose slices they are, in words. */
-  readonly slices: string
+  readonly options: KubernetesSourceOptions
   /** Undefined before it is known. */
   readonly namespace: string | undefined
-  /** Members that keep their place while they do not serve. */
-  readonly held: number
-  readonly members: number
+  readonly members: readonly Member[]
   /** Whether the ring stays as it is: see `Brake`. */
   readonly braked: boolean
-  readonly portSetting: string | undefined
 }
 
 /** So soon after the last confirmation a failure says nothing about the members yet. */
@@ -30,8 +32,9 @@ export function kubernetesHealth(facts: KubernetesHealthFacts): SourceHealth {
   const seconds =
     status.sinceConfirmedMs === undefined ? undefined : Math.round(status.sinceConfirmedMs / 1000)
   const detail: Record<string, string | number | boolean> = {
-    members: facts.members,
-    held: facts.held,
+    members: facts.members.length,
+    // Those that keep their place while they do not serve.
+    held: facts.members.filter(({ state }) => state === 'suspect').length,
     endpointSlices: view?.sliceCount ?? 0,
     endpoints: view?.endpoints.size ?? 0,
     endpointsWithoutPort: view?.portlessCount ?? 0,
@@ -46,7 +49,8 @@ export function kubernetesHealth(facts: KubernetesHealthFacts): SourceHealth {
 }
 
 function judge(facts: KubernetesHealthFacts, seconds: number | undefined): [Condition, string] {
-  const { status, view, slices, namespace } = facts
+  const { status, view, options, namespace } = facts
+  const slices = describeSlices(options)
   const reason = status.problem === undefined ? '' : `: ${status.problem}`
   if (status.sinceConfirmedMs === undefined || seconds === undefined) {
     return ['waiting', `The EndpointSlices have not been listed yet${reason}`]
@@ -64,7 +68,7 @@ function judge(facts: KubernetesHealthFacts, seconds: number | undefined): [Cond
   if (facts.braked) {
     return [
       'braked',
-      `Too many of the nodes of ${slices} stopped serving at once, and ${facts.members} stay on the ring as it was`,
+      `Too many of the nodes of ${slices} stopped serving at once, and ${facts.members.length} stay on the ring as it was`,
     ]
   }
   if (view?.sliceCount === 0) {
@@ -80,7 +84,7 @@ function judge(facts: KubernetesHealthFacts, seconds: number | undefined): [Cond
     ]
   }
   if (view !== undefined && view.portlessCount > 0)
-    return ['misconfigured', portProblem(view, facts.portSetting)]
+    return ['misconfigured', portProblem(view, options.portSetting)]
   return ['well', `Kubernetes said what it knows ${seconds} s ago`]
 }
 

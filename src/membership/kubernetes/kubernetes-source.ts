@@ -193,17 +193,9 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   }
 
   health(): SourceHealth {
-    const members = this.set.current
-    return kubernetesHealth({
-      status: this.#feed.status,
-      view: this.#view,
-      slices: describeSlices(this.#options),
-      namespace: this.#feed.namespace,
-      members: members.length,
-      held: members.filter(({ state }) => state === 'suspect').length,
-      braked: this.braked,
-      portSetting: this.#options.portSetting,
-    })
+    const { status, namespace } = this.#feed
+    const { members, braked } = this
+    return kubernetesHealth({ status, view: this.#view, options: this.#options, namespace, members, braked })
   }
 
   statistics(): SourceStatistics {
@@ -330,34 +322,28 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   }
 
   #warn(view: EndpointsView): void {
-    const slices = describeSlices(this.#options)
-    const namespace = this.#feed.namespace
+    const about = { slices: describeSlices(this.#options), namespace: this.#feed.namespace }
     if (view.sliceCount === 0) {
       this.#warnings.warn(
-        { event: 'service.absent', slices, namespace },
+        { event: 'service.absent', ...about },
         'Found no EndpointSlice; the Service may not exist, or have no selector',
       )
     }
     if (view.endpoints.size > ENDPOINTS_LIMIT) {
       this.#warnings.warn(
-        { event: 'endpoint.refused', slices, namespace, endpoints: view.endpoints.size },
+        { event: 'endpoint.refused', ...about, endpoints: view.endpoints.size },
         'Refused more endpoints than make a ring; the last one stays',
       )
     }
     if (view.portlessCount > 0) {
       this.#warnings.warn(
-        {
-          event: 'endpoint.skipped',
-          slices,
-          namespace,
-          reason: portProblem(view, this.#options.portSetting),
-        },
+        { event: 'endpoint.skipped', ...about, reason: portProblem(view, this.#options.portSetting) },
         'Skipped endpoints that have no place on the ring',
       )
     }
     if (view.hostNameSlices > 0) {
       this.#warnings.warn(
-        { event: 'slice.skipped', slices, namespace, skipped: view.hostNameSlices },
+        { event: 'slice.skipped', ...about, skipped: view.hostNameSlices },
         'Skipped EndpointSlices with host names instead of addresses',
       )
     }
