@@ -81,6 +81,11 @@ interface Prepared {
 
 type Run = () => Promise<Partial<ActionResult>> | Partial<ActionResult>
 
+interface Plan {
+  readonly result: ActionResult
+  readonly run: Run | undefined
+}
+
 /** What operators do by hand. Each action is refused with its reason where it would be done by halves. */
 export class Operations {
   readonly #ring: RingService
@@ -111,7 +116,7 @@ export class Operations {
    *
    * @throws {RingmanError} `ACTION_REFUSED`, `NOT_FOUND` where there is no such member.
    */
-  *plan(request: ActionRequest): Steps<{ readonly result: ActionResult; readonly run: Run | undefined }> {
+  *plan(request: ActionRequest): Steps<Plan> {
     const { action, dryRun } = request
     const { control } = this.#ring
     if (control === undefined) {
@@ -131,10 +136,7 @@ export class Operations {
   }
 
   /** Ends what {@link plan} began. */
-  async finish(
-    request: ActionRequest,
-    { result, run }: { readonly result: ActionResult; readonly run: Run | undefined },
-  ): Promise<ActionResult> {
+  async finish(request: ActionRequest, { result, run }: Plan): Promise<ActionResult> {
     if (run === undefined || result.dryRun) return { ...result, ...(await run?.()) }
     const { action, weight, forMs, by, address, reason, relayed } = request
     const fields = {
@@ -201,7 +203,6 @@ export class Operations {
   #evict(control: MemberControl, request: ActionRequest): Prepared {
     const { name = '', forMs = DEFAULT_EVICTION_MS, relayed } = request
     const { selfName } = this.#ring.source
-    const member = this.#ring.source.members.find((one) => one.name === name)
     const after = (one: Member) => (one.name === name ? undefined : one)
     const count = Math.round(forMs / 6000) / 10
     const minutes = `${count} ${count === 1 ? 'minute' : 'minutes'}`
@@ -226,30 +227,28 @@ export class Operations {
         `this ring has no keys, so that whatever this member said of ${quote(name)} could be forged by anybody; evict it ${where}`,
       )
     }
-    // Another member knows that it is there.
-    if (relayed && member === undefined) {
-      return {
-        message: `${quote(name)} is not taken for ${minutes}`,
-        run: () => {
-          control.evict(name, forMs)
-          return {}
-        },
+    const message = `${quote(name)} is off the ring, and not taken back for ${minutes}`
+    if (relayed) {
+      const run = () => {
+        control.evict(name, forMs)
+        return {}
       }
+      // Another member knows that it is there.
+      const isUnknown = this.#ring.source.members.every((one) => one.name !== name)
+      return isUnknown
+        ? { message: `${quote(name)} is not taken for ${minutes}`, run }
+        : { message, after, run }
     }
-    const { metadata } = this.#find(name)
-    if (metadata?.level === undefined && !relayed) {
+    const member = this.#find(name)
+    if (member.metadata?.level === undefined) {
       throw refused(
         `${quote(name)} is a Go member, or one of an older version, which cannot be evicted: it would go on saying that it lives, and members like it would believe it; stop its process`,
       )
     }
     return {
-      message: `${quote(name)} is off the ring, and not taken back for ${minutes}`,
+      message,
       after,
       run: async () => {
-        if (relayed) {
-          control.evict(name, forMs)
-          return {}
-        }
         const own = await this.#tellOne(this.#find(name), request)
         control.evict(name, forMs)
         return { details: [own, ...(await this.#tellOthers(request))] }
