@@ -1,4 +1,4 @@
-import { finish, Pace, type Steps } from '../../ring/steps.ts'
+import { Pace, type Steps } from '../../ring/steps.ts'
 import type { EndpointSlice, Family, SliceEndpoint } from './endpoint-slice.ts'
 
 /** Which of an endpoint's ports is the service port: by name, by number, or the only one there is. */
@@ -39,36 +39,25 @@ export interface EndpointsView {
 
 const OTHER_PORTS_LIMIT = 10
 
+/** The endpoints of slices, found once for each: a slice that changes is another object. */
+export type KnownEndpoints = WeakMap<EndpointSlice, readonly Endpoint[]>
+
 /**
- * Makes one set of endpoints of any number of slices. The same slices give the same set everywhere, in whatever order
+ * Makes one set of endpoints of any number of slices, in steps. The same slices give the same set everywhere, in whatever order
  * they come:
  *
  * - One family counts for all: with `auto` IPv4 if there is a slice of IPv4, empty or not, else IPv6. Which one a single
  *   endpoint has must not matter, since a dual-stack Service's slices change one after the other.
  * - Of several endpoints of one name (while they move from slice to slice, or when a pod has a successor) the one
  *   that serves stands for all; then one that is not terminating; then the lower address, port and UID.
- */
-export function viewEndpoints(
-  slices: Iterable<EndpointSlice>,
-  portChoice: PortChoice,
-  familyChoice: FamilyChoice,
-): EndpointsView {
-  return finish(viewInSteps(slices, portChoice, familyChoice, new WeakMap()))
-}
-
-/** The endpoints of slices, found once for each: a slice that changes is another object. */
-export type KnownEndpoints = WeakMap<EndpointSlice, readonly Endpoint[]>
-
-/**
- * The same in steps.
  *
  * @param known - Those of slices that were there the last time, with the same choice of a port; the others are added.
  */
-export function* viewInSteps(
+export function* viewEndpoints(
   slices: Iterable<EndpointSlice>,
   portChoice: PortChoice,
   familyChoice: FamilyChoice,
-  known: KnownEndpoints,
+  known: KnownEndpoints = new WeakMap(),
 ): Steps<EndpointsView> {
   const all = [...slices]
   const family = chooseFamily(all, familyChoice)

@@ -14,13 +14,7 @@ import { unlessAborted } from '../../unless-aborted.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { Brake } from './brake.ts'
 import type { EndpointSlice } from './endpoint-slice.ts'
-import {
-  viewEndpoints,
-  viewInSteps,
-  type Endpoint,
-  type EndpointsView,
-  type KnownEndpoints,
-} from './endpoints.ts'
+import { viewEndpoints, type Endpoint, type EndpointsView, type KnownEndpoints } from './endpoints.ts'
 import { kubernetesHealth, portProblem } from './kubernetes-health.ts'
 import {
   DEFAULT_HOLD_RESTARTING_MS,
@@ -205,7 +199,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   #restore({ held, frozen }: KeptPlaces): void {
     const { port, family } = this.#options
-    const { endpoints } = viewEndpoints(this.#feed.slices, port, family ?? 'auto')
+    const { endpoints } = finish(viewEndpoints(this.#feed.slices, port, family ?? 'auto'))
     const nowMs = this.#deps.clock.now()
     for (const [name, leftMs] of held) {
       const endpoint = endpoints.get(name)
@@ -256,11 +250,11 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   *#observe(): Steps<void> {
     const { port, family } = this.#options
     this.#slicesChanged = false
-    const view = yield* viewInSteps(this.#feed.slices, port, family ?? 'auto', this.#endpoints)
+    const view = yield* viewEndpoints(this.#feed.slices, port, family ?? 'auto', this.#endpoints)
     this.#view = view
     this.#warn(view)
     if (view.endpoints.size <= ENDPOINTS_LIMIT) {
-      yield* this.#keeper.observeInSteps(view, this.#deps.clock.now())
+      yield* this.#keeper.observe(view, this.#deps.clock.now())
     }
   }
 

@@ -1,5 +1,5 @@
 import { assertNever } from '../../errors.ts'
-import { finish, Pace, type Steps } from '../../ring/steps.ts'
+import { Pace, type Steps } from '../../ring/steps.ts'
 import { isLiving, type MemberState } from '../member.ts'
 import type { Endpoint, EndpointsView } from './endpoints.ts'
 
@@ -62,13 +62,8 @@ export class PlaceKeeper {
     return nextMs
   }
 
-  /** Takes what the slices say at this moment. */
-  observe(view: EndpointsView, nowMs: number): void {
-    finish(this.observeInSteps(view, nowMs))
-  }
-
-  /** The same in steps; nobody may do anything else with the places meanwhile. */
-  *observeInSteps(view: EndpointsView, nowMs: number): Steps<void> {
+  /** Takes what the slices say at this moment, in steps; nobody may do anything else with the places meanwhile. */
+  *observe(view: EndpointsView, nowMs: number): Steps<void> {
     const pace = new Pace()
     const endpoints = valuesOf(view.endpoints)
     for (let i = 0; i < endpoints.length; i++) {

@@ -2,11 +2,14 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseEndpointSlice, type EndpointSlice } from '../../../src/membership/kubernetes/endpoint-slice.ts'
 import {
-  viewEndpoints,
+  viewEndpoints as viewInSteps,
   type FamilyChoice,
   type PortChoice,
 } from '../../../src/membership/kubernetes/endpoints.ts'
+import { finish } from '../../../src/ring/steps.ts'
 import { PHASES, sliceOf, type SlicePod } from './slice-fixtures.ts'
+
+const viewEndpoints = (...args: Parameters<typeof viewInSteps>) => finish(viewInSteps(...args))
 
 const slice = (...args: Parameters<typeof sliceOf>): EndpointSlice => {
   const parsed = parseEndpointSlice(sliceOf(...args))
