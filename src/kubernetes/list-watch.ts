@@ -91,6 +91,8 @@ const PAGE_LIMIT = 500
 const RESUMES_IN_A_ROW = 2
 /** An outage that goes on is told again this often. */
 const REMIND_EVERY_MS = 300_000
+/** After these a watch can go on where it was: nothing said that it was wrong about anything. */
+const RESUMABLE: typeof ROUTINE = ['cut', 'unreachable', 'throttled', 'unauthorized']
 /** What happens now and then in a healthy cluster, and mends itself with the next try. */
 const ROUTINE: readonly (ApiErrorKind | undefined)[] = ['cut', 'expired', 'throttled', 'stalled']
 
@@ -359,7 +361,7 @@ export class ListWatch<T extends Held> {
     this.#failuresInARow += 1
     this.#counts.failures += 1
     this.#problem = error.message
-    if (!canResume(kind) || this.#failuresInARow > RESUMES_IN_A_ROW) this.#version = undefined
+    if (!RESUMABLE.includes(kind) || this.#failuresInARow > RESUMES_IN_A_ROW) this.#version = undefined
     this.#logFailure(error, kind)
     this.#options.onFailure?.(error)
     // Routine: the server forgets old versions, and some send no bookmarks. The list at once will tell; only a second
@@ -384,11 +386,6 @@ export class ListWatch<T extends Held> {
       this.#options.logger.debug(fields, 'Failed to follow the Kubernetes API')
     }
   }
-}
-
-/** Whether a watch can go on where it was: nothing said that it was wrong about anything. */
-function canResume(kind: ApiErrorKind | undefined): boolean {
-  return kind === 'cut' || kind === 'unreachable' || kind === 'throttled' || kind === 'unauthorized'
 }
 
 function tooMany({ kind }: ApiSelection, maxObjects: number): RingmanError {

@@ -3,7 +3,7 @@ import { sleep, type Clock, type Random } from '../clock.ts'
 import { isRingmanError, type RingmanError } from '../errors.ts'
 import type { ApiClient } from '../kubernetes/api-client.ts'
 import { ALL_NAMESPACES, ENDPOINT_SLICES } from '../kubernetes/api-resource.ts'
-import { ListWatch, type ListWatchSettings, type ListWatchStatus } from '../kubernetes/list-watch.ts'
+import { ListWatch, type ListWatchSettings } from '../kubernetes/list-watch.ts'
 import type { Logger } from '../logger.ts'
 import {
   parseEndpointSlice,
@@ -99,11 +99,6 @@ export class ServiceSlices {
     )
     this.done = Promise.all(Array.from(this.#watches.values(), ({ done }) => done))
     this.done.catch(() => {})
-  }
-
-  /** How well the slices of a namespace are known. */
-  status(namespace: string): ListWatchStatus {
-    return this.#watchOf(namespace).status
   }
 
   /** Begins. Services that are followed by now need no list of their own. */
