@@ -234,7 +234,7 @@ export class Forwarder {
         key === undefined || (await this.#mayServe(key, by)) || (await this.#forward(key, by, req, way))
     } catch (error) {
       const isRefusal = isRingmanError(error) && error.code !== 'UNREACHABLE' && error.code !== 'TIMEOUT'
-      ownership.countForward(isRefusal ? 'refused' : 'failed')
+      ownership.forwards[isRefusal ? 'refused' : 'failed']++
       this.#refuse(error, way)
       return
     }
@@ -261,7 +261,7 @@ export class Forwarder {
     const { ownership } = ring
     if (by.hops === 0) {
       if (!ring.owns(key)) return false
-      ownership.countForward('served')
+      ownership.forwards.served++
       return true
     }
     const endMs = clock.now() + this.#settings.waitMs
@@ -269,7 +269,7 @@ export class Forwarder {
       const { verdict, mine } = ownership.check(key, by.digests)
       const decision = decide({ verdict, mine }, by, this.#settings)
       if (decision === 'serve') {
-        ownership.countForward(mine ? 'served' : 'stood-in')
+        ownership.forwards[mine ? 'served' : 'stood-in']++
         return true
       }
       if (decision === 'forward') return false
@@ -319,7 +319,7 @@ export class Forwarder {
       if (owner === undefined) break
       tried.add(owner.ringKey)
       if (owner.ringKey === ring.ownRingKey) {
-        ring.ownership.countForward(place === 0 ? 'served' : 'stood-in')
+        ring.ownership.forwards[place === 0 ? 'served' : 'stood-in']++
         return true
       }
       const timeLeftMs = endMs - clock.now()
@@ -339,7 +339,7 @@ export class Forwarder {
           const status = await way.relay({ ...target, headers, gone: sent.gone.signal })
           span.setAttribute('http.response.status_code', status)
         })
-        ring.ownership.countForward('forwarded')
+        ring.ownership.forwards.forwarded++
         if (way.joined === undefined || way.isGone()) this.#sent.delete(sent)
         else way.joined.once('close', () => this.#sent.delete(sent))
         return false

@@ -66,14 +66,16 @@ export interface OwnMember {
 export class Ownership {
   readonly #member: OwnMember
   readonly #claims: Claims
-  readonly #checks: Record<CheckVerdict, number> = {
+  /** How many checks had which verdict. */
+  readonly checks: Record<CheckVerdict, number> = {
     mine: 0,
     'not-mine': 0,
     'you-are-behind': 0,
     'i-am-behind': 0,
     unknown: 0,
   }
-  readonly #forwards: Record<ForwardOutcome, number> = {
+  /** What became of requests, where this member forwards them. */
+  readonly forwards: Record<ForwardOutcome, number> = {
     served: 0,
     forwarded: 0,
     'stood-in': 0,
@@ -89,20 +91,6 @@ export class Ownership {
     member.manager.subscribe((change) => {
       this.#follow(change)
     })
-  }
-
-  /** How many checks had which verdict. */
-  get checks(): Readonly<Record<CheckVerdict, number>> {
-    return this.#checks
-  }
-
-  /** What became of requests, where this member forwards them. */
-  get forwards(): Readonly<Record<ForwardOutcome, number>> {
-    return this.#forwards
-  }
-
-  countForward(outcome: ForwardOutcome): void {
-    this.#forwards[outcome]++
   }
 
   /** How many claims are held. */
@@ -176,7 +164,7 @@ export class Ownership {
     const mine = owner.ringKey === ringKey()
     const order = orderRings(manager.digests, typeof digests === 'string' ? [digests] : digests)
     const verdict = order === 'same' ? (mine ? 'mine' : 'not-mine') : VERDICTS[order]
-    this.#checks[verdict]++
+    this.checks[verdict]++
     return { verdict, mine, owner, digest: ring.digest, epoch }
   }
 
