@@ -111,21 +111,14 @@ export class RingPeers {
   async fingerprints(
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, ReadonlyMap<string, string> | undefined>> {
-    const found = new Map<string, ReadonlyMap<string, string> | undefined>()
-    await Promise.all(
-      this.all.map(async ({ name, url }) => {
-        try {
-          const { rings } = await this.#list(url, signal)
-          found.set(
-            name,
-            new Map(rings.flatMap(({ name: of, ring }) => (ring ? [[of, ring.fingerprint]] : []))),
-          )
-        } catch {
-          found.set(name, undefined)
-        }
-      }),
-    )
-    return found
+    const asked = this.all.map(async ({ name, url }) => {
+      const answer = await this.#list(url, signal).catch(() => undefined)
+      const told = answer?.rings.flatMap(({ name: of, ring }) =>
+        ring ? [[of, ring.fingerprint] as const] : [],
+      )
+      return [name, told && new Map(told)] as const
+    })
+    return new Map(await Promise.all(asked))
   }
 
   async #askOne({ name: from, url }: Peer, signal: AbortSignal): Promise<KeptRings | undefined> {
