@@ -209,7 +209,8 @@ export class ListWatch<T extends Held> {
       if (pages >= PAGE_LIMIT) throw apiError('too-large', `the list has more than ${PAGE_LIMIT} pages`)
       const page = await this.#page(selection, next, signal)
       for (const item of page.items) {
-        const object = this.#parse(item)
+        const object = this.#options.parse(item)
+        if (object === undefined) throw this.#malformed()
         if (this.#wants(object)) objects.set(object.name, object)
       }
       if (objects.size > maxObjects) throw tooMany(selection, maxObjects)
@@ -317,12 +318,6 @@ export class ListWatch<T extends Held> {
 
   #wants(object: T): boolean {
     return this.#options.wants?.(object) ?? true
-  }
-
-  #parse(object: unknown): T {
-    const parsed = this.#options.parse(object)
-    if (parsed === undefined) throw this.#malformed()
-    return parsed
   }
 
   #malformed(): RingmanError {

@@ -230,11 +230,9 @@ export class SeedResolver {
       if (pods === undefined) throw Object.assign(new Error('nobody knows the pods'), { code: 'NOTIMPL' })
       return this.#bounded(await pods.addresses(signal), seed.port ?? defaultPort)
     }
-    if (seed.kind === 'host') {
-      return this.#bounded(await dns.lookUp(seed.name, signal), seed.port ?? defaultPort)
-    }
-    if (seed.kind === 'dns') {
-      return this.#bounded(await dns.addressesOf(seed.name, signal), seed.port ?? defaultPort)
+    if (seed.kind !== 'srv') {
+      const asked = seed.kind === 'host' ? dns.lookUp(seed.name, signal) : dns.addressesOf(seed.name, signal)
+      return this.#bounded(await asked, seed.port ?? defaultPort)
     }
     const targets = this.#sample(await dns.servicesOf(seed.name, signal), this.#settings.targetsPerService)
     const answers = await Promise.allSettled(
