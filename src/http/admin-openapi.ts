@@ -17,12 +17,13 @@ import {
 import {
   documentOf,
   documentOperations,
-  getAndHead,
   lookUpPaths,
+  operations,
   problemResponses,
+  reading,
   ref,
-  withoutContent,
   type Json,
+  type Paths,
 } from './openapi.ts'
 import { MAX_PEERS } from './report-routes.ts'
 
@@ -37,18 +38,14 @@ export function describeAdminApi(
   version: string,
   lookUps?: { readonly hasNamedRings: boolean },
 ): Json {
-  return documentOf({
-    version,
-    description: 'What orchestrators, monitoring and operators ask of one member.',
-    paths: {
-      ...(lookUps === undefined ? {} : lookUpPaths(limits, lookUps.hasNamedRings)),
-      ...adminPaths(),
-    },
-    components: {
-      schemas: { ...apiSchemas(limits), ...adminSchemas() },
-      securitySchemes: {
-        token: { type: 'http', scheme: 'bearer', description: 'What the file of `--token-file` holds.' },
-      },
+  const paths = {
+    ...(lookUps === undefined ? {} : lookUpPaths(limits, lookUps.hasNamedRings)),
+    ...adminPaths(),
+  }
+  return documentOf(version, 'What orchestrators, monitoring and operators ask of one member.', paths, {
+    schemas: { ...apiSchemas(limits), ...adminSchemas() },
+    securitySchemes: {
+      token: { type: 'http', scheme: 'bearer', description: 'What the file of `--token-file` holds.' },
     },
   })
 }
@@ -56,30 +53,21 @@ export function describeAdminApi(
 const GUARDED = ['UNAUTHORIZED', 'FORBIDDEN', 'NOT_FOUND'] as const
 const SECURITY: Json = [{ token: [] }]
 
-function adminPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> {
-  const { get, head } = getAndHead({
-    id: 'Admin',
-    summary: 'What this member is, and what it can be asked to do',
-    schema: ref('AdminAnswer'),
-    problems: ['PARAMETER_INVALID', ...GUARDED],
-  })
+function adminPaths(): Paths {
   return {
     '/livez': probe('Live', 'Whether restarting the process would not help', 'LiveAnswer'),
     '/readyz': probe('Ready', 'Whether it is ready for look-ups, with the reasons', 'ReadyAnswer'),
-    '/metrics': getAndHead({
-      id: 'Metrics',
+    '/metrics': reading('Metrics', {
       summary: "Metrics in Prometheus's text format, or in OpenMetrics by `Accept`",
       schema: text,
       contentType: 'text/plain; version=0.0.4; charset=utf-8',
       problems: [],
     }),
-    '/v1/report': getAndHead({
-      id: 'Report',
+    '/v1/report': reading('Report', {
       summary: 'What `ringman doctor` compares; no key and no token',
       schema: ref('ReportAnswer'),
     }),
-    '/v1/reach': getAndHead({
-      id: 'Reach',
+    '/v1/reach': reading('Reach', {
       summary: 'Whether other members answer this one over UDP and TCP',
       parameters: [
         {
@@ -92,10 +80,12 @@ function adminPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> 
       schema: ref('ReachAnswer'),
       problems: ['PARAMETER_INVALID', 'OVERLOADED'],
     }),
-    '/v1/admin': {
-      get: { ...(get as object), security: SECURITY },
-      head: { ...(head as object), security: SECURITY },
-    },
+    '/v1/admin': reading('Admin', {
+      summary: 'What this member is, and what it can be asked to do',
+      security: SECURITY,
+      schema: ref('AdminAnswer'),
+      problems: ['PARAMETER_INVALID', ...GUARDED],
+    }),
     ...Object.fromEntries(
       ACTIONS.map((action) => [`/v1/admin/${action}`, { post: actionOperation(action) }]),
     ),
@@ -106,15 +96,15 @@ function adminPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> 
 /** A probe answers the same when it is not well, as 503. */
 function probe(id: string, summary: string, schema: string) {
   const content = { 'application/json': { schema: ref(schema) } }
-  const responses = {
-    ...problemResponses([]),
-    '200': { description: 'Yes.', content },
-    '503': { description: 'No.', content },
-  }
-  return {
-    get: { operationId: `get${id}`, summary, parameters: [], responses },
-    head: { operationId: `head${id}`, summary, parameters: [], responses: withoutContent(responses) },
-  }
+  return operations(
+    id,
+    { summary },
+    {
+      ...problemResponses([]),
+      '200': { description: 'Yes.', content },
+      '503': { description: 'No.', content },
+    },
+  )
 }
 
 const SUMMARIES: Readonly<Record<Action, string>> = {
@@ -132,7 +122,7 @@ const FIELD_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   forMs: { type: 'integer', minimum: 1, maximum: MAX_EVICTION_MS, default: DEFAULT_EVICTION_MS },
 }
 
-function actionOperation(action: Action): Json {
+function actionOperation(action: Action) {
   const logged: JsonSchema = { type: 'string', maxLength: TEXT_LIMIT, description: 'For the log.' }
   const fields = Object.fromEntries(FIELDS[action].map((name) => [name, FIELD_SCHEMAS[name]!]))
   const optional = {

@@ -22,26 +22,12 @@ export const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/
  * @param hasNamedRings - Whether there are rings that are known by name.
  */
 export function describeApi(limits: HttpLimits, version: string, hasNamedRings = false): Json {
-  return documentOf({
-    version,
-    description: 'Which instance owns this key? Any member answers for the whole ring.',
-    paths: lookUpPaths(limits, hasNamedRings),
-    components: { schemas: apiSchemas(limits) },
-  })
+  const description = 'Which instance owns this key? Any member answers for the whole ring.'
+  return documentOf(version, description, lookUpPaths(limits, hasNamedRings), { schemas: apiSchemas(limits) })
 }
 
 /** A document of one of the ports. */
-export function documentOf({
-  version,
-  description,
-  paths,
-  components,
-}: {
-  readonly version: string
-  readonly description: string
-  readonly paths: Paths
-  readonly components: Json
-}): Json {
+export function documentOf(version: string, description: string, paths: Paths, components: Json): Json {
   return {
     openapi: '3.1.1',
     info: { title: 'ringman', version, description, license: { name: 'MIT', identifier: 'MIT' } },
@@ -57,7 +43,21 @@ export function lookUpPaths(limits: HttpLimits, hasNamedRings: boolean): Paths {
   return hasNamedRings ? { ...paths, ...namedRingPaths(paths) } : paths
 }
 
-type Paths = Readonly<Record<string, Readonly<Record<string, Json>>>>
+/** What is said of a request. */
+type Request = {
+  readonly summary: string
+  readonly description?: string
+  readonly parameters?: readonly Json[]
+  readonly requestBody?: Json
+  readonly security?: Json
+}
+
+type Operation = Request & { readonly operationId: string; readonly responses: Responses }
+
+/** The operations of a path, by method. */
+type Operations = { readonly [method: string]: Operation }
+
+export type Paths = { readonly [path: string]: Operations }
 
 /** Which ring is meant, where rings are known by name. */
 const RING_NAME: readonly Json[] = ['namespace', 'name'].map((name) => ({
@@ -72,56 +72,40 @@ const RING_NAME: readonly Json[] = ['namespace', 'name'].map((name) => ({
 function namedRingPaths(paths: Paths): Paths {
   const root = '/v1/rings'
   const one = `${root}/{namespace}/{name}`
-  const notFound = problemResponse(describeCodes(['RING_NOT_FOUND']))
   const named = Object.entries(paths)
     .filter(([path]) => path.startsWith('/v1/'))
-    .map(
-      ([path, operations]) =>
-        [
-          `${one}${path.slice('/v1'.length)}`,
-          Object.fromEntries(
-            Object.entries(operations).map(([method, operation]) => {
-              const { operationId, parameters, responses, ...rest } = operation as {
-                readonly operationId: string
-                readonly parameters?: readonly Json[]
-                readonly responses: Responses
-              }
-              const answers = {
-                ...responses,
-                ...(method === 'head' ? withoutContent({ 404: notFound }) : { 404: notFound }),
-              }
-              return [
-                method,
-                {
-                  ...rest,
-                  operationId: `${operationId}OfRing`,
-                  parameters: [...RING_NAME, ...(parameters ?? [])],
-                  responses: answers,
-                },
-              ]
-            }),
-          ),
-        ] as const,
-    )
+    .map(([path, described]) => {
+      const methods = Object.entries(described).map(([method, each]) => [method, ofNamedRing(each, method)])
+      return [`${one}${path.slice('/v1'.length)}`, Object.fromEntries(methods) as Operations]
+    })
   return {
-    [root]: getAndHead({
-      id: 'Rings',
+    [root]: reading('Rings', {
       summary: 'The rings that are known by name',
       schema: ref('RingsAnswer'),
       problems: ['PARAMETER_INVALID', 'RINGS_NOT_LISTED'],
-      headers: ETAG,
-      more: { '304': { description: 'They are those of the ETag.', headers: ETAG } },
+      unchanged: 'They are those of the ETag.',
     }),
-    [one]: getAndHead({
-      id: 'OneRing',
+    [one]: reading('OneRing', {
       summary: 'One of them',
       parameters: RING_NAME,
       schema: ref('NamedRing'),
       problems: ['PARAMETER_INVALID', 'RING_NOT_FOUND', 'RINGS_NOT_LISTED'],
-      headers: ETAG,
-      more: { '304': { description: 'It is that of the ETag.', headers: ETAG } },
+      unchanged: 'It is that of the ETag.',
     }),
-    ...Object.fromEntries(named),
+    ...(Object.fromEntries(named) as Paths),
+  }
+}
+
+function ofNamedRing(
+  { operationId, parameters = [], responses, ...rest }: Operation,
+  method: string,
+): Operation {
+  const notFound: Responses = { '404': problemResponse(describeCodes(['RING_NOT_FOUND'])) }
+  return {
+    ...rest,
+    operationId: `${operationId}OfRing`,
+    parameters: [...RING_NAME, ...parameters],
+    responses: { ...responses, ...(method === 'head' ? withoutContent(notFound) : notFound) },
   }
 }
 
@@ -141,16 +125,14 @@ function pathsOf(limits: HttpLimits): Paths {
   }
   const lookUpProblems = [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS] as const
   return {
-    '/v1/owner': getAndHead({
-      id: 'Owner',
+    '/v1/owner': reading('Owner', {
       summary: 'The owner of a key',
       parameters: [key],
       schema: ref('OwnerAnswer'),
       problems: lookUpProblems,
     }),
     '/v1/owners': {
-      ...getAndHead({
-        id: 'Owners',
+      ...reading('Owners', {
         summary: 'The first n distinct owners of a key',
         parameters: [key, n],
         schema: ref('OwnersAnswer'),
@@ -182,8 +164,7 @@ function pathsOf(limits: HttpLimits): Paths {
       },
     },
     '/v1/route': routeOperations(),
-    '/v1/check': getAndHead({
-      id: 'Check',
+    '/v1/check': reading('Check', {
       summary: 'Whether a request for a key belongs to the member that answers, or whose ring is older',
       parameters: [
         key,
@@ -206,8 +187,7 @@ function pathsOf(limits: HttpLimits): Paths {
       schema: ref('CheckAnswer'),
       problems: [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS],
     }),
-    '/v1/ring': getAndHead({
-      id: 'Ring',
+    '/v1/ring': reading('Ring', {
       summary: 'The whole ring',
       parameters: [
         {
@@ -219,11 +199,9 @@ function pathsOf(limits: HttpLimits): Paths {
       ],
       schema: ref('RingAnswer'),
       problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
-      headers: ETAG,
-      more: { '304': { description: 'The ring is the one of the ETag.', headers: ETAG } },
+      unchanged: 'The ring is the one of the ETag.',
     }),
-    '/v1/ring/watch': getAndHead({
-      id: 'RingWatch',
+    '/v1/ring/watch': reading('RingWatch', {
       summary: 'The ring now and after each change, or what one node gains and loses',
       description: `Server-sent events named \`ring\`, each with a RingEvent as data and the epoch as id. With \`node\` an event \`owned\` with an OwnedEvent, then events \`moved\`, each with a MovedEvent. Comments every ${limits.heartbeatMs} ms.`,
       parameters: [
@@ -238,54 +216,62 @@ function pathsOf(limits: HttpLimits): Paths {
       contentType: 'text/event-stream',
       problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'TOO_MANY_WATCHERS'],
     }),
-    '/v1/members': getAndHead({
-      id: 'Members',
+    '/v1/members': reading('Members', {
       summary: 'Every member, its state, and why it is not on the ring',
       schema: ref('MembersAnswer'),
       problems: ['PARAMETER_INVALID', 'OVERLOADED'],
     }),
-    '/v1/changes': getAndHead({
-      id: 'Changes',
+    '/v1/changes': reading('Changes', {
       summary: 'When, why and how much the ring has changed lately',
       schema: ref('ChangesAnswer'),
       problems: ['PARAMETER_INVALID', 'OVERLOADED'],
     }),
-    '/v1/agreement': getAndHead({
-      id: 'Agreement',
+    '/v1/agreement': reading('Agreement', {
       summary: 'Whether the other members have the same ring',
       description: `Each one is asked for its digest, at most every ${AGREEMENT_INTERVAL_MS / 1000} s however many want to know; in between the last result is told.`,
       schema: ref('AgreementAnswer'),
       problems: ['PARAMETER_INVALID', 'OVERLOADED'],
     }),
-    '/v1/plan': getAndHead({
-      id: 'Plan',
+    '/v1/plan': reading('Plan', {
       summary: 'What would move if nodes left, joined or changed weight',
       parameters: PLAN_PARAMETERS,
       schema: ref('PlanAnswer'),
       problems: ['PARAMETER_INVALID', 'PLAN_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
     }),
     '/openapi.json': documentOperations(),
-    '/hashring/nodes': compatibleOperations({
-      id: 'CompatibleNodes',
-      summary: 'The node list of the Go library',
-      parameters: [],
-      responses: { '200': textResponse('JSON, as plain text.') },
-    }),
-    '/hashring/nodes/get': compatibleOperations({
-      id: 'CompatibleOwner',
-      summary: 'The owner of a key, as the Go library answers',
-      description: 'The key may also come in a form. Without an owner, `Node` is empty.',
-      parameters: [{ ...key, required: false, schema: { type: 'string' } }],
-      form: { type: 'object', properties: { key: { type: 'string' } } },
-      responses: {
+    // Any method will do on the compatible routes; those that clients use are described.
+    '/hashring/nodes': operations(
+      'CompatibleNodes',
+      { summary: 'The node list of the Go library' },
+      { '200': textResponse('JSON, as plain text.') },
+      {},
+    ),
+    '/hashring/nodes/get': operations(
+      'CompatibleOwner',
+      {
+        summary: 'The owner of a key, as the Go library answers',
+        description: 'The key may also come in a form. Without an owner, `Node` is empty.',
+        parameters: [{ ...key, required: false, schema: { type: 'string' } }],
+      },
+      {
         '200': textResponse('JSON, as plain text.'),
         '404': textResponse('There is no key, or it is empty.'),
         '413': textResponse('The form is too large.'),
         '503': textResponse('Too many forms are being read.'),
       },
-    }),
+      {
+        requestBody: {
+          content: {
+            'application/x-www-form-urlencoded': { schema: KEY_FORM },
+            'multipart/form-data': { schema: KEY_FORM },
+          },
+        },
+      },
+    ),
   }
 }
+
+const KEY_FORM: JsonSchema = { type: 'object', properties: { key: { type: 'string' } } }
 
 const OWNER_ADDRESS: JsonSchema = {
   type: 'string',
@@ -293,13 +279,7 @@ const OWNER_ADDRESS: JsonSchema = {
 }
 
 /** Any method will do, and whatever stands behind the path; those methods are described that proxies use. */
-function routeOperations(): Readonly<Record<string, Json>> {
-  const shared = {
-    summary: 'Where a proxy is to send a request',
-    description:
-      'The key is found in the request as the member is configured (`--route-key`); whatever its path, which goes on behind this one, its query and its body. Any method.',
-    parameters: [],
-  }
+function routeOperations(): Operations {
   const next = (place: string) => ({
     description: `The ${place} after the owner, where there is one.`,
     schema: OWNER_ADDRESS,
@@ -319,11 +299,16 @@ function routeOperations(): Readonly<Record<string, Json>> {
     },
     ...problemResponses(['KEY_INVALID', 'KEY_MISSING', 'KEY_REPEATED', 'KEY_TOO_LONG', ...RING_PROBLEMS]),
   }
-  return {
-    get: { operationId: 'getRoute', ...shared, responses },
-    head: { operationId: 'headRoute', ...shared, responses: withoutContent(responses) },
-    post: { operationId: 'postRoute', ...shared, responses },
-  }
+  return operations(
+    'Route',
+    {
+      summary: 'Where a proxy is to send a request',
+      description:
+        'The key is found in the request as the member is configured (`--route-key`); whatever its path, which goes on behind this one, its query and its body. Any method.',
+    },
+    responses,
+    {},
+  )
 }
 
 type ProblemCode = keyof typeof ERROR_STATUSES
@@ -354,79 +339,57 @@ const PLAN_PARAMETERS: readonly Json[] = [
   schema: { type: 'array', items: { type: 'string', ...items } },
 }))
 
-interface Operation {
-  readonly id: string
-  readonly summary: string
-  readonly description?: string
-  /** @default none */
-  readonly parameters?: readonly Json[]
+/** A path with these responses; HEAD gets them without content. `post` says what else there is of a POST, where it takes one. */
+export function operations(
+  id: string,
+  { parameters = [], ...others }: Request,
+  responses: Responses,
+  post?: Partial<Request>,
+): Operations {
+  const request = { parameters, ...others }
+  return {
+    get: { operationId: `get${id}`, ...request, responses },
+    head: { operationId: `head${id}`, ...request, responses: withoutContent(responses) },
+    ...(post && { post: { operationId: `post${id}`, ...request, ...post, responses } }),
+  }
 }
 
 /** A path that is read. */
-export function getAndHead(
-  operation: Operation & {
+export function reading(
+  id: string,
+  given: Request & {
     readonly schema: JsonSchema
     readonly contentType?: string
-    readonly headers?: Json
     /** @default PARAMETER_INVALID */
     readonly problems?: readonly ProblemCode[]
-    /** Responses that have no body. */
-    readonly more?: { readonly [status: string]: Json }
+    /** What the `ETag` names, where there is one, for a 304. */
+    readonly unchanged?: string
   },
-): { readonly get: Json; readonly head: Json } {
-  const { id, schema, contentType = 'application/json', headers = {}, more = {} } = operation
-  const problems = problemResponses(operation.problems ?? ['PARAMETER_INVALID'])
-  const success = { description: 'The answer.', headers }
-  return {
-    get: {
-      operationId: `get${id}`,
-      ...sharedFields(operation),
-      responses: {
-        '200': { ...success, content: { [contentType]: { schema } } },
-        ...more,
-        ...problems,
-      },
-    },
-    head: {
-      operationId: `head${id}`,
-      ...sharedFields(operation),
-      responses: { '200': success, ...more, ...withoutContent(problems) },
-    },
-  }
+): Operations {
+  const {
+    schema,
+    contentType = 'application/json',
+    problems = ['PARAMETER_INVALID'],
+    unchanged,
+    ...request
+  } = given
+  const headers: Json = unchanged === undefined ? {} : ETAG
+  return operations(id, request, {
+    '200': { description: 'The answer.', headers, content: { [contentType]: { schema } } },
+    ...(unchanged !== undefined && { '304': { description: unchanged, headers } }),
+    ...problemResponses(problems),
+  })
 }
 
 /** The path of the document itself. */
 export function documentOperations() {
-  return getAndHead({ id: 'Description', summary: 'This document', schema: { type: 'object' } })
-}
-
-/** Any method will do on the compatible routes; those that clients use are described. */
-function compatibleOperations(
-  operation: Operation & { readonly responses: Responses; readonly form?: JsonSchema },
-): Readonly<Record<string, Json>> {
-  const { id, responses, form } = operation
-  const body = form && {
-    content: {
-      'application/x-www-form-urlencoded': { schema: form },
-      'multipart/form-data': { schema: form },
-    },
-  }
-  const shared = sharedFields(operation)
-  return {
-    get: { operationId: `get${id}`, ...shared, responses },
-    head: { operationId: `head${id}`, ...shared, responses: withoutContent(responses) },
-    post: { operationId: `post${id}`, ...shared, ...(body && { requestBody: body }), responses },
-  }
-}
-
-function sharedFields({ summary, description, parameters = [] }: Operation) {
-  return { summary, ...(description !== undefined && { description }), parameters }
+  return reading('Description', { summary: 'This document', schema: { type: 'object' } })
 }
 
 type Responses = { readonly [status: string]: { readonly [field: string]: Json } }
 
 /** The same responses as HEAD gets them. */
-export function withoutContent(responses: Responses): Responses {
+function withoutContent(responses: Responses): Responses {
   return Object.fromEntries(
     Object.entries(responses).map(([status, response]) => [
       status,
