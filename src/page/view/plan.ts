@@ -1,6 +1,7 @@
 import { coloursOf, titleOf } from './circle.ts'
 import type { PageData } from './data.ts'
 import { html, type Markup } from './html.ts'
+import { column, numbers, table } from './sections.ts'
 import { byName, counted, shareText } from './words.ts'
 
 /** The form in which nodes are ticked to leave, and others named to join. */
@@ -66,32 +67,23 @@ export function planResult({ planned: answer }: PageData): Markup {
       <strong>${shareText(movedShare)}</strong> of the keys would get another owner. The largest share would
       go from ${maxMeanBefore.toFixed(2)} to ${maxMeanAfter.toFixed(2)} times the mean.
     </p>
-    <div class="scroll" tabindex="0" role="region" aria-label="Shares before and after">
-      <table>
-        <caption>
-          ${counted(shares.length, 'node')}, those first whose share changes most
-        </caption>
-        <thead>
-          <tr>
-            <th scope="col">Node</th>
-            <th scope="col" class="number">Before</th>
-            <th scope="col" class="number">After</th>
-            <th scope="col" class="number">Change</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${sorted.slice(0, SHARES_SHOWN).map(({ ringKey, before, after }) => {
-            const change = (after - before) * 100
-            return html`<tr>
-              <th scope="row"><span class="name">${ringKey}</span></th>
-              <td class="number">${before === 0 ? '–' : shareText(before)}</td>
-              <td class="number">${after === 0 ? '–' : shareText(after)}</td>
-              <td class="number ${change < 0 ? 'less' : 'more'}">${change > 0 && '+'}${change.toFixed(1)}</td>
-            </tr>`
-          })}
-        </tbody>
-      </table>
-    </div>
+    ${table(
+      'shares',
+      {
+        label: 'Shares before and after',
+        caption: `${counted(shares.length, 'node')}, those first whose share changes most`,
+      },
+      [column('Node'), numbers('Before'), numbers('After'), numbers('Change')],
+      sorted.slice(0, SHARES_SHOWN).map(({ ringKey, before, after }) => {
+        const change = (after - before) * 100
+        return html`<tr>
+          <th scope="row"><span class="name">${ringKey}</span></th>
+          <td class="number">${before === 0 ? '–' : shareText(before)}</td>
+          <td class="number">${after === 0 ? '–' : shareText(after)}</td>
+          <td class="number ${change < 0 ? 'less' : 'more'}">${change > 0 && '+'}${change.toFixed(1)}</td>
+        </tr>`
+      }),
+    )}
   </div>`
 }
 

@@ -114,6 +114,35 @@ function bar(share: number, largest: number, colour: number | undefined): Markup
   </svg>`
 }
 
+/** The head of a column. */
+export const column = (name: string) => html`<th scope="col">${name}</th>`
+
+/** The head of a column of numbers. */
+export const numbers = (name: string) => html`<th scope="col" class="number">${name}</th>`
+
+export function table(
+  id: string,
+  { label, caption }: { readonly label: string; readonly caption: string },
+  heads: Value,
+  rows: Value,
+): Markup {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}">
+    <table id="${id}" class="${id}">
+      <caption>
+        ${caption}
+      </caption>
+      <thead>
+        <tr>
+          ${heads}
+        </tr>
+      </thead>
+      <tbody>
+        ${rows}
+      </tbody>
+    </table>
+  </div>`
+}
+
 /** The nodes with their shares; those with the largest share first. */
 export function nodeTable({ ring }: PageData, most: number): Markup {
   const colours = coloursOf(ring.nodes)
@@ -121,38 +150,28 @@ export function nodeTable({ ring }: PageData, most: number): Markup {
   const largest = sorted[0]?.share ?? 0
   const zones = ring.nodes.some(({ zone }) => zone !== undefined)
   const weights = ring.nodes.some(({ weight }) => weight !== 1)
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Nodes of the ring">
-    <table id="nodes" class="nodes">
-      <caption>
-        Nodes of the ring, by share
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">Node</th>
-          <th scope="col" class="number">Share</th>
-          <td></td>
-          ${weights && html`<th scope="col" class="number">Weight</th>`}
-          ${zones && html`<th scope="col">Zone</th>`}
-        </tr>
-      </thead>
-      <tbody>
-        ${sorted.slice(0, most).map(
-          (node) =>
-            html`<tr data-key="${node.ringKey}" data-node="${node.ringKey}">
-              <th scope="row">
-                <span class="swatch c${colours.get(node.ringKey)}" aria-hidden="true"></span>
-                <span class="name">${node.name ?? node.ringKey}</span>
-                ${node.name !== undefined && node.name !== node.ringKey && html`<small>${node.ringKey}</small>`}
-              </th>
-              <td class="number">${shareText(node.share)}</td>
-              <td class="bars">${bar(node.share, largest, colours.get(node.ringKey))}</td>
-              ${weights && html`<td class="number">${node.weight}</td>`}
-              ${zones && html`<td>${node.zone ?? '–'}</td>`}
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`
+  return table(
+    'nodes',
+    { label: 'Nodes of the ring', caption: 'Nodes of the ring, by share' },
+    [
+      ...[column('Node'), numbers('Share'), html`<td></td>`],
+      ...[weights && numbers('Weight'), zones && column('Zone')],
+    ],
+    sorted.slice(0, most).map(
+      (node) =>
+        html`<tr data-key="${node.ringKey}" data-node="${node.ringKey}">
+          <th scope="row">
+            <span class="swatch c${colours.get(node.ringKey)}" aria-hidden="true"></span>
+            <span class="name">${node.name ?? node.ringKey}</span>
+            ${node.name !== undefined && node.name !== node.ringKey && html`<small>${node.ringKey}</small>`}
+          </th>
+          <td class="number">${shareText(node.share)}</td>
+          <td class="bars">${bar(node.share, largest, colours.get(node.ringKey))}</td>
+          ${weights && html`<td class="number">${node.weight}</td>`}
+          ${zones && html`<td>${node.zone ?? '–'}</td>`}
+        </tr>`,
+    ),
+  )
 }
 
 /** Those that need attention first: an order of states in which an operator reads. */
@@ -194,28 +213,17 @@ export function memberTable(data: PageData): Markup {
   const all = found.toSorted((a, b) => attention(a) - attention(b) || byName(a.name, b.name))
   const versions = all.some(({ version }) => version !== null && version !== undefined)
   const zones = all.some(({ zone }) => zone !== null)
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Members">
-    <table id="members" class="members">
-      <caption>
-        ${all.length < data.members.members.length && `${all.length} of `}${counted(data.members.members.length, 'member')}
-        that this one knows
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">Member</th>
-          <th scope="col">State</th>
-          <th scope="col" class="number">For</th>
-          <th scope="col">On the ring</th>
-          <th scope="col">Address</th>
-          ${zones && html`<th scope="col">Zone</th>`} ${versions && html`<th scope="col">Version</th>`}
-          ${data.operating && html`<th scope="col">Actions</th>`}
-        </tr>
-      </thead>
-      <tbody>
-        ${all.map((member) => memberRow(member, data, { zones, versions }))}
-      </tbody>
-    </table>
-  </div>`
+  const known = counted(data.members.members.length, 'member')
+  const shown = all.length < data.members.members.length ? `${all.length} of ${known}` : known
+  return table(
+    'members',
+    { label: 'Members', caption: `${shown} that this one knows` },
+    [
+      ...[column('Member'), column('State'), numbers('For'), column('On the ring'), column('Address')],
+      ...[zones && column('Zone'), versions && column('Version'), data.operating && column('Actions')],
+    ],
+    all.map((member) => memberRow(member, data, { zones, versions })),
+  )
 }
 
 function memberRow(
@@ -355,36 +363,22 @@ export function changeList(
 /** The rings that are known by name. */
 export function ringTable({ rings: answer, ringName }: PageData): Markup {
   const all = answer?.rings ?? []
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Rings">
-    <table id="rings">
-      <caption>
-        ${counted(all.length, 'ring')} by name, from HashRing resources
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">Ring</th>
-          <th scope="col" class="number">Nodes</th>
-          <th scope="col">Condition</th>
-          <th scope="col">Digest</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${all.map(
-          ({ name, ring, reason }) =>
-            html`<tr data-key="${name}">
-              <th scope="row">
-                <a
-                  href="./?ring=${encodeURIComponent(name)}"
-                  ${name === ringName && html`aria-current="true"`}
-                  >${name}</a
-                >
-              </th>
-              <td class="number">${ring?.nodes ?? '–'}</td>
-              <td class="why">${ring === null ? `makes no ring: ${reason ?? ''}` : ring.message}</td>
-              <td>${ring?.digest.slice(0, 8) ?? '–'}</td>
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`
+  return table(
+    'rings',
+    { label: 'Rings', caption: `${counted(all.length, 'ring')} by name, from HashRing resources` },
+    [column('Ring'), numbers('Nodes'), column('Condition'), column('Digest')],
+    all.map(
+      ({ name, ring, reason }) =>
+        html`<tr data-key="${name}">
+          <th scope="row">
+            <a href="./?ring=${encodeURIComponent(name)}" ${name === ringName && html`aria-current="true"`}
+              >${name}</a
+            >
+          </th>
+          <td class="number">${ring?.nodes ?? '–'}</td>
+          <td class="why">${ring === null ? `makes no ring: ${reason ?? ''}` : ring.message}</td>
+          <td>${ring?.digest.slice(0, 8) ?? '–'}</td>
+        </tr>`,
+    ),
+  )
 }
