@@ -100,10 +100,7 @@ export function createPage(
         nowMs: answers.wallNow(),
       }
       if (socket.destroyed) return undefined
-      const { ring: hashRing } = answers.view.get().snapshot
-      const places = new Map(ring.nodes.map(({ ringKey }, at) => [ringKey, at]))
-      const ownerAt = (hash: number) => places.get(hashRing.ownerAt(hash)?.ringKey ?? '') ?? -1
-      const text = page(data, ownerAt, urls).text
+      const { text } = page(data, answers.view.get().snapshot.ring, urls)
       // The next one who looks gets to know, also without a script.
       answers.askAgreement()
       return makeAnswer(200, HTML_HEADERS, Buffer.from(text, 'utf8').toString('latin1'))

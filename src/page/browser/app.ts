@@ -43,12 +43,9 @@ function show(): void {
     actions: actions !== undefined,
     nowMs: memberNow(),
   }
-  const nodes = data.ring.nodes
-  if (hashRing.digest !== data.ring.digest) hashRing = hashRing.with(nodes)
-  const places = new Map(nodes.map(({ ringKey }, at) => [ringKey, at]))
-  const ownerAt = (hash: number) => places.get(hashRing.ownerAt(hash)?.ringKey ?? '') ?? -1
+  if (hashRing.digest !== data.ring.digest) hashRing = hashRing.with(data.ring.nodes)
   render(document.querySelector('#notices')!, noticeList(data))
-  renderInside(document.querySelector('#content')!, content(data, ownerAt))
+  renderInside(document.querySelector('#content')!, content(data, hashRing))
 }
 
 function change(made: Partial<typeof own>): void {

@@ -1,10 +1,11 @@
+import type { HashRing } from '../../ring/hash-ring.ts'
 import { hashKey } from '../../ring/key-hash.ts'
 import type { PageData, RingNode } from './data.ts'
 import { html, type Markup, type Value } from './html.ts'
 import { counted, shareText } from './words.ts'
 
-/** The owner of a place on the circle, 0 to 2^32 - 1, by its place among the nodes; -1 on the empty ring. */
-export type OwnerAt = (hash: number) => number
+/** Who owns a place on the circle, 0 to 2^32 - 1. */
+export type Owners = Pick<HashRing, 'ownerAt'>
 
 /** In so many places the circle is asked for its owner: as fine as a screen shows. */
 const SLOTS = 1440
@@ -38,22 +39,23 @@ function pointAt(turn: number, radius: number): string {
   return `${(radius * Math.sin(angle)).toFixed(1)} ${(-radius * Math.cos(angle)).toFixed(1)}`
 }
 
-/** For each node the path of its arcs, empty for one whose arcs are all too small to be seen. */
-function arcPaths(nodeCount: number, ownerAt: OwnerAt): string[] {
-  const paths = Array.from({ length: nodeCount }, () => '')
-  const owners = Array.from({ length: SLOTS }, (_, slot) =>
-    ownerAt(Math.floor(((slot + 0.5) / SLOTS) * 2 ** 32)),
+/** The path of each node's arcs; one whose arcs are all too small to be seen has none. */
+function arcPaths(ring: Owners): Map<string, string> {
+  const paths = new Map<string, string>()
+  const owners = Array.from(
+    { length: SLOTS },
+    (_, slot) => ring.ownerAt(Math.floor(((slot + 0.5) / SLOTS) * 2 ** 32))?.ringKey,
   )
   for (let start = 0; start < SLOTS;) {
-    const owner = owners[start]!
+    const owner = owners[start]
     let end = start + 1
     while (end < SLOTS && owners[end] === owner) end++
-    if (owner >= 0) {
+    if (owner !== undefined) {
       // An arc of the whole circle would begin where it ends.
       const middle = (start + end) / 2 / SLOTS
       const half = end - start > SLOTS / 2 ? `A${RADIUS} ${RADIUS} 0 0 1 ${pointAt(middle, RADIUS)}` : ''
-      paths[owner] +=
-        `M${pointAt(start / SLOTS, RADIUS)}${half}A${RADIUS} ${RADIUS} 0 0 1 ${pointAt(end / SLOTS, RADIUS)}`
+      const arc = `M${pointAt(start / SLOTS, RADIUS)}${half}A${RADIUS} ${RADIUS} 0 0 1 ${pointAt(end / SLOTS, RADIUS)}`
+      paths.set(owner, (paths.get(owner) ?? '') + arc)
     }
     start = end
   }
@@ -61,10 +63,10 @@ function arcPaths(nodeCount: number, ownerAt: OwnerAt): string[] {
 }
 
 /** The ring as a circle: hash 0 at the top, clockwise, each arc in the colour of its owner. */
-export function circle({ ring: { nodes, digest }, lookUp }: PageData, ownerAt: OwnerAt): Markup {
+export function circle({ ring: { nodes, digest }, lookUp }: PageData, ring: Owners): Markup {
   const owners = lookUp?.owners?.map(({ ringKey }) => ringKey) ?? []
   const colours = coloursOf(nodes)
-  const paths = arcPaths(nodes.length, ownerAt)
+  const paths = arcPaths(ring)
   const shares = nodes.map(({ share }) => share)
   const range =
     nodes.length === 0
@@ -79,7 +81,7 @@ export function circle({ ring: { nodes, digest }, lookUp }: PageData, ownerAt: O
     data-digest="${digest}"
   >
     <circle class="track" r="${RADIUS}" />
-    ${nodes.map((node, at) => arcs(node, paths[at] ?? '', `c${colours.get(node.ringKey)} ${PLACES[owners.indexOf(node.ringKey)] ?? ''}`))}
+    ${nodes.map((node) => arcs(node, paths.get(node.ringKey), `c${colours.get(node.ringKey)} ${PLACES[owners.indexOf(node.ringKey)] ?? ''}`))}
     <line class="zero" x1="0" x2="0" y1="-196" y2="-206" />
     ${lookUp?.owners && marker(hashKey(lookUp.key) >>> 0)}
     <text class="count" y="6">${nodes.length}</text>
@@ -91,8 +93,8 @@ export function circle({ ring: { nodes, digest }, lookUp }: PageData, ownerAt: O
 /** How the arcs of the owner and of the next nodes stand out. */
 const PLACES = ['first', 'later', 'later']
 
-function arcs(node: RingNode, path: string, classes: string): Value {
-  if (path === '') return undefined
+function arcs(node: RingNode, path: string | undefined, classes: string): Value {
+  if (path === undefined) return undefined
   const { ringKey, share } = node
   return html`<path class="arc ${classes}" data-node="${ringKey}" d="${path}"
     ><title>${titleOf(node)}: ${shareText(share)}</title></path

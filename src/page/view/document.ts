@@ -1,5 +1,5 @@
 import { assertNever } from '../../errors.ts'
-import { circle, type OwnerAt } from './circle.ts'
+import { circle, type Owners } from './circle.ts'
 import { VIEWS, type PageData, type View } from './data.ts'
 import { html, type Markup } from './html.ts'
 import { planForm, planResult } from './plan.ts'
@@ -12,13 +12,13 @@ const FEW_MEMBERS = 24
 const FEW_ROWS = 12
 
 /** What the parts of a page are that may change while it is open, in their order. */
-export function content(data: PageData, ownerAt: OwnerAt): Markup {
+export function content(data: PageData, owners: Owners): Markup {
   switch (data.view) {
     case '':
-      return overview(data, ownerAt)
+      return overview(data, owners)
     case 'ring':
       return html`<div class="pair">
-        <section aria-label="The circle" class="card picture">${circle(data, ownerAt)}</section>
+        <section aria-label="The circle" class="card picture">${circle(data, owners)}</section>
         <section class="card">${sections.lookUp(data)} ${sections.nodeTable(data, Infinity)}</section>
       </div>`
     case 'members':
@@ -46,11 +46,11 @@ export function content(data: PageData, ownerAt: OwnerAt): Markup {
   }
 }
 
-function overview(data: PageData, ownerAt: OwnerAt): Markup {
+function overview(data: PageData, owners: Owners): Markup {
   const { ring, members } = data
   return html`${sections.factList(data)}
     <div class="pair">
-      <section aria-label="The circle" class="card picture">${circle(data, ownerAt)}</section>
+      <section aria-label="The circle" class="card picture">${circle(data, owners)}</section>
       <section class="card">
         ${sections.lookUp(data)} ${sections.nodeTable(data, FEW_ROWS)}
         ${ring.nodes.length > FEW_ROWS && html`<p>${link(data, 'ring', `All ${ring.nodes.length} nodes`)}</p>`}
@@ -95,7 +95,7 @@ export interface Files {
 }
 
 /** The whole document. */
-export function page(data: PageData, ownerAt: OwnerAt, files: Files): Markup {
+export function page(data: PageData, owners: Owners, files: Files): Markup {
   const { view, ringName, hasRings, actions, members, nowMs } = data
   const self = members.members.find((member) => member.self)?.name
   const views = (Object.keys(VIEWS) as View[]).filter((one) => one !== 'rings' || hasRings)
@@ -133,7 +133,7 @@ export function page(data: PageData, ownerAt: OwnerAt, files: Files): Markup {
         </header>
         <main id="main">
           ${sections.noticeList(data)} ${actions && html`<div id="operator"></div>`}
-          <div id="content">${content(data, ownerAt)}</div>
+          <div id="content">${content(data, owners)}</div>
         </main>
         <footer>
           <p>
