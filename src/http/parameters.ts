@@ -30,8 +30,8 @@ export function readParameters(
     }
     const before = parameters.get(name)
     if (before !== undefined && !lists.includes(name)) {
-      if (name === 'key') throw repeatedKey()
-      throw new RingmanError('PARAMETER_INVALID', `the parameter ${name} is allowed once`)
+      const code = name === 'key' ? 'KEY_REPEATED' : 'PARAMETER_INVALID'
+      throw new RingmanError(code, `the parameter ${name} is allowed once`)
     }
     parameters.set(name, before === undefined ? value : `${before},${value}`)
   }
@@ -112,8 +112,4 @@ const SHOWN_LENGTH = 64
 
 function invalidKey(): RingmanError {
   return new RingmanError('KEY_INVALID', 'the key is not percent-encoded UTF-8')
-}
-
-function repeatedKey(): RingmanError {
-  return new RingmanError('KEY_REPEATED', 'the parameter key is allowed once')
 }
