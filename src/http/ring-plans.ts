@@ -145,28 +145,22 @@ function listOf(value: string | undefined): string[] {
 }
 
 function parseJoin(entry: string): RingNode {
-  const { ringKey, weight } = splitWeight(entry)
-  return { ringKey, weight: weight === undefined ? 1 : checkWeight('join', entry, weight) }
+  const { ringKey, weight = 1 } = parseEntry('join', entry)
+  return { ringKey, weight }
 }
 
 function parseReweight(entry: string): { readonly ringKey: string; readonly weight: number } {
-  const { ringKey, weight } = splitWeight(entry)
-  if (weight === undefined) {
-    throw new RingmanError('PARAMETER_INVALID', `weight takes RINGKEY=WEIGHT, got ${shorten(entry)}`)
-  }
-  return { ringKey, weight: checkWeight('weight', entry, weight) }
+  const { ringKey, weight } = parseEntry('weight', entry)
+  if (weight !== undefined) return { ringKey, weight }
+  throw new RingmanError('PARAMETER_INVALID', `weight takes RINGKEY=WEIGHT, got ${shorten(entry)}`)
 }
 
-function splitWeight(entry: string): { readonly ringKey: string; readonly weight: string | undefined } {
+function parseEntry(parameter: string, entry: string) {
   const equals = entry.lastIndexOf('=')
-  return equals === -1
-    ? { ringKey: entry, weight: undefined }
-    : { ringKey: entry.slice(0, equals), weight: entry.slice(equals + 1) }
-}
-
-function checkWeight(parameter: string, entry: string, text: string): number {
+  if (equals === -1) return { ringKey: entry, weight: undefined }
+  const text = entry.slice(equals + 1)
   const weight = /^\d{1,9}$/.test(text) ? Number(text) : 0
-  if (isWeight(weight)) return weight
+  if (isWeight(weight)) return { ringKey: entry.slice(0, equals), weight }
   throw new RingmanError(
     'PARAMETER_INVALID',
     `${parameter} takes weights from 1 to ${WEIGHT_LIMIT}, got ${shorten(entry)}`,
