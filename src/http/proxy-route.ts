@@ -5,7 +5,7 @@ import type { HttpLimits } from './limits.ts'
 import { checkKey } from './parameters.ts'
 import { splitTarget } from './query.ts'
 import { findKey, headerValue, type KeyPlace } from './route-key.ts'
-import type { CurrentView } from './ring-view.ts'
+import { proxyAddressOf, type CurrentView } from './ring-view.ts'
 import { KEY_COUNT, type Handler } from './route.ts'
 
 /** How `/v1/route` finds the key of a request. */
@@ -70,7 +70,7 @@ export function proxyRoute(deps: {
     let next = 0
     const headers = [...current.routeHeaders]
     for (const owner of owners) {
-      const address = current.proxyAddress(owner)
+      const address = proxyAddressOf(owner)
       if (address === undefined) continue
       if (next > 0) headers.push(`X-Ringman-Next-${next}`, address)
       list = next === 0 ? address : `${list},${address}`

@@ -18,7 +18,6 @@ export class RingView {
   readonly state: string
   readonly #nodes = new Map<RingNode, string>()
   readonly #ownerAnswers = new Map<RingNode, Answer>()
-  readonly #proxyAddresses = new Map<RingNode, string | undefined>()
   /** Of each answer to a proxy; such an answer has no body. */
   readonly routeHeaders: readonly string[]
   #nodeList: string | undefined
@@ -72,16 +71,6 @@ export class RingView {
     return answer
   }
 
-  /** Where a proxy reaches a node of this ring; undefined where a proxy could not use its address. */
-  proxyAddress(node: RingNode): string | undefined {
-    let address = this.#proxyAddresses.get(node)
-    if (address === undefined && !this.#proxyAddresses.has(node)) {
-      address = proxyAddressOf(node)
-      this.#proxyAddresses.set(node, address)
-    }
-    return address
-  }
-
   /** The whole ring as JSON, on one line. `nowMs` is of the manager's clock. */
   ringJson(nowMs: number): string {
     if (this.#nodeList === undefined) {
@@ -119,7 +108,7 @@ const HOST_NAME = /^[\w.-]{1,253}$/
  * A node's `HOST:PORT` as proxies write it, IPv6 in brackets; undefined where it has no address that can stand in a
  * header, such as one with a zone identifier.
  */
-function proxyAddressOf({ address, port }: RingNode): string | undefined {
+export function proxyAddressOf({ address, port }: RingNode): string | undefined {
   if (address === undefined || port === undefined) return undefined
   if (isIP(address) === 6) return address.includes('%') ? undefined : `[${address}]:${port}`
   return HOST_NAME.test(address) ? `${address}:${port}` : undefined
