@@ -265,7 +265,7 @@ export class PortConnections {
     peer.silent.delete(connection)
     peer.idle.delete(connection)
     peer.busy.add(connection)
-    this.#setHeadBytes(connection, 0)
+    this.#hold(connection, 'headBytes', 0)
   }
 
   /** A connection is somebody else's from here on: neither it nor its bytes count here any more. */
@@ -298,15 +298,15 @@ export class PortConnections {
     const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers
     if (coding !== undefined) {
       connection.bodyLeftBytes = Number.POSITIVE_INFINITY
-      this.#setHeadBytes(connection, 0)
+      this.#hold(connection, 'headBytes', 0)
     } else {
       connection.bodyLeftBytes = Math.max(0, Number(length) - restBytes)
       connection.restBytes = Math.max(0, restBytes - Number(length))
       // Bytes that end like a head leave none unfinished.
-      this.#setHeadBytes(connection, connection.endsWhole ? 0 : connection.restBytes)
+      this.#hold(connection, 'headBytes', connection.endsWhole ? 0 : connection.restBytes)
     }
     const bytes = REQUEST_BYTES + headBytesOf(request)
-    this.#setRequestBytes(connection, connection.requestBytes + bytes)
+    this.#hold(connection, 'requestBytes', connection.requestBytes + bytes)
     this.#keepWithinBound()
     return () => {
       this.#end(connection, bytes)
@@ -317,13 +317,13 @@ export class PortConnections {
     if (!this.#connections.has(connection.socket)) return
     const { peer } = connection
     connection.underWay -= 1
-    this.#setRequestBytes(connection, connection.requestBytes - bytes)
+    this.#hold(connection, 'requestBytes', connection.requestBytes - bytes)
     this.#standInLine(connection)
     if (connection.underWay > 0) return
     connection.request = undefined
     if (connection.bodyLeftBytes === Number.POSITIVE_INFINITY) {
       connection.bodyLeftBytes = 0
-      this.#setHeadBytes(connection, connection.endsWhole ? 0 : connection.restBytes)
+      this.#hold(connection, 'headBytes', connection.endsWhole ? 0 : connection.restBytes)
     }
     if (peer.busy.delete(connection)) peer.idle.add(connection)
   }
@@ -343,9 +343,9 @@ export class PortConnections {
     this.others.tell(-1)
     const { peer } = connection
     for (const set of [peer.silent, peer.idle, peer.busy]) set.delete(connection)
-    this.#setHeadBytes(connection, 0)
-    this.#setWaitingBytes(connection, 0)
-    this.#setRequestBytes(connection, 0)
+    this.#hold(connection, 'headBytes', 0)
+    this.#hold(connection, 'waitingBytes', 0)
+    this.#hold(connection, 'requestBytes', 0)
     peer.size -= 1
     if (peer.size === 0) this.#peers.delete(peer.address)
     if (this.size === 0) this.onEmpty()
@@ -403,7 +403,7 @@ export class PortConnections {
     }
     if (!this.#connections.has(connection.socket)) return
     connection.waiting.push(rest)
-    this.#setWaitingBytes(connection, connection.waitingBytes + rest.length)
+    this.#hold(connection, 'waitingBytes', connection.waitingBytes + rest.length)
     stopReading(connection.socket)
     this.#standInLine(connection)
     this.#keepWithinBound()
@@ -429,14 +429,14 @@ export class PortConnections {
     if (part === undefined || !this.#connections.has(socket) || !isOpenForMore(connection)) return
     const rest = this.#parse(connection, part)
     if (connection.upgraded) {
-      this.#setWaitingBytes(connection, 0)
+      this.#hold(connection, 'waitingBytes', 0)
       const left = [...(rest === undefined ? [] : [rest]), ...waiting.splice(0).slice(1)]
       if (left.length > 0) socket.unshift(Buffer.concat(left))
       startReading(socket)
       return
     }
     if (!this.#connections.has(socket)) return
-    this.#setWaitingBytes(connection, connection.waitingBytes - part.length + (rest?.length ?? 0))
+    this.#hold(connection, 'waitingBytes', connection.waitingBytes - part.length + (rest?.length ?? 0))
     if (rest === undefined) waiting.shift()
     else waiting[0] = rest
     if (waiting.length > 0) this.#standInLine(connection)
@@ -517,7 +517,7 @@ export class PortConnections {
     const headEnd = part.indexOf(HEAD_END)
     connection.endsWhole = part.subarray(-HEAD_END.length).equals(HEAD_END)
     connection.restBytes = headEnd === -1 ? part.length : part.length - headEnd - HEAD_END.length
-    this.#setHeadBytes(connection, connection.headBytes + part.length - bodyBytes)
+    this.#hold(connection, 'headBytes', connection.headBytes + part.length - bodyBytes)
     this.#keepWithinBound()
   }
 
@@ -532,24 +532,12 @@ export class PortConnections {
     }
   }
 
-  #setHeadBytes(connection: Connection, bytes: number): void {
-    this.#addHeadBytes(connection.peer, bytes - connection.headBytes)
-    connection.headBytes = bytes
-  }
-
-  #setWaitingBytes(connection: Connection, bytes: number): void {
-    this.#addHeadBytes(connection.peer, bytes - connection.waitingBytes)
-    connection.waitingBytes = bytes
-  }
-
-  #setRequestBytes(connection: Connection, bytes: number): void {
-    this.#addHeadBytes(connection.peer, bytes - connection.requestBytes)
-    connection.requestBytes = bytes
-  }
-
-  #addHeadBytes(peer: Peer, bytes: number): void {
-    peer.headBytes += bytes
-    this.#headBytes += bytes
+  /** Takes what is held for a connection into account. */
+  #hold(connection: Connection, kind: 'headBytes' | 'waitingBytes' | 'requestBytes', bytes: number): void {
+    const more = bytes - connection[kind]
+    connection[kind] = bytes
+    connection.peer.headBytes += more
+    this.#headBytes += more
   }
 }
 
