@@ -24,16 +24,14 @@ const LEVELS: readonly Notice['level'][] = ['critical', 'warning', 'good']
 
 function sourceNotices({ members: { source }, ring }: PageData): Notice[] {
   const row = Object.entries(CONDITIONS).find(([name]) => name === source.condition)?.[1]
-  const ofSource: Notice[] = source.ok
-    ? []
-    : [
-        {
-          level: row?.severity === 'critical' ? 'critical' : 'warning',
-          title: sentence(source.message),
-          text: row?.meaning ?? '',
-        },
-      ]
-  const notices = [...ofSource]
+  const notices: Notice[] = []
+  if (!source.ok) {
+    notices.push({
+      level: row?.severity === 'critical' ? 'critical' : 'warning',
+      title: sentence(source.message),
+      text: row?.meaning ?? '',
+    })
+  }
   if (ring.nodes.length === 0) {
     notices.push({
       level: 'critical',
@@ -51,73 +49,75 @@ function sourceNotices({ members: { source }, ring }: PageData): Notice[] {
   return notices
 }
 
+/** A notice about some members; nothing where there are none. */
+function aboutMembers(
+  level: Notice['level'],
+  members: readonly { readonly name: string }[],
+  says: string,
+  text: string,
+): Notice[] {
+  const names = someOf(members.map(({ name }) => name))
+  return members.length === 0
+    ? []
+    : [{ level, title: `${counted(members.length, 'member')} ${says}: ${names}.`, text }]
+}
+
 function memberNotices({ members: { members }, nowMs }: PageData): Notice[] {
-  const notices: Notice[] = []
   const suspects = members.filter(({ state }) => state === 'suspect')
-  if (suspects.length > 0) {
-    notices.push({
-      level: 'warning',
-      title: `${counted(suspects.length, 'member')} did not answer lately: ${someOf(suspects.map(({ name }) => name))}.`,
-      text: 'A suspect keeps its place on the ring until it is declared dead, or says that it lives.',
-    })
-  }
   const dead = members.filter(({ state, stateSinceMs }) => state === 'dead' && nowMs - stateSinceMs < NEWS_MS)
-  if (dead.length > 0) {
-    const lastMs = Math.max(...dead.map(({ stateSinceMs }) => stateSinceMs))
-    notices.push({
-      level: 'warning',
-      title: `${counted(dead.length, 'member')} died in the last ten minutes: ${someOf(dead.map(({ name }) => name))}.`,
-      text: `The last one ${durationText(nowMs - lastMs)} ago. Other members own its keys now.`,
-    })
-  }
+  const lastMs = Math.max(...dead.map(({ stateSinceMs }) => stateSinceMs))
   const lost = members.filter(
     ({ state, offRingReason }) =>
       (state === 'alive' || state === 'suspect') &&
       offRingReason !== null &&
       offRingReason.code !== 'RING_BEHIND',
   )
-  if (lost.length > 0) {
-    notices.push({
-      level: 'warning',
-      title: `${counted(lost.length, 'member')} ${lost.length === 1 ? 'lives and is' : 'live and are'} not on the ring: ${someOf(lost.map(({ name }) => name))}.`,
-      text: lost[0]?.offRingReason?.message ?? '',
-    })
-  }
-  return notices
+  return [
+    ...aboutMembers(
+      'warning',
+      suspects,
+      'did not answer lately',
+      'A suspect keeps its place on the ring until it is declared dead, or says that it lives.',
+    ),
+    ...aboutMembers(
+      'warning',
+      dead,
+      'died in the last ten minutes',
+      `The last one ${durationText(nowMs - lastMs)} ago. Other members own its keys now.`,
+    ),
+    ...aboutMembers(
+      'warning',
+      lost,
+      `${lost.length === 1 ? 'lives and is' : 'live and are'} not on the ring`,
+      lost[0]?.offRingReason?.message ?? '',
+    ),
+  ]
 }
 
 function agreementNotices({ agreement }: PageData): Notice[] {
-  if (agreement === undefined) return []
-  const named = (verdict: string) =>
-    agreement.members.filter((member) => member.verdict === verdict).map(({ name }) => name)
-  const [differing, behind, silent] = [named('differs'), named('behind'), named('silent')]
-  const notices: Notice[] = []
-  if (differing.length > 0) {
-    notices.push({
-      level: 'critical',
-      title: `${counted(differing.length, 'member')} ${has(differing)} another ring than this one: ${someOf(differing)}.`,
-      text: 'For some keys they name other owners. After a change that lasts a second or two; when it stays, members do not hear each other.',
-    })
-  }
-  if (behind.length > 0) {
-    notices.push({
-      level: 'warning',
-      title: `${counted(behind.length, 'member')} ${has(behind)} an older ring: ${someOf(behind)}.`,
-      text: 'News takes a second or two to reach everybody.',
-    })
-  }
-  if (silent.length > 0) {
-    notices.push({
-      level: 'warning',
-      title: `${counted(silent.length, 'member')} gave no answer over HTTP: ${someOf(silent)}.`,
-      text: 'Whether their rings are the same is not known.',
-    })
-  }
-  return notices
-}
-
-function has(names: readonly string[]): string {
-  return names.length === 1 ? 'has' : 'have'
+  const those = (verdict: string) => agreement?.members.filter((member) => member.verdict === verdict) ?? []
+  const have = (members: readonly unknown[]) => (members.length === 1 ? 'has' : 'have')
+  const [differing, behind] = [those('differs'), those('behind')]
+  return [
+    ...aboutMembers(
+      'critical',
+      differing,
+      `${have(differing)} another ring than this one`,
+      'For some keys they name other owners. After a change that lasts a second or two; when it stays, members do not hear each other.',
+    ),
+    ...aboutMembers(
+      'warning',
+      behind,
+      `${have(behind)} an older ring`,
+      'News takes a second or two to reach everybody.',
+    ),
+    ...aboutMembers(
+      'warning',
+      those('silent'),
+      'gave no answer over HTTP',
+      'Whether their rings are the same is not known.',
+    ),
+  ]
 }
 
 function allIsWell({ ring, agreement, members: { source } }: PageData): Notice {
