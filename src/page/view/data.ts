@@ -58,8 +58,8 @@ export interface LookUp {
   readonly problem: string | undefined
 }
 
-/** What stays the same for as long as a page is open. */
-export interface Place {
+/** Everything that a page shows: answers of the routes under `/v1`. */
+export interface PageData {
   readonly view: View
   /** `NAMESPACE/NAME` of the HashRing that is shown; undefined for the ring of the members themselves. */
   readonly ringName: string | undefined
@@ -67,10 +67,6 @@ export interface Place {
   readonly hasRings: boolean
   /** Whether the port that serves the page takes actions of operators. */
   readonly actions: boolean
-}
-
-/** Everything that a page shows: answers of the routes under `/v1`. */
-export interface PageData extends Place {
   readonly ring: RingAnswer
   readonly members: MembersAnswer
   readonly changes: ChangesAnswer
