@@ -5,7 +5,10 @@ import { FIELDS, MAX_EVICTION_MS, TEXT_LIMIT } from './admin-actions.ts'
 import type { HttpLimits } from './limits.ts'
 import {
   apiSchemas,
+  count,
+  described,
   digest,
+  flag,
   list,
   object,
   orNull,
@@ -154,8 +157,6 @@ function actionOperation(action: Action) {
 }
 
 function adminSchemas(): JsonSchema {
-  const flag: JsonSchema = { type: 'boolean' }
-  const count: JsonSchema = { type: 'integer', minimum: 0 }
   return {
     LiveAnswer: object({ live: flag, message: text }),
     ReadyAnswer: object({
@@ -166,29 +167,29 @@ function adminSchemas(): JsonSchema {
     AdminAnswer: object({
       name: orNull('string'),
       source: text,
-      keyed: { ...flag, description: 'Whether its gossip is encrypted.' },
+      keyed: described(flag, 'Whether its gossip is encrypted.'),
       drained: flag,
       weight: { type: 'integer', minimum: 1 },
       actions: list(word(ACTIONS)),
     }),
     ActionAnswer: object({
       action: word(ACTIONS),
-      member: { ...text, description: 'The member that it is about.' },
+      member: described(text, 'The member that it is about.'),
       dryRun: flag,
-      changed: { ...flag, description: 'False where nothing was to be done.' },
+      changed: described(flag, 'False where nothing was to be done.'),
       message: text,
-      movedShare: { ...share, description: 'Fraction of the circle that gets another owner.' },
-      moves: { ...list(ref('Move')), description: 'The largest.' },
-      details: {
-        ...list(text),
-        description: 'A sentence for each other member that was told, or for each file that was read.',
-      },
+      movedShare: described(share, 'Fraction of the circle that gets another owner.'),
+      moves: described(list(ref('Move')), 'The largest.'),
+      details: described(
+        list(text),
+        'A sentence for each other member that was told, or for each file that was read.',
+      ),
     }),
     ReachAnswer: object({
       peers: list(
         object({
           name: text,
-          udp: { ...orNull('boolean'), description: 'Null where UDP is not used.' },
+          udp: described(orNull('boolean'), 'Null where UDP is not used.'),
           tcp: flag,
         }),
       ),
@@ -196,7 +197,7 @@ function adminSchemas(): JsonSchema {
     ReportAnswer: object({
       name: text,
       version: text,
-      node: { ...text, description: 'Version of Node.js.' },
+      node: described(text, 'Version of Node.js.'),
       timeMs: { type: 'integer', description: 'Milliseconds since the Unix epoch.' },
       uptimeMs: count,
       source: text,
@@ -204,7 +205,7 @@ function adminSchemas(): JsonSchema {
       ok: flag,
       message: text,
       ready: flag,
-      failing: { ...list(text), description: 'What readiness misses.' },
+      failing: described(list(text), 'What readiness misses.'),
       digest,
       nodes: count,
       ringKey: text,
@@ -213,23 +214,23 @@ function adminSchemas(): JsonSchema {
         ...object({
           address: orNull('string'),
           port: orNull('integer'),
-          label: { ...text, description: 'The one that is sent; empty for none.' },
-          otherLabels: { ...list(text), description: 'Labels that are accepted as well.' },
+          label: described(text, 'The one that is sent; empty for none.'),
+          otherLabels: described(list(text), 'Labels that are accepted as well.'),
           clusterName: orNull('string'),
-          keys: { ...list(text), description: 'Names of the keys, the one that encrypts first.' },
+          keys: described(list(text), 'Names of the keys, the one that encrypts first.'),
           requireEncryption: flag,
           drops: { type: 'object', additionalProperties: count },
-          lastDrops: {
-            ...list(object({ reason: text, from: text, agoMs: count })),
-            description: 'The last one for each reason.',
-          },
-          contested: { ...list(text), description: 'Names that two processes have.' },
+          lastDrops: described(
+            list(object({ reason: text, from: text, agoMs: count })),
+            'The last one for each reason.',
+          ),
+          contested: described(list(text), 'Names that two processes have.'),
           seedAddresses: list(text),
           seedFailures: list(object({ seed: text, reason: text })),
-          unusableFiles: {
-            ...list(object({ what: text, reason: text })),
-            description: 'Files that it follows and cannot use as they are now.',
-          },
+          unusableFiles: described(
+            list(object({ what: text, reason: text })),
+            'Files that it follows and cannot use as they are now.',
+          ),
         }),
         type: ['object', 'null'],
       },

@@ -10,32 +10,38 @@ export type JsonSchema = { readonly [keyword: string]: JsonSchemaValue }
 type JsonSchemaValue = string | number | boolean | null | readonly JsonSchemaValue[] | JsonSchema
 
 export const text: JsonSchema = { type: 'string' }
+export const flag: JsonSchema = { type: 'boolean' }
+export const count: JsonSchema = { type: 'integer', minimum: 0 }
+
+/** The same schema with what it means. */
+export function described(schema: JsonSchema, description: string): JsonSchema {
+  return { ...schema, description }
+}
+
 export const share: JsonSchema = { type: 'number', minimum: 0, maximum: 1 }
 export const digest: JsonSchema = {
   type: 'string',
   pattern: '^[0-9a-f]{16}$',
   description: 'Equal on two members exactly when their rings are.',
 }
-const epoch: JsonSchema = {
-  type: 'integer',
-  minimum: 0,
-  description: "The answering process's count of ring changes; it compares within one process only.",
-}
-const unsure: JsonSchema = {
-  type: 'boolean',
-  description:
-    'True, and only there, while the member that answers was stopped or cut off: its ring may be old.',
-}
+const epoch: JsonSchema = described(
+  count,
+  "The answering process's count of ring changes; it compares within one process only.",
+)
+const unsure: JsonSchema = described(
+  flag,
+  'True, and only there, while the member that answers was stopped or cut off: its ring may be old.',
+)
 const ringVersion: JsonSchema = {
   type: 'integer',
   minimum: 1,
   description:
     'Puts the rings of one name in order, the higher one being the newer; only of rings that are known by name, once their status says it.',
 }
-const ringUid: JsonSchema = {
-  type: 'string',
-  description: 'Beside `version`: the `metadata.uid` of the HashRing, for which alone versions are in order.',
-}
+const ringUid: JsonSchema = described(
+  text,
+  'Beside `version`: the `metadata.uid` of the HashRing, for which alone versions are in order.',
+)
 const state = { digest, epoch, unsure, version: ringVersion, uid: ringUid }
 
 /** Fields of the state that are not in every answer. */
@@ -46,7 +52,7 @@ const hash: JsonSchema = { type: 'integer', minimum: 0, maximum: 2 ** 32 }
 
 const nodeFields = {
   name: text,
-  address: { type: 'string', description: 'IP without brackets, or a host name.' },
+  address: described(text, 'IP without brackets, or a host name.'),
   port: { type: 'integer', minimum: 0, maximum: 65_535, description: "The application's port." },
   ringKey: { type: 'string', minLength: 1 },
   weight: { type: 'integer', minimum: 1 },
@@ -75,10 +81,10 @@ export function list(items: JsonSchema): JsonSchema {
 }
 
 const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
-const next: JsonSchema = {
-  ...ref('Node'),
-  description: 'Who will own the key once it is warm: only while a hand-over is moving it.',
-}
+const next: JsonSchema = described(
+  ref('Node'),
+  'Who will own the key once it is warm: only while a hand-over is moving it.',
+)
 export const orNull = (type: string): JsonSchema => ({ type: [type, 'null'] })
 const UNREACHED = ['name', 'address', 'port', 'zone']
 
@@ -86,18 +92,12 @@ const UNREACHED = ['name', 'address', 'port', 'zone']
 export function apiSchemas(limits: HttpLimits): JsonSchema {
   return {
     Node: object(nodeFields, UNREACHED),
-    RingNode: object(
-      { ...nodeFields, share: { ...share, description: 'Fraction of the circle.' } },
-      UNREACHED,
-    ),
+    RingNode: object({ ...nodeFields, share: described(share, 'Fraction of the circle.') }, UNREACHED),
     OwnerAnswer: object({ owner: ref('Node'), next, ...state }),
     OwnersAnswer: object({ owners: list(ref('Node')), next, ...state }),
     CheckAnswer: object({
       verdict: word(CHECK_VERDICTS),
-      mine: {
-        type: 'boolean',
-        description: 'Whether the member that answers owns the key, by its own ring.',
-      },
+      mine: described(flag, 'Whether the member that answers owns the key, by its own ring.'),
       owner: ref('Node'),
       ...state,
     }),
@@ -112,14 +112,11 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       additionalProperties: false,
     },
     BatchAnswer: object({
-      nodes: {
-        ...list(ref('Node')),
-        description: 'Each node that owns one of the keys, or will own it, once.',
-      },
-      owners: {
-        ...list(list({ type: 'integer', minimum: 0 })),
-        description: 'For each key, in the order asked, the indexes of its owners in `nodes`.',
-      },
+      nodes: described(list(ref('Node')), 'Each node that owns one of the keys, or will own it, once.'),
+      owners: described(
+        list(list(count)),
+        'For each key, in the order asked, the indexes of its owners in `nodes`.',
+      ),
       next: {
         ...list({ type: ['integer', 'null'], minimum: 0 }),
         description:
@@ -128,29 +125,21 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       ...state,
     }),
     RingAnswer: object({
-      nodes: { ...list(ref('RingNode')), description: 'In the byte order of ring keys.' },
+      nodes: described(list(ref('RingNode')), 'In the byte order of ring keys.'),
       ...state,
-      sinceChangeMs: {
-        type: 'integer',
-        minimum: 0,
-        description: 'Milliseconds since the ring last changed.',
-      },
+      sinceChangeMs: described(count, 'Milliseconds since the ring last changed.'),
     }),
     RingEvent: {
       allOf: [ref('RingAnswer'), object({ changes: list(ref('RingChange')) })],
       description: 'The data of the events `ring`.',
     },
     RingChange: object({
-      epoch: { ...epoch, description: 'The epoch that the change began.' },
+      epoch: described(epoch, 'The epoch that the change began.'),
       timeMs: { type: 'number', description: 'Milliseconds since the Unix epoch.' },
       cause: word(Object.keys(CHANGE_CAUSES)),
-      node: { type: 'string', description: 'Ring key of the node; of several the first in byte order.' },
-      count: {
-        type: 'integer',
-        minimum: 0,
-        description: 'How many nodes came, went or changed for this cause.',
-      },
-      movedShare: { ...share, description: 'Fraction of the circle that got another owner by it.' },
+      node: described(text, 'Ring key of the node; of several the first in byte order.'),
+      count: described(count, 'How many nodes came, went or changed for this cause.'),
+      movedShare: described(share, 'Fraction of the circle that got another owner by it.'),
     }),
     ChangesAnswer: object({
       changes: {
@@ -160,20 +149,17 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       ...state,
     }),
     AgreementAnswer: object({
-      agreed: {
-        type: 'boolean',
-        description: 'Whether every other living member answered, and has the ring of the one that answers.',
-      },
+      agreed: described(
+        flag,
+        'Whether every other living member answered, and has the ring of the one that answers.',
+      ),
       askedAtMs: { type: 'number', description: 'Milliseconds since the Unix epoch.' },
-      members: {
-        ...list(ref('AskedMember')),
-        description: 'The other living members, by name.',
-      },
+      members: described(list(ref('AskedMember')), 'The other living members, by name.'),
       ...state,
     }),
     AskedMember: object({
       name: text,
-      url: { ...orNull('string'), description: 'Where it was asked.' },
+      url: described(orNull('string'), 'Where it was asked.'),
       verdict: word(Object.keys(AGREEMENT_VERDICTS)),
       digest: { oneOf: [{ type: 'null' }, digest] },
       error: { oneOf: [{ type: 'null' }, object({ code: text, message: text })] },
@@ -196,7 +182,7 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
         before: digest,
         after: digest,
         changes: list(ref('RingChange')),
-        nodes: { ...list(ref('Node')), description: 'The nodes that `from` and `to` name.' },
+        nodes: described(list(ref('Node')), 'The nodes that `from` and `to` name.'),
         ...state,
       }),
       description: 'The data of the events `moved`: how the newest ring differs from the one sent before.',
@@ -208,16 +194,16 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       state: word(['alive', 'suspect', 'dead', 'left']),
       stateSince: { type: 'string', format: 'date-time' },
       stateSinceMs: { type: 'number', description: 'Milliseconds since the Unix epoch.' },
-      self: { type: 'boolean', description: 'Whether it is the member that answers.' },
+      self: described(flag, 'Whether it is the member that answers.'),
       ringKey: orNull('string'),
       weight: orNull('integer'),
       zone: orNull('string'),
-      version: { ...orNull('string'), description: "Of the member's ringman." },
-      handover: {
-        ...word(['pending', 'releasing', 'weighing']),
-        description: 'What it is in the middle of, where it hands keys over; left out while it is nothing.',
-      },
-      onRing: { type: 'boolean' },
+      version: described(orNull('string'), "Of the member's ringman."),
+      handover: described(
+        word(['pending', 'releasing', 'weighing']),
+        'What it is in the middle of, where it hands keys over; left out while it is nothing.',
+      ),
+      onRing: flag,
       offRingReason: { oneOf: [{ type: 'null' }, ref('OffRingReason')] },
     }),
     OffRingReason: object({
@@ -233,20 +219,20 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       message: text,
     }),
     MembersAnswer: object({
-      members: { ...list(ref('Member')), description: 'By name.' },
+      members: described(list(ref('Member')), 'By name.'),
       source: ref('SourceHealth'),
       ...state,
     }),
     SourceHealth: object({
       kind: text,
       condition: word(Object.keys(CONDITIONS)),
-      ok: { type: 'boolean' },
+      ok: flag,
       message: text,
     }),
     PlanAnswer: object({
       before: digest,
       after: digest,
-      movedShare: { ...share, description: 'Fraction of the circle that gets another owner.' },
+      movedShare: described(share, 'Fraction of the circle that gets another owner.'),
       moves: list(ref('Move')),
       maxMeanBefore: { type: 'number', minimum: 0, description: 'The largest share over the mean one.' },
       maxMeanAfter: { type: 'number', minimum: 0 },
@@ -257,30 +243,26 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
     PlannedShare: object({ ringKey: text, before: share, after: share }),
     RingsAnswer: object({ rings: list(ref('NamedRing')) }),
     NamedRing: object({
-      name: { type: 'string', description: '`NAMESPACE/NAME` of the HashRing.' },
-      accepted: { type: 'boolean' },
-      reason: { ...orNull('string'), description: 'Why it makes no ring.' },
+      name: described(text, '`NAMESPACE/NAME` of the HashRing.'),
+      accepted: flag,
+      reason: described(orNull('string'), 'Why it makes no ring.'),
       ring: {
         oneOf: [
           { type: 'null' },
           object({
             digest,
-            fingerprint: { ...digest, description: 'Of all fields of the nodes, addresses too.' },
+            fingerprint: described(digest, 'Of all fields of the nodes, addresses too.'),
             version: orNull('integer'),
             epoch,
-            nodes: { type: 'integer', minimum: 0 },
+            nodes: count,
             ringKey: word(['name', 'address']),
-            held: {
-              type: 'integer',
-              minimum: 0,
-              description: 'Members that keep their place although they do not serve.',
-            },
-            braked: {
-              type: 'boolean',
-              description: 'Whether it stays as it is, because too many nodes stopped serving at once.',
-            },
+            held: described(count, 'Members that keep their place although they do not serve.'),
+            braked: described(
+              flag,
+              'Whether it stays as it is, because too many nodes stopped serving at once.',
+            ),
             condition: word(Object.keys(CONDITIONS)),
-            ok: { type: 'boolean' },
+            ok: flag,
             message: text,
           }),
         ],
