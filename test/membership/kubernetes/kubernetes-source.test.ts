@@ -34,6 +34,19 @@ async function startSource(options: Partial<KubernetesSourceOptions> = {}): Prom
 }
 
 const put = (...pods: SlicePod[]) => api.put(COLLECTIONS.slices, sliceOf('cache-a', pods))
+/** Fills a slice of its own with pods that serve, at addresses of their generation. */
+const putMany = (slice: number, generation: number, count = 100) =>
+  api.put(
+    COLLECTIONS.slices,
+    sliceOf(
+      `cache-${slice}`,
+      Array.from({ length: count }, (_, i) => ({
+        name: `pod-${slice}-${i}`,
+        address: `10.${generation}.${slice}.${i % 256}`,
+        ...PHASES.serving,
+      })),
+    ),
+  )
 const a: SlicePod = { name: 'ring-0', address: '10.0.0.1', zone: 'z1', ...PHASES.serving }
 const b: SlicePod = { name: 'ring-1', address: '10.0.0.2', zone: 'z2', ...PHASES.serving }
 const states = (source: KubernetesSource) => source.members.map(({ name, state }) => `${name} ${state}`)
@@ -62,19 +75,7 @@ class SlowClock extends VirtualClock {
 test('of thousands of members a change takes several turns, and what comes meanwhile or soon after is taken all at once', async () => {
   clock = new SlowClock()
   api = new FakeKubernetesApi(clock, () => 0.9)
-  const slice = (number: number, generation: number) =>
-    api.put(
-      COLLECTIONS.slices,
-      sliceOf(
-        `cache-${number}`,
-        Array.from({ length: 100 }, (_, i) => ({
-          name: `pod-${number}-${i}`,
-          address: `10.${generation}.${number}.${i}`,
-          ...PHASES.serving,
-        })),
-      ),
-    )
-  for (let i = 0; i < 20; i++) slice(i, 0)
+  for (let i = 0; i < 20; i++) putMany(i, 0)
   const source = await startSource()
   expect(source.members).toHaveLength(2000)
   const published: number[] = []
@@ -82,19 +83,19 @@ test('of thousands of members a change takes several turns, and what comes meanw
     published.push(members.filter(({ address }) => address.startsWith('10.1.')).length)
   })
   await clock.advance(1000)
-  slice(0, 1)
+  putMany(0, 1)
   await clock.advance(0)
   expect(published).toEqual([100])
   // The members of now stand for a while: a millisecond for each twenty of them.
   for (let i = 1; i < 10; i++) {
-    slice(i, 1)
+    putMany(i, 1)
     await clock.advance(0)
   }
   expect(published).toEqual([100])
   await clock.advance(100)
   expect(published).toEqual([100, 1000])
   // The rest of the last change is not taken once the source is stopped.
-  slice(10, 1)
+  putMany(10, 1)
   await source.stop()
   await clock.advance(1000)
   expect(clock.pendingTimers).toBe(0)
@@ -106,26 +107,15 @@ test.each([
   [1010, 50],
   [6000, 250],
 ])('%i members stand for %i ms before they are made again', async (count, restMs) => {
-  const putSlice = (slice: number, generation: number) =>
-    api.put(
-      COLLECTIONS.slices,
-      sliceOf(
-        `cache-${slice}`,
-        Array.from({ length: Math.min(1000, count - slice * 1000) }, (_, i) => ({
-          name: `pod-${slice}-${i}`,
-          address: `10.${generation}.${slice}.${i % 256}`,
-          ...PHASES.serving,
-        })),
-      ),
-    )
-  for (let slice = 0; slice * 1000 < count; slice++) putSlice(slice, 0)
+  const countOf = (slice: number) => Math.min(1000, count - slice * 1000)
+  for (let slice = 0; slice * 1000 < count; slice++) putMany(slice, 0, countOf(slice))
   const source = await startSource()
   expect(source.members).toHaveLength(count)
   let published = 0
   source.subscribe(() => published++)
   await clock.advance(1000)
   for (let generation = 1; generation <= 3; generation++) {
-    putSlice(0, generation)
+    putMany(0, generation, countOf(0))
     await clock.advance(0)
   }
   expect(published).toBe(restMs === 0 ? 3 : 1)

@@ -161,15 +161,6 @@ describe('MemberlistNode', () => {
     expect(a!.logger.of('gossip.dropped').length).toBeLessThanOrEqual(2)
   })
 
-  test('a cluster name that differs is refused, one that is equal joins', async () => {
-    const [a] = await cluster(['a', 'b'], { clusterName: 'default' })
-    const stranger = make({ name: 'stranger', clusterName: 'other' })
-    await start(stranger.node)
-    stranger.node.join([placeOf(a!.node)])
-    await clock.until(() => (a!.node.counters?.refused['cluster-name-differs'] ?? 0) > 0)
-    expect(alive(a!.node)).toBe('a b')
-  })
-
   test('keys are rotated by add, use, remove without losing a member', async () => {
     const lost: string[] = []
     const made = await cluster(['a', 'b', 'c'], {
