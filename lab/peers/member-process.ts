@@ -28,8 +28,6 @@ export class MemberProcess implements AsyncDisposable {
   readonly view = new ShownMembers()
   /** Every view event and notice so far, oldest first; answers are not among them. */
   readonly lines: Exclude<MemberLine, Answer>[] = []
-  /** When it was started, wall clock in milliseconds. */
-  readonly startedAtMs = Date.now()
   readonly #child: ChildProcessWithoutNullStreams
   readonly #answers = new Map<number, (answer: Answer) => void>()
   readonly #listeners = new Set<(line: MemberLine) => void>()
