@@ -19,7 +19,7 @@ export interface RequestTallyOptions {
 
 /**
  * Counts requests and look-ups. What it holds is bounded by the routes there are, whatever clients ask for, and no label is
- * put together for a request.
+ * put together for a `GET` that is answered with 200, as nearly all are.
  */
 export class RequestTally implements RequestMeter, Collector {
   readonly #lookUps: Readonly<Record<LookUpRoute, LookUpTally>>
@@ -143,10 +143,7 @@ class LookUpTally {
   }
 }
 
-const METHODS = ['GET', 'HEAD', 'POST', 'OPTIONS'] as const
-const ABORTED = 0
-/** More than any status. */
-const STATUS_LIMIT = 1000
+const METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'POST', 'OPTIONS'])
 
 /** Counts the requests for one route, and the look-ups among them. */
 class RouteTally implements RouteMeter {
@@ -154,8 +151,8 @@ class RouteTally implements RouteMeter {
   readonly #batches: LookUpTally | undefined
   /** `GET` with 200, which nearly all are. */
   #ok = 0
-  /** The others, by method and status in one number. */
-  readonly #requests = new Map<number, number>()
+  /** The others, by method and status as the labels have them. */
+  readonly #requests = new Map<string, number>()
 
   /** @param tallies - Of its look-ups, if it has any; `batches` of those by `POST`, where they are counted apart. */
   constructor({ lookUps, batches }: { readonly lookUps?: LookUpTally; readonly batches?: LookUpTally }) {
@@ -182,7 +179,7 @@ class RouteTally implements RouteMeter {
       this.#lookUps?.add(status, keys, startedAtMs)
       return
     }
-    const key = methodIndexOf(method) * STATUS_LIMIT + status
+    const key = `${METHODS.has(method) ? method : 'other'} ${status === 0 ? 'aborted' : status}`
     this.#requests.set(key, (this.#requests.get(key) ?? 0) + 1)
     // To be told what is allowed, or that it is not, is no look-up.
     if (status === 204 || status === 405) return
@@ -194,27 +191,14 @@ class RouteTally implements RouteMeter {
   samples(route: string): Sample[] {
     const ok = this.#ok === 0 ? [] : [{ value: this.#ok, labels: { route, method: 'GET', status: '200' } }]
     const others = Array.from(this.#requests, ([key, value]) => {
-      const status = key % STATUS_LIMIT
-      return {
-        value,
-        labels: {
-          route,
-          method: METHODS[(key - status) / STATUS_LIMIT] ?? 'other',
-          status: status === ABORTED ? 'aborted' : String(status),
-        },
-      }
+      const [method = '', status = ''] = key.split(' ')
+      return { value, labels: { route, method, status } }
     })
     return [...ok, ...others]
   }
 }
 
-/** Where a method is in `METHODS`; behind them all for others. */
-function methodIndexOf(method: string | undefined): number {
-  const index = METHODS.indexOf(method as (typeof METHODS)[number])
-  return index === -1 ? METHODS.length : index
-}
-
-/** The status that was or will be sent; none when the client went before there was one. */
+/** The status that was or will be sent; 0 when the client went before there was one. */
 function statusOf({ res, respond }: Koa.Context): number {
-  return respond === false && !res.headersSent ? ABORTED : res.statusCode
+  return respond === false && !res.headersSent ? 0 : res.statusCode
 }
