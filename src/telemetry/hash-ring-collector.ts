@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import { maxMean } from '../ring/plan.ts'
 import type { NamedRings, NamedRingSummary } from '../service/named-rings.ts'
+import type { MetricId } from './metrics.ts'
 import { byLabel, single, type Collector, type Sample, type Samples } from './sample.ts'
 
 /** What is known of the rings besides the rings themselves. */
@@ -40,25 +41,14 @@ export class HashRingCollector implements Collector {
       ...known.filter(({ state }) => state !== 'well'),
       ...known.filter(({ state }) => state === 'well'),
     ]
-    const samples = {
-      hashRingAccepted: [] as Sample[],
-      hashRingBraked: [] as Sample[],
-      hashRingSettled: [] as Sample[],
-      hashRingVersion: [] as Sample[],
-      hashRingNodes: [] as Sample[],
-      hashRingHeldNodes: [] as Sample[],
-      hashRingBalanceRatio: [] as Sample[],
-      hashRingChanges: [] as Sample[],
-      hashRingKeysMoved: [] as Sample[],
-      hashRingLastChange: [] as Sample[],
-    }
+    const samples: Partial<Record<MetricId, Sample[]>> = {}
     let endMs = this.#clock.now() + TURN_MS
     for (const { summary, state } of shown.slice(0, RINGS_LIMIT)) {
       const { name, ring } = summary
       const [ring_namespace = '', local = ''] = name.split('/')
       const labels = { ring_namespace, ring: local }
-      const put = (id: keyof typeof samples, value: number | undefined) => {
-        if (value !== undefined) samples[id].push({ value, labels })
+      const put = (id: MetricId, value: number | undefined) => {
+        if (value !== undefined) (samples[id] ??= []).push({ value, labels })
       }
       put('hashRingAccepted', Number(state !== 'not-accepted'))
       put('hashRingBraked', Number(state === 'braked'))

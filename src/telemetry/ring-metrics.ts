@@ -1,6 +1,5 @@
 import type { Clock } from '../clock.ts'
 import type { RequestMeter } from '../http/route.ts'
-import type { SourceKind } from '../membership/source.ts'
 import type { RingService } from '../service/ring-service.ts'
 import type { ExpositionFormat, MetricsText } from './exposition.ts'
 import { HashRingCollector, type HashRingFacts } from './hash-ring-collector.ts'
@@ -31,6 +30,7 @@ export interface RingMetricsOptions {
 export class RingMetrics {
   readonly #requests: RequestTally
   readonly #collectors: readonly Collector[]
+  /** What is served, in the order of the table. */
   readonly #ids: readonly MetricId[]
   /** Texts that are being made: scrapers that come together share one. */
   readonly #writing = new Map<ExpositionFormat, Promise<MetricsText>>()
@@ -55,11 +55,15 @@ export class RingMetrics {
       ...(hashRings === undefined ? [] : [new HashRingCollector(hashRings, clock)]),
       ...processCollectors,
     ]
-    this.#ids = servedMetrics(ring.source.kind, [
-      'ring',
-      ...(hashRings === undefined ? [] : (['hash-rings'] as const)),
-      ...(processCollectors.length > 0 ? (['process'] as const) : []),
-    ])
+    const scopes: Record<MetricScope, boolean> = {
+      ring: true,
+      process: processCollectors.length > 0,
+      'hash-rings': hashRings !== undefined,
+    }
+    this.#ids = (Object.keys(METRICS) as MetricId[]).filter((id) => {
+      const { sources, scope = 'ring' }: Metric = METRICS[id]
+      return scopes[scope] && (sources?.includes(ring.source.kind) ?? true)
+    })
   }
 
   /** To be told of the requests. */
@@ -96,16 +100,4 @@ export class RingMetrics {
     const { writeMetrics } = await import('./exposition.ts')
     return writeMetrics(format, this.#ids, await this.collect(), labels)
   }
-}
-
-/**
- * What is served under a source, in the order of the table.
- *
- * @param scopes - Whose metrics.
- */
-export function servedMetrics(source: SourceKind, scopes: readonly MetricScope[]): MetricId[] {
-  return (Object.keys(METRICS) as MetricId[]).filter((id) => {
-    const { sources, scope = 'ring' }: Metric = METRICS[id]
-    return (sources?.includes(source) ?? true) && scopes.includes(scope)
-  })
 }

@@ -33,10 +33,7 @@ export class SourceCollector implements Collector {
         labels: { condition: name },
       })),
       sourceStaleness: staleMs === undefined ? [] : [{ value: staleMs / 1000, labels }],
-      seeds:
-        seeds === undefined
-          ? []
-          : byLabel('state', { resolved: seeds.resolved, unresolved: seeds.unresolved }),
+      seeds: byLabel('state', { resolved: seeds?.resolved, unresolved: seeds?.unresolved }),
       seedAddresses: single(seeds?.addresses),
       joins: byLabel('result', { ...joins }),
       ...(gossip && gossipSamples(gossip)),
@@ -83,13 +80,10 @@ function gossipSamples(gossip: GossipStatistics): Samples {
     gossipHealthScore: single(gossip.healthScore),
     gossipPushPulls: byLabel('result', { ...gossip.pushPulls }),
     gossipPushPullDuration: histogram(gossip.pushPullSeconds),
-    gossipPushPullBytes:
-      pushPullBytes === undefined
-        ? []
-        : [
-            ...histogram(pushPullBytes.sent, { direction: 'sent' }),
-            ...histogram(pushPullBytes.received, { direction: 'received' }),
-          ],
+    gossipPushPullBytes: [
+      ...histogram(pushPullBytes?.sent, { direction: 'sent' }),
+      ...histogram(pushPullBytes?.received, { direction: 'received' }),
+    ],
     gossipQueueDepth: single(gossip.queueDepth),
     gossipKeyInfo: (gossip.keyIds ?? []).map((id, index) => ({
       value: 1,
