@@ -74,11 +74,7 @@ export const openUdpSocket: OpenGossipSocket = async (bindHost, port, handlers) 
       }
     },
     async close() {
-      closing ??= (async () => {
-        const closed = once(socket, 'close')
-        socket.close()
-        await closed
-      })()
+      closing ??= socket[Symbol.asyncDispose]()
       await closing
     },
   }

@@ -121,8 +121,10 @@ export class SwimLibrary {
     return Object.keys(this.#swim.membership.hostToMember)
   }
 
-  get faultyHosts(): string[] {
-    return Object.keys(this.#swim.membership.hostToFaulty)
+  /** This process, and then the members that are alive, suspect or faulty. */
+  get members(): LibraryMember[] {
+    const { local, hostToMember, hostToFaulty } = this.#swim.membership
+    return [local, ...Object.values(hostToMember), ...Object.values(hostToFaulty)]
   }
 
   live(host: string): LibraryMember | undefined {

@@ -62,8 +62,8 @@ export class SwimNode {
   readonly #options: SwimNodeOptions
   readonly #library: SwimLibrary
   readonly #suspicions: Suspicions
-  readonly #syncs: TokenBucket
-  readonly #pingReqs: TokenBucket
+  readonly #syncs = new TokenBucket(SYNC_RATE)
+  readonly #pingReqs = new TokenBucket(PING_REQ_RATE)
   readonly #warnings: LimitedWarnings
   readonly #gone = new Map<string, Gone>()
   readonly #excuses = new Map<string, number>()
@@ -78,8 +78,6 @@ export class SwimNode {
     this.host = host
     this.#options = options
     this.monitor = new LoopMonitor(clock, settings.stallMs)
-    this.#syncs = new TokenBucket(SYNC_RATE)
-    this.#pingReqs = new TokenBucket(PING_REQ_RATE)
     this.#warnings = new LimitedWarnings(clock, logger)
     this.#suspicions = new Suspicions({
       clock,
@@ -123,13 +121,7 @@ export class SwimNode {
 
   /** All members, this process first, in no order. */
   members(): NodeMember[] {
-    const { local } = this.#library
-    const live = this.#library.liveHosts.map((host) => this.#library.live(host))
-    const faulty = this.#library.faultyHosts.map((host) => this.#library.faulty(host))
-    return [
-      nodeMember(local),
-      ...[...live, ...faulty].flatMap((member) => (member === undefined ? [] : [nodeMember(member)])),
-    ]
+    return this.#library.members.map(nodeMember)
   }
 
   start(): void {
@@ -354,10 +346,7 @@ export class SwimNode {
   /** Compares the whole list with a member, to mend what gossip lost, and tries one that is dead: it may be back. */
   #exchange(): void {
     if (this.#left) return
-    const dead = this.#library.faultyHosts.filter((host) => {
-      const member = this.#library.faulty(host)
-      return member !== undefined && nodeMember(member).state === 'dead'
-    })
+    const dead = this.members().flatMap(({ host, state }) => (state === 'dead' ? [host] : []))
     const hosts = [this.#oneOf(this.#library.liveHosts), this.#oneOf(dead)]
     this.#library.sync(hosts.filter((host) => host !== undefined))
   }
