@@ -3,7 +3,7 @@ import type { Logger } from '../logger.ts'
 import type { Member } from './member.ts'
 
 /** Orders members of different names by name, in UTF-16 order: the order in which sources publish them. */
-export function byName(a: Member, b: Member): number {
+export function byName(a: Pick<Member, 'name'>, b: Pick<Member, 'name'>): number {
   return a.name < b.name ? -1 : 1
 }
 

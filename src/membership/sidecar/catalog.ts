@@ -15,7 +15,6 @@ export interface SidecarPort {
 /** One instance of a service, as far as the ring needs it. */
 export interface SidecarService {
   readonly id: string
-  readonly name: string
   readonly hostname: string
   readonly ports: readonly SidecarPort[]
   /** One of {@link STATUS}, or a number that Sidecar may add. */
@@ -136,7 +135,6 @@ function parseService(service: Readonly<Record<string, unknown>>): SidecarServic
   if (!Array.isArray(ports)) throw invalid('Ports', 'an array')
   return {
     id: textAt(service['ID'], 'ID'),
-    name: textAt(service['Name'], 'Name'),
     hostname: textAt(service['Hostname'], 'Hostname'),
     status: integerAt(service['Status'], 'Status'),
     updated: instantAt(service['Updated'], 'Updated'),

@@ -1,4 +1,5 @@
 import { isPlainText, isServicePort, listedMember, type Member } from '../member.ts'
+import { byName } from '../member-set.ts'
 import { STATUS, type SidecarService } from './catalog.ts'
 
 /** A place where the service runs, or ran: what becomes a member. */
@@ -108,8 +109,4 @@ function prevails(a: Candidate, b: Candidate): boolean {
   if ((a.instance.state === 'alive') !== (b.instance.state === 'alive')) return a.instance.state === 'alive'
   if (a.updated !== b.updated) return a.updated > b.updated
   return a.id < b.id
-}
-
-function byName(a: Instance, b: Instance): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0
 }

@@ -50,7 +50,7 @@ describe('parseState', () => {
       Servers: { h: null, i: { Services: null }, j: { Services: { a: { Name: 'x' }, b: null } } },
     }
     expect(parseState(bare, 'x').services).toEqual([
-      { id: '', name: 'x', hostname: '', ports: [], status: 0, updated: ZERO_INSTANT },
+      { id: '', hostname: '', ports: [], status: 0, updated: ZERO_INSTANT },
     ])
   })
 
