@@ -6,6 +6,7 @@
  *   most members never call, are loaded when one is called.
  * - **Code is ASCII**: one character beyond Latin-1, in a text somewhere, and V8 holds two bytes for each character of the file.
  */
+import { decode, encode } from '@jridgewell/sourcemap-codec'
 
 /** A chunk as the bundler has written it. */
 export interface Chunk {
@@ -58,55 +59,21 @@ function declare(whole: string | undefined, names: string | undefined, module: s
 
 /** Moves what a source map says of the code after each edit to where that is now. */
 function shiftMappings(code: string, mappings: string, edits: readonly Edit[]): string {
-  let nextLine = 0
+  const lines = decode(mappings)
+  let start = 0
   let next = 0
-  return mappings
-    .split(';')
-    .map((line) => {
-      const start = nextLine
-      const end = code.indexOf('\n', start)
-      nextLine = end === -1 ? code.length : end + 1
-      let column = 0
-      let shift = 0
-      let before = 0
-      const shifted = (line === '' ? [] : line.split(',')).map((segment) => {
-        const [delta, rest] = readNumber(segment)
-        column += delta
-        for (; next < edits.length && edits[next]!.at < start + column; next++) {
-          shift += edits[next]!.text.length - edits[next]!.length
-        }
-        const now = column + shift
-        const text = writeNumber(now - before) + rest
-        before = now
-        return text
-      })
-      // Those behind the last segment of the line concern nobody.
-      while (next < edits.length && edits[next]!.at < nextLine) next++
-      return shifted.join(',')
-    })
-    .join(';')
-}
-
-const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-
-/** The first number of a segment, in the Base64 VLQ of source maps, and what follows it. */
-function readNumber(segment: string): [number, string] {
-  let value = 0
-  for (let i = 0; ; i++) {
-    const digit = DIGITS.indexOf(segment[i]!)
-    value += (digit & 31) * 2 ** (5 * i)
-    if (digit >= 32) continue
-    return [value % 2 === 1 ? -(value - 1) / 2 : value / 2, segment.slice(i + 1)]
+  for (const segments of lines) {
+    let shift = 0
+    for (const segment of segments) {
+      for (; next < edits.length && edits[next]!.at < start + segment[0]; next++) {
+        shift += edits[next]!.text.length - edits[next]!.length
+      }
+      segment[0] += shift
+    }
+    const end = code.indexOf('\n', start)
+    start = end === -1 ? code.length : end + 1
+    // Those behind the last segment of the line concern nobody.
+    while (next < edits.length && edits[next]!.at < start) next++
   }
-}
-
-function writeNumber(number: number): string {
-  let left = number < 0 ? -2 * number + 1 : 2 * number
-  let text = ''
-  do {
-    const digit = left % 32
-    left = (left - digit) / 32
-    text += DIGITS[left > 0 ? digit + 32 : digit]
-  } while (left > 0)
-  return text
+  return encode(lines)
 }
