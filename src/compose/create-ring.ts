@@ -90,7 +90,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     tracer: tracer ?? noTracer,
     handover: handover && {
       warm: handover.warm,
-      timeoutMs: loadOptions(HANDOVER_OPTIONS, { timeoutMs: handover.timeoutMs }, () => []).values.timeoutMs,
+      timeoutMs: loadOptions(HANDOVER_OPTIONS, { timeoutMs: handover.timeoutMs }).values.timeoutMs,
     },
   })
   const metrics = new RingMetrics({
@@ -104,7 +104,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     source,
     done: service.done,
     get gossipAddress() {
-      return gossipAddress()
+      return gossipAddress?.()
     },
     owns: (key) => service.owns(key),
     metrics: ({ format = 'prometheus', labels } = {}) => metrics.write(format, labels),

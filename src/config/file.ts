@@ -8,50 +8,41 @@ import { unknownMessage, type ConfigProblem } from './problem.ts'
 import type { Given, Layer } from './resolve.ts'
 import { fileKeyOf, isSettableIn, type SettingTable } from './setting.ts'
 
-/** What the configuration file says. */
-export interface FileLayer {
-  readonly layer: Layer
-  readonly problems: readonly ConfigProblem[]
-}
-
 /**
  * Reads a configuration file: one flat mapping from keys to values, as JSON where the name ends in `.json`, else as
  * YAML. A key without a value counts as not set; an unknown or repeated one is a problem, as is a file that
  * cannot be read.
  */
-export function readConfigFile(table: SettingTable, path: string): FileLayer {
-  const origin = { kind: 'file', path, key: 'file' } as const
-  const failed = (message: string): FileLayer => ({
-    layer: new Map(),
-    problems: [{ key: 'config', origin: { ...origin, key: 'configuration' }, message }],
-  })
+export function readConfigFile(
+  table: SettingTable,
+  path: string,
+): { readonly layer: Layer; readonly problems: readonly ConfigProblem[] } {
+  const layer = new Map<string, Given>()
+  const problems: ConfigProblem[] = []
+  const report = (key: string, message: string, place = key) => {
+    problems.push({ key, origin: { kind: 'file', path, key: place }, message })
+    return { layer, problems }
+  }
   let content: unknown
   try {
     // A byte order mark, which some editors write, is no part of the text.
     content = parse(path, readFileSync(path, 'utf8').replace(/^\ufeff/, ''))
   } catch (error) {
-    return failed(whyUnreadable(error))
+    return report('config', whyUnreadable(error), 'configuration')
   }
-  if (content === undefined || content === null) return { layer: new Map(), problems: [] }
-  if (!isObject(content)) return failed('a mapping from keys to values is allowed, nothing else')
+  if (content === undefined || content === null) return { layer, problems }
+  if (!isObject(content)) {
+    return report('config', 'a mapping from keys to values is allowed, nothing else', 'configuration')
+  }
   const wanted = new Map(
     Object.entries(table)
       .filter(([, setting]) => isSettableIn(setting, 'file'))
       .map(([property]) => [fileKeyOf(property), property]),
   )
-  const layer = new Map<string, Given>()
-  const problems: ConfigProblem[] = []
   for (const [key, value] of Object.entries(content)) {
     const property = wanted.get(key)
-    if (property === undefined) {
-      problems.push({
-        key,
-        origin: { kind: 'file', path, key },
-        message: unknownMessage('key', key, wanted.keys()),
-      })
-    } else if (value !== null) {
-      layer.set(property, { value, origin: { kind: 'file', path, key } })
-    }
+    if (property === undefined) report(key, unknownMessage('key', key, wanted.keys()))
+    else if (value !== null) layer.set(property, { value, origin: { kind: 'file', path, key } })
   }
   return { layer, problems }
 }

@@ -79,7 +79,7 @@ export function loadCommandConfig<Table extends SettingTable>(
   env: Environment,
 ): Resolved<Table> {
   const { layers, problems } = readLayers(table, flags, env)
-  return settle(table, layers, problems, () => [])
+  return settle(table, layers, problems)
 }
 
 /** What flags, variables and the member's file say, the strongest first, with all that is wrong with them. */
@@ -106,7 +106,7 @@ function readLayers(table: SettingTable, flags: GivenFlags, env: Environment) {
 export function loadOptions<Table extends SettingTable>(
   table: Table,
   options: Readonly<Record<string, unknown>>,
-  check: (resolved: Resolved<Table>) => readonly ConfigProblem[],
+  check: (resolved: Resolved<Table>) => readonly ConfigProblem[] = () => [],
 ): Resolved<Table> {
   const problems: ConfigProblem[] = []
   const layer = new Map<string, Given>()
@@ -257,10 +257,10 @@ function settle<Table extends SettingTable>(
   table: Table,
   layers: readonly Layer[],
   problems: readonly ConfigProblem[],
-  check: (resolved: Resolved<Table>) => readonly ConfigProblem[],
+  check: (resolved: Resolved<Table>) => readonly ConfigProblem[] = () => [],
 ): Resolved<Table> {
-  const resolution = resolveSettings(table, layers)
-  const all = [...problems, ...(resolution.ok ? check(resolution.resolved) : resolution.problems)]
-  if (!resolution.ok || all.length > 0) throw configError(all)
-  return resolution.resolved
+  const { resolved, problems: found } = resolveSettings(table, layers)
+  const all = [...problems, ...(found.length > 0 ? found : check(resolved))]
+  if (all.length > 0) throw configError(all)
+  return resolved
 }

@@ -57,7 +57,7 @@ export function nearest(unknown: string, known: Iterable<string>): string | unde
   let best: string | undefined
   let bestDistance = given.length <= 5 ? 2 : 3
   for (const name of known) {
-    const distance = editDistance(given, normalise(name), bestDistance)
+    const distance = editDistance(given, normalise(name))
     if (distance < bestDistance) {
       best = name
       bestDistance = distance
@@ -78,9 +78,8 @@ function normalise(name: string): string {
   return name.slice(0, 64).replaceAll(/[-_]/g, '').toLowerCase()
 }
 
-/** Optimal string alignment distance: insert, delete, replace, swap neighbours. At least `limit` means "too far". */
-function editDistance(a: string, b: string, limit: number): number {
-  if (Math.abs(a.length - b.length) >= limit) return limit
+/** Optimal string alignment distance: insert, delete, replace, swap neighbours. */
+function editDistance(a: string, b: string): number {
   let beforeLast: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
@@ -95,5 +94,5 @@ function editDistance(a: string, b: string, limit: number): number {
     beforeLast = last
     last = row
   }
-  return last[b.length] ?? limit
+  return last[b.length] ?? 0
 }

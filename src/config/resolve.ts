@@ -18,14 +18,9 @@ export interface Resolved<Table extends SettingTable> {
   readonly origins: Readonly<Record<keyof Table, Origin>>
 }
 
-/** Either every value, or everything that is wrong. */
-export type Resolution<Table extends SettingTable> =
-  | { readonly ok: true; readonly resolved: Resolved<Table> }
-  | { readonly ok: false; readonly problems: readonly ConfigProblem[] }
-
 /**
  * Puts layers together: of the places that set a value the first one wins, then comes the default. Every place is
- * checked, also where another one wins.
+ * checked, also where another one wins. With problems, values are missing.
  *
  * @param layers - The strongest first. Names that the table does not have are ignored: whoever made the layer has
  *   looked for those.
@@ -33,7 +28,7 @@ export type Resolution<Table extends SettingTable> =
 export function resolveSettings<Table extends SettingTable>(
   table: Table,
   layers: readonly Layer[],
-): Resolution<Table> {
+): { readonly resolved: Resolved<Table>; readonly problems: readonly ConfigProblem[] } {
   const problems: ConfigProblem[] = []
   const values: Record<string, unknown> = {}
   const origins: Record<string, Origin> = {}
@@ -53,14 +48,11 @@ export function resolveSettings<Table extends SettingTable>(
       }
     }
   }
-  if (problems.length > 0) return { ok: false, problems }
-  return {
-    ok: true,
-    resolved: Object.freeze({
-      values: Object.freeze(values) as ValuesOf<Table>,
-      origins: deepFreeze(origins) as Record<keyof Table, Origin>,
-    }),
-  }
+  const resolved = Object.freeze({
+    values: Object.freeze(values) as ValuesOf<Table>,
+    origins: deepFreeze(origins) as Record<keyof Table, Origin>,
+  })
+  return { resolved, problems }
 }
 
 function problemsOf(

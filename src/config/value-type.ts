@@ -123,10 +123,14 @@ function parseDuration(text: string): number | undefined {
 
 /** Milliseconds as the shortest duration text that says exactly the same. */
 export function formatDuration(ms: number): string {
-  for (const unit of ['h', 'm', 's'] as const) {
-    if (ms >= UNITS_MS[unit] && ms % UNITS_MS[unit] === 0) return `${ms / UNITS_MS[unit]}${unit}`
-  }
-  return ms === 0 ? '0s' : `${ms}ms`
+  return ms === 0 ? '0s' : inLargestUnit(ms, UNITS_MS, 'ms')
+}
+
+/** The amount in the largest of the units, given in ascending order, that it is a multiple of. */
+function inLargestUnit(amount: number, units: Readonly<Record<string, number>>, smallest: string): string {
+  const found = Object.entries(units).findLast(([, each]) => amount >= each && amount % each === 0)
+  const [unit, each] = found ?? [smallest, 1]
+  return `${amount / each}${unit}`
 }
 
 const UNITS_BYTES = { B: 1, KiB: 1024, MiB: 1024 * 1024 } as const
@@ -150,12 +154,7 @@ export function size(minBytes: number, maxBytes: number): ValueType<number> {
 
 /** Bytes as the shortest size text that says exactly the same. */
 export function formatSize(bytes: number): string {
-  for (const unit of ['MiB', 'KiB'] as const) {
-    if (bytes >= UNITS_BYTES[unit] && bytes % UNITS_BYTES[unit] === 0) {
-      return `${bytes / UNITS_BYTES[unit]}${unit}`
-    }
-  }
-  return `${bytes}B`
+  return inLargestUnit(bytes, UNITS_BYTES, 'B')
 }
 
 /** One of a few words. */
