@@ -21,13 +21,6 @@ export interface AgreeInput extends CommandInput<AgreeConfig> {
   readonly clock?: Clock
 }
 
-/** What one try came to. */
-interface Try {
-  readonly agreement: Agreement
-  /** Why nobody could be asked, or not all. */
-  readonly problem: string | undefined
-}
-
 /**
  * `ringman agree`: asks every member for the same keys and compares, until they agree or the wait is over.
  *
@@ -55,7 +48,8 @@ export async function runAgree(input: AgreeInput): Promise<void> {
   }
 }
 
-async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly string[]): Promise<Try> {
+/** What one try came to, and why not all agree. */
+async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly string[]) {
   const found = await resolveMembers(members, dns ?? new NodeDnsResolver(), config.timeoutMs)
   const { urls } = found
   const agreement = await compareMembers({ urls, ring: config.ring, keys, timeoutMs: config.timeoutMs })

@@ -1,9 +1,9 @@
 import type { Environment } from '../config/environment.ts'
-import { isRingmanError, RingmanError } from '../errors.ts'
+import { isRingmanError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { exitCodeOf, type ExitCode } from './exit-code.ts'
 import { main } from './main.ts'
-import { findPods, withForwards, type ForwardablePod, type KubectlPlace } from './port-forward.ts'
+import { findPods, invalid, withForwards, type ForwardablePod, type KubectlPlace } from './port-forward.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Which port of which pods each command needs: of any one, of the one that is named, or of all. */
@@ -143,8 +143,4 @@ function readFlags(args: readonly string[]): {
     flags[FLAGS[flag as keyof typeof FLAGS]] = value
   }
   return { flags, rest }
-}
-
-function invalid(message: string): RingmanError {
-  return new RingmanError('CONFIG_INVALID', message)
 }

@@ -183,6 +183,7 @@ interface PodList {
   }[]
 }
 
-function invalid(message: string): RingmanError {
+/** For what was given wrongly on the command line. */
+export function invalid(message: string): RingmanError {
   return new RingmanError('CONFIG_INVALID', message)
 }

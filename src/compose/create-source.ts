@@ -47,7 +47,7 @@ export interface SourceSurroundings extends Surroundings {
 /** A source, and where it listens for other members once it has started. */
 export interface SourcePart {
   readonly source: MembershipSource
-  readonly gossipAddress: () => ListenAddress | undefined
+  readonly gossipAddress?: () => ListenAddress | undefined
   /** Paths of the look-up port that belong to the source. */
   readonly extraRoutes?: ExtraRoutes
   /** What operators can have the source do; absent where that is nothing. */
@@ -68,7 +68,6 @@ const SOURCES: Readonly<
 > = {
   static: (config, { clock, logger }) => ({
     source: new StaticSource(config.staticMembers ?? [], clock, logger),
-    gossipAddress: () => undefined,
   }),
   memberlist: (config, surroundings) => {
     if (config.keyringFile === undefined) warnOfOpenGossip(config, surroundings.logger)
@@ -112,7 +111,7 @@ const SOURCES: Readonly<
       surroundings,
     )
     const update = sidecarUpdate({ updates: source, guard: surroundings.guard })
-    return { source, gossipAddress: () => undefined, extraRoutes: (responder) => [update(responder)] }
+    return { source, extraRoutes: (responder) => [update(responder)] }
   },
   kubernetes: (config, surroundings) => ({
     source: KubernetesSource.watching(
@@ -128,7 +127,6 @@ const SOURCES: Readonly<
       },
       { ...surroundings, transport: kubernetesTransport(config, surroundings) },
     ),
-    gossipAddress: () => undefined,
     ownName: config.name,
   }),
 }

@@ -6,20 +6,8 @@ import { StatusWriter } from '../rings/status-writer.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { kubernetesTransport, type Surroundings } from './create-source.ts'
 
-/** The rings of HashRings in this process. */
-export interface HashRings {
-  readonly controller: HashRingController
-  readonly writer: StatusWriter
-  start(): void
-  stop(): Promise<void>
-}
-
 /** Wires what makes rings of HashRings; undefined where the configuration does not want them. */
-export function createHashRings(
-  config: ServeConfig,
-  own: RingService,
-  surroundings: Surroundings,
-): HashRings | undefined {
+export function createHashRings(config: ServeConfig, own: RingService, surroundings: Surroundings) {
   if (!config.hashRings) return undefined
   const client = new ApiClient(kubernetesTransport(config, surroundings), surroundings.clock)
   const peers = new RingPeers(own, surroundings)

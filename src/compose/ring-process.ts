@@ -293,7 +293,7 @@ export function composeProcess(
     lookUps.release()
     if (takesFastPath) await openFastPath()
     hashRings?.start()
-    const gossip = gossipAddress()
+    const gossip = gossipAddress?.()
     return { http, admin, gossip, ...(proxy === undefined ? {} : { proxy }) }
   }
   const close = (graceMs: number) => {
