@@ -25,8 +25,6 @@ export interface ProgramContext {
   readonly terminal: Terminal
   readonly env: Environment
   readonly version: string
-  /** Columns to fold help at. @default the terminal's */
-  readonly helpColumns?: number
   /** Takes the exit code of the command that ran. */
   readonly finish: (code: ExitCode) => void
 }
@@ -45,8 +43,8 @@ export function createProgram(context: ProgramContext): Command {
     .configureOutput({
       writeOut: terminal.out,
       writeErr: terminal.err,
-      getOutHelpWidth: () => context.helpColumns ?? terminal.columns,
-      getErrHelpWidth: () => context.helpColumns ?? terminal.columns,
+      getOutHelpWidth: () => terminal.columns,
+      getErrHelpWidth: () => terminal.columns,
       outputError: (text, write) => {
         write(text.replace(/^error: /, 'ringman: '))
       },

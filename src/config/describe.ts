@@ -1,52 +1,42 @@
 import { stringify } from 'yaml'
 import type { Resolved } from './resolve.ts'
-import { describeOrigin, fileKeyOf, type Origin, type SettingTable } from './setting.ts'
+import { describeOrigin, fileKeyOf, isSettableIn, type Origin, type SettingTable } from './setting.ts'
 import type { PlainValue } from './value-type.ts'
 
 /** One setting as `--print-config` shows it. */
 export interface DescribedSetting {
-  /** As a file would hold it; null when it has no value; absent when it is secret. */
-  readonly value?: PlainValue | null
-  readonly secret?: true
+  /** As a file would hold it; null when it has none. */
+  readonly value: PlainValue | null
   readonly origin: Origin
 }
 
-/** Every setting by file key, with its value and where that came from; what is secret is left out. */
-export function describeConfig<Table extends SettingTable>(
-  table: Table,
-  { values, origins }: Resolved<Table>,
+/** Every setting by file key, with its value and where that came from. */
+export function describeConfig(
+  table: SettingTable,
+  { values, origins }: Resolved<SettingTable>,
 ): Record<string, DescribedSetting> {
-  const described: Record<string, DescribedSetting> = {}
-  for (const property of Object.keys(table) as (keyof Table & string)[]) {
-    const setting = table[property]
-    if (setting === undefined) continue
-    const value: unknown = values[property]
-    described[fileKeyOf(property)] = {
-      ...(setting.secret === true
-        ? { secret: true as const }
-        : { value: value === undefined ? null : setting.type.encode(value) }),
-      origin: origins[property],
-    }
-  }
-  return described
+  return Object.fromEntries(
+    Object.entries(table).map(([property, { type }]) => {
+      const value = values[property]
+      const origin = origins[property] ?? { kind: 'default' }
+      return [fileKeyOf(property), { value: value === undefined ? null : type.encode(value), origin }]
+    }),
+  )
 }
 
 /**
  * The same for people, as YAML that can be used as a configuration file: where each value came from is a comment, and
  * so is whatever a file cannot hold.
  */
-export function renderConfig<Table extends SettingTable>(table: Table, resolved: Resolved<Table>): string {
+export function renderConfig(table: SettingTable, resolved: Resolved<SettingTable>): string {
   const described = describeConfig(table, resolved)
   const rows = Object.entries(table).map(([property, setting]) => {
     const key = fileKeyOf(property)
-    const { value, secret, origin } = described[key] ?? { origin: { kind: 'default' } }
-    const hidden = secret === true ? '(hidden)' : undefined
-    const noValue = value === null || value === undefined
-    const comment = noValue || setting.places?.includes('file') === false ? '# ' : ''
-    const shown = hidden ?? (noValue ? '' : ` ${renderValue(value)}`)
+    const { value = null, origin = { kind: 'default' as const } } = described[key] ?? {}
+    const isHeld = value !== null && isSettableIn(setting, 'file')
     return {
-      left: `${comment}${key}:${shown}`,
-      right: noValue && hidden === undefined ? 'not set' : describeOrigin(origin),
+      left: `${isHeld ? '' : '# '}${key}:${value === null ? '' : ` ${renderValue(value)}`}`,
+      right: value === null ? 'not set' : describeOrigin(origin),
     }
   })
   const width = Math.max(...rows.map(({ left }) => (left.length > 60 ? 0 : left.length)))

@@ -69,7 +69,7 @@ function problemsOf(
     return {
       key: fileKeyOf(property),
       origin: given.origin,
-      ...(setting.secret === true || hidden ? {} : { given: quoteGiven(part) }),
+      ...(hidden ? {} : { given: quoteGiven(part) }),
       // What a parser says is a sentence of its own; everything else says what is allowed.
       message: whole && !quotes ? message : `allowed: ${quotes ? setting.type.allowed : message}`,
     }

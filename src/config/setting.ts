@@ -16,8 +16,6 @@ export interface Setting<T = unknown> {
   readonly category: string
   /** The sources that it is for; setting it with another one is refused. @default all */
   readonly sources?: readonly SourceKind[] | undefined
-  /** Never shown in messages or by `--print-config`. */
-  readonly secret?: true
   /** Where it can be set. @default all of them */
   readonly places?: readonly Place[]
   /** A second, short flag such as `-n`. */
@@ -60,7 +58,7 @@ export function isSettableIn(setting: Setting, place: Place): boolean {
   return setting.places?.includes(place) ?? true
 }
 
-/** The values of a table by file key, as a file would hold them; what has none, or is secret, is left out. */
+/** The values of a table by file key, as a file would hold them; what has none is left out. */
 export function encodeValues<Table extends SettingTable>(
   table: Table,
   values: ValuesOf<Table>,
@@ -68,8 +66,7 @@ export function encodeValues<Table extends SettingTable>(
   return Object.fromEntries(
     Object.entries(table).flatMap(([property, setting]) => {
       const value: unknown = values[property as keyof Table]
-      const shown = value !== undefined && setting.secret !== true
-      return shown ? [[fileKeyOf(property), setting.type.encode(value)] as const] : []
+      return value === undefined ? [] : [[fileKeyOf(property), setting.type.encode(value)] as const]
     }),
   )
 }

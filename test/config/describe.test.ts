@@ -2,10 +2,9 @@ import { parse } from 'yaml'
 import { describe, expect, test } from 'vitest'
 import { describeConfig, renderConfig } from '../../src/config/describe.ts'
 import { documentConfiguration } from '../../tools/docs/configuration.ts'
-import { loadOptions, loadServeConfig } from '../../src/config/load.ts'
+import { loadServeConfig } from '../../src/config/load.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
-import { fileKeyOf, type SettingTable } from '../../src/config/setting.ts'
-import { word } from '../../src/config/value-type.ts'
+import { fileKeyOf } from '../../src/config/setting.ts'
 
 const flags = {
   source: 'static',
@@ -49,26 +48,6 @@ test('describeConfig gives plain values with their origins', () => {
   expect(described['drain']).toEqual({ value: '90s', origin: { kind: 'flag', name: '--drain' } })
   expect(described['advertise']).toEqual({ value: null, origin: { kind: 'default' } })
   expect(JSON.parse(JSON.stringify(described))).toEqual(described)
-})
-
-describe('a secret', () => {
-  const table = {
-    token: { type: word('TOKEN', 10), help: 'A secret', category: 'Secrets', secret: true },
-  } as const satisfies SettingTable
-
-  test('is shown neither by --print-config', () => {
-    const resolved = loadOptions(table, { token: 'hunter2' }, () => [])
-    expect(resolved.values.token).toBe('hunter2')
-    expect(describeConfig(table, resolved)).toEqual({
-      token: { secret: true, origin: { kind: 'option', name: 'token' } },
-    })
-    expect(renderConfig(table, resolved)).toContain('token')
-    expect(renderConfig(table, resolved)).not.toContain('hunter2')
-  })
-
-  test('nor in a problem', () => {
-    expect(() => loadOptions(table, { token: 'hunter2hunter2' }, () => [])).toThrow(/^(?!.*hunter2)/)
-  })
 })
 
 describe('docs/configuration.md', () => {

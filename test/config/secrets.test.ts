@@ -29,10 +29,7 @@ const forms: readonly ((secret: string) => string)[] = [
 ]
 
 /** Everything that a loader says: its refusal, or what `--print-config` shows. */
-function allSaid<Table extends SettingTable>(
-  table: Table,
-  load: () => Parameters<typeof describeConfig<Table>>[1],
-): string {
+function allSaid(table: SettingTable, load: () => Parameters<typeof describeConfig>[1]): string {
   try {
     const loaded = load()
     return JSON.stringify(describeConfig(table, loaded)) + renderConfig(table, loaded)
