@@ -500,12 +500,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/memberlist/protocol/inquiry.ts',
-    code: 'const NO_BYTES = new Uint8Array(0)',
-    changes: ['0 → (0 + 1)'],
-    why: 'Only what came with an answer is read.',
-  },
-  {
-    file: 'src/membership/memberlist/protocol/inquiry.ts',
     code: "this.#endLook(record, look, isHeard ? 'heard' : 'silent', NO_BYTES)",
     changes: ["'heard' → ''"],
     why: 'Only the other two outcomes are asked for.',
@@ -733,24 +727,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
       'silenceChance(asked, needed, tries, LOSS_RATE) > 1 / ONCE_IN → silenceChance(asked, needed, tries, LOSS_RATE) >= 1 / ONCE_IN',
     ],
     why: 'No plan comes so near to the limit.',
-  },
-  {
-    file: 'src/membership/memberlist/protocol/push-pull-rounds.ts',
-    code: '#round = 0',
-    changes: ['0 → (0 + 1)'],
-    why: 'Any other number ends the rounds before.',
-  },
-  {
-    file: 'src/membership/memberlist/protocol/push-pull-rounds.ts',
-    code: 'if (settings.pushPullIntervalMs > 0) this.#schedule(random() * this.#intervalMs(), ++this.#round)',
-    changes: ['++this.#round → --this.#round'],
-    why: 'Any other number ends the rounds before.',
-  },
-  {
-    file: 'src/membership/memberlist/protocol/push-pull-rounds.ts',
-    code: 'if (this.#core.settings.pushPullIntervalMs > 0) this.#schedule(0, ++this.#round)',
-    changes: ['++this.#round → --this.#round'],
-    why: 'Any other number ends the rounds before.',
   },
   {
     file: 'src/membership/memberlist/protocol/push-pull-rounds.ts',

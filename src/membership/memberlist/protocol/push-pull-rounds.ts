@@ -20,7 +20,7 @@ export class PushPullRounds {
   readonly #core: Core
   readonly #exchanges: Pick<Exchanges, 'start'>
   readonly #prober: Pick<Prober, 'probe'>
-  #round = 0
+  #next: Deadline | undefined
   #catchUp: Deadline | undefined
   #listed = 0
 
@@ -33,12 +33,12 @@ export class PushPullRounds {
   /** Begins the rounds, at a random moment of the first interval. */
   start(): void {
     const { random, settings } = this.#core
-    if (settings.pushPullIntervalMs > 0) this.#schedule(random() * this.#intervalMs(), ++this.#round)
+    if (settings.pushPullIntervalMs > 0) this.#schedule(random() * this.#intervalMs())
   }
 
   /** The next round is now: after a time in which news may have passed us by, or as the first after leaving. */
   hasten(): void {
-    if (this.#core.settings.pushPullIntervalMs > 0) this.#schedule(0, ++this.#round)
+    if (this.#core.settings.pushPullIntervalMs > 0) this.#schedule(0)
   }
 
   /** News of members had to be left out, as there were too many at once: a state comes besides the rounds. */
@@ -70,11 +70,12 @@ export class PushPullRounds {
     return leaving ? Math.min(intervalMs, FOLLOW_INTERVAL_MS) : intervalMs
   }
 
-  #schedule(afterMs: number, round: number): void {
-    this.#core.deadlines.set(this.#core.nowMs + afterMs, () => {
-      if (round !== this.#round) return
+  #schedule(afterMs: number): void {
+    const { deadlines, nowMs } = this.#core
+    deadlines.cancel(this.#next)
+    this.#next = deadlines.set(nowMs + afterMs, () => {
       this.#exchange()
-      this.#schedule(this.#intervalMs(), round)
+      this.#schedule(this.#intervalMs())
     })
   }
 
