@@ -40,18 +40,6 @@ export function silenceChance(asked: number, needed: number, tries: number, loss
 }
 
 /**
- * Chance that one burst of loss, which lets nothing through, covers the whole time in which a member must have been silent:
- * `exp(-windowMs / meanBurstMs)`. It is the same for any number of observers, because all of their tries end at one network
- * card, switch or rack. So only time helps against it.
- *
- * @param meanBurstMs - Mean length of the bursts, which have no memory (Gilbert's model).
- * @see Gilbert, Capacity of a burst-noise channel (1960)
- */
-export function burstChance(windowMs: number, meanBurstMs: number): number {
-  return Math.exp(-windowMs / meanBurstMs)
-}
-
-/**
  * How many of those asked must find the suspect silent, and how often each of them pings it, so that a living one is
  * silent to all who count once in 10^8 inquiries at 40 % loss in both directions.
  *

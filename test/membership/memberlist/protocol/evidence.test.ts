@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { seededRandom } from '../../../../lab/sim/seeded-random.ts'
 import {
-  burstChance,
   planInquiry,
   silenceChance,
   tryLossRate,
@@ -44,10 +43,5 @@ describe('the sum', () => {
     }
     expect(planInquiry(8)).toEqual({ needed: 5, tries: 8 })
     expect(planInquiry(12)).toEqual({ needed: 7, tries: 7 })
-  })
-
-  test('against bursts only time helps', () => {
-    expect(burstChance(500, 250)).toBeCloseTo(Math.exp(-2), 10)
-    expect(burstChance(0, 250)).toBe(1)
   })
 })
