@@ -15,19 +15,19 @@ const CONNECTION_BYTES = 1000
 /** Our own end of an exchange that the shell does not end: this many times its timeout. */
 const OVERDUE = 2
 
+/** An exchange that we began. */
+interface Running {
+  readonly to: Endpoint
+  readonly join: boolean
+  readonly end: ExchangeEnd
+  readonly overdue: Deadline
+}
+
 /** Push/pulls: sending and taking whole states, begun by us or by peers. */
 export class Exchanges {
   readonly #core: Core
   readonly #merge: Pick<Merge, 'state' | 'isEvicted'>
-  readonly #running = new Map<
-    number,
-    {
-      readonly to: Endpoint
-      readonly join: boolean
-      readonly end: ExchangeEnd
-      readonly overdue: Deadline
-    }
-  >()
+  readonly #running = new Map<number, Running>()
   #nextId = 0
 
   constructor(core: Core, merge: Pick<Merge, 'state' | 'isEvicted'>) {
@@ -50,10 +50,8 @@ export class Exchanges {
 
   /** The peer of one of our exchanges sent its state. */
   answered(exchange: number, state: PushPull): void {
-    const running = this.#running.get(exchange)
+    const running = this.#close(exchange)
     if (running === undefined) return
-    this.#running.delete(exchange)
-    this.#core.deadlines.cancel(running.overdue)
     const refusal = this.#refusal(state, running.join, running.to, true)
     if (refusal !== undefined) {
       this.#core.refuse(refusal.reason, { from: running.to.address, ...refusal.fields })
@@ -75,7 +73,7 @@ export class Exchanges {
 
   /** Who connects from an address is there: it can be asked, however many others have to be. */
   #creditPeer(from: Endpoint, { nodes }: PushPull): void {
-    const own = nodes.find(({ address }) => formatAddress(address) === from.address)
+    const [own] = entriesAt(from, nodes, false)
     if (own === undefined) return
     const place = { address: from.address, port: own.port }
     this.#core.contacts.received(place, CONNECTION_BYTES, this.#core.nowMs)
@@ -83,22 +81,24 @@ export class Exchanges {
 
   /** Who answered at this place is the member that its own state has there. */
   #noteAnswer(place: Endpoint, { nodes }: PushPull): void {
-    const peer = nodes.find(
-      ({ address, port }) => port === place.port && formatAddress(address) === place.address,
-    )
+    const [peer] = entriesAt(place, nodes, true)
     if (peer !== undefined) this.#core.contacts.answered(place, peer.name, this.#core.nowMs)
   }
 
   /** One of our exchanges came to nothing. */
   failed(exchange: number, outcome: ExchangeFailure['outcome'], message: string): void {
-    const running = this.#running.get(exchange)
-    if (running === undefined) return
-    this.#running.delete(exchange)
-    this.#core.deadlines.cancel(running.overdue)
-    this.#end(running, { outcome, message })
+    const running = this.#close(exchange)
+    if (running !== undefined) this.#end(running, { outcome, message })
   }
 
-  #end({ join, end }: { readonly join: boolean; readonly end: ExchangeEnd }, failure: ExchangeFailure): void {
+  #close(exchange: number): Running | undefined {
+    const running = this.#running.get(exchange)
+    this.#running.delete(exchange)
+    this.#core.deadlines.cancel(running?.overdue)
+    return running
+  }
+
+  #end({ join, end }: Running, failure: ExchangeFailure): void {
     const { counters } = this.#core
     counters.pushPullsFailed++
     if (join && failure.outcome === 'rejected') counters.joinsRefused++
@@ -159,11 +159,16 @@ export class Exchanges {
    * all at the address that it comes from. What it says of others is judged entry by entry.
    */
   #incompatible(nodes: readonly PushPullNode[], peer: Endpoint, asked: boolean): PushPullNode | undefined {
-    const own = nodes.filter(
-      ({ address, port }) => (!asked || port === peer.port) && formatAddress(address) === peer.address,
-    )
+    const own = entriesAt(peer, nodes, asked)
     return own.some(({ vsn }) => understandEachOther(vsn, this.#core.self.vsn)) ? undefined : own[0]
   }
+}
+
+/** What a state lists at an address, or at the very place. */
+function entriesAt(place: Endpoint, nodes: readonly PushPullNode[], isPlace: boolean): PushPullNode[] {
+  return nodes.filter(
+    ({ address, port }) => (!isPlace || port === place.port) && formatAddress(address) === place.address,
+  )
 }
 
 /** Who lists nobody else that lives speaks of itself. */
