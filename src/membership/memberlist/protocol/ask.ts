@@ -1,10 +1,8 @@
 import type { Message } from '../wire/messages.ts'
 import type { Purpose } from './contacts.ts'
-import type { Core } from './core.ts'
+import { type Core, NO_BYTES } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { Endpoint } from './endpoint.ts'
-
-const NO_BYTES = new Uint8Array(0)
 
 /** One question: does the member of this name answer at this place? */
 export interface Ask {

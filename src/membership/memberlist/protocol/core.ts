@@ -21,6 +21,8 @@ export interface PendingAnswer {
   nacked?: (from: Endpoint) => void
 }
 
+/** So many suspects at once are a mass failure. */
+const MASS_SUSPECTS = 3
 /** Bytes that a compound takes before its first message, and for each message's length. */
 const COMPOUND_HEADER_BYTES = 2
 const COMPOUND_ENTRY_BYTES = 2
@@ -33,7 +35,7 @@ const USER_MESSAGE_BYTES = 1
 /** A kind of log line that peers can cause comes at most this often. */
 const LOG_INTERVAL_MS = 10_000
 
-const NO_BYTES = new Uint8Array(0)
+export const NO_BYTES = new Uint8Array(0)
 
 /**
  * What the parts of the machine share: who we are, who the others are, what waits to be said, what is due, and
@@ -98,6 +100,11 @@ export class Core {
   /** Living members, this one included while it has not left. */
   get livingCount(): number {
     return this.members.living.length + (this.self.state === 'alive' ? 1 : 0)
+  }
+
+  /** Whether several are silent at once: more may have gone with them. */
+  get isMassFailure(): boolean {
+    return this.settings.witnesses !== 'off' && this.members.suspectCount >= MASS_SUSPECTS
   }
 
   /** Whether this member's name is contested and the others list the other process. */

@@ -1,10 +1,9 @@
 import type { Alive, IndirectPing } from '../wire/messages.ts'
-import { type Core, nodeOf } from './core.ts'
+import { type Core, NO_BYTES, nodeOf } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import { type Endpoint, formatAddress, keyOf, sameEndpoint } from './endpoint.ts'
 import { planInquiry } from './evidence.ts'
 import { quietMs } from './intervals.ts'
-import { isMassFailure } from './mass-failure.ts'
 import type { MemberRecord, Suspicion } from './members.ts'
 import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 
@@ -60,8 +59,6 @@ interface Inquiry {
   isSilent: boolean
 }
 
-const NO_BYTES = new Uint8Array(0)
-
 /**
  * Evidence instead of waiting: who finds a member silent asks others at once to look for it as well, and looks again itself.
  * Each pings it several times, and says that it was silent (a nack) only when nothing came from it for `quietMs`. Who
@@ -91,7 +88,7 @@ export class Inquiries {
     const core = this.#core
     const { suspicion } = record
     if (this.#isLookedFor(record)) return
-    if (!isMassFailure(core) || !this.#isAsked(record)) {
+    if (!core.isMassFailure || !this.#isAsked(record)) {
       this.#ask(record, probedMs, 1)
       return
     }

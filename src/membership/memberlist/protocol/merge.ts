@@ -1,5 +1,5 @@
 import { TokenBucket } from '../../../token-bucket.ts'
-import { isLiving, isPlainText } from '../../member.ts'
+import { isLiving, isPlainText, METADATA_LIMIT_BYTES } from '../../member.ts'
 import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
 import { ask } from './ask.ts'
 import type { Contests } from './contests.ts'
@@ -14,7 +14,6 @@ import { noteAnswer, type Suspicions } from './suspicion.ts'
 
 /** Characters of a name at most. */
 const NAME_LIMIT = 255
-const META_LIMIT_BYTES = 512
 const VSN_BYTES = 6
 /** Members that wait to be asked, and how long until they are looked at again. */
 const WAITING_LIMIT = 1024
@@ -432,9 +431,7 @@ export class Merge {
       }
       this.forget(expendable)
     }
-    const record = createRecord(message.node, endpoint, message.address, message.meta, message.vsn)
-    record.incarnation = message.incarnation
-    record.sinceMs = core.clockMs
+    const record = this.#recordOf(message, endpoint)
     record.livesMs = core.nowMs
     core.members.add(record)
     this.#listener.listed()
@@ -613,7 +610,7 @@ export class Merge {
       node.length <= NAME_LIMIT &&
       port >= 1 &&
       port <= 65_535 &&
-      meta.length <= META_LIMIT_BYTES &&
+      meta.length <= METADATA_LIMIT_BYTES &&
       vsn.length === VSN_BYTES
     if (!wellFormed) {
       this.#core.refuse('malformed', { kind: message.kind })
@@ -639,21 +636,13 @@ export class Merge {
       this.#core.refuse('malformed', { kind: message.kind })
       return false
     }
-    if (!this.#core.isOurCluster(message)) {
-      this.#core.refuse('cluster-name-differs', {
-        peer: message.node.slice(0, NAME_LIMIT),
-        kind: message.kind,
-      })
-      return false
-    }
-    if (message.incarnation >= INCARNATION_LIMIT) {
-      this.#core.refuse('incarnation-out-of-range', {
-        peer: message.node.slice(0, NAME_LIMIT),
-        kind: message.kind,
-      })
-      return false
-    }
-    return true
+    const isOurCluster = this.#core.isOurCluster(message)
+    if (isOurCluster && message.incarnation < INCARNATION_LIMIT) return true
+    this.#core.refuse(isOurCluster ? 'incarnation-out-of-range' : 'cluster-name-differs', {
+      peer: message.node.slice(0, NAME_LIMIT),
+      kind: message.kind,
+    })
+    return false
   }
 
   #isPlausible(
@@ -685,13 +674,14 @@ export class Merge {
     this.#revive(record, message)
   }
 
+  #recordOf({ node, address, meta, vsn, incarnation }: Alive, endpoint: Endpoint): MemberRecord {
+    return { ...createRecord(node, endpoint, address, meta, vsn), incarnation, sinceMs: this.#core.clockMs }
+  }
+
   #isRefused(message: Alive, endpoint: Endpoint): boolean {
     const refuses = this.#core.delegate.refuseAlive
     if (refuses === undefined) return false
-    const record = createRecord(message.node, endpoint, message.address, message.meta, message.vsn)
-    record.incarnation = message.incarnation
-    record.sinceMs = this.#core.clockMs
-    const reason = refuses(viewOf(record))
+    const reason = refuses(viewOf(this.#recordOf(message, endpoint)))
     if (reason === undefined) return false
     this.#core.refuse('delegate-refused', { peer: message.node, because: reason })
     return true

@@ -1,9 +1,8 @@
 import { isLiving } from '../../member.ts'
-import type { Core } from './core.ts'
+import { type Core, NO_BYTES } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ProbeFinishedEffect } from './effects.ts'
 import { sameEndpoint } from './endpoint.ts'
-import { isMassFailure } from './mass-failure.ts'
 import { type MemberRecord, viewOf } from './members.ts'
 import { suspectMessage, askRelays, noteAnswer } from './suspicion.ts'
 
@@ -14,7 +13,6 @@ const NEIGHBOURS = 4
 /** In a mass failure others are probed so many times as often, until nobody new was suspected for so many probe intervals. */
 const HASTE = 8
 const HASTE_LASTS = 0.5
-const NO_BYTES = new Uint8Array(0)
 
 interface Probe {
   readonly record: MemberRecord
@@ -153,7 +151,7 @@ export class Prober {
   #isHasty(): boolean {
     const { awareness, nowMs, settings } = this.#core
     const isNews = nowMs - this.#suspectedMs <= HASTE_LASTS * settings.probeIntervalMs
-    return isNews && isMassFailure(this.#core) && awareness.score === 0
+    return isNews && this.#core.isMassFailure && awareness.score === 0
   }
 
   #run(probe: Probe): void {

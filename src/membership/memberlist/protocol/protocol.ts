@@ -1,9 +1,9 @@
 import { assertNever } from '../../../errors.ts'
-import { isLiving } from '../../member.ts'
+import { isLiving, METADATA_LIMIT_BYTES } from '../../member.ts'
 import type { IndirectPing, Message, Ping } from '../wire/messages.ts'
 import { ask } from './ask.ts'
 import { Contests } from './contests.ts'
-import { Core } from './core.ts'
+import { Core, NO_BYTES } from './core.ts'
 import type { Counters } from './counters.ts'
 import type { Dependencies, Identity } from './dependencies.ts'
 import type { Effect, MemberView } from './effects.ts'
@@ -25,7 +25,6 @@ import { Relays } from './relay.ts'
 import type { ProtocolSettings } from './settings.ts'
 import { suspectMessage, Suspicions } from './suspicion.ts'
 
-const META_LIMIT_BYTES = 512
 /**
  * Far more than adding and taking off the time lost can be out by: without it a tick at `nextDueMs` might find nothing
  * due yet, and the shell would tick again in the same moment.
@@ -39,7 +38,6 @@ const INBOX_MS = 25
 const LONG_STALL_EVERY_MS = 10_000
 /** How long a member may take to answer an operator's question whether it is reached: longer than any that is only busy. */
 const REACH_MS = 3000
-const NO_BYTES = new Uint8Array(0)
 
 /**
  * HashiCorp memberlist's protocol (SWIM with Lifeguard) as a machine: events and time in, effects out.
@@ -472,7 +470,7 @@ export class Protocol {
 
   #updateMetadata(meta: Uint8Array): void {
     const core = this.#core
-    if (core.leaving || meta.length > META_LIMIT_BYTES) {
+    if (core.leaving || meta.length > METADATA_LIMIT_BYTES) {
       core.log('warn', 'Did not take new metadata', { event: 'metadata.refused', sizeBytes: meta.length })
       return
     }
