@@ -1,10 +1,22 @@
 import type { Clock } from '../../clock.ts'
-import { assertNever } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { formatHostPort } from '../../seeds/seed.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { DROP_REASONS, type Drop, type DropReason } from './wire/drop.ts'
+
+/** The reasons as the log says them. */
+const IN_WORDS: Readonly<Record<DropReason, string>> = {
+  'label-differs': 'label differs',
+  'not-encrypted': 'not encrypted, and this member requires it',
+  'cannot-decrypt': 'cannot decrypt, the sender has another key',
+  'encrypted-unexpectedly': 'encrypted, and this member has no keyring',
+  'crc-mismatch': 'wrong checksum',
+  malformed: 'malformed',
+  'nested-too-deep': 'wrapped too often',
+  'too-large': 'too large',
+  'unknown-type': 'unknown message type',
+}
 
 /** The last drop for one reason. */
 export interface LastDrop {
@@ -57,33 +69,8 @@ export class DropReport {
         transport,
         detail: drop.detail,
       },
-      `Dropped gossip: ${inWords(drop.reason)}`,
+      `Dropped gossip: ${IN_WORDS[drop.reason]}`,
       drop.reason,
     )
-  }
-}
-
-function inWords(reason: DropReason): string {
-  switch (reason) {
-    case 'label-differs':
-      return 'label differs'
-    case 'not-encrypted':
-      return 'not encrypted, and this member requires it'
-    case 'cannot-decrypt':
-      return 'cannot decrypt, the sender has another key'
-    case 'encrypted-unexpectedly':
-      return 'encrypted, and this member has no keyring'
-    case 'crc-mismatch':
-      return 'wrong checksum'
-    case 'malformed':
-      return 'malformed'
-    case 'nested-too-deep':
-      return 'wrapped too often'
-    case 'too-large':
-      return 'too large'
-    case 'unknown-type':
-      return 'unknown message type'
-    default:
-      return assertNever(reason)
   }
 }

@@ -16,7 +16,6 @@ import type {
   Effect,
   JoinFinishedEffect,
   LeftEffect,
-  LogEffect,
   MemberChangedEffect,
   MemberView,
 } from './protocol/effects.ts'
@@ -33,6 +32,9 @@ import { checkMetadata, isLiving } from '../member.ts'
 
 /** Memberlist's default port. */
 export const DEFAULT_GOSSIP_PORT = 7946
+
+/** A leave that nobody heard of. */
+const UNTOLD: LeftEffect = { kind: 'left', acknowledgedBy: 0, others: 0 }
 
 /** By which ways a member answers. */
 export interface Reach {
@@ -66,13 +68,12 @@ export class MemberlistNode {
   readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #broadcasts = new Map<number, (outcome: BroadcastFinishedEffect['outcome']) => void>()
   readonly #reaching = new Map<number, (reached: Reach) => void>()
-  readonly #leaving: ((result: LeftEffect) => void)[] = []
+  #leaving: PromiseWithResolvers<LeftEffect> | undefined
   #machine: Protocol | undefined
   #endpoint: Endpoint | undefined
   #cancelTimer: (() => void) | undefined
   #timerDueMs = Infinity
   #nextId = 1
-  #left: LeftEffect | undefined
   #stopped = false
 
   constructor(options: MemberlistNodeOptions, events: MemberlistNodeEvents = {}) {
@@ -255,13 +256,12 @@ export class MemberlistNode {
    * @returns How many of the others are known to have got the message.
    */
   leave(): Promise<LeftEffect> {
-    if (this.#left !== undefined) return Promise.resolve(this.#left)
-    if (this.#machine === undefined || this.#stopped) {
-      return Promise.resolve({ kind: 'left', acknowledgedBy: 0, others: 0 })
+    if (this.#leaving === undefined) {
+      if (this.#machine === undefined || this.#stopped) return Promise.resolve(UNTOLD)
+      this.#leaving = Promise.withResolvers()
+      this.#handle({ kind: 'leave' })
     }
-    const left = new Promise<LeftEffect>((resolve) => this.#leaving.push(resolve))
-    this.#handle({ kind: 'leave' })
-    return left
+    return this.#leaving.promise
   }
 
   /**
@@ -370,7 +370,7 @@ export class MemberlistNode {
     this.#stopped = true
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
-    for (const resolve of this.#leaving.splice(0)) resolve({ kind: 'left', acknowledgedBy: 0, others: 0 })
+    this.#leaving?.resolve(UNTOLD)
     for (const resolve of this.#broadcasts.values()) resolve('dropped')
     this.#broadcasts.clear()
     for (const resolve of this.#reaching.values()) resolve({ udp: false, tcp: false })
@@ -480,8 +480,7 @@ export class MemberlistNode {
         this.#events.onJoinFinished?.(effect)
         break
       case 'left':
-        this.#left = effect
-        for (const resolve of this.#leaving.splice(0)) resolve(effect)
+        this.#leaving?.resolve(effect)
         break
       case 'reach-checked':
         this.#reaching.get(effect.id)?.(effect)
@@ -492,15 +491,11 @@ export class MemberlistNode {
         this.#broadcasts.delete(effect.id)
         break
       case 'log':
-        this.#log(effect)
+        this.#logger[effect.level](effect.fields, effect.message)
         break
       default:
         assertNever(effect)
     }
-  }
-
-  #log({ level, message, fields }: LogEffect): void {
-    this.#logger[level](fields, message)
   }
 
   #noteMessage(payload: Uint8Array): void {
