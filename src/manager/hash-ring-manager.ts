@@ -81,8 +81,8 @@ type Mutation = { readonly sender: Sender } & (
 /** A ring that is about to become the current one. */
 interface NextRing {
   readonly ring: HashRing
-  /** Makes it that, and tells the listeners. */
-  readonly publish: () => void
+  readonly difference: RingDifference
+  readonly records: readonly ChangeRecord[]
 }
 
 type Command = Mutation | { readonly kind: 'ping'; readonly sender: Sender }
@@ -190,9 +190,11 @@ export class HashRingManager {
     const digests = { before: ring.digest, after: ring.digest }
     const movedShare = ring.shares().get(ringKey) ?? 0
     const timeMs = this.#clock.wallNow()
-    this.#publish(ring, { added: [], removed: [], updated: [], moved: ring.movedTo(ring) }, [
-      { timeMs, cause: 'was-off-ring', node: ringKey, count: 1, movedShare, digests },
-    ])
+    this.#publish({
+      ring,
+      difference: { added: [], removed: [], updated: [], moved: ring.movedTo(ring) },
+      records: [{ timeMs, cause: 'was-off-ring', node: ringKey, count: 1, movedShare, digests }],
+    })
   }
 
   /**
@@ -272,7 +274,10 @@ export class HashRingManager {
       const command = await this.#mailbox.receive()
       if (command === undefined) break
       if (command.kind === 'ping') command.sender.resolve()
-      else this.#fold(command)
+      else {
+        this.#folded.push(command)
+        this.#foldLater()
+      }
     }
     // One command may have been on its way from the mailbox when `stop` was called.
     this.stop()
@@ -311,11 +316,6 @@ export class HashRingManager {
     })()
   }
 
-  #fold(mutation: Mutation): void {
-    this.#folded.push(mutation)
-    this.#foldLater()
-  }
-
   #foldLater(): void {
     const leastMs = Math.min(LONGEST_WINDOW_MS, Math.floor(this.#snapshot.ring.size / NODES_PER_MS))
     const waitMs = Math.max(this.#foldWindowMs, leastMs)
@@ -343,7 +343,7 @@ export class HashRingManager {
     const finishSwap = () => {
       this.#cancelFold = undefined
       this.#folded.splice(0, folded.length)
-      next?.publish()
+      if (next !== undefined) this.#publish(next)
       for (const { sender } of folded) outcome(sender)
       if (this.running && this.#folded.length > 0) this.#foldLater()
     }
@@ -362,15 +362,11 @@ export class HashRingManager {
     const stateOf = folded.findLast((one) => one.kind === 'set')?.stateOf ?? unknownState
     const timeMs = this.#clock.wallNow()
     const records = yield* recordChange(previous, ring, difference, stateOf, timeMs)
-    return {
-      ring,
-      publish: () => {
-        this.#publish(ring, difference, records)
-      },
-    }
+    return { ring, difference, records }
   }
 
-  #publish(ring: HashRing, difference: RingDifference, records: readonly ChangeRecord[]): void {
+  /** Makes a ring the current one, and tells the listeners. */
+  #publish({ ring, difference, records }: NextRing): void {
     const previous = this.#snapshot
     this.#snapshot = { ring, epoch: previous.epoch + 1, changedAtMs: this.#clock.now() }
     this.#copies?.swap(this.#snapshot)
