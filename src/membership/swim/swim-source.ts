@@ -301,29 +301,20 @@ export class SwimSource extends SourceBase implements MembershipSource {
         if (this.stage === 'running') this.#node?.receive(bytes, from)
       },
       onSendError: (error, host) => {
-        this.#countSendError(error, host)
+        this.#sendErrors += 1
+        this.#lastSendError = 'code' in error ? String(error.code) : error.message
+        this.#warnings.warn(
+          { event: 'datagram.unsent', host, err: error, count: this.#sendErrors },
+          'Failed to send a datagram',
+        )
       },
+      // Without its socket a source is over; the process ends with the reason, and is started again.
       onFailure: (error) => {
-        this.#lose(error)
+        this.#node?.stop()
+        this.#seeds?.stop()
+        const message = `the gossip socket failed: ${error.message}`
+        this.fail(new RingmanError('SOURCE_FAILED', message, { cause: error }))
       },
     })
-  }
-
-  #countSendError(error: Error, host: string): void {
-    this.#sendErrors += 1
-    this.#lastSendError = 'code' in error ? String(error.code) : error.message
-    this.#warnings.warn(
-      { event: 'datagram.unsent', host, err: error, count: this.#sendErrors },
-      'Failed to send a datagram',
-    )
-  }
-
-  /** Without its socket a source is over; the process ends with the reason, and is started again. */
-  #lose(error: Error): void {
-    this.#node?.stop()
-    this.#seeds?.stop()
-    this.fail(
-      new RingmanError('SOURCE_FAILED', `the gossip socket failed: ${error.message}`, { cause: error }),
-    )
   }
 }
