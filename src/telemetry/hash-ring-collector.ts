@@ -37,10 +37,7 @@ export class HashRingCollector implements Collector {
     const counts: Record<State, number> = { well: 0, braked: 0, stale: 0, 'not-accepted': 0, waiting: 0 }
     const known = rings.known().map((summary) => ({ summary, state: stateOf(summary) }))
     for (const { state } of known) counts[state]++
-    const shown = [
-      ...known.filter(({ state }) => state !== 'well'),
-      ...known.filter(({ state }) => state === 'well'),
-    ]
+    const shown = known.sort((a, b) => Number(a.state === 'well') - Number(b.state === 'well'))
     const samples: Partial<Record<MetricId, Sample[]>> = {}
     let endMs = this.#clock.now() + TURN_MS
     for (const { summary, state } of shown.slice(0, RINGS_LIMIT)) {
