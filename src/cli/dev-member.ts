@@ -22,19 +22,17 @@ export interface DevMemberEnd {
   readonly reason: string | undefined
 }
 
-/** What a member tells the cluster. */
-export interface DevMemberListener {
-  ringChanged(member: DevMember, change: ReportedChange): void
-  /** A line of its log, or of its standard error (level `error`), as it came. */
-  logged(member: DevMember, level: string, line: string): void
-  ended(member: DevMember, end: DevMemberEnd): void
-}
-
 export interface DevMemberOptions {
   readonly name: string
   readonly servicePort: number
   readonly env: Environment
-  readonly listener: DevMemberListener
+  /** What the member tells the cluster. */
+  readonly listener: {
+    ringChanged(member: DevMember, change: ReportedChange): void
+    /** A line of its log, or of its standard error (level `error`), as it came. */
+    logged(member: DevMember, level: string, line: string): void
+    ended(member: DevMember, end: DevMemberEnd): void
+  }
 }
 
 /** Longest line of a member that is kept while it has no end, in characters. */

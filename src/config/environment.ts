@@ -1,6 +1,7 @@
-import type { ConfigProblem } from './problem.ts'
-import { unknownMessage } from './problem.ts'
-import type { Given, Layer } from './resolve.ts'
+import { unknownMessage, type ConfigProblem } from './problem.ts'
+import type { Given } from './resolve.ts'
+import { CLIENT_SETTINGS } from './client-settings.ts'
+import { SERVE_SETTINGS } from './serve-settings.ts'
 import { isSettableIn, variableOf, type SettingTable } from './setting.ts'
 
 /** The environment of a process. */
@@ -17,13 +18,8 @@ export interface IgnoredVariable {
   readonly service: string
 }
 
-/** What the variables say. */
-export interface EnvironmentLayer {
-  readonly layer: Layer
-  readonly problems: readonly ConfigProblem[]
-  /** What has the name and the form of a setting, and was taken for Kubernetes's: see {@link readEnvironment}. */
-  readonly ignored: readonly IgnoredVariable[]
-}
+/** Every table whose variables may be there without being read. */
+const TABLES: readonly SettingTable[] = [SERVE_SETTINGS, CLIENT_SETTINGS]
 
 /**
  * Reads the variables that begin with `RINGMAN_`. An empty one counts as not set; one that no command knows is a
@@ -37,16 +33,11 @@ export interface EnvironmentLayer {
  * `RINGMAN_PORT` and `RINGMAN_SERVICE_HOST` beside it.
  *
  * @param table - The settings wanted.
- * @param known - Every table of the program: their variables may be there without being read.
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
-export function readEnvironment(
-  table: SettingTable,
-  known: readonly SettingTable[],
-  env: Environment,
-): EnvironmentLayer {
+export function readEnvironment(table: SettingTable, env: Environment) {
   const wanted = new Map(variablesOf(table))
-  const allNames = new Set([table, ...known].flatMap((one) => variablesOf(one).map(([name]) => name)))
+  const allNames = new Set([table, ...TABLES].flatMap((one) => variablesOf(one).map(([name]) => name)))
   const layer = new Map<string, Given>()
   const problems: ConfigProblem[] = []
   const ignored: IgnoredVariable[] = []

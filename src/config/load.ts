@@ -1,7 +1,6 @@
 import { encodeMetadata } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
 import { trustsAddresses } from './forward-settings.ts'
-import { CLIENT_SETTINGS } from './client-settings.ts'
 import { readEnvironment, type Environment, type IgnoredVariable } from './environment.ts'
 import { readConfigFile } from './file.ts'
 import type { MemberConfig } from './member-settings.ts'
@@ -23,8 +22,6 @@ export interface LoadedConfig<Table extends SettingTable> extends Resolved<Table
   /** Sentences for the log. */
   readonly warnings: readonly string[]
 }
-
-const TABLES: readonly SettingTable[] = [SERVE_SETTINGS, CLIENT_SETTINGS]
 
 /**
  * The configuration of `ringman serve`: flags before variables before the file before defaults.
@@ -86,7 +83,7 @@ export function loadCommandConfig<Table extends SettingTable>(
 function readLayers(table: SettingTable, flags: GivenFlags, env: Environment) {
   const problems: ConfigProblem[] = []
   const flagLayer = readFlags(table, flags, problems)
-  const variables = readEnvironment(table, TABLES, env)
+  const variables = readEnvironment(table, env)
   problems.push(...variables.problems)
   const layers: Layer[] = [flagLayer, variables.layer]
   const path = (flagLayer.get('config') ?? variables.layer.get('config'))?.value
