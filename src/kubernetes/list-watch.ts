@@ -310,8 +310,8 @@ export class ListWatch<T extends Held> {
       }
       this.#version = version
     }
-    if (failure === undefined && objects.size > maxObjects && this.#selection !== undefined) {
-      return { changed: new Set(), failure: tooMany(this.#selection, maxObjects) }
+    if (failure === undefined && objects.size > maxObjects) {
+      return { changed: new Set(), failure: tooMany(this.#options.selection, maxObjects) }
     }
     return { changed, failure }
   }
@@ -321,7 +321,7 @@ export class ListWatch<T extends Held> {
   }
 
   #malformed(): RingmanError {
-    const what = this.#selection === undefined ? 'objects' : resourceOf(this.#selection.kind)
+    const what = resourceOf(this.#options.selection.kind)
     return apiError('malformed', `one of the ${what} is not what Kubernetes calls so`)
   }
 
@@ -383,6 +383,6 @@ export class ListWatch<T extends Held> {
   }
 }
 
-function tooMany({ kind }: ApiSelection, maxObjects: number): RingmanError {
+function tooMany({ kind }: PartialSelection, maxObjects: number): RingmanError {
   return apiError('too-large', `there are more than ${maxObjects} ${resourceOf(kind)} in the selection`)
 }
