@@ -69,7 +69,8 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   readonly #feed: SliceFeed
   readonly #keeper: PlaceKeeper
   readonly #warnings: LimitedWarnings
-  readonly #refused = Promise.withResolvers<never>()
+  /** Ends the start, with the reason. */
+  readonly #giveUp = new AbortController()
   readonly #brake: Brake | undefined
   #view: EndpointsView | undefined
   #cancelTimer: (() => void) | undefined
@@ -96,7 +97,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       },
       (error) => {
         // What cannot be read at the start will not mend itself; later on it may be in the middle of being replaced.
-        if (this.stage === 'starting' && apiErrorKindOf(error) === 'credentials') this.#refused.reject(error)
+        if (this.stage === 'starting' && apiErrorKindOf(error) === 'credentials') this.#giveUp.abort(error)
       },
     )
     this.#logger = deps.logger.child({ component: 'kubernetes' })
@@ -105,7 +106,6 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     this.#brake = brake === undefined ? undefined : new Brake(brake, holdRestartingMs)
     this.#warnings = new LimitedWarnings(deps.clock, this.#logger, WARNING_INTERVAL_MS)
     this.#feed.done.catch(this.fail)
-    this.#refused.promise.catch(() => {})
   }
 
   /** A source with a watch of its own. */
@@ -153,10 +153,9 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   protected async open(ending: AbortSignal): Promise<void> {
     const timeoutMs = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS
-    const late = new AbortController()
     const cancel = this.#deps.clock.after(timeoutMs, () => {
       const { problem = 'no answer' } = this.#feed.status
-      late.abort(
+      this.#giveUp.abort(
         new RingmanError(
           'SOURCE_FAILED',
           `the EndpointSlices of ${describeSlices(this.#options)} could not be listed within ${timeoutMs} ms: ${problem}`,
@@ -165,8 +164,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     })
     try {
       this.#feed.start()
-      const answer = Promise.race([this.#feed.listed, this.#refused.promise])
-      await unlessAborted(AbortSignal.any([ending, late.signal]), answer)
+      await unlessAborted(AbortSignal.any([ending, this.#giveUp.signal]), this.#feed.listed)
     } finally {
       cancel()
     }
