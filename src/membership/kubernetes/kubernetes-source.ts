@@ -1,7 +1,6 @@
-import type { Clock, Random } from '../../clock.ts'
+import type { Clock } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import { apiErrorKindOf } from '../../kubernetes/api-error.ts'
-import type { ApiTransport } from '../../kubernetes/api-transport.ts'
 import type { Logger } from '../../logger.ts'
 import type { SourceHealth } from '../condition.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
@@ -24,7 +23,7 @@ import {
   type KubernetesSourceOptions,
 } from './kubernetes-options.ts'
 import { PlaceKeeper, valuesOf, type Place } from './place-keeper.ts'
-import { watchSlices, type OpenSliceFeed, type SliceFeed } from './slice-feed.ts'
+import { watchSlices, type OpenSliceFeed, type SliceFeed, type WatchedSlicesDeps } from './slice-feed.ts'
 
 const WARNING_INTERVAL_MS = 60_000
 /** A place whose time is over is not taken away while the API is away; so often it is looked whether it is back. */
@@ -109,13 +108,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   }
 
   /** A source with a watch of its own. */
-  static watching(
-    options: KubernetesSourceOptions,
-    deps: Omit<KubernetesSourceDeps, 'openFeed'> & {
-      readonly transport: ApiTransport
-      readonly random: Random
-    },
-  ): KubernetesSource {
+  static watching(options: KubernetesSourceOptions, deps: WatchedSlicesDeps): KubernetesSource {
     const logger = deps.logger.child({ component: 'kubernetes' })
     return new KubernetesSource(options, { ...deps, openFeed: watchSlices(options, { ...deps, logger }) })
   }

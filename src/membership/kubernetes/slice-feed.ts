@@ -28,16 +28,15 @@ export interface SliceFeed {
 /** Makes a feed that calls `onSlices` after each change, and whenever the slices were confirmed. */
 export type OpenSliceFeed = (onSlices: () => void, onFailure: (error: RingmanError) => void) => SliceFeed
 
+export interface WatchedSlicesDeps {
+  readonly transport: ApiTransport
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
 /** The slices of one Service, or of one selector, by a watch of their own. */
-export function watchSlices(
-  options: KubernetesSourceOptions,
-  deps: {
-    readonly transport: ApiTransport
-    readonly clock: Clock
-    readonly random: Random
-    readonly logger: Logger
-  },
-): OpenSliceFeed {
+export function watchSlices(options: KubernetesSourceOptions, deps: WatchedSlicesDeps): OpenSliceFeed {
   return (onSlices, onFailure) => {
     const watch = new ListWatch({
       ...deps,
