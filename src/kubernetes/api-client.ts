@@ -239,34 +239,30 @@ export class ApiClient {
     const where = everywhere ? 'all namespaces' : `the namespace "${namespace}"`
     const role = everywhere ? 'a ClusterRole needs' : 'a Role there needs'
     const rule = ruleOf(kind, verb === 'list' || verb === 'watch' ? ['list', 'watch'] : [verb])
-    switch (status) {
-      case 401:
-        return apiError('unauthorized', `the API server does not accept the credentials (${said})`, facts)
-      case 403:
-        return apiError(
-          'forbidden',
-          `the API server does not let this account ${verb} ${resourceOf(kind)} in ${where} (${said}); ` +
-            `${role} the rule ${rule}, and a ${everywhere ? 'ClusterRoleBinding' : 'RoleBinding'} that gives it to the account`,
-          facts,
-        )
-      case 404:
-        return apiError('not-found', `the API server has no ${resourceOf(kind)} (${said})`, facts)
-      case 409:
-        return apiError('conflict', `the API server has another version of it (${said})`, facts)
-      case 422:
-        return apiError(
-          'invalid',
-          `the API server does not take this of ${resourceOf(kind)} (${said})`,
-          facts,
-        )
-      case 410:
-        return apiError('expired', `the version is too old (${said})`, facts)
-      case 429:
-        return apiError('throttled', `the API server asks to wait (${said})`, facts)
-      default:
-        return apiError('server', `the API server answered ${verb} ${resourceOf(kind)} with ${said}`, facts)
+    const resource = resourceOf(kind)
+    if (status === 403) {
+      return apiError(
+        'forbidden',
+        `the API server does not let this account ${verb} ${resource} in ${where} (${said}); ` +
+          `${role} the rule ${rule}, and a ${everywhere ? 'ClusterRoleBinding' : 'RoleBinding'} that gives it to the account`,
+        facts,
+      )
     }
+    const refusal = REFUSALS[status]
+    return refusal === undefined
+      ? apiError('server', `the API server answered ${verb} ${resource} with ${said}`, facts)
+      : apiError(refusal.kind, `${refusal.words.replace('RESOURCE', () => resource)} (${said})`, facts)
   }
+}
+
+/** What other refusals mean, by status. */
+const REFUSALS: Readonly<Record<number, { readonly kind: ApiErrorKind; readonly words: string }>> = {
+  401: { kind: 'unauthorized', words: 'the API server does not accept the credentials' },
+  404: { kind: 'not-found', words: 'the API server has no RESOURCE' },
+  409: { kind: 'conflict', words: 'the API server has another version of it' },
+  410: { kind: 'expired', words: 'the version is too old' },
+  422: { kind: 'invalid', words: 'the API server does not take this of RESOURCE' },
+  429: { kind: 'throttled', words: 'the API server asks to wait' },
 }
 
 /** What a request wants, for the messages of its refusal. */
