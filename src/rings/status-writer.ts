@@ -96,17 +96,13 @@ export class StatusWriter {
   #unsubscribe = () => {}
   #loops: Promise<unknown> = Promise.resolve()
   #newsAtMs = -Infinity
-  #writes = 0
+  /** Statuses written so far. */
+  writes = 0
 
   constructor(deps: StatusWriterDeps) {
     this.#deps = deps
     this.#logger = deps.logger.child({ component: 'hash-ring-status' })
     this.#warnings = new LimitedWarnings(deps.clock, this.#logger, 60_000)
-  }
-
-  /** Statuses written so far. */
-  get writes(): number {
-    return this.#writes
   }
 
   /** What is known of whether all pods hold a ring; undefined for one whose status another pod writes. */
@@ -296,7 +292,7 @@ export class StatusWriter {
       },
       this.#abort.signal,
     )
-    this.#writes += 1
+    this.writes += 1
     const written = parseHashRing(object)
     // The watch will say the same a moment later; until then nothing is to be written twice.
     if (written !== undefined) controller.takeWritten(resource, written)

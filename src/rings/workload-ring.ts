@@ -35,8 +35,9 @@ export class WorkloadRing implements NamedRing {
   /** By fingerprint, the oldest first. */
   readonly #versions = new Map<string, number>()
   #fingerprinted: { readonly ring: HashRing; readonly fingerprint: string } | undefined
-  #lastChange: ChangeRecord | undefined
-  #movedShare = 0
+  /** Why it changed last; undefined as long as it did not. */
+  lastChange: ChangeRecord | undefined
+  movedShare = 0
 
   private constructor(
     name: string,
@@ -54,8 +55,8 @@ export class WorkloadRing implements NamedRing {
     this.service = new RingService({ source, manager, logger: own, clock, ringKeyMode })
     this.#listeners = new Listeners(own)
     manager.subscribe(({ records }) => {
-      this.#lastChange = records[0]
-      for (const { movedShare } of records) this.#movedShare += movedShare
+      this.lastChange = records[0]
+      for (const { movedShare } of records) this.movedShare += movedShare
     })
   }
 
@@ -121,17 +122,8 @@ export class WorkloadRing implements NamedRing {
     return this.#versions.get(this.fingerprint)
   }
 
-  /** Why it changed last; undefined as long as it did not. */
-  get lastChange(): ChangeRecord | undefined {
-    return this.#lastChange
-  }
-
   get braked(): boolean {
     return this.source?.braked ?? this.#takenBraked
-  }
-
-  get movedShare(): number {
-    return this.#movedShare
   }
 
   /** Takes what a status says of versions. */

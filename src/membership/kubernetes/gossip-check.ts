@@ -69,7 +69,8 @@ export class GossipCheck {
   readonly #inquiries = new Set<Promise<void>>()
   readonly #onError: (error: unknown) => void
   #unsubscribe: (() => void)[] = []
-  #declared = 0
+  /** Members that were declared dead so far. */
+  declaredCount = 0
 
   /** @param onError - Called when the check itself breaks; it then goes no further for that member. */
   constructor(options: GossipCheckOptions, onError: (error: unknown) => void) {
@@ -81,11 +82,6 @@ export class GossipCheck {
   /** Members that are known to be pods. */
   get linkedCount(): number {
     return this.#links.size
-  }
-
-  /** Members that were declared dead so far. */
-  get declaredCount(): number {
-    return this.#declared
   }
 
   start(): void {
@@ -189,7 +185,7 @@ export class GossipCheck {
   #declare(name: string, link: Link): void {
     this.#links.delete(name)
     if (!this.#options.gossip.declareDead(name, link.address)) return
-    this.#declared += 1
+    this.declaredCount += 1
     this.#logger.info(
       { event: 'member.declared-dead', peer: name, address: link.address, uid: link.uid },
       'Declared a member dead whose pod is gone',
