@@ -62,12 +62,12 @@ export function parseSearchList(text: string): SearchList {
  */
 export function candidateNames(name: string, { domains, ndots }: SearchList): string[] {
   if (name.endsWith('.')) return [name.slice(0, -1)]
-  const searched = domains.map((domain) => `${name}.${domain.replace(/\.$/, '')}`).filter(fits)
+  const searched = domains
+    .map((domain) => `${name}.${domain.replace(/\.$/, '')}`)
+    .filter(({ length }) => length <= 253)
   const dots = name.split('.').length - 1
   return dots >= ndots ? [name, ...searched] : [...searched, name]
 }
-
-const fits = (name: string) => name.length <= 253
 
 export interface NodeDnsOptions {
   /** DNS servers, `IP[:PORT]`. @default those of the system */
