@@ -1,5 +1,4 @@
-import { connect, type Socket } from 'node:net'
-import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import Koa from 'koa'
 import { systemClock } from '../../src/clock.ts'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -13,18 +12,8 @@ import {
 import { openServer } from '../../src/http/server.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { httpParts } from '../support/http-parts.ts'
-import { closed, exchange, exchangeOn, get, request } from './raw-client.ts'
+import { closed, connectTo, exchange, exchangeOn, get, request } from './raw-client.ts'
 import { serveRing, type ServedRing } from './running-ring.ts'
-
-/** A connection from an address of this host. */
-async function dialFrom(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
-  const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true })
-  socket.setEncoding('latin1')
-  onTestFinished(() => void socket.destroy())
-  await once(socket, 'connect')
-  socket.on('error', () => {})
-  return socket
-}
 
 /** A server that answers at once, but for `/slow`, which waits for `finish`, and `/body`, which waits for its body. */
 async function serve(limits: Partial<HttpLimits>) {
@@ -56,13 +45,13 @@ const isOpen = (socket: Socket) => !socket.closed && !socket.readableEnded
 describe('connections at the limit', () => {
   test('the one that never asked goes first, then the one that has been idle longest', async () => {
     const { port, ledger } = await serve({ maxConnections: 3 })
-    const [older, newer] = [await dialFrom(port), await dialFrom(port)]
-    const silent = await dialFrom(port)
+    const [older, newer] = [await connectTo(port), await connectTo(port)]
+    const silent = await connectTo(port)
     for (const socket of [older, newer]) expect((await exchangeOn(socket, get('/'))).status).toBe(200)
-    const next = await dialFrom(port)
+    const next = await connectTo(port)
     await closed(silent)
     expect((await exchangeOn(next, get('/'))).status).toBe(200)
-    await dialFrom(port)
+    await connectTo(port)
     await closed(older)
     expect([newer, next].every(isOpen)).toBe(true)
     expect(ledger.counts()).toMatchObject({ connections: { lookup: 3 }, closed: { 'made-room': 2 } })
@@ -70,10 +59,10 @@ describe('connections at the limit', () => {
 
   test('none with a request under way is closed; the new one is, and counts', async () => {
     const { port, ledger, waits, finish } = await serve({ maxConnections: 2 })
-    const busy = [await dialFrom(port), await dialFrom(port)]
+    const busy = [await connectTo(port), await connectTo(port)]
     const answers = busy.map((socket) => exchangeOn(socket, get('/slow')))
     await waits(2)
-    await closed(await dialFrom(port))
+    await closed(await connectTo(port))
     expect(ledger.counts().closed['no-room']).toBe(1)
     finish()
     for (const answer of answers) expect((await answer).status).toBe(200)
@@ -83,7 +72,7 @@ describe('connections at the limit', () => {
     await using served = await serveRing({ limits: { maxConnections: 2 } })
     const { port } = served.server
     const half = request('POST', '/v1/owners', { 'Content-Type': 'application/json', 'Content-Length': '99' })
-    const stuck = [await dialFrom(port), await dialFrom(port)]
+    const stuck = [await connectTo(port), await connectTo(port)]
     for (const socket of stuck) socket.write(`${half}{`)
     await expect.poll(() => served.ledger.counts().heldBytes.body).toBe(2)
     expect((await exchange(port, get('/v1/owner?key=a'))).status).toBe(200)
@@ -94,11 +83,11 @@ describe('connections at the limit', () => {
     const { port } = await serve({ maxConnections: 20 })
     const proxy: Socket[] = []
     for (let i = 0; i < 20; i++) {
-      const socket = await dialFrom(port, '127.0.0.2')
+      const socket = await connectTo(port, { localAddress: '127.0.0.2' })
       await exchangeOn(socket, get('/'))
       proxy.push(socket)
     }
-    for (let i = 0; i < 200; i++) await dialFrom(port, '127.0.0.3')
+    for (let i = 0; i < 200; i++) await connectTo(port, { localAddress: '127.0.0.3' })
     expect((await exchange(port, get('/'))).status).toBe(200)
     await expect.poll(() => proxy.filter(isOpen).length).toBeLessThan(11)
     expect(proxy.filter(isOpen).length).toBeGreaterThanOrEqual(9)
@@ -109,7 +98,7 @@ describe('connections at the limit', () => {
 
   test('a flood from the address of everybody leaves room for each new request', async () => {
     const { port } = await serve({ maxConnections: 10 })
-    for (let i = 0; i < 100; i++) await dialFrom(port)
+    for (let i = 0; i < 100; i++) await connectTo(port)
     for (let i = 0; i < 20; i++) expect((await exchange(port, get('/'))).status).toBe(200)
   })
 })
@@ -132,7 +121,7 @@ describe('unfinished heads', () => {
     const sockets: Socket[] = []
     let mostBytes = 0
     for (let i = 0; i < 60; i++) {
-      const socket = await dialFrom(port)
+      const socket = await connectTo(port)
       socket.resume()
       socket.write(before + partOfHead)
       sockets.push(socket)
@@ -156,7 +145,7 @@ describe('unfinished heads', () => {
     const { port, ledger, finish } = await serve(LIMITS)
     const sockets: Socket[] = []
     for (let i = 0; i < 60; i++) {
-      const socket = await dialFrom(port)
+      const socket = await connectTo(port)
       socket.resume()
       socket.write(waiting)
       sockets.push(socket)
@@ -171,7 +160,7 @@ describe('unfinished heads', () => {
 
   test('whole requests count as nothing, whatever their size', async () => {
     const { port, ledger } = await serve(LIMITS)
-    const sockets = await Promise.all(Array.from({ length: 60 }, () => dialFrom(port)))
+    const sockets = await Promise.all(Array.from({ length: 60 }, () => connectTo(port)))
     for (const socket of sockets) {
       expect((await exchangeOn(socket, get(`/?key=${'a'.repeat(15_000)}`))).status).toBe(200)
       expect((await exchangeOn(socket, request('POST', '/', {}, 'b'.repeat(20_000)))).status).toBe(200)
@@ -182,7 +171,7 @@ describe('unfinished heads', () => {
 
   test('behind a large head the connection ends, because the parser keeps what it read last', async () => {
     const { port } = await serve(LIMITS)
-    const socket = await dialFrom(port)
+    const socket = await connectTo(port)
     const answer = await exchangeOn(socket, get(`/?key=${'a'.repeat(17_000)}`))
     expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close'])
     await closed(socket)
@@ -205,7 +194,7 @@ describe('answers that wait for their readers', () => {
       // What the system takes has to be filled first, one answer after the other.
       if (last === undefined || answer > heldBytes) {
         heldBytes = answer
-        const socket = await dialFrom(served.server.port)
+        const socket = await connectTo(served.server.port)
         socket.pause()
         deaf.push(socket)
       }
@@ -247,7 +236,7 @@ describe('answers that wait for their readers', () => {
     let nowMs = 0
     const clock = { ...systemClock, now: () => nowMs }
     await using served = await serveRing({ members, clock, limits: { slowReaderMs: 300 } })
-    const slow = await dialFrom(served.server.port)
+    const slow = await connectTo(served.server.port)
     const length = (await exchange(served.server.port, get('/v1/members'))).body.length
     slow.pause()
     const COUNT = 6
@@ -264,7 +253,7 @@ describe('answers that wait for their readers', () => {
 
   test('small ones of a client that only asks count too, and end in its cut', async () => {
     await using served = await serveRing({ limits: { maxWaitingAnswerBytes: 2000 } })
-    const deaf = await dialFrom(served.server.port)
+    const deaf = await connectTo(served.server.port)
     deaf.pause()
     const asked = get('/v1/owner?key=a').repeat(1000)
     for (let i = 0; i < 100 && served.ledger.counts().closed['answers-waiting'] === 0; i++) {

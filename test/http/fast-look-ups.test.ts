@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import * as fc from 'fast-check'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -9,7 +8,7 @@ import { FastLookUps } from '../../src/http/fast-look-ups.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { RingMetrics } from '../../src/telemetry/ring-metrics.ts'
 import { mutatedRequest } from './mutated-request.ts'
-import { closed, dial, exchange, exchangeOn, get, request } from './raw-client.ts'
+import { closed, collect, connectTo, dial, exchange, exchangeOn, get, request } from './raw-client.ts'
 import { makeRing, serveRing, type ServedRing } from './running-ring.ts'
 
 const OWNER = get('/v1/owner?key=a')
@@ -40,17 +39,14 @@ async function serveBoth(threads: number) {
 /** Everything that comes back for these parts, each written in a turn of its own, until the server ends the connection. */
 async function converse({ server }: ServedRing, parts: readonly string[]): Promise<string> {
   const socket = await dial(server.port)
-  let received = ''
-  socket.on('data', (part: string) => {
-    received += part
-  })
+  const received = collect(socket)
   for (const part of parts) {
     socket.write(Buffer.from(part, 'latin1'))
     await turn()
   }
   socket.end()
   await closed(socket)
-  return received
+  return received.text
 }
 
 /** Without the time. */
@@ -400,15 +396,6 @@ describe('FastLookUps', () => {
 })
 
 describe('a connection of the fast path', () => {
-  async function connectTo({ server }: ServedRing): Promise<Socket> {
-    const socket = connect({ port: server.port, host: '127.0.0.1', noDelay: true })
-    socket.setEncoding('latin1')
-    socket.on('error', () => {})
-    onTestFinished(() => void socket.destroy())
-    await once(socket, 'connect')
-    return socket
-  }
-
   async function serve(options: Parameters<typeof serveRing>[0] = {}) {
     const served = await serveRing(options)
     onTestFinished(() => served[Symbol.asyncDispose]())
@@ -419,7 +406,7 @@ describe('a connection of the fast path', () => {
 
   test('whose reader takes nothing holds what one piece makes; it goes on when the reader does', async () => {
     const served = await serve()
-    const socket = await connectTo(served)
+    const socket = await connectTo(served.server.port)
     socket.pause()
     // Of 64 bytes, so that few reads end within one.
     const asked = get('/v1/owner?key=aaaaaaaaaaaaaaaa')
@@ -451,7 +438,7 @@ describe('a connection of the fast path', () => {
     let aheadMs = 0
     const clock = { ...systemClock, now: () => systemClock.now() + aheadMs }
     const served = await serve({ clock })
-    const socket = await connectTo(served)
+    const socket = await connectTo(served.server.port)
     socket.pause()
     socket.write(OWNER.repeat(40_000))
     await vi.waitFor(
@@ -473,24 +460,21 @@ describe('a connection of the fast path', () => {
     const served = await serve({
       limits: { headersTimeoutMs: 100, requestTimeoutMs: 100, keepAliveTimeoutMs: 200 },
     })
-    const silent = await connectTo(served)
-    let told = ''
-    silent.on('data', (part: string) => {
-      told += part
-    })
+    const silent = await connectTo(served.server.port)
+    const told = collect(silent)
     // One whose process stands still before it asks is told the same.
     const idle = await vi.waitFor(async () => {
-      const socket = await connectTo(served)
+      const socket = await connectTo(served.server.port)
       expect((await exchangeOn(socket, OWNER)).status).toBe(200)
       return socket
     }, 60_000)
     await Promise.all([closed(silent), closed(idle)])
-    expect(told).toBe('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
+    expect(told.text).toBe('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
   })
 
   test('counts as idle between two requests, and makes room', async () => {
     const served = await serve({ limits: { maxConnections: 2 } })
-    const [older, newer] = [await connectTo(served), await connectTo(served)]
+    const [older, newer] = [await connectTo(served.server.port), await connectTo(served.server.port)]
     expect((await exchangeOn(older, OWNER)).status).toBe(200)
     expect((await exchangeOn(newer, OWNER)).status).toBe(200)
     expect((await exchangeOn(older, OWNER)).status).toBe(200)
@@ -501,7 +485,7 @@ describe('a connection of the fast path', () => {
 
   test('that does nothing ends when the server closes', async () => {
     const served = await serve()
-    const idle = await connectTo(served)
+    const idle = await connectTo(served.server.port)
     await exchangeOn(idle, OWNER)
     const closing = served.server.close(10_000)
     await closed(idle)
@@ -510,11 +494,8 @@ describe('a connection of the fast path', () => {
 
   test('with more requests than one turn takes is told of the end in its next answer', async () => {
     const served = await serve()
-    const socket = await connectTo(served)
-    let received = ''
-    socket.on('data', (part: string) => {
-      received += part
-    })
+    const socket = await connectTo(served.server.port)
+    const received = collect(socket)
     const { promise: begun, resolve } = Promise.withResolvers<void>()
     const answer = vi.spyOn(FastLookUps.prototype, 'answer')
     answer.mockImplementationOnce(function (this: FastLookUps, bytes) {
@@ -529,7 +510,7 @@ describe('a connection of the fast path', () => {
     const closing = served.server.close(10_000)
     await closed(socket)
     await closing
-    const answers = received.split(/(?=HTTP\/1\.1 )/)
+    const answers = received.text.split(/(?=HTTP\/1\.1 )/)
     expect(answers.length).toBeGreaterThan(1)
     expect(answers.length).toBeLessThan(500)
     expect(answers.every((text) => text.startsWith('HTTP/1.1 200 OK\r\n') && text.endsWith('}'))).toBe(true)
@@ -540,13 +521,13 @@ describe('a connection of the fast path', () => {
 
   test('leaves nothing of the fast path on the socket when Node has it', async () => {
     const served = await serve()
-    const socket = await connectTo(served)
+    const socket = await connectTo(served.server.port)
     const [inner] = [...served.connections.sockets]
     await exchangeOn(socket, OWNER)
     expect(inner?.listenerCount('data')).toBe(1)
     await exchangeOn(socket, get('/v1/ring'))
     const slow = await serve({ fast: false })
-    const other = await connectTo(slow)
+    const other = await connectTo(slow.server.port)
     await exchangeOn(other, get('/v1/ring'))
     const [slowInner] = [...slow.connections.sockets]
     const listeners = (one: Socket | undefined) =>
@@ -559,7 +540,7 @@ describe('a connection of the fast path', () => {
     onTestFinished(() => answer.mockRestore())
     const COUNT = 900
     const served = await serve()
-    const sockets = await Promise.all(Array.from({ length: COUNT }, () => connectTo(served)))
+    const sockets = await Promise.all(Array.from({ length: COUNT }, () => connectTo(served.server.port)))
     const perTurn: number[] = []
     let seen = answer.mock.calls.length
     const watching = { on: true }

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { mutatedRequest } from './mutated-request.ts'
-import { closed, dial, exchange, get } from './raw-client.ts'
+import { closed, collect, dial, exchange, get } from './raw-client.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { serveRing } from './running-ring.ts'
 
@@ -19,13 +19,10 @@ test('survives mutated requests and arbitrary bytes, and finds no fault of its o
       fc.array(fc.oneof(mutatedRequest, arbitraryBytes), { minLength: 1, maxLength: 5 }),
       async (requests) => {
         const socket = await dial(port)
-        let received = ''
-        socket.on('data', (part: string) => {
-          received += part
-        })
+        const received = collect(socket)
         socket.end(Buffer.from(requests.join(''), 'latin1'))
         await closed(socket)
-        for (const [, status] of received.matchAll(/HTTP\/1\.1 (\d+) /g)) expect(status).not.toBe('500')
+        for (const [, status] of received.text.matchAll(/HTTP\/1\.1 (\d+) /g)) expect(status).not.toBe('500')
       },
     ),
     { numRuns: 400 },

@@ -1,11 +1,10 @@
-import { connect, type Socket } from 'node:net'
-import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import Koa from 'koa'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { firstPiece, Intake } from '../../src/http/intake.ts'
 import { openServer } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
-import { exchange, get, request } from './raw-client.ts'
+import { collect, connectTo, exchange, get, request } from './raw-client.ts'
 
 /** A server that answers at once with the path, and tells how many requests came in each turn of the loop. */
 async function serve({ holdPath }: { readonly holdPath?: string } = {}) {
@@ -38,32 +37,24 @@ async function serve({ holdPath }: { readonly holdPath?: string } = {}) {
   return { port: server.port, ledger: parts.ledger, perTurn, release, mostUnderWay: () => mostUnderWay }
 }
 
-async function dial(port: number, options: { readonly allowHalfOpen?: boolean } = {}): Promise<Socket> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true, ...options })
-  socket.setEncoding('latin1')
-  socket.on('error', () => {})
-  onTestFinished(() => void socket.destroy())
-  await once(socket, 'connect')
-  return socket
-}
-
 /** Paths of the answers, in their order, until there are so many. */
 async function answersOf(socket: Socket, count: number): Promise<string[]> {
-  let received = ''
-  socket.on('data', (part: string) => {
-    received += part
-  })
-  const paths = () => Array.from(received.matchAll(/\r\n\r\n(\/\d*)/g), ([, path]) => path ?? '')
+  const received = collect(socket)
+  const paths = () => Array.from(received.text.matchAll(/\r\n\r\n(\/\d*)/g), ([, path]) => path ?? '')
   await expect.poll(() => paths()).toHaveLength(count)
   return paths()
 }
 
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => `/${i}`)
+const requests = (count: number) =>
+  numbered(count)
+    .map((path) => get(path))
+    .join('')
 
 describe('requests sent at once', () => {
   test('on one connection are answered in order, few in each turn and few at a time', async () => {
     const { port, perTurn, mostUnderWay } = await serve()
-    const socket = await dial(port)
+    const socket = await connectTo(port)
     const paths = numbered(5000)
     socket.write(paths.map((path) => get(path)).join(''))
     expect(await answersOf(socket, paths.length)).toEqual(paths)
@@ -73,7 +64,7 @@ describe('requests sent at once', () => {
 
   test('with bodies of both kinds are told apart as if each came alone', async () => {
     const { port } = await serve()
-    const socket = await dial(port)
+    const socket = await connectTo(port)
     const paths = numbered(600)
     const bytes = paths.map((path, i) => {
       if (i % 3 === 0) return get(path)
@@ -86,32 +77,23 @@ describe('requests sent at once', () => {
 
   test('on many connections are spread over turns', async () => {
     const { port, perTurn } = await serve()
-    const sockets = await Promise.all(Array.from({ length: 300 }, () => dial(port)))
+    const sockets = await Promise.all(Array.from({ length: 300 }, () => connectTo(port)))
     const answers = sockets.map((socket) => answersOf(socket, 10))
-    for (const socket of sockets)
-      socket.write(
-        numbered(10)
-          .map((path) => get(path))
-          .join(''),
-      )
+    for (const socket of sockets) socket.write(requests(10))
     for (const answer of answers) expect(await answer).toEqual(numbered(10))
     expect(Math.max(...perTurn)).toBeLessThan(150)
   })
 
   test('are all answered to a client that ends its side behind them', async () => {
     const { port } = await serve()
-    const socket = await dial(port, { allowHalfOpen: true })
-    socket.end(
-      numbered(1000)
-        .map((path) => get(path))
-        .join(''),
-    )
+    const socket = await connectTo(port, { allowHalfOpen: true })
+    socket.end(requests(1000))
     expect(await answersOf(socket, 1000)).toEqual(numbered(1000))
   })
 
   test('wait behind one that is not answered yet, without being held in great number', async () => {
     const { port, ledger, release, mostUnderWay } = await serve({ holdPath: '/0' })
-    const socket = await dial(port)
+    const socket = await connectTo(port)
     const paths = numbered(6000)
     socket.write(paths.map((path) => get(path)).join(''))
     await expect.poll(() => ledger.counts().heldBytes.head).toBeGreaterThan(0)
@@ -126,12 +108,8 @@ describe('requests sent at once', () => {
 
   test('come to nothing with their connection, and nothing of them is held', async () => {
     const { port, ledger, release } = await serve({ holdPath: '/0' })
-    const socket = await dial(port)
-    socket.write(
-      numbered(5000)
-        .map((path) => get(path))
-        .join(''),
-    )
+    const socket = await connectTo(port)
+    socket.write(requests(5000))
     await expect.poll(() => ledger.counts().heldBytes.head).toBeGreaterThan(0)
     socket.resetAndDestroy()
     release()
@@ -156,7 +134,7 @@ test('bytes that wait for their turn count among unfinished heads, and are bound
     release()
   })
   for (let i = 0; i < 20; i++) {
-    const socket = await dial(server.port)
+    const socket = await connectTo(server.port)
     socket.write(get('/hold') + get('/').repeat(2000))
   }
   await expect.poll(() => parts.ledger.counts().closed['unfinished-heads']).toBeGreaterThan(10)

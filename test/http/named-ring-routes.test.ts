@@ -7,7 +7,7 @@ import { createPage } from '../../src/page/page.ts'
 import type { HashRingController } from '../../src/rings/hash-ring-controller.ts'
 import { PHASES } from '../membership/kubernetes/slice-fixtures.ts'
 import { HashRingWorld } from '../rings/hash-ring-world.ts'
-import { closed, dial, exchange, get, request } from './raw-client.ts'
+import { closed, collect, connectTo, exchange, get, request } from './raw-client.ts'
 import { serveRing, THREE_MEMBERS, type ServedRing } from './running-ring.ts'
 
 let world: HashRingWorld
@@ -35,18 +35,12 @@ async function ask(path: string): Promise<Record<string, unknown>> {
 
 /** Opens a watch; `until` resolves when its bytes have a text in them, with all of them. */
 async function watch(path: string): Promise<{ socket: Socket; until: (text: string) => Promise<string> }> {
-  const socket = await dial(served.server.port)
-  onTestFinished(() => {
-    socket.destroy()
-  })
-  let received = ''
-  socket.on('data', (chunk) => {
-    received += String(chunk)
-  })
+  const socket = await connectTo(served.server.port)
+  const received = collect(socket)
   socket.write(get(path))
   const until = async (text: string) => {
-    await expect.poll(() => received).toContain(text)
-    return received
+    await expect.poll(() => received.text).toContain(text)
+    return received.text
   }
   return { socket, until }
 }

@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net'
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { onTestFinished } from 'vitest'
 
 /** An answer as it came. Texts are byte text: each character is one byte. */
 export interface RawResponse {
@@ -11,9 +12,9 @@ export interface RawResponse {
 }
 
 /** Opens a connection to a loopback port. */
-export function dial(port: number): Promise<Socket> {
+export function dial(port: number, options: Partial<TcpNetConnectOpts> = {}): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true, ...options })
     socket.setEncoding('latin1')
     socket.once('error', reject)
     socket.once('connect', () => {
@@ -23,6 +24,22 @@ export function dial(port: number): Promise<Socket> {
       resolve(socket)
     })
   })
+}
+
+/** Opens a connection that ends with the test. */
+export async function connectTo(port: number, options: Partial<TcpNetConnectOpts> = {}): Promise<Socket> {
+  const socket = await dial(port, options)
+  onTestFinished(() => void socket.destroy())
+  return socket
+}
+
+/** Everything that comes on a connection from now on, as it comes. */
+export function collect(socket: Socket): { text: string } {
+  const received = { text: '' }
+  socket.on('data', (part: string) => {
+    received.text += part
+  })
+  return received
 }
 
 /** Sends a request, as byte text, on a connection of its own. */

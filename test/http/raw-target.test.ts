@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { openServer } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { turns } from '../support/turn-clock.ts'
-import { closed, dial, exchange, exchangeOn, get, request } from './raw-client.ts'
+import { closed, collect, dial, exchange, exchangeOn, get, request } from './raw-client.ts'
 import { serveRing } from './running-ring.ts'
 
 const cafe = 'caf\u00c3\u00a9'
@@ -26,10 +26,7 @@ async function echo() {
 /** Sends pieces one after the other, and gives everything that comes until the connection ends. */
 async function speak(port: number, pieces: readonly string[]): Promise<string> {
   const socket = await dial(port)
-  let received = ''
-  socket.on('data', (part: string) => {
-    received += part
-  })
+  const received = collect(socket)
   for (const [index, piece] of pieces.entries()) {
     // Read by itself.
     if (index > 0) await turns()
@@ -37,7 +34,7 @@ async function speak(port: number, pieces: readonly string[]): Promise<string> {
   }
   if (socket.writable) socket.end()
   await closed(socket)
-  return received
+  return received.text
 }
 
 describe('a target with bytes above 0x7f', () => {

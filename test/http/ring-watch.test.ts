@@ -1,10 +1,10 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import type { Socket } from 'node:net'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { Stretch } from '../../src/ring/moved.ts'
 import { fakeMember } from '../support/fake-source.ts'
-import { ChunkReader, closed, dial, exchange, get, request } from './raw-client.ts'
+import { ChunkReader, closed, collect, connectTo, exchange, get, request } from './raw-client.ts'
 import { serveRing, THREE_MEMBERS, type ServedRing } from './running-ring.ts'
 
 /** A watch on a connection of its own. */
@@ -33,10 +33,7 @@ class Watch {
   }
 
   static async open(served: ServedRing, query = ''): Promise<Watch> {
-    const watch = new Watch(await dial(served.server.port))
-    onTestFinished(() => {
-      watch.socket.destroy()
-    })
+    const watch = new Watch(await connectTo(served.server.port))
     watch.socket.write(get(`/v1/ring/watch${query}`))
     await watch.gets(1)
     return watch
@@ -54,6 +51,14 @@ class Watch {
       nodes: (JSON.parse(data) as { nodes: unknown[] }).nodes.length,
     }))
   }
+}
+
+/** A watch whose client takes nothing. */
+async function openDeaf(served: ServedRing, query = ''): Promise<Socket> {
+  const deaf = await connectTo(served.server.port)
+  deaf.pause()
+  deaf.write(get(`/v1/ring/watch${query}`))
+  return deaf
 }
 
 describe('GET /v1/ring/watch', () => {
@@ -160,16 +165,6 @@ describe('GET /v1/ring/watch', () => {
   /** Rings of about 250 KB: two of them are more than what the system takes from a reader that rests. */
   const MANY = Array.from({ length: 1500 }, (_, i) => fakeMember(`member-${i}`, `10.0.${i >> 8}.${i & 255}`))
 
-  async function openDeaf(served: ServedRing): Promise<Socket> {
-    const deaf = await dial(served.server.port)
-    onTestFinished(() => {
-      deaf.destroy()
-    })
-    deaf.pause()
-    deaf.write(get('/v1/ring/watch'))
-    return deaf
-  }
-
   test('sends one that is behind the newest ring alone, and holds no more', async () => {
     await using served = await serveRing({ members: MANY })
     const slow = await openDeaf(served)
@@ -184,14 +179,11 @@ describe('GET /v1/ring/watch', () => {
     const size = Number(quick.events[0]?.data.length)
     expect(mostBytes).toBeGreaterThan(0.9 * size)
     expect(mostBytes).toBeLessThan(3 * size)
-    let received = ''
-    slow.on('data', (part: string) => {
-      received += part
-    })
+    const received = collect(slow)
     slow.resume()
-    await expect.poll(() => received.includes(`id: ${CHANGES + 1}\n`)).toBe(true)
+    await expect.poll(() => received.text.includes(`id: ${CHANGES + 1}\n`)).toBe(true)
     // What the system had taken, the one that was under way, and the newest.
-    expect(received.split('event: ring').length - 1).toBeLessThan(CHANGES / 2)
+    expect(received.text.split('event: ring').length - 1).toBeLessThan(CHANGES / 2)
     await expect.poll(() => served.ledger.counts().heldBytes.answer).toBe(0)
   })
 
@@ -301,12 +293,7 @@ describe('GET /v1/ring/watch?node=', () => {
     const MEMBERS = Array.from({ length: 60 }, (_, i) => fakeMember(`m-${i}`, `10.0.${i >> 8}.${i & 255}`))
     const few = [MEMBERS[0]!, MEMBERS[1]!]
     await using served = await serveRing({ members: few })
-    const slow = await dial(served.server.port)
-    onTestFinished(() => {
-      slow.destroy()
-    })
-    slow.pause()
-    slow.write(get('/v1/ring/watch?node=m-0'))
+    const slow = await openDeaf(served, '?node=m-0')
     const quick = await Watch.open(served, '?node=m-0')
     // Each of these is about 200 KB: more than the system takes for a reader that rests.
     for (let change = 1; change <= 40; change++) {

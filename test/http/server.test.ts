@@ -1,14 +1,24 @@
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Socket } from 'node:net'
 import Koa from 'koa'
 import type { HttpLimits } from '../../src/http/limits.ts'
 import { openServer, serve as serveHandlers, type Handlers } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
+import { listening } from '../support/listening.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
-import { closed, dial, exchange, exchangeOn, get, request, tryParse } from './raw-client.ts'
+import {
+  closed,
+  collect,
+  connectTo,
+  dial,
+  exchange,
+  exchangeOn,
+  get,
+  request,
+  tryParse,
+} from './raw-client.ts'
 import { serveRing } from './running-ring.ts'
 
 async function serve(middleware: Koa.Middleware, limits: Partial<HttpLimits> = {}, host = '127.0.0.1') {
@@ -20,22 +30,11 @@ async function serve(middleware: Koa.Middleware, limits: Partial<HttpLimits> = {
   return server
 }
 
-async function connectTo(port: number): Promise<Socket> {
-  const socket = await dial(port)
-  onTestFinished(() => {
-    socket.destroy()
-  })
-  return socket
-}
-
 /** Everything that comes on a connection until it ends. */
 async function readToEnd(socket: Socket): Promise<string> {
-  let received = ''
-  socket.on('data', (part: string) => {
-    received += part
-  })
+  const received = collect(socket)
   await closed(socket)
-  return received
+  return received.text
 }
 
 const hello: Koa.Middleware = (ctx) => {
@@ -58,18 +57,13 @@ describe('openServer', () => {
   })
 
   test('says which address it could not have', async () => {
-    const taken = createServer()
-    await new Promise<void>((resolve) => {
-      taken.listen(0, '127.0.0.1', resolve)
-    })
-    const { port } = taken.address() as AddressInfo
+    const { port } = await listening(createServer())
     const opening = openServer(new Koa(), { ...httpParts(), port })
     await expect(opening).rejects.toMatchObject({
       code: 'LISTEN_FAILED',
       message: expect.stringContaining(`127.0.0.1:${port}`),
       detail: { host: '127.0.0.1', port, reason: 'EADDRINUSE' },
     })
-    taken.close()
   })
 })
 
@@ -255,10 +249,7 @@ describe('limits', () => {
     await using served = await serveRing()
     const socket = await connectTo(served.server.port)
     const body = '{"keys":["a"]}'
-    let received = ''
-    socket.on('data', (part: string) => {
-      received += part
-    })
+    const received = collect(socket)
     socket.write(
       request('POST', '/v1/owners', {
         'Content-Type': 'application/json',
@@ -266,10 +257,10 @@ describe('limits', () => {
         Expect: '100-continue',
       }),
     )
-    await expect.poll(() => received).toBe('HTTP/1.1 100 Continue\r\n\r\n')
-    received = ''
+    await expect.poll(() => received.text).toBe('HTTP/1.1 100 Continue\r\n\r\n')
+    received.text = ''
     socket.write(body)
-    await expect.poll(() => tryParse(received, false, false)?.status).toBe(200)
+    await expect.poll(() => tryParse(received.text, false, false)?.status).toBe(200)
   })
 
   test.each([
@@ -310,17 +301,14 @@ describe('a server with handlers of its own', () => {
   ])('gives an upgraded connection away, %s, and loses nothing', async (_, heldUnits) => {
     const { server, ledger } = await handled({ request: (__, res) => res.end(), upgrade })
     const socket = await connectTo(server.port)
-    let received = ''
-    socket.on('data', (part: string) => {
-      received += part
-    })
+    const received = collect(socket)
     ledger.intake.charge(heldUnits)
     // So many line ends make pieces that are parsed one by one.
     const first = `${'line\n\n'.repeat(2000)}end of the first`
     socket.write(request101 + first)
-    await expect.poll(() => afterHead(received)).toBe(first)
+    await expect.poll(() => afterHead(received.text)).toBe(first)
     for (let at = 0; at < 50; at++) socket.write(`part ${at} `)
-    await expect.poll(() => received.endsWith('part 49 ')).toBe(true)
+    await expect.poll(() => received.text.endsWith('part 49 ')).toBe(true)
     expect(ledger.counts()).toMatchObject({ connections: { lookup: 1 }, heldBytes: { head: 0 } })
     socket.destroy()
     await expect.poll(() => ledger.counts().connections).toEqual({ lookup: 0 })

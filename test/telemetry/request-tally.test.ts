@@ -7,7 +7,7 @@ import { openServer, type OpenServer } from '../../src/http/server.ts'
 import { RequestTally } from '../../src/telemetry/request-tally.ts'
 import { writeMetrics } from '../../src/telemetry/exposition.ts'
 import type { Samples } from '../../src/telemetry/sample.ts'
-import { dial, exchange, get, request } from '../http/raw-client.ts'
+import { collect, dial, exchange, get, request } from '../http/raw-client.ts'
 import { makeRing, type RingOptions } from '../http/running-ring.ts'
 import { parseExposition } from '../support/exposition.ts'
 
@@ -211,11 +211,8 @@ test('a thousand unknown paths, methods, keys and hosts make no series', async (
   const { tally, server } = await serve()
   const METHODS = ['GET', 'PUT', 'PATCH', 'PROPFIND', 'M-SEARCH', 'LOCK']
   const socket = await dial(server.port)
-  let received = ''
-  socket.on('data', (part: string) => {
-    received += part
-  })
-  const answers = () => received.split('HTTP/1.1 ').length - 1
+  const received = collect(socket)
+  const answers = () => received.text.split('HTTP/1.1 ').length - 1
   const series = () => (tally.collect().httpRequests ?? []).length
   let asked = 0
   for (let i = 0; i < 1000; i++) {

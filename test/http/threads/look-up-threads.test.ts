@@ -7,7 +7,16 @@ import { systemClock, type Clock } from '../../../src/clock.ts'
 import type { HashRing } from '../../../src/ring/hash-ring.ts'
 import { fakeMember } from '../../support/fake-source.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
-import { closed, dial, exchange, exchangeOn, get, type RawResponse } from '../raw-client.ts'
+import {
+  closed,
+  collect,
+  connectTo,
+  dial,
+  exchange,
+  exchangeOn,
+  get,
+  type RawResponse,
+} from '../raw-client.ts'
 import { serveRing } from '../running-ring.ts'
 
 const { Worker } = workerThreads
@@ -45,11 +54,7 @@ const RING = get('/v1/ring')
 async function serve(options: Parameters<typeof serveRing>[0]) {
   const served = await serveRing(options)
   onTestFinished(() => served[Symbol.asyncDispose]())
-  const connect = async () => {
-    const socket = await dial(served.server.port)
-    onTestFinished(() => void socket.destroy())
-    return socket
-  }
+  const connect = () => connectTo(served.server.port)
   return { ...served, connect, threads: served.threads! }
 }
 
@@ -194,13 +199,10 @@ test('a request that is refused while it is still being sent is told so', async 
   const { connect } = await serve({ threads: 1 })
   for (let i = 0; i < 20; i++) {
     const socket = await connect()
-    let received = ''
-    socket.on('data', (part: string) => {
-      received += part
-    })
+    const received = collect(socket)
     socket.write(get('/v1/ring', { 'X-Long': 'a'.repeat(400_000) }))
     await closed(socket)
-    expect(received).toMatch(/^HTTP\/1\.1 431 /)
+    expect(received.text).toMatch(/^HTTP\/1\.1 431 /)
   }
 })
 
