@@ -28,9 +28,7 @@ const MEMBERS = [
 async function setUp(ask: AskDigest | undefined, members: readonly Member[] = MEMBERS) {
   const clock = new VirtualClock()
   const { ring, source } = makeRing({ clock, members, selfName: 'a' })
-  const starting = ring.start()
-  await clock.advance(100)
-  await starting
+  await clock.during(100, ring.start())
   return { clock, ring, source, rounds: new AgreementRounds(ring, { ask, clock }) }
 }
 
@@ -149,9 +147,7 @@ describe('Whether the members agree', () => {
       open -= 1
       throw new RingmanError('TIMEOUT', 'no answer')
     }, [peer('a', '10.0.0.1'), ...many])
-    const round = rounds.refresh(ring, undefined)
-    await clock.advance(20_000)
-    await round
+    await clock.during(20_000, rounds.refresh(ring, undefined))
     expect(most).toBe(32)
     const verdicts = Map.groupBy(rounds.last(ring)?.members ?? [], ({ verdict }) => verdict)
     expect(verdicts.get('silent')?.length).toBe(160)

@@ -20,11 +20,7 @@ function setUp(
     minMembers: options.minMembers ?? 1,
     minMembersTimeoutMs: 30_000,
   })
-  const start = async () => {
-    const starting = ring.start()
-    await clock.advance(0)
-    await starting
-  }
+  const start = () => clock.during(0, ring.start())
   return { clock, ring, source, readiness, start }
 }
 
@@ -69,9 +65,7 @@ describe('Readiness', () => {
           resolve(false)
         })
       })
-    const evaluating = readiness.evaluate()
-    await clock.advance(5)
-    const report = await evaluating
+    const report = await clock.during(5, readiness.evaluate())
     expect(failed(report)).toEqual(['manager'])
     expect(report.checks[0]?.message).toContain('5 ms')
   })
@@ -149,9 +143,7 @@ describe('Readiness', () => {
   test('is not ready once the ring leaves, or has stopped', async () => {
     const { clock, ring, readiness, start } = setUp({ selfName: 'node1' })
     await start()
-    const leaving = ring.leave()
-    await clock.advance(0)
-    await leaving
+    await clock.during(0, ring.leave())
     expect(failed(await readiness.evaluate())).toEqual(['self', 'draining'])
     await ring.stop()
     expect(failed(await readiness.evaluate())).toContain('source')

@@ -62,9 +62,7 @@ async function watchedRing(count: number) {
   const clock = new VirtualClock()
   const members = Array.from({ length: count }, (_, i) => fakeMember(`m-${i}`, `10.0.${i >> 8}.${i & 255}`))
   const { ring, source } = makeRing({ members, clock })
-  const starting = ring.start()
-  await clock.advance(1)
-  await starting
+  await clock.during(1, ring.start())
   const parts = httpParts({ clock })
   const watch = new RingWatch({ ring, view: new CurrentView(ring), ...parts })
   const app = new EventEmitter()

@@ -12,17 +12,23 @@ beforeEach(() => {
 const serving = (...names: readonly string[]): SlicePod[] =>
   names.map((name, i) => ({ name, address: `10.0.0.${i + 1}`, zone: 'z1', ...PHASES.serving }))
 
+/** Has a pod write the status of `shop/cache`, a ring of these pods of a workload, and gives it time to. */
+async function written(pods: readonly SlicePod[], spec?: object) {
+  world.putRing('shop/cache', spec)
+  world.putSlice('shop', 'cache', pods)
+  const controller = await world.pod()
+  const writer = world.writer(controller)
+  await world.clock.advance(3000)
+  return { controller, writer }
+}
+
 const statusWrites = () => world.api.writes.filter(({ path }) => path.endsWith('/status'))
 const events = () =>
   world.api.writes.filter(({ path }) => path.endsWith('/events')).map(({ body }) => body['note'])
 
 describe('the status', () => {
   test('says what the ring is, and each published ring gets the next number', async () => {
-    world.putRing('shop/cache')
-    world.putSlice('shop', 'cache', serving('a', 'b'))
-    const controller = await world.pod()
-    world.writer(controller)
-    await world.clock.advance(3000)
+    const { controller } = await written(serving('a', 'b'))
     const ring = controller.get('shop/cache')
     expect(world.status('shop/cache')).toMatchObject({
       observedGeneration: 1,
@@ -67,10 +73,7 @@ describe('the status', () => {
   })
 
   test('a change of one endpoint costs one write, or two; nothing that stays costs any', async () => {
-    world.putRing('shop/cache')
-    world.putSlice('shop', 'cache', serving('a', 'b'))
-    const controller = await world.pod()
-    world.writer(controller)
+    await written(serving('a', 'b'))
     await world.clock.advance(60_000)
     const before = statusWrites().length
     await world.clock.advance(3_600_000)
@@ -124,11 +127,7 @@ describe('the status', () => {
   })
 
   test('of a spec that makes no ring has no ring, and keeps its number', async () => {
-    world.putRing('shop/cache')
-    world.putSlice('shop', 'cache', serving('a'))
-    const controller = await world.pod()
-    world.writer(controller)
-    await world.clock.advance(3000)
+    await written(serving('a'))
     world.putRing('shop/cache', { service: { name: 'cache' }, brake: 'much' }, { generation: 2 })
     await world.clock.advance(3000)
     expect(world.condition('shop/cache', 'Accepted')).toBe('False Invalid')
@@ -141,11 +140,7 @@ describe('the status', () => {
   })
 
   test('says that the brake is on, and how to accept the loss', async () => {
-    world.putRing('shop/cache')
-    world.putSlice('shop', 'cache', serving('a', 'b', 'c'))
-    const controller = await world.pod()
-    world.writer(controller)
-    await world.clock.advance(3000)
+    const { controller } = await written(serving('a', 'b', 'c'))
     world.putSlice('shop', 'cache', [
       ...serving('a'),
       ...['b', 'c'].map((name) => ({ name, address: '10.0.0.9', ...PHASES.unready })),
@@ -205,11 +200,7 @@ describe('who writes it', () => {
   })
 
   test('goes on numbering where the one before stopped, and from the beginning for a new object', async () => {
-    world.putRing('shop/cache')
-    world.putSlice('shop', 'cache', serving('a'))
-    const first = await world.pod()
-    const writer = world.writer(first)
-    await world.clock.advance(5000)
+    const { controller: first, writer } = await written(serving('a'))
     await writer.stop()
     await first.stop()
     world.putSlice('shop', 'cache', serving('a', 'b'))
@@ -260,11 +251,7 @@ describe('a ring in a ConfigMap', () => {
   const data = (key: string, name?: string): unknown => JSON.parse(map(name)?.data[key] ?? 'null')
 
   test('is ringman’s JSON, owned by the HashRing, and follows it', async () => {
-    world.putRing('shop/cache', { service: { name: 'cache' }, publish: { configMap: 'cache-ring' } })
-    world.putSlice('shop', 'cache', serving('a', 'b'))
-    const controller = await world.pod()
-    world.writer(controller)
-    await world.clock.advance(3000)
+    await written(serving('a', 'b'), { service: { name: 'cache' }, publish: { configMap: 'cache-ring' } })
     expect(map('cache-ring')?.metadata).toMatchObject({
       ownerReferences: [{ kind: 'HashRing', name: 'cache', uid: 'uid-shop/cache' }],
     })
@@ -285,10 +272,11 @@ describe('a ring in a ConfigMap', () => {
   })
 
   test('is the file that Thanos reads, and never an empty one', async () => {
-    world.putRing('shop/cache', { service: { name: 'cache' }, brake: '100%', publish: { format: 'Thanos' } })
-    world.putSlice('shop', 'cache', serving('a', 'b'))
-    world.writer(await world.pod())
-    await world.clock.advance(3000)
+    await written(serving('a', 'b'), {
+      service: { name: 'cache' },
+      brake: '100%',
+      publish: { format: 'Thanos' },
+    })
     const wanted = [{ hashring: 'cache', endpoints: ['10.0.0.1:8000', '10.0.0.2:8000'] }]
     expect(data('hashrings.json')).toEqual(wanted)
     world.putSlice('shop', 'cache', [])
@@ -318,10 +306,7 @@ describe('a ring in a ConfigMap', () => {
   })
 
   test('of a HashRing that was deleted is not taken by the next one of its name, before it is gone', async () => {
-    world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} })
-    world.putSlice('shop', 'cache', serving('a'))
-    world.writer(await world.pod())
-    await world.clock.advance(3000)
+    await written(serving('a'), { service: { name: 'cache' }, publish: {} })
     world.removeRing('shop/cache')
     world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} }, { uid: 'another' })
     await world.clock.advance(3000)
@@ -333,10 +318,7 @@ describe('a ring in a ConfigMap', () => {
   })
 
   test('is put right when somebody deletes or changes it, and written to the next one when its name changes', async () => {
-    world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} })
-    world.putSlice('shop', 'cache', serving('a'))
-    world.writer(await world.pod())
-    await world.clock.advance(3000)
+    await written(serving('a'), { service: { name: 'cache' }, publish: {} })
     world.api.put(COLLECTIONS.configMaps, { ...map()!, data: { other: 'x' } })
     await world.clock.advance(310_000)
     expect(Object.keys(map()?.data ?? {})).toEqual(['ring.json'])
@@ -350,11 +332,7 @@ describe('a ring in a ConfigMap', () => {
   })
 
   test('never goes back to an older ring', async () => {
-    world.putRing('shop/cache', { service: { name: 'cache' }, publish: {} })
-    world.putSlice('shop', 'cache', serving('a'))
-    const controller = await world.pod()
-    const writer = world.writer(controller)
-    await world.clock.advance(3000)
+    const { controller, writer } = await written(serving('a'), { service: { name: 'cache' }, publish: {} })
     await writer.stop()
     // Another pod was faster: what it wrote is newer than what this one is about to write.
     const { metadata } = map()!

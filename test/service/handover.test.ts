@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { silentLogger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import type { MemberControl } from '../../src/membership/control.ts'
@@ -37,6 +37,10 @@ class Cluster {
   readonly #random = seededRandom(7)
   readonly #listeners = new Map<string, (payload: Uint8Array) => void>()
   #members: readonly Member[] = []
+
+  constructor() {
+    onTestFinished(() => this.stop())
+  }
 
   /** @param handover - Whether the member hands over; `owning` for one that was there before. */
   async start(name: string, handover: 'pending' | 'owning' | 'none'): Promise<void> {
@@ -84,9 +88,7 @@ class Cluster {
           }),
     })
     this.services.set(name, { source, service, warm })
-    const starting = service.start()
-    await this.clock.advance(20)
-    await starting
+    await this.clock.during(20, service.start())
     await this.clock.advance(20)
   }
 
@@ -185,7 +187,6 @@ describe('a member that joins', () => {
     const { service, warm } = cluster.get('b')
     expect(warm[0]?.signal.aborted).toBe(true)
     expect(service.handover).toMatchObject({ outcomes: { 'timed-out': 1 }, warmUps: { aborted: 1 } })
-    await cluster.stop()
   })
 
   test('owns them cold where fetching fails', async () => {
@@ -198,7 +199,6 @@ describe('a member that joins', () => {
       outcomes: { warmed: 1 },
       warmUps: { failed: 1 },
     })
-    await cluster.stop()
   })
 
   test('asks again where a message was lost, and after a second does without the answer', async () => {
@@ -219,7 +219,6 @@ describe('a member that joins', () => {
     expect([cluster.ring('a'), cluster.ring('c')]).toEqual(['abc', 'ab'])
     await cluster.clock.advance(300)
     expect(cluster.ring('c')).toBe('abc')
-    await cluster.stop()
   })
 
   test('a move that is told of a thousand times at once is placed and answered once', async () => {
@@ -232,7 +231,6 @@ describe('a member that joins', () => {
     expect([cluster.ring('a'), answers()]).toEqual(['abc', 1])
     for (let i = 0; i < 3; i++) cluster.deliver('a', encodeHandoverMessage(told))
     expect(answers()).toBe(4)
-    await cluster.stop()
   })
 
   test('does without where a member does not hand over, and says so', async () => {
@@ -243,12 +241,9 @@ describe('a member that joins', () => {
     expect(['a', 'b', 'old'].map((name) => cluster.ring(name))).toEqual(['abold', 'abold', 'abold'])
     expect(cluster.get('b').service.handover?.outcomes).toMatchObject({ 'not-possible': 1 })
 
-    const leaving = cluster.get('a').service.leave()
-    await cluster.clock.advance(50)
-    await leaving
+    await cluster.clock.during(50, cluster.get('a').service.leave())
     const lines = cluster.logger.lines.filter(({ fields }) => fields['event'] === 'handover.not-possible')
     expect(lines.map(({ fields }) => fields)).toMatchObject([{ members: 1, names: ['old'] }])
-    await cluster.stop()
   })
 
   test('is a member of a ring of nobody at once, alone or with others that start', async () => {
@@ -259,18 +254,14 @@ describe('a member that joins', () => {
     cluster.get('b').warm[0]!.resolve()
     await cluster.clock.advance(100)
     expect([cluster.ring('a'), cluster.ring('b')]).toEqual(['ab', 'ab'])
-    await cluster.stop()
   })
 
   test('leaves without waiting, where it leaves before it is warm', async () => {
     const cluster = await clusterOf('a')
     await cluster.start('b', 'pending')
-    const leaving = cluster.get('b').service.leave()
-    await cluster.clock.advance(30)
-    await leaving
+    await cluster.clock.during(30, cluster.get('b').service.leave())
     expect(cluster.get('b').source.calls).toContain('leave')
     expect(cluster.get('b').service.handover?.outcomes).toMatchObject({ 'broken-off': 1 })
-    await cluster.stop()
   })
 })
 
@@ -303,7 +294,6 @@ describe('a member that leaves', () => {
     await leaving
     expect([cluster.ring('a'), hasLeft]).toEqual(['ab', true])
     expect(changes.recentChanges[0]?.records).toMatchObject([{ cause: 'left', node: 'c' }])
-    await cluster.stop()
   })
 
   test('waits for nobody that dies meanwhile, and no longer than its time', async () => {
@@ -319,7 +309,6 @@ describe('a member that leaves', () => {
     await cluster.clock.advance(TIMEOUT_MS)
     await leaving
     expect(cluster.get('c').service.handover?.outcomes).toMatchObject({ 'timed-out': 1 })
-    await cluster.stop()
   })
 
   test('ends at once when it is stopped', async () => {
@@ -362,7 +351,6 @@ test('draining, returning and another weight go the same way', async () => {
   for (const name of ['a', 'b']) {
     expect(cluster.get(name).service.manager.snapshot.ring.get('b')?.weight).toBe(3)
   }
-  await cluster.stop()
 })
 
 test('what is said of a move by somebody else, of another move, or out of form changes nothing', async () => {
@@ -399,5 +387,4 @@ test('what is said of a move by somebody else, of another move, or out of form c
   await cluster.clock.advance(20)
   await cluster.start('c', 'pending')
   expect(cluster.ring('a')).toBe('ab')
-  await cluster.stop()
 })

@@ -1,5 +1,4 @@
-import { describe, expect, test } from 'vitest'
-import type { Clock } from '../../src/clock.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { httpParts } from '../support/http-parts.ts'
 import { healthIn } from '../../src/membership/condition.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
@@ -20,11 +19,8 @@ const KINDS = ['memberlist', 'swim', 'sidecar', 'kubernetes', 'static'] as const
 const FORMATS = ['prometheus', 'openmetrics'] as const
 
 /** A ring of three members on a fake source with everything counted that its kind counts. */
-async function ringWith(
-  kind: SourceKind,
-  options: { readonly process?: boolean; readonly clock?: Clock } = {},
-) {
-  const { clock = new VirtualClock() } = options
+async function ringWith(kind: SourceKind, options: { readonly process?: boolean } = {}) {
+  const clock = new VirtualClock()
   const made = makeRing({ kind, selfName: 'node1', clock })
   made.source.statisticsNow = fullStatistics(kind)
   const metrics = new RingMetrics({
@@ -40,9 +36,8 @@ async function ringWith(
         }
       : {}),
   })
-  const started = made.ring.start()
-  if (clock instanceof VirtualClock) await clock.advance(0)
-  await started
+  onTestFinished(() => made.ring.stop())
+  await clock.during(0, made.ring.start())
   return { ...made, clock, metrics }
 }
 
@@ -62,7 +57,7 @@ describe.each(KINDS)('with the source %s', (kind) => {
   test.each(FORMATS)(
     'what is served in %s is what the table has, and the other way round',
     async (format) => {
-      const { ring, metrics } = await ringWith(kind, { process: true })
+      const { metrics } = await ringWith(kind, { process: true })
       const served = await scrape(metrics, format)
       const table = inTable(kind, 'process')
       const nameOf = (metric: Metric) =>
@@ -71,12 +66,11 @@ describe.each(KINDS)('with the source %s', (kind) => {
           : metric.name
       expect([...served.keys()]).toEqual([...table.values()].map(nameOf))
       for (const metric of table.values()) checkAgainstTable(served.get(nameOf(metric)), metric)
-      await ring.stop()
     },
   )
 
   test('every row of the table has series', async () => {
-    const { ring, source, metrics } = await ringWith(kind, { process: true })
+    const { source, metrics } = await ringWith(kind, { process: true })
     const without = async () =>
       Array.from(await scrape(metrics)).flatMap(([name, { samples }]) => (samples.length === 0 ? [name] : []))
     // Comes with its first request.
@@ -86,13 +80,11 @@ describe.each(KINDS)('with the source %s', (kind) => {
     for (const name of await without()) {
       expect(name).toMatch(/^ringman_(http_requests|source_staleness|seed|joins|gossip|sidecar|kubernetes)/)
     }
-    await ring.stop()
   })
 
   test('a library’s ring serves what is the ring’s', async () => {
-    const { ring, metrics } = await ringWith(kind)
+    const { metrics } = await ringWith(kind)
     expect([...(await scrape(metrics)).keys()]).toEqual([...inTable(kind, 'ring').keys()])
-    await ring.stop()
   })
 })
 
@@ -126,7 +118,7 @@ describe('values', () => {
       fakeMember('node3', '127.0.0.3', { state: 'dead' }),
       fakeMember('node4', '127.0.0.4', { state: 'suspect', weight: 3 }),
     ])
-    await (clock as VirtualClock).advance(10)
+    await clock.advance(10)
     const served = await scrape(metrics)
     const { ring: current } = ring.manager.snapshot
     expect(valuesOf(served, 'ringman_members')).toEqual({ alive: 2, suspect: 1, dead: 1, left: 0 })
@@ -145,7 +137,6 @@ describe('values', () => {
     expect(valuesOf(served, 'ringman_ring_last_change_timestamp_seconds')).toEqual({
       '': Date.UTC(2026, 0, 1) / 1000 + ring.manager.snapshot.changedAtMs / 1000,
     })
-    await ring.stop()
   })
 
   test('of the manager say whether it answers', async () => {
@@ -161,7 +152,7 @@ describe('values', () => {
   })
 
   test('of the source are those that it counted', async () => {
-    const { ring, source, metrics } = await ringWith('memberlist')
+    const { source, metrics } = await ringWith('memberlist')
     source.healthNow = healthIn('alone', 'Alone')
     const served = await scrape(metrics)
     expect(valuesOf(served, 'ringman_condition')).toMatchObject({ alone: 1, well: 0, draining: 0 })
@@ -204,7 +195,6 @@ describe('values', () => {
       'received 4194304': 0,
       'received +Inf': 1,
     })
-    await ring.stop()
   })
 
   test('of Sidecar and Kubernetes too', async () => {
@@ -219,14 +209,12 @@ describe('values', () => {
     })
     expect(valuesOf(one, 'ringman_sidecar_stream_up')).toEqual({ '': 1 })
     expect(valuesOf(one, 'ringman_sidecar_skipped_instances')).toEqual({ '': 36 })
-    await sidecar.ring.stop()
     const kubernetes = await ringWith('kubernetes')
     const other = await scrape(kubernetes.metrics)
     expect(valuesOf(other, 'ringman_kubernetes_lists_total')).toEqual({ '': 37 })
     expect(valuesOf(other, 'ringman_kubernetes_watches_total')).toEqual({ '': 38 })
     expect(valuesOf(other, 'ringman_kubernetes_events_total')).toEqual({ change: 39, bookmark: 40 })
     expect(valuesOf(other, 'ringman_kubernetes_failures_total')).toEqual({ '': 41 })
-    await kubernetes.ring.stop()
   })
 
   test('a process that is no member has no share; one that left has none of the circle', async () => {
@@ -236,14 +224,11 @@ describe('values', () => {
     await watcher.ring.start()
     expect(valuesOf(await scrape(metrics), 'ringman_ring_share_ratio')).toEqual({})
     await watcher.ring.stop()
-    const member = await ringWith('swim', { clock: new VirtualClock() })
-    const leaving = member.ring.leave()
-    await (member.clock as VirtualClock).advance(10)
-    await leaving
+    const member = await ringWith('swim')
+    await member.clock.during(10, member.ring.leave())
     const served = await scrape(member.metrics)
     expect(valuesOf(served, 'ringman_ring_share_ratio')).toEqual({ '': 0 })
     expect(valuesOf(served, 'ringman_ring_changes_total')).toMatchObject({ left: 1 })
-    await member.ring.stop()
   })
 })
 
@@ -255,42 +240,37 @@ describe('series', () => {
       [...served.values()].reduce((sum, { samples }) => sum + samples.length, 0)
     for (let round = 0; round < 50; round++) {
       source.set([...THREE_MEMBERS, fakeMember(`extra${round}`, `10.1.0.${round}`)])
-      await (clock as VirtualClock).advance(10)
+      await clock.advance(10)
     }
     const after = await scrape(metrics)
     expect(count(after)).toBe(count(before))
     expect(after.get('ringman_ring_info')?.samples).toEqual([
       { name: 'ringman_ring_info', labels: { digest: ring.manager.snapshot.ring.digest }, value: 1 },
     ])
-    await ring.stop()
   })
 
   test('can carry labels that tell rings apart', async () => {
-    const { ring, metrics } = await ringWith('static')
+    const { metrics } = await ringWith('static')
     const { body } = await metrics.write('prometheus', { ring: 'a"b\\c\nd' })
     for (const { samples } of parseExposition(body, 'prometheus').values()) {
       for (const { labels } of samples) expect(labels['ring']).toBe('a"b\\c\nd')
     }
-    await ring.stop()
   })
 
   test('of several rings in a process are each ring’s own', async () => {
     const one = await ringWith('static')
     const two = await ringWith('static')
     two.source.set(THREE_MEMBERS.slice(0, 1))
-    await (two.clock as VirtualClock).advance(10)
+    await two.clock.advance(10)
     const nodes = async (metrics: RingMetrics) =>
       (await scrape(metrics)).get('ringman_ring_nodes')?.samples[0]?.value
     expect([await nodes(one.metrics), await nodes(two.metrics)]).toEqual([3, 1])
-    await one.ring.stop()
-    await two.ring.stop()
   })
 })
 
 test('scrapers that come together share one text', async () => {
-  const { ring, metrics } = await ringWith('static')
+  const { metrics } = await ringWith('static')
   const texts = await Promise.all(Array.from({ length: 50 }, () => metrics.write('prometheus')))
   expect(new Set(texts).size).toBe(1)
   expect(await metrics.write('prometheus')).not.toBe(texts[0])
-  await ring.stop()
 })
