@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import type { OwnerAnswer } from '../../src/client/answers.ts'
 import { runMain } from '../support/recording-terminal.ts'
 import { ringman, TestProcess } from '../support/child-process.ts'
+import { eventually } from '../support/eventually.ts'
 
 interface StartedMember {
   readonly name: string
@@ -30,13 +31,8 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function untilGone(pids: readonly number[]): Promise<void> {
-  const deadline = AbortSignal.timeout(60_000)
-  while (pids.some(isRunning)) {
-    deadline.throwIfAborted()
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
+const untilGone = (pids: readonly number[]) =>
+  eventually('the members are gone', () => !pids.some(isRunning), { everyMs: 20 })
 
 describe('dev', () => {
   test('ends with the npm that started it', async () => {

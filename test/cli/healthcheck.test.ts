@@ -1,24 +1,15 @@
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { serve, STATIC } from '../support/child-process.ts'
+import { listening } from '../support/listening.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
-/** A server on loopback in a member's place. */
-async function adminPort(listener: RequestListener, host = '127.0.0.1') {
-  const server = createServer(listener).listen(0, host)
-  await once(server, 'listening')
-  return {
-    port: String((server.address() as AddressInfo).port),
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+/** A server in a member's place; its port. */
+async function adminPort(listener: RequestListener, host?: string): Promise<string> {
+  return String((await listening(createServer(listener), host)).port)
 }
 
 /** Answers every path with a status and a text. */
@@ -47,8 +38,8 @@ describe('healthcheck', () => {
   })
 
   test('a member that says that it has died is not healthy', async () => {
-    await using died = await adminPort(answering(503, '{"live":false,"message":"The ring has died."}'))
-    expect(await runMain(['healthcheck', '--admin-port', died.port])).toEqual({
+    const died = await adminPort(answering(503, '{"live":false,"message":"The ring has died."}'))
+    expect(await runMain(['healthcheck', '--admin-port', died])).toEqual({
       code: 1,
       out: '',
       err: 'ringman: The ring has died.\n',
@@ -57,12 +48,12 @@ describe('healthcheck', () => {
 
   test('asks the paths of liveness and readiness, and nothing else', async () => {
     const paths: (string | undefined)[] = []
-    await using asked = await adminPort((request, response) => {
+    const asked = await adminPort((request, response) => {
       paths.push(request.url)
       response.end('{"message":"Yes."}')
     })
-    await runMain(['healthcheck', '--admin-port', asked.port])
-    await runMain(['healthcheck', '--admin-port', asked.port, '--ready'])
+    await runMain(['healthcheck', '--admin-port', asked])
+    await runMain(['healthcheck', '--admin-port', asked, '--ready'])
     expect(paths).toEqual(['/livez', '/readyz'])
   })
 
@@ -75,10 +66,10 @@ describe('healthcheck', () => {
     ['silence', () => {}],
     ['a cut connection', (_, response) => response.destroy()],
   ] satisfies [string, RequestListener][])('3: %s', async (_, listener) => {
-    await using other = await adminPort(listener)
+    const other = await adminPort(listener)
     const { code, out, err } = await runMain([
       'healthcheck',
-      ...['--admin-port', other.port, '--timeout', '300ms'],
+      ...['--admin-port', other, '--timeout', '300ms'],
     ])
     expect([code, out]).toEqual([3, ''])
     expect(err).toMatch(/^ringman: .*127\.0\.0\.1:\d+\/livez.*\n$/)
@@ -91,7 +82,7 @@ describe('healthcheck', () => {
   })
 
   test('finds the port in a flag, a variable, and the file of the member, in this order', async () => {
-    await using asked = await adminPort(answering(200, '{"message":"Yes."}'))
+    const asked = await adminPort(answering(200, '{"message":"Yes."}'))
     const folder = mkdtempSync(join(tmpdir(), 'ringman-healthcheck-'))
     try {
       const config = join(folder, 'ringman.yaml')
@@ -99,14 +90,13 @@ describe('healthcheck', () => {
         writeFileSync(config, `adminPort: ${adminPortOfFile}\nhttpPort: 8080\nseeds: [a, b]\n`)
       }
       const env = { RINGMAN_CONFIG: config }
-      write(asked.port)
+      write(asked)
       expect((await runMain(['healthcheck'], env)).code).toBe(0)
       write('1')
       expect((await runMain(['healthcheck'], env)).code).toBe(3)
-      expect((await runMain(['healthcheck'], { ...env, RINGMAN_ADMIN_PORT: asked.port })).code).toBe(0)
+      expect((await runMain(['healthcheck'], { ...env, RINGMAN_ADMIN_PORT: asked })).code).toBe(0)
       expect(
-        (await runMain(['healthcheck', '--admin-port', asked.port], { ...env, RINGMAN_ADMIN_PORT: '1' }))
-          .code,
+        (await runMain(['healthcheck', '--admin-port', asked], { ...env, RINGMAN_ADMIN_PORT: '1' })).code,
       ).toBe(0)
     } finally {
       rmSync(folder, { recursive: true })
@@ -114,13 +104,13 @@ describe('healthcheck', () => {
   })
 
   test('asks loopback where the member listens everywhere, else the address that it listens on', async () => {
-    await using everywhere = await adminPort(answering(200, '{"message":"Yes."}'), '0.0.0.0')
-    await using one = await adminPort(answering(200, '{"message":"Yes."}'), '127.0.0.2')
+    const everywhere = await adminPort(answering(200, '{"message":"Yes."}'), '0.0.0.0')
+    const one = await adminPort(answering(200, '{"message":"Yes."}'), '127.0.0.2')
     const ask = async (host: string, port: string) =>
       (await runMain(['healthcheck'], { RINGMAN_HTTP_HOST: host, RINGMAN_ADMIN_PORT: port })).code
-    expect(await ask('0.0.0.0', everywhere.port)).toBe(0)
-    expect(await ask('127.0.0.2', one.port)).toBe(0)
-    expect(await ask('0.0.0.0', one.port)).toBe(3)
+    expect(await ask('0.0.0.0', everywhere)).toBe(0)
+    expect(await ask('127.0.0.2', one)).toBe(0)
+    expect(await ask('0.0.0.0', one)).toBe(3)
   })
 
   test.each([

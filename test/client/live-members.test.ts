@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { createServer as createHttps, type ServerOptions } from 'node:https'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { seededRandom } from '../../lab/sim/seeded-random.ts'
 import { RingClient, type RingClientOptions } from '../../src/client/ring-client.ts'
@@ -12,6 +11,7 @@ import type { HashRing } from '../../src/ring/hash-ring.ts'
 import { serveRing, type ServedRing } from '../http/running-ring.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { freePort } from '../support/free-port.ts'
+import { listening } from '../support/listening.ts'
 import { TcpRelay } from '../support/tcp-relay.ts'
 import { TEST_CERTIFICATE, TEST_CERTIFICATE_KEY } from '../support/test-certificate.ts'
 import { nodes, ringEvent } from './fake-members.ts'
@@ -129,24 +129,18 @@ test.each<[string, ServerOptions, NonNullable<RingClientOptions['tls']>]>([
       authorised.push(request.headers.authorization)
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(ringEvent(nodes('abc')))
     },
-  ).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
-  try {
-    const { client } = follow({ url, tls, headers: { authorization: 'Bearer t' } })
-    await client.ready()
-    expect([client.ring.size, authorised]).toEqual([3, ['Bearer t']])
-    // What does not trust the server, or is not trusted by it, gets nothing.
-    const stranger = follow({ url })
-    const waiting = stranger.client.ready()
-    await expect.poll(() => stranger.problems).toContain('UNREACHABLE')
-    await stranger.client.close()
-    await expect(waiting).rejects.toMatchObject({ code: 'RING_UNKNOWN' })
-    expect(authorised).toHaveLength(1)
-  } finally {
-    server.closeAllConnections()
-    server.close()
-  }
+  )
+  const url = `https://127.0.0.1:${(await listening(server)).port}`
+  const { client } = follow({ url, tls, headers: { authorization: 'Bearer t' } })
+  await client.ready()
+  expect([client.ring.size, authorised]).toEqual([3, ['Bearer t']])
+  // What does not trust the server, or is not trusted by it, gets nothing.
+  const stranger = follow({ url })
+  const waiting = stranger.client.ready()
+  await expect.poll(() => stranger.problems).toContain('UNREACHABLE')
+  await stranger.client.close()
+  await expect(waiting).rejects.toMatchObject({ code: 'RING_UNKNOWN' })
+  expect(authorised).toHaveLength(1)
 })
 
 test('a name with many addresses leads to each of them by chance, and past those that are dead', async () => {

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { createServer, request, type IncomingHttpHeaders } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createApp } from '../../src/http/app.ts'
 import { guardFor, httpParts } from '../support/http-parts.ts'
+import { listening } from '../support/listening.ts'
 import { openServer } from '../../src/http/server.ts'
 import { sidecarUpdate } from '../../src/http/sidecar-update.ts'
 import { silentLogger } from '../../src/logger.ts'
@@ -128,9 +128,7 @@ describe('a ring of Sidecar answers as the Go library was recorded to', () => {
 
   test('a ring that fetched the state', async () => {
     const sidecar = createServer((_, response) => response.end(golden('sidecar-state.json')))
-    await new Promise<void>((resolve) => sidecar.listen(0, '127.0.0.1', resolve))
-    onTestFinished(() => sidecar[Symbol.asyncDispose]())
-    const { port } = await serve(`http://127.0.0.1:${(sidecar.address() as AddressInfo).port}/api/state.json`)
+    const { port } = await serve(`${(await listening(sidecar)).url}/api/state.json`)
     const cases = recorded.filter(({ host }) => host === '127.0.0.83')
     expect(cases).toHaveLength(1)
     for (const each of cases) await expectRecorded(port, each)

@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { expect, test } from 'vitest'
 import type { ClusterConnection } from '../../src/kubernetes/api-transport.ts'
 import { HttpsTransport } from '../../src/kubernetes/https-transport.ts'
+import { listening } from '../support/listening.ts'
 import { RecordedSpans } from '../support/recorded-spans.ts'
 
 test('each request is a client span, named without its namespace, that tells how it ended', async () => {
@@ -13,9 +12,8 @@ test('each request is a client span, named without its namespace, that tells how
     if (url.includes('nodes')) response.writeHead(101, { connection: 'upgrade', upgrade: 'SPDY/3.1' }).end()
     else response.writeHead(url.includes('closed') ? 403 : 200).end()
   })
-  await once(api.listen(0, '127.0.0.1'), 'listening')
   const connection: ClusterConnection = {
-    server: new URL(`http://127.0.0.1:${(api.address() as AddressInfo).port}`),
+    server: new URL((await listening(api)).url),
     namespace: 'shop',
     headers: {},
     options: {},
