@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runCommand, type CommandEnd } from './command.ts'
 import { buildControlPlane } from './control-plane.ts'
+import { eventually } from './eventually.ts'
 import { askApi, askApiWell, type ApiAccess, type ApiAnswer } from './kubernetes-api.ts'
 import { helmPath, kubectlPath } from './kubernetes-tools.ts'
 import { NativeProcess } from './native-process.ts'
 
 const READY_DEADLINE_MS = 60_000
-const LOOK_INTERVAL_MS = 50
 const ETCD_PORT = 2379
 const ETCD_PEER_PORT = 2380
 const API_PORT = 6443
@@ -292,20 +292,7 @@ export class ApiServer implements AsyncDisposable {
     holds: () => Promise<boolean> | boolean,
     deadlineMs = READY_DEADLINE_MS,
   ): Promise<void> {
-    const deadline = performance.now() + deadlineMs
-    let last: unknown
-    for (;;) {
-      try {
-        if (await holds()) return
-        last = undefined
-      } catch (error) {
-        last = error
-      }
-      if (performance.now() > deadline) {
-        throw new Error(`waited ${deadlineMs} ms for ${what}${this.#report()}`, { cause: last })
-      }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS))
-    }
+    await eventually(what, holds, { withinMs: deadlineMs, facts: () => this.#report() })
   }
 
   /** Ends everything and removes the folder. Idempotent. */

@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { parse, parseAllDocuments } from 'yaml'
+import { runCommand, type CommandEnd } from './command.ts'
 import { helmPath } from './kubernetes-tools.ts'
 
 /** The folder of the chart. */
@@ -11,8 +11,6 @@ export const CHART_FOLDER = resolve(import.meta.dirname, '../../helm/ringman')
 /** The release and the namespace that charts are rendered for, unless a test says otherwise. */
 export const RELEASE = 'prod'
 export const NAMESPACE = 'rings-ns'
-
-const HELM_DEADLINE_MS = 60_000
 
 /** An object of Kubernetes, of which only some fields have a known form. */
 export interface KubernetesObject {
@@ -27,36 +25,11 @@ export interface KubernetesObject {
   readonly [field: string]: unknown
 }
 
-/** How a program ended. */
-export interface HelmResult {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
 /** Runs helm with a home of its own, so that no plugin, repository or configuration of the machine counts. */
-export async function helm(args: readonly string[]): Promise<HelmResult> {
+export async function helm(args: readonly string[]): Promise<CommandEnd> {
   const home = await mkdtemp(join(tmpdir(), 'ringman-helm-'))
   try {
-    const path = await helmPath()
-    return await new Promise((done, fail) => {
-      const env = {
-        PATH: process.env['PATH'],
-        HOME: home,
-        HELM_CACHE_HOME: join(home, 'cache'),
-        HELM_CONFIG_HOME: join(home, 'config'),
-        HELM_DATA_HOME: join(home, 'data'),
-      }
-      execFile(
-        path,
-        [...args],
-        { env, timeout: HELM_DEADLINE_MS, maxBuffer: 64 * 1024 * 1024 },
-        (error, stdout, stderr) => {
-          if (error !== null && typeof error.code !== 'number') fail(error)
-          else done({ code: error === null ? 0 : Number(error.code), stdout, stderr })
-        },
-      )
-    })
+    return await runCommand(await helmPath(), args, home)
   } finally {
     await rm(home, { recursive: true, force: true })
   }
@@ -81,7 +54,7 @@ export interface RenderOptions {
 export const SEEN_CLUSTER = 'authorization.k8s.io/v1/SelfSubjectAccessReview'
 
 /** Renders with `helm template`, whatever comes of it. */
-export async function tryRender(options: RenderOptions = {}): Promise<HelmResult> {
+export async function tryRender(options: RenderOptions = {}): Promise<CommandEnd> {
   const { values, valuesFiles = [], release = RELEASE, namespace = NAMESPACE, chart = CHART_FOLDER } = options
   const { apiVersions = [SEEN_CLUSTER] } = options
   const folder = await mkdtemp(join(tmpdir(), 'ringman-values-'))

@@ -21,7 +21,7 @@ export async function runCommand(
   program: string,
   args: readonly string[],
   home: string,
-  input: string,
+  input = '',
 ): Promise<CommandEnd> {
   const env = { PATH: process.env['PATH'] ?? '', HOME: home }
   const running = run(program, [...args], {

@@ -1,4 +1,4 @@
-import { setTimeout as wait } from 'node:timers/promises'
+import { eventually } from './eventually.ts'
 import { podman, tryPodman, type CommandResult } from './containers.ts'
 
 /** How long a container gets to do what a test waits for, in milliseconds. */
@@ -6,9 +6,6 @@ const PATIENCE_MS = 60_000
 
 /** How often a test looks whether it has, in milliseconds. */
 const LOOK_INTERVAL_MS = 30
-
-/** After how many looks without success it is asked whether the container still runs. */
-const LOOKS_BETWEEN_INSPECTIONS = 20
 
 /** How long a container gets to answer one HTTP request, in milliseconds. */
 const ANSWER_DEADLINE_MS = 5000
@@ -203,25 +200,21 @@ export class MemberContainer {
     await this.until('ready', () => this.isReady())
   }
 
-  /** Waits until `holds`. @throws with the end of its log when it does not, in time or at all. */
+  /** Waits until `holds`. @throws with the end of its log when it does not in time. */
   async until(
     what: string,
     holds: () => boolean | Promise<boolean>,
     patienceMs = PATIENCE_MS,
   ): Promise<void> {
-    const untilMs = performance.now() + patienceMs
-    for (let looks = 1; !(await holds()); looks++) {
-      // podman takes long to say whether the container still runs, so it is seldom asked.
-      if (looks % LOOKS_BETWEEN_INSPECTIONS === 0 || performance.now() > untilMs) {
-        const { Status } = (await inspect(this.container)).State
-        const ended = !['running', 'paused'].includes(Status) && !(await holds())
-        if (ended || performance.now() > untilMs) {
-          const log = (await this.log()).slice(-3000)
-          throw new Error(`${this.name}, ${Status}: not within ${patienceMs} ms: ${what}\n${log}`)
-        }
-      }
-      await wait(LOOK_INTERVAL_MS)
+    const facts = async () => {
+      const { Status } = (await inspect(this.container)).State
+      return `${Status}\n${(await this.log()).slice(-3000)}`
     }
+    await eventually(`${this.name}: ${what}`, holds, {
+      withinMs: patienceMs,
+      everyMs: LOOK_INTERVAL_MS,
+      facts,
+    })
   }
 
   /** Its standard output and standard error so far. */
@@ -294,18 +287,17 @@ export async function untilAgreed(
 ): Promise<{ readonly digest: string; readonly tookMs: number }> {
   const names = members.map(({ name }) => name).sort()
   const startedMs = performance.now()
-  for (;;) {
+  let shown: (readonly string[] | undefined)[] = []
+  const look = async () => {
     const rings = await Promise.all(members.map((member) => member.ring().catch(() => undefined)))
-    const shown = rings.map((ring) => ring?.nodes.map(({ name }) => name).sort())
-    const digests = new Set(rings.map((ring) => ring?.digest))
-    const tookMs = performance.now() - startedMs
-    const [digest] = digests
-    if (digest !== undefined && digests.size === 1 && shown.every((held) => held?.join() === names.join())) {
-      return { digest, tookMs }
-    }
-    if (tookMs > patienceMs) {
-      throw new Error(`no agreement on ${names.join(', ')} within ${patienceMs} ms: ${JSON.stringify(shown)}`)
-    }
-    await wait(LOOK_INTERVAL_MS)
+    shown = rings.map((ring) => ring?.nodes.map(({ name }) => name).sort())
+    const [digest, ...others] = new Set(rings.map((ring) => ring?.digest))
+    const isAgreed = others.length === 0 && shown.every((held) => held?.join() === names.join())
+    return isAgreed && digest
   }
+  const digest = await eventually(`agreement on ${names.join(', ')}`, look, {
+    ...{ withinMs: patienceMs, everyMs: LOOK_INTERVAL_MS },
+    facts: () => JSON.stringify(shown),
+  })
+  return { digest, tookMs: performance.now() - startedMs }
 }
