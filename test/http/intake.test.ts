@@ -1,10 +1,11 @@
+import { on } from 'node:events'
 import type { Socket } from 'node:net'
 import Koa from 'koa'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { firstPiece, Intake } from '../../src/http/intake.ts'
 import { openServer } from '../../src/http/server.ts'
 import { httpParts } from '../support/http-parts.ts'
-import { collect, connectTo, exchange, get, request } from './raw-client.ts'
+import { connectTo, exchange, get, request } from './raw-client.ts'
 
 /** A server that answers at once with the path, and tells how many requests came in each turn of the loop. */
 async function serve({ holdPath }: { readonly holdPath?: string } = {}) {
@@ -39,9 +40,12 @@ async function serve({ holdPath }: { readonly holdPath?: string } = {}) {
 
 /** Paths of the answers, in their order, until there are so many. */
 async function answersOf(socket: Socket, count: number): Promise<string[]> {
-  const received = collect(socket)
-  const paths = () => Array.from(received.text.matchAll(/\r\n\r\n(\/\d*)/g), ([, path]) => path ?? '')
-  await expect.poll(() => paths()).toHaveLength(count)
+  let received = ''
+  const paths = () => Array.from(received.matchAll(/\r\n\r\n(\/\d*)/g), ([, path]) => path ?? '')
+  for await (const [part] of on(socket, 'data', { close: ['close'] })) {
+    received += String(part)
+    if (paths().length >= count) break
+  }
   return paths()
 }
 
