@@ -8,7 +8,6 @@ import { ListWatch, type ListWatchSettings, type ListWatchStatus } from '../kube
 import { Listeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
 import type { KeptPlaces } from '../membership/kubernetes/kubernetes-source.ts'
-import type { OpenSliceFeed } from '../membership/kubernetes/slice-feed.ts'
 import type { NamedRing, NamedRings, NamedRingSummary } from '../service/named-rings.ts'
 import { HASH_RINGS, parseHashRing, type HashRingResource, type HashRingSpec } from './hash-ring-resource.ts'
 import { NO_RINGS, type KeptRings, type RingPeers } from './ring-peers.ts'
@@ -304,8 +303,7 @@ export class HashRingController implements NamedRings {
       const isFirst = entry.identity === ''
       entry.identity = identity
       this.#drop(entry.next)
-      const openFeed: OpenSliceFeed = (...listeners) =>
-        this.slices.feed(namespace, spec.service, ...listeners)
+      const openFeed = this.slices.feed(namespace, spec.service)
       const kept = isFirst ? this.#keptOf(name, spec) : undefined
       const ring = WorkloadRing.following(resource, spec, openFeed, kept, this.#deps)
       entry.next = ring

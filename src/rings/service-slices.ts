@@ -10,7 +10,7 @@ import {
   SERVICE_LABEL,
   type EndpointSlice,
 } from '../membership/kubernetes/endpoint-slice.ts'
-import type { OpenSliceFeed, SliceFeed } from '../membership/kubernetes/slice-feed.ts'
+import type { OpenSliceFeed } from '../membership/kubernetes/slice-feed.ts'
 
 export interface ServiceSlicesDeps {
   readonly client: ApiClient
@@ -113,31 +113,33 @@ export class ServiceSlices {
   }
 
   /** The slices of a Service, for one source. */
-  feed(namespace: string, service: string, ...[onSlices, onFailure]: Parameters<OpenSliceFeed>): SliceFeed {
+  feed(namespace: string, service: string): OpenSliceFeed {
     const watch = this.#watchOf(namespace)
-    const follower: Follower = { onSlices, onFailure }
-    let followed: Followed | undefined
-    return {
-      namespace,
-      get slices() {
-        return followed?.slices.values() ?? []
-      },
-      get status() {
-        return { ...watch.status, listed: followed?.isKnown === true }
-      },
-      get listed() {
-        return followed?.known.promise ?? Promise.reject(new Error('nobody follows these slices yet'))
-      },
-      done: watch.done,
-      start: () => {
-        followed = this.#followed.get(`${namespace}/${service}`) ?? this.#follow(namespace, service)
-        followed.followers.add(follower)
-      },
-      stop: () => {
-        followed?.followers.delete(follower)
-        if (followed?.followers.size === 0) this.#forget(followed)
-        return Promise.resolve()
-      },
+    return (onSlices, onFailure) => {
+      const follower: Follower = { onSlices, onFailure }
+      let followed: Followed | undefined
+      return {
+        namespace,
+        get slices() {
+          return followed?.slices.values() ?? []
+        },
+        get status() {
+          return { ...watch.status, listed: followed?.isKnown === true }
+        },
+        get listed() {
+          return followed?.known.promise ?? Promise.reject(new Error('nobody follows these slices yet'))
+        },
+        done: watch.done,
+        start: () => {
+          followed = this.#followed.get(`${namespace}/${service}`) ?? this.#follow(namespace, service)
+          followed.followers.add(follower)
+        },
+        stop: () => {
+          followed?.followers.delete(follower)
+          if (followed?.followers.size === 0) this.#forget(followed)
+          return Promise.resolve()
+        },
+      }
     }
   }
 
