@@ -55,32 +55,15 @@ export interface Problem {
   readonly code: ErrorCode
 }
 
-/** A problem and what goes beside it. */
-export interface ProblemAnswer {
+/** What a client is told of an error, and after how many seconds it may try again. `INTERNAL` is a fault of ours, to be logged. */
+export function problemOf(error: unknown): {
   readonly problem: Problem
   readonly retryAfterSeconds: number | undefined
-  /** Whether the error is a fault of ours, whose details must not leave the process and must be logged. */
-  readonly internal: boolean
-}
-
-/** What a client is told of an error. */
-export function problemOf(error: unknown): ProblemAnswer {
-  const known = isRingmanError(error) ? ERROR_STATUSES[error.code] : undefined
-  const code: ErrorCode = known !== undefined && isRingmanError(error) ? error.code : 'INTERNAL'
-  const { status, title, retryAfterSeconds } = known ?? INTERNAL_STATUS
-  const detail =
-    known !== undefined && isRingmanError(error)
-      ? error.message
-      : 'A fault of ringman itself; its log says more.'
-  return {
-    problem: {
-      type: `urn:ringman:error:${code.toLowerCase().replaceAll('_', '-')}`,
-      title,
-      status,
-      detail,
-      code,
-    },
-    retryAfterSeconds,
-    internal: known === undefined,
-  }
+} {
+  const shown = isRingmanError(error) && Object.hasOwn(ERROR_STATUSES, error.code) ? error : undefined
+  const code: ErrorCode = shown?.code ?? 'INTERNAL'
+  const { status, title, retryAfterSeconds } = ERROR_STATUSES[code] ?? INTERNAL_STATUS
+  const type = `urn:ringman:error:${code.toLowerCase().replaceAll('_', '-')}`
+  const detail = shown?.message ?? 'A fault of ringman itself; its log says more.'
+  return { problem: { type, title, status, detail, code }, retryAfterSeconds }
 }

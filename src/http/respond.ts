@@ -140,8 +140,8 @@ export class Responder {
    * @param headers - More headers, names and values in turn.
    */
   sendProblem(ctx: Koa.Context, error: unknown, headers: readonly string[] = []): void {
-    const { problem, retryAfterSeconds, internal } = problemOf(error)
-    if (internal) {
+    const { problem, retryAfterSeconds } = problemOf(error)
+    if (problem.code === 'INTERNAL') {
       this.#logger.error({ event: 'request.failed', err: error, method: ctx.method }, 'Failed a request')
     }
     ctx.respond = false

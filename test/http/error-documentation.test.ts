@@ -34,9 +34,8 @@ describe('docs/errors.md', () => {
 describe('problemOf', () => {
   test('shows the message of listed codes only', () => {
     for (const code of Object.keys(ERROR_CODES) as ErrorCode[]) {
-      const { problem, internal } = problemOf(new RingmanError(code, 'what went wrong'))
+      const { problem } = problemOf(new RingmanError(code, 'what went wrong'))
       const listed = ERROR_STATUSES[code] !== undefined
-      expect(internal).toBe(!listed)
       expect(problem.code).toBe(listed ? code : 'INTERNAL')
       expect(problem.status).toBe(ERROR_STATUSES[code]?.status ?? 500)
       expect(problem.detail === 'what went wrong').toBe(listed)
@@ -46,8 +45,7 @@ describe('problemOf', () => {
   test.each([new Error('secret'), 'secret', undefined, { code: 'NOT_FOUND', message: 'secret' }])(
     'takes %s for a fault of ours',
     (thrown) => {
-      const { problem, internal } = problemOf(thrown)
-      expect(internal).toBe(true)
+      const { problem } = problemOf(thrown)
       expect(problem).toMatchObject({ status: 500, code: 'INTERNAL' })
       expect(JSON.stringify(problem)).not.toContain('secret')
     },
