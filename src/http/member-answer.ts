@@ -1,49 +1,22 @@
-import { assertNever } from '../errors.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
-import type { HandoverPhase, Member } from '../membership/member.ts'
+import type { Member } from '../membership/member.ts'
 import { ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
+import type { RingNode } from '../ring/node.ts'
 
-/** Why a member owns nothing. */
-export interface OffRingReason {
-  readonly code:
-    | 'STATE_DEAD'
-    | 'STATE_LEFT'
-    | 'DRAINED'
-    | 'PENDING'
-    | 'METADATA_MISSING'
-    | 'RING_KEY_TAKEN'
-    | 'RING_BEHIND'
-  /** For a human, one sentence. */
-  readonly message: string
-}
+/** Why a member owns nothing, in one sentence for a human. */
+export const OFF_RING_REASONS = {
+  STATE_DEAD: 'It is dead: it did not answer.',
+  STATE_LEFT: 'It left the cluster.',
+  DRAINED: 'It was drained: an operator took it off the ring.',
+  PENDING: 'It warms up for the keys that it is to own.',
+  METADATA_MISSING: 'Its metadata does not name a service port.',
+  RING_KEY_TAKEN: 'Another member has the same ring key and stands for both.',
+  RING_BEHIND: 'The ring has not taken it in yet.',
+} as const
 
-/** A member as `/v1/members` shows it. */
-export interface MemberAnswer {
-  readonly name: string
-  readonly address: string
-  /** The membership protocol's port; 0 where the source has none. */
-  readonly port: number
-  readonly state: Member['state']
-  /** ISO 8601, UTC. */
-  readonly stateSince: string
-  /** Milliseconds since the Unix epoch. */
-  readonly stateSinceMs: number
-  /** Whether it is the member that answers. */
-  readonly self: boolean
-  /** Null when its metadata does not name a service port. */
-  readonly ringKey: string | null
-  readonly weight: number | null
-  readonly zone: string | null
-  /** Of the member's ringman; null where it does not say. */
-  readonly version: string | null
-  /** What it is in the middle of; left out while it is nothing. */
-  readonly handover?: HandoverPhase
-  readonly onRing: boolean
-  /** Null while it is on the ring. */
-  readonly offRingReason: OffRingReason | null
-}
+type OffRingCode = keyof typeof OFF_RING_REASONS
 
-/** How a member is shown, beside a ring. */
+/** A member as `/v1/members` shows it, beside a ring; null stands for what is not known. */
 export function memberAnswer(
   member: Member,
   context: {
@@ -51,10 +24,11 @@ export function memberAnswer(
     readonly mode: RingKeyMode
     readonly selfName: string | undefined
   },
-): MemberAnswer {
+) {
   const ringKey = ringKeyOf(member, context.mode) ?? null
   const { phase = 'owning' } = member.metadata?.handover ?? {}
-  const reason = offRingReason(member, ringKey, context.snapshot)
+  const holder = ringKey === null ? undefined : context.snapshot.ring.get(ringKey)
+  const reason = offRingReason(member, ringKey, holder)
   return {
     name: member.name,
     address: member.address,
@@ -73,37 +47,31 @@ export function memberAnswer(
   }
 }
 
-function offRingReason(member: Member, ringKey: string | null, { ring }: RingSnapshot): OffRingReason | null {
-  const holder = ringKey === null ? undefined : ring.get(ringKey)
-  const { state } = member
-  switch (state) {
-    case 'alive':
-    case 'suspect':
-      if (ringKey === null) {
-        return { code: 'METADATA_MISSING', message: 'Its metadata does not name a service port.' }
-      }
-      if (member.metadata?.drained === true) {
-        return { code: 'DRAINED', message: 'It was drained: an operator took it off the ring.' }
-      }
-      if (holder === undefined && member.metadata?.handover?.phase === 'pending') {
-        return { code: 'PENDING', message: 'It warms up for the keys that it is to own.' }
-      }
-      if (holder === undefined) {
-        return { code: 'RING_BEHIND', message: 'The ring has not taken it in yet.' }
-      }
-      return holder.name === undefined || holder.name === member.name
-        ? null
-        : {
-            code: 'RING_KEY_TAKEN',
-            message: `The member ${JSON.stringify(holder.name)} has the same ring key and stands for both.`,
-          }
-    case 'dead':
-      return { code: 'STATE_DEAD', message: 'It is dead: it did not answer.' }
-    case 'left':
-      return { code: 'STATE_LEFT', message: 'It left the cluster.' }
-    default:
-      return assertNever(state)
-  }
+function offRingReason(
+  member: Member,
+  ringKey: string | null,
+  holder: RingNode | undefined,
+): { readonly code: OffRingCode; readonly message: string } | null {
+  const code = offRingCode(member, ringKey, holder)
+  if (code === undefined) return null
+  const message =
+    code === 'RING_KEY_TAKEN'
+      ? `The member ${JSON.stringify(holder?.name)} has the same ring key and stands for both.`
+      : OFF_RING_REASONS[code]
+  return { code, message }
+}
+
+function offRingCode(
+  { state, metadata, name }: Member,
+  ringKey: string | null,
+  holder: RingNode | undefined,
+): OffRingCode | undefined {
+  if (state === 'dead') return 'STATE_DEAD'
+  if (state === 'left') return 'STATE_LEFT'
+  if (ringKey === null) return 'METADATA_MISSING'
+  if (metadata?.drained === true) return 'DRAINED'
+  if (holder === undefined) return metadata?.handover?.phase === 'pending' ? 'PENDING' : 'RING_BEHIND'
+  return holder.name === undefined || holder.name === name ? undefined : 'RING_KEY_TAKEN'
 }
 
 /** A time from a source, which may have got it from another machine; out of range it is the epoch's begin. */

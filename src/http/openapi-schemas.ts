@@ -4,6 +4,7 @@ import { CHECK_VERDICTS } from '../service/ownership.ts'
 import { AGREEMENT_VERDICTS } from './agreement.ts'
 import { ERROR_STATUSES } from './error-body.ts'
 import type { HttpLimits } from './limits.ts'
+import { OFF_RING_REASONS } from './member-answer.ts'
 
 /** A JSON Schema (2020-12) as plain data. */
 export type JsonSchema = { readonly [keyword: string]: JsonSchemaValue }
@@ -207,15 +208,7 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       offRingReason: { oneOf: [{ type: 'null' }, ref('OffRingReason')] },
     }),
     OffRingReason: object({
-      code: word([
-        'STATE_DEAD',
-        'STATE_LEFT',
-        'DRAINED',
-        'PENDING',
-        'METADATA_MISSING',
-        'RING_KEY_TAKEN',
-        'RING_BEHIND',
-      ]),
+      code: word(Object.keys(OFF_RING_REASONS)),
       message: text,
     }),
     MembersAnswer: object({
