@@ -14,17 +14,19 @@ const policy = (
 
 /** Makes an element what the markup of another says, and touches only what differs: focus, selection and input stay. */
 export function render(element: Element, markup: Markup): void {
-  const template = document.createElement('template')
-  template.innerHTML = policy?.createHTML(markup.text) ?? markup.text
-  const made = template.content.firstElementChild
+  const made = contentOf(markup).firstElementChild
   if (made !== null) morph(element, made)
 }
 
 /** The same for what is inside of an element. */
 export function renderInside(element: Element, markup: Markup): void {
+  morphChildren(element, contentOf(markup))
+}
+
+function contentOf({ text }: Markup): DocumentFragment {
   const template = document.createElement('template')
-  template.innerHTML = policy?.createHTML(markup.text) ?? markup.text
-  morphChildren(element, template.content)
+  template.innerHTML = policy?.createHTML(text) ?? text
+  return template.content
 }
 
 function morph(old: Element, made: Element): void {
