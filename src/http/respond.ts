@@ -54,8 +54,9 @@ const PIECE_BYTES = 32 * 1024
 /** Sends answers, within the bounds of the ledger. */
 export class Responder {
   readonly ledger: ConnectionLedger
+  /** What waits for readers. */
+  readonly answers: HeldBytes
   readonly #port: PortName
-  readonly #answers: HeldBytes
   readonly #clock: Clock
   readonly #logger: Logger
 
@@ -68,7 +69,7 @@ export class Responder {
   }) {
     this.ledger = deps.ledger
     this.#port = deps.port
-    this.#answers = deps.ledger.answers(deps.port)
+    this.answers = deps.ledger.answers(deps.port)
     this.#clock = deps.clock
     this.#logger = deps.logger
   }
@@ -81,7 +82,7 @@ export class Responder {
     const sizeBytes = req.method === 'HEAD' ? 0 : answer.body.length
     const large = sizeBytes > SMALL_ANSWER_BYTES
     this.ledger.intake.chargeAnswer(answer.body.length)
-    if (large && !this.hasRoom(sizeBytes)) {
+    if (large && !this.answers.hasRoom(sizeBytes)) {
       this.sendProblem(ctx, new RingmanError('OVERLOADED', 'too many answers wait for slow readers'))
       return
     }
@@ -90,21 +91,11 @@ export class Responder {
       res.end(answer.body, 'latin1')
       // Nearly always the system has taken it by now. Else the reader is behind.
       if (res.writableLength === 0) return
-      this.hasRoom(sizeBytes)
+      this.answers.hasRoom(sizeBytes)
     }
     if (socket.destroyed) return
     res.on('close', this.ledger.holdAnswer(this.#port, socket, sizeBytes))
     if (large) pour(res, answer.body, () => res.end())
-  }
-
-  /** Whether so many more bytes may wait for readers; room is made, if it can be. */
-  hasRoom(bytes: number): boolean {
-    return this.#answers.hasRoom(bytes)
-  }
-
-  /** Takes bytes into account that wait for several readers; call what it returns when they wait no more. */
-  hold(bytes: number): () => void {
-    return this.#answers.hold(bytes)
   }
 
   /**

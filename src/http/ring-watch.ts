@@ -11,6 +11,7 @@ import { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches, Stretch } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import { findNode } from '../service/ownership.ts'
+import type { HeldBytes } from './held-bytes.ts'
 import { hasLargeHead, type HttpLimits } from './limits.ts'
 import { asciiJson, pour, type Responder } from './respond.ts'
 import { nodeFields, type CurrentView, type RingView } from './ring-view.ts'
@@ -59,27 +60,27 @@ class EncodedEvent {
   readonly view: RingView
   readonly bytes: Buffer
   readonly encodedAtMs: number
-  readonly #responder: Responder
+  readonly #answers: HeldBytes
   #holders = 0
   #release = () => {}
 
   constructor(
     view: RingView,
     { text, nowMs }: { readonly text: string; readonly nowMs: number },
-    responder: Responder,
+    answers: HeldBytes,
   ) {
     this.view = view
     this.bytes = Buffer.from(text, 'latin1')
     this.encodedAtMs = nowMs
-    this.#responder = responder
+    this.#answers = answers
   }
 
   get hasRoom(): boolean {
-    return this.#holders > 0 || this.#responder.hasRoom(this.bytes.length)
+    return this.#holders > 0 || this.#answers.hasRoom(this.bytes.length)
   }
 
   hold(): void {
-    if (this.#holders === 0) this.#release = this.#responder.hold(this.bytes.length)
+    if (this.#holders === 0) this.#release = this.#answers.hold(this.bytes.length)
     this.#holders += 1
   }
 
@@ -210,7 +211,7 @@ export class RingWatch {
     const changes = asciiJson(changesAfter(this.#ring.manager, -1))
     const data = `${view.ringJson(nowMs).slice(0, -1)},"changes":${changes}}`
     const text = `id: ${view.snapshot.epoch}\nevent: ring\ndata: ${data}\n\n`
-    return (this.#lastEvent = new EncodedEvent(view, { text, nowMs }, this.#responder))
+    return (this.#lastEvent = new EncodedEvent(view, { text, nowMs }, this.#responder.answers))
   }
 
   /**
@@ -228,7 +229,7 @@ export class RingWatch {
     const name = difference === undefined ? 'owned' : 'moved'
     const view = this.#view.get()
     const text = `id: ${snapshot.epoch}\nevent: ${name}\ndata: ${start},${view.state}}\n\n`
-    return new EncodedEvent(view, { text, nowMs: this.#clock.now() }, this.#responder)
+    return new EncodedEvent(view, { text, nowMs: this.#clock.now() }, this.#responder.answers)
   }
 
   #difference(node: string, sent: RingSnapshot, ringKey: string | undefined): object | undefined {
