@@ -4,7 +4,7 @@ import { isObject } from '../is-object.ts'
 import { isPlainText, isWeight, WEIGHT_LIMIT } from '../membership/member.ts'
 import { ACTIONS, type Action, type ActionRequest, type Operations } from '../service/operations.ts'
 import type { ActingGuard } from './acting-guard.ts'
-import { checkContentType, parseJson, readBody } from './body.ts'
+import { checkContentType, readJson } from './body.ts'
 import { readParameters, shorten } from './parameters.ts'
 import type { ConnectionLedger } from './connection-ledger.ts'
 import { asciiJson, jsonAnswer } from './respond.ts'
@@ -53,7 +53,7 @@ export function adminActions(deps: {
   const act = async (ctx: Koa.Context, action: Action) => {
     check(ctx)
     checkContentType(ctx.req.headers)
-    const body = parseJson(await readBody(ctx.req, ledger, BODY_LIMIT_BYTES), JSON_LIMITS)
+    const body = await readJson(ctx.req, ledger, BODY_LIMIT_BYTES, JSON_LIMITS)
     const request = readRequest(action, body, ctx.req.socket.remoteAddress ?? '')
     const steps = operations.plan(request)
     let step = steps.next()

@@ -117,6 +117,22 @@ export function parseJson(body: Uint8Array, limits: JsonLimits): unknown {
   }
 }
 
+/** Reads a body of JSON. @throws {RingmanError} What {@link readBody} and {@link parseJson} throw. */
+export async function readJson(
+  request: IncomingMessage,
+  ledger: ConnectionLedger,
+  limitBytes: number,
+  limits: JsonLimits,
+): Promise<unknown> {
+  const body = await readBody(request, ledger, limitBytes)
+  try {
+    return parseJson(body, limits)
+  } finally {
+    // Gives its memory back now: it has often outlived new objects, and would be kept until the whole heap is collected.
+    void (body.buffer as ArrayBuffer).transfer(0)
+  }
+}
+
 /** @throws {RingmanError} `BODY_INVALID` for JSON with more values, or nested deeper, than allowed. */
 export function checkJsonSize(body: Uint8Array, limits: JsonLimits): void {
   const excess = jsonExcess(body, limits)

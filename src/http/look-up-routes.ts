@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import { isObject } from '../is-object.ts'
@@ -5,7 +6,8 @@ import { DIGESTS_KEPT } from '../manager/ring-order.ts'
 import type { RingNode } from '../ring/node.ts'
 import { nextOwner } from '../service/next-owner.ts'
 import type { RingService } from '../service/ring-service.ts'
-import { checkContentType, parseJson, readBody } from './body.ts'
+import { checkContentType, readJson } from './body.ts'
+import type { ConnectionLedger } from './connection-ledger.ts'
 import type { HttpLimits } from './limits.ts'
 import {
   checkKey,
@@ -71,7 +73,7 @@ export function lookUpRoutes(deps: {
   const postOwners = async (ctx: Koa.Context, query: string) => {
     readParameters(query, [])
     checkContentType(ctx.req.headers)
-    const { keys, n } = parseBatch(await readBody(ctx.req, responder.ledger, limits.maxBodyBytes), limits)
+    const { keys, n } = await readBatch(ctx.req, responder.ledger, limits)
     if (keys.length > OWNERS_PER_TURN) await turns.goOn()
     const asked = keys.length * Math.min(n, manager.snapshot.ring.size)
     if (asked > limits.maxBatchOwners) {
@@ -147,11 +149,12 @@ function parseDigests(list: string | undefined): readonly string[] {
 
 const DIGEST = /^[0-9a-f]{16}$/
 
-function parseBatch(
-  body: Uint8Array,
+async function readBatch(
+  request: IncomingMessage,
+  ledger: ConnectionLedger,
   limits: HttpLimits,
-): { readonly keys: readonly string[]; readonly n: number } {
-  const value = parseJson(body, {
+): Promise<{ readonly keys: readonly string[]; readonly n: number }> {
+  const value = await readJson(request, ledger, limits.maxBodyBytes, {
     maxValues: limits.maxBatchKeys + BATCH_EXTRA_VALUES,
     maxDepth: BATCH_DEPTH,
   })
