@@ -180,7 +180,8 @@ export class PortConnections {
         : shareReads(accepted, {
             take: (bytes, length) => this.#answerUnread(connection, bytes, length),
             keep: (rest) => {
-              if (connection.parse !== undefined) return socket.push(rest)
+              // The stream would read on while this account has stopped reading.
+              if (connection.upgraded) return socket.push(rest)
               arrive(rest)
               return true
             },

@@ -35,7 +35,14 @@ async function serve({ holdPath }: { readonly holdPath?: string } = {}) {
   })
   const server = await openServer(app, parts)
   onTestFinished(() => server.close(0))
-  return { port: server.port, ledger: parts.ledger, perTurn, release, mostUnderWay: () => mostUnderWay }
+  return {
+    port: server.port,
+    ledger: parts.ledger,
+    connections: parts.connections,
+    perTurn,
+    release,
+    mostUnderWay: () => mostUnderWay,
+  }
 }
 
 /** Paths of the answers, in their order, until there are so many. */
@@ -64,6 +71,17 @@ describe('requests sent at once', () => {
     expect(await answersOf(socket, paths.length)).toEqual(paths)
     expect(Math.max(...perTurn)).toBeLessThan(150)
     expect(mostUnderWay()).toBeLessThan(50)
+  })
+
+  test('behind many that wait for their answers stay with the system after one read', async () => {
+    const { port, connections, release } = await serve({ holdPath: '/held' })
+    const socket = await connectTo(port)
+    socket.write(get('/held').repeat(40) + requests(5000))
+    for (let i = 0; i < 100; i++) await exchange(port, get('/other', { Connection: 'close' }))
+    const [held] = connections.sockets
+    expect(held?.bytesRead).toBeLessThanOrEqual(64 * 1024)
+    release()
+    expect(await answersOf(socket, 5040)).toHaveLength(5040)
   })
 
   test('with bodies of both kinds are told apart as if each came alone', async () => {
