@@ -203,7 +203,7 @@ export class HashRingController implements NamedRings {
     }
     if (!isKnown()) {
       this.#kept = await peers.withNodes(this.#kept, signal)
-      this.#takeFromPeers(this.#kept)
+      await this.#takeFromPeers(this.#kept)
     }
     await Promise.race([listed, sleep(clock, Infinity, signal)])
     if (signal.aborted) return
@@ -222,14 +222,16 @@ export class HashRingController implements NamedRings {
     if (entry?.resource === before) this.#take(after.name, after)
   }
 
-  /** Takes the rings of another pod as they are. */
-  #takeFromPeers({ from = '', rings }: KeptRings): void {
+  /** Takes the rings of another pod as they are, until all of them can be asked. */
+  async #takeFromPeers({ from = '', rings }: KeptRings): Promise<void> {
+    const started: Promise<void>[] = []
     for (const [name, kept] of rings) {
       const ring = WorkloadRing.taken(name, kept, from, this.#deps)
       const entry: HashRingEntry = { ...WITHOUT_RING, resource: undefined, refusal: undefined, next: ring }
       this.#entries.set(name, entry)
-      this.#swapIn(entry, ring)
+      started.push(this.#swapIn(entry, ring))
     }
+    await Promise.all(started)
     this.#areTaken = rings.size > 0
     if (rings.size > 0) {
       this.#logger.warn(
@@ -308,7 +310,7 @@ export class HashRingController implements NamedRings {
       const ring = WorkloadRing.following(resource, spec, openFeed, kept, this.#deps)
       entry.next = ring
       ring.takeVersion(status)
-      this.#swapIn(entry, ring)
+      void this.#swapIn(entry, ring)
       return
     }
     for (const ring of [entry.ring, entry.next]) {
@@ -344,8 +346,9 @@ export class HashRingController implements NamedRings {
   }
 
   /** Answers from a ring once its members are known, and drops the one before it. */
-  #swapIn(entry: HashRingEntry, ring: WorkloadRing): void {
-    ring.service.start().then(
+  #swapIn(entry: HashRingEntry, ring: WorkloadRing): Promise<void> {
+    ring.service.done.catch(this.#over.reject)
+    return ring.service.start().then(
       () => {
         if (entry.next !== ring) return
         entry.next = undefined
@@ -362,7 +365,6 @@ export class HashRingController implements NamedRings {
         this.#logger.error({ event: 'hash-ring.failed', hashRing: ring.name, err }, 'Failed to make a ring')
       },
     )
-    ring.service.done.catch(this.#over.reject)
   }
 
   #drop(ring: WorkloadRing | undefined): void {

@@ -63,5 +63,5 @@ test('two processes serve the rings of HashRings, one writes their status, and a
   const report = await (await fetch(`${third.admin.url}/readyz`)).json()
   expect(JSON.stringify(report)).toMatch(/the rings are those that ringman-[01] had/)
   const taken = await runMain(['get', 'user:42', '--ring', 'shop/cache', '--url', third.http.url])
-  expect(taken.out).toBe(owners[0]?.out)
+  expect(taken).toMatchObject({ err: '', out: owners[0]?.out })
 })
