@@ -3,6 +3,7 @@ import type Koa from 'koa'
 import { holdingClock, type Clock } from '../clock.ts'
 import { askDigest } from '../client/agreement.ts'
 import { Members } from '../client/members.ts'
+import { upstreamPlace } from '../config/forward-settings.ts'
 import { SERVE_SETTINGS, type ServeConfig } from '../config/serve-settings.ts'
 import { encodeValues } from '../config/setting.ts'
 import { RingmanError } from '../errors.ts'
@@ -220,8 +221,8 @@ export function composeProcess(
     return { host: server.address, port: server.port, url: server.url }
   }
   const openProxyOf = async ({ upstream, servicePort, keyHeader }: ServeConfig, maxConnections: number) => {
-    if (upstream === undefined) return undefined
-    const { hostname, port: upstreamPort } = new URL(upstream)
+    const place = upstream === undefined ? undefined : upstreamPlace(upstream)
+    if (place === undefined) return undefined
     const forwarder = new Forwarder(
       {
         key: keyHeader === undefined ? config.routeKey : [{ kind: 'header', name: keyHeader.toLowerCase() }],
@@ -232,7 +233,6 @@ export function composeProcess(
       },
       { ring: service, clock, logger, tracer: tracer ?? noTracer, limits },
     )
-    const place = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(upstreamPort) }
     // What the program sends and takes has the time and the length that it wants.
     const unlimited = { maxBodyBytes: Infinity, requestTimeoutMs: 0, socketTimeoutMs: 0 }
     const proxyLimits = { ...limits, ...unlimited, maxConnections }

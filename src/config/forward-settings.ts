@@ -77,3 +77,13 @@ export function trustsAddresses({ source, keyringFile, requireEncryption }: Memb
       return assertNever(source)
   }
 }
+
+/** Where the program behind a proxy listens; undefined unless `upstream`, a URL, names nothing but an HTTP host and port. */
+export function upstreamPlace(
+  upstream: string,
+): { readonly host: string; readonly port: number } | undefined {
+  const { protocol, hostname, port, pathname } = new URL(upstream)
+  if (protocol !== 'http:' || pathname !== '/' || port === '0') return undefined
+  // A URL drops the port 80.
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80) }
+}

@@ -1,6 +1,6 @@
 import { encodeMetadata } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
-import { trustsAddresses } from './forward-settings.ts'
+import { trustsAddresses, upstreamPlace } from './forward-settings.ts'
 import { readEnvironment, type Environment, type IgnoredVariable } from './environment.ts'
 import { readConfigFile } from './file.ts'
 import type { MemberConfig } from './member-settings.ts'
@@ -203,9 +203,7 @@ function checkServe(
   }
   const { upstream, source, httpThreads } = values
   if (upstream !== undefined) {
-    const { protocol, pathname, port } = new URL(upstream)
-    if (protocol !== 'http:' || pathname !== '/' || port === '')
-      report('upstream', 'http://HOST:PORT is allowed', upstream)
+    if (upstreamPlace(upstream) === undefined) report('upstream', 'http://HOST:PORT is allowed', upstream)
     if (source !== 'memberlist' && source !== 'swim')
       report('source', 'a proxy is a member itself, which only memberlist and swim make it', source)
     if (values.forwardNetworks === undefined && !trustsAddresses(values)) {

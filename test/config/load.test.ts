@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { loadCommandConfig, loadServeConfig } from '../../src/config/load.ts'
 import { CLIENT_SETTINGS } from '../../src/config/client-settings.ts'
+import { upstreamPlace } from '../../src/config/forward-settings.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
 import { fileKeyOf, flagOf, variableOf } from '../../src/config/setting.ts'
 import { isRingmanError } from '../../src/errors.ts'
@@ -269,6 +270,20 @@ describe('problems', () => {
     const path = file('http-port: 1')
     expect(() => load({ config: path })).toThrow(new RegExp(`http-port in ${path}.*httpPort\\?`))
     expect(() => load({}, { RINGMAN_NAME: `${'x'.repeat(5000)} ` })).toThrow(/^.{0,250}$/)
+  })
+
+  test.each([
+    ['http://127.0.0.1:80', { host: '127.0.0.1', port: 80 }],
+    ['http://localhost:80/', { host: 'localhost', port: 80 }],
+    ['127.0.0.1:80', { host: '127.0.0.1', port: 80 }],
+    ['http://[::1]:3000', { host: '::1', port: 3000 }],
+    ['http://127.0.0.1:0', undefined],
+    ['https://127.0.0.1:443', undefined],
+    ['http://127.0.0.1:3000/path', undefined],
+  ])('a proxy stands in front of %s: %j', (upstream, place) => {
+    const run = () => upstreamPlace(load({ upstream, forwardNetworks: '127.0.0.0/8' }).values.upstream ?? '')
+    if (place === undefined) expect(problemKeys(run)).toEqual(['upstream'])
+    else expect(run()).toEqual(place)
   })
 
   test('a bad value is one also where a stronger place sets another', () => {
