@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 
 /** Largest file that is read, in bytes; sensible ones are far smaller. */
@@ -14,22 +14,34 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
  */
 export async function readSmallFile(path: string): Promise<string> {
   await using file = await open(path, FLAGS)
-  check(await file.stat())
-  return await file.readFile('utf8')
+  checkKind(await file.stat())
+  const bytes = Buffer.alloc(MAX_BYTES + 1)
+  let size = 0
+  for (let more = 1; more > 0; size += more)
+    more = (await file.read(bytes, size, bytes.length - size)).bytesRead
+  return textOf(bytes, size)
 }
 
 /** The same at once. */
 export function readSmallFileSync(path: string): string {
   const file = openSync(path, FLAGS)
   try {
-    check(fstatSync(file))
-    return readFileSync(file, 'utf8')
+    checkKind(fstatSync(file))
+    const bytes = Buffer.alloc(MAX_BYTES + 1)
+    let size = 0
+    for (let more = 1; more > 0; size += more) more = readSync(file, bytes, size, bytes.length - size, null)
+    return textOf(bytes, size)
   } finally {
     closeSync(file)
   }
 }
 
-function check(stats: Stats): void {
+function checkKind(stats: Stats): void {
   if (!stats.isFile()) throw new Error('it is no plain file')
-  if (stats.size > MAX_BYTES) throw new Error(`it is longer than the ${MAX_BYTES} bytes that are allowed`)
+}
+
+/** Counts what was read: a file may grow after its size was told, and those of `/proc` tell 0. */
+function textOf(bytes: Buffer, size: number): string {
+  if (size > MAX_BYTES) throw new Error(`it is longer than the ${MAX_BYTES} bytes that are allowed`)
+  return bytes.toString('utf8', 0, size)
 }
