@@ -12,13 +12,16 @@ export interface ReportedChange {
 export interface AgreedRing {
   readonly digest: string
   readonly ringKeys: ReadonlySet<string>
-  /** Milliseconds from the first sign of the change until the last member had it. */
+  /** Whole milliseconds from the first sign of the change until the last member had it. */
   readonly afterMs: number
 }
 
 export interface AgreementOptions {
   readonly clock: Clock
-  /** Called once for each ring that all members come to hold, unless it is the one they agreed on before. */
+  /**
+   * Called once for each ring that all members come to hold, unless it is the one they agreed on before and
+   * `onDisagreed` was not called since.
+   */
   readonly onAgreed: (ring: AgreedRing) => void
   /** Called once when members have not agreed for `patienceMs`: how many hold which digest. */
   readonly onDisagreed: (digests: ReadonlyMap<string, number>) => void
@@ -79,6 +82,7 @@ export class RingAgreement {
     if (digest === undefined || holders.some((holder) => holder.digest !== digest)) {
       this.#unsettledSinceMs ??= clock.now()
       this.#cancelPatience ??= clock.after(patienceMs, () => {
+        this.#agreedDigest = undefined
         const digests = [...this.#holders.values()].map((holder) => holder.digest ?? 'none')
         onDisagreed(
           new Map([...Map.groupBy(digests, (held) => held)].map(([held, all]) => [held, all.length])),
@@ -86,7 +90,7 @@ export class RingAgreement {
       })
       return
     }
-    const afterMs = clock.now() - (this.#unsettledSinceMs ?? clock.now())
+    const afterMs = Math.round(clock.now() - (this.#unsettledSinceMs ?? clock.now()))
     this.#unsettledSinceMs = undefined
     this.#cancelPatience?.()
     this.#cancelPatience = undefined

@@ -6,7 +6,7 @@ import { counted, renderJson, renderShare, renderTable, type Terminal } from './
 export interface DevEvents {
   readonly 'cluster.starting': { readonly size: number; readonly source: string }
   readonly 'cluster.started': { readonly digest: string; readonly members: readonly StartedMember[] }
-  /** All members have made one change of the ring. */
+  /** All members have made one change of the ring, or hold the same one again after `ring.disagreed`. */
   readonly 'ring.changed': {
     readonly digest: string
     /** Nodes on the ring. */
@@ -15,7 +15,7 @@ export interface DevEvents {
     readonly removed: readonly string[]
     /** Members that hold it: all that live. */
     readonly holders: number
-    /** Milliseconds from the first member that had the change until the last one. */
+    /** Whole milliseconds from the first member that had the change until the last one. */
     readonly agreedAfterMs: number
   }
   /** Members have held different rings for longer than a moment: how many hold which digest. */
@@ -85,15 +85,16 @@ function createTextView(terminal: Terminal, seconds: () => number): Tell {
       terminal.out(renderStarted(members, digest, seconds(), terminal))
     },
     'ring.changed': ({ nodes, added, removed, digest, holders, agreedAfterMs }) => {
-      const difference = [
+      const ring = [
+        terminal.style('bold', `ring of ${nodes}`),
         ...added.map((name) => terminal.style('green', `+${name}`)),
         ...removed.map((name) => terminal.style('red', `-${name}`)),
       ]
       line(
-        `${terminal.style('bold', `ring of ${nodes}`)} ${difference.join(' ')}  ` +
+        `${ring.join(' ')}  ` +
           terminal.style(
             'dim',
-            `digest ${digest.slice(0, DIGEST_DIGITS)}, ${holders} of ${holders} agree after ${Math.round(agreedAfterMs)} ms`,
+            `digest ${digest.slice(0, DIGEST_DIGITS)}, ${holders} of ${holders} agree after ${agreedAfterMs} ms`,
           ),
       )
     },

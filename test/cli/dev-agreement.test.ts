@@ -74,3 +74,17 @@ test('lasting disagreement is told once, with how many hold what', async () => {
   agreement.stop()
   expect(clock.pendingTimers).toBe(0)
 })
+
+test('after lasting disagreement the ring of before is told again, in whole milliseconds', async () => {
+  const { clock, agreed, disagreed, agreement } = setUp()
+  for (const name of ['a', 'b']) {
+    agreement.join(name)
+    agreement.report(name, { digest: '1', added: ['x'], removed: [] })
+  }
+  const before = agreed.length
+  agreement.report('a', { digest: '2', added: [], removed: ['x'] })
+  await clock.advance(1500.4)
+  expect(disagreed).toHaveLength(1)
+  agreement.report('a', { digest: '1', added: ['x'], removed: [] })
+  expect(agreed.slice(before)).toEqual([{ digest: '1', ringKeys: new Set(['x']), afterMs: 1500 }])
+})

@@ -20,7 +20,7 @@ test('what happens to a local cluster is told in lines for people', () => {
     added: ['member-3'],
     removed: ['member-2'],
     holders: 2,
-    agreedAfterMs: 8.4,
+    agreedAfterMs: 8,
   })
   tell('ring.disagreed', { digests: { '31b16f2900000000': 2, none: 1 } })
   tell('member.ended', { name: 'member-1', code: 1, signal: undefined, reason: 'port in use' })
