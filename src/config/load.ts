@@ -156,7 +156,11 @@ export function checkMember(
     if (member[one] === undefined || member[other] === undefined) return
     report(one, `either it or ${other} is allowed, and both are set`, member[one])
   }
-  if (source === 'static') need('staticMembers', 'the list of members')
+  if (source === 'static') {
+    need('staticMembers', 'the list of members')
+    for (const [name, { length }] of Map.groupBy(member.staticMembers ?? [], (place) => place.name))
+      if (length > 1) report('staticMembers', 'it is in the list more than once', name)
+  }
   if (source === 'sidecar') {
     need('sidecarService', 'the name of the service')
     need('sidecarServicePort', 'the ServicePort of the service')

@@ -259,6 +259,9 @@ describe('problems', () => {
     expect(() => load({ httpPort: '99999' })).toThrow(/--http-port.*"99999".*0 to 65535/)
     expect(() => load({}, { RINGMAN_DRAIN: 'soon' })).toThrow(/RINGMAN_DRAIN.*"soon".*500ms/)
     expect(() => load({}, { RINGMAN_DRIAN: 'x' })).toThrow(/RINGMAN_DRAIN\?/)
+    expect(() => load({ source: 'static', staticMembers: 'a:1,b:1,a:1=2' })).toThrow(
+      /--static-members "a:1": it is in the list more than once/,
+    )
     expect(() => load({}, {}, ['--servce-port'])).toThrow(/--service-port\?/)
     // What nobody gave has no place that could be named.
     expect(() => loadServeConfig({ values: {}, unknown: [] }, {}, ['upstream'])).toThrow(
@@ -298,6 +301,11 @@ describe('problems', () => {
       'gossip settings with the static list',
       { source: 'static', staticMembers: 'a:1', bind: '127.0.0.1', gossipPort: '1' },
       ['bind', 'gossipPort'],
+    ],
+    [
+      'a member that the static list has twice',
+      { source: 'static', staticMembers: '10.0.0.1:8000,b:1,10.0.0.1:8000=2' },
+      ['staticMembers'],
     ],
     ['one port for two servers', { httpPort: '8081' }, ['httpPort']],
     ['metadata that is too long together', { name: 'é'.repeat(128), zone: 'é'.repeat(128) }, ['name']],
