@@ -143,6 +143,8 @@ export function checkMember(
 ): ConfigProblem[] {
   const { problems, report } = collectProblems(origins)
   const { source } = member
+  // What is not for the source is refused as such, and nothing else is said of it.
+  const isFor = (property: keyof MemberConfig) => table[property]?.sources?.includes(source) !== false
   for (const [property, { sources }] of Object.entries(table)) {
     if (sources?.includes(source) !== false || (origins[property]?.kind ?? 'default') === 'default') continue
     report(property, `it is only for the source ${sources.join(', ')}, and the source is ${source}`)
@@ -153,7 +155,7 @@ export function checkMember(
     report(property, message, source, 'source')
   }
   const allowEither = (one: keyof MemberConfig, other: keyof MemberConfig) => {
-    if (member[one] === undefined || member[other] === undefined) return
+    if (!isFor(one) || member[one] === undefined || member[other] === undefined) return
     report(one, `either it or ${other} is allowed, and both are set`, member[one])
   }
   if (source === 'static') {
@@ -175,9 +177,9 @@ export function checkMember(
     }
   } else if (member.kubernetesPodSelector === undefined) {
     const needed = `needs kubernetesPodSelector (${flagOf('kubernetesPodSelector')}), the labels of the pods`
-    if (member.kubernetesCheck)
+    if (isFor('kubernetesCheck') && member.kubernetesCheck)
       report('kubernetesPodSelector', `the check ${needed}`, true, 'kubernetesCheck')
-    if (member.seeds.some(({ kind }) => kind === 'pods'))
+    if (isFor('seeds') && member.seeds.some(({ kind }) => kind === 'pods'))
       report('kubernetesPodSelector', `the seed pods: ${needed}`, 'pods:', 'seeds')
   }
   try {

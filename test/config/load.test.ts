@@ -307,6 +307,27 @@ describe('problems', () => {
       { source: 'static', staticMembers: '10.0.0.1:8000,b:1,10.0.0.1:8000=2' },
       ['staticMembers'],
     ],
+    [
+      'the seed pods: with the static list',
+      { source: 'static', staticMembers: 'a:1', seeds: 'pods:' },
+      ['seeds'],
+    ],
+    [
+      'the check of pods with the source sidecar',
+      { source: 'sidecar', sidecarService: 's', sidecarServicePort: '1', kubernetesCheck: 'true' },
+      ['kubernetesCheck'],
+    ],
+    [
+      'the check of pods with the source swim',
+      { source: 'swim', kubernetesCheck: 'true' },
+      ['kubernetesCheck'],
+    ],
+    ['a label beside a file of labels', { label: 'a', labelFile: 'b' }, ['labelFile']],
+    [
+      'two labels with the static list',
+      { source: 'static', staticMembers: 'a:1', label: 'a', labelFile: 'b' },
+      ['label', 'labelFile'],
+    ],
     ['one port for two servers', { httpPort: '8081' }, ['httpPort']],
     ['metadata that is too long together', { name: 'é'.repeat(128), zone: 'é'.repeat(128) }, ['name']],
   ])('%s is refused', (_, flags, keys) => {
