@@ -286,6 +286,11 @@ export class PortConnections {
     }
   }
 
+  /** Whether a request of a connection waits for its answer. */
+  isAnswering(socket: Socket): boolean {
+    return (this.#connections.get(socket)?.underWay ?? 0) > 0
+  }
+
   /** A request's head is there. @returns Call it when its answer is written, or given up. */
   begin(request: IncomingMessage): () => void {
     const connection = this.#connections.get(request.socket)

@@ -37,7 +37,7 @@ export interface ServerOptions {
 /** What a server does with what comes. */
 export interface Handlers {
   readonly request: (request: IncomingMessage, response: ServerResponse) => void
-  /** Takes over connections for another protocol (WebSockets). Without it they are requests like others. */
+  /** Takes over connections for another protocol (WebSockets). Without it, and where that cannot be, they are requests like others. */
   readonly upgrade?: (request: IncomingMessage, socket: Socket, head: Buffer) => void
   /** Whether URLs with raw bytes are served, as the clients of the Go library send them. @default false */
   readonly rawTargets?: boolean
@@ -208,6 +208,7 @@ function createLimitedServer(
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
       insecureHTTPParser: false,
       noDelay: true,
+      shouldUpgradeCallback: (request) => upgrade !== undefined && isUpgrade(request, connections),
     },
     handle,
   )
@@ -225,6 +226,16 @@ function createLimitedServer(
     })
   }
   return server
+}
+
+/**
+ * Whether a request may become another protocol. All others are answered as if they did not ask for it (RFC 9110, section 7.8): those that offer
+ * HTTP/2, as Java's client does; those with a body, which Node would not read; and those behind a request that is not answered.
+ */
+function isUpgrade({ headers, socket }: IncomingMessage, connections: PortConnections): boolean {
+  const { upgrade = '', 'content-length': length = '0', 'transfer-encoding': coding } = headers
+  const hasBody = coding !== undefined || Number(length) > 0
+  return !hasBody && upgrade.toLowerCase() !== 'h2c' && !connections.isAnswering(socket)
 }
 
 /** Node keeps a thousand parsers for connections to come, and each of them what it read last: up to the largest head. */

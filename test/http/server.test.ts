@@ -314,6 +314,40 @@ describe('a server with handlers of its own', () => {
     await expect.poll(() => ledger.counts().connections).toEqual({ lookup: 0 })
   })
 
+  test.each([
+    ['to HTTP/2, as Java’s client does', 'GET', { Upgrade: 'h2c' }, ''],
+    ['to HTTP/2 with a body', 'POST', { Upgrade: 'h2c' }, 'hello'],
+    ['with a body', 'POST', { Upgrade: 'echo' }, 'hello'],
+    [
+      'with a body in chunks',
+      'POST',
+      { Upgrade: 'echo', 'Transfer-Encoding': 'chunked' },
+      '5\r\nhello\r\n0\r\n\r\n',
+    ],
+  ])('answers an upgrade %s as if it were none', async (_, method, headers, body) => {
+    const { server } = await handled({ request: (req, res) => void req.pipe(res), upgrade })
+    const sent =
+      'Transfer-Encoding' in headers
+        ? request(method, '/', { Connection: 'Upgrade', ...headers }) + body
+        : request(method, '/', { Connection: 'Upgrade', ...headers }, body)
+    const answer = await exchange(server.port, sent)
+    expect([answer.status, answer.body]).toEqual([200, body === '' ? '' : 'hello'])
+  })
+
+  test('answers an upgrade behind a request that waits for its answer after that, as if it were none', async () => {
+    const { promise: held, resolve: release } = Promise.withResolvers<void>()
+    const answer: Handlers['request'] = (req, res) => {
+      void held.then(() => res.end(`answer to ${req.url}`))
+    }
+    const { server } = await handled({ request: answer, upgrade })
+    const socket = await connectTo(server.port)
+    const received = collect(socket)
+    socket.write(get('/first') + request101)
+    release()
+    await expect.poll(() => received.text).toMatch(/answer to \/first[^]*answer to \/$/)
+    expect(received.text).not.toContain('101')
+  })
+
   test('counts upgraded connections, makes no room by them, and ends them with the grace', async () => {
     const clock = new VirtualClock()
     const { server } = await handled(
