@@ -136,22 +136,28 @@ export class Readiness {
   #checkMembers(): ReadinessCheck {
     const living = this.#ring.source.members.filter(isLiving)
     const count = living.length
-    this.#membersSeen ||= count >= this.#minMembers
+    // A change of members waits for others before it comes onto the ring.
+    const areEnough = count >= this.#minMembers
+    this.#membersSeen ||= areEnough && !this.#ring.isPlacing
     const seen = `${count} of at least ${this.#minMembers} members`
     if (this.#membersSeen) {
       return check(
         'members',
         true,
-        count >= this.#minMembers
-          ? `There are ${seen}.`
-          : `There are ${seen} now, but there were enough before.`,
+        areEnough ? `There are ${seen}.` : `There are ${seen} now, but there were enough before.`,
       )
     }
     const waitedMs = this.#ring.uptimeMs
     const waited = `${Math.floor(waitedMs / 1000)} s of ${this.#minMembersTimeoutMs / 1000} s`
     return waitedMs >= this.#minMembersTimeoutMs && this.#ring.state !== 'new'
       ? check('members', true, `There are only ${seen}, but the wait for more is over.`)
-      : check('members', false, `There are only ${seen}; waited ${waited} for more.`)
+      : check(
+          'members',
+          false,
+          areEnough
+            ? `There are ${seen}, and not all of them are on the ring yet.`
+            : `There are only ${seen}; waited ${waited} for more.`,
+        )
   }
 
   /** Rings that can be asked once stay so: one that is new must not make all of them unready. */

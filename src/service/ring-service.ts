@@ -333,6 +333,11 @@ export class RingService implements AsyncDisposable {
       : health
   }
 
+  /** Whether members have changed and the ring is not made of them yet. */
+  get isPlacing(): boolean {
+    return this.#placing > 0
+  }
+
   /** Milliseconds since `start` was called, 0 before. */
   get uptimeMs(): number {
     return this.#state === 'new' ? 0 : this.#clock.now() - this.#startedAtMs

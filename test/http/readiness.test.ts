@@ -101,6 +101,11 @@ describe('Readiness', () => {
     await clock.advance(0)
     expect(failed(await readiness.evaluate())).toEqual(['members'])
     source.set(THREE_MEMBERS)
+    const early = await readiness.evaluate()
+    expect(failed(early)).toEqual(['members'])
+    expect(early.checks[3]?.message).toBe(
+      'There are 3 of at least 3 members, and not all of them are on the ring yet.',
+    )
     await clock.advance(0)
     expect((await readiness.evaluate()).ready).toBe(true)
     source.set(THREE_MEMBERS.slice(0, 1))
