@@ -12,7 +12,7 @@ export interface Owners {
   /** From the first to the last time that both of them answered, in milliseconds: the longest of all pairs. */
   readonly doubleMs: number
   /** Answers by an instance, as the owner, that owned the key on neither ring. */
-  readonly strangers: number
+  readonly strangers: readonly Answer[]
 }
 
 /**
@@ -22,12 +22,12 @@ export interface Owners {
 export function findOwners(before: HashRing, after: HashRing, answers: readonly Answer[]): Owners {
   const moved = before.movedTo(after)
   const byPair = new Map<string, { old: Answer[]; first: Map<string, Answer> }>()
-  let strangers = 0
+  const strangers: Answer[] = []
   for (const answer of answers.filter(({ isOwner }) => isOwner).sort((a, b) => a.atMs - b.atMs)) {
     const { key, by } = answer
     const from = before.ownerOf(key)?.ringKey
     const to = after.ownerOf(key)?.ringKey
-    if (by !== from && by !== to) strangers++
+    if (by !== from && by !== to) strangers.push(answer)
     if (!moved.contains(key)) continue
     const pair = `${from} ${to}`
     const seen = byPair.get(pair) ?? { old: [], first: new Map<string, Answer>() }
