@@ -118,7 +118,7 @@ export class Exchanges {
     core.counters.pushPullsAnswered++
     this.#creditPeer(from, state)
     core.emit({ kind: 'answer-push-pull', stream, state: core.localState(false) })
-    this.#take(state, state.join, undefined, () => {})
+    this.#take(state, state.join, { by: 'received', from }, () => {})
   }
 
   #take(state: PushPull, join: boolean, origin: Origin | undefined, end: () => void): void {

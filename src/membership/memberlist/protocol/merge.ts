@@ -41,6 +41,8 @@ const CONFLICT_INTERVAL_MS = 10_000
 export type Origin =
   | { readonly by: 'packet'; readonly from: Endpoint }
   | { readonly by: 'asked'; readonly seed: boolean; readonly place: Endpoint }
+  /** A peer's own push/pull, whose port is not the one it listens at. */
+  | { readonly by: 'received'; readonly from: Endpoint }
 
 /** Who has to act on what was learned. */
 export interface MergeListener {
@@ -355,7 +357,11 @@ export class Merge {
     // A peer that does not list us has not reached us, or has only just heard of us.
     if (own === undefined && origin?.by === 'asked') this.#core.noteUnlisted()
     if (own !== undefined && own.state <= STATE_NUMBERS.suspect) {
-      this.#core.listedAt = { address: formatAddress(own.address) ?? '', port: own.port }
+      const place = { address: formatAddress(own.address) ?? '', port: own.port }
+      // A second process of our name lists itself, which says nothing of the others.
+      const mayListItself =
+        origin?.by === 'asked' ? sameEndpoint(origin.place, place) : origin?.from.address === place.address
+      if (!mayListItself) this.#core.listedAt = place
     }
     this.#takeFrom(0, state.nodes, origin, end)
   }

@@ -998,6 +998,20 @@ describe('a state', () => {
     expect(m.core.listedAt).toEqual({ address: '', port: 7946 })
   })
 
+  test.each<[string, Origin, boolean]>([
+    ['we asked where it lists us', asked(9, false), false],
+    ['we asked elsewhere', asked(2, false), true],
+    [
+      'came from the host where it lists us',
+      { by: 'received', from: { ...endpointOf(9), port: 50_000 } },
+      false,
+    ],
+    ['came from another host', { by: 'received', from: { ...endpointOf(2), port: 50_000 } }, true],
+  ])('that %s says where others list us, or only where it is itself', (_, origin, isTaken) => {
+    const m = new Merging().state([{ ...node(1), address: alive(9).address }], origin)
+    expect(m.core.listedAt).toEqual(isTaken ? endpointOf(9) : undefined)
+  })
+
   test.each([
     ['a stranger', undefined, 1, 'suspect 1 at 2:7946'],
     ['one of a later life', 1, 2, 'suspect 2 at 2:7946'],

@@ -346,15 +346,20 @@ describe('what it tells of itself', () => {
       { name: 'm1', endpoint: endpointOf(1), rival: endpointOf(9) },
       { name: 'm2', endpoint: endpointOf(2), rival: endpointOf(8) },
     ])
-    for (const [n, isUnlisted] of [
-      [1, false],
-      [9, true],
+    // The other process lists itself, and is not the others.
+    for (const [from, n, isUnlisted] of [
+      [9, 9, false],
+      [3, 1, false],
+      [9, 9, false],
+      [3, 9, true],
+      [9, 9, true],
+      [3, 1, false],
     ] as const) {
       const nodes = [node(3), { ...node(n), name: 'm1' }]
       machine.handle({
         kind: 'push-pull-received',
         stream: 1,
-        from: endpointOf(3),
+        from: endpointOf(from),
         state: { join: false, nodes, userState: NO_BYTES },
       })
       expect(machine.protocol.isUnlisted).toBe(isUnlisted)
