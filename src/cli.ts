@@ -1,15 +1,7 @@
 #!/usr/bin/env node
-import nodeModule from 'node:module'
+import { checkNode } from './cli/node-version.ts'
 
-const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-if (major < 22 || (major === 22 && minor < 19)) {
-  process.stderr.write(`ringman: Node.js 22.19 or newer is needed, this is ${process.versions.node}\n`)
-  process.exit(2)
-}
-
-// Commands start in about half the time when their code is compiled already. The cache lies in the system's folder for
-// temporary files; where that cannot be written there is none.
-nodeModule.enableCompileCache()
+checkNode()
 const { main } = await import('./cli/main.ts')
 const { processTerminal } = await import('./cli/terminal.ts')
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // kubectl finds its plugins by the names of their files.
-import nodeModule from 'node:module'
+import { checkNode } from './cli/node-version.ts'
 
-nodeModule.enableCompileCache()
+checkNode()
 const { kubectlMain } = await import('./cli/kubectl.ts')
 const { processTerminal } = await import('./cli/terminal.ts')
 

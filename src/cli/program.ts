@@ -80,6 +80,7 @@ export function createProgram(context: ProgramContext): Command {
           printConfig?: boolean
           json?: boolean
         }>()
+        if (json && !printConfig) command.error("error: option '--json' goes with '--print-config'")
         const flags = givenFlags(command, SERVE_SETTINGS, unknownArguments(command.args))
         finish(await runServe({ flags, env, terminal, version: context.version, needs, printConfig, json }))
       })

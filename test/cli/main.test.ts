@@ -36,6 +36,7 @@ describe('wrong usage', () => {
     [['serve', '--http-port', 'x'], '--http-port'],
     [['serve', '--htp-port', '1'], '--http-port'],
     [['serve', 'stray'], 'stray'],
+    [['serve', '--json'], '--print-config'],
     [['serve', '--config', '/does/not/exist.yaml'], '/does/not/exist.yaml'],
     [['serve', '--source', 'static', '--print-config'], '--static-members'],
   ])('%j ends with 2 and names the fault', async (args, named) => {
