@@ -38,7 +38,9 @@ test('every link within the documentation leads to a file and to a heading', () 
 test.each(['architecture', 'memberlist-protocol'])(
   'every source file that docs/%s.md names is there',
   (page) => {
-    const files = globSync('{bench,examples,helm,lab,monitoring,src,test,tools}/**/*.*', { cwd: root })
+    const files = globSync('{bench,conformance,examples,helm,lab,monitoring,src,test,tools}/**/*.*', {
+      cwd: root,
+    })
     const named = [...read(`docs/${page}.md`).matchAll(/`(\w[\w./-]*\.(?:ts|json|yaml))`/g)].map(
       ([, path = '']) => path,
     )

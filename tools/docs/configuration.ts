@@ -13,7 +13,8 @@ is made from their table (\`src/config/\`).
 - **The file** is YAML, or JSON where its name ends in \`.json\`: one flat mapping. \`--config\` or \`RINGMAN_CONFIG\`
   names it.
 - **Nothing is guessed**: unknown flags, unknown \`RINGMAN_…\` variables, unknown keys of the file and bad values are
-  refused at start, all of them in one message; the exit code is then 2. A bad value is refused even where a stronger
+  refused at start, all of them in one message; settings that contradict each other are told once every value is good.
+  The exit code is then 2. A bad value is refused even where a stronger
   place sets another one. A setting for another source than the one chosen is refused too.
 - **Empty means not set**: an empty variable, and a key of the file without a value.
 - **Durations** have a unit, \`500ms\`, \`1.5s\`, \`2m\`, \`1h\`; only \`0\` may go without.
