@@ -144,9 +144,9 @@ export function checkMember(
   const { problems, report } = collectProblems(origins)
   const { source } = member
   // What is not for the source is refused as such, and nothing else is said of it.
-  const isFor = (property: keyof MemberConfig) => table[property]?.sources?.includes(source) !== false
-  for (const [property, { sources }] of Object.entries(table)) {
-    if (sources?.includes(source) !== false || (origins[property]?.kind ?? 'default') === 'default') continue
+  const isFor = (property: string) => table[property]?.sources?.includes(source) !== false
+  for (const [property, { sources = [] }] of Object.entries(table)) {
+    if (isFor(property) || (origins[property]?.kind ?? 'default') === 'default') continue
     report(property, `it is only for the source ${sources.join(', ')}, and the source is ${source}`)
   }
   const need = (property: keyof MemberConfig, what: string) => {
