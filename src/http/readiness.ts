@@ -149,15 +149,12 @@ export class Readiness {
     }
     const waitedMs = this.#ring.uptimeMs
     const waited = `${Math.floor(waitedMs / 1000)} s of ${this.#minMembersTimeoutMs / 1000} s`
-    return waitedMs >= this.#minMembersTimeoutMs && this.#ring.state !== 'new'
+    const isOver = waitedMs >= this.#minMembersTimeoutMs && this.#ring.state !== 'new'
+    if (areEnough)
+      return check('members', isOver, `There are ${seen}, and not all of them are on the ring yet.`)
+    return isOver
       ? check('members', true, `There are only ${seen}, but the wait for more is over.`)
-      : check(
-          'members',
-          false,
-          areEnough
-            ? `There are ${seen}, and not all of them are on the ring yet.`
-            : `There are only ${seen}; waited ${waited} for more.`,
-        )
+      : check('members', false, `There are only ${seen}; waited ${waited} for more.`)
   }
 
   /** Rings that can be asked once stay so: one that is new must not make all of them unready. */
