@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Conversations } from '../../../lab/fleet/conversations.ts'
 import { Fleet, type Instance } from '../../../lab/fleet/fleet.ts'
+import type { Owners } from '../../../lab/fleet/owners.ts'
 import { PlannedChanges } from '../../../lab/fleet/planned.ts'
 
 const INSTANCES = 10
@@ -43,10 +44,12 @@ describe('rooms at ten instances', () => {
     // All go on where they were: none was lost, and none was open twice.
     expect(conversations.beginnings).toEqual(before)
     expect(conversations.gaps).toEqual([])
-    expect(
-      changes.steps.map(({ owners }) => owners),
-      fleet.history,
-    ).toEqual(changes.steps.map(() => expect.objectContaining({ doubleAnswers: 0, strangers: 0 }) as unknown))
+    for (const { owners } of changes.steps) {
+      expect(owners, fleet.history).toMatchObject({
+        doubleAnswers: 0,
+        strangers: [],
+      } satisfies Partial<Owners>)
+    }
   }
 
   test('go on when all instances are restarted one by one', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { cacheLoad } from '../../../lab/fleet/cache-load.ts'
 import { Fleet, type Instance } from '../../../lab/fleet/fleet.ts'
 import type { Load } from '../../../lab/fleet/load.ts'
+import type { Owners } from '../../../lab/fleet/owners.ts'
 import { PlannedChanges } from '../../../lab/fleet/planned.ts'
 
 const INSTANCES = 10
@@ -41,7 +42,10 @@ describe('ten instances under load', () => {
     await change(changes)
     await expectOwners()
     for (const { owners } of changes.steps) {
-      expect(owners, fleet.history).toMatchObject({ doubleAnswers: 0, strangers: [] })
+      expect(owners, fleet.history).toMatchObject({
+        doubleAnswers: 0,
+        strangers: [],
+      } satisfies Partial<Owners>)
       expect(owners.movedKeys).toBeGreaterThan(0)
     }
     expect(load.resent).toBe(0)
