@@ -1,7 +1,8 @@
-import { flag, list, number, object, orNull, text } from '../client/shape.ts'
+import { flag, list, number, object, orNull, text, type Shaped } from '../client/shape.ts'
 import { Members, readAnswer } from '../client/members.ts'
+import { holdingClock, sleep, type Clock } from '../clock.ts'
 import type { OperateConfig } from '../config/client-settings.ts'
-import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { assertNever, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
 import { tokenOf } from '../http/acting-guard.ts'
 import { printable } from '../printable.ts'
 import type { Action } from '../service/operations.ts'
@@ -9,12 +10,17 @@ import { renderJson, renderMoves, renderShare, type CommandInput, type Terminal 
 
 /** Moves that are printed. */
 const MOVES_SHOWN = 20
+/** How long the next member may take to hear of what those before it did, in milliseconds, and how often it is asked. */
+const HEARING_MS = 5000
+const LOOK_MS = 100
 
 export interface OperateInput extends CommandInput<OperateConfig> {
   readonly action: Action
   /** The member to forget or to evict, or the weight. */
   readonly operand: string | undefined
   readonly dryRun: boolean
+  /** For the wait until the next member has heard. @default holdingClock */
+  readonly clock?: Clock
 }
 
 const actionAnswer = object({
@@ -28,15 +34,29 @@ const actionAnswer = object({
   details: list(text, 100_000),
 })
 
+const listedMember = object({ name: text, state: text, drained: flag }, { weight: orNull(number) })
+const membersAnswer = object({ members: list(listedMember, 20_000) })
+type ListedMember = Shaped<typeof listedMember>
+
+/** Something that was done, and by what a member is known to have heard of it. */
+interface Deed {
+  /** The member that it was done to. */
+  readonly of: string
+  readonly said: string
+  /** @param member - As the one that is asked lists it; undefined where it does not. */
+  readonly isHeard: (member: ListedMember | undefined) => boolean
+}
+
 /**
  * `ringman forget`, `evict`, `drain`, `return`, `weight`, `reload`: has each member act whose admin port was given, one after
- * the other, also when one of them does not.
+ * the other, also when one of them does not. Each decides, and says what moves, by what it knows of the others; so the next one is
+ * asked when it has heard of what was done before, and not at all when it does not hear of it in time.
  *
  * @throws {RingmanError} `CONFIG_INVALID`; `ACTION_REFUSED`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`; that a member cannot be
  *   reached: of several that did not act, the code of the first one.
  */
 export async function runOperate(input: OperateInput): Promise<void> {
-  const { action, operand, config, terminal, json, dryRun } = input
+  const { action, operand, config, terminal, json, dryRun, clock = holdingClock } = input
   const headers = { authorization: `Bearer ${readToken(config.tokenFile)}` }
   const members = new Members({ urls: config.url, timeoutMs: config.timeoutMs, headers })
   const fields = {
@@ -52,10 +72,20 @@ export async function runOperate(input: OperateInput): Promise<void> {
   }
   const { urls } = members
   const failed: { readonly place: string; readonly code: ErrorCode }[] = []
+  const done: Deed[] = []
+  if (dryRun && urls.length > 1 && deedOf(action, '', operand) !== undefined)
+    terminal.err('ringman: each is tried out by itself, as if the others stayed as they are\n')
   for (const url of urls) {
     const place = new URL(url).host
     try {
-      const answer = readAnswer(actionAnswer, await ask(members, `${url}/v1/admin/${action}`, fields), url)
+      await untilHeard(members, url, done, clock)
+      const answer = readAnswer(
+        actionAnswer,
+        await askAdmin(members, `${url}/v1/admin/${action}`, fields),
+        url,
+      )
+      const deed = dryRun ? undefined : deedOf(action, answer.member, operand)
+      if (deed !== undefined) done.push(deed)
       // Of the member to forget or to evict, the answer has the name; of one that acts on itself, its own.
       const who = 'name' in fields ? place : `${answer.member} (${place})`
       if (json) terminal.out(renderJson({ url, ...answer }))
@@ -74,12 +104,60 @@ export async function runOperate(input: OperateInput): Promise<void> {
   throw new RingmanError(first.code, `${failed.length} of ${urls.length} members did not do it: ${places}`)
 }
 
-async function ask(members: Members, url: string, fields: object): Promise<unknown> {
+/** What an action does to a member that others decide by; undefined for one that is each member's own business. */
+function deedOf(action: Action, of: string, operand: string | undefined): Deed | undefined {
+  const name = JSON.stringify(of)
+  switch (action) {
+    case 'drain':
+      return { of, said: `${name} is drained`, isHeard: (member) => member?.drained === true }
+    case 'return':
+      return { of, said: `${name} is back on the ring`, isHeard: (member) => member?.drained === false }
+    case 'weight': {
+      const weight = readWeight(operand)
+      // One of an older version does not say it.
+      const isHeard = (member?: ListedMember) => member !== undefined && (member.weight ?? weight) === weight
+      return { of, said: `${name} has the weight ${weight}`, isHeard }
+    }
+    case 'evict': {
+      const isHeard = (member?: ListedMember) => member?.state !== 'alive' && member?.state !== 'suspect'
+      return { of, said: `${name} is evicted`, isHeard }
+    }
+    case 'forget':
+    case 'reload':
+      return undefined
+    default:
+      return assertNever(action)
+  }
+}
+
+/** @throws {RingmanError} `TIMEOUT` when the member does not hear of it in time; that it does not answer. */
+async function untilHeard(
+  members: Members,
+  url: string,
+  deeds: readonly Deed[],
+  clock: Clock,
+): Promise<void> {
+  if (deeds.length === 0) return
+  const untilMs = clock.now() + HEARING_MS
+  for (;;) {
+    const answer = await askAdmin(members, `${url}/v1/report`)
+    const { members: known } = readAnswer(membersAnswer, answer, url)
+    const missed = deeds.find(({ of, isHeard }) => !isHeard(known.find(({ name }) => name === of)))
+    if (missed === undefined) return
+    if (clock.now() >= untilMs) {
+      const why = `within ${HEARING_MS / 1000} s it has not heard that ${missed.said}`
+      throw new RingmanError('TIMEOUT', `it was not asked: ${why}; ask it once it has`)
+    }
+    await sleep(clock, LOOK_MS)
+  }
+}
+
+async function askAdmin(members: Members, url: string, fields?: object): Promise<unknown> {
   try {
-    return await members.json(url, {
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(fields),
-    })
+    return await members.json(
+      url,
+      fields && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(fields) },
+    )
   } catch (error) {
     if (isRingmanError(error) && error.code === 'NOT_FOUND' && error.message.startsWith('there is nothing')) {
       throw new RingmanError('NOT_FOUND', `${error.message}: is ${new URL(url).host} an admin port?`, {

@@ -244,6 +244,7 @@ function adminSchemas(): JsonSchema {
           adminPort: orNull('integer'),
           level: count,
           drained: flag,
+          weight: described(orNull('integer'), 'Null where its metadata does not decode.'),
         }),
       ),
     }),

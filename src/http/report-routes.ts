@@ -61,6 +61,7 @@ export function reportRoutes(deps: ReportDeps): Route[] {
         adminPort: metadata?.adminPort ?? null,
         level: metadata?.level ?? 0,
         drained: metadata?.drained ?? false,
+        weight: metadata === undefined ? null : (metadata.weight ?? 1),
       })),
     }
     return jsonAnswer(asciiJson(answer))

@@ -332,7 +332,11 @@ export class Operations {
     const { source, ringKeyMode, manager } = this.#ring
     const members = source.members.flatMap((member) => after(member) ?? [])
     const next = HashRing.of(placeMembers(members, ringKeyMode))
-    const moved = yield* manager.snapshot.ring.movedInSteps(next)
+    // What members said a moment ago is about to be on the ring: it moves by itself.
+    const now = this.#ring.isPlacing
+      ? HashRing.of(placeMembers(source.members, ringKeyMode))
+      : manager.snapshot.ring
+    const moved = yield* now.movedInSteps(next)
     return { movedShare: moved.share, moves: (yield* sumMoves(moved)).slice(0, MOVES_NAMED) }
   }
 

@@ -1,5 +1,8 @@
 import { writeFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createServer } from 'node:http'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runOperate } from '../../src/cli/operate.ts'
+import { HashRing } from '../../src/ring/hash-ring.ts'
 import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
@@ -60,6 +63,112 @@ test('several members act, one after the other, also when one of them does not',
   expect(refused.err).toMatch(new RegExp(`2 of 2 members did not do it: ${new URL(at).host}, 127.0.0.1:9\n$`))
   const gone = await runMain(['evict', 'b', '--url', `${at},${bt}`, '--dry-run'], env)
   expect(gone.out).toMatch(new RegExp(`^${new URL(at).host}: This would be done: "b" is off the ring`))
+})
+
+describe('told to several members at once', () => {
+  test('a drain goes from one to the next that has heard of it, so that the last one keeps the ring', async () => {
+    await using three = new LiveCluster()
+    for (const name of ['a', 'b', 'c']) await three.add(name)
+    await three.agreeOn(3)
+    const urls = three.members.map(({ addresses }) => addresses.admin.url).join(',')
+    const of = { RINGMAN_TOKEN_FILE: three.tokenFile }
+    const read = (out: string) =>
+      out
+        .trim()
+        .split(/(?<=^\})\n/m)
+        .map((text) => JSON.parse(text) as { moves?: { to: string }[]; error?: object })
+    for (let round = 0; round < 5; round++) {
+      const drained = await runMain(['drain', '--json', '--url', urls], of)
+      expect(drained.code).toBe(1)
+      const [, second, third] = read(drained.out)
+      // All that the second one gives up is with the third: it knows that the first one is off the ring.
+      expect(second?.moves?.map(({ to }) => to)).toEqual(['127.0.0.1:8002'])
+      expect(third?.error).toMatchObject({
+        code: 'ACTION_REFUSED',
+        message: expect.stringContaining('it would be empty') as string,
+      })
+      await three.agreeOn(1)
+      expect(await runMain(['return', '--url', urls], of)).toMatchObject({ code: 0, err: '' })
+      await three.agreeOn(3)
+    }
+    const weighed = await runMain(['weight', '4', '--json', '--url', urls], of)
+    const { nodes } = three.members[0]!.process.service.manager.snapshot.ring
+    const weights = (...each: number[]) =>
+      HashRing.of(nodes.map((node, at) => ({ ...node, weight: each[at] ?? 1 })))
+    expect(read(weighed.out)).toMatchObject(
+      [weights(), weights(4), weights(4, 4)].map((ring, at) => ({
+        movedShare: ring.movedTo(weights(...[4, 4, 4].slice(0, at + 1))).share,
+      })),
+    )
+  })
+
+  test('one that does not hear of it in time is not asked, and the others are', async () => {
+    await using known = new LiveCluster()
+    const first = await known.add('first')
+    await known.add('second')
+    await known.agreeOn(2)
+    const asked: string[] = []
+    const deaf = createServer((request, response) => {
+      asked.push(`${request.method} ${request.url}`)
+      response.setHeader('content-type', 'application/json')
+      response.end('{"members":[{"name":"first","state":"alive","drained":false,"weight":1}]}')
+    })
+    await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve))
+    const { port } = deaf.address() as { port: number }
+    let [out, err, nowMs] = ['', '', 0]
+    const operated = runOperate({
+      action: 'drain',
+      operand: undefined,
+      dryRun: false,
+      json: false,
+      config: {
+        url: [first.addresses.admin.url, `http://127.0.0.1:${port}`, first.addresses.admin.url],
+        tokenFile: known.tokenFile,
+        timeoutMs: 60_000,
+        by: 'ann',
+        reason: undefined,
+      },
+      terminal: {
+        out: (text) => void (out += text),
+        err: (text) => void (err += text),
+        style: (_, text) => text,
+        columns: 80,
+      },
+      // Every wait is over at once.
+      clock: {
+        now: () => nowMs,
+        wallNow: () => nowMs,
+        after: (delayMs, fn) => {
+          nowMs += delayMs
+          setImmediate(fn)
+          return () => {}
+        },
+      },
+    })
+    await expect(operated).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: `1 of 3 members did not do it: 127.0.0.1:${port}`,
+    })
+    deaf.close()
+    expect(err).toBe(
+      `ringman: 127.0.0.1:${port}: it was not asked: within 5 s it has not heard that "first" is drained; ask it once it has\n`,
+    )
+    expect(new Set(asked)).toEqual(new Set(['GET /v1/report']))
+    expect(out).toMatch(/This member is off the ring[^]*This member is drained already\n$/)
+    expect(nowMs).toBe(5000)
+  })
+
+  test('what is only tried out is tried out for each by itself, and says so', async () => {
+    const [at, bt] = [a.addresses.admin.url, b.addresses.admin.url]
+    const tried = await runMain(['drain', '--dry-run', '--url', `${at},${bt}`], env)
+    expect(tried.out.match(/This would be done/g)).toHaveLength(2)
+    expect(tried).toMatchObject({
+      code: 0,
+      err: 'ringman: each is tried out by itself, as if the others stayed as they are\n',
+    })
+    const reloaded = await runMain(['reload', '--dry-run', '--url', `${at},${bt}`], env)
+    expect(reloaded.err).toBe('')
+  })
 })
 
 test('what is refused has an exit code and says why', async () => {
