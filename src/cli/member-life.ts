@@ -8,7 +8,7 @@ const CLOSE_GRACE_MS = 1000
 /** What a life needs of a member; `RingProcess` is one. */
 export interface LivingMember {
   readonly service: { readonly done: Promise<void>; leave(drainMs: number): Promise<void> }
-  readonly readiness: { settled(signal: AbortSignal): Promise<void> }
+  readonly readiness: { settled(signal: AbortSignal): Promise<unknown> }
   /** Resolves with what the `ready` line is to say. */
   start(): Promise<object>
   close(graceMs: number): Promise<void>

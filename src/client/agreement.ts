@@ -74,7 +74,7 @@ export async function compareMembers(options: AskOptions): Promise<Agreement> {
 async function askMember(url: string, options: AskOptions): Promise<MemberAnswer> {
   const { keys, ring, timeoutMs } = options
   try {
-    const member = new Members({ url, ring, timeoutMs }, traceHeaders)
+    const member = new Members({ url, ring, timeoutMs }, { traceHeaders })
     const question = {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ keys, n: 1 }),
@@ -102,7 +102,7 @@ const DIGEST_ANSWER_BYTES = 16 * 1024
  */
 export async function askDigest(url: string, ring: string | undefined): Promise<string> {
   const options = { url, ring, timeoutMs: DIGEST_TIMEOUT_MS, answerLimitBytes: DIGEST_ANSWER_BYTES }
-  const member = new Members(options, traceHeaders)
+  const member = new Members(options, { traceHeaders })
   try {
     const answer = await member.json(`${url}${member.root}/owner?key=digest`)
     return readAnswer(ownerAnswer, answer, url).digest

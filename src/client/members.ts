@@ -3,6 +3,7 @@ import { ERROR_CODES, type ErrorCode, isRingmanError, messageOf, RingmanError } 
 import { RING_NAME } from '../kubernetes-names.ts'
 import { collectBytes } from '../growing-buffer.ts'
 import { jsonExcess, type JsonLimits } from '../json-size.ts'
+import { unknownMessage } from '../unknown-name.ts'
 import type { Shape } from './shape.ts'
 import {
   fetchTransport,
@@ -41,6 +42,31 @@ export interface MemberOptions {
   readonly random?: Random
 }
 
+/** The names of {@link MemberOptions}; the compiler sees that none is missing. */
+const MEMBER_OPTIONS = {
+  url: true,
+  urls: true,
+  ring: true,
+  timeoutMs: true,
+  silenceMs: true,
+  answerLimitBytes: true,
+  headers: true,
+  tls: true,
+  fetch: true,
+  clock: true,
+  random: true,
+} satisfies Record<keyof MemberOptions, true>
+
+/** What members are asked with beside the options. */
+export interface MembersExtras {
+  /** Headers that hand the caller's trace on. @default none */
+  readonly traceHeaders?: () => Headers
+  /** The names of further options, which the caller checks. @default none */
+  readonly names?: readonly string[]
+  /** What is wrong with those. @default nothing */
+  readonly problems?: readonly string[]
+}
+
 type Headers = Readonly<Record<string, string>>
 type HeaderSource = Headers | (() => Headers | Promise<Headers>)
 
@@ -68,14 +94,16 @@ export class Members {
   readonly #traceHeaders: () => Headers
   readonly #transport: Transport
 
-  /**
-   * @param traceHeaders - Headers that hand the caller's trace on.
-   * @throws {RingmanError} `CONFIG_INVALID`, all that is wrong in one message.
-   */
-  constructor(options: MemberOptions, traceHeaders: () => Headers = () => ({})) {
+  /** @throws {RingmanError} `CONFIG_INVALID`, all that is wrong in one message. */
+  constructor(options: MemberOptions, extras: MembersExtras = {}) {
+    const { traceHeaders = () => ({}), names = [] } = extras
     const { url, urls = [], ring, timeoutMs = 5000, silenceMs = 45_000, headers = {}, tls } = options
     const given = [...(url === undefined ? [] : [url]), ...urls]
+    const known = [...Object.keys(MEMBER_OPTIONS), ...names]
     const problems = [
+      ...Object.keys(options).flatMap((name) =>
+        known.includes(name) ? [] : [`option ${name}: ${unknownMessage('option', name, known)}`],
+      ),
       ...(given.length === 0 ? ['a client needs the URL of at least one member'] : []),
       ...given.flatMap((each) => problemOfUrl(each) ?? []),
       ...Object.entries({ timeoutMs, silenceMs }).flatMap(([name, ms]) =>
@@ -87,6 +115,7 @@ export class Members {
       ...(tls !== undefined && options.fetch !== undefined
         ? ['tls is not for a fetch of your own: give it to that fetch']
         : []),
+      ...(extras.problems ?? []),
     ]
     if (problems.length > 0) throw new RingmanError('CONFIG_INVALID', problems.join('; '))
     this.urls = given.map((base) => base.replace(/\/+$/, ''))

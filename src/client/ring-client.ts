@@ -28,6 +28,14 @@ export interface RingClientOptions extends MemberOptions {
   readonly onProblem?: (error: RingmanError) => void
 }
 
+/** The options that are this client's alone; the compiler sees that none is missing. */
+const OWN_OPTIONS = {
+  staleAfterMs: true,
+  whenStale: true,
+  ringFile: true,
+  onProblem: true,
+} satisfies Record<Exclude<keyof RingClientOptions, keyof MemberOptions>, true>
+
 /** What a reader of {@link RingClient.changes} gets. */
 export class RingClientChange {
   readonly ring: HashRing
@@ -72,30 +80,40 @@ export class RingClient implements AsyncDisposable {
   #doubted: string | undefined
   /** Rings in a row whose members were unsure. */
   #unsure = 0
+  /** What went wrong last, for those who still wait for a ring. */
+  #lastProblem: RingmanError | undefined
 
   /** @throws {RingmanError} `CONFIG_INVALID`. It does nothing before {@link ready} or {@link changes} is called. */
   constructor(options: RingClientOptions) {
+    const { staleAfterMs, whenStale, onProblem } = options
     this.#options = options
-    this.#members = new Members(options)
+    this.#members = new Members(options, {
+      names: Object.keys(OWN_OPTIONS),
+      problems: [
+        ...(staleAfterMs === undefined || staleAfterMs > 0
+          ? []
+          : [`staleAfterMs must be above 0, got ${staleAfterMs}`]),
+        ...(whenStale === undefined || whenStale === 'go-on' || whenStale === 'throw'
+          ? []
+          : [`whenStale is go-on or throw, got ${JSON.stringify(whenStale)}`]),
+      ],
+    })
     this.#staleClock = options.clock ?? systemClock
-    const { staleAfterMs, onProblem } = options
     if (onProblem !== undefined) this.#problems.add(onProblem)
-    if (staleAfterMs !== undefined && !(staleAfterMs > 0)) {
-      throw new RingmanError('CONFIG_INVALID', `staleAfterMs must be above 0, got ${staleAfterMs}`)
-    }
   }
 
   /**
    * Begins to follow the ring, and resolves when there is a copy, be it from the file.
    *
-   * @param signal - Where it aborts first, its reason is what this rejects with; the client goes on.
-   * @throws {RingmanError} `RING_UNKNOWN` when the client is closed meanwhile.
+   * @param signal - Ends the wait; the client goes on.
+   * @throws {RingmanError} `RING_UNKNOWN` when `signal` aborts first, with its reason as `cause`, or the client is closed. The
+   *   message says what went wrong last.
    */
   async ready(signal?: AbortSignal): Promise<void> {
     this.#start()
+    if (this.#copy !== undefined) return
     for await (const _ of this.#rings.read(signal)) return
-    signal?.throwIfAborted()
-    throw unknownRing()
+    throw this.#unknownRing(signal?.reason)
   }
 
   /**
@@ -207,7 +225,7 @@ export class RingClient implements AsyncDisposable {
         this.#confirm(this.#members.clock.now())
       },
       fail: (error: RingmanError) => {
-        this.#problems.call(error)
+        this.#fail(error)
       },
     }
     // Each client begins somewhere else, or all would watch one member.
@@ -251,11 +269,10 @@ export class RingClient implements AsyncDisposable {
       const answer = ringAnswer(JSON.parse(await file.readFile('utf8')), 'the ring')
       this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - mtimeMs))
     } catch (error) {
+      // One that cannot be read is the fault of a path, or of a program that has not written it yet; of the rest, its content.
+      const code = error instanceof Error && 'syscall' in error ? 'CONFIG_INVALID' : 'RESPONSE_INVALID'
       const why = messageOf(error)
-      const code = isRingmanError(error) ? error.code : 'RESPONSE_INVALID'
-      this.#problems.call(
-        new RingmanError(code, `the ring file ${path} was not taken: ${why}`, { cause: error }),
-      )
+      this.#fail(new RingmanError(code, `the ring file ${path} was not taken: ${why}`, { cause: error }))
     }
   }
 
@@ -289,9 +306,24 @@ export class RingClient implements AsyncDisposable {
     if (whenStale === 'throw') this.#answering = undefined
   }
 
+  #fail(error: RingmanError): void {
+    this.#lastProblem = error
+    this.#problems.call(error)
+  }
+
+  #unknownRing(cause?: unknown): RingmanError {
+    if (this.#running === undefined) {
+      return new RingmanError('RING_UNKNOWN', 'there is no ring yet: await ready() before the first look-up')
+    }
+    const { urls } = this.#members
+    const others = urls.length > 1 ? ` and ${urls.length - 1} more` : ''
+    const last = this.#lastProblem === undefined ? '' : `; what went wrong last: ${this.#lastProblem.message}`
+    return new RingmanError('RING_UNKNOWN', `no ring from ${urls[0]}${others} yet${last}`, { cause })
+  }
+
   /** @throws {RingmanError} Why there is no ring to answer by. */
   #refuse(): never {
-    if (this.#copy === undefined) throw unknownRing()
+    if (this.#copy === undefined) throw this.#unknownRing()
     throw new RingmanError(
       'RING_STALE',
       `no member has confirmed the ring for ${Math.round(this.ageMs)} ms; ${this.#options.staleAfterMs} are allowed`,
@@ -311,10 +343,6 @@ function makeRing(before: HashRing, answer: RingAnswer): HashRing {
   }
   if (ring.digest === answer.digest) return ring
   throw new RingmanError('RESPONSE_INVALID', 'the digest of a ring is not that of its nodes')
-}
-
-function unknownRing(): RingmanError {
-  return new RingmanError('RING_UNKNOWN', 'no member has given its ring yet')
 }
 
 function noNodes(): never {

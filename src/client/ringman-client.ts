@@ -57,7 +57,7 @@ export class RingmanClient {
 
   /** @throws {RingmanError} `CONFIG_INVALID` without a URL, or with a text that is no URL. */
   constructor(options: RingmanClientOptions) {
-    this.#members = new Members(options, traceHeaders)
+    this.#members = new Members(options, { traceHeaders })
   }
 
   /** The owner of a key. */

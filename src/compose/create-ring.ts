@@ -4,7 +4,12 @@ import { createSource, type Surroundings } from './create-source.ts'
 import { askDigest } from '../client/agreement.ts'
 import { checkMember, loadOptions } from '../config/load.ts'
 import { FORWARD_OPTIONS, trustsAddresses } from '../config/forward-settings.ts'
-import { HANDOVER_OPTIONS, MEMBER_SETTINGS, type MemberConfig } from '../config/member-settings.ts'
+import {
+  HANDOVER_OPTIONS,
+  MEMBER_SETTINGS,
+  type MemberConfig,
+  type SourceName,
+} from '../config/member-settings.ts'
 import { RingmanError } from '../errors.ts'
 import { ActingGuard } from '../http/acting-guard.ts'
 import { ConnectionLedger } from '../http/connection-ledger.ts'
@@ -16,7 +21,7 @@ import { createRoutes } from '../http/routes.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRingManager } from '../manager/hash-ring-manager.ts'
-import type { CreateRingOptions, ForwardOptions, MemberlistRingOptions, Ring } from './ring.ts'
+import type { CreateRingOptions, ForwardOptions, MemberlistRingOptions, Ring, RingHandover } from './ring.ts'
 import { RingService } from '../service/ring-service.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
@@ -73,25 +78,20 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     ...settings
   }: Omit<MemberlistRingOptions, 'source'> & CreateRingOptions = options
   const logger = given === silentLogger ? given : limitFloods(given, systemClock)
-  const { values } = loadOptions(MEMBER_SETTINGS, settings, (resolved) =>
-    checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
+  const { values } = loadOptions(
+    MEMBER_SETTINGS,
+    settings,
+    (resolved) => checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
+    ['logger', 'tracing', 'handover'],
   )
-  if (handover !== undefined && values.source !== 'memberlist') {
-    throw new RingmanError(
-      'CONFIG_INVALID',
-      `handover is only for the source memberlist, and the source is ${values.source}`,
-    )
-  }
+  const handing = handover && checkHandover(handover, values.source)
   const tracer = wantsTracing ? registeredTracer(readVersion()) : undefined
   const { source, manager, service, readiness, gossipAddress, extraRoutes } = createParts(values, {
     clock: systemClock,
     random: systemRandom,
     logger,
     tracer: tracer ?? noTracer,
-    handover: handover && {
-      warm: handover.warm,
-      timeoutMs: loadOptions(HANDOVER_OPTIONS, { timeoutMs: handover.timeoutMs }).values.timeoutMs,
-    },
+    handover: handing,
   })
   const metrics = new RingMetrics({
     ring: service,
@@ -148,6 +148,24 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     [Symbol.asyncDispose]: () => ring.shutdown(),
   }
   return ring
+}
+
+/** @throws {RingmanError} `CONFIG_INVALID`. */
+function checkHandover({ warm, ...others }: RingHandover, source: SourceName) {
+  if (source !== 'memberlist') {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      `handover is only for the source memberlist, and the source is ${source}`,
+    )
+  }
+  if (typeof warm !== 'function') {
+    throw new RingmanError(
+      'CONFIG_INVALID',
+      'handover needs warm, a function that fetches what a member takes over',
+    )
+  }
+  const { timeoutMs } = loadOptions(HANDOVER_OPTIONS, others, undefined, ['warm']).values
+  return { warm, timeoutMs }
 }
 
 function makeForwarder(

@@ -336,7 +336,7 @@ function tellMember(readToken: () => string | undefined): TellMember {
   return async ({ address, metadata }, { action, dryRun, relayed, ...fields }) => {
     const url = `http://${formatHostPort({ address, port: metadata?.adminPort ?? 0 })}`
     const headers = { authorization: `Bearer ${readToken()}`, 'content-type': 'application/json' }
-    const members = new Members({ url, timeoutMs: TELL_TIMEOUT_MS, headers }, traceHeaders)
+    const members = new Members({ url, timeoutMs: TELL_TIMEOUT_MS, headers }, { traceHeaders })
     const { name, forMs, reason, by } = fields
     await members.json(`${url}/v1/admin/${action}`, {
       body: JSON.stringify({ name, forMs, reason, by, dryRun, relayed }),

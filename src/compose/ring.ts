@@ -85,9 +85,11 @@ export interface Ring extends AsyncDisposable {
    * Resolves once look-ups can be acted on: this member is on the ring, and `minMembers` living members were seen or
    * `minMembersTimeoutMs` are over. These are the conditions of `/readyz` of `ringman serve`.
    *
+   * @returns True when `minMembers` were seen; false when time was up, so that this member may know too few others to
+   *   act on look-ups.
    * @throws {RingmanError} `MANAGER_NOT_RUNNING` when the ring is left before; what `done` rejects with.
    */
-  settled(): Promise<void>
+  settled(): Promise<boolean>
   /**
    * Leaves the ring, with a hand-over as soon as those that come after this member are warm, and tells the others; resolves `drainMs` later, when they have heard of it. Meanwhile look-ups go
    * on and name other members. Stop listening after it, then call `shutdown`.

@@ -1,4 +1,5 @@
-import { unknownMessage, type ConfigProblem } from './problem.ts'
+import { unknownMessage } from '../unknown-name.ts'
+import type { ConfigProblem } from './problem.ts'
 import type { Given } from './resolve.ts'
 import { CLIENT_SETTINGS } from './client-settings.ts'
 import { SERVE_SETTINGS } from './serve-settings.ts'

@@ -1,13 +1,15 @@
-import { encodeMetadata } from '../membership/member.ts'
+import { isIP } from 'node:net'
+import { encodeMetadata, type ListedPlace } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
 import { trustsAddresses, upstreamPlace } from './forward-settings.ts'
 import { readEnvironment, type Environment, type IgnoredVariable } from './environment.ts'
 import { readConfigFile } from './file.ts'
 import type { MemberConfig } from './member-settings.ts'
-import { configError, quoteGiven, unknownMessage, type ConfigProblem } from './problem.ts'
+import { configError, quoteGiven, type ConfigProblem } from './problem.ts'
 import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
 import { SERVE_SETTINGS, type ServeConfig } from './serve-settings.ts'
 import { fileKeyOf, flagOf, type Origin, type SettingTable } from './setting.ts'
+import { unknownMessage } from '../unknown-name.ts'
 
 /** What was given on the command line. */
 export interface GivenFlags {
@@ -98,19 +100,25 @@ function readLayers(table: SettingTable, flags: GivenFlags, env: Environment) {
 /**
  * Checks what a program passes to the library, by property name; a `…Ms` is a number of milliseconds.
  *
+ * @param others - Options that are not in the table, and that the caller has taken out: an unknown one may be meant for one.
  * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message.
  */
 export function loadOptions<Table extends SettingTable>(
   table: Table,
   options: Readonly<Record<string, unknown>>,
   check: (resolved: Resolved<Table>) => readonly ConfigProblem[] = () => [],
+  others: readonly string[] = [],
 ): Resolved<Table> {
   const problems: ConfigProblem[] = []
   const layer = new Map<string, Given>()
   for (const [name, value] of Object.entries(options)) {
     const origin = { kind: 'option', name } as const
     if (!Object.hasOwn(table, name)) {
-      problems.push({ key: name, origin, message: unknownMessage('option', name, Object.keys(table)) })
+      problems.push({
+        key: name,
+        origin,
+        message: unknownMessage('option', name, [...Object.keys(table), ...others]),
+      })
     } else if (value !== undefined) {
       // Only a program can say milliseconds as a number: its option has the unit in its name.
       const inMs = name.endsWith('Ms') && typeof value === 'number'
@@ -133,6 +141,12 @@ function collectProblems(origins: Readonly<Record<string, Origin>>) {
     })
   }
   return { problems, report }
+}
+
+/** Host and port as everybody spells them: capitals do not count in a name, nor zeros in an IPv6 address. */
+function placeOf({ address, port }: ListedPlace): string {
+  const url = URL.parse(`http://${isIP(address) === 6 ? `[${address}]` : address}`)
+  return `${url?.hostname || address.toLowerCase()} ${port}`
 }
 
 /** What members' settings must be together. */
@@ -160,8 +174,13 @@ export function checkMember(
   }
   if (source === 'static') {
     need('staticMembers', 'the list of members')
-    for (const [name, { length }] of Map.groupBy(member.staticMembers ?? [], (place) => place.name))
-      if (length > 1) report('staticMembers', 'it is in the list more than once', name)
+    for (const [first, ...others] of Map.groupBy(member.staticMembers ?? [], placeOf).values()) {
+      if (first === undefined || others.length === 0) continue
+      const spelt = new Set(others.map(({ name }) => name))
+      spelt.delete(first.name)
+      const how = spelt.size === 0 ? '' : `, also as ${[...spelt].map(quoteGiven).join(', ')}`
+      report('staticMembers', `it is in the list more than once${how}`, first.name)
+    }
   }
   if (source === 'sidecar') {
     need('sidecarService', 'the name of the service')

@@ -1,4 +1,7 @@
 import type { IncomingMessage } from 'node:http'
+import { RingmanError } from '../errors.ts'
+import { unknownMessage } from '../unknown-name.ts'
+
 /** What a client may ask for and hold. Every buffer, list and wait that a client can make grow has its bound here. */
 export interface HttpLimits {
   /** Longest key in bytes of UTF-8 that the `v1` look-ups take. */
@@ -132,8 +135,13 @@ export function limitsWithin(limits: HttpLimits, memoryBytes: number): HttpLimit
   }
 }
 
-/** The defaults, with `limits` over them. */
+/** The defaults, with `limits` over them. @throws {RingmanError} `CONFIG_INVALID` for a limit that there is not. */
 export function withDefaultLimits(limits: Partial<HttpLimits> | undefined): HttpLimits {
+  const known = Object.keys(DEFAULT_HTTP_LIMITS)
+  const problems = Object.keys(limits ?? {})
+    .filter((name) => !known.includes(name))
+    .map((name) => `limit ${name}: ${unknownMessage('limit', name, known)}`)
+  if (problems.length > 0) throw new RingmanError('CONFIG_INVALID', problems.join('; '))
   return { ...DEFAULT_HTTP_LIMITS, ...limits }
 }
 

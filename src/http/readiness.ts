@@ -75,15 +75,16 @@ export class Readiness {
   /**
    * Resolves once this process is ready, or `signal` aborts.
    *
+   * @returns Whether enough members were seen; false when the wait for them ended first.
    * @throws {RingmanError} `MANAGER_NOT_RUNNING` when it leaves the ring before; what the ring's `done` rejects with.
    */
-  settled(signal?: AbortSignal): Promise<void> {
+  settled(signal?: AbortSignal): Promise<boolean> {
     return Promise.race([this.#untilReady(signal), this.#ring.done.then(failUnsettled)])
   }
 
-  async #untilReady(signal: AbortSignal | undefined): Promise<void> {
+  async #untilReady(signal: AbortSignal | undefined): Promise<boolean> {
     for (;;) {
-      if (signal?.aborted === true || (await this.evaluate()).ready) return
+      if (signal?.aborted === true || (await this.evaluate()).ready) return this.#membersSeen
       const { state } = this.#ring
       if (state === 'leaving' || state === 'stopped') failUnsettled()
       await sleep(this.#clock, LOOK_MS, signal)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RingClient, type RingClientChange, type RingClientOptions } from '../../src/client/ring-client.ts'
+import { RingmanClient, type RingmanClientOptions } from '../../src/client/ringman-client.ts'
 import { type ErrorCode } from '../../src/errors.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
@@ -78,10 +79,52 @@ describe('look-ups', () => {
   test('ready ends with its signal, and when the client is closed', async () => {
     const { client, members } = makeClient()
     members.on(`${A}/v1/ring/watch`, () => undefined)
-    await expect(client.ready(AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough')
+    const reason = new Error('enough')
+    await expect(client.ready(AbortSignal.abort(reason))).rejects.toMatchObject({
+      code: 'RING_UNKNOWN',
+      cause: reason,
+    })
     const waiting = client.ready()
     await client.close()
     await expect(waiting).rejects.toMatchObject({ code: 'RING_UNKNOWN' })
+  })
+
+  test('that have no ring say what they wait for, and what went wrong last', async () => {
+    const { client, clock } = makeClient({ urls: [B], ringFile: '/there/is/none' })
+    expect(() => client.owner('k')).toThrow('await ready()')
+    const over = new AbortController()
+    const waiting = client.ready(over.signal).catch((error: unknown) => error)
+    await clock.advance(1000)
+    await vi.waitFor(() => {
+      expect(() => client.owner('k')).toThrow(
+        /^no ring from http:\/\/a and 1 more yet; what went wrong last: cannot reach http:\/\/[ab]\/v1\/ring/,
+      )
+    })
+    over.abort()
+    expect(await waiting).toMatchObject({
+      code: 'RING_UNKNOWN',
+      cause: over.signal.reason as unknown,
+      message: expect.stringContaining('cannot reach') as unknown,
+    })
+  })
+
+  test('are ready at once with a ring, whatever the signal says', async () => {
+    const { client, members } = makeClient()
+    members.watched(A, () => ringEvent(nodes('ab')))
+    await client.ready()
+    await client.ready(AbortSignal.abort())
+  })
+
+  test('an option that there is not is refused, with the one that was meant', () => {
+    const make = (options: object) => () => new RingClient({ url: A, ...options })
+    expect(make({ staleAfter: 1, nonsense: 2 })).toThrow(
+      'option staleAfter: there is no such option; did you mean staleAfterMs?; option nonsense: there is no such option',
+    )
+    expect(make({ timeout: 1 })).toThrow('did you mean timeoutMs?')
+    expect(make({ timeout: 1, whenStale: 'trow' })).toThrow('whenStale is go-on or throw, got "trow"')
+    expect(() => new RingmanClient({ url: A, ringFile: 'x' } as RingmanClientOptions)).toThrow(
+      'option ringFile: there is no such option',
+    )
   })
 
   test.each<[string, Partial<RingClientOptions>]>([
@@ -484,7 +527,8 @@ describe('a ring file', () => {
     const { client, members, problems } = makeClient({ ringFile: path })
     members.watched(A, () => ringEvent(nodes('abcd')))
     await client.ready()
-    expect([problems, client.ring.size]).toEqual([['RESPONSE_INVALID'], 4])
+    const code = content === undefined ? 'CONFIG_INVALID' : 'RESPONSE_INVALID'
+    expect([problems, client.ring.size]).toEqual([[code], 4])
   })
 })
 

@@ -109,6 +109,29 @@ describe('createRing', () => {
     expect([...(error.detail['keys'] as string[])].sort()).toEqual([...keys].sort())
   })
 
+  test.each<[string, object, string]>([
+    [
+      'without its unit',
+      { ...STATIC, drain: 1 },
+      'option drain: there is no such option; did you mean drainMs?',
+    ],
+    ['that is not in the table', { ...STATIC, loger: 1 }, 'did you mean logger?'],
+    ['of the hand-over', { handover: { warm: () => {}, timeout: 1 } }, 'did you mean timeoutMs?'],
+    ['of the hand-over that is needed', { handover: {} }, 'handover needs warm'],
+  ])('says which option was meant by one %s', async (_, options, message) => {
+    await expect(createRing(options as CreateRingOptions)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining(message) as unknown,
+    })
+  })
+
+  test('a limit that there is not is refused', async () => {
+    await using ring = await createRing(STATIC)
+    expect(() => ring.routes({ limits: { maxKeyByte: 4 } as object })).toThrow(
+      'limit maxKeyByte: there is no such limit; did you mean maxKeyBytes?',
+    )
+  })
+
   test('a port in use is a failure of the source', async () => {
     await using first = await swim('first', 8001)
     const second = createRing({
@@ -308,7 +331,7 @@ describe('handover', () => {
     const seeds = [`127.0.0.1:${old.gossipAddress?.port}`]
     const never = () => new Promise<void>(() => {})
     await using young = await createRing({ ...base, name: 'young', seeds, handover: { warm: never } })
-    await young.settled()
+    expect(await young.settled()).toBe(true)
     await untilSize(old, 2)
     await untilSize(young, 2)
     expect(old.manager.snapshot.ring.digest).toBe(young.manager.snapshot.ring.digest)

@@ -260,7 +260,10 @@ describe('problems', () => {
     expect(() => load({}, { RINGMAN_DRAIN: 'soon' })).toThrow(/RINGMAN_DRAIN.*"soon".*500ms/)
     expect(() => load({}, { RINGMAN_DRIAN: 'x' })).toThrow(/RINGMAN_DRAIN\?/)
     expect(() => load({ source: 'static', staticMembers: 'a:1,b:1,a:1=2' })).toThrow(
-      /--static-members "a:1": it is in the list more than once/,
+      /--static-members "a:1": it is in the list more than once$/,
+    )
+    expect(() => load({ source: 'static', staticMembers: 'a:80,A:80,[::1]:80,[0:0::1]:80' })).toThrow(
+      /"a:80": it is in the list more than once, also as "A:80"\n.*"::1:80": it .*, also as "0:0::1:80"$/,
     )
     expect(() => load({}, {}, ['--servce-port'])).toThrow(/--service-port\?/)
     // What nobody gave has no place that could be named.

@@ -129,6 +129,19 @@ describe('Readiness', () => {
     expect(order).toEqual(['given up'])
     await clock.advance(10_050)
     expect(order).toEqual(['given up', 'settled'])
+    expect(await settled).toBe(false)
+    expect(await readiness.settled()).toBe(false)
+  })
+
+  test('says of enough members that they were seen, also when they have gone again', async () => {
+    const { clock, readiness, source, start } = setUp({ minMembers: 3 })
+    await start()
+    source.set(THREE_MEMBERS)
+    await clock.advance(0)
+    expect(await readiness.settled()).toBe(true)
+    source.set(THREE_MEMBERS.slice(0, 1))
+    await clock.advance(0)
+    expect(await readiness.settled()).toBe(true)
   })
 
   test.each(['leaves', 'stops', 'dies'])('does not settle when the ring %s first', async (how) => {
