@@ -146,7 +146,7 @@ function collectProblems(origins: Readonly<Record<string, Origin>>) {
 /** Host and port as everybody spells them: capitals do not count in a name, nor zeros in an IPv6 address. */
 function placeOf({ address, port }: ListedPlace): string {
   const url = URL.parse(`http://${isIP(address) === 6 ? `[${address}]` : address}`)
-  return `${url?.hostname || address.toLowerCase()} ${port}`
+  return `${url?.hostname ?? address.toLowerCase()} ${port}`
 }
 
 /** What members' settings must be together. */
