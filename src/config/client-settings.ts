@@ -1,6 +1,6 @@
 import { hostname, userInfo } from 'node:os'
 import { RING_NAME } from '../kubernetes-names.ts'
-import type { SettingTable, ValuesOf } from './setting.ts'
+import { settingsWith, type SettingTable, type ValuesOf } from './setting.ts'
 import {
   adminUrl,
   boolean,
@@ -18,30 +18,20 @@ import {
 
 const CONNECTION = { category: 'Connection', places: ['flag', 'variable'] } as const
 const CONNECTION_FLAG = { category: 'Connection', places: ['flag'] } as const
-const CHANGE = { category: 'Change', places: ['flag'] } as const
-const COMPARISON = { category: 'Comparison', places: ['flag'] } as const
-const ACTION = { category: 'Action', places: ['flag'] } as const
 
 /** What every command that asks a running member can be told. */
-export const CLIENT_SETTINGS = {
+export const CLIENT_SETTINGS = settingsWith(CONNECTION)({
   url: {
     type: list(memberUrl, { min: 1, max: 100 }),
     default: 'http://127.0.0.1:8080',
     help: 'Member to ask; of several, the first that answers',
-    ...CONNECTION,
   },
   ring: {
     type: matching('NAMESPACE/NAME', 'the NAMESPACE/NAME of a HashRing, such as shop/cache', RING_NAME),
     help: 'HashRing whose ring is asked for (default: the ring of the members themselves)',
-    ...CONNECTION,
   },
-  timeoutMs: {
-    type: duration(1, 3_600_000),
-    default: '5s',
-    help: 'How long to wait for an answer',
-    ...CONNECTION,
-  },
-} as const satisfies SettingTable
+  timeoutMs: { type: duration(1, 3_600_000), default: '5s', help: 'How long to wait for an answer' },
+})
 
 const { ring, ...ofAnyRing } = CLIENT_SETTINGS
 
@@ -82,24 +72,19 @@ const nodeList = list(word('NODE', 300), { max: 1000 })
 
 /** What `ringman plan` can be told. */
 export const PLAN_SETTINGS = {
-  leave: {
-    type: nodeList,
-    default: '',
-    help: 'Nodes that would leave, by ring key or name',
-    ...CHANGE,
-  },
-  join: {
-    type: nodeList,
-    default: '',
-    help: 'Ring keys of nodes that would join; add =WEIGHT where it is not 1',
-    ...CHANGE,
-  },
-  weight: {
-    type: nodeList,
-    default: '',
-    help: 'New weights, as NODE=WEIGHT, where NODE is a ring key or name',
-    ...CHANGE,
-  },
+  ...settingsWith({ category: 'Change', places: ['flag'] })({
+    leave: { type: nodeList, default: '', help: 'Nodes that would leave, by ring key or name' },
+    join: {
+      type: nodeList,
+      default: '',
+      help: 'Ring keys of nodes that would join; add =WEIGHT where it is not 1',
+    },
+    weight: {
+      type: nodeList,
+      default: '',
+      help: 'New weights, as NODE=WEIGHT, where NODE is a ring key or name',
+    },
+  }),
   ...CLIENT_SETTINGS,
 } as const satisfies SettingTable
 
@@ -107,24 +92,11 @@ export type PlanConfig = ValuesOf<typeof PLAN_SETTINGS>
 
 /** What `ringman agree` can be told. */
 export const AGREE_SETTINGS = {
-  expect: {
-    type: integer(1, 100_000),
-    default: 1,
-    help: 'Fewest members that must be found',
-    ...COMPARISON,
-  },
-  keys: {
-    type: integer(1, 10_000),
-    default: 1000,
-    help: 'Number of keys to compare',
-    ...COMPARISON,
-  },
-  waitMs: {
-    type: duration(0, 3_600_000),
-    default: '0s',
-    help: 'Retry for this long until they agree',
-    ...COMPARISON,
-  },
+  ...settingsWith({ category: 'Comparison', places: ['flag'] })({
+    expect: { type: integer(1, 100_000), default: 1, help: 'Fewest members that must be found' },
+    keys: { type: integer(1, 10_000), default: 1000, help: 'Number of keys to compare' },
+    waitMs: { type: duration(0, 3_600_000), default: '0s', help: 'Retry for this long until they agree' },
+  }),
   ring,
   timeoutMs: CLIENT_SETTINGS.timeoutMs,
 } as const satisfies SettingTable
@@ -133,34 +105,26 @@ export type AgreeConfig = ValuesOf<typeof AGREE_SETTINGS>
 
 /** What the commands can be told that have members act. */
 export const OPERATE_SETTINGS = {
-  forMs: {
-    type: duration(1000, 7 * 24 * 3_600_000),
-    default: '10m',
-    help: 'How long an evicted member is not taken back',
-    ...ACTION,
-  },
-  reason: {
-    type: sentence,
-    help: "Why, for the member's log",
-    ...ACTION,
-  },
-  by: {
-    type: sentence,
-    computedDefault: { compute: () => `${userInfo().username}@${hostname()}`, words: 'user@host' },
-    help: "Who, for the member's log",
-    ...ACTION,
-  },
+  ...settingsWith({ category: 'Action', places: ['flag'] })({
+    forMs: {
+      type: duration(1000, 7 * 24 * 3_600_000),
+      default: '10m',
+      help: 'How long an evicted member is not taken back',
+    },
+    reason: { type: sentence, help: "Why, for the member's log" },
+    by: {
+      type: sentence,
+      computedDefault: { compute: () => `${userInfo().username}@${hostname()}`, words: 'user@host' },
+      help: "Who, for the member's log",
+    },
+  }),
   url: {
     type: list(adminUrl, { min: 1, max: 1000 }),
     default: `http://127.0.0.1:${DEFAULT_ADMIN_PORT}`,
     help: 'Admin port of the member that is to act; of several, each acts',
     ...CONNECTION_FLAG,
   },
-  tokenFile: {
-    type: path,
-    help: "File with the members' token",
-    ...CONNECTION,
-  },
+  tokenFile: { type: path, help: "File with the members' token", ...CONNECTION },
   timeoutMs: { ...CLIENT_SETTINGS.timeoutMs, default: '15s' },
 } as const satisfies SettingTable
 

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { assertNever } from '../errors.ts'
 import { formatKeyPlace, parseKeyPlace, type KeyPlace } from '../http/route-key.ts'
 import type { MemberConfig } from './member-settings.ts'
-import type { SettingTable } from './setting.ts'
+import { settingsWith } from './setting.ts'
 import { choice, duration, form, list, parsed } from './value-type.ts'
 
 /** A place in a request where its key may be. */
@@ -19,46 +19,45 @@ const network = form('NETWORK', 'ADDRESS/BITS, such as 10.0.0.0/8 or fd00::/8', 
   return family === 0 || Number(bits) > (family === 6 ? 128 : 32) ? undefined : text
 })
 
+const forwardSettings = settingsWith({ category: 'Forwarding' })
+
 /** How a member sends requests to the owners of their keys: what `ring.forward()` and `ringman proxy` share. */
-export const FORWARD_SETTINGS = {
+export const FORWARD_SETTINGS = forwardSettings({
   forwardNetworks: {
     type: list(network, { max: 100 }),
     help: 'Networks that owners may be in, such as 10.0.0.0/8; needed where whoever gossips without a key could name any address',
-    category: 'Forwarding',
   },
   forwardTimeoutMs: {
     type: duration(1, 24 * 3_600_000),
     default: '30s',
     help: 'How long the owner may take to begin its answer',
-    category: 'Forwarding',
   },
   forwardWhenBehind: {
     type: choice(['wait', 'serve']),
     default: 'wait',
     help: 'What to do with a request that another member sent here by a newer ring, or one that cannot be compared: wait for the own ring, or serve it at once',
-    category: 'Forwarding',
   },
   forwardWaitMs: {
     type: duration(0, 60_000),
     default: '2s',
     help: 'How long to wait for the own ring; then the request is refused with 421',
-    category: 'Forwarding',
   },
-} as const satisfies SettingTable
+})
 
 /** What the library takes: the same without the prefix that the command's settings need. */
 export const FORWARD_OPTIONS = {
-  key: {
-    type: list(keyPlace, { min: 1, max: 16 }),
-    default: 'header:x-ringman-key',
-    help: 'Where the key of a request is: the first of these that has one',
-    category: 'Forwarding',
-  },
+  ...forwardSettings({
+    key: {
+      type: list(keyPlace, { min: 1, max: 16 }),
+      default: 'header:x-ringman-key',
+      help: 'Where the key of a request is: the first of these that has one',
+    },
+  }),
   networks: FORWARD_SETTINGS.forwardNetworks,
   timeoutMs: FORWARD_SETTINGS.forwardTimeoutMs,
   whenBehind: FORWARD_SETTINGS.forwardWhenBehind,
   waitMs: FORWARD_SETTINGS.forwardWaitMs,
-} as const satisfies SettingTable
+} as const
 
 /**
  * Whether requests may be sent to whatever address a member has: nobody who is no member can have named it.

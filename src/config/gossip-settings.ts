@@ -1,5 +1,5 @@
 import type { ProtocolSettings } from '../membership/memberlist/protocol/settings.ts'
-import type { Setting, SettingTable, ValuesOf } from './setting.ts'
+import { settingsWith, type Setting, type ValuesOf } from './setting.ts'
 import {
   boolean,
   choice,
@@ -13,8 +13,6 @@ import {
 } from './value-type.ts'
 
 const MEMBERLIST = ['memberlist'] as const
-const SECURITY = { category: 'Who may gossip', sources: MEMBERLIST } as const
-const TIMING = { category: 'Gossip timing', sources: MEMBERLIST } as const
 const HOUR_MS = 3_600_000
 
 /** Delegate protocol versions, as memberlist's applications have them. */
@@ -48,148 +46,118 @@ const keyringPath: ValueType<string> = {
 }
 
 /** Settings of the protocol that can be set one by one; what is not set is the preset's. */
-const TIMING_SETTINGS = {
+const TIMING_SETTINGS = settingsWith({ category: 'Gossip timing', sources: MEMBERLIST })({
   probeIntervalMs: {
-    ...TIMING,
     type: duration(10, HOUR_MS),
     help: 'Interval between probes (lan 1s, wan 5s, local 1s)',
   },
   probeTimeoutMs: {
-    ...TIMING,
     type: duration(1, HOUR_MS),
     help: 'How long to wait for an answer before asking others to probe (lan 500ms, wan 3s, local 200ms)',
   },
   indirectChecks: {
-    ...TIMING,
     type: integer(0, 100),
     help: 'How many members to ask for an indirect probe (lan 3, wan 3, local 1)',
   },
   suspicionMult: {
-    ...TIMING,
     type: integer(1, 100),
     help: 'A suspect has this x max(1, log10(members)) x probe interval to refute (lan 4, wan 6, local 3)',
   },
   suspicionMaxTimeoutMult: {
-    ...TIMING,
     type: integer(1, 100),
     help: 'A suspicion that nobody confirms lasts this many times as long (6)',
   },
   witnesses: {
-    ...TIMING,
     type: choice(['auto', 'always', 'off'] as const),
     help: 'Whether a silent member is dead once many have looked for it, in 2.5 probe intervals and not the whole suspicion: auto, where no Go member lives; always; off (auto)',
   },
   retransmitMult: {
-    ...TIMING,
     type: integer(1, 100),
     help: 'Each member sends an update this x ceil(log10(members + 1)) times (lan 4, wan 4, local 2)',
   },
   gossipNodes: {
-    ...TIMING,
     type: integer(1, 100),
     help: 'How many members to gossip to at each interval (lan 3, wan 4, local 3)',
   },
   gossipIntervalMs: {
-    ...TIMING,
     type: duration(5, HOUR_MS),
     help: 'Interval between rounds of gossip (lan 200ms, wan 500ms, local 100ms)',
   },
   gossipToTheDeadMs: {
-    ...TIMING,
     type: duration(0, HOUR_MS),
     help: 'How long to gossip to dead members, so that they can refute (lan 30s, wan 1m, local 15s)',
   },
   pushPullIntervalMs: {
-    ...TIMING,
     type: duration(0, 24 * HOUR_MS),
     help: 'Interval between push/pulls of the whole state, longer above 32 members; 0 for none (lan 30s, wan 1m, local 15s)',
   },
   streamTimeoutMs: {
-    ...TIMING,
     type: duration(10, HOUR_MS),
     help: 'How long a push/pull may take (lan 10s, wan 30s, local 1s)',
   },
   deadKeptMs: {
-    ...TIMING,
     type: duration(0, 24 * HOUR_MS),
     help: 'How long members stay listed after they died or left (lan 1m, wan 2m, local 30s)',
   },
   rejoinIntervalMs: {
-    ...TIMING,
     type: duration(0, HOUR_MS),
     help: 'Interval for contacting seeds that are not living members, which merges islands; 0 for none (lan 10s, wan 20s, local 5s)',
   },
   leaveTimeoutMs: {
-    ...TIMING,
     type: duration(0, HOUR_MS),
     help: 'How long to wait for others to acknowledge a leave (5s)',
   },
-} as const satisfies SettingTable & {
-  readonly [Name in keyof ProtocolSettings]?: Setting<ProtocolSettings[Name]>
-}
+}) satisfies { readonly [Name in keyof ProtocolSettings]?: Setting<ProtocolSettings[Name]> }
 
 /** Who may gossip with whom, and how the bytes travel; see `docs/memberlist.md`. */
 export const GOSSIP_SETTINGS = {
-  label: {
-    ...SECURITY,
-    type: word('LABEL', 255, 255),
-    help: 'Ignore members with another label; keeps clusters apart that come to share addresses',
-  },
-  labelFile: {
-    ...SECURITY,
-    type: path,
-    help: 'File with a JSON array of labels, in place of a label: the first is sent, all are accepted; read again when it changes',
-  },
-  clusterName: {
-    ...SECURITY,
-    type: word('NAME', 128),
-    help: 'Cluster name that Go ringman sends (its default is "default"); leave it out for stock memberlist',
-  },
-  keyringFile: {
-    ...SECURITY,
-    type: keyringPath,
-    help: 'File of base64 keys: the first encrypts, all decrypt; read again when it changes',
-  },
-  requireEncryption: {
-    ...SECURITY,
-    type: boolean,
-    default: true,
-    help: 'With keys: drop gossip that is not encrypted; false while you introduce encryption',
-  },
-  encryptOutgoing: {
-    ...SECURITY,
-    type: boolean,
-    default: true,
-    help: 'With keys: encrypt what is sent; false while you introduce encryption',
-  },
-  delegateVersions: {
-    ...SECURITY,
-    type: delegateVersions,
-    help: 'Delegate protocol versions to advertise; serf needs 2-5:5 (default: 0-0:0, as Go ringman)',
-  },
-  tcpOnly: {
-    category: 'Gossip',
-    sources: MEMBERLIST,
-    type: boolean,
-    default: false,
-    help: 'Gossip over TCP only, for networks that drop UDP',
-  },
-  compression: {
-    category: 'Gossip',
-    sources: MEMBERLIST,
-    type: boolean,
-    default: true,
-    help: 'Compress gossip where that makes it smaller; every member reads both forms',
-  },
-  maxPacketBytes: {
-    category: 'Gossip',
-    sources: MEMBERLIST,
-    type: size(512, 65_000),
-    default: '1400B',
-    help: 'Largest datagram to send; lower it where tunnels leave less than the usual 1500 bytes',
-  },
+  ...settingsWith({ category: 'Who may gossip', sources: MEMBERLIST })({
+    label: {
+      type: word('LABEL', 255, 255),
+      help: 'Ignore members with another label; keeps clusters apart that come to share addresses',
+    },
+    labelFile: {
+      type: path,
+      help: 'File with a JSON array of labels, in place of a label: the first is sent, all are accepted; read again when it changes',
+    },
+    clusterName: {
+      type: word('NAME', 128),
+      help: 'Cluster name that Go ringman sends (its default is "default"); leave it out for stock memberlist',
+    },
+    keyringFile: {
+      type: keyringPath,
+      help: 'File of base64 keys: the first encrypts, all decrypt; read again when it changes',
+    },
+    requireEncryption: {
+      type: boolean,
+      default: true,
+      help: 'With keys: drop gossip that is not encrypted; false while you introduce encryption',
+    },
+    encryptOutgoing: {
+      type: boolean,
+      default: true,
+      help: 'With keys: encrypt what is sent; false while you introduce encryption',
+    },
+    delegateVersions: {
+      type: delegateVersions,
+      help: 'Delegate protocol versions to advertise; serf needs 2-5:5 (default: 0-0:0, as Go ringman)',
+    },
+  }),
+  ...settingsWith({ category: 'Gossip', sources: MEMBERLIST })({
+    tcpOnly: { type: boolean, default: false, help: 'Gossip over TCP only, for networks that drop UDP' },
+    compression: {
+      type: boolean,
+      default: true,
+      help: 'Compress gossip where that makes it smaller; every member reads both forms',
+    },
+    maxPacketBytes: {
+      type: size(512, 65_000),
+      default: '1400B',
+      help: 'Largest datagram to send; lower it where tunnels leave less than the usual 1500 bytes',
+    },
+  }),
   ...TIMING_SETTINGS,
-} as const satisfies SettingTable
+} as const
 
 /** What programs can set of the timing. */
 export type GossipTiming = Partial<Pick<ProtocolSettings, keyof typeof TIMING_SETTINGS>>

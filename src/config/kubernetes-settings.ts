@@ -1,7 +1,7 @@
 import { LABEL_NAME } from '../kubernetes-names.ts'
 import { isLabelSelector } from '../kubernetes/label-selector.ts'
 import { DEFAULT_HOLD_RESTARTING_MS } from '../membership/kubernetes/kubernetes-options.ts'
-import type { SettingTable } from './setting.ts'
+import { settingsWith, type SettingTable } from './setting.ts'
 import {
   boolean,
   choice,
@@ -14,9 +14,6 @@ import {
   path,
   type ValueType,
 } from './value-type.ts'
-
-const SOURCE = { category: 'Kubernetes', sources: ['kubernetes'] } as const
-const GOSSIP = { category: 'Kubernetes', sources: ['memberlist', 'swim'] } as const
 
 const resourceName = matching(
   'NAME',
@@ -47,47 +44,40 @@ const portChoice: ValueType<string | number> = {
 
 /** Members from Kubernetes, and what Kubernetes knows of members that gossip; see `docs/kubernetes-source.md`. */
 export const KUBERNETES_SETTINGS = {
-  kubernetesService: {
-    ...SOURCE,
-    type: resourceName,
-    help: 'Service whose serving endpoints make the ring',
-  },
-  kubernetesSelector: {
-    ...SOURCE,
-    type: labelSelector,
-    help: 'Label selector of EndpointSlices whose serving endpoints make the ring, instead of a Service',
-  },
-  kubernetesPort: {
-    ...SOURCE,
-    type: portChoice,
-    help: 'Port of the endpoints: its name in the Service or its number on the pods; required when there are several',
-  },
-  kubernetesIpFamily: {
-    ...SOURCE,
-    type: choice(['auto', 'ipv4', 'ipv6']),
-    default: 'auto',
-    help: 'Address family to use of a dual-stack Service; auto prefers IPv4',
-  },
-  holdRestartingMs: {
-    ...SOURCE,
-    type: duration(0, 3_600_000),
-    default: formatDuration(DEFAULT_HOLD_RESTARTING_MS),
-    help: 'How long a pod that exists but does not serve keeps its place; 0 to remove it at once',
-  },
-  kubernetesNamespace: {
-    category: 'Kubernetes',
-    sources: ['kubernetes', 'memberlist', 'swim'],
-    type: resourceName,
-    help: "Namespace of the Service or the pods (default: this pod's own)",
-  },
-  kubernetesKubeconfig: {
-    category: 'Kubernetes',
-    sources: ['kubernetes', 'memberlist', 'swim'],
-    type: path,
-    help: "Kubeconfig for reaching the API server (default: this pod's service account)",
-  },
+  ...settingsWith({ category: 'Kubernetes', sources: ['kubernetes'] })({
+    kubernetesService: { type: resourceName, help: 'Service whose serving endpoints make the ring' },
+    kubernetesSelector: {
+      type: labelSelector,
+      help: 'Label selector of EndpointSlices whose serving endpoints make the ring, instead of a Service',
+    },
+    kubernetesPort: {
+      type: portChoice,
+      help: 'Port of the endpoints: its name in the Service or its number on the pods; required when there are several',
+    },
+    kubernetesIpFamily: {
+      type: choice(['auto', 'ipv4', 'ipv6']),
+      default: 'auto',
+      help: 'Address family to use of a dual-stack Service; auto prefers IPv4',
+    },
+    holdRestartingMs: {
+      type: duration(0, 3_600_000),
+      default: formatDuration(DEFAULT_HOLD_RESTARTING_MS),
+      help: 'How long a pod that exists but does not serve keeps its place; 0 to remove it at once',
+    },
+  }),
+  ...settingsWith({ category: 'Kubernetes', sources: ['kubernetes', 'memberlist', 'swim'] })({
+    kubernetesNamespace: {
+      type: resourceName,
+      help: "Namespace of the Service or the pods (default: this pod's own)",
+    },
+    kubernetesKubeconfig: {
+      type: path,
+      help: "Kubeconfig for reaching the API server (default: this pod's service account)",
+    },
+  }),
   kubernetesPodSelector: {
-    ...GOSSIP,
+    category: 'Kubernetes',
+    sources: ['memberlist', 'swim'],
     type: labelSelector,
     help: 'Label selector of the pods that gossip, for the seed pods:[PORT] and for --kubernetes-check',
   },
@@ -101,29 +91,25 @@ export const KUBERNETES_SETTINGS = {
 } as const satisfies SettingTable
 
 /** Rings of HashRing resources, beside the ring of the members themselves; see `docs/rings.md`. */
-export const HASH_RING_SETTINGS = {
+export const HASH_RING_SETTINGS = settingsWith({ category: 'HashRings' })({
   hashRings: {
-    category: 'HashRings',
     type: boolean,
     default: false,
     help: 'Make a ring of each HashRing resource, and answer for it under /v1/rings',
   },
   hashRingNamespaces: {
-    category: 'HashRings',
     type: list(resourceName, { max: 100 }),
     default: '',
     help: 'Namespaces whose HashRings make rings (default: all)',
   },
   hashRingPublish: {
-    category: 'HashRings',
     type: boolean,
     default: false,
     help: 'Allow HashRings that have their ring written to a ConfigMap',
   },
   hashRingInstallation: {
-    category: 'HashRings',
     type: installationName,
     default: 'ringman',
     help: 'Name of this installation in the statuses of HashRings; tells apart two that watch the same ones',
   },
-} as const satisfies SettingTable
+})

@@ -7,7 +7,7 @@ import type { ListedPlace } from '../membership/member.ts'
 import { parseStaticMember } from '../membership/static/static-source.ts'
 import { GOSSIP_SETTINGS } from './gossip-settings.ts'
 import { KUBERNETES_SETTINGS } from './kubernetes-settings.ts'
-import type { SettingTable, ValuesOf } from './setting.ts'
+import { settingsWith, type SettingTable, type ValuesOf } from './setting.ts'
 import { SIDECAR_SETTINGS } from './sidecar-settings.ts'
 import {
   bindAddress,
@@ -39,7 +39,6 @@ export type SourceName = (typeof SOURCE_NAMES)[number]
 /** Sources whose members gossip with each other. */
 const GOSSIP = ['memberlist', 'swim'] as const
 const MEMBERSHIP = { category: 'Membership', sources: GOSSIP } as const
-const OF_GOSSIP = { category: 'Gossip', sources: GOSSIP } as const
 
 const seed = parsed<Seed>(
   'SEED',
@@ -100,45 +99,24 @@ export const MEMBER_SETTINGS = {
     help: "Weight of this member's share, relative to the others'",
     ...MEMBERSHIP,
   },
-  zone: {
-    type: word('ZONE', 128),
-    help: "This member's failure domain, told to the others",
-    ...MEMBERSHIP,
-  },
+  zone: { type: word('ZONE', 128), help: "This member's failure domain, told to the others", ...MEMBERSHIP },
   foldWindowMs: {
     type: duration(0, 10_000),
     default: formatDuration(DEFAULT_FOLD_WINDOW_MS),
     help: 'How long to collect changes of members before making a new ring; a millisecond for each hundred nodes (100 at most) where that is longer',
     category: 'Membership',
   },
-  bind: {
-    type: bindAddress,
-    default: '0.0.0.0',
-    help: 'Address of the gossip sockets',
-    ...OF_GOSSIP,
-  },
-  gossipPort: {
-    type: listenPort,
-    default: 7946,
-    help: 'Port of the gossip sockets',
-    ...OF_GOSSIP,
-  },
-  advertise: {
-    type: reachableAddress,
-    help: 'Address to tell others (default: detected)',
-    ...OF_GOSSIP,
-  },
-  advertisePort: {
-    type: port,
-    help: 'Gossip port to tell others (default: the bound port)',
-    ...OF_GOSSIP,
-  },
-  preset: {
-    type: choice(['lan', 'wan', 'local']),
-    default: 'lan',
-    help: 'Timing of the gossip, for this kind of network',
-    ...OF_GOSSIP,
-  },
+  ...settingsWith({ category: 'Gossip', sources: GOSSIP })({
+    bind: { type: bindAddress, default: '0.0.0.0', help: 'Address of the gossip sockets' },
+    gossipPort: { type: listenPort, default: 7946, help: 'Port of the gossip sockets' },
+    advertise: { type: reachableAddress, help: 'Address to tell others (default: detected)' },
+    advertisePort: { type: port, help: 'Gossip port to tell others (default: the bound port)' },
+    preset: {
+      type: choice(['lan', 'wan', 'local']),
+      default: 'lan',
+      help: 'Timing of the gossip, for this kind of network',
+    },
+  }),
   ...GOSSIP_SETTINGS,
   ...SIDECAR_SETTINGS,
   ...KUBERNETES_SETTINGS,

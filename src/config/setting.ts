@@ -28,6 +28,14 @@ export interface Setting<T = unknown> {
  */
 export type SettingTable = Readonly<Record<string, Setting>>
 
+/** Makes rows of a table that have something in common. */
+export function settingsWith<const Common extends Omit<Partial<Setting>, 'type'>>(common: Common) {
+  return <const Rows extends Readonly<Record<string, Omit<Setting, keyof Common>>>>(rows: Rows) =>
+    Object.fromEntries(Object.entries(rows).map(([name, row]) => [name, { ...common, ...row }])) as {
+      readonly [Name in keyof Rows]: Common & Rows[Name]
+    }
+}
+
 /** The values of a table: what has no default may be undefined. */
 export type ValuesOf<Table extends SettingTable> = {
   readonly [Name in keyof Table]: Table[Name] extends Setting<infer T>
