@@ -48,7 +48,7 @@ export type { RingKeyMode } from './membership/placement.ts'
 export type { Condition, SourceHealth } from './membership/condition.ts'
 export type { MembershipSource, SourceKind } from './membership/source.ts'
 export type { SourceStatistics } from './membership/statistics.ts'
-export type { ExpositionFormat, MetricsText } from './telemetry/exposition.ts'
+export type { ExpositionFormat, MetricsText } from './http/metrics-answer.ts'
 
 export { RingmanClient, type PlannedChange, type RingmanClientOptions } from './client/ringman-client.ts'
 export type {

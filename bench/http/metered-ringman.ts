@@ -10,7 +10,7 @@ import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
 import { parseStaticMember, StaticSource } from '../../src/membership/static/static-source.ts'
 import { RingService } from '../../src/service/ring-service.ts'
 import { EventLoopDelay } from '../../src/telemetry/event-loop-delay.ts'
-import { ProcessCollector } from '../../src/telemetry/process-collector.ts'
+import { processCollector } from '../../src/telemetry/process-collector.ts'
 import { RingMetrics } from '../../src/telemetry/ring-metrics.ts'
 import { NODE_COUNT } from './load.ts'
 
@@ -39,7 +39,7 @@ export async function startRingman(): Promise<MeteredRingman> {
   const metrics = new RingMetrics({
     ring,
     clock,
-    processCollectors: [eventLoopDelay, new ProcessCollector(() => ledger.counts())],
+    processCollectors: [() => eventLoopDelay.collect(), processCollector(() => ledger.counts())],
   })
   await ring.start()
   return {

@@ -31,7 +31,7 @@ import { memoryLimitBytes } from '../memory-limit.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import { EventLoopDelay } from '../telemetry/event-loop-delay.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
-import { countOpenFds, ProcessCollector, readMaxFds } from '../telemetry/process-collector.ts'
+import { countOpenFds, processCollector, readMaxFds } from '../telemetry/process-collector.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
 import { HTTP_METRICS } from '../telemetry/table/http-table.ts'
 import { tracingMiddleware } from '../telemetry/tracing-middleware.ts'
@@ -99,11 +99,9 @@ export function composeProcess(
     clock,
     currentTraceId: tracer && currentTraceId,
     processCollectors: [
-      {
-        collect: async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
-      },
-      eventLoopDelay,
-      new ProcessCollector(
+      async () => ({ ready: [{ value: (await readiness.evaluate()).ready ? 1 : 0 }] }),
+      () => eventLoopDelay.collect(),
+      processCollector(
         () => threads?.addTo(ledger.counts()) ?? ledger.counts(),
         () => threads,
       ),

@@ -11,7 +11,7 @@ import type { MovedStretches } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import type { Claim } from '../service/claims.ts'
 import type { MovedEvent, OwnershipCheck } from '../service/ownership.ts'
-import type { ExpositionFormat, MetricsText } from '../telemetry/exposition.ts'
+import type { ExpositionFormat, MetricsText } from '../http/metrics-answer.ts'
 
 /** A ring that runs in this process. */
 export interface Ring extends AsyncDisposable {

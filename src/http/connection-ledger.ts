@@ -2,9 +2,10 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
+import { zeros } from '../zeros.ts'
 import { HeldBytes } from './held-bytes.ts'
 import { ADMIN_HTTP_LIMITS, type HttpLimits } from './limits.ts'
-import { PortConnections, type AnswerAccount, type CloseReason } from './port-connections.ts'
+import { CLOSE_REASONS, PortConnections, type AnswerAccount, type CloseReason } from './port-connections.ts'
 import { Intake } from './intake.ts'
 import { Turns } from './turns.ts'
 
@@ -40,14 +41,7 @@ export class ConnectionLedger {
   readonly #warnings: LimitedWarnings
   readonly #ports = new Map<PortName, PortConnections>()
   readonly #readers = new Set<SlowReader>()
-  readonly #closed: Record<CloseReason, number> = {
-    'no-room': 0,
-    'made-room': 0,
-    'unfinished-heads': 0,
-    'slow-reader': 0,
-    'answers-waiting': 0,
-    'unfinished-bodies': 0,
-  }
+  readonly #closed = zeros(CLOSE_REASONS)
   readonly #answers: Readonly<Record<PortName, HeldBytes>>
   /** Of requests, in memory that is taken for them. One that is not whole yet is cut for others that hold less. */
   readonly bodies: HeldBytes

@@ -1,23 +1,23 @@
 import type { IncomingMessage } from 'node:http'
 import { makeAnswer, type Answer } from './respond.ts'
 
-/** Formats in which metrics can be had. */
-type Format = 'prometheus' | 'openmetrics'
+/** How metrics are written down. */
+export type ExpositionFormat = 'prometheus' | 'openmetrics'
 
 /** Metrics as text. */
-interface Text {
+export interface MetricsText {
   readonly contentType: string
   readonly body: string
 }
 
 /** Where the text of `/metrics` comes from. Who asks while it is being made should get the same object. */
 export interface MetricsWriter {
-  write(format: Format): Promise<Text>
+  write(format: ExpositionFormat): Promise<MetricsText>
 }
 
 /** Answers `/metrics`: Prometheus's text, or OpenMetrics for those who ask for it by `Accept`. */
 export function metricsAnswer(metrics: MetricsWriter): (request: IncomingMessage) => Promise<Answer> {
-  const answers = new WeakMap<Text, Answer>()
+  const answers = new WeakMap<MetricsText, Answer>()
   /** Of one text there is one answer, however many wait for it, and however slowly they read. */
   return async ({ headers: { accept } }) => {
     const text = await metrics.write(chooseFormat(accept))
@@ -39,7 +39,7 @@ const ACCEPT_LIMIT = 1024
  * What an Accept header asks for: OpenMetrics 1.0.0 (or without a version) when it is given at least the weight of
  * the text format and of anything else; Prometheus's text in any other case, so that a browser and `curl` get that.
  */
-export function chooseFormat(accept: string | undefined): Format {
+export function chooseFormat(accept: string | undefined): ExpositionFormat {
   if (accept === undefined || accept.length > ACCEPT_LIMIT) return 'prometheus'
   let openMetrics = 0
   let plain = 0

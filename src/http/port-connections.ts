@@ -7,8 +7,12 @@ import { refuseLate } from './refusal.ts'
 import { shareReads } from './shared-reads.ts'
 
 /** Why a connection was closed before its client wanted that. */
-export type CloseReason =
-  'no-room' | 'made-room' | 'unfinished-heads' | 'slow-reader' | 'answers-waiting' | 'unfinished-bodies'
+export const CLOSE_REASONS = [
+  ...(['no-room', 'made-room', 'unfinished-heads'] as const),
+  ...(['slow-reader', 'answers-waiting', 'unfinished-bodies'] as const),
+]
+
+export type CloseReason = (typeof CLOSE_REASONS)[number]
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 

@@ -179,11 +179,7 @@ function routesOf(deps: RoutesDeps, logger: Logger, answers: RingAnswers, named?
   ring.done.then(endWatches, endWatches)
   return [
     ...lookUpRoutes({ ring, view, responder, limits }),
-    {
-      path: '/v1/route',
-      takesPathsBelow: true,
-      any: proxyRoute({ manager, view, limits, settings }),
-    },
+    { path: '/v1/route', takesPathsBelow: true, any: proxyRoute({ manager, view, limits, settings }) },
     ...ringRoutes({ answers, watch, turns: responder.ledger.turns, limits }),
   ]
 }

@@ -7,7 +7,8 @@ import { placeMembers, ringKeyOf, type IsDone, type RingKeyMode } from '../membe
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches, Stretch } from '../ring/moved.ts'
 import { decodeHandoverMessage, encodeHandoverMessage, type HandoverMessage } from './handover-message.ts'
-import { WarmUp, without, type WarmCall, type WarmOutcome } from './warm-up.ts'
+import { zeros } from '../zeros.ts'
+import { WARM_OUTCOMES, WarmUp, without, type WarmCall } from './warm-up.ts'
 
 /** How long the new owners wait at most until the old ones know, once everything is warm, in milliseconds. */
 export const SWITCH_LIMIT_MS = 1000
@@ -114,13 +115,8 @@ interface Outlook {
 export class Handover {
   /** Whether a member's move counts as done here, before it says so by gossip. */
   readonly isDone: IsDone
-  readonly outcomes: Record<HandoverOutcome, number> = {
-    warmed: 0,
-    'timed-out': 0,
-    'not-possible': 0,
-    'broken-off': 0,
-  }
-  readonly warmUps: Record<WarmOutcome, number> = { done: 0, failed: 0, aborted: 0 }
+  readonly outcomes = zeros(HANDOVER_OUTCOMES)
+  readonly warmUps = zeros(WARM_OUTCOMES)
   readonly #deps: HandoverDeps
   readonly #warnings: LimitedWarnings
   readonly #done = new Map<string, number>()

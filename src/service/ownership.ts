@@ -7,6 +7,7 @@ import { HashRing } from '../ring/hash-ring.ts'
 import { hashKey } from '../ring/key-hash.ts'
 import type { MovedStretches } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
+import { zeros } from '../zeros.ts'
 import { Claims, everywhere, type Claim, type LostStretch } from './claims.ts'
 
 /** What a change of the ring means for one node. */
@@ -49,7 +50,9 @@ export interface OwnershipCheck {
 }
 
 /** What became of a request that came to a member that forwards. */
-export type ForwardOutcome = 'served' | 'forwarded' | 'stood-in' | 'refused' | 'failed'
+const FORWARD_OUTCOMES = ['served', 'forwarded', 'stood-in', 'refused', 'failed'] as const
+
+export type ForwardOutcome = (typeof FORWARD_OUTCOMES)[number]
 
 /** What {@link Ownership} asks of the member that it is about. */
 export interface OwnMember {
@@ -67,21 +70,9 @@ export class Ownership {
   readonly #member: OwnMember
   readonly #claims: Claims
   /** How many checks had which verdict. */
-  readonly checks: Record<CheckVerdict, number> = {
-    mine: 0,
-    'not-mine': 0,
-    'you-are-behind': 0,
-    'i-am-behind': 0,
-    unknown: 0,
-  }
+  readonly checks = zeros(CHECK_VERDICTS)
   /** What became of requests, where this member forwards them. */
-  readonly forwards: Record<ForwardOutcome, number> = {
-    served: 0,
-    forwarded: 0,
-    'stood-in': 0,
-    refused: 0,
-    failed: 0,
-  }
+  readonly forwards = zeros(FORWARD_OUTCOMES)
   /** The ring key that claims were made under. */
   #claimedAs: string | undefined
 

@@ -13,7 +13,9 @@ export type WarmCall = (
 ) => void
 
 /** How a call of the program's `warm` ended. */
-export type WarmOutcome = 'done' | 'failed' | 'aborted'
+export const WARM_OUTCOMES = ['done', 'failed', 'aborted'] as const
+
+export type WarmOutcome = (typeof WARM_OUTCOMES)[number]
 
 interface Call {
   readonly from: RingNode

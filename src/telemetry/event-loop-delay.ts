@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { Distribution } from '../distribution.ts'
-import { histogram, single, type Collector, type Samples } from './sample.ts'
+import { histogram, single, type Samples } from './sample.ts'
 import { PROCESS_METRICS } from './table/process-table.ts'
 
 /** Time between two fires of the timer whose lateness is measured. */
@@ -17,7 +17,7 @@ export type DelayHistogram = Pick<
  * holding the process; at each scrape what it gathered is added to counts of ours, which only rise, so that several
  * scrapers do not take each other's values away.
  */
-export class EventLoopDelay implements Collector {
+export class EventLoopDelay {
   readonly #delays: DelayHistogram
   readonly #seconds = new Distribution(PROCESS_METRICS.eventLoopDelay.buckets)
 

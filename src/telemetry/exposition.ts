@@ -1,16 +1,8 @@
 import { Registry, type RegistryContentType } from 'prom-client'
+import type { ExpositionFormat, MetricsText } from '../http/metrics-answer.ts'
 import { METRICS, type MetricId } from './metrics.ts'
 import { kindOf, type Metric } from './metric.ts'
 import type { Sample, Samples } from './sample.ts'
-
-/** How metrics are written down. */
-export type ExpositionFormat = 'prometheus' | 'openmetrics'
-
-/** Metrics as text. */
-export interface MetricsText {
-  readonly contentType: string
-  readonly body: string
-}
 
 /**
  * Writes metrics down. The registry is made for this one text: nothing of one scrape is left for the next, or for

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { readVersion } from './version.ts'
 import type { LedgerCounts } from '../http/connection-ledger.ts'
 import type { LookUpThreads } from '../http/threads/look-up-threads.ts'
-import { byLabel, single, type Collector, type Samples } from './sample.ts'
+import { byLabel, single, type Collector } from './sample.ts'
 
 // Not those of `node:fs/promises`: that is a megabyte which a member has no other use for.
 const readdir = promisify(fs.readdir)
@@ -14,27 +14,25 @@ type Threads = Pick<LookUpThreads, 'answering' | 'replaced'>
 
 const ONE_THREAD: Threads = { answering: 1, replaced: { late: 0, silent: 0, ended: 0 } }
 
-/** What is to be said of the process now. */
-export class ProcessCollector implements Collector {
-  readonly #version = readVersion()
-  readonly #connections: () => LedgerCounts
-  readonly #threads: () => Threads | undefined
-
-  /** @param threads - Those that answer look-ups, where there are several. @default the main one alone */
-  constructor(connections: () => LedgerCounts, threads: () => Threads | undefined = () => undefined) {
-    this.#connections = connections
-    this.#threads = threads
-  }
-
-  async collect(): Promise<Samples> {
+/**
+ * What is to be said of the process now.
+ *
+ * @param threads - Those that answer look-ups, where there are several. @default the main one alone
+ */
+export function processCollector(
+  connections: () => LedgerCounts,
+  threads: () => Threads | undefined = () => undefined,
+): Collector {
+  const version = readVersion()
+  return async () => {
     const [openFds, maxFds] = await Promise.all([countOpenFds(), readMaxFds()])
     const { user, system } = process.cpuUsage()
-    const { connections, limits, closed, heldBytes } = this.#connections()
-    const { answering, replaced } = this.#threads() ?? ONE_THREAD
+    const { connections: open, limits, closed, heldBytes } = connections()
+    const { answering, replaced } = threads() ?? ONE_THREAD
     const { rss, heapUsed, heapTotal, external } = process.memoryUsage()
     return {
-      buildInfo: [{ value: 1, labels: { version: this.#version, node_version: process.version } }],
-      httpConnections: byLabel('port', connections),
+      buildInfo: [{ value: 1, labels: { version, node_version: process.version } }],
+      httpConnections: byLabel('port', open),
       httpConnectionsLimit: byLabel('port', limits),
       httpConnectionsClosed: byLabel('reason', closed),
       httpHeldBytes: byLabel('kind', heldBytes),

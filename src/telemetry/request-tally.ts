@@ -3,8 +3,9 @@ import type { Clock } from '../clock.ts'
 import { Distribution } from '../distribution.ts'
 import { type RequestMeter, KEY_COUNT, type RouteMeter } from '../http/route.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
-import { byLabel, histogram, type Collector, type Samples, type Exemplar, type Sample } from './sample.ts'
-import { type LOOK_UP_ROUTES, HTTP_METRICS, type LOOK_UP_RESULTS } from './table/http-table.ts'
+import { byLabel, histogram, type Samples, type Exemplar, type Sample } from './sample.ts'
+import { zeros } from '../zeros.ts'
+import { type LOOK_UP_ROUTES, HTTP_METRICS, LOOK_UP_RESULTS } from './table/http-table.ts'
 
 type LookUpRoute = keyof typeof LOOK_UP_ROUTES
 
@@ -21,7 +22,7 @@ export interface RequestTallyOptions {
  * Counts requests and look-ups. What it holds is bounded by the routes there are, whatever clients ask for, and no label is
  * put together for a `GET` that is answered with 200, as nearly all are.
  */
-export class RequestTally implements RequestMeter, Collector {
+export class RequestTally implements RequestMeter {
   readonly #lookUps: Readonly<Record<LookUpRoute, LookUpTally>>
   readonly #routes = new Map<string, RouteTally>()
   readonly #others = new RouteTally({})
@@ -84,14 +85,7 @@ class LookUpTally {
   readonly seconds = new Distribution(HTTP_METRICS.lookUpDuration.buckets)
   /** The last one for each count of `seconds`. */
   readonly exemplars: (Exemplar | undefined)[] = []
-  readonly results: Record<LookUpResult, number> = {
-    ok: 0,
-    'no-key': 0,
-    refused: 0,
-    'ring-empty': 0,
-    unavailable: 0,
-    failed: 0,
-  }
+  readonly results = zeros(LOOK_UP_RESULTS)
   /** Keys that were looked up with success. */
   keys = 0
   readonly #options: LookUpTallyOptions

@@ -1,50 +1,43 @@
 import type { Clock } from '../clock.ts'
 import { maxMean } from '../ring/plan.ts'
+import { HANDOVER_OUTCOMES } from '../service/handover.ts'
 import type { RingService } from '../service/ring-service.ts'
-import { CHANGE_CAUSES, type ChangeCause } from '../manager/change-record.ts'
+import { CHANGE_CAUSES } from '../manager/change-record.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingChange } from '../manager/snapshot.ts'
 import type { MemberState } from '../membership/member.ts'
-import { byLabel, single, type Collector, type Samples } from './sample.ts'
+import { WARM_OUTCOMES } from '../service/warm-up.ts'
+import { zeros } from '../zeros.ts'
+import { byLabel, single, type Samples } from './sample.ts'
 
 /** What is to be said of a ring now: its members, its nodes, its manager. Read from snapshots; nothing is kept. */
-export class RingCollector implements Collector {
-  readonly #ring: RingService
-  readonly #clock: Clock
-
-  constructor(ring: RingService, clock: Clock) {
-    this.#ring = ring
-    this.#clock = clock
-  }
-
-  async collect(): Promise<Samples> {
-    const { source, manager, ownRingKey, ownership, handover = NO_HANDOVER } = this.#ring
-    const manages = await pingSamples(manager, this.#clock)
-    const { ring, epoch } = manager.snapshot
-    const ownShare = ownRingKey === undefined ? 0 : (ring.shares().get(ownRingKey) ?? 0)
-    return {
-      ...manages,
-      members: byLabel('state', countStates(source.members)),
-      checks: byLabel('verdict', ownership.checks),
-      forwards: byLabel('outcome', ownership.forwards),
-      claims: single(ownership.claimCount),
-      handovers: byLabel('outcome', handover.outcomes),
-      handoverWarmUps: byLabel('outcome', handover.warmUps),
-      handoverOldest: single(handover.oldestMs / 1000),
-      ringNodes: single(ring.size),
-      ringPoints: single(ring.pointCount),
-      ringEpoch: single(epoch),
-      ringInfo: [{ value: 1, labels: { digest: ring.digest } }],
-      ringShareRatio: single(source.selfName === undefined ? undefined : ownShare),
-      ringBalanceRatio: single(maxMean(ring)),
-    }
+export async function collectRing(service: RingService, clock: Clock): Promise<Samples> {
+  const { source, manager, ownRingKey, ownership, handover = NO_HANDOVER } = service
+  const manages = await pingSamples(manager, clock)
+  const { ring, epoch } = manager.snapshot
+  const ownShare = ownRingKey === undefined ? 0 : (ring.shares().get(ownRingKey) ?? 0)
+  return {
+    ...manages,
+    members: byLabel('state', countStates(source.members)),
+    checks: byLabel('verdict', ownership.checks),
+    forwards: byLabel('outcome', ownership.forwards),
+    claims: single(ownership.claimCount),
+    handovers: byLabel('outcome', handover.outcomes),
+    handoverWarmUps: byLabel('outcome', handover.warmUps),
+    handoverOldest: single(handover.oldestMs / 1000),
+    ringNodes: single(ring.size),
+    ringPoints: single(ring.pointCount),
+    ringEpoch: single(epoch),
+    ringInfo: [{ value: 1, labels: { digest: ring.digest } }],
+    ringShareRatio: single(source.selfName === undefined ? undefined : ownShare),
+    ringBalanceRatio: single(maxMean(ring)),
   }
 }
 
 /** What a member says that hands nothing over. */
 const NO_HANDOVER: NonNullable<RingService['handover']> = {
-  outcomes: { warmed: 0, 'timed-out': 0, 'not-possible': 0, 'broken-off': 0 },
-  warmUps: { done: 0, failed: 0, aborted: 0 },
+  outcomes: zeros(HANDOVER_OUTCOMES),
+  warmUps: zeros(WARM_OUTCOMES),
   oldestMs: 0,
 }
 
@@ -68,9 +61,9 @@ function countStates(members: readonly { readonly state: MemberState }[]): Recor
 }
 
 /** Counts changes of the ring and the keys that they move, by cause. A change counts once for each cause in it. */
-export class RingChangeTally implements Collector {
-  readonly #changes = zeros()
-  readonly #movedShares = zeros()
+export class RingChangeTally {
+  readonly #changes = zeros(CHANGE_CAUSES)
+  readonly #movedShares = zeros(CHANGE_CAUSES)
   #lastChangeAtMs: number | undefined
 
   add({ records }: Pick<RingChange, 'records'>): void {
@@ -88,11 +81,4 @@ export class RingChangeTally implements Collector {
       ringLastChange: single(this.#lastChangeAtMs === undefined ? undefined : this.#lastChangeAtMs / 1000),
     }
   }
-}
-
-function zeros(): Record<ChangeCause, number> {
-  return Object.fromEntries(Object.keys(CHANGE_CAUSES).map((cause) => [cause, 0])) as Record<
-    ChangeCause,
-    number
-  >
 }

@@ -1,14 +1,14 @@
 import type { Clock } from '../clock.ts'
+import type { ExpositionFormat, MetricsText } from '../http/metrics-answer.ts'
 import type { RequestMeter } from '../http/route.ts'
 import type { RingService } from '../service/ring-service.ts'
-import type { ExpositionFormat, MetricsText } from './exposition.ts'
-import { HashRingCollector, type HashRingFacts } from './hash-ring-collector.ts'
+import { collectHashRings, type HashRingFacts } from './hash-ring-collector.ts'
 import { METRICS, type MetricId } from './metrics.ts'
 import type { Metric, MetricScope } from './metric.ts'
 import { RequestTally } from './request-tally.ts'
-import { RingChangeTally, RingCollector } from './ring-collector.ts'
+import { collectRing, RingChangeTally } from './ring-collector.ts'
 import type { Collector, Samples } from './sample.ts'
-import { SourceCollector } from './source-collector.ts'
+import { collectSource } from './source-collector.ts'
 
 export interface RingMetricsOptions {
   readonly ring: RingService
@@ -48,11 +48,11 @@ export class RingMetrics {
       gather: options.gatherRequests,
     })
     this.#collectors = [
-      new RingCollector(ring, clock),
-      changes,
-      this.#requests,
-      new SourceCollector(ring),
-      ...(hashRings === undefined ? [] : [new HashRingCollector(hashRings, clock)]),
+      () => collectRing(ring, clock),
+      () => changes.collect(),
+      () => this.#requests.collect(),
+      () => collectSource(ring),
+      ...(hashRings === undefined ? [] : [() => collectHashRings(hashRings, clock)]),
       ...processCollectors,
     ]
     const scopes: Record<MetricScope, boolean> = {
@@ -75,7 +75,7 @@ export class RingMetrics {
   async collect(): Promise<Samples> {
     const samples: Samples = {}
     // One after the other: what one of them computes must not count as the time that another one waited.
-    for (const collector of this.#collectors) Object.assign(samples, await collector.collect())
+    for (const collector of this.#collectors) Object.assign(samples, await collector())
     return samples
   }
 

@@ -23,9 +23,7 @@ export interface Sample {
 export type Samples = Partial<Record<MetricId, readonly Sample[]>>
 
 /** Something that knows samples when it is asked. It is asked at each scrape, and never fails on purpose. */
-export interface Collector {
-  collect(): Samples | Promise<Samples>
-}
+export type Collector = () => Samples | Promise<Samples>
 
 /** A metric without labels; none for undefined. */
 export function single(value: number | undefined): Sample[] {

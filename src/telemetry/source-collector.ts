@@ -7,39 +7,31 @@ import type {
   GossipStatistics,
   TwoWayCount,
 } from '../membership/statistics.ts'
-import { byLabel, single, type Collector, type Samples, histogram, type Sample } from './sample.ts'
+import { byLabel, single, type Samples, histogram, type Sample } from './sample.ts'
 
 /**
  * What a source says of itself. Sources know nothing of metrics: they count (`SourceStatistics`), and the rows of the
  * table are filled here. A new source adds its part to both.
  */
-export class SourceCollector implements Collector {
-  readonly #ring: Pick<RingService, 'source' | 'health'>
-
-  constructor(ring: Pick<RingService, 'source' | 'health'>) {
-    this.#ring = ring
-  }
-
-  collect(): Samples {
-    const { source } = this.#ring
-    const { condition, ok } = this.#ring.health()
-    const labels = { source: source.kind }
-    const statistics: SourceStatistics = source.statistics?.() ?? {}
-    const { staleMs, seeds, joins, gossip, sidecar, kubernetes } = statistics
-    return {
-      sourceOk: [{ value: ok ? 1 : 0, labels }],
-      condition: Object.keys(CONDITIONS).map((name) => ({
-        value: name === condition ? 1 : 0,
-        labels: { condition: name },
-      })),
-      sourceStaleness: staleMs === undefined ? [] : [{ value: staleMs / 1000, labels }],
-      seeds: byLabel('state', { resolved: seeds?.resolved, unresolved: seeds?.unresolved }),
-      seedAddresses: single(seeds?.addresses),
-      joins: byLabel('result', { ...joins }),
-      ...(gossip && gossipSamples(gossip)),
-      ...(sidecar && sidecarSamples(sidecar)),
-      ...(kubernetes && kubernetesSamples(kubernetes)),
-    }
+export function collectSource(ring: Pick<RingService, 'source' | 'health'>): Samples {
+  const { source } = ring
+  const { condition, ok } = ring.health()
+  const labels = { source: source.kind }
+  const statistics: SourceStatistics = source.statistics?.() ?? {}
+  const { staleMs, seeds, joins, gossip, sidecar, kubernetes } = statistics
+  return {
+    sourceOk: [{ value: ok ? 1 : 0, labels }],
+    condition: Object.keys(CONDITIONS).map((name) => ({
+      value: name === condition ? 1 : 0,
+      labels: { condition: name },
+    })),
+    sourceStaleness: staleMs === undefined ? [] : [{ value: staleMs / 1000, labels }],
+    seeds: byLabel('state', { resolved: seeds?.resolved, unresolved: seeds?.unresolved }),
+    seedAddresses: single(seeds?.addresses),
+    joins: byLabel('result', { ...joins }),
+    ...(gossip && gossipSamples(gossip)),
+    ...(sidecar && sidecarSamples(sidecar)),
+    ...(kubernetes && kubernetesSamples(kubernetes)),
   }
 }
 

@@ -4,7 +4,7 @@ import { DEFAULT_FOLD_WINDOW_MS, type HashRingManager } from '../../src/manager/
 import type { RingChange } from '../../src/manager/snapshot.ts'
 import type { Member, MemberState } from '../../src/membership/member.ts'
 import type { RingServiceDeps } from '../../src/service/ring-service.ts'
-import { RingCollector } from '../../src/telemetry/ring-collector.ts'
+import { collectRing } from '../../src/telemetry/ring-collector.ts'
 import { fakeMember, FakeSource } from '../support/fake-source.ts'
 import { fullStatistics } from '../telemetry/full-statistics.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
@@ -95,7 +95,7 @@ describe('RingService', () => {
       ok: true,
       message: 'This member, "b", is on the ring as "a-before", which has the same ring key.',
     })
-    const samples = await new RingCollector(service, clock).collect()
+    const samples = await collectRing(service, clock)
     expect(samples.ringShareRatio?.[0]?.value).toBe(manager.snapshot.ring.shares().get('10.0.0.2:8000'))
   })
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { WorkloadRing } from '../../src/rings/workload-ring.ts'
 import type { NamedRings, NamedRingSummary } from '../../src/service/named-rings.ts'
-import { HashRingCollector } from '../../src/telemetry/hash-ring-collector.ts'
+import { collectHashRings } from '../../src/telemetry/hash-ring-collector.ts'
 import type { Metric } from '../../src/telemetry/metric.ts'
 import { METRICS } from '../../src/telemetry/metrics.ts'
 import { RingMetrics } from '../../src/telemetry/ring-metrics.ts'
@@ -110,11 +110,10 @@ test('no more than 2,000 rings have series, those that are not well before the o
     ring: i === 2400 ? undefined : ring,
   }))
   const rings = { known: () => summaries } as unknown as NamedRings
-  const collector = new HashRingCollector(
+  const { hashRingAccepted = [], hashRingsOmitted } = await collectHashRings(
     { rings, settled: () => undefined, statusWrites: () => 0 },
     world.clock,
   )
-  const { hashRingAccepted = [], hashRingsOmitted } = await collector.collect()
   expect(hashRingAccepted).toHaveLength(2000)
   expect(hashRingAccepted[0]).toMatchObject({ value: 0, labels: { ring: 'ring-2400' } })
   expect(hashRingsOmitted).toEqual([{ value: 500 }])

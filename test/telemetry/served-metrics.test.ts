@@ -3,11 +3,11 @@ import { httpParts } from '../support/http-parts.ts'
 import { healthIn } from '../../src/membership/condition.ts'
 import type { SourceKind } from '../../src/membership/source.ts'
 import { EventLoopDelay } from '../../src/telemetry/event-loop-delay.ts'
-import type { ExpositionFormat } from '../../src/telemetry/exposition.ts'
+import type { ExpositionFormat } from '../../src/http/metrics-answer.ts'
 import { kindOf, type Metric } from '../../src/telemetry/metric.ts'
 import { labelNamesOf, labelValuesOf } from '../support/metric-labels.ts'
 import { METRICS } from '../../src/telemetry/metrics.ts'
-import { ProcessCollector } from '../../src/telemetry/process-collector.ts'
+import { processCollector } from '../../src/telemetry/process-collector.ts'
 import { RingMetrics } from '../../src/telemetry/ring-metrics.ts'
 import { makeRing, THREE_MEMBERS } from '../http/running-ring.ts'
 import { parseExposition, type ParsedMetric } from '../support/exposition.ts'
@@ -29,9 +29,9 @@ async function ringWith(kind: SourceKind, options: { readonly process?: boolean 
     ...(options.process === true
       ? {
           processCollectors: [
-            { collect: () => ({ ready: [{ value: 1 }] }) },
-            new EventLoopDelay(),
-            new ProcessCollector(() => httpParts().ledger.counts()),
+            () => ({ ready: [{ value: 1 }] }),
+            () => new EventLoopDelay().collect(),
+            processCollector(() => httpParts().ledger.counts()),
           ],
         }
       : {}),

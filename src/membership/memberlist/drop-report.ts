@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts'
 import type { Logger } from '../../logger.ts'
 import { formatHostPort } from '../../seeds/seed.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
+import { zeros } from '../../zeros.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { DROP_REASONS, type Drop, type DropReason } from './wire/drop.ts'
 
@@ -29,17 +30,13 @@ export interface LastDrop {
 /** What became of a datagram or a stream that was not taken. */
 export class DropReport {
   readonly #clock: Clock
-  readonly #counts: Record<DropReason, number>
+  readonly #counts = zeros(DROP_REASONS)
   readonly #last = new Map<DropReason, { readonly from: Endpoint; readonly atMs: number }>()
   readonly #warnings: LimitedWarnings
 
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock
     this.#warnings = new LimitedWarnings(clock, logger)
-    this.#counts = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0])) as Record<
-      DropReason,
-      number
-    >
   }
 
   /** Drops so far, by reason. */

@@ -59,11 +59,7 @@ export const HASH_RING_METRICS = rowsWith({ scope: 'hash-rings' })({
     query:
       'max by (ring_namespace, ring) (ringman_hash_ring_version) - min by (ring_namespace, ring) (ringman_hash_ring_version)',
   },
-  hashRingNodes: {
-    name: 'ringman_hash_ring_nodes',
-    labels: LABELS,
-    meaning: 'Nodes on the ring.',
-  },
+  hashRingNodes: { name: 'ringman_hash_ring_nodes', labels: LABELS, meaning: 'Nodes on the ring.' },
   hashRingHeldNodes: {
     name: 'ringman_hash_ring_held_nodes',
     labels: LABELS,

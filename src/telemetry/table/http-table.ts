@@ -56,13 +56,7 @@ export const HTTP_METRICS = {
     name: 'ringman_http_requests_total',
     labels: {
       route: 'A path that ringman serves on the look-up port, or `other` for every path that it does not.',
-      method: {
-        GET: '',
-        HEAD: '',
-        POST: '',
-        OPTIONS: '',
-        other: 'Any other method.',
-      },
+      method: { GET: '', HEAD: '', POST: '', OPTIONS: '', other: 'Any other method.' },
       status: 'The HTTP status of the answer, or `aborted` when the client went before there was one.',
     },
     meaning: 'Requests to the look-up port, by route, method and status.',

@@ -22,10 +22,7 @@ export const PROCESS_METRICS = rowsWith({ scope: 'process' })({
     reading: 'Its rate is the utilization, from 0 to 1. Above 0.7, add pods.',
     query: 'rate(ringman_event_loop_active_seconds_total[5m])',
   },
-  processCpu: {
-    name: 'process_cpu_seconds_total',
-    meaning: 'CPU time of the process, user and system.',
-  },
+  processCpu: { name: 'process_cpu_seconds_total', meaning: 'CPU time of the process, user and system.' },
   processStartTime: {
     name: 'process_start_time_seconds',
     meaning: 'When the process started, in seconds since the Unix epoch.',
@@ -43,14 +40,8 @@ export const PROCESS_METRICS = rowsWith({ scope: 'process' })({
     name: 'process_max_fds',
     meaning: 'File descriptors that the process may open; only on Linux, and only where there is a limit.',
   },
-  nodejsHeapUsed: {
-    name: 'nodejs_heap_size_used_bytes',
-    meaning: 'Bytes used of the JavaScript heap.',
-  },
-  nodejsHeapTotal: {
-    name: 'nodejs_heap_size_total_bytes',
-    meaning: 'Bytes that the JavaScript heap has.',
-  },
+  nodejsHeapUsed: { name: 'nodejs_heap_size_used_bytes', meaning: 'Bytes used of the JavaScript heap.' },
+  nodejsHeapTotal: { name: 'nodejs_heap_size_total_bytes', meaning: 'Bytes that the JavaScript heap has.' },
   nodejsExternalMemory: {
     name: 'nodejs_external_memory_bytes',
     meaning: 'Memory outside the heap that JavaScript objects hold, buffers among them.',

@@ -28,10 +28,7 @@ export const RING_METRICS = {
     reading:
       'Lower than the living members when the metadata of some does not decode, or two have one ring key.',
   },
-  ringPoints: {
-    name: 'ringman_ring_points',
-    meaning: "Points on this process's ring.",
-  },
+  ringPoints: { name: 'ringman_ring_points', meaning: "Points on this process's ring." },
   checks: {
     name: 'ringman_checks_total',
     labels: {
