@@ -44,7 +44,7 @@ export function kindOf({ name, buckets }: Metric): 'counter' | 'gauge' | 'histog
 }
 
 /** Makes rows of the table that have something in common; what one of them says itself counts for it. */
-export function rowsWith(common: Pick<Metric, 'sources' | 'scope'>) {
+export function rowsWith(common: Pick<Metric, 'labels' | 'sources' | 'scope'>) {
   return <const Rows extends Readonly<Record<string, Metric>>>(rows: Rows) =>
     Object.fromEntries(Object.entries(rows).map(([id, row]) => [id, { ...common, ...row }])) as Rows
 }
