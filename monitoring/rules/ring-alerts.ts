@@ -45,6 +45,15 @@ ${indent(closedRings(settledDigests('2m')))}
         'There are {{ $value }} groups of pods, each with a ring of itself alone, for 2 minutes. Each key has an owner in each of them.',
     },
     {
+      alert: 'RingmanRingEmpty',
+      severity: 'critical',
+      for: '1m',
+      expr: `${NODES} == 0`,
+      summary: `No node is on the ring of ${RELEASE}.`,
+      description:
+        'No key has an owner, and all look-ups fail. All members were drained at the same time, or the source has none.',
+    },
+    {
       alert: 'RingmanMembersDifferFromReadyPods',
       severity: 'warning',
       for: '5m',

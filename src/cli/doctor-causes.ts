@@ -1,5 +1,15 @@
 import { formatHostPort } from '../seeds/seed.ts'
-import { found, list, mostFrequent, namesOf, quote, say, unlike, type Finding } from './doctor-finding.ts'
+import {
+  found,
+  list,
+  mostFrequent,
+  namesOf,
+  quote,
+  say,
+  unlike,
+  type Finding,
+  type FindingCode,
+} from './doctor-finding.ts'
 import type { MemberReport, SurveyedMember } from './doctor-survey.ts'
 
 export function sameNames(members: readonly SurveyedMember[]): Finding[] {
@@ -90,7 +100,7 @@ export function otherClusterNames(members: readonly SurveyedMember[]): Finding[]
 
 /** Members that have another word than most, and do not hear them for it. */
 function deafTo(
-  code: string,
+  code: FindingCode,
   what: string,
   wordOf: (member: Gossiping) => string,
   { odd, usual }: { readonly odd: readonly Gossiping[]; readonly usual: string },

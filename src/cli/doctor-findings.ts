@@ -10,17 +10,20 @@ import {
   sameNames,
 } from './doctor-causes.ts'
 import {
+  CONDITION_RUNBOOKS,
   found,
   list,
   mostFrequent,
   namesOf,
   quote,
+  RUNBOOKS,
   say,
   unlike,
   type Finding,
   type Severity,
 } from './doctor-finding.ts'
-import type { Survey, SurveyedMember } from './doctor-survey.ts'
+import type { MemberReport, Survey, SurveyedMember } from './doctor-survey.ts'
+import { weights } from './doctor-weights.ts'
 import { counted } from './terminal.ts'
 
 /** A clock may be off by so much, in milliseconds. */
@@ -73,6 +76,7 @@ export function diagnose(survey: Survey): Finding[] {
     ...causes,
     ...silentMembers(survey),
     ...unreached(members, causes),
+    ...emptyRing(members),
     ...differentDigests(others),
     ...strangers(members, causes),
     ...conditions(others),
@@ -80,9 +84,10 @@ export function diagnose(survey: Survey): Finding[] {
     ...staleSeeds(survey),
     ...clocks(members),
     ...settings(members),
+    ...weights(members),
     ...changesUnderWay(members, causes),
     ...versions(members),
-    ...drained(members),
+    ...(isDrainedAway(members) ? [] : drained(members)),
   ]
   const order: readonly Severity[] = ['critical', 'warning', 'note']
   return order.flatMap((severity) => all.filter((finding) => finding.severity === severity))
@@ -99,6 +104,7 @@ function silentMembers({ members, silent }: Survey): Finding[] {
         code: 'ADMIN_UNREACHABLE',
         severity: 'warning',
         members: name === undefined ? [] : [name],
+        runbook: RUNBOOKS.ADMIN_UNREACHABLE,
         summary: `${who} does not answer at its admin port, ${url}: ${error.message}.`,
         meaning:
           name === undefined
@@ -177,6 +183,34 @@ function inWords(pairs: readonly Pair[]): string {
   return list(pairs.map(({ from, to }) => `from ${quote(from)} to ${quote(to)}`)).replace(/^f/, 'F')
 }
 
+function emptyRing(members: readonly SurveyedMember[]): Finding[] {
+  if (members.some(({ report }) => report.nodes > 0)) return []
+  const names = [...new Set(members.flatMap(({ report }) => [report.name, ...livingOf(report)]))]
+  return isDrainedAway(members)
+    ? found('RING_EMPTY', 'critical', names, {
+        summary: 'Nobody owns a key: all members are drained.',
+        meaning: 'Look-ups fail with 503 (RING_EMPTY), and no member is ready.',
+        advice: '`ringman return` at the admin port of each that is to own keys brings it back at once.',
+      })
+    : found('RING_EMPTY', 'critical', names, {
+        summary: 'Nobody owns a key: there is no node on the ring.',
+        meaning: 'Look-ups fail with 503 (RING_EMPTY).',
+        advice: '`ringman nodes` says of each member why it is not on the ring.',
+      })
+}
+
+function livingOf({ members }: MemberReport): string[] {
+  return members.flatMap(({ name, state }) => (state === 'alive' || state === 'suspect' ? [name] : []))
+}
+
+/** Whether the ring is empty because all members were drained. */
+function isDrainedAway(members: readonly SurveyedMember[]): boolean {
+  return members.every(({ report }) => {
+    const living = report.members.filter(({ state }) => state === 'alive' || state === 'suspect')
+    return report.nodes === 0 && living.length > 0 && living.every(({ drained: isDrained }) => isDrained)
+  })
+}
+
 function differentDigests(members: readonly SurveyedMember[]): Finding[] {
   const { odd, usual } = unlike(members, ({ report }) => report.digest)
   const names = namesOf(odd)
@@ -223,12 +257,17 @@ function conditions(members: readonly SurveyedMember[]): Finding[] {
   return members.flatMap(({ report }): Finding[] => {
     const isDrained = report.members.some(({ name, drained: off }) => name === report.name && off)
     if (report.ok && (report.ready || isDrained)) return []
-    return found(report.ok ? 'NOT_READY' : 'MEMBER_NOT_WELL', 'warning', [report.name], {
+    const code = report.ok ? 'NOT_READY' : 'MEMBER_NOT_WELL'
+    return found(code, 'warning', [report.name], {
       summary: `${quote(report.name)} says: ${report.ok ? report.failing.join(' ') : `${report.message}.`}`,
       meaning: report.ready
         ? 'It is ready, and its ring may be out of date.'
         : 'It is not ready for look-ups.',
-      advice: 'docs/runbooks has a page for each of these conditions.',
+      advice:
+        report.condition === 'draining'
+          ? 'Stop its process, or start it again: one that was evicted is taken back when its time is over.'
+          : 'Mend what it says; /readyz at its admin port has the same sentence. The runbook has the causes.',
+      runbook: CONDITION_RUNBOOKS[report.condition] ?? RUNBOOKS[code],
     })
   })
 }

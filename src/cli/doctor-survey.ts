@@ -5,6 +5,7 @@ import { Members, readAnswer } from '../client/members.ts'
 import { flag, list, number, object, orNull, text, type Shape, type Shaped } from '../client/shape.ts'
 import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
 import { formatHostPort } from '../seeds/seed.ts'
+import { lookUpPortError } from './look-up-port.ts'
 
 /** Members that are asked at the same time, and in all. */
 const AT_ONCE = 32
@@ -59,16 +60,19 @@ const report = object({
     ),
   ),
   members: list(
-    object({
-      name: text,
-      address: text,
-      port: number,
-      state: text,
-      httpPort: orNull(number),
-      adminPort: orNull(number),
-      level: number,
-      drained: flag,
-    }),
+    object(
+      {
+        name: text,
+        address: text,
+        port: number,
+        state: text,
+        httpPort: orNull(number),
+        adminPort: orNull(number),
+        level: number,
+        drained: flag,
+      },
+      { weight: orNull(number) },
+    ),
     MAX_LISTED,
   ),
 })
@@ -117,7 +121,7 @@ export interface SurveyOptions {
 /**
  * Asks members at their admin ports, then those that they know, and so on; then has each of them ask others over UDP and TCP.
  *
- * @throws {RingmanError} `UNREACHABLE`, `NOT_FOUND` and other codes of the first answer when no member answered.
+ * @throws {RingmanError} `UNREACHABLE` and other codes of the first answer when no member answered.
  */
 export async function survey({ urls, follow, timeoutMs }: SurveyOptions): Promise<Survey> {
   const seen = new Set(urls)
@@ -161,12 +165,8 @@ export async function survey({ urls, follow, timeoutMs }: SurveyOptions): Promis
     }
   }
   if (members.length === 0) {
-    const [first] = silent
-    const hint = first?.error.code === 'NOT_FOUND' ? `; is ${first.url} an admin port?` : ''
-    throw new RingmanError(
-      first?.error.code ?? 'UNREACHABLE',
-      `no member answered: ${first?.error.message ?? ''}${hint}`,
-    )
+    const { code = 'UNREACHABLE', message = '' } = silent[0]?.error ?? {}
+    throw new RingmanError(code, `no member answered: ${message}`)
   }
   // Where only some are asked, by ways of their own, those that the others know and that did not answer are the silent ones.
   const unanswered = unasked.filter(({ name }) => !members.some(({ report: { name: own } }) => own === name))
@@ -191,7 +191,8 @@ async function ask(url: string, timeoutMs: number) {
     return { report: read, tookMs, aheadMs: read.timeMs - (systemClock.wallNow() - tookMs / 2) }
   } catch (error) {
     if (!isRingmanError(error)) throw error
-    return { error: { code: error.code, message: error.message } }
+    const { code, message } = (await lookUpPortError(error, url, timeoutMs)) ?? error
+    return { error: { code, message } }
   }
 }
 

@@ -19,7 +19,7 @@ type DoctorInput = CommandInput<DoctorConfig>
  * `ringman doctor`: asks every member that anybody knows, and says what is wrong, the most important first.
  *
  * @returns 0 when nothing is, 6 when something is; notes count for nothing.
- * @throws {RingmanError} `UNREACHABLE`, `TIMEOUT`, `RESPONSE_INVALID`, `NOT_FOUND` when no member answered.
+ * @throws {RingmanError} `UNREACHABLE`, `TIMEOUT`, `RESPONSE_INVALID` when no member answered.
  */
 export async function runDoctor(input: DoctorInput): Promise<ExitCode> {
   const { kube, url, only } = input.config
@@ -82,9 +82,12 @@ function writeBundle(path: string, found: Survey, findings: readonly Finding[]):
 const COLOURS = { critical: 'red', warning: 'yellow', note: 'dim' } as const
 
 function render({ members, mute }: Survey, findings: readonly Finding[], terminal: Terminal): string {
-  const blocks = findings.map(
-    ({ severity, summary, meaning, advice }) =>
-      `${terminal.style(COLOURS[severity], severity)}: ${terminal.style('bold', printable(summary))}\n  ${printable(meaning)}\n  ${printable(advice)}\n`,
+  const blocks = findings.map(({ code, severity, summary, meaning, advice, runbook }) =>
+    [
+      `${terminal.style(COLOURS[severity], `${severity} ${code}`)}: ${terminal.style('bold', printable(summary))}`,
+      ...[meaning, advice, ...(runbook === undefined ? [] : [runbook])].map((text) => `  ${printable(text)}`),
+      '',
+    ].join('\n'),
   )
   const asked = `${counted(members.length, 'member')} answered`
   const unasked =

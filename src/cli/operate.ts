@@ -6,6 +6,7 @@ import { assertNever, isRingmanError, RingmanError, type ErrorCode } from '../er
 import { tokenOf } from '../http/acting-guard.ts'
 import { printable } from '../printable.ts'
 import type { Action } from '../service/operations.ts'
+import { lookUpPortError } from './look-up-port.ts'
 import { renderJson, renderMoves, renderShare, type CommandInput, type Terminal } from './terminal.ts'
 
 /** Moves that are printed. */
@@ -81,7 +82,7 @@ export async function runOperate(input: OperateInput): Promise<void> {
       await untilHeard(members, url, done, clock)
       const answer = readAnswer(
         actionAnswer,
-        await askAdmin(members, `${url}/v1/admin/${action}`, fields),
+        await askAdmin(members, url, `/v1/admin/${action}`, fields),
         url,
       )
       const deed = dryRun ? undefined : deedOf(action, answer.member, operand)
@@ -140,7 +141,7 @@ async function untilHeard(
   if (deeds.length === 0) return
   const untilMs = clock.now() + HEARING_MS
   for (;;) {
-    const answer = await askAdmin(members, `${url}/v1/report`)
+    const answer = await askAdmin(members, url, '/v1/report')
     const { members: known } = readAnswer(membersAnswer, answer, url)
     const missed = deeds.find(({ of, isHeard }) => !isHeard(known.find(({ name }) => name === of)))
     if (missed === undefined) return
@@ -152,19 +153,15 @@ async function untilHeard(
   }
 }
 
-async function askAdmin(members: Members, url: string, fields?: object): Promise<unknown> {
+async function askAdmin(members: Members, url: string, path: string, fields?: object): Promise<unknown> {
   try {
     return await members.json(
-      url,
+      `${url}${path}`,
       fields && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(fields) },
     )
   } catch (error) {
-    if (isRingmanError(error) && error.code === 'NOT_FOUND' && error.message.startsWith('there is nothing')) {
-      throw new RingmanError('NOT_FOUND', `${error.message}: is ${new URL(url).host} an admin port?`, {
-        cause: error,
-      })
-    }
-    throw error
+    if (!isRingmanError(error)) throw error
+    throw (await lookUpPortError(error, url, members.timeoutMs)) ?? error
   }
 }
 

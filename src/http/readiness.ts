@@ -108,7 +108,7 @@ export class Readiness {
   #checkSource(): ReadinessCheck {
     const { condition, ok, message } = this.#ring.health()
     if (condition === 'draining' && this.#ring.state === 'leaving') {
-      return check('source', true, 'The source is being left.')
+      return check('source', true, 'The source is no reason: this process leaves it, or has left it.')
     }
     const { readiness } = CONDITIONS[condition]
     if ((readiness === 'denied' && condition !== 'draining') || (readiness === 'kept' && !this.#wasReady)) {

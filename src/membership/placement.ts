@@ -93,7 +93,7 @@ function* nodesOf(
 }
 
 /** What a weight counts at most where these are the nodes: see {@link placeMembers}. */
-export function weightBoundOf(nodes: readonly RingNode[]): number {
+export function weightBoundOf(nodes: readonly Pick<RingNode, 'weight'>[]): number {
   const weights = new Float64Array(nodes.length)
   nodes.forEach(({ weight }, i) => {
     weights[i] = weight

@@ -212,7 +212,7 @@ export class Operations {
         message: 'This member leaves the ring; its look-ups name others until it is stopped',
         after,
         run: async () => {
-          await this.#ring.leave()
+          await this.#ring.evict()
           return relayed || !control.keyed ? {} : { details: await this.#tellOthers(request) }
         },
       }

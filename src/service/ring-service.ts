@@ -88,6 +88,7 @@ export class RingService implements AsyncDisposable {
   readonly #abort = new AbortController()
   #state: 'new' | 'starting' | 'running' | 'leaving' | 'stopped' = 'new'
   #farewell: Promise<void> | undefined
+  #evicted = false
   #stopping: Promise<void> | undefined
   #startedAtMs = 0
   /** From the first change of members that the ring does not have yet to the ring that has it. */
@@ -280,7 +281,12 @@ export class RingService implements AsyncDisposable {
         if (this.#handover?.phase === 'releasing') {
           return healthIn('releasing', 'This process is leaving, and owns its keys until others are warm')
         }
-        return healthIn('draining', 'This process is leaving and takes no new work')
+        return healthIn(
+          'draining',
+          this.#evicted
+            ? 'This process has left the ring: an operator evicted it'
+            : 'This process is leaving and takes no new work',
+        )
       case 'running':
         return this.#healthWhileRunning()
       default:
@@ -321,7 +327,11 @@ export class RingService implements AsyncDisposable {
   }
 
   #healthWhileRunning(): SourceHealth {
-    if (this.drained) return healthIn('draining', 'This member was drained: an operator took it off the ring')
+    if (this.drained) {
+      const isEmpty = this.manager.snapshot.ring.size === 0
+      const rest = isEmpty ? ', which is empty now, so that nobody owns a key: return one' : ''
+      return healthIn('draining', `This member was drained: an operator took it off the ring${rest}`)
+    }
     const why = this.#unsureBecause()
     if (why !== undefined) return healthIn('unsure', why)
     if (this.#handover?.phase === 'releasing') {
@@ -443,6 +453,12 @@ export class RingService implements AsyncDisposable {
     }
   }
 
+  /** Leaves as {@link leave}, because an operator wants it; the process goes on until somebody stops it. */
+  evict(): Promise<void> {
+    this.#evicted = true
+    return this.leave()
+  }
+
   async #leave(isOnRing: boolean): Promise<void> {
     const handover = this.#handover
     if (handover !== undefined && isOnRing) {
@@ -558,8 +574,10 @@ export class RingService implements AsyncDisposable {
       (n, { length }) => n + Math.max(0, length - NAMED_LIMIT),
       0,
     )
+    // Whoever leaves as the last one leaves nothing behind, as it should be.
+    const isEmptied = current.ring.size === 0 && this.#state !== 'leaving'
     context.with(trace.setSpan(context.active(), swap), () => {
-      this.#logger.info(
+      this.#logger[isEmptied ? 'warn' : 'info'](
         {
           event: 'ring.changed',
           epoch: current.epoch,
@@ -572,7 +590,7 @@ export class RingService implements AsyncDisposable {
           updated: namesOf(updated),
           ...(unnamed > 0 ? { unnamed } : {}),
         },
-        'Changed the ring',
+        isEmptied ? 'Changed the ring: it is empty, and nobody owns a key' : 'Changed the ring',
       )
     })
     swap.end()

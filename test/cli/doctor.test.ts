@@ -1,10 +1,10 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { diagnose } from '../../src/cli/doctor-findings.ts'
-import type { Finding } from '../../src/cli/doctor-finding.ts'
+import { CONDITION_RUNBOOKS, RUNBOOKS, type Finding } from '../../src/cli/doctor-finding.ts'
 import { survey, type MemberReport, type Survey } from '../../src/cli/doctor-survey.ts'
 import { generateKey, keyId, parseKeyring } from '../../src/membership/memberlist/keyring.ts'
 import { NodeDnsResolver } from '../../src/seeds/dns-resolver.ts'
@@ -247,6 +247,84 @@ describe('in a cluster with', () => {
   })
 })
 
+test('a ring that was drained to the last member is critical, and everything else says so, too', async () => {
+  await using cluster = await healthyCluster()
+  // As by three operators at once: each member decides before it has heard of the others.
+  const drained = await Promise.all(cluster.members.map((member) => cluster.act(member, 'drain')))
+  expect(drained.map(({ status }) => status)).toEqual([200, 200, 200])
+  await cluster.agreeOn(0)
+  const [first] = cluster.members as [LiveMember]
+  const { code, findings } = await doctor([first])
+  expect(code).toBe(6)
+  expect(findings).toMatchObject([
+    {
+      code: 'RING_EMPTY',
+      severity: 'critical',
+      members: ['m0', 'm1', 'm2'],
+      summary: 'Nobody owns a key: all members are drained.',
+      runbook: 'docs/runbooks/ringman-ring-empty.md',
+    },
+  ])
+  const { out } = await runMain(['doctor', '--url', first.addresses.admin.url])
+  expect(out).toMatch(
+    /^critical RING_EMPTY: Nobody owns a key: all members are drained\.\n.*`ringman return`[^\n]*\n {2}docs\/runbooks\/ringman-ring-empty\.md\n\n3 members answered; 1 thing is wrong\n$/s,
+  )
+
+  const readyz = await fetch(`${first.addresses.admin.url}/readyz`)
+  expect([readyz.status, await readyz.text()]).toEqual([503, expect.stringContaining('nobody owns a key')])
+  const owner = await fetch(`${first.addresses.http.url}/v1/owner?key=k`)
+  expect([owner.status, await owner.json()]).toMatchObject([503, { code: 'RING_EMPTY' }])
+  expect(first.logger.of('ring.changed').at(-1)).toMatchObject({
+    level: 'warn',
+    message: 'Changed the ring: it is empty, and nobody owns a key',
+    fields: { nodes: 0 },
+  })
+})
+
+describe('weights', () => {
+  test('that were given by hand are a note, and nothing wrong', async () => {
+    await using cluster = await healthyCluster()
+    const weights = () =>
+      cluster.members.map(({ process }) =>
+        process.service.manager.snapshot.ring.nodes.map(({ weight }) => weight).join(),
+      )
+    await cluster.act(cluster.members[1]!, 'weight', { weight: 4 })
+    await expect.poll(weights).toEqual(['1,4,1', '1,4,1', '1,4,1'])
+    const { code, findings } = await doctor([cluster.members[0]!])
+    expect(code).toBe(0)
+    expect(findings).toMatchObject([{ code: 'WEIGHT_BY_HAND', severity: 'note', members: ['m1'] }])
+    expect(findings[0]?.summary).toBe('"m1" has the weight 4 by hand, and 1 once it is restarted.')
+  })
+
+  test('that differ by configuration are a note; one that counts for less than it says is a warning', async () => {
+    await using cluster = await healthyCluster()
+    await cluster.add('big', { weight: '3' })
+    await cluster.add('huge', { weight: '30' })
+    await cluster.agreeOn(5)
+    const { code, findings } = await doctor([cluster.members[0]!])
+    expect(code).toBe(6)
+    expect(findings).toMatchObject([
+      { code: 'WEIGHT_CAPPED', severity: 'warning', members: ['huge'] },
+      { code: 'WEIGHTS_DIFFER', severity: 'note', members: ['big', 'huge'] },
+    ])
+    expect(findings.map(({ summary }) => summary)).toEqual([
+      '"huge" has the weight 30, and counts for 20.',
+      '"big" has the weight 3, "huge" the weight 30, and most others 1.',
+    ])
+  })
+})
+
+test('an evicted member says so, and what to do with it', async () => {
+  await using cluster = await healthyCluster()
+  const [first, , last] = cluster.members as [LiveMember, LiveMember, LiveMember]
+  await cluster.act(first, 'evict', { name: 'm2' })
+  await cluster.agreeOn(2)
+  const { findings } = await doctor([first, last])
+  expect(findings).toMatchObject([{ code: 'NOT_READY', members: ['m2'] }])
+  expect(findings[0]?.summary).toContain('This process has left the ring: an operator evicted it')
+  expect(findings[0]?.advice).toContain('Stop its process')
+})
+
 test('how far a rotation of the key is', async () => {
   await using cluster = new LiveCluster()
   const [old, fresh] = [generateKey(), generateKey()]
@@ -397,9 +475,25 @@ test('a bundle holds what was found, for its owner alone, and no secret', async 
 test('without any answer it says so', async () => {
   expect(await runMain(['doctor', '--url', '127.0.0.1:9'])).toMatchObject({ code: 3, out: '' })
   await using cluster = await healthyCluster(1)
-  const { http } = cluster.members[0]!.addresses
-  expect(await runMain(['doctor', '--url', http.url])).toMatchObject({
-    code: 2,
-    err: expect.stringContaining(`is ${http.url} an admin port?`) as string,
+  const { admin, http } = cluster.members[0]!.addresses
+  expect(await runMain(['doctor', '--url', http.url])).toEqual({
+    code: 3,
+    out: '',
+    err: `ringman: no member answered: ${http.url} is a look-up port, and this is for the admin port (--admin-port, 8081 unless set)\n`,
   })
+  const { findings } = await doctor([
+    { addresses: { admin } },
+    { addresses: { admin: http } },
+  ] as LiveMember[])
+  expect(findings).toMatchObject([{ code: 'ADMIN_UNREACHABLE' }])
+  expect(findings[0]?.summary).toContain('is a look-up port')
+})
+
+test('each finding is in the documents, and each runbook that one names is there', () => {
+  const text = readFileSync('docs/operating.md', 'utf8')
+  for (const [code, runbook] of Object.entries(RUNBOOKS)) {
+    expect(text).toContain(`\`${code}\``)
+    if (runbook !== undefined) expect(existsSync(runbook), runbook).toBe(true)
+  }
+  for (const runbook of Object.values(CONDITION_RUNBOOKS)) expect(existsSync(runbook), runbook).toBe(true)
 })

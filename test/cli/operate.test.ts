@@ -197,7 +197,7 @@ test('what is refused has an exit code and says why', async () => {
     err: expect.stringContaining('token is missing or wrong') as string,
   })
   expect(await runMain(['drain', '--url', a.addresses.http.url], env)).toMatchObject({
-    code: 2,
-    err: expect.stringContaining('an admin port?') as string,
+    code: 3,
+    err: expect.stringContaining(`${a.addresses.http.url} is a look-up port`) as string,
   })
 })

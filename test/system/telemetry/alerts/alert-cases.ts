@@ -79,6 +79,28 @@ const RING_CASES: readonly AlertCase[] = [
     ],
   },
   {
+    name: 'all members drained at once',
+    minutes: 10,
+    pods: pods((_, seconds) =>
+      seconds > 300 ? { nodes: 0, ready: false, condition: 'draining', epoch: 2 } : {},
+    ),
+    fires: [{ alert: 'RingmanRingEmpty', value: '0' }],
+  },
+  {
+    name: 'one pod without a ring among others, and all of them for half a minute',
+    minutes: 10,
+    pods: pods((index, seconds) =>
+      seconds > 300 && seconds <= 330
+        ? { nodes: 0, epoch: 2 }
+        : {
+            nodes: seconds > 330 && index === LAST ? 0 : 5,
+            digest: index === LAST && seconds > 330 ? OTHER : WHOLE,
+            epoch: 1 + every(100, seconds),
+          },
+    ),
+    fires: [],
+  },
+  {
     name: 'one pod alone, of a ring that is scraped in part only',
     minutes: 10,
     pods: pods((index, seconds) =>
