@@ -9,7 +9,7 @@ import { openGossipSockets, type GossipSockets } from './gossip-sockets.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
 import { tryOpenEnvelope, wrapInEnvelope } from './packet-envelope.ts'
 import type { MemberView, StartPushPullEffect, StartStreamProbeEffect } from './protocol/effects.ts'
-import type { Endpoint } from './protocol/endpoint.ts'
+import { keyOf, type Endpoint } from './protocol/endpoint.ts'
 import type { ProtocolEvent } from './protocol/events.ts'
 import type { ProtocolSettings } from './protocol/settings.ts'
 import { causeOfRefusal, isMisfit, refusalText } from './refusal.ts'
@@ -41,7 +41,7 @@ export class GossipTransport {
   readonly #options: GossipTransportOptions
   readonly #server: StreamServer
   readonly #client: StreamClient
-  /** Places, as {@link placeOf} writes them, whose members know checksums. */
+  /** Places, as {@link keyOf} writes them, whose members know checksums. */
   readonly #crcPlaces = new Set<string>()
   /** Where each member listed is: its place is forgotten when it is elsewhere, or nowhere. */
   readonly #placeOfMember = new Map<string, string>()
@@ -126,7 +126,7 @@ export class GossipTransport {
 
   /** Remembers what must be known of a member to send to it; `listed` is false once it is not known any more. */
   noteMember({ name, endpoint, versions }: MemberView, listed: boolean): void {
-    const place = placeOf(endpoint)
+    const place = keyOf(endpoint)
     const before = this.#placeOfMember.get(name)
     if (before !== undefined && (before !== place || !listed)) {
       this.#crcPlaces.delete(before)
@@ -159,7 +159,7 @@ export class GossipTransport {
       return
     }
     this.#countSent(messages)
-    for (const packet of this.codec.encodePackets(messages, this.#crcPlaces.has(placeOf(to)))) {
+    for (const packet of this.codec.encodePackets(messages, this.#crcPlaces.has(keyOf(to)))) {
       this.traffic.packets.sent++
       this.traffic.bytes.udp.sent += packet.length
       this.#sockets?.send(packet, to)
@@ -358,8 +358,4 @@ export class GossipTransport {
 function reasonOf(answer: StreamAnswer): string {
   if (answer.outcome === 'answered') return `the peer answered with ${answer.message.kind}`
   return answer.outcome === 'sent' ? 'no answer was read' : answer.reason
-}
-
-function placeOf({ address, port }: Endpoint): string {
-  return `${address} ${port}`
 }

@@ -19,11 +19,6 @@ export function keyOf({ address, port }: Endpoint): string {
   return `${address} ${port}`
 }
 
-/** Whether two runs of bytes are equal. For public bytes: it stops at the first difference. */
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i])
-}
-
 /**
  * An address in network order as text: dotted for 4 bytes (and for 16 bytes that hold an IPv4 address, `::ffff:`),
  * else IPv6 as RFC 5952 writes it.

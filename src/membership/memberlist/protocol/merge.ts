@@ -1,12 +1,13 @@
 import { TokenBucket } from '../../../token-bucket.ts'
 import { isLiving, isPlainText, METADATA_LIMIT_BYTES } from '../../member.ts'
 import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
+import { sameBytes } from '../wire/text.ts'
 import { ask } from './ask.ts'
 import type { Contests } from './contests.ts'
 import type { DeathEvidence } from './counters.ts'
 import { type Core, createRecord, nodeOf, STATE_NUMBERS } from './core.ts'
 import { isDoubtful, isLate, isStale, previousOf } from './doubtful-deaths.ts'
-import { type Endpoint, formatAddress, keyOf, sameBytes, sameEndpoint } from './endpoint.ts'
+import { type Endpoint, formatAddress, keyOf, sameEndpoint } from './endpoint.ts'
 import { type MemberRecord, understandEachOther, versionsOf, viewOf } from './members.ts'
 import { correctTo, INCARNATION_LIMIT, isBeyond, raiseTo, roomToRise } from './incarnation.ts'
 import type { SelfDefence } from './refute.ts'
@@ -685,9 +686,7 @@ export class Merge {
   }
 
   #isRefused(message: Alive, endpoint: Endpoint): boolean {
-    const refuses = this.#core.delegate.refuseAlive
-    if (refuses === undefined) return false
-    const reason = refuses(viewOf(this.#recordOf(message, endpoint)))
+    const reason = this.#core.delegate.refuseAlive?.(viewOf(this.#recordOf(message, endpoint)))
     if (reason === undefined) return false
     this.#core.refuse('delegate-refused', { peer: message.node, because: reason })
     return true

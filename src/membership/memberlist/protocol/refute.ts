@@ -1,7 +1,8 @@
 import type { Alive, Dead, Suspect } from '../wire/messages.ts'
+import { sameBytes } from '../wire/text.ts'
 import type { Contests } from './contests.ts'
 import type { Core } from './core.ts'
-import { type Endpoint, sameBytes, sameEndpoint } from './endpoint.ts'
+import { type Endpoint, sameEndpoint } from './endpoint.ts'
 import { INCARNATION_LIMIT, raiseTo, roomToRise } from './incarnation.ts'
 import { viewOf } from './members.ts'
 

@@ -48,8 +48,3 @@ export function tryDecodeLabelHeader(bytes: Uint8Array, available: number): Labe
   if (available < 2 + length) return undefined
   return { label: bytes.subarray(2, 2 + length), headerBytes: 2 + length }
 }
-
-/** Whether two labels are the same. A label is no secret, so the time this takes may depend on it. */
-export function isSameLabel(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index])
-}

@@ -3,12 +3,12 @@ import { decodeCompound } from './compound.ts'
 import { decodeCompressed } from './compression.ts'
 import { type Drop, dropOf, dropped, type Dropped } from './drop.ts'
 import { encryptedLength, tryDecrypt } from './encryption.ts'
-import { isSameLabel, labelBytes, tryDecodeLabelHeader } from './label.ts'
+import { labelBytes, tryDecodeLabelHeader } from './label.ts'
 import { DEFAULT_LIMITS, type WireLimits } from './limits.ts'
 import { tryDecodeMessage } from './message-codec.ts'
 import { MESSAGE_TYPE, type Message } from './messages.ts'
 import { readU32 } from './msgpack-scanner.ts'
-import { decodeTextLossily } from './text.ts'
+import { decodeTextLossily, sameBytes } from './text.ts'
 
 /** Whom this member listens to: the same for datagrams and streams. */
 export interface Reception {
@@ -100,7 +100,7 @@ export function heardLabel(
   { label: own, otherLabels = [], skipInboundLabelCheck = false }: Reception,
 ): Uint8Array | undefined {
   if (skipInboundLabelCheck) return label.length === 0 ? labelBytes(own) : undefined
-  return [own, ...otherLabels].map(labelBytes).find((heard) => isSameLabel(label, heard))
+  return [own, ...otherLabels].map(labelBytes).find((heard) => sameBytes(label, heard))
 }
 
 /** The label that came, for a log line: at most 255 bytes. */

@@ -20,6 +20,11 @@ export function decodeTextLossily(bytes: Uint8Array): string {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
 }
 
+/** Whether two runs of bytes are equal. For bytes that are no secret: it stops at the first difference. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
+}
+
 /** UTF-8 of `text`. Throws `INTERNAL` for a lone surrogate, which UTF-8 cannot carry. */
 export function encodeText(text: string): Uint8Array {
   if (!text.isWellFormed()) throw unsendable('text with a lone surrogate cannot be sent')

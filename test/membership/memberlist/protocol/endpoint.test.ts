@@ -4,10 +4,10 @@ import { describe, expect, test } from 'vitest'
 import {
   formatAddress,
   keyOf,
-  sameBytes,
   sameEndpoint,
   tryParseAddress,
 } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
+import { sameBytes } from '../../../../src/membership/memberlist/wire/text.ts'
 
 const isIPv4InIPv6 = (bytes: Uint8Array) =>
   bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255

@@ -10,7 +10,6 @@ import {
 } from '../../../../src/membership/memberlist/wire/encryption.ts'
 import {
   encodeLabelHeader,
-  isSameLabel,
   labelBytes,
   tryDecodeLabelHeader,
 } from '../../../../src/membership/memberlist/wire/label.ts'
@@ -72,11 +71,6 @@ describe('label', () => {
   test('has 255 bytes at most, of UTF-8', () => {
     expect(labelBytes('é'.repeat(127)).length).toBe(254)
     expect(thrownCode(() => labelBytes('é'.repeat(128)))).toBe('INTERNAL')
-  })
-
-  test('is compared whole', () => {
-    expect(isSameLabel(utf8('abc'), utf8('abc'))).toBe(true)
-    for (const other of ['', 'ab', 'abd', 'abcd']) expect(isSameLabel(utf8('abc'), utf8(other))).toBe(false)
   })
 })
 
