@@ -8,7 +8,6 @@ import type { GossipTraffic } from './gossip-traffic.ts'
 import { GossipTransport } from './gossip-transport.ts'
 import { JoinTrace } from './join-trace.ts'
 import type { Keyring } from './keyring.ts'
-import { machineDelegateOf } from './delegate.ts'
 import { checkOptions, DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
 import type { Counters } from './protocol/counters.ts'
 import type {
@@ -236,8 +235,8 @@ export class MemberlistNode {
       {
         random: this.options.random,
         sizeOf: codec.sizeOf,
-        delegate: machineDelegateOf(this.options.delegate),
-        ...(this.options.isWitness === undefined ? {} : { isWitness: this.options.isWitness }),
+        delegate: this.options.delegate,
+        isWitness: this.options.isWitness,
       },
     )
     this.#handle({ kind: 'start' })

@@ -212,13 +212,14 @@ export class Core {
 
   /** News, and what the application has to say besides, as far as there is room for it. */
   #withBroadcasts(news: Message[], roomBytes: number, maxCount: number): Message[] {
-    const ask = this.delegate.userBroadcasts
     const overheadBytes = COMPOUND_ENTRY_BYTES + USER_MESSAGE_BYTES
-    if (ask === undefined || news.length >= maxCount) return news
+    if (this.delegate.broadcasts === undefined || news.length >= maxCount) return news
     let leftBytes = news.reduce((left, message) => left - this.sizeInPacket(message), roomBytes)
     if (leftBytes <= overheadBytes) return news
     const all = [...news]
-    for (const payload of ask(overheadBytes, leftBytes).slice(0, maxCount - news.length)) {
+    for (const payload of this.delegate
+      .broadcasts(overheadBytes, leftBytes)
+      .slice(0, maxCount - news.length)) {
       leftBytes -= payload.length + overheadBytes
       if (leftBytes >= 0) all.push({ kind: 'user', payload })
     }

@@ -18,17 +18,19 @@ export interface Identity {
  * machine; each may be absent.
  */
 export interface Delegate {
-  /** Whether to take an alive message about another member; a string says why not. Asked for each new fact. */
-  readonly refuseAlive?: (member: MemberView) => string | undefined
-  /** Whether to merge with a peer that sent these members; a string says why not. */
-  readonly refuseMerge?: (members: readonly MemberView[], join: boolean) => string | undefined
-  /** Bytes for our acks; at most a few dozen. */
-  readonly ackPayload?: () => Uint8Array
+  /** Whether to ignore what is said about a member (Go: NotifyAlive): a string says why. Asked for each new fact. */
+  refuseAlive?(member: MemberView): string | undefined
+  /** Whether to refuse to merge with a peer that sent these members (Go: NotifyMerge): a string says why. */
+  refuseMerge?(members: readonly MemberView[], join: boolean): string | undefined
+  /** Bytes for the answers to pings; a few dozen at most (Go: AckPayload). */
+  ackPayload?(): Uint8Array
   /**
-   * Further user messages for a packet that has room: together at most `limitBytes`, each counted with
-   * `overheadBytes` on top.
+   * User messages to send along with gossip that is sent anyway (Go: GetBroadcasts).
+   *
+   * @param overheadBytes - What each message costs on top of its length.
+   * @param limitBytes - The most that all of them, overhead included, may take.
    */
-  readonly userBroadcasts?: (overheadBytes: number, limitBytes: number) => readonly Uint8Array[]
+  broadcasts?(overheadBytes: number, limitBytes: number): readonly Uint8Array[]
 }
 
 /** What the machine is given. */
@@ -37,12 +39,12 @@ export interface Dependencies {
   readonly random: () => number
   /** Bytes that a message takes encoded, its type byte included; compound framing is counted here. */
   readonly sizeOf: (message: Message) => number
-  readonly delegate?: Delegate
+  readonly delegate?: Delegate | undefined
   /**
    * Whether a member with this metadata follows the rule of `ProtocolSettings.witnesses`; one of another program does not.
    * @default nobody does
    */
-  readonly isWitness?: (meta: Uint8Array) => boolean
+  readonly isWitness?: ((meta: Uint8Array) => boolean) | undefined
   /** The empty table of members, where a simulation of very many brings one that shares what they hold alike. */
   readonly members?: MemberTable
 }

@@ -431,7 +431,7 @@ describe('gossip', () => {
     const core = coreWith(
       { packetBudgetBytes: 2 + ENTRY_BYTES + 10 },
       {
-        userBroadcasts: (overheadBytes, limitBytes) => {
+        broadcasts: (overheadBytes, limitBytes) => {
           asked.push([overheadBytes, limitBytes])
           return payloads
         },
@@ -463,7 +463,7 @@ describe('gossip', () => {
       [4, true],
     ] as const) {
       let asked = 0
-      const delegate = { userBroadcasts: () => (asked++, []) }
+      const delegate = { broadcasts: () => (asked++, []) }
       const core = coreWith({ packetBudgetBytes: 2 + ENTRY_BYTES + more }, delegate)
       core.queueMessage(nack(1))
       core.gossipTo([endpointOf(2)])
@@ -473,7 +473,7 @@ describe('gossip', () => {
 
   test('of the application counts as messages', () => {
     let asked = 0
-    const delegate = { userBroadcasts: () => (asked++, [Uint8Array.of(1), Uint8Array.of(2)]) }
+    const delegate = { broadcasts: () => (asked++, [Uint8Array.of(1), Uint8Array.of(2)]) }
     const core = coreWith({ packetBudgetBytes: 60_000, maxQueued: 1000 }, delegate)
     for (let i = 0; i < 254; i++) core.queueMessage(nack(i))
     core.gossipTo([endpointOf(2)])
