@@ -53,7 +53,7 @@ export interface GossipReport {
   readonly requireEncryption: boolean
   /** What it dropped since its start, by reason. */
   readonly drops: Readonly<Record<string, number>>
-  /** The last one for each of the reasons, from `ADDRESS:PORT`. */
+  /** The last one for each of the reasons, from `ADDRESS:PORT` as the packet had it. */
   readonly lastDrops: readonly { readonly reason: string; readonly from: string; readonly agoMs: number }[]
   /** Names that two processes have. */
   readonly contested: readonly string[]

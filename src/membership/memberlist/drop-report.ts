@@ -3,6 +3,7 @@ import type { Logger } from '../../logger.ts'
 import { formatHostPort } from '../../seeds/seed.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import { zeros } from '../../zeros.ts'
+import type { GossipReport } from '../control.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { DROP_REASONS, type Drop, type DropReason } from './wire/drop.ts'
 
@@ -17,14 +18,6 @@ const IN_WORDS: Readonly<Record<DropReason, string>> = {
   'nested-too-deep': 'wrapped too often',
   'too-large': 'too large',
   'unknown-type': 'unknown message type',
-}
-
-/** The last drop for one reason. */
-export interface LastDrop {
-  readonly reason: DropReason
-  /** Where it came from: `ADDRESS:PORT`, as it was written on the packet. */
-  readonly from: string
-  readonly agoMs: number
 }
 
 /** What became of a datagram or a stream that was not taken. */
@@ -45,7 +38,7 @@ export class DropReport {
   }
 
   /** The last drop for each reason that there was one for. */
-  get last(): LastDrop[] {
+  get last(): GossipReport['lastDrops'] {
     const nowMs = this.#clock.now()
     return [...this.#last].map(([reason, { from, atMs }]) => ({
       reason,

@@ -1,16 +1,10 @@
-import type { Clock } from '../../clock.ts'
 import type { Logger } from '../../logger.ts'
-import { FollowedFile } from './followed-file.ts'
+import { FollowedFile, type FollowedFileOptions } from './followed-file.ts'
 import { keyId, parseKeyring, type Keyring } from './keyring.ts'
 import { parseLabels } from './labels.ts'
 
-export interface GossipFileOptions<T> {
-  readonly path: string
-  readonly clock: Clock
+export type GossipFileOptions<T> = Omit<FollowedFileOptions<T>, 'what' | 'parse' | 'onRefused'> & {
   readonly logger: Logger
-  /** Called with what the file holds, each time after the first. */
-  readonly onChange: (content: T) => void
-  readonly pollMs?: number | undefined
 }
 
 /** Follows a file of gossip keys. */

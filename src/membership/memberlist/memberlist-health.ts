@@ -1,6 +1,6 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
 import { formatHostPort, type Seed } from '../../seeds/seed.ts'
-import { healthIn, type SourceHealth } from '../condition.ts'
+import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { MemberlistNode } from './memberlist-node.ts'
 import type { JoinFinishedEffect } from './protocol/effects.ts'
 import { MISFITS } from './refusal.ts'
@@ -38,51 +38,39 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
         .map(([reason, count]) => [`dropped.${reason}`, count]),
     ),
   }
-  if (facts.state === 'stopped') return healthIn('stopped', 'It was stopped', detail)
-  if (facts.state !== 'running') return healthIn('starting', 'It has not started yet', detail)
+  const say = (condition: Condition, message: string) => healthIn(condition, message, detail)
+  if (facts.state === 'stopped') return say('stopped', 'It was stopped')
+  if (facts.state !== 'running') return say('starting', 'It has not started yet')
   const [contested] = node.contested()
   if (contested?.rival !== undefined) {
     const [here, there] = [contested.endpoint, contested.rival].map((place) => formatHostPort(place))
     return node.isUnlisted
-      ? healthIn(
-          'unlisted',
-          `The others list another process of its name, at ${there}, and not this one`,
-          detail,
-        )
-      : healthIn(
-          'contested',
-          `Two processes have the name "${contested.name}": at ${here} and at ${there}`,
-          detail,
-        )
+      ? say('unlisted', `The others list another process of its name, at ${there}, and not this one`)
+      : say('contested', `Two processes have the name "${contested.name}": at ${here} and at ${there}`)
   }
   if (node.unreachedAt !== undefined) {
     const { endpoint, isOwn } = node.unreachedAt
     const cause = isOwn
       ? 'its port is closed to the others'
       : 'which is not an address of this host: look at --advertise'
-    return healthIn('unreachable', `Nobody reaches it at ${formatHostPort(endpoint)}, ${cause}`, detail)
+    return say('unreachable', `Nobody reaches it at ${formatHostPort(endpoint)}, ${cause}`)
   }
   if (node.livingCount > 1 && node.udpBlockedCount > 0) {
-    const message = `UDP is blocked: ${node.udpBlockedCount} members answer over TCP only`
-    return healthIn('udp-blocked', message, detail)
+    return say('udp-blocked', `UDP is blocked: ${node.udpBlockedCount} members answer over TCP only`)
   }
   if (node.livingCount > 1 || facts.seeds.length === 0) {
     const others = Math.max(0, node.livingCount - 1)
-    return healthIn('well', `Gossips with ${others} other member${others === 1 ? '' : 's'}`, detail)
+    return say('well', `Gossips with ${others} other member${others === 1 ? '' : 's'}`)
   }
   const refusing = facts.lastJoin?.reached.length === 0 ? findRefusal(facts.lastJoin) : undefined
   if (refusing !== undefined) {
-    return healthIn(
-      'refused',
-      `It is refused: the seed ${formatHostPort(refusing.seed)} ${refusing.message}`,
-      detail,
-    )
+    return say('refused', `It is refused: the seed ${formatHostPort(refusing.seed)} ${refusing.message}`)
   }
   // A seed that refuses it answers in a moment. Until then nobody knows whether there is none, or one that refuses.
   const { rounds, addresses } = seedStatus
   const isAsking = facts.lastJoin === undefined && (rounds === 0 || addresses.length > 0)
   const condition = isAsking && facts.uptimeMs < FIRST_NEWS_MS ? 'starting' : 'alone'
-  return healthIn(condition, reasonToBeAlone(facts, misfits), detail)
+  return say(condition, reasonToBeAlone(facts, misfits))
 }
 
 /** A seed that answers and refuses this member. */

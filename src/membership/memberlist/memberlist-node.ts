@@ -4,6 +4,7 @@ import type { Logger } from '../../logger.ts'
 import { memoryLimitBytes } from '../../memory-limit.ts'
 import { detach, noTracer } from '../../tracing.ts'
 import { chooseAdvertisedAddress } from '../advertised-address.ts'
+import type { GossipReport } from '../control.ts'
 import type { GossipTraffic } from './gossip-traffic.ts'
 import { GossipTransport } from './gossip-transport.ts'
 import { JoinTrace } from './join-trace.ts'
@@ -25,7 +26,6 @@ import { memoryBounds } from './memory-bounds.ts'
 import { PRESETS, type ProtocolSettings } from './protocol/settings.ts'
 import type { StreamAnswer } from './stream-client.ts'
 import { UdpReachability } from './udp-reachability.ts'
-import type { LastDrop } from './drop-report.ts'
 import type { DropReason } from './wire/drop.ts'
 import { checkMetadata, isLiving } from '../member.ts'
 
@@ -140,7 +140,7 @@ export class MemberlistNode {
     return this.#transport.drops.counts
   }
 
-  get lastDrops(): readonly LastDrop[] {
+  get lastDrops(): GossipReport['lastDrops'] {
     return this.#transport.drops.last
   }
 

@@ -1,8 +1,7 @@
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { messageOf, RingmanError } from '../../errors.ts'
-import type { DnsResolver } from '../../seeds/dns-resolver.ts'
-import { NodeDnsResolver } from '../../seeds/dns-resolver.ts'
+import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
 import { formatHostPort, type Seed } from '../../seeds/seed.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
@@ -302,12 +301,8 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   }
 
   statistics(): SourceStatistics {
-    return memberlistStatistics({
-      node: this.node,
-      seedCount: this.#options.seeds?.length ?? 0,
-      seedStatus: this.#resolver.status,
-      nowMs: this.#options.clock.now(),
-    })
+    const { seeds = [], clock } = this.#options
+    return memberlistStatistics(this.node, seeds.length, this.#resolver.status, clock.now())
   }
 
   #warnOfRefusal(result: JoinFinishedEffect): void {

@@ -1,27 +1,22 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
-import type { GossipDropReason, GossipStatistics, SourceStatistics } from '../statistics.ts'
-import { seedStatistics } from '../statistics.ts'
+import {
+  seedStatistics,
+  type GossipDropReason,
+  type GossipStatistics,
+  type SourceStatistics,
+} from '../statistics.ts'
 import { keyId } from './keyring.ts'
 import type { MemberlistNode } from './memberlist-node.ts'
 import { createCounters, type Counters } from './protocol/counters.ts'
 import type { DropReason } from './wire/drop.ts'
 
-/** What the statistics of a memberlist source are made of. */
-export interface MemberlistFacts {
-  readonly node: MemberlistNode
-  readonly seedCount: number
-  readonly seedStatus: SeedStatus
-  /** The clock's `now`. */
-  readonly nowMs: number
-}
-
-/** What a memberlist source has counted. */
-export function memberlistStatistics({
-  node,
-  seedCount,
-  seedStatus,
-  nowMs,
-}: MemberlistFacts): SourceStatistics {
+/** What a memberlist source has counted. @param nowMs - The clock's `now`. */
+export function memberlistStatistics(
+  node: MemberlistNode,
+  seedCount: number,
+  seedStatus: SeedStatus,
+  nowMs: number,
+): SourceStatistics {
   const counters = node.counters ?? createCounters()
   const { heardAtMs } = node.traffic
   return {
