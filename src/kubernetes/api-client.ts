@@ -30,9 +30,7 @@ const DEFAULT_SETTINGS = {
 
 export type ApiClientSettings = Readonly<typeof DEFAULT_SETTINGS>
 
-/** One page of a list. */
 export interface ApiPage {
-  /** Objects as they came. */
   readonly items: readonly unknown[]
   /** The version of the whole list, by which a watch goes on from it. */
   readonly version: string
@@ -40,7 +38,6 @@ export interface ApiPage {
   readonly next: string | undefined
 }
 
-/** One line of a watch. */
 export interface ApiEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'
   readonly object: Readonly<Record<string, unknown>>
@@ -65,7 +62,6 @@ const ERROR_LIMIT_BYTES = 64 * 1024
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Lists, watches and writes objects. */
 export class ApiClient {
   readonly transport: ApiTransport
   readonly #clock: Clock
@@ -286,7 +282,6 @@ function explain(deadline: RequestDeadline, error: unknown): RingmanError {
   return apiError('cut', `the connection broke off: ${reasonOf(error)}`, { cause: error })
 }
 
-/** The whole body. */
 async function collect(
   body: AsyncIterable<Uint8Array>,
   limitBytes: number,

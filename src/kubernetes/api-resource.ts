@@ -1,4 +1,3 @@
-/** A kind of object in the API of Kubernetes. */
 export interface ApiKind {
   /** `''` for the core group. */
   readonly group: string

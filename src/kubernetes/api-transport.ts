@@ -1,6 +1,5 @@
 import type { RequestOptions } from 'node:https'
 
-/** A request to the API server. */
 export interface ApiRequest {
   /** @default 'GET' */
   readonly method?: 'GET' | 'POST' | 'PATCH'

@@ -13,7 +13,6 @@ export class LineSplitter {
     this.#limitBytes = limitBytes
   }
 
-  /** Bytes of the unfinished line. */
   get heldBytes(): number {
     return this.#held.sizeBytes
   }

@@ -55,7 +55,6 @@ export interface ListWatchOptions<T extends Held> {
 
 /** How well the objects are known. */
 export interface ListWatchStatus {
-  /** Whether there was a list at all. */
   readonly listed: boolean
   /** Whether the last request has not failed: then the objects are as the server has them. */
   readonly current: boolean
@@ -139,7 +138,6 @@ export class ListWatch<T extends Held> {
     this.listed.catch(() => {})
   }
 
-  /** The objects by name, as far as they are known. */
   get objects(): ReadonlyMap<string, T> {
     return this.#objects
   }

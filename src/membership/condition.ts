@@ -119,7 +119,6 @@ export interface SourceHealth {
   readonly detail: Readonly<Record<string, string | number | boolean>>
 }
 
-/** The health that a condition makes. */
 export function healthIn(
   condition: Condition,
   message: string,

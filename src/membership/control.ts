@@ -14,7 +14,6 @@ export interface MemberControl {
   forget(name: string): boolean
   /** Declares another member dead, and takes nobody of its name for `forMs`. */
   evict(name: string, forMs: number): void
-  /** Changes what this member says of itself, and tells the others. */
   updateOwn(change: Partial<MemberMetadata>): void
   /**
    * Sends bytes to another member; they may be lost.
@@ -51,7 +50,6 @@ export interface GossipReport {
   /** Names of its keys, the one that encrypts first; see `keyId`. */
   readonly keys: readonly string[]
   readonly requireEncryption: boolean
-  /** What it dropped since its start, by reason. */
   readonly drops: Readonly<Record<string, number>>
   /** The last one for each of the reasons, from `ADDRESS:PORT` as the packet had it. */
   readonly lastDrops: readonly { readonly reason: string; readonly from: string; readonly agoMs: number }[]

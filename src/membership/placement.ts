@@ -17,7 +17,6 @@ const WEIGHT_SPAN = 20
 /** Whether a member's move counts as done: it is on the ring, or off it, or has the weight, that it moves to. */
 export type IsDone = (member: Member) => boolean
 
-/** Every move is as its member says. */
 const asTold: IsDone = () => false
 
 /**

@@ -27,7 +27,6 @@ export interface HashRingControllerDeps {
   readonly listWatch?: Partial<ListWatchSettings> | undefined
 }
 
-/** A HashRing, and the ring that it makes. */
 export interface HashRingEntry {
   /** Undefined for a ring that was taken from another pod. */
   resource: HashRingResource | undefined
@@ -66,7 +65,6 @@ export class HashRingController implements NamedRings {
   readonly #abort = new AbortController()
   #kept = NO_RINGS
   #listed = false
-  /** Whether the rings are another pod's. */
   #areTaken = false
   #stopping: Promise<void> | undefined
 

@@ -60,7 +60,6 @@ export interface HashRingStatus {
   readonly version: number
   /** Of the same ring: see `RingView.fingerprint`. */
   readonly fingerprint: string
-  /** Which installations of ringman watch it. */
   readonly watchers: Watchers
   /** The whole status, to compare with. */
   readonly whole: Readonly<Record<string, unknown>>

@@ -73,7 +73,6 @@ export function statusOf(
   }
 }
 
-/** The fields of those who watch a HashRing. */
 export function watchersFields({ writer, others }: Watchers) {
   const fieldsOf = ({ name, timeMs }: SeenInstallation) => ({ name, time: timeOf(timeMs) })
   return {

@@ -29,7 +29,6 @@ export interface KeptRings {
 
 export const NO_RINGS: KeptRings = { from: undefined, url: '', rings: new Map() }
 
-/** Another pod that has rings. */
 interface Peer {
   readonly name: string
   readonly url: string

@@ -62,7 +62,6 @@ interface Follower {
  * Changes are told a few at a time, so that a list of everything does not hold the event loop.
  */
 export class ServiceSlices {
-  /** Rejects when one of the watches breaks. */
   readonly done: Promise<unknown>
   readonly #deps: ServiceSlicesDeps
   readonly #watches: ReadonlyMap<string, ListWatch<EndpointSlice>>
@@ -213,7 +212,6 @@ export class ServiceSlices {
     }
   }
 
-  /** Takes a list of everything. */
   #takeAll(watched: string, objects: ReadonlyMap<string, EndpointSlice>): void {
     const byService = new Map<Followed, Map<string, EndpointSlice>>()
     for (const followed of this.#followed.values()) {
@@ -230,7 +228,6 @@ export class ServiceSlices {
     this.#tell()
   }
 
-  /** Takes what a watch told. */
   #take(objects: ReadonlyMap<string, EndpointSlice>, changed: ReadonlySet<string>): void {
     for (const key of changed) {
       const slice = objects.get(key)

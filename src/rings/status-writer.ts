@@ -30,7 +30,6 @@ export interface StatusWriterDeps {
   readonly own: RingService
   readonly peers: Pick<RingPeers, 'fingerprints'>
   readonly client: ApiClient
-  /** The name of this installation of ringman. */
   readonly installation: string
   /** This pod's name, for events. */
   readonly podName: string
@@ -71,7 +70,6 @@ interface WrittenRing {
   publication: Publication | undefined
   /** When the ConfigMap is to be written or looked at again, in monotonic milliseconds. */
   publishAtMs: number
-  /** Where it was written last. */
   publishedTo: string
   /** Since when the status of another installation has been behind; undefined while it is not. */
   leftSinceMs: number | undefined
@@ -96,7 +94,6 @@ export class StatusWriter {
   #unsubscribe = () => {}
   #loops: Promise<unknown> = Promise.resolve()
   #newsAtMs = -Infinity
-  /** Statuses written so far. */
   writes = 0
 
   constructor(deps: StatusWriterDeps) {
@@ -129,7 +126,6 @@ export class StatusWriter {
     await this.#loops
   }
 
-  /** Whether this pod writes the status of a ring. */
   #owns(name: string): boolean {
     const { own } = this.#deps
     try {

@@ -126,7 +126,6 @@ export class WorkloadRing implements NamedRing {
     return this.source?.braked ?? this.#takenBraked
   }
 
-  /** Takes what a status says of versions. */
   takeVersion({ version, fingerprint }: Pick<HashRingStatus, 'version' | 'fingerprint'>): void {
     if (version === 0 || this.#versions.get(fingerprint) === version) return
     this.#versions.delete(fingerprint)

@@ -69,7 +69,6 @@ export class GossipCheck {
   readonly #inquiries = new Set<Promise<void>>()
   readonly #onError: (error: unknown) => void
   #unsubscribe: (() => void)[] = []
-  /** Members that were declared dead so far. */
   declaredCount = 0
 
   /** @param onError - Called when the check itself breaks; it then goes no further for that member. */

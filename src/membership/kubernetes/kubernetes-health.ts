@@ -9,7 +9,6 @@ import {
   type KubernetesSourceOptions,
 } from './kubernetes-options.ts'
 
-/** What the health of a Kubernetes source depends on. */
 export interface KubernetesHealthFacts {
   readonly status: ListWatchStatus
   readonly view: EndpointsView | undefined

@@ -33,7 +33,6 @@ export interface KubernetesSourceOptions {
   readonly client?: Partial<ApiClientSettings>
 }
 
-/** The label selector of the slices. */
 export function selectorOf({ slices }: KubernetesSourceOptions): string {
   return 'serviceName' in slices ? `${SERVICE_LABEL}=${slices.serviceName}` : slices.labelSelector
 }

@@ -36,7 +36,6 @@ const MEMBERS_PER_MS = 20
 const LONGEST_REST_MS = 250
 
 export interface KubernetesSourceDeps {
-  /** Where the slices come from. */
   readonly openFeed: OpenSliceFeed
   /** What another process knows. */
   readonly kept?: KeptPlaces | undefined
@@ -82,7 +81,6 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   /** Whether members are in the making, and what cancels that. */
   #isRefreshing = false
   #cancelRefresh: (() => void) | undefined
-  /** Before this time the members are not made again. */
   #restsUntilMs = 0
 
   constructor(options: KubernetesSourceOptions, deps: KubernetesSourceDeps) {
@@ -123,7 +121,6 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     return this.#feed.slices
   }
 
-  /** Lets the loss happen that the brake is on for. */
   acceptLoss(): void {
     if (!this.braked) return
     this.#brake?.accept()
@@ -237,7 +234,6 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     this.#setTimer()
   }
 
-  /** Takes what the slices say now. */
   *#observe(): Steps<void> {
     const { port, family } = this.#options
     this.#slicesChanged = false

@@ -49,7 +49,6 @@ export class PlaceKeeper {
     this.#kept.set(endpoint.name, { endpoint, state: 'suspect', holdUntilMs: untilMs, goneAtMs: Infinity })
   }
 
-  /** Every place, by name. */
   get places(): ReadonlyMap<string, Place> {
     return this.#kept
   }
@@ -89,7 +88,6 @@ export class PlaceKeeper {
     this.expire(nowMs)
   }
 
-  /** Takes away the places whose time is over. */
   expire(nowMs: number): void {
     this.#kept.forEach((before, name) => {
       if (before.goneAtMs <= nowMs) this.#kept.delete(name)

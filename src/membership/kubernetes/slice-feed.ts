@@ -10,7 +10,6 @@ import { selectorOf, type KubernetesSourceOptions } from './kubernetes-options.t
 
 /** Where a source has its EndpointSlices from: a watch of its own, or one that many share. */
 export interface SliceFeed {
-  /** The slices as they are known now. */
   readonly slices: Iterable<EndpointSlice>
   readonly status: ListWatchStatus
   /** Where they are; undefined before it is known. */

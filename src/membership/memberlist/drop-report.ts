@@ -32,12 +32,10 @@ export class DropReport {
     this.#warnings = new LimitedWarnings(clock, logger)
   }
 
-  /** Drops so far, by reason. */
   get counts(): Readonly<Record<DropReason, number>> {
     return this.#counts
   }
 
-  /** The last drop for each reason that there was one for. */
   get last(): GossipReport['lastDrops'] {
     const nowMs = this.#clock.now()
     return [...this.#last].map(([reason, { from, atMs }]) => ({

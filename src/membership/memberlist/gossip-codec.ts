@@ -67,19 +67,16 @@ export class GossipCodec {
     return this.#keyring.length > 0 && (this.#options.requireEncryption ?? true)
   }
 
-  /** From now on the first of these keys encrypts and all of them decrypt. */
   setKeyring(keyring: Keyring): void {
     this.#keyring = keyring
     this.#reception = this.#makeReception()
     this.#encryption = this.#makeEncryption()
   }
 
-  /** Labels that are accepted; the first one is sent. */
   get labels(): readonly string[] {
     return this.#labels
   }
 
-  /** From now on the first of these labels is sent and all of them are accepted; an empty one stands for no label. */
   setLabels(labels: readonly string[]): void {
     this.#labels = labels
     this.#reception = this.#makeReception()
@@ -105,7 +102,6 @@ export class GossipCodec {
     )
   }
 
-  /** @param onMessage - Called for each message that is kept. */
   decodePacket(datagram: Uint8Array, onMessage?: MessageListener): PacketResult {
     return decodePacket(datagram, this.#reception, onMessage)
   }

@@ -7,7 +7,6 @@ export type GossipFileOptions<T> = Omit<FollowedFileOptions<T>, 'what' | 'parse'
   readonly logger: Logger
 }
 
-/** Follows a file of gossip keys. */
 export function followKeyring(options: GossipFileOptions<Keyring>): FollowedFile<Keyring> {
   const { path, logger, onChange } = options
   return new FollowedFile({
@@ -27,7 +26,6 @@ export function followKeyring(options: GossipFileOptions<Keyring>): FollowedFile
   })
 }
 
-/** Follows a file of labels. */
 export function followLabels(options: GossipFileOptions<readonly string[]>): FollowedFile<readonly string[]> {
   const { path, logger, onChange } = options
   return new FollowedFile({

@@ -27,7 +27,6 @@ export interface GossipSockets {
   readonly port: number
   /** Sends one datagram, best effort: what the system refuses is lost, as on the network. */
   send(datagram: Uint8Array, to: Endpoint): void
-  /** Datagrams that the system refused to send. */
   readonly sendFailures: number
   /** 0 once closed. */
   readonly openSockets: number

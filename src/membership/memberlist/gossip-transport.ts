@@ -25,9 +25,7 @@ const CRC_PROTOCOL = 5
 export interface GossipTransportOptions {
   readonly node: MemberlistNodeOptions
   readonly settings: ProtocolSettings
-  /** Something arrived, or something that was begun has ended. */
   readonly onEvent: (event: ProtocolEvent) => void
-  /** An application's bytes arrived over TCP. */
   readonly onUserMessage: (payload: Uint8Array) => void
   /** A socket broke; the transport serves no more. */
   readonly onError: (error: RingmanError) => void
@@ -81,17 +79,14 @@ export class GossipTransport {
     return this.#sockets?.port
   }
 
-  /** Connections of peers that were closed because there were too many, or too much in them. */
   get refusedConnections(): number {
     return this.#server.refused
   }
 
-  /** Sockets that are open, listeners and connections. */
   get openSockets(): number {
     return (this.#sockets?.openSockets ?? 0) + this.#server.openConnections + this.#client.openConnections
   }
 
-  /** Datagrams that the system refused to send. */
   get sendFailures(): number {
     return this.#sockets?.sendFailures ?? 0
   }
@@ -166,7 +161,6 @@ export class GossipTransport {
     }
   }
 
-  /** Sends bytes to a member's application over TCP. */
   sendUserMessage(to: Endpoint, payload: Uint8Array): Promise<StreamAnswer> {
     return this.#sendUserBytes(to, this.#encodeStream({ kind: 'user', payload }, 'request'))
   }

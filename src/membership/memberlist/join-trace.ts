@@ -5,7 +5,6 @@ import type { JoinFinishedEffect, StartPushPullEffect } from './protocol/effects
 /** The spans of joins: one for each that had to ask somebody. */
 export class JoinTrace {
   readonly #tracer: Tracer
-  /** The join that is under way, and how many seeds it has asked. */
   #joining: { readonly span: Span; contacts: number } | undefined
 
   constructor(tracer: Tracer) {

@@ -175,7 +175,6 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     this.#resolver.start()
   }
 
-  /** Declares a living member at this address dead; see `MemberlistNode.declareDead`. */
   declareDead(name: string, address: string): boolean {
     return this.stage === 'running' && this.node.declareDead(name, address)
   }
@@ -260,7 +259,6 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     })
   }
 
-  /** See `MemberlistNode.podUnready`. */
   podUnready(name: string, address: string): void {
     if (this.stage === 'running') this.node.podUnready(name, address)
   }

@@ -46,7 +46,6 @@ export class StreamClient {
   readonly #turns: DecodingTurns
   #closed = false
 
-  /** @param onBytes - Called for all that goes over the connections. */
   constructor(clock: Clock, onBytes?: ByteListener) {
     this.#clock = clock
     this.#turns = new DecodingTurns(clock)

@@ -40,7 +40,6 @@ export interface StreamServerOptions {
   /** Whether a member or a seed is at this address: what is there is served before strangers. */
   readonly isKnown: (address: string) => boolean
   readonly limits?: Partial<StreamServerLimits> | undefined
-  /** Called for all that goes over the connections. */
   readonly onBytes?: ByteListener
 }
 
@@ -51,7 +50,6 @@ interface Connection {
   readonly isKnown: boolean
   /** Whether its message is there: what is left takes no longer than this member takes to answer. */
   isWhole: boolean
-  /** The label that its message came with. */
   label: Uint8Array
   cancelTimer: () => void
   heldBytes: number
@@ -168,7 +166,6 @@ export class StreamServer {
     connection?.socket.end(encode(connection.label))
   }
 
-  /** Closes a connection without an answer. */
   refuse(stream: number): void {
     this.#connections.get(stream)?.socket.destroy()
   }

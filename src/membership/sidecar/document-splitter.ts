@@ -18,7 +18,6 @@ export class DocumentSplitter {
     this.#limitBytes = limitBytes
   }
 
-  /** Bytes of the unfinished object. */
   get heldBytes(): number {
     return this.#held.sizeBytes
   }

@@ -34,7 +34,6 @@ export class HoldDown<T> {
     return this.#waitingCount
   }
 
-  /** Takes the next item. */
   offer(item: T): void {
     this.#waiting = { item }
     this.#waitingCount += 1

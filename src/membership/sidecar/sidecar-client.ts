@@ -134,7 +134,6 @@ export class SidecarClient {
   }
 }
 
-/** What a failure of the request is to its caller. */
 function explain(deadline: RequestDeadline, error: unknown): RingmanError {
   if (deadline.problem !== undefined) return deadline.problem
   if (error instanceof RingmanError) return error

@@ -1,7 +1,6 @@
 import type { Instant } from './catalog.ts'
 import { EMPTY_SELECTION, type Selection } from './instances.ts'
 
-/** A state as the ledger takes it. */
 export interface Entry {
   readonly lastChanged: Instant
   readonly selection: Selection
@@ -24,7 +23,6 @@ export type Offered = 'accepted' | 'confirmed' | 'not-newer' | 'doubtful'
  */
 export class StateLedger {
   #newest: Entry | undefined
-  /** Goes up by one with each state accepted. */
   #version = 0
   #doubt: { readonly entry: Entry; readonly version: number } | undefined
 

@@ -9,7 +9,6 @@ export const MESSAGE_TYPE = { compound: 0, ping: 10, pingReq: 11, sync: 12, ack:
 /** Member states of the library's protocol. */
 export const LIBRARY_STATE = { alive: 0, suspect: 1, faulty: 2 } as const
 
-/** What an update says of a member. */
 export interface UpdateData {
   /** `IPV4:PORT` */
   readonly host: string
@@ -56,9 +55,7 @@ export type DatagramFault =
   | 'library-failed'
 
 export interface GuardLimits {
-  /** Bytes of a datagram. */
   readonly maxBytes: number
-  /** Largest incarnation that is believed. */
   readonly maxIncarnation: number
 }
 

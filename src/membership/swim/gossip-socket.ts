@@ -2,9 +2,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { RingmanError } from '../../errors.ts'
 
-/** An open UDP socket that carries gossip. */
 export interface GossipSocket {
-  /** The port it is bound to. */
   readonly port: number
   /** Sends one datagram to `IPV4:PORT`. Failure is told to `onSendError`, never thrown. */
   send(bytes: Uint8Array, host: string): void

@@ -12,7 +12,6 @@ export class LoopMonitor {
   readonly #thresholdMs: number
   /** The longest delay so far, in milliseconds. */
   longestMs = 0
-  /** Stalls so far. */
   stalls = 0
   /** How long they were in all, in milliseconds. */
   stalledMs = 0

@@ -7,7 +7,6 @@ export interface HealthFacts {
   readonly state: 'new' | 'starting' | 'running' | 'left' | 'stopped'
   readonly members: readonly Member[]
   readonly selfName: string
-  /** The seeds as configured. */
   readonly seedTexts: readonly string[]
   readonly seeds: SeedStatus | undefined
   readonly conflicts: ViewedMembers['conflicts']

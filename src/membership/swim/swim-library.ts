@@ -82,7 +82,6 @@ export interface SwimLibraryOptions {
   readonly onProbeFailed: (probe: ProbeFailure) => void
 }
 
-/** A probe without an answer. */
 export interface ProbeFailure {
   readonly host: string
   /** The incarnation that was probed. */
@@ -171,7 +170,6 @@ export class SwimLibrary {
     if (hosts.length > 0) this.#swim.membership.sync(hosts)
   }
 
-  /** Sends one update by itself. */
   sendUpdate(data: UpdateData, host: string): void {
     this.#swim.net.sendMessages([{ type: MESSAGE_TYPE.update, data }], host)
   }

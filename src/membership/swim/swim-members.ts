@@ -31,7 +31,6 @@ interface Entry {
   readonly member: Member
 }
 
-/** What a view of the members comes to. */
 export interface ViewedMembers {
   /** One per name, in no order. */
   readonly members: readonly Member[]

@@ -109,12 +109,10 @@ export class SwimNode {
     })
   }
 
-  /** Whether it has left. */
   get left(): boolean {
     return this.#left
   }
 
-  /** Hosts alive or suspect, this process not among them. */
   get liveHosts(): readonly string[] {
     return this.#library.liveHosts
   }

@@ -60,7 +60,6 @@ const LAN: SwimSettings = {
   seeds: DEFAULT_SEED_SETTINGS,
 }
 
-/** The presets, each but the first derived from it. */
 export const SWIM_PRESETS: Readonly<Record<SwimPreset, SwimSettings>> = {
   lan: LAN,
   wan: {
@@ -91,7 +90,6 @@ export const SWIM_PRESETS: Readonly<Record<SwimPreset, SwimSettings>> = {
 /** Overrides of single settings; those of the seeds one by one too. */
 export type SwimOverrides = Partial<Omit<SwimSettings, 'seeds'>> & { readonly seeds?: Partial<SeedSettings> }
 
-/** The settings of a preset with overrides. */
 export function swimSettings(preset: SwimPreset, overrides: SwimOverrides = {}): SwimSettings {
   const base = SWIM_PRESETS[preset]
   return { ...base, ...overrides, seeds: { ...base.seeds, ...overrides.seeds } }

@@ -99,7 +99,6 @@ export class SwimSource extends SourceBase implements MembershipSource {
     return this.#gossipAddress
   }
 
-  /** Datagrams and messages that were dropped, by reason. */
   get drops(): ReadonlyMap<DatagramFault, number> {
     return this.#node?.drops ?? new Map()
   }

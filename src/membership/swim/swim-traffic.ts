@@ -3,7 +3,6 @@ import { MESSAGE_TYPE, splitCompound, type DatagramFault, type SwimMessage } fro
 
 /** What is counted of one process's datagrams. Only ever rising. */
 export class SwimTraffic {
-  /** Datagrams sent; datagrams received and taken. */
   readonly packets = createTwoWayCount()
   readonly bytes = createTwoWayCount()
   readonly messages = {

@@ -22,7 +22,6 @@ export class Awareness {
     this.#score = Math.min(this.#limit - 1, Math.max(0, this.#score + delta))
   }
 
-  /** `ms * (score + 1)` */
   scale(ms: number): number {
     return ms * (this.#score + 1)
   }

@@ -73,9 +73,7 @@ export class Core {
   seeds: readonly Endpoint[] = []
   /** When somebody answered us last; on the machine's own time. */
   answeredMs: number | undefined
-  /** Whether this member has begun to leave. */
   leaving = false
-  /** Called when something was put in the queue. */
   onQueued: () => void = () => {}
   #effects: Effect[] = []
   readonly #sizeOf: (message: Message) => number
@@ -128,7 +126,6 @@ export class Core {
     this.calledDead = { firstMs: this.calledDead?.firstMs ?? this.nowMs, lastMs: this.nowMs }
   }
 
-  /** Hands over the effects gathered so far. */
   takeEffects(): readonly Effect[] {
     const effects = this.#effects
     this.#effects = []
@@ -139,7 +136,6 @@ export class Core {
     this.#effects.push(effect)
   }
 
-  /** Tells what happened to a member. */
   tell(change: MemberChange, record: MemberRecord): void {
     this.emit({ kind: 'member-changed', change, member: viewOf(record) })
   }
@@ -246,12 +242,10 @@ export class Core {
     return true
   }
 
-  /** What a message takes in a compound. */
   sizeInPacket(message: Message): number {
     return this.#sizeOf(message) + COMPOUND_ENTRY_BYTES
   }
 
-  /** That a member is alive, as a push/pull lists it. */
   aliveMessage({ name: node, incarnation, address, port, meta, vsn }: PushPullNode): Alive {
     return { kind: 'alive', incarnation, node, address, port, meta, vsn, ...this.clusterName }
   }
@@ -265,7 +259,6 @@ export class Core {
     return { kind, incarnation, node: name, from, ...this.clusterName }
   }
 
-  /** Our own alive message. */
   ownAlive(): Message {
     return this.aliveMessage(nodeOf(this.self))
   }
@@ -275,7 +268,6 @@ export class Core {
     return this.fallMessage('dead', this.self)
   }
 
-  /** Queues our own alive message for everybody. */
   announceSelf(): void {
     const message = this.ownAlive()
     if (this.queueMessage(message, { space: 'member', name: this.self.name })) return
@@ -298,7 +290,6 @@ export class Core {
     return ours === undefined || (message.clusterName ?? '') === ours
   }
 
-  /** Everything we know, as a push/pull carries it. */
   localState(join: boolean): PushPull {
     const nodes = Array.from(this.members.all(), nodeOf)
     return { join, nodes, userState: NO_BYTES, ...this.clusterName }
@@ -333,7 +324,6 @@ export class Core {
 /** States as push/pull numbers them. */
 export const STATE_NUMBERS = { alive: 0, suspect: 1, dead: 2, left: 3 } as const
 
-/** A record as a push/pull carries it. */
 export function nodeOf({
   name,
   addressBytes: address,

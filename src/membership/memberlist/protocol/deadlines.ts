@@ -1,4 +1,3 @@
-/** Something due at a time. */
 export interface Deadline {
   readonly atMs: number
 }

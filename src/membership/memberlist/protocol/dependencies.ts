@@ -3,7 +3,6 @@ import type { MemberView } from './effects.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { MemberTable } from './members.ts'
 
-/** Who this member is. */
 export interface Identity {
   /** Unique in the cluster, 1 to 255 characters. */
   readonly name: string
@@ -33,7 +32,6 @@ export interface Delegate {
   broadcasts?(overheadBytes: number, limitBytes: number): readonly Uint8Array[]
 }
 
-/** What the machine is given. */
 export interface Dependencies {
   /** Chance: numbers in `[0, 1)`. */
   readonly random: () => number

@@ -35,7 +35,6 @@ export class Exchanges {
     this.#merge = merge
   }
 
-  /** Begins an exchange with whoever is at `to`. */
   start(to: Endpoint, join: boolean, end: ExchangeEnd): void {
     const core = this.#core
     const exchange = ++this.#nextId
@@ -48,7 +47,6 @@ export class Exchanges {
     core.emit({ kind: 'start-push-pull', exchange, to, state: core.localState(join), timeoutMs })
   }
 
-  /** The peer of one of our exchanges sent its state. */
   answered(exchange: number, state: PushPull): void {
     const running = this.#close(exchange)
     if (running === undefined) return
@@ -85,7 +83,6 @@ export class Exchanges {
     if (peer !== undefined) this.#core.contacts.answered(place, peer.name, this.#core.nowMs)
   }
 
-  /** One of our exchanges came to nothing. */
   failed(exchange: number, outcome: ExchangeFailure['outcome'], message: string): void {
     const running = this.#close(exchange)
     if (running !== undefined) this.#end(running, { outcome, message })

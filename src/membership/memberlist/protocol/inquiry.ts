@@ -190,7 +190,6 @@ export class Inquiries {
     })
   }
 
-  /** Ends an inquiry that came to nothing, and asks others. */
   #askAgain(record: MemberRecord, inquiry: Inquiry): void {
     const { suspicion, probedMs, round } = inquiry
     this.#end(record, inquiry)
@@ -254,7 +253,6 @@ export class Inquiries {
     this.#running.delete(record)
   }
 
-  /** Whether something came from a place a short time ago. */
   #hasHeard(place: Endpoint): boolean {
     return this.#core.nowMs + ROUNDING_MS - this.#core.contacts.heardMs(place) < quietMs(this.#core.settings)
   }

@@ -67,7 +67,6 @@ export interface MemberRecord {
   sinceMs: number
   /** Place among the living others or among the dead and left; -1 in neither. */
   index: number
-  /** Whether it is off the list. */
   forgotten: boolean
   /** Another process that wants this name, taken at once when the member falls. */
   claim: { readonly alive: Alive; readonly atMs: number } | undefined
@@ -107,7 +106,6 @@ export class MemberTable {
   readonly #fallen: MemberRecord[] = []
   /** The living others by place; where several are listed at one, the one listed last. */
   readonly #byPlace = new Map<string, MemberRecord>()
-  /** How many of the living others each address has. */
   readonly #counts = new Map<string, number>()
   readonly #gossip: Rotation<MemberRecord>
   readonly #random: () => number
@@ -185,7 +183,6 @@ export class MemberTable {
     if (isLiving(record)) this.#settle(record)
   }
 
-  /** Changes the state of another member. */
   setState(record: MemberRecord, state: MemberState, clockMs: number): void {
     const wasLiving = isLiving(record)
     if (record.state === 'suspect') this.#suspectCount--
@@ -258,7 +255,6 @@ export class MemberTable {
     return chosen
   }
 
-  /** How many of the others are suspect. */
   get suspectCount(): number {
     return this.#suspectCount
   }
@@ -347,7 +343,6 @@ export class MemberTable {
   }
 }
 
-/** The six bytes of `vsn` as versions. */
 export function versionsOf(vsn: Uint8Array): ProtocolVersions {
   const [pMin = 0, pMax = 0, pCur = 0, dMin = 0, dMax = 0, dCur = 0] = vsn
   return { pMin, pMax, pCur, dMin, dMax, dCur }
@@ -367,7 +362,6 @@ export function vsnOf(versions: ProtocolVersions): Uint8Array {
   return Uint8Array.of(pMin, pMax, pCur, dMin, dMax, dCur)
 }
 
-/** What others may see of a record. */
 export function viewOf(record: MemberRecord): MemberView {
   return {
     name: record.name,

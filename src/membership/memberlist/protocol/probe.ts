@@ -47,7 +47,6 @@ export class Prober {
   readonly #ends: ProbeEnds
   readonly #running = new Map<MemberRecord, Probe>()
   #nextRound: Deadline | undefined
-  /** When somebody was suspected last. */
   #suspectedMs = -Infinity
 
   constructor(core: Core, ends: ProbeEnds) {

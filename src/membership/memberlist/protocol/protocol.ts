@@ -161,18 +161,15 @@ export class Protocol {
     return Array.from(this.#core.members.all(), viewOf)
   }
 
-  /** One member by name. */
   member(name: string): MemberView | undefined {
     const record = this.#core.members.get(name)
     return record === undefined ? undefined : viewOf(record)
   }
 
-  /** Members whose names are used twice, this one perhaps among them. */
   contested(): MemberView[] {
     return this.#contests.contested().map(viewOf)
   }
 
-  /** Whether this member's name is contested and the others list the other process: nobody counts on this one. */
   get isUnlisted(): boolean {
     return this.#core.isUnlisted
   }
@@ -186,7 +183,6 @@ export class Protocol {
     )
   }
 
-  /** Living members (alive or suspect), this one included while it has not left. */
   get livingCount(): number {
     return this.#core.livingCount
   }
@@ -196,7 +192,6 @@ export class Protocol {
     return this.#core.awareness.score
   }
 
-  /** Messages waiting to be sent on. */
   get queuedCount(): number {
     return this.#core.queue.count
   }
@@ -435,7 +430,6 @@ export class Protocol {
     this.#merge.forget(record)
   }
 
-  /** Asks a member over UDP and over TCP at once. */
   #checkReach(id: number, name: string): void {
     const core = this.#core
     const record = core.members.get(name)

@@ -49,7 +49,6 @@ export class Reconnect {
     if (this.#lost.size > LOST_LIMIT && oldest !== undefined) this.#lost.delete(oldest)
   }
 
-  /** Looks no more for a member. */
   letGo(name: string): void {
     this.#lost.delete(name)
   }

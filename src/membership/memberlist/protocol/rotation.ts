@@ -16,7 +16,6 @@ export class Rotation<T> {
     this.#stays = stays
   }
 
-  /** Adds an item that is not in. */
   add(item: T): void {
     const order = this.#order
     if (order.length >= this.#keptCount * 2 + SLACK) this.#dropGone()

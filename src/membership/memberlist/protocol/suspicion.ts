@@ -40,7 +40,6 @@ export class Suspicions {
     this.#actions = actions
   }
 
-  /** Begins to suspect `record`, as `from` says. */
   begin(record: MemberRecord, from: string): void {
     const { nowMs } = this.#core
     record.suspicion = {
@@ -79,7 +78,6 @@ export class Suspicions {
     return true
   }
 
-  /** Forgets the suspicion, if there is one. */
   end(record: MemberRecord): void {
     const { suspicion } = record
     if (suspicion === undefined) return

@@ -14,7 +14,6 @@ export const DROP_REASONS = {
   'unknown-type': 'The message type is unknown, or does not belong here.',
 } as const
 
-/** One of the closed list of reasons. */
 export type DropReason = keyof typeof DROP_REASONS
 
 /** Why something was dropped, and small facts about it that are safe to log. */

@@ -4,7 +4,6 @@ import { malformed, unsendable } from './drop.ts'
 /** 0 pads the message to whole AES blocks (spoken at protocol version 1), 1 does not. */
 export type EncryptionVersion = 0 | 1
 
-/** How to encrypt what is sent. */
 export interface Encryption {
   /** 16, 24 or 32 bytes: AES-128, AES-192 or AES-256. */
   readonly key: Uint8Array

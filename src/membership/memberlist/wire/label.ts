@@ -11,7 +11,6 @@ export interface LabelHeader {
   readonly headerBytes: number
 }
 
-/** What those without a label have. */
 export const NO_LABEL = new Uint8Array(0)
 
 /** The bytes of a label given as text or as bytes: 0 to 255 of them; none is no label. */

@@ -264,25 +264,21 @@ export function checkedClusterName(name: string | undefined): string | undefined
   return name === undefined ? undefined : checkedName(name, 0)
 }
 
-/** `port`, if it can be sent. */
 export function checkedPort(port: number): number {
   if (!Number.isInteger(port) || port < 0 || port > 0xffff) throw unsendable(`${port} is not a port`)
   return port
 }
 
-/** `address`, if it can be sent. */
 export function checkedAddress(address: Uint8Array): Uint8Array {
   if (!isAddress(address)) throw unsendable(`an address of ${address.length} bytes cannot be sent`)
   return address
 }
 
-/** `vsn`, if it can be sent. */
 export function checkedVsn(vsn: Uint8Array): Uint8Array {
   if (vsn.length !== 6) throw unsendable(`versions of ${vsn.length} bytes cannot be sent`)
   return vsn
 }
 
-/** `meta`, if it can be sent. */
 export function checkedMeta(meta: Uint8Array): Uint8Array {
   if (meta.length > MAX_META_BYTES) {
     throw new RingmanError(

@@ -41,7 +41,6 @@ export class MsgpackReader {
     return count
   }
 
-  /** Takes a nil if one is next, and tells so. */
   tryReadNil(): boolean {
     if (this.#offset >= this.#end || this.#bytes[this.#offset] !== 0xc0) return false
     this.#offset++

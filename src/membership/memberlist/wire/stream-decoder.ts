@@ -28,7 +28,6 @@ const STEP_BYTES = 16 * 1024
 /** What may stand before the message, at most. */
 const HEADERS_BYTES = 2 + MAX_LABEL_BYTES + FRAME_HEADER_BYTES
 
-/** The message of a stream. */
 export interface DecodedStream {
   readonly ok: true
   readonly message: StreamMessage
