@@ -26,7 +26,7 @@ export const SOURCE_ALERTS: AlertGroup = {
       expr: `count by (namespace, release) (${inCondition('refused')})`,
       summary: `Pods of ${RELEASE} are refused by the other members.`,
       description:
-        '{{ $value }} pods find other members, which refuse them: the label, the key or the cluster name differs. They are on no ring but their own.',
+        '{{ $value }} pods find other members, which refuse them: the label, the key or the cluster name differs, or an operator evicted them. They are on no ring but their own.',
     },
     {
       alert: 'RingmanMemberUnreachable',

@@ -51,7 +51,8 @@ export const CONDITIONS = {
   refused: {
     readiness: 'kept',
     severity: 'warning',
-    meaning: 'It has no other member, and a seed answers and refuses it: label, key or cluster name differ.',
+    meaning:
+      'It has no other member, and a seed answers and refuses it: label, key or cluster name differ, or it was evicted.',
   },
   contested: {
     readiness: 'allowed',

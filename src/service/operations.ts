@@ -155,7 +155,18 @@ export class Operations {
       this.#logger.warn({ event: 'admin.action', ...fields }, 'Did what an operator asked for')
       return { ...result, ...outcome }
     } catch (err) {
-      this.#logger.error({ event: 'admin.failed', ...fields, err }, 'Failed to do what an operator asked for')
+      if (isRingmanError(err) && err.code === 'ACTION_REFUSED') {
+        const why = { code: err.code, because: err.message }
+        this.#logger.warn(
+          { event: 'admin.failed', ...fields, ...why },
+          'Did not do what an operator asked for',
+        )
+      } else {
+        this.#logger.error(
+          { event: 'admin.failed', ...fields, err },
+          'Failed to do what an operator asked for',
+        )
+      }
       throw err
     }
   }

@@ -171,7 +171,7 @@ test('a label file that cannot be used is told of, and the labels stay', async (
     /,It sends the label "prod\/old" and accepts the label "prod\/new" as well$/,
   )
   expect(await cluster.relabel(member, [], 409)).toMatch(
-    /^Its keyring has .*\. Its label file cannot be used: .*holds no label.*\. It sends the label "prod\/old" and accepts .* as well, as before$/,
+    /^Its keyring has .*\. Its label file \S+\.labels\.json cannot be used: .*holds no label.*\. It sends the label "prod\/old" and accepts .* as well, as before$/,
   )
   await untilDoctor([member], (findings) => {
     expect(findings).toMatchObject([

@@ -69,6 +69,10 @@ export class FollowedFile<T> {
     this.#cancelTimer?.()
   }
 
+  get path(): string {
+    return this.#options.path
+  }
+
   /** Why the file cannot be used, as of the last look; undefined where it can. */
   get failure(): string | undefined {
     return this.#failure

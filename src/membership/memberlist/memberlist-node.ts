@@ -24,6 +24,7 @@ import type { ProtocolEvent } from './protocol/events.ts'
 import { Protocol } from './protocol/protocol.ts'
 import { memoryBounds } from './memory-bounds.ts'
 import { PRESETS, type ProtocolSettings } from './protocol/settings.ts'
+import { refusalText } from './refusal.ts'
 import type { StreamAnswer } from './stream-client.ts'
 import { UdpReachability } from './udp-reachability.ts'
 import type { DropReason } from './wire/drop.ts'
@@ -452,7 +453,7 @@ export class MemberlistNode {
         break
       }
       case 'refuse-stream':
-        this.#transport.answer(effect.stream, { kind: 'error', text: `refused: ${effect.reason}` })
+        this.#transport.answer(effect.stream, { kind: 'error', text: refusalText(effect.reason) })
         break
       case 'member-changed':
         this.#noteMember(effect)

@@ -309,7 +309,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     const { seed, message } = refusing
     this.#refusalWarnings.warn(
       { event: 'seed.refused', address: formatHostPort(seed), reason: message },
-      'A seed answers and refuses this member: compare label and keys of both',
+      'A seed answers and refuses this member; the reason says why',
     )
   }
 
@@ -365,7 +365,7 @@ async function lookAt<T>(
     const { content, isNew } = await file.reload(dryRun)
     return { isNew, failed: false, said: describe(content, dryRun && isNew) }
   } catch (error) {
-    const said = `Its ${file.what} cannot be used: ${messageOf(error)}. ${describe(inUse)}, as before`
+    const said = `Its ${file.what} ${file.path} cannot be used: ${messageOf(error)}. ${describe(inUse)}, as before`
     return { isNew: false, failed: true, said }
   }
 }

@@ -44,6 +44,7 @@ export async function causeOfRefusal(
 ): Promise<string | undefined> {
   if (answer.outcome === 'answered' && answer.message.kind === 'error') {
     const { text } = answer.message
+    if (text === refusalText('evicted')) return 'does not take it back: an operator evicted this member'
     const misfit = MISFITS.find((reason) => text === refusalText(reason))
     return misfit === undefined ? `answered: ${printable(text)}` : CAUSES[misfit]
   }

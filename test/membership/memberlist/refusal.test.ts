@@ -99,6 +99,18 @@ describe('a member that the seed refuses', () => {
     expect((await readiness.evaluate()).ready).toBe(true)
   })
 
+  test('because an operator evicted it is told so, and of no label or key', async () => {
+    const seed = await start('seed', undefined, {})
+    seed.source.evict('stranger', 600_000)
+    const { source, logger } = await start('stranger', seed.source.node.gossipPort, {})
+    const { condition, message } = await conditionOf(source)
+    expect(condition).toBe('refused')
+    expect(message).toMatch(/does not take it back: an operator evicted this member$/)
+    const line = logger.of('seed.refused')[0]
+    expect(line?.fields['reason']).toBe('does not take it back: an operator evicted this member')
+    expect(`${message} ${line?.message}`).not.toMatch(/label|key/)
+  })
+
   test('is told nothing about the label or the key', async () => {
     const seed = await start('seed', undefined, { label: 'a-secret-name', keyring: [key(1)] })
     const { source } = await start('stranger', seed.source.node.gossipPort, { label: 'x' })
