@@ -1,5 +1,8 @@
+import { atOnce } from '../at-once.ts'
 import { holdingClock, sleep, type Clock } from '../clock.ts'
 import { compareMembers, type Agreement } from '../client/agreement.ts'
+import { membersAnswer } from '../client/answers.ts'
+import { Members, readAnswer } from '../client/members.ts'
 import type { AgreeConfig } from '../config/client-settings.ts'
 import { DEFAULT_HTTP_PORT, memberUrl } from '../config/value-type.ts'
 import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
@@ -10,6 +13,10 @@ import { counted, renderJson, renderTable, type CommandInput } from './terminal.
 
 /** Wait between two tries, in milliseconds. */
 const RETRY_MS = 1000
+
+/** Of so many URLs at most it is found out which lead to one member. */
+const COMPARED_BY_NAME = 100
+const AT_ONCE = 32
 
 /** Keys that differ are told up to this number. */
 const KEYS_SHOWN = 5
@@ -32,12 +39,14 @@ export async function runAgree(input: AgreeInput): Promise<void> {
   const keys = Array.from({ length: config.keys }, (_, at) => `ringman-agree-${at}`)
   const deadlineMs = clock.now() + config.waitMs
   for (;;) {
-    const { agreement, problem } = await tryOnce(input, keys)
+    const { agreement, problem, repeated } = await tryOnce(input, keys)
     const done = agreement.agreed && problem === undefined
     if (!done && clock.now() + RETRY_MS <= deadlineMs) {
       await sleep(clock, RETRY_MS)
       continue
     }
+    for (const [url, first] of repeated)
+      terminal.err(`ringman: ${url} is the same member as ${first}, and counts once\n`)
     terminal.out(json ? renderJson(jsonOf(agreement, done)) : render(agreement, keys.length, done))
     if (done) return
     const isAnswered = agreement.answers.some((answer) => 'digest' in answer)
@@ -51,7 +60,8 @@ export async function runAgree(input: AgreeInput): Promise<void> {
 /** What one try came to, and why not all agree. */
 async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly string[]) {
   const found = await resolveMembers(members, dns ?? new NodeDnsResolver(), config.timeoutMs)
-  const { urls } = found
+  const repeated = await findRepeated(found.urls, config.timeoutMs)
+  const urls = found.urls.filter((url) => !repeated.has(url))
   const agreement = await compareMembers({ urls, ring: config.ring, keys, timeoutMs: config.timeoutMs })
   const tooFew = urls.length < config.expect
   const problem = tooFew
@@ -69,7 +79,38 @@ async function tryOnce({ members, config, dns }: AgreeInput, keys: readonly stri
       : undefined
   const silent = agreement.answers.filter((answer) => 'error' in answer).length
   const unanswered = silent > 0 ? `${silent} of ${counted(urls.length, 'member')} gave no answer` : undefined
-  return { agreement, problem: [found.problem, problem, unanswered].find((one) => one !== undefined) }
+  return {
+    agreement,
+    repeated,
+    problem: [found.problem, problem, unanswered].find((one) => one !== undefined),
+  }
+}
+
+/** URLs that lead to a member that one before them leads to, such as its look-up port and its admin port; each with that one. */
+async function findRepeated(urls: readonly string[], timeoutMs: number): Promise<Map<string, string>> {
+  const repeated = new Map<string, string>()
+  // Longer lists come from DNS, which has each address once; and each answer lists all members.
+  if (urls.length < 2 || urls.length > COMPARED_BY_NAME) return repeated
+  const asked = await atOnce(AT_ONCE, urls, async (url) => ({ url, who: await whoIs(url, timeoutMs) }))
+  const firsts = new Map<string, string>()
+  for (const { url, who } of asked) {
+    const first = who === undefined ? undefined : firsts.get(who)
+    if (first !== undefined) repeated.set(url, first)
+    else if (who !== undefined) firsts.set(who, url)
+  }
+  return repeated
+}
+
+/** The member at a URL, by name and place; undefined where it is none, or does not answer. */
+async function whoIs(url: string, timeoutMs: number): Promise<string | undefined> {
+  try {
+    const answer = await new Members({ url, timeoutMs }).json(`${url}/v1/members`)
+    const own = readAnswer(membersAnswer, answer, url).members.find(({ self }) => self)
+    return own === undefined ? undefined : `${own.name} ${formatHostPort(own)}`
+  } catch (error) {
+    if (!isRingmanError(error)) throw error
+    return undefined
+  }
 }
 
 async function resolveMembers(members: string, dns: DnsResolver, timeoutMs: number) {

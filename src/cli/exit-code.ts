@@ -5,7 +5,7 @@ export const EXIT_CODES = {
   0: 'Done; for `serve` and `dev`: stopped as asked',
   1: 'Failed: something went wrong at run time, and standard error or the log says what; for `healthcheck`: the member says that it is not alive, or not ready',
   2: 'Wrong usage: unknown flags, bad values, or a request that the member refused as wrong',
-  3: 'No member answered: it could not be reached, did not answer in time, or what answered is not ringman',
+  3: 'No member answered: it could not be reached, did not answer in time, or what answered is not ringman, or its look-up port in the place of the admin port',
   4: 'The ring has no nodes',
   5: 'The members do not agree',
   6: '`doctor` found something wrong',

@@ -216,13 +216,30 @@ function renderRing(ring: RingAnswer, terminal: Terminal): string {
 }
 
 function renderChange(before: RingAnswer | undefined, ring: RingAnswer, terminal: Terminal): string {
-  const keys = (answer: RingAnswer | undefined) => new Set(answer?.nodes.map(({ ringKey }) => ringKey))
-  const [old, current] = [keys(before), keys(ring)]
+  const byKey = (answer: RingAnswer | undefined) =>
+    new Map(answer?.nodes.map((node) => [node.ringKey, node] as const))
+  const [old, current] = [byKey(before), byKey(ring)]
   const difference = [
-    ...[...current].filter((key) => !old.has(key)).map((key) => terminal.style('green', `+${key}`)),
-    ...[...old].filter((key) => !current.has(key)).map((key) => terminal.style('red', `-${key}`)),
+    ...[...current.keys()].filter((key) => !old.has(key)).map((key) => terminal.style('green', `+${key}`)),
+    ...[...old.keys()].filter((key) => !current.has(key)).map((key) => terminal.style('red', `-${key}`)),
+    ...[...current].flatMap(([key, node]) => {
+      const changes = changesOf(old.get(key) ?? node, node)
+      return changes.length === 0 ? [] : [terminal.style('yellow', `${key} ${changes.join(', ')}`)]
+    }),
   ]
   return [counted(ring.nodes.length, 'node'), `digest ${ring.digest}`, ...difference].join('  ')
+}
+
+/** What is said otherwise of a node that stays. */
+function changesOf(before: NodeView, after: NodeView): string[] {
+  const place = ({ address, port }: NodeView) => (address === undefined ? '-' : `${address}:${port}`)
+  const facts = [
+    ['weight', String(before.weight), String(after.weight)],
+    ['at', place(before), place(after)],
+    ['name', before.name ?? '-', after.name ?? '-'],
+    ['zone', before.zone ?? '-', after.zone ?? '-'],
+  ]
+  return facts.flatMap(([fact, from, to]) => (from === to ? [] : [`${fact} ${from} → ${to}`]))
 }
 
 /** What a node owns, or gained and lost, between two rings that came one after the other. */

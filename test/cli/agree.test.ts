@@ -3,6 +3,7 @@ import { runAgree } from '../../src/cli/agree.ts'
 import type { DnsResolver } from '../../src/seeds/dns-resolver.ts'
 import { serveRing, THREE_MEMBERS, type ServedRing } from '../http/running-ring.ts'
 import { fakeMember } from '../support/fake-source.ts'
+import { LiveCluster } from '../support/live-cluster.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
 let members: ServedRing[]
@@ -63,6 +64,22 @@ describe('ringman agree', () => {
       agreed: false,
       contested: [{ ringKey: 'n2', places: ['10.0.0.2:8000', '10.0.0.9:8000'] }],
     })
+  })
+
+  test('counts a member once whose look-up port and admin port are both asked', async () => {
+    await using cluster = new LiveCluster()
+    const a = await cluster.add('a')
+    const b = await cluster.add('b')
+    await cluster.agreeOn(2)
+    const [http, admin] = [a.addresses.http.url, a.addresses.admin.url]
+    const lone = await runMain(['agree', http, admin, '--expect', '2'])
+    expect(lone).toMatchObject({
+      code: 5,
+      err: `ringman: ${admin} is the same member as ${http}, and counts once\nringman: 1 member was found, and 2 are expected\n`,
+    })
+    const both = await runMain(['agree', http, admin, b.addresses.http.url, '--json'])
+    expect(both.code).toBe(0)
+    expect(JSON.parse(both.out)).toMatchObject({ members: [{ url: http }, { url: b.addresses.http.url }] })
   })
 
   test('takes URLs too, and refuses what is none', async () => {

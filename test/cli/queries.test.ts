@@ -142,6 +142,20 @@ test('watch --node says what the node owns, then what it gains and loses', async
   expect((lost['lost'] as { to: string }[]).every(({ to }) => to === '10.0.0.1:1')).toBe(true)
 })
 
+test('watch says which node has another weight', async () => {
+  const first = serveListed('a:1,b:2,c:3')
+  await using _first = first
+  const { url: firstUrl, port } = (await first.ready()).http
+  await using watch = ringman(['watch', '--url', firstUrl])
+  await watch.until('the ring', () => watch.outLines.find((line) => line.includes('3 nodes')))
+  first.signal('SIGTERM')
+  await first.ended
+  await using second = serveListed('a:1=4,b:2,c:3', '--http-port', String(port))
+  await second.ready()
+  const line = await watch.until('the change', () => watch.outLines.at(1))
+  expect(line).toMatch(/3 nodes {2}digest [0-9a-f]{16} {2}a:1 weight 1 → 4$/)
+})
+
 test('watch follows a member that comes back, and reports the break', async () => {
   const first = serveListed('a:1')
   await using _first = first

@@ -18,7 +18,7 @@ const INTRODUCTION = `# The command line
 - \`dev\` runs a local cluster, to try things out. It takes free ports, its members take no \`RINGMAN_…\` variables, and
   they end with it, however it ends.
 - \`get\`, \`nodes\`, \`ring\`, \`rings\`, \`watch\` and \`plan\` ask a running member, any one, at \`--url\` or \`RINGMAN_URL\`.
-- \`agree\` asks many members for the same keys and compares.
+- \`agree\` asks many members for the same keys and compares. A member that is named by both of its ports counts once.
 - \`doctor\`, \`drain\`, \`return\`, \`weight\`, \`evict\`, \`forget\` and \`reload\` go to admin ports: [operating.md](operating.md).
 - \`healthcheck\` asks the member beside it, on this machine, at the admin port of \`RINGMAN_ADMIN_PORT\` or of the
   member's file. The image runs it: [image.md](image.md).
