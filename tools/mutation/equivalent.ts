@@ -494,6 +494,18 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/memberlist/protocol/inquiry.ts',
+    code: 'if (core.nowMs + ROUNDING_MS >= look.dueMs) {',
+    changes: ['core.nowMs + ROUNDING_MS >= look.dueMs → core.nowMs + ROUNDING_MS > look.dueMs'],
+    why: 'It leaves room for rounding, and nothing falls due just that much before.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/rotation.ts',
+    code: 'order.push(order[at] ?? item)',
+    changes: ['order[at] ?? item → order[at]'],
+    why: 'At the end it is put in by the next line: the compiler wants an item here.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/inquiry.ts',
     code: "noteAnswer(core, record, 'direct')",
     changes: ["'direct' → ''"],
     why: 'Only the other two ways are asked for.',
