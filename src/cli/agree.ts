@@ -50,9 +50,12 @@ export async function runAgree(input: AgreeInput): Promise<void> {
     terminal.out(json ? renderJson(jsonOf(agreement, done)) : render(agreement, keys.length, done))
     if (done) return
     const isAnswered = agreement.answers.some((answer) => 'digest' in answer)
+    const advice = agreement.answers.every((answer) => 'digest' in answer)
+      ? '; after a change try --wait 30s, and `ringman doctor` for the cause'
+      : ''
     throw new RingmanError(
       isAnswered ? 'MEMBERS_DISAGREE' : 'UNREACHABLE',
-      problem ?? 'the members do not agree',
+      `${problem ?? 'the members do not agree'}${advice}`,
     )
   }
 }

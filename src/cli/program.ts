@@ -16,6 +16,7 @@ import { loadCommandConfig } from '../config/load.ts'
 import type { SettingTable, ValuesOf } from '../config/setting.ts'
 import { HEALTHCHECK_SETTINGS, SERVE_SETTINGS } from '../config/serve-settings.ts'
 import type { Action } from '../service/operations.ts'
+import { withAdvice } from './advice.ts'
 import type { ExitCode } from './exit-code.ts'
 import { addSettingOptions, givenFlags, unknownArguments } from './setting-options.ts'
 import type { CommandInput, Terminal } from './terminal.ts'
@@ -123,7 +124,11 @@ export function createProgram(context: ProgramContext): Command {
       .action(async (operand: unknown) => {
         const { values: config } = loadCommandConfig(table, givenFlags(command, table), variables)
         const { json = false } = command.opts<{ json?: boolean }>()
-        finish((await work({ config, terminal, json }, operand)) ?? 0)
+        try {
+          finish((await work({ config, terminal, json }, operand)) ?? 0)
+        } catch (error) {
+          throw withAdvice(error, table, config)
+        }
       })
   }
 

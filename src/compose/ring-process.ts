@@ -5,7 +5,7 @@ import { askDigest } from '../client/agreement.ts'
 import { Members } from '../client/members.ts'
 import { upstreamPlace } from '../config/forward-settings.ts'
 import { SERVE_SETTINGS, type ServeConfig } from '../config/serve-settings.ts'
-import { encodeValues } from '../config/setting.ts'
+import { encodeValues, flagOf } from '../config/setting.ts'
 import { RingmanError } from '../errors.ts'
 import { Forwarder } from '../forward/forwarder.ts'
 import { createAdminApp } from '../http/admin-app.ts'
@@ -52,6 +52,13 @@ export interface ProcessAddresses {
   /** Absent for sources without gossip. */
   readonly gossip?: ListenAddress | undefined
 }
+
+/** The setting of each port. */
+const PORT_SETTINGS = {
+  lookup: 'httpPort',
+  admin: 'adminPort',
+  proxy: 'servicePort',
+} as const satisfies Record<PortName, keyof ServeConfig>
 
 /** One member as a process of its own: its ring, its two servers, its readiness. */
 export interface RingProcess {
@@ -203,6 +210,7 @@ export function composeProcess(
     const server = await open({
       host: config.httpHost,
       port,
+      portSetting: flagOf(PORT_SETTINGS[name]),
       limits: portLimits,
       sharesPort: name === 'lookup' && threadCount > 1,
       connections,

@@ -83,7 +83,10 @@ export class Responder {
     const large = sizeBytes > SMALL_ANSWER_BYTES
     this.ledger.intake.chargeAnswer(answer.body.length)
     if (large && !this.answers.hasRoom(sizeBytes)) {
-      this.sendProblem(ctx, new RingmanError('OVERLOADED', 'too many answers wait for slow readers'))
+      this.sendProblem(
+        ctx,
+        new RingmanError('OVERLOADED', 'too many answers wait for slow readers; try again in a moment'),
+      )
       return
     }
     res.writeHead(answer.status, answer.headers)

@@ -52,7 +52,10 @@ export class RingPlans {
     // A plan of a ring beyond the bound waits for all of it.
     const cost = nodes <= SMALL_PLAN_NODES ? 0 : Math.min(nodes, PLANNED_NODES.burst)
     if (!this.#planned.tryTake(this.#clock.now(), cost)) {
-      throw new RingmanError('OVERLOADED', 'a ring of this size answers only a few plans in a second')
+      throw new RingmanError(
+        'OVERLOADED',
+        'a ring of this size answers only a few plans in a second; try again in a moment',
+      )
     }
     const steps = planJson(snapshot.ring, boundWeights(snapshot.ring, change), state)
     if (nodes <= SMALL_PLAN_NODES) return finish(steps)

@@ -170,7 +170,7 @@ export class RingWatch {
       )
     }
     if (node === undefined && !this.#event().hasRoom) {
-      throw new RingmanError('OVERLOADED', 'too many answers wait for slow readers')
+      throw new RingmanError('OVERLOADED', 'too many answers wait for slow readers; try again in a moment')
     }
     ctx.respond = false
     const { res } = ctx

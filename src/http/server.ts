@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly host: string
   /** 0 takes a free one. */
   readonly port: number
+  /** What sets the port, for whoever is told that it cannot be had. @default nothing to be named */
+  readonly portSetting?: string
   /** Whether other threads of this process are to listen there, too, each with a queue of its own. @default false */
   readonly sharesPort?: boolean
   readonly limits: HttpLimits
@@ -245,7 +247,7 @@ function keepFewParsers(): void {
 }
 
 async function listen(server: Server, options: ServerOptions): Promise<void> {
-  const { host, port, sharesPort: reusePort = false } = options
+  const { host, port, portSetting, sharesPort: reusePort = false } = options
   if (reusePort && port !== 0) {
     // Another process of this user that shares its port would share it with this one: a plain listener finds it taken.
     const probe = http.createServer()
@@ -256,8 +258,10 @@ async function listen(server: Server, options: ServerOptions): Promise<void> {
     const fail = (error: NodeJS.ErrnoException) => {
       const where = formatHostPort({ address: host, port })
       const reason = LISTEN_REASONS[error.code ?? ''] ?? error.message
+      const isOfPort = error.code === 'EADDRINUSE' || error.code === 'EACCES'
+      const advice = isOfPort && portSetting !== undefined ? `; ${portSetting} takes another` : ''
       reject(
-        new RingmanError('LISTEN_FAILED', `cannot listen on ${where}: ${reason}`, {
+        new RingmanError('LISTEN_FAILED', `cannot listen on ${where}: ${reason}${advice}`, {
           cause: error,
           detail: { host, port, reason: error.code ?? 'unknown' },
         }),

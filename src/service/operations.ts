@@ -333,7 +333,10 @@ export class Operations {
   #find(name: string): Member {
     const member = this.#ring.source.members.find((one) => one.name === name)
     if (member === undefined)
-      throw new RingmanError('NOT_FOUND', `this member knows no member called ${quote(name)}`)
+      throw new RingmanError(
+        'NOT_FOUND',
+        `this member knows no member called ${quote(name)}; \`ringman nodes\` lists those that it knows`,
+      )
     return member
   }
 

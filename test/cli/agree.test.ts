@@ -38,6 +38,7 @@ describe('ringman agree', () => {
     const digests = [...out.matchAll(/digest ([0-9a-f]{16})/g)].map(([, digest]) => digest)
     expect(new Set(digests).size).toBe(2)
     expect(err).toMatch(/^ringman: \d+ of 1000 keys have different owners, such as ringman-agree-\d+/)
+    expect(err).toContain('; after a change try --wait 30s')
     const { agreed, differingKeys } = JSON.parse((await runMain(['agree', one, other, '--json'])).out) as {
       agreed: boolean
       differingKeys: string[]

@@ -78,7 +78,9 @@ describe('healthcheck', () => {
   test('3: nobody listens', async () => {
     const { code, err } = await runMain(['healthcheck'], { RINGMAN_ADMIN_PORT: '1' })
     expect(code).toBe(3)
-    expect(err).toMatch(/^ringman: .*127\.0\.0\.1:1\/livez.*\n$/)
+    expect(err).toMatch(
+      /^ringman: .*127\.0\.0\.1:1\/livez.*; name its port by --admin-port or RINGMAN_ADMIN_PORT\n$/,
+    )
   })
 
   test('finds the port in a flag, a variable, and the file of the member, in this order', async () => {

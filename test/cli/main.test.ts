@@ -85,8 +85,11 @@ describe('exit codes', () => {
     for (const args of [['get', 'k'], ['nodes'], ['ring'], ['watch'], ['plan', '--leave', 'x']]) {
       const { code, out, err } = await runMain(args, { RINGMAN_URL: 'http://127.0.0.1:1' })
       expect([code, out], args.join(' ')).toEqual([3, ''])
-      expect(err).toMatch(/^ringman: .*127\.0\.0\.1:1.*\n$/)
+      expect(err).toMatch(/^ringman: .*127\.0\.0\.1:1.*; name a member by --url or RINGMAN_URL\n$/)
     }
+    const { code, err } = await runMain(['doctor', '--url', '127.0.0.1:1'])
+    expect(code).toBe(3)
+    expect(err).toMatch(/^ringman: .*127\.0\.0\.1:1.*; name a member's admin port by --url\n$/)
   })
 
   test('are the same for the same error code, and documented', () => {

@@ -77,7 +77,11 @@ test('plan says what would move', async () => {
     env,
   )
   expect((JSON.parse(joined.out) as { movedShare: number }).movedShare).toBeGreaterThan(0)
-  expect(await runMain(['plan', '--leave', '10.9.9.9:1'], env)).toMatchObject({ code: 2, out: '' })
+  expect(await runMain(['plan', '--leave', '10.9.9.9:1'], env)).toMatchObject({
+    code: 2,
+    out: '',
+    err: expect.stringMatching(/cannot leave .*; `ringman nodes` lists those that there are\n$/) as string,
+  })
 })
 
 test('plan refuses what asks for nothing, and a node without the port that ring keys have', async () => {

@@ -41,7 +41,7 @@ test('a port with threads of another process is taken', async () => {
   await first.ready()
   await using second = serve(args)
   expect((await second.ended).code).not.toBe(0)
-  expect(second.err + second.out).toContain('the port is taken by another program')
+  expect(second.err + second.out).toContain('the port is taken by another program; --http-port takes another')
 })
 
 test('threads need the fast path, and with traces on there is one', async () => {

@@ -54,7 +54,7 @@ function explain(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
   switch (code) {
     case 'EADDRINUSE':
-      return 'another process has it'
+      return 'another process has it; take another gossip port, or 0 for a free one'
     case 'EADDRNOTAVAIL':
       return 'this machine has no such address'
     case 'EACCES':
