@@ -1,5 +1,5 @@
 import type { Tracer } from '@opentelemetry/api'
-import type { Clock, Random } from '../clock.ts'
+import type { Basics } from '../basics.ts'
 import { protocolSettingsOf } from '../config/gossip-settings.ts'
 import type { MemberConfig, SourceName } from '../config/member-settings.ts'
 import type { ActingGuard } from '../http/acting-guard.ts'
@@ -24,10 +24,7 @@ import type { HandoverOptions } from '../service/ring-service.ts'
 import { readVersion } from '../telemetry/version.ts'
 
 /** What the parts of a ring are made with. */
-export interface Surroundings {
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
+export interface Surroundings extends Basics {
   readonly tracer: Tracer
   /** Resolves the names of seeds. @default by the DNS servers of this machine */
   readonly dns?: DnsResolver

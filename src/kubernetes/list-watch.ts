@@ -1,7 +1,7 @@
-import { sleep, type Clock, type Random } from '../clock.ts'
+import { sleep } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
-import type { Logger } from '../logger.ts'
+import type { Basics } from '../basics.ts'
 import type { ApiClient, ApiEvent } from './api-client.ts'
 import { apiError, apiErrorKindOf, retryAfterMsOf, type ApiErrorKind } from './api-error.ts'
 import { resourceOf, type ApiSelection, type PartialSelection } from './api-resource.ts'
@@ -28,7 +28,7 @@ export interface Held {
   readonly name: string
 }
 
-export interface ListWatchOptions<T extends Held> {
+export interface ListWatchOptions<T extends Held> extends Basics {
   readonly client: ApiClient
   readonly selection: PartialSelection
   /**
@@ -47,9 +47,6 @@ export interface ListWatchOptions<T extends Held> {
   readonly onObjects: (objects: ReadonlyMap<string, T>, changed: ReadonlySet<string> | undefined) => void
   /** Called at each failure, before the wait that follows it. */
   readonly onFailure?: (error: RingmanError) => void
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
   readonly settings?: Partial<ListWatchSettings> | undefined
 }
 

@@ -1,25 +1,21 @@
 import { isIP } from 'node:net'
-import type { Clock, Random } from '../clock.ts'
 import type { RingmanError } from '../errors.ts'
-import type { Logger } from '../logger.ts'
 import type { PodDirectory } from '../seeds/seed-resolver.ts'
 import { isObject } from '../is-object.ts'
 import { unlessAborted } from '../unless-aborted.ts'
+import type { Basics } from '../basics.ts'
 import { ApiClient } from './api-client.ts'
 import { apiError, apiErrorKindOf } from './api-error.ts'
 import { PODS } from './api-resource.ts'
 import type { ApiTransport } from './api-transport.ts'
 import { ListWatch, type ListWatchStatus } from './list-watch.ts'
 
-export interface PodWatchOptions {
+export interface PodWatchOptions extends Basics {
   readonly transport: ApiTransport
   /** Labels of the pods, in Kubernetes' own syntax. */
   readonly selector: string
   /** @default the pod's own, or that of the kubeconfig's context */
   readonly namespace?: string | undefined
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
 }
 
 /** What was confirmed longer ago gives no seeds any more, in milliseconds. */

@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Clock, Random } from '../clock.ts'
 import { sleep } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { ApiClient } from '../kubernetes/api-client.ts'
@@ -7,6 +6,7 @@ import { ALL_NAMESPACES } from '../kubernetes/api-resource.ts'
 import { ListWatch, type ListWatchSettings, type ListWatchStatus } from '../kubernetes/list-watch.ts'
 import { Listeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
+import type { Basics } from '../basics.ts'
 import type { KeptPlaces } from '../membership/kubernetes/kubernetes-source.ts'
 import type { NamedRing, NamedRings, NamedRingSummary } from '../service/named-rings.ts'
 import { HASH_RINGS, parseHashRing, type HashRingResource, type HashRingSpec } from './hash-ring-resource.ts'
@@ -14,16 +14,13 @@ import { NO_RINGS, type KeptRings, type RingPeers } from './ring-peers.ts'
 import { ServiceSlices } from './service-slices.ts'
 import { WorkloadRing } from './workload-ring.ts'
 
-export interface HashRingControllerDeps {
+export interface HashRingControllerDeps extends Basics {
   readonly client: ApiClient
   /** Namespaces whose HashRings make rings; none for all. */
   readonly namespaces: readonly string[]
   /** Whether a ring may be written to a ConfigMap. */
   readonly mayPublish: boolean
   readonly peers: Pick<RingPeers, 'ask' | 'withNodes'>
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
   readonly listWatch?: Partial<ListWatchSettings> | undefined
 }
 

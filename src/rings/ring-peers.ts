@@ -1,4 +1,5 @@
 import { atOnce } from '../at-once.ts'
+import type { Basics } from '../basics.ts'
 import { sleep, type Clock, type Random } from '../clock.ts'
 import { membersAnswer, ringAnswer, ringsAnswer, type RingsAnswer } from '../client/answers.ts'
 import { Members } from '../client/members.ts'
@@ -53,10 +54,7 @@ export class RingPeers {
   readonly #logger: Logger
 
   /** @param own - The ring of the pods themselves. */
-  constructor(
-    own: RingService,
-    deps: { readonly clock: Clock; readonly random: Random; readonly logger: Logger },
-  ) {
+  constructor(own: RingService, deps: Basics) {
     this.#own = own
     this.#clock = deps.clock
     this.#random = deps.random

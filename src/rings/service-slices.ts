@@ -1,10 +1,10 @@
 import { setImmediate } from 'node:timers'
-import { sleep, type Clock, type Random } from '../clock.ts'
+import { sleep } from '../clock.ts'
 import { isRingmanError, type RingmanError } from '../errors.ts'
+import type { Basics } from '../basics.ts'
 import type { ApiClient } from '../kubernetes/api-client.ts'
 import { ALL_NAMESPACES, ENDPOINT_SLICES } from '../kubernetes/api-resource.ts'
 import { ListWatch, type ListWatchSettings } from '../kubernetes/list-watch.ts'
-import type { Logger } from '../logger.ts'
 import {
   parseEndpointSlice,
   SERVICE_LABEL,
@@ -12,13 +12,10 @@ import {
 } from '../membership/kubernetes/endpoint-slice.ts'
 import type { OpenSliceFeed } from '../membership/kubernetes/slice-feed.ts'
 
-export interface ServiceSlicesDeps {
+export interface ServiceSlicesDeps extends Basics {
   readonly client: ApiClient
   /** Namespaces that are watched, each by a watch of its own; `[ALL_NAMESPACES]` for all by one. */
   readonly namespaces: readonly string[]
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
   readonly listWatch?: Partial<ListWatchSettings> | undefined
 }
 

@@ -1,4 +1,4 @@
-import { sleep, type Clock, type Random } from '../clock.ts'
+import { sleep } from '../clock.ts'
 import { isRingmanError } from '../errors.ts'
 import type { ApiClient } from '../kubernetes/api-client.ts'
 import { apiErrorKindOf } from '../kubernetes/api-error.ts'
@@ -8,6 +8,7 @@ import type { ChangeRecord } from '../manager/change-record.ts'
 import type { EndpointSlice } from '../membership/kubernetes/endpoint-slice.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { TokenBucket } from '../token-bucket.ts'
+import type { Basics } from '../basics.ts'
 import type { HashRingController, HashRingEntry } from './hash-ring-controller.ts'
 import { HASH_RING_GROUP, HASH_RINGS, parseHashRing, type HashRingResource } from './hash-ring-resource.ts'
 import {
@@ -24,7 +25,7 @@ import { publishRing } from './ring-publication.ts'
 import type { RingPeers } from './ring-peers.ts'
 import type { WorkloadRing } from './workload-ring.ts'
 
-export interface StatusWriterDeps {
+export interface StatusWriterDeps extends Basics {
   readonly controller: HashRingController
   /** The ring of the pods themselves: who owns a HashRing's name there writes its status. */
   readonly own: RingService
@@ -33,9 +34,6 @@ export interface StatusWriterDeps {
   readonly installation: string
   /** This pod's name, for events. */
   readonly podName: string
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
 }
 
 /** How often what changed is written, in milliseconds: several changes of one moment are one write. */

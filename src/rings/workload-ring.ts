@@ -1,6 +1,5 @@
-import type { Clock } from '../clock.ts'
+import type { Basics } from '../basics.ts'
 import { Listeners } from '../listeners.ts'
-import type { Logger } from '../logger.ts'
 import type { ChangeRecord } from '../manager/change-record.ts'
 import { HashRingManager } from '../manager/hash-ring-manager.ts'
 import { KubernetesSource, type KeptPlaces } from '../membership/kubernetes/kubernetes-source.ts'
@@ -18,10 +17,7 @@ import type { KeptRing } from './ring-peers.ts'
 /** Versions that are remembered for each ring: a status may tell of a ring that is not held any more, or not yet. */
 const VERSIONS_LIMIT = 16
 
-interface Surroundings {
-  readonly clock: Clock
-  readonly logger: Logger
-}
+type Surroundings = Omit<Basics, 'random'>
 
 /** The ring of one workload, in this process. */
 export class WorkloadRing implements NamedRing {

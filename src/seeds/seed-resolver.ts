@@ -1,8 +1,7 @@
 import { isIP } from 'node:net'
-import type { Clock, Random } from '../clock.ts'
-import type { Logger } from '../logger.ts'
 import { shuffle } from '../shuffle.ts'
 import { unlessAborted } from '../unless-aborted.ts'
+import type { Basics } from '../basics.ts'
 import { dnsCodeOf, isAbsence, type DnsResolver } from './dns-resolver.ts'
 import { faultOfSeedAddress, formatHostPort, formatSeed, type Seed, type SeedAddress } from './seed.ts'
 
@@ -29,7 +28,7 @@ export const DEFAULT_SEED_SETTINGS = {
 
 export type SeedSettings = Readonly<typeof DEFAULT_SEED_SETTINGS>
 
-export interface SeedResolverOptions {
+export interface SeedResolverOptions extends Basics {
   readonly seeds: readonly Seed[]
   /** The port of seeds that name none. */
   readonly defaultPort: number
@@ -41,9 +40,6 @@ export interface SeedResolverOptions {
    * nobody may listen, or members that are known already. @default both count
    */
   readonly family?: () => number
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
   /** Whether an address is this process's own; such a one is left out. */
   readonly isSelf: (address: SeedAddress) => boolean
   /** Called after each round with the other processes' addresses, without doubles, in the order of the seeds. */

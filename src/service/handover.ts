@@ -1,6 +1,5 @@
-import type { Clock, Random } from '../clock.ts'
+import type { Random } from '../clock.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
-import type { Logger } from '../logger.ts'
 import type { MemberControl } from '../membership/control.ts'
 import { isLiving, type HandoverPhase, type Member, type MemberMetadata } from '../membership/member.ts'
 import { placeMembers, ringKeyOf, type IsDone, type RingKeyMode } from '../membership/placement.ts'
@@ -8,6 +7,7 @@ import type { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches, Stretch } from '../ring/moved.ts'
 import { decodeHandoverMessage, encodeHandoverMessage, type HandoverMessage } from './handover-message.ts'
 import { zeros } from '../zeros.ts'
+import type { Basics } from '../basics.ts'
 import { WARM_OUTCOMES, WarmUp, without, type WarmCall } from './warm-up.ts'
 
 /** How long the new owners wait at most until the old ones know, once everything is warm, in milliseconds. */
@@ -42,10 +42,7 @@ export const HANDOVER_OUTCOMES = {
 export type HandoverOutcome = keyof typeof HANDOVER_OUTCOMES
 
 /** What a hand-over is made of. Nothing in it is asynchronous, so that the simulator runs it too. */
-export interface HandoverDeps {
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
+export interface HandoverDeps extends Basics {
   readonly selfName: string
   readonly ringKeyMode: RingKeyMode
   /** Milliseconds that warming up may take. */

@@ -1,6 +1,7 @@
-import { sleep, type Clock, type Random } from '../../clock.ts'
+import { sleep } from '../../clock.ts'
 import type { Pod } from '../../kubernetes/pod-watch.ts'
 import type { Logger } from '../../logger.ts'
+import type { Basics } from '../../basics.ts'
 import { isLiving, type Member } from '../member.ts'
 
 /** What the check needs of a source whose members gossip. */
@@ -32,12 +33,9 @@ const GRACE_MS = 500
 const RETRY_MIN_MS = 1000
 const RETRY_MAX_MS = 30_000
 
-export interface GossipCheckOptions {
+export interface GossipCheckOptions extends Basics {
   readonly gossip: CheckedGossip
   readonly pods: KnownPods
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
 }
 
 /** The pod that a member was seen to be. */

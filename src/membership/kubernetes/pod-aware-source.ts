@@ -1,22 +1,18 @@
-import type { Clock, Random } from '../../clock.ts'
 import type { PodWatch } from '../../kubernetes/pod-watch.ts'
-import type { Logger } from '../../logger.ts'
 import { healthIn, type SourceHealth } from '../condition.ts'
 import type { Member } from '../member.ts'
 import type { MembershipSource, SourceKind } from '../source.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { GossipCheck, type CheckedGossip } from './gossip-check.ts'
+import type { Basics } from '../../basics.ts'
 
-export interface PodAwareOptions {
+export interface PodAwareOptions extends Basics {
   /** The source whose members gossip. */
   readonly inner: MembershipSource
   /** Pods that its seeds come from, or that it is checked against. */
   readonly pods: PodWatch
   /** The same source, where it is to be checked; undefined for seeds alone. */
   readonly checked: CheckedGossip | undefined
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
 }
 
 /**

@@ -1,10 +1,9 @@
-import type { Clock, Random } from '../../clock.ts'
 import type { RingmanError } from '../../errors.ts'
+import type { Basics } from '../../basics.ts'
 import { ApiClient } from '../../kubernetes/api-client.ts'
 import { ENDPOINT_SLICES } from '../../kubernetes/api-resource.ts'
 import type { ApiTransport } from '../../kubernetes/api-transport.ts'
 import { ListWatch, type ListWatchStatus } from '../../kubernetes/list-watch.ts'
-import type { Logger } from '../../logger.ts'
 import { parseEndpointSlice, type EndpointSlice } from './endpoint-slice.ts'
 import { selectorOf, type KubernetesSourceOptions } from './kubernetes-options.ts'
 
@@ -27,11 +26,8 @@ export interface SliceFeed {
 /** Makes a feed that calls `onSlices` after each change, and whenever the slices were confirmed. */
 export type OpenSliceFeed = (onSlices: () => void, onFailure: (error: RingmanError) => void) => SliceFeed
 
-export interface WatchedSlicesDeps {
+export interface WatchedSlicesDeps extends Basics {
   readonly transport: ApiTransport
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
 }
 
 /** The slices of one Service, or of one selector, by a watch of their own. */

@@ -1,8 +1,7 @@
 import { isIP } from 'node:net'
 import type { Tracer } from '@opentelemetry/api'
-import type { Clock, Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
-import type { Logger } from '../../logger.ts'
+import type { Basics } from '../../basics.ts'
 import type { NetworkInterfaces } from '../advertised-address.ts'
 import { checkMetadata, isPlainText } from '../member.ts'
 import type { MemberlistDelegate } from './delegate.ts'
@@ -15,7 +14,7 @@ import { MAX_LABEL_BYTES, MAX_NAME_BYTES } from './wire/limits.ts'
 export const DEFAULT_BIND_HOST = '0.0.0.0'
 
 /** How a `MemberlistNode` is made. */
-export interface MemberlistNodeOptions {
+export interface MemberlistNodeOptions extends Basics {
   /** Unique in the cluster, 1 to 255 characters. */
   readonly name: string
   /** At most 512 bytes. @default empty */
@@ -54,9 +53,6 @@ export interface MemberlistNodeOptions {
   /** See `Dependencies.isWitness`. @default nobody looks for suspects, unless the settings say so */
   readonly isWitness?: (meta: Uint8Array) => boolean
   readonly streamLimits?: Partial<StreamServerLimits>
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
   /** @default none */
   readonly tracer?: Tracer
   /** @default what the operating system says */

@@ -1,7 +1,7 @@
-import { sleep, type Clock, type Random } from '../../clock.ts'
+import { sleep } from '../../clock.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
-import type { Logger } from '../../logger.ts'
 import { TokenBucket } from '../../token-bucket.ts'
+import type { Basics } from '../../basics.ts'
 import type { MemberMetadata } from '../member.ts'
 import {
   checkDatagram,
@@ -19,14 +19,11 @@ import { encodeSwimMeta, tryDecodeSwimMeta } from './swim-metadata.ts'
 import { RECEIVE_FACTOR, type SwimSettings } from './swim-settings.ts'
 import { SwimTraffic } from './swim-traffic.ts'
 
-export interface SwimNodeOptions {
+export interface SwimNodeOptions extends Basics {
   /** This process, `IPV4:PORT`. */
   readonly host: string
   readonly metadata: MemberMetadata
   readonly settings: SwimSettings
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
   readonly send: (bytes: Uint8Array, host: string) => void
   /** Members, states or metadata may have changed. */
   readonly onChange: () => void

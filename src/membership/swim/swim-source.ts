@@ -1,11 +1,11 @@
 import { networkInterfaces } from 'node:os'
 import { isIPv4, isIPv6 } from 'node:net'
 import type { Tracer } from '@opentelemetry/api'
-import type { Clock, Random } from '../../clock.ts'
 import { RingmanError } from '../../errors.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
+import type { Basics } from '../../basics.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory } from '../../seeds/seed-resolver.ts'
 import { formatHostPort, formatSeed, type Seed, type SeedAddress } from '../../seeds/seed.ts'
@@ -24,7 +24,7 @@ import { SwimNode } from './swim-node.ts'
 import { swimSettings, type SwimOverrides, type SwimPreset, type SwimSettings } from './swim-settings.ts'
 import { sharedDrops, SwimTraffic } from './swim-traffic.ts'
 
-export interface SwimSourceOptions {
+export interface SwimSourceOptions extends Basics {
   /** This member's name, unique in the cluster. */
   readonly name: string
   /** IPv4 address to bind the gossip socket to, `0.0.0.0` for all. */
@@ -43,9 +43,6 @@ export interface SwimSourceOptions {
   readonly preset: SwimPreset
   /** Single settings that differ from the preset. */
   readonly settings?: SwimOverrides
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
   /** @default none */
   readonly tracer?: Tracer
   /** @default the system's DNS */
