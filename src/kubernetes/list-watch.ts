@@ -151,9 +151,9 @@ export class ListWatch<T extends Held> {
     }
   }
 
-  /** The selection in force; undefined before the first request. */
-  get selection(): ApiSelection | undefined {
-    return this.#selection
+  /** Where the objects are; undefined before the first request. */
+  get namespace(): string | undefined {
+    return this.#selection?.namespace
   }
 
   /** Begins. Once only. */

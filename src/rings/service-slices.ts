@@ -116,8 +116,8 @@ export class ServiceSlices {
       let followed: Followed | undefined
       return {
         namespace,
-        get slices() {
-          return followed?.slices.values() ?? []
+        get objects() {
+          return followed?.slices ?? new Map<string, EndpointSlice>()
         },
         get status() {
           return { ...watch.status, listed: followed?.isKnown === true }

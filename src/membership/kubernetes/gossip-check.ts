@@ -1,14 +1,12 @@
 import { sleep } from '../../clock.ts'
-import type { Pod } from '../../kubernetes/pod-watch.ts'
+import type { Pod, PodWatch } from '../../kubernetes/pod-watch.ts'
 import type { Logger } from '../../logger.ts'
 import type { Basics } from '../../basics.ts'
-import { isLiving, type Member } from '../member.ts'
+import { isLiving } from '../member.ts'
+import type { MembershipSource } from '../source.ts'
 
 /** What the check needs of a source whose members gossip. */
-export interface CheckedGossip {
-  readonly selfName: string | undefined
-  readonly members: readonly Member[]
-  subscribe(listener: (members: readonly Member[]) => void): () => void
+export interface CheckedGossip extends Pick<MembershipSource, 'selfName' | 'members' | 'subscribe'> {
   /**
    * Declares a living member dead, and tells the others, who take it; it can deny that if it lives.
    *
@@ -21,11 +19,7 @@ export interface CheckedGossip {
 }
 
 /** What the check needs to know of pods. */
-export interface KnownPods {
-  readonly pods: ReadonlyMap<string, Pod>
-  subscribe(listener: () => void): () => void
-  find(name: string, signal: AbortSignal): Promise<Pod | undefined>
-}
+export type KnownPods = Pick<PodWatch, 'pods' | 'subscribe' | 'find'>
 
 /** Time for a member to leave by itself, in milliseconds, and up to as much again by chance. */
 const GRACE_MS = 500

@@ -118,7 +118,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   /** The slices that the members were made of. */
   get slices(): Iterable<EndpointSlice> {
-    return this.#feed.slices
+    return this.#feed.objects.values()
   }
 
   acceptLoss(): void {
@@ -187,7 +187,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   #restore({ held, frozen }: KeptPlaces): void {
     const { port, family } = this.#options
-    const { endpoints } = finish(viewEndpoints(this.#feed.slices, port, family ?? 'auto'))
+    const { endpoints } = finish(viewEndpoints(this.#feed.objects.values(), port, family ?? 'auto'))
     const nowMs = this.#deps.clock.now()
     for (const [name, leftMs] of held) {
       const endpoint = endpoints.get(name)
@@ -237,7 +237,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   *#observe(): Steps<void> {
     const { port, family } = this.#options
     this.#slicesChanged = false
-    const view = yield* viewEndpoints(this.#feed.slices, port, family ?? 'auto', this.#endpoints)
+    const view = yield* viewEndpoints(this.#feed.objects.values(), port, family ?? 'auto', this.#endpoints)
     this.#view = view
     this.#warn(view)
     if (view.endpoints.size <= ENDPOINTS_LIMIT) {

@@ -1,5 +1,6 @@
 import { RingmanError } from '../../../errors.ts'
 import { LineLimit } from '../../../limited-warnings.ts'
+import { COMPOUND_HEADER_BYTES, COMPOUND_PART_BYTES, MAX_COMPOUND_PARTS } from '../wire/compound.ts'
 import type { Alive, Message, Ping, PushPull, PushPullNode } from '../wire/messages.ts'
 import { Awareness } from './awareness.ts'
 import { Contacts, type Purpose } from './contacts.ts'
@@ -23,11 +24,6 @@ export interface PendingAnswer {
 
 /** So many suspects at once are a mass failure. */
 const MASS_SUSPECTS = 3
-/** Bytes that a compound takes before its first message, and for each message's length. */
-const COMPOUND_HEADER_BYTES = 2
-const COMPOUND_ENTRY_BYTES = 2
-/** Messages that one compound can hold. */
-const COMPOUND_LIMIT = 255
 /** About what a ping over a stream sends, with what TCP adds. */
 const STREAM_BYTES = 300
 /** Type byte and nothing else: what a user message adds to its payload. */
@@ -172,7 +168,7 @@ export class Core {
     let room = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     for (const message of messages) room -= this.sizeInPacket(message)
     const isReached = this.isReached(to)
-    const more = fill && isReached ? this.#look(room, COMPOUND_LIMIT - messages.length) : []
+    const more = fill && isReached ? this.#look(room, MAX_COMPOUND_PARTS - messages.length) : []
     const all = [...messages, ...more]
     if (all.length === 0) return
     const sizeBytes = this.settings.packetBudgetBytes - room
@@ -196,8 +192,9 @@ export class Core {
     if (places.length === 0) return
     const roomBytes = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
     const limit = retransmitLimit(this.settings.retransmitMult, this.livingCount)
-    const news = this.queue.take(roomBytes, COMPOUND_LIMIT, limit, places.length)
-    for (const place of places) this.send(place, this.#withBroadcasts(news, roomBytes, COMPOUND_LIMIT), false)
+    const news = this.queue.take(roomBytes, MAX_COMPOUND_PARTS, limit, places.length)
+    for (const place of places)
+      this.send(place, this.#withBroadcasts(news, roomBytes, MAX_COMPOUND_PARTS), false)
   }
 
   #look(roomBytes: number, maxCount: number): Message[] {
@@ -208,7 +205,7 @@ export class Core {
 
   /** News, and what the application has to say besides, as far as there is room for it. */
   #withBroadcasts(news: Message[], roomBytes: number, maxCount: number): Message[] {
-    const overheadBytes = COMPOUND_ENTRY_BYTES + USER_MESSAGE_BYTES
+    const overheadBytes = COMPOUND_PART_BYTES + USER_MESSAGE_BYTES
     if (this.delegate.broadcasts === undefined || news.length >= maxCount) return news
     let leftBytes = news.reduce((left, message) => left - this.sizeInPacket(message), roomBytes)
     if (leftBytes <= overheadBytes) return news
@@ -243,7 +240,7 @@ export class Core {
   }
 
   sizeInPacket(message: Message): number {
-    return this.#sizeOf(message) + COMPOUND_ENTRY_BYTES
+    return this.#sizeOf(message) + COMPOUND_PART_BYTES
   }
 
   aliveMessage({ name: node, incarnation, address, port, meta, vsn }: PushPullNode): Alive {
