@@ -1,6 +1,7 @@
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import { isObject } from '../is-object.ts'
+import { isWithin } from '../is-within.ts'
 import { isPlainText, isWeight, WEIGHT_LIMIT } from '../membership/member.ts'
 import { ACTIONS, type Action, type ActionRequest, type Operations } from '../service/operations.ts'
 import type { ActingGuard } from './acting-guard.ts'
@@ -80,10 +81,7 @@ function readRequest(action: Action, body: unknown, address: string): ActionRequ
   if (action === 'weight' && !isWeight(weight)) {
     throw invalid(`weight must be an integer from 1 to ${WEIGHT_LIMIT}, got ${shorten(weight)}`)
   }
-  if (
-    forMs !== undefined &&
-    !(Number.isInteger(forMs) && Number(forMs) >= 1 && Number(forMs) <= MAX_EVICTION_MS)
-  ) {
+  if (forMs !== undefined && !isWithin(forMs, 1, MAX_EVICTION_MS)) {
     throw invalid(`forMs must be an integer from 1 to ${MAX_EVICTION_MS}, got ${shorten(forMs)}`)
   }
   for (const [key, text] of Object.entries({ reason, by })) {

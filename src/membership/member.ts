@@ -1,4 +1,5 @@
 import { RingmanError } from '../errors.ts'
+import { isWithin } from '../is-within.ts'
 
 /** The four states of the memberlist protocol, in words. */
 export type MemberState = 'alive' | 'suspect' | 'dead' | 'left'
@@ -145,15 +146,6 @@ export function isServicePort(value: unknown): value is string {
   return typeof value === 'string' && /^[1-9]\d{0,4}$/.test(value) && Number(value) <= 65_535
 }
 
-/** A port as a number, 1 to 65535. */
-function isPort(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535
-}
-
-function isLevel(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 255
-}
-
 /** A version as people write them, such as `1.2.3-rc.1+4`. */
 function isVersion(value: unknown): value is string {
   return typeof value === 'string' && /^\d[\w.+-]{0,31}$/.test(value)
@@ -161,7 +153,7 @@ function isVersion(value: unknown): value is string {
 
 /** A weight as metadata takes it: an integer from 1 to {@link WEIGHT_LIMIT}. */
 export function isWeight(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= WEIGHT_LIMIT
+  return isWithin(value, 1, WEIGHT_LIMIT)
 }
 
 /**
@@ -240,9 +232,9 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
     ...(typeof Zone === 'string' && isPlainText(Zone) ? { zone: Zone } : {}),
     ...(typeof Name === 'string' && isPlainText(Name) ? { name: Name } : {}),
     ...(Witness === true ? { witness: true } : {}),
-    ...(isPort(HttpPort) ? { httpPort: HttpPort } : {}),
-    ...(isLevel(Level) ? { level: Level } : {}),
-    ...(isPort(AdminPort) ? { adminPort: AdminPort } : {}),
+    ...(isWithin(HttpPort, 1, 65_535) ? { httpPort: HttpPort } : {}),
+    ...(isWithin(Level, 1, 255) ? { level: Level } : {}),
+    ...(isWithin(AdminPort, 1, 65_535) ? { adminPort: AdminPort } : {}),
     ...(Drained === true ? { drained: true } : {}),
     ...(handover === undefined ? {} : { handover }),
     ...(isVersion(Version) ? { version: Version } : {}),

@@ -1,3 +1,4 @@
+import { isWithin } from '../is-within.ts'
 import { isObject } from '../is-object.ts'
 
 /**
@@ -49,7 +50,3 @@ export function decodeHandoverMessage(bytes: Uint8Array): HandoverMessage | unde
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-function isWithin(value: unknown, least: number, most: number): value is number {
-  return Number.isInteger(value) && (value as number) >= least && (value as number) <= most
-}

@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { isObject } from '../../is-object.ts'
+import { isWithin } from '../../is-within.ts'
 import { isWord } from '../member.ts'
 
 /** The label by which an EndpointSlice belongs to its Service. */
@@ -84,8 +85,7 @@ export function parseEndpointSlice(value: unknown): EndpointSlice | undefined {
 function parsePort(value: unknown): SlicePort[] {
   if (!isObject(value)) return []
   const { name, port } = value
-  if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65_535) return []
-  return [{ name: typeof name === 'string' ? name : '', port: port as number }]
+  return isWithin(port, 1, 65_535) ? [{ name: textOf(name), port }] : []
 }
 
 function parseEndpoint(value: unknown, family: EndpointSlice['family']): SliceEndpoint[] {
@@ -111,7 +111,7 @@ function parsePod(value: unknown): SliceEndpoint['pod'] {
   if (!isObject(value) || value['kind'] !== 'Pod') return undefined
   const { name, uid } = value
   if (!isWord(name, NAME_LIMIT)) return undefined
-  return { name, uid: typeof uid === 'string' ? uid : '' }
+  return { name, uid: textOf(uid) }
 }
 
 function booleanOr(value: unknown, otherwise: boolean): boolean {

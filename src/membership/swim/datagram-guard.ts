@@ -1,5 +1,6 @@
 import { isIPv4 } from 'node:net'
 import { isObject } from '../../is-object.ts'
+import { isWithin } from '../../is-within.ts'
 import { tryDecodeMsgpack, type MsgpackMap } from './msgpack-value.ts'
 import { tryDecodeSwimMeta } from './swim-metadata.ts'
 
@@ -127,7 +128,7 @@ function checkMessage(bytes: Uint8Array, limits: GuardLimits): SwimMessage | Mal
     return data.state === LIBRARY_STATE.alive ? { kind: 'sync', data } : 'state-invalid'
   }
   const { seq, destination } = body
-  if (!isCounter(seq, Number.MAX_SAFE_INTEGER)) return 'seq-invalid'
+  if (!isWithin(seq, 0, Number.MAX_SAFE_INTEGER)) return 'seq-invalid'
   if (type === MESSAGE_TYPE.ping) return { kind: 'ping', data: { seq } }
   if (type === MESSAGE_TYPE.ack) return { kind: 'ack', data: { seq } }
   return isHost(destination) ? { kind: 'ping-req', data: { seq, destination } } : 'host-invalid'
@@ -139,7 +140,7 @@ function checkUpdate(body: MsgpackMap, limits: GuardLimits): UpdateData | Malfor
   if (state !== LIBRARY_STATE.alive && state !== LIBRARY_STATE.suspect && state !== LIBRARY_STATE.faulty) {
     return 'state-invalid'
   }
-  if (!isCounter(incarnation, limits.maxIncarnation)) return 'incarnation-invalid'
+  if (!isWithin(incarnation, 0, limits.maxIncarnation)) return 'incarnation-invalid'
   if (tryDecodeSwimMeta(meta) === undefined) return 'metadata-invalid'
   return { host, state, incarnation, meta: meta ?? undefined }
 }
@@ -158,8 +159,4 @@ export function isUnicast(address: string): boolean {
   if (!isIPv4(address)) return false
   const first = Number(address.slice(0, address.indexOf('.')))
   return first > 0 && first < 224
-}
-
-function isCounter(value: unknown, limit: number): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= limit
 }
