@@ -8,7 +8,7 @@ import { ApiClient } from './api-client.ts'
 import { apiError, apiErrorKindOf } from './api-error.ts'
 import { PODS } from './api-resource.ts'
 import type { ApiTransport } from './api-transport.ts'
-import { ListWatch, type ListWatchStatus } from './list-watch.ts'
+import { ListWatch } from './list-watch.ts'
 
 export interface PodWatchOptions extends Basics {
   readonly transport: ApiTransport
@@ -22,11 +22,9 @@ export interface PodWatchOptions extends Basics {
 const STALE_AFTER_MS = 300_000
 
 /** Follows the pods of a selector, for seeds and for the check of gossip: one watch for both. */
-export class PodWatch implements PodDirectory {
-  readonly done: Promise<void>
-  readonly #options: PodWatchOptions
+export class PodWatch extends ListWatch<Pod> implements PodDirectory {
+  readonly #namespace: string | undefined
   readonly #client: ApiClient
-  readonly #watch: ListWatch<Pod>
   readonly #listeners = new Set<() => void>()
   /** Resolves after the first list, or the failure of it. */
   readonly #answered = Promise.withResolvers<void>()
@@ -34,11 +32,10 @@ export class PodWatch implements PodDirectory {
 
   constructor(options: PodWatchOptions) {
     const { transport, selector: labelSelector, namespace, clock, logger } = options
-    this.#options = options
-    this.#client = new ApiClient(transport, clock)
-    this.#watch = new ListWatch({
+    const client = new ApiClient(transport, clock)
+    super({
       ...options,
-      client: this.#client,
+      client,
       selection: { kind: PODS, namespace, labelSelector },
       parse: parsePod,
       onObjects: () => {
@@ -52,25 +49,13 @@ export class PodWatch implements PodDirectory {
       },
       logger: logger.child({ component: 'kubernetes' }),
     })
-    this.done = this.#watch.done
+    this.#namespace = namespace
+    this.#client = client
   }
 
-  /** By name, as far as they are known. */
-  get pods(): ReadonlyMap<string, Pod> {
-    return this.#watch.objects
-  }
-
-  get status(): ListWatchStatus {
-    return this.#watch.status
-  }
-
-  start(): void {
-    this.#watch.start()
-  }
-
-  async stop(): Promise<void> {
+  override async stop(): Promise<void> {
     this.#listeners.clear()
-    await this.#watch.stop()
+    await super.stop()
   }
 
   /**
@@ -92,7 +77,7 @@ export class PodWatch implements PodDirectory {
     const { listed, sinceConfirmedMs = 0, current } = this.status
     const isKnown = listed && (current || sinceConfirmedMs <= STALE_AFTER_MS)
     if (!isKnown && this.#failure !== undefined) throw withCode(this.#failure)
-    return Array.from(this.pods.values())
+    return Array.from(this.objects.values())
       .filter(({ phase, terminating }) => phase === 'Running' && !terminating)
       .flatMap(({ addresses }) => addresses)
   }
@@ -104,8 +89,7 @@ export class PodWatch implements PodDirectory {
    * @throws {RingmanError} See `ApiErrorKind`.
    */
   async find(name: string, signal: AbortSignal): Promise<Pod | undefined> {
-    const { namespace } = this.#options
-    const byName = { kind: PODS, namespace, fieldSelector: `metadata.name=${name}` }
+    const byName = { kind: PODS, namespace: this.#namespace, fieldSelector: `metadata.name=${name}` }
     const selection = await this.#client.complete(byName, signal)
     const { items } = await this.#client.list(selection, { limit: 0 }, signal)
     const pods = items.map(parsePod)

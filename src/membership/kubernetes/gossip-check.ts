@@ -19,7 +19,7 @@ export interface CheckedGossip extends Pick<MembershipSource, 'selfName' | 'memb
 }
 
 /** What the check needs to know of pods. */
-export type KnownPods = Pick<PodWatch, 'pods' | 'subscribe' | 'find'>
+export type KnownPods = Pick<PodWatch, 'objects' | 'subscribe' | 'find'>
 
 /** Time for a member to leave by itself, in milliseconds, and up to as much again by chance. */
 const GRACE_MS = 500
@@ -99,7 +99,7 @@ export class GossipCheck {
       const { name, address, state } = member
       if (name === gossip.selfName || !isLiving(member)) continue
       living.add(name)
-      const pod = pods.pods.get(name)
+      const pod = pods.objects.get(name)
       this.#compareOne(name, address, pod)
       const isUnready = pod?.ready === false && pod.uid === this.#links.get(name)?.uid
       if (state === 'suspect' && isUnready) gossip.podUnready(name, address)

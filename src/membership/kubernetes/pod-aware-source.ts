@@ -86,7 +86,7 @@ export class PodAwareSource implements MembershipSource {
       ok || problem === undefined ? message : `${message}. Of the pods it knows nothing new: ${problem}`
     return healthIn(condition, told, {
       ...detail,
-      pods: this.#pods.pods.size,
+      pods: this.#pods.objects.size,
       podFailuresInARow: failuresInARow,
       ...(sinceConfirmedMs !== undefined && {
         podsSecondsSinceConfirmed: Math.round(sinceConfirmedMs / 1000),

@@ -26,7 +26,7 @@ interface WorldPod extends Pod {
  */
 class World implements CheckedGossip, KnownPods {
   readonly selfName = 'self'
-  readonly pods = new Map<string, Pod>()
+  readonly objects = new Map<string, Pod>()
   readonly declared: string[] = []
   members: readonly Member[] = []
   away = false
@@ -120,7 +120,7 @@ class World implements CheckedGossip, KnownPods {
     const pod = this.#truth.get(name)
     if (pod === undefined) return
     this.#truth.delete(name)
-    this.#events.push(() => this.pods.delete(name))
+    this.#events.push(() => this.objects.delete(name))
     if (this.#gossiping.get(name) !== pod.uid) return
     this.#silent.add(name)
     if (politely) this.#setState(name, 'left')
@@ -148,8 +148,8 @@ class World implements CheckedGossip, KnownPods {
   #write(name: string, pod: WorldPod): void {
     this.#truth.set(name, pod)
     this.#events.push(() => {
-      if (pod.labelled) this.pods.set(name, pod)
-      else this.pods.delete(name)
+      if (pod.labelled) this.objects.set(name, pod)
+      else this.objects.delete(name)
     })
   }
 
@@ -245,7 +245,7 @@ test(
               case 'hear':
                 for (let n = 0; n < what.count; n++) {
                   world.hear(1)
-                  for (const { name: pod, uid, addresses } of world.pods.values()) {
+                  for (const { name: pod, uid, addresses } of world.objects.values()) {
                     const member = world.members.find((other) => other.name === pod)
                     if (
                       member !== undefined &&
@@ -274,7 +274,7 @@ test(
           // open where it will be. They are gossip's to find.
           const open = world.ghosts(everShown).filter((ghost) => {
             const relabelled = steps.some((what) => what.do === 'relabel' && what.name === ghost)
-            const successor = world.pods.get(ghost)
+            const successor = world.objects.get(ghost)
             return !relabelled && (successor === undefined || successor.addresses.length > 0)
           })
           expect(open).toEqual([])

@@ -46,7 +46,7 @@ class FakeGossip implements CheckedGossip {
 
 /** Pods: what the watch has heard, and what the API server would say now. */
 class FakePods implements KnownPods {
-  readonly pods = new Map<string, Pod>()
+  readonly objects = new Map<string, Pod>()
   readonly truth = new Map<string, Pod>()
   finds = 0
   away = false
@@ -72,14 +72,14 @@ class FakePods implements KnownPods {
   /** Lets the watch hear what is true of a pod. */
   hear(name: string): void {
     const pod = this.truth.get(name)
-    if (pod === undefined) this.pods.delete(name)
-    else this.pods.set(name, pod)
+    if (pod === undefined) this.objects.delete(name)
+    else this.objects.set(name, pod)
     this.#listener()
   }
 
   /** Lets the watch hear that a pod no longer matches the selector. */
   loseSight(name: string): void {
-    this.pods.delete(name)
+    this.objects.delete(name)
     this.#listener()
   }
 
