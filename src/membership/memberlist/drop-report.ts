@@ -7,19 +7,6 @@ import type { GossipReport } from '../control.ts'
 import type { Endpoint } from './protocol/endpoint.ts'
 import { DROP_REASONS, type Drop, type DropReason } from './wire/drop.ts'
 
-/** The reasons as the log says them. */
-const IN_WORDS: Readonly<Record<DropReason, string>> = {
-  'label-differs': 'label differs',
-  'not-encrypted': 'not encrypted, and this member requires it',
-  'cannot-decrypt': 'cannot decrypt, the sender has another key',
-  'encrypted-unexpectedly': 'encrypted, and this member has no keyring',
-  'crc-mismatch': 'wrong checksum',
-  malformed: 'malformed',
-  'nested-too-deep': 'wrapped too often',
-  'too-large': 'too large',
-  'unknown-type': 'unknown message type',
-}
-
 /** What became of a datagram or a stream that was not taken. */
 export class DropReport {
   readonly #clock: Clock
@@ -57,7 +44,7 @@ export class DropReport {
         transport,
         detail: drop.detail,
       },
-      `Dropped gossip: ${IN_WORDS[drop.reason]}`,
+      `Dropped gossip: ${DROP_REASONS[drop.reason]}`,
       drop.reason,
     )
   }

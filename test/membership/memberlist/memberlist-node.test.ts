@@ -138,10 +138,10 @@ describe('MemberlistNode', () => {
   })
 
   test.each([
-    ['label differs', { label: 'blue' }, { label: 'green' }, 'label-differs'],
-    ['cannot decrypt', { keyring: [key(1)] }, { keyring: [key(2)] }, 'cannot-decrypt'],
+    ['another label', { label: 'blue' }, { label: 'green' }, 'label-differs'],
+    ['no key of the keyring fits', { keyring: [key(1)] }, { keyring: [key(2)] }, 'cannot-decrypt'],
     ['not encrypted', { keyring: [key(1)] }, {}, 'not-encrypted'],
-    ['encrypted, and this member has no keyring', {}, { keyring: [key(1)] }, 'encrypted-unexpectedly'],
+    ['encrypted, and this member has no key', {}, { keyring: [key(1)] }, 'encrypted-unexpectedly'],
   ] as const)('a stranger is kept out, counted and named: %s', async (words, ours, theirs, reason) => {
     const [a, b] = await cluster(['a', 'b'], ours)
     const stranger = make({ name: 'stranger', ...theirs })

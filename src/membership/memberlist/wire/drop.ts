@@ -1,17 +1,16 @@
 import { type ErrorDetail, isRingmanError, RingmanError } from '../../../errors.ts'
 
-/** Why bytes off the network were dropped, each with its one-line meaning. The list is closed. */
+/** Why bytes off the network were dropped, each in words for people. The list is closed. */
 export const DROP_REASONS = {
-  'cannot-decrypt': 'No key of the keyring fits: the sender has another key, or the bytes were changed.',
-  'crc-mismatch': 'The checksum is wrong: the bytes were changed on their way.',
-  'encrypted-unexpectedly': 'It is encrypted, and this member has no key.',
-  'label-differs':
-    'The sender has another label, or has one where this member has none, or none where it has one.',
-  malformed: 'It is not a well-formed message.',
-  'nested-too-deep': 'Messages are wrapped into each other more often than is allowed.',
-  'not-encrypted': 'It is not encrypted, and this member requires it.',
-  'too-large': 'It is larger, or asks for more, than the limits allow.',
-  'unknown-type': 'The message type is unknown, or does not belong here.',
+  'cannot-decrypt': 'no key of the keyring fits: the sender has another key, or the bytes were changed',
+  'crc-mismatch': 'the checksum is wrong: the bytes were changed on their way',
+  'encrypted-unexpectedly': 'it is encrypted, and this member has no key',
+  'label-differs': 'the sender has another label, or only one of the two has a label',
+  malformed: 'it is not a well-formed message',
+  'nested-too-deep': 'messages are wrapped into each other more often than is allowed',
+  'not-encrypted': 'it is not encrypted, and this member requires it',
+  'too-large': 'it is larger, or asks for more, than the limits allow',
+  'unknown-type': 'the message type is unknown, or does not belong here',
 } as const
 
 export type DropReason = keyof typeof DROP_REASONS
