@@ -57,15 +57,15 @@ export interface MemberlistNodeEvents {
  */
 export class MemberlistNode {
   readonly options: MemberlistNodeOptions
+  readonly #over = Promise.withResolvers<void>()
   /** Resolves after `stop`; rejects when a socket breaks, a delegate throws, or the machine has a bug. */
-  readonly done: Promise<void>
+  readonly done = this.#over.promise
   readonly #events: MemberlistNodeEvents
   readonly #logger: Logger
   readonly #joinTrace: JoinTrace
   readonly #transport: GossipTransport
   readonly #udp: UdpReachability
   readonly #settings: ProtocolSettings
-  readonly #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
   readonly #broadcasts = new Map<number, (outcome: BroadcastFinishedEffect['outcome']) => void>()
   readonly #reaching = new Map<number, (reached: Reach) => void>()
   #leaving: PromiseWithResolvers<LeftEffect> | undefined
@@ -104,10 +104,7 @@ export class MemberlistNode {
         this.#fail(error)
       },
     })
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.done = promise
     this.done.catch(() => {})
-    this.#settle = { resolve, reject }
   }
 
   /** What others are told; undefined before `start`. */
@@ -376,7 +373,7 @@ export class MemberlistNode {
     for (const resolve of this.#reaching.values()) resolve({ udp: false, tcp: false })
     this.#reaching.clear()
     await this.#transport.close()
-    this.#settle.resolve()
+    this.#over.resolve()
   }
 
   #checkStart(signal: AbortSignal): void {
@@ -389,7 +386,7 @@ export class MemberlistNode {
   }
 
   #fail(error: unknown): void {
-    if (!this.#stopped) this.#settle.reject(error)
+    if (!this.#stopped) this.#over.reject(error)
   }
 
   /** Runs code that is not ours: what it throws ends the node. */
