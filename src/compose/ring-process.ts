@@ -11,7 +11,7 @@ import { Forwarder } from '../forward/forwarder.ts'
 import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
-import { DescriptorWatch, type ClientPort } from '../http/descriptor-watch.ts'
+import { watchDescriptors, type ClientPort } from '../http/descriptor-watch.ts'
 import type { LookUpThreads } from '../http/threads/look-up-threads.ts'
 import type { PortConnections } from '../http/port-connections.ts'
 import { FastLookUps } from '../http/fast-look-ups.ts'
@@ -192,7 +192,7 @@ export function composeProcess(
   let closing: Promise<void> | undefined
 
   const clientPorts: ClientPort[] = []
-  const descriptors = new DescriptorWatch({ clock, logger, ports: clientPorts })
+  let endDescriptorWatch = () => {}
   let threads: LookUpThreads | undefined
   /** The look-up port, once it is open. */
   let lookUpPort:
@@ -267,7 +267,7 @@ export function composeProcess(
   }
   const start = async () => {
     eventLoopDelay.start()
-    descriptors.start()
+    endDescriptorWatch = watchDescriptors(clock, logger, clientPorts)
     const admin = await listen(
       (options) => openServer(adminApp, options),
       'admin',
@@ -309,7 +309,7 @@ export function composeProcess(
       await Promise.all(listening.map((one) => one.close(graceMs)))
       eventLoopDelay.stop()
       await hashRings?.stop()
-      descriptors.stop()
+      endDescriptorWatch()
       await service.stop()
       // A server that was about to open is closed by the start.
       await Promise.allSettled([starting])

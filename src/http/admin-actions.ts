@@ -30,13 +30,7 @@ export const FIELDS: Readonly<Record<Action, readonly string[]>> = {
 const COMMON_FIELDS = ['reason', 'by', 'dryRun', 'relayed']
 
 /** What an operator can do at the admin port: `/v1/admin` says what, `POST /v1/admin/ACTION` does it. */
-export function adminActions(deps: {
-  readonly operations: Operations
-  readonly guard: ActingGuard
-  readonly ledger: ConnectionLedger
-}): Route[] {
-  const { operations, guard, ledger } = deps
-
+export function adminActions(operations: Operations, guard: ActingGuard, ledger: ConnectionLedger): Route[] {
   const check = (ctx: Koa.Context) => {
     if (!guard.hasToken) {
       throw new RingmanError('NOT_FOUND', 'actions are off: give this member a token by --token-file')

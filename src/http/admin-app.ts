@@ -77,7 +77,7 @@ export function listAdminRoutes(deps: AdminAppDeps): Route[] {
     },
     { path: '/metrics', GET: ({ req }) => answerMetrics(req) },
     ...reportRoutes(deps),
-    ...adminActions({ operations, guard, ledger: deps.responder.ledger }),
+    ...adminActions(operations, guard, deps.responder.ledger),
     descriptionRoute(() => describeAdminApi(limits, version, others && { hasNamedRings })),
   ]
 }

@@ -27,12 +27,7 @@ export const PAGE_NOT_FOUND = makeAnswer(404, ERROR_TEXT, '404 page not found\n'
  * JSON as Go escapes it, and look-up errors as an empty `Node` with status 200. The key is a string of bytes; it
  * need not be UTF-8. Only a body or a key above its limit is answered in a way that Go does not know.
  */
-export function compatibleRoutes(deps: {
-  readonly ring: RingService
-  readonly responder: Responder
-  readonly limits: HttpLimits
-}): Route[] {
-  const { ring, responder, limits } = deps
+export function compatibleRoutes(ring: RingService, responder: Responder, limits: HttpLimits): Route[] {
   // A source that Go does not have lists like memberlist.
   const writeNodes = ring.source.kind === 'sidecar' ? writeRingKeys : writeMembers
   let listed: (NodeListInput & { readonly answer: Answer }) | undefined

@@ -17,51 +17,42 @@ export type ClientPort = Pick<PortConnections, 'limit' | 'allowFewer' | 'allowMo
 /**
  * Notices that file descriptors have run out, which nothing else does: libuv closes the connections that come then, probes
  * among them, and says nothing. Idle connections of clients make room, and fewer are allowed for a while.
+ *
+ * @param ports - Those whose clients make room.
+ * @param tryOpen - Whether one more descriptor can be had.
+ * @returns Ends the watch.
  */
-export class DescriptorWatch {
-  readonly #clock: Clock
-  readonly #warnings: LimitedWarnings
-  readonly #ports: readonly ClientPort[]
-  readonly #tryOpen: () => Promise<boolean>
-  #cancel = () => {}
-  #stopped = false
-
-  /** @param deps - `ports`: those whose clients make room. `tryOpen`: whether one more descriptor can be had. */
-  constructor(deps: {
-    readonly clock: Clock
-    readonly logger: Logger
-    readonly ports: readonly ClientPort[]
-    readonly tryOpen?: () => Promise<boolean>
-  }) {
-    this.#clock = deps.clock
-    this.#warnings = new LimitedWarnings(deps.clock, deps.logger, WARNING_MS)
-    this.#ports = deps.ports
-    this.#tryOpen = deps.tryOpen ?? tryOpenOne
+export function watchDescriptors(
+  clock: Clock,
+  logger: Logger,
+  ports: readonly ClientPort[],
+  tryOpen: () => Promise<boolean> = tryOpenOne,
+): () => void {
+  const warnings = new LimitedWarnings(clock, logger, WARNING_MS)
+  let cancel = () => {}
+  let isOver = false
+  const look = async () => {
+    if (await tryOpen()) {
+      for (const port of ports) port.allowMore()
+      return
+    }
+    for (const port of ports) port.allowFewer()
+    warnings.warn(
+      { event: 'descriptors.exhausted', limit: ports.reduce((sum, { limit }) => sum + limit, 0) },
+      'File descriptors have run out: closed idle connections, and allow fewer',
+    )
   }
-
-  start(): void {
-    this.#cancel = this.#clock.after(LOOK_MS, () => {
-      void this.#look().then(() => {
-        if (!this.#stopped) this.start()
+  const lookLater = () => {
+    cancel = clock.after(LOOK_MS, () => {
+      void look().then(() => {
+        if (!isOver) lookLater()
       })
     })
   }
-
-  stop(): void {
-    this.#stopped = true
-    this.#cancel()
-  }
-
-  async #look(): Promise<void> {
-    if (await this.#tryOpen()) {
-      for (const port of this.#ports) port.allowMore()
-      return
-    }
-    for (const port of this.#ports) port.allowFewer()
-    this.#warnings.warn(
-      { event: 'descriptors.exhausted', limit: this.#ports.reduce((sum, { limit }) => sum + limit, 0) },
-      'File descriptors have run out: closed idle connections, and allow fewer',
-    )
+  lookLater()
+  return () => {
+    isOver = true
+    cancel()
   }
 }
 

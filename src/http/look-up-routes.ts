@@ -5,7 +5,6 @@ import { isObject } from '../is-object.ts'
 import { DIGESTS_KEPT } from '../manager/ring-order.ts'
 import type { RingNode } from '../ring/node.ts'
 import { nextOwner } from '../service/next-owner.ts'
-import type { RingService } from '../service/ring-service.ts'
 import { checkContentType, readJson } from './body.ts'
 import type { ConnectionLedger } from './connection-ledger.ts'
 import type { HttpLimits } from './limits.ts'
@@ -19,7 +18,7 @@ import {
   shorten,
 } from './parameters.ts'
 import { jsonAnswer, type Responder } from './respond.ts'
-import type { CurrentView } from './ring-view.ts'
+import type { RingAnswers } from './ring-answers.ts'
 import { KEY_COUNT, type Route } from './route.ts'
 
 /** Owners that a batch looks up in one turn of the event loop. */
@@ -30,13 +29,11 @@ const BATCH_DEPTH = 2
 const BATCH_EXTRA_VALUES = 100
 
 /** `/v1/owner`, `/v1/owners` and `/v1/check`: who owns a key, or many keys, and whether a request belongs here. */
-export function lookUpRoutes(deps: {
-  readonly ring: RingService
-  readonly view: CurrentView
-  readonly responder: Responder
-  readonly limits: HttpLimits
-}): Route[] {
-  const { ring: service, view, responder, limits } = deps
+export function lookUpRoutes(
+  { service, view }: RingAnswers,
+  responder: Responder,
+  limits: HttpLimits,
+): Route[] {
   const { manager, ownership } = service
   const { turns } = responder.ledger
 

@@ -1,11 +1,11 @@
 import type Koa from 'koa'
 import { isRingmanError, RingmanError } from '../errors.ts'
-import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { HttpLimits } from './limits.ts'
 import { checkKey } from './parameters.ts'
 import { splitTarget } from './query.ts'
 import { findKey, headerValue, type KeyPlace } from './route-key.ts'
-import { proxyAddressOf, type CurrentView } from './ring-view.ts'
+import type { RingAnswers } from './ring-answers.ts'
+import { proxyAddressOf } from './ring-view.ts'
 import { KEY_COUNT, type Handler } from './route.ts'
 
 /** How `/v1/route` finds the key of a request. */
@@ -31,13 +31,11 @@ const OWNERS = 3
  * Answers a proxy that asks where a request belongs, whatever its method and body: 200 without a body, the owners as
  * addresses in headers.
  */
-export function proxyRoute(deps: {
-  readonly manager: HashRingManager
-  readonly view: CurrentView
-  readonly limits: HttpLimits
-  readonly settings: RouteSettings
-}): Handler {
-  const { manager, view, limits, settings } = deps
+export function proxyRoute(
+  { service: { manager }, view }: RingAnswers,
+  limits: HttpLimits,
+  settings: RouteSettings,
+): Handler {
   const pathHeader = settings.routePathHeader?.toLowerCase()
 
   const keyOf = (ctx: Koa.Context, query: string, below: string): string => {

@@ -37,19 +37,13 @@ const LOOK_MS = 50
  * step back because one restarts, help nobody).
  */
 export class Readiness {
-  readonly #ring: RingService
-  readonly #clock: Clock
-  readonly #minMembers: number
-  readonly #minMembersTimeoutMs: number
+  readonly #options: ReadinessOptions
   #rings: NamedRings | undefined
   #membersSeen = false
   #wasReady = false
 
   constructor(options: ReadinessOptions) {
-    this.#ring = options.ring
-    this.#clock = options.clock
-    this.#minMembers = options.minMembers
-    this.#minMembersTimeoutMs = options.minMembersTimeoutMs
+    this.#options = options
   }
 
   /** Waits for these rings, too. */
@@ -79,35 +73,35 @@ export class Readiness {
    * @throws {RingmanError} `MANAGER_NOT_RUNNING` when it leaves the ring before; what the ring's `done` rejects with.
    */
   settled(signal?: AbortSignal): Promise<boolean> {
-    return Promise.race([this.#untilReady(signal), this.#ring.done.then(failUnsettled)])
+    return Promise.race([this.#untilReady(signal), this.#options.ring.done.then(failUnsettled)])
   }
 
   async #untilReady(signal: AbortSignal | undefined): Promise<boolean> {
     for (;;) {
       if (signal?.aborted === true || (await this.evaluate()).ready) return this.#membersSeen
-      const { state } = this.#ring
+      const { state } = this.#options.ring
       if (state === 'leaving' || state === 'stopped') failUnsettled()
-      await sleep(this.#clock, LOOK_MS, signal)
+      await sleep(this.#options.clock, LOOK_MS, signal)
     }
   }
 
   async #checkManager(): Promise<ReadinessCheck> {
-    const { manager } = this.#ring
+    const { manager } = this.#options.ring
     if (!manager.running) return check('manager', false, 'The ring manager is not running.')
-    const startedMs = this.#clock.now()
+    const startedMs = this.#options.clock.now()
     return (await manager.ping())
       ? check('manager', true, 'The ring manager answers.')
       : check(
           'manager',
           false,
-          `The ring manager did not answer a ping within ${Math.round(this.#clock.now() - startedMs)} ms.`,
+          `The ring manager did not answer a ping within ${Math.round(this.#options.clock.now() - startedMs)} ms.`,
         )
   }
 
   /** The standing condition decides; one that only casts doubt on the members is repeated, without failing for it. */
   #checkSource(): ReadinessCheck {
-    const { condition, ok, message } = this.#ring.health()
-    if (condition === 'draining' && this.#ring.state === 'leaving') {
+    const { condition, ok, message } = this.#options.ring.health()
+    if (condition === 'draining' && this.#options.ring.state === 'leaving') {
       return check('source', true, 'The source is no reason: this process leaves it, or has left it.')
     }
     const { readiness } = CONDITIONS[condition]
@@ -115,11 +109,11 @@ export class Readiness {
       return check('source', false, `${message}.`)
     }
     const remark = ok ? '' : ` It reports: ${message}.`
-    return check('source', true, `The source ${this.#ring.source.kind} has started.${remark}`)
+    return check('source', true, `The source ${this.#options.ring.source.kind} has started.${remark}`)
   }
 
   #checkSelf(): ReadinessCheck {
-    const { manager, source, ownRingKey } = this.#ring
+    const { manager, source, ownRingKey } = this.#options.ring
     const { selfName } = source
     if (selfName === undefined) return check('self', true, 'This process only watches the ring.')
     const node = ownRingKey === undefined ? undefined : manager.snapshot.ring.get(ownRingKey)
@@ -135,12 +129,12 @@ export class Readiness {
   }
 
   #checkMembers(): ReadinessCheck {
-    const living = this.#ring.source.members.filter(isLiving)
+    const living = this.#options.ring.source.members.filter(isLiving)
     const count = living.length
     // A change of members waits for others before it comes onto the ring.
-    const areEnough = count >= this.#minMembers
-    this.#membersSeen ||= areEnough && !this.#ring.isPlacing
-    const seen = `${count} of at least ${this.#minMembers} members`
+    const areEnough = count >= this.#options.minMembers
+    this.#membersSeen ||= areEnough && !this.#options.ring.isPlacing
+    const seen = `${count} of at least ${this.#options.minMembers} members`
     if (this.#membersSeen) {
       return check(
         'members',
@@ -148,9 +142,9 @@ export class Readiness {
         areEnough ? `There are ${seen}.` : `There are ${seen} now, but there were enough before.`,
       )
     }
-    const waitedMs = this.#ring.uptimeMs
-    const waited = `${Math.floor(waitedMs / 1000)} s of ${this.#minMembersTimeoutMs / 1000} s`
-    const isOver = waitedMs >= this.#minMembersTimeoutMs && this.#ring.state !== 'new'
+    const waitedMs = this.#options.ring.uptimeMs
+    const waited = `${Math.floor(waitedMs / 1000)} s of ${this.#options.minMembersTimeoutMs / 1000} s`
+    const isOver = waitedMs >= this.#options.minMembersTimeoutMs && this.#options.ring.state !== 'new'
     if (areEnough)
       return check('members', isOver, `There are ${seen}, and not all of them are on the ring yet.`)
     return isOver
@@ -166,7 +160,7 @@ export class Readiness {
   }
 
   #checkDraining(): ReadinessCheck {
-    const { condition, message } = this.#ring.health()
+    const { condition, message } = this.#options.ring.health()
     const draining = condition === 'draining'
     return check('draining', !draining, draining ? `${message}.` : 'This process is not about to leave.')
   }

@@ -7,7 +7,7 @@ import type { RingService } from '../service/ring-service.ts'
 import type { AgreementRounds } from './agreement.ts'
 import { memberAnswer } from './member-answer.ts'
 import { asciiJson } from './respond.ts'
-import { RingPlans } from './ring-plans.ts'
+import { planner } from './ring-plans.ts'
 import { CurrentView, type RingView } from './ring-view.ts'
 import type { Turns } from './turns.ts'
 
@@ -18,7 +18,7 @@ export class RingAnswers {
   readonly #name: string | undefined
   readonly #clock: Clock
   readonly #rounds: AgreementRounds
-  readonly #plans: RingPlans
+  readonly #plan: ReturnType<typeof planner>
   #agreement: { readonly round: unknown; readonly state: string; readonly json: string } | undefined
 
   constructor(
@@ -35,7 +35,7 @@ export class RingAnswers {
     this.#name = deps.named?.name
     this.#clock = deps.clock
     this.#rounds = deps.rounds
-    this.#plans = new RingPlans(deps.clock)
+    this.#plan = planner(deps.clock)
   }
 
   /** @throws {RingmanError} `MANAGER_NOT_RUNNING`. */
@@ -74,9 +74,9 @@ export class RingAnswers {
     return `{"changes":${asciiJson(changes)},${this.view.get().state}}`
   }
 
-  /** `/v1/plan`, as {@link RingPlans.make}. @throws {RingmanError} `MANAGER_NOT_RUNNING`, `OVERLOADED`, `PLAN_INVALID`. */
+  /** `/v1/plan`, as {@link planner}. @throws {RingmanError} `MANAGER_NOT_RUNNING`, `OVERLOADED`, `PLAN_INVALID`. */
   async plan(change: Required<RingPlanChange>, turns: Turns, socket: Socket): Promise<string | undefined> {
-    return this.#plans.make(this.runningView(), change, turns, socket)
+    return this.#plan(this.runningView(), change, turns, socket)
   }
 
   /** `/v1/agreement`: asks the other members, unless that was just done. @throws {RingmanError} `OVERLOADED`. */

@@ -26,32 +26,25 @@ const SMALL_PLAN_NODES = 50
 /** The answer repeats ring keys many times. No member's is nearly so long. */
 const MAX_ENTRY_LENGTH = 600
 
-/** Plans of one ring, for `/v1/plan` and for the page, so many in a second. */
-export class RingPlans {
-  readonly #planned = new TokenBucket(PLANNED_NODES)
-  readonly #clock: Clock
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  /**
-   * What `/v1/plan` answers. A large plan is made one step in each turn of the event loop, one plan at a time.
-   *
-   * @returns Undefined where nobody is left to answer.
-   * @throws {RingmanError} `OVERLOADED`, `PLAN_INVALID`.
-   */
-  async make(
+/**
+ * Plans of one ring, for `/v1/plan` and for the page, so many in a second: a function that gives what `/v1/plan` answers. A large
+ * plan is made one step in each turn of the event loop, one plan at a time.
+ *
+ * It gives undefined where nobody is left to answer, and throws `OVERLOADED`, `PLAN_INVALID`.
+ */
+export function planner(clock: Clock) {
+  const planned = new TokenBucket(PLANNED_NODES)
+  return async (
     { snapshot, state }: RingView,
     change: Required<RingPlanChange>,
     turns: Turns,
     socket: Socket,
-  ): Promise<string | undefined> {
+  ): Promise<string | undefined> => {
     const { leave, join, reweight } = change
     const nodes = snapshot.ring.size + leave.length + join.length + reweight.length
     // A plan of a ring beyond the bound waits for all of it.
     const cost = nodes <= SMALL_PLAN_NODES ? 0 : Math.min(nodes, PLANNED_NODES.burst)
-    if (!this.#planned.tryTake(this.#clock.now(), cost)) {
+    if (!planned.tryTake(clock.now(), cost)) {
       throw new RingmanError(
         'OVERLOADED',
         'a ring of this size answers only a few plans in a second; try again in a moment',

@@ -13,14 +13,12 @@ import type { Turns } from './turns.ts'
 const MAX_NODE_LENGTH = 600
 
 /** `/v1/ring`, `/v1/ring/watch`, `/v1/members`, `/v1/changes`, `/v1/agreement` and `/v1/plan`: the ring as a whole. */
-export function ringRoutes(deps: {
-  readonly answers: RingAnswers
-  readonly watch: RingWatch
-  readonly turns: Turns
-  readonly limits: HttpLimits
-}): Route[] {
-  const { answers, watch, turns, limits } = deps
-
+export function ringRoutes(
+  answers: RingAnswers,
+  watch: RingWatch,
+  turns: Turns,
+  limits: HttpLimits,
+): Route[] {
   const watchRing: Handler = (ctx, query) => {
     const node = readParameters(query, ['node']).get('node')
     if (node !== undefined && (node === '' || node.length > MAX_NODE_LENGTH)) {

@@ -100,6 +100,17 @@ interface Watcher {
   letGo: (() => void) | undefined
 }
 
+interface RingWatchDeps {
+  readonly ring: RingService
+  readonly view: CurrentView
+  /** The same ring where it is known by name: its version may be told later than the ring. */
+  readonly named?: NamedRing | undefined
+  readonly responder: Responder
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly limits: HttpLimits
+}
+
 /**
  * The open watches of a ring: each gets the ring at once and after each change, as server-sent events, and
  * comments between them so that it notices a dead connection. What makes an answer another one (that this member became unsure, a
@@ -108,13 +119,7 @@ interface Watcher {
  * what it is told has moved is the difference between the last ring that it was sent and the newest.
  */
 export class RingWatch {
-  readonly #ring: RingService
-  readonly #view: CurrentView
-  readonly #named: NamedRing | undefined
-  readonly #responder: Responder
-  readonly #clock: Clock
-  readonly #logger: Logger
-  readonly #limits: HttpLimits
+  readonly #deps: RingWatchDeps
   readonly #watchers = new Set<Watcher>()
   /** Watchers whose turn is still to come. */
   readonly #waiting = new Set<Watcher>()
@@ -127,23 +132,8 @@ export class RingWatch {
   #unsubscribe: (() => void) | undefined
   #cancelHeartbeat: (() => void) | undefined
 
-  constructor(deps: {
-    readonly ring: RingService
-    readonly view: CurrentView
-    /** The same ring where it is known by name: its version may be told later than the ring. */
-    readonly named?: NamedRing | undefined
-    readonly responder: Responder
-    readonly clock: Clock
-    readonly logger: Logger
-    readonly limits: HttpLimits
-  }) {
-    this.#ring = deps.ring
-    this.#view = deps.view
-    this.#named = deps.named
-    this.#responder = deps.responder
-    this.#clock = deps.clock
-    this.#logger = deps.logger
-    this.#limits = deps.limits
+  constructor(deps: RingWatchDeps) {
+    this.#deps = deps
   }
 
   /**
@@ -153,7 +143,7 @@ export class RingWatch {
    * @throws {RingmanError} `MANAGER_NOT_RUNNING`, `PARAMETER_INVALID`, `TOO_MANY_WATCHERS`, `OVERLOADED`.
    */
   open(ctx: Koa.Context, node?: string): void {
-    if (!this.#ring.manager.running) {
+    if (!this.#deps.ring.manager.running) {
       throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring manager is not running')
     }
     if (hasLargeHead(ctx.req)) {
@@ -162,11 +152,11 @@ export class RingWatch {
         'the head of a watch may have 16 KiB, as it is held for as long as the watch',
       )
     }
-    if (this.#watchers.size >= this.#limits.maxWatchers) {
+    if (this.#watchers.size >= this.#deps.limits.maxWatchers) {
       throw new RingmanError(
         'TOO_MANY_WATCHERS',
-        `${this.#limits.maxWatchers} watches are open already; ask another member`,
-        { detail: { limit: this.#limits.maxWatchers } },
+        `${this.#deps.limits.maxWatchers} watches are open already; ask another member`,
+        { detail: { limit: this.#deps.limits.maxWatchers } },
       )
     }
     if (node === undefined && !this.#event().hasRoom) {
@@ -204,14 +194,14 @@ export class RingWatch {
   }
 
   #event(): EncodedEvent {
-    const nowMs = this.#clock.now()
-    const view = this.#view.get()
+    const nowMs = this.#deps.clock.now()
+    const view = this.#deps.view.get()
     const last = this.#lastEvent
     if (last?.view === view && nowMs - last.encodedAtMs <= EVENT_AGE_MS) return last
-    const changes = asciiJson(changesAfter(this.#ring.manager, -1))
+    const changes = asciiJson(changesAfter(this.#deps.ring.manager, -1))
     const data = `${view.ringJson(nowMs).slice(0, -1)},"changes":${changes}}`
     const text = `id: ${view.snapshot.epoch}\nevent: ring\ndata: ${data}\n\n`
-    return (this.#lastEvent = new EncodedEvent(view, { text, nowMs }, this.#responder.answers))
+    return (this.#lastEvent = new EncodedEvent(view, { text, nowMs }, this.#deps.responder.answers))
   }
 
   /**
@@ -219,7 +209,7 @@ export class RingWatch {
    * again where the difference would be far longer.
    */
   #nodeEvent(node: string, sent: RingSnapshot | undefined): EncodedEvent {
-    const { snapshot } = this.#ring.manager
+    const { snapshot } = this.#deps.ring.manager
     const ringKey = findNode(snapshot.ring, node)?.ringKey
     const difference = sent && this.#difference(node, sent, ringKey)
     const fields = difference ?? {
@@ -227,9 +217,9 @@ export class RingWatch {
     }
     const start = asciiJson({ node, ringKey: ringKey ?? null, ...fields }).slice(0, -1)
     const name = difference === undefined ? 'owned' : 'moved'
-    const view = this.#view.get()
+    const view = this.#deps.view.get()
     const text = `id: ${snapshot.epoch}\nevent: ${name}\ndata: ${start},${view.state}}\n\n`
-    return new EncodedEvent(view, { text, nowMs: this.#clock.now() }, this.#responder.answers)
+    return new EncodedEvent(view, { text, nowMs: this.#deps.clock.now() }, this.#deps.responder.answers)
   }
 
   #difference(node: string, sent: RingSnapshot, ringKey: string | undefined): object | undefined {
@@ -247,15 +237,15 @@ export class RingWatch {
       gained: Array.from(gained, (stretch) => ({ ...bounds(stretch), from: keyOf(stretch.from) })),
       lost: Array.from(lost, (stretch) => ({ ...bounds(stretch), to: keyOf(stretch.to) })),
       before: sent.ring.digest,
-      after: this.#ring.manager.snapshot.ring.digest,
-      changes: changesAfter(this.#ring.manager, sent.epoch),
+      after: this.#deps.ring.manager.snapshot.ring.digest,
+      changes: changesAfter(this.#deps.ring.manager, sent.epoch),
       nodes: [...others.values()].map(nodeFields),
     }
   }
 
   /** What moves from a ring to the newest one. */
   #moved(from: HashRing): MovedStretches {
-    const { ring } = this.#ring.manager.snapshot
+    const { ring } = this.#deps.ring.manager.snapshot
     if (this.#lastMoved?.from !== from || this.#lastMoved.to !== ring) {
       this.#lastMoved = { from, to: ring, moved: from.movedTo(ring) }
     }
@@ -269,7 +259,7 @@ export class RingWatch {
   #serve(watcher: Watcher): number {
     if (watcher.letGo !== undefined) return 0
     const { node, sent } = watcher
-    if (sent === this.#view.get()) return 0
+    if (sent === this.#deps.view.get()) return 0
     const event = node === undefined ? this.#event() : this.#nodeEvent(node, sent?.snapshot)
     // The next heartbeat tries again.
     if (!event.hasRoom) return 0
@@ -284,7 +274,7 @@ export class RingWatch {
   /** Writes to a watcher that has taken everything before. */
   #write(watcher: Watcher, bytes: Buffer, whenTaken: () => void): void {
     const { res } = watcher
-    const release = this.#responder.ledger.watchReader(res.req.socket)
+    const release = this.#deps.responder.ledger.watchReader(res.req.socket)
     watcher.letGo = () => {
       watcher.letGo = undefined
       release()
@@ -302,7 +292,7 @@ export class RingWatch {
       for (const watcher of this.#watchers) this.#waiting.add(watcher)
       this.#turnLater()
     })
-    this.#cancelHeartbeat ??= this.#clock.after(this.#limits.heartbeatMs, () => {
+    this.#cancelHeartbeat ??= this.#deps.clock.after(this.#deps.limits.heartbeatMs, () => {
       this.#cancelHeartbeat = undefined
       this.#beat()
     })
@@ -310,9 +300,9 @@ export class RingWatch {
 
   #follow(listener: () => void): () => void {
     const ends = [
-      this.#ring.manager.subscribe(listener),
-      this.#ring.onUnsure(listener),
-      this.#named?.onVersion(listener),
+      this.#deps.ring.manager.subscribe(listener),
+      this.#deps.ring.onUnsure(listener),
+      this.#deps.named?.onVersion(listener),
     ]
     return () => {
       for (const end of ends) end?.()
@@ -342,14 +332,17 @@ export class RingWatch {
           leftBytes -= this.#serve(watcher)
         }
       } catch (error) {
-        this.#logger.error({ event: 'watch.failed', err: error }, 'Failed to send a ring to its watchers')
+        this.#deps.logger.error(
+          { event: 'watch.failed', err: error },
+          'Failed to send a ring to its watchers',
+        )
       }
       this.#turnLater()
     })
   }
 
   #beat(): void {
-    if (!this.#ring.manager.running) {
+    if (!this.#deps.ring.manager.running) {
       this.close()
       return
     }

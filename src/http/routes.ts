@@ -153,7 +153,7 @@ export function listRoutes(
 ): Route[] {
   const { ring, responder, limits, version = '0.0.0' } = deps
   return [
-    ...compatibleRoutes({ ring, responder, limits }),
+    ...compatibleRoutes(ring, responder, limits),
     ...routesOf(deps, logger, answers),
     ...(named === undefined ? [] : [named.list]),
     descriptionRoute(() => describeApi(limits, version, named !== undefined)),
@@ -170,7 +170,6 @@ export function descriptionRoute(describe: () => Json): Route {
 function routesOf(deps: RoutesDeps, logger: Logger, answers: RingAnswers, named?: NamedRing): Route[] {
   const { clock, responder, limits, routeSettings: settings = DEFAULT_ROUTE_SETTINGS } = deps
   const { service: ring, view } = answers
-  const { manager } = ring
   const watch = new RingWatch({ ring, view, named, responder, clock, logger, limits })
   const endWatches = () => {
     watch.close()
@@ -178,8 +177,8 @@ function routesOf(deps: RoutesDeps, logger: Logger, answers: RingAnswers, named?
   // How the ring came to its end is for whoever started it to handle.
   ring.done.then(endWatches, endWatches)
   return [
-    ...lookUpRoutes({ ring, view, responder, limits }),
-    { path: '/v1/route', takesPathsBelow: true, any: proxyRoute({ manager, view, limits, settings }) },
-    ...ringRoutes({ answers, watch, turns: responder.ledger.turns, limits }),
+    ...lookUpRoutes(answers, responder, limits),
+    { path: '/v1/route', takesPathsBelow: true, any: proxyRoute(answers, limits, settings) },
+    ...ringRoutes(answers, watch, responder.ledger.turns, limits),
   ]
 }

@@ -96,10 +96,10 @@ export function openServer(app: Koa, options: ServerOptions): Promise<OpenServer
 /** The same for whatever handles requests. */
 export async function serve(handlers: Handlers, options: ServerOptions): Promise<OpenServer> {
   keepFewParsers()
-  const { limits, connections, clock = systemClock } = options
+  const { connections, clock = systemClock } = options
   const logger = options.logger.child({ component: 'http' })
   const closing = { begun: false }
-  const server = createLimitedServer(handlers, { limits, connections, closing })
+  const server = createLimitedServer(handlers, options, closing)
   // Node's own listener gets a connection when the account of connections says so.
   const [serveConnection = () => {}] = server.listeners('connection')
   server.removeAllListeners('connection')
@@ -173,15 +173,8 @@ type HeaderArgument = OutgoingHttpHeaders | OutgoingHttpHeader[]
 
 function createLimitedServer(
   { request: answer, upgrade }: Handlers,
-  {
-    limits,
-    connections,
-    closing,
-  }: {
-    readonly limits: HttpLimits
-    readonly connections: PortConnections
-    readonly closing: { readonly begun: boolean }
-  },
+  { limits, connections }: ServerOptions,
+  closing: { readonly begun: boolean },
 ): Server {
   /** Tells clients that the connection ends: from the moment the server closes, and behind a large head. */
   class ClosingResponse extends http.ServerResponse {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { DescriptorWatch } from '../../src/http/descriptor-watch.ts'
+import { watchDescriptors } from '../../src/http/descriptor-watch.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
@@ -16,19 +16,13 @@ test('while descriptors are short every port of clients makes room, and afterwar
   }))
   const limits = () => ports.map(({ limit }) => limit)
   let left = false
-  const watch = new DescriptorWatch({
-    clock,
-    logger: silentLogger,
-    ports,
-    tryOpen: () => Promise.resolve(left),
-  })
-  watch.start()
+  const end = watchDescriptors(clock, silentLogger, ports, () => Promise.resolve(left))
   await clock.advance(1000)
   expect(limits()).toEqual([50, 20])
   left = true
   await clock.advance(2000)
   expect(limits()).toEqual([52, 22])
-  watch.stop()
+  end()
   await clock.advance(5000)
   expect(limits()).toEqual([52, 22])
 })
