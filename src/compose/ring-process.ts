@@ -157,7 +157,11 @@ export function composeProcess(
     ring: service,
     readiness,
     metrics,
-    operations: new Operations({ ring: service, tell: tellMember(() => guard.readToken()), logger }),
+    operations: new Operations(
+      service,
+      tellMember(() => guard.readToken()),
+      logger,
+    ),
     guard,
     clock,
     name: config.name,

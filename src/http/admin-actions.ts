@@ -92,7 +92,7 @@ function readRequest(action: Action, body: unknown, address: string): ActionRequ
     action,
     name: typeof name === 'string' ? name : undefined,
     weight: isWeight(weight) ? weight : undefined,
-    forMs: typeof forMs === 'number' ? forMs : undefined,
+    forMs,
     reason: String(reason),
     by: String(by),
     address,

@@ -1,4 +1,5 @@
 import { RingmanError } from '../errors.ts'
+import { isWithin } from '../is-within.ts'
 import type { HttpLimits } from './limits.ts'
 import { parseParameters, tryDecodeText } from './query.ts'
 
@@ -94,7 +95,7 @@ export function parseOwnerCount(text: string | undefined, limits: HttpLimits): n
  */
 export function checkOwnerCount(n: unknown, { maxOwners }: HttpLimits): number {
   if (n === undefined) return 1
-  if (typeof n === 'number' && Number.isInteger(n) && n >= 1 && n <= maxOwners) return n
+  if (isWithin(n, 1, maxOwners)) return n
   throw new RingmanError('N_OUT_OF_RANGE', `n must be an integer from 1 to ${maxOwners}, got ${shorten(n)}`, {
     detail: { limit: maxOwners },
   })

@@ -62,12 +62,6 @@ export interface ActionResult {
 /** Has the admin port of another member do something; rejects with a `RingmanError`. */
 export type TellMember = (member: Member, request: ActionRequest) => Promise<void>
 
-export interface OperationsDeps {
-  readonly ring: RingService
-  readonly tell: TellMember
-  readonly logger: Logger
-}
-
 /** What came of looking at a request: what it changes in the members, and how it is done. */
 interface Prepared {
   readonly message: string
@@ -92,7 +86,7 @@ export class Operations {
   readonly #tell: TellMember
   readonly #logger: Logger
 
-  constructor({ ring, tell, logger }: OperationsDeps) {
+  constructor(ring: RingService, tell: TellMember, logger: Logger) {
     this.#ring = ring
     this.#tell = tell
     this.#logger = logger.child({ component: 'admin' })

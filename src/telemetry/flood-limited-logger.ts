@@ -25,62 +25,54 @@ interface Kind {
   held: Held | undefined
 }
 
-/** What the children of one logger share. */
-class FloodGate {
-  readonly #clock: Clock
-  readonly #context: () => LogFields
-  readonly #kinds = new Map<string, Kind>()
+/** Writes a line, or holds it back: what the children of one logger share. */
+type FloodGate = (line: Held) => void
 
-  constructor(clock: Clock, context: () => LogFields) {
-    this.#clock = clock
-    this.#context = context
-  }
+function floodGate(clock: Clock, context: () => LogFields): FloodGate {
+  const kinds = new Map<string, Kind>()
 
-  /** Writes the line, or holds it back. */
-  pass(line: Held): void {
-    const kind = this.#kindOf(line)
-    if (kind.held === undefined && kind.bucket.tryTake(this.#clock.now())) {
-      this.#write(line, kind)
-      return
-    }
-    if (kind.held === undefined) this.#writeLater(kind)
-    else kind.suppressed++
-    kind.held = { ...line, fields: { ...this.#context(), ...line.fields } }
-  }
-
-  #kindOf({ level, fields }: Held): Kind {
+  const kindOf = ({ level, fields }: Held): Kind => {
     const event = fields['event']
     // A line that somebody looks for must not take the room of one that everybody is to see.
     const budget = level === 'trace' || level === 'debug' ? 'detailed' : 'regular'
     const named = `${budget} ${typeof event === 'string' ? event : ''}`
-    const name = this.#kinds.has(named) || this.#kinds.size < KINDS_LIMIT ? named : budget
-    let kind = this.#kinds.get(name)
+    const name = kinds.has(named) || kinds.size < KINDS_LIMIT ? named : budget
+    let kind = kinds.get(name)
     if (kind === undefined) {
       kind = { bucket: new TokenBucket(FLOOD_BUDGETS[budget]), suppressed: 0, held: undefined }
-      this.#kinds.set(name, kind)
+      kinds.set(name, kind)
     }
     return kind
   }
-
-  #writeLater(kind: Kind): void {
-    this.#clock.after(kind.bucket.waitMs(this.#clock.now()), () => {
+  const writeLater = (kind: Kind) => {
+    clock.after(kind.bucket.waitMs(clock.now()), () => {
       const { held } = kind
       if (held === undefined) return
       // Clocks and rounding: a token that is not there yet is there soon.
-      if (!kind.bucket.tryTake(this.#clock.now())) {
-        this.#writeLater(kind)
+      if (!kind.bucket.tryTake(clock.now())) {
+        writeLater(kind)
         return
       }
       kind.held = undefined
-      this.#write(held, kind)
+      write(held, kind)
     })
   }
-
-  #write({ logger, level, fields, message }: Held, kind: Kind): void {
-    const { suppressed } = kind
-    kind.suppressed = 0
-    logger[level](suppressed === 0 ? fields : { ...fields, suppressed }, message)
+  return (line) => {
+    const kind = kindOf(line)
+    if (kind.held === undefined && kind.bucket.tryTake(clock.now())) {
+      write(line, kind)
+      return
+    }
+    if (kind.held === undefined) writeLater(kind)
+    else kind.suppressed++
+    kind.held = { ...line, fields: { ...context(), ...line.fields } }
   }
+}
+
+function write({ logger, level, fields, message }: Held, kind: Kind): void {
+  const { suppressed } = kind
+  kind.suppressed = 0
+  logger[level](suppressed === 0 ? fields : { ...fields, suppressed }, message)
 }
 
 /**
@@ -92,7 +84,7 @@ class FloodGate {
  * @param context - Fields that depend on where a line is logged; a line that is held back keeps those of its moment.
  */
 export function limitFloods(logger: Logger, clock: Clock, context: () => LogFields = () => ({})): Logger {
-  return new FloodLimitedLogger(logger, new FloodGate(clock, context))
+  return new FloodLimitedLogger(logger, floodGate(clock, context))
 }
 
 class FloodLimitedLogger extends LineLogger {
@@ -114,6 +106,6 @@ class FloodLimitedLogger extends LineLogger {
   }
 
   protected override write(level: PortLevel, fields: LogFields, message: string): void {
-    if (this.isLevelEnabled(level)) this.#gate.pass({ logger: this.#inner, level, fields, message })
+    if (this.isLevelEnabled(level)) this.#gate({ logger: this.#inner, level, fields, message })
   }
 }

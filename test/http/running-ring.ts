@@ -55,7 +55,7 @@ export function makeRing(options: RingOptions = {}): {
 export function operationsOf(ring: RingService, token?: string) {
   const tell = () => Promise.reject(new Error('nobody else is there'))
   return {
-    operations: new Operations({ ring, tell, logger: silentLogger }),
+    operations: new Operations(ring, tell, silentLogger),
     guard: guardFor(token === undefined ? {} : { token }),
     name: 'test',
     version: '1.2.3',

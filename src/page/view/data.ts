@@ -5,17 +5,10 @@ export type RingNode = RingAnswer['nodes'][number]
 
 /** `GET /v1/changes`, of which events of `/v1/ring/watch` have the last, without digests. */
 export interface ChangesAnswer {
-  readonly changes: readonly {
-    readonly epoch: number
-    readonly timeMs: number
-    readonly cause: string
-    readonly node: string
-    readonly count: number
-    readonly movedShare: number
-    readonly before: string
-    readonly after: string
-  }[]
+  readonly changes: readonly (Change & { readonly before: string; readonly after: string })[]
 }
+
+type Change = NonNullable<RingAnswer['changes']>[number]
 
 /** `GET /v1/plan`, as far as it is shown. */
 export interface PlanAnswer {
