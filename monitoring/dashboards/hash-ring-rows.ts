@@ -16,7 +16,6 @@ const perRing = (aggregation: 'max' | 'min' | 'sum', metric: string) =>
 
 const RING_LEGEND = '{{ring_namespace}}/{{ring}}'
 
-/** Are all rings well? About every ring of the release, whichever are chosen. */
 export function allHashRingsRow(): PageRow {
   const inState = (state: string) => `max(ringman_hash_rings{state="${state}",${THE_RING}})`
   return {
@@ -83,62 +82,58 @@ export function allHashRingsRow(): PageRow {
   }
 }
 
-/** Who is on the chosen rings? */
-export function hashRingRow(): PageRow {
-  return {
-    question: 'Who is on the ring, and is it the same everywhere?',
-    panels: [
-      timeSeries({
-        ...STEPS,
-        title: 'Nodes on the ring',
-        description: 'By ring, as the pod has it that has the most.',
-        queries: [{ expr: perRing('max', 'ringman_hash_ring_nodes'), legend: RING_LEGEND }],
-      }),
-      timeSeries({
-        ...STEPS,
-        title: 'Nodes that do not serve',
-        description:
-          'They keep their place while they restart, or because the brake is on. Look-ups name them: a caller takes the next owner.',
-        queries: [{ expr: perRing('max', 'ringman_hash_ring_held_nodes'), legend: RING_LEGEND }],
-      }),
-      timeSeries({
-        ...STEPS,
-        title: 'Versions between the newest and the oldest ring',
-        description:
-          'By how many versions the pod that is furthest behind is behind. 0 is right; more is normal for the seconds of a change.',
-        queries: [
-          {
-            expr: `${perRing('max', 'ringman_hash_ring_version')} - ${perRing('min', 'ringman_hash_ring_version')}`,
-            legend: RING_LEGEND,
-          },
-        ],
-      }),
-      timeSeries({
-        ...STEPS,
-        title: 'Accepted, settled, braked',
-        description:
-          'Accepted and settled should be 1, braked 0. Settled is 0 after five seconds in which a pod held another ring.',
-        queries: [
-          { expr: perRing('min', 'ringman_hash_ring_accepted'), legend: `${RING_LEGEND} accepted` },
-          { expr: perRing('min', 'ringman_hash_ring_settled'), legend: `${RING_LEGEND} settled` },
-          { expr: perRing('max', 'ringman_hash_ring_braked'), legend: `${RING_LEGEND} braked` },
-        ],
-        max: 1,
-        width: 12,
-      }),
-      timeSeries({
-        title: 'Largest share over the mean one',
-        description: '1 is perfectly even. About 1.2 to 1.4 is normal; 0 is an empty ring.',
-        queries: [{ expr: perRing('max', 'ringman_hash_ring_balance_ratio'), legend: RING_LEGEND }],
-        decimals: 2,
-        softMax: 1.5,
-        width: 12,
-      }),
-    ],
-  }
-}
+export const hashRingRow = (): PageRow => ({
+  question: 'Who is on the ring, and is it the same everywhere?',
+  panels: [
+    timeSeries({
+      ...STEPS,
+      title: 'Nodes on the ring',
+      description: 'By ring, as the pod has it that has the most.',
+      queries: [{ expr: perRing('max', 'ringman_hash_ring_nodes'), legend: RING_LEGEND }],
+    }),
+    timeSeries({
+      ...STEPS,
+      title: 'Nodes that do not serve',
+      description:
+        'They keep their place while they restart, or because the brake is on. Look-ups name them: a caller takes the next owner.',
+      queries: [{ expr: perRing('max', 'ringman_hash_ring_held_nodes'), legend: RING_LEGEND }],
+    }),
+    timeSeries({
+      ...STEPS,
+      title: 'Versions between the newest and the oldest ring',
+      description:
+        'By how many versions the pod that is furthest behind is behind. 0 is right; more is normal for the seconds of a change.',
+      queries: [
+        {
+          expr: `${perRing('max', 'ringman_hash_ring_version')} - ${perRing('min', 'ringman_hash_ring_version')}`,
+          legend: RING_LEGEND,
+        },
+      ],
+    }),
+    timeSeries({
+      ...STEPS,
+      title: 'Accepted, settled, braked',
+      description:
+        'Accepted and settled should be 1, braked 0. Settled is 0 after five seconds in which a pod held another ring.',
+      queries: [
+        { expr: perRing('min', 'ringman_hash_ring_accepted'), legend: `${RING_LEGEND} accepted` },
+        { expr: perRing('min', 'ringman_hash_ring_settled'), legend: `${RING_LEGEND} settled` },
+        { expr: perRing('max', 'ringman_hash_ring_braked'), legend: `${RING_LEGEND} braked` },
+      ],
+      max: 1,
+      width: 12,
+    }),
+    timeSeries({
+      title: 'Largest share over the mean one',
+      description: '1 is perfectly even. About 1.2 to 1.4 is normal; 0 is an empty ring.',
+      queries: [{ expr: perRing('max', 'ringman_hash_ring_balance_ratio'), legend: RING_LEGEND }],
+      decimals: 2,
+      softMax: 1.5,
+      width: 12,
+    }),
+  ],
+})
 
-/** What changed on the chosen rings? */
 export function hashRingChangesRow(): PageRow {
   const rise = (metric: string) =>
     `max by (ring_namespace, ring) (sum by (ring_namespace, ring, pod) (increase(${metric}{${THE_HASH_RING}}[${WINDOW}])))`

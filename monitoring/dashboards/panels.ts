@@ -135,6 +135,18 @@ export const REFERENCE_LINE = [
 /** For what happened in an interval, counted. */
 export const COUNTS = { decimals: 0, draw: 'bars' } as const
 
+/** For the largest share over the mean one. */
+export const EVENNESS = {
+  decimals: 2,
+  min: 1,
+  softMax: 2,
+  thresholds: [[1.5, 'orange']],
+  showThresholds: true,
+} as const
+
+/** For how late the event loop runs. */
+export const LATENESS = { unit: 's', softMax: 0.02, thresholds: [[0.1, 'red']] } as const
+
 /** For counts that stay until they change. */
 export const STEPS = { decimals: 0, draw: 'steps' } as const
 
@@ -150,10 +162,8 @@ export function timeSeries(frame: PanelFrame & TimeSeriesStyle) {
       draw === 'steps' || draw === 'stack' ? LineInterpolation.StepAfter : LineInterpolation.Linear,
     )
     .legend(
-      new VizLegendOptionsBuilder()
+      legendBelow(legend === 'values' ? LegendDisplayMode.Table : LegendDisplayMode.List)
         .showLegend(legend !== 'none')
-        .displayMode(legend === 'values' ? LegendDisplayMode.Table : LegendDisplayMode.List)
-        .placement(LegendPlacement.Bottom)
         .calcs(legend === 'values' ? ['lastNotNull', 'max'] : []),
     )
     .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi).sort(SortOrder.Descending))
@@ -207,12 +217,11 @@ export function stateTimeline(frame: PanelFrame & { readonly mappings: ValueMapp
     .rowHeight(0.8)
     .fillOpacity(80)
     .lineWidth(0)
-    .legend(
-      new VizLegendOptionsBuilder()
-        .showLegend(true)
-        .displayMode(LegendDisplayMode.List)
-        .placement(LegendPlacement.Bottom),
-    )
+    .legend(legendBelow(LegendDisplayMode.List))
+}
+
+function legendBelow(mode: LegendDisplayMode) {
+  return new VizLegendOptionsBuilder().showLegend(true).displayMode(mode).placement(LegendPlacement.Bottom)
 }
 
 /** Words and colours for values. */

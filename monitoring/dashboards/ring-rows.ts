@@ -1,7 +1,17 @@
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table'
 import { closedRings, digestOfPods, livingMembers, readyPods } from '../ring-queries.ts'
 import type { PageRow } from './page.ts'
-import { COUNTS, barGauge, podLink, REFERENCE_LINE, stat, STEPS, timeSeries, wordsFor } from './panels.ts'
+import {
+  EVENNESS,
+  COUNTS,
+  barGauge,
+  podLink,
+  REFERENCE_LINE,
+  stat,
+  STEPS,
+  timeSeries,
+  wordsFor,
+} from './panels.ts'
 import { DATASOURCE, FIRING_ALERTS, increase, targetsOf, OF_RINGMAN, THE_PODS, THE_RING } from './queries.ts'
 
 /** Colours of causes, the same in every panel. */
@@ -15,75 +25,72 @@ export const CAUSE_COLORS = {
 /** Colours of member states, the same in every panel. */
 export const STATE_COLORS = { alive: 'green', suspect: 'orange', dead: 'red', left: 'blue' } as const
 
-/** Is the ring whole, and the same everywhere? */
-export function wholeRow(): PageRow {
-  return {
-    question: 'Is the ring whole, and the same everywhere?',
-    panels: [
-      stat({
-        title: 'Different rings',
-        description:
-          'How many different rings the pods have. 1 is right. More is normal for the seconds of a change, and a fault when it stays: pods then give different owners for the same key.',
-        queries: [`count(count by (digest) (${digestOfPods(THE_RING)}))`],
-        thresholds: [[2, 'red']],
-      }),
-      stat({
-        title: 'Closed groups',
-        description:
-          'Groups of pods whose ring has exactly these pods on it. 1 is a whole ring. 2 or more are islands, which do not know of each other. 0 while pods disagree, or where members of the ring are not scraped.',
-        queries: [`count(${closedRings(digestOfPods(THE_RING), THE_RING)}) or vector(0)`],
-        thresholds: [[2, 'red']],
-      }),
-      stat({
-        title: 'Members on the ring',
-        description:
-          'The most members that any pod has on its ring: alive, and suspect ones, which keep their place.',
-        queries: [`max(${livingMembers(THE_RING)})`],
-      }),
-      stat({
-        title: 'Ready pods',
-        description:
-          'From kube-state-metrics where it is there, else from the pods themselves. It should equal the members on the ring.',
-        queries: [readyPods(THE_RING)],
-      }),
-      stat({
-        title: 'Suspects',
-        description:
-          'The most members that any pod suspects now. A suspect keeps its place on the ring until its time to refute is over.',
-        queries: [`max(ringman_members{state="suspect",${THE_RING}})`],
-        thresholds: [[1, 'orange']],
-      }),
-      stat({
-        title: 'Alerts that fire',
-        description: 'Alerts about this ring. Each has a runbook.',
-        queries: [`count(${FIRING_ALERTS}) or vector(0)`],
-        thresholds: [[1, 'red']],
-      }),
-      timeSeries({
-        title: 'Pods by the digest of their ring',
-        description:
-          'One band of one colour: all pods have the same ring. A change of colour is a change of the ring. Two colours side by side for longer than a few scrapes: pods disagree.',
-        queries: [`count by (digest) (${digestOfPods(THE_RING)})`],
-        decimals: 0,
-        draw: 'stack',
-        width: 12,
-      }),
-      timeSeries({
-        title: 'Nodes on the ring, as each pod has it',
-        description:
-          'All lines should lie on each other, and on the dashed one of the ready pods. A line that lies lower belongs to a pod that does not see all the others.',
-        queries: [
-          `max by (pod) (ringman_ring_nodes{${THE_PODS}})`,
-          { expr: `max(${readyPods(THE_RING)})`, legend: 'ready pods' },
-        ],
-        ...STEPS,
-        width: 12,
-        leadsToPod: true,
-      }).overrideByName('ready pods', REFERENCE_LINE),
-      podTable(),
-    ],
-  }
-}
+export const wholeRow = (): PageRow => ({
+  question: 'Is the ring whole, and the same everywhere?',
+  panels: [
+    stat({
+      title: 'Different rings',
+      description:
+        'How many different rings the pods have. 1 is right. More is normal for the seconds of a change, and a fault when it stays: pods then give different owners for the same key.',
+      queries: [`count(count by (digest) (${digestOfPods(THE_RING)}))`],
+      thresholds: [[2, 'red']],
+    }),
+    stat({
+      title: 'Closed groups',
+      description:
+        'Groups of pods whose ring has exactly these pods on it. 1 is a whole ring. 2 or more are islands, which do not know of each other. 0 while pods disagree, or where members of the ring are not scraped.',
+      queries: [`count(${closedRings(digestOfPods(THE_RING), THE_RING)}) or vector(0)`],
+      thresholds: [[2, 'red']],
+    }),
+    stat({
+      title: 'Members on the ring',
+      description:
+        'The most members that any pod has on its ring: alive, and suspect ones, which keep their place.',
+      queries: [`max(${livingMembers(THE_RING)})`],
+    }),
+    stat({
+      title: 'Ready pods',
+      description:
+        'From kube-state-metrics where it is there, else from the pods themselves. It should equal the members on the ring.',
+      queries: [readyPods(THE_RING)],
+    }),
+    stat({
+      title: 'Suspects',
+      description:
+        'The most members that any pod suspects now. A suspect keeps its place on the ring until its time to refute is over.',
+      queries: [`max(ringman_members{state="suspect",${THE_RING}})`],
+      thresholds: [[1, 'orange']],
+    }),
+    stat({
+      title: 'Alerts that fire',
+      description: 'Alerts about this ring. Each has a runbook.',
+      queries: [`count(${FIRING_ALERTS}) or vector(0)`],
+      thresholds: [[1, 'red']],
+    }),
+    timeSeries({
+      title: 'Pods by the digest of their ring',
+      description:
+        'One band of one colour: all pods have the same ring. A change of colour is a change of the ring. Two colours side by side for longer than a few scrapes: pods disagree.',
+      queries: [`count by (digest) (${digestOfPods(THE_RING)})`],
+      decimals: 0,
+      draw: 'stack',
+      width: 12,
+    }),
+    timeSeries({
+      title: 'Nodes on the ring, as each pod has it',
+      description:
+        'All lines should lie on each other, and on the dashed one of the ready pods. A line that lies lower belongs to a pod that does not see all the others.',
+      queries: [
+        `max by (pod) (ringman_ring_nodes{${THE_PODS}})`,
+        { expr: `max(${readyPods(THE_RING)})`, legend: 'ready pods' },
+      ],
+      ...STEPS,
+      width: 12,
+      leadsToPod: true,
+    }).overrideByName('ready pods', REFERENCE_LINE),
+    podTable(),
+  ],
+})
 
 /** A line for each pod; a column for each query. */
 function podTable() {
@@ -146,86 +153,74 @@ function podTable() {
     .height(7)
 }
 
-/** Who owns how much? */
-export function sharesRow(): PageRow {
-  return {
-    question: 'Who owns how much?',
-    panels: [
-      barGauge({
-        title: 'Share of each pod now',
-        description:
-          'The part of all keys that each pod owns. With equal weights the bars differ by some tenths.',
-        queries: [
-          { expr: `sort_desc(max by (pod) (ringman_ring_share_ratio{${THE_PODS}}))`, kind: 'latest' },
-        ],
-        unit: 'percentunit',
-        decimals: 1,
-        min: 0,
-        leadsToPod: true,
-      }),
-      timeSeries({
-        title: 'Shares, stacked',
-        description:
-          'The share that each pod reports for itself. While all agree and all are scraped they add up to 100 %. Less: an owner is not scraped, or has died and the others have not noticed. More: islands, whose owners own the same keys.',
-        queries: [`max by (pod) (ringman_ring_share_ratio{${THE_RING}})`],
-        unit: 'percentunit',
-        softMax: 1,
-        draw: 'stack',
-        leadsToPod: true,
-      }),
-      timeSeries({
-        title: 'Largest share ÷ mean share',
-        description:
-          'How uneven the ring is: 1 is perfectly even. Nodes of equal weight give 1.05 to 1.4, more nodes the higher; weights raise it on purpose. The alert is at 1.5.',
-        queries: [
-          { expr: `max(ringman_ring_balance_ratio{${THE_RING}})`, legend: 'most uneven ring' },
-          { expr: `min(ringman_ring_balance_ratio{${THE_RING}})`, legend: 'most even ring' },
-        ],
-        decimals: 2,
-        min: 1,
-        softMax: 2,
-        thresholds: [[1.5, 'orange']],
-        showThresholds: true,
-      }),
-    ],
-  }
-}
+export const sharesRow = (): PageRow => ({
+  question: 'Who owns how much?',
+  panels: [
+    barGauge({
+      title: 'Share of each pod now',
+      description:
+        'The part of all keys that each pod owns. With equal weights the bars differ by some tenths.',
+      queries: [{ expr: `sort_desc(max by (pod) (ringman_ring_share_ratio{${THE_PODS}}))`, kind: 'latest' }],
+      unit: 'percentunit',
+      decimals: 1,
+      min: 0,
+      leadsToPod: true,
+    }),
+    timeSeries({
+      title: 'Shares, stacked',
+      description:
+        'The share that each pod reports for itself. While all agree and all are scraped they add up to 100 %. Less: an owner is not scraped, or has died and the others have not noticed. More: islands, whose owners own the same keys.',
+      queries: [`max by (pod) (ringman_ring_share_ratio{${THE_RING}})`],
+      unit: 'percentunit',
+      softMax: 1,
+      draw: 'stack',
+      leadsToPod: true,
+    }),
+    timeSeries({
+      title: 'Largest share ÷ mean share',
+      description:
+        'How uneven the ring is: 1 is perfectly even. Nodes of equal weight give 1.05 to 1.4, more nodes the higher; weights raise it on purpose. The alert is at 1.5.',
+      queries: [
+        { expr: `max(ringman_ring_balance_ratio{${THE_RING}})`, legend: 'most uneven ring' },
+        { expr: `min(ringman_ring_balance_ratio{${THE_RING}})`, legend: 'most even ring' },
+      ],
+      ...EVENNESS,
+    }),
+  ],
+})
 
-/** What changed, and when? */
-export function changesRow(): PageRow {
-  return {
-    question: 'What changed, and when?',
-    panels: [
-      timeSeries({
-        title: 'Changes of the ring, by cause',
-        description:
-          'As counted by the pod that saw most of them. A rolling update shows pairs of `left` and `joined`. `dead` without `left` is a crash or a network fault; when it comes again and again, something flaps.',
-        queries: [`max by (cause) (${increase('ringman_ring_changes_total', 'pod, cause', THE_RING)})`],
-        ...COUNTS,
-        softMax: 4,
-        colors: CAUSE_COLORS,
-      }),
-      timeSeries({
-        title: 'Keys that moved, by cause',
-        description:
-          'The part of all keys that got another owner. Caches behind the ring miss for about that part. One node that goes moves its share; the same keys move again when it comes back.',
-        queries: [
-          `max by (cause) (${increase('ringman_ring_keys_moved_ratio_total', 'pod, cause', THE_RING)})`,
-        ],
-        unit: 'percentunit',
-        draw: 'bars',
-        softMax: 0.2,
-        colors: CAUSE_COLORS,
-      }),
-      timeSeries({
-        title: 'Members, by state',
-        description:
-          'The most that any pod has in each state. The dead and the left are off the ring, and stay listed for about a minute.',
-        queries: [`max by (state) (ringman_members{${THE_RING}})`],
-        ...STEPS,
-        softMax: 3,
-        colors: STATE_COLORS,
-      }),
-    ],
-  }
-}
+export const changesRow = (): PageRow => ({
+  question: 'What changed, and when?',
+  panels: [
+    timeSeries({
+      title: 'Changes of the ring, by cause',
+      description:
+        'As counted by the pod that saw most of them. A rolling update shows pairs of `left` and `joined`. `dead` without `left` is a crash or a network fault; when it comes again and again, something flaps.',
+      queries: [`max by (cause) (${increase('ringman_ring_changes_total', 'pod, cause', THE_RING)})`],
+      ...COUNTS,
+      softMax: 4,
+      colors: CAUSE_COLORS,
+    }),
+    timeSeries({
+      title: 'Keys that moved, by cause',
+      description:
+        'The part of all keys that got another owner. Caches behind the ring miss for about that part. One node that goes moves its share; the same keys move again when it comes back.',
+      queries: [
+        `max by (cause) (${increase('ringman_ring_keys_moved_ratio_total', 'pod, cause', THE_RING)})`,
+      ],
+      unit: 'percentunit',
+      draw: 'bars',
+      softMax: 0.2,
+      colors: CAUSE_COLORS,
+    }),
+    timeSeries({
+      title: 'Members, by state',
+      description:
+        'The most that any pod has in each state. The dead and the left are off the ring, and stay listed for about a minute.',
+      queries: [`max by (state) (ringman_members{${THE_RING}})`],
+      ...STEPS,
+      softMax: 3,
+      colors: STATE_COLORS,
+    }),
+  ],
+})
