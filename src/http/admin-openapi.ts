@@ -18,8 +18,11 @@ import {
   type JsonSchema,
 } from './openapi-schemas.ts'
 import {
+  BODY_PROBLEMS,
   documentOf,
   documentOperations,
+  inQuery,
+  jsonResponse,
   lookUpPaths,
   operations,
   problemResponses,
@@ -73,12 +76,9 @@ function adminPaths(): Paths {
     '/v1/reach': reading('Reach', {
       summary: 'Whether other members answer this one over UDP and TCP',
       parameters: [
-        {
-          name: 'peers',
-          in: 'query',
-          description: 'How many are asked at most.',
-          schema: { type: 'integer', minimum: 1, maximum: MAX_PEERS, default: MAX_PEERS },
-        },
+        inQuery('peers', 'How many are asked at most.', {
+          ...{ type: 'integer', minimum: 1, maximum: MAX_PEERS, default: MAX_PEERS },
+        }),
       ],
       schema: ref('ReachAnswer'),
       problems: ['PARAMETER_INVALID', 'OVERLOADED'],
@@ -98,16 +98,8 @@ function adminPaths(): Paths {
 
 /** A probe answers the same when it is not well, as 503. */
 function probe(id: string, summary: string, schema: string) {
-  const content = { 'application/json': { schema: ref(schema) } }
-  return operations(
-    id,
-    { summary },
-    {
-      ...problemResponses([]),
-      '200': { description: 'Yes.', content },
-      '503': { description: 'No.', content },
-    },
-  )
+  const answers = { '200': jsonResponse('Yes.', ref(schema)), '503': jsonResponse('No.', ref(schema)) }
+  return operations(id, { summary }, { ...problemResponses([]), ...answers })
 }
 
 const SUMMARIES: Readonly<Record<Action, string>> = {
@@ -144,14 +136,8 @@ function actionOperation(action: Action) {
       content: { 'application/json': { schema: { ...body, additionalProperties: false } } },
     },
     responses: {
-      '200': {
-        description: 'What came of it, or would come of it.',
-        content: { 'application/json': { schema: ref('ActionAnswer') } },
-      },
-      ...problemResponses([
-        ...(['BODY_INVALID', 'BODY_TOO_LARGE', 'CONTENT_TYPE_UNSUPPORTED', 'OVERLOADED'] as const),
-        ...(['ACTION_REFUSED', ...GUARDED] as const),
-      ]),
+      '200': jsonResponse('What came of it, or would come of it.', ref('ActionAnswer')),
+      ...problemResponses([...BODY_PROBLEMS, 'ACTION_REFUSED', ...GUARDED]),
     },
   }
 }

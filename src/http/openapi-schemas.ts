@@ -20,9 +20,10 @@ export function described(schema: JsonSchema, description: string): JsonSchema {
 }
 
 export const share: JsonSchema = { type: 'number', minimum: 0, maximum: 1 }
+export const DIGEST = '^[0-9a-f]{16}$'
 export const digest: JsonSchema = {
   type: 'string',
-  pattern: '^[0-9a-f]{16}$',
+  pattern: DIGEST,
   description: 'Equal on two members exactly when their rings are.',
 }
 const epoch: JsonSchema = described(

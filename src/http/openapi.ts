@@ -3,7 +3,7 @@ import { ERROR_CODES } from '../errors.ts'
 import { AGREEMENT_INTERVAL_MS } from './agreement.ts'
 import { ERROR_STATUSES } from './error-body.ts'
 import type { HttpLimits } from './limits.ts'
-import { apiSchemas, type JsonSchema } from './openapi-schemas.ts'
+import { apiSchemas, DIGEST, list, text, type JsonSchema } from './openapi-schemas.ts'
 
 /** Entries of `/v1/plan`, with a weight from 1 to 1000; empty ones are passed over. */
 const WEIGHT_SUFFIX = '^([^,]*=0*([1-9][0-9]{0,2}|1000))?$'
@@ -110,19 +110,11 @@ function ofNamedRing(
 }
 
 function pathsOf(limits: HttpLimits): Paths {
-  const key = {
-    name: 'key',
-    in: 'query',
-    required: true,
-    description: `Percent-encoded UTF-8, a plus for a space; 1 to ${limits.maxKeyBytes} bytes.`,
-    schema: { type: 'string', minLength: 1 },
-  }
-  const n = {
-    name: 'n',
-    in: 'query',
-    description: 'How many owners; where there are fewer nodes, all of them.',
-    schema: { type: 'integer', minimum: 1, maximum: limits.maxOwners, default: 1 },
-  }
+  const keyText = `Percent-encoded UTF-8, a plus for a space; 1 to ${limits.maxKeyBytes} bytes.`
+  const key = inQuery('key', keyText, { type: 'string', minLength: 1 }, { required: true })
+  const n = inQuery('n', 'How many owners; where there are fewer nodes, all of them.', {
+    ...{ type: 'integer', minimum: 1, maximum: limits.maxOwners, default: 1 },
+  })
   const lookUpProblems = [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS] as const
   return {
     '/v1/owner': reading('Owner', {
@@ -144,21 +136,11 @@ function pathsOf(limits: HttpLimits): Paths {
         description: `Up to ${limits.maxBatchKeys} keys in at most ${limits.maxBodyBytes} bytes, and up to ${limits.maxBatchOwners} owners in all.`,
         requestBody: { required: true, content: { 'application/json': { schema: ref('OwnersQuestion') } } },
         responses: {
-          '200': {
-            description: 'The nodes, and the owners of each key.',
-            content: { 'application/json': { schema: ref('BatchAnswer') } },
-          },
+          '200': jsonResponse('The nodes, and the owners of each key.', ref('BatchAnswer')),
           ...problemResponses([
-            'BODY_INVALID',
-            'BODY_TOO_LARGE',
-            'CONTENT_TYPE_UNSUPPORTED',
-            'KEY_EMPTY',
-            'KEY_INVALID',
-            'KEY_TOO_LONG',
-            'N_OUT_OF_RANGE',
-            'OVERLOADED',
-            'PARAMETER_INVALID',
-            ...RING_PROBLEMS,
+            ...BODY_PROBLEMS,
+            ...(['KEY_EMPTY', 'KEY_INVALID', 'KEY_TOO_LONG'] as const),
+            ...(['N_OUT_OF_RANGE', 'PARAMETER_INVALID', ...RING_PROBLEMS] as const),
           ]),
         },
       },
@@ -168,35 +150,19 @@ function pathsOf(limits: HttpLimits): Paths {
       summary: 'Whether a request for a key belongs to the member that answers, or whose ring is older',
       parameters: [
         key,
-        {
-          name: 'digest',
-          in: 'query',
-          required: true,
-          description:
-            "The digest of the sender's ring; better the last ones that it has had, the newest first, as a comma list or repeated.",
-          style: 'form',
-          explode: true,
-          schema: {
-            type: 'array',
-            minItems: 1,
-            maxItems: DIGESTS_KEPT,
-            items: { type: 'string', pattern: '^[0-9a-f]{16}$' },
-          },
-        },
+        inQuery(
+          'digest',
+          "The digest of the sender's ring; better the last ones that it has had, the newest first, as a comma list or repeated.",
+          { ...list({ type: 'string', pattern: DIGEST }), minItems: 1, maxItems: DIGESTS_KEPT },
+          { required: true, style: 'form', explode: true },
+        ),
       ],
       schema: ref('CheckAnswer'),
-      problems: [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS],
+      problems: lookUpProblems,
     }),
     '/v1/ring': reading('Ring', {
       summary: 'The whole ring',
-      parameters: [
-        {
-          name: 'If-None-Match',
-          in: 'header',
-          description: 'An ETag got before.',
-          schema: { type: 'string' },
-        },
-      ],
+      parameters: [{ name: 'If-None-Match', in: 'header', description: 'An ETag got before.', schema: text }],
       schema: ref('RingAnswer'),
       problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED'],
       unchanged: 'The ring is the one of the ETag.',
@@ -205,12 +171,9 @@ function pathsOf(limits: HttpLimits): Paths {
       summary: 'The ring now and after each change, or what one node gains and loses',
       description: `Server-sent events named \`ring\`, each with a RingEvent as data and the epoch as id. With \`node\` an event \`owned\` with an OwnedEvent, then events \`moved\`, each with a MovedEvent. Comments every ${limits.heartbeatMs} ms.`,
       parameters: [
-        {
-          name: 'node',
-          in: 'query',
-          description: "A node's ring key, or its member's name.",
-          schema: { type: 'string', minLength: 1, maxLength: 600 },
-        },
+        inQuery('node', "A node's ring key, or its member's name.", {
+          ...{ type: 'string', minLength: 1, maxLength: 600 },
+        }),
       ],
       schema: { type: 'string' },
       contentType: 'text/event-stream',
@@ -251,7 +214,7 @@ function pathsOf(limits: HttpLimits): Paths {
       {
         summary: 'The owner of a key, as the Go library answers',
         description: 'The key may also come in a form. Without an owner, `Node` is empty.',
-        parameters: [{ ...key, required: false, schema: { type: 'string' } }],
+        parameters: [inQuery('key', keyText, text, { required: false })],
       },
       {
         '200': textResponse('JSON, as plain text.'),
@@ -271,7 +234,7 @@ function pathsOf(limits: HttpLimits): Paths {
   }
 }
 
-const KEY_FORM: JsonSchema = { type: 'object', properties: { key: { type: 'string' } } }
+const KEY_FORM: JsonSchema = { type: 'object', properties: { key: text } }
 
 const OWNER_ADDRESS: JsonSchema = {
   type: 'string',
@@ -314,6 +277,9 @@ function routeOperations(): Operations {
 type ProblemCode = keyof typeof ERROR_STATUSES
 
 const KEY_PROBLEMS = ['KEY_EMPTY', 'KEY_INVALID', 'KEY_MISSING', 'KEY_REPEATED', 'KEY_TOO_LONG'] as const
+export const BODY_PROBLEMS = [
+  ...(['BODY_INVALID', 'BODY_TOO_LARGE', 'CONTENT_TYPE_UNSUPPORTED', 'OVERLOADED'] as const),
+]
 const RING_PROBLEMS = ['MANAGER_NOT_RUNNING', 'RING_EMPTY'] as const
 
 const ETAG = { ETag: { description: 'Names this state of the ring.', schema: { type: 'string' } } }
@@ -331,13 +297,14 @@ const PLAN_PARAMETERS: readonly Json[] = [
     description: 'New weights of nodes that stay, `RINGKEY=WEIGHT`.',
     items: { pattern: WEIGHT_SUFFIX },
   },
-].map(({ items, ...parameter }) => ({
-  ...parameter,
-  in: 'query',
-  style: 'form',
-  explode: true,
-  schema: { type: 'array', items: { type: 'string', ...items } },
-}))
+].map(({ name, description, items }) =>
+  inQuery(name, description, list({ type: 'string', ...items }), { style: 'form', explode: true }),
+)
+
+/** A parameter of a query. */
+export function inQuery(name: string, description: string, schema: JsonSchema, more = {}): Json {
+  return { name, in: 'query', description, ...more, schema }
+}
 
 /** A path with these responses; HEAD gets them without content. `post` says what else there is of a POST, where it takes one. */
 export function operations(
@@ -399,7 +366,12 @@ function withoutContent(responses: Responses): Responses {
 }
 
 function textResponse(description: string) {
-  return { description, content: { 'text/plain; charset=utf-8': { schema: { type: 'string' } } } }
+  return { description, content: { 'text/plain; charset=utf-8': { schema: text } } }
+}
+
+/** JSON that comes with a 200. */
+export function jsonResponse(description: string, schema: JsonSchema) {
+  return { description, content: { 'application/json': { schema } } }
 }
 
 function problemResponse(description: string, headers?: Json) {
@@ -429,9 +401,9 @@ const COMMON_RESPONSES: Responses = {
 export function problemResponses(codes: readonly ProblemCode[]): Responses {
   const byStatus: Record<string, (ProblemCode | 'INTERNAL')[]> = { '500': ['INTERNAL'] }
   for (const code of codes) (byStatus[String(ERROR_STATUSES[code]?.status)] ??= []).push(code)
-  const described = Object.entries(byStatus).map(([status, list]) => [
+  const described = Object.entries(byStatus).map(([status, those]) => [
     status,
-    problemResponse(describeCodes(list), status === '503' ? RETRY_AFTER : undefined),
+    problemResponse(describeCodes(those), status === '503' ? RETRY_AFTER : undefined),
   ])
   return { ...(Object.fromEntries(described) as Responses), ...COMMON_RESPONSES }
 }
