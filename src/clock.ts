@@ -24,15 +24,11 @@ function clockOfProcess(holds: boolean): Clock {
       // What is due at once comes in the next turn of the event loop, which a timer would put off by a millisecond.
       if (delayMs === 0) {
         const turn = setImmediate(fn)
-        return () => {
-          clearImmediate(turn)
-        }
+        return () => clearImmediate(turn)
       }
       const timer = setTimeout(fn, Math.min(delayMs, LONGEST_DELAY_MS))
       if (!holds) timer.unref()
-      return () => {
-        clearTimeout(timer)
-      }
+      return () => clearTimeout(timer)
     },
   }
 }

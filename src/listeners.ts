@@ -16,13 +16,9 @@ export class Listeners<T> {
   /** @returns A function that ends the subscription. */
   add(listener: (value: T) => void): () => void {
     // A wrapper, so that the same function subscribed twice is two subscriptions.
-    const entry = (value: T) => {
-      listener(value)
-    }
+    const entry = (value: T) => listener(value)
     this.#all.add(entry)
-    return () => {
-      this.#all.delete(entry)
-    }
+    return () => this.#all.delete(entry)
   }
 
   call(value: T): void {

@@ -9,9 +9,7 @@ export class RequestDeadline {
   readonly #clock: Clock
   readonly #abort = new AbortController()
   readonly #owner: AbortSignal
-  readonly #onOwnerAbort = () => {
-    this.#abort.abort(OVER)
-  }
+  readonly #onOwnerAbort = () => this.#abort.abort(OVER)
   #cancel: (() => void) | undefined
   #problem: RingmanError | undefined
 

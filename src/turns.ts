@@ -16,11 +16,7 @@ export function takeInTurns(clock: Clock, steps: Steps<void>, pause: (cancel: ()
   const startMs = clock.now()
   while (steps.next().done !== true) {
     if (clock.now() - startMs < TURN_MS) continue
-    pause(
-      clock.after(0, () => {
-        takeInTurns(clock, steps, pause)
-      }),
-    )
+    pause(clock.after(0, () => takeInTurns(clock, steps, pause)))
     return
   }
 }

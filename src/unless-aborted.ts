@@ -9,13 +9,9 @@ export function unlessAborted<T>(
   why: () => unknown = () => signal.reason,
 ): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const onAbort = () => {
-    reject(why())
-  }
+  const onAbort = () => reject(why())
   if (signal.aborted) onAbort()
   signal.addEventListener('abort', onAbort, { once: true })
   work.then(resolve, reject)
-  return promise.finally(() => {
-    signal.removeEventListener('abort', onAbort)
-  })
+  return promise.finally(() => signal.removeEventListener('abort', onAbort))
 }

@@ -97,9 +97,7 @@ export class Forwarder {
     this.#deps = deps
     this.#allowed = settings.networks && blockListOf(settings.networks)
     this.#warnings = new LimitedWarnings(deps.clock, deps.logger, WARNING_MS)
-    this.#unsubscribe = deps.ring.manager.subscribe(() => {
-      this.#giveUpTheDead()
-    })
+    this.#unsubscribe = deps.ring.manager.subscribe(() => this.#giveUpTheDead())
   }
 
   /** A listener for the `request` events of a `node:http` server. What `serve` throws or rejects with is its own. */
@@ -108,9 +106,7 @@ export class Forwarder {
     (req: IncomingMessage, res: ServerResponse): void => {
       void this.#handle(req, {
         ...this.#wayOf(req, res),
-        serve: () => {
-          serve(req, res)
-        },
+        serve: () => serve(req, res),
       })
     }
 
@@ -118,9 +114,7 @@ export class Forwarder {
   readonly upgrade =
     (serve: (req: IncomingMessage, socket: Duplex, head: Buffer) => void) =>
     (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      const onError = () => {
-        socket.destroy()
-      }
+      const onError = () => socket.destroy()
       socket.on('error', onError)
       void this.#handle(req, {
         ...this.#wayOfUpgrade(req, socket, head),
@@ -164,9 +158,7 @@ export class Forwarder {
         void this.#pass(program, req, this.#wayOf(req, res))
       }),
       upgrade: this.upgrade((req, socket, head) => {
-        socket.on('error', () => {
-          socket.destroy()
-        })
+        socket.on('error', () => socket.destroy())
         void this.#pass(program, req, this.#wayOfUpgrade(req, socket, head))
       }),
     }
@@ -176,9 +168,7 @@ export class Forwarder {
     return {
       relay: async (target) =>
         relayRequest({ agent: await this.#getAgent(), clock: this.#deps.clock }, req, res, target),
-      refuse: (error) => {
-        refuseRequest(res, error)
-      },
+      refuse: (error) => refuseRequest(res, error),
       isGone: () => res.destroyed,
     }
   }
@@ -186,9 +176,7 @@ export class Forwarder {
   #wayOfUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): WayOut {
     return {
       relay: (target) => relayUpgrade(this.#deps.clock, req, socket, head, target),
-      refuse: (error) => {
-        refuseUpgrade(socket, error)
-      },
+      refuse: (error) => refuseUpgrade(socket, error),
       isGone: () => socket.destroyed,
     }
   }
@@ -292,9 +280,7 @@ export class Forwarder {
   /** Resolves with the next change of the ring, or after some time. */
   async #ringChange(withinMs: number): Promise<void> {
     const changed = new AbortController()
-    const unsubscribe = this.#deps.ring.manager.subscribe(() => {
-      changed.abort()
-    })
+    const unsubscribe = this.#deps.ring.manager.subscribe(() => changed.abort())
     await sleep(this.#deps.clock, withinMs, changed.signal)
     unsubscribe()
   }

@@ -50,15 +50,11 @@ export async function relayRequest(
   target: Target,
 ): Promise<number> {
   const client = new AbortController()
-  const onClose = () => {
-    client.abort()
-  }
+  const onClose = () => client.abort()
   res.once('close', onClose)
   const deadline = new RequestDeadline(clock, client.signal)
   deadline.set(target.timeoutMs, () => timeoutAt(target))
-  const onGone = () => {
-    deadline.set(0, () => goneAt(target))
-  }
+  const onGone = () => deadline.set(0, () => goneAt(target))
   target.gone?.addEventListener('abort', onGone)
   const body = lazyBody(req)
   try {
@@ -80,9 +76,7 @@ export async function relayRequest(
     // An event stream may say nothing for long: its head goes at once. (`flushHeaders` would write it as UTF-8.)
     res.write(NOTHING)
     await new Promise<void>((resolve) => {
-      pipeline(answer.body, res, () => {
-        resolve()
-      })
+      pipeline(answer.body, res, () => resolve())
     })
     return answer.statusCode
   } catch (error) {
@@ -118,17 +112,11 @@ export function relayUpgrade(
       headers: passHeaders(req.rawHeaders, headers, ['connection', 'upgrade']),
       agent: false,
     })
-    const onClose = () => {
-      upstream.destroy()
-    }
+    const onClose = () => upstream.destroy()
     socket.once('close', onClose)
-    const onGone = () => {
-      upstream.destroy(goneAt(target))
-    }
+    const onGone = () => upstream.destroy(goneAt(target))
     gone?.addEventListener('abort', onGone)
-    const cancel = clock.after(timeoutMs, () => {
-      upstream.destroy(timeoutAt(target))
-    })
+    const cancel = clock.after(timeoutMs, () => upstream.destroy(timeoutAt(target)))
     const begin = (
       answer: IncomingMessage,
       kept: readonly string[],

@@ -89,9 +89,7 @@ export function readBody(
         })
       }
     }
-    const onClose = () => {
-      fail(new RingmanError('BODY_INVALID', 'the body ended early'))
-    }
+    const onClose = () => fail(new RingmanError('BODY_INVALID', 'the body ended early'))
     request.on('data', onData)
     request.on('end', onEnd)
     request.on('close', onClose)

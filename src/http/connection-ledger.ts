@@ -51,9 +51,7 @@ export class ConnectionLedger {
     this.#clock = deps.clock
     this.#limits = deps.limits
     const heldBytes = (maxBytes: number, reason: CloseReason) =>
-      new HeldBytes(maxBytes, (socket) => {
-        this.cut(socket, reason)
-      })
+      new HeldBytes(maxBytes, (socket) => this.cut(socket, reason))
     const lookup = heldBytes(deps.limits.maxWaitingAnswerBytes, 'answers-waiting')
     this.#answers = {
       lookup,
@@ -125,9 +123,7 @@ export class ConnectionLedger {
     const reader = { socket, takenBytes: takenBytesOf(socket), sinceMs: this.#clock.now() }
     this.#readers.add(reader)
     this.#sweepLater()
-    return () => {
-      this.#readers.delete(reader)
-    }
+    return () => this.#readers.delete(reader)
   }
 
   /** Cuts a connection, and counts it. */

@@ -61,9 +61,7 @@ function tryOpenOne(): Promise<boolean> {
   return new Promise((resolve) => {
     open(devNull, (error, descriptor) => {
       if (error === null) {
-        close(descriptor, () => {
-          resolve(true)
-        })
+        close(descriptor, () => resolve(true))
       } else resolve(error.code !== 'EMFILE' && error.code !== 'ENFILE')
     })
   })

@@ -72,9 +72,7 @@ async function multipartValue(
     over.abort()
     resolve(result)
   }
-  const malformed = () => {
-    end(undefined)
-  }
+  const malformed = () => end(undefined)
   parser.on('file', (fieldName: string | undefined, stream, fileName: string | undefined) => {
     stream.on('error', malformed)
     if (fieldName !== name || (fileName ?? '') !== '' || value !== undefined) {
@@ -88,12 +86,8 @@ async function multipartValue(
     })
   })
   parser.on('error', malformed)
-  parser.on('partsLimit', () => {
-    end(value)
-  })
-  parser.on('finish', () => {
-    end(value)
-  })
+  parser.on('partsLimit', () => end(value))
+  parser.on('finish', () => end(value))
   for (let at = 0; at < body.length && !over.signal.aborted; at += BYTES_PER_TURN) {
     if (at > 0) await turns.goOn()
     parser.write(body.subarray(at, at + BYTES_PER_TURN))

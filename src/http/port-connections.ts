@@ -174,9 +174,7 @@ export class PortConnections {
       accepted.destroy()
       return
     }
-    const arrive = (part: Buffer) => {
-      this.#arrive(connection, part)
-    }
+    const arrive = (part: Buffer) => this.#arrive(connection, part)
     // One that comes from another thread has been read from.
     const socket: Socket =
       accepted.bytesRead > 0
@@ -217,9 +215,7 @@ export class PortConnections {
     this.#connections.set(socket, connection)
     this.others.tell(1)
     peer.silent.add(connection)
-    socket.on('close', () => {
-      this.#close(connection)
-    })
+    socket.on('close', () => this.#close(connection))
     const leaveFastPath = enterFastPath(socket, () => {
       if (peer.silent.has(connection)) refuseLate(socket)
       else socket.destroy()
@@ -254,9 +250,7 @@ export class PortConnections {
       this.#standInLine(connection)
     }
     socket.on('resume', onResume)
-    connection.release = () => {
-      socket.off('data', arrive).off('resume', onResume)
-    }
+    connection.release = () => socket.off('data', arrive).off('resume', onResume)
   }
 
   /** A connection speaks another protocol from here on: it still counts, and its bytes are its own. */
@@ -318,9 +312,7 @@ export class PortConnections {
     const bytes = REQUEST_BYTES + headBytesOf(request)
     this.#hold(connection, 'requestBytes', connection.requestBytes + bytes)
     this.#keepWithinBound()
-    return () => {
-      this.#end(connection, bytes)
-    }
+    return () => this.#end(connection, bytes)
   }
 
   #end(connection: Connection, bytes: number): void {

@@ -36,9 +36,7 @@ export function tryServeRawTarget(server: Server, error: ParserError, socket: So
   for (const stream of [inner, outer]) stream.on('error', end)
   socket.on('close', end)
   inner.on('close', end)
-  outer.on('end', () => {
-    socket.destroySoon()
-  })
+  outer.on('end', () => socket.destroySoon())
   outer.pipe(socket, { end: false })
   outer.write(request, 'latin1')
   return true

@@ -171,9 +171,7 @@ export class RingWatch {
     }
     if (!this.#apps.has(ctx.app)) {
       this.#apps.add(ctx.app)
-      ctx.app.on(CLOSING_EVENT, () => {
-        this.close()
-      })
+      ctx.app.on(CLOSING_EVENT, () => this.close())
     }
     const watcher: Watcher = { res, node, sent: undefined, letGo: undefined }
     this.#watchers.add(watcher)
@@ -265,9 +263,7 @@ export class RingWatch {
     if (!event.hasRoom) return 0
     event.hold()
     watcher.sent = event.view
-    this.#write(watcher, event.bytes, () => {
-      event.letGo()
-    })
+    this.#write(watcher, event.bytes, () => event.letGo())
     return event.bytes.length + (node === undefined ? 0 : NODE_EVENT_COST)
   }
 

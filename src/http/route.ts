@@ -112,9 +112,7 @@ export function answerRoute(
   const send = (reply: Reply) => {
     if (reply !== undefined) responder.send(ctx, reply)
   }
-  const fail = (error: unknown) => {
-    responder.sendProblem(ctx, error)
-  }
+  const fail = (error: unknown) => responder.sendProblem(ctx, error)
   try {
     const handler = handlerOf(route, ctx.req.method)
     if (handler !== undefined) {

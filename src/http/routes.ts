@@ -136,9 +136,7 @@ function metered(
 ): unknown {
   if (meter === undefined) return running
   if (running instanceof Promise) {
-    return running.finally(() => {
-      meter.finished(ctx, startedAtMs)
-    })
+    return running.finally(() => meter.finished(ctx, startedAtMs))
   }
   meter.finished(ctx, startedAtMs)
   return running
@@ -171,9 +169,7 @@ function routesOf(deps: RoutesDeps, logger: Logger, answers: RingAnswers, named?
   const { clock, responder, limits, routeSettings: settings = DEFAULT_ROUTE_SETTINGS } = deps
   const { service: ring, view } = answers
   const watch = new RingWatch({ ring, view, named, responder, clock, logger, limits })
-  const endWatches = () => {
-    watch.close()
-  }
+  const endWatches = () => watch.close()
   // How the ring came to its end is for whoever started it to handle.
   ring.done.then(endWatches, endWatches)
   return [

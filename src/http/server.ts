@@ -85,9 +85,7 @@ export function openServer(app: Koa, options: ServerOptions): Promise<OpenServer
         void answer(request, response)
       },
       rawTargets: true,
-      closing: () => {
-        app.emit(CLOSING_EVENT)
-      },
+      closing: () => app.emit(CLOSING_EVENT),
     },
     options,
   )
@@ -120,9 +118,7 @@ export async function serve(handlers: Handlers, options: ServerOptions): Promise
     else refuse(socket, error)
   })
   await listen(server, options)
-  server.on('error', (err) => {
-    logger.error({ event: 'server.failed', err }, 'Failed to take a connection')
-  })
+  server.on('error', (err) => logger.error({ event: 'server.failed', err }, 'Failed to take a connection'))
   const { address, port } = server.address() as AddressInfo
 
   let closed: Promise<void> | undefined

@@ -33,9 +33,7 @@ export class Turns {
 
   /** Resolves in a turn of its own, for the next piece of work that has begun. */
   goOn(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#stand(this.#begun, { resolve })
-    })
+    return new Promise((resolve) => this.#stand(this.#begun, { resolve }))
   }
 
   #waitersOf(socket: Duplex): Set<Waiter> {

@@ -235,20 +235,14 @@ export class HashRingManager {
   ping(timeoutMs: number = PING_TIMEOUT_MS): Promise<boolean> {
     if (this.#state !== 'running') return Promise.resolve(false)
     return new Promise((resolve) => {
-      const cancel = this.#clock.after(timeoutMs, () => {
-        resolve(false)
-      })
+      const cancel = this.#clock.after(timeoutMs, () => resolve(false))
       const answer = (alive: boolean) => {
         cancel()
         resolve(alive)
       }
       const sender = {
-        resolve: () => {
-          answer(true)
-        },
-        reject: () => {
-          answer(false)
-        },
+        resolve: () => answer(true),
+        reject: () => answer(false),
       }
       this.#send({ kind: 'ping', sender })
     })
@@ -329,16 +323,12 @@ export class HashRingManager {
   /** Makes the next ring in steps; the last one makes it current, where no copies have to be prepared first, and tells the listeners. */
   *#swap(): Steps<void> {
     const folded = [...this.#folded]
-    let outcome: (sender: Sender) => void = (sender) => {
-      sender.resolve()
-    }
+    let outcome: (sender: Sender) => void = (sender) => sender.resolve()
     let next: NextRing | undefined
     try {
       next = yield* this.#makeNext(folded)
     } catch (error) {
-      outcome = (sender) => {
-        sender.reject(error)
-      }
+      outcome = (sender) => sender.reject(error)
     }
     const finishSwap = () => {
       this.#cancelFold = undefined

@@ -37,9 +37,7 @@ export class Mailbox<T> {
       this.#queue.push(command)
       return Promise.resolve(true)
     }
-    return new Promise((accept) => {
-      this.#senders.push({ command, accept })
-    })
+    return new Promise((accept) => this.#senders.push({ command, accept }))
   }
 
   /** Resolves with the next command, or undefined once the mailbox is closed. One reader at a time. */

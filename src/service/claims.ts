@@ -192,9 +192,7 @@ export class Claims {
     }
     this.#turnDue = this.#sweeps.length > 0
     if (this.#turnDue) {
-      this.#later(() => {
-        this.#turn()
-      })
+      this.#later(() => this.#turn())
     }
   }
 

@@ -271,9 +271,7 @@ export class Handover {
     if (state?.number !== number || state.phase === 'owning') return
     // It is told as soon as that counts here, however often it asks.
     if (this.#placing.has(sender.name)) return
-    const answer = () => {
-      this.#tell(sender, { step: 'switched', number, attempt })
-    }
+    const answer = () => this.#tell(sender, { step: 'switched', number, attempt })
     if (this.#done.get(sender.name) === number) {
       answer()
       return

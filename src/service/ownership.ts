@@ -79,9 +79,7 @@ export class Ownership {
   constructor(member: OwnMember) {
     this.#member = member
     this.#claims = new Claims(member.later)
-    member.manager.subscribe((change) => {
-      this.#follow(change)
-    })
+    member.manager.subscribe((change) => this.#follow(change))
   }
 
   /** How many claims are held. */

@@ -237,12 +237,8 @@ export class RingService implements AsyncDisposable {
           await warm(ranges, from, signal)
         }
         warmed().then(
-          () => {
-            ended()
-          },
-          (error: unknown) => {
-            ended(error ?? new Error('no reason was given'))
-          },
+          () => ended(),
+          (error: unknown) => ended(error ?? new Error('no reason was given')),
         )
       },
       members: () => this.#placed,
@@ -253,9 +249,7 @@ export class RingService implements AsyncDisposable {
       },
       control,
     })
-    control.onMessage((payload) => {
-      handover.received(payload)
-    })
+    control.onMessage((payload) => handover.received(payload))
     return handover
   }
 
@@ -320,9 +314,7 @@ export class RingService implements AsyncDisposable {
     const handover = this.#handover
     if (handover === undefined) this.control?.updateOwn(change)
     else {
-      await new Promise<void>((resolve) => {
-        handover.move(phase, change, resolve)
-      })
+      await new Promise<void>((resolve) => handover.move(phase, change, resolve))
     }
   }
 
@@ -369,15 +361,11 @@ export class RingService implements AsyncDisposable {
 
   async #start(span: Span): Promise<void> {
     this.manager.run().catch(this.fail)
-    this.manager.subscribe((change) => {
-      this.#report(change)
-    })
+    this.manager.subscribe((change) => this.#report(change))
     this.source.done.catch(this.fail)
     try {
       await this.source.start(this.#abort.signal)
-      this.source.subscribe((members) => {
-        this.#follow(members)
-      })
+      this.source.subscribe((members) => this.#follow(members))
       await this.#place(this.source.members, trace.setSpan(context.active(), span))
     } catch (error) {
       await this.stop()
@@ -462,9 +450,7 @@ export class RingService implements AsyncDisposable {
   async #leave(isOnRing: boolean): Promise<void> {
     const handover = this.#handover
     if (handover !== undefined && isOnRing) {
-      await new Promise<void>((resolve) => {
-        handover.leave(resolve)
-      })
+      await new Promise<void>((resolve) => handover.leave(resolve))
     }
     // Whoever stops a ring does not wait for others to be warm.
     if (this.#state === 'leaving') await this.#sayFarewell()
@@ -488,17 +474,13 @@ export class RingService implements AsyncDisposable {
           'Failed to tell the others that this member leaves',
         )
       })
-      .finally(() => {
-        said.abort()
-      })
+      .finally(() => said.abort())
     await Promise.race([saying, sleep(this.#clock, FAREWELL_TIMEOUT_MS, said.signal)])
     if (!said.signal.aborted) this.#logger.error({ event: 'leave.timed-out' }, 'Gave up telling the others')
   }
 
   /** What belongs to this ring can go no further: `done` rejects. */
-  readonly fail = (error: unknown): void => {
-    this.#over.reject(error)
-  }
+  readonly fail = (error: unknown): void => this.#over.reject(error)
 
   /** Stops the source, then the manager. Idempotent. */
   stop(): Promise<void> {
@@ -542,9 +524,7 @@ export class RingService implements AsyncDisposable {
       this.#cancelGathering =
         gathered.untilMs === undefined
           ? undefined
-          : this.#clock.after(gathered.untilMs - nowMs, () => {
-              this.#follow(this.source.members)
-            })
+          : this.#clock.after(gathered.untilMs - nowMs, () => this.#follow(this.source.members))
       await this.manager.setNodes(
         () => placeInSteps(gathered.members, this.ringKeyMode, this.#handover?.isDone),
         (name) => {

@@ -69,9 +69,7 @@ export function createLogger(options: ProcessLoggerOptions): LeveledLogger {
       formatters: { level: (label) => ({ level: label }) },
     },
     {
-      write: (line: string) => {
-        destination.write(render(line))
-      },
+      write: (line: string) => destination.write(render(line)),
     },
   )
   return new SharedLogger(root, undefined)
@@ -199,9 +197,7 @@ export function nextLogLevel(current: LogLevel, configured: LogLevel): LogLevel 
 export function switchLogLevel(logger: LeveledLogger, configured: LogLevel): void {
   const from = logger.level
   const to = nextLogLevel(from, configured)
-  const say = () => {
-    logger.info({ event: 'log-level.changed', from, to }, 'Changed the log level')
-  }
+  const say = () => logger.info({ event: 'log-level.changed', from, to }, 'Changed the log level')
   // The line is one for whichever of the two levels shows more.
   if (LOG_LEVELS.indexOf(from) < LOG_LEVELS.indexOf(to)) say()
   logger.level = to

@@ -38,9 +38,7 @@ export class RingMetrics {
   constructor(options: RingMetricsOptions) {
     const { ring, clock, currentTraceId, processCollectors = [], hashRings } = options
     const changes = new RingChangeTally()
-    ring.manager.subscribe((change) => {
-      changes.add(change)
-    })
+    ring.manager.subscribe((change) => changes.add(change))
     this.#requests = new RequestTally({
       clock,
       manager: ring.manager,
@@ -88,9 +86,7 @@ export class RingMetrics {
     if (labels !== undefined) return this.#write(format, labels)
     let writing = this.#writing.get(format)
     if (writing === undefined) {
-      writing = this.#write(format).finally(() => {
-        this.#writing.delete(format)
-      })
+      writing = this.#write(format).finally(() => this.#writing.delete(format))
       this.#writing.set(format, writing)
     }
     return writing

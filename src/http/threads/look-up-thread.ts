@@ -100,9 +100,7 @@ function listen(): void {
   const { host, port } = setup
   // Where this fails the thread ends, and the main one says so.
   server.listen({ host, port, reusePort: true, backlog: BACKLOG }, () => {
-    server.on('error', (err) => {
-      logger.error({ event: 'server.failed', err }, 'Failed to take a connection')
-    })
+    server.on('error', (err) => logger.error({ event: 'server.failed', err }, 'Failed to take a connection'))
     tell({ kind: 'listening' })
   })
 }

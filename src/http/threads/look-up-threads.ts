@@ -110,9 +110,7 @@ export class LookUpThreads implements RingCopies {
   constructor(deps: LookUpThreadsDeps) {
     this.#deps = deps
     this.#warnings = new LimitedWarnings(deps.clock, deps.logger, WARNING_MS)
-    this.#relays = new RelayServer((socket) => {
-      deps.server.take(socket)
-    })
+    this.#relays = new RelayServer((socket) => deps.server.take(socket))
     this.#open = OpenCounts.of(deps.count)
     this.#tallies = Array.from(
       { length: deps.count - 1 },
@@ -133,9 +131,7 @@ export class LookUpThreads implements RingCopies {
     const { manager, ringAfterMoves } = service
     this.#count(this.#copy(manager.snapshot.ring, ringAfterMoves), manager.snapshot.epoch)
     manager.keepCopies(this)
-    this.#unsubscribe = service.source.subscribe(() => {
-      this.#followMoves()
-    })
+    this.#unsubscribe = service.source.subscribe(() => this.#followMoves())
     for (let place = 1; place < count; place++) this.#startThread(place)
     const untilMs = clock.now() + START_MS
     while ([...this.#threads].filter(({ stage }) => stage === 'listening').length < count - 1) {
@@ -221,12 +217,8 @@ export class LookUpThreads implements RingCopies {
         this.#onNews.delete(hear)
         resolve(came)
       }
-      const hear = () => {
-        finish(true)
-      }
-      const cancel = this.#deps.clock.after(withinMs, () => {
-        finish(false)
-      })
+      const hear = () => finish(true)
+      const cancel = this.#deps.clock.after(withinMs, () => finish(false))
       this.#onNews.add(hear)
     })
   }
@@ -263,9 +255,7 @@ export class LookUpThreads implements RingCopies {
     worker.on('error', (error: unknown) => {
       err = error
     })
-    worker.on('exit', () => {
-      this.#replace(thread, 'ended', err)
-    })
+    worker.on('exit', () => this.#replace(thread, 'ended', err))
   }
 
   #hear(thread: Thread, message: FromThread): void {
@@ -299,9 +289,7 @@ export class LookUpThreads implements RingCopies {
     if (!this.#threads.delete(thread)) return
     this.#callNews()
     const { place, worker, counts } = thread
-    const gone = worker.terminate().then(() => {
-      this.#open.forget(place)
-    })
+    const gone = worker.terminate().then(() => this.#open.forget(place))
     if (counts !== undefined) this.#gone = [addUp([...this.#gone, { ...counts, heldBytes: NOTHING_HELD }])]
     if (this.#isClosing) return
     this.#replaced[reason]++

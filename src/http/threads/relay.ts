@@ -120,8 +120,6 @@ export function relay(client: Socket, first: Buffer, { path, secret }: RelayTarg
   for (const socket of [client, inner]) socket.on('error', ignore)
   client.setTimeout(0)
   client.on('close', () => inner.destroy())
-  inner.on('close', () => {
-    client.destroySoon()
-  })
+  inner.on('close', () => client.destroySoon())
   client.pipe(inner).pipe(client)
 }

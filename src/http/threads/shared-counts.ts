@@ -25,9 +25,7 @@ export class OpenCounts {
         return counts.reduce((sum, count, other) => (other === place ? sum : sum + count), 0)
       },
       share: Math.ceil(limit / counts.length),
-      tell: (more) => {
-        Atomics.add(counts, place, more)
-      },
+      tell: (more) => Atomics.add(counts, place, more),
     }
   }
 
@@ -66,9 +64,7 @@ export class ThreadTally implements FastMeter {
   forRoute(path: string) {
     const seconds = this.#seconds[ROUTES.indexOf(path as (typeof ROUTES)[number])]
     return {
-      answered: (startedAtMs: number) => {
-        seconds?.add((this.#nowMs() - startedAtMs) / 1000)
-      },
+      answered: (startedAtMs: number) => seconds?.add((this.#nowMs() - startedAtMs) / 1000),
     }
   }
 
