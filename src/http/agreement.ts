@@ -1,6 +1,7 @@
 import { atOnce } from '../at-once.ts'
 import type { Clock } from '../clock.ts'
 import { isRingmanError, messageOf } from '../errors.ts'
+import { getOrMake } from '../get-or-make.ts'
 import { httpPeers, type HttpPeer } from '../service/http-peers.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { TokenBucket } from '../token-bucket.ts'
@@ -127,12 +128,9 @@ export class AgreementRounds {
   }
 
   #stateOf(ring: RingService): RingState {
-    let state = this.#states.get(ring)
-    if (state === undefined) {
-      state = { round: undefined, endedAtMs: 0, running: undefined, waiting: 0 }
-      this.#states.set(ring, state)
-    }
-    return state
+    return getOrMake(this.#states, ring, () => {
+      return { round: undefined, endedAtMs: 0, running: undefined, waiting: 0 }
+    })
   }
 
   async #round(peers: readonly HttpPeer[], ring: string | undefined): Promise<Round> {

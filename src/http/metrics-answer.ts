@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { getOrMake } from '../get-or-make.ts'
 import { makeAnswer, type Answer } from './respond.ts'
 
 /** How metrics are written down. */
@@ -21,14 +22,11 @@ export function metricsAnswer(metrics: MetricsWriter): (request: IncomingMessage
   /** Of one text there is one answer, however many wait for it, and however slowly they read. */
   return async ({ headers: { accept } }) => {
     const text = await metrics.write(chooseFormat(accept))
-    let answer = answers.get(text)
-    if (answer === undefined) {
+    return getOrMake(answers, text, () => {
       const headers = ['Content-Type', text.contentType, 'Cache-Control', 'no-store', 'Vary', 'Accept']
       // Answers are byte text.
-      answer = makeAnswer(200, headers, Buffer.from(text.body, 'utf8').toString('latin1'))
-      answers.set(text, answer)
-    }
-    return answer
+      return makeAnswer(200, headers, Buffer.from(text.body, 'utf8').toString('latin1'))
+    })
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { RingmanError } from '../errors.ts'
+import { getOrMake } from '../get-or-make.ts'
 import type { NamedRing, NamedRings, NamedRingSummary } from '../service/named-rings.ts'
 import { shorten } from './parameters.ts'
 import { asciiJson, type Answer } from './respond.ts'
@@ -54,11 +55,7 @@ export class NamedRingRoutes {
       }
       return { template: TEMPLATE, route: { path: TEMPLATE, any: refuse }, below: '' }
     }
-    let table = this.#tables.get(ring)
-    if (table === undefined) {
-      table = new RouteTable(this.#makeRoutes(ring))
-      this.#tables.set(ring, table)
-    }
+    const table = getOrMake(this.#tables, ring, () => new RouteTable(this.#makeRoutes(ring)))
     const found = table.find(`/v1/${rest.join('/')}`)
     return found && { ...found, template: `${TEMPLATE}${found.template.slice('/v1'.length)}` }
   }

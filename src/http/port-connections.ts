@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
+import { getOrMake } from '../get-or-make.ts'
 import type { FastLookUps } from './fast-look-ups.ts'
 import { firstPiece, FAST_LOOK_UP_COST, type Intake } from './intake.ts'
 import { headBytesOf, type HttpLimits } from './limits.ts'
@@ -332,12 +333,9 @@ export class PortConnections {
 
   #peerOf(socket: Socket): Peer {
     const address = networkOf(socket.remoteAddress ?? '')
-    let peer = this.#peers.get(address)
-    if (peer === undefined) {
-      peer = { address, size: 0, headBytes: 0, silent: new Set(), idle: new Set(), busy: new Set() }
-      this.#peers.set(address, peer)
-    }
-    return peer
+    return getOrMake(this.#peers, address, () => {
+      return { address, size: 0, headBytes: 0, silent: new Set(), idle: new Set(), busy: new Set() }
+    })
   }
 
   #close(connection: Connection): void {

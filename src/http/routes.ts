@@ -1,5 +1,6 @@
 import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
+import { getOrMake } from '../get-or-make.ts'
 import type { Logger } from '../logger.ts'
 import type { NamedRing, NamedRings } from '../service/named-rings.ts'
 import type { RingService } from '../service/ring-service.ts'
@@ -79,14 +80,8 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
   const logger = deps.logger.child({ component: 'http' })
   const rounds = new AgreementRounds(ring, { ask: deps.askDigest, clock })
   const made = new WeakMap<RingService, RingAnswers>()
-  const answersOf = (service: RingService, namedRing?: NamedRing) => {
-    let answers = made.get(service)
-    if (answers === undefined) {
-      answers = new RingAnswers(service, { named: namedRing, clock, rounds })
-      made.set(service, answers)
-    }
-    return answers
-  }
+  const answersOf = (service: RingService, namedRing?: NamedRing) =>
+    getOrMake(made, service, () => new RingAnswers(service, { named: namedRing, clock, rounds }))
   const named =
     deps.rings &&
     new NamedRingRoutes(deps.rings, (one) => routesOf(deps, logger, answersOf(one.service, one), one))

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { getOrMake } from '../get-or-make.ts'
 
 /** Who waits for a turn; `resolve` is undefined once it has one, or is gone. */
 interface Waiter {
@@ -37,15 +38,13 @@ export class Turns {
   }
 
   #waitersOf(socket: Duplex): Set<Waiter> {
-    let waiters = this.#bySocket.get(socket)
-    if (waiters === undefined) {
-      const own = (waiters = new Set())
-      this.#bySocket.set(socket, own)
+    return getOrMake(this.#bySocket, socket, () => {
+      const waiters = new Set<Waiter>()
       socket.once('close', () => {
-        for (const waiter of own) call(waiter)
+        for (const waiter of waiters) call(waiter)
       })
-    }
-    return waiters
+      return waiters
+    })
   }
 
   #stand(line: Waiter[], waiter: Waiter): void {

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { getOrMake } from '../get-or-make.ts'
 import { LineLogger, type LogFields, type Logger, type PortLevel } from '../logger.ts'
 import { TokenBucket, type TokenRate } from '../token-bucket.ts'
 
@@ -37,12 +38,9 @@ function floodGate(clock: Clock, context: () => LogFields): FloodGate {
     const budget = level === 'trace' || level === 'debug' ? 'detailed' : 'regular'
     const named = `${budget} ${typeof event === 'string' ? event : ''}`
     const name = kinds.has(named) || kinds.size < KINDS_LIMIT ? named : budget
-    let kind = kinds.get(name)
-    if (kind === undefined) {
-      kind = { bucket: new TokenBucket(FLOOD_BUDGETS[budget]), suppressed: 0, held: undefined }
-      kinds.set(name, kind)
-    }
-    return kind
+    return getOrMake(kinds, name, () => {
+      return { bucket: new TokenBucket(FLOOD_BUDGETS[budget]), suppressed: 0, held: undefined }
+    })
   }
   const writeLater = (kind: Kind) => {
     clock.after(kind.bucket.waitMs(clock.now()), () => {

@@ -1,6 +1,7 @@
 import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import { Distribution } from '../distribution.ts'
+import { getOrMake } from '../get-or-make.ts'
 import { type RequestMeter, KEY_COUNT, type RouteMeter } from '../http/route.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import { byLabel, histogram, type Samples, type Exemplar, type Sample } from './sample.ts'
@@ -25,7 +26,7 @@ export interface RequestTallyOptions {
 export class RequestTally implements RequestMeter {
   readonly #lookUps: Readonly<Record<LookUpRoute, LookUpTally>>
   readonly #routes = new Map<string, RouteTally>()
-  readonly #others = new RouteTally({})
+  readonly #others = new RouteTally()
   readonly #gather: (() => void) | undefined
 
   constructor(options: RequestTallyOptions) {
@@ -42,15 +43,10 @@ export class RequestTally implements RequestMeter {
 
   forRoute(path: string | undefined): RouteTally {
     if (path === undefined) return this.#others
-    let tally = this.#routes.get(path)
-    if (tally === undefined) {
-      tally = new RouteTally({
-        ...(Object.hasOwn(this.#lookUps, path) ? { lookUps: this.#lookUps[path as LookUpRoute] } : {}),
-        ...(path === '/v1/owners' ? { batches: this.#lookUps['POST /v1/owners'] } : {}),
-      })
-      this.#routes.set(path, tally)
-    }
-    return tally
+    return getOrMake(this.#routes, path, () => {
+      const lookUps = Object.hasOwn(this.#lookUps, path) ? this.#lookUps[path as LookUpRoute] : undefined
+      return new RouteTally(lookUps, path === '/v1/owners' ? this.#lookUps['POST /v1/owners'] : undefined)
+    })
   }
 
   collect(): Samples {
@@ -148,8 +144,8 @@ class RouteTally implements RouteMeter {
   /** The others, by method and status as the labels have them. */
   readonly #requests = new Map<string, number>()
 
-  /** @param tallies - Of its look-ups, if it has any; `batches` of those by `POST`, where they are counted apart. */
-  constructor({ lookUps, batches }: { readonly lookUps?: LookUpTally; readonly batches?: LookUpTally }) {
+  /** @param lookUps - Its tally of look-ups, if it has any; `batches` of those by `POST`, where they are counted apart. */
+  constructor(lookUps?: LookUpTally, batches?: LookUpTally) {
     this.#lookUps = lookUps
     this.#batches = batches
   }
