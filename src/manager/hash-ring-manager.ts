@@ -240,11 +240,7 @@ export class HashRingManager {
         cancel()
         resolve(alive)
       }
-      const sender = {
-        resolve: () => answer(true),
-        reject: () => answer(false),
-      }
-      this.#send({ kind: 'ping', sender })
+      this.#send({ kind: 'ping', sender: { resolve: () => answer(true), reject: () => answer(false) } })
     })
   }
 
