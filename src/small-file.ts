@@ -13,7 +13,7 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
  * @throws {Error} why it cannot be read.
  */
 export async function readSmallFile(path: string): Promise<string> {
-  await using file = await open(path, FLAGS)
+  await using file = await open(path, FLAGS).catch(inWords)
   checkKind(await file.stat())
   const bytes = Buffer.alloc(MAX_BYTES + 1)
   let size = 0
@@ -24,7 +24,7 @@ export async function readSmallFile(path: string): Promise<string> {
 
 /** The same at once. */
 export function readSmallFileSync(path: string): string {
-  const file = openSync(path, FLAGS)
+  const file = openPlainly(path)
   try {
     checkKind(fstatSync(file))
     const bytes = Buffer.alloc(MAX_BYTES + 1)
@@ -34,6 +34,25 @@ export function readSmallFileSync(path: string): string {
   } finally {
     closeSync(file)
   }
+}
+
+function openPlainly(path: string): number {
+  try {
+    return openSync(path, FLAGS)
+  } catch (error) {
+    return inWords(error)
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EACCES: 'this process may not read it',
+}
+
+function inWords(error: unknown): never {
+  const { code = '' } = error as NodeJS.ErrnoException
+  throw Object.hasOwn(WORDS, code) ? new Error(WORDS[code], { cause: error }) : error
 }
 
 function checkKind(stats: Stats): void {

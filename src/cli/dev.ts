@@ -5,6 +5,7 @@ import type { Environment } from '../config/environment.ts'
 import { configError } from '../config/problem.ts'
 import { flagOf } from '../config/setting.ts'
 import { RingmanError } from '../errors.ts'
+import { tokenOf } from '../http/acting-guard.ts'
 import { LOG_LEVELS } from '../telemetry/logger.ts'
 import { DevCluster } from './dev-cluster.ts'
 import { createView } from './dev-view.ts'
@@ -35,6 +36,8 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
       },
     ])
   }
+  // Each member would end by itself for want of it.
+  if (tokenFile !== undefined) tokenOf(tokenFile)
   const clock = holdingClock
   const startedMs = clock.now()
   const tell = createView(terminal, json, logLevel, () => (clock.now() - startedMs) / 1000)

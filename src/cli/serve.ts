@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { holdingClock, systemClock, systemRandom } from '../clock.ts'
 import type { Environment } from '../config/environment.ts'
+import { checkFiles } from '../config/files.ts'
 import { loadServeConfig, type GivenFlags } from '../config/load.ts'
 import { SERVE_SETTINGS, type ServeConfig } from '../config/serve-settings.ts'
 import { createLogger, type ProcessLogger, LOG_LEVEL_SIGNAL, switchLogLevel } from '../telemetry/logger.ts'
@@ -37,7 +38,8 @@ export interface ServeInput {
  */
 export async function runServe(input: ServeInput): Promise<ExitCode> {
   const { flags, env, terminal } = input
-  const loaded = loadServeConfig(flags, env, input.needs)
+  // What the settings are can be asked where the files are not.
+  const loaded = loadServeConfig(flags, env, input.needs, input.printConfig ? undefined : checkFiles)
   if (input.printConfig) {
     const { describeConfig, renderConfig } = await import('../config/describe.ts')
     terminal.out(

@@ -4,6 +4,7 @@ import { isRingmanError } from '../errors.ts'
 import { trustsAddresses, upstreamPlace } from './forward-settings.ts'
 import { readEnvironment, type Environment, type IgnoredVariable } from './environment.ts'
 import { readConfigFile } from './file.ts'
+import type { checkFiles as CheckFiles } from './files.ts'
 import type { MemberConfig } from './member-settings.ts'
 import { configError, quoteGiven, type ConfigProblem } from './problem.ts'
 import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
@@ -29,14 +30,19 @@ export interface LoadedConfig<Table extends SettingTable> extends Resolved<Table
  * The configuration of `ringman serve`: flags before variables before the file before defaults.
  *
  * @param needs - Settings without a default that must be set.
+ * @param checkFiles - Finds what is wrong with the files that settings name. @default they are not read
  * @throws {RingmanError} `CONFIG_INVALID` with every problem of every place in one message.
  */
 export function loadServeConfig(
   flags: GivenFlags,
   env: Environment,
   needs: readonly (keyof ServeConfig)[] = [],
+  checkFiles?: typeof CheckFiles,
 ): LoadedConfig<typeof SERVE_SETTINGS> {
   const { layers, variables, problems } = readLayers(SERVE_SETTINGS, flags, env)
+  // Also where others are wrong: who mends those is to hear of the files now.
+  if (checkFiles !== undefined)
+    problems.push(...checkFiles(SERVE_SETTINGS, resolveSettings(SERVE_SETTINGS, layers).resolved))
   const loaded = settle(SERVE_SETTINGS, layers, problems, (resolved) => {
     const found = [
       ...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins),

@@ -125,20 +125,22 @@ export class ActingGuard {
 
 /** @throws {RingmanError} `CONFIG_INVALID` when there is no token in the file. */
 export function tokenOf(path: string): string {
-  let token: string
   try {
-    token = readSmallFileSync(path).trim()
+    return parseToken(readSmallFileSync(path))
   } catch (error) {
-    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be read: ${messageOf(error)}`, {
+    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be used: ${messageOf(error)}`, {
       cause: error,
     })
   }
-  if (token === '') throw new RingmanError('CONFIG_INVALID', `the token file ${path} is empty`)
+}
+
+/** @throws {RingmanError} `CONFIG_INVALID` when the text of a token file is no token. */
+export function parseToken(text: string): string {
+  const token = text.trim()
+  if (token === '') throw new RingmanError('CONFIG_INVALID', 'it is empty')
   if (token.length > MAX_TOKEN_BYTES || !/^[\x21-\x7e]+$/.test(token)) {
-    throw new RingmanError(
-      'CONFIG_INVALID',
-      `the token file ${path} must hold one line of at most ${MAX_TOKEN_BYTES} visible ASCII characters`,
-    )
+    const allowed = `one line of at most ${MAX_TOKEN_BYTES} visible ASCII characters`
+    throw new RingmanError('CONFIG_INVALID', `it must hold ${allowed}`)
   }
   return token
 }

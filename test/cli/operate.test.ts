@@ -188,7 +188,7 @@ test('what is refused has an exit code and says why', async () => {
   })
   expect(await runMain(['drain', '--url', url, '--token-file', `${cluster.folder}/none`])).toMatchObject({
     code: 2,
-    err: expect.stringContaining('cannot be read: ENOENT') as string,
+    err: expect.stringContaining('cannot be used: there is no such file') as string,
   })
   const other = `${cluster.folder}/wrong`
   writeFileSync(other, 'wrong')

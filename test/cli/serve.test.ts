@@ -1,5 +1,7 @@
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { GOSSIP, ringman, serve, STATIC, type TestProcess } from '../support/child-process.ts'
 import { freePort } from '../support/free-port.ts'
@@ -19,6 +21,54 @@ function statusOf(url: string): Promise<number> {
 }
 
 const ringOf = (size: number) => (fields: Record<string, unknown>) => fields['nodes'] === size
+
+test('files that cannot be used are told with everything else that is wrong, before anything starts', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ringman-files-'))
+  try {
+    const at = (name: string, content?: string) => {
+      if (content !== undefined) writeFileSync(join(folder, name), content)
+      return join(folder, name)
+    }
+    const files = [
+      ...['--keyring-file', at('keyring'), '--label-file', at('labels', '"prod"'), '--token-file', folder],
+      ...['--http-port', 'eighty'],
+    ]
+    const all = await runMain(['serve', ...files])
+    expect(all).toMatchObject({ code: 2, out: '' })
+    const where = folder.replaceAll('/', '\\/')
+    expect(all.err.split('\n')).toEqual([
+      'ringman: bad configuration, 4 problems:',
+      `  flag --label-file "${folder}/labels": it must be a JSON array of texts, such as ["prod/new", "prod/old"]`,
+      `  flag --keyring-file "${folder}/keyring": there is no such file`,
+      `  flag --token-file "${folder}": it is no plain file`,
+      expect.stringMatching(/^ {2}flag --http-port "eighty": allowed: /) as string,
+      '',
+    ])
+    expect(
+      await runMain(['serve', '--keyring-file', at('wrong', 'nonsense'), '--token-file', at('empty', '\n')]),
+    ).toEqual({
+      code: 2,
+      out: '',
+      err: expect.stringMatching(
+        new RegExp(
+          `^ringman: bad configuration, 2 problems:\\n  flag --keyring-file "${where}\\/wrong": line 1 is not a key: .* is allowed\\n  flag --token-file "${where}\\/empty": it is empty\\n$`,
+        ),
+      ) as string,
+    })
+    // What the settings are can be seen elsewhere than where the files are; and those of another source are not read.
+    expect(await runMain(['serve', '--keyring-file', at('keyring'), '--print-config'])).toMatchObject({
+      code: 0,
+    })
+    const other = await runMain(['serve', '--source', 'swim', '--keyring-file', at('keyring')])
+    expect(other.err).toMatch(/^ringman: bad configuration: .*only for the source memberlist/)
+    expect(await runMain(['dev', '--token-file', at('keyring')])).toMatchObject({
+      code: 2,
+      err: `ringman: the token file ${folder}/keyring cannot be used: there is no such file\n`,
+    })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
 
 describe('serve', () => {
   test('says where it listens, answers, and ends with 0 on SIGTERM', async () => {
