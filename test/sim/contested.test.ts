@@ -3,7 +3,7 @@ import { simSeed } from '../../lab/sim/seeded-random.ts'
 import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import type { SimMember } from '../../lab/sim/sim-member.ts'
 import { sameEndpoint, tryParseAddress } from '../../src/membership/memberlist/protocol/endpoint.ts'
-import type { Message } from '../../src/membership/memberlist/wire/messages.ts'
+import type { Message, PushPull, PushPullNode } from '../../src/membership/memberlist/wire/messages.ts'
 import { alive } from '../membership/memberlist/protocol/machine.ts'
 
 const others = (cluster: SimCluster, name: string) => cluster.running.filter((member) => member.name !== name)
@@ -121,10 +121,111 @@ describe('two processes of one name', () => {
   })
 })
 
+describe('who of two is not ready', () => {
+  const LONG_MS = 100_000
+
+  test.each([0, 1, 2, 3, 4])(
+    'only the second one, which knows at once, also where packets of its own have another address: run %i',
+    (run) => {
+      const cluster = SimCluster.settled(simSeed(90 + run), 3 + run)
+      const first = cluster.get('node-1')
+      const endpoint = cluster.endpoint()
+      const advertise = cluster.endpoint()
+      const second = cluster.start('node-1', { seeds: [first.endpoint], endpoint, advertise })
+      cluster.network.alias(advertise, endpoint)
+      const seen = { first: 0, second: 0 }
+      for (let passedMs = 0; passedMs < LONG_MS; passedMs += 20) {
+        cluster.run(20)
+        if (first.protocol.isUnlisted) seen.first++
+        // It is listed nowhere, and may not count on itself from the moment in which it knows that there are two.
+        if (!second.protocol.isUnlisted && second.protocol.contested().length > 0) seen.second++
+      }
+      expect(seen, `seed ${cluster.seed}`).toEqual({ first: 0, second: seen.second })
+      expect(seen.second).toBeLessThan(3)
+      expect(second.protocol.isUnlisted).toBe(true)
+    },
+  )
+
+  test('the second and the third of one name, whoever they have as seeds', () => {
+    const cluster = SimCluster.settled(simSeed(96), 5)
+    const first = cluster.get('node-1')
+    const second = cluster.start('node-1', { seeds: [first.endpoint] })
+    const third = cluster.start('node-1', { seeds: [second.endpoint, cluster.get('node-2').endpoint] })
+    const known = () => second.protocol.isUnlisted && third.protocol.isUnlisted
+    expect(cluster.runUntil(known, 2000), `seed ${cluster.seed}`).toBeDefined()
+    for (let passedMs = 0; passedMs < LONG_MS; passedMs += 20) {
+      cluster.run(20)
+      expect(known(), `seed ${cluster.seed}, after ${passedMs} ms`).toBe(true)
+      expect(first.protocol.isUnlisted, `seed ${cluster.seed}`).toBe(false)
+    }
+  })
+
+  // Within a minute after it was replaced, what was there before may be given its place back, and not by all of the others.
+  test.each([0, 5000, 55_000, 61_000, 120_000])(
+    'those of two pods that were cut off with a third, and of their replacements, that fewer of the others list: back after %i ms',
+    (afterMs) => {
+      for (let run = 0; run < 3; run++) {
+        const cluster = SimCluster.settled(simSeed(100 + run), 8)
+        const names = ['node-1', 'node-2']
+        const old = names.map((name) => cluster.get(name))
+        const third = cluster.get('node-3')
+        const rest = cluster.running.filter((member) => !old.includes(member) && member !== third)
+        cluster.partition([rest, [...old, third]])
+        cluster.run(30_000)
+        const seeds = [cluster.get('node-0').endpoint]
+        const replacements = names.map((name) => cluster.start(name, { seeds }))
+        cluster.partition([
+          [...rest, ...replacements],
+          [...old, third],
+        ])
+        cluster.run(afterMs)
+        cluster.heal()
+        const known = () => [...old, ...replacements].every((member) => rivalOf(member, member.name))
+        expect(cluster.runUntil(known, 60_000), `seed ${cluster.seed}`).toBeDefined()
+        // Those who gave a place back at first have done so by now.
+        cluster.run(50_000)
+        for (let passedMs = 0; passedMs < 60_000; passedMs += 200) {
+          cluster.run(200)
+          for (const [i, name] of names.entries()) {
+            const [before, after] = [old[i]!, replacements[i]!]
+            let balance = 0
+            for (const by of [...rest, third])
+              balance += sameEndpoint(placeOf(by, name)!, before.endpoint) ? 1 : -1
+            const unlisted = [before, after].map(({ protocol }) => protocol.isUnlisted)
+            expect(unlisted, `seed ${cluster.seed}, ${name}, after ${passedMs} ms, ${balance}`).toEqual([
+              balance < 0,
+              balance > 0,
+            ])
+            if (afterMs > 61_000) expect(balance).toBe(1 - rest.length)
+          }
+        }
+      }
+    },
+  )
+
+  test('nobody any more, once the one that the others listed is dead', () => {
+    const cluster = SimCluster.settled(simSeed(111), 5)
+    const first = cluster.get('node-1')
+    const second = cluster.start('node-1', { seeds: [cluster.get('node-0').endpoint] })
+    expect(cluster.runUntil(() => second.protocol.isUnlisted, 2000)).toBeDefined()
+    cluster.run(30_000)
+    first.kill()
+    const listed = () => cluster.isConverged()
+    expect(cluster.runUntil(listed, 10_000), `seed ${cluster.seed}`).toBeDefined()
+    expect(
+      cluster.runUntil(() => !second.protocol.isUnlisted, 12_000),
+      `seed ${cluster.seed}`,
+    ).toBeDefined()
+    cluster.run(60_000)
+    expect(second.protocol.isUnlisted).toBe(false)
+  })
+})
+
 describe('forged messages about a name', () => {
-  /** Sends from a host that answers pings for `name` if `answers`. */
-  function attacker(cluster: SimCluster, name: string, answers: boolean) {
+  /** Sends from a host that answers pings for `name` if `answers`, and whoever asks for its state with `state`. */
+  function attacker(cluster: SimCluster, name: string, answers: boolean, state?: PushPull) {
     const endpoint = cluster.endpoint()
+    const asked = { count: 0 }
     const send = (to: SimMember, ...messages: Message[]) => {
       cluster.network.sendPacket(endpoint, to.endpoint, messages)
     }
@@ -141,12 +242,13 @@ describe('forged messages about a name', () => {
         answer(answers ? { kind: 'ack', seqNo: ping.seqNo, payload: new Uint8Array(0) } : undefined)
       },
       pushPull: (_, __, answer) => {
-        answer(undefined)
+        asked.count++
+        answer(state)
       },
     })
     const claim = (incarnation: number) =>
       alive(0, incarnation, { node: name, address: tryParseAddress(endpoint.address)!, port: endpoint.port })
-    return { endpoint, send, claim }
+    return { endpoint, asked, send, claim }
   }
 
   test('a claim from where nobody answers makes nothing contested', () => {
@@ -158,6 +260,28 @@ describe('forged messages about a name', () => {
       for (const member of cluster.running) expect(rivalOf(member, 'node-1')).toBeUndefined()
     }
     expect(cluster.isConverged()).toBe(true)
+  })
+
+  test('a member stays ready whatever one says that answers under its name, connects to it, and is a member besides', () => {
+    const cluster = SimCluster.settled(simSeed(83), 4)
+    const victim = cluster.get('node-1')
+    const thief = attacker(cluster, 'node-1', true)
+    const nodes: PushPullNode[] = []
+    const state = { join: false, nodes, userState: new Uint8Array(0) }
+    const liar = attacker(cluster, 'liar', true, state)
+    for (const claim of [liar.claim(1), thief.claim(2)]) nodes.push({ ...claim, name: claim.node, state: 0 })
+    for (const member of cluster.running) liar.send(member, liar.claim(1))
+    expect(cluster.runUntil(() => cluster.lists(victim, 'liar'), 2000)).toBeDefined()
+    for (let i = 0; i < 120; i++) {
+      thief.send(victim, thief.claim(5 + i))
+      cluster.network.pushPull(liar.endpoint, victim.endpoint, state, 1000, () => {})
+      for (let step = 0; step < 10; step++) {
+        cluster.run(50)
+        expect(victim.protocol.isUnlisted, `seed ${cluster.seed}, ${i}`).toBe(false)
+      }
+    }
+    expect(rivalOf(victim, 'node-1')).toEqual(thief.endpoint)
+    expect(liar.asked.count).toBeGreaterThan(3)
   })
 
   test.each([1, 20])(

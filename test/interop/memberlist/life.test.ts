@@ -165,6 +165,26 @@ describe('three Go members and three of ours', () => {
     )
   })
 
+  test('of two processes of one name only the one that both kinds do not list is not ready, whoever it is', async () => {
+    await using stack = new AsyncDisposableStack()
+    const { go, ours } = await startMixed(stack, { each: 2 })
+    const [first, other] = ours as [OurMember, OurMember]
+    const second = stack.use(await OurMember.start({ name: 'r1', join: [first.gossipAddress] }))
+    const third = stack.use(
+      await MemberlistPeer.start({ name: 'r2', preset: 'local', join: [go[0]!.gossipAddress] }),
+    )
+    const conditionOf = ({ source }: OurMember) => source.health().condition
+    await second.until('it is not listed', () => conditionOf(second) === 'unlisted', NEWS_MS)
+    for (const member of [first, other])
+      await member.until('two of its name', () => conditionOf(member) === 'contested', NEWS_MS)
+    const untilMs = performance.now() + 12_000
+    while (performance.now() < untilMs) {
+      expect([first, other, second].map(conditionOf)).toEqual(['contested', 'contested', 'unlisted'])
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    expect(asShown(other, '').port).not.toBe(asShown(third, '').port)
+  })
+
   test('names that left come back at another address at once', async () => {
     await using stack = new AsyncDisposableStack()
     const { go, ours, names } = await startMixed(stack, { each: 2 })

@@ -387,3 +387,20 @@ describe('MemberlistNode', () => {
     await expect(start(a!.node)).rejects.toMatchObject({ code: 'SOURCE_FAILED' })
   })
 })
+
+describe('a second process of a name, whose packets and connections come from another address than it advertises', () => {
+  test('is not ready, and the first one stays so, also with the second among its seeds', async () => {
+    const [, first] = await cluster(['a', 'twice', 'b', 'c'])
+    const second = make({ name: 'twice', bindHost: '0.0.0.0', advertise: '127.0.0.2' })
+    await start(second.node)
+    second.node.join([placeOf(first!.node)])
+    first!.node.join([{ ...placeOf(second.node), address: '127.0.0.3' }])
+    await clock.until(() => second.node.isUnlisted && first!.node.contested().length > 0)
+    for (let passedMs = 0; passedMs < 15_000; passedMs += 50) {
+      await clock.advance(50)
+      expect([first!.node.isUnlisted, second.node.isUnlisted]).toEqual([false, true])
+    }
+    await first!.node.stop()
+    await clock.until(() => !second.node.isUnlisted)
+  })
+})

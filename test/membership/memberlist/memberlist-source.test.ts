@@ -94,10 +94,12 @@ describe('health', () => {
     })
     const second = new Machine().withMembers(3)
     second.answering.add(8)
+    second.packet(2, alive(1, 2, { address: Uint8Array.of(10, 0, 0, 8) }))
     const { meta, vsn } = alive(1)
     const own = { name: 'm1', address: Uint8Array.of(10, 0, 0, 8), port: 7946, meta, vsn, incarnation: 1 }
     const state = { join: false, nodes: [{ ...own, state: 0 }], userState: new Uint8Array(0) }
-    second.handle({ kind: 'push-pull-received', stream: 1, from: { address: '10.0.0.2', port: 1 }, state })
+    for (const { exchange } of second.of('start-push-pull'))
+      second.handle({ kind: 'push-pull-answered', exchange, state })
     second.run(100)
     expect(describeHealth(facts(second))).toMatchObject({
       condition: 'unlisted',

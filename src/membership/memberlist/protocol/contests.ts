@@ -2,6 +2,7 @@ import { isLiving } from '../../member.ts'
 import type { Alive } from '../wire/messages.ts'
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
+import type { Deadline } from './deadlines.ts'
 import { type Endpoint, sameEndpoint } from './endpoint.ts'
 import type { MemberRecord } from './members.ts'
 import { noteAnswer } from './suspicion.ts'
@@ -11,6 +12,10 @@ const CONTESTS_LIMIT = 256
 /** A contested name is looked at so often, and contested no more once the other place was silent so many times. */
 const CHECK_EVERY_MS = 10_000
 const SILENCES = 3
+/** So many others are asked at once where they list the name of this member, while that is contested. */
+const OTHERS_ASKED = 8
+/** Answers of others kept. */
+const LISTINGS_LIMIT = 64
 
 interface Contest {
   readonly record: MemberRecord
@@ -29,10 +34,16 @@ interface Contest {
  */
 export class Contests {
   readonly #core: Core
+  readonly #fetch: (record: MemberRecord) => void
   readonly #byName = new Map<string, Contest>()
+  /** Whether others list this member under its name, while that is claimed; who answered longest ago first. */
+  readonly #listings = new Map<MemberRecord, boolean>()
+  #asking: Deadline | undefined
 
-  constructor(core: Core) {
+  /** @param fetch - Asks a member for its state. */
+  constructor(core: Core, fetch: (record: MemberRecord) => void) {
     this.#core = core
+    this.#fetch = fetch
   }
 
   /** The name of `record`, which lives, or of this member, is claimed from `rival`. */
@@ -60,9 +71,39 @@ export class Contests {
     return self.rival === undefined ? others : [self, ...others]
   }
 
+  /**
+   * Whether this member's name is contested and most of the others list another process. Members whose own names are contested
+   * do not count: those that were cut off together, and replaced elsewhere, list each other.
+   */
+  get isUnlisted(): boolean {
+    if (this.#core.self.rival === undefined) return false
+    let balance = 0
+    for (const [record, isListed] of this.#listings) {
+      if (isLiving(record) && record.rival === undefined) balance += isListed ? 1 : -1
+    }
+    return balance < 0
+  }
+
+  /**
+   * Whom we asked for its state lists this member's name at `place`. What somebody sends unasked does not count: the other process
+   * of the name lists itself, and where it sends from need not be where it is.
+   *
+   * @param at - Where it was asked; it counts if a member of another name is there.
+   */
+  listed(at: Endpoint, place: Endpoint): void {
+    const { members, self } = this.#core
+    const record = members.livingAt(at)
+    if (record === undefined || !this.#byName.has(self.name)) return
+    this.#listings.delete(record)
+    this.#listings.set(record, sameEndpoint(place, self.endpoint))
+    const [oldest] = this.#listings.keys()
+    if (oldest !== undefined && this.#listings.size > LISTINGS_LIMIT) this.#listings.delete(oldest)
+  }
+
   /** The name is not contested any more: its member has fallen, or is elsewhere. */
   end(record: MemberRecord): void {
     this.#byName.delete(record.name)
+    if (record === this.#core.self) this.#listings.clear()
     if (record.rival === undefined) return
     record.rival = undefined
     this.#core.tell('uncontested', record)
@@ -114,8 +155,31 @@ export class Contests {
       })
       this.#sendOn(contest)
     }
+    // When the rival has died, the others soon list this one.
+    if (record === core.self && (isNew || !rivalAnswers)) this.#askOthers()
     core.deadlines.set(core.nowMs + CHECK_EVERY_MS, () => {
       if (this.#byName.get(record.name) === contest) this.#ask(contest)
+    })
+  }
+
+  /** Asks some of the others where they list this member's name, again and again while it is contested. */
+  #askOthers(): void {
+    const core = this.#core
+    const { deadlines, nowMs, self, settings } = core
+    deadlines.cancel(this.#asking)
+    if (self.rival === undefined) return
+    const isAsked = ({ rival }: MemberRecord) => rival === undefined
+    for (const record of core.members.randomLiving(OTHERS_ASKED, isAsked)) {
+      const { endpoint: place, name } = record
+      // A whole state goes to nobody who has not answered.
+      ask(core, { place, name, repeat: true, stream: true }, (payload) => {
+        if (payload !== undefined) this.#fetch(record)
+      })
+    }
+    // Whoever has just started may know nobody yet.
+    const waitMs = this.#listings.size === 0 ? settings.probeIntervalMs : CHECK_EVERY_MS
+    this.#asking = deadlines.set(nowMs + waitMs, () => {
+      this.#askOthers()
     })
   }
 

@@ -8,7 +8,7 @@ import { createCounters, type Counters, type Refusal } from './counters.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Delegate, Dependencies, Identity } from './dependencies.ts'
 import type { Effect, LogEffect, MemberChange } from './effects.ts'
-import { type Endpoint, formatAddress, sameEndpoint, tryParseAddress } from './endpoint.ts'
+import { type Endpoint, formatAddress, tryParseAddress } from './endpoint.ts'
 import type { StreamProbeOutcome } from './events.ts'
 import { GossipQueue, type QueueOutcome, type QueueTopic } from './gossip-queue.ts'
 import { retransmitLimit } from './intervals.ts'
@@ -63,8 +63,6 @@ export class Core {
   calledDead: { readonly firstMs: number; readonly lastMs: number } | undefined
   /** The highest incarnation of this member that others held for dead. */
   #heldDeadUpTo = -Infinity
-  /** Where the last peer that sent its state lists this member's name as living. */
-  listedAt: Endpoint | undefined
   /** Where this member joins through, itself left out. */
   seeds: readonly Endpoint[] = []
   /** When somebody answered us last; on the machine's own time. */
@@ -99,12 +97,6 @@ export class Core {
   /** Whether several are silent at once: more may have gone with them. */
   get isMassFailure(): boolean {
     return this.settings.witnesses !== 'off' && this.members.suspectCount >= MASS_SUSPECTS
-  }
-
-  /** Whether this member's name is contested and the others list the other process. */
-  get isUnlisted(): boolean {
-    const { self, listedAt } = this
-    return self.rival !== undefined && listedAt !== undefined && !sameEndpoint(listedAt, self.endpoint)
   }
 
   /** Notes that another member holds this one for dead. */

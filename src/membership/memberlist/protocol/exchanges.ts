@@ -115,7 +115,7 @@ export class Exchanges {
     core.counters.pushPullsAnswered++
     this.#creditPeer(from, state)
     core.emit({ kind: 'answer-push-pull', stream, state: core.localState(false) })
-    this.#take(state, state.join, { by: 'received', from }, () => {})
+    this.#take(state, state.join, undefined, () => {})
   }
 
   #take(state: PushPull, join: boolean, origin: Origin | undefined, end: () => void): void {

@@ -1,4 +1,5 @@
 import { ask } from './ask.ts'
+import type { Contests } from './contests.ts'
 import type { Core } from './core.ts'
 
 /** Peers whose acks make a leave sure; all of them where there are fewer. */
@@ -10,6 +11,7 @@ const ACKS_WANTED = 3
  */
 export class Leave {
   readonly #core: Core
+  readonly #contests: Pick<Contests, 'isUnlisted'>
   readonly #onLeft: () => void
   readonly #acked = new Set<string>()
   #others = 0
@@ -17,8 +19,9 @@ export class Leave {
   #finished = false
 
   /** @param onLeft - Called once, when leaving is over. */
-  constructor(core: Core, onLeft: () => void) {
+  constructor(core: Core, contests: Pick<Contests, 'isUnlisted'>, onLeft: () => void) {
     this.#core = core
+    this.#contests = contests
     this.#onLeft = onLeft
   }
 
@@ -30,7 +33,7 @@ export class Leave {
     core.self.sinceMs = core.clockMs
     core.tell('left', core.self)
     this.#others = core.members.living.length
-    if (core.isUnlisted) {
+    if (this.#contests.isUnlisted) {
       // The others would take the other process of this name off their lists.
       this.#finish()
       return

@@ -42,8 +42,6 @@ const CONFLICT_INTERVAL_MS = 10_000
 export type Origin =
   | { readonly by: 'packet'; readonly from: Endpoint }
   | { readonly by: 'asked'; readonly seed: boolean; readonly place: Endpoint }
-  /** A peer's own push/pull, whose port is not the one it listens at. */
-  | { readonly by: 'received'; readonly from: Endpoint }
 
 /** Who has to act on what was learned. */
 export interface MergeListener {
@@ -357,12 +355,9 @@ export class Merge {
     const own = state.nodes.find(({ name }) => name === self.name)
     // A peer that does not list us has not reached us, or has only just heard of us.
     if (own === undefined && origin?.by === 'asked') this.#core.noteUnlisted()
-    if (own !== undefined && own.state <= STATE_NUMBERS.suspect) {
+    if (own !== undefined && own.state <= STATE_NUMBERS.suspect && origin?.by === 'asked') {
       const place = { address: formatAddress(own.address) ?? '', port: own.port }
-      // A second process of our name lists itself, which says nothing of the others.
-      const mayListItself =
-        origin?.by === 'asked' ? sameEndpoint(origin.place, place) : origin?.from.address === place.address
-      if (!mayListItself) this.#core.listedAt = place
+      this.#listener.contests.listed(origin.place, place)
     }
     this.#takeFrom(0, state.nodes, origin, end)
   }

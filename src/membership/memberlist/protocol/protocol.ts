@@ -77,7 +77,9 @@ export class Protocol {
     })
     this.#core = core
     this.#suspicions = suspicions
-    this.#contests = new Contests(core)
+    this.#contests = new Contests(core, (record) => {
+      this.#exchanges.start(record.endpoint, false, () => {})
+    })
     this.#merge = new Merge(core, suspicions, new SelfDefence(core, this.#contests), {
       contests: this.#contests,
       fetch: (record, end) => {
@@ -125,7 +127,7 @@ export class Protocol {
     this.#pushPullRounds = new PushPullRounds(core, this.#exchanges, this.#prober)
     this.#rejoin = new Rejoin(core, this.#exchanges)
     this.#reconnect = new Reconnect(core, this.#exchanges)
-    this.#leave = new Leave(core, () => {
+    this.#leave = new Leave(core, this.#contests, () => {
       this.#pushPullRounds.hasten()
     })
     const gossip = new GossipRounds(core)
@@ -171,7 +173,7 @@ export class Protocol {
   }
 
   get isUnlisted(): boolean {
-    return this.#core.isUnlisted
+    return this.#contests.isUnlisted
   }
 
   /** Whether others hold this member for dead again and again, and none of them reaches it to ask. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Contests } from '../../../../src/membership/memberlist/protocol/contests.ts'
 import { sameEndpoint } from '../../../../src/membership/memberlist/protocol/endpoint.ts'
+import { collectionsOf } from '../../../../lab/sim/collections.ts'
 import { CoreBench } from './core-bench.ts'
 import { numberOf } from './effect-log.ts'
 import { alive, endpointOf } from './machine.ts'
@@ -10,7 +11,8 @@ function contesting() {
   const bench = new CoreBench()
   bench.at(0)
   const { core } = bench
-  const contests = new Contests(core)
+  const fetched: string[] = []
+  const contests = new Contests(core, ({ name }) => fetched.push(name))
   const answering = new Set<number>()
   const asked: string[] = []
   /** Carries out what was asked for. */
@@ -54,7 +56,7 @@ function contesting() {
   /** The claims that wait to be sent on, by incarnation. */
   const sentOn = () =>
     core.queue.look(60_000, 255).flatMap((message) => (message.kind === 'alive' ? [message.incarnation] : []))
-  return { bench, core, contests, answering, asked, at, m2, claim, changes, sentOn }
+  return { bench, core, contests, fetched, answering, asked, at, m2, claim, changes, sentOn }
 }
 
 /** `m2` answers at its place and, under the same name, at 10.0.0.9. */
@@ -236,5 +238,122 @@ describe('this member’s own name', () => {
     core.self.state = 'left'
     at(12_000)
     expect(core.self.rival).toEqual(endpointOf(8))
+  })
+
+  /** `m1` is also at 10.0.0.9; `m2` to `m<count>` answer. */
+  function ownContested(count: number) {
+    const all = contesting()
+    for (let n = 3; n <= count; n++) all.bench.member(n)
+    for (let n = 2; n <= count; n++) all.answering.add(n)
+    all.answering.add(9)
+    const listed = (by: number, at: number) => {
+      all.contests.listed(endpointOf(by), endpointOf(at))
+      return all.contests.isUnlisted
+    }
+    /** Whom it asked for their state since the last time. */
+    const fetched = () => all.fetched.splice(0).sort()
+    const own = all.core.self
+    return { ...all, listed, fetched, own, claimOwn: (incarnation = 1) => all.claim(incarnation, 9, own) }
+  }
+
+  test('is not listed when more of those that were asked list another process, and not as many', () => {
+    const { listed, claimOwn, contests, bench } = ownContested(6)
+    // Nobody asks before it is claimed.
+    expect(listed(2, 9)).toBe(false)
+    claimOwn()
+    expect(contests.isUnlisted).toBe(false)
+    expect(listed(2, 9)).toBe(true)
+    expect(listed(3, 1)).toBe(false)
+    expect(listed(4, 8)).toBe(true)
+    // The newest answer of each counts.
+    expect(listed(4, 1)).toBe(false)
+    for (const n of [2, 3, 4]) listed(n, 9)
+    expect(contests.isUnlisted).toBe(true)
+    // At another port it is another process.
+    for (const n of [2, 3, 4]) contests.listed(endpointOf(n), { ...endpointOf(1), port: 7947 })
+    expect(contests.isUnlisted).toBe(true)
+    for (const n of [2, 3, 4]) listed(n, 1)
+    expect(contests.isUnlisted).toBe(false)
+    // Who is no living member of another name says nothing.
+    const m5 = bench.core.members.get('m5')!
+    bench.core.members.setState(m5, 'dead', 0)
+    for (const n of [9, 1, 77, 5]) for (let i = 0; i < 5; i++) expect(listed(n, 9)).toBe(false)
+  })
+
+  test('is not judged by those that have fallen since, nor by those whose own names are contested', () => {
+    const { listed, claimOwn, contests, claim, core, answering } = ownContested(4)
+    claimOwn()
+    listed(3, 1)
+    expect(listed(2, 9)).toBe(false)
+    expect(listed(4, 9)).toBe(true)
+    answering.add(8)
+    claim(1, 8, core.members.get('m4'))
+    expect(contests.isUnlisted).toBe(false)
+    core.members.setState(core.members.get('m3')!, 'suspect', 0)
+    expect(contests.isUnlisted).toBe(false)
+    core.members.setState(core.members.get('m3')!, 'dead', 0)
+    expect(contests.isUnlisted).toBe(true)
+  })
+
+  test('has others asked where they list it, at once, again after a second, and every ten then', () => {
+    const { fetched, claimOwn, claim, answering, at, listed, bench, core } = ownContested(4)
+    claim()
+    expect([fetched(), bench.changes()]).toEqual([[], ['m2 contested']])
+    answering.delete(3)
+    claimOwn()
+    // Not one that is silent, nor one whose own name is contested.
+    expect(fetched()).toEqual(['m4'])
+    at(999)
+    expect(fetched()).toEqual([])
+    answering.add(3)
+    at(1000)
+    expect(fetched()).toEqual(['m3', 'm4'])
+    listed(3, 9)
+    at(2000)
+    expect(fetched()).toEqual(['m3', 'm4'])
+    at(11_999)
+    expect(fetched()).toEqual([])
+    at(12_000)
+    expect(fetched()).toEqual(['m3', 'm4'])
+    // Whole states go to eight at most.
+    for (let n = 5; n < 30; n++) {
+      bench.member(n)
+      answering.add(n)
+    }
+    at(22_000)
+    expect(fetched()).toHaveLength(8)
+    expect(core.self.rival).toBeDefined()
+  })
+
+  test('has the others asked at once when the other process is silent, and is listed when the contest is over', () => {
+    const { fetched, claimOwn, answering, at, listed, contests } = ownContested(3)
+    claimOwn()
+    at(1500)
+    expect([listed(2, 9), listed(3, 9)]).toEqual([true, true])
+    answering.delete(9)
+    at(10_000)
+    fetched()
+    at(11_000)
+    expect([contests.isUnlisted, fetched()]).toEqual([true, ['m2', 'm3']])
+    at(40_000)
+    expect([contests.isUnlisted, contests.contested()]).toEqual([false, []])
+    fetched()
+    at(90_000)
+    expect(fetched()).toEqual([])
+    // What was said before is forgotten.
+    answering.add(9)
+    claimOwn(2)
+    expect(contests.contested()).toHaveLength(1)
+    expect(contests.isUnlisted).toBe(false)
+  })
+
+  test('is judged by the last 64 answers', () => {
+    const { bench, claimOwn, contests } = ownContested(2)
+    for (let n = 10; n < 138; n++) bench.member(n)
+    claimOwn()
+    for (let n = 10; n < 74; n++) contests.listed(endpointOf(n), endpointOf(9))
+    for (let n = 74; n < 106; n++) contests.listed(endpointOf(n), endpointOf(1))
+    expect(contests.isUnlisted).toBe(false)
+    expect(collectionsOf(contests).get('#listings')).toBe(64)
   })
 })

@@ -171,19 +171,6 @@ describe('this member', () => {
     expect(core.livingCount).toBe(1)
   })
 
-  test('is unlisted while its name is contested and the others list the other process', () => {
-    const core = coreWith()
-    expect(core.isUnlisted).toBe(false)
-    core.listedAt = endpointOf(9)
-    expect(core.isUnlisted).toBe(false)
-    core.self.rival = endpointOf(9)
-    expect(core.isUnlisted).toBe(true)
-    core.listedAt = endpointOf(1)
-    expect(core.isUnlisted).toBe(false)
-    core.listedAt = undefined
-    expect(core.isUnlisted).toBe(false)
-  })
-
   test('is called dead since the first time, and that counts once for each of its incarnations', () => {
     const core = coreWith()
     core.nowMs = 5

@@ -169,7 +169,7 @@ describe('a peer’s exchange', () => {
     expect(core.takeEffects()).toMatchObject([
       { kind: 'answer-push-pull', stream: 8, state: { join: false, nodes: [{ name: 'm1' }] } },
     ])
-    expect(taken).toMatchObject([{ state, origin: { by: 'received', from: endpointOf(2) } }])
+    expect(taken).toMatchObject([{ state, origin: undefined }])
     taken[0]!.end()
     expect(core.takeEffects()).toEqual([{ kind: 'remote-state', payload: Uint8Array.of(7), join }])
     expect(core.counters).toMatchObject({ pushPullsAnswered: 1, pushPullsStarted: 0, pushPullsCompleted: 0 })

@@ -7,12 +7,13 @@ import { dead, endpointOf } from './machine.ts'
 /** `m1`, which leaves `m2` to `m<count>` at 1000 ms. */
 class LeaveBench extends CoreBench {
   left = 0
+  isUnlisted = false
   readonly leave: Leave
 
   constructor(count: number, settings: Partial<ProtocolSettings> = {}) {
     super(settings)
     this.members(count)
-    this.leave = new Leave(this.core, () => this.left++)
+    this.leave = new Leave(this.core, this, () => this.left++)
   }
 
   /** Each of these acks the last ping that it got. */
@@ -118,8 +119,7 @@ describe('a leave', () => {
 
   test('is not pressed on the others where they list another process of the name', () => {
     const bench = new LeaveBench(3)
-    bench.core.self.rival = endpointOf(9)
-    bench.core.listedAt = endpointOf(9)
+    bench.isUnlisted = true
     bench.leave.start()
     expect(bench.core.self.state).toBe('left')
     expect(bench.core.queue.count).toBe(0)

@@ -21,20 +21,24 @@ class Merging extends CoreBench {
   /** What the others were told, in order. */
   readonly told: string[] = []
   readonly claims: { record: MemberRecord; claim: Alive; rival: Endpoint }[] = []
+  readonly listings: [at: Endpoint, place: Endpoint][] = []
   readonly fetches: { record: MemberRecord; end: () => void }[] = []
 
   constructor(settings: Partial<ProtocolSettings> = {}, delegate: Delegate = {}) {
     super(settings, { chance: seededRandom(1), delegate })
-    const { told, claims, fetches, core } = this
+    const { told, claims, listings, fetches, core } = this
     const contests = new (class extends Contests {
       override claimed(record: MemberRecord, claim: Alive, rival: Endpoint): void {
         claims.push({ record, claim, rival })
+      }
+      override listed(at: Endpoint, place: Endpoint): void {
+        listings.push([at, place])
       }
       override end(record: MemberRecord): void {
         told.push(`${record.name} contest over`)
         record.rival = undefined
       }
-    })(core)
+    })(core, () => {})
     const suspicions = new Suspicions(core, {
       declareDead: ({ name }) => told.push(`${name} silent`),
       askForState: () => {},
@@ -987,29 +991,21 @@ describe('a state', () => {
     expect(m.told).toContain('end')
   })
 
-  test('says where we are listed', () => {
-    const m = new Merging().state([node(2), { ...node(1), address: alive(9).address }])
-    expect(m.core.listedAt).toEqual(endpointOf(9))
-    m.state([{ ...node(1, 1, 1), port: 5 }])
-    expect(m.core.listedAt).toEqual({ address: '10.0.0.1', port: 5 })
-    m.state([node(1, 0, 2)]).state([node(2)])
-    expect(m.core.listedAt).toEqual({ address: '10.0.0.1', port: 5 })
-    m.state([{ ...node(1), address: new Uint8Array(3) }])
-    expect(m.core.listedAt).toEqual({ address: '', port: 7946 })
-  })
-
-  test.each<[string, Origin, boolean]>([
-    ['we asked where it lists us', asked(9, false), false],
-    ['we asked elsewhere', asked(2, false), true],
-    [
-      'came from the host where it lists us',
-      { by: 'received', from: { ...endpointOf(9), port: 50_000 } },
-      false,
-    ],
-    ['came from another host', { by: 'received', from: { ...endpointOf(2), port: 50_000 } }, true],
-  ])('that %s says where others list us, or only where it is itself', (_, origin, isTaken) => {
-    const m = new Merging().state([{ ...node(1), address: alive(9).address }], origin)
-    expect(m.core.listedAt).toEqual(isTaken ? endpointOf(9) : undefined)
+  test('that we asked for says where we are listed', () => {
+    const m = new Merging()
+    const there = { ...node(1), address: alive(9).address }
+    // Whoever sends his unasked may be the other process of our name, wherever it is from.
+    m.state([there])
+      .state([node(1, 0, 2)], asked(2, false))
+      .state([node(2)], asked(2, false))
+    expect(m.listings).toEqual([])
+    m.state([node(2), there], asked(3, false)).state([{ ...node(1, 1, 1), port: 5 }], asked(4, true))
+    m.state([{ ...node(1), address: new Uint8Array(3) }], asked(5, false))
+    expect(m.listings).toEqual([
+      [endpointOf(3), endpointOf(9)],
+      [endpointOf(4), { address: '10.0.0.1', port: 5 }],
+      [endpointOf(5), { address: '', port: 7946 }],
+    ])
   })
 
   test.each([

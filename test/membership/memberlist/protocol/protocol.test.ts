@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { Protocol } from '../../../../src/membership/memberlist/protocol/protocol.ts'
 import { PRESETS } from '../../../../src/membership/memberlist/protocol/settings.ts'
 import type { IndirectPing, Message, Ping } from '../../../../src/membership/memberlist/wire/messages.ts'
+import type { EffectOf } from './effect-log.ts'
 import { alive, dead, endpointOf, Machine, node, suspect } from './machine.ts'
 
 const NO_BYTES = new Uint8Array(0)
@@ -346,24 +347,14 @@ describe('what it tells of itself', () => {
       { name: 'm1', endpoint: endpointOf(1), rival: endpointOf(9) },
       { name: 'm2', endpoint: endpointOf(2), rival: endpointOf(8) },
     ])
-    // The other process lists itself, and is not the others.
-    for (const [from, n, isUnlisted] of [
-      [9, 9, false],
-      [3, 1, false],
-      [9, 9, false],
-      [3, 9, true],
-      [9, 9, true],
-      [3, 1, false],
-    ] as const) {
-      const nodes = [node(3), { ...node(n), name: 'm1' }]
-      machine.handle({
-        kind: 'push-pull-received',
-        stream: 1,
-        from: endpointOf(from),
-        state: { join: false, nodes, userState: NO_BYTES },
-      })
-      expect(machine.protocol.isUnlisted).toBe(isUnlisted)
-    }
+    // It asks the one whose own name is not contested.
+    const [{ to, exchange }] = machine.of('start-push-pull') as [EffectOf<'start-push-pull'>]
+    expect(to).toEqual(endpointOf(3))
+    const state = { join: false, nodes: [node(3), { ...node(9), name: 'm1' }], userState: NO_BYTES }
+    machine.handle({ kind: 'push-pull-received', stream: 1, from: endpointOf(3), state })
+    expect(machine.protocol.isUnlisted).toBe(false)
+    machine.handle({ kind: 'push-pull-answered', exchange, state })
+    expect(machine.protocol.isUnlisted).toBe(true)
   })
 })
 
