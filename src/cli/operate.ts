@@ -12,7 +12,7 @@ import { renderJson, renderMoves, renderShare, type CommandInput, type Terminal 
 /** Moves that are printed. */
 const MOVES_SHOWN = 20
 /** How long the next member may take to hear of what those before it did, in milliseconds, and how often it is asked. */
-const HEARING_MS = 5000
+const HEARING_MS = 10_000
 const LOOK_MS = 100
 
 export interface OperateInput extends CommandInput<OperateConfig> {

@@ -479,7 +479,7 @@ test('without any answer it says so', async () => {
   expect(await runMain(['doctor', '--url', http.url])).toEqual({
     code: 3,
     out: '',
-    err: `ringman: no member answered: ${http.url} is a look-up port, and this is for the admin port (--admin-port, 8081 unless set)\n`,
+    err: `ringman: no member answered: ${http.url} is a look-up port, and this is for the admin port (--admin-port, 8081 unless set); name a member's admin port by --url\n`,
   })
   const { findings } = await doctor([
     { addresses: { admin } },
