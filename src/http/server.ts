@@ -16,7 +16,7 @@ import { formatHostPort } from '../seeds/seed.ts'
 import type { PortConnections } from './port-connections.ts'
 import { BACKLOG, hasLargeHead, type HttpLimits } from './limits.ts'
 import { tryServeRawTarget, type ParserError } from './raw-target.ts'
-import { refuse } from './refusal.ts'
+import { refuseInTurn } from './refusal.ts'
 import { CLOSING_EVENT } from './ring-watch.ts'
 
 export interface ServerOptions {
@@ -110,12 +110,13 @@ export async function serve(handlers: Handlers, options: ServerOptions): Promise
     else serveByNode(stream)
   })
   const rescued = new WeakSet<Duplex>()
+  const refusedLater = new WeakSet<Duplex>()
   server.on('clientError', (error: ParserError, socket) => {
     // The parser that refused goes on to refuse whatever follows.
     if (rescued.has(socket)) return
     const mayRescue = handlers.rawTargets === true && socket instanceof Socket
     if (mayRescue && tryServeRawTarget(server, error, socket)) rescued.add(socket)
-    else refuse(socket, error)
+    else refuseInTurn(socket, error, refusedLater)
   })
   await listen(server, options)
   server.on('error', (err) => logger.error({ event: 'server.failed', err }, 'Failed to take a connection'))
@@ -221,12 +222,14 @@ function createLimitedServer(
 
 /**
  * Whether a request may become another protocol. All others are answered as if they did not ask for it (RFC 9110, section 7.8): those that offer
- * HTTP/2, as Java's client does; those with a body, which Node would not read; and those behind a request that is not answered.
+ * HTTP/2, as Java's client does; those of HTTP/1.0; those with a body, which Node would not read; and those behind a request that is not answered.
  */
-function isUpgrade({ headers, socket }: IncomingMessage, connections: PortConnections): boolean {
+function isUpgrade({ headers, httpVersion, socket }: IncomingMessage, connections: PortConnections): boolean {
   const { upgrade = '', 'content-length': length = '0', 'transfer-encoding': coding } = headers
   const hasBody = coding !== undefined || Number(length) > 0
-  return !hasBody && upgrade.toLowerCase() !== 'h2c' && !connections.isAnswering(socket)
+  return (
+    !hasBody && httpVersion !== '1.0' && upgrade.toLowerCase() !== 'h2c' && !connections.isAnswering(socket)
+  )
 }
 
 /** Node keeps a thousand parsers for connections to come, and each of them what it read last: up to the largest head. */

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import Koa from 'koa'
@@ -40,6 +40,45 @@ async function readToEnd(socket: Socket): Promise<string> {
 const hello: Koa.Middleware = (ctx) => {
   ctx.body = 'hello'
 }
+
+describe('what is no HTTP', () => {
+  const waits: ((res: ServerResponse) => void)[] = []
+  const slow = () =>
+    serveHandlers({ request: (_, res) => void waits.shift()?.(res) }, { ...httpParts(), host: '127.0.0.1' })
+
+  test('is refused after the answers to what came before it', async () => {
+    const answers = [Promise.withResolvers<ServerResponse>(), Promise.withResolvers<ServerResponse>()]
+    waits.push(...answers.map(({ resolve }) => resolve))
+    const server = await slow()
+    onTestFinished(() => server.close(0))
+    const socket = await connectTo(server.port)
+    const all = readToEnd(socket)
+    socket.write(`${get('/1')}${get('/2')}garbage\r\n\r\n`)
+    const [first, second] = await Promise.all(answers.map(({ promise }) => promise))
+    socket.write('more of it\r\n\r\n')
+    second?.end('two')
+    // The refusal must not overtake them while they wait.
+    expect(await Promise.race([all, new Promise((resolve) => setImmediate(resolve, 'waits'))])).toBe('waits')
+    first?.end('one')
+    const text = await all
+    expect(text.match(/HTTP\/1\.1 \d+|one|two/g)).toEqual([
+      'HTTP/1.1 200',
+      'one',
+      'HTTP/1.1 200',
+      'two',
+      'HTTP/1.1 400',
+    ])
+  })
+
+  test('is refused in the place of the answer to the request whose body it is', async () => {
+    const server = await slow()
+    onTestFinished(() => server.close(0))
+    const socket = await connectTo(server.port)
+    const all = readToEnd(socket)
+    socket.write(`${request('POST', '/', { 'Transfer-Encoding': 'chunked' })}garbage\r\n`)
+    expect(await all).toMatch(/^HTTP\/1\.1 400 /)
+  })
+})
 
 describe('openServer', () => {
   test('takes a free port and says where it listens', async () => {
@@ -332,6 +371,15 @@ describe('a server with handlers of its own', () => {
         : request(method, '/', { Connection: 'Upgrade', ...headers }, body)
     const answer = await exchange(server.port, sent)
     expect([answer.status, answer.body]).toEqual([200, body === '' ? '' : 'hello'])
+  })
+
+  test('ignores what a request of HTTP/1.0 says of an upgrade', async () => {
+    const { server } = await handled({ request: (_, res) => res.end('plain'), upgrade })
+    const old = request('GET', '/', { Connection: 'Upgrade', Upgrade: 'echo' }).replace(
+      'HTTP/1.1',
+      'HTTP/1.0',
+    )
+    expect(await exchange(server.port, old)).toMatchObject({ status: 200, body: 'plain' })
   })
 
   test('answers an upgrade behind a request that waits for its answer after that, as if it were none', async () => {
