@@ -44,7 +44,7 @@ const hello: Koa.Middleware = (ctx) => {
 describe('what is no HTTP', () => {
   const waits: ((res: ServerResponse) => void)[] = []
   const slow = () =>
-    serveHandlers({ request: (_, res) => void waits.shift()?.(res) }, { ...httpParts(), host: '127.0.0.1' })
+    serveHandlers({ request: (_, res) => waits.shift()?.(res) }, { ...httpParts(), host: '127.0.0.1' })
 
   test('is refused after the answers to what came before it', async () => {
     const answers = [Promise.withResolvers<ServerResponse>(), Promise.withResolvers<ServerResponse>()]
