@@ -5,7 +5,7 @@ import type { Steps } from './ring/steps.ts'
  * How long a turn of the event loop may be spent on steps, in milliseconds. Whoever comes meanwhile, such as a look-up, waits for
  * the turn to end.
  */
-const TURN_MS = 0.25
+const TURN_MS = 0.15
 
 /**
  * Takes steps: at once those that fit in a turn of the event loop, the others in later ones.

@@ -1,7 +1,7 @@
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches } from '../ring/moved.ts'
 import { compareRingKeys, sameNode, type RingNode } from '../ring/node.ts'
-import type { Steps } from '../ring/steps.ts'
+import { eachInSteps, Pace, type Steps } from '../ring/steps.ts'
 
 /** Why a ring changed: the one closed list, for logs, metrics and whoever subscribes. */
 export const CHANGE_CAUSES = {
@@ -37,9 +37,11 @@ export function* diffRings(previous: HashRing, current: HashRing): Steps<RingDif
   const removed: RingNode[] = []
   const updated: RingNode[] = []
   const [before, after] = [previous.nodes, current.nodes]
+  const pace = new Pace()
   let i = 0
   let j = 0
   while (i < before.length || j < after.length) {
+    if (pace.endsStep()) yield
     const was = before[i]
     const is = after[j]
     if (
@@ -110,25 +112,26 @@ export function* recordChange(
 ): Steps<ChangeRecord[]> {
   const causes = yield* findCauses(previous, current, difference, stateOf)
   const isFound = new Set(causes.values())
-  const found = BLAMED.filter((cause) => isFound.has(cause))
+  const found: ChangeCause[] = BLAMED.filter((cause) => isFound.has(cause))
   const gone = new Set(difference.removed)
   const come = new Set(difference.added)
   yield
-  const moved = new Map<ChangeCause, number>()
+  const moved = new Float64Array(found.length)
   yield* difference.moved.visitInSteps((hashes, from, to) => {
     // Only where one of the rings is empty.
     if (from === undefined || to === undefined) return
     const blamed = gone.has(from) ? from : come.has(to) ? to : undefined
-    const cause = (blamed === undefined ? found[0] : causes.get(blamed.ringKey)) ?? 'updated'
-    moved.set(cause, (moved.get(cause) ?? 0) + hashes / CIRCLE)
+    const at = blamed === undefined ? 0 : found.indexOf(causes.get(blamed.ringKey)!)
+    moved[at]! += hashes / CIRCLE
   })
   yield
+  yield* current.digestInSteps()
   const digests = { before: previous.digest, after: current.digest }
   yield
-  return found.map((cause) => {
+  return found.map((cause, at) => {
     const nodes = [...causes].flatMap(([ringKey, its]) => (its === cause ? [ringKey] : []))
     const [node = ''] = nodes
-    return { timeMs, cause, node, count: nodes.length, movedShare: moved.get(cause) ?? 0, digests }
+    return { timeMs, cause, node, count: nodes.length, movedShare: moved[at]!, digests }
   })
 }
 
@@ -141,9 +144,9 @@ function* findCauses(
 ): Steps<Map<string, ChangeCause>> {
   const causes = new Map<string, ChangeCause>()
   // A member whose ring key is another one now has neither come nor gone.
-  const namesBefore = namesAmong(previous.nodes, added)
+  const namesBefore = yield* namesAmong(previous.nodes, added)
   yield
-  const namesAfter = namesAmong(current.nodes, removed)
+  const namesAfter = yield* namesAmong(current.nodes, removed)
   yield
   for (const { ringKey, name } of removed) {
     const state = name === undefined ? undefined : stateOf(name)
@@ -160,9 +163,11 @@ function* findCauses(
 }
 
 /** Those of the names of some nodes that nodes of a ring have as well. */
-function namesAmong(nodes: readonly RingNode[], some: readonly RingNode[]): Set<string | undefined> {
+function* namesAmong(nodes: readonly RingNode[], some: readonly RingNode[]): Steps<Set<string | undefined>> {
   const wanted = new Set(some.map(({ name }) => name))
   const found = new Set<string | undefined>()
-  for (const { name } of nodes) if (wanted.has(name)) found.add(name)
+  yield* eachInSteps(nodes, ({ name }) => {
+    if (wanted.has(name)) found.add(name)
+  })
   return found
 }

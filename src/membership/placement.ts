@@ -1,5 +1,5 @@
 import { isRingKey, type RingNode } from '../ring/node.ts'
-import { finish, Pace, type Steps } from '../ring/steps.ts'
+import { eachInSteps, finish, type Steps } from '../ring/steps.ts'
 import { isLiving, type Member } from './member.ts'
 
 /** Which string of a member is hashed: `IP:servicePort`, as in Go, or the member's name. */
@@ -50,6 +50,7 @@ export function* placeInSteps(
   const moved = new Set(
     members.filter((member) => member.metadata?.handover !== undefined && isMoved(member)),
   )
+  yield
   const nodes = yield* nodesOf(members, mode, moved)
   yield
   return boundWeights(nodes)
@@ -66,29 +67,31 @@ function* nodesOf(
   mode: RingKeyMode,
   moved: ReadonlySet<Member>,
 ): Steps<RingNode[]> {
-  const nodes = new Map<string, RingNode>()
-  const pace = new Pace()
-  for (const member of members) {
-    if (pace.endsStep()) yield
-    if (!isPlaceable(member)) continue
-    const { metadata } = member
-    const ringKey = ringKeyOf(member, mode)
-    if (metadata === undefined || ringKey === undefined || nodes.has(ringKey)) continue
-    const { handover } = metadata
-    const isMoved = moved.has(member)
-    if (handover?.phase === (isMoved ? 'releasing' : 'pending')) continue
-    // A member may call itself anything; one name that is no ring key must not keep the others off the ring.
-    if (!isRingKey(ringKey)) continue
-    nodes.set(ringKey, {
-      ringKey,
-      weight: (isMoved ? handover?.weight : undefined) ?? metadata.weight ?? 1,
-      name: member.name,
-      address: member.address,
-      port: Number(metadata.servicePort),
-      ...(metadata.zone === undefined ? {} : { zone: metadata.zone }),
-    })
-  }
-  return [...nodes.values()]
+  const nodes: RingNode[] = []
+  const ringKeys = new Set<string>()
+  yield* eachInSteps(members, (member) => {
+    const node = nodeOf(member, mode, moved.has(member))
+    if (node === undefined || ringKeys.has(node.ringKey)) return
+    ringKeys.add(node.ringKey)
+    nodes.push(node)
+  })
+  return nodes
+}
+
+/** The node of a member where it has a place, or will have one if `isMoved`. */
+function nodeOf(member: Member, mode: RingKeyMode, isMoved: boolean): RingNode | undefined {
+  const { name, address, metadata } = member
+  const ringKey = ringKeyOf(member, mode)
+  if (metadata === undefined || ringKey === undefined || !isPlaceable(member)) return undefined
+  const { handover, zone } = metadata
+  if (handover?.phase === (isMoved ? 'releasing' : 'pending')) return undefined
+  // A member may call itself anything; one name that is no ring key must not keep the others off the ring.
+  if (!isRingKey(ringKey)) return undefined
+  const weight = (isMoved ? handover?.weight : undefined) ?? metadata.weight ?? 1
+  const port = Number(metadata.servicePort)
+  return zone === undefined
+    ? { ringKey, weight, name, address, port }
+    : { ringKey, weight, name, address, port, zone }
 }
 
 /** What a weight counts at most where these are the nodes: see {@link placeMembers}. */

@@ -1,9 +1,9 @@
 import { hashKey } from './key-hash.ts'
-import { md5 } from './md5.ts'
+import { md5InSteps } from './md5.ts'
 import { findMoved, type MovedStretches } from './moved.ts'
 import { checkNode, compareRingKeys, sameNode, type RingNode } from './node.ts'
 import { PointTable, type TableArrays } from './point-table.ts'
-import { finish, mergeInSteps, Pace, sortInSteps, type Steps } from './steps.ts'
+import { eachInSteps, finish, mergeInSteps, sortInSteps, type Steps } from './steps.ts'
 
 /** What another thread makes the same ring of. */
 export interface SharedRing {
@@ -83,10 +83,20 @@ export class HashRing {
    * of the lines `ringKey|weight\n`, in the byte order of ring keys, as 16 lower-case hexadecimal characters.
    */
   get digest(): string {
-    if (this.#digest === undefined) {
-      const bytes = md5(this.nodes.map((node) => `${node.ringKey}|${node.weight}\n`).join(''))
-      this.#digest = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('')
-    }
+    return (this.#digest ??= finish(this.digestInSteps()))
+  }
+
+  /** The same in steps. */
+  *digestInSteps(): Steps<string> {
+    if (this.#digest !== undefined) return this.#digest
+    let lines = ''
+    yield* eachInSteps(this.nodes, ({ ringKey, weight }) => {
+      lines += ringKey
+      lines += weight === 1 ? '|1\n' : `|${weight}\n`
+    })
+    yield
+    const bytes = yield* md5InSteps(lines)
+    this.#digest = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('')
     return this.#digest
   }
 
@@ -190,24 +200,24 @@ export class HashRing {
 
   /** The same in steps. */
   *withInSteps(nodes: Iterable<RingNode>): Steps<HashRing> {
-    const byRingKey = new Map<string, RingNode>()
-    const pace = new Pace()
-    for (const node of nodes) {
+    const byRingKey = new Map<string, RingNode | undefined>()
+    yield* eachInSteps([...nodes], (node) => {
       checkNode(node)
       byRingKey.set(node.ringKey, node)
-      if (pace.endsStep()) yield
-    }
+    })
     yield
     // Those that are here already are in order.
     const known: RingNode[] = []
-    for (const { ringKey } of this.nodes) {
+    yield* eachInSteps(this.nodes, ({ ringKey }) => {
       const node = byRingKey.get(ringKey)
-      if (node !== undefined) known.push(node)
-      byRingKey.delete(ringKey)
-      if (pace.endsStep()) yield
-    }
+      if (node === undefined) return
+      known.push(node)
+      // Not deleted: a map that shrinks is copied.
+      byRingKey.set(ringKey, undefined)
+    })
     yield
-    const come = yield* sortInSteps([...byRingKey.values()], byRingKeyOrder)
+    const others = [...byRingKey.values()].filter((node) => node !== undefined)
+    const come = yield* sortInSteps(others, byRingKeyOrder)
     yield
     return yield* this.#next(yield* mergeInSteps(known, come, byRingKeyOrder))
   }
@@ -243,9 +253,8 @@ export class HashRing {
     let sameTable = sorted.length === before.length
     let sameNodes = sameTable
     let i = 0
-    const pace = new Pace()
     const nodes: RingNode[] = []
-    for (const node of sorted) {
+    yield* eachInSteps(sorted, (node) => {
       while (i < before.length && compareRingKeys(before[i]!.ringKey, node.ringKey) < 0) i++
       const known = before[i]
       if (known !== undefined && sameNode(known, node)) nodes.push(known)
@@ -254,8 +263,7 @@ export class HashRing {
         if (known?.ringKey !== node.ringKey || known.weight !== node.weight) sameTable = false
         nodes.push(Object.freeze({ ...node }))
       }
-      if (pace.endsStep()) yield
-    }
+    })
     if (sameNodes) return this
     if (sameTable) return new HashRing(nodes, this.#table, this.#digest)
     yield

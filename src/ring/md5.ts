@@ -1,3 +1,5 @@
+import { Pace, type Steps } from './steps.ts'
+
 /**
  * MD5 (RFC 1321), for rings only: it spreads keys and points evenly and gives the Go library's rings. It keeps
  * nothing secret and proves nothing.
@@ -6,7 +8,8 @@
  * state lives in locals, and each step adds up all it can before the newest state word is needed.
  *
  * The scratch arrays are this module's only state. Every function fills them before it reads them and runs to
- * its end without calling foreign code, so nothing is carried from one call to the next.
+ * its end without calling foreign code, so nothing is carried from one call to the next; one in steps puts its state aside
+ * between two of them.
  */
 
 /** The block that {@link compress} reads: sixteen little-endian words. */
@@ -28,6 +31,30 @@ const utf8 = new TextEncoder()
  */
 export function md5(data: string | Uint8Array): Uint8Array {
   digest(data)
+  return stateBytes()
+}
+
+/** The same of a text, in steps. Others may use this module between two of them. */
+export function* md5InSteps(text: string): Steps<Uint8Array> {
+  const bytes = utf8.encode(text)
+  const pace = new Pace()
+  const kept = new Int32Array(4)
+  let at = 0
+  begin()
+  for (; bytes.length - at >= 64; at += 64) {
+    loadWords(bytes, at, 16)
+    compress()
+    if (!pace.endsStep()) continue
+    kept.set(state)
+    yield
+    state.set(kept)
+  }
+  digestFrom(bytes, at, bytes.length)
+  return stateBytes()
+}
+
+/** The digest in {@link state}. */
+function stateBytes(): Uint8Array {
   const bytes = new Uint8Array(16)
   for (let i = 0; i < 16; i++) bytes[i] = state[i >> 2]! >>> ((i & 3) << 3)
   return bytes
@@ -71,11 +98,20 @@ function digest(data: string | Uint8Array): void {
 
 /** Leaves the digest of the first `length` bytes in {@link state}. */
 function digestBytes(bytes: Uint8Array, length: number): void {
+  begin()
+  digestFrom(bytes, 0, length)
+}
+
+/** Fills {@link state} for a new message. */
+function begin(): void {
   state[0] = 0x67452301
   state[1] = 0xefcdab89
   state[2] = 0x98badcfe
   state[3] = 0x10325476
-  let at = 0
+}
+
+/** Brings {@link state}, which has whole blocks of a message up to byte `at`, to the digest of its first `length` bytes. */
+function digestFrom(bytes: Uint8Array, at: number, length: number): void {
   for (; length - at >= 64; at += 64) {
     loadWords(bytes, at, 16)
     compress()

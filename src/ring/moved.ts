@@ -2,7 +2,7 @@ import { RingmanError } from '../errors.ts'
 import { hashKey } from './key-hash.ts'
 import { compareRingKeys, type RingNode } from './node.ts'
 import type { PointTable } from './point-table.ts'
-import { NUMBERS_PER_STEP, Pace, type Steps } from './steps.ts'
+import { eachInSteps, NUMBERS_PER_STEP, Pace, type Steps } from './steps.ts'
 
 /** A part of the circle that has one owner before a change and another one after it. */
 export interface Stretch {
@@ -235,7 +235,7 @@ function endOf(end: number): number {
 export function* findMoved(before: Side, after: Side): Steps<MovedStretches> {
   const found = new FoundStretches()
   if (before.table !== after.table) {
-    const placesAfter = findAgain(before.nodes, after.nodes)
+    const placesAfter = yield* findAgain(before.nodes, after.nodes)
     yield
     yield* before.table.walk(after.table, placesAfter, (start, end, owner, nextOwner) => {
       found.add(start, end, owner, nextOwner)
@@ -253,11 +253,16 @@ class FoundStretches {
   /** How many there are in the last part. */
   #length = PART_LENGTH
 
-  /** Adds a stretch, or makes the last one longer where this one continues it. */
+  /** Adds a stretch, or makes the last one longer where this one continues it. Bounds are signed, 32 bits each. */
   add(start: number, end: number, from: number, to: number): void {
     let part = this.#parts.at(-1)
     const last = this.#length - 1
-    if (part !== undefined && part.ends[last] === start && part.from[last] === from && part.to[last] === to) {
+    if (
+      part !== undefined &&
+      (part.ends[last]! | 0) === start &&
+      part.from[last] === from &&
+      part.to[last] === to
+    ) {
       part.ends[last] = end
       return
     }
@@ -302,10 +307,10 @@ function columnsOf(length: number): Columns {
 }
 
 /** For each node of one ring its place in the next, or {@link GONE}. */
-function findAgain(before: readonly RingNode[], after: readonly RingNode[]): Int32Array {
+function* findAgain(before: readonly RingNode[], after: readonly RingNode[]): Steps<Int32Array> {
   const places = new Int32Array(before.length)
   let place = 0
-  before.forEach((node, i) => {
+  yield* eachInSteps(before, (node, i) => {
     const { ringKey } = node
     while (
       after[place] !== node &&

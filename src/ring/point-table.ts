@@ -25,6 +25,9 @@ export interface TableArrays extends SlottedPoints {
   readonly sliceStarts: Uint32Array
 }
 
+/** Is called with a part of the circle: see {@link PointTable.walk}. */
+type VisitPart = (start: number, end: number, owner: number, otherOwner: number) => void
+
 /**
  * All points of a ring, sorted, with the nodes they belong to. Immutable. Nodes are numbers here: their places
  * in the order of ring keys.
@@ -141,26 +144,38 @@ export class PointTable {
    *
    * @param again - For each node of this table the place that it has in the other's nodes, or a number that is no place.
    * @param visit - Called for parts between two neighbouring points of either table, in ascending order, with its first
-   *   hash, the first one after it (2^32 at last), and the place of its owner in this table's nodes and in the other's
-   *   (-1 where a table is empty).
+   *   hash, the first one after it, both as signed numbers of 32 bits (the end of the circle is 0), and the place of its
+   *   owner in this table's nodes and in the other's (-1 where a table is empty).
    */
-  *walk(
+  *walk(other: PointTable, again: Int32Array, visit: VisitPart): Steps<void> {
+    const againBySlot = new Int32Array(this.#places.length)
+    for (let slot = 0; slot < againBySlot.length; slot++) againBySlot[slot] = again[this.#places[slot]!] ?? -2
+    const passed = { here: 0, there: 0 }
+    while (!this.#walkOn(other, passed, again, againBySlot, visit)) yield
+  }
+
+  /**
+   * One step of {@link walk}. It is no generator, in which each number above 2^31 would be an object.
+   *
+   * @param passed - How many points of each table the walk has behind it.
+   * @returns Whether the walk is over.
+   */
+  #walkOn(
     other: PointTable,
+    passed: { here: number; there: number },
     again: Int32Array,
-    visit: (start: number, end: number, owner: number, otherOwner: number) => void,
-  ): Steps<void> {
+    againBySlot: Int32Array,
+    visit: VisitPart,
+  ): boolean {
     const here = this.points
     const there = other.points
     const slots = this.#slots
     const otherSlots = other.#slots
     const otherPlaces = other.#places
-    const againBySlot = new Int32Array(this.#places.length)
-    for (let slot = 0; slot < againBySlot.length; slot++) againBySlot[slot] = again[this.#places[slot]!] ?? -2
-    let previous = 0
-    let left = NUMBERS_PER_STEP
-    let i = 0
-    let j = 0
-    while (previous < 2 ** 32) {
+    let i = passed.here
+    let j = passed.there
+    let previous = Math.max(i > 0 ? here[i - 1]! : 0, j > 0 ? there[j - 1]! : 0)
+    for (let left = NUMBERS_PER_STEP; left > 0;) {
       // Most points are in both tables and belong to the same node.
       const end = i + Math.min(here.length - i, there.length - j, left)
       const ahead = j - i
@@ -175,26 +190,26 @@ export class PointTable {
         j = i + ahead
         previous = here[i - 1]!
         left -= i - from
+        continue
       }
-      if (left > 0) {
-        const next = here[i] ?? 2 ** 32
-        const otherNext = there[j] ?? 2 ** 32
-        const point = Math.min(next, otherNext)
-        if (point > previous) {
-          const owner = this.#ownerAround(i)
-          const otherOwner = other.#ownerAround(j)
-          if (owner < 0 ? otherOwner >= 0 : again[owner] !== otherOwner)
-            visit(previous, point, owner, otherOwner)
-        }
-        previous = point
-        if (next === point) i++
-        if (otherNext === point) j++
-        left -= NUMBERS_PER_STEP / PIECES_PER_STEP
+      const next = i < here.length ? here[i]! : 2 ** 32
+      const otherNext = j < there.length ? there[j]! : 2 ** 32
+      const point = Math.min(next, otherNext)
+      if (point > previous) {
+        const owner = this.#ownerAround(i)
+        const otherOwner = other.#ownerAround(j)
+        if (owner < 0 ? otherOwner >= 0 : again[owner] !== otherOwner)
+          visit(previous | 0, point | 0, owner, otherOwner)
       }
-      if (left > 0) continue
-      left = NUMBERS_PER_STEP
-      yield
+      if (point === 2 ** 32) return true
+      previous = point
+      if (next === point) i++
+      if (otherNext === point) j++
+      left -= NUMBERS_PER_STEP / PIECES_PER_STEP
     }
+    passed.here = i
+    passed.there = j
+    return false
   }
 
   /**

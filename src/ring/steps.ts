@@ -5,10 +5,10 @@
 export type Steps<Result> = Generator<undefined, Result, undefined>
 
 /** Small pieces of work that make up one step. */
-export const PIECES_PER_STEP = 512
+export const PIECES_PER_STEP = 128
 
 /** Numbers that one step reads or writes, where that is all there is to it. */
-export const NUMBERS_PER_STEP = 8192
+export const NUMBERS_PER_STEP = 4096
 
 /** Counts pieces of work, to tell where a step ends. */
 export class Pace {
@@ -26,6 +26,21 @@ export class Pace {
     if (this.#left > 0) return false
     this.#left = this.#piecesPerStep
     return true
+  }
+}
+
+/**
+ * Calls `visit` with each item, in steps. It is also quicker than a loop in a generator, which V8 does not optimize while it runs,
+ * and which makes an object for each item.
+ */
+export function* eachInSteps<Item>(
+  items: readonly Item[],
+  visit: (item: Item, at: number) => void,
+): Steps<void> {
+  const pace = new Pace()
+  for (let at = 0; at < items.length; at++) {
+    visit(items[at]!, at)
+    if (pace.endsStep()) yield
   }
 }
 
@@ -64,12 +79,14 @@ export function* mergeInSteps<Item>(
 ): Steps<readonly Item[]> {
   if (second.length === 0) return first
   const pace = new Pace()
-  const merged: Item[] = []
+  const merged = Array<Item>(first.length + second.length)
   let i = 0
   let j = 0
   while (i < first.length || j < second.length) {
     const takesFirst = j === second.length || (i < first.length && compare(first[i]!, second[j]!) <= 0)
-    merged.push(takesFirst ? first[i++]! : second[j++]!)
+    merged[i + j] = takesFirst ? first[i]! : second[j]!
+    if (takesFirst) i++
+    else j++
     if (pace.endsStep()) yield
   }
   return merged

@@ -1,4 +1,4 @@
-import { isLiving, type Member } from '../membership/member.ts'
+import { isLiving, type Member, type MemberState } from '../membership/member.ts'
 
 /** What is to be placed now, and when to look again. */
 export interface Gathered {
@@ -27,11 +27,12 @@ export class DeathGathering {
 
   /** @param members - All that the source lists now. */
   take(members: readonly Member[], nowMs: number): Gathered {
-    const isAnyDead = members.some(({ state }) => state === 'dead')
-    const placed = new Set(isAnyDead ? this.#placed.filter(isLiving).map(({ name }) => name) : [])
+    const states = new Set<MemberState>()
+    for (let i = 0; i < members.length; i++) states.add(members[i]!.state)
+    const placed = new Set(states.has('dead') ? this.#placed.filter(isLiving).map(({ name }) => name) : [])
     const isHeldBack = ({ name, state }: Member) => state === 'dead' && placed.has(name)
-    const hasDied = members.some(isHeldBack)
-    const isSuspected = members.some(({ state }) => state === 'suspect')
+    const hasDied = placed.size > 0 && members.some(isHeldBack)
+    const isSuspected = states.has('suspect')
     this.#sinceMs = hasDied ? (this.#sinceMs ?? nowMs) : undefined
     const untilMs = this.#sinceMs === undefined ? undefined : this.#sinceMs + this.#limitMs
     if (untilMs === undefined || !isSuspected || nowMs >= untilMs) {

@@ -150,7 +150,7 @@ export class RingService implements AsyncDisposable {
   get ownRingKey(): string | undefined {
     const { members, selfName = this.#ownName } = this.source
     if (this.#own?.members !== members) {
-      const own = members.find(({ name }) => name === selfName)
+      const own = selfName === undefined ? undefined : findByName(members, selfName)
       this.#own = { members, ringKey: own === undefined ? undefined : ringKeyOf(own, this.ringKeyMode) }
     }
     return this.#own.ringKey

@@ -23,8 +23,8 @@ test('members are placed so many in a step', () => {
   ]) {
     const members = Array.from({ length: count }, (_, i) => fakeMember(`m${i}`, `10.0.${i >> 8}.${i & 255}`))
     const pauses = [...placeInSteps(members, 'name')].length
-    // One more before the weights are bounded.
-    expect(pauses, `${count} members`).toBe(Math.floor(count / PIECES_PER_STEP) + 1)
+    // One more after it is known who moves, and one before the weights are bounded.
+    expect(pauses, `${count} members`).toBe(Math.floor(count / PIECES_PER_STEP) + 2)
   }
 })
 

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hashKey } from '../../src/ring/key-hash.ts'
-import { md5, md5Points, md5Word } from '../../src/ring/md5.ts'
+import { md5, md5InSteps, md5Points, md5Word } from '../../src/ring/md5.ts'
+import { PIECES_PER_STEP } from '../../src/ring/steps.ts'
 import { anyText } from '../support/any-text.ts'
 
 const expected = (data: string | Uint8Array) => createHash('md5').update(data).digest()
@@ -57,6 +58,23 @@ describe('md5', () => {
       check('x'.repeat(length))
       check('é'.repeat(length))
       check(new Uint8Array(length).fill(0xa5))
+    }
+  })
+
+  test('in steps, with other digests between them', () => {
+    for (const length of [0, 55, 56, 63, 64, 65, 64 * PIECES_PER_STEP - 1, 64 * PIECES_PER_STEP, 40_000]) {
+      const text = 'x'.repeat(length)
+      const steps = md5InSteps(text)
+      let pauses = 0
+      for (let step = steps.next(); ; step = steps.next()) {
+        check('between')
+        if (step.done === true) {
+          expect(Buffer.from(step.value)).toEqual(expected(text))
+          break
+        }
+        pauses++
+      }
+      expect(pauses, `${length}`).toBe(Math.floor(length / 64 / PIECES_PER_STEP))
     }
   })
 

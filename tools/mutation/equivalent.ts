@@ -14,15 +14,6 @@ export interface Equivalent {
 export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: 'src/manager/change-record.ts',
-    code: "const cause = (blamed === undefined ? found[0] : causes.get(blamed.ringKey)) ?? 'updated'",
-    changes: [
-      "'updated' → ''",
-      "(blamed === undefined ? found[0] : causes.get(blamed.ringKey)) ?? 'updated' → (blamed === undefined ? found[0] : causes.get(blamed.ringKey))",
-    ],
-    why: 'What goes or comes has a cause: the compiler does not know.',
-  },
-  {
-    file: 'src/manager/change-record.ts',
     code: "const [node = ''] = nodes",
     changes: ["'' → 'mutant'"],
     why: 'A cause that was found has a node: the compiler does not know.',
@@ -35,7 +26,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/manager/change-record.ts',
-    code: 'for (const { name } of nodes) if (wanted.has(name)) found.add(name)',
+    code: 'if (wanted.has(name)) found.add(name)',
     changes: ['wanted.has(name) → true'],
     why: 'Nobody asks for names that are not wanted; there are only fewer to keep.',
   },
@@ -406,7 +397,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/placement.ts',
-    code: 'if (metadata === undefined || ringKey === undefined || nodes.has(ringKey)) continue',
+    code: 'if (metadata === undefined || ringKey === undefined || !isPlaceable(member)) return undefined',
     changes: [
       'metadata === undefined || ringKey === undefined → metadata === undefined && ringKey === undefined',
       'metadata === undefined → false',
@@ -422,7 +413,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/placement.ts',
-    code: 'weight: (isMoved ? handover?.weight : undefined) ?? metadata.weight ?? 1,',
+    code: 'const weight = (isMoved ? handover?.weight : undefined) ?? metadata.weight ?? 1',
     changes: ['?. → .'],
     why: 'Whose move is over has one.',
   },
@@ -820,12 +811,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/ring/hash-ring.ts',
-    code: 'if (this.#digest === undefined) {',
-    changes: ['this.#digest === undefined → true'],
-    why: 'It is made anew, and the same; it is only quicker to keep it.',
-  },
-  {
-    file: 'src/ring/hash-ring.ts',
     code: 'if (this.#shares === undefined) {',
     changes: ['this.#shares === undefined → true'],
     why: 'It is made anew, and the same; it is only quicker to keep it.',
@@ -1007,14 +992,14 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/ring/steps.ts',
-    code: 'export const PIECES_PER_STEP = 512',
-    changes: ['512 → (512 + 1)'],
+    code: 'export const PIECES_PER_STEP = 128',
+    changes: ['128 → (128 + 1)'],
     why: 'How long a step is, is a matter of speed.',
   },
   {
     file: 'src/ring/steps.ts',
-    code: 'export const NUMBERS_PER_STEP = 8192',
-    changes: ['8192 → (8192 + 1)'],
+    code: 'export const NUMBERS_PER_STEP = 4096',
+    changes: ['4096 → (4096 + 1)'],
     why: 'How long a step is, is a matter of speed.',
   },
   {
@@ -1131,25 +1116,13 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/ring/point-table.ts',
-    code: 'if (left > 0) {',
-    changes: ['left > 0 → true', 'left > 0 → left >= 0'],
-    why: 'How long a step is, is a matter of speed.',
-  },
-  {
-    file: 'src/ring/point-table.ts',
-    code: 'if (left > 0) continue',
-    changes: ['0 → (0 + 1)'],
-    why: 'How long a step is, is a matter of speed.',
-  },
-  {
-    file: 'src/ring/point-table.ts',
-    code: 'const next = here[i] ?? 2 ** 32',
+    code: 'const next = i < here.length ? here[i]! : 2 ** 32',
     changes: ['2 → (2 + 1)', '32 → (32 + 1)'],
     why: 'Where both lists are at their ends, the other one says where the circle ends.',
   },
   {
     file: 'src/ring/point-table.ts',
-    code: 'const otherNext = there[j] ?? 2 ** 32',
+    code: 'const otherNext = j < there.length ? there[j]! : 2 ** 32',
     changes: ['2 → (2 + 1)', '32 → (32 + 1)'],
     why: 'Where both lists are at their ends, the other one says where the circle ends.',
   },

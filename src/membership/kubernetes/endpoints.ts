@@ -76,10 +76,10 @@ export function* viewEndpoints(
     }
     let its = known.get(slice)
     if (its === undefined) known.set(slice, (its = slice.endpoints.map((found) => endpointOf(found, port))))
-    for (const endpoint of its) {
+    its.forEach((endpoint) => {
       const rival = endpoints.get(endpoint.name)
       if (rival === undefined || prevails(endpoint, rival)) endpoints.set(endpoint.name, endpoint)
-    }
+    })
     if (pace.endsStep(its.length)) yield
   }
   return {

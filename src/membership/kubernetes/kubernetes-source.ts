@@ -5,9 +5,10 @@ import type { Logger } from '../../logger.ts'
 import type { SourceHealth } from '../condition.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import { listedMember, type Member } from '../member.ts'
+import { byName } from '../member-set.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
-import { finish, Pace, type Steps } from '../../ring/steps.ts'
+import { eachInSteps, finish, Pace, sortInSteps, type Steps } from '../../ring/steps.ts'
 import { takeInTurns } from '../../turns.ts'
 import { unlessAborted } from '../../unless-aborted.ts'
 import type { SourceStatistics } from '../statistics.ts'
@@ -22,7 +23,7 @@ import {
   describeSlices,
   type KubernetesSourceOptions,
 } from './kubernetes-options.ts'
-import { PlaceKeeper, valuesOf, type Place } from './place-keeper.ts'
+import { PlaceKeeper, type Place } from './place-keeper.ts'
 import { watchSlices, type OpenSliceFeed, type SliceFeed, type WatchedSlicesDeps } from './slice-feed.ts'
 
 const WARNING_INTERVAL_MS = 60_000
@@ -226,7 +227,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
   *#refreshInSteps(): Steps<void> {
     this.#isStale = false
     if (this.#slicesChanged) yield* this.#observe()
-    else this.#keeper.expire(this.#deps.clock.now())
+    else yield* this.#keeper.expire(this.#deps.clock.now())
     yield
     yield* this.#publish()
     const restMs = Math.min(LONGEST_REST_MS, Math.floor(this.#members.size / MEMBERS_PER_MS))
@@ -271,7 +272,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     if (wasBraked !== this.braked) this.#logBrake()
     let isNew = false
     const pace = new Pace()
-    const places = valuesOf(kept)
+    const places = [...kept.values()]
     for (let i = 0; i < places.length; i++) {
       const place = places[i]!
       const { name } = place.endpoint
@@ -286,10 +287,16 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     yield
     if (all.size > kept.size) {
       isNew = true
-      for (const name of all.keys()) if (!kept.has(name)) all.delete(name)
+      yield* eachInSteps([...all.keys()], (name) => {
+        if (!kept.has(name)) all.delete(name)
+      })
       yield
     }
-    if (isNew) this.set.publish(valuesOf(all).map(({ member }) => member))
+    if (isNew) {
+      const members = [...all.values()].map(({ member }) => member)
+      yield
+      this.set.publish(yield* sortInSteps(members, byName))
+    }
   }
 
   #logBrake(): void {

@@ -39,6 +39,7 @@ export class PlaceKeeper {
    */
   holdRestartingMs: number
   readonly #kept = new Map<string, Kept>()
+  #nextDueMs = Infinity
 
   constructor(holdRestartingMs: number) {
     this.holdRestartingMs = holdRestartingMs
@@ -47,6 +48,7 @@ export class PlaceKeeper {
   /** Takes over that another process holds this endpoint, which does not serve, until then. */
   hold(endpoint: Endpoint, untilMs: number): void {
     this.#kept.set(endpoint.name, { endpoint, state: 'suspect', holdUntilMs: untilMs, goneAtMs: Infinity })
+    this.#nextDueMs = Math.min(this.#nextDueMs, untilMs)
   }
 
   get places(): ReadonlyMap<string, Place> {
@@ -55,16 +57,13 @@ export class PlaceKeeper {
 
   /** When a place is lost unless something changes; `Infinity` without one. */
   get nextDueMs(): number {
-    let nextMs = Infinity
-    for (const { holdUntilMs, goneAtMs } of this.#kept.values())
-      nextMs = Math.min(nextMs, holdUntilMs, goneAtMs)
-    return nextMs
+    return this.#nextDueMs
   }
 
   /** Takes what the slices say at this moment, in steps; nobody may do anything else with the places meanwhile. */
   *observe(view: EndpointsView, nowMs: number): Steps<void> {
     const pace = new Pace()
-    const endpoints = valuesOf(view.endpoints)
+    const endpoints = [...view.endpoints.values()]
     for (let i = 0; i < endpoints.length; i++) {
       const endpoint = endpoints[i]!
       const { name } = endpoint
@@ -75,7 +74,7 @@ export class PlaceKeeper {
       if (pace.endsStep()) yield
     }
     const waitMs = view.sliceCount === 0 ? Math.max(GONE_AFTER_MS, this.holdRestartingMs) : GONE_AFTER_MS
-    const places = valuesOf(this.#kept)
+    const places = [...this.#kept.values()]
     for (let i = 0; i < places.length; i++) {
       if (pace.endsStep()) yield
       const before = places[i]!
@@ -85,16 +84,24 @@ export class PlaceKeeper {
       else if (before.goneAtMs > nowMs + waitMs) this.#kept.set(name, { ...before, goneAtMs: nowMs + waitMs })
     }
     yield
-    this.expire(nowMs)
+    yield* this.expire(nowMs)
   }
 
-  expire(nowMs: number): void {
-    this.#kept.forEach((before, name) => {
+  *expire(nowMs: number): Steps<void> {
+    const pace = new Pace()
+    const places = [...this.#kept.values()]
+    let nextMs = Infinity
+    for (let i = 0; i < places.length; i++) {
+      const before = places[i]!
+      const { name } = before.endpoint
       if (before.goneAtMs <= nowMs) this.#kept.delete(name)
       else if (before.holdUntilMs <= nowMs) {
         this.#kept.set(name, { ...before, state: 'dead', holdUntilMs: Infinity })
-      }
-    })
+        nextMs = Math.min(nextMs, before.goneAtMs)
+      } else nextMs = Math.min(nextMs, before.holdUntilMs, before.goneAtMs)
+      if (pace.endsStep()) yield
+    }
+    this.#nextDueMs = nextMs
   }
 
   #present(endpoint: Endpoint, before: Kept | undefined, nowMs: number): Kept | undefined {
@@ -117,17 +124,4 @@ export class PlaceKeeper {
         return assertNever(before.state)
     }
   }
-}
-
-/**
- * The values of a map as a list: to go through thousands of them in steps, ten times a second, without the object that an iterator
- * makes for each.
- */
-export function valuesOf<Value>(map: ReadonlyMap<string, Value>): Value[] {
-  const values = Array.from<Value>({ length: map.size })
-  let at = 0
-  map.forEach((value) => {
-    values[at++] = value
-  })
-  return values
 }
