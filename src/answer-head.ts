@@ -20,8 +20,6 @@ export function answerHead(request: ClientRequest): Promise<IncomingMessage> {
       message.on('error', () => {})
       resolve(message)
     })
-    request.once('close', () => {
-      reject(new Error('the connection ended without an answer to the request'))
-    })
+    request.once('close', () => reject(new Error('the connection ended without an answer to the request')))
   })
 }

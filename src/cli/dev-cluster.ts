@@ -44,9 +44,7 @@ export class DevCluster {
     this.#agreement = new RingAgreement({
       clock: options.clock,
       patienceMs: DISAGREEMENT_MS,
-      onAgreed: (ring) => {
-        this.#agree(ring)
-      },
+      onAgreed: (ring) => this.#agree(ring),
       onDisagreed: (digests) => {
         if (this.#agreed !== undefined) tell('ring.disagreed', { digests: Object.fromEntries(digests) })
       },
@@ -72,9 +70,7 @@ export class DevCluster {
               if (this.#stopping && level !== 'error' && level !== 'fatal') return
               tell('member.logged', { name, level, line })
             },
-            ended: (member, end) => {
-              this.#lose(member, end)
-            },
+            ended: (member, end) => this.#lose(member, end),
           },
         }),
     )
@@ -119,9 +115,7 @@ export class DevCluster {
     this.#agreement.stop()
     const running = this.alive
     for (const member of running) member.signal('SIGTERM')
-    const cancel = this.#options.clock.after(patienceMs, () => {
-      this.killAll()
-    })
+    const cancel = this.#options.clock.after(patienceMs, () => this.killAll())
     await Promise.all(running.map(({ ended }) => ended))
     cancel()
   }

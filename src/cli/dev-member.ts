@@ -105,17 +105,13 @@ export class DevMember {
     })
     this.#child = child
     this.#alive = child.pid !== undefined
-    eachLine(child.stdout, (line) => {
-      this.#readLog(line)
-    })
+    eachLine(child.stdout, (line) => this.#readLog(line))
     eachLine(child.stderr, (line) => {
       // A stack trace begins with what happened.
       this.#reason ??= line
       this.#options.listener.logged(this, 'error', line)
     })
-    child.once('error', (error) => {
-      this.#end({ code: undefined, signal: undefined, reason: error.message })
-    })
+    child.once('error', (error) => this.#end({ code: undefined, signal: undefined, reason: error.message }))
     // `close` comes after the last line; `exit` would come before it.
     child.once('close', (code, signal) => {
       this.#end({ code: code ?? undefined, signal: signal ?? undefined, reason: this.#reason })

@@ -113,19 +113,11 @@ function createTextView(terminal: Terminal, seconds: () => number): Tell {
     'member.ended': ({ name, ...end }) => {
       if (end.signal !== 'SIGKILL') line(terminal.style('red', `${name} ${describeEnd(end)}`))
     },
-    'member.logged': ({ name, line: text }) => {
-      terminal.err(`${name}: ${prettify(text).trimEnd()}\n`)
-    },
-    'cluster.stopping': () => {
-      terminal.out('\nStopping …\n')
-    },
-    'cluster.stopped': () => {
-      terminal.out('All members have stopped.\n')
-    },
+    'member.logged': ({ name, line: text }) => terminal.err(`${name}: ${prettify(text).trimEnd()}\n`),
+    'cluster.stopping': () => terminal.out('\nStopping …\n'),
+    'cluster.stopped': () => terminal.out('All members have stopped.\n'),
   }
-  return (event, fields) => {
-    show[event](fields)
-  }
+  return (event, fields) => show[event](fields)
 }
 
 function renderStarted(

@@ -89,9 +89,7 @@ function forward(place: KubectlPlace, pod: string, port: number, children: Child
       clearTimeout(timer)
       reject(new RingmanError('UNREACHABLE', `kubectl does not forward to the pod ${pod}: ${why}`))
     }
-    const timer = setTimeout(() => {
-      fail(`not within ${PATIENCE_MS / 1000} s`)
-    }, PATIENCE_MS)
+    const timer = setTimeout(() => fail(`not within ${PATIENCE_MS / 1000} s`), PATIENCE_MS)
     child.stdout.on('data', (chunk: Buffer) => {
       const [, local] = /Forwarding from 127\.0\.0\.1:(\d+) ->/.exec(chunk.toString()) ?? []
       if (local === undefined) return
@@ -101,12 +99,8 @@ function forward(place: KubectlPlace, pod: string, port: number, children: Child
     child.stderr.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-1000)
     })
-    child.once('error', (error) => {
-      fail(error.message)
-    })
-    child.once('close', () => {
-      fail(lastLine(said))
-    })
+    child.once('error', (error) => fail(error.message))
+    child.once('close', () => fail(lastLine(said)))
   })
 }
 

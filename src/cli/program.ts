@@ -46,9 +46,7 @@ export function createProgram(context: ProgramContext): Command {
       writeErr: terminal.err,
       getOutHelpWidth: () => terminal.columns,
       getErrHelpWidth: () => terminal.columns,
-      outputError: (text, write) => {
-        write(text.replace(/^error: /, 'ringman: '))
-      },
+      outputError: (text, write) => write(text.replace(/^error: /, 'ringman: ')),
     })
     .configureHelp({ styleTitle: (title) => terminal.style('bold', title), subcommandTerm: commandTerm })
     .showSuggestionAfterError()

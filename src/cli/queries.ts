@@ -95,9 +95,7 @@ export async function runWatch({ config, terminal, json }: CommandInput<WatchCon
   const client = clientOf(config)
   const over = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      over.abort()
-    })
+    process.once(signal, () => over.abort())
   }
   try {
     // A first look-up, so that a wrong URL ends the command instead of being tried forever.
@@ -111,9 +109,7 @@ export async function runWatch({ config, terminal, json }: CommandInput<WatchCon
   let ringBefore = HashRing.empty
   const watch = client.watch({
     signal: over.signal,
-    onDisconnect: (error) => {
-      terminal.err(`ringman: ${printable(error.message)}; trying again\n`)
-    },
+    onDisconnect: (error) => terminal.err(`ringman: ${printable(error.message)}; trying again\n`),
   })
   for await (const ring of watch) {
     if (node !== undefined) {

@@ -212,9 +212,7 @@ export class Members {
     work: (limit: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const timeout = new AbortController()
-    const cancel = this.clock.after(this.timeoutMs, () => {
-      timeout.abort()
-    })
+    const cancel = this.clock.after(this.timeoutMs, () => timeout.abort())
     try {
       return await work(signal === undefined ? timeout.signal : AbortSignal.any([timeout.signal, signal]))
     } catch (error) {

@@ -218,15 +218,9 @@ export class RingClient implements AsyncDisposable {
     if (ringFile !== undefined) await this.#readFile(ringFile)
     const { urls, random } = this.#members
     const reader = {
-      take: (ring: RingAnswer, first: boolean) => {
-        this.#take(ring, first)
-      },
-      confirm: () => {
-        this.#confirm(this.#members.clock.now())
-      },
-      fail: (error: RingmanError) => {
-        this.#fail(error)
-      },
+      take: (ring: RingAnswer, first: boolean) => this.#take(ring, first),
+      confirm: () => this.#confirm(this.#members.clock.now()),
+      fail: (error: RingmanError) => this.#fail(error),
     }
     // Each client begins somewhere else, or all would watch one member.
     await new RingFeed(this.#members, reader, Math.floor(random() * urls.length)).run(signal)
@@ -297,9 +291,7 @@ export class RingClient implements AsyncDisposable {
     const leftMs = staleAfterMs - this.ageMs
     if (leftMs > 0) {
       // Timers may be a little early.
-      this.#stopStaleTimer = this.#staleClock.after(Math.ceil(leftMs), () => {
-        this.#expireInTime()
-      })
+      this.#stopStaleTimer = this.#staleClock.after(Math.ceil(leftMs), () => this.#expireInTime())
       return
     }
     this.#stale = true

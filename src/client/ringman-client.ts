@@ -113,20 +113,14 @@ export class RingmanClient {
     const signal = options.signal === undefined ? over.signal : AbortSignal.any([over.signal, options.signal])
     const newest = new Newest<RingAnswer>()
     const reader = {
-      take: (ring: RingAnswer) => {
-        newest.publish(ring)
-      },
+      take: (ring: RingAnswer) => newest.publish(ring),
       ...(options.onDisconnect === undefined ? {} : { fail: options.onDisconnect }),
     }
     // It reads on while the caller is busy.
     const following = new RingFeed(this.#members, reader, this.#preferred).run(signal)
     following.then(
-      () => {
-        newest.end()
-      },
-      (error: Error) => {
-        newest.end(error)
-      },
+      () => newest.end(),
+      (error: Error) => newest.end(error),
     )
     let last: string | undefined
     try {

@@ -75,9 +75,7 @@ export async function relayRequest(
     res.writeHead(answer.statusCode, passHeaders(raw.map((text) => text.toString('latin1'))))
     // An event stream may say nothing for long: its head goes at once. (`flushHeaders` would write it as UTF-8.)
     res.write(NOTHING)
-    await new Promise<void>((resolve) => {
-      pipeline(answer.body, res, () => resolve())
-    })
+    await new Promise<void>((resolve) => pipeline(answer.body, res, () => resolve()))
     return answer.statusCode
   } catch (error) {
     throw new RelayFailure(deadline.problem ?? unreachable(target, error), body?.begun !== true)

@@ -241,9 +241,7 @@ export class ListWatch<T extends Held> {
     if (version === undefined || selection === undefined || signal.aborted) return
     const timeoutMs = Math.max(0, this.#relistAtMs - clock.now())
     const untilRelist = new AbortController()
-    const cancel = clock.after(timeoutMs, () => {
-      untilRelist.abort()
-    })
+    const cancel = clock.after(timeoutMs, () => untilRelist.abort())
     let cancelProof = () => {}
     let openedAtMs: number | undefined
     let eventful = false
@@ -254,9 +252,7 @@ export class ListWatch<T extends Held> {
         if (openedAtMs === undefined) {
           openedAtMs = clock.now()
           this.#counts.watches += 1
-          cancelProof = clock.after(PROVEN_MS, () => {
-            this.#succeed()
-          })
+          cancelProof = clock.after(PROVEN_MS, () => this.#succeed())
         }
         if (events.length === 0) continue
         eventful = true

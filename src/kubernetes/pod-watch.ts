@@ -65,9 +65,7 @@ export class PodWatch extends ListWatch<Pod> implements PodDirectory {
    */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
+    return () => this.#listeners.delete(listener)
   }
 
   /** The addresses of the pods that run and are not being deleted, ready or not; waits for the first list. */

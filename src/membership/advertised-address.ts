@@ -67,9 +67,7 @@ export function leadsToThisMachine(
   interfaces: NetworkInterfaces,
 ): boolean {
   const own = new BlockList()
-  const add = (literal: string) => {
-    own.addAddress(literal, isIPv6(literal) ? 'ipv6' : 'ipv4')
-  }
+  const add = (literal: string) => own.addAddress(literal, isIPv6(literal) ? 'ipv6' : 'ipv4')
   if (isUnspecified(bindHost)) {
     own.addSubnet('127.0.0.0', 8, 'ipv4')
     add('::1')

@@ -91,9 +91,7 @@ export abstract class SourceBase {
   }
 
   /** The source can go no further: `done` rejects. */
-  protected readonly fail = (error: unknown): void => {
-    this.#over.reject(error)
-  }
+  protected readonly fail = (error: unknown): void => this.#over.reject(error)
 
   /**
    * Acquires all that the source needs; what it throws makes `start` fail.

@@ -282,9 +282,7 @@ export class ServiceSlices {
       this.#turnDue = false
       return
     }
-    setImmediate(() => {
-      this.#tellSome()
-    })
+    setImmediate(() => this.#tellSome())
   }
 }
 

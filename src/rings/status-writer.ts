@@ -176,9 +176,7 @@ export class StatusWriter {
         const record = this.#recordOf(name)
         if (record.busy) continue
         const writing = this.#writeOne(entry, entry.resource, record)
-          .catch((error: unknown) => {
-            this.#fail(name, error)
-          })
+          .catch((error: unknown) => this.#fail(name, error))
           .finally(() => running.delete(writing))
         running.add(writing)
       }

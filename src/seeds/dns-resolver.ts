@@ -125,9 +125,7 @@ export class NodeDnsResolver implements DnsResolver {
     const searchList = this.#options.searchList ?? parseSearchList(await read())
     const resolver = new Resolver({ timeout: this.#options.queryTimeoutMs ?? 2000, tries: 2 })
     if (this.#options.servers !== undefined) resolver.setServers(this.#options.servers)
-    const cancel = () => {
-      resolver.cancel()
-    }
+    const cancel = () => resolver.cancel()
     signal.addEventListener('abort', cancel)
     try {
       let failure: unknown

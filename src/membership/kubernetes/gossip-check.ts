@@ -77,9 +77,7 @@ export class GossipCheck {
 
   start(): void {
     const { gossip, pods } = this.#options
-    const compare = () => {
-      this.#compare()
-    }
+    const compare = () => this.#compare()
     this.#unsubscribe = [gossip.subscribe(compare), pods.subscribe(compare)]
     this.#compare()
   }

@@ -127,9 +127,7 @@ async function openUdp(
     type,
     recvBufferSize: RECEIVE_BUFFER_BYTES,
     // Addresses are literals: without this, each send would go through a name look-up.
-    lookup: (host, _, callback) => {
-      callback(null, host, type === 'udp6' ? 6 : 4)
-    },
+    lookup: (host, _, callback) => callback(null, host, type === 'udp6' ? 6 : 4),
   })
   udp.on('message', (datagram: Buffer, { address, port: fromPort }: RemoteInfo) => {
     const from = endpointOf(address, fromPort)
@@ -170,9 +168,7 @@ export async function releaseSockets(sockets: Iterable<Socket>): Promise<void> {
       sockets,
       (socket) =>
         new Promise<void>((resolve) => {
-          socket.once('close', () => {
-            resolve()
-          })
+          socket.once('close', () => resolve())
           socket.destroy()
         }),
     ),

@@ -60,9 +60,7 @@ export class GossipTransport {
     this.#server = new StreamServer({
       clock: node.clock,
       reception: () => this.codec.streamReception('request'),
-      onMessage: (stream, message, from, sizeBytes) => {
-        this.#receiveStream(stream, message, from, sizeBytes)
-      },
+      onMessage: (stream, message, from, sizeBytes) => this.#receiveStream(stream, message, from, sizeBytes),
       onBytes,
       onDrop: (drop, from) => {
         this.drops.add(drop, from, 'tcp')
@@ -99,12 +97,8 @@ export class GossipTransport {
       onDatagram:
         this.#options.node.tcpOnly === true
           ? undefined
-          : (datagram, from) => {
-              this.#receiveDatagram(datagram, from)
-            },
-      onConnection: (socket: Socket, from) => {
-        this.#server.accept(socket, from)
-      },
+          : (datagram, from) => this.#receiveDatagram(datagram, from),
+      onConnection: (socket: Socket, from) => this.#server.accept(socket, from),
       onError: (error) => {
         this.#options.onError(
           new RingmanError('SOURCE_FAILED', `a gossip socket broke: ${error.message}`, { cause: error }),

@@ -92,17 +92,11 @@ export class MemberlistNode {
     this.#transport = new GossipTransport({
       node: { ...options, streamLimits: { maxHeldBytes, ...options.streamLimits } },
       settings: this.#settings,
-      onEvent: (event) => {
-        this.#handle(event)
-      },
+      onEvent: (event) => this.#handle(event),
       onUserMessage: (payload) => {
-        this.#guard(() => {
-          this.#noteMessage(payload)
-        })
+        this.#guard(() => this.#noteMessage(payload))
       },
-      onError: (error) => {
-        this.#fail(error)
-      },
+      onError: (error) => this.#fail(error),
     })
     this.done.catch(() => {})
   }

@@ -127,9 +127,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       random,
       logger,
       isSelf: ({ address, port }) => this.#isSelf({ address, port }),
-      onAddresses: (addresses) => {
-        this.node.join(addresses)
-      },
+      onAddresses: (addresses) => this.node.join(addresses),
       family: () => isIP(this.node.endpoint?.address ?? ''),
       pods: options.pods,
       settings: options.seedSettings,
@@ -143,9 +141,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     this.#keyringFile = follow(options.keyringFile, followKeyring, (keyring) => {
       this.node.setKeyring(keyring)
     })
-    this.#labelFile = follow(options.labelFile, followLabels, (labels) => {
-      this.node.setLabels(labels)
-    })
+    this.#labelFile = follow(options.labelFile, followLabels, (labels) => this.node.setLabels(labels))
   }
 
   /** What others are told of this member's gossip; undefined before `start`. */

@@ -94,9 +94,7 @@ export class StreamClient {
       lose({ outcome: 'failed', reason: 'the peer closed the connection', ...closed() })
     })
     if (decoder === undefined) {
-      socket.end(bytes, () => {
-        finish({ outcome: 'sent' })
-      })
+      socket.end(bytes, () => finish({ outcome: 'sent' }))
       return promise
     }
     const take = (result: ReturnType<StreamDecoder['push']>) => {
@@ -128,9 +126,7 @@ export class StreamClient {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const socket = connect({ host: to.address, port: to.port })
     this.#open.add(socket)
-    const cancelTimer = this.#clock.after(withinMs, () => {
-      resolve(false)
-    })
+    const cancelTimer = this.#clock.after(withinMs, () => resolve(false))
     // Read, since otherwise the end would not be noticed.
     socket.resume()
     const closed = () => {

@@ -179,9 +179,7 @@ export class StreamServer {
   #part(connection: Connection, farewell: Uint8Array): void {
     const { socket } = connection
     connection.cancelTimer()
-    connection.cancelTimer = this.#options.clock.after(FAREWELL_MS, () => {
-      socket.destroy()
-    })
+    connection.cancelTimer = this.#options.clock.after(FAREWELL_MS, () => socket.destroy())
     socket.end(farewell)
   }
 
@@ -195,9 +193,7 @@ export class StreamServer {
         socket.destroy()
         return
       }
-      connection.cancelTimer = clock.after(timeoutMs - messageMs, () => {
-        socket.destroy()
-      })
+      connection.cancelTimer = clock.after(timeoutMs - messageMs, () => socket.destroy())
     })
   }
 

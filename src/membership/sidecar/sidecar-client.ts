@@ -169,9 +169,7 @@ export const getOverHttp: HttpGet = async (url, signal, headers) => {
     maxHeaderSize: 16_384,
     signal,
   })
-  request.once('socket', (socket) => {
-    socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
-  })
+  request.once('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS))
   const head = answerHead(request)
   request.end()
   const response = await head

@@ -237,11 +237,7 @@ export class SidecarSource extends SourceBase implements MembershipSource {
   }
 
   #follow(loop: Promise<void>): void {
-    this.#loops.push(
-      loop.catch((error: unknown) => {
-        this.fail(error)
-      }),
-    )
+    this.#loops.push(loop.catch((error: unknown) => this.fail(error)))
   }
 
   async #refetchLoop(client: SidecarClient): Promise<void> {
@@ -317,9 +313,7 @@ export class SidecarSource extends SourceBase implements MembershipSource {
   async #pause(delayMs: number): Promise<void> {
     if (this.stopped.aborted) return
     const wake = new AbortController()
-    this.#wake = () => {
-      wake.abort()
-    }
+    this.#wake = () => wake.abort()
     await sleep(this.#clock, delayMs, wake.signal)
     this.#wake = undefined
   }

@@ -219,9 +219,7 @@ export class SwimLibrary {
         send(bytes.subarray(offset, offset + length), `${address}:${port}`)
       },
     }
-    net.listen = (callback) => {
-      callback()
-    }
+    net.listen = (callback) => callback()
     net.close = () => {}
 
     const trace: Debug = (message, fields) => {
@@ -242,9 +240,7 @@ export class SwimLibrary {
       const chosen = this.#stopped ? undefined : next()
       return chosen === undefined ? undefined : membership.hostToMember[chosen.host]
     }
-    failureDetector.pingReq = (member) => {
-      this.#probeIndirectly(member)
-    }
+    failureDetector.pingReq = (member) => this.#probeIndirectly(member)
     membership.on('update', onUpdate)
     return swim
   }

@@ -81,9 +81,7 @@ export class SwimNode {
       timeoutMs: () => settings.suspicionMs * Math.max(1, Math.log10(this.#library.liveHosts.length + 1)),
       stalledSince: (sinceMs) => this.monitor.stalledSince(sinceMs),
       graceMs: settings.probeTimeoutMs,
-      onExpired: (suspect, incarnation) => {
-        this.#declareDead(suspect, incarnation)
-      },
+      onExpired: (suspect, incarnation) => this.#declareDead(suspect, incarnation),
     })
     this.#library = new SwimLibrary({
       host,
@@ -97,12 +95,8 @@ export class SwimNode {
         this.traffic.addSent(bytes)
         send(bytes, to)
       },
-      onUpdate: (data) => {
-        this.#follow(data)
-      },
-      onProbeFailed: (probe) => {
-        this.#suspect(probe)
-      },
+      onUpdate: (data) => this.#follow(data),
+      onProbeFailed: (probe) => this.#suspect(probe),
     })
   }
 
@@ -122,12 +116,8 @@ export class SwimNode {
   start(): void {
     this.monitor.start()
     this.#library.start()
-    this.#every(REAP_EVERY_MS, 0, () => {
-      this.#reap()
-    })
-    this.#every(this.#options.settings.syncIntervalMs, 0.2, () => {
-      this.#exchange()
-    })
+    this.#every(REAP_EVERY_MS, 0, () => this.#reap())
+    this.#every(this.#options.settings.syncIntervalMs, 0.2, () => this.#exchange())
   }
 
   /** Ends every timer; nothing is sent or called afterwards. Idempotent. */

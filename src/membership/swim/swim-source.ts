@@ -192,12 +192,8 @@ export class SwimSource extends SourceBase implements MembershipSource {
       clock,
       random,
       logger: this.#logger,
-      send: (bytes, to) => {
-        this.#socket?.send(bytes, to)
-      },
-      onChange: () => {
-        this.#publish()
-      },
+      send: (bytes, to) => this.#socket?.send(bytes, to),
+      onChange: () => this.#publish(),
     })
     this.#seeds = this.#createSeedResolver(socket.port)
   }
@@ -254,9 +250,7 @@ export class SwimSource extends SourceBase implements MembershipSource {
       random,
       logger: this.#logger,
       isSelf: (address) => this.#isSelf(address, boundPort),
-      onAddresses: (addresses) => {
-        this.#contact(addresses)
-      },
+      onAddresses: (addresses) => this.#contact(addresses),
       settings: this.#settings.seeds,
     })
   }

@@ -43,15 +43,9 @@ export function ask(
     if (payload !== undefined) core.contacts.answered(place, name, core.nowMs)
     end(payload)
   }
-  const ping = () => {
-    core.send(place, [core.pingFor({ name }, seqNo), ...say], fill, purpose)
-  }
+  const ping = () => core.send(place, [core.pingFor({ name }, seqNo), ...say], fill, purpose)
   pending.set(seqNo, { acked: finish })
-  set.push(
-    deadlines.set(nowMs + waitMs, () => {
-      finish(undefined)
-    }),
-  )
+  set.push(deadlines.set(nowMs + waitMs, () => finish(undefined)))
   const soon = (run: () => void) => set.push(deadlines.set(nowMs + settings.probeTimeoutMs / 2, run))
   if (repeat && settings.repeatPings) soon(ping)
   if (stream && settings.streamProbes) {

@@ -23,9 +23,7 @@ export class DeclaredDead {
   /** Notes that news of a death is in the queue. @returns To be called when it has left the queue. */
   queued(name: string): (outcome: QueueOutcome) => void {
     this.#untold.add(name)
-    return () => {
-      this.#untold.delete(name)
-    }
+    return () => this.#untold.delete(name)
   }
 
   /** Others hold us for dead. Those whose death is not told any more are found dead by the others, if they are. */

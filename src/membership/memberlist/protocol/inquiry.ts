@@ -181,9 +181,7 @@ export class Inquiries {
       else this.#end(record, inquiry)
     })
     const allHeardMs = inquiry.sinceMs + quietMs(core.settings)
-    core.deadlines.set(allHeardMs, () => {
-      this.#weigh(record, inquiry)
-    })
+    core.deadlines.set(allHeardMs, () => this.#weigh(record, inquiry))
     core.deadlines.set(allHeardMs + GRACE * core.settings.probeIntervalMs, () => {
       if (this.#running.get(record) !== inquiry) return
       this.#askAgain(record, inquiry)

@@ -136,9 +136,7 @@ export class Prober {
   #setRound(waitMs: number): void {
     const { deadlines, nowMs } = this.#core
     deadlines.cancel(this.#nextRound)
-    this.#nextRound = deadlines.set(nowMs + waitMs, () => {
-      this.#round()
-    })
+    this.#nextRound = deadlines.set(nowMs + waitMs, () => this.#round())
   }
 
   get #roundMs(): number {
@@ -160,20 +158,10 @@ export class Prober {
     const at = (afterMs: number, run: () => void) => deadlines.set(nowMs + afterMs, run)
     const fallbackMs = Math.min(probe.timeoutMs, probe.intervalMs)
     probe.deadlines = [
-      ...(settings.repeatPings
-        ? [
-            at(fallbackMs / 2, () => {
-              this.#ping(probe)
-            }),
-          ]
-        : []),
-      at(fallbackMs, () => {
-        this.#askOthers(probe)
-      }),
+      ...(settings.repeatPings ? [at(fallbackMs / 2, () => this.#ping(probe))] : []),
+      at(fallbackMs, () => this.#askOthers(probe)),
       // Never in the same moment as the question to the others.
-      at(Math.max(probe.intervalMs, fallbackMs + 1), () => {
-        this.#silent(probe)
-      }),
+      at(Math.max(probe.intervalMs, fallbackMs + 1), () => this.#silent(probe)),
     ]
   }
 

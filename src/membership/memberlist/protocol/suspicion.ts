@@ -146,9 +146,7 @@ export class Suspicions {
     const { deadlines, settings, nowMs } = this.#core
     deadlines.cancel(suspicion.deadline)
     suspicion.dueMs = dueMs
-    suspicion.deadline = deadlines.set(dueMs, () => {
-      this.#decide(record, suspicion)
-    })
+    suspicion.deadline = deadlines.set(dueMs, () => this.#decide(record, suspicion))
     if (!settings.checkSuspects || suspicion.check !== undefined) return
     // A little chance, so that those who suspect the same member do not all ask it at once.
     const chanceMs = this.#core.random() * settings.probeIntervalMs * CHECK_EVERY
@@ -200,9 +198,7 @@ export class Suspicions {
     const waitMs = isUrgent
       ? (evidence.dueMs - evidence.sinceMs) / EVIDENCE_PINGS
       : core.settings.probeIntervalMs * CHECK_EVERY
-    suspicion.check = core.deadlines.set(core.nowMs + waitMs, () => {
-      this.#check(record, suspicion)
-    })
+    suspicion.check = core.deadlines.set(core.nowMs + waitMs, () => this.#check(record, suspicion))
   }
 
   #checkStream(record: MemberRecord, suspicion: Suspicion, seqNo: number): void {
