@@ -102,6 +102,19 @@ describe('told to several members at once', () => {
     )
   })
 
+  test('an eviction is known to the next member when it is asked for the same', async () => {
+    await using three = new LiveCluster()
+    for (const name of ['a', 'b', 'c']) await three.add(name)
+    await three.agreeOn(3)
+    const urls = three.members.map(({ addresses }) => addresses.admin.url).join(',')
+    const evicted = await runMain(['evict', 'c', '--url', urls], { RINGMAN_TOKEN_FILE: three.tokenFile })
+    expect(evicted).toMatchObject({ code: 0, err: '' })
+    // It moves once; the last one asked is the one that has left.
+    expect(evicted.out.match(/of all keys move/g)).toHaveLength(1)
+    expect(evicted.out).toContain('This member has left already')
+    await three.agreeOn(2)
+  })
+
   test('one that does not hear of it in time is not asked, and the others are', async () => {
     await using known = new LiveCluster()
     const first = await known.add('first')
