@@ -39,6 +39,12 @@ export function formatAddress(bytes: Uint8Array): string | undefined {
   return `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`
 }
 
+/** An address in network order and a port as they come off the wire; undefined where nobody can be there. */
+export function tryEndpoint(bytes: Uint8Array, port: number): Endpoint | undefined {
+  const address = port < 1 || port > 65_535 ? undefined : formatAddress(bytes)
+  return address === undefined ? undefined : { address, port }
+}
+
 /**
  * An IP literal in network order, the other way of {@link formatAddress}.
  *

@@ -1,7 +1,7 @@
 import type { Alive, IndirectPing } from '../wire/messages.ts'
 import { type Core, NO_BYTES, nodeOf } from './core.ts'
 import type { Deadline } from './deadlines.ts'
-import { type Endpoint, formatAddress, keyOf, sameEndpoint } from './endpoint.ts'
+import { type Endpoint, keyOf, sameEndpoint, tryEndpoint } from './endpoint.ts'
 import { planInquiry } from './evidence.ts'
 import { quietMs } from './intervals.ts'
 import type { MemberRecord, Suspicion } from './members.ts'
@@ -112,8 +112,8 @@ export class Inquiries {
   witness({ seqNo, target, port, node }: IndirectPing, replyTo: Endpoint): void {
     const core = this.#core
     const record = core.members.get(node)
-    const place = { address: formatAddress(target) ?? '', port }
-    if (record === undefined || !sameEndpoint(record.endpoint, place)) return
+    const place = tryEndpoint(target, port)
+    if (record === undefined || place === undefined || !sameEndpoint(record.endpoint, place)) return
     if (record.state !== 'suspect' || this.#hasHeard(place))
       core.send(replyTo, [core.aliveMessage(nodeOf(record))], false)
     if (record.state !== 'suspect') return

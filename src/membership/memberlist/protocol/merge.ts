@@ -7,7 +7,7 @@ import type { Contests } from './contests.ts'
 import type { DeathEvidence } from './counters.ts'
 import { type Core, createRecord, nodeOf, STATE_NUMBERS } from './core.ts'
 import { isDoubtful, isLate, isStale, previousOf } from './doubtful-deaths.ts'
-import { type Endpoint, formatAddress, keyOf, sameEndpoint } from './endpoint.ts'
+import { type Endpoint, keyOf, sameEndpoint, tryEndpoint } from './endpoint.ts'
 import { type MemberRecord, understandEachOther, versionsOf, viewOf } from './members.ts'
 import { correctTo, INCARNATION_LIMIT, isBeyond, raiseTo, roomToRise } from './incarnation.ts'
 import type { SelfDefence } from './refute.ts'
@@ -356,8 +356,8 @@ export class Merge {
     // A peer that does not list us has not reached us, or has only just heard of us.
     if (own === undefined && origin?.by === 'asked') this.#core.noteUnlisted()
     if (own !== undefined && own.state <= STATE_NUMBERS.suspect && origin?.by === 'asked') {
-      const place = { address: formatAddress(own.address) ?? '', port: own.port }
-      this.#listener.contests.listed(origin.place, place)
+      const place = tryEndpoint(own.address, own.port)
+      if (place !== undefined) this.#listener.contests.listed(origin.place, place)
     }
     this.#takeFrom(0, state.nodes, origin, end)
   }
@@ -604,14 +604,12 @@ export class Merge {
   /** @returns The endpoint that the message names; undefined when it was refused and counted. */
   #checkAlive(message: Alive): Endpoint | undefined {
     if (!this.#isOurs(message)) return undefined
-    const address = this.#endpointAddress(message)
-    const { node, port, meta, vsn } = message
+    const endpoint = this.#placeOf(message)
+    const { node, meta, vsn } = message
     const { pMin, pMax } = versionsOf(vsn)
     const wellFormed =
-      address !== undefined &&
+      endpoint !== undefined &&
       node.length <= NAME_LIMIT &&
-      port >= 1 &&
-      port <= 65_535 &&
       meta.length <= METADATA_LIMIT_BYTES &&
       vsn.length === VSN_BYTES
     if (!wellFormed) {
@@ -623,14 +621,14 @@ export class Merge {
       this.#core.refuse('version-incompatible', { peer: node, pMin, pMax })
       return undefined
     }
-    return { address, port }
+    return endpoint
   }
 
-  /** The address as text, without making it again for each message on a known member. */
-  #endpointAddress(message: Alive): string | undefined {
-    const known = this.#core.members.get(message.node)
-    if (known !== undefined && sameBytes(known.addressBytes, message.address)) return known.endpoint.address
-    return formatAddress(message.address)
+  /** The place that a message names, without making it again for each message on a known member. */
+  #placeOf({ node, address, port }: Alive): Endpoint | undefined {
+    const known = this.#core.members.get(node)
+    const isThere = known?.endpoint.port === port && sameBytes(known.addressBytes, address)
+    return isThere ? known.endpoint : tryEndpoint(address, port)
   }
 
   #isOurs(message: Alive | Suspect | Dead): boolean {

@@ -7,7 +7,7 @@ import { Core, NO_BYTES } from './core.ts'
 import type { Counters } from './counters.ts'
 import type { Dependencies, Identity } from './dependencies.ts'
 import type { Effect, MemberView } from './effects.ts'
-import { type Endpoint, formatAddress, sameEndpoint } from './endpoint.ts'
+import { type Endpoint, sameEndpoint, tryEndpoint } from './endpoint.ts'
 import type { ProtocolEvent } from './events.ts'
 import { Exchanges } from './exchanges.ts'
 import { GossipRounds } from './gossip.ts'
@@ -492,7 +492,5 @@ export class Protocol {
 
 /** Where the asker says that it is. */
 function placeOf({ source }: Ping | IndirectPing): Endpoint | undefined {
-  if (source === undefined || source.port < 1 || source.port > 65_535) return undefined
-  const address = formatAddress(source.address)
-  return address === undefined ? undefined : { address, port: source.port }
+  return source === undefined ? undefined : tryEndpoint(source.address, source.port)
 }

@@ -1,7 +1,7 @@
 import type { IndirectPing } from '../wire/messages.ts'
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
-import { type Endpoint, formatAddress, sameEndpoint } from './endpoint.ts'
+import { type Endpoint, sameEndpoint, tryEndpoint } from './endpoint.ts'
 
 /** Part of `probeTimeoutMs` after which the asker is told that the target is silent: before its own time is over. */
 const NACK_AFTER = 0.8
@@ -19,8 +19,8 @@ export class Relays {
   relay(message: IndirectPing, replyTo: Endpoint): void {
     const core = this.#core
     const { settings, nowMs, deadlines } = core
-    const address = formatAddress(message.target)
-    if (address === undefined || message.port < 1 || message.port > 65_535) {
+    const place = tryEndpoint(message.target, message.port)
+    if (place === undefined) {
       core.refuse('malformed', { kind: message.kind, from: replyTo.address })
       return
     }
@@ -29,13 +29,12 @@ export class Relays {
       return
     }
     this.#runningCount++
-    const target: Endpoint = { address, port: message.port }
     const known = core.members.get(message.node)
-    const fill = known !== undefined && sameEndpoint(known.endpoint, target)
+    const fill = known !== undefined && sameEndpoint(known.endpoint, place)
     const nack = deadlines.set(nowMs + settings.probeTimeoutMs * NACK_AFTER, () => {
       if (message.nack) core.send(replyTo, [{ kind: 'nack', seqNo: message.seqNo }], fill)
     })
-    ask(core, { place: target, name: message.node, fill, repeat: true, purpose: 'relay' }, (payload) => {
+    ask(core, { place, name: message.node, fill, repeat: true, purpose: 'relay' }, (payload) => {
       this.#runningCount--
       deadlines.cancel(nack)
       if (payload !== undefined) core.send(replyTo, [{ kind: 'ack', seqNo: message.seqNo, payload }], fill)

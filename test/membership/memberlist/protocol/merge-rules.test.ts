@@ -1000,11 +1000,11 @@ describe('a state', () => {
       .state([node(2)], asked(2, false))
     expect(m.listings).toEqual([])
     m.state([node(2), there], asked(3, false)).state([{ ...node(1, 1, 1), port: 5 }], asked(4, true))
+    // At no place at all.
     m.state([{ ...node(1), address: new Uint8Array(3) }], asked(5, false))
     expect(m.listings).toEqual([
       [endpointOf(3), endpointOf(9)],
       [endpointOf(4), { address: '10.0.0.1', port: 5 }],
-      [endpointOf(5), { address: '', port: 7946 }],
     ])
   })
 
