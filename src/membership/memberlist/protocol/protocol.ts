@@ -14,7 +14,7 @@ import { GossipRounds } from './gossip.ts'
 import type { QueueOutcome } from './gossip-queue.ts'
 import { Inquiries } from './inquiry.ts'
 import { Leave } from './leave.ts'
-import { viewOf } from './members.ts'
+import { type MemberRecord, viewOf } from './members.ts'
 import { Merge } from './merge.ts'
 import { Prober } from './probe.ts'
 import { PushPullRounds } from './push-pull-rounds.ts'
@@ -67,24 +67,21 @@ export class Protocol {
   /** @throws {RingmanError} `CONFIG_INVALID` for an identity or settings that no cluster could take. */
   constructor(identity: Identity, settings: ProtocolSettings, dependencies: Dependencies) {
     const core = new Core(identity, settings, dependencies)
+    const fetch = (record: MemberRecord, end: () => void = () => {}) => {
+      this.#exchanges.start(record.endpoint, false, end)
+    }
     const suspicions = new Suspicions(core, {
       declareDead: (record, evidence) => {
         this.#merge.declareSuspectDead(record, evidence)
       },
-      askForState: (record) => {
-        this.#exchanges.start(record.endpoint, false, () => {})
-      },
+      askForState: fetch,
     })
     this.#core = core
     this.#suspicions = suspicions
-    this.#contests = new Contests(core, (record) => {
-      this.#exchanges.start(record.endpoint, false, () => {})
-    })
+    this.#contests = new Contests(core, fetch)
     this.#merge = new Merge(core, suspicions, new SelfDefence(core, this.#contests), {
       contests: this.#contests,
-      fetch: (record, end) => {
-        this.#exchanges.start(record.endpoint, false, end)
-      },
+      fetch,
       fell: (record) => {
         this.#reconnect.note(record)
         // Those that had answered too lately to be in doubt when it was first silent.
