@@ -262,20 +262,16 @@ export function askRelays(
   seqNo: number,
   say: readonly Message[] = [],
 ): void {
-  for (const relay of relays) {
-    const source = { address: core.self.addressBytes, port: core.self.endpoint.port, node: core.self.name }
-    const { addressBytes: target, endpoint, name: node } = record
-    const question = {
-      kind: 'indirect-ping',
-      seqNo,
-      target,
-      port: endpoint.port,
-      node,
-      nack: true,
-      source,
-    } as const
-    core.send(relay.endpoint, [...say, question], true, 'probe')
-  }
+  const { addressBytes: target, endpoint } = record
+  const { port } = endpoint
+  const question = {
+    ...core.pingFor(record, seqNo),
+    kind: 'indirect-ping',
+    target,
+    port,
+    nack: true,
+  } as const
+  for (const relay of relays) core.send(relay.endpoint, [...say, question], true, 'probe')
 }
 
 /** What we hold against a member, for a packet to it, so that it can refute: one message or none. */
