@@ -2,7 +2,6 @@ import { randomFillSync } from 'node:crypto'
 import type { Keyring } from './keyring.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
 import type { Encryption } from './wire/encryption.ts'
-import { DEFAULT_LIMITS, type WireLimits } from './wire/limits.ts'
 import { encodeMessage } from './wire/message-codec.ts'
 import type { Message, StreamMessage, StreamRole } from './wire/messages.ts'
 import {
@@ -24,20 +23,6 @@ import { encodeStream } from './wire/stream-encoder.ts'
 const NONCES_PER_FILL = 128
 
 const NONCE_BYTES = 12
-
-/**
- * Stream sizes far below memberlist's own 20 MiB: a push/pull of 10,000 members takes about 2 MiB, and several
- * peers may send theirs at once.
- */
-const STREAM_LIMIT_BYTES = 8 * 1024 * 1024
-
-const SHELL_LIMITS: WireLimits = {
-  ...DEFAULT_LIMITS,
-  maxStreamBytes: STREAM_LIMIT_BYTES,
-  maxStreamExpandedBytes: 2 * STREAM_LIMIT_BYTES,
-  maxUserStateBytes: STREAM_LIMIT_BYTES,
-  maxUserMessageBytes: STREAM_LIMIT_BYTES,
-}
 
 /** Turns messages into what goes over the network and back: label, keyring, compression, checksum. */
 export class GossipCodec {
@@ -155,7 +140,6 @@ export class GossipCodec {
       label: this.#label,
       otherLabels: this.#labels.slice(1),
       skipInboundLabelCheck: this.#options.skipInboundLabelCheck ?? false,
-      limits: SHELL_LIMITS,
     }
   }
 

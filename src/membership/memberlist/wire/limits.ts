@@ -22,10 +22,12 @@ export interface WireLimits {
   readonly maxUserMessageBytes: number
 }
 
+const MIB = 1024 * 1024
+
 /**
- * The defaults. Stream sizes are memberlist's own (20 MiB on the wire, 40 MiB decompressed), so that nothing a
- * Go member accepts is refused here; `maxNodes` is lower than its 1,048,576, because a decoded member takes
- * some 400 bytes of heap. A shell that serves many connections at once may set all of them lower.
+ * The defaults. Stream sizes lie far below memberlist's own (20 MiB on the wire, 40 MiB decompressed): a push/pull of 10,000
+ * members takes about 2 MiB, and several peers may send theirs at once. `maxNodes` is lower than its 1,048,576, because a
+ * decoded member takes some 400 bytes of heap.
  */
 export const DEFAULT_LIMITS: WireLimits = {
   maxPacketBytes: 65_535,
@@ -33,11 +35,11 @@ export const DEFAULT_LIMITS: WireLimits = {
   maxPacketMessages: 256,
   maxPacketFaults: 8,
   maxNesting: 4,
-  maxStreamBytes: 20 * 1024 * 1024,
-  maxStreamExpandedBytes: 40 * 1024 * 1024,
+  maxStreamBytes: 8 * MIB,
+  maxStreamExpandedBytes: 16 * MIB,
   maxNodes: 100_000,
-  maxUserStateBytes: 20 * 1024 * 1024,
-  maxUserMessageBytes: 20 * 1024 * 1024,
+  maxUserStateBytes: 8 * MIB,
+  maxUserMessageBytes: 8 * MIB,
 }
 
 /** Longest metadata of a member, memberlist's `MetaMaxSize`. */

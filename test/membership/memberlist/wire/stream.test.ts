@@ -230,8 +230,8 @@ describe('what is dropped, and why', () => {
       'encrypted and too short': { message: 'an encrypted message is too short', length: 28 },
       'encrypted and too long': {
         limit: 'maxStreamBytes',
-        allowed: 20971520,
-        message: 'more than maxStreamBytes (20971520) allows',
+        allowed: 8388608,
+        message: 'more than maxStreamBytes (8388608) allows',
       },
       'encrypted and cut': { message: 'the stream is cut off', length: 49 },
       'encrypted twice': { type: 10 },
@@ -253,8 +253,8 @@ describe('what is dropped, and why', () => {
       },
       'a user message above the limit': {
         limit: 'maxUserMessageBytes',
-        allowed: 20971520,
-        message: 'more than maxUserMessageBytes (20971520) allows',
+        allowed: 8388608,
+        message: 'more than maxUserMessageBytes (8388608) allows',
       },
       'a user message of a negative length': {
         type: 255,
