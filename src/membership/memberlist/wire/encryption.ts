@@ -17,6 +17,13 @@ const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const BLOCK_BYTES = 16
 
+/** By the length of the key in bytes. */
+const ALGORITHMS: Readonly<Partial<Record<number, 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm'>>> = {
+  16: 'aes-128-gcm',
+  24: 'aes-192-gcm',
+  32: 'aes-256-gcm',
+}
+
 /** Bytes that encryption adds, at most. */
 export const ENCRYPTION_OVERHEAD_BYTES = {
   0: VERSION_BYTES + NONCE_BYTES + BLOCK_BYTES + TAG_BYTES,
@@ -36,7 +43,7 @@ export function encryptedLength(plainBytes: number, version: EncryptionVersion):
  */
 export function encrypt(plain: Uint8Array, encryption: Encryption, associatedData: Uint8Array): Uint8Array {
   const { key, version } = encryption
-  const algorithm = algorithmOf(key)
+  const algorithm = ALGORITHMS[key.length]
   const nonce = encryption.nextNonce()
   if (algorithm === undefined) throw unsendable('an encryption key must have 16, 24 or 32 bytes')
   if (nonce.length !== NONCE_BYTES) throw unsendable('a nonce must have 12 bytes')
@@ -72,7 +79,7 @@ export function tryDecrypt(
   const cipherText = bytes.subarray(VERSION_BYTES + NONCE_BYTES, bytes.length - TAG_BYTES)
   const tag = bytes.subarray(bytes.length - TAG_BYTES)
   for (const key of keyring) {
-    const algorithm = algorithmOf(key)
+    const algorithm = ALGORITHMS[key.length]
     if (algorithm === undefined) continue
     const decipher = createDecipheriv(algorithm, createSecretKey(key), nonce, { authTagLength: TAG_BYTES })
     decipher.setAAD(associatedData)
@@ -88,19 +95,6 @@ export function tryDecrypt(
     return version === 0 ? unpad(view) : view
   }
   return undefined
-}
-
-function algorithmOf(key: Uint8Array): 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm' | undefined {
-  switch (key.length) {
-    case 16:
-      return 'aes-128-gcm'
-    case 24:
-      return 'aes-192-gcm'
-    case 32:
-      return 'aes-256-gcm'
-    default:
-      return undefined
-  }
 }
 
 /** PKCS #7 (RFC 5652, 6.3): 1 to 16 bytes that each tell how many they are. */

@@ -19,11 +19,7 @@ const LONG_COPY_BYTES = 24
 
 /** Decompresses `input` at once; see {@link LzwExpansion}. */
 export function decompressLzw(input: Uint8Array, maxBytes: number): Uint8Array {
-  const expansion = new LzwExpansion(input, maxBytes)
-  for (;;) {
-    const output = expansion.advance(Infinity)
-    if (output !== undefined) return output
-  }
+  return new LzwExpansion(input, maxBytes).advance(Infinity)!
 }
 
 /**
