@@ -93,9 +93,7 @@ export class MemberlistNode {
       node: { ...options, streamLimits: { maxHeldBytes, ...options.streamLimits } },
       settings: this.#settings,
       onEvent: (event) => this.#handle(event),
-      onUserMessage: (payload) => {
-        this.#guard(() => this.#noteMessage(payload))
-      },
+      onUserMessage: (payload) => this.#guard(() => this.#noteMessage(payload)),
       onError: (error) => this.#fail(error),
     })
     this.done.catch(() => {})

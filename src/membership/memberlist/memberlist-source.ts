@@ -138,9 +138,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       onChange: (content: T) => void,
     ) =>
       path === undefined ? undefined : open({ path, clock, logger, onChange, pollMs: options.filePollMs })
-    this.#keyringFile = follow(options.keyringFile, followKeyring, (keyring) => {
-      this.node.setKeyring(keyring)
-    })
+    this.#keyringFile = follow(options.keyringFile, followKeyring, (keyring) => this.node.setKeyring(keyring))
     this.#labelFile = follow(options.labelFile, followLabels, (labels) => this.node.setLabels(labels))
   }
 

@@ -178,9 +178,7 @@ export class Contests {
     }
     // Whoever has just started may know nobody yet.
     const waitMs = this.#listings.size === 0 ? settings.probeIntervalMs : CHECK_EVERY_MS
-    this.#asking = deadlines.set(nowMs + waitMs, () => {
-      this.#askOthers()
-    })
+    this.#asking = deadlines.set(nowMs + waitMs, () => this.#askOthers())
   }
 
   #sendOn({ record, claim }: Contest): void {

@@ -57,9 +57,7 @@ export class Leave {
         if (payload !== undefined) this.#ack(record.name, wanted)
       })
     }
-    core.deadlines.set(core.nowMs + core.settings.gossipIntervalMs, () => {
-      this.#press()
-    })
+    core.deadlines.set(core.nowMs + core.settings.gossipIntervalMs, () => this.#press())
   }
 
   #ack(name: string, wanted: number): void {

@@ -370,9 +370,7 @@ export class Merge {
       end()
       return
     }
-    deadlines.set(nowMs + STATE_SLICE_MS, () => {
-      this.#takeFrom(next, nodes, origin, end)
-    })
+    deadlines.set(nowMs + STATE_SLICE_MS, () => this.#takeFrom(next, nodes, origin, end))
   }
 
   #take(node: PushPullNode, origin: Origin | undefined): void {
@@ -473,9 +471,7 @@ export class Merge {
       this.#claim(record, message, endpoint)
     } else if (message.incarnation <= Math.max(previous.incarnation, record.incarnation)) {
       // Late news of what the name was there before, unless it answers there again.
-      this.#askBefore(record, endpoint, () => {
-        this.#claim(record, message, endpoint)
-      })
+      this.#askBefore(record, endpoint, () => this.#claim(record, message, endpoint))
     } else if (isLiving(record) && core.contacts.hasAnswered(endpoint, record.name, previous.untilMs)) {
       this.#giveBack(record, message, endpoint)
     } else this.#claim(record, message, endpoint)
@@ -584,9 +580,7 @@ export class Merge {
     core.tell(state === 'left' ? 'left' : 'died', record)
     this.#listener.fell(record)
     this.#core.deadlines.cancel(record.forgetting)
-    record.forgetting = core.deadlines.set(core.nowMs + core.settings.deadKeptMs, () => {
-      this.forget(record)
-    })
+    record.forgetting = core.deadlines.set(core.nowMs + core.settings.deadKeptMs, () => this.forget(record))
     if (claim !== undefined && isFresh(claim, core.clockMs)) this.alive(claim.alive)
   }
 

@@ -71,9 +71,7 @@ export class Protocol {
       this.#exchanges.start(record.endpoint, false, end)
     }
     const suspicions = new Suspicions(core, {
-      declareDead: (record, evidence) => {
-        this.#merge.declareSuspectDead(record, evidence)
-      },
+      declareDead: (record, evidence) => this.#merge.declareSuspectDead(record, evidence),
       askForState: fetch,
     })
     this.#core = core
@@ -91,12 +89,8 @@ export class Protocol {
         this.#prober.suspected()
         this.#inquiries.suspected()
       },
-      listed: () => {
-        this.#pushPullRounds.noteListed()
-      },
-      missed: () => {
-        this.#pushPullRounds.catchUp()
-      },
+      listed: () => this.#pushPullRounds.noteListed(),
+      missed: () => this.#pushPullRounds.catchUp(),
       claimed: (record) => {
         // Peers can repeat a claim as often as they like; one probe at a time says enough.
         if (core.nowMs - record.lastAckMs > settings.probeIntervalMs) this.#prober.probe(record)
@@ -117,20 +111,14 @@ export class Protocol {
       },
     })
     this.#relays = new Relays(core)
-    this.#inquiries = new Inquiries(core, (record) => {
-      this.#merge.declareSuspectDead(record, 'witnesses')
-    })
+    this.#inquiries = new Inquiries(core, (record) => this.#merge.declareSuspectDead(record, 'witnesses'))
     this.#exchanges = new Exchanges(core, this.#merge)
     this.#pushPullRounds = new PushPullRounds(core, this.#exchanges, this.#prober)
     this.#rejoin = new Rejoin(core, this.#exchanges)
     this.#reconnect = new Reconnect(core, this.#exchanges)
-    this.#leave = new Leave(core, this.#contests, () => {
-      this.#pushPullRounds.hasten()
-    })
+    this.#leave = new Leave(core, this.#contests, () => this.#pushPullRounds.hasten())
     const gossip = new GossipRounds(core)
-    core.onQueued = () => {
-      gossip.wake()
-    }
+    core.onQueued = () => gossip.wake()
   }
 
   /**
@@ -452,12 +440,8 @@ export class Protocol {
       reached.tcp = isAcked
       end()
     }
-    core.deadlines.set(core.nowMs + 2 * REACH_MS, () => {
-      finish(false)
-    })
-    core.pendingStreams.set(seqNo, (outcome) => {
-      finish(outcome === 'acked')
-    })
+    core.deadlines.set(core.nowMs + 2 * REACH_MS, () => finish(false))
+    core.pendingStreams.set(seqNo, (outcome) => finish(outcome === 'acked'))
     core.pingOverStream(place, core.pingFor(record, seqNo), REACH_MS, 'probe')
   }
 
@@ -476,9 +460,7 @@ export class Protocol {
   #broadcast(id: number, payload: Uint8Array, topic: string | undefined): void {
     const core = this.#core
     const message: Message = { kind: 'user', payload }
-    const finished = (outcome: QueueOutcome) => {
-      core.emit({ kind: 'broadcast-finished', id, outcome })
-    }
+    const finished = (outcome: QueueOutcome) => core.emit({ kind: 'broadcast-finished', id, outcome })
     if (core.sizeInPacket(message) > core.settings.packetBudgetBytes / 2) {
       finished('dropped')
       return
