@@ -68,18 +68,14 @@ export class FastLookUps {
   /** Answers of this second that are given again and again, as they are written: to put one together takes longer than all else. */
   #written = new WeakMap<Answer, string>()
 
-  constructor({
-    ring,
-    clock,
-    limits,
-    meter,
-  }: {
+  constructor(deps: {
     readonly ring: LookUpRing
     readonly clock: Clock
     readonly limits: HttpLimits
     readonly meter?: FastMeter
   }) {
-    this.#clock = clock
+    const { ring, limits, meter } = deps
+    this.#clock = deps.clock
     const view = new CurrentView(ring)
     const answers: Record<string, FastRoute['answer']> = {
       '/v1/owner': (query) => {

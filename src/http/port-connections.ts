@@ -30,37 +30,42 @@ const REQUEST_BYTES = 4096
 const FEWEST_CLOSED = 8
 
 /** One connection of a port. */
-interface Connection {
+class Connection {
   readonly socket: Socket
   readonly peer: Peer
   /** Gives bytes to Node's parser; undefined while the fast path has the connection. */
   parse: ((part: Buffer) => void) | undefined
   /** Has Node take the connection over from the fast path. */
-  readonly handOver: () => void
+  handOver = () => {}
   /** Takes off what this account has put on the socket. */
-  release: () => void
+  release = () => {}
   /** Whether it speaks another protocol now. */
-  upgraded: boolean
+  upgraded = false
   /** Whether answers of the fast path wait for their reader. */
-  behind: boolean
+  behind = false
   /** What came in and waits to be parsed, in order; nothing is read meanwhile. */
-  readonly waiting: Buffer[]
-  waitingBytes: number
+  readonly waiting: Buffer[] = []
+  waitingBytes = 0
   /** Whether it stands in the intake's line. */
-  inLine: boolean
+  inLine = false
   /** The request under way. */
   request: IncomingMessage | undefined
-  underWay: number
+  underWay = 0
   /** Bytes of the heads of the requests under way, and of what else is held for them. */
-  requestBytes: number
+  requestBytes = 0
   /** Bytes of a head that is not finished; an upper bound. */
-  headBytes: number
+  headBytes = 0
   /** Bytes of the last read after the first end of a head in it. */
-  restBytes: number
+  restBytes = 0
   /** Whether the last read ended like a head, and like a body in chunks. */
-  endsWhole: boolean
+  endsWhole = true
   /** Bytes of the request's body that are still to come. */
-  bodyLeftBytes: number
+  bodyLeftBytes = 0
+
+  constructor(socket: Socket, peer: Peer) {
+    this.socket = socket
+    this.peer = peer
+  }
 }
 
 /** All connections from one address. */
@@ -189,27 +194,10 @@ export class PortConnections {
               return true
             },
           })
-    const connection: Connection = {
-      socket,
-      peer: this.#peerOf(socket),
-      parse: undefined,
-      handOver: () => {
-        leaveFastPath()
-        this.#giveToNode(connection, serve, arrive)
-      },
-      release: () => {},
-      upgraded: false,
-      behind: false,
-      waiting: [],
-      waitingBytes: 0,
-      inLine: false,
-      request: undefined,
-      underWay: 0,
-      requestBytes: 0,
-      headBytes: 0,
-      restBytes: 0,
-      endsWhole: true,
-      bodyLeftBytes: 0,
+    const connection = new Connection(socket, this.#peerOf(socket))
+    connection.handOver = () => {
+      leaveFastPath()
+      this.#giveToNode(connection, serve, arrive)
     }
     const { peer } = connection
     peer.size += 1

@@ -64,11 +64,7 @@ class EncodedEvent {
   #holders = 0
   #release = () => {}
 
-  constructor(
-    view: RingView,
-    { text, nowMs }: { readonly text: string; readonly nowMs: number },
-    answers: HeldBytes,
-  ) {
+  constructor(view: RingView, text: string, nowMs: number, answers: HeldBytes) {
     this.view = view
     this.bytes = Buffer.from(text, 'latin1')
     this.encodedAtMs = nowMs
@@ -199,7 +195,7 @@ export class RingWatch {
     const changes = asciiJson(changesAfter(this.#deps.ring.manager, -1))
     const data = `${view.ringJson(nowMs).slice(0, -1)},"changes":${changes}}`
     const text = `id: ${view.snapshot.epoch}\nevent: ring\ndata: ${data}\n\n`
-    return (this.#lastEvent = new EncodedEvent(view, { text, nowMs }, this.#deps.responder.answers))
+    return (this.#lastEvent = new EncodedEvent(view, text, nowMs, this.#deps.responder.answers))
   }
 
   /**
@@ -217,7 +213,7 @@ export class RingWatch {
     const name = difference === undefined ? 'owned' : 'moved'
     const view = this.#deps.view.get()
     const text = `id: ${snapshot.epoch}\nevent: ${name}\ndata: ${start},${view.state}}\n\n`
-    return new EncodedEvent(view, { text, nowMs: this.#deps.clock.now() }, this.#deps.responder.answers)
+    return new EncodedEvent(view, text, this.#deps.clock.now(), this.#deps.responder.answers)
   }
 
   #difference(node: string, sent: RingSnapshot, ringKey: string | undefined): object | undefined {
