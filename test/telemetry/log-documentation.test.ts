@@ -65,6 +65,35 @@ function fieldsBeside(text: string, at: number): string[] {
   return inside.split(',').flatMap((entry) => /^\s*(\w+)/.exec(entry)?.[1] ?? [])
 }
 
+/** The fields that code gives along with each event, wherever it logs it. */
+function fieldsOf(event: string): Set<string> {
+  return new Set(
+    sources.flatMap((text) =>
+      [...text.matchAll(/\bevent: '([^']*)'/g)].flatMap(({ 1: name, index }) =>
+        name === event ? fieldsBeside(text, index) : [],
+      ),
+    ),
+  )
+}
+
+test('docs/logs.md names no field that the code does not give, and its example has all of them', () => {
+  const text = readFileSync(`${root}docs/logs.md`, 'utf8')
+  const [, example = '{}'] = /```json\n([^]*?)```/.exec(text) ?? []
+  const { level, time, member, component, msg, ...own } = JSON.parse(example) as Record<string, unknown>
+  expect([level, time, member, component, msg]).not.toContain(undefined)
+  expect(new Set(Object.keys(own))).toEqual(fieldsOf('ring.changed'))
+  for (const [, event = '', meaning = ''] of text.matchAll(/^\| `([a-z.-]+)` +\|[^|]*\|(.*)\|$/gm)) {
+    const where = sources.filter((source) => source.includes(`event: '${event}'`)).join('\n')
+    const named = [...meaning.matchAll(/`([a-z][A-Za-z]*)`/g)].flatMap(([, word = '']) => word)
+    // A field that does not stand beside the event is made in the same file; what is no field is a level, or a value.
+    const unknown = named.filter(
+      (word) =>
+        !new RegExp(`\\b${word}\\b`).test(where) && !sources.some((source) => source.includes(`'${word}'`)),
+    )
+    expect([event, unknown]).toEqual([event, []])
+  }
+})
+
 test('no line of the real logger has a key twice, whatever is logged', () => {
   const seen = new Set<string>()
   for (const text of sources) {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { DevEvents } from '../../src/cli/dev-view.ts'
 import { EXIT_CODES } from '../../src/cli/exit-code.ts'
 import { createProgram } from '../../src/cli/program.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
@@ -52,6 +53,54 @@ The log goes to standard output, a JSON object per line, or lines for people on 
 costs lines, never look-ups.
 `
 
+/** What `ringman dev --json` prints. */
+const DEV_EVENTS: Readonly<
+  Record<keyof DevEvents, { readonly fields: readonly string[]; readonly meaning: string }>
+> = {
+  'cluster.starting': { fields: ['size', 'source'], meaning: 'Members are started.' },
+  'cluster.started': {
+    fields: ['digest', 'members'],
+    meaning:
+      'All hold the same ring. Of each member: `name`, `ringKey`, `share`, `pid`, `url` (look-ups), `adminUrl`, `gossip`.',
+  },
+  'ring.changed': {
+    fields: ['digest', 'nodes', 'added', 'removed', 'holders', 'agreedAfterMs'],
+    meaning:
+      'All that live have made one change, or hold one ring again: how many nodes are on it, names of members, how many hold it, and how long after the first of them the last one did.',
+  },
+  'ring.disagreed': {
+    fields: ['digests'],
+    meaning: 'They have held different rings for three seconds: how many hold which digest.',
+  },
+  'member.noticed': {
+    fields: ['name', 'killed', 'afterMs'],
+    meaning: "This member's ring is without the one that was killed.",
+  },
+  'member.killed': { fields: ['name', 'pid'], meaning: '`--kill-one-after` has killed it.' },
+  'member.ended': {
+    fields: ['name', 'code', 'signal', 'reason'],
+    meaning: 'Its process has ended, by itself or by a signal; the last failure that it told, if any.',
+  },
+  'member.logged': {
+    fields: ['name', 'level', 'line'],
+    meaning: 'A line of its log as it came, or of its standard error (level `error`).',
+  },
+  'cluster.stopping': { fields: [], meaning: 'All are asked to stop.' },
+  'cluster.stopped': { fields: [], meaning: 'All have stopped.' },
+}
+
+/** Items, as tables of such widths are hard to read. */
+const DEV_JSON = `
+With \`--json\` each line has \`event\`, \`atMs\` (milliseconds since the start) and the fields of its event:
+
+${Object.entries(DEV_EVENTS)
+  .map(([event, { fields, meaning }]) => {
+    const listed = fields.map((field) => `\`${field}\``).join(', ')
+    return `- \`${event}\`${listed === '' ? '' : ` (${listed})`}: ${meaning}`
+  })
+  .join('\n')}
+`
+
 /** The text of `docs/cli.md`. */
 export function documentCommandLine(): string {
   const program = createProgram({
@@ -68,7 +117,10 @@ export function documentCommandLine(): string {
     `${codes.join('\n')}\n`,
     LIFECYCLE.trimStart(),
     helpOf('ringman', program, had),
-    ...commands.map((command) => helpOf(`ringman ${command.name()}`, command, had)),
+    ...commands.map(
+      (command) =>
+        helpOf(`ringman ${command.name()}`, command, had) + (command.name() === 'dev' ? DEV_JSON : ''),
+    ),
   ].join('\n')
 }
 
