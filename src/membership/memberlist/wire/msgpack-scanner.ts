@@ -58,52 +58,16 @@ function isOneByte(type: number): boolean {
   return type <= 0x80 || type >= 0xe0
 }
 
-/** Bytes of the head of a value that is more than a small integer: its type and, where it has one, its length. Numbers are all head. */
+/** Bytes of the heads from 0xc0 (nil) to 0xdf (map 32), type and length together; numbers are all head. 0xc1 is unused. */
+const HEAD_BYTES = [
+  1, 0, 1, 1, 2, 3, 5, 3, 4, 6, 5, 9, 2, 3, 5, 9, 2, 3, 5, 9, 2, 2, 2, 2, 2, 2, 3, 5, 3, 5, 3, 5,
+]
+
+/** Bytes of the head of a value that is more than a small integer. */
 function headBytes(type: number): number {
-  if (type <= 0xc0) return 1
-  switch (type) {
-    case 0xc2:
-    case 0xc3:
-      return 1
-    case 0xc4:
-    case 0xcc:
-    case 0xd0:
-    case 0xd9:
-      return 2
-    case 0xc5:
-    case 0xcd:
-    case 0xd1:
-    case 0xda:
-    case 0xdc:
-    case 0xde:
-      return 3
-    case 0xc6:
-    case 0xca:
-    case 0xce:
-    case 0xd2:
-    case 0xdb:
-    case 0xdd:
-    case 0xdf:
-      return 5
-    case 0xcb:
-    case 0xcf:
-    case 0xd3:
-      return 9
-    case 0xc7:
-      return 3
-    case 0xc8:
-      return 4
-    case 0xc9:
-      return 6
-    case 0xd4:
-    case 0xd5:
-    case 0xd6:
-    case 0xd7:
-    case 0xd8:
-      return 2
-    default:
-      throw malformed('an unused msgpack type', { type })
-  }
+  if (type < 0xc0) return 1
+  if (type === 0xc1) throw malformed('an unused msgpack type', { type })
+  return HEAD_BYTES[type - 0xc0]!
 }
 
 /** Bytes behind the head that belong to the value itself: text, bytes, extension data. */
