@@ -188,10 +188,8 @@ export type Instant = bigint
 /** What Go's zero time is written as, `0001-01-01T00:00:00Z`: the instant of a time that was never set. */
 export const ZERO_INSTANT: Instant = -62_135_596_800_000_000_000n
 
-/** A time with more digits than this after the second is refused; Go writes at most nine. */
-const FRACTION_LIMIT = 30
-
-const form = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:Z|([+-])(\d{2}):(\d{2}))$/
+const FORM =
+  /^(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d{1,30}))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/
 
 /**
  * Reads an RFC 3339 time to the nanosecond, as Go's `time.Time` reads JSON: upper-case `T` and `Z`, no leap
@@ -201,21 +199,12 @@ const form = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:Z|(
  * @see RFC 3339, section 5.6
  */
 export function tryParseInstant(text: string): Instant | undefined {
-  const match = form.exec(text)
+  const match = FORM.exec(text)
   if (match === null) return undefined
-  const [, yearText, monthText, dayText, hourText, minuteText, secondText] = match
-  const [year, month, day] = [Number(yearText), Number(monthText), Number(dayText)]
-  const [hour, minute, second] = [Number(hourText), Number(minuteText), Number(secondText)]
-  const [, , , , , , , fraction = '', sign, offsetHourText = '0', offsetMinuteText = '0'] = match
-  const [offsetHour, offsetMinute] = [Number(offsetHourText), Number(offsetMinuteText)]
-  if (hour > 23 || minute > 59 || second > 59) return undefined
-  if (offsetHour > 23 || offsetMinute > 59 || fraction.length > FRACTION_LIMIT) return undefined
-  const offsetSeconds = (offsetHour * 60 + offsetMinute) * 60 * (sign === '-' ? -1 : 1)
-  // `Date.UTC` takes the years 0 to 99 for 1900 to 1999.
-  const date = new Date(0)
-  date.setUTCFullYear(year, month - 1, day)
-  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
-  date.setUTCHours(hour, minute, second)
-  const seconds = date.getTime() / 1000 - offsetSeconds
-  return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))
+  const [, local = '', fraction = '', sign, hours = '0', minutes = '0'] = match
+  const localMs = Date.parse(`${local}Z`)
+  // `Date` takes 30 February for 1 March.
+  if (Number.isNaN(localMs) || !new Date(localMs).toISOString().startsWith(local)) return undefined
+  const offsetMs = (Number(hours) * 60 + Number(minutes)) * 60_000 * (sign === '-' ? -1 : 1)
+  return BigInt(localMs - offsetMs) * 1_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))
 }
