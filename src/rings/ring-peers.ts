@@ -1,9 +1,8 @@
 import { atOnce } from '../at-once.ts'
 import type { Basics } from '../basics.ts'
-import { sleep, type Clock, type Random } from '../clock.ts'
+import { sleep } from '../clock.ts'
 import { membersAnswer, ringAnswer, ringsAnswer, type RingsAnswer } from '../client/answers.ts'
 import { Members } from '../client/members.ts'
-import type { Logger } from '../logger.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
 import type { RingNode } from '../ring/node.ts'
 import { httpPeers } from '../service/http-peers.ts'
@@ -49,16 +48,12 @@ const AT_A_TIME = 8
 /** The other pods of this installation, as far as they have rings of HashRings. */
 export class RingPeers {
   readonly #own: RingService
-  readonly #clock: Clock
-  readonly #random: Random
-  readonly #logger: Logger
+  readonly #basics: Basics
 
   /** @param own - The ring of the pods themselves. */
-  constructor(own: RingService, deps: Basics) {
+  constructor(own: RingService, basics: Basics) {
     this.#own = own
-    this.#clock = deps.clock
-    this.#random = deps.random
-    this.#logger = deps.logger.child({ component: 'ring-peers' })
+    this.#basics = { ...basics, logger: basics.logger.child({ component: 'ring-peers' }) }
   }
 
   /** Those that live and say where they answer. */
@@ -71,15 +66,15 @@ export class RingPeers {
    * after a few seconds, and never rejects.
    */
   async ask(signal: AbortSignal): Promise<KeptRings> {
-    const startedMs = this.#clock.now()
+    const startedMs = this.#basics.clock.now()
     for (;;) {
-      const waitedMs = this.#clock.now() - startedMs
+      const waitedMs = this.#basics.clock.now() - startedMs
       if (signal.aborted || waitedMs >= (this.all.length === 0 ? LOOK_ALONE_MS : LOOK_MS)) return NO_RINGS
-      for (const peer of shuffle([...this.all], this.#random).slice(0, ASKED_LIMIT)) {
+      for (const peer of shuffle([...this.all], this.#basics.random).slice(0, ASKED_LIMIT)) {
         const kept = await this.#askOne(peer, signal)
         if (kept !== undefined) return kept
       }
-      await sleep(this.#clock, LOOK_AGAIN_MS, signal)
+      await sleep(this.#basics.clock, LOOK_AGAIN_MS, signal)
     }
   }
 
@@ -91,7 +86,7 @@ export class RingPeers {
       try {
         rings.set(name, { ...ring, nodes: ring.nodes ?? (await this.#nodesOf(kept.url, name, signal)) })
       } catch (err) {
-        this.#logger.warn(
+        this.#basics.logger.warn(
           { event: 'rings.not-taken', hashRing: name, from: kept.from, err },
           'Could not take a ring from another pod',
         )
@@ -133,7 +128,10 @@ export class RingPeers {
       }
       return { from, url, rings }
     } catch (err) {
-      this.#logger.debug({ event: 'rings.not-asked', from, err }, 'Another pod did not tell of its rings')
+      this.#basics.logger.debug(
+        { event: 'rings.not-asked', from, err },
+        'Another pod did not tell of its rings',
+      )
       return undefined
     }
   }
@@ -157,7 +155,12 @@ export class RingPeers {
   }
 
   #json(url: string, path: string, signal: AbortSignal): Promise<unknown> {
-    const members = new Members({ url, timeoutMs: TIMEOUT_MS, clock: this.#clock, random: this.#random })
+    const members = new Members({
+      url,
+      timeoutMs: TIMEOUT_MS,
+      clock: this.#basics.clock,
+      random: this.#basics.random,
+    })
     return members.json(`${url}${path}`, {}, signal)
   }
 }

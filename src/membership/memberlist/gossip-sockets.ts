@@ -39,30 +39,21 @@ export async function openGossipSockets(options: GossipSocketsOptions): Promise<
     try {
       return await tryOpen(options)
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
+      const { code = '', message } = error as NodeJS.ErrnoException
       if (options.port === 0 && code === 'EADDRINUSE' && attempt < PORT_TRIES) continue
       throw new RingmanError(
         'SOURCE_FAILED',
-        `the gossip port ${options.bindHost}:${options.port} cannot be opened: ${explain(error)}`,
+        `the gossip port ${options.bindHost}:${options.port} cannot be opened: ${REASONS[code] ?? message}`,
         { cause: error, detail: { address: options.bindHost, port: options.port } },
       )
     }
   }
 }
 
-function explain(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException
-  switch (code) {
-    case 'EADDRINUSE':
-      return 'another process has it; take another gossip port, or 0 for a free one'
-    case 'EADDRNOTAVAIL':
-      return 'this machine has no such address'
-    case 'EACCES':
-      return 'this process may not have it'
-    case undefined:
-    default:
-      return message
-  }
+const REASONS: Readonly<Partial<Record<string, string>>> = {
+  EADDRINUSE: 'another process has it',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EACCES: 'this process may not have it',
 }
 
 async function tryOpen(options: GossipSocketsOptions): Promise<GossipSockets> {

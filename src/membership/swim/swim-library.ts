@@ -44,7 +44,6 @@ interface LibrarySwim extends EventEmitter {
     debug: Debug
     readonly local: LibraryMember
     readonly hostToMember: Record<string, LibraryMember>
-    readonly hostToIterable: Record<string, LibraryMember>
     readonly hostToFaulty: Record<string, LibraryMember>
     next(): LibraryMember | undefined
     random(count: number): LibraryMember[]
