@@ -33,14 +33,8 @@ export interface PlannedChange {
 
 /** Codes after which another member may still have an answer. */
 const TRY_NEXT: ReadonlySet<string> = new Set([
-  'INTERNAL',
-  'MANAGER_NOT_RUNNING',
-  'OVERLOADED',
-  'RESPONSE_INVALID',
-  'RING_EMPTY',
-  'TIMEOUT',
-  'TOO_MANY_WATCHERS',
-  'UNREACHABLE',
+  ...['INTERNAL', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'RESPONSE_INVALID'],
+  ...['RING_EMPTY', 'TIMEOUT', 'TOO_MANY_WATCHERS', 'UNREACHABLE'],
 ])
 
 /**

@@ -13,16 +13,8 @@ const SENT_DIGESTS = 16
 
 /** Headers of one connection alone (RFC 9110, 7.6.1), and those that are written again for the next one. */
 const OF_THE_CONNECTION = new Set([
-  'connection',
-  'expect',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
+  ...['connection', 'expect', 'keep-alive', 'proxy-authenticate', 'proxy-authorization'],
+  ...['proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
 ])
 
 const DIGEST_LIST = /^[0-9a-f]{16}(,[0-9a-f]{16})*$/

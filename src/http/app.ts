@@ -51,13 +51,8 @@ export function createBareApp(logger: Logger): Koa {
 
 /** Codes with which a connection ends when its client goes away: nothing of ours. */
 const CLIENT_GONE: ReadonlySet<string> = new Set([
-  'ECANCELED',
-  'ECONNABORTED',
-  'ECONNRESET',
-  'EPIPE',
-  'ERR_STREAM_DESTROYED',
-  'ERR_STREAM_PREMATURE_CLOSE',
-  'ETIMEDOUT',
+  ...['ECANCELED', 'ECONNABORTED', 'ECONNRESET', 'EPIPE'],
+  ...['ERR_STREAM_DESTROYED', 'ERR_STREAM_PREMATURE_CLOSE', 'ETIMEDOUT'],
 ])
 
 /**

@@ -149,12 +149,8 @@ export class Responder {
     const answer = makeAnswer(
       problem.status,
       [
-        'Content-Type',
-        'application/problem+json',
-        'Cache-Control',
-        'no-store',
-        'X-Content-Type-Options',
-        'nosniff',
+        ...['Content-Type', 'application/problem+json', 'Cache-Control', 'no-store'],
+        ...['X-Content-Type-Options', 'nosniff'],
         ...(problem.code === 'UNAUTHORIZED' ? ['WWW-Authenticate', 'Bearer realm="ringman"'] : []),
         ...(retryAfterSeconds === undefined ? [] : ['Retry-After', String(retryAfterSeconds)]),
         ...headers,

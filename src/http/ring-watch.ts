@@ -20,16 +20,11 @@ import { nodeFields, type CurrentView, type RingView } from './ring-view.ts'
 export const CLOSING_EVENT = 'closing'
 
 const EVENT_STREAM = [
-  'Content-Type',
-  'text/event-stream',
-  'Cache-Control',
-  'no-store',
+  ...['Content-Type', 'text/event-stream', 'Cache-Control', 'no-store'],
   // nginx would hold the events back.
-  'X-Accel-Buffering',
-  'no',
+  ...['X-Accel-Buffering', 'no'],
   // A stream takes its connection with it, so that none is left open at shutdown.
-  'Connection',
-  'close',
+  ...['Connection', 'close'],
 ]
 
 const HEARTBEAT = Buffer.from(': heartbeat\n\n')

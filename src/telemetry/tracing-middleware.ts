@@ -98,16 +98,7 @@ function contextOf(req: IncomingMessage): { readonly around: Context; readonly l
 }
 
 const KNOWN_METHODS: ReadonlySet<string> = new Set([
-  'CONNECT',
-  'DELETE',
-  'GET',
-  'HEAD',
-  'OPTIONS',
-  'PATCH',
-  'POST',
-  'PUT',
-  'QUERY',
-  'TRACE',
+  ...['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'],
 ])
 
 function routeOf(ctx: Koa.Context): string | undefined {
