@@ -198,10 +198,7 @@ export const podProcessRow = (): PageRow => ({
         ['nodejs_heap_size_used_bytes', 'heap, used'],
         ['nodejs_heap_size_total_bytes', 'heap'],
         ['nodejs_external_memory_bytes', 'outside the heap'],
-      ].map(([metric = '', legend = '']) => ({
-        expr: `max(${metric}{${THE_PODS}} ${OF_RINGMAN})`,
-        legend,
-      })),
+      ].map(([metric = '', legend = '']) => ({ expr: `max(${metric}{${THE_PODS}} ${OF_RINGMAN})`, legend })),
       unit: 'bytes',
     }),
     timeSeries({

@@ -40,11 +40,7 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
   const part = createSource(config, { ...surroundings, guard })
   // Whoever awaits a change of the ring must not see the process end instead, even if nothing else is going on.
   const clock = holdingClock
-  const manager = new HashRingManager({
-    clock,
-    foldWindowMs: config.foldWindowMs,
-    logger,
-  })
+  const manager = new HashRingManager({ clock, foldWindowMs: config.foldWindowMs, logger })
   const service = new RingService({
     source: part.source,
     manager,
@@ -129,12 +125,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     moving: () => manager.snapshot.ring.movedTo(service.ringAfterMoves),
     claim: (key) => service.ownership.claim(key),
     forward: (own = {}) =>
-      makeForwarder(own, values, {
-        ring: service,
-        clock: holdingClock,
-        logger,
-        tracer: tracer ?? noTracer,
-      }),
+      makeForwarder(own, values, { ring: service, clock: holdingClock, logger, tracer: tracer ?? noTracer }),
     check: (key, digests) => service.ownership.check(key, digests),
     get unsure() {
       return service.unsure

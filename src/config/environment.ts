@@ -54,11 +54,7 @@ export function readEnvironment(table: SettingTable, env: Environment) {
     const origin = { kind: 'variable', name } as const
     if (property !== undefined) layer.set(property, { value, origin })
     else if (!allNames.has(name)) {
-      problems.push({
-        key: name,
-        origin,
-        message: unknownMessage('setting', name, allNames),
-      })
+      problems.push({ key: name, origin, message: unknownMessage('setting', name, allNames) })
     }
   }
   return { layer, problems, ignored }

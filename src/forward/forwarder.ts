@@ -104,10 +104,7 @@ export class Forwarder {
   readonly handler =
     (serve: (req: IncomingMessage, res: ServerResponse) => void) =>
     (req: IncomingMessage, res: ServerResponse): void => {
-      void this.#handle(req, {
-        ...this.#wayOf(req, res),
-        serve: () => serve(req, res),
-      })
+      void this.#handle(req, { ...this.#wayOf(req, res), serve: () => serve(req, res) })
     }
 
   /** A listener for the `upgrade` events of a `node:http` server: WebSockets. */
@@ -268,9 +265,7 @@ export class Forwarder {
         throw new RingmanError(
           'MISDIRECTED',
           'this member does not own the key, and cannot find out who does',
-          {
-            detail: { verdict },
-          },
+          { detail: { verdict } },
         )
       }
       await this.#ringChange(leftMs)

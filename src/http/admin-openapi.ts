@@ -173,11 +173,7 @@ function adminSchemas(): JsonSchema {
     }),
     ReachAnswer: object({
       peers: list(
-        object({
-          name: text,
-          udp: described(orNull('boolean'), 'Null where UDP is not used.'),
-          tcp: flag,
-        }),
+        object({ name: text, udp: described(orNull('boolean'), 'Null where UDP is not used.'), tcp: flag }),
       ),
     }),
     ReportAnswer: object({

@@ -208,21 +208,13 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       onRing: flag,
       offRingReason: { oneOf: [{ type: 'null' }, ref('OffRingReason')] },
     }),
-    OffRingReason: object({
-      code: word(Object.keys(OFF_RING_REASONS)),
-      message: text,
-    }),
+    OffRingReason: object({ code: word(Object.keys(OFF_RING_REASONS)), message: text }),
     MembersAnswer: object({
       members: described(list(ref('Member')), 'By name.'),
       source: ref('SourceHealth'),
       ...state,
     }),
-    SourceHealth: object({
-      kind: text,
-      condition: word(Object.keys(CONDITIONS)),
-      ok: flag,
-      message: text,
-    }),
+    SourceHealth: object({ kind: text, condition: word(Object.keys(CONDITIONS)), ok: flag, message: text }),
     PlanAnswer: object({
       before: digest,
       after: digest,

@@ -187,12 +187,7 @@ export class MovedStretches implements Iterable<Stretch> {
 
   #at(i: number): Stretch {
     const { starts, ends, from, to } = this.#columns
-    return {
-      start: starts[i]!,
-      end: endOf(ends[i]!),
-      from: this.#before[from[i]!],
-      to: this.#after[to[i]!],
-    }
+    return { start: starts[i]!, end: endOf(ends[i]!), from: this.#before[from[i]!], to: this.#after[to[i]!] }
   }
 
   #only(isWanted: (i: number) => boolean): MovedStretches {

@@ -44,9 +44,7 @@ export function checkNode(node: RingNode): void {
     throw new RingmanError(
       'NODE_INVALID',
       `the weight of a node must be a positive integer, got ${node.weight}`,
-      {
-        detail: { weight: node.weight },
-      },
+      { detail: { weight: node.weight } },
     )
   }
 }

@@ -68,9 +68,7 @@ export function createLogger(options: ProcessLoggerOptions): LeveledLogger {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    {
-      write: (line: string) => destination.write(render(line)),
-    },
+    { write: (line: string) => destination.write(render(line)) },
   )
   return new SharedLogger(root, undefined)
 }

@@ -63,9 +63,7 @@ export class ThreadTally implements FastMeter {
 
   forRoute(path: string) {
     const seconds = this.#seconds[ROUTES.indexOf(path as (typeof ROUTES)[number])]
-    return {
-      answered: (startedAtMs: number) => seconds?.add((this.#nowMs() - startedAtMs) / 1000),
-    }
+    return { answered: (startedAtMs: number) => seconds?.add((this.#nowMs() - startedAtMs) / 1000) }
   }
 
   /** Hands on what came since the last time. */

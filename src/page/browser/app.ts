@@ -159,8 +159,5 @@ const key = asked.get('key') ?? ''
 if (key !== '') void lookUp(key)
 if (PLAN_PARAMETERS.some((name) => asked.has(name))) void plan(asked)
 if (actions !== undefined) {
-  startActions(actions, {
-    operating: (operating) => change({ operating }),
-    done: () => feed.hurry(),
-  })
+  startActions(actions, { operating: (operating) => change({ operating }), done: () => feed.hurry() })
 }
