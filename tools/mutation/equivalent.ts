@@ -515,12 +515,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/memberlist/protocol/inquiry.ts',
-    code: "const place = { address: formatAddress(target) ?? '', port }",
-    changes: ["formatAddress(target) ?? '' → formatAddress(target)", "'' → 'mutant'"],
-    why: 'No member is at what is no address.',
-  },
-  {
-    file: 'src/membership/memberlist/protocol/inquiry.ts',
     code: 'const isBusy = (this.#looks.get(record)?.ends.length ?? 0) >= ASKERS_LIMIT',
     changes: [
       'this.#looks.get(record)?.ends.length ?? 0 → this.#looks.get(record)?.ends.length',
@@ -566,7 +560,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/memberlist/protocol/probe.ts',
-    code: ': []),',
+    code: '...(settings.repeatPings ? [at(fallbackMs / 2, () => this.#ping(probe))] : []),',
     changes: ['[] → [undefined]'],
     why: 'To cancel no deadline is allowed.',
   },
@@ -632,12 +626,15 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/memberlist/protocol/merge.ts',
-    code: 'if (known !== undefined && sameBytes(known.addressBytes, message.address)) return known.endpoint.address',
-    changes: [
-      'known !== undefined && sameBytes(known.addressBytes, message.address) → false',
-      'known !== undefined → false',
-    ],
-    why: 'The text is the same when it is made again; this is only quicker.',
+    code: 'const isThere = known?.endpoint.port === port && sameBytes(known.addressBytes, address)',
+    changes: ['known?.endpoint.port === port → false'],
+    why: 'The place is the same when it is made again; this is only quicker.',
+  },
+  {
+    file: 'src/membership/memberlist/protocol/merge.ts',
+    code: 'return isThere ? known.endpoint : tryEndpoint(address, port)',
+    changes: ['isThere → false'],
+    why: 'The place is the same when it is made again; this is only quicker.',
   },
   {
     file: 'src/membership/memberlist/protocol/members.ts',
