@@ -79,9 +79,7 @@ const report = object({
 /** What a member says of itself at `/v1/report`. */
 export type MemberReport = Shaped<typeof report>
 
-const reachAnswer = object({
-  peers: list(object({ name: text, udp: orNull(flag), tcp: flag }), 100),
-})
+const reachAnswer = object({ peers: list(object({ name: text, udp: orNull(flag), tcp: flag }), 100) })
 
 /** A member that answered. */
 export interface SurveyedMember {

@@ -75,10 +75,7 @@ async function askMember(url: string, options: AskOptions): Promise<MemberAnswer
   const { keys, ring, timeoutMs } = options
   try {
     const member = new Members({ url, ring, timeoutMs }, { traceHeaders })
-    const question = {
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ keys, n: 1 }),
-    }
+    const question = { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ keys, n: 1 }) }
     const answer = await member.json(`${member.urls[0] ?? url}${member.root}/owners`, question)
     return { url, ...readOwners(url, keys.length, answer) }
   } catch (error) {

@@ -20,11 +20,7 @@ export interface ApiSelection {
 /** Instead of a namespace: no namespace can be called so. */
 export const ALL_NAMESPACES = '*'
 
-export const ENDPOINT_SLICES: ApiKind = {
-  group: 'discovery.k8s.io',
-  version: 'v1',
-  plural: 'endpointslices',
-}
+export const ENDPOINT_SLICES: ApiKind = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' }
 export const PODS: ApiKind = { group: '', version: 'v1', plural: 'pods' }
 
 /** A selection whose namespace the configuration may have to tell. */

@@ -54,11 +54,7 @@ export const CONDITIONS = {
     meaning:
       'It has no other member, and a seed answers and refuses it: label, key or cluster name differ, or it was evicted.',
   },
-  contested: {
-    readiness: 'allowed',
-    severity: 'critical',
-    meaning: 'Two processes answer under one name.',
-  },
+  contested: { readiness: 'allowed', severity: 'critical', meaning: 'Two processes answer under one name.' },
   unlisted: {
     readiness: 'denied',
     severity: 'critical',
@@ -100,11 +96,7 @@ export const CONDITIONS = {
     severity: 'none',
     meaning: 'It was drained by an operator, or it has left or is leaving, and takes no new work.',
   },
-  stopped: {
-    readiness: 'denied',
-    severity: 'warning',
-    meaning: 'The source was stopped.',
-  },
+  stopped: { readiness: 'denied', severity: 'warning', meaning: 'The source was stopped.' },
 } as const satisfies Record<string, ConditionRow>
 
 export type Condition = keyof typeof CONDITIONS

@@ -26,11 +26,7 @@ export function watchSlices(options: KubernetesSourceOptions, deps: WatchedSlice
     new ListWatch({
       ...deps,
       client: new ApiClient(deps.transport, deps.clock, options.client),
-      selection: {
-        kind: ENDPOINT_SLICES,
-        labelSelector: selectorOf(options),
-        namespace: options.namespace,
-      },
+      selection: { kind: ENDPOINT_SLICES, labelSelector: selectorOf(options), namespace: options.namespace },
       parse: parseEndpointSlice,
       onObjects: onSlices,
       onFailure,

@@ -271,12 +271,7 @@ export class GossipTransport {
   async #pingOverStream(to: Endpoint, ping: Ping): Promise<void> {
     const answer = await this.#call(to, ping, this.#options.settings.probeIntervalMs)
     if (answer.outcome !== 'answered' || answer.message.kind !== 'ack') return
-    this.#options.onEvent({
-      kind: 'packet-received',
-      from: to,
-      sizeBytes: 0,
-      messages: [answer.message],
-    })
+    this.#options.onEvent({ kind: 'packet-received', from: to, sizeBytes: 0, messages: [answer.message] })
   }
 
   #receiveDatagram(datagram: Uint8Array, from: Endpoint): void {
@@ -332,12 +327,7 @@ export class GossipTransport {
     const { gossipPort: port, packet } = envelope
     const from = { address, port }
     if (packet.ok)
-      this.#options.onEvent({
-        kind: 'packet-received',
-        from,
-        sizeBytes,
-        messages: packet.messages,
-      })
+      this.#options.onEvent({ kind: 'packet-received', from, sizeBytes, messages: packet.messages })
     else this.drops.add(packet, from, 'tcp')
   }
 }

@@ -66,9 +66,7 @@ export class DocumentSplitter {
       throw new RingmanError(
         'BODY_TOO_LARGE',
         `a document of the stream is larger than ${this.#limitBytes} bytes`,
-        {
-          detail: { limitBytes: this.#limitBytes },
-        },
+        { detail: { limitBytes: this.#limitBytes } },
       )
     }
     this.#held.append(part)

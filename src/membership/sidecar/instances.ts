@@ -59,11 +59,7 @@ export function selectInstances(services: readonly SidecarService[], servicePort
     if (rival === undefined || prevails(candidate, rival)) chosen.set(name, candidate)
   }
   const instances = [...chosen.values()].map(({ instance }) => instance).sort(byName)
-  return {
-    instances,
-    skipped,
-    signature: JSON.stringify(instances.map(({ name, state }) => [name, state])),
-  }
+  return { instances, skipped, signature: JSON.stringify(instances.map(({ name, state }) => [name, state])) }
 }
 
 /**

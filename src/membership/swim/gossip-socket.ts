@@ -45,10 +45,7 @@ export const openUdpSocket: OpenGossipSocket = async (bindHost, port, handlers) 
     throw new RingmanError(
       'SOURCE_FAILED',
       `cannot open the gossip port ${bindHost}:${port} (UDP): ${String(error)}`,
-      {
-        cause: error,
-        detail: { host: bindHost, port },
-      },
+      { cause: error, detail: { host: bindHost, port } },
     )
   }
   let closing: Promise<unknown> | undefined

@@ -49,10 +49,7 @@ export class Contacts {
   /** By place that has not answered, what it sent us less what it got; the longest silent first. */
   readonly #credits = new Map<string, { readonly atMs: number; readonly bytes: number }>()
   /** What is left of the bytes that all such places share. */
-  readonly #shared = {
-    probe: new TokenBucket(UNANSWERED_BYTES),
-    relay: new TokenBucket(UNANSWERED_BYTES),
-  }
+  readonly #shared = { probe: new TokenBucket(UNANSWERED_BYTES), relay: new TokenBucket(UNANSWERED_BYTES) }
 
   /** @param limit - Places remembered; the longest silent make room. */
   constructor(limit: number) {

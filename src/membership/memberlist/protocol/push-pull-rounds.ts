@@ -101,12 +101,7 @@ export class PushPullRounds {
         failure.outcome === 'refused' ? 'debug' : 'warn',
         'push-pull.failed',
         'Could not exchange state with a member',
-        {
-          event: 'push-pull.failed',
-          peer: record.name,
-          outcome: failure.outcome,
-          error: failure.message,
-        },
+        { event: 'push-pull.failed', peer: record.name, outcome: failure.outcome, error: failure.message },
       )
       // A closed port is worth a look at once.
       if (failure.outcome === 'refused') this.#prober.probe(record)

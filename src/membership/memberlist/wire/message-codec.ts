@@ -24,12 +24,7 @@ const ACK = defineSchema({ Payload: 'bytes', SeqNo: 'u32' })
 
 const NACK = defineSchema({ SeqNo: 'u32' })
 
-const SUSPECT_OR_DEAD = defineSchema({
-  ClusterName: 'text',
-  From: 'text',
-  Incarnation: 'u32',
-  Node: 'text',
-})
+const SUSPECT_OR_DEAD = defineSchema({ ClusterName: 'text', From: 'text', Incarnation: 'u32', Node: 'text' })
 
 const ALIVE = defineSchema({
   Addr: 'bytes',

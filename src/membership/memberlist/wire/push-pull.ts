@@ -18,12 +18,7 @@ import { MsgpackWriter } from './msgpack-writer.ts'
 import { decodeRecord, encodeRecord, defineSchema } from './record.ts'
 import { tryDecodeText } from './text.ts'
 
-const HEADER = defineSchema({
-  ClusterName: 'text',
-  Join: 'boolean',
-  Nodes: 'u32',
-  UserStateLen: 'u32',
-})
+const HEADER = defineSchema({ ClusterName: 'text', Join: 'boolean', Nodes: 'u32', UserStateLen: 'u32' })
 
 /** `Name` is read as bytes, so that one member with a strange name does not spoil the whole exchange. */
 const NODE = defineSchema({
