@@ -20,7 +20,7 @@ export function withAdvice(
   return new RingmanError(code, `${message}; ${advice}`, { cause, detail })
 }
 
-/** Codes of exit 3: it could not be reached, or is no member. */
+/** What is said where nobody answered. */
 const NOBODY_ANSWERED: ReadonlySet<ErrorCode> = new Set(['RESPONSE_INVALID', 'TIMEOUT', 'UNREACHABLE'])
 
 function adviceFor(
@@ -31,7 +31,11 @@ function adviceFor(
   // What a member refuses of a plan is about its nodes.
   if (code === 'PLAN_INVALID' && detail['url'] === undefined) return undefined
   if (code === 'UNAUTHORIZED' && table['tokenFile'] === undefined) return undefined
-  return NOBODY_ANSWERED.has(code) ? howToReach(table, given) : ADVICE[code]
+  if (!NOBODY_ANSWERED.has(code)) return ADVICE[code]
+  // Of several, each has been told of; and kubectl says for itself what it cannot reach.
+  if ((Array.isArray(given['url']) && given['url'].length > 1) || given['kube'] !== undefined)
+    return undefined
+  return code === 'TIMEOUT' ? '--timeout waits longer' : howToReach(table)
 }
 
 const ADVICE: Partial<Record<ErrorCode, string>> = {
@@ -41,13 +45,9 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   UNAUTHORIZED: "give the member's own by --token-file",
 }
 
-function howToReach(table: SettingTable, given: Readonly<Record<string, unknown>>): string | undefined {
-  const { url, adminPort } = table
-  // kubectl says for itself what it cannot reach.
-  if (given['kube'] !== undefined) return undefined
+function howToReach({ url, adminPort }: SettingTable): string | undefined {
   if (adminPort !== undefined) return `name its port by --admin-port or ${variableOf('adminPort')}`
-  // Of several, each has been told of.
-  if (url === undefined || (Array.isArray(given['url']) && given['url'].length > 1)) return undefined
+  if (url === undefined) return undefined
   return isSettableIn(url, 'variable')
     ? `name a member by --url or ${variableOf('url')}`
     : "name a member's admin port by --url"

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { parse } from 'yaml'
 import { describe, expect, test } from 'vitest'
 import { EXIT_CODES, exitCodeOf } from '../../src/cli/exit-code.ts'
 import { ERROR_CODES, RingmanError, type ErrorCode } from '../../src/errors.ts'
+import { listening } from '../support/listening.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
 describe('help and version', () => {
@@ -87,6 +89,9 @@ describe('exit codes', () => {
       expect([code, out], args.join(' ')).toEqual([3, ''])
       expect(err).toMatch(/^ringman: .*127\.0\.0\.1:1.*; name a member by --url or RINGMAN_URL\n$/)
     }
+    const silent = await listening(createServer(() => {}))
+    const late = await runMain(['ring', '--url', silent.url, '--timeout', '50ms'])
+    expect(late.err).toMatch(/did not answer within 50 ms; --timeout waits longer\n$/)
     const { code, err } = await runMain(['doctor', '--url', '127.0.0.1:1'])
     expect(code).toBe(3)
     expect(err).toMatch(/^ringman: .*127\.0\.0\.1:1.*; name a member's admin port by --url\n$/)
