@@ -42,7 +42,6 @@ const ROUND_MS = 250
 const SWEEP_MS = 2000
 /** Status writes of one ring: a workload that flaps gets a write every ten seconds. */
 const WRITES = { burst: 6, perSecond: 0.1 }
-/** Writes at a time. */
 const AT_A_TIME = 8
 /** Pods are asked for their rings this often while something is new, and while nothing is, in milliseconds. */
 const ASK_SOON_MS = 1000

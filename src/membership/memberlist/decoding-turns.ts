@@ -5,6 +5,7 @@ import type { StreamDecoder, StreamResult } from './wire/stream-decoder.ts'
 
 interface Message {
   readonly decoder: StreamDecoder
+  /** Whether nobody waits for the result any more. */
   readonly isOver: () => boolean
   readonly take: (result: StreamResult) => void
 }
@@ -23,18 +24,10 @@ export class DecodingTurns {
     this.#clock = clock
   }
 
-  /**
-   * @param isFirst - Whether it comes before others, as what a member sent does before what strangers did.
-   * @param isOver - Whether nobody waits for the result any more.
-   */
-  add(
-    decoder: StreamDecoder,
-    isFirst: boolean,
-    isOver: () => boolean,
-    take: (result: StreamResult) => void,
-  ): void {
+  /** @param isFirst - Whether it comes before others, as what a member sent does before what strangers did. */
+  add(message: Message, isFirst: boolean): void {
     const waiting = isFirst ? this.#first : this.#others
-    waiting.push({ decoder, isOver, take })
+    waiting.push(message)
     if (this.#isRunning) return
     this.#isRunning = true
     takeInTurns(this.#clock, this.#steps(), () => {})

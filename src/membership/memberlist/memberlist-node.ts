@@ -262,13 +262,7 @@ export class MemberlistNode {
    */
   declareDead(name: string, address: string): boolean {
     const known = this.member(name)
-    if (
-      known === undefined ||
-      !isLiving(known) ||
-      known.endpoint.address !== address ||
-      name === this.options.name
-    )
-      return false
+    if (known?.endpoint.address !== address || !isLiving(known) || name === this.options.name) return false
     this.#handle({ kind: 'declare-dead', name, address })
     return true
   }

@@ -111,7 +111,7 @@ export class StreamClient {
       take(decoder.push(chunk))
       if (!decoder.isWorking) return
       socket.pause()
-      this.#turns.add(decoder, false, () => isOver, take)
+      this.#turns.add({ decoder, isOver: () => isOver, take }, false)
     })
     socket.on('end', () => {
       const reason = 'the peer closed the connection without a whole answer'

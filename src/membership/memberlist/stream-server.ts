@@ -146,7 +146,7 @@ export class StreamServer {
       take(decoder.push(chunk))
       if (!decoder.isWorking) return
       socket.pause()
-      this.#turns.add(decoder, isKnown, () => socket.destroyed, take)
+      this.#turns.add({ decoder, isOver: () => socket.destroyed, take }, isKnown)
     })
     socket.on('end', () => {
       if (decoder.isWorking) return

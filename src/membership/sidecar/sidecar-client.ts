@@ -15,7 +15,6 @@ export interface SidecarClientOptions {
   readonly serviceName: string
   readonly clock: Clock
   readonly get: HttpGet
-  /** @default none */
   readonly tracer?: Tracer
   /** Time in milliseconds for a whole state to come, and for a stream to begin. */
   readonly timeoutMs: number

@@ -31,7 +31,6 @@ export interface SidecarSourceDeps {
   readonly logger: Logger
   readonly clock?: Clock
   readonly random?: Random
-  /** @default none */
   readonly tracer?: Tracer
   /** How HTTP is spoken; tests bring their own. */
   readonly get?: HttpGet

@@ -43,13 +43,11 @@ export interface SwimSourceOptions extends Basics {
   readonly preset: SwimPreset
   /** Single settings that differ from the preset. */
   readonly settings?: SwimOverrides
-  /** @default none */
   readonly tracer?: Tracer
   /** @default the system's DNS */
   readonly dns?: DnsResolver
   /** Knows the pods that `pods:` seeds mean. */
   readonly pods?: PodDirectory | undefined
-  /** @default UDP */
   readonly openSocket?: OpenGossipSocket
   /** This machine's addresses, to choose the advertised one. @default os.networkInterfaces() */
   readonly interfaces?: () => NetworkInterfaces

@@ -4,7 +4,7 @@ import { systemClock } from '../../../src/clock.ts'
 import { DecodingTurns } from '../../../src/membership/memberlist/decoding-turns.ts'
 import { StreamClient } from '../../../src/membership/memberlist/stream-client.ts'
 import { StreamServer } from '../../../src/membership/memberlist/stream-server.ts'
-import { StreamDecoder } from '../../../src/membership/memberlist/wire/stream-decoder.ts'
+import { StreamDecoder, type StreamResult } from '../../../src/membership/memberlist/wire/stream-decoder.ts'
 import { encodeStream } from '../../../src/membership/memberlist/wire/stream-encoder.ts'
 import { listening } from '../../support/listening.ts'
 
@@ -31,11 +31,12 @@ test('large messages are decoded in turns, one after the other: those that are t
   })
   const { promise, resolve } = Promise.withResolvers<void>()
   const add = (name: string, isFirst: boolean, isOver = () => false) => {
-    turns.add(laden(), isFirst, isOver, (result) => {
+    const take = (result: StreamResult) => {
       expect(result).toMatchObject({ ok: true, message: { kind: 'user' } })
       order.push(name)
       if (order.length === 3) resolve()
-    })
+    }
+    turns.add({ decoder: laden(), isOver, take }, isFirst)
   }
   add('begun', false)
   add('stranger', false)
@@ -48,14 +49,7 @@ test('large messages are decoded in turns, one after the other: those that are t
   expect(othersTurns).toBeGreaterThan(10)
   // And again, once there was nothing to do.
   const again = Promise.withResolvers<void>()
-  turns.add(
-    laden(),
-    false,
-    () => false,
-    () => {
-      again.resolve()
-    },
-  )
+  turns.add({ decoder: laden(), isOver: () => false, take: () => again.resolve() }, false)
   await again.promise
 })
 

@@ -87,14 +87,8 @@ function bodyBytes(bytes: Uint8Array, at: number): number {
     case 0xc9:
     case 0xdb:
       return readU32(bytes, at + 1)
-    case 0xd4:
-    case 0xd5:
-    case 0xd6:
-    case 0xd7:
-    case 0xd8:
-      return 1 << (type - 0xd4)
     default:
-      return 0
+      return type >= 0xd4 && type <= 0xd8 ? 1 << (type - 0xd4) : 0
   }
 }
 
