@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts'
+import type { Basics } from '../../basics.ts'
 import { RingmanError } from '../../errors.ts'
 import { apiErrorKindOf } from '../../kubernetes/api-error.ts'
 import type { Logger } from '../../logger.ts'
@@ -36,12 +36,10 @@ const MEMBERS_PER_MS = 20
 /** But so many milliseconds later at most. */
 const LONGEST_REST_MS = 250
 
-export interface KubernetesSourceDeps {
+export interface KubernetesSourceDeps extends Omit<Basics, 'random'> {
   readonly openFeed: OpenSliceFeed
   /** What another process knows. */
   readonly kept?: KeptPlaces | undefined
-  readonly clock: Clock
-  readonly logger: Logger
 }
 
 /** What another process knows from memory, and the slices do not say. */

@@ -8,18 +8,17 @@ import { RequestDeadline } from '../../request-deadline.ts'
 import { errorTypeOf, failSpan, noTracer, traceHeaders } from '../../tracing.ts'
 import { parseJson, parseState, type SidecarState } from './catalog.ts'
 import { DocumentSplitter } from './document-splitter.ts'
+import type { ResolvedOptions } from './sidecar-options.ts'
 
-export interface SidecarClientOptions {
+export interface SidecarClientOptions extends Pick<
+  ResolvedOptions,
+  'serviceName' | 'timeoutMs' | 'limitBytes'
+> {
   /** Where the state is, as `parseSidecarUrl` gives it. */
   readonly url: URL
-  readonly serviceName: string
   readonly clock: Clock
   readonly get: HttpGet
   readonly tracer?: Tracer
-  /** Time in milliseconds for a whole state to come, and for a stream to begin. */
-  readonly timeoutMs: number
-  /** Largest state in bytes. */
-  readonly limitBytes: number
 }
 
 /** Asks a Sidecar for its state, once or for good. */

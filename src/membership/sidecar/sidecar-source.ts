@@ -208,18 +208,9 @@ export class SidecarSource extends SourceBase implements MembershipSource {
   }
 
   #createClient(url: string): SidecarClient {
-    const { serviceName, timeoutMs, limitBytes } = this.#options
-    const clock = this.#clock
+    const parts = { clock: this.#clock, get: this.#get, tracer: this.#tracer }
     try {
-      return new SidecarClient({
-        url: parseSidecarUrl(url),
-        serviceName,
-        clock,
-        get: this.#get,
-        tracer: this.#tracer,
-        timeoutMs,
-        limitBytes,
-      })
+      return new SidecarClient({ ...this.#options, ...parts, url: parseSidecarUrl(url) })
     } catch (error) {
       throw new RingmanError('SOURCE_FAILED', messageOf(error), { cause: error })
     }

@@ -1,8 +1,7 @@
 import type { Socket } from 'node:dgram'
 import { createRequire } from 'node:module'
 import type { EventEmitter } from 'node:events'
-import type { Clock } from '../../clock.ts'
-import type { Logger } from '../../logger.ts'
+import type { Basics } from '../../basics.ts'
 import { LIBRARY_STATE, MESSAGE_TYPE, type SwimMessage, type UpdateData } from './datagram-guard.ts'
 import type { SwimMeta } from './swim-metadata.ts'
 import type { SwimSettings } from './swim-settings.ts'
@@ -66,14 +65,12 @@ type LibrarySwimConstructor = new (options: {
   readonly udp: { readonly maxDgramSize: number }
 }) => LibrarySwim
 
-export interface SwimLibraryOptions {
+export interface SwimLibraryOptions extends Omit<Basics, 'random'> {
   /** This process, `IPV4:PORT`. */
   readonly host: string
   readonly meta: SwimMeta
   readonly incarnation: number
   readonly settings: SwimSettings
-  readonly clock: Clock
-  readonly logger: Logger
   readonly send: (bytes: Uint8Array, host: string) => void
   /** A member took a new state or incarnation. */
   readonly onUpdate: (data: UpdateData) => void
