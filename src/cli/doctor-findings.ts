@@ -32,18 +32,18 @@ const CLOCK_MS = 5000
 const LATELY_MS = 30_000
 /** Settings that members may well have different from each other. Of some there are findings of their own. */
 const OWN_SETTINGS: ReadonlySet<string> = new Set([
+  ...['name', 'label', 'labelFile', 'clusterName', 'ringKey', 'keyringFile', 'seeds', 'servicePort'],
   ...[
-    'name',
-    'label',
-    'labelFile',
-    'clusterName',
-    'ringKey',
-    'keyringFile',
-    'seeds',
-    'servicePort',
     'weight',
+    'zone',
+    'bind',
+    'gossipPort',
+    'advertise',
+    'advertisePort',
+    'httpHost',
+    'httpPort',
+    'adminPort',
   ],
-  ...['zone', 'bind', 'gossipPort', 'advertise', 'advertisePort', 'httpHost', 'httpPort', 'adminPort'],
   ...['upstream', 'minMembers', 'logLevel', 'logFormat', 'tokenFile', 'allowedHosts', 'config'],
 ])
 
