@@ -58,11 +58,7 @@ export class PodWatch extends ListWatch<Pod> implements PodDirectory {
     await super.stop()
   }
 
-  /**
-   * Calls `listener` after each list and each change.
-   *
-   * @returns A function that ends the subscription.
-   */
+  /** Calls `listener` after each list and each change. @returns A function that ends the subscription. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -123,11 +119,7 @@ export interface Pod {
 /** The API allows two, one of each family. */
 const ADDRESSES_LIMIT = 4
 
-/**
- * Takes what is needed of a pod.
- *
- * @returns undefined for what is no pod.
- */
+/** Takes what is needed of a pod. @returns undefined for what is no pod. */
 export function parsePod(value: unknown): Pod | undefined {
   if (!isObject(value) || !isObject(value['metadata'])) return undefined
   const { name, uid, deletionTimestamp } = value['metadata']

@@ -6,11 +6,7 @@ import type { Member, MemberMetadata } from './member.ts'
 export interface MemberControl {
   /** Whether only holders of a key can say anything about members. */
   readonly keyed: boolean
-  /**
-   * Takes a member that is dead, or left, off the list.
-   *
-   * @returns Whether there was one.
-   */
+  /** Takes a member that is dead, or left, off the list. @returns Whether there was one. */
   forget(name: string): boolean
   /** Declares another member dead, and takes nobody of its name for `forMs`. */
   evict(name: string, forMs: number): void

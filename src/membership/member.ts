@@ -98,11 +98,7 @@ export interface ListedPlace {
   readonly state?: MemberState | undefined
 }
 
-/**
- * The member that a listed place makes.
- *
- * @param stateSinceMs - Milliseconds since the Unix epoch.
- */
+/** The member that a listed place makes. @param stateSinceMs - Milliseconds since the Unix epoch. */
 export function listedMember(place: ListedPlace, stateSinceMs: number): Member {
   const { name, address, port, weight, zone, state = 'alive' } = place
   const metadata: MemberMetadata = {

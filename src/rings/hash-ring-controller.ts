@@ -99,11 +99,7 @@ export class HashRingController implements NamedRings {
     return this.#entries
   }
 
-  /**
-   * Calls `listener` when a HashRing or its ring changed.
-   *
-   * @returns A function that ends the subscription.
-   */
+  /** Calls `listener` when a HashRing or its ring changed. @returns A function that ends the subscription. */
   subscribe(listener: (entry: HashRingEntry) => void): () => void {
     return this.#listeners.add(listener)
   }

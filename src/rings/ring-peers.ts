@@ -95,11 +95,7 @@ export class RingPeers {
     return { ...kept, rings }
   }
 
-  /**
-   * The fingerprints of each pod's rings, by name of the ring.
-   *
-   * @returns Undefined for a pod that does not answer.
-   */
+  /** The fingerprints of each pod's rings, by name of the ring. @returns Undefined for a pod that does not answer. */
   async fingerprints(
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, ReadonlyMap<string, string> | undefined>> {

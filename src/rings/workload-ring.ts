@@ -56,11 +56,7 @@ export class WorkloadRing implements NamedRing {
     })
   }
 
-  /**
-   * A ring that follows a Service.
-   *
-   * @param kept - What another pod knows from memory.
-   */
+  /** A ring that follows a Service. @param kept - What another pod knows from memory. */
   static following(
     { name, uid }: Pick<HashRingResource, 'name' | 'uid'>,
     spec: HashRingSpec,

@@ -46,11 +46,7 @@ export class Brake {
     this.#accepted = true
   }
 
-  /**
-   * Takes the places as they are now.
-   *
-   * @returns The places that make the ring.
-   */
+  /** Takes the places as they are now. @returns The places that make the ring. */
   look(places: ReadonlyMap<string, Place>, nowMs: number): ReadonlyMap<string, Place> {
     this.#noteVanished(places, nowMs)
     const states = Array.from(places.values(), ({ state }) => state)

@@ -89,11 +89,7 @@ export class Merge {
     this.#listener = listener
   }
 
-  /**
-   * Takes word that a member is alive.
-   *
-   * @param origin - Where the message is from.
-   */
+  /** Takes word that a member is alive. @param origin - Where the message is from. */
   alive(message: Alive, origin?: Origin): void {
     const endpoint = this.#checkAlive(message)
     if (endpoint === undefined) return
