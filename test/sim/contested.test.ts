@@ -160,8 +160,8 @@ describe('who of two is not ready', () => {
     }
   })
 
-  // Within a minute after it was replaced, what was there before may be given its place back, and not by all of the others.
-  test.each([0, 5000, 55_000, 61_000, 120_000])(
+  // Within a minute after it was replaced, what was there before is given its place back.
+  test.each([0, 5000, 50_000, 61_000, 120_000])(
     'those of two pods that were cut off with a third, and of their replacements, that fewer of the others list: back after %i ms',
     (afterMs) => {
       for (let run = 0; run < 3; run++) {
@@ -196,7 +196,9 @@ describe('who of two is not ready', () => {
               balance < 0,
               balance > 0,
             ])
-            if (afterMs > 61_000) expect(balance).toBe(1 - rest.length)
+            // Around a minute some still do, and some no longer.
+            if (afterMs < 55_000) expect(balance, `seed ${cluster.seed}, ${name}`).toBe(rest.length + 1)
+            if (afterMs > 65_000) expect(balance, `seed ${cluster.seed}, ${name}`).toBe(1 - rest.length)
           }
         }
       }

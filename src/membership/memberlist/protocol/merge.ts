@@ -465,7 +465,7 @@ export class Merge {
     const previous = previousOf(core, record)
     if (previous === undefined || !sameEndpoint(previous.endpoint, endpoint)) {
       this.#claim(record, message, endpoint)
-    } else if (message.incarnation <= Math.max(previous.incarnation, record.incarnation)) {
+    } else if (message.incarnation <= previous.incarnation) {
       // Late news of what the name was there before, unless it answers there again.
       this.#askBefore(record, endpoint, () => this.#claim(record, message, endpoint))
     } else if (isLiving(record) && core.contacts.hasAnswered(endpoint, record.name, previous.untilMs)) {

@@ -668,6 +668,14 @@ describe('a name that was taken over', () => {
     expect(m.waiting()).toContain('alive m2 6')
   })
 
+  test('is given back to one that says more than before, however far the new one has come meanwhile', () => {
+    const m = takenOver()
+      .alive(elsewhere(2, 9, 8))
+      .clear()
+    m.core.contacts.answered(endpointOf(2), 'm2', 2000)
+    expect(m.alive(alive(2, 6), packet(3)).seen(2)).toBe('alive 6 at 2:7946')
+  })
+
   test('is not given back for an answer of before', () => {
     const m = takenOver()
     m.core.contacts.answered(endpointOf(2), 'm2', 1999)
