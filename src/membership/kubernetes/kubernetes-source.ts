@@ -1,7 +1,7 @@
 import type { Basics } from '../../basics.ts'
 import { RingmanError } from '../../errors.ts'
 import { apiErrorKindOf } from '../../kubernetes/api-error.ts'
-import type { Logger } from '../../logger.ts'
+import type { LogFields, Logger } from '../../logger.ts'
 import type { SourceHealth } from '../condition.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import { listedMember, type Member } from '../member.ts'
@@ -309,29 +309,24 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 
   #warn(view: EndpointsView): void {
     const about = { slices: describeSlices(this.#options), namespace: this.#feed.namespace }
+    const warn = (message: string, fields: LogFields & { readonly event: string }) =>
+      this.#warnings.warn({ ...fields, ...about }, message)
     if (view.sliceCount === 0) {
-      this.#warnings.warn(
-        { event: 'service.absent', ...about },
-        'Found no EndpointSlice; the Service may not exist, or have no selector',
-      )
+      warn('Found no EndpointSlice; the Service may not exist, or lack a selector', {
+        event: 'service.absent',
+      })
     }
     if (view.endpoints.size > ENDPOINTS_LIMIT) {
-      this.#warnings.warn(
-        { event: 'endpoint.refused', ...about, endpoints: view.endpoints.size },
-        'Refused more endpoints than make a ring; the last one stays',
-      )
+      const fields = { event: 'endpoint.refused', endpoints: view.endpoints.size }
+      warn('Refused more endpoints than make a ring; the last one stays', fields)
     }
     if (view.portlessCount > 0) {
-      this.#warnings.warn(
-        { event: 'endpoint.skipped', ...about, reason: portProblem(view, this.#options.portSetting) },
-        'Skipped endpoints that have no place on the ring',
-      )
+      const fields = { event: 'endpoint.skipped', reason: portProblem(view, this.#options.portSetting) }
+      warn('Skipped endpoints that have no place on the ring', fields)
     }
     if (view.hostNameSlices > 0) {
-      this.#warnings.warn(
-        { event: 'slice.skipped', ...about, skipped: view.hostNameSlices },
-        'Skipped EndpointSlices with host names instead of addresses',
-      )
+      const fields = { event: 'slice.skipped', skipped: view.hostNameSlices }
+      warn('Skipped EndpointSlices with host names instead of addresses', fields)
     }
   }
 }
