@@ -4,7 +4,7 @@ import type { Steps } from '../src/ring/steps.ts'
 import { takeInTurns } from '../src/turns.ts'
 import { VirtualClock } from './support/virtual-clock.ts'
 
-/** A clock by which each step takes a tenth of a millisecond. */
+/** A clock by which each step takes six hundredths of a millisecond. */
 class SteppingClock extends VirtualClock {
   #stepsMs = 0
 
@@ -14,7 +14,7 @@ class SteppingClock extends VirtualClock {
 
   *steps(count: number, taken: number[]): Steps<void> {
     for (let i = 0; i < count; i++) {
-      this.#stepsMs += 0.1
+      this.#stepsMs += 0.06
       taken.push(i)
       yield
     }
