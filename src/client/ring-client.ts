@@ -29,12 +29,10 @@ export interface RingClientOptions extends MemberOptions {
 }
 
 /** The options that are this client's alone; the compiler sees that none is missing. */
-const OWN_OPTIONS = {
-  staleAfterMs: true,
-  whenStale: true,
-  ringFile: true,
-  onProblem: true,
-} satisfies Record<Exclude<keyof RingClientOptions, keyof MemberOptions>, true>
+const OWN_OPTIONS = { staleAfterMs: true, whenStale: true, ringFile: true, onProblem: true } satisfies Record<
+  Exclude<keyof RingClientOptions, keyof MemberOptions>,
+  true
+>
 
 /** What a reader of {@link RingClient.changes} gets. */
 export class RingClientChange {

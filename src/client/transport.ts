@@ -82,10 +82,7 @@ export function nodeTransport(options: {
       ...(alone ? { agent: false } : {}),
     }
     const request = url.startsWith('https:')
-      ? (await import('node:https')).request(url, {
-          ...common,
-          ...(typeof tls === 'function' ? tls() : tls),
-        })
+      ? (await import('node:https')).request(url, { ...common, ...(typeof tls === 'function' ? tls() : tls) })
       : (await import('../node-http.ts')).http.request(url, common)
     return answerOf(request, body)
   }

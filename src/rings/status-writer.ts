@@ -306,10 +306,7 @@ export class StatusWriter {
         body: {
           apiVersion: 'events.k8s.io/v1',
           kind: 'Event',
-          metadata: {
-            name: `${localName.slice(0, 200)}.${clock.wallNow().toString(16)}${id}`,
-            namespace,
-          },
+          metadata: { name: `${localName.slice(0, 200)}.${clock.wallNow().toString(16)}${id}`, namespace },
           eventTime: `${new Date(clock.wallNow()).toISOString().slice(0, -1)}000Z`,
           reportingController: `${HASH_RING_GROUP}/ringman`,
           reportingInstance: podName.slice(0, 128),

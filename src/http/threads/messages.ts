@@ -37,12 +37,7 @@ export type FromThread =
   | { readonly kind: 'listening' }
   | { readonly kind: 'has'; readonly number: number }
   | { readonly kind: 'here'; readonly counts: Pick<LedgerCounts, 'closed' | 'heldBytes'> }
-  | {
-      readonly kind: 'log'
-      readonly level: PortLevel
-      readonly fields: LogFields
-      readonly message: string
-    }
+  | { readonly kind: 'log'; readonly level: PortLevel; readonly fields: LogFields; readonly message: string }
 
 /** Milliseconds of a clock that all threads of a process share. */
 export function sharedNowMs(): number {
