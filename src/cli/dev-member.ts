@@ -49,6 +49,8 @@ export class DevMember {
   readonly #options: DevMemberOptions
   readonly #ready = Promise.withResolvers<DevMemberAddresses>()
   readonly #ended = Promise.withResolvers<DevMemberEnd>()
+  /** Settles when the process is over, however that came. */
+  readonly ended = this.#ended.promise
   #child: ChildProcess | undefined
   #addresses: DevMemberAddresses | undefined
   #reason: string | undefined
@@ -73,11 +75,6 @@ export class DevMember {
   /** Where it listens; undefined until it is ready. */
   get addresses(): DevMemberAddresses | undefined {
     return this.#addresses
-  }
-
-  /** Settles when the process is over, however that came. */
-  get ended(): Promise<DevMemberEnd> {
-    return this.#ended.promise
   }
 
   /**

@@ -61,9 +61,7 @@ export function createView(
   }
 }
 
-function severity(level: string): number {
-  return (LOG_LEVELS as readonly string[]).indexOf(level)
-}
+const severity = (level: string): number => (LOG_LEVELS as readonly string[]).indexOf(level)
 
 /** One JSON object per line, each with `event` and the milliseconds since the start. */
 function createJsonView(terminal: Terminal, seconds: () => number): Tell {
@@ -99,17 +97,14 @@ function createTextView(terminal: Terminal, seconds: () => number): Tell {
       )
     },
     'ring.disagreed': ({ digests }) => {
-      const held = Object.entries(digests).map(
-        ([digest, count]) => `${digest.slice(0, DIGEST_DIGITS)} ×${count}`,
-      )
+      const held = Object.entries(digests).map(([of, count]) => `${of.slice(0, DIGEST_DIGITS)} ×${count}`)
       line(terminal.style('yellow', `members hold different rings: ${held.join(', ')}`))
     },
     'member.noticed': ({ name, killed, afterMs }) => {
       line(`${name} noticed the death of ${killed} after ${(afterMs / 1000).toFixed(1)} s`)
     },
-    'member.killed': ({ name, pid = 'none' }) => {
-      line(terminal.style('yellow', `killed ${name} (pid ${pid})`))
-    },
+    'member.killed': ({ name, pid = 'none' }) =>
+      line(terminal.style('yellow', `killed ${name} (pid ${pid})`)),
     'member.ended': ({ name, ...end }) => {
       if (end.signal !== 'SIGKILL') line(terminal.style('red', `${name} ${describeEnd(end)}`))
     },

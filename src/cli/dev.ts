@@ -28,13 +28,8 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
   const { nodes, source, killOneAfterMs, tokenFile, logLevel } = config
   if (killOneAfterMs !== undefined && nodes < 2) {
     const name = flagOf('killOneAfterMs')
-    throw configError([
-      {
-        key: 'killOneAfter',
-        origin: { kind: 'flag', name },
-        message: 'it needs at least 2 members (--nodes)',
-      },
-    ])
+    const message = 'it needs at least 2 members (--nodes)'
+    throw configError([{ key: 'killOneAfter', origin: { kind: 'flag', name }, message }])
   }
   // Each member would end by itself for want of it.
   if (tokenFile !== undefined) tokenOf(tokenFile)
@@ -53,17 +48,10 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
     clock,
     tell,
   })
-  process.once('exit', () => {
-    cluster.killAll()
-  })
+  process.once('exit', () => cluster.killAll())
   // A second signal ends this process, which takes its members along.
   const stopRequest = listenForStop((_signal, code) => process.exit(code)).then((): typeof STOP => STOP)
-  const over = Promise.withResolvers<'nobody left'>()
-  for (const member of cluster.members) {
-    void member.ended.then(() => {
-      if (cluster.alive.length === 0) over.resolve('nobody left')
-    })
-  }
+  const nobodyLeft = Promise.all(cluster.members.map(({ ended }) => ended))
   tell('cluster.starting', { size: nodes, source })
   try {
     const digest = await Promise.race([cluster.start(), stopRequest])
@@ -77,7 +65,7 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
               const member = cluster.alive.at(-1)
               if (member !== undefined) cluster.kill(member)
             })
-      const reason = await Promise.race([stopRequest, over.promise])
+      const reason = await Promise.race([stopRequest, nobodyLeft])
       cancelKill?.()
       if (reason !== STOP) {
         terminal.err('ringman: no member is left\n')
@@ -87,9 +75,8 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
   } catch (error) {
     await cluster.stop(STOP_PATIENCE_MS)
     if (!(error instanceof Error)) throw error
-    throw new RingmanError('SOURCE_FAILED', `the local cluster did not come up: ${error.message}`, {
-      cause: error,
-    })
+    const message = `the local cluster did not come up: ${error.message}`
+    throw new RingmanError('SOURCE_FAILED', message, { cause: error })
   }
   tell('cluster.stopping', {})
   await cluster.stop(STOP_PATIENCE_MS)

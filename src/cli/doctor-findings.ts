@@ -32,18 +32,18 @@ const CLOCK_MS = 5000
 const LATELY_MS = 30_000
 /** Settings that members may well have different from each other. Of some there are findings of their own. */
 const OWN_SETTINGS: ReadonlySet<string> = new Set([
-  ...['name', 'label', 'labelFile', 'clusterName', 'ringKey', 'keyringFile', 'seeds', 'servicePort'],
   ...[
+    'name',
+    'label',
+    'labelFile',
+    'clusterName',
+    'ringKey',
+    'keyringFile',
+    'seeds',
+    'servicePort',
     'weight',
-    'zone',
-    'bind',
-    'gossipPort',
-    'advertise',
-    'advertisePort',
-    'httpHost',
-    'httpPort',
-    'adminPort',
   ],
+  ...['zone', 'bind', 'gossipPort', 'advertise', 'advertisePort', 'httpHost', 'httpPort', 'adminPort'],
   ...['upstream', 'minMembers', 'logLevel', 'logFormat', 'tokenFile', 'allowedHosts', 'config'],
 ])
 
@@ -90,10 +90,8 @@ function silentMembers({ members, silent }: Survey): Finding[] {
     if (name === undefined || isReached) {
       const who = name === undefined ? `What was given as ${url}` : quote(name)
       const finding: Finding = {
-        code: 'ADMIN_UNREACHABLE',
-        severity: 'warning',
+        ...{ code: 'ADMIN_UNREACHABLE', severity: 'warning', runbook: RUNBOOKS.ADMIN_UNREACHABLE },
         members: name === undefined ? [] : [name],
-        runbook: RUNBOOKS.ADMIN_UNREACHABLE,
         summary: `${who} does not answer at its admin port, ${url}: ${error.message}.`,
         meaning:
           name === undefined
@@ -125,10 +123,7 @@ interface Pair {
 
 /** Of members that drop each other's gossip: pings go unanswered as well then. */
 const DEAF: ReadonlySet<string> = new Set([
-  'PLAIN_AMONG_KEYED',
-  'KEYS_DIFFER',
-  'LABELS_DIFFER',
-  'CLUSTER_NAMES_DIFFER',
+  ...['PLAIN_AMONG_KEYED', 'KEYS_DIFFER', 'LABELS_DIFFER', 'CLUSTER_NAMES_DIFFER'],
 ])
 
 function unreached(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
@@ -174,7 +169,8 @@ function inWords(pairs: readonly Pair[]): string {
 
 function emptyRing(members: readonly SurveyedMember[]): Finding[] {
   if (members.some(({ report }) => report.nodes > 0)) return []
-  const names = [...new Set(members.flatMap(({ report }) => [report.name, ...livingOf(report)]))]
+  const all = members.flatMap(({ report }) => [report, ...livingOf(report)])
+  const names = [...new Set(all.map(({ name }) => name))]
   return isDrainedAway(members)
     ? found('RING_EMPTY', 'critical', names, {
         summary: 'Nobody owns a key: all members are drained.',
@@ -188,14 +184,14 @@ function emptyRing(members: readonly SurveyedMember[]): Finding[] {
       })
 }
 
-function livingOf({ members }: MemberReport): string[] {
-  return members.flatMap(({ name, state }) => (state === 'alive' || state === 'suspect' ? [name] : []))
+function livingOf({ members }: MemberReport) {
+  return members.filter(({ state }) => state === 'alive' || state === 'suspect')
 }
 
 /** Whether the ring is empty because all members were drained. */
 function isDrainedAway(members: readonly SurveyedMember[]): boolean {
   return members.every(({ report }) => {
-    const living = report.members.filter(({ state }) => state === 'alive' || state === 'suspect')
+    const living = livingOf(report)
     return report.nodes === 0 && living.length > 0 && living.every(({ drained: isDrained }) => isDrained)
   })
 }
@@ -274,24 +270,14 @@ function unusableFiles(members: readonly SurveyedMember[]): Finding[] {
 }
 
 function staleSeeds({ members }: Survey): Finding[] {
-  const places = new Set(
-    members.flatMap(({ report }) =>
-      report.members.flatMap(({ address, port, state }) =>
-        state === 'alive' || state === 'suspect' ? [formatHostPort({ address, port })] : [],
-      ),
-    ),
-  )
-  const stale = [...new Set(members.flatMap(({ report }) => report.gossip?.seedAddresses ?? []))].filter(
-    (address) => !places.has(address),
-  )
+  const places = new Set(members.flatMap(({ report }) => livingOf(report).map(formatHostPort)))
+  const seeds = new Set(members.flatMap(({ report }) => report.gossip?.seedAddresses ?? []))
+  const stale = [...seeds].filter((address) => !places.has(address))
   const using = members.filter(({ report }) =>
     report.gossip?.seedAddresses.some((one) => stale.includes(one)),
   )
-  const failures = new Map(
-    members
-      .flatMap(({ report }) => report.gossip?.seedFailures ?? [])
-      .map(({ seed, reason }) => [seed, reason]),
-  )
+  const failed = members.flatMap(({ report }) => report.gossip?.seedFailures ?? [])
+  const failures = new Map(failed.map(({ seed, reason }) => [seed, reason]))
   const unresolved = members.filter(({ report }) => (report.gossip?.seedFailures.length ?? 0) > 0)
   const reasons = list([...failures].map(([seed, reason]) => `${seed} (${reason})`))
   return [
@@ -336,10 +322,8 @@ function settings(members: readonly SurveyedMember[]): Finding[] {
       const value = valueOf(member)
       if (value === usual) continue
       const { name } = member.report
-      odd.set(name, [
-        ...(odd.get(name) ?? []),
-        `${key} is ${value.slice(0, 80)}, and ${usual.slice(0, 80)} there`,
-      ])
+      const difference = `${key} is ${value.slice(0, 80)}, and ${usual.slice(0, 80)} there`
+      odd.set(name, [...(odd.get(name) ?? []), difference])
     }
   }
   // Members of one kind, such as those that a rollout has not come to, make one finding.
@@ -367,11 +351,8 @@ function versions(members: readonly SurveyedMember[]): Finding[] {
 }
 
 function drained(members: readonly SurveyedMember[]): Finding[] {
-  const names = [
-    ...new Set(
-      members.flatMap(({ report }) => report.members.filter((one) => one.drained).map(({ name }) => name)),
-    ),
-  ]
+  const off = members.flatMap(({ report }) => report.members.filter((one) => one.drained))
+  const names = [...new Set(off.map(({ name }) => name))]
   return found('DRAINED', 'note', names, {
     summary: `${say(names, 'is', 'are')} drained.`,
     meaning: 'Somebody took them off the ring by hand; the others have their keys.',

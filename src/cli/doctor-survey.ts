@@ -22,21 +22,9 @@ const record: Shape<Readonly<Record<string, unknown>>> = (value, place) => ({
 })
 
 const report = object({
-  name: text,
-  version: text,
-  node: text,
-  timeMs: number,
-  uptimeMs: number,
-  source: text,
-  condition: text,
-  ok: flag,
-  message: text,
-  ready: flag,
-  failing: list(text, 100),
-  digest: text,
-  nodes: number,
-  ringKey: text,
-  settings: record,
+  ...{ name: text, version: text, node: text, timeMs: number, uptimeMs: number },
+  ...{ source: text, condition: text, ok: flag, message: text, ready: flag, failing: list(text, 100) },
+  ...{ digest: text, nodes: number, ringKey: text, settings: record },
   gossip: orNull(
     object(
       {
@@ -62,14 +50,8 @@ const report = object({
   members: list(
     object(
       {
-        name: text,
-        address: text,
-        port: number,
-        state: text,
-        httpPort: orNull(number),
-        adminPort: orNull(number),
-        level: number,
-        drained: flag,
+        ...{ name: text, address: text, port: number, state: text },
+        ...{ httpPort: orNull(number), adminPort: orNull(number), level: number, drained: flag },
       },
       { weight: orNull(number) },
     ),
@@ -128,14 +110,10 @@ export async function survey({ urls, follow, timeoutMs }: SurveyOptions): Promis
   const silent: SilentMember[] = []
   const mute = new Set<string>()
   const unasked: { readonly url: string; readonly name: string }[] = []
-  let next: { readonly url: string; readonly name?: string; readonly place?: string }[] = urls.map((url) => ({
-    url,
-  }))
+  let next: { readonly url: string; readonly name?: string }[] = urls.map((url) => ({ url }))
   while (next.length > 0) {
-    const answers = await atOnce(AT_ONCE, next, async (one) => ({
-      ...one,
-      ...(await ask(one.url, timeoutMs)),
-    }))
+    const askOne = async (one: (typeof next)[number]) => ({ ...one, ...(await ask(one.url, timeoutMs)) })
+    const answers = await atOnce(AT_ONCE, next, askOne)
     for (const answer of answers) {
       if ('error' in answer) silent.push({ url: answer.url, name: answer.name, error: answer.error })
       else {
@@ -146,9 +124,8 @@ export async function survey({ urls, follow, timeoutMs }: SurveyOptions): Promis
     next = []
     for (const known of answers.flatMap((answer) => ('report' in answer ? answer.report.members : []))) {
       const { name, address, port, adminPort, state } = known
-      const isGone = state === 'left'
       const place = `${name} ${address} ${port}`
-      if (isGone || places.has(place) || seen.size >= MAX_MEMBERS) continue
+      if (state === 'left' || places.has(place) || seen.size >= MAX_MEMBERS) continue
       places.add(place)
       // Members have addresses; a name could be that of anything that this machine reaches.
       if (adminPort === null || isIP(address) === 0) {

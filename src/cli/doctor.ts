@@ -53,14 +53,9 @@ async function examine(
 function answerOf({ members, silent, mute }: Survey, findings: readonly Finding[]) {
   return {
     findings,
-    members: members.map(({ report, url }) => ({
-      name: report.name,
-      url,
-      version: report.version,
-      digest: report.digest,
-      condition: report.condition,
-      ready: report.ready,
-    })),
+    members: members.map(({ url, report: { name, version, digest, condition, ready } }) => {
+      return { name, url, version, digest, condition, ready }
+    }),
     silent,
     mute,
   }
@@ -73,9 +68,8 @@ function writeBundle(path: string, found: Survey, findings: readonly Finding[]):
     // It may hold what its owner shows to nobody by accident.
     writeFileSync(path, `${JSON.stringify(bundle, undefined, 2)}\n`, { mode: 0o600 })
   } catch (error) {
-    throw new RingmanError('CONFIG_INVALID', `the bundle ${path} cannot be written: ${messageOf(error)}`, {
-      cause: error,
-    })
+    const message = `the bundle ${path} cannot be written: ${messageOf(error)}`
+    throw new RingmanError('CONFIG_INVALID', message, { cause: error })
   }
 }
 

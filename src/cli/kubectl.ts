@@ -94,15 +94,10 @@ async function run(args: readonly string[], env: Environment, terminal: Terminal
   const [port, which] = COMMANDS[name as keyof typeof COMMANDS]
   if (which === 'named' && flags.pod === undefined)
     throw invalid(`say which pod is to act: ${name} --pod POD`)
-  const place: KubectlPlace = {
-    namespace: flags.namespace,
-    release: flags.release,
-    selector: flags.selector,
-    pod: flags.pod,
-    flags: (['context', 'kubeconfig'] as const).flatMap((flag) =>
-      flags[flag] === undefined ? [] : [`--${flag}=${flags[flag]}`],
-    ),
-  }
+  const { context, kubeconfig, ...where } = flags
+  const theirs = Object.entries({ context, kubeconfig })
+  const given = theirs.flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}=${value}`]))
+  const place: KubectlPlace = { namespace: undefined, ...where, flags: given }
   const pods = choose(await findPods(place), which, rest)
   return withForwards(place, pods, port, (urls) => {
     const more = name === 'agree' ? urls : ['--url', urls.join(',')]

@@ -19,9 +19,7 @@ export async function main(args: readonly string[], env: Environment, terminal: 
     terminal,
     env,
     version: readVersion(),
-    finish: (finished) => {
-      code = finished
-    },
+    finish: (finished) => void (code = finished),
   })
   try {
     await program.parseAsync(args, { from: 'user' })

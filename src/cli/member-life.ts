@@ -41,10 +41,8 @@ export async function liveUntilStopped(member: LivingMember, options: MemberLife
       started.catch((error: unknown) => {
         logger.debug({ event: 'start.aborted', err: error }, 'Aborted the start')
       })
-      logger.info(
-        { event: 'shutdown.started', reason: first },
-        'Started to shut down before the start was done',
-      )
+      const fields = { event: 'shutdown.started', reason: first }
+      logger.info(fields, 'Started to shut down before the start was done')
       // It may be on the ring already.
       await member.service.leave(0)
       await member.close(0)

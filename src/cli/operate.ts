@@ -61,15 +61,10 @@ export async function runOperate(input: OperateInput): Promise<void> {
   const headers = { authorization: `Bearer ${readToken(config.tokenFile)}` }
   const members = new Members({ urls: config.url, timeoutMs: config.timeoutMs, headers })
   const fields = {
-    ...(action === 'weight'
-      ? { weight: readWeight(operand) }
-      : operand === undefined
-        ? {}
-        : { name: operand }),
+    ...(action === 'weight' ? { weight: readWeight(operand) } : operand !== undefined && { name: operand }),
     ...(action === 'evict' ? { forMs: config.forMs } : {}),
     ...(config.reason === undefined ? {} : { reason: config.reason }),
-    by: config.by,
-    dryRun,
+    ...{ by: config.by, dryRun },
   }
   const { urls } = members
   const failed: { readonly place: string; readonly code: ErrorCode }[] = []
@@ -80,11 +75,8 @@ export async function runOperate(input: OperateInput): Promise<void> {
     const place = new URL(url).host
     try {
       await untilHeard(members, url, done, clock)
-      const answer = readAnswer(
-        actionAnswer,
-        await askAdmin(members, url, `/v1/admin/${action}`, fields),
-        url,
-      )
+      const said = await askAdmin(members, url, `/v1/admin/${action}`, fields)
+      const answer = readAnswer(actionAnswer, said, url)
       const deed = dryRun ? undefined : deedOf(action, answer.member, operand)
       if (deed !== undefined) done.push(deed)
       // Of the member to forget or to evict, the answer has the name; of one that acts on itself, its own.
@@ -166,21 +158,15 @@ async function askAdmin(members: Members, url: string, path: string, fields?: ob
 }
 
 function readToken(path: string | undefined): string {
-  if (path === undefined) {
-    throw new RingmanError(
-      'CONFIG_INVALID',
-      'members act for whoever has their token: give its file by --token-file',
-    )
-  }
-  return tokenOf(path)
+  if (path !== undefined) return tokenOf(path)
+  const why = 'members act for whoever has their token: give its file by --token-file'
+  throw new RingmanError('CONFIG_INVALID', why)
 }
 
 function readWeight(operand = ''): number {
   if (/^\d{1,4}$/.test(operand)) return Number(operand)
-  throw new RingmanError(
-    'CONFIG_INVALID',
-    `a weight is an integer from 1 to 1000, got ${JSON.stringify(operand)}`,
-  )
+  const why = `a weight is an integer from 1 to 1000, got ${JSON.stringify(operand)}`
+  throw new RingmanError('CONFIG_INVALID', why)
 }
 
 function render(

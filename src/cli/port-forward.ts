@@ -96,9 +96,7 @@ function forward(place: KubectlPlace, pod: string, port: number, children: Child
       clearTimeout(timer)
       resolve(`http://127.0.0.1:${local}`)
     })
-    child.stderr.on('data', (chunk: Buffer) => {
-      said = (said + chunk.toString()).slice(-1000)
-    })
+    child.stderr.on('data', (chunk: Buffer) => void (said = (said + chunk.toString()).slice(-1000)))
     child.once('error', (error) => fail(error.message))
     child.once('close', () => fail(lastLine(said)))
   })
@@ -149,14 +147,8 @@ function readPods(text: string): (ForwardablePod & { readonly release: string })
     const ports = (spec?.containers ?? []).flatMap((container) => container.ports ?? [])
     const portOf = (wanted: string, usual: number) =>
       ports.find((port) => port.name === wanted)?.containerPort ?? usual
-    return [
-      {
-        name,
-        release: labels[INSTANCE] ?? '',
-        httpPort: portOf('http', 8080),
-        adminPort: portOf('admin', 8081),
-      },
-    ]
+    const release = labels[INSTANCE] ?? ''
+    return [{ name, release, httpPort: portOf('http', 8080), adminPort: portOf('admin', 8081) }]
   })
 }
 

@@ -51,10 +51,7 @@ export function createProgram(context: ProgramContext): Command {
     .configureHelp({ styleTitle: (title) => terminal.style('bold', title), subcommandTerm: commandTerm })
     .showSuggestionAfterError()
     .exitOverride()
-  program.addHelpText(
-    'after',
-    examples(['ringman dev', 'ringman get user:42', 'ringman serve --print-config']),
-  )
+    .addHelpText('after', examples(['ringman dev', 'ringman get user:42', 'ringman serve --print-config']))
 
   /** A command that runs one member. */
   function member(
@@ -75,10 +72,8 @@ export function createProgram(context: ProgramContext): Command {
       .addHelpText('after', examples(lines))
       .action(async () => {
         const { runServe } = await import('./serve.ts')
-        const { printConfig = false, json = false } = command.opts<{
-          printConfig?: boolean
-          json?: boolean
-        }>()
+        type Switches = { printConfig?: boolean; json?: boolean }
+        const { printConfig = false, json = false } = command.opts<Switches>()
         if (json && !printConfig) command.error("error: option '--json' goes with '--print-config'")
         const flags = givenFlags(command, SERVE_SETTINGS, unknownArguments(command.args))
         finish(await runServe({ flags, env, terminal, version: context.version, needs, printConfig, json }))

@@ -21,22 +21,15 @@ import {
 export async function runGet(input: CommandInput<GetConfig> & { readonly key: string }): Promise<void> {
   const { config, terminal, json, key } = input
   const client = clientOf(config)
-  if (config.count === 1) {
-    const answer = await client.owner(key)
-    terminal.out(json ? renderJson(answer) : renderOwners([answer.owner]))
-  } else {
-    const answer = await client.owners(key, config.count)
-    terminal.out(json ? renderJson(answer) : renderOwners(answer.owners))
-  }
+  const answer = config.count === 1 ? await client.owner(key) : await client.owners(key, config.count)
+  const owners = 'owner' in answer ? [answer.owner] : answer.owners
+  terminal.out(json ? renderJson(answer) : renderOwners(owners))
 }
 
 /** `ringman nodes`: every member that the asked one knows. */
 export async function runNodes({ config, terminal, json }: CommandInput<ClientConfig>): Promise<void> {
   const answer = await clientOf(config).members()
-  if (json) {
-    terminal.out(renderJson(answer))
-    return
-  }
+  if (json) return terminal.out(renderJson(answer))
   const nowMs = Date.now()
   const rows = answer.members.map((member) => [
     member.name,
@@ -66,16 +59,10 @@ export async function runRing({ config, terminal, json }: CommandInput<ClientCon
 }
 
 /** `ringman rings`: the rings of HashRings that the asked member has. */
-export async function runRings({
-  config,
-  terminal,
-  json,
-}: CommandInput<Omit<ClientConfig, 'ring'>>): Promise<void> {
+export async function runRings(input: CommandInput<Omit<ClientConfig, 'ring'>>): Promise<void> {
+  const { config, terminal, json } = input
   const answer = await clientOf({ ...config, ring: undefined }).rings()
-  if (json) {
-    terminal.out(renderJson(answer))
-    return
-  }
+  if (json) return terminal.out(renderJson(answer))
   const rows = answer.rings.map(({ name, reason, ring }) => [
     name,
     ring === null ? '-' : String(ring.nodes),
@@ -94,9 +81,7 @@ export async function runRings({
 export async function runWatch({ config, terminal, json }: CommandInput<WatchConfig>): Promise<void> {
   const client = clientOf(config)
   const over = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => over.abort())
-  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => over.abort())
   try {
     // A first look-up, so that a wrong URL ends the command instead of being tried forever.
     await client.ring(over.signal)
@@ -159,10 +144,7 @@ export async function runPlan({ config, terminal, json }: CommandInput<PlanConfi
     )
   }
   const answer = await client.plan({ leave, join, weight })
-  if (json) {
-    terminal.out(renderJson(answer))
-    return
-  }
+  if (json) return terminal.out(renderJson(answer))
   terminal.out(`${terminal.style('bold', renderShare(answer.movedShare))} of all keys would move\n`)
   if (answer.moves.length === 0) return
   const labelOf = (ringKey: string | null) => {
@@ -191,10 +173,7 @@ function renderRing(ring: RingAnswer, terminal: Terminal): string {
   const nodes = ring.nodes.toSorted((a, b) => b.share - a.share)
   const largest = nodes[0]?.share ?? 1
   const labels = nodes.map(({ ringKey, name, weight, share }) => [
-    ringKey,
-    name === undefined || name === ringKey ? '' : name,
-    String(weight),
-    renderShare(share),
+    ...[ringKey, name === undefined || name === ringKey ? '' : name, String(weight), renderShare(share)],
   ])
   const lines = renderTable([['RING KEY', 'NAME', 'WEIGHT', 'SHARE'], ...labels], [2, 3])
     .trimEnd()
@@ -259,10 +238,7 @@ function nodeEvent(before: HashRing, after: HashRing, node: string) {
 function renderNodeEvent(event: ReturnType<typeof nodeEvent>, terminal: Terminal): string {
   const sumOf = (stretches: readonly { readonly start: number; readonly end: number }[]) =>
     stretches.reduce((sum, { start, end }) => sum + end - start, 0) / 2 ** 32
-  const parts = [
-    [event.gained, 'green', '+'],
-    [event.lost, 'red', '-'],
-  ] as const
+  const parts = [[event.gained, 'green', '+'] as const, [event.lost, 'red', '-'] as const]
   const moved = parts.flatMap(([stretches, colour, sign]) =>
     stretches.length === 0
       ? []

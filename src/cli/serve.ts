@@ -56,9 +56,8 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     context: requested.url === undefined ? undefined : traceFields,
   })
   // Without a listener Node.js opens its debugger, which runs whatever code it is sent.
-  process.on('SIGUSR1', () => {
-    logger.warn({ event: 'signal.ignored', signal: 'SIGUSR1' }, 'Ignored a signal')
-  })
+  const ignored = { event: 'signal.ignored', signal: 'SIGUSR1' }
+  process.on('SIGUSR1', () => logger.warn(ignored, 'Ignored a signal'))
   const stopRequest = listenForStop((signal, code) => {
     logger.warn({ event: 'process.ended', signal }, 'Ended at once because of a second signal')
     process.exit(code)
@@ -70,17 +69,11 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
   for (const warning of [...loaded.warnings, ...requested.warnings])
     logger.warn({ event: 'config.ignored' }, warning)
   endOnUncaught(logger)
-  process.on(LOG_LEVEL_SIGNAL, () => {
-    switchLogLevel(logger, config.logLevel)
-  })
+  process.on(LOG_LEVEL_SIGNAL, () => switchLogLevel(logger, config.logLevel))
   const tracing = await startTracing(requested.url, logger, input.version, config.name)
   const { composeProcess } = await import('../compose/ring-process.ts')
-  const member = composeProcess(config, {
-    clock: systemClock,
-    random: systemRandom,
-    logger,
-    tracer: tracing?.tracer,
-  })
+  const basics = { clock: systemClock, random: systemRandom, logger }
+  const member = composeProcess(config, { ...basics, tracer: tracing?.tracer })
   boundMemory()
   const code = await liveUntilStopped(member, {
     stopRequest,
