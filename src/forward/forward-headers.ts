@@ -39,12 +39,7 @@ export function readTimeLeft(headers: Headers): number | undefined {
 }
 
 /** What the next member is told. */
-export function forwardHeaders(by: {
-  readonly hops: number
-  readonly digests: readonly string[]
-  readonly standIn: boolean
-  readonly timeLeftMs: number
-}): Record<string, string> {
+export function forwardHeaders(by: ForwardedBy & { readonly timeLeftMs: number }): Record<string, string> {
   return {
     [HOPS]: String(by.hops),
     [DIGESTS]: by.digests.slice(0, SENT_DIGESTS).join(','),
@@ -73,12 +68,8 @@ export function passHeaders(
   const passed: string[] = []
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]!.toLowerCase()
-    if (
-      Object.hasOwn(own, name) ||
-      (!kept.includes(name) && (OF_THE_CONNECTION.has(name) || named.has(name)))
-    ) {
-      continue
-    }
+    const isOfConnection = OF_THE_CONNECTION.has(name) || named.has(name)
+    if (Object.hasOwn(own, name) || (isOfConnection && !kept.includes(name))) continue
     passed.push(rawHeaders[at]!, rawHeaders[at + 1]!)
   }
   for (const [name, value] of Object.entries(own)) passed.push(name, value)

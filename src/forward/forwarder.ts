@@ -151,9 +151,7 @@ export class Forwarder {
    */
   before(program: Place): Handlers {
     return {
-      request: this.handler((req, res) => {
-        void this.#pass(program, req, this.#wayOf(req, res))
-      }),
+      request: this.handler((req, res) => void this.#pass(program, req, this.#wayOf(req, res))),
       upgrade: this.upgrade((req, socket, head) => {
         socket.on('error', () => socket.destroy())
         void this.#pass(program, req, this.#wayOfUpgrade(req, socket, head))
@@ -205,8 +203,7 @@ export class Forwarder {
   async close(): Promise<void> {
     this.#unsubscribe()
     for (const { isJoined, gone } of this.#sent) if (isJoined) gone.abort()
-    const agent = await this.#agent
-    await agent?.close()
+    await (await this.#agent)?.close()
   }
 
   async #handle(req: IncomingMessage, way: Way): Promise<void> {
@@ -223,8 +220,7 @@ export class Forwarder {
       this.#refuse(error, way)
       return
     }
-    if (!isHere) return
-    way.serve()
+    if (isHere) way.serve()
   }
 
   #keyOf(req: IncomingMessage): string | undefined {
@@ -262,11 +258,8 @@ export class Forwarder {
       // A ring that came back cannot be put in order, and may be the newest one: nothing more changes then.
       if (leftMs <= 0 && verdict === 'unknown' && by.hops < MAX_HOPS) return false
       if (decision === 'refuse' || leftMs <= 0) {
-        throw new RingmanError(
-          'MISDIRECTED',
-          'this member does not own the key, and cannot find out who does',
-          { detail: { verdict } },
-        )
+        const why = 'this member does not own the key, and cannot find out who does'
+        throw new RingmanError('MISDIRECTED', why, { detail: { verdict } })
       }
       await this.#ringChange(leftMs)
     }

@@ -115,11 +115,7 @@ export function relayUpgrade(
     const onGone = () => upstream.destroy(goneAt(target))
     gone?.addEventListener('abort', onGone)
     const cancel = clock.after(timeoutMs, () => upstream.destroy(timeoutAt(target)))
-    const begin = (
-      answer: IncomingMessage,
-      kept: readonly string[],
-      own: Readonly<Record<string, string>>,
-    ) => {
+    const begin = (answer: IncomingMessage, kept: readonly string[], own: Target['headers']) => {
       cancel()
       socket.off('close', onClose)
       gone?.removeEventListener('abort', onGone)
@@ -151,16 +147,11 @@ export function relayUpgrade(
 
 /** Each side's bytes go to the other, and each side's end ends the other. */
 export function join(one: Duplex, other: Duplex): void {
-  const end = () => {
-    one.destroy()
-    other.destroy()
+  const end = (error?: Error | null) => {
+    if (error) for (const side of [one, other]) side.destroy()
   }
-  pipeline(one, other, (error) => {
-    if (error) end()
-  })
-  pipeline(other, one, (error) => {
-    if (error) end()
-  })
+  pipeline(one, other, end)
+  pipeline(other, one, end)
 }
 
 /**
@@ -180,10 +171,8 @@ function lazyBody(req: IncomingMessage): { readonly begun: boolean; readonly str
 }
 
 function timeoutAt({ host, port, timeoutMs }: Target): RingmanError {
-  return new RingmanError(
-    'TIMEOUT',
-    `${host}:${port} did not begin to answer within ${Math.round(timeoutMs)} ms`,
-  )
+  const within = `within ${Math.round(timeoutMs)} ms`
+  return new RingmanError('TIMEOUT', `${host}:${port} did not begin to answer ${within}`)
 }
 
 function goneAt({ host, port }: Target): RingmanError {

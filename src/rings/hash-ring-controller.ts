@@ -131,10 +131,9 @@ export class HashRingController implements NamedRings {
     if (entry?.refusal !== undefined) {
       throw new RingmanError('RING_NOT_ACCEPTED', `the HashRing ${name} makes no ring: ${entry.refusal}`)
     }
-    if (entry !== undefined || !this.#listed) {
-      throw new RingmanError('RINGS_NOT_LISTED', this.readiness.message)
-    }
-    throw new RingmanError('RING_NOT_FOUND', `there is no HashRing ${name}`)
+    throw entry === undefined && this.#listed
+      ? new RingmanError('RING_NOT_FOUND', `there is no HashRing ${name}`)
+      : new RingmanError('RINGS_NOT_LISTED', this.readiness.message)
   }
 
   list(): readonly NamedRingSummary[] {
@@ -145,24 +144,18 @@ export class HashRingController implements NamedRings {
   }
 
   known(): readonly NamedRingSummary[] {
-    return Array.from(this.#entries, ([name, { refusal, ring }]) => ({
-      name,
-      accepted: refusal === undefined,
-      reason: refusal,
-      ring,
-    }))
+    return Array.from(this.#entries, ([name, { refusal: reason, ring }]) => {
+      return { name, accepted: reason === undefined, reason, ring }
+    })
   }
 
   get readiness(): { readonly ok: boolean; readonly message: string } {
     const problem = this.status.find((status) => status.problem !== undefined)?.problem
     const why = problem === undefined ? '' : `: ${problem}`
     if (!this.#listed) {
-      return !this.#areTaken
-        ? { ok: false, message: `The HashRings have not been listed yet${why}` }
-        : {
-            ok: true,
-            message: `The HashRings have not been listed yet, and the rings are those that ${this.#kept.from ?? 'another pod'} had${why}`,
-          }
+      const taken = `, and the rings are those that ${this.#kept.from ?? 'another pod'} had`
+      const message = `The HashRings have not been listed yet${this.#areTaken ? taken : ''}${why}`
+      return { ok: this.#areTaken, message }
     }
     const entries = [...this.#entries.values()]
     const unknown = entries.filter(({ ring, refusal }) => ring === undefined && refusal === undefined).length
@@ -179,9 +172,7 @@ export class HashRingController implements NamedRings {
     const listed = Promise.all(this.#watches.map((watch) => watch.listed))
     // Whoever stops it meanwhile is not told of a list that does not come.
     listed.catch(() => {})
-    const asked = peers.ask(signal).then((kept) => {
-      this.#kept = kept
-    })
+    const asked = peers.ask(signal).then((kept) => void (this.#kept = kept))
     await Promise.race([Promise.allSettled([listed, asked]), sleep(clock, PATIENCE_MS, signal)])
     if (signal.aborted) return
     if (!isKnown()) {
@@ -225,10 +216,8 @@ export class HashRingController implements NamedRings {
     await Promise.all(started)
     this.#areTaken = rings.size > 0
     if (rings.size > 0) {
-      this.#logger.warn(
-        { event: 'rings.taken', from, rings: rings.size },
-        'Took the rings from another pod, because the API server does not answer',
-      )
+      const message = 'Took the rings from another pod, because the API server does not answer'
+      this.#logger.warn({ event: 'rings.taken', from, rings: rings.size }, message)
     }
   }
 
@@ -324,13 +313,7 @@ export class HashRingController implements NamedRings {
     })
     const frozen = kept.braked
       ? kept.nodes?.map(({ ringKey, name: member = ringKey, address = '', port = 0, zone }) => ({
-          name: member,
-          uid: '',
-          address,
-          port,
-          zone,
-          serving: false,
-          terminating: false,
+          ...{ name: member, uid: '', address, port, zone, serving: false, terminating: false },
         }))
       : undefined
     return { held: new Map(held), frozen }

@@ -9,6 +9,7 @@ import type { SeenInstallation, Watchers } from './installations.ts'
 export const HASH_RING_GROUP = 'ringman.dev'
 
 export const HASH_RINGS: ApiKind = { group: HASH_RING_GROUP, version: 'v1alpha1', plural: 'hashrings' }
+export const HASH_RING_TYPE = { apiVersion: `${HASH_RING_GROUP}/${HASH_RINGS.version}`, kind: 'HashRing' }
 
 /** Its value is the digest of a ring that the brake keeps: the loss of the nodes that are gone is accepted. */
 export const ACCEPT_LOSS = `${HASH_RING_GROUP}/accept-loss`

@@ -63,12 +63,12 @@ export function statusOf(
     ...(ring === undefined
       ? CLEARED
       : {
-          version: version === 0 ? null : version,
-          fingerprint: version === 0 ? null : ring.fingerprint,
+          ...(version === 0
+            ? { version: null, fingerprint: null }
+            : { version, fingerprint: ring.fingerprint }),
           ...ringFields(ring.service),
           ...(change === undefined ? {} : { lastChange: changeFields(change) }),
-          publishedVersion:
-            publication === undefined || publication.version === 0 ? null : publication.version,
+          publishedVersion: publication?.version === 0 ? null : (publication?.version ?? null),
         }),
   }
 }
@@ -194,12 +194,8 @@ function degradedOf(
   }
   if (others.length > 0) {
     const names = others.map(({ name }) => name).join(', ')
-    return condition(
-      'Degraded',
-      true,
-      'SeveralInstallations',
-      `${names} makes this ring as well, and leaves its status alone. Let rings.namespaces of each installation name other namespaces, or uninstall one`,
-    )
+    const message = `${names} makes this ring as well, and leaves its status alone. Let rings.namespaces of each installation name other namespaces, or uninstall one`
+    return condition('Degraded', true, 'SeveralInstallations', message)
   }
   return condition('Degraded', false, 'AsExpected', 'Nothing speaks against the ring')
 }

@@ -29,10 +29,7 @@ export interface KeptRings {
 
 export const NO_RINGS: KeptRings = { from: undefined, url: '', rings: new Map() }
 
-interface Peer {
-  readonly name: string
-  readonly url: string
-}
+type Peer = { readonly name: string; readonly url: string }
 
 /** How long a pod looks for another one that has rings, when it starts, in milliseconds. */
 const LOOK_MS = 4000
@@ -86,10 +83,8 @@ export class RingPeers {
       try {
         rings.set(name, { ...ring, nodes: ring.nodes ?? (await this.#nodesOf(kept.url, name, signal)) })
       } catch (err) {
-        this.#basics.logger.warn(
-          { event: 'rings.not-taken', hashRing: name, from: kept.from, err },
-          'Could not take a ring from another pod',
-        )
+        const fields = { event: 'rings.not-taken', hashRing: name, from: kept.from, err }
+        this.#basics.logger.warn(fields, 'Could not take a ring from another pod')
       }
     })
     return { ...kept, rings }
@@ -101,10 +96,8 @@ export class RingPeers {
   ): Promise<ReadonlyMap<string, ReadonlyMap<string, string> | undefined>> {
     const asked = this.all.map(async ({ name, url }) => {
       const answer = await this.#list(url, signal).catch(() => undefined)
-      const told = answer?.rings.flatMap(({ name: of, ring }) =>
-        ring ? [[of, ring.fingerprint] as const] : [],
-      )
-      return [name, told && new Map(told)] as const
+      const told = answer?.rings.filter(({ ring }) => ring !== null)
+      return [name, told && new Map(told.map((one) => [one.name, one.ring?.fingerprint ?? '']))] as const
     })
     return new Map(await Promise.all(asked))
   }
@@ -124,10 +117,8 @@ export class RingPeers {
       }
       return { from, url, rings }
     } catch (err) {
-      this.#basics.logger.debug(
-        { event: 'rings.not-asked', from, err },
-        'Another pod did not tell of its rings',
-      )
+      const fields = { event: 'rings.not-asked', from, err }
+      this.#basics.logger.debug(fields, 'Another pod did not tell of its rings')
       return undefined
     }
   }
@@ -137,26 +128,18 @@ export class RingPeers {
   }
 
   async #nodesOf(url: string, name: string, signal: AbortSignal): Promise<readonly RingNode[]> {
-    const { nodes } = ringAnswer(await this.#json(url, `/v1/rings/${name}/ring`, signal), 'the answer')
-    return nodes
+    return ringAnswer(await this.#json(url, `/v1/rings/${name}/ring`, signal), 'the answer').nodes
   }
 
   async #heldOf(url: string, name: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
     const answer = membersAnswer(await this.#json(url, `/v1/rings/${name}/members`, signal), 'the answer')
-    return new Map(
-      answer.members.flatMap(({ name: member, state, stateSinceMs }) =>
-        state === 'suspect' ? [[member, stateSinceMs]] : [],
-      ),
-    )
+    const suspects = answer.members.filter(({ state }) => state === 'suspect')
+    return new Map(suspects.map(({ name: member, stateSinceMs }) => [member, stateSinceMs]))
   }
 
   #json(url: string, path: string, signal: AbortSignal): Promise<unknown> {
-    const members = new Members({
-      url,
-      timeoutMs: TIMEOUT_MS,
-      clock: this.#basics.clock,
-      random: this.#basics.random,
-    })
+    const { clock, random } = this.#basics
+    const members = new Members({ url, timeoutMs: TIMEOUT_MS, clock, random })
     return members.json(`${url}${path}`, {}, signal)
   }
 }

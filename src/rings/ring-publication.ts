@@ -6,7 +6,7 @@ import type { RingNode } from '../ring/node.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import {
   HASH_RING_GROUP,
-  HASH_RINGS,
+  HASH_RING_TYPE,
   type HashRingResource,
   type RingPublication,
 } from './hash-ring-resource.ts'
@@ -46,11 +46,9 @@ export async function publishRing(
   if (format === 'Thanos' && ring.size === 0) return false
   const text = format === 'Thanos' ? thanosHashrings(localName, ring) : ringJson(ring, version)
   const isOurs = { op: 'test', path: pointer('metadata', 'annotations', OWNER), value: uid }
+  const target = { kind: CONFIG_MAPS, namespace }
   const patch = (operations: readonly object[]) =>
-    client.write(
-      { kind: CONFIG_MAPS, namespace, name, type: 'application/json-patch+json', body: operations },
-      signal,
-    )
+    client.write({ ...target, name, type: 'application/json-patch+json', body: operations }, signal)
   let found: FoundMap
   try {
     found = foundMap(await patch([isOurs]))
@@ -59,7 +57,7 @@ export async function publishRing(
     if (kind === 'invalid') throw notOurs(resource, name, error)
     if (kind !== 'not-found') throw error
     const body = configMapOf(resource, name, version, { [key]: text })
-    await client.write({ kind: CONFIG_MAPS, namespace, type: 'application/json', body }, signal)
+    await client.write({ ...target, type: 'application/json', body }, signal)
     return true
   }
   const isSaid = isObject(found.data) && found.data[key] === text && Object.keys(found.data).length === 1
@@ -81,20 +79,13 @@ function configMapOf(
   version: number,
   data: Readonly<Record<string, string>>,
 ): object {
-  const owner = {
-    apiVersion: `${HASH_RING_GROUP}/${HASH_RINGS.version}`,
-    kind: 'HashRing',
-    name: localName,
-    uid,
-  }
   return {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
+    ...{ apiVersion: 'v1', kind: 'ConfigMap' },
     metadata: {
       name,
       labels: { 'app.kubernetes.io/managed-by': 'ringman' },
       annotations: { [OWNER]: uid, [VERSION]: String(version) },
-      ownerReferences: [owner],
+      ownerReferences: [{ ...HASH_RING_TYPE, name: localName, uid }],
     },
     data,
   }

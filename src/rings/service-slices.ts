@@ -141,14 +141,8 @@ export class ServiceSlices {
 
   #follow(namespace: string, service: string): Followed {
     const followed: Followed = {
-      namespace,
-      service,
-      slices: new Map(),
-      listedAt: '',
-      known: Promise.withResolvers(),
-      isKnown: false,
-      followers: new Set(),
-      abort: new AbortController(),
+      ...{ namespace, service, slices: new Map(), listedAt: '', isKnown: false, followers: new Set() },
+      ...{ known: Promise.withResolvers(), abort: new AbortController() },
     }
     this.#followed.set(`${namespace}/${service}`, followed)
     if (this.#watchOf(namespace).status.listed) void this.#listOne(followed)
@@ -267,10 +261,8 @@ export class ServiceSlices {
     let found = 0
     for (const followed of this.#changed) {
       this.#changed.delete(followed)
-      if (
-        !followed.isKnown &&
-        (followed.listedAt !== '' || this.#watchOf(followed.namespace).status.listed)
-      ) {
+      const isListed = followed.listedAt !== '' || this.#watchOf(followed.namespace).status.listed
+      if (!followed.isKnown && isListed) {
         followed.isKnown = true
         followed.known.resolve()
         for (const { endpoints } of followed.slices.values()) found += endpoints.length
@@ -278,11 +270,8 @@ export class ServiceSlices {
       for (const { onSlices } of [...followed.followers]) onSlices()
       if (clock.now() >= endMs || found >= TURN_ENDPOINTS) break
     }
-    if (this.#changed.size === 0 || this.#stopped) {
-      this.#turnDue = false
-      return
-    }
-    setImmediate(() => this.#tellSome())
+    this.#turnDue = this.#changed.size > 0 && !this.#stopped
+    if (this.#turnDue) setImmediate(() => this.#tellSome())
   }
 }
 

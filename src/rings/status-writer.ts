@@ -10,7 +10,13 @@ import type { RingService } from '../service/ring-service.ts'
 import { TokenBucket } from '../token-bucket.ts'
 import type { Basics } from '../basics.ts'
 import type { HashRingController, HashRingEntry } from './hash-ring-controller.ts'
-import { HASH_RING_GROUP, HASH_RINGS, parseHashRing, type HashRingResource } from './hash-ring-resource.ts'
+import {
+  HASH_RING_GROUP,
+  HASH_RING_TYPE,
+  HASH_RINGS,
+  parseHashRing,
+  type HashRingResource,
+} from './hash-ring-resource.ts'
 import {
   percent,
   saysAlready,
@@ -272,17 +278,10 @@ export class StatusWriter {
   async #patch(resource: HashRingResource, status: object): Promise<void> {
     const { client, controller } = this.#deps
     const { namespace, localName, version } = resource
-    const object = await client.write(
-      {
-        kind: HASH_RINGS,
-        namespace,
-        name: localName,
-        subresource: 'status',
-        type: 'application/merge-patch+json',
-        body: { metadata: { resourceVersion: version }, status },
-      },
-      this.#abort.signal,
-    )
+    const where = { kind: HASH_RINGS, namespace, name: localName, subresource: 'status' } as const
+    const body = { metadata: { resourceVersion: version }, status }
+    const patch = { ...where, type: 'application/merge-patch+json', body } as const
+    const object = await client.write(patch, this.#abort.signal)
     this.writes += 1
     const written = parseHashRing(object)
     // The watch will say the same a moment later; until then nothing is to be written twice.
@@ -298,33 +297,18 @@ export class StatusWriter {
     const { client, podName, clock, random } = this.#deps
     const { lastChange } = ring
     const id = Math.floor(random() * 2 ** 32).toString(16)
-    await client.write(
-      {
-        kind: EVENTS,
-        namespace,
-        type: 'application/json',
-        body: {
-          apiVersion: 'events.k8s.io/v1',
-          kind: 'Event',
-          metadata: { name: `${localName.slice(0, 200)}.${clock.wallNow().toString(16)}${id}`, namespace },
-          eventTime: `${new Date(clock.wallNow()).toISOString().slice(0, -1)}000Z`,
-          reportingController: `${HASH_RING_GROUP}/ringman`,
-          reportingInstance: podName.slice(0, 128),
-          action: 'ChangeRing',
-          reason: 'RingChanged',
-          type: ring.braked || lastChange?.cause === 'dead' ? 'Warning' : 'Normal',
-          regarding: {
-            apiVersion: `${HASH_RING_GROUP}/${HASH_RINGS.version}`,
-            kind: 'HashRing',
-            namespace,
-            name: localName,
-            uid,
-          },
-          note: noteOf(Number(status['version']), ring, lastChange),
-        },
-      },
-      this.#abort.signal,
-    )
+    const body = {
+      ...{ apiVersion: 'events.k8s.io/v1', kind: 'Event' },
+      metadata: { name: `${localName.slice(0, 200)}.${clock.wallNow().toString(16)}${id}`, namespace },
+      eventTime: `${new Date(clock.wallNow()).toISOString().slice(0, -1)}000Z`,
+      reportingController: `${HASH_RING_GROUP}/ringman`,
+      reportingInstance: podName.slice(0, 128),
+      ...{ action: 'ChangeRing', reason: 'RingChanged' },
+      type: ring.braked || lastChange?.cause === 'dead' ? 'Warning' : 'Normal',
+      regarding: { ...HASH_RING_TYPE, namespace, name: localName, uid },
+      note: noteOf(Number(status['version']), ring, lastChange),
+    }
+    await client.write({ kind: EVENTS, namespace, type: 'application/json', body }, this.#abort.signal)
   }
 
   async #publish(resource: HashRingResource, ring: WorkloadRing, record: WrittenRing): Promise<void> {
@@ -340,14 +324,9 @@ export class StatusWriter {
     if (isWaiting && clock.now() < record.publishAtMs) return
     record.publishedTo = target
     try {
-      const isWritten = await publishRing(
-        client,
-        resource,
-        publish,
-        ring.service.manager.snapshot.ring,
-        version,
-        this.#abort.signal,
-      )
+      const { signal } = this.#abort
+      const held = ring.service.manager.snapshot.ring
+      const isWritten = await publishRing(client, resource, publish, held, version, signal)
       // What somebody else deletes or changes is put right after a while.
       record.publishAtMs = clock.now() + PUBLISH_CHECK_MS
       if (!isWritten || isDone) return
@@ -375,9 +354,8 @@ export class StatusWriter {
       if (!isOpen && !isNews && nowMs - askedAtMs < ASK_SELDOM_MS) continue
       askedAtMs = nowMs
       isOpen = false
-      const owned = [...controller.entries.values()].flatMap(({ ring }) =>
-        ring !== undefined && this.#owns(ring.name) ? [ring] : [],
-      )
+      const rings = Array.from(controller.entries.values(), ({ ring }) => ring)
+      const owned = rings.flatMap((ring) => (ring && this.#owns(ring.name) ? [ring] : []))
       if (owned.length === 0) continue
       const told = await peers.fingerprints(signal)
       for (const ring of owned) isOpen = this.#compare(ring, told) || isOpen
@@ -392,20 +370,16 @@ export class StatusWriter {
     if (differing.length === 0) {
       record.differsSinceMs = undefined
       const pods = told.size + 1
-      record.agreement = {
-        settled: true,
-        message: pods === 1 ? 'The only pod holds this ring' : `All ${pods} pods hold this ring`,
-      }
+      const message = pods === 1 ? 'The only pod holds this ring' : `All ${pods} pods hold this ring`
+      record.agreement = { settled: true, message }
       return false
     }
     record.differsSinceMs ??= clock.now()
     if (clock.now() - record.differsSinceMs >= DIFFERENCE_MS) {
       const names = differing.map(([pod, rings]) => (rings === undefined ? `${pod} (no answer)` : pod))
       const more = names.length > 5 ? ` and ${names.length - 5} more` : ''
-      record.agreement = {
-        settled: false,
-        message: `Another ring, or none, is held by ${names.slice(0, 5).join(', ')}${more}`,
-      }
+      const message = `Another ring, or none, is held by ${names.slice(0, 5).join(', ')}${more}`
+      record.agreement = { settled: false, message }
       this.#dirty.add(ring.name)
     }
     return true

@@ -87,9 +87,8 @@ export class WorkloadRing implements NamedRing {
     surroundings: Surroundings,
   ): WorkloadRing {
     const source = new StaticSource(
-      nodes.map((node) => {
-        const { address = '', port = 0, zone } = node
-        return { name: node.name ?? node.ringKey, address, port, zone }
+      nodes.map(({ ringKey: key, name: member = key, address = '', port = 0, zone }) => {
+        return { name: member, address, port, zone }
       }),
       surroundings.clock,
       surroundings.logger,
@@ -104,9 +103,7 @@ export class WorkloadRing implements NamedRing {
 
   get fingerprint(): string {
     const { ring } = this.service.manager.snapshot
-    if (this.#fingerprinted?.ring !== ring) {
-      this.#fingerprinted = { ring, fingerprint: fingerprintOf(ring) }
-    }
+    if (this.#fingerprinted?.ring !== ring) this.#fingerprinted = { ring, fingerprint: fingerprintOf(ring) }
     return this.#fingerprinted.fingerprint
   }
 

@@ -191,9 +191,7 @@ export class Claims {
       if (sweep.stretch === sweep.stretches.length || this.#count === 0) this.#sweeps.shift()
     }
     this.#turnDue = this.#sweeps.length > 0
-    if (this.#turnDue) {
-      this.#later(() => this.#turn())
-    }
+    if (this.#turnDue) this.#later(() => this.#turn())
   }
 
   /** Ends the claims of one stretch in one slice, and moves on. Returns what it cost. */
@@ -264,7 +262,6 @@ class HeldClaim implements Claim {
   constructor(claims: Claims, slot: number) {
     this.#claims = claims
     this.#slot = slot
-    this.#end = undefined
   }
 
   get held(): boolean {

@@ -175,9 +175,8 @@ export class Handover {
       this.#doneVersion++
     }
     for (const [name, { number }] of this.#seen) if (moving.get(name) !== number) this.#seen.delete(name)
-    for (const [name, number] of moving) {
+    for (const [name, number] of moving)
       if (!this.#seen.has(name)) this.#seen.set(name, { number, sinceMs: nowMs })
-    }
     this.#step()
   }
 
@@ -251,17 +250,8 @@ export class Handover {
   }
 
   #begin(phase: OwnMove['phase'], number: number, result: OwnMove['result'], whenOver: () => void): void {
-    this.#own = {
-      phase,
-      number,
-      result,
-      whenOver,
-      beganMs: this.#deps.clock.now(),
-      outcome: undefined,
-      switchUntilMs: Infinity,
-      hasLet: false,
-      asked: new Map(),
-    }
+    const begun = { outcome: undefined, switchUntilMs: Infinity, hasLet: false, asked: new Map() }
+    this.#own = { phase, number, result, whenOver, beganMs: this.#deps.clock.now(), ...begun }
   }
 
   /** Another member's move is done, it says: from now on this member's ring has it, and then it answers. */
@@ -350,10 +340,8 @@ export class Handover {
       warming = new WarmUp({ number, untilMs }, this.#deps.warm, (outcome, from, error) => {
         this.warmUps[outcome]++
         if (outcome === 'failed') {
-          this.#warnings.warn(
-            { event: 'handover.warm-failed', from: from.ringKey, err: error },
-            'Failed to warm up what comes from another member; it will be cold',
-          )
+          const fields = { event: 'handover.warm-failed', from: from.ringKey, err: error }
+          this.#warnings.warn(fields, 'Failed to warm up what comes from another member; it will be cold')
         }
         this.#step()
       })

@@ -73,7 +73,7 @@ interface Prepared {
   readonly look?: Run | undefined
 }
 
-type Run = () => Promise<Partial<ActionResult>> | Partial<ActionResult>
+type Run = () => Promise<Partial<ActionResult> | undefined> | Partial<ActionResult> | undefined
 
 interface Plan {
   readonly result: ActionResult
@@ -133,33 +133,20 @@ export class Operations {
   async finish(request: ActionRequest, { result, run }: Plan): Promise<ActionResult> {
     if (run === undefined || result.dryRun) return { ...result, ...(await run?.()) }
     const { action, weight, forMs, by, address, reason, relayed } = request
-    const fields = {
-      action,
-      peer: result.member,
-      ...(weight === undefined ? {} : { weight }),
-      ...(forMs === undefined ? {} : { forMs }),
-      by,
-      address,
-      reason,
-      relayed,
-      movedShare: result.movedShare,
-    }
+    const { member: peer, movedShare } = result
+    const values = { ...(weight === undefined ? {} : { weight }), ...(forMs === undefined ? {} : { forMs }) }
+    const fields = { action, peer, ...values, by, address, reason, relayed, movedShare }
     try {
       const outcome = await run()
       this.#logger.warn({ event: 'admin.action', ...fields }, 'Did what an operator asked for')
       return { ...result, ...outcome }
     } catch (err) {
       if (isRingmanError(err) && err.code === 'ACTION_REFUSED') {
-        const why = { code: err.code, because: err.message }
-        this.#logger.warn(
-          { event: 'admin.failed', ...fields, ...why },
-          'Did not do what an operator asked for',
-        )
+        const failed = { event: 'admin.failed', ...fields, code: err.code, because: err.message }
+        this.#logger.warn(failed, 'Did not do what an operator asked for')
       } else {
-        this.#logger.error(
-          { event: 'admin.failed', ...fields, err },
-          'Failed to do what an operator asked for',
-        )
+        const failed = { event: 'admin.failed', ...fields, err }
+        this.#logger.error(failed, 'Failed to do what an operator asked for')
       }
       throw err
     }
@@ -192,16 +179,12 @@ export class Operations {
   #forget(control: MemberControl, { name = '' }: ActionRequest): Prepared {
     const { state } = this.#find(name)
     if (state !== 'dead' && state !== 'left') {
-      throw refused(
-        `${quote(name)} is ${state}, and only a member that is dead or left can be forgotten: evict it`,
-      )
+      const why = 'only a member that is dead or left can be forgotten: evict it'
+      throw refused(`${quote(name)} is ${state}, and ${why}`)
     }
     return {
       message: `${quote(name)} is off the list of this member`,
-      run: () => {
-        control.forget(name)
-        return {}
-      },
+      run: () => void control.forget(name),
     }
   }
 
@@ -274,11 +257,8 @@ export class Operations {
     }
     const others = this.#living.some(({ name, metadata }) => name !== own?.name && metadata?.drained !== true)
     if (!others) throw refused('no other member is on the ring, and without this one it would be empty')
-    return this.#adjust(
-      'This member is off the ring, gossips on and answers look-ups; it is not ready',
-      () => this.#ring.drain(),
-      { drained: true },
-    )
+    const message = 'This member is off the ring, gossips on and answers look-ups; it is not ready'
+    return this.#adjust(message, () => this.#ring.drain(), { drained: true })
   }
 
   #return(): Prepared {
@@ -293,15 +273,11 @@ export class Operations {
       ({ metadata }) => metadata?.level === undefined && metadata?.witness !== true,
     )
     if (unaware.length > 0) {
-      throw refused(
-        `Go members give all members the same weight and would disagree on owners: ${list(unaware)}`,
-      )
+      const why = 'Go members give all members the same weight and would disagree on owners'
+      throw refused(`${why}: ${list(unaware)}`)
     }
-    return this.#adjust(
-      `Its weight is ${weight}, until it is restarted`,
-      () => this.#ring.setWeight(weight),
-      { weight },
-    )
+    const message = `Its weight is ${weight}, until it is restarted`
+    return this.#adjust(message, () => this.#ring.setWeight(weight), { weight })
   }
 
   #adjust(message: string, run: () => Promise<void>, change: Partial<MemberMetadata>): Prepared {
@@ -313,10 +289,7 @@ export class Operations {
         member.name === selfName && member.metadata !== undefined
           ? { ...member, metadata: { ...member.metadata, ...change } }
           : member,
-      run: async () => {
-        await run()
-        return {}
-      },
+      run: () => run().then(() => undefined),
     }
   }
 
@@ -326,12 +299,9 @@ export class Operations {
 
   #find(name: string): Member {
     const member = this.#ring.source.members.find((one) => one.name === name)
-    if (member === undefined)
-      throw new RingmanError(
-        'NOT_FOUND',
-        `this member knows no member called ${quote(name)}; \`ringman nodes\` lists those that it knows`,
-      )
-    return member
+    if (member !== undefined) return member
+    const why = `this member knows no member called ${quote(name)}; \`ringman nodes\` lists those that it knows`
+    throw new RingmanError('NOT_FOUND', why)
   }
 
   /** What moves if members become what `after` makes of them. */

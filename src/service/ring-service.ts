@@ -233,9 +233,7 @@ export class RingService implements AsyncDisposable {
       ringKeyMode: this.ringKeyMode,
       timeoutMs,
       warm: (ranges, from, signal, ended) => {
-        const warmed = async () => {
-          await warm(ranges, from, signal)
-        }
+        const warmed = async () => warm(ranges, from, signal)
         warmed().then(
           () => ended(),
           (error: unknown) => ended(error ?? new Error('no reason was given')),
@@ -244,9 +242,7 @@ export class RingService implements AsyncDisposable {
       members: () => this.#placed,
       ring: () => this.manager.snapshot.ring,
       isSettled: () => source.health().condition !== 'starting',
-      place: (then) => {
-        this.#place(source.members).then(then, this.#failUnlessStopped)
-      },
+      place: (then) => void this.#place(source.members).then(then, this.#failUnlessStopped),
       control,
     })
     control.onMessage((payload) => handover.received(payload))
@@ -275,12 +271,8 @@ export class RingService implements AsyncDisposable {
         if (this.#handover?.phase === 'releasing') {
           return healthIn('releasing', 'This process is leaving, and owns its keys until others are warm')
         }
-        return healthIn(
-          'draining',
-          this.#evicted
-            ? 'This process has left the ring: an operator evicted it'
-            : 'This process is leaving and takes no new work',
-        )
+        if (!this.#evicted) return healthIn('draining', 'This process is leaving and takes no new work')
+        return healthIn('draining', 'This process has left the ring: an operator evicted it')
       case 'running':
         return this.#healthWhileRunning()
       default:
@@ -313,9 +305,7 @@ export class RingService implements AsyncDisposable {
   async #move(phase: Exclude<HandoverPhase, 'owning'>, change: Partial<MemberMetadata>): Promise<void> {
     const handover = this.#handover
     if (handover === undefined) this.control?.updateOwn(change)
-    else {
-      await new Promise<void>((resolve) => handover.move(phase, change, resolve))
-    }
+    else await new Promise<void>((resolve) => handover.move(phase, change, resolve))
   }
 
   #healthWhileRunning(): SourceHealth {
@@ -448,10 +438,8 @@ export class RingService implements AsyncDisposable {
   }
 
   async #leave(isOnRing: boolean): Promise<void> {
-    const handover = this.#handover
-    if (handover !== undefined && isOnRing) {
-      await new Promise<void>((resolve) => handover.leave(resolve))
-    }
+    const handover = isOnRing ? this.#handover : undefined
+    if (handover !== undefined) await new Promise<void>((resolve) => handover.leave(resolve))
     // Whoever stops a ring does not wait for others to be warm.
     if (this.#state === 'leaving') await this.#sayFarewell()
   }
@@ -469,10 +457,8 @@ export class RingService implements AsyncDisposable {
         this.#logger.info({ event: 'ring.left', tookMs }, 'Left the ring')
       })
       .catch((err: unknown) => {
-        this.#logger.error(
-          { event: 'leave.failed', err },
-          'Failed to tell the others that this member leaves',
-        )
+        const message = 'Failed to tell the others that this member leaves'
+        this.#logger.error({ event: 'leave.failed', err }, message)
       })
       .finally(() => said.abort())
     await Promise.race([saying, sleep(this.#clock, FAREWELL_TIMEOUT_MS, said.signal)])
@@ -550,10 +536,8 @@ export class RingService implements AsyncDisposable {
       'ringman.ring.removed': removed.length,
       'ringman.ring.updated': updated.length,
     })
-    const unnamed = [added, removed, updated].reduce(
-      (n, { length }) => n + Math.max(0, length - NAMED_LIMIT),
-      0,
-    )
+    const excess = [added, removed, updated].map(({ length }) => Math.max(0, length - NAMED_LIMIT))
+    const unnamed = excess.reduce((sum, count) => sum + count)
     // Whoever leaves as the last one leaves nothing behind, as it should be.
     const isEmptied = current.ring.size === 0 && this.#state !== 'leaving'
     context.with(trace.setSpan(context.active(), swap), () => {
