@@ -78,6 +78,14 @@ export class RingmanError extends Error {
   }
 }
 
+/** A `CONFIG_INVALID`. @param message - What was wrong and what is allowed. */
+export function configInvalid(
+  message: string,
+  options?: ConstructorParameters<typeof RingmanError>[2],
+): RingmanError {
+  return new RingmanError('CONFIG_INVALID', message, options)
+}
+
 /** Whether `value` is a {@link RingmanError}, of this copy of the package or of another. */
 export function isRingmanError(value: unknown): value is RingmanError {
   return value instanceof Error && brand in value

@@ -5,7 +5,7 @@ import { membersAnswer } from '../client/answers.ts'
 import { Members, readAnswer } from '../client/members.ts'
 import type { AgreeConfig } from '../config/client-settings.ts'
 import { DEFAULT_HTTP_PORT, memberUrl } from '../config/value-type.ts'
-import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
+import { assertNever, configInvalid, isRingmanError, RingmanError } from '../errors.ts'
 import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
 import { formatHostPort, formatSeed, parseSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
 import { printable } from '../printable.ts'
@@ -142,8 +142,7 @@ function readUrl(text: string): string {
   try {
     return memberUrl.read(text)
   } catch (cause) {
-    const message = `"${text}" is not a member: ${memberUrl.allowed} is allowed`
-    throw new RingmanError('CONFIG_INVALID', message, { cause })
+    throw configInvalid(`"${text}" is not a member: ${memberUrl.allowed} is allowed`, { cause })
   }
 }
 
@@ -164,7 +163,7 @@ async function addressesOf(member: Seed, dns: DnsResolver, signal: AbortSignal):
       return found
     }
     case 'pods':
-      throw new RingmanError('CONFIG_INVALID', `${formatSeed(member)} cannot be asked: name the pods by DNS`)
+      throw configInvalid(`${formatSeed(member)} cannot be asked: name the pods by DNS`)
     default:
       return assertNever(member)
   }

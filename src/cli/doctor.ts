@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { holdingClock, sleep } from '../clock.ts'
 import type { DoctorConfig } from '../config/client-settings.ts'
-import { messageOf, RingmanError } from '../errors.ts'
+import { configInvalid, messageOf } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { readVersion } from '../telemetry/version.ts'
 import type { Finding } from './doctor-finding.ts'
@@ -68,8 +68,7 @@ function writeBundle(path: string, found: Survey, findings: readonly Finding[]):
     // It may hold what its owner shows to nobody by accident.
     writeFileSync(path, `${JSON.stringify(bundle, undefined, 2)}\n`, { mode: 0o600 })
   } catch (error) {
-    const message = `the bundle ${path} cannot be written: ${messageOf(error)}`
-    throw new RingmanError('CONFIG_INVALID', message, { cause: error })
+    throw configInvalid(`the bundle ${path} cannot be written: ${messageOf(error)}`, { cause: error })
   }
 }
 

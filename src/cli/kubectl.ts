@@ -1,9 +1,9 @@
 import type { Environment } from '../config/environment.ts'
-import { isRingmanError } from '../errors.ts'
+import { configInvalid, isRingmanError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { exitCodeOf, type ExitCode } from './exit-code.ts'
 import { main } from './main.ts'
-import { findPods, invalid, withForwards, type ForwardablePod, type KubectlPlace } from './port-forward.ts'
+import { findPods, withForwards, type ForwardablePod, type KubectlPlace } from './port-forward.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Which port of which pods each command needs: of any one, of the one that is named, or of all. */
@@ -85,15 +85,17 @@ async function run(args: readonly string[], env: Environment, terminal: Terminal
     return 0
   }
   if (!Object.hasOwn(COMMANDS, name)) {
-    throw invalid(`there is no command ${JSON.stringify(name)} here: ${Object.keys(COMMANDS).join(', ')}`)
+    throw configInvalid(
+      `there is no command ${JSON.stringify(name)} here: ${Object.keys(COMMANDS).join(', ')}`,
+    )
   }
   if (rest.includes('--help') || rest.includes('-h')) return main(rest, env, terminal)
   if (rest.some((one) => one === '--url' || one.startsWith('--url='))) {
-    throw invalid('the pods are found by kubectl: leave out --url')
+    throw configInvalid('the pods are found by kubectl: leave out --url')
   }
   const [port, which] = COMMANDS[name as keyof typeof COMMANDS]
   if (which === 'named' && flags.pod === undefined)
-    throw invalid(`say which pod is to act: ${name} --pod POD`)
+    throw configInvalid(`say which pod is to act: ${name} --pod POD`)
   const { context, kubeconfig, ...where } = flags
   const theirs = Object.entries({ context, kubeconfig })
   const given = theirs.flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}=${value}`]))
@@ -134,7 +136,7 @@ function readFlags(args: readonly string[]): {
       continue
     }
     const value = equals === -1 ? args[++at] : argument.slice(equals + 1)
-    if (value === undefined || value === '') throw invalid(`${flag} needs a value`)
+    if (value === undefined || value === '') throw configInvalid(`${flag} needs a value`)
     flags[FLAGS[flag as keyof typeof FLAGS]] = value
   }
   return { flags, rest }

@@ -2,7 +2,7 @@ import { flag, list, number, object, orNull, text, type Shaped } from '../client
 import { Members, readAnswer } from '../client/members.ts'
 import { holdingClock, sleep, type Clock } from '../clock.ts'
 import type { OperateConfig } from '../config/client-settings.ts'
-import { assertNever, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { assertNever, configInvalid, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
 import { tokenOf } from '../http/acting-guard.ts'
 import { printable } from '../printable.ts'
 import type { Action } from '../service/operations.ts'
@@ -159,14 +159,12 @@ async function askAdmin(members: Members, url: string, path: string, fields?: ob
 
 function readToken(path: string | undefined): string {
   if (path !== undefined) return tokenOf(path)
-  const why = 'members act for whoever has their token: give its file by --token-file'
-  throw new RingmanError('CONFIG_INVALID', why)
+  throw configInvalid('members act for whoever has their token: give its file by --token-file')
 }
 
 function readWeight(operand = ''): number {
   if (/^\d{1,4}$/.test(operand)) return Number(operand)
-  const why = `a weight is an integer from 1 to 1000, got ${JSON.stringify(operand)}`
-  throw new RingmanError('CONFIG_INVALID', why)
+  throw configInvalid(`a weight is an integer from 1 to 1000, got ${JSON.stringify(operand)}`)
 }
 
 function render(

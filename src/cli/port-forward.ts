@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess, type ExecFileException } from 'node:child_process'
 import { promisify } from 'node:util'
 import { atOnce } from '../at-once.ts'
-import { RingmanError } from '../errors.ts'
+import { configInvalid, RingmanError } from '../errors.ts'
 import { SUBDOMAIN_NAME } from '../kubernetes-names.ts'
 
 /** How long kubectl may take to answer, or to open a port, in milliseconds. */
@@ -49,11 +49,15 @@ export async function findPods(place: KubectlPlace): Promise<ForwardablePod[]> {
     place.namespace === undefined ? 'the namespace of the context' : `the namespace ${place.namespace}`
   if (pods.length === 0) {
     const what = pod === undefined ? 'no running pod' : `no running pod ${JSON.stringify(pod)}`
-    throw invalid(`${what} with the labels ${labels} in ${where}: name the namespace by -n, or labels by -l`)
+    throw configInvalid(
+      `${what} with the labels ${labels} in ${where}: name the namespace by -n, or labels by -l`,
+    )
   }
   const releases = [...new Set(pods.map((one) => one.release))]
   if (selector === undefined && releases.length > 1) {
-    throw invalid(`there are several releases in ${where}: say which by --release: ${releases.join(', ')}`)
+    throw configInvalid(
+      `there are several releases in ${where}: say which by --release: ${releases.join(', ')}`,
+    )
   }
   return pods
 }
@@ -167,9 +171,4 @@ interface PodList {
     }
     readonly status?: { readonly phase?: string }
   }[]
-}
-
-/** For what was given wrongly on the command line. */
-export function invalid(message: string): RingmanError {
-  return new RingmanError('CONFIG_INVALID', message)
 }

@@ -1,5 +1,12 @@
 import { holdingClock, systemRandom, type Clock, type Random } from '../clock.ts'
-import { ERROR_CODES, type ErrorCode, isRingmanError, messageOf, RingmanError } from '../errors.ts'
+import {
+  configInvalid,
+  ERROR_CODES,
+  type ErrorCode,
+  isRingmanError,
+  messageOf,
+  RingmanError,
+} from '../errors.ts'
 import { RING_NAME } from '../kubernetes-names.ts'
 import { collectBytes } from '../growing-buffer.ts'
 import { jsonExcess, type JsonLimits } from '../json-size.ts'
@@ -117,7 +124,7 @@ export class Members {
         : []),
       ...(extras.problems ?? []),
     ]
-    if (problems.length > 0) throw new RingmanError('CONFIG_INVALID', problems.join('; '))
+    if (problems.length > 0) throw configInvalid(problems.join('; '))
     this.urls = given.map((base) => base.replace(/\/+$/, ''))
     this.root = ring === undefined ? '/v1' : `/v1/rings/${ring}`
     this.timeoutMs = timeoutMs

@@ -10,7 +10,7 @@ import {
   type MemberConfig,
   type SourceName,
 } from '../config/member-settings.ts'
-import { RingmanError } from '../errors.ts'
+import { configInvalid } from '../errors.ts'
 import { ActingGuard } from '../http/acting-guard.ts'
 import { ConnectionLedger } from '../http/connection-ledger.ts'
 import { Forwarder, type ForwarderDeps } from '../forward/forwarder.ts'
@@ -144,16 +144,10 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
 /** @throws {RingmanError} `CONFIG_INVALID`. */
 function checkHandover({ warm, ...others }: RingHandover, source: SourceName) {
   if (source !== 'memberlist') {
-    throw new RingmanError(
-      'CONFIG_INVALID',
-      `handover is only for the source memberlist, and the source is ${source}`,
-    )
+    throw configInvalid(`handover is only for the source memberlist, and the source is ${source}`)
   }
   if (typeof warm !== 'function') {
-    throw new RingmanError(
-      'CONFIG_INVALID',
-      'handover needs warm, a function that fetches what a member takes over',
-    )
+    throw configInvalid('handover needs warm, a function that fetches what a member takes over')
   }
   const { timeoutMs } = loadOptions(HANDOVER_OPTIONS, others, undefined, ['warm']).values
   return { warm, timeoutMs }

@@ -1,4 +1,4 @@
-import { RingmanError } from '../errors.ts'
+import { configInvalid, type RingmanError } from '../errors.ts'
 import type { Origin } from './setting.ts'
 import { describeOrigin } from './setting.ts'
 
@@ -45,5 +45,5 @@ export function configError(problems: readonly ConfigProblem[]): RingmanError {
     lines.length === 1
       ? `bad configuration: ${lines[0]}`
       : `bad configuration, ${lines.length} problems:\n${lines.map((line) => `  ${line}`).join('\n')}`
-  return new RingmanError('CONFIG_INVALID', message, { detail: { keys: problems.map(({ key }) => key) } })
+  return configInvalid(message, { detail: { keys: problems.map(({ key }) => key) } })
 }

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import type { Clock } from '../clock.ts'
-import { messageOf, RingmanError } from '../errors.ts'
+import { configInvalid, messageOf, RingmanError } from '../errors.ts'
 import { LimitedWarnings } from '../limited-warnings.ts'
 import type { Logger } from '../logger.ts'
 import { readSmallFileSync } from '../small-file.ts'
@@ -128,7 +128,7 @@ export function tokenOf(path: string): string {
   try {
     return parseToken(readSmallFileSync(path))
   } catch (error) {
-    throw new RingmanError('CONFIG_INVALID', `the token file ${path} cannot be used: ${messageOf(error)}`, {
+    throw configInvalid(`the token file ${path} cannot be used: ${messageOf(error)}`, {
       cause: error,
     })
   }
@@ -137,10 +137,10 @@ export function tokenOf(path: string): string {
 /** @throws {RingmanError} `CONFIG_INVALID` when the text of a token file is no token. */
 export function parseToken(text: string): string {
   const token = text.trim()
-  if (token === '') throw new RingmanError('CONFIG_INVALID', 'it is empty')
+  if (token === '') throw configInvalid('it is empty')
   if (token.length > MAX_TOKEN_BYTES || !/^[\x21-\x7e]+$/.test(token)) {
     const allowed = `one line of at most ${MAX_TOKEN_BYTES} visible ASCII characters`
-    throw new RingmanError('CONFIG_INVALID', `it must hold ${allowed}`)
+    throw configInvalid(`it must hold ${allowed}`)
   }
   return token
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { RingmanError } from '../errors.ts'
+import { configInvalid } from '../errors.ts'
 import { unknownMessage } from '../unknown-name.ts'
 
 /** What a client may ask for and hold. Every buffer, list and wait that a client can make grow has its bound here. */
@@ -141,7 +141,7 @@ export function withDefaultLimits(limits: Partial<HttpLimits> | undefined): Http
   const problems = Object.keys(limits ?? {})
     .filter((name) => !known.includes(name))
     .map((name) => `limit ${name}: ${unknownMessage('limit', name, known)}`)
-  if (problems.length > 0) throw new RingmanError('CONFIG_INVALID', problems.join('; '))
+  if (problems.length > 0) throw configInvalid(problems.join('; '))
   return { ...DEFAULT_HTTP_LIMITS, ...limits }
 }
 

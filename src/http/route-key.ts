@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { assertNever, RingmanError } from '../errors.ts'
+import { assertNever, configInvalid, RingmanError } from '../errors.ts'
 import { shorten } from './parameters.ts'
 import { firstValue, tryDecodePath } from './query.ts'
 
@@ -39,8 +39,7 @@ export function parseKeyPlace(text: string): KeyPlace {
     (segment) => segment === '' || (/[{}]/.test(segment) && segment !== KEY_SEGMENT),
   )
   if (keys.length === 1 && !stray) return { kind: 'path', segments }
-  throw new RingmanError(
-    'CONFIG_INVALID',
+  throw configInvalid(
     `"${text}" is not a place of a key: header:NAME, query:NAME, cookie:NAME or path:/PATTERN with {key} as one of its segments is allowed`,
   )
 }

@@ -1,6 +1,6 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
-import { RingmanError } from '../errors.ts'
+import { configInvalid } from '../errors.ts'
 import { isUnspecified } from '../seeds/seed.ts'
 
 /** What `os.networkInterfaces()` gives. */
@@ -28,8 +28,7 @@ export function chooseAdvertisedAddress(options: AdvertisedAddressOptions): stri
   const { advertise, bindHost, local, interfaces } = options
   if (advertise !== undefined) {
     if (isReachable(advertise)) return advertise
-    throw new RingmanError(
-      'CONFIG_INVALID',
+    throw configInvalid(
       `cannot advertise "${advertise}": the IP address at which others reach this process is allowed`,
     )
   }
@@ -48,8 +47,7 @@ export function chooseAdvertisedAddress(options: AdvertisedAddressOptions): stri
   ]
   const candidates = [...new Set(preferred.find((addresses) => addresses.length > 0))]
   if (candidates.length > 1) {
-    throw new RingmanError(
-      'CONFIG_INVALID',
+    throw configInvalid(
       `there are several addresses to advertise: ${candidates.join(', ')}; name one of them as the advertised address, or bind to it`,
       { detail: { candidates } },
     )

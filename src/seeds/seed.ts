@@ -1,5 +1,5 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
-import { RingmanError } from '../errors.ts'
+import { configInvalid } from '../errors.ts'
 
 /** An address to join through, as configured; a missing port means the default port of the gossip. */
 export type Seed =
@@ -41,7 +41,7 @@ const NO_HOSTS = [
  */
 export function parseSeed(text: string): Seed {
   const fail = (why: string): never => {
-    throw new RingmanError('CONFIG_INVALID', `"${text}" is not a seed (${why}): ${ALLOWED}`)
+    throw configInvalid(`"${text}" is not a seed (${why}): ${ALLOWED}`)
   }
   if (text.startsWith('pods:')) {
     const port = text.slice('pods:'.length)

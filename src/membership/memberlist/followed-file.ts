@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts'
-import { messageOf, RingmanError } from '../../errors.ts'
+import { configInvalid, messageOf } from '../../errors.ts'
 import { readSmallFile } from '../../small-file.ts'
 
 /** How often a file is looked at, in milliseconds. A mounted Secret itself takes up to a minute to change. */
@@ -55,7 +55,7 @@ export class FollowedFile<T> {
       content = parse(text)
       this.#current = { text, content }
     } catch (error) {
-      throw new RingmanError('CONFIG_INVALID', `the ${what} ${path} cannot be used: ${messageOf(error)}`, {
+      throw configInvalid(`the ${what} ${path} cannot be used: ${messageOf(error)}`, {
         cause: error,
       })
     }

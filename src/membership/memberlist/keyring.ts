@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { RingmanError } from '../../errors.ts'
+import { configInvalid } from '../../errors.ts'
 
 /** Lengths that a gossip key may have, in bytes: AES-128, AES-192, AES-256. */
 export const KEY_LENGTHS_BYTES: readonly number[] = [16, 24, 32]
@@ -26,12 +26,12 @@ export function parseKeyring(text: string): Keyring {
   for (const [place, entry] of entries) {
     const key = decodeKey(entry)
     if (key === undefined) {
-      throw invalid(`${place} is not a key: base64 of 16, 24 or 32 bytes is allowed`)
+      throw configInvalid(`${place} is not a key: base64 of 16, 24 or 32 bytes is allowed`)
     }
     keys.set(entry, key)
   }
-  if (keys.size === 0) throw invalid('it holds no key; at least one is needed')
-  if (keys.size > MAX_KEYS) throw invalid(`it holds ${keys.size} keys; at most ${MAX_KEYS} are allowed`)
+  if (keys.size === 0) throw configInvalid('it holds no key; at least one is needed')
+  if (keys.size > MAX_KEYS) throw configInvalid(`it holds ${keys.size} keys; at most ${MAX_KEYS} are allowed`)
   return [...keys.values()]
 }
 
@@ -44,7 +44,7 @@ export function parseKeyring(text: string): Keyring {
  */
 export function generateKey(sizeBytes = 32): string {
   if (!KEY_LENGTHS_BYTES.includes(sizeBytes)) {
-    throw invalid(`${sizeBytes} bytes were asked for; 16, 24 and 32 are allowed`)
+    throw configInvalid(`${sizeBytes} bytes were asked for; 16, 24 and 32 are allowed`)
   }
   return randomBytes(sizeBytes).toString('base64')
 }
@@ -65,9 +65,9 @@ function parseJsonEntries(text: string): [place: string, entry: string][] {
     value = JSON.parse(text)
   } catch {
     // The parser's message may quote the text, and with it a key.
-    throw invalid('it begins like a JSON array and is not one')
+    throw configInvalid('it begins like a JSON array and is not one')
   }
-  if (!Array.isArray(value)) throw invalid('it must be a JSON array of strings')
+  if (!Array.isArray(value)) throw configInvalid('it must be a JSON array of strings')
   return value.map((entry, index) => [`entry ${index + 1}`, typeof entry === 'string' ? entry.trim() : ''])
 }
 
@@ -82,8 +82,4 @@ function decodeKey(entry: string): Uint8Array | undefined {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(entry)) return undefined
   const bytes = Buffer.from(entry, 'base64')
   return KEY_LENGTHS_BYTES.includes(bytes.length) ? new Uint8Array(bytes) : undefined
-}
-
-function invalid(why: string): RingmanError {
-  return new RingmanError('CONFIG_INVALID', why)
 }

@@ -1,4 +1,4 @@
-import { RingmanError } from '../../errors.ts'
+import { configInvalid } from '../../errors.ts'
 import { isWord } from '../member.ts'
 import { MAX_LABEL_BYTES } from './wire/limits.ts'
 
@@ -20,7 +20,7 @@ export function parseLabels(text: string): readonly string[] {
     // Told below.
   }
   if (!Array.isArray(value))
-    throw invalid('it must be a JSON array of texts, such as ["prod/new", "prod/old"]')
+    throw configInvalid('it must be a JSON array of texts, such as ["prod/new", "prod/old"]')
   const labels = new Set<string>()
   for (const [index, entry] of value.entries()) {
     if (
@@ -28,15 +28,15 @@ export function parseLabels(text: string): readonly string[] {
       (entry !== '' && !isWord(entry, MAX_LABEL_BYTES)) ||
       Buffer.byteLength(entry) > MAX_LABEL_BYTES
     ) {
-      throw invalid(
+      throw configInvalid(
         `entry ${index + 1} is no label: printable characters without white space are allowed, at most ${MAX_LABEL_BYTES} bytes of UTF-8`,
       )
     }
     labels.add(entry)
   }
-  if (labels.size === 0) throw invalid('it holds no label; [""] is for none')
+  if (labels.size === 0) throw configInvalid('it holds no label; [""] is for none')
   if (labels.size > MAX_LABELS)
-    throw invalid(`it holds ${labels.size} labels; at most ${MAX_LABELS} are allowed`)
+    throw configInvalid(`it holds ${labels.size} labels; at most ${MAX_LABELS} are allowed`)
   return [...labels]
 }
 
@@ -50,8 +50,4 @@ export function describeLabels([sent = '', ...others]: readonly string[], would 
 
 function quote(label: string): string {
   return label === '' ? 'no label' : `the label ${JSON.stringify(label)}`
-}
-
-function invalid(why: string): RingmanError {
-  return new RingmanError('CONFIG_INVALID', why)
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { messageOf, RingmanError } from '../../errors.ts'
+import { configInvalid, messageOf, RingmanError } from '../../errors.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
 import { formatHostPort, type Seed } from '../../seeds/seed.ts'
@@ -152,10 +152,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     const { clock, metadata } = this.#options
     const { servicePort } = metadata
     if (decodeMetadata(encodeMetadata({ servicePort })) === undefined) {
-      throw new RingmanError(
-        'CONFIG_INVALID',
-        `"${servicePort}" is not a service port: 1 to 65535 is allowed`,
-      )
+      throw configInvalid(`"${servicePort}" is not a service port: 1 to 65535 is allowed`)
     }
     this.#wallOriginMs = clock.wallNow() - clock.now()
     if (this.#keyringFile !== undefined) this.node.setKeyring(await this.#keyringFile.start())

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { Tracer } from '@opentelemetry/api'
-import { RingmanError } from '../../errors.ts'
+import { configInvalid } from '../../errors.ts'
 import type { Basics } from '../../basics.ts'
 import type { NetworkInterfaces } from '../advertised-address.ts'
 import { checkMetadata, isPlainText } from '../member.ts'
@@ -63,15 +63,14 @@ export interface MemberlistNodeOptions extends Basics {
 export function checkOptions(options: MemberlistNodeOptions, bindHost: string, meta: Uint8Array): void {
   const { name, label = '', clusterName = '' } = options
   if (name.length > 255 || !name.isWellFormed() || !isPlainText(name)) {
-    throw new RingmanError(
-      'CONFIG_INVALID',
+    throw configInvalid(
       `the name ${JSON.stringify(name.slice(0, 64))} has ${name.length} characters; 1 to 255 are allowed, none of them a control character`,
     )
   }
   checkBytes('label', label, MAX_LABEL_BYTES)
   checkBytes('cluster name', clusterName, MAX_NAME_BYTES)
   if (isIP(bindHost) === 0) {
-    throw new RingmanError('CONFIG_INVALID', `cannot bind to "${bindHost}": an IP address is allowed`)
+    throw configInvalid(`cannot bind to "${bindHost}": an IP address is allowed`)
   }
   checkMetadata(meta)
 }
@@ -79,9 +78,6 @@ export function checkOptions(options: MemberlistNodeOptions, bindHost: string, m
 function checkBytes(what: string, text: string, max: number): void {
   const bytes = Buffer.byteLength(text)
   if (bytes > max || !text.isWellFormed()) {
-    throw new RingmanError(
-      'CONFIG_INVALID',
-      `the ${what} takes ${bytes} bytes of UTF-8; at most ${max} are allowed`,
-    )
+    throw configInvalid(`the ${what} takes ${bytes} bytes of UTF-8; at most ${max} are allowed`)
   }
 }

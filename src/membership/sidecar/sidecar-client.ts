@@ -1,7 +1,7 @@
 import { context, SpanKind, trace, type Span, type Tracer } from '@opentelemetry/api'
 import { answerHead } from '../../answer-head.ts'
 import type { Clock } from '../../clock.ts'
-import { messageOf, RingmanError } from '../../errors.ts'
+import { configInvalid, messageOf, RingmanError } from '../../errors.ts'
 import { collectBytes } from '../../growing-buffer.ts'
 import { http, https } from '../../node-http.ts'
 import { RequestDeadline } from '../../request-deadline.ts'
@@ -186,8 +186,7 @@ export function parseSidecarUrl(text: string): URL {
     url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === ''
   if (!plain || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     // Not the text itself: it may hold a password.
-    throw new RingmanError(
-      'CONFIG_INVALID',
+    throw configInvalid(
       "Sidecar's URL must be an http or https URL without user, password, query or fragment, such as http://localhost:7777/api/state.json",
     )
   }

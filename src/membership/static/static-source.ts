@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { Clock } from '../../clock.ts'
-import { RingmanError } from '../../errors.ts'
+import { configInvalid } from '../../errors.ts'
 import { silentLogger, type Logger } from '../../logger.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import { isServicePort, isWeight, listedMember, type ListedPlace } from '../member.ts'
@@ -22,8 +22,7 @@ export function parseStaticMember(text: string): ListedPlace {
     /^\d+$/.test(weight) &&
     isWeight(Number(weight))
   if (!valid) {
-    throw new RingmanError(
-      'CONFIG_INVALID',
+    throw configInvalid(
       `"${text}" is not a member: HOST:PORT or HOST:PORT=WEIGHT is allowed (IPv6 as [::1]:8000, port 1 to 65535, weight 1 to 1000)`,
     )
   }

@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net'
-import { RingmanError } from '../../errors.ts'
+import { configInvalid } from '../../errors.ts'
 import { chooseAdvertisedAddress, type AdvertisedAddressOptions } from '../advertised-address.ts'
 import { isUnicast } from './datagram-guard.ts'
 
@@ -13,10 +13,7 @@ export const ANY_ADDRESS = '0.0.0.0'
  */
 export function checkBindAddress(bindHost: string): void {
   if (bindHost === ANY_ADDRESS || isUnicast(bindHost)) return
-  throw new RingmanError(
-    'CONFIG_INVALID',
-    `cannot bind to "${bindHost}": ${allowed(bindHost)} or ${ANY_ADDRESS}`,
-  )
+  throw configInvalid(`cannot bind to "${bindHost}": ${allowed(bindHost)} or ${ANY_ADDRESS}`)
 }
 
 /**
@@ -31,7 +28,7 @@ export function chooseIPv4Address(options: AdvertisedAddressOptions): string {
       advertise === ANY_ADDRESS
         ? 'it leads nowhere; the address others reach this process at'
         : allowed(advertise)
-    throw new RingmanError('CONFIG_INVALID', `cannot advertise "${advertise}": ${why}, is allowed`)
+    throw configInvalid(`cannot advertise "${advertise}": ${why}, is allowed`)
   }
   return chooseAdvertisedAddress(options)
 }

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { isIPv4, isIPv6 } from 'node:net'
 import type { Tracer } from '@opentelemetry/api'
-import { RingmanError } from '../../errors.ts'
+import { configInvalid, RingmanError } from '../../errors.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Logger } from '../../logger.ts'
 import { noTracer, withSpan } from '../../tracing.ts'
@@ -156,12 +156,11 @@ export class SwimSource extends SourceBase implements MembershipSource {
 
   protected async open(ending: AbortSignal): Promise<void> {
     const { name, bindHost, gossipPort, advertise, advertisePort, metadata, seeds, preset } = this.#options
-    if (name === '') throw new RingmanError('CONFIG_INVALID', 'the name of a member must not be empty')
+    if (name === '') throw configInvalid('the name of a member must not be empty')
     checkBindAddress(bindHost)
     for (const seed of seeds) {
       if (seed.kind === 'address' && isIPv6(seed.address)) {
-        throw new RingmanError(
-          'CONFIG_INVALID',
+        throw configInvalid(
           `the seed ${formatSeed(seed)} is of no use: the swim source knows no IPv6 (use the memberlist source); IPv4 addresses and names are allowed`,
         )
       }

@@ -1,4 +1,4 @@
-import { RingmanError } from '../../../errors.ts'
+import { configInvalid } from '../../../errors.ts'
 import { LineLimit } from '../../../limited-warnings.ts'
 import { COMPOUND_HEADER_BYTES, COMPOUND_PART_BYTES, MAX_COMPOUND_PARTS } from '../wire/compound.ts'
 import type { Alive, Message, Ping, PushPull, PushPullNode } from '../wire/messages.ts'
@@ -330,8 +330,7 @@ function createSelf(identity: Identity, settings: ProtocolSettings): MemberRecor
   const addressBytes = tryParseAddress(endpoint.address) ?? NO_BYTES
   const address = formatAddress(addressBytes)
   if (name === '' || address === undefined) {
-    throw new RingmanError(
-      'CONFIG_INVALID',
+    throw configInvalid(
       `a member needs a name and an address that others can reach, not "${name}" at "${endpoint.address}"`,
     )
   }
@@ -343,7 +342,7 @@ function createSelf(identity: Identity, settings: ProtocolSettings): MemberRecor
     'retransmitMult',
   ] as const) {
     if (!(settings[key] > 0)) {
-      throw new RingmanError('CONFIG_INVALID', `${key} is ${settings[key]}; it must be above 0`)
+      throw configInvalid(`${key} is ${settings[key]}; it must be above 0`)
     }
   }
   return createRecord(name, { address, port: endpoint.port }, addressBytes, meta, vsnOf(settings.versions))
