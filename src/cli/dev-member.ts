@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type { Environment } from '../config/environment.ts'
-import { isObject } from '../is-object.ts'
+import { isObject, objectIn } from '../is-object.ts'
 import type { ReportedChange } from './dev-agreement.ts'
 
 /** Where a member listens, as its `ready` line says. */
@@ -131,7 +131,8 @@ export class DevMember {
   }
 
   #readLog(line: string): void {
-    const fields = parseLogLine(line)
+    const fields = objectIn(line)
+    // Not a line of the logger: it is shown as it is.
     if (fields === undefined) {
       this.#options.listener.logged(this, 'error', line)
       return
@@ -167,16 +168,6 @@ function eachLine(stream: Readable | null, take: (line: string) => void): void {
   createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
     take(line.length <= LINE_LIMIT ? line : `${line.slice(0, LINE_LIMIT)}…`)
   })
-}
-
-function parseLogLine(line: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(line)
-    return isObject(value) ? value : undefined
-  } catch {
-    // Not a line of the logger: the caller shows it as it is.
-    return undefined
-  }
 }
 
 function reasonOf({ err, msg }: Record<string, unknown>): string {

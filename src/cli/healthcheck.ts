@@ -3,6 +3,7 @@ import { systemRandom } from '../clock.ts'
 import type { HealthcheckConfig } from '../config/serve-settings.ts'
 import { messageOf, RingmanError } from '../errors.ts'
 import { collectBytes } from '../growing-buffer.ts'
+import { objectIn } from '../is-object.ts'
 import { printable } from '../printable.ts'
 import type { ExitCode } from './exit-code.ts'
 import type { CommandInput } from './terminal.ts'
@@ -24,7 +25,8 @@ export interface HealthcheckInput extends Omit<CommandInput<HealthcheckConfig>, 
 export async function runHealthcheck({ config, terminal, ready }: HealthcheckInput): Promise<ExitCode> {
   const url = `http://${hostToAsk(config.httpHost)}:${config.adminPort}${ready ? '/readyz' : '/livez'}`
   const { status, body } = await request(url, config.timeoutMs)
-  const message = (status === 200 || status === 503) && readMessage(body)
+  // The sentence that the admin port says of its health; another program says something else.
+  const message = (status === 200 || status === 503) && objectIn(body)?.['message']
   if (typeof message !== 'string') {
     throw new RingmanError('RESPONSE_INVALID', `what answered at ${url} is not ringman: status ${status}`)
   }
@@ -57,17 +59,5 @@ async function request(
     throw timeout.aborted
       ? new RingmanError('TIMEOUT', `${url} did not answer within ${timeoutMs} ms`, { cause: error })
       : new RingmanError('UNREACHABLE', `cannot reach ${url}: ${messageOf(error)}`, { cause: error })
-  }
-}
-
-/** The sentence that the admin port says of its health; undefined when it says something else. */
-function readMessage(body: string): string | undefined {
-  try {
-    const answer: unknown = JSON.parse(body)
-    const message: unknown = (answer as { message?: unknown } | null)?.message
-    return typeof message === 'string' ? message : undefined
-  } catch {
-    // No JSON, so another program: the caller says so.
-    return undefined
   }
 }

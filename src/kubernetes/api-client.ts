@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { collectBytes } from '../growing-buffer.ts'
 import { RequestDeadline } from '../request-deadline.ts'
-import { isObject } from '../is-object.ts'
+import { isObject, objectIn } from '../is-object.ts'
 import { apiError, apiErrorKindOf, quoteWords, reasonOf, type ApiErrorKind } from './api-error.ts'
 import {
   ALL_NAMESPACES,
@@ -301,14 +301,10 @@ async function readWords({ body }: ApiAnswer): Promise<string> {
     // The status alone says enough when the rest of the answer does not come.
     return ''
   }
+  // Proxies answer in HTML and plain text.
   const text = new TextDecoder().decode(bytes)
-  try {
-    const status: unknown = JSON.parse(text)
-    if (isObject(status) && typeof status['message'] === 'string') return quoteWords(status['message'])
-  } catch {
-    // Proxies answer in HTML and plain text.
-  }
-  return quoteWords(text)
+  const message = objectIn(text)?.['message']
+  return quoteWords(typeof message === 'string' ? message : text)
 }
 
 function parseJson(bytes: Uint8Array, what: string): Record<string, unknown> {

@@ -1,4 +1,5 @@
 import { RingmanError } from '../errors.ts'
+import { objectIn } from '../is-object.ts'
 import { isWithin } from '../is-within.ts'
 
 /** The four states of the memberlist protocol, in words. */
@@ -135,8 +136,6 @@ function parseHandover(text: string): HandoverState | undefined {
   return { phase, number, ...(weight === undefined ? {} : { weight }) }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
 /** A service port as the ring key takes it: a decimal integer from 1 to 65535. */
 export function isServicePort(value: unknown): value is string {
   return typeof value === 'string' && /^[1-9]\d{0,4}$/.test(value) && Number(value) <= 65_535
@@ -211,15 +210,8 @@ export function checkMetadata({ byteLength: bytes }: Uint8Array): void {
  */
 export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
   if (bytes.byteLength > METADATA_LIMIT_BYTES) return undefined
-  let value: unknown
-  try {
-    value = JSON.parse(utf8.decode(bytes))
-  } catch {
-    return undefined
-  }
-  const fields = (value ?? {}) as Record<string, unknown>
   const { ServicePort, Weight, Zone, Name, Witness, HttpPort, Level, AdminPort, Drained, Handover, Version } =
-    fields
+    objectIn(bytes) ?? {}
   if (!isServicePort(ServicePort)) return undefined
   const handover = typeof Handover === 'string' ? parseHandover(Handover) : undefined
   return {

@@ -1,5 +1,5 @@
 import { isWithin } from '../is-within.ts'
-import { isObject } from '../is-object.ts'
+import { objectIn } from '../is-object.ts'
 
 /**
  * What the two parties of a move tell each other. The member that moves asks those that gain to `warm` up, and those that
@@ -36,17 +36,8 @@ export function encodeHandoverMessage(message: HandoverMessage): Uint8Array {
 /** @returns undefined for bytes of another kind, or out of form; it never throws. */
 export function decodeHandoverMessage(bytes: Uint8Array): HandoverMessage | undefined {
   if (bytes.length > MAX_BYTES || !MAGIC.every((byte, at) => bytes[at] === byte)) return undefined
-  let value: unknown
-  try {
-    value = JSON.parse(utf8.decode(bytes.subarray(MAGIC.length)))
-  } catch {
-    return undefined
-  }
-  if (!isObject(value)) return undefined
-  const { step, from, number, attempt } = value
+  const { step, from, number, attempt } = objectIn(bytes.subarray(MAGIC.length)) ?? {}
   if (!STEPS.includes(step) || typeof from !== 'string' || from === '') return undefined
   if (!isWithin(number, 1, 2 ** 32 - 1) || !isWithin(attempt, 0, MAX_ATTEMPT)) return undefined
   return { step: step as HandoverStep, from, number, attempt }
 }
-
-const utf8 = new TextDecoder('utf-8', { fatal: true })

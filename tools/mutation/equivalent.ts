@@ -390,12 +390,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'No two members have one name, and only the sign counts.',
   },
   {
-    file: 'src/membership/member.ts',
-    code: '} catch {',
-    changes: ['{ return undefined } → {}'],
-    why: 'What did not parse is undefined, which is no metadata either.',
-  },
-  {
     file: 'src/membership/placement.ts',
     code: 'if (metadata === undefined || ringKey === undefined || !isPlaceable(member)) return undefined',
     changes: [
