@@ -48,7 +48,7 @@ export function plainAmongKeyed(members: readonly SurveyedMember[]): Finding[] {
 export function otherKeys(members: readonly SurveyedMember[]): Finding[] {
   const keyed = gossipsOf(members).filter(({ gossip }) => gossip.keys.length > 0)
   const { odd, usual } = apart(keyed, keysOf)
-  const names = [...new Set(odd.map(({ name }) => name))]
+  const names = namesOf(odd)
   const theirs = [...new Set(odd.flatMap(({ gossip }) => gossip.keys.slice(0, 1)))]
   return found('KEYS_DIFFER', 'critical', names, {
     summary: `${say(names, 'encrypts', 'encrypt')} with the key ${list(theirs)}, and most others with ${usual}: not all of them can read that.`,
@@ -104,7 +104,7 @@ function deafTo(
   { odd, usual }: { readonly odd: readonly Gossiping[]; readonly usual: string },
   advice: string,
 ): Finding[] {
-  const names = [...new Set(odd.map(({ name }) => name))]
+  const names = namesOf(odd)
   const theirs = [...new Set(odd.map((member) => orNone(wordOf(member))))]
   return found(code, 'critical', names, {
     summary: `${say(names, 'has', 'have')} the ${what} ${list(theirs)}, and most others ${orNone(usual)}.`,

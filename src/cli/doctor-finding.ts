@@ -82,8 +82,8 @@ export function found(
 /** Names, pairs and addresses that a sentence lists at most. */
 const LISTED = 5
 
-export function namesOf(members: readonly SurveyedMember[]): string[] {
-  return [...new Set(members.map(({ report }) => report.name))]
+export function namesOf(members: readonly (SurveyedMember | { readonly name: string })[]): string[] {
+  return [...new Set(members.map((one) => ('report' in one ? one.report : one).name))]
 }
 
 /** What most have; of several as frequent the first in order, so that the answer is the same each time. */

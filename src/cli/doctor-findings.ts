@@ -106,10 +106,7 @@ function silentMembers({ members, silent }: Survey): Finding[] {
   })
 }
 
-interface Pair {
-  readonly from: string
-  readonly to: string
-}
+type Pair = { readonly from: string; readonly to: string }
 
 /** Of members that drop each other's gossip: pings go unanswered as well then. */
 const DEAF: ReadonlySet<string> = new Set([
@@ -159,8 +156,7 @@ function inWords(pairs: readonly Pair[]): string {
 
 function emptyRing(members: readonly SurveyedMember[]): Finding[] {
   if (members.some(({ report }) => report.nodes > 0)) return []
-  const all = members.flatMap(({ report }) => [report, ...livingOf(report)])
-  const names = [...new Set(all.map(({ name }) => name))]
+  const names = namesOf(members.flatMap(({ report }) => [{ name: report.name }, ...livingOf(report)]))
   return isDrainedAway(members)
     ? found('RING_EMPTY', 'critical', names, {
         summary: 'Nobody owns a key: all members are drained.',
@@ -341,8 +337,7 @@ function versions(members: readonly SurveyedMember[]): Finding[] {
 }
 
 function drained(members: readonly SurveyedMember[]): Finding[] {
-  const off = members.flatMap(({ report }) => report.members.filter((one) => one.drained))
-  const names = [...new Set(off.map(({ name }) => name))]
+  const names = namesOf(members.flatMap(({ report }) => report.members.filter((one) => one.drained)))
   return found('DRAINED', 'note', names, {
     summary: `${say(names, 'is', 'are')} drained.`,
     meaning: 'Somebody took them off the ring by hand; the others have their keys.',

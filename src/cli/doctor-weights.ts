@@ -1,5 +1,5 @@
 import { weightBoundOf } from '../membership/placement.ts'
-import { found, list, mostFrequent, quote, type Finding } from './doctor-finding.ts'
+import { found, list, mostFrequent, namesOf, quote, type Finding } from './doctor-finding.ts'
 import type { SurveyedMember } from './doctor-survey.ts'
 
 interface Weighed {
@@ -22,26 +22,22 @@ export function weights(members: readonly SurveyedMember[]): Finding[] {
   const usual = Number(mostFrequent(all.map(({ weight }) => String(weight))))
   const odd = all.filter((one) => one.weight !== usual && !byHand.includes(one))
   return [
-    ...found('WEIGHT_CAPPED', 'warning', namesIn(capped), {
+    ...found('WEIGHT_CAPPED', 'warning', namesOf(capped), {
       summary: `${eachHas(capped)}, and ${capped.length > 1 ? 'count' : 'counts'} for ${bound}.`,
       meaning: 'No weight counts for more than 20 times the median of all.',
       advice: 'Give the members weights that are nearer to each other.',
     }),
-    ...found('WEIGHTS_DIFFER', 'note', namesIn(odd), {
+    ...found('WEIGHTS_DIFFER', 'note', namesOf(odd), {
       summary: `${eachHas(odd)}, and most others ${usual}.`,
       meaning: 'Each member owns keys in proportion to its weight.',
       advice: 'If that is not meant so, start them with the same --weight.',
     }),
-    ...found('WEIGHT_BY_HAND', 'note', namesIn(byHand), {
+    ...found('WEIGHT_BY_HAND', 'note', namesOf(byHand), {
       summary: `${list(byHand.map(({ name, weight, configured }) => `${quote(name)} has the weight ${weight} by hand, and ${configured} once it is restarted`))}.`,
       meaning: 'Somebody gave it by `ringman weight`; keys move again when the member is restarted.',
       advice: 'To keep it, set --weight; to undo it, `ringman weight` with the other one.',
     }),
   ]
-}
-
-function namesIn(weighed: readonly Weighed[]): string[] {
-  return [...new Set(weighed.map(({ name }) => name))]
 }
 
 function eachHas(weighed: readonly Weighed[]): string {

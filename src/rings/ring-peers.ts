@@ -96,8 +96,10 @@ export class RingPeers {
   ): Promise<ReadonlyMap<string, ReadonlyMap<string, string> | undefined>> {
     const asked = this.all.map(async ({ name, url }) => {
       const answer = await this.#list(url, signal).catch(() => undefined)
-      const told = answer?.rings.filter(({ ring }) => ring !== null)
-      return [name, told && new Map(told.map((one) => [one.name, one.ring?.fingerprint ?? '']))] as const
+      const told = answer?.rings.flatMap(({ name: of, ring }) =>
+        ring ? [[of, ring.fingerprint] as const] : [],
+      )
+      return [name, told && new Map(told)] as const
     })
     return new Map(await Promise.all(asked))
   }
