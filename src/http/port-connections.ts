@@ -278,6 +278,11 @@ export class PortConnections {
     return (this.#connections.get(socket)?.underWay ?? 0) > 0
   }
 
+  /** Whether more was read with the last request than its head and body; an upper bound. */
+  hasMore(socket: Socket): boolean {
+    return (this.#connections.get(socket)?.restBytes ?? 0) > 0
+  }
+
   /** A request's head is there. @returns Call it when its answer is written, or given up. */
   begin(request: IncomingMessage): () => void {
     const connection = this.#connections.get(request.socket)

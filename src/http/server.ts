@@ -187,6 +187,10 @@ function createLimitedServer(
   }
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     response.on('close', connections.begin(request))
+    // Node drops what was read with a head that asks for another protocol: who sent more requests is to send them again.
+    const { upgrade: asked, 'transfer-encoding': coding } = request.headers
+    if (asked !== undefined && coding === undefined && connections.hasMore(request.socket))
+      response.setHeader('Connection', 'close')
     // It may have been cut for what it holds.
     if (!request.socket.destroyed) answer(request, response)
   }

@@ -382,6 +382,17 @@ describe('a server with handlers of its own', () => {
     expect(await exchange(server.port, old)).toMatchObject({ status: 200, body: 'plain' })
   })
 
+  test.each(['h2c', 'echo'])(
+    'ends the connection after an upgrade to %s that it ignores where more was read with it, as Node drops that',
+    async (protocol) => {
+      const { server } = await handled({ request: (_, res) => res.end('plain') })
+      const socket = await connectTo(server.port)
+      const all = readToEnd(socket)
+      socket.write(`${request('GET', '/', { Connection: 'Upgrade', Upgrade: protocol })}${get('/next')}`)
+      expect(await all).toMatch(/^HTTP\/1\.1 200 OK\r\nConnection: close\r\n[^]*plain$/i)
+    },
+  )
+
   test('answers an upgrade behind a request that waits for its answer after that, as if it were none', async () => {
     const { promise: held, resolve: release } = Promise.withResolvers<void>()
     const answer: Handlers['request'] = (req, res) => {
