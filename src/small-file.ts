@@ -62,5 +62,6 @@ function checkKind(stats: Stats): void {
 /** Counts what was read: a file may grow after its size was told, and those of `/proc` tell 0. */
 function textOf(bytes: Buffer, size: number): string {
   if (size > MAX_BYTES) throw new Error(`it is longer than the ${MAX_BYTES} bytes that are allowed`)
-  return bytes.toString('utf8', 0, size)
+  // A byte order mark, which some editors write, is no part of the text.
+  return bytes.toString('utf8', 0, size).replace(/^\ufeff/, '')
 }

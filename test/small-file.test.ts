@@ -1,5 +1,7 @@
-import { existsSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import { readSmallFile, readSmallFileSync } from '../src/small-file.ts'
 
 /** Longer than it says: its stated size is 0. */
@@ -12,3 +14,12 @@ test.skipIf(!existsSync(ENDLESS))(
     expect(() => readSmallFileSync(ENDLESS)).toThrow(/longer than the 65536 bytes/)
   },
 )
+
+test('a byte order mark is no part of the text', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'small-file-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'labels')
+  writeFileSync(path, '\ufeff["prod"]')
+  expect(await readSmallFile(path)).toBe('["prod"]')
+  expect(readSmallFileSync(path)).toBe('["prod"]')
+})
