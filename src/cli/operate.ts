@@ -111,16 +111,18 @@ function deedOf(action: Action, of: string, operand: string | undefined): Deed |
       const isHeard = (member?: ListedMember) => member !== undefined && (member.weight ?? weight) === weight
       return { of, said: `${name} has the weight ${weight}`, isHeard }
     }
-    case 'evict': {
-      const isHeard = (member?: ListedMember) => member?.state !== 'alive' && member?.state !== 'suspect'
-      return { of, said: `${name} is evicted`, isHeard }
-    }
+    case 'evict':
+      return { of, said: `${name} is evicted`, isHeard: (member) => member === undefined || isOver(member) }
     case 'forget':
     case 'reload':
       return undefined
     default:
       return assertNever(action)
   }
+}
+
+function isOver(member: ListedMember | undefined): boolean {
+  return member !== undefined && member.state !== 'alive' && member.state !== 'suspect'
 }
 
 /** @throws {RingmanError} `TIMEOUT` when the member does not hear of it in time; that it does not answer. */
@@ -135,7 +137,11 @@ async function untilHeard(
   for (;;) {
     const answer = await askAdmin(members, url, '/v1/report')
     const { members: known } = readAnswer(membersAnswer, answer, url)
-    const missed = deeds.find(({ of, isHeard }) => !isHeard(known.find(({ name }) => name === of)))
+    const missed = deeds.find(({ of, isHeard }) => {
+      const member = known.find(({ name }) => name === of)
+      // Nothing is decided by a member that is over.
+      return !isHeard(member) && !isOver(member)
+    })
     if (missed === undefined) return
     if (clock.now() >= untilMs) {
       const why = `within ${HEARING_MS / 1000} s it has not heard that ${missed.said}`

@@ -115,6 +115,24 @@ describe('told to several members at once', () => {
     await three.agreeOn(2)
   })
 
+  test('a member that died after it was drained holds nobody up', async () => {
+    const asked: string[] = []
+    const fake = createServer((request, response) => {
+      asked.push(`${request.method} ${request.url}`)
+      response.setHeader('content-type', 'application/json')
+      const answer = { member: 'first', dryRun: false, changed: true, message: 'Done', movedShare: 0 }
+      const members = [{ name: 'first', state: 'dead', drained: false, weight: 1 }]
+      response.end(JSON.stringify({ ...answer, action: 'drain', moves: [], details: [], members }))
+    })
+    await new Promise<void>((resolve) => fake.listen(0, '127.0.0.1', resolve))
+    const { port } = fake.address() as { port: number }
+    const at = `http://127.0.0.1:${port}`
+    const drained = await runMain(['drain', '--url', `${at},${at}`], env)
+    fake.close()
+    expect(drained).toMatchObject({ code: 0, err: '' })
+    expect(asked).toEqual(['POST /v1/admin/drain', 'GET /v1/report', 'POST /v1/admin/drain'])
+  })
+
   test('one that does not hear of it in time is not asked, and the others are', async () => {
     await using known = new LiveCluster()
     const first = await known.add('first')
