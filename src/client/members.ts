@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { holdingClock, systemRandom, type Clock, type Random } from '../clock.ts'
 import {
   configInvalid,
@@ -114,7 +115,7 @@ export class Members {
       ...(given.length === 0 ? ['a client needs the URL of at least one member'] : []),
       ...given.flatMap((each) => problemOfUrl(each) ?? []),
       ...Object.entries({ timeoutMs, silenceMs }).flatMap(([name, ms]) =>
-        ms > 0 ? [] : [`${name} must be above 0, got ${ms}`],
+        typeof ms === 'number' && ms > 0 ? [] : [`${name} must be a number above 0, got ${inspect(ms)}`],
       ),
       ...(ring === undefined || RING_NAME.test(ring)
         ? []
@@ -238,7 +239,9 @@ export class Members {
 /** What is kept of an entity tag to be sent back: nothing that is long or could be more than one header. */
 const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e]{1,200}"$/
 
-function problemOfUrl(text: string): string | undefined {
+function problemOfUrl(text: unknown): string | undefined {
+  if (typeof text !== 'string')
+    return `a member's URL is given as text (the href of a URL), got ${typeof text}`
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
     return `a member's URL is http://HOST[:PORT][/PATH] or https://…, got ${JSON.stringify(text)}`

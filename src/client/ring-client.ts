@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { systemClock, type Clock } from '../clock.ts'
 import { isRingmanError, messageOf, RingmanError } from '../errors.ts'
 import { Listeners } from '../listeners.ts'
@@ -88,9 +89,9 @@ export class RingClient implements AsyncDisposable {
     this.#members = new Members(options, {
       names: Object.keys(OWN_OPTIONS),
       problems: [
-        ...(staleAfterMs === undefined || staleAfterMs > 0
+        ...(staleAfterMs === undefined || (typeof staleAfterMs === 'number' && staleAfterMs > 0)
           ? []
-          : [`staleAfterMs must be above 0, got ${staleAfterMs}`]),
+          : [`staleAfterMs must be a number above 0, got ${inspect(staleAfterMs)}`]),
         ...(whenStale === undefined || whenStale === 'go-on' || whenStale === 'throw'
           ? []
           : [`whenStale is go-on or throw, got ${JSON.stringify(whenStale)}`]),

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { describe, expect, test } from 'vitest'
+import { RingClient, type RingClientOptions } from '../../src/client/ring-client.ts'
 import { RingmanClient } from '../../src/client/ringman-client.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { ErrorCode } from '../../src/errors.ts'
@@ -142,6 +143,22 @@ describe('a request', () => {
   test('needs a URL', () => {
     for (const options of [{}, { urls: [] }]) {
       expect(() => new RingmanClient(options)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+    }
+  })
+
+  test('says to programs in JavaScript which option has the wrong type', () => {
+    const url = 'http://127.0.0.1:1'
+    for (const [options, message] of [
+      [{ url: new URL(url) }, "a member's URL is given as text (the href of a URL), got object"],
+      [{ url, timeoutMs: '5' }, "timeoutMs must be a number above 0, got '5'"],
+      [{ url, staleAfterMs: '5' }, "staleAfterMs must be a number above 0, got '5'"],
+    ] as unknown as [RingClientOptions, string][]) {
+      expect(() => new RingClient(options)).toThrow(
+        expect.objectContaining({
+          code: 'CONFIG_INVALID',
+          message: expect.stringContaining(message) as string,
+        }),
+      )
     }
   })
 })
