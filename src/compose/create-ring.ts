@@ -64,7 +64,8 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
  * Makes a ring in this process and joins it. Several may live side by side.
  *
  * @returns Resolves when the ring runs and holds this member; it does not wait for others.
- * @throws {RingmanError} `CONFIG_INVALID` with everything that is wrong with the options; `SOURCE_FAILED`.
+ * @throws {RingmanError} `CONFIG_INVALID` with all options that are wrong, or, where none is, with all that contradict each other;
+ *   `SOURCE_FAILED`.
  */
 export async function createRing(options: CreateRingOptions): Promise<Ring> {
   const {

@@ -278,7 +278,7 @@ function readFlags(table: SettingTable, flags: GivenFlags, problems: ConfigProbl
   return layer
 }
 
-/** Resolves, then checks values against each other; throws once, with everything that is wrong. */
+/** Resolves, and throws with all wrong values; where there are none, with all values that contradict each other. */
 function settle<Table extends SettingTable>(
   table: Table,
   layers: readonly Layer[],

@@ -34,7 +34,8 @@ Colours are only used on a terminal, and not with \`NO_COLOR\`.
 const LIFECYCLE = `
 ## The life of \`ringman serve\`
 
-1. It checks its settings and the files of keys, labels and the token, and tells all that is wrong with them at once (exit code 2).
+1. It checks its settings and the files of keys, labels and the token. It tells all wrong values in one message, and settings that
+   contradict each other once every value is good (exit code 2).
    Then it opens the admin port, then the port for look-ups, so that a port in use is found before any key moves to this
    member and probes get an answer at once. Look-ups wait
    until the ring holds the source's first set of members, for five seconds at most (with Sidecar they do not wait).
