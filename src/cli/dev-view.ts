@@ -74,6 +74,8 @@ function createTextView(terminal: Terminal, seconds: () => number): Tell {
   const line = (text: string) => {
     terminal.out(`${terminal.style('dim', `${seconds().toFixed(1).padStart(6)}s`)}  ${text}\n`)
   }
+  // Of these it was said already.
+  const announced = new Set<string>()
   const prettify = prettyLine({ ignore: 'member,time,pid' })
   const show: { readonly [Name in keyof DevEvents]: (fields: DevEvents[Name]) => void } = {
     'cluster.starting': ({ size, source }) => {
@@ -103,10 +105,12 @@ function createTextView(terminal: Terminal, seconds: () => number): Tell {
     'member.noticed': ({ name, killed, afterMs }) => {
       line(`${name} noticed the death of ${killed} after ${(afterMs / 1000).toFixed(1)} s`)
     },
-    'member.killed': ({ name, pid = 'none' }) =>
-      line(terminal.style('yellow', `killed ${name} (pid ${pid})`)),
+    'member.killed': ({ name, pid = 'none' }) => {
+      announced.add(name)
+      line(terminal.style('yellow', `killed ${name} (pid ${pid})`))
+    },
     'member.ended': ({ name, ...end }) => {
-      if (end.signal !== 'SIGKILL') line(terminal.style('red', `${name} ${describeEnd(end)}`))
+      if (!announced.has(name)) line(terminal.style('red', `${name} ${describeEnd(end)}`))
     },
     'member.logged': ({ name, line: text }) => terminal.err(`${name}: ${prettify(text).trimEnd()}\n`),
     'cluster.stopping': () => terminal.out('\nStopping …\n'),

@@ -24,6 +24,7 @@ test('what happens to a local cluster is told in lines for people', () => {
   })
   tell('ring.disagreed', { digests: { '31b16f2900000000': 2, none: 1 } })
   tell('member.ended', { name: 'member-1', code: 1, signal: undefined, reason: 'port in use' })
+  tell('member.ended', { name: 'member-3', code: undefined, signal: 'SIGKILL', reason: undefined })
   const logged = (level: string, line: string) => {
     tell('member.logged', { name: 'member-1', level, line })
   }
@@ -39,6 +40,7 @@ test('what happens to a local cluster is told in lines for people', () => {
     '   4.3s  <bold>ring of 2 <green>+member-3 <red>-member-2  digest 31b16f29, 2 of 2 agree after 8 ms',
     '   4.3s  <yellow>members hold different rings: 31b16f29 ×2, none ×1',
     '   4.3s  <red>member-1 ended with exit code 1: port in use',
+    '   4.3s  <red>member-3 was ended by SIGKILL',
     '',
     'Stopping …',
     'All members have stopped.',
