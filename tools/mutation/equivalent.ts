@@ -790,7 +790,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/memberlist/protocol/rejoin.ts',
-    code: "this.#core.logLimited('info', 'seed.failed', 'Could not reach a seed; retrying', {",
+    code: "this.#core.logLimited('info', 'seed.failed', message, {",
     changes: ["'seed.failed' → ''"],
     why: 'The kind of a line has to differ from the other kinds, and does.',
   },

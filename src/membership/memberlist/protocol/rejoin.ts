@@ -109,7 +109,11 @@ export class Rejoin {
       this.#exchanges.start(seed, true, (failure) => {
         if (--runningCount === 0) this.#retrying = false
         if (failure === undefined) return
-        this.#core.logLimited('info', 'seed.failed', 'Could not reach a seed; retrying', {
+        const message =
+          failure.outcome === 'rejected'
+            ? 'A seed refuses this member; trying again'
+            : 'Could not reach a seed; retrying'
+        this.#core.logLimited('info', 'seed.failed', message, {
           event: 'seed.failed',
           address: seed.address,
           port: seed.port,

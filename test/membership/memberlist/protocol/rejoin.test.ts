@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { ExchangeFailure } from '../../../../src/membership/memberlist/protocol/effects.ts'
 import { Rejoin } from '../../../../src/membership/memberlist/protocol/rejoin.ts'
 import type { ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
 import { CoreBench, NotedExchanges } from './core-bench.ts'
@@ -24,7 +25,7 @@ class RejoinBench extends CoreBench {
 
   /** Ends every exchange that has not ended. */
   #ended = 0
-  end(failure?: typeof FAILURE): void {
+  end(failure?: ExchangeFailure): void {
     while (this.#ended < this.exchanges.started.length) this.exchanges.started[this.#ended++]!.end(failure)
   }
 
@@ -237,5 +238,17 @@ describe('seeds that are missing', () => {
     bench.run(4000)
     bench.end(FAILURE)
     expect(bench.of('log')).toHaveLength(1)
+  })
+  test.each([
+    ['refused', 'Could not reach a seed; retrying'],
+    ['failed', 'Could not reach a seed; retrying'],
+    ['rejected', 'A seed refuses this member; trying again'],
+  ] as const)('that failed as %s are told of in words that fit', (outcome, message) => {
+    const bench = new RejoinBench()
+    bench.join(9)
+    bench.end(FAILURE)
+    bench.run(1000)
+    bench.end({ outcome, message: 'no' })
+    expect(bench.of('log')).toMatchObject([{ message, fields: { event: 'seed.failed', outcome } }])
   })
 })
