@@ -1,4 +1,4 @@
-import { weightBoundOf } from '../membership/placement.ts'
+import { WEIGHT_SPAN, weightBoundOf } from '../membership/placement.ts'
 import { found, list, mostFrequent, namesOf, quote, type Finding } from './doctor-finding.ts'
 import type { SurveyedMember } from './doctor-survey.ts'
 
@@ -24,7 +24,7 @@ export function weights(members: readonly SurveyedMember[]): Finding[] {
   return [
     ...found('WEIGHT_CAPPED', 'warning', namesOf(capped), {
       summary: `${eachHas(capped)}, and ${capped.length > 1 ? 'count' : 'counts'} for ${bound}.`,
-      meaning: 'No weight counts for more than 20 times the median of all.',
+      meaning: `No weight counts for more than ${WEIGHT_SPAN} times the median of all.`,
       advice: 'Give the members weights that are nearer to each other.',
     }),
     ...found('WEIGHTS_DIFFER', 'note', namesOf(odd), {

@@ -2,6 +2,7 @@ import { flag, list, number, object, orNull, text, type Shaped } from '../client
 import { Members, readAnswer } from '../client/members.ts'
 import { holdingClock, sleep, type Clock } from '../clock.ts'
 import type { OperateConfig } from '../config/client-settings.ts'
+import { formatDuration } from '../duration.ts'
 import { assertNever, configInvalid, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
 import { tokenOf } from '../http/acting-guard.ts'
 import { printable } from '../printable.ts'
@@ -144,7 +145,7 @@ async function untilHeard(
     })
     if (missed === undefined) return
     if (clock.now() >= untilMs) {
-      const why = `within ${HEARING_MS / 1000} s it has not heard that ${missed.said}`
+      const why = `within ${formatDuration(HEARING_MS)} it has not heard that ${missed.said}`
       throw new RingmanError('TIMEOUT', `it was not asked: ${why}; ask it once it has`)
     }
     await sleep(clock, LOOK_MS)

@@ -1,3 +1,4 @@
+import { formatDuration } from '../duration.ts'
 import { LABEL_NAME } from '../kubernetes-names.ts'
 import { isLabelSelector } from '../kubernetes/label-selector.ts'
 import { DEFAULT_HOLD_RESTARTING_MS } from '../membership/kubernetes/kubernetes-options.ts'
@@ -7,7 +8,6 @@ import {
   choice,
   duration,
   form,
-  formatDuration,
   list,
   matching,
   NotAllowed,

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { formatDuration } from '../duration.ts'
 import { DEFAULT_FOLD_WINDOW_MS } from '../manager/hash-ring-manager.ts'
 import { WEIGHT_LIMIT } from '../membership/member.ts'
 import type { SourceKind } from '../membership/source.ts'
@@ -14,7 +15,6 @@ import {
   boolean,
   choice,
   duration,
-  formatDuration,
   integer,
   list,
   listenPort,

@@ -1,3 +1,4 @@
+import { formatDuration } from '../duration.ts'
 import { DEFAULT_HTTP_LIMITS } from '../http/limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
 import { FORWARD_SETTINGS, keyPlace } from './forward-settings.ts'
@@ -10,7 +11,6 @@ import {
   DEFAULT_ADMIN_PORT,
   DEFAULT_HTTP_PORT,
   duration,
-  formatDuration,
   formatSize,
   headerName,
   integer,

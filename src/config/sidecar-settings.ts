@@ -1,6 +1,7 @@
+import { formatDuration } from '../duration.ts'
 import { SIDECAR_DEFAULTS } from '../membership/sidecar/sidecar-options.ts'
 import { settingsWith } from './setting.ts'
-import { boolean, duration, formatDuration, hostName, httpUrl, list, path, port, word } from './value-type.ts'
+import { boolean, duration, hostName, httpUrl, list, path, port, word } from './value-type.ts'
 
 /** Members from Nitro Sidecar; see `docs/sidecar.md`. */
 export const SIDECAR_SETTINGS = {

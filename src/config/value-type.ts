@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { formatDuration, inLargestUnit, UNITS_MS } from '../duration.ts'
 import { isRingmanError } from '../errors.ts'
 import { isWord } from '../membership/member.ts'
 
@@ -93,8 +94,6 @@ export const listenPort: ValueType<number> = integer(0, 65_535, {
   allowed: 'a port from 0 to 65535, where 0 takes a free one',
 })
 
-const UNITS_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
-
 /**
  * A duration such as `500ms`, `1.5s`, `2m` or `1h`; the value is in whole milliseconds. A bare number is refused,
  * except 0: seconds and milliseconds are too easily mistaken for each other.
@@ -119,18 +118,6 @@ function parseDuration(text: string): number | undefined {
   const [, amount, unit] = match ?? []
   if (amount === undefined || unit === undefined) return undefined
   return Math.round(Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS])
-}
-
-/** Milliseconds as the shortest duration text that says exactly the same. */
-export function formatDuration(ms: number): string {
-  return ms === 0 ? '0s' : inLargestUnit(ms, UNITS_MS, 'ms')
-}
-
-/** The amount in the largest of the units, given in ascending order, that it is a multiple of. */
-function inLargestUnit(amount: number, units: Readonly<Record<string, number>>, smallest: string): string {
-  const found = Object.entries(units).findLast(([, each]) => amount >= each && amount % each === 0)
-  const [unit, each] = found ?? [smallest, 1]
-  return `${amount / each}${unit}`
 }
 
 const UNITS_BYTES = { B: 1, KiB: 1024, MiB: 1024 * 1024 } as const

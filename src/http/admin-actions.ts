@@ -33,7 +33,10 @@ const COMMON_FIELDS = ['reason', 'by', 'dryRun', 'relayed']
 export function adminActions(operations: Operations, guard: ActingGuard, ledger: ConnectionLedger): Route[] {
   const check = (ctx: Koa.Context) => {
     if (!guard.hasToken) {
-      throw new RingmanError('NOT_FOUND', 'actions are off: give this member a token by --token-file')
+      throw new RingmanError(
+        'NOT_FOUND',
+        'this member was started without --token-file, so it takes no actions; restart it with one',
+      )
     }
     guard.checkOrigin(ctx.req, true)
     guard.checkToken(ctx.req, false)

@@ -12,7 +12,7 @@ export function ringKeyOf(member: Member, mode: RingKeyMode): string | undefined
 }
 
 /** A node counts for so many times the median weight at most. */
-const WEIGHT_SPAN = 20
+export const WEIGHT_SPAN = 20
 
 /** Whether a member's move counts as done: it is on the ring, or off it, or has the weight, that it moves to. */
 export type IsDone = (member: Member) => boolean

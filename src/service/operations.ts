@@ -1,9 +1,10 @@
 import { atOnce } from '../at-once.ts'
+import { formatDuration } from '../duration.ts'
 import { assertNever, isRingmanError, RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { MemberControl } from '../membership/control.ts'
 import { isLiving, type Member, type MemberMetadata } from '../membership/member.ts'
-import { placeMembers } from '../membership/placement.ts'
+import { placeMembers, WEIGHT_SPAN } from '../membership/placement.ts'
 import { HashRing } from '../ring/hash-ring.ts'
 import { sumMoves, type RingMove } from '../ring/plan.ts'
 import type { Steps } from '../ring/steps.ts'
@@ -192,8 +193,7 @@ export class Operations {
     const { name = '', forMs = DEFAULT_EVICTION_MS, relayed } = request
     const { selfName } = this.#ring.source
     const after = (one: Member) => (one.name === name ? undefined : one)
-    const count = Math.round(forMs / 6000) / 10
-    const minutes = `${count} ${count === 1 ? 'minute' : 'minutes'}`
+    const span = formatDuration(forMs)
     if (name === selfName) {
       if (this.#ring.state === 'leaving') return { message: 'This member has left already' }
       return {
@@ -215,7 +215,7 @@ export class Operations {
         `this ring has no keys, so that whatever this member said of ${quote(name)} could be forged by anybody; evict it ${where}`,
       )
     }
-    const message = `${quote(name)} is off the ring, and not taken back for ${minutes}`
+    const message = `${quote(name)} is off the ring, and not taken back for ${span}`
     if (relayed) {
       const run = () => {
         control.evict(name, forMs)
@@ -223,9 +223,7 @@ export class Operations {
       }
       // Another member knows that it is there.
       const isUnknown = this.#ring.source.members.every((one) => one.name !== name)
-      return isUnknown
-        ? { message: `${quote(name)} is not taken for ${minutes}`, run }
-        : { message, after, run }
+      return isUnknown ? { message: `${quote(name)} is not taken for ${span}`, run } : { message, after, run }
     }
     const member = this.#find(name)
     if (member.metadata?.level === undefined) {
@@ -268,7 +266,9 @@ export class Operations {
   }
 
   #weight(weight: number): Prepared {
-    if ((this.#self?.metadata?.weight ?? 1) === weight) return { message: `Its weight is ${weight} already` }
+    const counts = this.#whatCounts(weight)
+    if ((this.#self?.metadata?.weight ?? 1) === weight)
+      return { message: `Its weight is ${weight} already${counts}` }
     const unaware = this.#living.filter(
       ({ metadata }) => metadata?.level === undefined && metadata?.witness !== true,
     )
@@ -276,21 +276,30 @@ export class Operations {
       const why = 'Go members give all members the same weight and would disagree on owners'
       throw refused(`${why}: ${list(unaware)}`)
     }
-    const message = `Its weight is ${weight}, until it is restarted`
+    const message = `Its weight is ${weight}${counts}, until it is restarted`
     return this.#adjust(message, () => this.#ring.setWeight(weight), { weight })
+  }
+
+  /** What a weight of this member counts for, where that is less than it is. */
+  #whatCounts(weight: number): string {
+    const { source, ringKeyMode } = this.#ring
+    const nodes = placeMembers(source.members.map(this.#with({ weight })), ringKeyMode)
+    const counted = nodes.find(({ name }) => name === source.selfName)?.weight ?? weight
+    return counted < weight ? ` and counts for ${counted} (at most ${WEIGHT_SPAN} times the median)` : ''
   }
 
   #adjust(message: string, run: () => Promise<void>, change: Partial<MemberMetadata>): Prepared {
     if (this.#ring.state !== 'running') throw refused(`this member is ${this.#ring.state}`)
+    return { message, after: this.#with(change), run: () => run().then(() => undefined) }
+  }
+
+  /** Members as they will be once this one has changed what it says of itself. */
+  #with(change: Partial<MemberMetadata>): (member: Member) => Member {
     const { selfName } = this.#ring.source
-    return {
-      message,
-      after: (member) =>
-        member.name === selfName && member.metadata !== undefined
-          ? { ...member, metadata: { ...member.metadata, ...change } }
-          : member,
-      run: () => run().then(() => undefined),
-    }
+    return (member) =>
+      member.name === selfName && member.metadata !== undefined
+        ? { ...member, metadata: { ...member.metadata, ...change } }
+        : member
   }
 
   get #living(): readonly Member[] {
@@ -343,7 +352,10 @@ export class Operations {
 function reload(control: MemberControl): Prepared {
   const again = async (dryRun: boolean) => {
     const { changed, details } = await control.reload(dryRun)
-    return { changed, details, ...(changed ? {} : { message: 'Its files have nothing new' }) }
+    if (changed) return { changed, details }
+    // Each file has its sentence.
+    const message = details.length === 0 ? 'This member follows no files' : 'Its files have nothing new'
+    return { changed, details, message }
   }
   return {
     message: 'The files that this member follows are read again',

@@ -182,7 +182,7 @@ describe('told to several members at once', () => {
     })
     deaf.close()
     expect(err).toBe(
-      `ringman: 127.0.0.1:${port}: it was not asked: within 10 s it has not heard that "first" is drained; ask it once it has\n`,
+      `ringman: 127.0.0.1:${port}: it was not asked: within 10s it has not heard that "first" is drained; ask it once it has\n`,
     )
     expect(new Set(asked)).toEqual(new Set(['GET /v1/report']))
     expect(out).toMatch(/This member is off the ring[^]*This member is drained already\n$/)

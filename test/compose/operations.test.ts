@@ -80,7 +80,12 @@ describe('in a cluster of five with look-ups under way', () => {
     expect(digestOf(b)).toBe(before)
     expect((await fetch(`${a.addresses.admin.url}/readyz`)).status).toBe(200)
 
+    const most = await cluster.act(a, 'weight', { weight: 1000, dryRun: true })
+    expect(most.json['message']).toBe(
+      'Its weight is 1000 and counts for 20 (at most 20 times the median), until it is restarted',
+    )
     const weighed = await cluster.act(a, 'weight', { weight: 4 })
+    expect(weighed.json['message']).toBe('Its weight is 4, until it is restarted')
     expect(a.logger.of('admin.action').at(-1)?.fields).toMatchObject({ action: 'weight', weight: 4 })
     expect(weighed.status).toBe(200)
     await vi.waitFor(() => {
@@ -103,6 +108,7 @@ describe('in a cluster of five with look-ups under way', () => {
       '"e" left',
       ...['a', 'c', 'd'].map((name) => `"${name}" does not take it back either`),
     ])
+    expect(evicted.json['message']).toBe('"e" is off the ring, and not taken back for 1m')
     await cluster.agreeOn(4)
     expect(await finish()).toEqual([])
     expect(c.logger.of('admin.action')[0]?.fields).toMatchObject({ peer: 'e', by: 'ann', relayed: true })
@@ -260,6 +266,10 @@ test('what would be done by halves is refused', async () => {
     status: 409,
     json: { detail: expect.stringContaining(`--url ${b.addresses.admin.url}`) },
   })
+  expect(await cluster.act(a, 'reload')).toMatchObject({
+    status: 200,
+    json: { changed: false, message: 'This member follows no files', details: [] },
+  })
   // At its own admin port it leaves, keys or none.
   expect(await cluster.act(b, 'evict', { name: 'b' })).toMatchObject({ status: 200, json: { changed: true } })
   await cluster.agreeOn(1)
@@ -317,7 +327,7 @@ describe('nobody acts', () => {
     const a = await cluster.add('a', { tokenFile: undefined })
     expect(await cluster.act(a, 'reload')).toMatchObject({
       status: 404,
-      json: { detail: expect.stringContaining('--token-file') },
+      json: { detail: expect.stringMatching(/^this member was started without --token-file, .*restart it/) },
     })
   })
 
