@@ -31,7 +31,7 @@ export const SIDECAR_SETTINGS = {
   ...settingsWith({ category: 'Who may act', sources: ['sidecar'] })({
     tokenFile: {
       type: path,
-      help: "File with the token for whoever has this process act: operators at the admin port, whose actions are off without it, and Sidecar's updates",
+      help: "File with the token for whoever has this process act: operators at the admin port, whose actions are off without it, and Sidecar's updates. With it the admin port serves the page and look-ups too, which need no token",
     },
     allowedHosts: {
       type: list(hostName, { max: 100 }),

@@ -20,7 +20,7 @@ export interface AdminAppDeps extends ReportDeps {
   readonly guard: ActingGuard
   readonly logger: Logger
   readonly limits: HttpLimits
-  /** What else there is, such as the page with its actions. @default nothing */
+  /** What else there is: the look-ups, with the page that shows them and acts. @default nothing */
   readonly others?: Koa.Middleware | undefined
   /** Whether the others have rings that are known by name. */
   readonly hasNamedRings?: boolean
@@ -44,10 +44,13 @@ export function createAdminApp(deps: AdminAppDeps): Koa {
   })
   if (others !== undefined) app.use(others)
   app.use((ctx) => {
-    sendNotFound(ctx, responder, 'this is the admin port; look-ups are answered at the port of --http-port')
+    sendNotFound(ctx, responder, others === undefined ? NO_LOOK_UPS : undefined)
   })
   return app
 }
+
+/** For whoever asks the admin port for what it does not have. */
+const NO_LOOK_UPS = 'this is the admin port; look-ups are answered at the port of --http-port'
 
 /** Every route of the admin port but the others, the description of the API among them. */
 export function listAdminRoutes(deps: AdminAppDeps): Route[] {

@@ -1,3 +1,4 @@
+import type { Middleware } from 'koa'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createAdminApp } from '../../src/http/admin-app.ts'
@@ -7,7 +8,7 @@ import { httpParts } from '../support/http-parts.ts'
 import { exchange, get, request } from './raw-client.ts'
 import { makeRing, operationsOf } from './running-ring.ts'
 
-async function serveAdmin() {
+async function serveAdmin(others?: Middleware) {
   const { ring, source } = makeRing({ selfName: 'node1' })
   const readiness = new Readiness({ ring, clock: systemClock, minMembers: 1, minMembersTimeoutMs: 1000 })
   const parts = httpParts()
@@ -17,6 +18,7 @@ async function serveAdmin() {
     ...parts,
     ...operationsOf(ring),
     metrics: { write: () => Promise.reject(new Error('nobody asks')) },
+    others,
   })
   const server = await openServer(app, parts)
   onTestFinished(() => server.close(0))
@@ -91,5 +93,10 @@ describe('the admin port', () => {
       status: 404,
       detail: expect.stringContaining('this is the admin port; look-ups are answered') as string,
     })
+  })
+
+  test('sends nobody to the other port where it answers look-ups itself', async () => {
+    const { ask } = await serveAdmin((_, next) => next())
+    expect((await ask(get('/'))).json).toMatchObject({ status: 404, detail: 'there is nothing at "/"' })
   })
 })
