@@ -81,6 +81,9 @@ interface Plan {
   readonly run: Run | undefined
 }
 
+/** Behind what is said of an eviction in a ring without keys, where nobody is refused. */
+const ANY_TIME = '. Started again, it is taken back at once, whatever time was given: this ring has no keys'
+
 /** What operators do by hand. Each action is refused with its reason where it would be done by halves. */
 export class Operations {
   readonly #ring: RingService
@@ -197,7 +200,7 @@ export class Operations {
     if (name === selfName) {
       if (this.#ring.state === 'leaving') return { message: 'This member has left already' }
       return {
-        message: 'This member leaves the ring; its look-ups name others until it is stopped',
+        message: `This member leaves the ring; its look-ups name others until it is stopped${control.keyed ? '' : ANY_TIME}`,
         after,
         run: async () => {
           await this.#ring.evict()
