@@ -83,7 +83,7 @@ export class RingClient implements AsyncDisposable {
   #lastProblem: RingmanError | undefined
 
   /** @throws {RingmanError} `CONFIG_INVALID`. It does nothing before {@link ready} or {@link changes} is called. */
-  constructor(options: RingClientOptions) {
+  constructor(options: RingClientOptions = {}) {
     const { staleAfterMs, whenStale, onProblem } = options
     this.#options = options
     this.#members = new Members(options, {

@@ -50,7 +50,7 @@ export class RingmanClient {
   #preferred = 0
 
   /** @throws {RingmanError} `CONFIG_INVALID` without a URL, or with a text that is no URL. */
-  constructor(options: RingmanClientOptions) {
+  constructor(options: RingmanClientOptions = {}) {
     this.#members = new Members(options, { traceHeaders })
   }
 

@@ -68,6 +68,7 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
  *   `SOURCE_FAILED`.
  */
 export async function createRing(options: CreateRingOptions): Promise<Ring> {
+  if (Object(options) !== options) throw configInvalid('createRing needs its options: {} for the defaults')
   const {
     logger: given = silentLogger,
     tracing: wantsTracing = true,

@@ -141,8 +141,9 @@ describe('a request', () => {
   })
 
   test('needs a URL', () => {
-    for (const options of [{}, { urls: [] }]) {
+    for (const options of [undefined, {}, { urls: [] }]) {
       expect(() => new RingmanClient(options)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+      expect(() => new RingClient(options)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
     }
   })
 

@@ -125,6 +125,14 @@ describe('createRing', () => {
     })
   })
 
+  test('without any options a ring is not what somebody meant', async () => {
+    for (const options of [undefined, null, 'static']) {
+      await expect(createRing(options as unknown as CreateRingOptions)).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+      })
+    }
+  })
+
   test('a limit that there is not is refused', async () => {
     await using ring = await createRing(STATIC)
     expect(() => ring.routes({ limits: { maxKeyByte: 4 } as object })).toThrow(
