@@ -338,10 +338,11 @@ function versions(members: readonly SurveyedMember[]): Finding[] {
 
 function drained(members: readonly SurveyedMember[]): Finding[] {
   const names = namesOf(members.flatMap(({ report }) => report.members.filter((one) => one.drained)))
+  const isOne = names.length === 1
   return found('DRAINED', 'note', names, {
     summary: `${say(names, 'is', 'are')} drained.`,
-    meaning: 'Somebody took them off the ring by hand; the others have their keys.',
-    advice: '`ringman return` at the admin port of each takes it back.',
+    meaning: `Somebody took ${isOne ? 'it' : 'them'} off the ring by hand; the others have ${isOne ? 'its' : 'their'} keys.`,
+    advice: `\`ringman return\` at ${isOne ? 'its admin port' : 'the admin port of each'} takes it back.`,
   })
 }
 

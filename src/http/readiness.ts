@@ -131,25 +131,27 @@ export class Readiness {
   #checkMembers(): ReadinessCheck {
     const living = this.#options.ring.source.members.filter(isLiving)
     const count = living.length
+    const { minMembers } = this.#options
     // A change of members waits for others before it comes onto the ring.
-    const areEnough = count >= this.#options.minMembers
+    const areEnough = count >= minMembers
     this.#membersSeen ||= areEnough && !this.#options.ring.isPlacing
-    const seen = `${count} of at least ${this.#options.minMembers} members`
+    const there = count === 1 ? 'There is' : 'There are'
+    const seen = `${count} of at least ${minMembers} ${minMembers === 1 ? 'member' : 'members'}`
     if (this.#membersSeen) {
       return check(
         'members',
         true,
-        areEnough ? `There are ${seen}.` : `There are ${seen} now, but there were enough before.`,
+        areEnough ? `${there} ${seen}.` : `${there} ${seen} now, but there were enough before.`,
       )
     }
     const waitedMs = this.#options.ring.uptimeMs
     const waited = `${Math.floor(waitedMs / 1000)} s of ${this.#options.minMembersTimeoutMs / 1000} s`
     const isOver = waitedMs >= this.#options.minMembersTimeoutMs && this.#options.ring.state !== 'new'
     if (areEnough)
-      return check('members', isOver, `There are ${seen}, and not all of them are on the ring yet.`)
+      return check('members', isOver, `${there} ${seen}, and not all of them are on the ring yet.`)
     return isOver
-      ? check('members', true, `There are only ${seen}, but the wait for more is over.`)
-      : check('members', false, `There are only ${seen}; waited ${waited} for more.`)
+      ? check('members', true, `${there} only ${seen}, but the wait for more is over.`)
+      : check('members', false, `${there} only ${seen}; waited ${waited} for more.`)
   }
 
   /** Rings that can be asked once stay so: one that is new must not make all of them unready. */

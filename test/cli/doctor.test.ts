@@ -243,6 +243,7 @@ describe('in a cluster with', () => {
     await cluster.agreeOn(2)
     const { code, findings } = await doctor([cluster.members[0]!])
     expect(findings).toMatchObject([{ code: 'DRAINED', severity: 'note', members: ['m1'] }])
+    expect(findings[0]?.meaning).toBe('Somebody took it off the ring by hand; the others have its keys.')
     expect(code).toBe(0)
   })
 })

@@ -110,7 +110,11 @@ describe('Readiness', () => {
     expect((await readiness.evaluate()).ready).toBe(true)
     source.set(THREE_MEMBERS.slice(0, 1))
     await clock.advance(0)
-    expect((await readiness.evaluate()).ready).toBe(true)
+    const later = await readiness.evaluate()
+    expect(later.ready).toBe(true)
+    expect(later.checks[3]?.message).toBe(
+      'There is 1 of at least 3 members now, but there were enough before.',
+    )
   })
 
   test('settles when it is ready, or when nobody waits any more', async () => {
