@@ -50,9 +50,10 @@ export async function runAgree(input: AgreeInput): Promise<void> {
     terminal.out(json ? renderJson(jsonOf(agreement, done)) : render(agreement, keys.length, done))
     if (done) return
     const isAnswered = agreement.answers.some((answer) => 'digest' in answer)
-    const advice = agreement.answers.every((answer) => 'digest' in answer)
-      ? '; after a change try --wait 30s, and `ringman doctor` for the cause'
-      : ''
+    const advice =
+      isAnswered && agreement.answers.every((answer) => 'digest' in answer)
+        ? '; after a change try --wait 30s, and `ringman doctor` for the cause'
+        : ''
     throw new RingmanError(
       isAnswered ? 'MEMBERS_DISAGREE' : 'UNREACHABLE',
       `${problem ?? 'the members do not agree'}${advice}`,
@@ -132,7 +133,14 @@ async function resolveMembers(members: string, dns: DnsResolver, timeoutMs: numb
       }
     } catch (error) {
       if (isRingmanError(error)) throw error
-      problem ??= `${formatSeed(seed)} does not resolve (${dnsCodeOf(error)})`
+      const code = dnsCodeOf(error)
+      const isUnknown = code === 'ENOTFOUND' || code === 'ENODATA'
+      // Such as localhost, and what a hosts file has.
+      const advice =
+        seed.kind === 'dns' && isUnknown
+          ? `: dns: asks DNS alone, not the hosts file; ${formatSeed({ ...seed, kind: 'host' })} asks both`
+          : ''
+      problem ??= `${formatSeed(seed)} does not resolve (${code})${advice}`
     }
   }
   return { urls: [...urls], problem }

@@ -121,6 +121,9 @@ export async function runPlan({ config, terminal, json }: CommandInput<PlanConfi
   if (config.leave.length + join.length + config.weight.length === 0) {
     throw new RingmanError('PLAN_INVALID', 'say what would change: --leave, --join or --weight')
   }
+  const weightless = config.weight.find((entry) => !entry.includes('='))
+  if (weightless !== undefined)
+    throw new RingmanError('PLAN_INVALID', `--weight takes NODE=WEIGHT, got ${weightless}`)
   const client = clientOf(config)
   const { nodes } = await client.ring()
   const ringKeyOf = (given: string) =>
@@ -147,6 +150,8 @@ export async function runPlan({ config, terminal, json }: CommandInput<PlanConfi
   if (json) return terminal.out(renderJson(answer))
   terminal.out(`${terminal.style('bold', renderShare(answer.movedShare))} of all keys would move\n`)
   if (answer.moves.length === 0) return
+  if (answer.moves.every(({ to }) => to === null))
+    terminal.out('The ring would be empty: nobody would own a key\n')
   const labelOf = (ringKey: string | null) => {
     const { name } = nodes.find((node) => node.ringKey === ringKey) ?? {}
     return name === undefined || name === ringKey ? ringKey : `${ringKey} (${name})`

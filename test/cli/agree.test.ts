@@ -102,6 +102,10 @@ describe('ringman agree', () => {
     for (const nobody of ['dns:nobody.invalid', 'nobody.invalid', '127.0.0.1:1']) {
       expect(await runMain(['agree', nobody])).toMatchObject({ code: 3 })
     }
+    const { err } = await runMain(['agree', 'dns:nobody.invalid:8080'])
+    expect(err).toMatch(
+      /dns:nobody\.invalid:8080 does not resolve \(\w+\): dns: asks DNS alone, not the hosts file; nobody\.invalid:8080 asks both\n$/,
+    )
     expect(await runMain(['agree'])).toMatchObject({ code: 2 })
     expect(await runMain(['agree', 'a:b'])).toMatchObject({ code: 2 })
     expect(await runMain(['agree', 'pods:'])).toMatchObject({ code: 2 })

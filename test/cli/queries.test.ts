@@ -94,6 +94,23 @@ test('plan refuses what asks for nothing, and a node without the port that ring 
   }
 })
 
+test('plan says that nobody would be left, and what --weight takes', async () => {
+  const { code, out } = await runMain(['plan', '--leave', '10.0.0.1:8000,10.0.0.2:8000'], env)
+  expect([code, out]).toEqual([
+    0,
+    expect.stringMatching(
+      /^100\.0% of all keys would move\nThe ring would be empty: nobody would own a key\n\n/,
+    ),
+  ])
+  const some = await runMain(['plan', '--leave', '10.0.0.1:8000'], env)
+  expect(some.out).not.toContain('empty')
+  expect(await runMain(['plan', '--weight', 'node2'], env)).toEqual({
+    code: 2,
+    out: '',
+    err: 'ringman: --weight takes NODE=WEIGHT, got node2\n',
+  })
+})
+
 test('plan takes and shows names', async () => {
   await using served = await serveRing()
   await expect.poll(() => served.ring.manager.snapshot.ring.nodes).toHaveLength(3)
