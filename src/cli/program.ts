@@ -46,7 +46,7 @@ export function createProgram(context: ProgramContext): Command {
       writeErr: terminal.err,
       getOutHelpWidth: () => terminal.columns,
       getErrHelpWidth: () => terminal.columns,
-      outputError: (text, write) => write(text.replace(/^error: /, 'ringman: ')),
+      outputError: (text, write) => write(inOurWords(text)),
     })
     .configureHelp({ styleTitle: (title) => terminal.style('bold', title), subcommandTerm: commandTerm })
     .showSuggestionAfterError()
@@ -138,10 +138,14 @@ export function createProgram(context: ProgramContext): Command {
   run(
     withJson(define(program, 'get', 'Print who owns a key')).argument(
       'KEY',
-      'any text; put -- before one that begins with a dash',
+      'any text; if it begins with a dash, put -- before it, and the flags before that',
     ),
     GET_SETTINGS,
-    ['ringman get user:42', 'ringman get user:42 -n 3 --json', 'ringman get -- -key'],
+    [
+      'ringman get user:42',
+      'ringman get user:42 -n 3 --json',
+      'ringman get --url http://10.0.0.1:8080 -- -key',
+    ],
     async (input, key) => (await import('./queries.ts')).runGet({ ...input, key: String(key) }),
   )
   run(
@@ -184,7 +188,7 @@ export function createProgram(context: ProgramContext): Command {
   run(
     withJson(define(program, 'agree', 'Ask every member for the same keys and compare the answers')).argument(
       'MEMBER...',
-      'HOST[:PORT], a URL, dns:NAME[:PORT] for all addresses of a name, or srv:NAME',
+      'HOST[:PORT], a URL, dns:NAME[:PORT] for all addresses that DNS has (not the hosts file), or srv:NAME',
     ),
     AGREE_SETTINGS,
     [
@@ -228,7 +232,7 @@ export function createProgram(context: ProgramContext): Command {
   )
   operate(
     'evict',
-    'Have a living member leave, and the others not take it back for a time',
+    'Make a living member leave; the others refuse it until --for is over',
     ['ringman evict cache-3 --url 10.0.0.1 --for 1h --reason "answers, but with errors"'],
     memberName,
   )
@@ -268,6 +272,14 @@ export function createProgram(context: ProgramContext): Command {
     {},
   )
   return program
+}
+
+/** What commander says, as ringman says it. */
+function inOurWords(text: string): string {
+  const [, flag, value = ''] =
+    /^error: option '(?:-\w, )?(--[\w-]+) <([^,>]+).*' argument missing/.exec(text) ?? []
+  if (flag === undefined) return text.replace(/^error: /, 'ringman: ')
+  return `ringman: ${flag} needs ${/^([AEIO]|N$)/.test(value) ? 'an' : 'a'} ${value}\n`
 }
 
 /** A subcommand; it gets what its parent was configured with. */

@@ -43,8 +43,8 @@ const LIFECYCLE = `
    addresses it listens on: \`http\`, \`admin\` (each with \`host\`, \`port\`, \`url\`) \`gossip\` (\`host\`, \`port\`), and
    of a proxy \`proxy\`.
 3. On SIGTERM, SIGINT, SIGHUP or SIGQUIT it becomes not ready, leaves the ring and tells the others, goes on answering for \`--drain\`,
-   closes, and ends with 0. A second signal ends it at once; the same one within half a second counts as the first, since npm
-   passes on what the terminal has sent already.
+   closes, and ends with 0. A second signal ends it at once; a repeat within half a second is ignored: npm sends each Ctrl-C
+   a second time.
 4. If its source or its ring dies, or on a fault that nobody caught, it logs a \`fatal\` line with the reason and ends
    with 1; it never limps on.
 

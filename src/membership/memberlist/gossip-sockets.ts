@@ -51,7 +51,7 @@ export async function openGossipSockets(options: GossipSocketsOptions): Promise<
 }
 
 const REASONS: Readonly<Partial<Record<string, string>>> = {
-  EADDRINUSE: 'another process has it; take another gossip port, or 0 for a free one',
+  EADDRINUSE: 'another process has it; --gossip-port takes another, or 0 for a free one',
   EADDRNOTAVAIL: 'this machine has no such address',
   EACCES: 'this process may not have it',
 }
