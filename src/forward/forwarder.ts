@@ -16,6 +16,8 @@ import { LimitedWarnings } from '../limited-warnings.ts'
 import type { Logger } from '../logger.ts'
 import { http } from '../node-http.ts'
 import type { RingNode } from '../ring/node.ts'
+import { formatHostPort } from '../seeds/seed.ts'
+import type { ForwardOutcome } from '../service/ownership.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { traceHeaders, withSpan } from '../tracing.ts'
 import { decide, MAX_HOPS, type DisagreementRules, type ForwardedBy } from './decision.ts'
@@ -66,8 +68,11 @@ interface WayOut {
   readonly isGone: () => boolean
 }
 
+/** As what a request is served here; undefined for one without a key, which no outcome counts. */
+type ServedAs = 'served' | 'stood-in' | undefined
+
 interface Way extends WayOut {
-  readonly serve: () => void
+  readonly serve: (as: ServedAs) => void
   /** The client's connection, where it is joined with the owner's for as long as both are open. */
   readonly joined?: Duplex
 }
@@ -104,7 +109,13 @@ export class Forwarder {
   readonly handler =
     (serve: (req: IncomingMessage, res: ServerResponse) => void) =>
     (req: IncomingMessage, res: ServerResponse): void => {
-      void this.#handle(req, { ...this.#wayOf(req, res), serve: () => serve(req, res) })
+      void this.#handle(req, {
+        ...this.#wayOf(req, res),
+        serve: (as) => {
+          this.#count(as)
+          serve(req, res)
+        },
+      })
     }
 
   /** A listener for the `upgrade` events of a `node:http` server: WebSockets. */
@@ -115,7 +126,8 @@ export class Forwarder {
       socket.on('error', onError)
       void this.#handle(req, {
         ...this.#wayOfUpgrade(req, socket, head),
-        serve: () => {
+        serve: (as) => {
+          this.#count(as)
           socket.off('error', onError)
           serve(req, socket, head)
         },
@@ -128,7 +140,8 @@ export class Forwarder {
     let served: Promise<unknown> | undefined
     const way = this.#wayOf(ctx.req, ctx.res)
     await this.#handle(ctx.req, {
-      serve: () => {
+      serve: (as) => {
+        this.#count(as)
         ctx.respond = true
         served = next()
       },
@@ -150,12 +163,15 @@ export class Forwarder {
    * the members that own their keys.
    */
   before(program: Place): Handlers {
+    const handle = (req: IncomingMessage, way: Omit<Way, 'serve'>) => {
+      void this.#handle(req, { ...way, serve: (as) => void this.#pass(program, req, way, as) })
+    }
     return {
-      request: this.handler((req, res) => void this.#pass(program, req, this.#wayOf(req, res))),
-      upgrade: this.upgrade((req, socket, head) => {
+      request: (req, res) => handle(req, this.#wayOf(req, res)),
+      upgrade: (req, socket, head) => {
         socket.on('error', () => socket.destroy())
-        void this.#pass(program, req, this.#wayOfUpgrade(req, socket, head))
-      }),
+        handle(req, { ...this.#wayOfUpgrade(req, socket, head), joined: socket })
+      },
     }
   }
 
@@ -176,18 +192,35 @@ export class Forwarder {
     }
   }
 
-  /** Sends a request of this member to the program that answers it. */
-  async #pass(to: Place, req: IncomingMessage, way: WayOut): Promise<void> {
+  /** Sends a request of this member to the program that answers it, and counts what came of it. */
+  async #pass(to: Place, req: IncomingMessage, way: WayOut, as: ServedAs): Promise<void> {
     const { timeoutMs } = this.#settings
+    const upstream = formatHostPort({ address: to.host, port: to.port })
     try {
       await way.relay({
         ...to,
+        called: `the program behind this proxy, at ${upstream},`,
         headers: { ...xForwardedFor(req), ...traceHeaders() },
         timeoutMs: Math.max(1, Math.min(timeoutMs, readTimeLeft(req.headers) ?? timeoutMs)),
       })
+      this.#count(as)
     } catch (error) {
-      this.#refuse(error instanceof RelayFailure ? error.error : error, way)
+      const isFailure = error instanceof RelayFailure
+      // A client that goes away ends the request, and says nothing of the program.
+      const isProgram = isFailure && !way.isGone()
+      if (isProgram) {
+        this.#warnings.warn(
+          { event: 'program.failed', upstream, error: error.message },
+          'The program behind this proxy does not answer: see --upstream',
+        )
+      }
+      this.#count(as && (isProgram ? 'program-failed' : isFailure ? as : 'failed'))
+      this.#refuse(isFailure ? error.error : error, way)
     }
+  }
+
+  #count(outcome: ForwardOutcome | undefined): void {
+    if (outcome !== undefined) this.#deps.ring.ownership.forwards[outcome]++
   }
 
   #refuse(error: unknown, way: WayOut): void {
@@ -207,20 +240,21 @@ export class Forwarder {
   }
 
   async #handle(req: IncomingMessage, way: Way): Promise<void> {
-    const { ownership } = this.#deps.ring
-    let isHere: boolean
+    let as: ServedAs | 'elsewhere'
     try {
       const key = this.#keyOf(req)
       const by = readForwardedBy(req.headers)
-      isHere =
-        key === undefined || (await this.#mayServe(key, by)) || (await this.#forward(key, by, req, way))
+      as =
+        key === undefined
+          ? undefined
+          : ((await this.#mayServe(key, by)) ?? (await this.#forward(key, by, req, way)) ?? 'elsewhere')
     } catch (error) {
       const isRefusal = isRingmanError(error) && error.code !== 'UNREACHABLE' && error.code !== 'TIMEOUT'
-      ownership.forwards[isRefusal ? 'refused' : 'failed']++
+      this.#count(isRefusal ? 'refused' : 'failed')
       this.#refuse(error, way)
       return
     }
-    if (isHere) way.serve()
+    if (as !== 'elsewhere') way.serve(as)
   }
 
   #keyOf(req: IncomingMessage): string | undefined {
@@ -235,28 +269,22 @@ export class Forwarder {
   /**
    * Whether a request is for this member: now, or once its ring has changed.
    *
+   * @returns As what it is served here; undefined when it is to be sent on.
    * @throws {RingmanError} `MISDIRECTED` when it is for nobody to be found out.
    */
-  async #mayServe(key: string, by: ForwardedBy): Promise<boolean> {
+  async #mayServe(key: string, by: ForwardedBy): Promise<ServedAs> {
     const { ring, clock } = this.#deps
     const { ownership } = ring
-    if (by.hops === 0) {
-      if (!ring.owns(key)) return false
-      ownership.forwards.served++
-      return true
-    }
+    if (by.hops === 0) return ring.owns(key) ? 'served' : undefined
     const endMs = clock.now() + this.#settings.waitMs
     for (;;) {
       const { verdict, mine } = ownership.check(key, by.digests)
       const decision = decide({ verdict, mine }, by, this.#settings)
-      if (decision === 'serve') {
-        ownership.forwards[mine ? 'served' : 'stood-in']++
-        return true
-      }
-      if (decision === 'forward') return false
+      if (decision === 'serve') return mine ? 'served' : 'stood-in'
+      if (decision === 'forward') return undefined
       const leftMs = endMs - clock.now()
       // A ring that came back cannot be put in order, and may be the newest one: nothing more changes then.
-      if (leftMs <= 0 && verdict === 'unknown' && by.hops < MAX_HOPS) return false
+      if (leftMs <= 0 && verdict === 'unknown' && by.hops < MAX_HOPS) return undefined
       if (decision === 'refuse' || leftMs <= 0) {
         const why = 'this member does not own the key, and cannot find out who does'
         throw new RingmanError('MISDIRECTED', why, { detail: { verdict } })
@@ -276,9 +304,9 @@ export class Forwarder {
   /**
    * Sends a request to the owner; an idempotent one to those that come after it, when the ones before cannot be reached.
    *
-   * @returns Whether this member is to stand in for them.
+   * @returns As what it is to be served here; undefined once another member has answered.
    */
-  async #forward(key: string, by: ForwardedBy, req: IncomingMessage, way: Way): Promise<boolean> {
+  async #forward(key: string, by: ForwardedBy, req: IncomingMessage, way: Way): Promise<ServedAs> {
     const { ring, clock, tracer } = this.#deps
     const { timeoutMs } = this.#settings
     const endMs = clock.now() + Math.min(timeoutMs, readTimeLeft(req.headers) ?? timeoutMs)
@@ -292,10 +320,7 @@ export class Forwarder {
       const owner = owners[place]
       if (owner === undefined) break
       tried.add(owner.ringKey)
-      if (owner.ringKey === ring.ownRingKey) {
-        ring.ownership.forwards[place === 0 ? 'served' : 'stood-in']++
-        return true
-      }
+      if (owner.ringKey === ring.ownRingKey) return place === 0 ? 'served' : 'stood-in'
       const timeLeftMs = endMs - clock.now()
       if (timeLeftMs <= 0) {
         last ??= new RingmanError('TIMEOUT', 'the time for the answer was over before the owner was asked')
@@ -313,10 +338,10 @@ export class Forwarder {
           const status = await way.relay({ ...target, headers, gone: sent.gone.signal })
           span.setAttribute('http.response.status_code', status)
         })
-        ring.ownership.forwards.forwarded++
+        this.#count('forwarded')
         if (way.joined === undefined || way.isGone()) this.#sent.delete(sent)
         else way.joined.once('close', () => this.#sent.delete(sent))
-        return false
+        return undefined
       } catch (error) {
         this.#sent.delete(sent)
         if (!(error instanceof RelayFailure)) throw error

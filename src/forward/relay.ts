@@ -12,6 +12,8 @@ import { passHeaders } from './forward-headers.ts'
 export interface Target {
   readonly host: string
   readonly port: number
+  /** What errors call it; by default its host and port. */
+  readonly called?: string
   /** Headers that go in the place of those that came; names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   /** Milliseconds until the answer must have begun. */
@@ -170,19 +172,23 @@ function lazyBody(req: IncomingMessage): { readonly begun: boolean; readonly str
   return body
 }
 
-function timeoutAt({ host, port, timeoutMs }: Target): RingmanError {
-  const within = `within ${Math.round(timeoutMs)} ms`
-  return new RingmanError('TIMEOUT', `${host}:${port} did not begin to answer ${within}`)
+function timeoutAt(target: Target): RingmanError {
+  const within = `within ${Math.round(target.timeoutMs)} ms`
+  return new RingmanError('TIMEOUT', `${nameOf(target)} did not begin to answer ${within}`)
 }
 
-function goneAt({ host, port }: Target): RingmanError {
-  return new RingmanError('UNREACHABLE', `${host}:${port} was declared dead before it answered`)
+function goneAt(target: Target): RingmanError {
+  return new RingmanError('UNREACHABLE', `${nameOf(target)} was declared dead before it answered`)
 }
 
-function unreachable({ host, port }: Target, cause: unknown): RingmanError {
+function unreachable(target: Target, cause: unknown): RingmanError {
   const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown }
   const reason = typeof code === 'string' ? code : String(message)
-  return new RingmanError('UNREACHABLE', `${host}:${port} did not answer: ${reason}`, { cause })
+  return new RingmanError('UNREACHABLE', `${nameOf(target)} did not answer: ${reason}`, { cause })
+}
+
+function nameOf({ called, host, port }: Target): string {
+  return called ?? `${host}:${port}`
 }
 
 function originOf({ host, port }: Target): string {

@@ -39,7 +39,7 @@ export const ERROR_STATUSES: Readonly<Partial<Record<ErrorCode, ErrorStatus>>> =
   TIMEOUT: { status: 504, title: 'Timeout' },
   TOO_MANY_WATCHERS: { status: 503, title: 'Too many watchers', retryAfterSeconds: 5 },
   UNAUTHORIZED: { status: 401, title: 'Unauthorized' },
-  UNREACHABLE: { status: 502, title: 'Owner unreachable' },
+  UNREACHABLE: { status: 502, title: 'Unreachable' },
 }
 
 const INTERNAL_STATUS: ErrorStatus = { status: 500, title: 'Internal error' }

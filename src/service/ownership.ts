@@ -50,7 +50,7 @@ export interface OwnershipCheck {
 }
 
 /** What became of a request that came to a member that forwards. */
-const FORWARD_OUTCOMES = ['served', 'forwarded', 'stood-in', 'refused', 'failed'] as const
+const FORWARD_OUTCOMES = ['served', 'forwarded', 'stood-in', 'refused', 'failed', 'program-failed'] as const
 
 export type ForwardOutcome = (typeof FORWARD_OUTCOMES)[number]
 

@@ -120,7 +120,12 @@ describe('ringman proxy', () => {
     const answer = await fetch(`${urls[1]}/`)
     expect([answer.status, await answer.json()]).toEqual([
       502,
-      expect.objectContaining({ code: 'UNREACHABLE' }),
+      expect.objectContaining({
+        code: 'UNREACHABLE',
+        detail: expect.stringMatching(
+          /^the program behind this proxy, at 127\.0\.0\.1:\d+, did not answer/,
+        ) as string,
+      }),
     ])
     const upgraded = httpRequest(urls[0]!, { headers: { connection: 'Upgrade', upgrade: 'echo' } })
     upgraded.end()

@@ -545,3 +545,67 @@ describe('WebSockets', () => {
     expect([lost.res.statusCode, lost.res.headers['x-by']]).toEqual([101, 'a'])
   })
 })
+
+describe('a program behind a proxy', () => {
+  /** A proxy that owns every key, in front of a place. */
+  async function proxyOf(port: number, settings: Partial<ForwarderSettings> = {}): Promise<Node> {
+    const [a] = (await cluster(['a'], settings)) as [Node]
+    const { request, upgrade } = a.forwarder.before({ host: '127.0.0.1', port })
+    a.server.removeAllListeners('request')
+    a.server.on('request', request)
+    a.server.on('upgrade', upgrade!)
+    return a
+  }
+
+  test('that answers is one that served', async () => {
+    const behind = createServer((req, res) => void answerWithAll('behind', req, res))
+    const proxy = await proxyOf((await listening(behind)).port)
+    expect(json(await ask(proxy, 'any'))['by']).toBe('behind')
+    expect(json(await ask(proxy, undefined))['by']).toBe('behind')
+    expect(proxy.service.ownership.forwards).toMatchObject({ served: 1, 'program-failed': 0 })
+    expect(proxy.logger.of('program.failed')).toEqual([])
+  })
+
+  test('that is dead is counted and logged as such, with and without a key, and over WebSockets', async () => {
+    const port = await freePort()
+    const proxy = await proxyOf(port)
+    const detail = `the program behind this proxy, at 127.0.0.1:${port}, did not answer: ECONNREFUSED`
+    for (const key of ['any', undefined]) {
+      const answer = await ask(proxy, key)
+      expect([answer.status, json(answer)]).toMatchObject([
+        502,
+        { code: 'UNREACHABLE', title: 'Unreachable', detail },
+      ])
+    }
+    const headers = { connection: 'Upgrade', upgrade: 'echo', 'x-key': 'any' }
+    const asked = httpRequest({ port: proxy.port, host: '127.0.0.1', headers }).end()
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    expect([answer.statusCode, await readJson(answer)]).toMatchObject([502, { detail }])
+    // Requests without a key are in no outcome.
+    expect(proxy.service.ownership.forwards).toMatchObject({ served: 0, 'program-failed': 2 })
+    expect(proxy.logger.of('program.failed')).toMatchObject([
+      { level: 'warn', fields: { upstream: `127.0.0.1:${port}`, error: detail } },
+    ])
+  })
+
+  test('that does not begin to answer has failed, unless the client is gone first', async () => {
+    const asked: string[] = []
+    const behind = createServer(({ url = '' }) => asked.push(url))
+    const { port } = await listening(behind)
+    const patient = await proxyOf(port)
+    const client = new AbortController()
+    const given = ask(patient, 'any', { signal: client.signal }).catch(() => 'gone')
+    await expect.poll(() => asked).toEqual(['/'])
+    client.abort()
+    expect(await given).toBe('gone')
+    await expect.poll(() => patient.service.ownership.forwards.served).toBe(1)
+    expect(patient.service.ownership.forwards['program-failed']).toBe(0)
+    expect(patient.logger.of('program.failed')).toEqual([])
+    const proxy = await proxyOf(port, { timeoutMs: 50 })
+    const answer = await ask(proxy, 'any')
+    const detail = `the program behind this proxy, at 127.0.0.1:${port}, did not begin to answer within 50 ms`
+    expect([answer.status, json(answer)['detail']]).toEqual([504, detail])
+    expect(proxy.service.ownership.forwards).toMatchObject({ served: 0, 'program-failed': 1 })
+    expect(proxy.logger.of('program.failed')).toMatchObject([{ fields: { error: detail } }])
+  })
+})

@@ -56,11 +56,12 @@ export const RING_METRICS = {
           'Served here although another member owns the key: that one could not be reached, or its ring is older.',
         refused: 'The key was not valid, there was no ring, or the owner could not be found out.',
         failed: 'The owner did not answer.',
+        'program-failed': 'It was for this member, and the program behind this proxy did not answer.',
       } satisfies Record<ForwardOutcome, string>,
     },
     meaning: 'Requests with a key that came to a member which forwards, by what became of them.',
     reading:
-      'Only where a program forwards (`ring.forward`, `ringman proxy`). `forwarded` over all is the part of the requests that make a detour.',
+      'Only where a program forwards (`ring.forward`, `ringman proxy`). `forwarded` over all is the part of the requests that make a detour. `program-failed`: the keys stay with a proxy whose program is dead or hangs; the log line `program.failed` names it.',
     query: 'sum by (namespace, outcome) (rate(ringman_forwards_total[5m]))',
   },
   claims: {
