@@ -1,4 +1,3 @@
-import { inspect } from 'node:util'
 import { holdingClock, systemRandom, type Clock, type Random } from '../clock.ts'
 import {
   configInvalid,
@@ -87,6 +86,12 @@ export const RING_LIMIT = 16 * 1024 * 1024
 /** Largest error body that is read, in bytes. */
 const PROBLEM_LIMIT_BYTES = 64 * 1024
 
+/** What is wrong with a number of milliseconds. A client loads nothing only to show a value of another type. */
+export function problemsOfTime(name: string, ms: unknown): string[] {
+  const isNumber = typeof ms === 'number'
+  return isNumber && ms > 0 ? [] : [`${name} must be a number above 0, got ${isNumber ? ms : typeof ms}`]
+}
+
 /** The members that a client knows by URL, and how they are asked. */
 export class Members {
   /** Base URLs without a slash at the end; at least one. */
@@ -114,9 +119,8 @@ export class Members {
       ),
       ...(given.length === 0 ? ['a client needs the URL of at least one member'] : []),
       ...given.flatMap((each) => problemOfUrl(each) ?? []),
-      ...Object.entries({ timeoutMs, silenceMs }).flatMap(([name, ms]) =>
-        typeof ms === 'number' && ms > 0 ? [] : [`${name} must be a number above 0, got ${inspect(ms)}`],
-      ),
+      ...problemsOfTime('timeoutMs', timeoutMs),
+      ...problemsOfTime('silenceMs', silenceMs),
       ...(ring === undefined || RING_NAME.test(ring)
         ? []
         : [`ring is the NAMESPACE/NAME of a HashRing, got ${JSON.stringify(ring)}`]),

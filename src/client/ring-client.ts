@@ -1,4 +1,3 @@
-import { inspect } from 'node:util'
 import { systemClock, type Clock } from '../clock.ts'
 import { isRingmanError, messageOf, RingmanError } from '../errors.ts'
 import { Listeners } from '../listeners.ts'
@@ -8,7 +7,7 @@ import type { MovedStretches } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import { plan, type RingPlan, type RingPlanChange } from '../ring/plan.ts'
 import { nodeView, ringAnswer, type RingAnswer } from './answers.ts'
-import { Members, RING_LIMIT, unsure, type MemberOptions } from './members.ts'
+import { Members, problemsOfTime, RING_LIMIT, unsure, type MemberOptions } from './members.ts'
 import { Newest } from './newest.ts'
 import { RingFeed } from './ring-feed.ts'
 
@@ -89,9 +88,7 @@ export class RingClient implements AsyncDisposable {
     this.#members = new Members(options, {
       names: Object.keys(OWN_OPTIONS),
       problems: [
-        ...(staleAfterMs === undefined || (typeof staleAfterMs === 'number' && staleAfterMs > 0)
-          ? []
-          : [`staleAfterMs must be a number above 0, got ${inspect(staleAfterMs)}`]),
+        ...(staleAfterMs === undefined ? [] : problemsOfTime('staleAfterMs', staleAfterMs)),
         ...(whenStale === undefined || whenStale === 'go-on' || whenStale === 'throw'
           ? []
           : [`whenStale is go-on or throw, got ${JSON.stringify(whenStale)}`]),
