@@ -24,6 +24,7 @@ const ENTRIES = { 'ringman/client': ['eventsource-parser'], 'ringman/ring': [] }
 
 /** What examples in the docs leave to the reader's program. */
 const READERS_OWN = `import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
 import type { Ring, RingNode } from 'ringman'
 declare global {
@@ -34,8 +35,13 @@ declare global {
   const store: Map<string, string>
   function handle(): void
   function forwardTo(node: RingNode): void
-  function redirectTo(address: unknown, port: unknown): void
+  function redirectTo(address: string, port: number): void
+  function answer(): void
+  function answer(request: IncomingMessage, response: ServerResponse): void
   function answer(ring: Ring, request: IncomingMessage, response: ServerResponse): void
+  function accept(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  function fetchFrom(from: RingNode | undefined, start: number, end: number): void
+  const digestsOfTheSender: readonly string[]
   function listen(server: Server): Promise<void>
   function serve(name: string, options: { readonly signal: AbortSignal }): Promise<void>
   function reply(text: string): void
@@ -55,15 +61,17 @@ function step(title: string, body: () => void): void {
 
 const project = join(root, 'project')
 
-/** Writes each example of a page that imports the package into a file of its own, named by the line where it begins. */
+/**
+ * Writes each example of a page for users into a module of its own, named by the line where it begins: also those that go on from
+ * an example before them.
+ */
 function writeExamples(page: string): string[] {
-  if (!page.endsWith('.md')) return []
+  if (!page.endsWith('.md') || page === 'docs/testing.md') return []
   const text = readFileSync(page, 'utf8')
-  return [...text.matchAll(/^```ts\n([^]*?)^```$/gm)].flatMap(({ 1: code = '', index }) => {
-    if (!code.includes(" from 'ringman")) return []
+  return [...text.matchAll(/^```ts\n([^]*?)^```$/gm)].map(({ 1: code = '', index }) => {
     const name = `${page.replaceAll('/', '-')}-line-${text.slice(0, index).split('\n').length}.ts`
-    writeFileSync(join(project, name), code)
-    return [name]
+    writeFileSync(join(project, name), `${code}export {}\n`)
+    return name
   })
 }
 
