@@ -11,6 +11,8 @@ import { readSmallFileSync } from '../small-file.ts'
 const TOKEN_AGE_MS = 1000
 /** Longest token, in bytes. */
 const MAX_TOKEN_BYTES = 4096
+/** A token of fewer characters is warned of: it may be guessed. */
+const SAFE_TOKEN_LENGTH = 16
 
 export interface ActingGuardOptions {
   /** File with the token; see {@link ActingGuard.hasToken}. */
@@ -38,7 +40,12 @@ export class ActingGuard {
     this.#options = options
     this.#allowedHosts = new Set(options.allowedHosts)
     this.#warnings = new LimitedWarnings(options.clock, options.logger)
-    if (options.tokenFile !== undefined) this.#readToken(options.tokenFile)
+    if (options.tokenFile !== undefined && this.#readToken(options.tokenFile) < SAFE_TOKEN_LENGTH) {
+      options.logger.warn(
+        { event: 'token.short', path: options.tokenFile },
+        `The token is shorter than ${SAFE_TOKEN_LENGTH} characters and may be guessed`,
+      )
+    }
   }
 
   /** Whether there is a token to be shown. */
@@ -107,8 +114,11 @@ export class ActingGuard {
     throw new RingmanError('UNAUTHORIZED', message)
   }
 
-  #readToken(path: string): void {
-    this.#token = { digest: digestOf(tokenOf(path)), readMs: this.#options.clock.now() }
+  /** @returns The length of the token, in characters. */
+  #readToken(path: string): number {
+    const token = tokenOf(path)
+    this.#token = { digest: digestOf(token), readMs: this.#options.clock.now() }
+    return token.length
   }
 
   #isOwnHost(host: string): boolean {

@@ -8,6 +8,20 @@ import { ActingGuard } from '../../src/http/acting-guard.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
+test.each([
+  ['fifteen-letters', 1],
+  ['sixteen--letters', 0],
+])('the token %s makes %i warnings at the start, which do not hold it', (token, warnings) => {
+  const tokenFile = join(mkdtempSync(join(tmpdir(), 'ringman-token-')), 'token')
+  writeFileSync(tokenFile, `${token}\n`)
+  const logger = new RecordingLogger()
+  const guard = new ActingGuard({ tokenFile, allowedHosts: [], clock: new VirtualClock(), logger })
+  expect(guard.hasToken).toBe(true)
+  const said = logger.of('token.short')
+  expect(said.map(({ level }) => level)).toEqual(Array(warnings).fill('warn'))
+  expect(JSON.stringify(said)).not.toContain(token)
+})
+
 test('the token stays while something else is in the place of its file', async () => {
   const tokenFile = join(mkdtempSync(join(tmpdir(), 'ringman-token-')), 'token')
   const clock = new VirtualClock()
