@@ -102,13 +102,27 @@ describe('ringman agree', () => {
     for (const nobody of ['dns:nobody.invalid', 'nobody.invalid', '127.0.0.1:1']) {
       expect(await runMain(['agree', nobody])).toMatchObject({ code: 3 })
     }
-    const { err } = await runMain(['agree', 'dns:nobody.invalid:8080'])
-    expect(err).toMatch(
-      /dns:nobody\.invalid:8080 does not resolve \(\w+\): dns: asks DNS alone, not the hosts file; nobody\.invalid:8080 asks both\n$/,
-    )
     expect(await runMain(['agree'])).toMatchObject({ code: 2 })
     expect(await runMain(['agree', 'a:b'])).toMatchObject({ code: 2 })
     expect(await runMain(['agree', 'pods:'])).toMatchObject({ code: 2 })
+  })
+
+  test('says of a name that DNS does not have that the hosts file was not asked', async () => {
+    const fail = () => Promise.reject(Object.assign(new Error('none'), { code: 'ENOTFOUND' }))
+    const dns: DnsResolver = { addressesOf: fail, lookUp: fail, servicesOf: fail }
+    const asked = (name: string) => {
+      const terminal = { out: () => {}, err: () => {}, style: (_: string, text: string) => text, columns: 80 }
+      const config = { expect: 1, keys: 10, waitMs: 0, ring: undefined, timeoutMs: 1000 }
+      return runAgree({ members: name, config, terminal, json: false, dns })
+    }
+    await expect(asked('dns:localhost:8080')).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message:
+        'dns:localhost:8080 does not resolve (ENOTFOUND): dns: asks DNS alone, not the hosts file; localhost:8080 asks both',
+    })
+    await expect(asked('somewhere')).rejects.toMatchObject({
+      message: 'somewhere does not resolve (ENOTFOUND)',
+    })
   })
 
   test('asks every address of a name, and tries again until all agree', async () => {
