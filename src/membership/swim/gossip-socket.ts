@@ -42,9 +42,11 @@ export const openUdpSocket: OpenGossipSocket = async (bindHost, port, handlers) 
     await listening
   } catch (error) {
     socket.close()
+    const { code } = error as NodeJS.ErrnoException
+    const advice = code === 'EADDRINUSE' || code === 'EACCES' ? '; --gossip-port takes another' : ''
     throw new RingmanError(
       'SOURCE_FAILED',
-      `cannot open the gossip port ${bindHost}:${port} (UDP): ${String(error)}`,
+      `cannot open the gossip port ${bindHost}:${port} (UDP): ${String(error)}${advice}`,
       { cause: error, detail: { host: bindHost, port } },
     )
   }
