@@ -258,7 +258,9 @@ function unusableFiles(members: readonly SurveyedMember[]): Finding[] {
 function staleSeeds({ members }: Survey): Finding[] {
   const places = new Set(members.flatMap(({ report }) => livingOf(report).map(formatHostPort)))
   const seeds = new Set(members.flatMap(({ report }) => report.gossip?.seedAddresses ?? []))
-  const stale = [...seeds].filter((address) => !places.has(address))
+  // Somebody is there whom nobody that was asked has heard of: the member's condition says why it is refused.
+  const refusing = new Set(members.flatMap(({ report }) => report.gossip?.seedRefusals ?? []))
+  const stale = [...seeds].filter((address) => !places.has(address) && !refusing.has(address))
   const using = members.filter(({ report }) =>
     report.gossip?.seedAddresses.some((one) => stale.includes(one)),
   )

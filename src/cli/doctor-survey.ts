@@ -43,6 +43,7 @@ const report = object({
       {
         otherLabels: list(text, 100),
         lastDrops: list(object({ reason: text, from: text, agoMs: number }), 100),
+        seedRefusals: list(text, MAX_LISTED),
         unusableFiles: list(object({ what: text, reason: text }), 100),
       },
     ),

@@ -208,6 +208,7 @@ function adminSchemas(): JsonSchema {
           ),
           contested: described(list(text), 'Names that two processes have.'),
           seedAddresses: list(text),
+          seedRefusals: described(list(text), 'Those of them that answer and refuse this member.'),
           seedFailures: list(object({ seed: text, reason: text })),
           unusableFiles: described(
             list(object({ what: text, reason: text })),

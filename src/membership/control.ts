@@ -53,6 +53,8 @@ export interface GossipReport {
   readonly contested: readonly string[]
   /** Addresses of others to which its seeds lead, as `ADDRESS:PORT`. */
   readonly seedAddresses: readonly string[]
+  /** Those of them at which somebody answers and refuses this member, or is refused by it. */
+  readonly seedRefusals: readonly string[]
   /** Seeds that do not resolve. */
   readonly seedFailures: readonly { readonly seed: string; readonly reason: string }[]
   /** Files that it follows and that cannot be used as they are now: what was read before stays in use. */

@@ -326,6 +326,30 @@ test('an evicted member says so, and what to do with it', async () => {
   expect(findings[0]?.advice).toContain('Stop its process')
 })
 
+test('seeds that answer and refuse the only member that is asked are not stale', async () => {
+  await using cluster = await healthyCluster()
+  const [first, , last] = cluster.members as [LiveMember, LiveMember, LiveMember]
+  await cluster.act(first, 'evict', { name: 'm2' })
+  await cluster.agreeOn(2)
+  expect((await doctor([last])).codes).not.toContain('SEEDS_STALE')
+  await last.process.close(0)
+  const evicted = await cluster.add('m2')
+  const labelled = await cluster.add('odd', { label: 'other' })
+  for (const member of [evicted, labelled]) {
+    await expect.poll(() => member.process.service.health().condition, { timeout: 60_000 }).toBe('refused')
+    const { findings } = await doctor([member])
+    expect(findings).toMatchObject([{ code: 'MEMBER_NOT_WELL', members: [member.name] }])
+    expect(findings[0]?.summary).toContain('It is refused: the seed')
+  }
+  // One that nobody is at is told of none the less.
+  const both = `127.0.0.1:${first.addresses.gossip?.port},127.0.0.1:9`
+  const lost = await cluster.add('lost', { label: 'other', seeds: both })
+  await expect.poll(() => lost.process.service.health().condition, { timeout: 60_000 }).toBe('refused')
+  const { findings } = await doctor([lost])
+  expect(findings.map(({ code }) => code)).toEqual(['MEMBER_NOT_WELL', 'SEEDS_STALE'])
+  expect(findings[1]?.summary).toBe('Seeds lead to 127.0.0.1:9, where no member is.')
+})
+
 test('how far a rotation of the key is', async () => {
   await using cluster = new LiveCluster()
   const [old, fresh] = [generateKey(), generateKey()]

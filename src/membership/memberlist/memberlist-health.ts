@@ -2,7 +2,7 @@ import type { SeedStatus } from '../../seeds/seed-resolver.ts'
 import { formatHostPort, type Seed } from '../../seeds/seed.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { MemberlistNode } from './memberlist-node.ts'
-import type { JoinFinishedEffect } from './protocol/effects.ts'
+import type { ExchangeFailure, JoinFinishedEffect } from './protocol/effects.ts'
 import { MISFITS } from './refusal.ts'
 import type { DropReason } from './wire/drop.ts'
 
@@ -77,7 +77,12 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
 export function findRefusal({
   failed,
 }: JoinFinishedEffect): JoinFinishedEffect['failed'][number] | undefined {
-  return failed.find(({ outcome }) => outcome === 'rejected')
+  return failed.find(isRefusal)
+}
+
+/** Whether somebody is there who refuses this member, or is refused by it. */
+export function isRefusal({ outcome }: ExchangeFailure): boolean {
+  return outcome === 'rejected'
 }
 
 function reasonToBeAlone(facts: HealthFacts, misfits: readonly DropReason[]): string {

@@ -28,7 +28,7 @@ import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
 import { DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
 import type { JoinFinishedEffect, MemberView } from './protocol/effects.ts'
 import { sameEndpoint, type Endpoint } from './protocol/endpoint.ts'
-import { describeHealth, findRefusal } from './memberlist-health.ts'
+import { describeHealth, findRefusal, isRefusal } from './memberlist-health.ts'
 import { memberlistStatistics } from './memberlist-statistics.ts'
 
 /** Milliseconds that the time of day must be off by before the times of states follow it. */
@@ -219,6 +219,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       ),
       contested: this.node.contested().map(({ name }) => name),
       seedAddresses: addresses.map(formatHostPort),
+      seedRefusals: (this.#lastJoin?.failed ?? []).filter(isRefusal).map(({ seed }) => formatHostPort(seed)),
       seedFailures: failures,
     }
   }
