@@ -12,7 +12,7 @@ export const LOOK_UP_ROUTES = {
 /** How a look-up may end. */
 export const LOOK_UP_RESULTS = {
   ok: 'Answered with an owner.',
-  'no-key': 'No key in a request of a proxy, which was answered without an owner (`/v1/route` alone).',
+  'no-key': 'No key in a request of a proxy, which was answered without an owner (only `/v1/route`).',
   refused: 'The request was wrong: no key, a bad `n`, a body that is too large.',
   'ring-empty': 'No node is on the ring. The compatible route answers 200 with an empty `Node` then.',
   unavailable: 'The ring does not run (the process starts or stops), or too many bodies are under way.',
@@ -22,7 +22,7 @@ export const LOOK_UP_RESULTS = {
 const PORTS = {
   lookup: 'The port for look-ups.',
   admin: 'The port for probes and metrics.',
-  proxy: 'The port in front of the program, of `ringman proxy` alone.',
+  proxy: 'The port in front of the program, only of `ringman proxy`.',
 } as const
 
 /** Look-ups and the HTTP ports. */
