@@ -231,8 +231,7 @@ export function composeProcess(
     return { host: server.address, port: server.port, url: server.url }
   }
   const openProxyOf = async ({ upstream, servicePort, keyHeader }: ServeConfig, maxConnections: number) => {
-    const place = upstream === undefined ? undefined : upstreamPlace(upstream)
-    if (place === undefined) return undefined
+    if (upstream === undefined) return undefined
     const forwarder = new Forwarder(
       {
         key: keyHeader === undefined ? config.routeKey : [{ kind: 'header', name: keyHeader.toLowerCase() }],
@@ -246,7 +245,12 @@ export function composeProcess(
     // What the program sends and takes has the time and the length that it wants.
     const unlimited = { maxBodyBytes: Infinity, requestTimeoutMs: 0, socketTimeoutMs: 0 }
     const proxyLimits = { ...limits, ...unlimited, maxConnections }
-    return listen((options) => serve(forwarder.before(place), options), 'proxy', servicePort, proxyLimits)
+    return listen(
+      (options) => serve(forwarder.before(upstreamPlace(upstream)), options),
+      'proxy',
+      servicePort,
+      proxyLimits,
+    )
   }
   const openFastPath = async () => {
     // The process may be closing already.

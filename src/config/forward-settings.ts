@@ -77,12 +77,19 @@ export function trustsAddresses({ source, keyringFile, requireEncryption }: Memb
   }
 }
 
-/** Where the program behind a proxy listens; undefined unless `upstream`, a URL, names nothing but an HTTP host and port. */
-export function upstreamPlace(
-  upstream: string,
-): { readonly host: string; readonly port: number } | undefined {
-  const { protocol, hostname, port, pathname } = new URL(upstream)
-  if (protocol !== 'http:' || pathname !== '/' || port === '0') return undefined
+/** Where the program behind a proxy listens, as an `http:` URL with its port; `HOST:PORT` becomes one. */
+export const upstreamUrl = form('URL', 'http://HOST:PORT', (text) => {
+  const [, port = ''] = /^(?:http:\/\/)?[^/?#@\s]+:(\d{1,5})\/?$/.exec(text) ?? []
+  const url = URL.parse(text.startsWith('http://') ? text : `http://${text}`)
+  if (url === null || Number(port) < 1) return undefined
+  // A number alone is an IP address to a URL.
+  if (isIP(url.hostname) !== 0 && !text.includes(url.hostname)) return undefined
   // A URL drops the port 80.
+  return `http://${url.hostname}:${Number(port)}`
+})
+
+/** Host and port of an {@link upstreamUrl}. */
+export function upstreamPlace(upstream: string): { readonly host: string; readonly port: number } {
+  const { hostname, port } = new URL(upstream)
   return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80) }
 }

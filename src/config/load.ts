@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { encodeMetadata, type ListedPlace } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
-import { trustsAddresses, upstreamPlace } from './forward-settings.ts'
+import { trustsAddresses } from './forward-settings.ts'
 import { readEnvironment, type Environment, type IgnoredVariable } from './environment.ts'
 import { readConfigFile } from './file.ts'
 import type { checkFiles as CheckFiles } from './files.ts'
@@ -234,7 +234,6 @@ function checkServe(
   }
   const { upstream, source, httpThreads } = values
   if (upstream !== undefined) {
-    if (upstreamPlace(upstream) === undefined) report('upstream', 'http://HOST:PORT is allowed', upstream)
     if (source !== 'memberlist' && source !== 'swim')
       report('source', 'a proxy is a member itself, which only memberlist and swim make it', source)
     if (values.forwardNetworks === undefined && !trustsAddresses(values)) {

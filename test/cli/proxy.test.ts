@@ -144,11 +144,14 @@ test('a proxy without what it needs does not start, and says all of it', async (
     code: 2,
     err: expect.stringMatching(/--upstream/) as string,
   })
-  const { code, err } = await runMain(['proxy', '--upstream', 'https://127.0.0.1/path', ...STATIC])
-  expect([code, err]).toEqual([
-    2,
-    expect.stringMatching(/http:\/\/HOST:PORT[^]*memberlist and swim/) as string,
-  ])
+  for (const upstream of ['https://127.0.0.1/path', 'foo']) {
+    expect(await runMain(['proxy', '--upstream', upstream, '--key-header', ' ', ...STATIC])).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/allowed: http:\/\/HOST:PORT\n[^]*--key-header/) as string,
+    })
+  }
+  const { code, err } = await runMain(['proxy', '--upstream', 'http://127.0.0.1:1', ...STATIC])
+  expect([code, err]).toEqual([2, expect.stringMatching(/memberlist and swim/) as string])
   const open = await runMain(['proxy', '--upstream', 'http://127.0.0.1:1'])
   expect([open.code, open.err]).toEqual([2, expect.stringMatching(/--forward-networks/) as string])
 })

@@ -286,10 +286,23 @@ describe('problems', () => {
     ['http://127.0.0.1:0', undefined],
     ['https://127.0.0.1:443', undefined],
     ['http://127.0.0.1:3000/path', undefined],
+    ['http://127.0.0.1:3000?query', undefined],
+    ['http://user@127.0.0.1:3000', undefined],
+    ['LOCALHOST:3000', { host: 'localhost', port: 3000 }],
+    ['[::1]:3000', { host: '::1', port: 3000 }],
+    ['http://program', undefined],
+    ['program', undefined],
+    ['3000', undefined],
+    ['1234:80', undefined],
+    ['::1:3000', undefined],
+    ['http://program:65536', undefined],
+    ['http://pro gram:80', undefined],
   ])('a proxy stands in front of %s: %j', (upstream, place) => {
     const run = () => upstreamPlace(load({ upstream, forwardNetworks: '127.0.0.0/8' }).values.upstream ?? '')
-    if (place === undefined) expect(problemKeys(run)).toEqual(['upstream'])
-    else expect(run()).toEqual(place)
+    if (place === undefined) {
+      expect(problemKeys(run)).toEqual(['upstream'])
+      expect(run).toThrow(/allowed: http:\/\/HOST:PORT$/)
+    } else expect(run()).toEqual(place)
   })
 
   test('a bad value is one also where a stronger place sets another', () => {
