@@ -1,7 +1,9 @@
 import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { leadsToThisMachine } from '../membership/advertised-address.ts'
 import { encodeMetadata, type ListedPlace } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
-import { trustsAddresses } from './forward-settings.ts'
+import { trustsAddresses, upstreamPlace } from './forward-settings.ts'
 import { readEnvironment, type Environment, type IgnoredVariable } from './environment.ts'
 import { readConfigFile } from './file.ts'
 import type { checkFiles as CheckFiles } from './files.ts'
@@ -10,6 +12,7 @@ import { configError, quoteGiven, type ConfigProblem } from './problem.ts'
 import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
 import { SERVE_SETTINGS, type ServeConfig } from './serve-settings.ts'
 import { fileKeyOf, flagOf, type Origin, type SettingTable } from './setting.ts'
+import { isUnspecified } from '../seeds/seed.ts'
 import { unknownMessage } from '../unknown-name.ts'
 
 /** What was given on the command line. */
@@ -222,6 +225,22 @@ export function checkMember(
   return problems
 }
 
+/** Which of a process's own ports is at a place; undefined for none that is known before names are resolved. */
+function ownPortAt(
+  { host, port }: ReturnType<typeof upstreamPlace>,
+  config: ServeConfig,
+): 'servicePort' | 'httpPort' | 'adminPort' | undefined {
+  const own = (['servicePort', 'httpPort', 'adminPort'] as const).find((name) => config[name] === port)
+  // Who connects to all addresses comes to loopback.
+  const addresses = /^localhost\.?$/.test(host) || isUnspecified(host) ? ['127.0.0.1', '::1'] : [host]
+  const isHere = addresses.some(
+    (address) =>
+      isIP(address) !== 0 &&
+      (address === config.advertise || leadsToThisMachine(address, config.httpHost, networkInterfaces())),
+  )
+  return isHere ? own : undefined
+}
+
 /** What the other settings of `ringman serve` must be together. */
 function checkServe(
   { values, origins }: Resolved<typeof SERVE_SETTINGS>,
@@ -234,6 +253,13 @@ function checkServe(
   }
   const { upstream, source, httpThreads } = values
   if (upstream !== undefined) {
+    const own = ownPortAt(upstreamPlace(upstream), values)
+    if (own !== undefined)
+      report(
+        'upstream',
+        `this process listens there itself (${flagOf(own)}), so that a request would go round and round; the program needs a port of its own`,
+        upstream,
+      )
     if (source !== 'memberlist' && source !== 'swim')
       report('source', 'a proxy is a member itself, which only memberlist and swim make it', source)
     if (values.forwardNetworks === undefined && !trustsAddresses(values)) {

@@ -305,6 +305,37 @@ describe('problems', () => {
     } else expect(run()).toEqual(place)
   })
 
+  const PROXY = { forwardNetworks: '127.0.0.0/8', servicePort: '8000', httpPort: '8100', adminPort: '8200' }
+
+  test.each<[string, string, Readonly<Record<string, string>>?]>([
+    ['http://127.0.0.1:8000', '--service-port'],
+    ['http://localhost:8000', '--service-port'],
+    ['http://localhost.:8000', '--service-port'],
+    ['http://127.9.9.9:8000', '--service-port'],
+    ['http://0.0.0.0:8000', '--service-port'],
+    ['http://[::]:8000', '--service-port'],
+    ['http://[::1]:8000', '--service-port'],
+    ['http://[::ffff:7f00:1]:8000', '--service-port'],
+    ['http://localhost:8100', '--http-port'],
+    ['http://localhost:8200', '--admin-port'],
+    ['http://10.1.2.3:8000', '--service-port', { advertise: '10.1.2.3' }],
+    ['http://10.1.2.3:8000', '--service-port', { httpHost: '10.1.2.3' }],
+  ])('a proxy is not in front of itself at %s: %s', (upstream, own, settings = {}) => {
+    expect(() => load({ ...PROXY, ...settings, upstream })).toThrow(
+      `flag --upstream ${JSON.stringify(upstream)}: this process listens there itself (${own}), so that a request would go round and round; the program needs a port of its own`,
+    )
+  })
+
+  test.each<[string, Readonly<Record<string, string>>?]>([
+    ['http://127.0.0.1:8001'],
+    ['http://program:8000'],
+    ['http://192.0.2.1:8000'],
+    // It listens at another address of the machine alone.
+    ['http://localhost:8000', { httpHost: '10.1.2.3' }],
+  ])('a proxy may be in front of a program at %s', (upstream, settings = {}) => {
+    expect(load({ ...PROXY, ...settings, upstream }).values.upstream).toBe(upstream)
+  })
+
   test('a bad value is one also where a stronger place sets another', () => {
     expect(problemKeys(() => load({ httpPort: '1' }, { RINGMAN_HTTP_PORT: 'x' }))).toEqual(['httpPort'])
   })
