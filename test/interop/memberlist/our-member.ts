@@ -142,12 +142,16 @@ export class OurMember implements AsyncDisposable {
     return Promise.resolve()
   }
 
-  /** Sends a user message to one member over TCP. */
-  send(to: string, text: string): Promise<StreamAnswer> {
+  /** Sends a user message to one member over TCP: again where time was up, since a busy machine may stand still for a second. */
+  async send(to: string, text: string): Promise<StreamAnswer> {
     const member = this.get(to)
     if (member === undefined) throw new Error(`${this.name} knows no ${to}`)
     const { address, port } = member
-    return this.source.node.send({ address, port }, new TextEncoder().encode(text))
+    for (let left = 5; ; left--) {
+      const answer = await this.source.node.send({ address, port }, new TextEncoder().encode(text))
+      if (answer.outcome === 'sent') return answer
+      if (left === 0) throw new Error(`${this.name} cannot send to ${to}: ${JSON.stringify(answer)}`)
+    }
   }
 
   /** Sends a user message to everybody, along with gossip over UDP. */
