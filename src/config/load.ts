@@ -34,7 +34,7 @@ export interface LoadedConfig<Table extends SettingTable> extends Resolved<Table
  *
  * @param needs - Settings without a default that must be set.
  * @param checkFiles - Finds what is wrong with the files that settings name. @default they are not read
- * @throws {RingmanError} `CONFIG_INVALID` with every problem of every place in one message.
+ * @throws {RingmanError} `CONFIG_INVALID` with every problem of every place in one message; contradictions once every value is good.
  */
 export function loadServeConfig(
   flags: GivenFlags,
@@ -43,7 +43,7 @@ export function loadServeConfig(
   checkFiles?: typeof CheckFiles,
 ): LoadedConfig<typeof SERVE_SETTINGS> {
   const { layers, variables, problems } = readLayers(SERVE_SETTINGS, flags, env)
-  // Also where others are wrong: who mends those is to hear of the files now.
+  // Also where other settings are wrong, so that all is mended in one go.
   if (checkFiles !== undefined)
     problems.push(...checkFiles(SERVE_SETTINGS, resolveSettings(SERVE_SETTINGS, layers).resolved))
   const loaded = settle(SERVE_SETTINGS, layers, problems, (resolved) => {
@@ -79,7 +79,7 @@ function whyIgnored({ property, service }: IgnoredVariable): string {
  * The settings of a command other than `serve`: flags, then variables, then defaults. Only `healthcheck` has a file, the
  * member's; of that it takes where the member listens.
  *
- * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message.
+ * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message; contradictions once every value is good.
  */
 export function loadCommandConfig<Table extends SettingTable>(
   table: Table,
@@ -110,7 +110,7 @@ function readLayers(table: SettingTable, flags: GivenFlags, env: Environment) {
  * Checks what a program passes to the library, by property name; a `…Ms` is a number of milliseconds.
  *
  * @param others - Options that are not in the table, and that the caller has taken out: an unknown one may be meant for one.
- * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message.
+ * @throws {RingmanError} `CONFIG_INVALID` with every problem in one message; contradictions once every value is good.
  */
 export function loadOptions<Table extends SettingTable>(
   table: Table,
@@ -225,18 +225,22 @@ export function checkMember(
   return problems
 }
 
-/** Which of a process's own ports is at a place; undefined for none that is known before names are resolved. */
+/** Which of a process's own ports is at a place; undefined for none, and for a host name, which is not resolved here. */
 function ownPortAt(
   { host, port }: ReturnType<typeof upstreamPlace>,
   config: ServeConfig,
 ): 'servicePort' | 'httpPort' | 'adminPort' | undefined {
   const own = (['servicePort', 'httpPort', 'adminPort'] as const).find((name) => config[name] === port)
+  if (own === undefined) return undefined
   // Who connects to all addresses comes to loopback.
-  const addresses = /^localhost\.?$/.test(host) || isUnspecified(host) ? ['127.0.0.1', '::1'] : [host]
-  const isHere = addresses.some(
+  const addressesOf = (name: string) => {
+    if (/^localhost\.?$/i.test(name)) return ['127.0.0.1', '::1']
+    return isIP(name) === 0 ? [] : [name]
+  }
+  const isHere = addressesOf(isUnspecified(host) ? 'localhost' : host).some(
     (address) =>
-      isIP(address) !== 0 &&
-      (address === config.advertise || leadsToThisMachine(address, config.httpHost, networkInterfaces())),
+      address === config.advertise ||
+      addressesOf(config.httpHost).some((bound) => leadsToThisMachine(address, bound, networkInterfaces())),
   )
   return isHere ? own : undefined
 }
@@ -303,7 +307,7 @@ function readFlags(table: SettingTable, flags: GivenFlags, problems: ConfigProbl
   return layer
 }
 
-/** Resolves, and throws with all wrong values; where there are none, with all values that contradict each other. */
+/** Resolves, and throws with all problems; values that contradict each other are looked for once each of them is good. */
 function settle<Table extends SettingTable>(
   table: Table,
   layers: readonly Layer[],

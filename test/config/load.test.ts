@@ -320,6 +320,7 @@ describe('problems', () => {
     ['http://localhost:8200', '--admin-port'],
     ['http://10.1.2.3:8000', '--service-port', { advertise: '10.1.2.3' }],
     ['http://10.1.2.3:8000', '--service-port', { httpHost: '10.1.2.3' }],
+    ['http://localhost:8000', '--service-port', { httpHost: 'localhost' }],
   ])('a proxy is not in front of itself at %s: %s', (upstream, own, settings = {}) => {
     expect(() => load({ ...PROXY, ...settings, upstream })).toThrow(
       `flag --upstream ${JSON.stringify(upstream)}: this process listens there itself (${own}), so that a request would go round and round; the program needs a port of its own`,
@@ -332,6 +333,8 @@ describe('problems', () => {
     ['http://192.0.2.1:8000'],
     // It listens at another address of the machine alone.
     ['http://localhost:8000', { httpHost: '10.1.2.3' }],
+    ['http://127.0.0.1:8001', { httpHost: 'localhost' }],
+    ['http://127.0.0.1:8000', { httpHost: 'member.example' }],
   ])('a proxy may be in front of a program at %s', (upstream, settings = {}) => {
     expect(load({ ...PROXY, ...settings, upstream }).values.upstream).toBe(upstream)
   })
