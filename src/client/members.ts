@@ -86,7 +86,7 @@ export const RING_LIMIT = 16 * 1024 * 1024
 /** Largest error body that is read, in bytes. */
 const PROBLEM_LIMIT_BYTES = 64 * 1024
 
-/** What is wrong with a number of milliseconds. A client loads nothing only to show a value of another type. */
+/** What is wrong with a number of milliseconds. A value of another type is not shown, only its type: showing it would load code. */
 export function problemsOfTime(name: string, ms: unknown): string[] {
   const isNumber = typeof ms === 'number'
   return isNumber && ms > 0 ? [] : [`${name} must be a number above 0, got ${isNumber ? ms : typeof ms}`]
@@ -111,12 +111,14 @@ export class Members {
   constructor(options: MemberOptions, extras: MembersExtras = {}) {
     const { traceHeaders = () => ({}), names = [] } = extras
     const { url, urls = [], ring, timeoutMs = 5000, silenceMs = 45_000, headers = {}, tls } = options
-    const given = [...(url === undefined ? [] : [url]), ...urls]
+    const isText = typeof (urls as unknown) === 'string'
+    const given = [...(url === undefined ? [] : [url]), ...(isText ? [] : urls)]
     const known = [...Object.keys(MEMBER_OPTIONS), ...names]
     const problems = [
       ...Object.keys(options).flatMap((name) =>
         known.includes(name) ? [] : [`option ${name}: ${unknownMessage('option', name, known)}`],
       ),
+      ...(isText ? ['urls is a list; one alone is given as url'] : []),
       ...(given.length === 0 ? ['a client needs the URL of at least one member'] : []),
       ...given.flatMap((each) => problemOfUrl(each) ?? []),
       ...problemsOfTime('timeoutMs', timeoutMs),

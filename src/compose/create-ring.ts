@@ -82,7 +82,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
     (resolved) => checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
     ['logger', 'tracing', 'handover'],
   )
-  const handing = handover && checkHandover(handover, values.source)
+  const handing = handover === undefined ? undefined : checkHandover(handover, values.source)
   const tracer = wantsTracing ? registeredTracer(readVersion()) : undefined
   const { source, manager, service, readiness, gossipAddress, extraRoutes } = createParts(values, {
     clock: systemClock,
@@ -144,10 +144,12 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
 }
 
 /** @throws {RingmanError} `CONFIG_INVALID`. */
-function checkHandover({ warm, ...others }: RingHandover, source: SourceName) {
+function checkHandover(given: RingHandover, source: SourceName) {
   if (source !== 'memberlist') {
     throw configInvalid(`handover is only for the source memberlist, and the source is ${source}`)
   }
+  // Programs in JavaScript may give anything.
+  const { warm, ...others } = Object(given) as RingHandover
   if (typeof warm !== 'function') {
     throw configInvalid('handover needs warm, a function that fetches what a member takes over')
   }

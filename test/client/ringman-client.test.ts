@@ -151,6 +151,7 @@ describe('a request', () => {
     const url = 'http://127.0.0.1:1'
     for (const [options, message] of [
       [{ url: new URL(url) }, "a member's URL is given as text (the href of a URL), got object"],
+      [{ urls: url }, 'urls is a list; one alone is given as url'],
       [{ url, timeoutMs: '5' }, 'timeoutMs must be a number above 0, got string'],
       [{ url, staleAfterMs: '5' }, 'staleAfterMs must be a number above 0, got string'],
     ] as unknown as [RingClientOptions, string][]) {

@@ -118,6 +118,7 @@ describe('createRing', () => {
     ['that is not in the table', { ...STATIC, loger: 1 }, 'did you mean logger?'],
     ['of the hand-over', { handover: { warm: () => {}, timeout: 1 } }, 'did you mean timeoutMs?'],
     ['of the hand-over that is needed', { handover: {} }, 'handover needs warm'],
+    ['a hand-over that is none', { handover: false }, 'handover needs warm'],
   ])('says which option was meant by one %s', async (_, options, message) => {
     await expect(createRing(options as CreateRingOptions)).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
