@@ -85,7 +85,7 @@ export class Contests {
   }
 
   /**
-   * Whom we asked for its state lists this member's name at `place`. What somebody sends unasked does not count: the other process
+   * A member that we asked for its state lists this member's name at `place`. What somebody sends unasked does not count: the other process
    * of the name lists itself, and where it sends from need not be where it is.
    *
    * @param at - Where it was asked; it counts if a member of another name is there.
@@ -162,23 +162,26 @@ export class Contests {
     })
   }
 
-  /** Asks some of the others where they list this member's name, again and again while it is contested. */
-  #askOthers(): void {
+  /**
+   * Asks some of the others where they list this member's name, again and again while it is contested.
+   *
+   * @param soonMs - When they are asked again if none of them can tell: whoever has just started may know nobody yet.
+   */
+  #askOthers(soonMs = this.#core.settings.probeIntervalMs): void {
     const core = this.#core
-    const { deadlines, nowMs, self, settings } = core
+    const { deadlines, nowMs, self } = core
     deadlines.cancel(this.#asking)
     if (self.rival === undefined) return
     const isAsked = ({ rival }: MemberRecord) => rival === undefined
     for (const record of core.members.randomLiving(OTHERS_ASKED, isAsked)) {
       const { endpoint: place, name } = record
-      // A whole state goes to nobody who has not answered.
+      // Only those that have answered are sent a whole state.
       ask(core, { place, name, repeat: true, stream: true }, (payload) => {
         if (payload !== undefined) this.#fetch(record)
       })
     }
-    // Whoever has just started may know nobody yet.
-    const waitMs = this.#listings.size === 0 ? settings.probeIntervalMs : CHECK_EVERY_MS
-    this.#asking = deadlines.set(nowMs + waitMs, () => this.#askOthers())
+    const waitMs = this.#listings.size === 0 ? Math.min(soonMs, CHECK_EVERY_MS) : CHECK_EVERY_MS
+    this.#asking = deadlines.set(nowMs + waitMs, () => this.#askOthers(waitMs * 2))
   }
 
   #sendOn({ record, claim }: Contest): void {

@@ -309,20 +309,32 @@ describe('this member’s own name', () => {
     at(1000)
     expect(fetched()).toEqual(['m3', 'm4'])
     listed(3, 9)
-    at(2000)
-    expect(fetched()).toEqual(['m3', 'm4'])
-    at(11_999)
+    at(2999)
     expect(fetched()).toEqual([])
-    at(12_000)
+    at(3000)
+    expect(fetched()).toEqual(['m3', 'm4'])
+    at(12_999)
+    expect(fetched()).toEqual([])
+    at(13_000)
     expect(fetched()).toEqual(['m3', 'm4'])
     // Whole states go to eight at most.
     for (let n = 5; n < 30; n++) {
       bench.member(n)
       answering.add(n)
     }
-    at(22_000)
+    at(23_000)
     expect(fetched()).toHaveLength(8)
     expect(core.self.rival).toBeDefined()
+  })
+
+  test('has others that cannot tell where they list it asked again at growing intervals, up to ten seconds', () => {
+    const { fetched, claimOwn, at } = ownContested(3)
+    claimOwn()
+    const asked = [0, 1000, 2000, 3000, 5000, 7000, 10_000, 15_000, 20_000, 25_000].filter((nowMs) => {
+      at(nowMs)
+      return fetched().length > 0
+    })
+    expect(asked).toEqual([0, 1000, 3000, 7000, 15_000, 25_000])
   })
 
   test('has the others asked at once when the other process is silent, and is listed when the contest is over', () => {
