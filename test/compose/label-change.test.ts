@@ -180,7 +180,7 @@ test('a label file that cannot be used is told of, and the labels stay', async (
         severity: 'warning',
         members: ['a'],
         summary: expect.stringMatching(
-          /^"a" cannot use its label file as it is now: .*holds no label/,
+          /^"a" cannot use its label file .* as it is now: .*holds no label/,
         ) as string,
       },
       { code: 'LABEL_CHANGING' },

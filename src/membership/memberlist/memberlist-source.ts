@@ -215,7 +215,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)),
       lastDrops: this.node.lastDrops,
       unusableFiles: [this.#keyringFile, this.#labelFile].flatMap((file) =>
-        file?.failure === undefined ? [] : [{ what: file.what, reason: file.failure }],
+        file?.failure === undefined ? [] : [{ what: `${file.what} ${file.path}`, reason: file.failure }],
       ),
       contested: this.node.contested().map(({ name }) => name),
       seedAddresses: addresses.map(formatHostPort),
@@ -301,7 +301,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     const { seed, message } = refusing
     this.#refusalWarnings.warn(
       { event: 'seed.refused', address: formatHostPort(seed), reason: message },
-      'A seed answers and refuses this member; the reason says why',
+      'A seed answers and refuses this member, or is refused by it; the reason says why',
     )
   }
 
