@@ -37,7 +37,7 @@ export const ownershipRow = (): PageRow => ({
     timeSeries({
       title: 'Requests that are forwarded, by outcome',
       description:
-        'Of programs that forward. `forwarded` is the part that makes a detour: with N pods (N - 1) / N of all is normal. `stood-in` for longer than a change takes: some owners cannot be reached. `failed`: clients get errors. `program-failed`: so they do, and the program behind the proxy is dead or hangs.',
+        'Of programs that forward. `forwarded` is the part that makes a detour: with N pods (N - 1) / N of all is normal. `stood-in` for longer than a change takes: some owners cannot be reached. `failed` and `program-failed`: clients get errors; with the latter the program behind the proxy is dead or hangs.',
       queries: [rate('ringman_forwards_total', 'outcome', THE_PODS)],
       unit: 'reqps',
       draw: 'stack',

@@ -52,7 +52,7 @@ export async function runAgree(input: AgreeInput): Promise<void> {
     const isAnswered = agreement.answers.some((answer) => 'digest' in answer)
     const advice =
       isAnswered && agreement.answers.every((answer) => 'digest' in answer)
-        ? '; after a change try --wait 30s, and `ringman doctor` for the cause'
+        ? `; ${config.waitMs === 0 ? 'after a change try --wait 30s, and ' : ''}\`ringman doctor\` finds the cause`
         : ''
     throw new RingmanError(
       isAnswered ? 'MEMBERS_DISAGREE' : 'UNREACHABLE',

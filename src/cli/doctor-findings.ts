@@ -236,7 +236,7 @@ function conditions(members: readonly SurveyedMember[]): Finding[] {
         : 'It is not ready for look-ups.',
       advice:
         report.condition === 'draining'
-          ? 'Stop its process, or start it again: one that was evicted is taken back when its time is over.'
+          ? 'If it was evicted, stop it, or start it again once --for is over (at once in a ring without keys). If it is only stopping, do nothing.'
           : 'Mend what it says; /readyz at its admin port has the same sentence. The runbook has the causes.',
       runbook: CONDITION_RUNBOOKS[report.condition] ?? RUNBOOKS[code],
     })

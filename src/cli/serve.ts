@@ -111,8 +111,8 @@ async function startTracing(
 
 /**
  * V8 keeps the memory in which it compiled busy functions until it next compiles some, 6 to 15 MB of a member under load. From here
- * on it is freed at once. And it would let a heap become several times as large before it collects the whole of it: of each batch a little
- * outlives new objects, 20 MB within 20 s, so that the heap is collected when it has grown by this part of what was in use.
+ * on it is freed at once. V8 would also let a heap grow to several times its size before it collects the whole of it. A little of each
+ * batch outlives new objects, 20 MB within 20 s: so the heap is collected when it has grown by 60 %.
  *
  * To be called when all is loaded: what Node.js brings along compiled is only used with the flags of the start.
  */

@@ -259,7 +259,7 @@ export class RingClient implements AsyncDisposable {
       const answer = ringAnswer(JSON.parse(await file.readFile('utf8')), 'the ring')
       this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - mtimeMs))
     } catch (error) {
-      // One that cannot be read is the fault of a path, or of a program that has not written it yet; of the rest, its content.
+      // A file that cannot be read: a wrong path, or not written yet. All else is wrong in its content.
       const code = error instanceof Error && 'syscall' in error ? 'CONFIG_INVALID' : 'RESPONSE_INVALID'
       const why = messageOf(error)
       this.#fail(new RingmanError(code, `the ring file ${path} was not taken: ${why}`, { cause: error }))
@@ -302,6 +302,9 @@ export class RingClient implements AsyncDisposable {
   #unknownRing(cause?: unknown): RingmanError {
     if (this.#running === undefined) {
       return new RingmanError('RING_UNKNOWN', 'there is no ring yet: await ready() before the first look-up')
+    }
+    if (this.#over.signal.aborted) {
+      return new RingmanError('RING_UNKNOWN', 'the client was closed before it had a ring', { cause })
     }
     const { urls } = this.#members
     const others = urls.length > 1 ? ` and ${urls.length - 1} more` : ''

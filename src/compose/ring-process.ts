@@ -275,7 +275,7 @@ export function composeProcess(
   }
   const start = async () => {
     eventLoopDelay.start()
-    endDescriptorWatch = watchDescriptors(clock, logger, clientPorts)
+    if (closing === undefined) endDescriptorWatch = watchDescriptors(clock, logger, clientPorts)
     const admin = await listen(
       (options) => openServer(adminApp, options),
       'admin',

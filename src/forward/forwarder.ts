@@ -374,7 +374,7 @@ export class Forwarder {
     if (!allowed) {
       this.#warnings.warn(
         { event: 'forward.forbidden', node: ringKey, address },
-        'Sent no request to an owner outside the allowed networks: see --forward-networks',
+        'Sent no request to an owner outside the allowed networks: see networks (--forward-networks)',
       )
       throw new RingmanError('UNREACHABLE', `the owner ${ringKey} is not in one of the allowed networks`)
     }

@@ -208,7 +208,10 @@ function adminSchemas(): JsonSchema {
           ),
           contested: described(list(text), 'Names that two processes have.'),
           seedAddresses: list(text),
-          seedRefusals: described(list(text), 'Those of them that answer and refuse this member.'),
+          seedRefusals: described(
+            list(text),
+            'Those of them that answer and refuse this member, or are refused by it.',
+          ),
           seedFailures: list(object({ seed: text, reason: text })),
           unusableFiles: described(
             list(object({ what: text, reason: text })),

@@ -102,7 +102,7 @@ export class Readiness {
   #checkSource(): ReadinessCheck {
     const { condition, ok, message } = this.#options.ring.health()
     if (condition === 'draining' && this.#options.ring.state === 'leaving') {
-      return check('source', true, 'The source is no reason: this process leaves it, or has left it.')
+      return check('source', true, 'The source does not count: this process is leaving it, or has left it.')
     }
     const { readiness } = CONDITIONS[condition]
     if ((readiness === 'denied' && condition !== 'draining') || (readiness === 'kept' && !this.#wasReady)) {

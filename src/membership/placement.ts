@@ -78,7 +78,7 @@ function* nodesOf(
   return nodes
 }
 
-/** The node of a member where it has a place, or will have one if `isMoved`. */
+/** The node of a member that has a place; with `isMoved`, as if its move were done. */
 function nodeOf(member: Member, mode: RingKeyMode, isMoved: boolean): RingNode | undefined {
   const { name, address, metadata } = member
   const ringKey = ringKeyOf(member, mode)

@@ -9,7 +9,7 @@ import { Pace, type Steps } from './steps.ts'
  *
  * The scratch arrays are this module's only state. Every function fills them before it reads them and runs to
  * its end without calling foreign code, so nothing is carried from one call to the next; one in steps puts its state aside
- * between two of them.
+ * between two steps.
  */
 
 /** The block that {@link compress} reads: sixteen little-endian words. */

@@ -311,7 +311,7 @@ export class RingService implements AsyncDisposable {
   #healthWhileRunning(): SourceHealth {
     if (this.drained) {
       const isEmpty = this.manager.snapshot.ring.size === 0
-      const rest = isEmpty ? ', which is empty now, so that nobody owns a key: return one' : ''
+      const rest = isEmpty ? ', which is empty now: nobody owns any key until a member is returned' : ''
       return healthIn('draining', `This member was drained: an operator took it off the ring${rest}`)
     }
     const why = this.#unsureBecause()

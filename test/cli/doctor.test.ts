@@ -272,7 +272,7 @@ test('a ring that was drained to the last member is critical, and everything els
   )
 
   const readyz = await fetch(`${first.addresses.admin.url}/readyz`)
-  expect([readyz.status, await readyz.text()]).toEqual([503, expect.stringContaining('nobody owns a key')])
+  expect([readyz.status, await readyz.text()]).toEqual([503, expect.stringContaining('nobody owns any key')])
   const owner = await fetch(`${first.addresses.http.url}/v1/owner?key=k`)
   expect([owner.status, await owner.json()]).toMatchObject([503, { code: 'RING_EMPTY' }])
   expect(first.logger.of('ring.changed').at(-1)).toMatchObject({
@@ -323,7 +323,7 @@ test('an evicted member says so, and what to do with it', async () => {
   const { findings } = await doctor([first, last])
   expect(findings).toMatchObject([{ code: 'NOT_READY', members: ['m2'] }])
   expect(findings[0]?.summary).toContain('This process has left the ring: an operator evicted it')
-  expect(findings[0]?.advice).toContain('Stop its process')
+  expect(findings[0]?.advice).toContain('If it was evicted, stop it')
 })
 
 test('seeds that answer and refuse the only member that is asked are not stale', async () => {

@@ -55,9 +55,12 @@ costs lines, never look-ups.
 `
 
 /** What `ringman dev --json` prints. */
-const DEV_EVENTS: Readonly<
-  Record<keyof DevEvents, { readonly fields: readonly string[]; readonly meaning: string }>
-> = {
+const DEV_EVENTS: {
+  readonly [Name in keyof DevEvents]: {
+    readonly fields: readonly (keyof DevEvents[Name])[]
+    readonly meaning: string
+  }
+} = {
   'cluster.starting': { fields: ['size', 'source'], meaning: 'Members are started.' },
   'cluster.started': {
     fields: ['digest', 'members'],

@@ -51,9 +51,9 @@ export async function openGossipSockets(options: GossipSocketsOptions): Promise<
 }
 
 const REASONS: Readonly<Partial<Record<string, string>>> = {
-  EADDRINUSE: 'another process has it; --gossip-port takes another, or 0 for a free one',
+  EADDRINUSE: 'another process has it; gossipPort (--gossip-port) takes another, or 0 for a free one',
   EADDRNOTAVAIL: 'this machine has no such address',
-  EACCES: 'this process may not have it',
+  EACCES: 'this process may not have it; gossipPort (--gossip-port) takes another',
 }
 
 async function tryOpen(options: GossipSocketsOptions): Promise<GossipSockets> {

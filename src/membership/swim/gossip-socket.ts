@@ -43,7 +43,8 @@ export const openUdpSocket: OpenGossipSocket = async (bindHost, port, handlers) 
   } catch (error) {
     socket.close()
     const { code } = error as NodeJS.ErrnoException
-    const advice = code === 'EADDRINUSE' || code === 'EACCES' ? '; --gossip-port takes another' : ''
+    const advice =
+      code === 'EADDRINUSE' || code === 'EACCES' ? '; gossipPort (--gossip-port) takes another' : ''
     throw new RingmanError(
       'SOURCE_FAILED',
       `cannot open the gossip port ${bindHost}:${port} (UDP): ${String(error)}${advice}`,

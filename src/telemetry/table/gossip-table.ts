@@ -112,7 +112,7 @@ export const GOSSIP_METRICS = rowsWith({ sources: ['memberlist', 'swim'] })({
       },
     },
     meaning: 'Probes of other members that ended, by how they were answered.',
-    reading: '`relay` is packet loss; only `stream` means that UDP is blocked.',
+    reading: '`relay` is packet loss; `stream` and neither of the others: UDP is blocked.',
     query:
       'sum by (pod) (rate(ringman_gossip_probes_total{result="failed"}[5m])) / sum by (pod) (rate(ringman_gossip_probes_total[5m]))',
     sources: MEMBERLIST,

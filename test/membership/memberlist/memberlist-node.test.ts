@@ -229,7 +229,9 @@ describe('MemberlistNode', () => {
     await expect(start(make({ name: 'a', gossipPort: port }).node)).rejects.toMatchObject({
       code: 'SOURCE_FAILED',
       detail: { address: '127.0.0.1', port },
-      message: expect.stringContaining('another process has it; --gossip-port takes another') as unknown,
+      message: expect.stringContaining(
+        'another process has it; gossipPort (--gossip-port) takes another',
+      ) as unknown,
     })
     taken.close()
     for (const options of [

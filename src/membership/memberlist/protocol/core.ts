@@ -202,9 +202,8 @@ export class Core {
     let leftBytes = news.reduce((left, message) => left - this.sizeInPacket(message), roomBytes)
     if (leftBytes <= overheadBytes) return news
     const all = [...news]
-    for (const payload of this.delegate
-      .broadcasts(overheadBytes, leftBytes)
-      .slice(0, maxCount - news.length)) {
+    const payloads = this.delegate.broadcasts(overheadBytes, leftBytes) ?? []
+    for (const payload of payloads.slice(0, maxCount - news.length)) {
       leftBytes -= payload.length + overheadBytes
       if (leftBytes >= 0) all.push({ kind: 'user', payload })
     }

@@ -111,7 +111,7 @@ export class Rejoin {
         if (failure === undefined) return
         const message =
           failure.outcome === 'rejected'
-            ? 'A seed refuses this member; trying again'
+            ? 'A seed refuses this member, or is refused by it; trying again'
             : 'Could not reach a seed; retrying'
         this.#core.logLimited('info', 'seed.failed', message, {
           event: 'seed.failed',

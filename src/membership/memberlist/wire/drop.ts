@@ -5,7 +5,7 @@ export const DROP_REASONS = {
   'cannot-decrypt': 'no key of the keyring fits: the sender has another key, or the bytes were changed',
   'crc-mismatch': 'the checksum is wrong: the bytes were changed on their way',
   'encrypted-unexpectedly': 'it is encrypted, and this member has no key',
-  'label-differs': 'the sender has another label, or only one of the two has a label',
+  'label-differs': 'the sender has another label, or only the sender or only this member has one',
   malformed: 'it is not a well-formed message',
   'nested-too-deep': 'messages are wrapped into each other more often than is allowed',
   'not-encrypted': 'it is not encrypted, and this member requires it',

@@ -242,7 +242,7 @@ describe('seeds that are missing', () => {
   test.each([
     ['refused', 'Could not reach a seed; retrying'],
     ['failed', 'Could not reach a seed; retrying'],
-    ['rejected', 'A seed refuses this member; trying again'],
+    ['rejected', 'A seed refuses this member, or is refused by it; trying again'],
   ] as const)('that failed as %s are told of in words that fit', (outcome, message) => {
     const bench = new RejoinBench()
     bench.join(9)
