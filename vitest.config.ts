@@ -66,7 +66,7 @@ export default defineConfig({
         test: {
           name: 'adversary',
           include: ['test/adversary/**/*.test.ts'],
-          testTimeout: 150_000,
+          testTimeout: 300_000,
           hookTimeout: 120_000,
         },
       },
