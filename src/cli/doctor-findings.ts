@@ -1,3 +1,4 @@
+import { isLiving } from '../membership/member.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import {
   changesUnderWay,
@@ -171,7 +172,7 @@ function emptyRing(members: readonly SurveyedMember[]): Finding[] {
 }
 
 function livingOf({ members }: MemberReport) {
-  return members.filter(({ state }) => state === 'alive' || state === 'suspect')
+  return members.filter(isLiving)
 }
 
 /** Whether the ring is empty because all members were drained. */

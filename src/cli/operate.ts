@@ -5,6 +5,7 @@ import type { OperateConfig } from '../config/client-settings.ts'
 import { formatDuration } from '../duration.ts'
 import { assertNever, configInvalid, isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
 import { tokenOf } from '../http/acting-guard.ts'
+import { isLiving } from '../membership/member.ts'
 import { printable } from '../printable.ts'
 import type { Action } from '../service/operations.ts'
 import { lookUpPortError } from './look-up-port.ts'
@@ -113,17 +114,17 @@ function deedOf(action: Action, of: string, operand: string | undefined): Deed |
       return { of, said: `${name} has the weight ${weight}`, isHeard }
     }
     case 'evict':
-      return { of, said: `${name} is evicted`, isHeard: (member) => member === undefined || isOver(member) }
+      return {
+        of,
+        said: `${name} is evicted`,
+        isHeard: (member) => member === undefined || !isLiving(member),
+      }
     case 'forget':
     case 'reload':
       return undefined
     default:
       return assertNever(action)
   }
-}
-
-function isOver(member: ListedMember | undefined): boolean {
-  return member !== undefined && member.state !== 'alive' && member.state !== 'suspect'
 }
 
 /** @throws {RingmanError} `TIMEOUT` when the member does not hear of it in time; that it does not answer. */
@@ -141,7 +142,7 @@ async function untilHeard(
     const missed = deeds.find(({ of, isHeard }) => {
       const member = known.find(({ name }) => name === of)
       // Nothing is decided by a member that is over.
-      return !isHeard(member) && !isOver(member)
+      return !isHeard(member) && (member === undefined || isLiving(member))
     })
     if (missed === undefined) return
     if (clock.now() >= untilMs) {

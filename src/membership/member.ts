@@ -81,7 +81,7 @@ export interface Member {
 }
 
 /** Whether a member is taken for there: a suspicion is no death. */
-export function isLiving({ state }: Pick<Member, 'state'>): boolean {
+export function isLiving({ state }: { readonly state: string }): boolean {
   return state === 'alive' || state === 'suspect'
 }
 
