@@ -5,6 +5,7 @@ import { messageOf, RingmanError } from '../errors.ts'
 import { collectBytes } from '../growing-buffer.ts'
 import { objectIn } from '../is-object.ts'
 import { printable } from '../printable.ts'
+import { formatHostPort } from '../seeds/seed.ts'
 import type { ExitCode } from './exit-code.ts'
 import type { CommandInput } from './terminal.ts'
 
@@ -23,7 +24,8 @@ export interface HealthcheckInput extends Omit<CommandInput<HealthcheckConfig>, 
  * @throws {RingmanError} `UNREACHABLE`, `TIMEOUT`, `RESPONSE_INVALID`.
  */
 export async function runHealthcheck({ config, terminal, ready }: HealthcheckInput): Promise<ExitCode> {
-  const url = `http://${hostToAsk(config.httpHost)}:${config.adminPort}${ready ? '/readyz' : '/livez'}`
+  const place = formatHostPort({ address: hostToAsk(config.httpHost), port: config.adminPort })
+  const url = `http://${place}${ready ? '/readyz' : '/livez'}`
   const { status, body } = await request(url, config.timeoutMs)
   // The sentence that the admin port says of its health; another program says something else.
   const message = (status === 200 || status === 503) && objectIn(body)?.['message']
@@ -38,11 +40,10 @@ export async function runHealthcheck({ config, terminal, ready }: HealthcheckInp
   return 1
 }
 
-/** Where something that listens at `host` can be asked on this machine, as it stands in a URL. */
+/** Where something that listens at `host` can be asked on this machine. */
 function hostToAsk(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
-  if (host === '::') return '[::1]'
-  return host.includes(':') ? `[${host}]` : host
+  return host === '::' ? '::1' : host
 }
 
 async function request(

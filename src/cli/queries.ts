@@ -1,3 +1,4 @@
+import { placeOf } from '../client/agreement.ts'
 import type { NodeView, RingAnswer } from '../client/answers.ts'
 import { RingmanClient } from '../client/ringman-client.ts'
 import type { ClientConfig, GetConfig, PlanConfig, WatchConfig } from '../config/client-settings.ts'
@@ -167,9 +168,9 @@ function clientOf(config: ClientConfig): RingmanClient {
 /** An owner per line: its ring key, and where it is reached if that says more. */
 function renderOwners(owners: readonly NodeView[]): string {
   return renderTable(
-    owners.map(({ ringKey, name, address, port }) => {
-      const reached = address === undefined || port === undefined ? ringKey : `${address}:${port}`
-      return [ringKey, ...[reached, name ?? ringKey].filter((text) => text !== ringKey)]
+    owners.map((node) => {
+      const { ringKey, name = ringKey } = node
+      return [ringKey, ...[placeOf(node) || ringKey, name].filter((text) => text !== ringKey)]
     }),
   )
 }
@@ -177,8 +178,11 @@ function renderOwners(owners: readonly NodeView[]): string {
 function renderRing(ring: RingAnswer, terminal: Terminal): string {
   const nodes = ring.nodes.toSorted((a, b) => b.share - a.share)
   const largest = nodes[0]?.share ?? 1
-  const labels = nodes.map(({ ringKey, name, weight, share }) => [
-    ...[ringKey, name === undefined || name === ringKey ? '' : name, String(weight), renderShare(share)],
+  const labels = nodes.map(({ ringKey, name = ringKey, weight, share }) => [
+    ringKey,
+    name === ringKey ? '' : name,
+    String(weight),
+    renderShare(share),
   ])
   const lines = renderTable([['RING KEY', 'NAME', 'WEIGHT', 'SHARE'], ...labels], [2, 3])
     .trimEnd()
@@ -212,10 +216,9 @@ function renderChange(before: RingAnswer | undefined, ring: RingAnswer, terminal
 
 /** What is said otherwise of a node that stays. */
 function changesOf(before: NodeView, after: NodeView): string[] {
-  const place = ({ address, port }: NodeView) => (address === undefined ? '-' : `${address}:${port}`)
   const facts = [
     ['weight', String(before.weight), String(after.weight)],
-    ['at', place(before), place(after)],
+    ['at', placeOf(before) || '-', placeOf(after) || '-'],
     ['name', before.name ?? '-', after.name ?? '-'],
     ['zone', before.zone ?? '-', after.zone ?? '-'],
   ]

@@ -116,8 +116,8 @@ function readOwners(url: string, keyCount: number, answer: unknown) {
   return { digest, owners: named }
 }
 
-/** Where a node is reached; empty where it is not said. */
-function placeOf(node: NodeView | undefined): string {
+/** Where a node is reached, `ADDRESS:PORT`; empty where it is not said. */
+export function placeOf(node: NodeView | undefined): string {
   const { address, port } = node ?? {}
   return address === undefined || port === undefined ? '' : formatHostPort({ address, port })
 }

@@ -3,7 +3,7 @@ import { formatDuration } from '../duration.ts'
 import { DEFAULT_FOLD_WINDOW_MS } from '../manager/hash-ring-manager.ts'
 import { WEIGHT_LIMIT } from '../membership/member.ts'
 import type { SourceKind } from '../membership/source.ts'
-import { formatSeed, parseSeed, type Seed } from '../seeds/seed.ts'
+import { formatHostPort, formatSeed, parseSeed, type Seed } from '../seeds/seed.ts'
 import type { ListedPlace } from '../membership/member.ts'
 import { parseStaticMember } from '../membership/static/static-source.ts'
 import { GOSSIP_SETTINGS } from './gossip-settings.ts'
@@ -51,8 +51,7 @@ const staticMember = parsed<ListedPlace>(
   'MEMBER',
   'HOST:PORT or HOST:PORT=WEIGHT',
   parseStaticMember,
-  ({ address, port: servicePort, weight }) =>
-    `${address.includes(':') ? `[${address}]` : address}:${servicePort}${weight === undefined || weight === 1 ? '' : `=${weight}`}`,
+  ({ weight = 1, ...place }) => `${formatHostPort(place)}${weight === 1 ? '' : `=${weight}`}`,
 )
 
 /** What makes a ring: the settings that the command and the library share, under the same names. */

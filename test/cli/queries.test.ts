@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { serveRing } from '../http/running-ring.ts'
 import { ringman, serve, type TestProcess } from '../support/child-process.ts'
+import { fakeMember } from '../support/fake-source.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
 let member: TestProcess
@@ -175,6 +176,17 @@ test('watch says which node has another weight', async () => {
   await second.ready()
   const line = await watch.until('the change', () => watch.outLines.at(1))
   expect(line).toMatch(/3 nodes {2}digest [0-9a-f]{16} {2}a:1 weight 1 → 4$/)
+})
+
+test('get and watch say with brackets where a node with an IPv6 address is', async () => {
+  await using served = await serveRing({ members: [fakeMember('cache-1', 'fd00::1')], ringKeyMode: 'name' })
+  const ringUrl = served.server.url
+  await using watch = ringman(['watch', '--url', ringUrl])
+  await watch.until('the ring', () => watch.outLines.find((line) => line.includes('1 node')))
+  served.source.set([fakeMember('cache-1', 'fd00::2')])
+  const line = await watch.until('the change', () => watch.outLines.at(1))
+  expect(line).toMatch(/cache-1 at \[fd00::1\]:8000 → \[fd00::2\]:8000$/)
+  expect((await runMain(['get', 'a', '--url', ringUrl])).out).toBe('cache-1  [fd00::2]:8000\n')
 })
 
 test('watch follows a member that comes back, and reports the break', async () => {

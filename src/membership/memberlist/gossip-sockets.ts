@@ -2,6 +2,7 @@ import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dg
 import { once } from 'node:events'
 import { createServer, isIPv6, type Socket } from 'node:net'
 import { RingmanError } from '../../errors.ts'
+import { formatHostPort } from '../../seeds/seed.ts'
 import { formatAddress, tryParseAddress, type Endpoint } from './protocol/endpoint.ts'
 
 /** How often a free port is sought that is free for both UDP and TCP. */
@@ -40,11 +41,12 @@ export async function openGossipSockets(options: GossipSocketsOptions): Promise<
       return await tryOpen(options)
     } catch (error) {
       const { code = '', message } = error as NodeJS.ErrnoException
-      if (options.port === 0 && code === 'EADDRINUSE' && attempt < PORT_TRIES) continue
+      const place = { address: options.bindHost, port: options.port }
+      if (place.port === 0 && code === 'EADDRINUSE' && attempt < PORT_TRIES) continue
       throw new RingmanError(
         'SOURCE_FAILED',
-        `the gossip port ${options.bindHost}:${options.port} cannot be opened: ${REASONS[code] ?? message}`,
-        { cause: error, detail: { address: options.bindHost, port: options.port } },
+        `the gossip port ${formatHostPort(place)} cannot be opened: ${REASONS[code] ?? message}`,
+        { cause: error, detail: place },
       )
     }
   }
