@@ -1,36 +1,38 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 
-/** Largest file that is read, in bytes; sensible ones are far smaller. */
+/** Largest file of keys, labels or a token, in bytes; sensible ones are far smaller. */
 const MAX_BYTES = 64 * 1024
+/** Largest configuration file, in bytes: it may list thousands of members. */
+export const MAX_CONFIG_BYTES = 1024 * 1024
 
 /** Opened in the usual way, a pipe that nobody writes to would hold whoever opens it, for ever. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
 
 /**
- * Reads a file of keys, labels or a token, whatever became of it: at most 64 KiB, and nothing but a plain file.
+ * Reads a file that was named, whatever became of it: at most so many bytes, and nothing but a plain file.
  *
  * @throws {Error} why it cannot be read.
  */
-export async function readSmallFile(path: string): Promise<string> {
+export async function readSmallFile(path: string, maxBytes = MAX_BYTES): Promise<string> {
   await using file = await open(path, FLAGS).catch(inWords)
   checkKind(await file.stat())
-  const bytes = Buffer.alloc(MAX_BYTES + 1)
+  const bytes = Buffer.alloc(maxBytes + 1)
   let size = 0
   for (let more = 1; more > 0; size += more)
     more = (await file.read(bytes, size, bytes.length - size)).bytesRead
-  return textOf(bytes, size)
+  return textOf(bytes, size, maxBytes)
 }
 
 /** The same at once. */
-export function readSmallFileSync(path: string): string {
+export function readSmallFileSync(path: string, maxBytes = MAX_BYTES): string {
   const file = openPlainly(path)
   try {
     checkKind(fstatSync(file))
-    const bytes = Buffer.alloc(MAX_BYTES + 1)
+    const bytes = Buffer.alloc(maxBytes + 1)
     let size = 0
     for (let more = 1; more > 0; size += more) more = readSync(file, bytes, size, bytes.length - size, null)
-    return textOf(bytes, size)
+    return textOf(bytes, size, maxBytes)
   } finally {
     closeSync(file)
   }
@@ -60,8 +62,8 @@ function checkKind(stats: Stats): void {
 }
 
 /** Counts what was read: a file may grow after its size was told, and those of `/proc` tell 0. */
-function textOf(bytes: Buffer, size: number): string {
-  if (size > MAX_BYTES) throw new Error(`it is longer than the ${MAX_BYTES} bytes that are allowed`)
+function textOf(bytes: Buffer, size: number, maxBytes: number): string {
+  if (size > maxBytes) throw new Error(`it is longer than the ${maxBytes} bytes that are allowed`)
   // A byte order mark, which some editors write, is no part of the text.
   return bytes.toString('utf8', 0, size).replace(/^\ufeff/, '')
 }

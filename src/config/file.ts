@@ -1,9 +1,9 @@
 import { messageOf } from '../errors.ts'
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { extname } from 'node:path'
 import type * as Yaml from 'yaml'
 import { isObject } from '../is-object.ts'
+import { MAX_CONFIG_BYTES, readSmallFileSync } from '../small-file.ts'
 import { unknownMessage } from '../unknown-name.ts'
 import type { ConfigProblem } from './problem.ts'
 import type { Given, Layer } from './resolve.ts'
@@ -26,8 +26,7 @@ export function readConfigFile(
   }
   let content: unknown
   try {
-    // A byte order mark, which some editors write, is no part of the text.
-    content = parse(path, readFileSync(path, 'utf8').replace(/^\ufeff/, ''))
+    content = parse(path, readSmallFileSync(path, MAX_CONFIG_BYTES))
   } catch (error) {
     return report('config', whyUnreadable(error), 'configuration')
   }

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import type { RequestOptions } from 'node:https'
 import { isIP } from 'node:net'
 import { dirname, resolve } from 'node:path'
+import { MAX_CONFIG_BYTES, readSmallFile } from '../small-file.ts'
 import { apiError, reasonOf } from './api-error.ts'
 import type { ClusterAccess, ClusterConnection } from './api-transport.ts'
 
@@ -67,7 +67,7 @@ async function importClient() {
 async function load(path: string): Promise<() => Promise<ClusterConnection>> {
   const [{ KubeConfig }, { parse }] = await Promise.all([importClient(), import('yaml')])
   const config = new KubeConfig()
-  const text = await readFile(path, 'utf8')
+  const text = await readSmallFile(path, MAX_CONFIG_BYTES)
   config.loadFromString(text)
   config.makePathsAbsolute(dirname(path))
   const cluster = config.getCurrentCluster()
@@ -98,7 +98,7 @@ async function load(path: string): Promise<() => Promise<ClusterConnection>> {
     const { headers: given, ...rest } = options
     const headers = headersOf(given)
     if (tokenFile !== undefined) {
-      const token = (await readFile(resolve(dirname(path), tokenFile), 'utf8')).trim()
+      const token = (await readSmallFile(resolve(dirname(path), tokenFile))).trim()
       if (token === '') throw new Error(`its tokenFile ${tokenFile} is empty`)
       headers['authorization'] = `Bearer ${token}`
     }

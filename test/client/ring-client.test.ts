@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -529,6 +530,18 @@ describe('a ring file', () => {
     await client.ready()
     const code = content === undefined ? 'CONFIG_INVALID' : 'RESPONSE_INVALID'
     expect([problems, client.ring.size]).toEqual([[code], 4])
+  })
+
+  test('that is a pipe or has no end does not stand in the way, either', async () => {
+    await using ring = await file('')
+    const pipe = `${ring.path}.pipe`
+    execFileSync('mkfifo', [pipe])
+    for (const ringFile of [pipe, '/dev/zero']) {
+      const { client, members, problems } = makeClient({ ringFile })
+      members.watched(A, () => ringEvent(nodes('abcd')))
+      await client.ready()
+      expect([problems, client.ring.size]).toEqual([['RESPONSE_INVALID'], 4])
+    }
   })
 })
 

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +19,12 @@ let files = 0
 function file(text: string, extension = 'yaml'): string {
   const path = join(directory, `${files++}.${extension}`)
   writeFileSync(path, text)
+  return path
+}
+
+function pipe(): string {
+  const path = join(directory, 'pipe')
+  execFileSync('mkfifo', [path])
   return path
 }
 
@@ -228,9 +235,24 @@ describe('values', () => {
     expect(problemKeys(() => load({ config: file(text) }))).toEqual(keys)
   })
 
-  test('bad JSON and a missing file are refused; an empty file is not', () => {
+  test.each([
+    ['is not there', () => join(directory, 'none.yaml'), 'there is no such file'],
+    ['is a folder', () => directory, 'it is no plain file'],
+    ['has no end', () => '/dev/zero', 'it is no plain file'],
+    ['is a pipe that nobody writes to', pipe, 'it is no plain file'],
+    ['is longer than any', () => file(`#${'x'.repeat(2 ** 20)}`), 'longer than the 1048576 bytes'],
+  ])('a file that %s is refused, and the refusal says so', (_, make, said) => {
+    expect(() => load({ config: make() })).toThrow(said)
+  })
+
+  test('a file may list thousands of members', () => {
+    const members = Array.from({ length: 5000 }, (_, at) => `10.0.${at >> 8}.${at & 255}:8000`)
+    const path = file(JSON.stringify({ source: 'static', staticMembers: members }))
+    expect(load({ config: path }).values.staticMembers).toHaveLength(5000)
+  })
+
+  test('bad JSON is refused; an empty file is not', () => {
     expect(problemKeys(() => load({ config: file('httpPort: 1', 'json') }))).toEqual(['config'])
-    expect(problemKeys(() => load({ config: join(directory, 'none.yaml') }))).toEqual(['config'])
     expect(problemKeys(() => load({ config: file('# nothing\n') }))).toBeUndefined()
   })
 })
