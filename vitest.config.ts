@@ -47,7 +47,7 @@ export default defineConfig({
           isolate: false,
           // Nothing is measured by these: they end what hangs, however busy the machine is.
           testTimeout: 120_000,
-          hookTimeout: 60_000,
+          hookTimeout: 120_000,
           expect: { poll: { timeout: 60_000 } },
           setupFiles: process.env['NODE_V8_COVERAGE'] === undefined ? [] : ['tools/coverage.ts'],
         },
@@ -57,7 +57,7 @@ export default defineConfig({
           name: 'hostile',
           include: ['test/hostile/**/*.test.ts'],
           testTimeout: 900_000,
-          hookTimeout: 60_000,
+          hookTimeout: 300_000,
           expect: { poll: { timeout: 60_000 } },
           fileParallelism: false,
         },
@@ -67,15 +67,15 @@ export default defineConfig({
           name: 'adversary',
           include: ['test/adversary/**/*.test.ts'],
           testTimeout: 300_000,
-          hookTimeout: 120_000,
+          hookTimeout: 300_000,
         },
       },
       {
         test: {
           name: 'conformance',
           include: ['test/conformance/{kit,python,go,hash-rings}.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
       {

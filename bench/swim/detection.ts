@@ -25,7 +25,7 @@ async function replaceLast(how: (victim: SwimProcess) => Promise<void> | void): 
   if (victim === undefined) throw new Error('there is no member')
   const others = cluster.slice(0, -1)
   const startedMs = performance.now()
-  const gone = others.map((other) => other.until((states) => !isLive(states[victim.name]), 60_000))
+  const gone = others.map((other) => other.until((states) => !isLive(states[victim.name])))
   await how(victim)
   await Promise.all(gone)
   const tookMs = performance.now() - startedMs

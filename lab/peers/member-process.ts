@@ -4,7 +4,7 @@ import { parseMemberLine, type Answer, type MemberLine, type Notice } from './me
 import { ShownMembers } from './shown-members.ts'
 
 /** How long a command's answer may take, in milliseconds. */
-const ANSWER_DEADLINE_MS = 15_000
+const ANSWER_DEADLINE_MS = 60_000
 /** How long a program may take from its start to `ready`, in milliseconds; slow when a hundred start at once. */
 const READY_DEADLINE_MS = 60_000
 /** How long a program may take to end once its input is closed, before it is killed, in milliseconds. */

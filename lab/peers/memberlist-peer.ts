@@ -2,9 +2,6 @@ import { buildGoProgram } from './go-program.ts'
 import { MemberProcess } from './member-process.ts'
 import type { MemberSettings, ShownMember } from './member-protocol.ts'
 
-/** How long leave and update-meta may take: the Go library waits up to 10 s until the news was sent. */
-const BROADCAST_DEADLINE_MS = 12_000
-
 /** Settings of a memberlist peer; what is left out keeps the preset's value. */
 export interface MemberlistPeerSettings extends Partial<MemberSettings> {
   readonly name: string
@@ -60,11 +57,11 @@ export class MemberlistPeer implements AsyncDisposable {
   }
 
   async leave(): Promise<void> {
-    await this.process.command('leave', {}, BROADCAST_DEADLINE_MS)
+    await this.process.command('leave')
   }
 
   async updateMeta(meta: string): Promise<void> {
-    await this.process.command('update-meta', { meta }, BROADCAST_DEADLINE_MS)
+    await this.process.command('update-meta', { meta })
   }
 
   async changeKeyring(action: 'add' | 'use' | 'remove', key: string): Promise<void> {

@@ -100,7 +100,7 @@ describe('look-ups', () => {
       expect(() => client.owner('k')).toThrow(
         /^no ring from http:\/\/a and 1 more yet; what went wrong last: cannot reach http:\/\/[ab]\/v1\/ring/,
       )
-    })
+    }, 60_000)
     over.abort()
     expect(await waiting).toMatchObject({
       code: 'RING_UNKNOWN',

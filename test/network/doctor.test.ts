@@ -5,6 +5,8 @@ import type { Finding } from '../../src/cli/doctor-finding.ts'
 import { ringman, type TestProcess } from '../support/child-process.ts'
 
 const MEMBERS = 3
+/** Each look starts a process. */
+const PATIENCE = { timeout: 60_000, interval: 1000 }
 let lab: NetworkLab
 const members: TestProcess[] = []
 
@@ -30,7 +32,7 @@ beforeAll(async () => {
     members.push(member)
     await member.event('ready')
   }
-}, 60_000)
+})
 afterAll(async () => {
   await Promise.all(members.map((member) => member[Symbol.asyncDispose]()))
   await lab.close()
@@ -44,7 +46,7 @@ const closed = (protocol: ClosedPort['protocol'], from: number, to: number): Clo
 })
 
 test('doctor finds nothing wrong, then UDP that is blocked, and TCP that is blocked in one direction', async () => {
-  expect(await doctor()).toEqual([])
+  await expect.poll(doctor, PATIENCE).toEqual([])
 
   await lab.setTraffic({ ...CLEAR, closed: [closed('udp', 0, 2), closed('udp', 2, 0)] })
   const udp = await doctor()
@@ -58,5 +60,5 @@ test('doctor finds nothing wrong, then UDP that is blocked, and TCP that is bloc
   })
 
   await lab.setTraffic(CLEAR)
-  await expect.poll(doctor, { timeout: 60_000, interval: 1000 }).toEqual([])
+  await expect.poll(doctor, PATIENCE).toEqual([])
 })

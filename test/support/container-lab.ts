@@ -8,7 +8,7 @@ const PATIENCE_MS = 60_000
 const LOOK_INTERVAL_MS = 30
 
 /** How long a container gets to answer one HTTP request, in milliseconds. */
-const ANSWER_DEADLINE_MS = 5000
+const ANSWER_DEADLINE_MS = 20_000
 
 /** Label of everything that a lab makes: the process that made it. */
 const OWNER_LABEL = 'ringman-test-owner'

@@ -8,6 +8,8 @@ import type {
   SwimProcessStats,
 } from './swim-process.ts'
 
+const PATIENCE_MS = 60_000
+
 /** A member process and what it last said of the others. */
 export class SwimProcess {
   readonly name: string
@@ -90,9 +92,8 @@ export class SwimProcess {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Resolves once `check` holds, with the milliseconds it took; rejects after `withinMs`. */
-  until(check: (states: Readonly<Record<string, string>>) => boolean, withinMs: number): Promise<number> {
-    const startedMs = performance.now()
+  /** Resolves once `check` holds; rejects after a minute. */
+  until(check: (states: Readonly<Record<string, string>>) => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (finish: () => void) => {
         clearTimeout(timer)
@@ -100,18 +101,14 @@ export class SwimProcess {
         finish()
       }
       const look = () => {
-        if (check(this.states)) {
-          settle(() => {
-            resolve(performance.now() - startedMs)
-          })
-        }
+        if (check(this.states)) settle(resolve)
       }
       const unwatch = this.watch(look)
       const timer = setTimeout(() => {
         settle(() => {
-          reject(new Error(`${this.name} sees after ${withinMs} ms: ${JSON.stringify(this.states)}`))
+          reject(new Error(`${this.name} sees after ${PATIENCE_MS} ms: ${JSON.stringify(this.states)}`))
         })
-      }, withinMs)
+      }, PATIENCE_MS)
       look()
     })
   }
@@ -139,9 +136,9 @@ export async function startSwimCluster(size: number, preset: 'lan' | 'local'): P
 }
 
 /** Resolves once each of the processes sees exactly these alive. */
-export async function seeEachOther(all: readonly SwimProcess[], withinMs = 60_000): Promise<void> {
+export async function seeEachOther(all: readonly SwimProcess[]): Promise<void> {
   const complete = (states: Readonly<Record<string, string>>) =>
     all.every(({ name }) => isLive(states[name])) &&
     Object.values(states).filter(isLive).length === all.length
-  await Promise.all(all.map((member) => member.until(complete, withinMs)))
+  await Promise.all(all.map((member) => member.until(complete)))
 }

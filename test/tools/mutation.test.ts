@@ -135,43 +135,49 @@ test('what is listed as equivalent exists', () => {
   }
 })
 
-test('tests that never come back are ended, and the next mutant is planted', async () => {
-  const file = 'test/tools/mutation/step.ts'
-  const source = readFileSync(file, 'utf8')
-  const { text, planted } = plantAll(source, mutantsOf(file, source), 0)
-  const mutantOf = (change: string) => planted.find((mutant) => mutant.change === change)!
-  const idOf = (change: string) => mutantOf(change).id
-  const placeOf = (change: string) => mutantOf(change).place
-  const bench = new Bench(new Map([[file, text]]))
-  try {
-    const tests = ['test/tools/mutation/step.tests.ts']
-    const reached = await bench.reach(tests, 30_000)
-    const runs = reached.filter((entry) => entry.kind === 'ran')
-    expect(runs[0]!.reached).toContain(placeOf('at + 1 → at - 1'))
-    expect(runs[0]!.reached).not.toContain(placeOf('timeMs < 60_000 → true'))
-    const alive = ['at + 1 → at - 1', '1 → (1 + 1)', 'at < 10 → at <= 10', 'timeMs < 60_000 → true'].map(idOf)
-    const { roundLimit } = runs[0]!
-    const testsOf = Object.fromEntries(
-      runs.map((each, i) => [each.test, i === 0 ? alive.slice(0, 3) : alive.slice(3)]),
-    )
-    const entries = await bench.try({ kind: 'try', alive, tests: testsOf, roundLimit }, tests, 4000)
-    const ended = entries.flatMap((entry) => (entry.kind === 'ended' ? [[entry.id, entry.outcome]] : []))
-    expect(ended).toEqual([
-      [alive[0], 'waited'],
-      [alive[1], 'killed'],
-      [alive[3], 'out of time'],
-    ])
-    const imported = await bench.try({ kind: 'one', alive, tests: testsOf, roundLimit }, tests, 4000)
-    expect(imported.filter(({ kind }) => kind !== 'begun')).toEqual([
-      { kind: 'ended', id: alive[0], outcome: 'out of time' },
-      { kind: 'ended', id: alive[1], outcome: 'killed' },
-      { kind: 'tried', id: alive[2], test: '' },
-      { kind: 'ended', id: alive[3], outcome: 'out of time' },
-    ])
-    // Tests that are not asked for do not run.
-    const unasked = await bench.try({ kind: 'one', alive: [alive[1]!], tests: {}, roundLimit }, tests, 4000)
-    expect(unasked.at(-1)).toEqual({ kind: 'tried', id: alive[1], test: '' })
-  } finally {
-    await bench.close()
-  }
-})
+test(
+  'tests that never come back are ended, and the next mutant is planted',
+  { timeout: 300_000 },
+  async () => {
+    const file = 'test/tools/mutation/step.ts'
+    const source = readFileSync(file, 'utf8')
+    const { text, planted } = plantAll(source, mutantsOf(file, source), 0)
+    const mutantOf = (change: string) => planted.find((mutant) => mutant.change === change)!
+    const idOf = (change: string) => mutantOf(change).id
+    const placeOf = (change: string) => mutantOf(change).place
+    const bench = new Bench(new Map([[file, text]]))
+    try {
+      const tests = ['test/tools/mutation/step.tests.ts']
+      const reached = await bench.reach(tests, 30_000)
+      const runs = reached.filter((entry) => entry.kind === 'ran')
+      expect(runs[0]!.reached).toContain(placeOf('at + 1 → at - 1'))
+      expect(runs[0]!.reached).not.toContain(placeOf('timeMs < 60_000 → true'))
+      const alive = ['at + 1 → at - 1', '1 → (1 + 1)', 'at < 10 → at <= 10', 'timeMs < 60_000 → true'].map(
+        idOf,
+      )
+      const { roundLimit } = runs[0]!
+      const testsOf = Object.fromEntries(
+        runs.map((each, i) => [each.test, i === 0 ? alive.slice(0, 3) : alive.slice(3)]),
+      )
+      const entries = await bench.try({ kind: 'try', alive, tests: testsOf, roundLimit }, tests, 8000)
+      const ended = entries.flatMap((entry) => (entry.kind === 'ended' ? [[entry.id, entry.outcome]] : []))
+      expect(ended).toEqual([
+        [alive[0], 'waited'],
+        [alive[1], 'killed'],
+        [alive[3], 'out of time'],
+      ])
+      const imported = await bench.try({ kind: 'one', alive, tests: testsOf, roundLimit }, tests, 8000)
+      expect(imported.filter(({ kind }) => kind !== 'begun')).toEqual([
+        { kind: 'ended', id: alive[0], outcome: 'out of time' },
+        { kind: 'ended', id: alive[1], outcome: 'killed' },
+        { kind: 'tried', id: alive[2], test: '' },
+        { kind: 'ended', id: alive[3], outcome: 'out of time' },
+      ])
+      // Tests that are not asked for do not run.
+      const unasked = await bench.try({ kind: 'one', alive: [alive[1]!], tests: {}, roundLimit }, tests, 8000)
+      expect(unasked.at(-1)).toEqual({ kind: 'tried', id: alive[1], test: '' })
+    } finally {
+      await bench.close()
+    }
+  },
+)

@@ -16,6 +16,10 @@ import { LEAST_ROUND_LIMIT } from './switch.ts'
 
 /** How long one test may take, in milliseconds; many times what the slowest one takes. */
 const TEST_LIMIT_MS = 15_000
+/** Between two looks at what a process has told. */
+const LOOK_MS = 100
+/** How many times as long a process may take to begin as it may then tell nothing. */
+const START_TIMES = 10
 /** A mutant that gathers without end runs out of memory soon, and not when the machine's is used up. */
 const HEAP_MIB = 768
 
@@ -41,7 +45,7 @@ export class Bench {
    * process, or holds it up, is set aside, and another process goes on.
    *
    * @param files - Paths of test files, in the order in which they run.
-   * @param limitMs - For how long a process may tell nothing.
+   * @param limitMs - For how long a process may tell nothing; ten times as long until it tells something, since it has no mutant yet.
    */
   async try(task: Task, files: readonly string[], limitMs: number): Promise<Entry[]> {
     this.#begin(task)
@@ -85,14 +89,17 @@ export class Bench {
   ): Promise<{ readonly errors: string[]; readonly isTimeUp: boolean; readonly killer: string | undefined }> {
     const vitest = (this.#vitest ??= await this.#open())
     let isTimeUp = false
-    let size = -1
+    let size = statSync(this.#ledger.path).size
+    let leftMs = START_TIMES * limitMs
+    // Counted by looks: time in which the machine stood still is not the mutant's.
     const timer = setInterval(() => {
       const now = statSync(this.#ledger.path).size
-      isTimeUp = now === size
+      leftMs = now === size ? leftMs - LOOK_MS : limitMs
       size = now
+      isTimeUp = leftMs <= 0
       // A process whose event loop is held hears nothing else.
       if (isTimeUp) this.#worker?.kill()
-    }, limitMs)
+    }, LOOK_MS)
     const specifications = files.map((test) => vitest.projects[0]!.createSpecification(resolve(test)))
     const { testModules, unhandledErrors } = await vitest.runTestSpecifications(specifications)
     clearInterval(timer)

@@ -9,7 +9,7 @@ import { eventually } from './eventually.ts'
 import { asShown, type MixedMember } from './mixed-member.ts'
 
 /** How long a Go member may take to hand over its state, in milliseconds. */
-const ANSWER_MS = 15_000
+const ANSWER_MS = 60_000
 
 /**
  * Exchanges state with a Go member as a join does, without being a member.

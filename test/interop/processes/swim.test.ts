@@ -33,10 +33,9 @@ test('five processes at default settings: a stall, a kill, a return, a leave', a
 
   // SIGKILL.
   const survivors = [first, third, ...others]
-  const removed = survivors.map((member) => member.until((states) => !isLive(states[second.name]), 6000))
+  const removed = survivors.map((member) => member.until((states) => !isLive(states[second.name])))
   await second.kill('SIGKILL')
-  const tookMs = await Promise.all(removed)
-  expect(Math.max(...tookMs)).toBeLessThan(6000)
+  await Promise.all(removed)
   expect(survivors.map((member) => member.states[second.name])).toEqual(survivors.map(() => 'dead'))
 
   // Back on the same address, with the name it had.
@@ -47,11 +46,11 @@ test('five processes at default settings: a stall, a kill, a return, a leave', a
     preset: 'lan',
   })
   cluster = [back, ...survivors]
-  await seeEachOther(cluster, 3000)
+  await seeEachOther(cluster)
 
-  // A leave.
+  // A leave. How soon it and the death are known is tested by a virtual clock.
   const rest = [first, back, ...others]
-  const left = rest.map((member) => member.until((states) => states[third.name] === 'left', 1000))
+  const left = rest.map((member) => member.until((states) => states[third.name] === 'left'))
   third.send({ kind: 'leave' })
   await Promise.all(left)
 

@@ -18,7 +18,7 @@ const SERVICE = 'some-svc'
 const SERVICE_PORT = 9999
 const TOKEN = 'a-token-for-this-test'
 /** A real Sidecar checks every 3 s, and the hold-down may add 5 s. */
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 60_000
 
 /** One ring per way of hearing from Sidecar; each must follow on its own. */
 const WAYS: Readonly<Record<string, (url: string) => Partial<SidecarSourceOptions>>> = {

@@ -4,8 +4,8 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-const READY_DEADLINE_MS = 15_000
-const COMMAND_DEADLINE_MS = 15_000
+const READY_DEADLINE_MS = 60_000
+const COMMAND_DEADLINE_MS = 60_000
 /** Between two looks at the members; each look starts a process. */
 const LOOK_INTERVAL_MS = 100
 /** How much of the agent's output is kept for a failure's message, in characters. */

@@ -190,8 +190,8 @@ describe('the chart at a real API server', () => {
     await kubelet.start()
     const settings = ['--namespace', namespace, '--set', 'minReadySeconds=1']
     const upgrade = (values: string) =>
-      helm('upgrade', RELEASE, CHART, ...settings, '--set', values, '--wait', '--timeout', '90s')
-    await helm('install', RELEASE, CHART, ...settings, '--wait', '--timeout', '60s')
+      helm('upgrade', RELEASE, CHART, ...settings, '--set', values, '--wait', '--timeout', '180s')
+    await helm('install', RELEASE, CHART, ...settings, '--wait', '--timeout', '180s')
     const keyring = await keyringIn(namespace)
     expect(keyring).toMatch(/^[A-Za-z0-9+/]{43}=\n$/)
     const uids = async () => (await kubelet.pods()).map(({ metadata }) => metadata.uid)
@@ -211,9 +211,9 @@ describe('the chart at a real API server', () => {
     })
     expect(await keyringIn(namespace)).toEqual(keyring)
 
-    await helm('rollback', RELEASE, '1', '--namespace', namespace, '--wait', '--timeout', '90s')
+    await helm('rollback', RELEASE, '1', '--namespace', namespace, '--wait', '--timeout', '180s')
     expect(await keyringIn(namespace)).toEqual(keyring)
-    await helm('uninstall', RELEASE, '--namespace', namespace, '--wait', '--timeout', '60s')
+    await helm('uninstall', RELEASE, '--namespace', namespace, '--wait', '--timeout', '180s')
     await untilLeft([namespace], [])
   })
 

@@ -58,7 +58,7 @@ export class FakeKubelet implements AsyncDisposable {
     this.#loop = this.#run()
   }
 
-  /** Leaves new Pods unbound until `release`. */
+  /** Leaves new Pods unbound, and those that are to end serving but terminating, until `release`. */
   hold(): void {
     this.#isHolding = true
   }
@@ -113,7 +113,8 @@ export class FakeKubelet implements AsyncDisposable {
     if (deletionTimestamp !== undefined) {
       const since = this.#terminatingSince.get(uid) ?? performance.now()
       this.#terminatingSince.set(uid, since)
-      if (performance.now() - since < this.#graceMs && pod.spec.nodeName !== undefined) return
+      const isInGrace = this.#isHolding || performance.now() - since < this.#graceMs
+      if (isInGrace && pod.spec.nodeName !== undefined) return
       const body = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0, preconditions: { uid } }
       await this.#tolerating(404, 'DELETE', this.#path(name), { body })
     } else if (pod.spec.nodeName === undefined && !this.#isHolding) {

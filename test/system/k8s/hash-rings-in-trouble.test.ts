@@ -209,7 +209,7 @@ describe('a HashRing in trouble', () => {
     expect([code, stderr]).toEqual([0, ''])
     await until('the column', async () => (await columns())?.includes('DIGEST') === true)
     const waited = await server.kubectl([
-      ...['wait', '-n', SHOP, `hashring/${NAME}`, '--for=condition=Settled', '--timeout=60s'],
+      ...['wait', '-n', SHOP, `hashring/${NAME}`, '--for=condition=Settled', '--timeout=120s'],
     ])
     expect([waited.code, waited.stderr]).toEqual([0, ''])
   })

@@ -357,7 +357,7 @@ describe('HashRings at a real API server', () => {
     const spec = { service: { name: 'cache', port: 'http' }, publish: {} }
     await server.ask('POST', pathOf(SHOP), { body: hashRing('cache', spec) })
 
-    await kubectl('wait', '-n', SHOP, 'hashring/cache', '--for=condition=Ready', '--timeout=30s')
+    await kubectl('wait', '-n', SHOP, 'hashring/cache', '--for=condition=Ready', '--timeout=120s')
     const made = await untilRing(
       'cache',
       'the ring to be published',

@@ -89,7 +89,7 @@ describe('the resources for Envoy Gateway and Istio', () => {
         expect([code, stderr]).toEqual([0, ''])
       }
     }
-    const wait = ['wait', '--for=condition=Established', '--timeout=60s', 'crds', '--all']
+    const wait = ['wait', '--for=condition=Established', '--timeout=120s', 'crds', '--all']
     expect((await server.kubectl(wait)).code).toBe(0)
   })
   afterAll(async () => {

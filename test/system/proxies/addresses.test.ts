@@ -54,7 +54,7 @@ async function expectOwner(
     }
     return [...seen]
   }
-  await expect.poll(() => instancesOf({ 'X-Key': 'a' }), { timeout: 20_000 }).toEqual([listensAt])
+  await expect.poll(() => instancesOf({ 'X-Key': 'a' }), { timeout: 60_000 }).toEqual([listensAt])
   // The other instance is there as well, and is where a request may go that has no key.
   expect(await instancesOf({})).toContain(OTHER)
 }

@@ -22,7 +22,7 @@ interface Pod {
 export type Owners = readonly string[]
 
 /** Looks again until it is so, and tells the last reason why it was not. */
-export async function eventually<T>(check: () => Promise<T>, forMs = 30_000): Promise<T> {
+export async function eventually<T>(check: () => Promise<T>, forMs = 60_000): Promise<T> {
   const until = performance.now() + forMs
   for (;;) {
     try {

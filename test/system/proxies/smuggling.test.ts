@@ -187,7 +187,7 @@ test.each(Object.entries(PROXIES) as [ProxyName, Configuration][])(
             proxy.assertRunning()
             return (await exchange(port, get('/v1/owner?key=a'))).status
           },
-          { timeout: 20_000 },
+          { timeout: 60_000 },
         )
         .toBe(200)
       let round = 0
