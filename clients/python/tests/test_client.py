@@ -131,7 +131,7 @@ class ClientTest(unittest.TestCase):
             started = time.monotonic()
             client.close()
             client.close()
-            self.assertLess(time.monotonic() - started, 1)
+            self.assertLess(time.monotonic() - started, 4)
             self.assertNotIn("ringman", [thread.name for thread in threading.enumerate()])
             self.assertEqual(code_of(client.ready), "RING_UNKNOWN")
             self.assertEqual([*client.changes()], [])

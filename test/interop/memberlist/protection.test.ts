@@ -97,9 +97,11 @@ describe('what protects the gossip', () => {
     const [oldKey, newKey] = [generateKey(32), generateKey(16)]
     const keyringFile = resolve(directory, 'keys')
     await writeFile(keyringFile, oldKey)
+    // Nobody is suspected for a second in which the machine stands still.
+    const probes = { probeIntervalMs: 3000 }
     const cluster = await startMixed(stack, {
-      go: { keys: [oldKey] },
-      ours: { keyringFile, filePollMs: 50, settings: FAR_REACHING },
+      go: { keys: [oldKey], timing: probes },
+      ours: { keyringFile, filePollMs: 50, settings: { ...FAR_REACHING, ...probes, probeTimeoutMs: 2000 } },
     })
     const { go, ours, all, names } = cluster
     const rewrite = async (...keys: string[]) => {
