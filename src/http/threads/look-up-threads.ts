@@ -29,8 +29,8 @@ const SILENCES = 3
 /** How long a thread that ends is missing before the next one starts, in milliseconds: one that cannot listen ends at once. */
 const PAUSE_MS = 1000
 
-/** How long threads may take to listen at the start, in milliseconds. */
-const START_MS = 30_000
+/** How many looks threads may take to listen at the start: a minute, and more where all of the machine is slow. */
+const START_LOOKS = 6000
 
 /** Milliseconds between two lines about threads that were replaced. */
 const WARNING_MS = 10_000
@@ -124,7 +124,7 @@ export class LookUpThreads implements RingCopies {
    * @throws {RingmanError} `LISTEN_FAILED`.
    */
   async start(): Promise<void> {
-    const { service, clock, count, connections, limits } = this.#deps
+    const { service, count, connections, limits } = this.#deps
     await this.#relays.start()
     if (this.#isClosing) throw this.#failure
     connections.others = this.#open.besides(0, limits.maxConnections)
@@ -133,12 +133,9 @@ export class LookUpThreads implements RingCopies {
     manager.keepCopies(this)
     this.#unsubscribe = service.source.subscribe(() => this.#followMoves())
     for (let place = 1; place < count; place++) this.#startThread(place)
-    const untilMs = clock.now() + START_MS
-    while ([...this.#threads].filter(({ stage }) => stage === 'listening').length < count - 1) {
-      if (this.#replaced.ended > 0 || clock.now() > untilMs || this.#isClosing) {
-        throw this.#failure
-      }
-      await this.#news(LOOK_MS)
+    for (let looks = 0; this.answering < count;) {
+      if (this.#replaced.ended > 0 || looks > START_LOOKS || this.#isClosing) throw this.#failure
+      if (!(await this.#news(LOOK_MS))) looks++
     }
     this.#askLater()
   }
