@@ -100,7 +100,7 @@ try {
     const args = '--source kubernetes --kubernetes-service a --kubernetes-kubeconfig kubeconfig'
     const ports = '--http-port 0 --admin-port 0'
     const serve = [COMMAND, 'serve', ...`${args} ${ports}`.split(' ')]
-    const { stdout } = spawnSync(process.execPath, serve, { cwd: project, encoding: 'utf8', timeout: 5000 })
+    const { stdout } = spawnSync(process.execPath, serve, { cwd: project, encoding: 'utf8', timeout: 60_000 })
     if (!stdout.includes('npm install @kubernetes/client-node')) throw new Error(`it said: ${stdout}`)
   })
   step('load what is seldom needed only when it is', () => {
@@ -112,11 +112,16 @@ registerHooks({ resolve(specifier, context, next) {
   return next(specifier, context)
 } })
 process.on('exit', () => writeSync(2, 'loaded ' + ${JSON.stringify(LAZY)}.filter((name) => loaded.has(name)).join(' ')))
-setTimeout(() => process.kill(process.pid, 'SIGTERM'), 2000)`
+// Before it takes signals it would end without a word.
+const look = setInterval(() => {
+  if (process.listenerCount('SIGTERM') === 0) return
+  clearInterval(look)
+  setTimeout(() => process.kill(process.pid, 'SIGTERM'), 2000)
+}, 50)`
     writeFileSync(join(project, 'hooks.mjs'), hooks)
     const settings = '--source static --static-members a:1 --http-port 0 --admin-port 0 --drain 0'
     const serve = ['--import', './hooks.mjs', COMMAND, 'serve', ...settings.split(' ')]
-    const { stderr } = spawnSync(process.execPath, serve, { cwd: project, encoding: 'utf8', timeout: 20_000 })
+    const { stderr } = spawnSync(process.execPath, serve, { cwd: project, encoding: 'utf8', timeout: 60_000 })
     if (stderr.trim() !== 'loaded') throw new Error(stderr)
   })
   step('hold what its package.json says, as publint and arethetypeswrong see it', () => {
@@ -146,7 +151,7 @@ console.log([...loaded].join(' '))`
     const script = `import { spawn } from 'node:child_process'
 const args = 'serve --source static --static-members a:1,b:2,c:3 --http-port 0 --admin-port 0 --log-format json'.split(' ')
 if (process.platform === 'linux') args.push('--http-threads', '2')
-const member = spawn(process.execPath, ['node_modules/ringman/dist/cli.js', ...args], { timeout: 15_000 })
+const member = spawn(process.execPath, ['node_modules/ringman/dist/cli.js', ...args], { timeout: 60_000 })
 let log = ''
 for await (const chunk of member.stdout) if (/"event":"ready"/.test((log += chunk))) break
 const { url } = JSON.parse(log.split('\\n').find((line) => line.includes('"event":"ready"'))).http

@@ -73,7 +73,7 @@ async function untilRing(members: readonly Member[], ports: readonly number[]): 
     async () => {
       expect(await Promise.all(members.map(ringOf))).toEqual(members.map(() => nodes))
     },
-    { timeout: 30_000, interval: 20 },
+    { timeout: 60_000, interval: 20 },
   )
 }
 

@@ -11,7 +11,7 @@ let fleet: Fleet
 let conversations: Conversations
 
 beforeAll(async () => {
-  fleet = new Fleet('rooms', { DRAIN_MS: '1000' })
+  fleet = new Fleet('rooms', { DRAIN_MS: '2500' })
   for (let n = 0; n < INSTANCES; n++) await fleet.start()
   await fleet.settled()
   conversations = new Conversations({ fleet, rooms: ROOMS, clients: 2, pauseMs: 500 })

@@ -12,7 +12,7 @@ let fleet: Fleet
 let load: Load
 
 beforeAll(async () => {
-  fleet = new Fleet('sharded-cache', { DRAIN_MS: '1000' })
+  fleet = new Fleet('sharded-cache', { DRAIN_MS: '2500' })
   for (let n = 0; n < INSTANCES; n++) await fleet.start()
   await fleet.settled()
   load = cacheLoad(fleet, { keys: KEYS, perSecond: 80, seed: 14 })
