@@ -57,10 +57,11 @@ type Client struct {
 	options   Options
 	copy      atomic.Pointer[version]
 	started   time.Time
-	confirmed atomic.Int64 // nanoseconds after started
-	doubted   string       // a digest
-	newest    ringState    // of the newest ring that was taken, where rings have versions
-	unsure    int          // rings in a row whose members were unsure
+	confirmed atomic.Int64           // nanoseconds after started
+	doubted   string                 // a digest
+	newest    ringState              // of the newest ring that was taken, where rings have versions
+	unsure    int                    // rings in a row whose members were unsure
+	failure   atomic.Pointer[string] // what went wrong last
 	closing   context.Context
 	cancel    context.CancelFunc
 	ended     chan struct{}
@@ -119,6 +120,8 @@ func New(options Options) (*Client, error) {
 	c.closing, c.cancel = context.WithCancel(context.Background())
 	if options.RingFile != "" {
 		if err := c.readFile(options.RingFile); err != nil {
+			what := fmt.Sprintf("the ring file %s was not taken: %v", options.RingFile, err)
+			c.failure.Store(&what)
 			options.Logger.Warn("ringman: the ring file was not taken", "file", options.RingFile, "error", err)
 		}
 	}
@@ -135,16 +138,20 @@ func (c *Client) Close() {
 	<-c.ended
 }
 
-// Ready waits for the first ring, be it from the file. The error is that of ctx, or [ErrRingUnknown] when the client
-// was closed.
+// Ready waits for the first ring, be it from the file. The error is that of ctx, with what went wrong last, or
+// [ErrRingUnknown] when the client was closed.
 func (c *Client) Ready(ctx context.Context) error {
 	if _, ok := c.next(ctx, nil); ok {
 		return nil
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	err := ctx.Err()
+	if err == nil {
+		return errRingUnknown
 	}
-	return errRingUnknown
+	if last := c.failure.Load(); last != nil {
+		return fmt.Errorf("ringman: %w; what went wrong last: %s", err, *last)
+	}
+	return err
 }
 
 // Owner is the node that owns a key. A string stands for its bytes, UTF-8 or not. The error is [ErrRingUnknown],
@@ -298,15 +305,19 @@ func (c *Client) confirm(age time.Duration) {
 }
 
 func (c *Client) readFile(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	// A pipe that nobody writes to would be waited for.
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%w: it is no plain file", ErrResponseInvalid)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
 	json, err := readAll(file)
 	if err != nil {
 		return err

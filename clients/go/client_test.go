@@ -13,6 +13,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -184,6 +187,34 @@ func TestConfig(t *testing.T) {
 		if _, err := New(refused); !errors.Is(err, ErrConfigInvalid) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v", refused, err)
 		}
+	}
+}
+
+func TestReadySaysWhatWentWrongLast(t *testing.T) {
+	client, err := New(Options{URLs: []string{"http://127.0.0.1:1"}, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for client.failure.Load() == nil {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = client.Ready(ctx)
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "http://127.0.0.1:1/v1/ring: UNREACHABLE: ") {
+		t.Error(err)
+	}
+}
+
+func TestARingFileThatIsNoPlainFile(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := exec.Command("mkfifo", pipe).Run(); err != nil {
+		t.Skip(err)
+	}
+	client := &Client{}
+	if err := client.readFile(pipe); !errors.Is(err, ErrResponseInvalid) {
+		t.Error(err)
 	}
 }
 

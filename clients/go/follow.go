@@ -140,6 +140,8 @@ func (f *follower) report(ctx context.Context, at *url.URL, err error) {
 	if len(what) > maxErrorBytes {
 		what = strings.ToValidUTF8(what[:maxErrorBytes], "") + "…"
 	}
+	last := at.String() + ": " + what
+	f.client.failure.Store(&last)
 	f.client.options.Logger.Warn("ringman: lost the ring", "url", at.String(), "error", what)
 }
 

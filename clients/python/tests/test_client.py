@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import re
 import ssl
 import tempfile
@@ -123,6 +124,26 @@ class ClientTest(unittest.TestCase):
         with Member() as member, RingClient(member.url, headers=headers) as client:
             member.answers.put(WATCH + event("a"))
             client.ready(10)
+
+    def test_ready_says_what_went_wrong_last(self) -> None:
+        with RingClient("http://127.0.0.1:1") as client:
+            deadline = time.monotonic() + 10
+            while client._feed.failure is None:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.001)
+            said = "TIMEOUT: .*; what went wrong last: http://127.0.0.1:1/v1/ring: UNREACHABLE: "
+            with self.assertRaisesRegex(RingmanError, said):
+                client.ready(0)
+            with self.assertRaisesRegex(RingmanError, said):
+                asyncio.run(client.aready(0))
+
+    def test_a_ring_file_that_is_a_pipe_is_not_waited_for(self) -> None:
+        with tempfile.TemporaryDirectory() as folder, Member() as member:
+            pipe = f"{folder}/pipe"
+            os.mkfifo(pipe)
+            member.answers.put(WATCH + event("a"))
+            with RingClient(member.url, ring_file=pipe) as client:
+                client.ready(10)
 
     def test_closing(self) -> None:
         with Member() as member:

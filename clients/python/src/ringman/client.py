@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import ssl
+import stat
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -130,14 +131,22 @@ class RingClient:
         return Changes(self)
 
     def ready(self, timeout: float | None = None) -> None:
-        """Waits for the first ring, be it from the file. Raises ``TIMEOUT``, or ``RING_UNKNOWN`` when it is closed."""
+        """Waits for the first ring, be it from the file. Raises ``TIMEOUT``, which says what went wrong last, or
+        ``RING_UNKNOWN`` when it is closed.
+        """
         if self.changes().next(timeout) is None:
-            raise _not_ready(self._closed)
+            raise self._not_ready()
 
     async def aready(self, timeout: float | None = None) -> None:
         """The same for asyncio."""
         if await self.changes().anext(timeout) is None:
-            raise _not_ready(self._closed)
+            raise self._not_ready()
+
+    def _not_ready(self) -> RingmanError:
+        if self._closed:
+            return RingmanError("RING_UNKNOWN", "the client is closed")
+        last = "" if self._feed.failure is None else f"; what went wrong last: {self._feed.failure}"
+        return RingmanError("TIMEOUT", f"no member has given its ring in time{last}")
 
     def close(self) -> None:
         """Ends the connection and all readers of changes. Look-ups go on with the copy that there is."""
@@ -192,14 +201,18 @@ class RingClient:
 
     def _read_file(self, path: str | os.PathLike[str]) -> None:
         try:
+            about = os.stat(path)
+            # A pipe that nobody writes to would be waited for.
+            if not stat.S_ISREG(about.st_mode):
+                raise RingmanError("RESPONSE_INVALID", "it is no plain file")
             with open(path, "rb") as file:
                 text = file.read(RING_LIMIT + 1)
-                age = max(0.0, time.time() - os.fstat(file.fileno()).st_mtime)
             if len(text) > RING_LIMIT:
                 raise RingmanError("RESPONSE_INVALID", f"it is larger than {RING_LIMIT} bytes")
-            self._set(read_ring(parse_json(text), None), age)
+            self._set(read_ring(parse_json(text), None), max(0.0, time.time() - about.st_mtime))
         except (OSError, RingmanError) as error:
-            log.warning("The ring file %s was not taken: %s", path, error)
+            self._feed.failure = f"the ring file {path} was not taken: {error}"
+            log.warning("%s", self._feed.failure)
 
     def _take(self, answer: object, first: bool) -> None:
         before = self._copy
@@ -315,12 +328,6 @@ class Changes(Iterator[Change], AsyncIterator[Change]):
             return None
         self._seen = ring
         return Change(ring, HashRing() if seen is None else seen)
-
-
-def _not_ready(closed: bool) -> RingmanError:
-    if closed:
-        return RingmanError("RING_UNKNOWN", "the client is closed")
-    return RingmanError("TIMEOUT", "no member has given its ring in time")
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

@@ -49,6 +49,8 @@ class Feed:
         self._silence = silence
         self._etag: str | None = None
         self._watched = False
+        # What went wrong last, and where.
+        self.failure: str | None = None
         self._tokens = _BURST
         self._filled = time.monotonic()
 
@@ -108,7 +110,8 @@ class Feed:
         except Exception as error:  # Whatever it was, look-ups go on and the next member is asked.
             log.exception("A fault while following the ring at %s", place)
             failure = RingmanError("UNREACHABLE", type(error).__name__)
-        log.warning("Lost the ring at %s: %s", place, failure)
+        self.failure = f"{place}: {failure}"
+        log.warning("Lost the ring at %s", self.failure)
         return failure
 
     async def _poll(self, url: SplitResult) -> None:
