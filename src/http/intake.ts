@@ -9,7 +9,7 @@ const BODY_BYTES_PER_UNIT = 16 * 1024
 const ANSWER_BYTES_PER_UNIT = 2 * 1024
 
 /** Heads and lines after which a piece ends. Each line may be a chunk of a body, which costs some 5 µs. */
-const HEADS_PER_PIECE = 16
+const HEADS_PER_PIECE = 4
 const LINES_PER_PIECE = 256
 const LINES_PER_UNIT = 16
 

@@ -17,8 +17,11 @@ export type CloseReason = (typeof CLOSE_REASONS)[number]
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 
-/** Requests of one connection that may be under way; what it sends beyond that waits for an answer. */
-const MAX_PIPELINED = 32
+/**
+ * A connection with so many requests under way is not read on. Clients that send more at once are rare, and a crowd of them that
+ * goes away makes each of its requests an error in one turn of the loop.
+ */
+const MAX_PIPELINED = 4
 
 /** How much longer an idle connection stays open than its client was told, as Node has it: a request may be on its way. */
 const KEEP_ALIVE_BUFFER_MS = 1000

@@ -175,7 +175,7 @@ export const HTTP_ATTACKS: Readonly<Record<string, Attack>> = {
     const others = Buffer.from('GET /v1/agreement HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(16))
     let opened = 0
     for (const endMs = performance.now() + HOLD_MS; performance.now() < endMs;) {
-      const sockets = await openMany(target, 200, () => (opened++ % 2 === 0 ? pages : others))
+      const sockets = await openMany(target, 900, () => (opened++ % 2 === 0 ? pages : others))
       for (const socket of sockets) socket.resetAndDestroy()
     }
     return `${opened} connections with 16 status pages or questions of agreement each, reset after 0.2 s`
