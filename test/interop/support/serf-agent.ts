@@ -1,6 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { promisify } from 'node:util'
+import { freePort } from '../../support/free-port.ts'
 
 const run = promisify(execFile)
 
@@ -10,8 +11,6 @@ const COMMAND_DEADLINE_MS = 60_000
 const LOOK_INTERVAL_MS = 100
 /** How much of the agent's output is kept for a failure's message, in characters. */
 const OUTPUT_LIMIT = 8192
-const GOSSIP_PORT = 7946
-const RPC_PORT = 7373
 const INSTALL = 'the serf peer needs the agent of Debian: apt-get install serf'
 
 /** Settings of a serf agent. */
@@ -45,12 +44,12 @@ export class SerfAgent implements AsyncDisposable {
   readonly #ended: Promise<void>
   #output = ''
 
-  private constructor(settings: SerfSettings) {
-    // The whole of 127.0.0.0/8 is ours to bind: a random address spares the search for free ports.
+  private constructor(settings: SerfSettings, gossipPort: number, rpcPort: number) {
+    // The whole of 127.0.0.0/8 is ours to bind.
     const host = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(1, 255)}`
     this.name = settings.name
-    this.gossipAddress = `${host}:${GOSSIP_PORT}`
-    this.#rpcAddress = `${host}:${RPC_PORT}`
+    this.gossipAddress = `${host}:${gossipPort}`
+    this.#rpcAddress = `${host}:${rpcPort}`
     this.#child = spawn(
       'setpriv',
       [
@@ -86,7 +85,7 @@ export class SerfAgent implements AsyncDisposable {
     } catch (error) {
       throw new Error(INSTALL, { cause: error })
     }
-    const agent = new SerfAgent(settings)
+    const agent = new SerfAgent(settings, await freePort(), await freePort())
     try {
       await agent.#untilRunning()
     } catch (error) {

@@ -62,7 +62,7 @@ test('the wheel sends requests to owners by httpx and requests', async () => {
   const { stderr } = await run(join(programs, 'python'), ['-m', 'unittest', 'tests.test_to_owner'], {
     cwd: source,
     env,
-    timeout: 60_000,
+    timeout: 240_000,
   })
   expect(stderr).toMatch(/Ran [1-9]\d* tests[^]*OK/)
 })

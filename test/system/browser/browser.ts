@@ -6,7 +6,7 @@ import { expect } from 'vitest'
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
 
 /** How long a test waits for the page to show something, in milliseconds. */
-export const PATIENCE_MS = 30_000
+export const PATIENCE_MS = 60_000
 
 export async function openBrowser(): Promise<Browser> {
   if (!existsSync(CHROMIUM)) {

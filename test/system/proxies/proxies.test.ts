@@ -93,7 +93,7 @@ function expectNoFailures(sinceMs = 0): void {
 
 /** Of `performance.now`, once the proxies know that the connections are gone. */
 async function afterKill(): Promise<number> {
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await new Promise((resolve) => setTimeout(resolve, 500))
   return performance.now()
 }
 
