@@ -5,8 +5,10 @@ import { untilHeld } from './held-state.ts'
 import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS, startMixed } from './mixed-cluster.ts'
 import { OurMember } from './our-member.ts'
 
-/** Several rounds in which each Go member probes the one without UDP, once a second. */
-const QUIET_MS = 8000
+/** Between two probes of a Go member, which are over by then: Go takes time in which the whole machine stood still for a silence. */
+const PROBE_INTERVAL_MS = 2000
+/** Several rounds in which each Go member probes the one without UDP. */
+const QUIET_MS = 8 * PROBE_INTERVAL_MS
 
 beforeAll(async () => {
   await buildGoProgram('memberlist-peer')
@@ -14,7 +16,10 @@ beforeAll(async () => {
 
 test('one of ours without UDP lives among Go members: news goes both ways, and nobody takes it for dead', async () => {
   await using stack = new AsyncDisposableStack()
-  const { go, ours, all, names } = await startMixed(stack, { each: 2 })
+  const { go, ours, all, names } = await startMixed(stack, {
+    each: 2,
+    go: { timing: { probeIntervalMs: PROBE_INTERVAL_MS } },
+  })
   const tcp = stack.use(
     await OurMember.start({
       name: 'tcp',
