@@ -51,7 +51,7 @@ export class LimitedMember implements AsyncDisposable, Addresses {
   async heldMs(): Promise<number> {
     const { child } = this.process
     if (!this.isRunning) return Infinity
-    const answer = once(child, 'message', { signal: AbortSignal.timeout(10_000) })
+    const answer = once(child, 'message', { signal: AbortSignal.timeout(60_000) })
     child.send('look')
     const [{ cpuMs }] = (await answer) as [Held]
     return cpuMs
@@ -72,7 +72,7 @@ export class LimitedMember implements AsyncDisposable, Addresses {
         this.memory[Symbol.dispose]()
         return
       } catch (error) {
-        if (tries === 50) throw error
+        if (tries === 1000) throw error
         await new Promise((wake) => setTimeout(wake, 50))
       }
     }

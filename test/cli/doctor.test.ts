@@ -84,7 +84,8 @@ describe('in a cluster with', () => {
 
   test('a member of another label that nobody names', async () => {
     await using cluster = await healthyCluster()
-    await cluster.add('odd', { label: 'other' })
+    const odd = await cluster.add('odd', { label: 'other' })
+    await expect.poll(() => odd.process.service.health().condition).toBe('refused')
     const { findings } = await doctor([cluster.members[0]!])
     expect(findings).toMatchObject([{ code: 'STRANGERS', severity: 'warning', members: ['m0'] }])
     expect(findings[0]?.summary).toMatch(
