@@ -29,7 +29,8 @@ async function program(name: string): Promise<Server> {
 
 const portOf = (server: Server) => (server.address() as AddressInfo).port
 
-describe('ringman proxy', () => {
+// In this order: the last test ends a program.
+describe('ringman proxy', { shuffle: false }, () => {
   const programs: Server[] = []
   const proxies: TestProcess[] = []
   const urls: string[] = []
