@@ -82,7 +82,9 @@ export class FastLookUps {
         const key = readOnlyKey(query, limits)
         const current = view.get()
         const answer = current.ownerAnswer(ring.manager.getNode(key), ring.nextOwnerOf(key))
-        return this.#writeAgain(answer, current.unsure)
+        return current.keepsAnswers
+          ? this.#writeAgain(answer, current.unsure)
+          : this.#write(answer, current.unsure)
       },
       '/hashring/nodes/get': (query) => {
         const key = firstValue(query, 'key')

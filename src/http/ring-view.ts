@@ -8,6 +8,9 @@ import type { NamedRing } from '../service/named-rings.ts'
 import { fingerprintOf } from '../service/fingerprint.ts'
 import { asciiJson, jsonAnswer, makeAnswer, type Answer } from './respond.ts'
 
+/** On a ring of more nodes each is asked for so seldom that what is kept for it is a burden: it makes collections of new objects long. */
+const KEEPING_NODES = 1000
+
 /** One ring as HTTP shows it. What every look-up writes is made once per ring, when it is first asked for. */
 export class RingView {
   readonly snapshot: RingSnapshot
@@ -43,6 +46,11 @@ export class RingView {
     ]
   }
 
+  /** Whether there is one {@link ownerAnswer} for each node, and not one for each call. */
+  get keepsAnswers(): boolean {
+    return this.snapshot.ring.size <= KEEPING_NODES
+  }
+
   /** A node of this ring as JSON. */
   nodeJson(node: RingNode): string {
     let json = this.#nodes.get(node)
@@ -66,7 +74,7 @@ export class RingView {
     let answer = this.#ownerAnswers.get(node)
     if (answer === undefined) {
       answer = jsonAnswer(`{"owner":${this.nodeJson(node)},${this.state}}`)
-      this.#ownerAnswers.set(node, answer)
+      if (this.keepsAnswers) this.#ownerAnswers.set(node, answer)
     }
     return answer
   }

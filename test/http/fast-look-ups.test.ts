@@ -6,7 +6,9 @@ import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { FastLookUps } from '../../src/http/fast-look-ups.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
+import { CurrentView } from '../../src/http/ring-view.ts'
 import { RingMetrics } from '../../src/telemetry/ring-metrics.ts'
+import { fakeMember } from '../support/fake-source.ts'
 import { mutatedRequest } from './mutated-request.ts'
 import { closed, collect, connectTo, dial, exchange, exchangeOn, get, request } from './raw-client.ts'
 import { makeRing, serveRing, type ServedRing } from './running-ring.ts'
@@ -377,6 +379,22 @@ describe('FastLookUps', () => {
     ),
   )('leaves a request with %j to Node', async (field) => {
     expect((await answerer())(withField(field))).toBeUndefined()
+  })
+
+  test.each([1000, 1001])('names the owner of %j nodes, whether answers are kept or not', async (size) => {
+    const members = Array.from({ length: size }, (_, i) => fakeMember(`m${i}`, `10.0.${i >> 8}.${i & 255}`))
+    const { ring } = makeRing({ members })
+    await ring.start()
+    onTestFinished(() => ring.stop())
+    const fast = new FastLookUps({ ring, clock: systemClock, limits: DEFAULT_HTTP_LIMITS })
+    const view = new CurrentView(ring).get()
+    const node = ring.manager.getNode('a')
+    for (let i = 0; i < 2; i++) {
+      const [, body] = fast.answer(Buffer.from(OWNER))?.text.split('\r\n\r\n') ?? []
+      expect(body).toBe(view.ownerAnswer(node).body)
+      expect(body).toContain(`{"owner":{"name":"${node.name}",`)
+    }
+    expect(view.ownerAnswer(node) === view.ownerAnswer(node)).toBe(size === 1000)
   })
 
   test.each([OWNER, GO])('tells the time of each second in the answer to %j', async (look) => {
