@@ -19,6 +19,9 @@ export type IsDone = (member: Member) => boolean
 
 const asTold: IsDone = () => false
 
+/** The nodes of members that were placed before: a member that changes is another object. */
+export type KnownNodes = WeakMap<Member, RingNode>
+
 /**
  * The nodes that a set of members makes: those alive or suspect, not drained, with metadata that decodes. Where two members
  * come to the same ring key, the one with the lower name stands for both, on every pod alike.
@@ -38,11 +41,16 @@ export function placeMembers(
   return finish(placeInSteps(members, mode, isDone))
 }
 
-/** The same in steps. */
+/**
+ * The same in steps.
+ *
+ * @param known - Those of earlier calls with the same mode; the others are added.
+ */
 export function* placeInSteps(
   members: readonly Member[],
   mode: RingKeyMode,
   isDone: IsDone = asTold,
+  known: KnownNodes = new WeakMap(),
 ): Steps<RingNode[]> {
   const nobodyOwns = members.every((member) => !isPlaceable(member) || isPending(member))
   // All of them at one moment: a move may come to its end between two steps, and must not be half of it.
@@ -51,7 +59,7 @@ export function* placeInSteps(
     members.filter((member) => member.metadata?.handover !== undefined && isMoved(member)),
   )
   yield
-  const nodes = yield* nodesOf(members, mode, moved)
+  const nodes = yield* nodesOf(members, mode, moved, known)
   yield
   return boundWeights(nodes)
 }
@@ -66,11 +74,17 @@ function* nodesOf(
   members: readonly Member[],
   mode: RingKeyMode,
   moved: ReadonlySet<Member>,
+  known: KnownNodes,
 ): Steps<RingNode[]> {
   const nodes: RingNode[] = []
   const ringKeys = new Set<string>()
   yield* eachInSteps(members, (member) => {
-    const node = nodeOf(member, mode, moved.has(member))
+    let node = known.get(member)
+    if (node === undefined) {
+      node = nodeOf(member, mode, moved.has(member))
+      // That of a member that moves depends on how far it is.
+      if (node !== undefined && member.metadata?.handover === undefined) known.set(member, node)
+    }
     if (node === undefined || ringKeys.has(node.ringKey)) return
     ringKeys.add(node.ringKey)
     nodes.push(node)
@@ -89,9 +103,11 @@ function nodeOf(member: Member, mode: RingKeyMode, isMoved: boolean): RingNode |
   if (!isRingKey(ringKey)) return undefined
   const weight = (isMoved ? handover?.weight : undefined) ?? metadata.weight ?? 1
   const port = Number(metadata.servicePort)
-  return zone === undefined
-    ? { ringKey, weight, name, address, port }
-    : { ringKey, weight, name, address, port, zone }
+  return Object.freeze(
+    zone === undefined
+      ? { ringKey, weight, name, address, port }
+      : { ringKey, weight, name, address, port, zone },
+  )
 }
 
 /** What a weight counts at most where these are the nodes: see {@link placeMembers}. */

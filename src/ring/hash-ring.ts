@@ -21,8 +21,8 @@ export interface SharedRing {
  * came together. Points, owners and weights are those of serialx/hashring of April 2019 (`docs/ring.md` has the
  * algorithm), but for one thing: a point that two nodes share is the lower ring key's, not the latest one's.
  *
- * Nodes are copied and frozen when they come, and keep their identity from ring to ring while nothing in them
- * changes. Look-ups of text keys take no memory; the rings of one history share what did not change.
+ * Nodes that are not frozen are copied and frozen when they come; all keep their identity from ring to ring while nothing in
+ * them changes. Look-ups of text keys take no memory; the rings of one history share what did not change.
  */
 export class HashRing {
   // `new this`: the compiler names the class by an alias in `dist`, which is not set yet where `empty` is made.
@@ -200,26 +200,22 @@ export class HashRing {
 
   /** The same in steps. */
   *withInSteps(nodes: Iterable<RingNode>): Steps<HashRing> {
-    const byRingKey = new Map<string, RingNode | undefined>()
+    // Not a map: one of thousands would be the most that a change takes of new memory.
+    const known = Array<RingNode | undefined>(this.size)
+    const come: RingNode[] = []
     yield* eachInSteps([...nodes], (node) => {
       checkNode(node)
-      byRingKey.set(node.ringKey, node)
+      const place = this.#placeOf(node.ringKey)
+      if (this.nodes[place]?.ringKey === node.ringKey) known[place] = node
+      else come.push(node)
     })
     yield
-    // Those that are here already are in order.
-    const known: RingNode[] = []
-    yield* eachInSteps(this.nodes, ({ ringKey }) => {
-      const node = byRingKey.get(ringKey)
-      if (node === undefined) return
-      known.push(node)
-      // Not deleted: a map that shrinks is copied.
-      byRingKey.set(ringKey, undefined)
-    })
+    const kept = known.filter((node) => node !== undefined)
     yield
-    const others = [...byRingKey.values()].filter((node) => node !== undefined)
-    const come = yield* sortInSteps(others, byRingKeyOrder)
+    const sorted = yield* sortInSteps(come, byRingKeyOrder)
     yield
-    return yield* this.#next(yield* mergeInSteps(known, come, byRingKeyOrder))
+    const others = sorted.filter(({ ringKey }, i) => ringKey !== sorted[i + 1]?.ringKey)
+    return yield* this.#next(yield* mergeInSteps(kept, others, byRingKeyOrder))
   }
 
   /**
@@ -261,7 +257,7 @@ export class HashRing {
       else {
         sameNodes = false
         if (known?.ringKey !== node.ringKey || known.weight !== node.weight) sameTable = false
-        nodes.push(Object.freeze({ ...node }))
+        nodes.push(Object.isFrozen(node) ? node : Object.freeze({ ...node }))
       }
     })
     if (sameNodes) return this

@@ -9,7 +9,13 @@ import type { MemberControl } from '../membership/control.ts'
 import { CONDITIONS, healthIn, type SourceHealth } from '../membership/condition.ts'
 import type { HandoverPhase, Member, MemberMetadata } from '../membership/member.ts'
 import { findByName } from '../membership/member-set.ts'
-import { placeInSteps, placeMembers, ringKeyOf, type RingKeyMode } from '../membership/placement.ts'
+import {
+  placeInSteps,
+  placeMembers,
+  ringKeyOf,
+  type KnownNodes,
+  type RingKeyMode,
+} from '../membership/placement.ts'
 import type { MembershipSource } from '../membership/source.ts'
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { MovedStretches } from '../ring/moved.ts'
@@ -105,6 +111,7 @@ export class RingService implements AsyncDisposable {
   #offRingAtMs = -Infinity
   /** The members that the ring is made of, or is about to be. */
   #placed: readonly Member[] = []
+  readonly #nodes: KnownNodes = new WeakMap()
   readonly #handover: Handover | undefined
   /** The ring once all moves are done, found once for each ring and set of members. */
   #after:
@@ -512,7 +519,7 @@ export class RingService implements AsyncDisposable {
           ? undefined
           : this.#clock.after(gathered.untilMs - nowMs, () => this.#follow(this.source.members))
       await this.manager.setNodes(
-        () => placeInSteps(gathered.members, this.ringKeyMode, this.#handover?.isDone),
+        () => placeInSteps(gathered.members, this.ringKeyMode, this.#handover?.isDone, this.#nodes),
         (name) => {
           const member = findByName(members, name)
           return member && stateOf(member)

@@ -1,8 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { placeInSteps, placeMembers, ringKeyOf } from '../../src/membership/placement.ts'
+import type { Member } from '../../src/membership/member.ts'
+import { placeInSteps, placeMembers, ringKeyOf, type KnownNodes } from '../../src/membership/placement.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
-import { PIECES_PER_STEP } from '../../src/ring/steps.ts'
+import { finish, PIECES_PER_STEP } from '../../src/ring/steps.ts'
 import { fakeMember } from '../support/fake-source.ts'
 
 test('the ring key is the address with the service port, or the name', () => {
@@ -82,6 +83,17 @@ describe('members that move', () => {
     expect(placed(members, 'name')).toEqual(['a 1', 'c 1', 'd 3'])
     expect(placed(members, 'name', () => true)).toEqual(['a 1', 'b 1', 'd 5'])
     expect(placed(members, 'name', ({ name }) => name === 'b')).toEqual(['a 1', 'b 1', 'c 1', 'd 3'])
+  })
+
+  test('are found anew each time, and those of other members once', () => {
+    const known: KnownNodes = new WeakMap()
+    const place = (a: Member, isDone: boolean) =>
+      finish(placeInSteps([a, weighing], 'name', () => isDone, known))
+    const before = place(owning, false)
+    const after = place(owning, true)
+    expect([before[1]?.weight, after[1]?.weight]).toEqual([3, 5])
+    expect(after[0]).toBe(before[0])
+    expect(place({ ...owning, address: '10.0.0.5' }, true)[0]?.address).toBe('10.0.0.5')
   })
 
   test('are all on the ring where nobody else owns anything', () => {

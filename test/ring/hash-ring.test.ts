@@ -54,6 +54,11 @@ describe('nodes', () => {
     expect(Object.isFrozen(ring.nodes)).toBe(true)
   })
 
+  test('are not copied where nobody can change them anyway', () => {
+    const given = Object.freeze({ ringKey: 'a', weight: 1 })
+    expect(HashRing.of([given]).get('a')).toBe(given)
+  })
+
   test('keep their identity from ring to ring', () => {
     const ring = HashRing.of(nodes(5))
     const next = ring.with(nodes(6))

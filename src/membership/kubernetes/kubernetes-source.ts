@@ -8,7 +8,7 @@ import { listedMember, type Member } from '../member.ts'
 import { byName } from '../member-set.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
-import { eachInSteps, finish, Pace, sortInSteps, type Steps } from '../../ring/steps.ts'
+import { eachInSteps, finish, mergeInSteps, Pace, sortInSteps, type Steps } from '../../ring/steps.ts'
 import { takeInTurns } from '../../turns.ts'
 import { unlessAborted } from '../../unless-aborted.ts'
 import type { SourceStatistics } from '../statistics.ts'
@@ -268,7 +268,7 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     const wasBraked = this.braked
     const kept = this.#brake?.look(this.#keeper.places, this.#deps.clock.now()) ?? this.#keeper.places
     if (wasBraked !== this.braked) this.#logBrake()
-    let isNew = false
+    const come: Member[] = []
     const pace = new Pace()
     const places = [...kept.values()]
     for (let i = 0; i < places.length; i++) {
@@ -278,22 +278,23 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
       if (before?.place !== place) {
         const member = memberOf(place, before?.member, nowMs)
         all.set(name, { place, member })
-        if (member !== before?.member) isNew = true
+        if (member !== before?.member) come.push(member)
       }
       if (pace.endsStep()) yield
     }
     yield
-    if (all.size > kept.size) {
-      isNew = true
+    const isSmaller = all.size > kept.size
+    if (isSmaller) {
       yield* eachInSteps([...all.keys()], (name) => {
         if (!kept.has(name)) all.delete(name)
       })
       yield
     }
-    if (isNew) {
-      const members = [...all.values()].map(({ member }) => member)
+    if (isSmaller || come.length > 0) {
+      const stay = this.set.current.filter((member) => all.get(member.name)?.member === member)
       yield
-      this.set.publish(yield* sortInSteps(members, byName))
+      const sorted = yield* sortInSteps(come, byName)
+      this.set.publish(yield* mergeInSteps(stay, sorted, byName))
     }
   }
 
