@@ -1,7 +1,7 @@
 import { context, SpanKind, trace, type Span, type Tracer } from '@opentelemetry/api'
 import { answerHead } from '../../answer-head.ts'
 import type { Clock } from '../../clock.ts'
-import { configInvalid, messageOf, RingmanError } from '../../errors.ts'
+import { messageOf, RingmanError } from '../../errors.ts'
 import { collectBytes } from '../../growing-buffer.ts'
 import { http, https } from '../../node-http.ts'
 import { RequestDeadline } from '../../request-deadline.ts'
@@ -14,7 +14,7 @@ export interface SidecarClientOptions extends Pick<
   ResolvedOptions,
   'serviceName' | 'timeoutMs' | 'limitBytes'
 > {
-  /** Where the state is, as `parseSidecarUrl` gives it. */
+  /** Where the state is. */
   readonly url: URL
   readonly clock: Clock
   readonly get: HttpGet
@@ -172,25 +172,6 @@ export const getOverHttp: HttpGet = async (url, signal, headers) => {
   request.end()
   const response = await head
   return { status: response.statusCode ?? 0, body: response }
-}
-
-/**
- * Reads the address of a Sidecar's state, such as `http://localhost:7777/api/state.json`.
- *
- * @throws {RingmanError} `CONFIG_INVALID` unless it is an `http:` or `https:` URL without user, password, query
- *   and fragment.
- */
-export function parseSidecarUrl(text: string): URL {
-  const url = URL.parse(text)
-  const plain =
-    url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === ''
-  if (!plain || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    // Not the text itself: it may hold a password.
-    throw configInvalid(
-      "Sidecar's URL must be an http or https URL without user, password, query or fragment, such as http://localhost:7777/api/state.json",
-    )
-  }
-  return url
 }
 
 /**

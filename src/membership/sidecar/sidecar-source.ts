@@ -9,7 +9,7 @@ import { SourceBase } from '../source-base.ts'
 import type { SourceStatistics } from '../statistics.ts'
 import { changeCounts, parseJson, parseUpdate, type SidecarState } from './catalog.ts'
 import { HoldDown } from './hold-down.ts'
-import { getOverHttp, type HttpGet, SidecarClient, parseSidecarUrl } from './sidecar-client.ts'
+import { getOverHttp, type HttpGet, SidecarClient } from './sidecar-client.ts'
 import { membersOf, selectInstances, SKIP_REASONS, type Selection } from './instances.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import { SIDECAR_DEFAULTS, type ResolvedOptions, type SidecarSourceOptions } from './sidecar-options.ts'
@@ -91,12 +91,10 @@ export class SidecarSource extends SourceBase implements MembershipSource {
   }
 
   protected async open(ending: AbortSignal): Promise<void> {
-    const { url, watch } = this.#options
-    if (url === undefined && watch) {
-      throw new RingmanError('SOURCE_FAILED', "watching Sidecar needs the URL of Sidecar's state")
-    }
+    const { url } = this.#options
     if (url === undefined) return
-    this.#client = this.#createClient(url)
+    const parts = { clock: this.#clock, get: this.#get, tracer: this.#tracer }
+    this.#client = new SidecarClient({ ...this.#options, ...parts, url: new URL(url) })
     await this.#fetchFirst(this.#client, url, ending)
   }
 
@@ -204,15 +202,6 @@ export class SidecarSource extends SourceBase implements MembershipSource {
         ...(this.#options.watch ? { streamUp: this.#watching } : {}),
         skippedInstances: this.#applied?.skipped.length ?? 0,
       },
-    }
-  }
-
-  #createClient(url: string): SidecarClient {
-    const parts = { clock: this.#clock, get: this.#get, tracer: this.#tracer }
-    try {
-      return new SidecarClient({ ...this.#options, ...parts, url: parseSidecarUrl(url) })
-    } catch (error) {
-      throw new RingmanError('SOURCE_FAILED', messageOf(error), { cause: error })
     }
   }
 

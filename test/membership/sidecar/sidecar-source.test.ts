@@ -84,23 +84,6 @@ describe('the start', () => {
     expect(sidecar.openCount).toBe(0)
   })
 
-  test.each(['not a url', 'ftp://localhost/state.json', 'http://user:secret@localhost/state.json'])(
-    'refuses the URL %s without repeating a password',
-    async (url) => {
-      const { source } = make({ url })
-      const error: unknown = await source
-        .start(new AbortController().signal)
-        .catch((thrown: unknown) => thrown)
-      expect(isRingmanError(error) && error.code).toBe('SOURCE_FAILED')
-      expect(JSON.stringify([String(error), isRingmanError(error) && error.detail])).not.toContain('secret')
-    },
-  )
-
-  test('refuses to watch without a URL', async () => {
-    const { source } = make({ watch: true })
-    expect(await codeOf(source.start(new AbortController().signal))).toBe('SOURCE_FAILED')
-  })
-
   test('takes an update that came before it, if what it fetches is older', async () => {
     const { source } = make({ url: URL })
     expect(source.update(jsonBytes(updateJson(stateJson(tick(2), [a, b]))))).toBe('accepted')
