@@ -9,7 +9,7 @@ import type { Route } from './route.ts'
 export interface SidecarUpdates {
   /**
    * @returns `stopped` when it takes none any more; anything else means that it was understood.
-   * @throws {RingmanError} `BODY_INVALID` or `BODY_TOO_LARGE`; nothing was changed then.
+   * @throws {RingmanError} `BODY_INVALID`; nothing was changed then.
    */
   update(body: Uint8Array): string
 }

@@ -80,7 +80,7 @@ test(`${COUNT} hostile bodies at /update change no ring, end nothing and hold no
   // The state of the ring is dated after everything that is sent, but for the far future, which is refused.
   const first = JSON.parse(event.toString('utf8')) as { State: { LastChanged: string; Servers: unknown } }
   first.State.LastChanged = new Date().toISOString()
-  source.update(first)
+  source.update(Buffer.from(JSON.stringify(first)))
   await ring.start()
   const { digest } = manager.snapshot.ring
   const { epoch } = manager.snapshot

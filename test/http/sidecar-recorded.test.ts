@@ -140,6 +140,6 @@ test('the node list tells a ring without nodes from one of which nothing was hea
   const { source, port } = await serve()
   const list = byTitle('SidecarRing before any update: nodes = null')
   expect((await ask(port, list)).answer).toBe('null')
-  source.update({ State: {}, ChangeEvent: { Service: { Name: 'some-svc' } } })
+  source.update(Buffer.from('{"State":{},"ChangeEvent":{"Service":{"Name":"some-svc"}}}'))
   expect((await ask(port, list)).answer).toBe('{}')
 })

@@ -111,29 +111,18 @@ export class SidecarSource extends SourceBase implements MembershipSource {
   /**
    * Takes what Sidecar posts to its listeners. Any number may come at any time: see {@link HoldDown}.
    *
-   * @param body - JSON as bytes, or decoded already.
-   * @throws {RingmanError} `BODY_INVALID` when it is no such update, `BODY_TOO_LARGE` above the limit; nothing
-   *   is changed then.
+   * @param body - JSON.
+   * @throws {RingmanError} `BODY_INVALID` when it is no such update; nothing is changed then.
    */
-  update(body: unknown): UpdateOutcome {
+  update(body: Uint8Array): UpdateOutcome {
     if (this.stage === 'stopped') return 'stopped'
-    const { serviceName, limitBytes } = this.#options
     let update
     try {
-      if (body instanceof Uint8Array && body.byteLength > limitBytes) {
-        throw new RingmanError('BODY_TOO_LARGE', `an update may have ${limitBytes} bytes at most`, {
-          detail: { limitBytes },
-        })
-      }
-      update = parseUpdate(body instanceof Uint8Array ? parseJson(body) : body, serviceName)
+      update = parseUpdate(parseJson(body), this.#options.serviceName)
     } catch (error) {
       this.#counts.refused += 1
       this.#warnings.warn(
-        {
-          event: 'update.refused',
-          err: error,
-          sizeBytes: body instanceof Uint8Array ? body.byteLength : undefined,
-        },
+        { event: 'update.refused', err: error, sizeBytes: body.byteLength },
         'Refused an update that is not one of Sidecar',
       )
       throw error

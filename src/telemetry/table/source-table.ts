@@ -89,7 +89,7 @@ export const SIDECAR_METRICS = rowsWith({ sources: ['sidecar'] })({
       outcome: {
         accepted: 'It changed what is known of the service (posted, streamed or fetched).',
         ignored: 'Posted; of another service, not newer, or of a change that does not count.',
-        refused: 'Posted; not an update, or too large.',
+        refused: 'Posted; not an update.',
         folded: 'Accepted, and then overtaken by a newer one within the hold-down.',
       },
     },

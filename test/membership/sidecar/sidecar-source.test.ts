@@ -36,7 +36,7 @@ const keys = (source: SidecarSource) =>
     .map(({ ringKey }) => ringKey)
     .sort()
 
-function updateCode(source: SidecarSource, body: unknown): string {
+function updateCode(source: SidecarSource, body: Uint8Array): string {
   try {
     return source.update(body)
   } catch (error) {
@@ -136,7 +136,7 @@ describe('updates', () => {
     expect(post(source, 5, [c])).toBe('not-newer')
     expect(post(source, 4, [c])).toBe('not-newer')
     const offset = stateJson('2026-01-01T01:00:00.000000005+01:00', [c])
-    expect(source.update(updateJson(offset))).toBe('not-newer')
+    expect(source.update(jsonBytes(updateJson(offset)))).toBe('not-newer')
     await clock.advance(10_000)
     expect(keys(source)).toEqual(['10.0.0.1:8000', '10.0.0.2:8000'])
   })
@@ -184,19 +184,12 @@ describe('updates', () => {
     expect(source.health().detail['updatesRefused']).toBe(1)
   })
 
-  test('one above the limit is refused', async () => {
-    const { source } = await started({ url: URL, limitBytes: 100 * 1024 })
-    const padded = jsonBytes({ ...updateJson(stateJson(tick(9), [b])), Padding: 'x'.repeat(101 * 1024) })
-    expect(updateCode(source, padded)).toBe('BODY_TOO_LARGE')
-    expect(keys(source)).toEqual(['10.0.0.1:8000'])
-  })
-
   test('bad ones cannot fill the log', async () => {
     const { source, logger, clock } = await started({ url: URL })
-    for (let n = 0; n < 1000; n++) updateCode(source, '{bad')
+    for (let n = 0; n < 1000; n++) updateCode(source, Buffer.from('{bad'))
     expect(logger.events('warn')).toEqual(['update.refused'])
     await clock.advance(10_000)
-    updateCode(source, '{bad')
+    updateCode(source, Buffer.from('{bad'))
     expect(logger.lines.at(-1)?.fields['suppressed']).toBe(999)
   })
 
@@ -283,7 +276,7 @@ describe('fetching again', () => {
 
   test('follows a state whose time went back, once Sidecar has said it twice', async () => {
     const { source, sidecar, clock } = await started({ url: URL }, new FakeSidecar([a, b]))
-    source.update(updateJson(stateJson(tick(90), [a, b, c])))
+    source.update(jsonBytes(updateJson(stateJson(tick(90), [a, b, c]))))
     expect(keys(source)).toHaveLength(3)
     // The host of b is not heard of any more: its record is dated back.
     sidecar.set(tick(20), [a, { ...b, status: 1 }, c])
@@ -420,7 +413,7 @@ describe('watching', () => {
   test('a stream whose time went back is looked into with a fetch, soon and not at once', async () => {
     const { source, sidecar, clock } = await started({ url: URL, watch: true }, new FakeSidecar([a, b]))
     await clock.advance(0)
-    source.update(updateJson(stateJson(tick(90), [a, b])))
+    source.update(jsonBytes(updateJson(stateJson(tick(90), [a, b]))))
     const { fetches } = sidecar
     for (let n = 0; n < 10; n++) sidecar.set(tick(20 + n), [a])
     await clock.advance(0)
@@ -436,7 +429,7 @@ describe('watching', () => {
     let published = 0
     source.subscribe(() => published++)
     sidecar.set(tick(2), [a, b])
-    source.update(updateJson(sidecar.state))
+    source.update(jsonBytes(updateJson(sidecar.state)))
     await clock.advance(60_000)
     expect(published).toBe(1)
     expect(keys(source)).toHaveLength(2)
@@ -473,7 +466,7 @@ describe('statistics', () => {
     })
     await clock.advance(20_000)
     expect(source.statistics().staleMs).toBe(20_000)
-    expect(updateCode(source, { nonsense: true })).toBe('BODY_INVALID')
+    expect(updateCode(source, Buffer.from('{"nonsense":true}'))).toBe('BODY_INVALID')
     await clock.advance(15_000)
     expect(source.statistics()).toMatchObject({
       sidecar: { fetches: { completed: 2, failed: 0 }, updates: { refused: 1 } },
