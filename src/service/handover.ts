@@ -285,7 +285,7 @@ export class Handover {
     this.#stepAgain = true
     if (this.#isStepping) return
     this.#isStepping = true
-    while (this.#stepAgain && !this.#isStopped) {
+    while (this.#stepAgain && !this.#isStopped && !this.#mustLetGo) {
       this.#stepAgain = false
       this.#stepOthers()
       if (this.#own !== undefined) this.#stepOwn(this.#own)
@@ -354,7 +354,7 @@ export class Handover {
 
   /** What this member is to get when a member moves, in ascending order. */
   #gainsBy(mover: Member): readonly Stretch[] {
-    const ownKey = this.#self && ringKeyOf(this.#self, this.#deps.ringKeyMode)
+    const ownKey = this.#ownKey
     if (ownKey === undefined) return []
     return this.#moveOf(mover).reduce<Stretch[]>((gains, moved) => {
       const more = without([...moved.gainedBy(ownKey)], gains)
@@ -492,8 +492,7 @@ export class Handover {
       const isSingle = moves.size < Math.min(MAX_SINGLE_MOVES, MAX_SINGLE_NODES / now.size)
       if (!isSingle && !this.isDone(mover) && mover.name !== this.#deps.selfName) {
         // Of what others do only this member's own gains are asked: there are few.
-        const ownKey = this.#self && ringKeyOf(this.#self, this.#deps.ringKeyMode)
-        outlook.ownGains ??= outlook.inTheEnd.gainedBy(ownKey ?? '')
+        outlook.ownGains ??= outlook.inTheEnd.gainedBy(this.#ownKey ?? '')
         move = [outlook.ownGains.lostBy(moverKey)]
       } else {
         const before = this.#ringOf((member) => !isMover(member) && this.isDone(member))
@@ -536,6 +535,16 @@ export class Handover {
 
   get #self(): Member | undefined {
     return this.#look().living.get(this.#deps.selfName)
+  }
+
+  get #ownKey(): string | undefined {
+    return this.#self && ringKeyOf(this.#self, this.#deps.ringKeyMode)
+  }
+
+  /** Whether this process's ring still has what a member owns that knows nobody. Its loss is told before anything is fetched. */
+  get #mustLetGo(): boolean {
+    const isOn = (ring: HashRing) => ring.get(this.#ownKey ?? '') !== undefined
+    return this.#own?.phase === 'pending' && isOn(this.#deps.ring()) && !isOn(this.#look().now)
   }
 
   #tell(to: Member, message: Omit<HandoverMessage, 'from'>): void {

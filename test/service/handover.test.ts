@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { silentLogger } from '../../src/logger.ts'
 import { HashRingManager } from '../../src/manager/hash-ring-manager.ts'
+import { healthIn } from '../../src/membership/condition.ts'
 import type { MemberControl } from '../../src/membership/control.ts'
 import type { Member, MemberMetadata } from '../../src/membership/member.ts'
 import type { MovedStretches } from '../../src/ring/moved.ts'
@@ -42,8 +43,15 @@ class Cluster {
     onTestFinished(() => this.stop())
   }
 
-  /** @param handover - Whether the member hands over; `owning` for one that was there before. */
-  async start(name: string, handover: 'pending' | 'owning' | 'none'): Promise<void> {
+  /**
+   * @param handover - Whether the member hands over; `owning` for one that was there before.
+   * @param knows - Whom it knows at first: only itself until {@link hear}, or everybody.
+   */
+  async start(
+    name: string,
+    handover: 'pending' | 'owning' | 'none',
+    knows: 'itself' | 'all' = 'all',
+  ): Promise<void> {
     const address = `10.0.0.${this.services.size + 1}`
     const state = {
       phase: handover === 'none' ? 'owning' : handover,
@@ -51,7 +59,9 @@ class Cluster {
     } as const
     const own = fakeMember(name, address, handover === 'none' ? {} : { handover: state })
     this.#set([...this.#members.filter((member) => member.name !== name), own])
-    const source = new FakeSource(this.#members, { selfName: name, kind: 'memberlist' })
+    const known = knows === 'all' ? this.#members : [own]
+    const source = new FakeSource(known, { selfName: name, kind: 'memberlist' })
+    if (knows === 'itself') source.healthNow = healthIn('starting', 'No seed has answered yet')
     const warm: WarmCall[] = []
     const control: Pick<MemberControl, 'updateOwn' | 'sendTo' | 'onMessage'> = {
       updateOwn: (change) => {
@@ -90,6 +100,13 @@ class Cluster {
     this.services.set(name, { source, service, warm })
     await this.clock.during(20, service.start())
     await this.clock.advance(20)
+  }
+
+  /** A member that knew only itself hears of the others. */
+  hear(name: string): void {
+    const { source } = this.get(name)
+    source.healthNow = healthIn('well', 'All is well')
+    source.set(this.#members)
   }
 
   get(name: string) {
@@ -174,6 +191,25 @@ describe('a member that joins', () => {
     expect(service.handover).toMatchObject({ outcomes: { warmed: 1 }, warmUps: { done: 2 }, oldestMs: 0 })
     await cluster.stop()
     expect(cluster.clock.pendingTimers).toBe(0)
+  })
+
+  test('warms up only when its own ring has let go of everything, so that no loss is told after that', async () => {
+    const cluster = await clusterOf('a')
+    await cluster.start('b', 'pending', 'itself')
+    const { service, warm } = cluster.get('b')
+    expect(cluster.ring('b')).toBe('b')
+    const told: string[] = []
+    service.ownership.onMoved(({ gained, lost }) => {
+      told.push(`gained ${gained.share > 0}, lost ${lost.share > 0}, after ${warm.length} calls of warm`)
+    })
+    cluster.hear('b')
+    await cluster.clock.advance(200)
+    expect(told).toEqual(['gained false, lost true, after 0 calls of warm'])
+    expect(warm).toHaveLength(1)
+    warm[0]!.resolve()
+    await cluster.clock.advance(200)
+    expect(cluster.ring('b')).toBe('ab')
+    expect(told.slice(1)).toEqual(['gained true, lost false, after 1 calls of warm'])
   })
 
   test('owns them cold when its time is up, and what is still being fetched is aborted', async () => {
