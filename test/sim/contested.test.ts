@@ -4,6 +4,7 @@ import { SimCluster } from '../../lab/sim/sim-cluster.ts'
 import type { SimMember } from '../../lab/sim/sim-member.ts'
 import { sameEndpoint, tryParseAddress } from '../../src/membership/memberlist/protocol/endpoint.ts'
 import type { Message, PushPull, PushPullNode } from '../../src/membership/memberlist/wire/messages.ts'
+import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
 import { alive } from '../membership/memberlist/protocol/machine.ts'
 
 const others = (cluster: SimCluster, name: string) => cluster.running.filter((member) => member.name !== name)
@@ -121,6 +122,68 @@ describe('two processes of one name', () => {
   })
 })
 
+describe('one process at two addresses', () => {
+  /** Who says at any time that a name is contested, or that itself is unlisted. */
+  function watch(cluster: SimCluster): Set<string> {
+    const said = new Set<string>()
+    for (const member of cluster.running) {
+      member.onEffect = (effect) => {
+        if (effect.kind === 'member-changed' && effect.change === 'contested') said.add(member.name)
+      }
+    }
+    return said
+  }
+
+  test.each([
+    ['with keys', true],
+    ['without keys', false],
+  ])('is no contest when a forged message names the other one, %s', (_, keyed) => {
+    const cluster = SimCluster.settled(simSeed(120), 5, { ...PRESETS.lan, keyed })
+    const said = watch(cluster)
+    const victim = cluster.get('node-1')
+    const second = cluster.endpoint()
+    cluster.network.alias(second, victim.endpoint)
+    const forger = cluster.endpoint()
+    cluster.network.hostUp(forger.address)
+    for (let i = 0; i < 30; i++) {
+      const address = tryParseAddress(second.address)!
+      const claim = alive(0, 5 + i, { node: 'node-1', address, port: second.port })
+      for (const member of cluster.running) cluster.network.sendPacket(forger, member.endpoint, [claim])
+      cluster.run(1000)
+    }
+    expect([...said], `seed ${cluster.seed}`).toEqual([])
+    expect(cluster.isConverged(), `seed ${cluster.seed}`).toBe(true)
+  })
+
+  test.each([
+    [2, true],
+    [3, false],
+    [5, true],
+    [30, true],
+    [30, false],
+  ])('is where it says, after it came back with another one: %i members, keys: %s', (count, keyed) => {
+    const cluster = SimCluster.settled(simSeed(121), count, { ...PRESETS.lan, keyed })
+    const said = watch(cluster)
+    const before = cluster.get('node-1')
+    before.kill()
+    const after = cluster.start('node-1', { seeds: [cluster.get('node-0').endpoint] })
+    said.delete('node-1')
+    after.onEffect = (effect) => {
+      if (effect.kind === 'member-changed' && effect.change === 'contested') said.add('node-1')
+    }
+    cluster.network.alias(before.endpoint, after.endpoint)
+    expect(
+      cluster.runUntil(() => cluster.isConverged(), 3000),
+      `seed ${cluster.seed}`,
+    ).toBeDefined()
+    for (let i = 0; i < 600; i++) {
+      cluster.run(100)
+      expect(cluster.isConverged(), `seed ${cluster.seed}, ${i}`).toBe(true)
+    }
+    expect([...said], `seed ${cluster.seed}`).toEqual([])
+  })
+})
+
 describe('who of two is not ready', () => {
   const LONG_MS = 100_000
 
@@ -224,8 +287,14 @@ describe('who of two is not ready', () => {
 })
 
 describe('forged messages about a name', () => {
-  /** Sends from a host that answers pings for `name` if `answers`, and whoever asks for its state with `state`. */
-  function attacker(cluster: SimCluster, name: string, answers: boolean, state?: PushPull) {
+  /** Sends from a host that answers pings for `name` if `answers`, with `words` besides, and whoever asks for its state with `state`. */
+  function attacker(
+    cluster: SimCluster,
+    name: string,
+    answers: boolean,
+    state?: PushPull,
+    words: Message[] = [],
+  ) {
     const endpoint = cluster.endpoint()
     const asked = { count: 0 }
     const send = (to: SimMember, ...messages: Message[]) => {
@@ -237,6 +306,7 @@ describe('forged messages about a name', () => {
           if (answers && message.kind === 'ping' && message.node === name)
             cluster.network.sendPacket(endpoint, from, [
               { kind: 'ack', seqNo: message.seqNo, payload: new Uint8Array(0) },
+              ...words,
             ])
         }
       },
@@ -284,6 +354,29 @@ describe('forged messages about a name', () => {
     }
     expect(rivalOf(victim, 'node-1')).toEqual(thief.endpoint)
     expect(liar.asked.count).toBeGreaterThan(3)
+  })
+
+  test.each([
+    ['that it is where it answers', 'there'],
+    ['that it is where the member is', 'here'],
+    ['that it is elsewhere', 'elsewhere'],
+  ])('a member keeps its place whatever one that answers under its name says of itself: %s', (_, where) => {
+    const cluster = SimCluster.settled(simSeed(84), 5)
+    const victim = cluster.get('node-1')
+    const words: Message[] = []
+    const thief = attacker(cluster, 'node-1', true, undefined, words)
+    const place = { there: thief.endpoint, here: victim.endpoint, elsewhere: cluster.endpoint() }[where]!
+    for (let i = 0; i < 40; i++) {
+      words[0] = { ...thief.claim(5 + i), address: tryParseAddress(place.address)! }
+      for (const member of cluster.running) thief.send(member, thief.claim(5 + i), words[0])
+      for (let step = 0; step < 10; step++) {
+        cluster.run(50)
+        for (const by of cluster.running) expect(placeOf(by, 'node-1')).toEqual(victim.endpoint)
+        expect(victim.protocol.isUnlisted).toBe(false)
+      }
+    }
+    const says = cluster.running.map((by) => rivalOf(by, 'node-1') !== undefined)
+    expect(says).toEqual(says.map(() => where === 'there'))
   })
 
   test.each([1, 20])(

@@ -8,6 +8,7 @@ import {
   type MemberlistNodeEvents,
 } from '../../../src/membership/memberlist/memberlist-node.ts'
 import type { MemberlistNodeOptions } from '../../../src/membership/memberlist/node-options.ts'
+import { encodeMessage } from '../../../src/membership/memberlist/wire/message-codec.ts'
 import type { Endpoint } from '../../../src/membership/memberlist/protocol/endpoint.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { TurnClock } from '../../support/turn-clock.ts'
@@ -388,6 +389,58 @@ describe('MemberlistNode', () => {
     expect(a!.node.openSockets).toBe(0)
     expect(await a!.node.broadcast(bytes('late'))).toBe('dropped')
     await expect(start(a!.node)).rejects.toMatchObject({ code: 'SOURCE_FAILED' })
+  })
+})
+
+describe('one process at two addresses', () => {
+  test.each([
+    ['', {}],
+    [', with keys', { keyring: [key(1)] }],
+  ])(
+    'is where it says when it comes back with another one, and nobody contests its name%s',
+    async (_, keys) => {
+      const [first, second, ...others] = await cluster(['a', 'b', 'c'], keys)
+      const port = placeOf(second!.node).port
+      await second!.node.stop()
+      const contested: string[] = []
+      const all = [first!, ...others]
+      const back = make({ ...keys, name: 'b', bindHost: '0.0.0.0', advertise: '127.0.0.2', gossipPort: port })
+      await start(back.node)
+      back.node.join([placeOf(first!.node)])
+      const isListed = () => all.every(({ node }) => node.member('b')?.endpoint.address === '127.0.0.2')
+      await clock.until(isListed)
+      for (let passedMs = 0; passedMs < 15_000; passedMs += 50) {
+        await clock.advance(50)
+        for (const { node } of [...all, back]) contested.push(...node.contested().map(({ name }) => name))
+        expect([back.node.isUnlisted, isListed()]).toEqual([false, true])
+      }
+      expect(contested).toEqual([])
+    },
+  )
+
+  test('is no contest when a forged message names the other one', async () => {
+    const first = make({ name: 'a' })
+    const victim = make({ name: 'b', bindHost: '0.0.0.0', advertise: '127.0.0.2' })
+    for (const { node } of [first, victim]) await start(node)
+    first.node.join([placeOf(victim.node)])
+    await clock.until(() => alive(first.node) === 'a b' && alive(victim.node) === 'a b')
+    const { port } = placeOf(victim.node)
+    const claim = encodeMessage({
+      ...{ kind: 'alive', incarnation: 9, node: 'b', address: Uint8Array.of(127, 0, 0, 1), port },
+      ...{ meta: new Uint8Array(0), vsn: Uint8Array.of(1, 5, 2, 0, 0, 0) },
+    })
+    const socket = createSocket('udp4')
+    onTestFinished(() => void socket.close())
+    socket.send(claim, placeOf(first.node).port, '127.0.0.1')
+    socket.send(claim, port, '127.0.0.2')
+    const heard = ({ logger }: typeof first) =>
+      logger.lines.some(({ fields }) => fields['event'] === 'conflict.found')
+    await clock.until(() => heard(first) && heard(victim))
+    for (let passedMs = 0; passedMs < 5000; passedMs += 50) {
+      await clock.advance(50)
+      expect([first, victim].flatMap(({ node }) => node.contested())).toEqual([])
+    }
+    expect(first.node.member('b')?.endpoint).toEqual(placeOf(victim.node))
   })
 })
 

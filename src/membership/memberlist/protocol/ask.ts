@@ -25,23 +25,23 @@ export interface Ask {
 /**
  * Pings a place outside the probe rounds.
  *
- * @param end - Called once: with the payload of the ack, or with undefined when none came in time.
+ * @param end - Called once: with the payload of the ack and all that was in its packet, or with undefined when none came in time.
  */
 export function ask(
   core: Core,
   { place, name, say = [], fill = true, repeat = false, stream = false, timeoutMs, purpose = 'probe' }: Ask,
-  end: (payload: Uint8Array | undefined) => void,
+  end: (payload: Uint8Array | undefined, said: readonly Message[]) => void,
 ): void {
   const { deadlines, nowMs, settings, pending, pendingStreams } = core
   const waitMs = timeoutMs ?? settings.probeIntervalMs
   const seqNo = core.takeSeqNo()
   const set: Deadline[] = []
-  const finish = (payload: Uint8Array | undefined) => {
+  const finish = (payload: Uint8Array | undefined, _from?: Endpoint, said: readonly Message[] = []) => {
     if (!pending.delete(seqNo)) return
     pendingStreams.delete(seqNo)
     for (const deadline of set) deadlines.cancel(deadline)
     if (payload !== undefined) core.contacts.answered(place, name, core.nowMs)
-    end(payload)
+    end(payload, said)
   }
   const ping = () => core.send(place, [core.pingFor({ name }, seqNo), ...say], fill, purpose)
   pending.set(seqNo, { acked: finish })

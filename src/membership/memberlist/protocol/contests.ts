@@ -1,9 +1,9 @@
 import { isLiving } from '../../member.ts'
-import type { Alive } from '../wire/messages.ts'
+import type { Alive, Message } from '../wire/messages.ts'
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 import type { Deadline } from './deadlines.ts'
-import { type Endpoint, sameEndpoint } from './endpoint.ts'
+import { type Endpoint, sameEndpoint, tryEndpoint } from './endpoint.ts'
 import type { MemberRecord } from './members.ts'
 import { noteAnswer } from './suspicion.ts'
 
@@ -29,8 +29,8 @@ interface Contest {
 
 /**
  * Names that are used twice. When a living member's name is claimed from another place, both places are asked under that
- * name; it is contested while both answer. So one forged message does not suffice. Each member asks for itself, and sends
- * the claim of a contested name on, so that all of them find out.
+ * name; it is contested while both answer, and neither says itself that it is elsewhere. So one forged message does not suffice,
+ * nor one process at two addresses. Each member asks for itself, and sends the claim of a contested name on, so that all find out.
  */
 export class Contests {
   readonly #core: Core
@@ -39,6 +39,8 @@ export class Contests {
   /** Whether others list this member under its name, while that is claimed; who answered longest ago first. */
   readonly #listings = new Map<MemberRecord, boolean>()
   #asking: Deadline | undefined
+  /** Called when a member says, where it is listed, that it is elsewhere. */
+  onElsewhere: (word: Alive) => void = () => {}
 
   /** @param fetch - Asks a member for its state. */
   constructor(core: Core, fetch: (record: MemberRecord) => void) {
@@ -53,7 +55,7 @@ export class Contests {
       if (!sameEndpoint(known.rival, rival) || claim.incarnation <= known.claim.incarnation) return
       known.claim = claim
       // Once for each incarnation, so that members that came later hear of it, and it comes to an end.
-      if (record.rival !== undefined) this.#sendOn(known)
+      if (record.rival !== undefined) this.#core.queueMessage(claim, { space: 'claim', name: record.name })
       return
     }
     if (this.#byName.size >= CONTESTS_LIMIT) return
@@ -112,24 +114,24 @@ export class Contests {
   #ask(contest: Contest): void {
     const core = this.#core
     const { record, rival, place } = contest
+    const { name } = record
     const isSelf = record === core.self
-    let waiting = isSelf ? 1 : 2
-    let ownAnswers = isSelf
-    let rivalAnswers = false
-    const answered = () => {
-      if (--waiting === 0 && this.#byName.get(record.name) === contest)
-        this.#decide(contest, ownAnswers, rivalAnswers)
+    const places = isSelf ? [rival] : [rival, place]
+    const answered = new Set(isSelf ? [place] : [])
+    let waiting = places.length
+    // Who is suspected in an incarnation that it has left behind says along with its answer what it is now.
+    const say = [core.fallMessage('suspect', { name, incarnation: 0 })]
+    for (const at of places) {
+      const isOwn = at === place
+      ask(core, { place: at, name, say, repeat: true, stream: true, fill: isOwn }, (payload, said) => {
+        const word = elsewhere(said, name, at)
+        if (payload !== undefined && word === undefined) answered.add(at)
+        if (isOwn && answered.has(at)) noteAnswer(core, record, 'direct')
+        const isOpen = () => this.#byName.get(name) === contest
+        if (isOwn && word !== undefined && isOpen()) this.onElsewhere(word)
+        if (--waiting === 0 && isOpen()) this.#decide(contest, answered.has(place), answered.has(rival))
+      })
     }
-    ask(core, { place: rival, name: record.name, repeat: true, stream: true, fill: false }, (payload) => {
-      rivalAnswers = payload !== undefined
-      answered()
-    })
-    if (isSelf) return
-    ask(core, { place, name: record.name, repeat: true, stream: true }, (payload) => {
-      ownAnswers = payload !== undefined
-      if (ownAnswers) noteAnswer(core, record, 'direct')
-      answered()
-    })
   }
 
   #decide(contest: Contest, ownAnswers: boolean, rivalAnswers: boolean): void {
@@ -153,7 +155,7 @@ export class Contests {
         rivalAddress: rival.address,
         rivalPort: rival.port,
       })
-      this.#sendOn(contest)
+      core.queueMessage(contest.claim, { space: 'claim', name: record.name })
     }
     // When the rival has died, the others soon list this one.
     if (record === core.self && (isNew || !rivalAnswers)) this.#askOthers()
@@ -183,8 +185,11 @@ export class Contests {
     const waitMs = this.#listings.size === 0 ? Math.min(soonMs, CHECK_EVERY_MS) : CHECK_EVERY_MS
     this.#asking = deadlines.set(nowMs + waitMs, () => this.#askOthers(waitMs * 2))
   }
+}
 
-  #sendOn({ record, claim }: Contest): void {
-    this.#core.queueMessage(claim, { space: 'claim', name: record.name })
-  }
+/** What a member says of itself in a packet, if that is that it is not at this place. */
+function elsewhere(said: readonly Message[], name: string, place: Endpoint): Alive | undefined {
+  const word = said.find((message): message is Alive => message.kind === 'alive' && message.node === name)
+  const own = word && tryEndpoint(word.address, word.port)
+  return own === undefined || sameEndpoint(own, place) ? undefined : word
 }

@@ -18,7 +18,8 @@ import type { ProtocolSettings } from './settings.ts'
 
 /** What waits for the answer to one of our sequence numbers. */
 export interface PendingAnswer {
-  acked: (payload: Uint8Array, from: Endpoint) => void
+  /** @param said - All that was in the packet. */
+  acked: (payload: Uint8Array, from: Endpoint, said: readonly Message[]) => void
   nacked?: (from: Endpoint) => void
 }
 

@@ -36,11 +36,12 @@ const STATE_SLICE_MS = 1
 const CONFLICT_INTERVAL_MS = 10_000
 
 /**
- * Where a message is from, if not from the state of a peer that sent it: a packet; or somebody whom we asked, at `place`, for
- * its state. `seed`: one that was given to us to join through.
+ * Where a message is from, if not from the state of a peer that sent it: a packet; its member, asked where it is listed; or
+ * somebody whom we asked, at `place`, for its state. `seed`: one that was given to us to join through.
  */
 export type Origin =
   | { readonly by: 'packet'; readonly from: Endpoint }
+  | { readonly by: 'itself' }
   | { readonly by: 'asked'; readonly seed: boolean; readonly place: Endpoint }
 
 /** Who has to act on what was learned. */
@@ -107,7 +108,7 @@ export class Merge {
     if (known === undefined) {
       if (this.#isReal(message.node, endpoint, origin)) this.#admit(message, endpoint)
       else this.#askFirst(message, endpoint)
-    } else if (!sameEndpoint(known.endpoint, endpoint)) this.#moved(known, message, endpoint)
+    } else if (!sameEndpoint(known.endpoint, endpoint)) this.#moved(known, message, endpoint, origin)
     else if (isBeyond(known, message.incarnation, this.#core.nowMs)) {
       if (origin?.by === 'asked' && sameEndpoint(origin.place, endpoint)) this.#takeOwn(known, message)
       else {
@@ -458,12 +459,13 @@ export class Merge {
     if (record.state !== 'alive') this.#core.members.setState(record, 'alive', this.#core.clockMs)
   }
 
-  /** The name is claimed from another endpoint: taken over when its member has fallen, else a conflict. */
-  #moved(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
+  /** The name is claimed from another endpoint: taken over when its member has fallen, or says so itself, else a conflict. */
+  #moved(record: MemberRecord, message: Alive, endpoint: Endpoint, origin: Origin | undefined): void {
     const core = this.#core
     if (this.#isRefused(message, endpoint)) return
     const previous = previousOf(core, record)
-    if (previous === undefined || !sameEndpoint(previous.endpoint, endpoint)) {
+    if (origin?.by === 'itself') this.#takeOver(record, message, endpoint)
+    else if (previous === undefined || !sameEndpoint(previous.endpoint, endpoint)) {
       this.#claim(record, message, endpoint)
     } else if (message.incarnation <= previous.incarnation) {
       // Late news of what the name was there before, unless it answers there again.

@@ -119,6 +119,7 @@ export class Protocol {
     this.#leave = new Leave(core, this.#contests, () => this.#pushPullRounds.hasten())
     const gossip = new GossipRounds(core)
     core.onQueued = () => gossip.wake()
+    this.#contests.onElsewhere = (word) => this.#merge.alive(word, { by: 'itself' })
   }
 
   /**
@@ -314,7 +315,7 @@ export class Protocol {
         message.incarnation < self.incarnation,
     )
     // Facts first, so that an answer to a ping of this packet already carries what we say to them.
-    for (const message of messages) this.#learn(message, from)
+    for (const message of messages) this.#learn(message, from, messages)
     // No member puts two questions of a kind into one packet; who does wants one packet to bring forth many.
     for (const kind of ['ping', 'indirect-ping'] as const) {
       const [question, ...more] = messages.filter((message) => message.kind === kind)
@@ -330,7 +331,7 @@ export class Protocol {
     }
   }
 
-  #learn(message: Message, from: Endpoint): void {
+  #learn(message: Message, from: Endpoint, said: readonly Message[]): void {
     switch (message.kind) {
       case 'alive':
         this.#merge.alive(message, { by: 'packet', from })
@@ -343,7 +344,7 @@ export class Protocol {
         this.#merge.dead(message)
         return
       case 'ack':
-        this.#core.pending.get(message.seqNo)?.acked(message.payload, from)
+        this.#core.pending.get(message.seqNo)?.acked(message.payload, from, said)
         return
       case 'nack':
         this.#core.pending.get(message.seqNo)?.nacked?.(from)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Ask, ask } from '../../../../src/membership/memberlist/protocol/ask.ts'
+import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
 import type { ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
 import { CoreBench } from './core-bench.ts'
 import { alive, dead, endpointOf } from './machine.ts'
@@ -7,12 +8,17 @@ import { alive, dead, endpointOf } from './machine.ts'
 /** Asks for `m2` at its place at 1 s; `7` waits to be said. */
 class AskBench extends CoreBench {
   readonly ends: (Uint8Array | undefined)[] = []
+  /** What was in the packets of the answers. */
+  readonly said: (readonly Message[])[] = []
   readonly #seqNo: number
 
   constructor(over: Partial<Ask> = {}, settings: Partial<ProtocolSettings> = {}) {
     super(settings)
     this.core.queueMessage(alive(7))
-    ask(this.core, { place: endpointOf(2), name: 'm2', ...over }, (payload) => this.ends.push(payload))
+    ask(this.core, { place: endpointOf(2), name: 'm2', ...over }, (payload, said) => {
+      this.ends.push(payload)
+      this.said.push(said)
+    })
     this.#seqNo = [...this.core.pending.keys()][0]!
   }
 
@@ -31,8 +37,8 @@ class AskBench extends CoreBench {
     })
   }
 
-  ack(): void {
-    this.core.pending.get(this.#seqNo)?.acked(Uint8Array.of(5), endpointOf(2))
+  ack(said: readonly Message[] = []): void {
+    this.core.pending.get(this.#seqNo)?.acked(Uint8Array.of(5), endpointOf(2), said)
   }
 
   endStream(outcome: 'acked' | 'refused' | 'failed'): void {
@@ -87,9 +93,9 @@ describe('a question', () => {
     const bench = new AskBench({ repeat: true, stream: true })
     const { core } = bench
     bench.sentBy(1100)
+    bench.ack([alive(2), alive(3)])
     bench.ack()
-    bench.ack()
-    expect(bench.ends).toEqual([Uint8Array.of(5)])
+    expect([bench.ends, bench.said]).toEqual([[Uint8Array.of(5)], [[alive(2), alive(3)]]])
     expect(core.contacts.hasAnswered(endpointOf(2), 'm2', 1100)).toBe(true)
     expect([core.pending.size, core.deadlines.nextMs]).toEqual([0, Infinity])
     expect(bench.sentBy(9000)).toHaveLength(1)
@@ -103,7 +109,7 @@ describe('a question', () => {
     bench.endStream('failed')
     expect(bench.ends).toEqual([])
     bench.endStream('acked')
-    expect(bench.ends).toEqual([new Uint8Array(0)])
+    expect([bench.ends, bench.said]).toEqual([[new Uint8Array(0)], [[]]])
     expect([core.pending.size, core.pendingStreams.size]).toEqual([0, 0])
     const silent = new AskBench({ stream: true })
     silent.sentBy(2000)

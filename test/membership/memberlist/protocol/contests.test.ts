@@ -4,7 +4,8 @@ import { sameEndpoint } from '../../../../src/membership/memberlist/protocol/end
 import { collectionsOf } from '../../../../lab/sim/collections.ts'
 import { CoreBench } from './core-bench.ts'
 import { numberOf } from './effect-log.ts'
-import { alive, endpointOf } from './machine.ts'
+import type { Message } from '../../../../src/membership/memberlist/wire/messages.ts'
+import { alive, endpointOf, suspect } from './machine.ts'
 
 /** Contests of `m1`, which knows `m2`, from time 0 on; the place of an address answers while it is in `answering`. */
 function contesting() {
@@ -14,6 +15,8 @@ function contesting() {
   const fetched: string[] = []
   const contests = new Contests(core, ({ name }) => fetched.push(name))
   const answering = new Set<number>()
+  /** What the packets with their answers hold. */
+  const said = new Map<number, Message[]>()
   const asked: string[] = []
   /** Carries out what was asked for. */
   const settle = () => {
@@ -24,9 +27,11 @@ function contesting() {
       if (effect.kind !== 'send-packet') continue
       for (const message of effect.messages) {
         if (message.kind !== 'ping') continue
-        asked.push(`${message.node} at ${effect.to.address}${effect.messages.length > 1 ? ' with news' : ''}`)
-        if (answering.has(numberOf(effect.to)))
-          core.pending.get(message.seqNo)?.acked(new Uint8Array(0), effect.to)
+        const news = effect.messages.filter(({ kind }) => kind === 'alive')
+        asked.push(`${message.node} at ${effect.to.address}${news.length > 0 ? ' with news' : ''}`)
+        const n = numberOf(effect.to)
+        if (answering.has(n))
+          core.pending.get(message.seqNo)?.acked(new Uint8Array(0), effect.to, said.get(n) ?? [])
       }
     }
     if (taken.length > 0) settle()
@@ -56,7 +61,7 @@ function contesting() {
   /** The claims that wait to be sent on, by incarnation. */
   const sentOn = () =>
     core.queue.look(60_000, 255).flatMap((message) => (message.kind === 'alive' ? [message.incarnation] : []))
-  return { bench, core, contests, fetched, answering, asked, at, m2, claim, changes, sentOn }
+  return { bench, core, contests, fetched, answering, said, asked, at, m2, claim, changes, sentOn }
 }
 
 /** `m2` answers at its place and, under the same name, at 10.0.0.9. */
@@ -111,6 +116,74 @@ describe('a name that is claimed from another place', () => {
     const before = asked.length
     claim()
     expect(asked).toHaveLength(before + 2)
+  })
+
+  test('is asked in a way that has its member say what it is', () => {
+    const { bench, claim } = contesting()
+    claim()
+    const asOfNow = { kind: 'suspect', node: 'm2', incarnation: 0, from: 'm1' }
+    expect(bench.of('send-packet').map(({ messages }) => messages.slice(1))).toEqual([[asOfNow], [asOfNow]])
+  })
+
+  const at10 = (n: number, node = 'm2') => alive(n, 3, { node })
+  test.each<[string, Message[], Message[], boolean, Message[]]>([
+    ['neither says where it is', [], [], true, []],
+    ['each says that it is there', [at10(2)], [at10(9)], true, []],
+    ['the other one says nothing', [at10(2)], [], true, []],
+    ['only others are told of', [at10(9, 'm3')], [at10(2, 'm3'), suspect(2)], true, []],
+    ['the other one says what is no place', [], [alive(2, 3, { address: new Uint8Array(3) })], true, []],
+    ['the other one, in its own word, which comes first, is its member', [], [at10(2), at10(9)], false, []],
+    ['the other one is at another port', [], [alive(9, 3, { node: 'm2', port: 7947 })], false, []],
+    ['its member has moved to the other place', [at10(9), at10(2)], [at10(9)], false, [at10(9)]],
+    ['its member has moved elsewhere', [at10(5)], [at10(9)], false, [at10(5)]],
+  ])('is one process, or two, where both answer and %s', (_, own, others, isContested, moved) => {
+    const { answering, said, claim, at, m2, contests, asked, changes, core } = contesting()
+    const heard: Message[] = []
+    contests.onElsewhere = (word) => heard.push(word)
+    answering.add(2).add(9)
+    said.set(2, own).set(9, others)
+    claim()
+    expect([m2.rival !== undefined, heard]).toEqual([isContested, moved])
+    expect(m2.lastAckMs).toBe(moved.length > 0 ? -Infinity : 0)
+    if (isContested) return
+    // It is no silence that is waited for: it can be claimed again.
+    claim()
+    expect(asked).toHaveLength(4)
+    at(60_000)
+    expect([asked.length, changes()]).toEqual([4, []])
+    expect(core.queue.count).toBe(0)
+  })
+
+  test('is contested no more after the other place led to its member three times', () => {
+    const { at, m2, said, contests } = contested()
+    contests.onElsewhere = () => expect.unreachable()
+    said.set(9, [alive(2)])
+    at(29_999)
+    expect(m2.rival).toEqual(endpointOf(9))
+    at(30_000)
+    expect(m2.rival).toBeUndefined()
+  })
+
+  test('is no longer asked about once its member has said that it is elsewhere', () => {
+    const { at, m2, said, contests, asked, changes, answering, claim } = contesting()
+    const heard: Message[] = []
+    contests.onElsewhere = (word) => {
+      heard.push(word)
+      contests.end(m2)
+    }
+    answering.add(2)
+    said.set(2, [at10(9)])
+    claim()
+    at(60_000)
+    expect([heard, changes(), asked.length]).toEqual([[at10(9)], [], 4])
+    // Nor is its word taken when the question is over.
+    const late = contesting()
+    late.contests.onElsewhere = () => expect.unreachable()
+    late.said.set(2, [at10(9)])
+    late.claim()
+    late.contests.end(late.m2)
+    late.answering.add(2)
+    late.at(60_000)
   })
 
   test('is decided when both questions are over', () => {
@@ -238,6 +311,19 @@ describe('this member’s own name', () => {
     core.self.state = 'left'
     at(12_000)
     expect(core.self.rival).toEqual(endpointOf(8))
+  })
+
+  test('is not where the other place leads to this member itself', () => {
+    const { core, contests, claim, answering, said, at, changes } = contesting()
+    contests.onElsewhere = () => expect.unreachable()
+    answering.add(9)
+    said.set(9, [alive(1)])
+    claim(1, 9, core.self)
+    at(60_000)
+    expect([core.self.rival, changes()]).toEqual([undefined, []])
+    said.set(9, [alive(9, 1, { node: 'm1' })])
+    claim(1, 9, core.self)
+    expect(core.self.rival).toEqual(endpointOf(9))
   })
 
   /** `m1` is also at 10.0.0.9; `m2` to `m<count>` answer. */

@@ -56,7 +56,7 @@ export class CoreBench extends EffectLog {
   /** Acks our ping in the last packet that has one. */
   ackLast(payload = new Uint8Array(0)): void {
     const { message, to } = this.sent('ping').at(-1)!
-    this.core.pending.get(message.seqNo)?.acked(payload, endpointOf(to))
+    this.core.pending.get(message.seqNo)?.acked(payload, endpointOf(to), [])
   }
 
   /** Runs what falls due, each at its time. */

@@ -119,7 +119,7 @@ describe('gossip', () => {
     say()
     expect(at(1010).toSorted()).toEqual(['1010 to 2: alive', '1010 to 3: ping'])
     const [seqNo] = core.pending.keys()
-    core.pending.get(seqNo!)?.acked(new Uint8Array(0), endpointOf(3))
+    core.pending.get(seqNo!)?.acked(new Uint8Array(0), endpointOf(3), [])
     expect(core.takeEffects()).toMatchObject([
       { kind: 'send-packet', to: endpointOf(3), messages: [{ kind: 'alive' }] },
     ])

@@ -60,7 +60,7 @@ class InquiryBench extends CoreBench {
     const { seqNo } = this.sent('indirect-ping').at(-1)!.message
     for (const n of from) {
       const pending = this.core.pending.get(seqNo)
-      if (kind === 'ack') pending?.acked(NO_BYTES, endpointOf(n))
+      if (kind === 'ack') pending?.acked(NO_BYTES, endpointOf(n), [])
       else pending?.nacked?.(endpointOf(n))
     }
   }
@@ -72,7 +72,7 @@ class InquiryBench extends CoreBench {
   /** The suspect answers the look. */
   answer(): void {
     const { seqNo } = this.sent('ping').at(-1)!.message
-    this.core.pending.get(seqNo)?.acked(Uint8Array.of(5), endpointOf(2))
+    this.core.pending.get(seqNo)?.acked(Uint8Array.of(5), endpointOf(2), [])
   }
 
   /** When `m2` was pinged, from 1000 ms on. */

@@ -20,7 +20,7 @@ class LeaveBench extends CoreBench {
   ack(...from: number[]): void {
     for (const n of from) {
       const { message } = this.sent('ping').findLast(({ to }) => to === n)!
-      this.core.pending.get(message.seqNo)?.acked(new Uint8Array(0), endpointOf(n))
+      this.core.pending.get(message.seqNo)?.acked(new Uint8Array(0), endpointOf(n), [])
     }
   }
 

@@ -108,7 +108,7 @@ class Merging extends CoreBench {
     const ping = this.packetsTo(place)
       .flat()
       .findLast((message) => message.kind === 'ping')!
-    this.core.pending.get(ping.seqNo)?.acked(new Uint8Array(0), place)
+    this.core.pending.get(ping.seqNo)?.acked(new Uint8Array(0), place, [])
     return this
   }
 
@@ -411,7 +411,7 @@ describe('room at a place, in a ring without keys', () => {
       .flat()
       .find((message) => message.kind === 'ping' && message.node === 'm2')
     m.clear()
-    if (ping?.kind === 'ping') m.core.pending.get(ping.seqNo)?.acked(new Uint8Array(0), endpointOf(2))
+    if (ping?.kind === 'ping') m.core.pending.get(ping.seqNo)?.acked(new Uint8Array(0), endpointOf(2), [])
     expect(m.record(2).lastAckMs).toBe(1250)
     expect(m.core.contacts.hasAnswered(endpointOf(2), 'm2', 1250)).toBe(true)
     expect([m.seen(2), m.seen(3)]).toEqual(['alive 1 at 2:7946', 'unknown'])
@@ -689,6 +689,29 @@ describe('a name that was taken over', () => {
     m.alive(alive(2, 7), packet(3))
     expect(m.seen(2)).toBe('alive 7 at 2:7946')
     expect(m.record(2).previous).toMatchObject({ endpoint: endpointOf(9), incarnation: 6 })
+  })
+
+  test('is taken while its member lives, when that says so itself, also back to where it was and in a lower incarnation', () => {
+    const m = new Merging()
+      .alive(alive(2, 5))
+      .clear()
+      .alive(elsewhere(2, 9, 3), { by: 'itself' })
+    expect([m.seen(2), m.claims]).toEqual(['alive 3 at 9:7946', []])
+    expect(m.changes()).toEqual(['m2 joined'])
+    expect(m.alive(alive(2, 4), { by: 'itself' }).seen(2)).toBe('alive 4 at 2:7946')
+    expect(m.record(2).previous).toMatchObject({ endpoint: endpointOf(9), incarnation: 3 })
+    m.alive(elsewhere(2, 8, 9), packet(3))
+    expect([m.seen(2), m.claims.length]).toEqual(['alive 4 at 2:7946', 1])
+    const refusing = new Merging(
+      {},
+      { refuseAlive: ({ endpoint }) => (endpoint.address === '10.0.0.9' ? 'no' : undefined) },
+    )
+    expect(
+      refusing
+        .alive(alive(2))
+        .alive(elsewhere(2, 9, 3), { by: 'itself' })
+        .seen(2),
+    ).toBe('alive 1 at 2:7946')
   })
 
   test('is not bound to what was there once it is kept no longer', () => {

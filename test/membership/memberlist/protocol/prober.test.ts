@@ -35,7 +35,7 @@ class ProbeBench extends CoreBench {
   }
 
   ack(from: Endpoint = endpointOf(2)): void {
-    this.pendingAnswer.acked(Uint8Array.of(7), from)
+    this.pendingAnswer.acked(Uint8Array.of(7), from, [])
   }
 
   nack(): void {

@@ -358,6 +358,49 @@ describe('what it tells of itself', () => {
   })
 })
 
+describe('one process at two places', () => {
+  const forged = alive(2, 9, { address: alive(9).address })
+
+  /** The questions of `m1` about the name `m2`, put by `forged`. */
+  function asked() {
+    const machine = steady().withMembers(3)
+    machine.answering.delete(2)
+    machine.packet(3, forged)
+    machine.answering.add(2)
+    const pings = machine.sent('ping').filter(({ message }) => message.node === 'm2')
+    const at = (n: number) => pings.find(({ to }) => to === n)!.message.seqNo
+    const answer = (n: number, ...said: Message[]) => {
+      machine.packet(n, { kind: 'ack', seqNo: at(n), payload: NO_BYTES }, ...said)
+    }
+    return { machine, answer }
+  }
+
+  test('is no contest', () => {
+    const { machine, answer } = asked()
+    answer(2, alive(2))
+    answer(9, alive(2))
+    machine.run(60_000)
+    expect(machine.changes()).not.toContain('m2 contested')
+    expect(machine.protocol.member('m2')?.endpoint).toEqual(endpointOf(2))
+  })
+
+  test('is listed where it says that it is, by an answer of its own alone', () => {
+    const { machine, answer } = asked()
+    machine.packet(
+      2,
+      { kind: 'ack', seqNo: 1, payload: NO_BYTES },
+      alive(2, 3, { address: alive(8).address }),
+    )
+    expect(machine.protocol.member('m2')?.endpoint).toEqual(endpointOf(2))
+    answer(2, forged)
+    expect(machine.protocol.member('m2')).toMatchObject({
+      state: 'alive',
+      endpoint: endpointOf(9),
+      rival: undefined,
+    })
+  })
+})
+
 describe('a ping', () => {
   /** `m2` is held for this, and has answered from where it is, or not. */
   function holding(message: Message, hasAnswered: boolean): Machine {

@@ -46,7 +46,7 @@ class SuspicionBench extends CoreBench {
 
   ack(from = 2): void {
     const { seqNo } = this.sent('ping')[0]!.message
-    this.core.pending.get(seqNo)?.acked(new Uint8Array(0), endpointOf(from))
+    this.core.pending.get(seqNo)?.acked(new Uint8Array(0), endpointOf(from), [])
   }
 
   nack(): void {
