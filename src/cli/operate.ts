@@ -13,7 +13,7 @@ import { renderJson, renderMoves, renderShare, type CommandInput, type Terminal 
 
 /** Moves that are printed. */
 const MOVES_SHOWN = 20
-/** How long the next member may take to hear of what those before it did, in milliseconds, and how often it is asked. */
+/** How long after an action the next members may take to hear of it, in milliseconds, and how often each is asked. */
 const HEARING_MS = 10_000
 const LOOK_MS = 100
 
@@ -71,16 +71,20 @@ export async function runOperate(input: OperateInput): Promise<void> {
   const { urls } = members
   const failed: { readonly place: string; readonly code: ErrorCode }[] = []
   const done: Deed[] = []
+  let heardByMs = 0
   if (dryRun && urls.length > 1 && deedOf(action, '', operand) !== undefined)
     terminal.err('ringman: each is tried out by itself, as if the others stayed as they are\n')
   for (const url of urls) {
     const place = new URL(url).host
     try {
-      await untilHeard(members, url, done, clock)
+      await untilHeard(members, url, done, heardByMs, clock)
       const said = await askAdmin(members, url, `/v1/admin/${action}`, fields)
       const answer = readAnswer(actionAnswer, said, url)
       const deed = dryRun ? undefined : deedOf(action, answer.member, operand)
-      if (deed !== undefined) done.push(deed)
+      if (deed !== undefined) {
+        done.push(deed)
+        heardByMs = clock.now() + HEARING_MS
+      }
       // Of the member to forget or to evict, the answer has the name; of one that acts on itself, its own.
       const who = 'name' in fields ? place : `${answer.member} (${place})`
       if (json) terminal.out(renderJson({ url, ...answer }))
@@ -127,15 +131,15 @@ function deedOf(action: Action, of: string, operand: string | undefined): Deed |
   }
 }
 
-/** @throws {RingmanError} `TIMEOUT` when the member does not hear of it in time; that it does not answer. */
+/** @throws {RingmanError} `TIMEOUT` when the member has not heard of it at `heardByMs`; that it does not answer. */
 async function untilHeard(
   members: Members,
   url: string,
   deeds: readonly Deed[],
+  heardByMs: number,
   clock: Clock,
 ): Promise<void> {
   if (deeds.length === 0) return
-  const untilMs = clock.now() + HEARING_MS
   for (;;) {
     const answer = await askAdmin(members, url, '/v1/report')
     const { members: known } = readAnswer(membersAnswer, answer, url)
@@ -145,7 +149,7 @@ async function untilHeard(
       return !isHeard(member) && (member === undefined || isLiving(member))
     })
     if (missed === undefined) return
-    if (clock.now() >= untilMs) {
+    if (clock.now() >= heardByMs) {
       const why = `within ${formatDuration(HEARING_MS)} it has not heard that ${missed.said}`
       throw new RingmanError('TIMEOUT', `it was not asked: ${why}; ask it once it has`)
     }
