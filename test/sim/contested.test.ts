@@ -156,32 +156,37 @@ describe('one process at two addresses', () => {
   })
 
   test.each([
-    [2, true],
-    [3, false],
-    [5, true],
-    [30, true],
-    [30, false],
-  ])('is where it says, after it came back with another one: %i members, keys: %s', (count, keyed) => {
-    const cluster = SimCluster.settled(simSeed(121), count, { ...PRESETS.lan, keyed })
-    const said = watch(cluster)
-    const before = cluster.get('node-1')
-    before.kill()
-    const after = cluster.start('node-1', { seeds: [cluster.get('node-0').endpoint] })
-    said.delete('node-1')
-    after.onEffect = (effect) => {
-      if (effect.kind === 'member-changed' && effect.change === 'contested') said.add('node-1')
-    }
-    cluster.network.alias(before.endpoint, after.endpoint)
-    expect(
-      cluster.runUntil(() => cluster.isConverged(), 3000),
-      `seed ${cluster.seed}`,
-    ).toBeDefined()
-    for (let i = 0; i < 600; i++) {
-      cluster.run(100)
-      expect(cluster.isConverged(), `seed ${cluster.seed}, ${i}`).toBe(true)
-    }
-    expect([...said], `seed ${cluster.seed}`).toEqual([])
-  })
+    [2, true, 512],
+    [3, false, 0],
+    [3, false, 100],
+    [5, true, 100],
+    [30, true, 0],
+    [30, false, 100],
+  ])(
+    'is where it says, after it came back with another one: %i members, keys: %s, metadata of %i bytes',
+    (count, keyed, metaBytes) => {
+      const cluster = SimCluster.settled(simSeed(121), count, { ...PRESETS.lan, keyed })
+      const said = watch(cluster)
+      const before = cluster.get('node-1')
+      before.kill()
+      const seeds = [cluster.get('node-0').endpoint]
+      const after = cluster.start('node-1', { seeds, meta: new Uint8Array(metaBytes) })
+      said.delete('node-1')
+      after.onEffect = (effect) => {
+        if (effect.kind === 'member-changed' && effect.change === 'contested') said.add('node-1')
+      }
+      cluster.network.alias(before.endpoint, after.endpoint)
+      expect(
+        cluster.runUntil(() => cluster.isConverged(), 3000),
+        `seed ${cluster.seed}`,
+      ).toBeDefined()
+      for (let i = 0; i < 600; i++) {
+        cluster.run(100)
+        expect(cluster.isConverged(), `seed ${cluster.seed}, ${i}`).toBe(true)
+      }
+      expect([...said], `seed ${cluster.seed}`).toEqual([])
+    },
+  )
 })
 
 describe('who of two is not ready', () => {

@@ -395,16 +395,23 @@ describe('MemberlistNode', () => {
 describe('one process at two addresses', () => {
   test.each([
     ['', {}],
+    [', with much to say of itself', { meta: bytes('x'.repeat(400)) }],
     [', with keys', { keyring: [key(1)] }],
   ])(
     'is where it says when it comes back with another one, and nobody contests its name%s',
-    async (_, keys) => {
-      const [first, second, ...others] = await cluster(['a', 'b', 'c'], keys)
+    async (_, options) => {
+      const [first, second, ...others] = await cluster(['a', 'b', 'c'], options)
       const port = placeOf(second!.node).port
       await second!.node.stop()
       const contested: string[] = []
       const all = [first!, ...others]
-      const back = make({ ...keys, name: 'b', bindHost: '0.0.0.0', advertise: '127.0.0.2', gossipPort: port })
+      const back = make({
+        ...options,
+        name: 'b',
+        bindHost: '0.0.0.0',
+        advertise: '127.0.0.2',
+        gossipPort: port,
+      })
       await start(back.node)
       back.node.join([placeOf(first!.node)])
       const isListed = () => all.every(({ node }) => node.member('b')?.endpoint.address === '127.0.0.2')

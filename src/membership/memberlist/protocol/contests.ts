@@ -67,10 +67,8 @@ export class Contests {
   /** Members whose names are contested, this one first. */
   contested(): MemberRecord[] {
     const { self } = this.#core
-    const others = Array.from(this.#byName.values(), ({ record }) => record).filter(
-      (record) => record.rival !== undefined && record !== self,
-    )
-    return self.rival === undefined ? others : [self, ...others]
+    const others = Array.from(this.#byName.values(), ({ record }) => record).filter((one) => one !== self)
+    return [self, ...others].filter(({ rival }) => rival !== undefined)
   }
 
   /**
@@ -119,17 +117,18 @@ export class Contests {
     const places = isSelf ? [rival] : [rival, place]
     const answered = new Set(isSelf ? [place] : [])
     let waiting = places.length
-    // Who is suspected in an incarnation that it has left behind says along with its answer what it is now.
-    const say = [core.fallMessage('suspect', { name, incarnation: 0 })]
+    // Who is suspected in an incarnation that it has left behind says along with its answer what it is now. Our own word makes room
+    // for that, where it has not reached us: it sends us no more than we sent.
+    const say = [core.fallMessage('suspect', { name, incarnation: 0 }), core.ownAlive()]
     for (const at of places) {
       const isOwn = at === place
       ask(core, { place: at, name, say, repeat: true, stream: true, fill: isOwn }, (payload, said) => {
         const word = elsewhere(said, name, at)
         if (payload !== undefined && word === undefined) answered.add(at)
         if (isOwn && answered.has(at)) noteAnswer(core, record, 'direct')
-        const isOpen = () => this.#byName.get(name) === contest
-        if (isOwn && word !== undefined && isOpen()) this.onElsewhere(word)
-        if (--waiting === 0 && isOpen()) this.#decide(contest, answered.has(place), answered.has(rival))
+        if (isOwn && word !== undefined && this.#byName.get(name) === contest) this.onElsewhere(word)
+        if (--waiting > 0 || this.#byName.get(name) !== contest) return
+        this.#decide(contest, answered.has(place), answered.has(rival))
       })
     }
   }

@@ -362,6 +362,8 @@ export class Protocol {
 
   #answer(ping: Ping, from: Endpoint, missedUs: boolean): void {
     const core = this.#core
+    // Our own one came back: it is we who are where it went.
+    if (core.pending.has(ping.seqNo)) return
     if (ping.node !== '' && ping.node !== core.self.name) {
       core.refuse('not-for-us', { meant: ping.node.slice(0, 255), from: from.address })
       return
@@ -398,7 +400,8 @@ export class Protocol {
   }
 
   #answerStream(stream: number, ping: Ping): void {
-    if (this.#core.leaving || (ping.node !== '' && ping.node !== this.#core.self.name)) {
+    const { leaving, pending, self } = this.#core
+    if (leaving || pending.has(ping.seqNo) || (ping.node !== '' && ping.node !== self.name)) {
       this.#core.refuse('not-for-us', { meant: ping.node.slice(0, 255) })
       this.#core.emit({ kind: 'refuse-stream', stream, reason: 'not-for-us' })
       return

@@ -27,7 +27,7 @@ function contesting() {
       if (effect.kind !== 'send-packet') continue
       for (const message of effect.messages) {
         if (message.kind !== 'ping') continue
-        const news = effect.messages.filter(({ kind }) => kind === 'alive')
+        const news = effect.messages.filter((one) => one.kind === 'alive' && one.node !== 'm1')
         asked.push(`${message.node} at ${effect.to.address}${news.length > 0 ? ' with news' : ''}`)
         const n = numberOf(effect.to)
         if (answering.has(n))
@@ -121,8 +121,14 @@ describe('a name that is claimed from another place', () => {
   test('is asked in a way that has its member say what it is', () => {
     const { bench, claim } = contesting()
     claim()
+    const [toRival, toMember] = bench.of('send-packet').map(({ messages }) => messages.slice(1))
     const asOfNow = { kind: 'suspect', node: 'm2', incarnation: 0, from: 'm1' }
-    expect(bench.of('send-packet').map(({ messages }) => messages.slice(1))).toEqual([[asOfNow], [asOfNow]])
+    // Its own word as well: where nobody has answered, nobody is sent more than came from there.
+    const own = { kind: 'alive', node: 'm1', incarnation: 1, address: alive(1).address }
+    expect([toRival, toMember]).toMatchObject([
+      [asOfNow, own],
+      [asOfNow, own],
+    ])
   })
 
   const at10 = (n: number, node = 'm2') => alive(n, 3, { node })

@@ -384,6 +384,25 @@ describe('one process at two places', () => {
     expect(machine.protocol.member('m2')?.endpoint).toEqual(endpointOf(2))
   })
 
+  test('is no contest of this member’s own name: its questions come back to it, and it does not answer them', () => {
+    const machine = steady().withMembers(3)
+    machine.packet(3, alive(1, 9, { address: alive(9).address }))
+    const [question] = machine.sent('ping').filter(({ to }) => to === 9)
+    machine.clear()
+    machine.packet(1, question!.message)
+    machine.handle({ kind: 'stream-ping-received', stream: 4, ping: question!.message })
+    expect(machine.sent('ack')).toEqual([])
+    expect(machine.effects.map(({ effect }) => effect)).toMatchObject([
+      { kind: 'log' },
+      { kind: 'refuse-stream', stream: 4, reason: 'not-for-us' },
+    ])
+    // Anybody else's it answers.
+    machine.packet(9, { ...question!.message, seqNo: 5 })
+    expect(machine.sent('ack')).toHaveLength(1)
+    machine.run(60_000)
+    expect(machine.changes()).not.toContain('m1 contested')
+  })
+
   test('is listed where it says that it is, by an answer of its own alone', () => {
     const { machine, answer } = asked()
     machine.packet(
