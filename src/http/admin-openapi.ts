@@ -12,6 +12,7 @@ import {
   list,
   object,
   orNull,
+  ref,
   share,
   text,
   word,
@@ -27,7 +28,6 @@ import {
   operations,
   problemResponses,
   reading,
-  ref,
   type Json,
   type Paths,
 } from './openapi.ts'

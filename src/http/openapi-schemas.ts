@@ -82,7 +82,8 @@ export function list(items: JsonSchema): JsonSchema {
   return { type: 'array', items }
 }
 
-const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
+/** A schema of the document by name. */
+export const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
 const next: JsonSchema = described(
   ref('Node'),
   'Who will own the key once it is warm: only while a hand-over is moving it.',

@@ -3,7 +3,7 @@ import { ERROR_CODES } from '../errors.ts'
 import { AGREEMENT_INTERVAL_MS } from './agreement.ts'
 import { ERROR_STATUSES } from './error-body.ts'
 import type { HttpLimits } from './limits.ts'
-import { apiSchemas, DIGEST, list, text, type JsonSchema } from './openapi-schemas.ts'
+import { apiSchemas, DIGEST, list, ref, text, type JsonSchema } from './openapi-schemas.ts'
 
 /** Entries of `/v1/plan`, with a weight from 1 to 1000; empty ones are passed over. */
 const WEIGHT_SUFFIX = '^([^,]*=0*([1-9][0-9]{0,2}|1000))?$'
@@ -11,9 +11,6 @@ const WEIGHT_SUFFIX_OPTIONAL = '^([^,=]*|[^,]*=0*([1-9][0-9]{0,2}|1000))$'
 
 /** Plain data. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
-
-/** A schema of the document by name. */
-export const ref = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
 
 /**
  * The OpenAPI 3.1 document of the look-up port, with the limits that hold in this process.
