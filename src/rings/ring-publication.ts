@@ -18,13 +18,6 @@ const OWNER = `${HASH_RING_GROUP}/hash-ring`
 /** The same for the version of the ring in it. */
 const VERSION = `${HASH_RING_GROUP}/version`
 
-/** What a ConfigMap of ours has. */
-interface FoundMap {
-  readonly resourceVersion: string
-  readonly version: number
-  readonly data: unknown
-}
-
 /**
  * Makes the ConfigMap of a HashRing say what its ring is. One that is there and belongs to somebody else is left as it is,
  * and a newer ring in it too. It is read by patches that change nothing, so that no right to read ConfigMaps is needed.
@@ -49,7 +42,7 @@ export async function publishRing(
   const target = { kind: CONFIG_MAPS, namespace }
   const patch = (operations: readonly object[]) =>
     client.write({ ...target, name, type: 'application/json-patch+json', body: operations }, signal)
-  let found: FoundMap
+  let found: ReturnType<typeof foundMap>
   try {
     found = foundMap(await patch([isOurs]))
   } catch (error) {
@@ -91,7 +84,8 @@ function configMapOf(
   }
 }
 
-function foundMap({ metadata, data }: Readonly<Record<string, unknown>>): FoundMap {
+/** What a ConfigMap of ours has. */
+function foundMap({ metadata, data }: Readonly<Record<string, unknown>>) {
   const { resourceVersion, annotations } = isObject(metadata) ? metadata : {}
   const version = Number(isObject(annotations) ? annotations[VERSION] : 0)
   return {
