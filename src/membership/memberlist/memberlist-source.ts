@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { configInvalid, messageOf, RingmanError } from '../../errors.ts'
+import { messageOf, RingmanError } from '../../errors.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
 import { formatHostPort, type Seed } from '../../seeds/seed.ts'
@@ -149,11 +149,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   }
 
   protected async open(ending: AbortSignal): Promise<void> {
-    const { clock, metadata } = this.#options
-    const { servicePort } = metadata
-    if (decodeMetadata(encodeMetadata({ servicePort })) === undefined) {
-      throw configInvalid(`"${servicePort}" is not a service port: 1 to 65535 is allowed`)
-    }
+    const { clock } = this.#options
     this.#wallOriginMs = clock.wallNow() - clock.now()
     if (this.#keyringFile !== undefined) this.node.setKeyring(await this.#keyringFile.start())
     if (this.#labelFile !== undefined) this.node.setLabels(await this.#labelFile.start())

@@ -156,7 +156,6 @@ export class SwimSource extends SourceBase implements MembershipSource {
 
   protected async open(ending: AbortSignal): Promise<void> {
     const { name, bindHost, gossipPort, advertise, advertisePort, metadata, seeds, preset } = this.#options
-    if (name === '') throw configInvalid('the name of a member must not be empty')
     checkBindAddress(bindHost)
     for (const seed of seeds) {
       if (seed.kind === 'address' && isIPv6(seed.address)) {

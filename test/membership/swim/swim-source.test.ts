@@ -80,7 +80,6 @@ describe('start', () => {
     ['an IPv6 seed', 'CONFIG_INVALID', { seeds: parseSeeds('10.0.0.1,[::1]:7946') }],
     ['the unspecified address to advertise', 'CONFIG_INVALID', { advertise: '0.0.0.0' }],
     ['an address of another machine', 'SOURCE_FAILED', { bindHost: '203.0.113.1' }],
-    ['an empty name', 'CONFIG_INVALID', { name: '' }],
     ['metadata that is too large', 'METADATA_TOO_LARGE', { name: 'n'.repeat(600) }],
     [
       'a choice of addresses to advertise',
