@@ -7,7 +7,9 @@ import type { ExtraRoutes } from '../http/routes.ts'
 import { sidecarUpdate } from '../http/sidecar-update.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiTransport } from '../kubernetes/api-transport.ts'
-import { createTransport } from '../kubernetes/https-transport.ts'
+import { HttpsTransport } from '../kubernetes/https-transport.ts'
+import { InClusterAccess } from '../kubernetes/in-cluster-access.ts'
+import { KubeconfigAccess } from '../kubernetes/kubeconfig-access.ts'
 import { PodWatch } from '../kubernetes/pod-watch.ts'
 import type { MemberControl } from '../membership/control.ts'
 import type { CheckedGossip } from '../membership/kubernetes/gossip-check.ts'
@@ -130,18 +132,17 @@ const SOURCES: Readonly<
 
 const IP_FAMILIES = { auto: 'auto', ipv4: 'IPv4', ipv6: 'IPv6' } as const
 
-/** The way to the API server; nothing is read before the first request. */
+/**
+ * The way to the API server: with a kubeconfig file's access, or with the pod's own. Nothing is read before the first request.
+ */
 export function kubernetesTransport(
-  config: Pick<MemberConfig, 'kubernetesKubeconfig'>,
+  { kubernetesKubeconfig: file }: Pick<MemberConfig, 'kubernetesKubeconfig'>,
   { clock, tracer }: Surroundings,
 ): ApiTransport {
-  return createTransport({
-    kubeconfig: config.kubernetesKubeconfig,
-    env: process.env,
-    now: () => clock.now(),
-    userAgent: `ringman/${readVersion()}`,
-    tracer,
-  })
+  const now = () => clock.now()
+  const access =
+    file === undefined ? new InClusterAccess({ env: process.env, now }) : new KubeconfigAccess(file, now)
+  return new HttpsTransport(access, `ringman/${readVersion()}`, tracer)
 }
 
 /** The pods of the selector, where seeds or the check need them. */

@@ -70,6 +70,3 @@ export interface ClusterAccess {
   /** Reads all of it again the next time. */
   renew(): void
 }
-
-/** The environment, as `process.env` has it. */
-export type Environment = Readonly<Record<string, string | undefined>>

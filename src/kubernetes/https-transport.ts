@@ -4,9 +4,7 @@ import { answerHead } from '../answer-head.ts'
 import { http, https } from '../node-http.ts'
 import { failSpan, noTracer, withSpan } from '../tracing.ts'
 import { unlessAborted } from '../unless-aborted.ts'
-import type { ApiAnswer, ApiRequest, ApiTransport, ClusterAccess, Environment } from './api-transport.ts'
-import { InClusterAccess } from './in-cluster-access.ts'
-import { KubeconfigAccess } from './kubeconfig-access.ts'
+import type { ApiAnswer, ApiRequest, ApiTransport, ClusterAccess } from './api-transport.ts'
 
 /** How long a silent connection is trusted before the kernel asks whether the other side is still there. */
 const KEEP_ALIVE_PROBE_MS = 15_000
@@ -109,22 +107,4 @@ export class HttpsTransport implements ApiTransport {
 /** Only seconds: the API server does not send the other form, a date. */
 function parseRetryAfter(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,6}$/.test(value) ? 1000 * Number(value) : undefined
-}
-
-/**
- * The way to the API server: with a kubeconfig file's access, or with the pod's own. Nothing is read or opened yet.
- *
- * @param options - `now` in monotonic milliseconds.
- */
-export function createTransport(options: {
-  readonly kubeconfig: string | undefined
-  readonly env: Environment
-  readonly now: () => number
-  readonly userAgent: string
-  readonly tracer?: Tracer
-}): ApiTransport {
-  const { kubeconfig, env, now, userAgent, tracer } = options
-  const access =
-    kubeconfig === undefined ? new InClusterAccess({ env, now }) : new KubeconfigAccess(kubeconfig, now)
-  return new HttpsTransport(access, userAgent, tracer)
 }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import { apiError, reasonOf } from './api-error.ts'
-import type { ClusterAccess, ClusterConnection, Environment } from './api-transport.ts'
+import type { ClusterAccess, ClusterConnection } from './api-transport.ts'
 
 /** Where Kubernetes puts a service account into a container. */
 export const SERVICE_ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -16,14 +16,18 @@ const REREAD_AFTER_MS = 60_000
  * @see https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/
  */
 export class InClusterAccess implements ClusterAccess {
-  readonly #env: Environment
+  readonly #env: NodeJS.ProcessEnv
   readonly #now: () => number
   readonly #folder: string
   #connection: ClusterConnection | undefined
   #readAtMs = 0
 
   /** @param options - `now` in monotonic milliseconds; `folder` for tests. */
-  constructor(options: { readonly env: Environment; readonly now: () => number; readonly folder?: string }) {
+  constructor(options: {
+    readonly env: NodeJS.ProcessEnv
+    readonly now: () => number
+    readonly folder?: string
+  }) {
     this.#env = options.env
     this.#now = options.now
     this.#folder = options.folder ?? SERVICE_ACCOUNT_FOLDER

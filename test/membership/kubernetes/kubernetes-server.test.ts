@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock, type Clock, type Random } from '../../../src/clock.ts'
 import { isRingmanError } from '../../../src/errors.ts'
-import { createTransport, HttpsTransport } from '../../../src/kubernetes/https-transport.ts'
+import { HttpsTransport } from '../../../src/kubernetes/https-transport.ts'
 import { InClusterAccess } from '../../../src/kubernetes/in-cluster-access.ts'
+import { KubeconfigAccess } from '../../../src/kubernetes/kubeconfig-access.ts'
 import type { ApiTransport } from '../../../src/kubernetes/api-transport.ts'
 import { KubernetesSource } from '../../../src/membership/kubernetes/kubernetes-source.ts'
 import { seededRandom } from '../../../lab/sim/seeded-random.ts'
@@ -67,6 +68,9 @@ const inCluster = (server: FakeKubernetesServer, folder: string) =>
     'ringman/test',
   )
 
+const transportOf = (kubeconfig: string) =>
+  new HttpsTransport(new KubeconfigAccess(kubeconfig, () => systemClock.now()), 'ringman/test')
+
 const start = (source: KubernetesSource) => source.start(new AbortController().signal)
 
 const ring = (source: KubernetesSource) =>
@@ -109,12 +113,7 @@ describe('over HTTPS', () => {
     }
     const logger = new RecordingLogger()
     const source = makeSource(
-      createTransport({
-        kubeconfig: server.kubeconfig({ token: 't' }, { 'certificate-authority-data': undefined }),
-        env: {},
-        now: () => 0,
-        userAgent: 'ringman/test',
-      }),
+      transportOf(server.kubeconfig({ token: 't' }, { 'certificate-authority-data': undefined })),
       { clock, logger },
     )
     const starting = start(source)
@@ -128,9 +127,6 @@ describe('over HTTPS', () => {
 })
 
 describe('with a kubeconfig', () => {
-  const transportOf = (kubeconfig: string) =>
-    createTransport({ kubeconfig, env: {}, now: () => systemClock.now(), userAgent: 'ringman/test' })
-
   test('token, authority, namespace and a path before the API are taken from it', async () => {
     const { api, server, world } = await openServer({ prefix: '/k8s/clusters/c-1' })
     api.tokens = new Set(['secret'])
@@ -201,7 +197,7 @@ test('a pod without a service account says what is missing', async () => {
 
 test('outside of Kubernetes the flag for a kubeconfig is named', async () => {
   const source = makeSource(
-    createTransport({ kubeconfig: undefined, env: {}, now: () => 0, userAgent: 'ringman/test' }),
+    new HttpsTransport(new InClusterAccess({ env: {}, now: () => 0 }), 'ringman/test'),
   )
   await expect(start(source)).rejects.toSatisfy(
     (error) => isRingmanError(error) && error.message.includes('--kubernetes-kubeconfig'),

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { ApiClient } from '../../../src/kubernetes/api-client.ts'
-import { createTransport } from '../../../src/kubernetes/https-transport.ts'
+import { HttpsTransport } from '../../../src/kubernetes/https-transport.ts'
+import { KubeconfigAccess } from '../../../src/kubernetes/kubeconfig-access.ts'
 import { describeKubernetesApi } from '../../contract/kubernetes-api.ts'
 import { ApiServer } from '../../support/api-server.ts'
 
@@ -21,7 +22,7 @@ describeKubernetesApi('the real server', async () => {
   await server.createNamespace(namespace)
   const path = `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`
   const { kubeconfig } = server
-  const transport = createTransport({ kubeconfig, env: {}, now: () => systemClock.now(), userAgent: 'test' })
+  const transport = new HttpsTransport(new KubeconfigAccess(kubeconfig, () => systemClock.now()), 'test')
   return {
     client: new ApiClient(transport, systemClock),
     namespace,
