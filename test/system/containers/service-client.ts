@@ -58,7 +58,9 @@ export class ServiceClient {
 
   /** Makes a member an endpoint; it gets look-ups once it is ready. */
   add(member: MemberContainer): void {
-    this.#endpoints.set(member, { member, ready: false, agent: new Agent({ keepAlive: true }) })
+    const endpoint = { member, ready: false, agent: new Agent({ keepAlive: true }) }
+    this.#endpoints.set(member, endpoint)
+    this.#loops.push(this.#probe(endpoint))
   }
 
   /** Forgets a member that is no more. It must have become unready before: else look-ups to it have failed. */
@@ -67,9 +69,8 @@ export class ServiceClient {
     this.#endpoints.delete(member)
   }
 
-  /** Starts the probes, waits until every endpoint is ready, and starts the look-ups. */
+  /** Waits until every endpoint is ready, and starts the look-ups. */
   async start(): Promise<void> {
-    this.#loops.push(this.#probe())
     while ([...this.#endpoints.values()].some(({ ready }) => !ready)) await wait(PROBE_INTERVAL_MS)
     for (let worker = 0; worker < WORKERS; worker++) this.#loops.push(this.#lookUp())
   }
@@ -80,14 +81,11 @@ export class ServiceClient {
     for (const { agent } of this.#endpoints.values()) agent.destroy()
   }
 
-  async #probe(): Promise<void> {
-    while (!this.#over.signal.aborted) {
-      await Promise.all(
-        [...this.#endpoints.values()].map(async (endpoint) => {
-          endpoint.ready = await endpoint.member.isReady()
-          if (!endpoint.ready) for (const socket of idleSockets(endpoint.agent)) socket.destroy()
-        }),
-      )
+  /** Each by itself: an address that is gone may keep whoever asks there waiting. */
+  async #probe(endpoint: Endpoint): Promise<void> {
+    while (!this.#over.signal.aborted && this.#endpoints.get(endpoint.member) === endpoint) {
+      endpoint.ready = await endpoint.member.isReady()
+      if (!endpoint.ready) for (const socket of idleSockets(endpoint.agent)) socket.destroy()
       await wait(PROBE_INTERVAL_MS)
     }
   }
