@@ -19,6 +19,12 @@ function nearest(unknown: string, known: Iterable<string>): string | undefined {
   return best
 }
 
+/** What is wrong with the names of `given` that are not known, each with the one that was most likely meant. */
+export function unknownNames(what: string, given: object, known: readonly string[]): string[] {
+  const unknown = Object.keys(given).filter((name) => !known.includes(name))
+  return unknown.map((name) => `${what} ${name}: ${unknownMessage(what, name, known)}`)
+}
+
 /** The phrase about an unknown name. */
 export function unknownMessage(what: string, unknown: string, known: Iterable<string>): string {
   const suggestion = nearest(unknown, known)

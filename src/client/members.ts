@@ -10,7 +10,7 @@ import {
 import { RING_NAME } from '../kubernetes-names.ts'
 import { collectBytes } from '../growing-buffer.ts'
 import { jsonExcess, type JsonLimits } from '../json-size.ts'
-import { unknownMessage } from '../unknown-name.ts'
+import { unknownNames } from '../unknown-name.ts'
 import type { Shape } from './shape.ts'
 import {
   fetchTransport,
@@ -113,11 +113,8 @@ export class Members {
     const { url, urls = [], ring, timeoutMs = 5000, silenceMs = 45_000, headers = {}, tls } = options
     const isText = typeof (urls as unknown) === 'string'
     const given = [...(url === undefined ? [] : [url]), ...(isText ? [] : urls)]
-    const known = [...Object.keys(MEMBER_OPTIONS), ...names]
     const problems = [
-      ...Object.keys(options).flatMap((name) =>
-        known.includes(name) ? [] : [`option ${name}: ${unknownMessage('option', name, known)}`],
-      ),
+      ...unknownNames('option', options, [...Object.keys(MEMBER_OPTIONS), ...names]),
       ...(isText ? ['urls is a list; one alone is given as url'] : []),
       ...(given.length === 0 ? ['a client needs the URL of at least one member'] : []),
       ...given.flatMap((each) => problemOfUrl(each) ?? []),

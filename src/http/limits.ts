@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { configInvalid } from '../errors.ts'
-import { unknownMessage } from '../unknown-name.ts'
+import { unknownNames } from '../unknown-name.ts'
 
 /** What a client may ask for and hold. Every buffer, list and wait that a client can make grow has its bound here. */
 export interface HttpLimits {
@@ -137,10 +137,7 @@ export function limitsWithin(limits: HttpLimits, memoryBytes: number): HttpLimit
 
 /** The defaults, with `limits` over them. @throws {RingmanError} `CONFIG_INVALID` for a limit that there is not. */
 export function withDefaultLimits(limits: Partial<HttpLimits> | undefined): HttpLimits {
-  const known = Object.keys(DEFAULT_HTTP_LIMITS)
-  const problems = Object.keys(limits ?? {})
-    .filter((name) => !known.includes(name))
-    .map((name) => `limit ${name}: ${unknownMessage('limit', name, known)}`)
+  const problems = unknownNames('limit', { ...limits }, Object.keys(DEFAULT_HTTP_LIMITS))
   if (problems.length > 0) throw configInvalid(problems.join('; '))
   return { ...DEFAULT_HTTP_LIMITS, ...limits }
 }
