@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
@@ -6,6 +7,14 @@ import { EQUIVALENT, matches } from '../../tools/mutation/equivalent.ts'
 import { mutantsOf } from '../../tools/mutation/mutants.ts'
 import { plantAll } from '../../tools/mutation/plant.ts'
 import { Switch } from '../../tools/mutation/switch.ts'
+
+test.each([
+  ['--help', 0, /^ {2}npm run test:mutation -- --sample 300/m],
+  ['--sampel=3', 2, /^option sampel: there is no such option; did you mean sample\?$/m],
+])('the command takes %s', (argument, status, said) => {
+  const done = spawnSync(process.execPath, ['tools/mutation/run.ts', argument], { encoding: 'utf8' })
+  expect([done.status, `${done.stdout}${done.stderr}`]).toEqual([status, expect.stringMatching(said)])
+})
 
 /** The changes to the body of a function, without that of the whole body and its value. */
 const changesOf = (body: string) =>

@@ -1,19 +1,10 @@
-/**
- * `npm run test:mutation`: plants one small fault at a time and runs the tests beside it, to see whether they notice.
- *
- *     npm run test:mutation                           all mutants of the core's folders
- *     npm run test:mutation -- src/ring/plan.ts       those in files whose path begins so
- *     npm run test:mutation -- --sample 300 --seed 7  so many of them; one seed always gives the same
- *     npm run test:mutation -- --longest 250          only by tests that take at most so many milliseconds
- *     npm run test:mutation -- --equivalent           those that are listed as equivalent, which must survive
- *
- * Fails where a folder misses the goal (a sample may miss it by what luck explains), or where a listed mutant does not survive.
- */
+/** `npm run test:mutation`: plants one small fault at a time and runs the tests beside it, to see whether they notice. */
 import { createHash } from 'node:crypto'
 import { globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
+import { unknownNames } from '../../src/unknown-name.ts'
 import { Bench, type Outcome } from './bench.ts'
 import { EQUIVALENT, matches } from './equivalent.ts'
 import type { Task } from './ledger.ts'
@@ -38,16 +29,36 @@ const MOST_TIMES_SLOWER = 5
 /** Tests that take no longer than this run first, then those that take no longer than that. */
 const TEST_TIMES_MS = [10, 50, 250, Infinity]
 
-const { values: options, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    sample: { type: 'string' },
-    seed: { type: 'string', default: '1' },
-    jobs: { type: 'string', default: String(availableParallelism()) },
-    longest: { type: 'string', default: 'Infinity' },
-    equivalent: { type: 'boolean', default: false },
-  },
-})
+const HELP = `Plants one small fault (a mutant) at a time and runs the tests beside it, to see whether they notice.
+
+  npm run test:mutation                           all mutants of the core's folders
+  npm run test:mutation -- src/ring/plan.ts       those in files whose path begins so
+  npm run test:mutation -- --sample 300 --seed 7  so many of them; one seed always gives the same
+  npm run test:mutation -- --jobs 2               so many at a time; else as many as the machine runs
+  npm run test:mutation -- --longest 250          only by tests that take at most so many milliseconds
+  npm run test:mutation -- --equivalent           those that are listed as equivalent, which must survive
+
+Fails where a folder misses the goal (a sample may miss it by what luck explains), or where a listed mutant does not survive.`
+
+const OPTIONS = {
+  help: { type: 'boolean', short: 'h', default: false },
+  sample: { type: 'string' },
+  seed: { type: 'string', default: '1' },
+  jobs: { type: 'string', default: String(availableParallelism()) },
+  longest: { type: 'string', default: 'Infinity' },
+  equivalent: { type: 'boolean', default: false },
+} as const
+const given = parseArgs({ allowPositionals: true, options: OPTIONS, strict: false })
+const unknown = unknownNames('option', given.values, Object.keys(OPTIONS))
+if (given.values.help === true) {
+  console.log(HELP)
+  process.exit()
+}
+if (unknown.length > 0) {
+  console.error(`${unknown.join('\n')}\n--help shows all of them`)
+  process.exit(2)
+}
+const { values: options, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS })
 
 const sources = new Map<string, string>()
 const listed = (mutant: Mutant) => EQUIVALENT.some((entry) => matches(entry, mutant))
