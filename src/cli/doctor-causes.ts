@@ -1,3 +1,4 @@
+import { getOrMake } from '../get-or-make.ts'
 import { formatHostPort } from '../seeds/seed.ts'
 import {
   found,
@@ -14,7 +15,7 @@ import type { MemberReport, SurveyedMember } from './doctor-survey.ts'
 
 export function sameNames(members: readonly SurveyedMember[]): Finding[] {
   const places = new Map<string, Set<string>>()
-  const note = (name: string, place: string) => places.set(name, (places.get(name) ?? new Set()).add(place))
+  const note = (name: string, place: string) => getOrMake(places, name, () => new Set()).add(place)
   for (const { report, url } of members) note(report.name, placeOf(report) ?? url)
   for (const name of new Set(members.flatMap(({ report }) => report.gossip?.contested ?? []))) {
     note(name, 'a place')

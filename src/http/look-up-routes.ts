@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
+import { getOrMake } from '../get-or-make.ts'
 import { isObject } from '../is-object.ts'
 import { DIGESTS_KEPT } from '../manager/ring-order.ts'
 import type { RingNode } from '../ring/node.ts'
@@ -85,14 +86,8 @@ export function lookUpRoutes(
     const after = service.ringAfterMoves
     /** The place of each node among those of the answer, as text. */
     const places = new Map<RingNode, string>()
-    const placeOf = (node: RingNode) => {
-      let place = places.get(node)
-      if (place === undefined) {
-        place = String(places.size)
-        places.set(node, place)
-      }
-      return place
-    }
+    const nextPlace = () => String(places.size)
+    const placeOf = (node: RingNode) => getOrMake(places, node, nextPlace)
     // A ring that is empty or does not run says so here. From then on all keys go by the ring of now.
     const { ring } = current.snapshot
     if (keys[0] !== undefined) manager.getNode(keys[0])

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
+import { getOrMake } from '../get-or-make.ts'
 import type { HashRingManager } from '../manager/hash-ring-manager.ts'
 import type { RingSnapshot } from '../manager/snapshot.ts'
 import type { RingNode } from '../ring/node.ts'
@@ -53,12 +54,7 @@ export class RingView {
 
   /** A node of this ring as JSON. */
   nodeJson(node: RingNode): string {
-    let json = this.#nodes.get(node)
-    if (json === undefined) {
-      json = asciiJson(nodeFields(node))
-      this.#nodes.set(node, json)
-    }
-    return json
+    return getOrMake(this.#nodes, node, () => asciiJson(nodeFields(node)))
   }
 
   /** `"next":…,` where a hand-over is moving a key to another node. */

@@ -1,3 +1,4 @@
+import { getOrMake } from '../get-or-make.ts'
 import type { Clock } from '../clock.ts'
 import type { ExpositionFormat, MetricsText } from '../http/metrics-answer.ts'
 import type { RequestMeter } from '../http/route.ts'
@@ -84,11 +85,9 @@ export class RingMetrics {
    */
   write(format: ExpositionFormat, labels?: Readonly<Record<string, string>>): Promise<MetricsText> {
     if (labels !== undefined) return this.#write(format, labels)
-    let writing = this.#writing.get(format)
-    if (writing === undefined) {
-      writing = this.#write(format).finally(() => this.#writing.delete(format))
-      this.#writing.set(format, writing)
-    }
+    const writing = getOrMake(this.#writing, format, () =>
+      this.#write(format).finally(() => this.#writing.delete(format)),
+    )
     return writing
   }
 

@@ -1,3 +1,4 @@
+import { getOrMake } from '../../get-or-make.ts'
 import { Pace, type Steps } from '../../ring/steps.ts'
 import type { EndpointSlice, Family, SliceEndpoint } from './endpoint-slice.ts'
 
@@ -74,8 +75,7 @@ export function* viewEndpoints(
         otherPorts.add(name === '' ? `${number}` : `${name}=${number}`)
       continue
     }
-    let its = known.get(slice)
-    if (its === undefined) known.set(slice, (its = slice.endpoints.map((found) => endpointOf(found, port))))
+    const its = getOrMake(known, slice, () => slice.endpoints.map((found) => endpointOf(found, port)))
     its.forEach((endpoint) => {
       const rival = endpoints.get(endpoint.name)
       if (rival === undefined || prevails(endpoint, rival)) endpoints.set(endpoint.name, endpoint)

@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto'
+import { getOrMake } from '../../get-or-make.ts'
 import type { Keyring } from './keyring.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
 import type { Encryption } from './wire/encryption.ts'
@@ -115,12 +116,7 @@ export class GossipCodec {
   }
 
   #encode(message: Message): Uint8Array {
-    let bytes = this.#encoded.get(message)
-    if (bytes === undefined) {
-      bytes = encodeMessage(message)
-      this.#encoded.set(message, bytes)
-    }
-    return bytes
+    return getOrMake(this.#encoded, message, () => encodeMessage(message))
   }
 
   #packetEncoding(crc: boolean): PacketEncoding {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { messageOf, RingmanError } from '../../errors.ts'
+import { getOrMake } from '../../get-or-make.ts'
 import { NodeDnsResolver, type DnsResolver } from '../../seeds/dns-resolver.ts'
 import { SeedResolver, type PodDirectory, type SeedSettings } from '../../seeds/seed-resolver.ts'
 import { formatHostPort, type Seed } from '../../seeds/seed.ts'
@@ -319,12 +320,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   }
 
   #decode(meta: Uint8Array): MemberMetadata | undefined {
-    let decoded = this.#decoded.get(meta)
-    if (decoded === undefined) {
-      decoded = { metadata: decodeMetadata(meta) }
-      this.#decoded.set(meta, decoded)
-    }
-    return decoded.metadata
+    return getOrMake(this.#decoded, meta, () => ({ metadata: decodeMetadata(meta) })).metadata
   }
 
   #toMember({ name, endpoint, state, stateSinceMs, meta, versions }: MemberView): Member {
