@@ -69,14 +69,19 @@ export interface Finding {
   readonly runbook?: string | undefined
 }
 
-/** The finding about these members; none where there are none. */
-export function found(
+export function finding(
   code: FindingCode,
   severity: Severity,
   members: readonly string[],
   texts: Pick<Finding, 'summary' | 'meaning' | 'advice' | 'runbook'>,
-): Finding[] {
-  return members.length === 0 ? [] : [{ code, severity, members, runbook: RUNBOOKS[code], ...texts }]
+): Finding {
+  return { code, severity, members, runbook: RUNBOOKS[code], ...texts }
+}
+
+/** The finding about these members; none where there are none. */
+export function found(...given: Parameters<typeof finding>): Finding[] {
+  const one = finding(...given)
+  return one.members.length === 0 ? [] : [one]
 }
 
 /** Names, pairs and addresses that a sentence lists at most. */

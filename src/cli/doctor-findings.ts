@@ -12,6 +12,7 @@ import {
 } from './doctor-causes.ts'
 import {
   CONDITION_RUNBOOKS,
+  finding,
   found,
   list,
   mostFrequent,
@@ -50,7 +51,7 @@ export function diagnose(survey: Survey): Finding[] {
     ...otherRingKeys(members),
   ]
   // What follows for these from the cause is no finding of its own.
-  const blamed = new Set(causes.flatMap((finding) => finding.members))
+  const blamed = new Set(causes.flatMap((cause) => cause.members))
   const others = members.filter(({ report }) => !blamed.has(report.name))
   const all = [
     ...causes,
@@ -70,19 +71,17 @@ export function diagnose(survey: Survey): Finding[] {
     ...(isDrainedAway(members) ? [] : drained(members)),
   ]
   const order: readonly Severity[] = ['critical', 'warning', 'note']
-  return order.flatMap((severity) => all.filter((finding) => finding.severity === severity))
+  return order.flatMap((severity) => all.filter((one) => one.severity === severity))
 }
 
 function silentMembers({ members, silent }: Survey): Finding[] {
-  return silent.flatMap(({ name, url, error }) => {
+  return silent.map(({ name, url, error }) => {
     const isReached = members.some(({ reach = [] }) =>
       reach.some((peer) => peer.name === name && (peer.udp === true || peer.tcp)),
     )
     if (name === undefined || isReached) {
       const who = name === undefined ? `What was given as ${url}` : quote(name)
-      const finding: Finding = {
-        ...{ code: 'ADMIN_UNREACHABLE', severity: 'warning', runbook: RUNBOOKS.ADMIN_UNREACHABLE },
-        members: name === undefined ? [] : [name],
+      return finding('ADMIN_UNREACHABLE', 'warning', name === undefined ? [] : [name], {
         summary: `${who} does not answer at its admin port, ${url}: ${error.message}.`,
         meaning:
           name === undefined
@@ -90,13 +89,12 @@ function silentMembers({ members, silent }: Survey): Finding[] {
             : 'The others reach it by gossip. Of its settings, keys and ring nothing is known.',
         advice:
           'Look at --admin-port and --http-host, and whether a firewall or NetworkPolicy lets you pass.',
-      }
-      return [finding]
+      })
     }
     const isAlive = members.some(({ report }) =>
       report.members.some((member) => member.name === name && member.state === 'alive'),
     )
-    return found('MEMBER_SILENT', 'critical', [name], {
+    return finding('MEMBER_SILENT', 'critical', [name], {
       summary: `${quote(name)} does not answer, neither at its admin port (${url}) nor to other members.`,
       meaning: isAlive
         ? 'It hangs, is gone or is cut off. Until the others have found that out, keys go to it.'
