@@ -1,5 +1,6 @@
 import { isSettableIn, variableOf, type SettingTable } from '../config/setting.ts'
 import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { exitCodeOf } from './exit-code.ts'
 
 /**
  * The error that ended a command, with what its user can do where the message does not say it: parts that programs share know no
@@ -20,18 +21,17 @@ export function withAdvice(
   return new RingmanError(code, `${message}; ${advice}`, { cause, detail })
 }
 
-/** What is said where nobody answered. */
-const NOBODY_ANSWERED: ReadonlySet<ErrorCode> = new Set(['RESPONSE_INVALID', 'TIMEOUT', 'UNREACHABLE'])
-
 function adviceFor(
-  { code, detail }: RingmanError,
+  error: RingmanError,
   table: SettingTable,
   given: Readonly<Record<string, unknown>>,
 ): string | undefined {
+  const { code, detail } = error
   // What a member refuses of a plan is about its nodes.
   if (code === 'PLAN_INVALID' && detail['url'] === undefined) return undefined
   if (code === 'UNAUTHORIZED' && table['tokenFile'] === undefined) return undefined
-  if (!NOBODY_ANSWERED.has(code)) return ADVICE[code]
+  // 3: nobody answered.
+  if (exitCodeOf(error) !== 3) return ADVICE[code]
   // Of several, each has been told of; and kubectl says for itself what it cannot reach.
   if ((Array.isArray(given['url']) && given['url'].length > 1) || given['kube'] !== undefined)
     return undefined
