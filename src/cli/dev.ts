@@ -38,12 +38,11 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
   const tell = createView(terminal, json, logLevel, () => (clock.now() - startedMs) / 1000)
   // The lines about the ring are `info`: members log those even where they are not shown.
   const memberLevel = LOG_LEVELS.indexOf(logLevel) < LOG_LEVELS.indexOf('info') ? logLevel : 'info'
+  const flags = ['--source', source, '--preset', 'local', '--log-level', memberLevel]
+  if (tokenFile !== undefined) flags.push('--token-file', tokenFile)
   const cluster = new DevCluster({
     size: nodes,
-    flags: [
-      ...['--source', source, '--preset', 'local', '--log-level', memberLevel],
-      ...(tokenFile === undefined ? [] : ['--token-file', tokenFile]),
-    ],
+    flags,
     env,
     clock,
     tell,

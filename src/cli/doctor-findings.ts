@@ -108,13 +108,11 @@ function silentMembers({ members, silent }: Survey): Finding[] {
 type Pair = { readonly from: string; readonly to: string }
 
 /** Of members that drop each other's gossip: pings go unanswered as well then. */
-const DEAF: ReadonlySet<string> = new Set([
-  ...['PLAIN_AMONG_KEYED', 'KEYS_DIFFER', 'LABELS_DIFFER', 'CLUSTER_NAMES_DIFFER'],
-])
+const DEAF = ['PLAIN_AMONG_KEYED', 'KEYS_DIFFER', 'LABELS_DIFFER', 'CLUSTER_NAMES_DIFFER']
 
 function unreached(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
   const answered = new Set(members.map(({ report }) => report.name))
-  const deaf = new Set(causes.flatMap((cause) => (DEAF.has(cause.code) ? cause.members : [])))
+  const deaf = new Set(causes.flatMap((cause) => (DEAF.includes(cause.code) ? cause.members : [])))
   const pairs = members.flatMap(({ report, reach = [] }) =>
     reach.map(({ name, udp, tcp }) => ({ from: report.name, to: name, udp, tcp })),
   )

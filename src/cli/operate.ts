@@ -66,7 +66,8 @@ export async function runOperate(input: OperateInput): Promise<void> {
     ...(action === 'weight' ? { weight: readWeight(operand) } : operand !== undefined && { name: operand }),
     ...(action === 'evict' ? { forMs: config.forMs } : {}),
     ...(config.reason === undefined ? {} : { reason: config.reason }),
-    ...{ by: config.by, dryRun },
+    by: config.by,
+    dryRun,
   }
   const { urls } = members
   const failed: { readonly place: string; readonly code: ErrorCode }[] = []

@@ -133,7 +133,11 @@ export function composeProcess(
   const ledger = new ConnectionLedger({ clock, logger, limits })
   const lookUps = holdLookUps(clock)
   const shown = {
-    ...{ ring: service, clock, logger, limits, askDigest },
+    ring: service,
+    clock,
+    logger,
+    limits,
+    askDigest,
     routeSettings: config,
     version: readVersion(),
     rings: hashRings?.controller,

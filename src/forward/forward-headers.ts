@@ -12,10 +12,8 @@ export const TIME_LEFT = 'ringman-time-left'
 const SENT_DIGESTS = 16
 
 /** Headers of one connection alone (RFC 9110, 7.6.1), and those that are written again for the next one. */
-const OF_THE_CONNECTION = new Set([
-  ...['connection', 'expect', 'keep-alive', 'proxy-authenticate', 'proxy-authorization'],
-  ...['proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
-])
+const OF_THE_CONNECTION =
+  /^(connection|expect|keep-alive|proxy-(authenticate|authorization|connection)|te|trailer|transfer-encoding|upgrade)$/
 
 const DIGEST_LIST = /^[0-9a-f]{16}(,[0-9a-f]{16})*$/
 
@@ -68,7 +66,7 @@ export function passHeaders(
   const passed: string[] = []
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]!.toLowerCase()
-    const isOfConnection = OF_THE_CONNECTION.has(name) || named.has(name)
+    const isOfConnection = OF_THE_CONNECTION.test(name) || named.has(name)
     if (Object.hasOwn(own, name) || (isOfConnection && !kept.includes(name))) continue
     passed.push(rawHeaders[at]!, rawHeaders[at + 1]!)
   }

@@ -58,6 +58,7 @@ export function describeAdminApi(
 
 const GUARDED = ['UNAUTHORIZED', 'FORBIDDEN', 'NOT_FOUND'] as const
 const SECURITY: Json = [{ token: [] }]
+const PEER_COUNT = { type: 'integer', minimum: 1, maximum: MAX_PEERS, default: MAX_PEERS }
 
 function adminPaths(): Paths {
   return {
@@ -75,11 +76,7 @@ function adminPaths(): Paths {
     }),
     '/v1/reach': reading('Reach', {
       summary: 'Whether other members answer this one over UDP and TCP',
-      parameters: [
-        inQuery('peers', 'How many are asked at most.', {
-          ...{ type: 'integer', minimum: 1, maximum: MAX_PEERS, default: MAX_PEERS },
-        }),
-      ],
+      parameters: [inQuery('peers', 'How many are asked at most.', PEER_COUNT)],
       schema: ref('ReachAnswer'),
       problems: ['PARAMETER_INVALID', 'OVERLOADED'],
     }),

@@ -109,9 +109,9 @@ function ofNamedRing(
 function pathsOf(limits: HttpLimits): Paths {
   const keyText = `Percent-encoded UTF-8, a plus for a space; 1 to ${limits.maxKeyBytes} bytes.`
   const key = inQuery('key', keyText, { type: 'string', minLength: 1 }, { required: true })
-  const n = inQuery('n', 'How many owners; where there are fewer nodes, all of them.', {
-    ...{ type: 'integer', minimum: 1, maximum: limits.maxOwners, default: 1 },
-  })
+  const count = { type: 'integer', minimum: 1, maximum: limits.maxOwners, default: 1 }
+  const n = inQuery('n', 'How many owners; where there are fewer nodes, all of them.', count)
+  const nodeText = { type: 'string', minLength: 1, maxLength: 600 }
   const lookUpProblems = [...KEY_PROBLEMS, 'PARAMETER_INVALID', ...RING_PROBLEMS] as const
   return {
     '/v1/owner': reading('Owner', {
@@ -167,11 +167,7 @@ function pathsOf(limits: HttpLimits): Paths {
     '/v1/ring/watch': reading('RingWatch', {
       summary: 'The ring now and after each change, or what one node gains and loses',
       description: `Server-sent events named \`ring\`, each with a RingEvent as data and the epoch as id. With \`node\` an event \`owned\` with an OwnedEvent, then events \`moved\`, each with a MovedEvent. Comments every ${limits.heartbeatMs} ms.`,
-      parameters: [
-        inQuery('node', "A node's ring key, or its member's name.", {
-          ...{ type: 'string', minLength: 1, maxLength: 600 },
-        }),
-      ],
+      parameters: [inQuery('node', "A node's ring key, or its member's name.", nodeText)],
       schema: { type: 'string' },
       contentType: 'text/event-stream',
       problems: ['PARAMETER_INVALID', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'TOO_MANY_WATCHERS'],

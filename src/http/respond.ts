@@ -24,10 +24,8 @@ export function makeAnswer(status: number, headers: readonly string[], body: str
   return { status, headers: [...headers, 'Content-Length', String(body.length)], body }
 }
 
-const JSON_HEADERS = [
-  ...['Content-Type', 'application/json', 'Cache-Control', 'no-store'],
-  ...['X-Content-Type-Options', 'nosniff'],
-]
+const NOT_KEPT = ['Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff']
+const JSON_HEADERS = ['Content-Type', 'application/json', ...NOT_KEPT]
 
 /** A 200 with JSON in ASCII, which nobody may cache. */
 export function jsonAnswer(body: string): Answer {
@@ -149,8 +147,9 @@ export class Responder {
     const answer = makeAnswer(
       problem.status,
       [
-        ...['Content-Type', 'application/problem+json', 'Cache-Control', 'no-store'],
-        ...['X-Content-Type-Options', 'nosniff'],
+        'Content-Type',
+        'application/problem+json',
+        ...NOT_KEPT,
         ...(problem.code === 'UNAUTHORIZED' ? ['WWW-Authenticate', 'Bearer realm="ringman"'] : []),
         ...(retryAfterSeconds === undefined ? [] : ['Retry-After', String(retryAfterSeconds)]),
         ...headers,

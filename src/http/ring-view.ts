@@ -40,11 +40,8 @@ export class RingView {
         ? ''
         : `,"version":${version}${uid === undefined ? '' : `,"uid":${asciiJson(uid)}`}`
     this.state = `"digest":"${snapshot.ring.digest}","epoch":${snapshot.epoch}${told}${unsure ? ',"unsure":true' : ''}`
-    this.routeHeaders = [
-      ...['X-Ringman-Digest', snapshot.ring.digest],
-      ...(version === undefined ? [] : ['X-Ringman-Version', String(version)]),
-      ...['Cache-Control', 'no-store', 'Content-Length', '0'],
-    ]
+    const versionHeader = version === undefined ? [] : ['X-Ringman-Version', String(version)]
+    this.routeHeaders = ['X-Ringman-Digest', snapshot.ring.digest, ...versionHeader, ...NO_BODY]
   }
 
   /** Whether there is one {@link ownerAnswer} for each node, and not one for each call. */
@@ -105,6 +102,8 @@ export class RingView {
 export function nodeFields({ ringKey, weight, name, address, port, zone }: RingNode) {
   return { name, address, port, ringKey, weight, zone }
 }
+
+const NO_BODY = ['Cache-Control', 'no-store', 'Content-Length', '0']
 
 const HOST_NAME = /^[\w.-]{1,253}$/
 

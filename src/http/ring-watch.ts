@@ -19,13 +19,14 @@ import { nodeFields, type CurrentView, type RingView } from './ring-view.ts'
 /** The event of a Koa application that ends its open watches; `openServer` emits it when it begins to close. */
 export const CLOSING_EVENT = 'closing'
 
-const EVENT_STREAM = [
-  ...['Content-Type', 'text/event-stream', 'Cache-Control', 'no-store'],
+const EVENT_STREAM = Object.entries({
+  'Content-Type': 'text/event-stream',
+  'Cache-Control': 'no-store',
   // nginx would hold the events back.
-  ...['X-Accel-Buffering', 'no'],
+  'X-Accel-Buffering': 'no',
   // A stream takes its connection with it, so that none is left open at shutdown.
-  ...['Connection', 'close'],
-]
+  Connection: 'close',
+}).flat()
 
 const HEARTBEAT = Buffer.from(': heartbeat\n\n')
 

@@ -19,18 +19,20 @@ const OWNERS_SHOWN = 3
  * Scripts, styles and requests come from this port and go to it, and nothing stands in the document itself. What members
  * say is text there, and if a fault of ours made it more, this keeps it from being run.
  */
-const POLICY = [
-  "default-src 'none'",
-  ...["script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'"],
-  ...["base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'"],
-  ...["require-trusted-types-for 'script'", 'trusted-types ringman'],
-].join('; ')
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; " +
+  "require-trusted-types-for 'script'; trusted-types ringman"
 
-const HTML_HEADERS = [
-  ...['Content-Type', 'text/html; charset=utf-8', 'Cache-Control', 'no-store', 'Vary', 'Accept'],
-  ...['X-Content-Type-Options', 'nosniff', 'Content-Security-Policy', POLICY],
-  ...['Referrer-Policy', 'no-referrer', 'Cross-Origin-Opener-Policy', 'same-origin'],
-]
+const HTML_HEADERS = Object.entries({
+  'Content-Type': 'text/html; charset=utf-8',
+  'Cache-Control': 'no-store',
+  Vary: 'Accept',
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': POLICY,
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+}).flat()
 
 /**
  * The status page: a document at `/` and at each view for those who prefer HTML, made of what the routes under `/v1`
@@ -91,12 +93,19 @@ export function createPage(
       const members = JSON.parse(answers.members()) as PageData['members']
       await turns.goOn()
       const data: PageData = {
-        ...{ view, ringName, actions, ring, members, hasRings: rings.named !== undefined },
+        view,
+        ringName,
+        actions,
+        ring,
+        members,
+        hasRings: rings.named !== undefined,
         changes: JSON.parse(answers.changes()) as PageData['changes'],
         agreement: tryParse(answers.lastAgreement()) as PageData['agreement'],
         lookUp: lookUp(answers, parameters.get('key')),
         rings: tryParse(view === 'rings' ? rings.named?.list() : undefined) as PageData['rings'],
-        ...{ planned, filter: parameters.get('filter') ?? '', operating: false },
+        planned,
+        filter: parameters.get('filter') ?? '',
+        operating: false,
         nowMs: answers.wallNow(),
       }
       if (socket.destroyed) return undefined

@@ -313,7 +313,13 @@ export class HashRingController implements NamedRings {
     })
     const frozen = kept.braked
       ? kept.nodes?.map(({ ringKey, name: member = ringKey, address = '', port = 0, zone }) => ({
-          ...{ name: member, uid: '', address, port, zone, serving: false, terminating: false },
+          name: member,
+          uid: '',
+          address,
+          port,
+          zone,
+          serving: false,
+          terminating: false,
         }))
       : undefined
     return { held: new Map(held), frozen }

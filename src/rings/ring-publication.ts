@@ -73,7 +73,8 @@ function configMapOf(
   data: Readonly<Record<string, string>>,
 ): object {
   return {
-    ...{ apiVersion: 'v1', kind: 'ConfigMap' },
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
     metadata: {
       name,
       labels: { 'app.kubernetes.io/managed-by': 'ringman' },

@@ -141,8 +141,14 @@ export class ServiceSlices {
 
   #follow(namespace: string, service: string): Followed {
     const followed: Followed = {
-      ...{ namespace, service, slices: new Map(), listedAt: '', isKnown: false, followers: new Set() },
-      ...{ known: Promise.withResolvers(), abort: new AbortController() },
+      namespace,
+      service,
+      slices: new Map(),
+      listedAt: '',
+      isKnown: false,
+      followers: new Set(),
+      known: Promise.withResolvers(),
+      abort: new AbortController(),
     }
     this.#followed.set(`${namespace}/${service}`, followed)
     if (this.#watchOf(namespace).status.listed) void this.#listOne(followed)

@@ -298,12 +298,14 @@ export class StatusWriter {
     const { lastChange } = ring
     const id = Math.floor(random() * 2 ** 32).toString(16)
     const body = {
-      ...{ apiVersion: 'events.k8s.io/v1', kind: 'Event' },
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
       metadata: { name: `${localName.slice(0, 200)}.${clock.wallNow().toString(16)}${id}`, namespace },
       eventTime: `${new Date(clock.wallNow()).toISOString().slice(0, -1)}000Z`,
       reportingController: `${HASH_RING_GROUP}/ringman`,
       reportingInstance: podName.slice(0, 128),
-      ...{ action: 'ChangeRing', reason: 'RingChanged' },
+      action: 'ChangeRing',
+      reason: 'RingChanged',
       type: ring.braked || lastChange?.cause === 'dead' ? 'Warning' : 'Normal',
       regarding: { ...HASH_RING_TYPE, namespace, name: localName, uid },
       note: noteOf(Number(status['version']), ring, lastChange),

@@ -43,7 +43,7 @@ export function tracingMiddleware(options: TracingMiddlewareOptions): Koa.Middle
   const { tracer } = options
   return async (ctx, next) => {
     const { req } = ctx
-    const method = KNOWN_METHODS.has(ctx.method) ? ctx.method : '_OTHER'
+    const method = KNOWN_METHOD.test(ctx.method) ? ctx.method : '_OTHER'
     const { around, local } = contextOf(req)
     const knownRoute = routeOf(ctx)
     const span = tracer.startSpan(
@@ -97,9 +97,7 @@ function contextOf(req: IncomingMessage): { readonly around: Context; readonly l
   return local ? { around: outer, local } : { around: called, local }
 }
 
-const KNOWN_METHODS: ReadonlySet<string> = new Set([
-  ...['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'],
-])
+const KNOWN_METHOD = /^(CONNECT|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT|QUERY|TRACE)$/
 
 function routeOf(ctx: Koa.Context): string | undefined {
   const route: unknown = ctx['_matchedRoute']

@@ -150,13 +150,11 @@ export function nodeTable({ ring }: PageData, most: number): Markup {
   const largest = sorted[0]?.share ?? 0
   const zones = ring.nodes.some(({ zone }) => zone !== undefined)
   const weights = ring.nodes.some(({ weight }) => weight !== 1)
+  const ofSome = [weights && numbers('Weight'), zones && column('Zone')]
   return table(
     'nodes',
     { label: 'Nodes of the ring', caption: 'Nodes of the ring, by share' },
-    [
-      ...[column('Node'), numbers('Share'), html`<td></td>`],
-      ...[weights && numbers('Weight'), zones && column('Zone')],
-    ],
+    [column('Node'), numbers('Share'), html`<td></td>`, ofSome],
     sorted.slice(0, most).map(
       (node) =>
         html`<tr data-key="${node.ringKey}" data-node="${node.ringKey}">
@@ -215,13 +213,11 @@ export function memberTable(data: PageData): Markup {
   const zones = all.some(({ zone }) => zone !== null)
   const known = counted(data.members.members.length, 'member')
   const shown = all.length < data.members.members.length ? `${all.length} of ${known}` : known
+  const ofSome = [zones && column('Zone'), versions && column('Version'), data.operating && column('Actions')]
   return table(
     'members',
     { label: 'Members', caption: `${shown} that this one knows` },
-    [
-      ...[column('Member'), column('State'), numbers('For'), column('On the ring'), column('Address')],
-      ...[zones && column('Zone'), versions && column('Version'), data.operating && column('Actions')],
-    ],
+    [column('Member'), column('State'), numbers('For'), column('On the ring'), column('Address'), ofSome],
     all.map((member) => memberRow(member, data, { zones, versions })),
   )
 }
