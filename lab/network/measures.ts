@@ -80,8 +80,13 @@ export function measure(timeline: readonly TimelineEntry[], graceMs: number): Me
       if (entry.kind !== 'loss') {
         const { atMs, ...deed } = entry
         watched = {
-          ...{ deed, atMs, upAtMs: undefined, firstRemovalMs: undefined, removedMs: undefined },
-          ...{ settledMs: undefined, settledSinceUpMs: undefined },
+          deed,
+          atMs,
+          upAtMs: undefined,
+          firstRemovalMs: undefined,
+          removedMs: undefined,
+          settledMs: undefined,
+          settledSinceUpMs: undefined,
         }
         consequences.push(watched)
       }

@@ -81,8 +81,15 @@ export class NetworkLab implements AsyncDisposable {
 
   async counters(): Promise<TrafficCounters> {
     const text = await run('ip', [
-      ...['netns', 'exec', this.#router],
-      ...['nft', '-j', 'list', 'counters', 'table', ...TABLE.split(' ')],
+      'netns',
+      'exec',
+      this.#router,
+      'nft',
+      '-j',
+      'list',
+      'counters',
+      'table',
+      ...TABLE.split(' '),
     ])
     const { nftables } = JSON.parse(text) as {
       nftables: { counter?: { name: string; packets: number; bytes: number } }[]

@@ -29,8 +29,21 @@ export class LimitedMember implements AsyncDisposable, Addresses {
     this.memory = new MemoryLimit(name, chartMemoryLimit())
     this.process = new TestProcess(
       [
-        ...['--import', HELD_LOOP, program, 'serve', '--name', name, '--log-format', 'json'],
-        ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', ...args],
+        '--import',
+        HELD_LOOP,
+        program,
+        'serve',
+        '--name',
+        name,
+        '--log-format',
+        'json',
+        '--http-host',
+        '127.0.0.1',
+        '--http-port',
+        '0',
+        '--admin-port',
+        '0',
+        ...args,
       ],
       { ipc: true, prefix: this.memory.prefix, env: imageEnv() },
     )

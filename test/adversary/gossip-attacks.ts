@@ -31,8 +31,13 @@ export const GOSSIP_ATTACKS: Readonly<Record<string, Attack>> = {
     const source = { address: ip('127.0.0.77'), port: third.address().port, node: '' }
     const pings = Array.from({ length: 254 }, (): Message => ({ kind: 'ping', seqNo: 1, node: '', source }))
     const indirect = Array.from({ length: 200 }, (_, seqNo): Message => ({
-      ...{ kind: 'indirect-ping', seqNo, target: source.address, port: source.port, node: randomText(20) },
-      ...{ nack: true, source },
+      kind: 'indirect-ping',
+      seqNo,
+      target: source.address,
+      port: source.port,
+      node: randomText(20),
+      nack: true,
+      source,
     }))
     let sent = 0
     for (let i = 0; i < 20; i++) {
@@ -138,7 +143,9 @@ export const GOSSIP_ATTACKS: Readonly<Record<string, Attack>> = {
       steps.push({ kind: 'suspect', incarnation: at, node: name, from: (members[0] as Addresses).name })
     }
     const forged = alive(name, {
-      ...{ incarnation: TOP_INCARNATION, port, address: ip('127.0.0.1') },
+      incarnation: TOP_INCARNATION,
+      port,
+      address: ip('127.0.0.1'),
       meta: json({ ServicePort: '666', Weight: 1000 }),
     })
     for (let i = 0; i < steps.length; i += 20) {
@@ -223,8 +230,13 @@ async function sendHalves(target: Addresses | undefined, half: Uint8Array): Prom
 
 function alive(node: string, more: Partial<Omit<Alive, 'kind' | 'node'>> = {}): Alive {
   return {
-    ...{ kind: 'alive', incarnation: 1, node, address: ip('127.0.0.66'), port: 9 },
-    ...{ meta: json({ ServicePort: '8000' }), vsn: Uint8Array.of(1, 5, 2, 0, 0, 0) },
+    kind: 'alive',
+    incarnation: 1,
+    node,
+    address: ip('127.0.0.66'),
+    port: 9,
+    meta: json({ ServicePort: '8000' }),
+    vsn: Uint8Array.of(1, 5, 2, 0, 0, 0),
     ...more,
   }
 }

@@ -26,8 +26,12 @@ function routesOf(member: Member, members: readonly Member[], onPair: (to: strin
     control: {
       report: () => ({
         ...GOSSIP,
-        ...{ address: member.address, port: member.port },
-        ...{ drops: {}, contested: [], seedAddresses: [], seedFailures: [] },
+        address: member.address,
+        port: member.port,
+        drops: {},
+        contested: [],
+        seedAddresses: [],
+        seedFailures: [],
       }),
       checkReach: (to: string) => {
         onPair(to)
@@ -37,7 +41,12 @@ function routesOf(member: Member, members: readonly Member[], onPair: (to: strin
   } as unknown as RingService
   const readiness = { evaluate: () => Promise.resolve({ ready: true, checks: [] }) } as unknown as Readiness
   return reportRoutes({
-    ...{ ring, readiness, clock: systemClock, name: member.name, version: '1', settings: {} },
+    ring,
+    readiness,
+    clock: systemClock,
+    name: member.name,
+    version: '1',
+    settings: {},
   })
 }
 

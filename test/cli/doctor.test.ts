@@ -116,8 +116,17 @@ describe('in a cluster with', () => {
     await using cluster = await healthyCluster()
     const [first] = cluster.members as [LiveMember]
     await using frozen = serve([
-      ...[...GOSSIP, '--name', 'frozen', '--service-port', '9000', '--keyring-file', cluster.keyringFile],
-      ...['--push-pull-interval', '1s', '--seeds', `127.0.0.1:${first.addresses.gossip?.port}`],
+      ...GOSSIP,
+      '--name',
+      'frozen',
+      '--service-port',
+      '9000',
+      '--keyring-file',
+      cluster.keyringFile,
+      '--push-pull-interval',
+      '1s',
+      '--seeds',
+      `127.0.0.1:${first.addresses.gossip?.port}`,
     ])
     await frozen.ready()
     await cluster.agreeOn(4)

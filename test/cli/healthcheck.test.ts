@@ -67,10 +67,7 @@ describe('healthcheck', () => {
     ['a cut connection', (_, response) => response.destroy()],
   ] satisfies [string, RequestListener][])('3: %s', async (_, listener) => {
     const other = await adminPort(listener)
-    const { code, out, err } = await runMain([
-      'healthcheck',
-      ...['--admin-port', other, '--timeout', '300ms'],
-    ])
+    const { code, out, err } = await runMain(['healthcheck', '--admin-port', other, '--timeout', '300ms'])
     expect([code, out]).toEqual([3, ''])
     expect(err).toMatch(/^ringman: .*127\.0\.0\.1:\d+\/livez.*\n$/)
   })

@@ -73,13 +73,19 @@ test('asks any pod for owners; -n is the namespace, --count the owners', async (
   expect(two.out.trimEnd().split('\n')).toHaveLength(2)
   const calls = readFileSync(log, 'utf8').trimEnd().split('\n')
   expect(JSON.parse(calls[0] ?? '')).toEqual([
-    ...['get', 'pods', '--output=json', '--selector=app.kubernetes.io/component=member'],
+    'get',
+    'pods',
+    '--output=json',
+    '--selector=app.kubernetes.io/component=member',
     '--namespace=rings',
   ])
   expect(JSON.parse(calls.at(-1) ?? '')).toEqual([
-    ...['port-forward', '--address=127.0.0.1', 'pod/ringman-0'],
+    'port-forward',
+    '--address=127.0.0.1',
+    'pod/ringman-0',
     `:${cluster.members[0]?.addresses.http.port}`,
-    ...['--namespace=rings', '--context=prod'],
+    '--namespace=rings',
+    '--context=prod',
   ])
 })
 

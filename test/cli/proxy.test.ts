@@ -43,9 +43,26 @@ describe('ringman proxy', { shuffle: false }, () => {
       programs.push(behind)
       const servicePort = await freePort()
       const proxy = ringman([
-        ...['proxy', '--upstream', `http://127.0.0.1:${portOf(behind)}`, '--key-header', 'X-User'],
-        ...['--forward-networks', '127.0.0.0/8', '--service-port', String(servicePort), '--name', name],
-        ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0', ...GOSSIP],
+        'proxy',
+        '--upstream',
+        `http://127.0.0.1:${portOf(behind)}`,
+        '--key-header',
+        'X-User',
+        '--forward-networks',
+        '127.0.0.0/8',
+        '--service-port',
+        String(servicePort),
+        '--name',
+        name,
+        '--http-host',
+        '127.0.0.1',
+        '--http-port',
+        '0',
+        '--admin-port',
+        '0',
+        '--drain',
+        '0',
+        ...GOSSIP,
         ...(seed === undefined ? [] : ['--seeds', seed, '--min-members', '2']),
       ])
       proxies.push(proxy)

@@ -30,8 +30,14 @@ test('files that cannot be used are told with everything else that is wrong, bef
       return join(folder, name)
     }
     const files = [
-      ...['--keyring-file', at('keyring'), '--label-file', at('labels', '"prod"'), '--token-file', folder],
-      ...['--http-port', 'eighty'],
+      '--keyring-file',
+      at('keyring'),
+      '--label-file',
+      at('labels', '"prod"'),
+      '--token-file',
+      folder,
+      '--http-port',
+      'eighty',
     ]
     const all = await runMain(['serve', ...files])
     expect(all).toMatchObject({ code: 2, out: '' })

@@ -18,8 +18,21 @@ const PATIENCE = { timeout: 60_000, interval: 20 }
 
 async function serve(name: string, kubeconfig: string, seeds: readonly string[]): Promise<RingProcess> {
   return RingProcess.start([
-    ...['--hash-rings', '--kubernetes-kubeconfig', kubeconfig, '--name', name, '--log-format', 'json'],
-    ...['--bind', '127.0.0.1', '--gossip-port', '0', '--preset', 'local', '--seeds', seeds.join(',')],
+    '--hash-rings',
+    '--kubernetes-kubeconfig',
+    kubeconfig,
+    '--name',
+    name,
+    '--log-format',
+    'json',
+    '--bind',
+    '127.0.0.1',
+    '--gossip-port',
+    '0',
+    '--preset',
+    'local',
+    '--seeds',
+    seeds.join(','),
   ])
 }
 

@@ -28,8 +28,17 @@ async function start(
 ): Promise<Member> {
   const member = running.use(
     serve([
-      ...['--source', source, ...GOSSIP, '--drain', '6s'],
-      ...['--name', name, '--service-port', String(servicePort), '--seeds', seeds.join(',')],
+      '--source',
+      source,
+      ...GOSSIP,
+      '--drain',
+      '6s',
+      '--name',
+      name,
+      '--service-port',
+      String(servicePort),
+      '--seeds',
+      seeds.join(','),
     ]),
   )
   const { http, admin, gossip } = await member.ready()

@@ -13,7 +13,11 @@ const [one = '', other = ''] = moved
 const stays = keys.find((key) => after.ownerOf(key)?.ringKey === 'b') ?? ''
 
 const answer = (atMs: number, by: string, key = one, more: Partial<Answer> = {}): Answer => ({
-  ...{ key, by, atMs, isOwner: true, hit: true },
+  key,
+  by,
+  atMs,
+  isOwner: true,
+  hit: true,
   ...more,
 })
 
@@ -26,7 +30,11 @@ describe('who answered as an owner', () => {
       answer(4, 'd', other),
     ]
     expect(findOwners(before, after, answers)).toEqual({
-      ...{ movedKeys: 2, warmKeys: 1, doubleAnswers: 0, doubleMs: 0, strangers: [] },
+      movedKeys: 2,
+      warmKeys: 1,
+      doubleAnswers: 0,
+      doubleMs: 0,
+      strangers: [],
     })
   })
 

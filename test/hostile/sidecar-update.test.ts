@@ -24,8 +24,24 @@ const event = readFileSync(new URL('../golden/sidecar-event.json', import.meta.u
 
 /** Values that a field may be replaced with. */
 const ODD: readonly unknown[] = [
-  ...[null, true, -1, 0, 1.5, 1e308, 2 ** 53, '', 'x', '\u0000', [], {}, [[]], { Servers: {} }],
-  ...['0001-01-01T00:00:00Z', '9999-12-31T23:59:59.999999999Z', '2019-05-10T10:00:00.5+23:59', '__proto__'],
+  null,
+  true,
+  -1,
+  0,
+  1.5,
+  1e308,
+  2 ** 53,
+  '',
+  'x',
+  '\u0000',
+  [],
+  {},
+  [[]],
+  { Servers: {} },
+  '0001-01-01T00:00:00Z',
+  '9999-12-31T23:59:59.999999999Z',
+  '2019-05-10T10:00:00.5+23:59',
+  '__proto__',
 ]
 
 /** A body that is no newer than the ring's state, or not an update at all. */

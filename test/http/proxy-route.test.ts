@@ -287,16 +287,21 @@ describe('the places of a key', () => {
   )
 
   test.each([
-    ...['', 'x-key', 'header:', 'header:a b', 'Header:a', 'body:a', 'path:rooms/{key}', 'path:/rooms'],
-    ...[
-      'path:/{key}/{key}',
-      'path:/a{key}',
-      'path:/{id}',
-      'path:/a//{key}',
-      'path:/{key}/',
-      'path:/{key}?a',
-      'header:a:b',
-    ],
+    '',
+    'x-key',
+    'header:',
+    'header:a b',
+    'Header:a',
+    'body:a',
+    'path:rooms/{key}',
+    'path:/rooms',
+    'path:/{key}/{key}',
+    'path:/a{key}',
+    'path:/{id}',
+    'path:/a//{key}',
+    'path:/{key}/',
+    'path:/{key}?a',
+    'header:a:b',
   ])('%j is refused', (text) => {
     expect(() => parseKeyPlace(text)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
   })

@@ -101,7 +101,10 @@ describe('GET /v1/changes', () => {
     const { changes } = json as { changes: object[] }
     expect(json).toMatchObject({ digest: served.ring.manager.snapshot.ring.digest, epoch })
     expect(changes[0]).toEqual({
-      ...{ epoch, cause: 'removed', node: '127.0.0.1:8000', count: 1 },
+      epoch,
+      cause: 'removed',
+      node: '127.0.0.1:8000',
+      count: 1,
       timeMs: expect.any(Number),
       movedShare: expect.any(Number),
       before: expect.any(String),

@@ -188,8 +188,17 @@ describe('the programs of the examples', () => {
       spec: { service: { name: 'counter' }, brake: '100%' },
     })
     await using member = await RingProcess.start([
-      ...['--hash-rings', '--kubernetes-kubeconfig', server.kubeconfig({ token: 't' }), '--preset', 'local'],
-      ...['--bind', '127.0.0.1', '--gossip-port', '0', '--min-members', '1'],
+      '--hash-rings',
+      '--kubernetes-kubeconfig',
+      server.kubeconfig({ token: 't' }),
+      '--preset',
+      'local',
+      '--bind',
+      '127.0.0.1',
+      '--gossip-port',
+      '0',
+      '--min-members',
+      '1',
     ])
     const ring = `${member.url}/v1/rings/shop/counter`
     await vi.waitFor(async () => {

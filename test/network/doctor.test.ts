@@ -26,8 +26,17 @@ beforeAll(async () => {
   lab = await NetworkLab.open(MEMBERS + 1)
   for (const [at, host] of lab.hosts.slice(0, MEMBERS).entries()) {
     const member = ringmanOn(host, [
-      ...['serve', '--name', `m${at}`, '--bind', host.address, '--min-members', String(at + 1)],
-      ...['--seeds', lab.hosts[0]!.address, '--drain', '0'],
+      'serve',
+      '--name',
+      `m${at}`,
+      '--bind',
+      host.address,
+      '--min-members',
+      String(at + 1),
+      '--seeds',
+      lab.hosts[0]!.address,
+      '--drain',
+      '0',
     ])
     members.push(member)
     await member.event('ready')

@@ -57,7 +57,10 @@ async function echoes(lab: NetworkLab, from: LabHost, to: LabHost, count: number
   const { stdout } = await run(command, [
     ...args,
     process.execPath,
-    ...['-e', COUNT_ECHOES, to.address, String(count)],
+    '-e',
+    COUNT_ECHOES,
+    to.address,
+    String(count),
   ])
   return Number(stdout)
 }

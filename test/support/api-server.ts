@@ -230,14 +230,17 @@ export class ApiServer implements AsyncDisposable {
     const certificates = join(this.folder, 'certificates')
     const api = new NativeProcess(this.#program, [
       'kube-apiserver',
-      ...[`--bind-address=${this.host}`, `--advertise-address=${this.host}`, `--secure-port=${API_PORT}`],
+      `--bind-address=${this.host}`,
+      `--advertise-address=${this.host}`,
+      `--secure-port=${API_PORT}`,
       // The addresses that the Service `kubernetes` would get may not be loopback ones.
       '--endpoint-reconciler-type=none',
       `--etcd-servers=http://${this.host}:${ETCD_PORT}`,
       `--cert-dir=${certificates}`,
       '--authorization-mode=RBAC',
       `--token-auth-file=${join(this.folder, 'tokens.csv')}`,
-      ...[`--service-account-issuer=${ISSUER}`, `--api-audiences=${ISSUER}`],
+      `--service-account-issuer=${ISSUER}`,
+      `--api-audiences=${ISSUER}`,
       `--service-account-key-file=${join(this.folder, 'signing.key')}`,
       `--service-account-signing-key-file=${join(this.folder, 'signing.key')}`,
       // Both families, so that Services may ask for either.
@@ -323,10 +326,15 @@ export class ApiServer implements AsyncDisposable {
     const peer = `http://${this.host}:${ETCD_PEER_PORT}`
     return new NativeProcess(this.#program, [
       'etcd',
-      ...['--name=test', `--data-dir=${join(this.folder, 'etcd')}`, '--log-level=warn'],
-      ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
-      ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`],
-      ...[`--initial-cluster=test=${peer}`, '--unsafe-no-fsync'],
+      '--name=test',
+      `--data-dir=${join(this.folder, 'etcd')}`,
+      '--log-level=warn',
+      `--listen-client-urls=${client}`,
+      `--advertise-client-urls=${client}`,
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=test=${peer}`,
+      '--unsafe-no-fsync',
     ])
   }
 
@@ -336,17 +344,19 @@ export class ApiServer implements AsyncDisposable {
     const names = new Set(['serviceaccount-controller', ...controllers])
     const manager = new NativeProcess(this.#program, [
       'kube-controller-manager',
-      ...[`--kubeconfig=${kubeconfig}`, `--controllers=${[...names].join(',')}`, '--leader-elect=false'],
-      ...['--use-service-account-credentials=true', `--root-ca-file=${caFile}`],
+      `--kubeconfig=${kubeconfig}`,
+      `--controllers=${[...names].join(',')}`,
+      '--leader-elect=false',
+      '--use-service-account-credentials=true',
+      `--root-ca-file=${caFile}`,
       `--service-account-private-key-file=${join(this.folder, 'signing.key')}`,
-      ...[
-        `--bind-address=${this.host}`,
-        `--secure-port=${CONTROLLER_PORT}`,
-        '--authentication-skip-lookup=true',
-      ],
+      `--bind-address=${this.host}`,
+      `--secure-port=${CONTROLLER_PORT}`,
+      '--authentication-skip-lookup=true',
       `--cert-dir=${join(this.folder, 'certificates', 'manager')}`,
       `--max-endpoints-per-slice=${this.#settings.endpointsPerSlice ?? 100}`,
-      ...['--kube-api-qps=500', '--kube-api-burst=500'],
+      '--kube-api-qps=500',
+      '--kube-api-burst=500',
     ])
     this.#manager = manager
     await this.until('the service account controller', async () => {

@@ -72,19 +72,27 @@ export class ContainerLab implements AsyncDisposable {
     const { name, aliases = [], env = {}, podmanArgs = [], args = [] } = options
     const container = `${this.network}-${name}`
     await podman([
-      ...['run', '--detach', '--name', container, '--hostname', name],
-      ...['--label', `${OWNER_LABEL}=${process.pid}`, '--network', this.network],
+      'run',
+      '--detach',
+      '--name',
+      container,
+      '--hostname',
+      name,
+      '--label',
+      `${OWNER_LABEL}=${process.pid}`,
+      '--network',
+      this.network,
       ...[name, ...aliases].flatMap((alias) => ['--network-alias', alias]),
-      ...[
-        '--read-only',
-        '--read-only-tmpfs=false',
-        '--cap-drop',
-        'all',
-        '--security-opt',
-        'no-new-privileges',
-      ],
+      '--read-only',
+      '--read-only-tmpfs=false',
+      '--cap-drop',
+      'all',
+      '--security-opt',
+      'no-new-privileges',
       ...Object.entries(env).flatMap(([key, value]) => ['--env', `${key}=${value}`]),
-      ...[...podmanArgs, this.image, ...args],
+      ...podmanArgs,
+      this.image,
+      ...args,
     ])
     return MemberContainer.of(container, name, this.network)
   }
@@ -92,8 +100,19 @@ export class ContainerLab implements AsyncDisposable {
   /** Runs a command of the image to its end, in the network. */
   command(args: readonly string[], podmanArgs: readonly string[] = []): Promise<CommandResult> {
     return tryPodman([
-      ...['run', '--rm', '--network', this.network, '--read-only', '--cap-drop', 'all'],
-      ...['--label', `${OWNER_LABEL}=${process.pid}`, '--no-healthcheck', ...podmanArgs, this.image, ...args],
+      'run',
+      '--rm',
+      '--network',
+      this.network,
+      '--read-only',
+      '--cap-drop',
+      'all',
+      '--label',
+      `${OWNER_LABEL}=${process.pid}`,
+      '--no-healthcheck',
+      ...podmanArgs,
+      this.image,
+      ...args,
     ])
   }
 
@@ -296,7 +315,8 @@ export async function untilAgreed(
     return isAgreed && digest
   }
   const digest = await eventually(`agreement on ${names.join(', ')}`, look, {
-    ...{ withinMs: patienceMs, everyMs: LOOK_INTERVAL_MS },
+    withinMs: patienceMs,
+    everyMs: LOOK_INTERVAL_MS,
     facts: () => JSON.stringify(shown),
   })
   return { digest, tookMs: performance.now() - startedMs }

@@ -37,7 +37,7 @@ export async function buildControlPlane(): Promise<string> {
     )
     await runGo(
       SOURCE,
-      [...['build', '-ldflags', ['-s', '-w', ...linkerFlags].join(' ')], ...['-o', executable, '.']],
+      ['build', '-ldflags', ['-s', '-w', ...linkerFlags].join(' '), '-o', executable, '.'],
       BUILD_DEADLINE_MS,
     )
   })

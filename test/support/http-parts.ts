@@ -33,7 +33,11 @@ export function httpParts(
   const ledger = new ConnectionLedger({ clock, logger, limits })
   const responder = new Responder({ ledger, port: 'lookup', clock, logger })
   return {
-    ...{ limits, clock, logger, ledger, responder },
+    limits,
+    clock,
+    logger,
+    ledger,
+    responder,
     connections: ledger.openPort('lookup', limits),
     host: '127.0.0.1',
     port: 0,

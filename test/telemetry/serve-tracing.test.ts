@@ -103,8 +103,18 @@ describe('serve with an endpoint', () => {
     const state = `${url}/api/state.json`
     await using member = serve(
       [
-        ...['--source', 'sidecar', '--sidecar-service', 'some-svc', '--sidecar-service-port', '9999'],
-        ...['--sidecar-url', state, '--sidecar-hold-down', '0', '--log-level', 'debug'],
+        '--source',
+        'sidecar',
+        '--sidecar-service',
+        'some-svc',
+        '--sidecar-service-port',
+        '9999',
+        '--sidecar-url',
+        state,
+        '--sidecar-hold-down',
+        '0',
+        '--log-level',
+        'debug',
       ],
       { env: { ...SOON, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } },
     )

@@ -81,7 +81,12 @@ test('the source map still says where everything is from', () => {
     .join(';')
   const light = lightenChunk({ code, mappings })
   const map = new SourceMap({
-    ...{ version: 3, file: 'a.js', sources: ['a.ts'], sourcesContent: [], names: [], sourceRoot: '' },
+    version: 3,
+    file: 'a.js',
+    sources: ['a.ts'],
+    sourcesContent: [],
+    names: [],
+    sourceRoot: '',
     mappings: light.mappings,
   })
   light.code.split('\n').forEach((line, number) => {

@@ -19,8 +19,15 @@ test('nobody waits in a ring with a member of Go ringman, which is said once; wi
   const start = async (name: string, servicePort: number, seeds: readonly string[]) => {
     const logger = new RecordingLogger()
     const ring = await createRing({
-      ...{ name, servicePort, seeds, logger, clusterName: 'default', preset: 'local' },
-      ...{ bind: '127.0.0.1', gossipPort: 0, drainMs: 0 },
+      name,
+      servicePort,
+      seeds,
+      logger,
+      clusterName: 'default',
+      preset: 'local',
+      bind: '127.0.0.1',
+      gossipPort: 0,
+      drainMs: 0,
       handover: {
         warm: () => {
           if (neverEnds) return new Promise<void>(() => {})
@@ -93,8 +100,15 @@ test("a stock memberlist member, without ringman's metadata, is no node: moves w
   const start = async (name: string, servicePort: number) => {
     const logger = new RecordingLogger()
     const ring = await createRing({
-      ...{ name, servicePort, logger, seeds: [peer.gossipAddress], ringKey: 'name', preset: 'local' },
-      ...{ bind: '127.0.0.1', gossipPort: 0, drainMs: 0 },
+      name,
+      servicePort,
+      logger,
+      seeds: [peer.gossipAddress],
+      ringKey: 'name',
+      preset: 'local',
+      bind: '127.0.0.1',
+      gossipPort: 0,
+      drainMs: 0,
       handover: {
         warm: async () => {
           await new Promise((wake) => setTimeout(wake, 50))

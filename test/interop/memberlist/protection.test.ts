@@ -172,7 +172,11 @@ describe('what protects the gossip', () => {
     await Promise.all(go.map((peer) => peer.leave()))
     const back = stack.use(
       await MemberlistPeer.start({
-        ...{ name: 'back', label: 'green', keys: [key], preset: 'local', meta: metaOf(9004) },
+        name: 'back',
+        label: 'green',
+        keys: [key],
+        preset: 'local',
+        meta: metaOf(9004),
         join: [ours[0]!.gossipAddress],
       }),
     )
@@ -203,12 +207,19 @@ describe('what protects the gossip', () => {
         const next =
           member instanceof OurMember
             ? await OurMember.start({
-                ...{ name, join, keyring },
-                ...{ requireEncryption: verifyIncoming, encryptOutgoing: verifyOutgoing },
+                name,
+                join,
+                keyring,
+                requireEncryption: verifyIncoming,
+                encryptOutgoing: verifyOutgoing,
               })
             : await MemberlistPeer.start({
-                ...{ name, join, preset: 'local', keys: [key] },
-                ...{ verifyIncoming, verifyOutgoing },
+                name,
+                join,
+                preset: 'local',
+                keys: [key],
+                verifyIncoming,
+                verifyOutgoing,
               })
         stack.use(next)
         members = members.toSpliced(i, 1, next)

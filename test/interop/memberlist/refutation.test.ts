@@ -19,13 +19,18 @@ beforeAll(async () => {
 
 /** One of ours as a process. */
 function startOurProcess(name: string, join: readonly string[]): Promise<MemberProcess> {
+  const settings = {
+    name,
+    bindAddress: '127.0.0.1',
+    bindPort: 0,
+    preset: 'lan',
+    meta: metaOf(8003),
+    join,
+  }
   return MemberProcess.start({
     command: process.execPath,
     args: [resolve(import.meta.dirname, '../../../lab/peers/ringman-member.ts')],
-    settings: {
-      ...{ name, bindAddress: '127.0.0.1', bindPort: 0, preset: 'lan', meta: metaOf(8003) },
-      ...{ join },
-    },
+    settings,
   })
 }
 

@@ -160,13 +160,19 @@ describe('three members of Go ringman and three of ours', () => {
     const { port } = asShown(ours[1]!, '')
     const peer = stack.use(
       await RingmanPeer.start({
-        ...{ name: 'g2', servicePort: '9002', preset: 'local' },
-        ...{ bindPort: asShown(go[1]!, '').port, join: [ours[0]!.gossipAddress] },
+        name: 'g2',
+        servicePort: '9002',
+        preset: 'local',
+        bindPort: asShown(go[1]!, '').port,
+        join: [ours[0]!.gossipAddress],
       }),
     )
     const our = stack.use(
       await OurRing.start({
-        ...{ name: 'r2', servicePort: 8002, gossipPort: port, join: [go[0]!.gossipAddress] },
+        name: 'r2',
+        servicePort: 8002,
+        gossipPort: port,
+        join: [go[0]!.gossipAddress],
         ...DEFAULT_CLUSTER,
       }),
     )

@@ -6,9 +6,29 @@ const running: TestProcess[] = []
 
 async function start(name: string, servicePort: number, seeds: readonly string[]) {
   const member = ringman([
-    ...['serve', '--bind', '127.0.0.1', '--gossip-port', '0', '--preset', 'local', '--drain', '0'],
-    ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--unsure-after', '1500ms'],
-    ...['--name', name, '--service-port', String(servicePort), '--seeds', seeds.join(',')],
+    'serve',
+    '--bind',
+    '127.0.0.1',
+    '--gossip-port',
+    '0',
+    '--preset',
+    'local',
+    '--drain',
+    '0',
+    '--http-host',
+    '127.0.0.1',
+    '--http-port',
+    '0',
+    '--admin-port',
+    '0',
+    '--unsure-after',
+    '1500ms',
+    '--name',
+    name,
+    '--service-port',
+    String(servicePort),
+    '--seeds',
+    seeds.join(','),
   ])
   running.push(member)
   const { http, gossip } = (await member.event('ready')) as {

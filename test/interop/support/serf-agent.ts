@@ -53,7 +53,11 @@ export class SerfAgent implements AsyncDisposable {
     this.#child = spawn(
       'setpriv',
       [
-        ...['--pdeathsig', 'KILL', 'serf', 'agent', '-log-level=debug'],
+        '--pdeathsig',
+        'KILL',
+        'serf',
+        'agent',
+        '-log-level=debug',
         `-node=${settings.name}`,
         `-bind=${this.gossipAddress}`,
         `-rpc-addr=${this.#rpcAddress}`,

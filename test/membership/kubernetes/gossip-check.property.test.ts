@@ -176,7 +176,10 @@ const step = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      ...{ do: fc.constant('replace'), name, same: mostly, early: fc.boolean() },
+      do: fc.constant('replace'),
+      name,
+      same: mostly,
+      early: fc.boolean(),
       hear: fc.nat(3),
     }),
   },

@@ -62,7 +62,9 @@ export async function openPage(
   })
   await page.goto(url)
   return {
-    ...{ page, foreign, faults },
+    page,
+    foreign,
+    faults,
     bytes: () => bytes,
     async [Symbol.asyncDispose]() {
       await context.close()

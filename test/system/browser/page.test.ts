@@ -135,7 +135,13 @@ test('The page of the admin port acts once the token is entered', async () => {
   await writeFile(tokenFile, 'a-token-of-operators\n')
   const start = (name: string, servicePort: number, ...more: string[]) =>
     serve([
-      ...[...GOSSIP, '--name', name, '--service-port', String(servicePort), '--token-file', tokenFile],
+      ...GOSSIP,
+      '--name',
+      name,
+      '--service-port',
+      String(servicePort),
+      '--token-file',
+      tokenFile,
       ...more,
     ])
   await using first = start('first', 9101)
@@ -188,7 +194,9 @@ describe('The page', () => {
     served.source.healthNow = healthIn('contested', 'Two processes answer under one name')
     for (const path of ['?key=user:42', 'ring', 'members', 'changes', 'plan']) {
       await using watched = await openPage(browser, urlOf(served) + path, {
-        ...{ colorScheme, bypassCSP: true, viewport: { width, height: 800 } },
+        colorScheme,
+        bypassCSP: true,
+        viewport: { width, height: 800 },
       })
       await watched.page.locator('#live.live:not(.still)').waitFor()
       expect(await findBarriers(watched.page)).toEqual([])

@@ -64,8 +64,10 @@ describe('docs/kubernetes.md and docs/monitoring.md', () => {
         args[0] === 'show'
           ? args
           : [
-              ...['template', ...args.slice(1).filter((arg) => !/^--(reset|create)/.test(arg))],
-              ...['--api-versions', SEEN_CLUSTER],
+              'template',
+              ...args.slice(1).filter((arg) => !/^--(reset|create)/.test(arg)),
+              '--api-versions',
+              SEEN_CLUSTER,
             ]
       const { code, stderr } = await helm(offline)
       expect(code, `${command}\n${stderr}`).toBe(0)

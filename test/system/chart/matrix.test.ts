@@ -52,8 +52,15 @@ describe.each(MATRIX)('with $name', ({ name, valuesFile }) => {
   test('helm installs it, as far as that goes without a cluster, and says what to do next', async () => {
     const install = (...flags: string[]) =>
       helm([
-        ...['install', RELEASE, CHART_FOLDER, '--namespace', NAMESPACE],
-        ...['--values', valuesFile, '--dry-run=client', ...flags],
+        'install',
+        RELEASE,
+        CHART_FOLDER,
+        '--namespace',
+        NAMESPACE,
+        '--values',
+        valuesFile,
+        '--dry-run=client',
+        ...flags,
       ])
     const hasOwnKey = entryOf(name).objects.some(({ kind }) => kind === 'Secret')
     const first = await install()

@@ -16,13 +16,14 @@ const OPERATOR = 'monitoring.coreos.com/v1'
 /** What every namespace has of itself. */
 const OF_ITSELF = ['ServiceAccount/default', 'ConfigMap/kube-root-ca.crt']
 const CONTROLLERS = [
-  ...['statefulset-controller', 'deployment-controller', 'replicaset-controller', 'endpointslice-controller'],
-  ...[
-    'garbage-collector-controller',
-    'disruption-controller',
-    'namespace-controller',
-    'root-ca-certificate-publisher-controller',
-  ],
+  'statefulset-controller',
+  'deployment-controller',
+  'replicaset-controller',
+  'endpointslice-controller',
+  'garbage-collector-controller',
+  'disruption-controller',
+  'namespace-controller',
+  'root-ca-certificate-publisher-controller',
 ]
 
 /**

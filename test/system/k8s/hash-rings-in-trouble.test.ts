@@ -61,10 +61,28 @@ describe('a HashRing in trouble', () => {
     const kubeconfig = await server.writeKubeconfig(`member-${i}`, { token, url })
     const address = addressOf(i)
     return RingProcess.start([
-      ...['--source', 'memberlist', '--preset', 'local', '--name', `ringman-${i}`, '--ring-key', 'name'],
-      ...['--bind', address, '--gossip-port', '7946', '--http-host', address],
-      ...['--seeds', `${addressOf(0)}:7946,${addressOf(1)}:7946`, '--min-members', '1'],
-      ...['--hash-rings', 'true', '--kubernetes-kubeconfig', kubeconfig],
+      '--source',
+      'memberlist',
+      '--preset',
+      'local',
+      '--name',
+      `ringman-${i}`,
+      '--ring-key',
+      'name',
+      '--bind',
+      address,
+      '--gossip-port',
+      '7946',
+      '--http-host',
+      address,
+      '--seeds',
+      `${addressOf(0)}:7946,${addressOf(1)}:7946`,
+      '--min-members',
+      '1',
+      '--hash-rings',
+      'true',
+      '--kubernetes-kubeconfig',
+      kubeconfig,
     ])
   }
 
@@ -124,7 +142,13 @@ describe('a HashRing in trouble', () => {
     expect(text).toMatch(column)
     await writeFile(file, text.replace(column, ''))
     const { code, stderr } = await server.helm([
-      ...['install', 'ring', old, '--namespace', HOME, '--set', 'rings.enabled=true'],
+      'install',
+      'ring',
+      old,
+      '--namespace',
+      HOME,
+      '--set',
+      'rings.enabled=true',
     ])
     expect([code, stderr]).toEqual([0, ''])
     await server.until('HashRings to be served', async () => {
@@ -209,7 +233,12 @@ describe('a HashRing in trouble', () => {
     expect([code, stderr]).toEqual([0, ''])
     await until('the column', async () => (await columns())?.includes('DIGEST') === true)
     const waited = await server.kubectl([
-      ...['wait', '-n', SHOP, `hashring/${NAME}`, '--for=condition=Settled', '--timeout=120s'],
+      'wait',
+      '-n',
+      SHOP,
+      `hashring/${NAME}`,
+      '--for=condition=Settled',
+      '--timeout=120s',
     ])
     expect([waited.code, waited.stderr]).toEqual([0, ''])
   })

@@ -145,9 +145,23 @@ describe('HashRings at a real API server', () => {
   async function argsOf(name: string, token: string, more: readonly string[]): Promise<string[]> {
     const kubeconfig = await server.writeKubeconfig(name, { token })
     return [
-      ...['--source', 'memberlist', '--name', name, '--bind', '127.0.0.1', '--gossip-port', '0'],
-      ...['--ring-key', 'name', '--kubernetes-kubeconfig', kubeconfig],
-      ...['--hash-rings', 'true', '--hash-ring-publish', 'true', ...more],
+      '--source',
+      'memberlist',
+      '--name',
+      name,
+      '--bind',
+      '127.0.0.1',
+      '--gossip-port',
+      '0',
+      '--ring-key',
+      'name',
+      '--kubernetes-kubeconfig',
+      kubeconfig,
+      '--hash-rings',
+      'true',
+      '--hash-ring-publish',
+      'true',
+      ...more,
     ]
   }
 
@@ -382,7 +396,14 @@ describe('HashRings at a real API server', () => {
     )
     const [head = '', row = ''] = (await kubectl('get', 'hring', 'cache', '-n', SHOP)).trim().split('\n')
     expect(head.split(/\s{2,}/)).toEqual([
-      ...['NAME', 'READY', 'NODES', 'ON-RING', 'DIGEST', 'MAX/MEAN', 'LAST-CHANGE', 'AGE'],
+      'NAME',
+      'READY',
+      'NODES',
+      'ON-RING',
+      'DIGEST',
+      'MAX/MEAN',
+      'LAST-CHANGE',
+      'AGE',
     ])
     expect(row).toMatch(new RegExp(`^cache +True +2 +2 +${settled.status?.digest} +1\\.\\d\\d +`))
 

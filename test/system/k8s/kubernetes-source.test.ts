@@ -55,8 +55,16 @@ class Followed implements AsyncDisposable {
     const kubeconfig = await server.writeKubeconfig(namespace, { tokenFile, url, namespace })
     try {
       const ring = await RingProcess.start([
-        ...['--source', 'kubernetes', '--kubernetes-service', SERVICE, '--kubernetes-port', 'http'],
-        ...['--kubernetes-kubeconfig', kubeconfig, '--hold-restarting', '0'],
+        '--source',
+        'kubernetes',
+        '--kubernetes-service',
+        SERVICE,
+        '--kubernetes-port',
+        'http',
+        '--kubernetes-kubeconfig',
+        kubeconfig,
+        '--hold-restarting',
+        '0',
       ])
       return new Followed(server, namespace, slices, relay, ring, tokenFile)
     } catch (error) {

@@ -61,9 +61,20 @@ describe('gossip beside a real API server', () => {
 
   function startMember(name: string, address: string, more: readonly string[]): Promise<RingProcess> {
     return RingProcess.start([
-      ...['--source', 'memberlist', '--name', name, '--bind', address, '--gossip-port', '7946'],
-      ...['--ring-key', 'name', '--kubernetes-kubeconfig', kubeconfig],
-      ...['--kubernetes-pod-selector', SELECTOR],
+      '--source',
+      'memberlist',
+      '--name',
+      name,
+      '--bind',
+      address,
+      '--gossip-port',
+      '7946',
+      '--ring-key',
+      'name',
+      '--kubernetes-kubeconfig',
+      kubeconfig,
+      '--kubernetes-pod-selector',
+      SELECTOR,
       ...more,
     ])
   }

@@ -51,9 +51,18 @@ describe('the source kubernetes behind the real controllers', () => {
     await server.ask('POST', STATEFUL_SETS, { body: statefulSet(3) })
     await untilPods(3)
     ring = await RingProcess.start([
-      ...['--source', 'kubernetes', '--kubernetes-service', NAME, '--kubernetes-port', 'http'],
-      ...['--kubernetes-namespace', NAMESPACE, '--kubernetes-kubeconfig', server.kubeconfig],
-      ...['--hold-restarting', `${HOLD_RESTARTING_MS}ms`],
+      '--source',
+      'kubernetes',
+      '--kubernetes-service',
+      NAME,
+      '--kubernetes-port',
+      'http',
+      '--kubernetes-namespace',
+      NAMESPACE,
+      '--kubernetes-kubeconfig',
+      server.kubeconfig,
+      '--hold-restarting',
+      `${HOLD_RESTARTING_MS}ms`,
     ])
   })
   afterAll(async () => {

@@ -36,12 +36,17 @@ async function expectOwner(
   await using owner = new TestProcess([program, listensAt, String(applicationPort)])
   await using other = new TestProcess([program, OTHER, String(applicationPort)])
   await using member = serve([
-    ...['--source', 'static', '--static-members', `${host}:${applicationPort}`],
-    ...['--route-key', 'header:x-key'],
+    '--source',
+    'static',
+    '--static-members',
+    `${host}:${applicationPort}`,
+    '--route-key',
+    'header:x-key',
   ])
   const [{ http }] = await Promise.all([member.ready(), owner.event('ready'), other.event('ready')])
   const backends = {
-    ...{ dnsAddress: '127.0.0.1:9', applicationPort },
+    dnsAddress: '127.0.0.1:9',
+    applicationPort,
     lookUps: http,
     application: { host: OTHER, port: applicationPort },
   }

@@ -168,11 +168,20 @@ export class Fleet implements AsyncDisposable {
 
   #startMember(host: string): TestProcess {
     const settings = {
-      ...{ source: 'memberlist', name: host, preset: 'local', bind: host, advertise: host },
-      ...{ 'gossip-port': this.#gossipPort, 'service-port': this.applicationPort },
-      ...{ 'http-host': host, 'http-port': this.httpPort, 'admin-port': this.#adminPort },
-      ...{ seeds: [1, 2, 3].map((i) => `${hostOf(i)}:${this.#gossipPort}`).join(','), drain: '1s' },
-      ...{ 'route-key': ROUTE_KEY, 'log-format': 'json' },
+      source: 'memberlist',
+      name: host,
+      preset: 'local',
+      bind: host,
+      advertise: host,
+      'gossip-port': this.#gossipPort,
+      'service-port': this.applicationPort,
+      'http-host': host,
+      'http-port': this.httpPort,
+      'admin-port': this.#adminPort,
+      seeds: [1, 2, 3].map((i) => `${hostOf(i)}:${this.#gossipPort}`).join(','),
+      drain: '1s',
+      'route-key': ROUTE_KEY,
+      'log-format': 'json',
     }
     return ringman([
       'serve',

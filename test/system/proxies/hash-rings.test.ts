@@ -52,13 +52,27 @@ test('requests go to the owners by the ring of a HashRing, while its pods are re
     spec: { service: { name: 'application' } },
   })
   await using ringman = await RingProcess.start([
-    ...['--hash-rings', '--kubernetes-kubeconfig', apiServer.kubeconfig({ token: 't' })],
-    ...['--name', 'ringman-0', '--bind', '127.0.0.1', '--gossip-port', '0', '--preset', 'local'],
-    ...['--route-key', ROUTE_KEY, '--log-format', 'json'],
+    '--hash-rings',
+    '--kubernetes-kubeconfig',
+    apiServer.kubeconfig({ token: 't' }),
+    '--name',
+    'ringman-0',
+    '--bind',
+    '127.0.0.1',
+    '--gossip-port',
+    '0',
+    '--preset',
+    'local',
+    '--route-key',
+    ROUTE_KEY,
+    '--log-format',
+    'json',
   ])
   const { hostname, port: lookUpPort } = new URL(ringman.url)
   const backends = {
-    ...{ dnsAddress, applicationPort: port, lookUps: { host: hostname, port: Number(lookUpPort) } },
+    dnsAddress,
+    applicationPort: port,
+    lookUps: { host: hostname, port: Number(lookUpPort) },
     application: { host: hostOf(1), port },
   }
   await using running = new AsyncDisposableStack()

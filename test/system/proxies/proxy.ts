@@ -47,8 +47,14 @@ const RECIPE: Readonly<Record<ProxyName, Recipe>> = {
   envoy: {
     files: ['envoy.yaml'],
     args: (folder) => [
-      ...['-c', join(folder, 'envoy.yaml'), '--concurrency', '1', '--use-dynamic-base-id'],
-      ...['--log-level', 'warn', '--disable-hot-restart'],
+      '-c',
+      join(folder, 'envoy.yaml'),
+      '--concurrency',
+      '1',
+      '--use-dynamic-base-id',
+      '--log-level',
+      'warn',
+      '--disable-hot-restart',
     ],
     replace: ({ host, port, fleet }) => ({
       'address: 0.0.0.0, port_value: 8000': `address: ${host}, port_value: ${port}`,

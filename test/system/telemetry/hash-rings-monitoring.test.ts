@@ -20,8 +20,12 @@ const TIMES_AS_OFTEN = 30
 const LOOK_BACK_SECONDS = 10
 
 const VARIABLES = {
-  ...{ namespace: NAMESPACE, release: RELEASE, pod: '.*', __rate_interval: '4s' },
-  ...{ ring_namespace: '.*', ring: '.*' },
+  namespace: NAMESPACE,
+  release: RELEASE,
+  pod: '.*',
+  __rate_interval: '4s',
+  ring_namespace: '.*',
+  ring: '.*',
 }
 
 const ALERT = /^RingmanHashRing/
@@ -45,7 +49,8 @@ describe('rings of HashRings in Prometheus', () => {
   }
   const putPods = (service: string, count: number) => {
     const pods: SlicePod[] = Array.from({ length: count }, (_, i) => ({
-      ...{ name: `${service}-${i}`, address: `10.0.0.${i + 1}` },
+      name: `${service}-${i}`,
+      address: `10.0.0.${i + 1}`,
       ...PHASES.serving,
     }))
     const slice = sliceOf(`${service}-a`, pods, { labels: { 'kubernetes.io/service-name': service } })
@@ -162,8 +167,11 @@ describe('rings of HashRings in Prometheus', () => {
       choices[name] = series.map(({ labels }) => labels[label] ?? '').toSorted()
     }
     expect(choices).toEqual({
-      ...{ namespace: [NAMESPACE], release: [RELEASE], pod: ['ringman-0', 'ringman-1'] },
-      ...{ ring_namespace: ['shop'], ring: ['cache', 'lost', 'rooms'] },
+      namespace: [NAMESPACE],
+      release: [RELEASE],
+      pod: ['ringman-0', 'ringman-1'],
+      ring_namespace: ['shop'],
+      ring: ['cache', 'lost', 'rooms'],
     })
   })
 

@@ -85,8 +85,12 @@ describe('a name that is claimed from another place', () => {
       {
         level: 'warn',
         fields: {
-          ...{ event: 'name.contested', peer: 'm2', address: '10.0.0.2', port: 7946 },
-          ...{ rivalAddress: '10.0.0.9', rivalPort: 7946 },
+          event: 'name.contested',
+          peer: 'm2',
+          address: '10.0.0.2',
+          port: 7946,
+          rivalAddress: '10.0.0.9',
+          rivalPort: 7946,
         },
       },
     ])
@@ -308,7 +312,10 @@ describe('this member’s own name', () => {
     answering.add(8)
     claim(1, 8, core.self)
     expect(asked.filter((word) => word.startsWith('m1'))).toEqual([
-      ...['m1 at 10.0.0.8', 'm1 at 10.0.0.8', 'm1 by stream at 10.0.0.8', 'm1 at 10.0.0.8'],
+      'm1 at 10.0.0.8',
+      'm1 at 10.0.0.8',
+      'm1 by stream at 10.0.0.8',
+      'm1 at 10.0.0.8',
     ])
     expect(sameEndpoint(core.self.rival!, endpointOf(8))).toBe(true)
     // First of all, and once.

@@ -198,11 +198,20 @@ describe('this member', () => {
     core.self.incarnation = 4
     const { address, port, vsn } = alive(1)
     expect(core.ownAlive()).toStrictEqual({
-      ...{ kind: 'alive', incarnation: 4, node: 'm1', address, port, meta: Uint8Array.of(1), vsn },
+      kind: 'alive',
+      incarnation: 4,
+      node: 'm1',
+      address,
+      port,
+      meta: Uint8Array.of(1),
+      vsn,
       ...field,
     })
     expect(core.ownLeave()).toStrictEqual({
-      ...{ kind: 'dead', incarnation: 4, node: 'm1', from: 'm1' },
+      kind: 'dead',
+      incarnation: 4,
+      node: 'm1',
+      from: 'm1',
       ...field,
     })
     expect(core.localState(true)).toMatchObject({ join: true, userState: new Uint8Array(0), ...field })

@@ -89,7 +89,9 @@ describe('word of a death is in doubt', () => {
       const { core, record } = takenOver({ checkSuspects })
       record.rival = endpointOf(9)
       expect(['m1', 'm2', 'm3'].map((from) => isDoubtful(core, record, dead(2, 3, from)))).toEqual([
-        ...[false, true, true],
+        false,
+        true,
+        true,
       ])
     }
   })

@@ -66,8 +66,13 @@ describe('an exchange that we begin', () => {
     expect(core.contacts.hasAnswered(endpointOf(2), 'm2', 0)).toBe(true)
     expect(core.contacts.isReached(endpointOf(3), 0)).toBe(false)
     expect(core.counters).toMatchObject({
-      ...{ pushPullsStarted: 2, pushPullsCompleted: 1, pushPullsFailed: 0, pushPullsAnswered: 0 },
-      ...{ joinsCompleted: join ? 1 : 0, joinsFailed: 0, joinsRefused: 0 },
+      pushPullsStarted: 2,
+      pushPullsCompleted: 1,
+      pushPullsFailed: 0,
+      pushPullsAnswered: 0,
+      joinsCompleted: join ? 1 : 0,
+      joinsFailed: 0,
+      joinsRefused: 0,
     })
     // It is over, whatever is said of it later.
     exchanges.answered(1, state)
@@ -343,15 +348,14 @@ describe('what is refused', () => {
     exchanges.received(8, endpointOf(2), stateOf(nodes, { join: true }))
     expect(taken).toHaveLength(1)
     const view = (n: number, state: string, incarnation = 1) => ({
-      ...{
-        name: `m${n}`,
-        endpoint: endpointOf(n),
-        state,
-        stateSinceMs: 5,
-        incarnation,
-        meta: new Uint8Array(0),
-      },
-      ...{ versions: { pMin: 1, pMax: 5, pCur: 2, dMin: 0, dMax: 0, dCur: 0 }, rival: undefined },
+      name: `m${n}`,
+      endpoint: endpointOf(n),
+      state,
+      stateSinceMs: 5,
+      incarnation,
+      meta: new Uint8Array(0),
+      versions: { pMin: 1, pMax: 5, pCur: 2, dMin: 0, dMax: 0, dCur: 0 },
+      rival: undefined,
     })
     expect(seen).toEqual([
       [[view(2, 'alive', 4), view(3, 'suspect'), view(4, 'dead'), view(5, 'left')], true],

@@ -160,8 +160,14 @@ describe('a newcomer', () => {
     const m = new Merging().at(5000)
     m.alive(alive(2, 4, { meta: Uint8Array.of(9), vsn: Uint8Array.of(1, 5, 3, 0, 0, 0) }))
     expect(m.record(2)).toMatchObject({
-      ...{ name: 'm2', endpoint: endpointOf(2), addressBytes: alive(2).address, meta: Uint8Array.of(9) },
-      ...{ incarnation: 4, sinceMs: 5000, livesMs: 5000, state: 'alive' },
+      name: 'm2',
+      endpoint: endpointOf(2),
+      addressBytes: alive(2).address,
+      meta: Uint8Array.of(9),
+      incarnation: 4,
+      sinceMs: 5000,
+      livesMs: 5000,
+      state: 'alive',
     })
     expect(m.told).toEqual(['listed'])
     expect(m.changes()).toEqual(['m2 joined'])
@@ -593,9 +599,15 @@ describe('a name that was taken over', () => {
   test('is what the new one says, with all its room to rise, and the old place is told', () => {
     const m = takenOver()
     expect(m.record(2)).toMatchObject({
-      ...{ state: 'alive', incarnation: 3, endpoint: endpointOf(9), addressBytes: alive(9).address },
-      ...{ meta: Uint8Array.of(4), vsn: Uint8Array.of(1, 5, 3, 0, 0, 0), livesMs: 2000, sinceMs: 2000 },
-      ...{ refusalsDistrustedUntilMs: -Infinity },
+      state: 'alive',
+      incarnation: 3,
+      endpoint: endpointOf(9),
+      addressBytes: alive(9).address,
+      meta: Uint8Array.of(4),
+      vsn: Uint8Array.of(1, 5, 3, 0, 0, 0),
+      livesMs: 2000,
+      sinceMs: 2000,
+      refusalsDistrustedUntilMs: -Infinity,
       previous: { endpoint: endpointOf(2), incarnation: 5, untilMs: 2000 },
     })
     expect(roomToRise(m.record(2), 2000)).toBe(BURST - 3)
@@ -743,8 +755,12 @@ describe('a name that is claimed from elsewhere', () => {
       {
         level: 'warn',
         fields: {
-          ...{ event: 'conflict.found', peer: 'm2', address: '10.0.0.2', port: 7946 },
-          ...{ claimedByAddress: '10.0.0.9', claimedByPort: 7946 },
+          event: 'conflict.found',
+          peer: 'm2',
+          address: '10.0.0.2',
+          port: 7946,
+          claimedByAddress: '10.0.0.9',
+          claimedByPort: 7946,
         },
       },
       { level: 'warn' },
@@ -867,7 +883,9 @@ describe('what changes of a member', () => {
         .alive({ ...message, incarnation: 3 })
       expect(other.changes()).toEqual(back)
       expect(other.record(2)).toMatchObject({
-        ...{ state: 'alive', sinceMs: 7000, suspicion: undefined },
+        state: 'alive',
+        sinceMs: 7000,
+        suspicion: undefined,
         livesMs: fall.kind === 'suspect' ? 1000 : 7000,
       })
     }

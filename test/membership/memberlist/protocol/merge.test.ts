@@ -82,15 +82,18 @@ describe('alive', () => {
     machine.packet(2, alive(5))
     machine.packet(2, alive(6))
     expect([2, 3, 4, 5, 6].map((n) => machine.state(n))).toEqual([
-      ...['alive', undefined, undefined],
-      ...['alive', 'alive'],
+      'alive',
+      undefined,
+      undefined,
+      'alive',
+      'alive',
     ])
     expect(
       machine
         .changes()
         .filter((change) => /m[34]/.test(change))
         .sort(),
-    ).toEqual([...['m3 died', 'm3 forgotten', 'm4 died', 'm4 forgotten']])
+    ).toEqual(['m3 died', 'm3 forgotten', 'm4 died', 'm4 forgotten'])
     expect(machine.sent('dead')).toEqual([])
     // All have answered: nobody has to go.
     machine.packet(2, alive(7))

@@ -110,8 +110,22 @@ describe('the recorded kinds', () => {
     for (const { msg } of vectorFile.vectors) collect(msg)
     expect([...kinds].toSorted()).toEqual(
       [
-        ...['ping', 'indirectPing', 'ackResp', 'nackResp', 'suspect', 'alive', 'dead', 'user', 'error'],
-        ...['pushPull', 'compound', 'compress', 'encrypt', 'hasCrc', 'label', 'inner'],
+        'ping',
+        'indirectPing',
+        'ackResp',
+        'nackResp',
+        'suspect',
+        'alive',
+        'dead',
+        'user',
+        'error',
+        'pushPull',
+        'compound',
+        'compress',
+        'encrypt',
+        'hasCrc',
+        'label',
+        'inner',
       ].toSorted(),
     )
   })

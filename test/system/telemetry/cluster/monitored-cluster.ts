@@ -18,8 +18,20 @@ export const RELEASE = 'blue'
 
 /** Gossip in the scale of the test, in which a second stands for half a minute, as far as a busy machine can follow. */
 const TIMING = [
-  ...['--preset', 'local', '--probe-interval', '400ms', '--probe-timeout', '250ms', '--suspicion-mult', '4'],
-  ...['--push-pull-interval', '2s', '--rejoin-interval', '1s', '--dead-kept', '5s'],
+  '--preset',
+  'local',
+  '--probe-interval',
+  '400ms',
+  '--probe-timeout',
+  '250ms',
+  '--suspicion-mult',
+  '4',
+  '--push-pull-interval',
+  '2s',
+  '--rejoin-interval',
+  '1s',
+  '--dead-kept',
+  '5s',
 ]
 
 /** Members on loopback that Prometheus scrapes as if they were pods of one release. */
@@ -69,10 +81,23 @@ export class MonitoredCluster implements AsyncDisposable {
       .filter((other) => options.seeds?.includes(other.name) ?? true)
       .map(({ gossip }) => gossip)
     const process = serve([
-      ...['--name', name, '--service-port', String(8000 + index)],
-      ...['--bind', '127.0.0.1', '--gossip-port', String(gossipPort)],
-      ...['--http-port', String(httpPort), '--admin-port', String(adminPort)],
-      ...['--drain', '500ms', '--ring-key', 'name', ...TIMING],
+      '--name',
+      name,
+      '--service-port',
+      String(8000 + index),
+      '--bind',
+      '127.0.0.1',
+      '--gossip-port',
+      String(gossipPort),
+      '--http-port',
+      String(httpPort),
+      '--admin-port',
+      String(adminPort),
+      '--drain',
+      '500ms',
+      '--ring-key',
+      'name',
+      ...TIMING,
       ...(seeds.length === 0 ? [] : ['--seeds', seeds.join(',')]),
       ...flags,
     ])
