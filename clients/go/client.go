@@ -29,7 +29,7 @@ type Options struct {
 	// StaleAfter is the age at which the copy is stale. 0: never. Members say something every 15 s: take 45 s or more.
 	StaleAfter time.Duration
 
-	// RefuseStale makes look-ups fail with ErrRingStale then.
+	// RefuseStale makes look-ups fail with ErrRingStale then. It needs StaleAfter.
 	RefuseStale bool
 
 	// RingFile has the JSON of GET /v1/ring, which answers until a member has given its ring.
@@ -93,6 +93,9 @@ func New(options Options) (*Client, error) {
 	}
 	if options.Timeout < 0 || options.Silence < 0 || options.StaleAfter < 0 {
 		return nil, fmt.Errorf("ringman: %w: Timeout, Silence and StaleAfter are not below 0", ErrConfigInvalid)
+	}
+	if options.RefuseStale && options.StaleAfter == 0 {
+		return nil, fmt.Errorf("ringman: %w: RefuseStale needs StaleAfter: without it no copy is stale", ErrConfigInvalid)
 	}
 	urls := make([]*url.URL, len(options.URLs))
 	for at, text := range options.URLs {

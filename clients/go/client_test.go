@@ -183,6 +183,7 @@ func TestConfig(t *testing.T) {
 		{URLs: good, Ring: "../members/x"},
 		{URLs: good, Ring: "shop/cache\n"},
 		{URLs: good, Timeout: -1},
+		{URLs: good, RefuseStale: true},
 	} {
 		if _, err := New(refused); !errors.Is(err, ErrConfigInvalid) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v", refused, err)

@@ -20,7 +20,7 @@ export interface RingClientOptions extends MemberOptions {
    * less than 45,000 is a stale copy in a well cluster. @default never
    */
   readonly staleAfterMs?: number
-  /** Whether a stale copy still answers, or look-ups throw `RING_STALE`. @default 'go-on' */
+  /** Whether a stale copy still answers, or look-ups throw `RING_STALE`, which needs `staleAfterMs`. @default 'go-on' */
   readonly whenStale?: 'go-on' | 'throw'
   /** A file with the JSON of `GET /v1/ring`, which answers until a member has given its ring. */
   readonly ringFile?: string
@@ -29,6 +29,7 @@ export interface RingClientOptions extends MemberOptions {
 }
 
 /** The options that are this client's alone; the compiler sees that none is missing. */
+const NEVER_STALE = 'whenStale throw needs staleAfterMs: without it no copy is stale'
 const OWN_OPTIONS = { staleAfterMs: true, whenStale: true, ringFile: true, onProblem: true } satisfies Record<
   Exclude<keyof RingClientOptions, keyof MemberOptions>,
   true
@@ -92,6 +93,7 @@ export class RingClient implements AsyncDisposable {
         ...(whenStale === undefined || whenStale === 'go-on' || whenStale === 'throw'
           ? []
           : [`whenStale is go-on or throw, got ${JSON.stringify(whenStale)}`]),
+        ...(whenStale === 'throw' && staleAfterMs === undefined ? [NEVER_STALE] : []),
       ],
     })
     this.#staleClock = options.clock ?? systemClock

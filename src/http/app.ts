@@ -25,7 +25,8 @@ export function createApp(deps: AppDeps): Koa {
     const { path } = splitTarget(ctx.req.url ?? '')
     const isOfRings = path === '/v1/rings' || path.startsWith('/v1/rings/')
     if (path.startsWith('/hashring/')) deps.responder.send(ctx, PAGE_NOT_FOUND)
-    else sendNotFound(ctx, deps.responder, isOfRings && deps.rings === undefined ? NO_RINGS : undefined)
+    else if (isOfRings && deps.rings === undefined) sendNotFound(ctx, deps.responder, NO_RINGS)
+    else sendNotFound(ctx, deps.responder, ADMIN_PATH.test(path) ? AT_ADMIN_PORT : undefined)
     unknown?.finished(ctx, 0)
   })
   return app
@@ -33,6 +34,10 @@ export function createApp(deps: AppDeps): Koa {
 
 /** For whoever asks for the ring of a HashRing where none are kept. */
 const NO_RINGS = 'this member keeps no rings of HashRings; one with --hash-rings does'
+
+/** For whoever asks the look-up port for what the admin port has. */
+const AT_ADMIN_PORT = 'this is the look-up port; the admin port, --admin-port, may have it'
+const ADMIN_PATH = /^\/(livez|readyz|metrics|v1\/admin\/.*)$/
 
 /** A Koa application that logs what its middleware throws, instead of printing it. */
 export function createBareApp(logger: Logger): Koa {

@@ -123,6 +123,9 @@ describe('look-ups', () => {
     )
     expect(make({ timeout: 1 })).toThrow('did you mean timeoutMs?')
     expect(make({ timeout: 1, whenStale: 'trow' })).toThrow('whenStale is go-on or throw, got "trow"')
+    expect(make({ whenStale: 'throw' })).toThrow(
+      'whenStale throw needs staleAfterMs: without it no copy is stale',
+    )
     expect(() => new RingmanClient({ url: A, ringFile: 'x' } as RingmanClientOptions)).toThrow(
       'option ringFile: there is no such option',
     )

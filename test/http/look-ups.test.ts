@@ -232,6 +232,16 @@ describe('errors', () => {
     await expectProblem(ask(target), code)
   })
 
+  test.each(['/metrics', '/readyz', '/livez', '/v1/admin/drain'])(
+    'GET %s names the admin port, which has it',
+    async (path) => {
+      const { body } = await ask(path)
+      expect(JSON.parse(body)).toMatchObject({
+        detail: `there is nothing at "${path}": this is the look-up port; the admin port, --admin-port, may have it`,
+      })
+    },
+  )
+
   test.each([
     ['{bad', 'BODY_INVALID'],
     ['', 'BODY_INVALID'],

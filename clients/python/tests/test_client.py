@@ -171,6 +171,7 @@ class ClientTest(unittest.TestCase):
             (["http://host"], {"timeout": 0}),
             (["http://host"], {"stale_after": float("nan")}),
             (["http://host"], {"when_stale": "throw"}),
+            (["http://host"], {"when_stale": "raise"}),
         ):
             with self.assertRaises(RingmanError) as raised:
                 RingClient(*urls, **options)

@@ -68,10 +68,12 @@ class RingClient:
             raise RingmanError("CONFIG_INVALID", "timeout, silence and stale_after must be above 0")
         if when_stale not in ("go-on", "raise"):
             raise RingmanError("CONFIG_INVALID", f"when_stale is 'go-on' or 'raise', got {when_stale!r}")
+        if when_stale == "raise" and stale_after is None:
+            raise RingmanError("CONFIG_INVALID", "when_stale='raise' needs stale_after: without it no copy is stale")
         members = Members(urls, ring, headers or {}, tls)
         self._feed = Feed(members, self._take, self._confirm, timeout=timeout, silence=silence)
         self._stale_after = stale_after
-        self._refuses_stale = stale_after is not None and when_stale == "raise"
+        self._refuses_stale = when_stale == "raise"
         self._ring_file = ring_file
         self._copy: HashRing | None = None
         self._confirmed = 0.0
