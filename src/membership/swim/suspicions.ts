@@ -34,10 +34,6 @@ export class Suspicions {
     this.#options = options
   }
 
-  get size(): number {
-    return this.#entries.size
-  }
-
   /** Begins a suspicion; one of the same or a later incarnation goes on as it is. */
   begin(host: string, incarnation: number): void {
     const known = this.#entries.get(host)
