@@ -13,7 +13,7 @@ export const MISFIT_REASONS =
   'label-differs|cluster-name-differs|not-encrypted|cannot-decrypt|encrypted-unexpectedly'
 
 /** The digest of each pod: a series for each pod, with the label `digest`. */
-export function digestOfPods(selector = ''): string {
+export function digestOfPods(selector: string): string {
   return `max by (namespace, release, pod, digest) (${select('ringman_ring_info', selector)})`
 }
 
@@ -22,11 +22,11 @@ export function digestOfPods(selector = ''): string {
  * just changed, is left out. This is what keeps a rolling update silent: Prometheus sees pods one after the other,
  * half a minute apart, so that under steady change they always seem to disagree.
  */
-export function settledDigests(window: string, selector = ''): string {
+export function settledDigests(window: string): string {
   return [
-    `max by (namespace, release, pod, digest) (${select('ringman_ring_info', selector)} and ${select('ringman_ring_info', selector)} offset ${window})`,
+    `max by (namespace, release, pod, digest) (ringman_ring_info and ringman_ring_info offset ${window})`,
     `unless on (namespace, release, pod)`,
-    `(max by (namespace, release, pod) (changes(${select('ringman_ring_epoch', selector)}[${window}])) > 0)`,
+    `(max by (namespace, release, pod) (changes(ringman_ring_epoch[${window}])) > 0)`,
   ].join('\n')
 }
 
