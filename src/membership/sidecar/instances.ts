@@ -29,9 +29,6 @@ export interface Selection {
   readonly signature: string
 }
 
-/** No instances: what a source has before any state came. */
-export const EMPTY_SELECTION: Selection = { instances: [], skipped: [], signature: '[]' }
-
 /** Longest address in characters: that of a host name. */
 const ADDRESS_LIMIT = 253
 

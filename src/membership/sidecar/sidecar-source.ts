@@ -105,7 +105,8 @@ export class SidecarSource extends SourceBase implements MembershipSource {
       if (this.#options.watch) this.#follow(this.#watchLoop(client))
     }
     // What was posted meanwhile is in the ledger, if it is newer than what was fetched.
-    if (this.#ledger.version > 0) this.#apply(this.#ledger.newest, 0)
+    const { newest } = this.#ledger
+    if (newest !== undefined) this.#apply(newest, 0)
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { Instant } from './catalog.ts'
-import { EMPTY_SELECTION, type Selection } from './instances.ts'
+import type { Selection } from './instances.ts'
 
 export interface Entry {
   readonly lastChanged: Instant
@@ -31,9 +31,9 @@ export class StateLedger {
     return this.#version
   }
 
-  /** The selection of the newest accepted state, applied already or not. */
-  get newest(): Selection {
-    return this.#newest?.selection ?? EMPTY_SELECTION
+  /** The selection of the newest accepted state, applied already or not; undefined before any was. */
+  get newest(): Selection | undefined {
+    return this.#newest?.selection
   }
 
   /** Takes a state that Sidecar sent by itself, on the way for an unknown time. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { placeMembers } from '../../../src/membership/placement.ts'
 import { parseJson, parseState, STATUS } from '../../../src/membership/sidecar/catalog.ts'
-import { EMPTY_SELECTION, membersOf, selectInstances } from '../../../src/membership/sidecar/instances.ts'
+import { membersOf, selectInstances } from '../../../src/membership/sidecar/instances.ts'
 import { golden, stateJson, tick, type Described } from './sidecar-fixtures.ts'
 
 const select = (...instances: readonly Described[]) =>
@@ -102,7 +102,6 @@ describe('selectInstances', () => {
     expect(select(a, b).signature).toBe(select({ ...b, id: 'z', updated: tick(5) }, a).signature)
     expect(select(a, b).signature).not.toBe(select(a).signature)
     expect(select(a).signature).not.toBe(select({ ...a, status: STATUS.draining }).signature)
-    expect(select().signature).toBe(EMPTY_SELECTION.signature)
   })
 })
 

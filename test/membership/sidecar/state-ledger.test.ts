@@ -22,9 +22,9 @@ describe('StateLedger', () => {
     expect(ledger.offerPosted(entry(5, 'b'))).toBe('not-newer')
     expect(ledger.offerPosted(entry(4, 'b'))).toBe('not-newer')
     expect(ledger.offerPosted(entry(4, 'b'))).toBe('not-newer')
-    expect(ledger.newest.instances.map(({ address }) => address)).toEqual(['a'])
+    expect(ledger.newest?.instances.map(({ address }) => address)).toEqual(['a'])
     expect(ledger.offerPosted(entry(6, 'b'))).toBe('accepted')
-    expect(ledger.newest.instances.map(({ address }) => address)).toEqual(['b'])
+    expect(ledger.newest?.instances.map(({ address }) => address)).toEqual(['b'])
     expect(ledger.version).toBe(2)
   })
 
@@ -40,9 +40,9 @@ describe('StateLedger', () => {
     const ledger = new StateLedger()
     ledger.offerPosted(entry(9, 'a', 'b'))
     expect(ledger.offerPresent(entry(4, 'a'), 1)).toBe('doubtful')
-    expect(ledger.newest.instances).toHaveLength(2)
+    expect(ledger.newest?.instances).toHaveLength(2)
     expect(ledger.offerPresent(entry(4, 'a'), 1)).toBe('accepted')
-    expect(ledger.newest.instances).toHaveLength(1)
+    expect(ledger.newest?.instances).toHaveLength(1)
     expect(ledger.offerPosted(entry(5, 'c'))).toBe('accepted')
   })
 
