@@ -82,10 +82,8 @@ export async function runOperate(input: OperateInput): Promise<void> {
       const said = await askAdmin(members, url, `/v1/admin/${action}`, fields)
       const answer = readAnswer(actionAnswer, said, url)
       const deed = dryRun ? undefined : deedOf(action, answer.member, operand)
-      if (deed !== undefined) {
-        done.push(deed)
-        heardByMs = clock.now() + HEARING_MS
-      }
+      if (deed !== undefined) done.push(deed)
+      heardByMs = clock.now() + HEARING_MS
       // Of the member to forget or to evict, the answer has the name; of one that acts on itself, its own.
       const who = 'name' in fields ? place : `${answer.member} (${place})`
       if (json) terminal.out(renderJson({ url, ...answer }))
