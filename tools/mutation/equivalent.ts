@@ -650,13 +650,13 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/memberlist/protocol/contests.ts',
-    code: 'let rivalAnswers = false',
-    changes: ['false → true'],
-    why: 'It is set before it is read.',
+    code: 'const answered = new Set(isSelf ? [place] : [])',
+    changes: ['[] → [undefined]'],
+    why: 'Nobody is asked at no place.',
   },
   {
     file: 'src/membership/memberlist/protocol/contests.ts',
-    code: "if (ownAnswers) noteAnswer(core, record, 'direct')",
+    code: "if (isOwn && answered.has(at)) noteAnswer(core, record, 'direct')",
     changes: ["'direct' → ''"],
     why: 'Only answers of relays and streams are told from others.',
   },

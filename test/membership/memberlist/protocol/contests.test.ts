@@ -394,6 +394,27 @@ describe('this member’s own name', () => {
     expect(contests.isUnlisted).toBe(true)
   })
 
+  test('is not judged before both places have answered, and is on when the contest of another name is over', () => {
+    const { listed, claimOwn, claim, answering, contests, at, m2, asked } = ownContested(3)
+    for (const n of [3, 9]) answering.delete(n)
+    claimOwn()
+    expect(listed(3, 9)).toBe(false)
+    answering.add(9)
+    at(250)
+    expect(contests.isUnlisted).toBe(true)
+    answering.add(8)
+    claim(1, 8)
+    contests.end(m2)
+    expect(contests.isUnlisted).toBe(true)
+    at(600)
+    // One of the others that is silent is asked again, and over a stream.
+    expect(asked.filter((word) => word.startsWith('m3'))).toEqual([
+      'm3 at 10.0.0.3',
+      'm3 at 10.0.0.3 with news',
+      'm3 by stream at 10.0.0.3',
+    ])
+  })
+
   test('has others asked where they list it, at once, again after a second, and every ten then', () => {
     const { fetched, claimOwn, claim, answering, at, listed, bench, core } = ownContested(4)
     claim()
@@ -466,5 +487,17 @@ describe('this member’s own name', () => {
     for (let n = 74; n < 106; n++) contests.listed(endpointOf(n), endpointOf(1))
     expect(contests.isUnlisted).toBe(false)
     expect(collectionsOf(contests).get('#listings')).toBe(64)
+  })
+
+  test('is judged by one that answers again longer than by those that answered after its first time', () => {
+    const { bench, claimOwn, contests } = ownContested(2)
+    for (let n = 10; n < 138; n++) bench.member(n)
+    claimOwn()
+    for (let n = 10; n < 74; n++) contests.listed(endpointOf(n), endpointOf(9))
+    contests.listed(endpointOf(10), endpointOf(9))
+    for (let n = 74; n < 137; n++) contests.listed(endpointOf(n), endpointOf(1))
+    expect(contests.isUnlisted).toBe(false)
+    for (let n = 11; n < 137; n++) bench.core.members.setState(bench.core.members.get(`m${n}`)!, 'dead', 0)
+    expect(contests.isUnlisted).toBe(true)
   })
 })
