@@ -54,7 +54,6 @@ export class DevMember {
   #child: ChildProcess | undefined
   #addresses: DevMemberAddresses | undefined
   #reason: string | undefined
-  #alive = false
 
   constructor(options: DevMemberOptions) {
     this.name = options.name
@@ -69,7 +68,7 @@ export class DevMember {
 
   /** Whether its process runs. */
   get alive(): boolean {
-    return this.#alive
+    return this.pid !== undefined
   }
 
   /** Where it listens; undefined until it is ready. */
@@ -101,7 +100,6 @@ export class DevMember {
       env: Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('RINGMAN_'))),
     })
     this.#child = child
-    this.#alive = child.pid !== undefined
     eachLine(child.stdout, (line) => this.#readLog(line))
     eachLine(child.stderr, (line) => {
       // A stack trace begins with what happened.
@@ -124,7 +122,6 @@ export class DevMember {
   #end(end: DevMemberEnd): void {
     if (this.#child === undefined) return
     this.#child = undefined
-    this.#alive = false
     this.#ready.reject(new Error(`${this.name} ${describeEnd(end)}`))
     this.#ended.resolve(end)
     this.#options.listener.ended(this, end)

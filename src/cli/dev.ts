@@ -40,13 +40,7 @@ export async function runDev({ config, env, terminal, json }: DevInput): Promise
   const memberLevel = LOG_LEVELS.indexOf(logLevel) < LOG_LEVELS.indexOf('info') ? logLevel : 'info'
   const flags = ['--source', source, '--preset', 'local', '--log-level', memberLevel]
   if (tokenFile !== undefined) flags.push('--token-file', tokenFile)
-  const cluster = new DevCluster({
-    size: nodes,
-    flags,
-    env,
-    clock,
-    tell,
-  })
+  const cluster = new DevCluster({ size: nodes, flags, env, clock, tell })
   process.once('exit', () => cluster.killAll())
   // A second signal ends this process, which takes its members along.
   const stopRequest = listenForStop((_signal, code) => process.exit(code)).then((): typeof STOP => STOP)

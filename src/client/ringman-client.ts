@@ -61,12 +61,8 @@ export class RingmanClient {
 
   /** The first `n` distinct owners of a key, or all nodes where there are fewer. */
   async owners(key: string, n: number, signal?: AbortSignal): Promise<OwnersAnswer> {
-    return this.#get(
-      '/owners',
-      new URLSearchParams({ key: checked(key), n: String(n) }),
-      ownersAnswer,
-      signal,
-    )
+    const query = new URLSearchParams({ key: checked(key), n: String(n) })
+    return this.#get('/owners', query, ownersAnswer, signal)
   }
 
   /** The ring as the asked member holds it. */
