@@ -126,7 +126,12 @@ function renderStarted(
   terminal: Terminal,
 ): string {
   const rows = members.map(({ name, ringKey, share, url = '', adminUrl = '', pid = '' }) => [
-    ...[name, ringKey, renderShare(share), url, adminUrl, String(pid)],
+    name,
+    ringKey,
+    renderShare(share),
+    url,
+    adminUrl,
+    String(pid),
   ])
   const [header = '', ...lines] = renderTable(
     [['MEMBER', 'RING KEY', 'SHARE', 'LOOK-UPS', 'ADMIN', 'PID'], ...rows],

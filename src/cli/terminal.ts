@@ -95,7 +95,10 @@ export function renderMoves(
   moves: readonly { readonly from: string | null; readonly to: string | null; readonly share: number }[],
 ): string {
   const rows = moves.map(({ from, to, share }) => [
-    ...[renderShare(share), from ?? '-', to ?? '-', renderBar(share, BAR_WIDTH)],
+    renderShare(share),
+    from ?? '-',
+    to ?? '-',
+    renderBar(share, BAR_WIDTH),
   ])
   return renderTable([['SHARE', 'FROM', 'TO', ''], ...rows], [0])
 }

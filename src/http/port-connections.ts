@@ -9,9 +9,13 @@ import { shareReads } from './shared-reads.ts'
 
 /** Why a connection was closed before its client wanted that. */
 export const CLOSE_REASONS = [
-  ...(['no-room', 'made-room', 'unfinished-heads'] as const),
-  ...(['slow-reader', 'answers-waiting', 'unfinished-bodies'] as const),
-]
+  'no-room',
+  'made-room',
+  'unfinished-heads',
+  'slow-reader',
+  'answers-waiting',
+  'unfinished-bodies',
+] as const
 
 export type CloseReason = (typeof CLOSE_REASONS)[number]
 
