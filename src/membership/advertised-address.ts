@@ -48,7 +48,7 @@ export function chooseAdvertisedAddress(options: AdvertisedAddressOptions): stri
   const candidates = [...new Set(preferred.find((addresses) => addresses.length > 0))]
   if (candidates.length > 1) {
     throw configInvalid(
-      `there are several addresses to advertise: ${candidates.join(', ')}; name one of them as the advertised address, or bind to it`,
+      `there are several addresses to advertise: ${candidates.join(', ')}; give one of them to advertise (--advertise) or to bind (--bind)`,
       { detail: { candidates } },
     )
   }

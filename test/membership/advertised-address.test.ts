@@ -50,7 +50,12 @@ test('takes an IPv6 address when told so, and refuses what leads nowhere or to o
 
 test('names the candidates when there are several', () => {
   expect(() => choose('::', ['fd00::1', 'fd00::2'])).toThrow(
-    expect.objectContaining({ code: 'CONFIG_INVALID', detail: { candidates: ['fd00::1', 'fd00::2'] } }),
+    expect.objectContaining({
+      code: 'CONFIG_INVALID',
+      message:
+        'there are several addresses to advertise: fd00::1, fd00::2; give one of them to advertise (--advertise) or to bind (--bind)',
+      detail: { candidates: ['fd00::1', 'fd00::2'] },
+    }),
   )
 })
 
