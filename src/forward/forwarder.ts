@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net'
+import { isIP, type BlockList } from 'node:net'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Tracer } from '@opentelemetry/api'
@@ -16,7 +16,7 @@ import { LimitedWarnings } from '../limited-warnings.ts'
 import type { Logger } from '../logger.ts'
 import { http } from '../node-http.ts'
 import type { RingNode } from '../ring/node.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { blockListOf, formatHostPort } from '../seeds/seed.ts'
 import type { ForwardOutcome } from '../service/ownership.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { traceHeaders, withSpan } from '../tracing.ts'
@@ -419,13 +419,4 @@ function refuseUpgrade(socket: Duplex, error: RingmanError): void {
     `HTTP/1.1 ${problem.status} ${http.STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: application/problem+json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
-}
-
-function blockListOf(networks: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const network of networks) {
-    const [address = '', bits] = network.split('/')
-    list.addSubnet(address, Number(bits), isIP(address) === 6 ? 'ipv6' : 'ipv4')
-  }
-  return list
 }

@@ -26,11 +26,14 @@ const ALLOWED =
   'HOST, HOST:PORT, 1.2.3.4:PORT, [::1]:PORT, dns:NAME, dns:NAME:PORT, srv:NAME, pods: and pods:PORT are allowed (port 1 to 65535, default the gossip port)'
 
 const NO_HOSTS = [
-  { fault: 'the unspecified address leads nowhere', addresses: subnets('0.0.0.0/8', '::/128') },
-  { fault: 'a multicast or broadcast address is no host', addresses: subnets('224.0.0.0/3', 'ff00::/8') },
+  { fault: 'the unspecified address leads nowhere', addresses: blockListOf(['0.0.0.0/8', '::/128']) },
+  {
+    fault: 'a multicast or broadcast address is no host',
+    addresses: blockListOf(['224.0.0.0/3', 'ff00::/8']),
+  },
   {
     fault: 'a link-local address leads elsewhere on each host',
-    addresses: subnets('169.254.0.0/16', 'fe80::/10'),
+    addresses: blockListOf(['169.254.0.0/16', 'fe80::/10']),
   },
 ]
 
@@ -107,10 +110,11 @@ function isPort(text: string): boolean {
   return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535
 }
 
-function subnets(...texts: readonly string[]): BlockList {
+/** Networks as CIDR. */
+export function blockListOf(networks: readonly string[]): BlockList {
   const list = new BlockList()
-  for (const text of texts) {
-    const [address = '', bits] = text.split('/')
+  for (const network of networks) {
+    const [address = '', bits] = network.split('/')
     list.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4')
   }
   return list
