@@ -93,7 +93,6 @@ export class SeedResolver {
   #alone = true
   #aloneRounds = 0
   #cancelTimer: (() => void) | undefined
-  #running = false
   #status: SeedStatus = { rounds: 0, addresses: [], foundSelf: false, failures: [] }
 
   constructor(options: SeedResolverOptions) {
@@ -116,9 +115,7 @@ export class SeedResolver {
 
   /** Begins the first round at once. Without seeds it does nothing. */
   start(): void {
-    if (this.#running || this.#abort.signal.aborted || this.#states.length === 0) return
-    this.#running = true
-    void this.#round()
+    if (!this.#abort.signal.aborted && this.#states.length > 0) void this.#round()
   }
 
   /** Ends the rounds and cancels the queries; nothing is called afterwards. Idempotent. */
