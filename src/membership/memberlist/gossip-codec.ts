@@ -11,12 +11,7 @@ import {
   type PacketResult,
   type Reception,
 } from './wire/packet-decoder.ts'
-import {
-  DEFAULT_PACKET_BYTES,
-  encodePackets,
-  packetRoomBytes,
-  type PacketEncoding,
-} from './wire/packet-encoder.ts'
+import { encodePackets, packetRoomBytes, type PacketEncoding } from './wire/packet-encoder.ts'
 import type { StreamReception } from './wire/stream-decoder.ts'
 import { encodeStream } from './wire/stream-encoder.ts'
 
@@ -121,7 +116,7 @@ export class GossipCodec {
 
   #packetEncoding(crc: boolean): PacketEncoding {
     return {
-      maxBytes: this.#options.maxPacketBytes ?? DEFAULT_PACKET_BYTES,
+      maxBytes: this.#options.maxPacketBytes,
       compression: this.#options.compression ?? true,
       crc,
       label: this.#label,

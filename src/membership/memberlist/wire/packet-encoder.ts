@@ -15,7 +15,7 @@ const CRC_BYTES = 5
 /** How datagrams to one peer are made. */
 export interface PacketEncoding {
   /** Whole datagram, in bytes; {@link DEFAULT_PACKET_BYTES}. A message that is larger alone goes alone. */
-  readonly maxBytes?: number
+  readonly maxBytes?: number | undefined
   /** Whether to compress what becomes smaller by it. */
   readonly compression: boolean
   /** Whether to put a checksum first: for peers whose highest protocol version is 5 or more. */
