@@ -8,7 +8,7 @@ import { listedMember, type Member } from '../member.ts'
 import { byName } from '../member-set.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
-import { eachInSteps, finish, mergeInSteps, Pace, sortInSteps, type Steps } from '../../ring/steps.ts'
+import { eachInSteps, finish, mergeInSteps, sortInSteps, type Steps } from '../../ring/steps.ts'
 import { takeInTurns } from '../../turns.ts'
 import { unlessAborted } from '../../unless-aborted.ts'
 import type { SourceStatistics } from '../statistics.ts'
@@ -269,19 +269,14 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     const kept = this.#brake?.look(this.#keeper.places, this.#deps.clock.now()) ?? this.#keeper.places
     if (wasBraked !== this.braked) this.#logBrake()
     const come: Member[] = []
-    const pace = new Pace()
-    const places = [...kept.values()]
-    for (let i = 0; i < places.length; i++) {
-      const place = places[i]!
+    yield* eachInSteps([...kept.values()], (place) => {
       const { name } = place.endpoint
       const before = all.get(name)
-      if (before?.place !== place) {
-        const member = memberOf(place, before?.member, nowMs)
-        all.set(name, { place, member })
-        if (member !== before?.member) come.push(member)
-      }
-      if (pace.endsStep()) yield
-    }
+      if (before?.place === place) return
+      const member = memberOf(place, before?.member, nowMs)
+      all.set(name, { place, member })
+      if (member !== before?.member) come.push(member)
+    })
     yield
     const isSmaller = all.size > kept.size
     if (isSmaller) {

@@ -1,5 +1,5 @@
 import { assertNever } from '../../errors.ts'
-import { Pace, type Steps } from '../../ring/steps.ts'
+import { eachInSteps, type Steps } from '../../ring/steps.ts'
 import { isLiving, type MemberState } from '../member.ts'
 import type { Endpoint, EndpointsView } from './endpoints.ts'
 
@@ -62,45 +62,34 @@ export class PlaceKeeper {
 
   /** Takes what the slices say at this moment, in steps; nobody may do anything else with the places meanwhile. */
   *observe(view: EndpointsView, nowMs: number): Steps<void> {
-    const pace = new Pace()
-    const endpoints = [...view.endpoints.values()]
-    for (let i = 0; i < endpoints.length; i++) {
-      const endpoint = endpoints[i]!
+    yield* eachInSteps([...view.endpoints.values()], (endpoint) => {
       const { name } = endpoint
       const before = this.#kept.get(name)
       const next = this.#present(endpoint, before, nowMs)
       if (next === undefined) this.#kept.delete(name)
       else if (next !== before) this.#kept.set(name, next)
-      if (pace.endsStep()) yield
-    }
+    })
     const waitMs = view.sliceCount === 0 ? Math.max(GONE_AFTER_MS, this.holdRestartingMs) : GONE_AFTER_MS
-    const places = [...this.#kept.values()]
-    for (let i = 0; i < places.length; i++) {
-      if (pace.endsStep()) yield
-      const before = places[i]!
+    yield* eachInSteps([...this.#kept.values()], (before) => {
       const { name } = before.endpoint
-      if (view.endpoints.has(name)) continue
+      if (view.endpoints.has(name)) return
       if (!isLiving(before)) this.#kept.delete(name)
       else if (before.goneAtMs > nowMs + waitMs) this.#kept.set(name, { ...before, goneAtMs: nowMs + waitMs })
-    }
+    })
     yield
     yield* this.expire(nowMs)
   }
 
   *expire(nowMs: number): Steps<void> {
-    const pace = new Pace()
-    const places = [...this.#kept.values()]
     let nextMs = Infinity
-    for (let i = 0; i < places.length; i++) {
-      const before = places[i]!
+    yield* eachInSteps([...this.#kept.values()], (before) => {
       const { name } = before.endpoint
       if (before.goneAtMs <= nowMs) this.#kept.delete(name)
       else if (before.holdUntilMs <= nowMs) {
         this.#kept.set(name, { ...before, state: 'dead', holdUntilMs: Infinity })
         nextMs = Math.min(nextMs, before.goneAtMs)
       } else nextMs = Math.min(nextMs, before.holdUntilMs, before.goneAtMs)
-      if (pace.endsStep()) yield
-    }
+    })
     this.#nextDueMs = nextMs
   }
 
