@@ -43,10 +43,10 @@ export function loadServeConfig(
   checkFiles?: typeof CheckFiles,
 ): LoadedConfig<typeof SERVE_SETTINGS> {
   const { layers, variables, problems } = readLayers(SERVE_SETTINGS, flags, env)
+  const resolution = resolveSettings(SERVE_SETTINGS, layers)
   // Also where other settings are wrong, so that all is mended in one go.
-  if (checkFiles !== undefined)
-    problems.push(...checkFiles(SERVE_SETTINGS, resolveSettings(SERVE_SETTINGS, layers).resolved))
-  const loaded = settle(SERVE_SETTINGS, layers, problems, (resolved) => {
+  if (checkFiles !== undefined) problems.push(...checkFiles(SERVE_SETTINGS, resolution.resolved))
+  const loaded = settle(resolution, problems, (resolved) => {
     const found = [
       ...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins),
       ...checkServe(resolved, needs),
@@ -87,7 +87,7 @@ export function loadCommandConfig<Table extends SettingTable>(
   env: Environment,
 ): Resolved<Table> {
   const { layers, problems } = readLayers(table, flags, env)
-  return settle(table, layers, problems)
+  return settle(resolveSettings(table, layers), problems)
 }
 
 /** What flags, variables and the member's file say, the strongest first, with all that is wrong with them. */
@@ -134,7 +134,7 @@ export function loadOptions<Table extends SettingTable>(
       layer.set(name, { value: inMs ? `${value}ms` : value, origin })
     }
   }
-  return settle(table, [layer], problems, check)
+  return settle(resolveSettings(table, [layer]), problems, check)
 }
 
 /** What is wrong with settings that are right by themselves. */
@@ -307,14 +307,12 @@ function readFlags(table: SettingTable, flags: GivenFlags, problems: ConfigProbl
   return layer
 }
 
-/** Resolves, and throws with all problems; values that contradict each other are looked for once each of them is good. */
+/** Throws with all problems; values that contradict each other are looked for once each of them is good. */
 function settle<Table extends SettingTable>(
-  table: Table,
-  layers: readonly Layer[],
+  { resolved, problems: found }: ReturnType<typeof resolveSettings<Table>>,
   problems: readonly ConfigProblem[],
   check: (resolved: Resolved<Table>) => readonly ConfigProblem[] = () => [],
 ): Resolved<Table> {
-  const { resolved, problems: found } = resolveSettings(table, layers)
   const all = [...problems, ...(found.length > 0 ? found : check(resolved))]
   if (all.length > 0) throw configError(all)
   return resolved
