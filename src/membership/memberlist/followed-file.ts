@@ -7,7 +7,7 @@ export const FILE_POLL_MS = 5000
 
 export interface FollowedFileOptions<T> {
   readonly path: string
-  /** What the file is called in messages. */
+  /** What the file is called in messages, in front of its path. */
   readonly what: string
   /** Reads the content; it throws an error that says what is wrong with it. */
   readonly parse: (text: string) => T
@@ -37,9 +37,9 @@ export class FollowedFile<T> {
     this.#options = options
   }
 
-  /** What the file is called in messages. */
+  /** What the file is called in messages, with its path. */
   get what(): string {
-    return this.#options.what
+    return `${this.#options.what} ${this.#options.path}`
   }
 
   /**
@@ -48,16 +48,14 @@ export class FollowedFile<T> {
    * @throws {RingmanError} `CONFIG_INVALID` when it cannot be read or used.
    */
   async start(): Promise<T> {
-    const { path, what, parse } = this.#options
+    const { path, parse } = this.#options
     let content: T
     try {
       const text = await readSmallFile(path)
       content = parse(text)
       this.#current = { text, content }
     } catch (error) {
-      throw configInvalid(`the ${what} ${path} cannot be used: ${messageOf(error)}`, {
-        cause: error,
-      })
+      throw configInvalid(`the ${this.what} cannot be used: ${messageOf(error)}`, { cause: error })
     }
     this.#schedule()
     return content
@@ -67,10 +65,6 @@ export class FollowedFile<T> {
   stop(): void {
     this.#stopped = true
     this.#cancelTimer?.()
-  }
-
-  get path(): string {
-    return this.#options.path
   }
 
   /** Why the file cannot be used, as of the last look; undefined where it can. */

@@ -212,7 +212,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)),
       lastDrops: this.node.lastDrops,
       unusableFiles: [this.#keyringFile, this.#labelFile].flatMap((file) =>
-        file?.failure === undefined ? [] : [{ what: `${file.what} ${file.path}`, reason: file.failure }],
+        file?.failure === undefined ? [] : [{ what: file.what, reason: file.failure }],
       ),
       contested: this.node.contested().map(({ name }) => name),
       seedAddresses: addresses.map(formatHostPort),
@@ -349,7 +349,7 @@ async function lookAt<T>(
     const { content, isNew } = await file.reload(dryRun)
     return { isNew, failed: false, said: describe(content, dryRun && isNew) }
   } catch (error) {
-    const said = `Its ${file.what} ${file.path} cannot be used: ${messageOf(error)}. ${describe(inUse)}, as before`
+    const said = `Its ${file.what} cannot be used: ${messageOf(error)}. ${describe(inUse)}, as before`
     return { isNew: false, failed: true, said }
   }
 }
