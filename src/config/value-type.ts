@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { formatDuration, inLargestUnit, UNITS_MS } from '../duration.ts'
 import { isRingmanError } from '../errors.ts'
+import { isWithin } from '../is-within.ts'
 import { isWord } from '../membership/member.ts'
 
 /** What a value may look like, how it is read from text or from a file, and how it is shown again. */
@@ -72,8 +73,8 @@ export function integer(
   return {
     read(given) {
       const value = typeof given === 'string' && /^\d{1,15}$/.test(given) ? Number(given) : given
-      check(Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max, allowed)
-      return Number(value)
+      check(isWithin(value, min, max), allowed)
+      return value
     },
     schema: { type: 'integer', minimum: min, maximum: max },
     placeholder: options.placeholder ?? 'N',

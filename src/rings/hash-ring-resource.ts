@@ -1,5 +1,6 @@
 import { quoteWords } from '../kubernetes/api-error.ts'
 import { isObject } from '../is-object.ts'
+import { isWithin } from '../is-within.ts'
 import { LABEL_NAME, SUBDOMAIN_NAME } from '../kubernetes-names.ts'
 import type { ApiKind } from '../kubernetes/api-resource.ts'
 import type { RingKeyMode } from '../membership/placement.ts'
@@ -105,7 +106,7 @@ function parseStatus(value: unknown): HashRingStatus {
   const { version, fingerprint, installation, otherInstallations } = whole
   const others: readonly unknown[] = Array.isArray(otherInstallations) ? otherInstallations : []
   return {
-    version: Number.isSafeInteger(version) && (version as number) > 0 ? (version as number) : 0,
+    version: isWithin(version, 1, Number.MAX_SAFE_INTEGER) ? version : 0,
     fingerprint: isText(fingerprint) ? fingerprint : '',
     watchers: {
       writer: parseInstallation(installation),
