@@ -3,7 +3,6 @@ import type Koa from 'koa'
 import { holdingClock, type Clock } from '../clock.ts'
 import { askDigest } from '../client/agreement.ts'
 import { Members } from '../client/members.ts'
-import { upstreamPlace } from '../config/forward-settings.ts'
 import { SERVE_SETTINGS, type ServeConfig } from '../config/serve-settings.ts'
 import { encodeValues, flagOf } from '../config/setting.ts'
 import { RingmanError } from '../errors.ts'
@@ -249,12 +248,7 @@ export function composeProcess(
     // What the program sends and takes has the time and the length that it wants.
     const unlimited = { maxBodyBytes: Infinity, requestTimeoutMs: 0, socketTimeoutMs: 0 }
     const proxyLimits = { ...limits, ...unlimited, maxConnections }
-    return listen(
-      (options) => serve(forwarder.before(upstreamPlace(upstream)), options),
-      'proxy',
-      servicePort,
-      proxyLimits,
-    )
+    return listen((options) => serve(forwarder.before(upstream), options), 'proxy', servicePort, proxyLimits)
   }
   const openFastPath = async () => {
     // The process may be closing already.

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { assertNever } from '../errors.ts'
 import { formatKeyPlace, parseKeyPlace, type KeyPlace } from '../http/route-key.ts'
 import type { MemberConfig } from './member-settings.ts'
+import { formatHostPort } from '../seeds/seed.ts'
 import { settingsWith } from './setting.ts'
 import { choice, duration, form, list, parsed } from './value-type.ts'
 
@@ -77,19 +78,18 @@ export function trustsAddresses({ source, keyringFile, requireEncryption }: Memb
   }
 }
 
-/** Where the program behind a proxy listens, as an `http:` URL with its port; `HOST:PORT` becomes one. */
-export const upstreamUrl = form('URL', 'http://HOST:PORT', (text) => {
-  const [, port = ''] = /^(?:http:\/\/)?[^/?#@\s]+:(\d{1,5})\/?$/.exec(text) ?? []
-  const url = URL.parse(text.startsWith('http://') ? text : `http://${text}`)
-  if (url === null || Number(port) < 1) return undefined
-  // A number alone is an IP address to a URL.
-  if (isIP(url.hostname) !== 0 && !text.includes(url.hostname)) return undefined
-  // A URL drops the port 80.
-  return `http://${url.hostname}:${Number(port)}`
-})
-
-/** Host and port of an {@link upstreamUrl}. */
-export function upstreamPlace(upstream: string): { readonly host: string; readonly port: number } {
-  const { hostname, port } = new URL(upstream)
-  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80) }
-}
+/** Where the program behind a proxy listens, as an `http:` URL with its port, or `HOST:PORT`; the value is host and port. */
+export const upstreamPlace = form(
+  'URL',
+  'http://HOST:PORT',
+  (text) => {
+    const [, port = ''] = /^(?:http:\/\/)?[^/?#@\s]+:(\d{1,5})\/?$/.exec(text) ?? []
+    const url = URL.parse(text.startsWith('http://') ? text : `http://${text}`)
+    if (url === null || Number(port) < 1) return undefined
+    // A number alone is an IP address to a URL.
+    if (isIP(url.hostname) !== 0 && !text.includes(url.hostname)) return undefined
+    // A URL drops the port 80.
+    return { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(port) }
+  },
+  ({ host, port }) => `http://${formatHostPort({ address: host, port })}`,
+)

@@ -227,7 +227,7 @@ export function checkMember(
 
 /** Which of a process's own ports is at a place; undefined for none, and for a host name, which is not resolved here. */
 function ownPortAt(
-  { host, port }: ReturnType<typeof upstreamPlace>,
+  { host, port }: NonNullable<ServeConfig['upstream']>,
   config: ServeConfig,
 ): 'servicePort' | 'httpPort' | 'adminPort' | undefined {
   const own = (['servicePort', 'httpPort', 'adminPort'] as const).find((name) => config[name] === port)
@@ -257,12 +257,12 @@ function checkServe(
   }
   const { upstream, source, httpThreads } = values
   if (upstream !== undefined) {
-    const own = ownPortAt(upstreamPlace(upstream), values)
+    const own = ownPortAt(upstream, values)
     if (own !== undefined)
       report(
         'upstream',
         `this process listens there itself (${flagOf(own)}), so that a request would go round and round; the program needs a port of its own`,
-        upstream,
+        upstreamPlace.encode(upstream),
       )
     if (source !== 'memberlist' && source !== 'swim')
       report('source', 'a proxy is a member itself, which only memberlist and swim make it', source)

@@ -1,7 +1,7 @@
 import { formatDuration } from '../duration.ts'
 import { DEFAULT_HTTP_LIMITS } from '../http/limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
-import { FORWARD_SETTINGS, keyPlace, upstreamUrl } from './forward-settings.ts'
+import { FORWARD_SETTINGS, keyPlace, upstreamPlace } from './forward-settings.ts'
 import { HASH_RING_SETTINGS } from './kubernetes-settings.ts'
 import { MEMBER_SETTINGS } from './member-settings.ts'
 import { settingsWith, type SettingTable, type ValuesOf } from './setting.ts'
@@ -85,7 +85,7 @@ export const SERVE_SETTINGS = {
   }),
   ...settingsWith({ category: 'Forwarding' })({
     upstream: {
-      type: upstreamUrl,
+      type: upstreamPlace,
       help: 'Program to stand in front of, as http://HOST:PORT: a proxy listens on the service port, and sends it the requests for keys of this member and the others to their owners',
     },
     keyHeader: {

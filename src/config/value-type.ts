@@ -177,12 +177,13 @@ export const boolean: ValueType<boolean> = {
   encode: (value) => value,
 }
 
-/** Text in a form. `read` gives its value, or undefined for one that is not in the form. */
-export function form(
+/** Text in a form. `read` gives its value, or undefined for one that is not in the form; `format` gives the text again. */
+export function form<T = string>(
   placeholder: string,
   allowed: string,
-  read: (text: string) => string | undefined,
-): ValueType<string> {
+  read: (text: string) => T | undefined,
+  format: (value: T) => string = String,
+): ValueType<T> {
   return {
     read(given) {
       const value = read(textOf(given, allowed))
@@ -191,7 +192,7 @@ export function form(
     },
     placeholder,
     allowed,
-    encode: (value) => value,
+    encode: format,
   }
 }
 

@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { loadCommandConfig, loadServeConfig } from '../../src/config/load.ts'
 import { CLIENT_SETTINGS } from '../../src/config/client-settings.ts'
-import { upstreamPlace } from '../../src/config/forward-settings.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
-import { fileKeyOf, flagOf, variableOf } from '../../src/config/setting.ts'
+import { encodeValues, fileKeyOf, flagOf, variableOf } from '../../src/config/setting.ts'
 import { isRingmanError } from '../../src/errors.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'ringman-config-'))
@@ -320,7 +319,7 @@ describe('problems', () => {
     ['http://program:65536', undefined],
     ['http://pro gram:80', undefined],
   ])('a proxy stands in front of %s: %j', (upstream, place) => {
-    const run = () => upstreamPlace(load({ upstream, forwardNetworks: '127.0.0.0/8' }).values.upstream ?? '')
+    const run = () => load({ upstream, forwardNetworks: '127.0.0.0/8' }).values.upstream
     if (place === undefined) {
       expect(problemKeys(run)).toEqual(['upstream'])
       expect(run).toThrow(/allowed: http:\/\/HOST:PORT$/)
@@ -358,7 +357,8 @@ describe('problems', () => {
     ['http://127.0.0.1:8001', { httpHost: 'localhost' }],
     ['http://127.0.0.1:8000', { httpHost: 'member.example' }],
   ])('a proxy may be in front of a program at %s', (upstream, settings = {}) => {
-    expect(load({ ...PROXY, ...settings, upstream }).values.upstream).toBe(upstream)
+    const { values } = load({ ...PROXY, ...settings, upstream })
+    expect(encodeValues(SERVE_SETTINGS, values)['upstream']).toBe(upstream)
   })
 
   test('a bad value is one also where a stronger place sets another', () => {
