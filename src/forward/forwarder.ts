@@ -66,6 +66,8 @@ interface WayOut {
   readonly refuse: (error: RingmanError) => void
   /** Whether nobody waits for an answer any more. */
   readonly isGone: () => boolean
+  /** The client's connection, where it is joined with the owner's for as long as both are open. */
+  readonly joined?: Duplex | undefined
 }
 
 /** As what a request is served here; undefined for one without a key, which no outcome counts. */
@@ -73,15 +75,12 @@ type ServedAs = 'served' | 'stood-in' | undefined
 
 interface Way extends WayOut {
   readonly serve: (as: ServedAs) => void
-  /** The client's connection, where it is joined with the owner's for as long as both are open. */
-  readonly joined?: Duplex
 }
 
 /** A request that was sent to an owner, and has no answer yet; or a connection that is joined with the owner's. */
-interface SentTo {
+interface SentTo extends Pick<WayOut, 'joined'> {
   readonly owner: RingNode
   readonly gone: AbortController
-  readonly isJoined: boolean
 }
 
 /**
@@ -131,7 +130,6 @@ export class Forwarder {
           socket.off('error', onError)
           serve(req, socket, head)
         },
-        joined: socket,
       })
     }
 
@@ -140,6 +138,7 @@ export class Forwarder {
     let served: Promise<unknown> | undefined
     const way = this.#wayOf(ctx.req, ctx.res)
     await this.#handle(ctx.req, {
+      ...way,
       serve: (as) => {
         this.#count(as)
         ctx.respond = true
@@ -153,7 +152,6 @@ export class Forwarder {
         ctx.respond = false
         way.refuse(error)
       },
-      isGone: way.isGone,
     })
     await served
   }
@@ -163,14 +161,14 @@ export class Forwarder {
    * the members that own their keys.
    */
   before(program: Place): Handlers {
-    const handle = (req: IncomingMessage, way: Omit<Way, 'serve'>) => {
+    const handle = (req: IncomingMessage, way: WayOut) => {
       void this.#handle(req, { ...way, serve: (as) => void this.#pass(program, req, way, as) })
     }
     return {
       request: (req, res) => handle(req, this.#wayOf(req, res)),
       upgrade: (req, socket, head) => {
         socket.on('error', () => socket.destroy())
-        handle(req, { ...this.#wayOfUpgrade(req, socket, head), joined: socket })
+        handle(req, this.#wayOfUpgrade(req, socket, head))
       },
     }
   }
@@ -189,6 +187,7 @@ export class Forwarder {
       relay: (target) => relayUpgrade(this.#deps.clock, req, socket, head, target),
       refuse: (error) => refuseUpgrade(socket, error),
       isGone: () => socket.destroyed,
+      joined: socket,
     }
   }
 
@@ -235,7 +234,7 @@ export class Forwarder {
   /** Closes the connections to other members once their requests are done; those that were upgraded end at once. */
   async close(): Promise<void> {
     this.#unsubscribe()
-    for (const { isJoined, gone } of this.#sent) if (isJoined) gone.abort()
+    for (const { joined, gone } of this.#sent) if (joined !== undefined) gone.abort()
     await (await this.#agent)?.close()
   }
 
@@ -330,7 +329,7 @@ export class Forwarder {
       const own = forwardHeaders({ hops: by.hops + 1, digests, standIn: place > 0, timeLeftMs })
       const target = { ...this.#addressOf(owner), timeoutMs: timeLeftMs }
       const attributes = { 'ringman.owner': owner.ringKey, 'ringman.forward.attempt': tried.size - 1 }
-      const sent = { owner, gone: new AbortController(), isJoined: way.joined !== undefined }
+      const sent = { owner, gone: new AbortController(), joined: way.joined }
       if (isIdempotent) this.#sent.add(sent)
       try {
         await withSpan(tracer, 'ring.forward', { attributes }, async (span) => {
