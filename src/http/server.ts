@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
 import { systemClock, type Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
+import { whyNotListening } from '../listen-failure.ts'
 import type { Logger } from '../logger.ts'
 import { http } from '../node-http.ts'
 import { formatHostPort } from '../seeds/seed.ts'
@@ -253,14 +254,15 @@ async function listen(server: Server, options: ServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException) => {
       const where = formatHostPort({ address: host, port })
-      const reason = LISTEN_REASONS[error.code ?? ''] ?? error.message
-      const isOfPort = error.code === 'EADDRINUSE' || error.code === 'EACCES'
-      const advice = isOfPort && portSetting !== undefined ? `; ${portSetting} takes another` : ''
       reject(
-        new RingmanError('LISTEN_FAILED', `cannot listen on ${where}: ${reason}${advice}`, {
-          cause: error,
-          detail: { host, port, reason: error.code ?? 'unknown' },
-        }),
+        new RingmanError(
+          'LISTEN_FAILED',
+          `cannot listen on ${where}: ${whyNotListening(error, portSetting)}`,
+          {
+            cause: error,
+            detail: { host, port, reason: error.code ?? 'unknown' },
+          },
+        ),
       )
     }
     server.once('error', fail)
@@ -269,11 +271,4 @@ async function listen(server: Server, options: ServerOptions): Promise<void> {
       resolve()
     })
   })
-}
-
-const LISTEN_REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'not allowed to use that port',
-  EADDRINUSE: 'the port is taken by another program',
-  EADDRNOTAVAIL: 'this machine does not have that address',
-  ENOTFOUND: 'the host name does not resolve',
 }

@@ -2,6 +2,7 @@ import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dg
 import { once } from 'node:events'
 import { createServer, isIPv6, type Socket } from 'node:net'
 import { RingmanError } from '../../errors.ts'
+import { whyNotListening } from '../../listen-failure.ts'
 import { formatHostPort } from '../../seeds/seed.ts'
 import { formatAddress, tryParseAddress, type Endpoint } from './protocol/endpoint.ts'
 
@@ -40,22 +41,20 @@ export async function openGossipSockets(options: GossipSocketsOptions): Promise<
     try {
       return await tryOpen(options)
     } catch (error) {
-      const { code = '', message } = error as NodeJS.ErrnoException
       const place = { address: options.bindHost, port: options.port }
+      const { code } = error as NodeJS.ErrnoException
       if (place.port === 0 && code === 'EADDRINUSE' && attempt < PORT_TRIES) continue
+      const why = whyNotListening(error as Error, 'gossipPort (--gossip-port)')
       throw new RingmanError(
         'SOURCE_FAILED',
-        `the gossip port ${formatHostPort(place)} cannot be opened: ${REASONS[code] ?? message}`,
-        { cause: error, detail: place },
+        `cannot open the gossip port ${formatHostPort(place)}: ${why}`,
+        {
+          cause: error,
+          detail: place,
+        },
       )
     }
   }
-}
-
-const REASONS: Readonly<Partial<Record<string, string>>> = {
-  EADDRINUSE: 'another process has it; gossipPort (--gossip-port) takes another, or 0 for a free one',
-  EADDRNOTAVAIL: 'this machine has no such address',
-  EACCES: 'this process may not have it; gossipPort (--gossip-port) takes another',
 }
 
 async function tryOpen(options: GossipSocketsOptions): Promise<GossipSockets> {

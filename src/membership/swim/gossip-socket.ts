@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { RingmanError } from '../../errors.ts'
+import { whyNotListening } from '../../listen-failure.ts'
 
 export interface GossipSocket {
   readonly port: number
@@ -42,14 +43,11 @@ export const openUdpSocket: OpenGossipSocket = async (bindHost, port, handlers) 
     await listening
   } catch (error) {
     socket.close()
-    const { code } = error as NodeJS.ErrnoException
-    const advice =
-      code === 'EADDRINUSE' || code === 'EACCES' ? '; gossipPort (--gossip-port) takes another' : ''
-    throw new RingmanError(
-      'SOURCE_FAILED',
-      `cannot open the gossip port ${bindHost}:${port} (UDP): ${String(error)}${advice}`,
-      { cause: error, detail: { host: bindHost, port } },
-    )
+    const why = whyNotListening(error as Error, 'gossipPort (--gossip-port)')
+    throw new RingmanError('SOURCE_FAILED', `cannot open the gossip port ${bindHost}:${port} (UDP): ${why}`, {
+      cause: error,
+      detail: { host: bindHost, port },
+    })
   }
   let closing: Promise<unknown> | undefined
   socket.on('error', (error) => {

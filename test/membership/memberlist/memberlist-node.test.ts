@@ -231,7 +231,7 @@ describe('MemberlistNode', () => {
       code: 'SOURCE_FAILED',
       detail: { address: '127.0.0.1', port },
       message: expect.stringContaining(
-        'another process has it; gossipPort (--gossip-port) takes another',
+        'the port is taken by another program; gossipPort (--gossip-port) takes another',
       ) as unknown,
     })
     taken.close()
