@@ -5,6 +5,7 @@ import type { RingNode } from '../../src/ring/node.ts'
 import { fakeMember } from '../support/fake-source.ts'
 import { exchange, get, request, type RawResponse } from './raw-client.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
+import { TurnClock } from '../support/turn-clock.ts'
 import { serveRing, type ServedRing } from './running-ring.ts'
 
 let served: ServedRing
@@ -404,7 +405,7 @@ describe('GET /v1/check', () => {
 })
 
 test('a member that is unsure says so in every answer of look-ups', async () => {
-  await using own = await serveRing({ maxSilenceMs: 1 })
+  await using own = await serveRing({ maxSilenceMs: 1000, clock: new TurnClock() })
   own.source.statisticsNow = { staleMs: 10_000 }
   const paths = ['owner?key=a', 'owners?key=a&n=2', 'check?key=a&digest=0123456789abcdef', 'ring', 'members']
   const read = async () => {

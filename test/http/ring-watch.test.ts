@@ -4,6 +4,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { Stretch } from '../../src/ring/moved.ts'
 import { fakeMember } from '../support/fake-source.ts'
+import { TurnClock } from '../support/turn-clock.ts'
 import { ChunkReader, closed, collect, connectTo, exchange, get, request } from './raw-client.ts'
 import { serveRing, THREE_MEMBERS, type ServedRing } from './running-ring.ts'
 
@@ -105,7 +106,7 @@ describe('GET /v1/ring/watch', () => {
   })
 
   test('tells when the member becomes unsure, and when it is no longer', async () => {
-    await using served = await serveRing({ maxSilenceMs: 1 })
+    await using served = await serveRing({ maxSilenceMs: 1000, clock: new TurnClock() })
     served.source.statisticsNow = { staleMs: 0 }
     const watch = await Watch.open(served)
     served.source.statisticsNow = { staleMs: 10_000 }
