@@ -3,8 +3,9 @@ import { runAgree } from '../../src/cli/agree.ts'
 import type { DnsResolver } from '../../src/seeds/dns-resolver.ts'
 import { serveRing, THREE_MEMBERS, type ServedRing } from '../http/running-ring.ts'
 import { fakeMember } from '../support/fake-source.ts'
+import { HastyClock } from '../support/hasty-clock.ts'
 import { LiveCluster } from '../support/live-cluster.ts'
-import { runMain } from '../support/recording-terminal.ts'
+import { RecordingTerminal, runMain } from '../support/recording-terminal.ts'
 
 let members: ServedRing[]
 let one: string
@@ -69,9 +70,7 @@ describe('ringman agree', () => {
 
   test('counts a member once whose look-up port and admin port are both asked', async () => {
     await using cluster = new LiveCluster()
-    const a = await cluster.add('a')
-    const b = await cluster.add('b')
-    await cluster.agreeOn(2)
+    const [a, b] = await cluster.addAll('a', 'b')
     const [http, admin] = [a.addresses.http.url, a.addresses.admin.url]
     const lone = await runMain(['agree', http, admin, '--expect', '2'])
     expect(lone).toMatchObject({
@@ -111,7 +110,7 @@ describe('ringman agree', () => {
     const fail = () => Promise.reject(Object.assign(new Error('none'), { code: 'ENOTFOUND' }))
     const dns: DnsResolver = { addressesOf: fail, lookUp: fail, servicesOf: fail }
     const asked = (name: string) => {
-      const terminal = { out: () => {}, err: () => {}, style: (_: string, text: string) => text, columns: 80 }
+      const terminal = new RecordingTerminal()
       const config = { expect: 1, keys: 10, waitMs: 0, ring: undefined, timeoutMs: 1000 }
       return runAgree({ members: name, config, terminal, json: false, dns })
     }
@@ -139,24 +138,8 @@ describe('ringman agree', () => {
       lookUp: () => Promise.resolve(['127.0.0.1']),
       servicesOf: () => Promise.resolve([{ name: 'pod.example', port }]),
     }
-    let out = ''
-    const terminal = {
-      out: (text: string) => void (out += text),
-      err: () => {},
-      style: (_: string, text: string) => text,
-      columns: 80,
-    }
-    // A clock on which every wait is over at once.
-    let nowMs = 0
-    const clock = {
-      now: () => nowMs,
-      wallNow: () => nowMs,
-      after: (delayMs: number, fn: () => void) => {
-        nowMs += delayMs
-        queueMicrotask(fn)
-        return () => {}
-      },
-    }
+    const terminal = new RecordingTerminal()
+    const clock = new HastyClock()
     const config = { expect: 1, keys: 5, waitMs: 5000, ring: undefined, timeoutMs: 5000 }
     await runAgree({
       members: `dns:pods.example:${port}, srv:pods.example,localhost:${port}`,
@@ -166,8 +149,8 @@ describe('ringman agree', () => {
       dns,
       clock,
     })
-    expect(out).toMatch(/^Only one member was asked, .*: digest [0-9a-f]{16}\n$/)
+    expect(terminal.printed).toMatch(/^Only one member was asked, .*: digest [0-9a-f]{16}\n$/)
     expect(asked).toEqual(['pods.example', 'pod.example.', 'pods.example', 'pod.example.'])
-    expect(nowMs).toBe(1000)
+    expect(clock.now()).toBe(1000)
   })
 })

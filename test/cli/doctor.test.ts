@@ -17,8 +17,7 @@ import { a, TinyDnsServer } from '../support/tiny-dns-server.ts'
 
 async function healthyCluster(size = 3): Promise<LiveCluster> {
   const cluster = new LiveCluster()
-  for (let n = 0; n < size; n++) await cluster.add(`m${n}`)
-  await cluster.agreeOn(size)
+  await cluster.addAll(...Array.from({ length: size }, (_, n) => `m${n}`))
   return cluster
 }
 

@@ -43,8 +43,7 @@ if (args[0] === 'get') {
 `
 
 beforeAll(async () => {
-  for (const name of ['ringman-0', 'ringman-1', 'ringman-2']) await cluster.add(name)
-  await cluster.agreeOn(3)
+  await cluster.addAll('ringman-0', 'ringman-1', 'ringman-2')
   const members = cluster.members.map(({ name, addresses }) => ({
     name,
     http: addresses.http.port,

@@ -3,8 +3,9 @@ import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runOperate } from '../../src/cli/operate.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
+import { HastyClock } from '../support/hasty-clock.ts'
 import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
-import { runMain } from '../support/recording-terminal.ts'
+import { RecordingTerminal, runMain } from '../support/recording-terminal.ts'
 
 const cluster = new LiveCluster()
 let a: LiveMember
@@ -12,9 +13,7 @@ let b: LiveMember
 let env: { RINGMAN_TOKEN_FILE: string }
 
 beforeAll(async () => {
-  a = await cluster.add('a')
-  b = await cluster.add('b')
-  await cluster.agreeOn(2)
+  ;[a, b] = await cluster.addAll('a', 'b')
   env = { RINGMAN_TOKEN_FILE: cluster.tokenFile }
 })
 afterAll(() => cluster[Symbol.asyncDispose]())
@@ -68,8 +67,7 @@ test('several members act, one after the other, also when one of them does not',
 describe('told to several members at once', () => {
   test('a drain goes from one to the next that has heard of it, so that the last one keeps the ring', async () => {
     await using three = new LiveCluster()
-    for (const name of ['a', 'b', 'c']) await three.add(name)
-    await three.agreeOn(3)
+    await three.addAll('a', 'b', 'c')
     const urls = three.members.map(({ addresses }) => addresses.admin.url).join(',')
     const of = { RINGMAN_TOKEN_FILE: three.tokenFile }
     const read = (out: string) =>
@@ -104,8 +102,7 @@ describe('told to several members at once', () => {
 
   test('an eviction is known to the next member when it is asked for the same', async () => {
     await using three = new LiveCluster()
-    for (const name of ['a', 'b', 'c']) await three.add(name)
-    await three.agreeOn(3)
+    await three.addAll('a', 'b', 'c')
     const urls = three.members.map(({ addresses }) => addresses.admin.url).join(',')
     const evicted = await runMain(['evict', 'c', '--url', urls], { RINGMAN_TOKEN_FILE: three.tokenFile })
     expect(evicted).toMatchObject({ code: 0, err: '' })
@@ -135,9 +132,7 @@ describe('told to several members at once', () => {
 
   test('those that do not hear of it in time are not asked, without a wait for each, and the others are', async () => {
     await using known = new LiveCluster()
-    const first = await known.add('first')
-    await known.add('second')
-    await known.agreeOn(2)
+    const [first] = await known.addAll('first', 'second')
     const asked: string[] = []
     const deaf = createServer((request, response) => {
       asked.push(`${request.method} ${request.url}`)
@@ -147,7 +142,8 @@ describe('told to several members at once', () => {
     await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve))
     const { port } = deaf.address() as { port: number }
     const deafAt = `http://127.0.0.1:${port}`
-    let [out, err, nowMs] = ['', '', 0]
+    const terminal = new RecordingTerminal()
+    const clock = new HastyClock()
     const operated = runOperate({
       action: 'drain',
       operand: undefined,
@@ -160,36 +156,22 @@ describe('told to several members at once', () => {
         by: 'ann',
         reason: undefined,
       },
-      terminal: {
-        out: (text) => void (out += text),
-        err: (text) => void (err += text),
-        style: (_, text) => text,
-        columns: 80,
-      },
-      // Every wait is over at once.
-      clock: {
-        now: () => nowMs,
-        wallNow: () => nowMs,
-        after: (delayMs, fn) => {
-          nowMs += delayMs
-          setImmediate(fn)
-          return () => {}
-        },
-      },
+      terminal,
+      clock,
     })
     await expect(operated).rejects.toMatchObject({
       code: 'TIMEOUT',
       message: `3 of 5 members did not do it: ${Array(3).fill(`127.0.0.1:${port}`).join(', ')}`,
     })
     deaf.close()
-    expect(err).toBe(
+    expect(terminal.complained).toBe(
       `ringman: 127.0.0.1:${port}: it was not asked: within 10s it has not heard that "first" is drained; ask it once it has\n`.repeat(
         3,
       ),
     )
     expect(new Set(asked)).toEqual(new Set(['GET /v1/report']))
-    expect(out).toMatch(/This member is off the ring[^]*This member is drained already\n$/)
-    expect(nowMs).toBe(10_000)
+    expect(terminal.printed).toMatch(/This member is off the ring[^]*This member is drained already\n$/)
+    expect(clock.now()).toBe(10_000)
   })
 
   test('what is only tried out is tried out for each by itself, and says so', async () => {

@@ -18,9 +18,7 @@ const cluster = new LiveCluster()
 let url: string
 
 beforeAll(async () => {
-  const first = await cluster.add('a')
-  await cluster.add('b')
-  await cluster.agreeOn(2)
+  const [first] = await cluster.addAll('a', 'b')
   url = first.addresses.admin.url
 })
 

@@ -70,6 +70,14 @@ export class LiveCluster implements AsyncDisposable {
     return member
   }
 
+  /** Adds members, and waits until all agree on one ring. */
+  async addAll<const Names extends readonly string[]>(...names: Names) {
+    const added: LiveMember[] = []
+    for (const name of names) added.push(await this.add(name))
+    await this.agreeOn(this.members.length)
+    return added as unknown as { readonly [At in keyof Names]: LiveMember }
+  }
+
   /** Waits until all members, or those named, have rings of so many nodes with one digest. */
   async agreeOn(nodes: number, members: readonly LiveMember[] = this.members): Promise<void> {
     await vi.waitFor(

@@ -1,6 +1,32 @@
 import { main } from '../../src/cli/main.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 
+/** Keeps what a command prints. */
+export class RecordingTerminal implements Terminal {
+  readonly columns = 100
+  /** Printed to standard output. */
+  printed = ''
+  /** Printed to standard error. */
+  complained = ''
+  readonly #onOut: () => void
+
+  /** @param onOut - Is told of each piece of output. */
+  constructor(onOut = () => {}) {
+    this.#onOut = onOut
+  }
+
+  readonly out = (text: string): void => {
+    this.printed += text
+    this.#onOut()
+  }
+
+  readonly err = (text: string): void => {
+    this.complained += text
+  }
+
+  readonly style = (_: string, text: string): string => text
+}
+
 /**
  * Runs the command line in this process and keeps what it prints.
  *
@@ -9,19 +35,9 @@ import type { Terminal } from '../../src/cli/terminal.ts'
 export async function runMain(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  onOut: () => void = () => {},
+  onOut?: () => void,
 ): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  let out = ''
-  let err = ''
-  const terminal: Terminal = {
-    out: (text) => {
-      out += text
-      onOut()
-    },
-    err: (text) => void (err += text),
-    style: (_, text) => text,
-    columns: 100,
-  }
+  const terminal = new RecordingTerminal(onOut)
   const code = await main(args, env, terminal)
-  return { code, out, err }
+  return { code, out: terminal.printed, err: terminal.complained }
 }

@@ -3,6 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createProgram } from '../../src/cli/program.ts'
+import { RecordingTerminal } from '../support/recording-terminal.ts'
 
 const root = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -52,7 +53,7 @@ test.each(['architecture', 'memberlist-protocol'])(
 
 test('every command of ringman in the documentation has a name and flags that there are', () => {
   const program = createProgram({
-    terminal: { out: () => {}, err: () => {}, style: (_, text) => text, columns: 80 },
+    terminal: new RecordingTerminal(),
     env: {},
     version: '',
     finish: () => {},
