@@ -8,7 +8,7 @@ import {
 } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { json as readJson } from 'node:stream/consumers'
+import { json as readJson, text as readText } from 'node:stream/consumers'
 import Koa from 'koa'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
@@ -43,6 +43,11 @@ interface Node {
   serve: (req: IncomingMessage, res: ServerResponse) => void
   /** Takes in other members, and has their ring. */
   become: (members: readonly Member[]) => Promise<void>
+}
+
+/** How many connections a server has. */
+function connectionsOf(server: Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((_, count) => resolve(count)))
 }
 
 async function answerWithAll(name: string, req: IncomingMessage, res: ServerResponse) {
@@ -497,21 +502,11 @@ describe('WebSockets', () => {
     // A client that breaks off takes the owner's side with it.
     const { socket } = await open(a, keyOf('b', a))
     await vi.waitFor(async () => {
-      const [connections] = await new Promise<[number]>((resolve) => {
-        b.server.getConnections((_, count) => {
-          resolve([count])
-        })
-      })
-      expect(connections).toBeGreaterThan(0)
+      expect(await connectionsOf(b.server)).toBeGreaterThan(0)
     }, 60_000)
     socket!.destroy()
     await vi.waitFor(async () => {
-      const count = await new Promise<number>((resolve) => {
-        b.server.getConnections((_, number) => {
-          resolve(number)
-        })
-      })
-      expect(count).toBe(0)
+      expect(await connectionsOf(b.server)).toBe(0)
     }, 60_000)
   })
 
@@ -607,5 +602,19 @@ describe('a program behind a proxy', () => {
     expect([answer.status, json(answer)['detail']]).toEqual([504, detail])
     expect(proxy.service.ownership.forwards).toMatchObject({ served: 0, 'program-failed': 1 })
     expect(proxy.logger.of('program.failed')).toMatchObject([{ fields: { error: detail } }])
+  })
+
+  test('is done with a request whose client closes its side, and nothing of it stays open', async () => {
+    const asked = Promise.withResolvers<ServerResponse>()
+    const behind = createServer((_, res) => asked.resolve(res))
+    const proxy = await proxyOf((await listening(behind)).port)
+    const client = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true })
+    client.write('GET / HTTP/1.1\r\nHost: a\r\nx-key: any\r\n\r\n')
+    const ended = once(await asked.promise, 'close')
+    client.end()
+    expect(await readText(client)).toBe('')
+    await ended
+    await expect.poll(() => connectionsOf(proxy.server)).toBe(0)
+    expect(proxy.logger.of('program.failed')).toEqual([])
   })
 })
