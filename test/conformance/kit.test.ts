@@ -9,15 +9,24 @@ import { CLIENTS } from './clients.ts'
 describe.each(CLIENTS)('the %s client', (_, makeDriver) => {
   const results = new Map<string, Result>()
   let folder: string
+  let command: readonly string[]
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ringman-driver-'))
-    for (const result of await runKit(await makeDriver(folder))) results.set(result.name, result)
+    command = await makeDriver(folder)
+    for (const result of await runKit(command)) results.set(result.name, result)
     // Where nothing was compiled before, Go compiles its own library first.
   }, 240_000)
   afterAll(() => rm(folder, { recursive: true }))
 
-  test.each(SCENARIOS.map(({ name }) => name))('%s', (name) => {
-    expect(results.get(name)).toEqual({ name, outcome: 'passed', why: '' })
+  test.each(SCENARIOS.map(({ name }) => name))('%s', async (name) => {
+    let result = results.get(name)
+    // A machine now and then stands still for as long as a client may wait here; a client with a fault fails each time.
+    for (let left = 2; result?.outcome === 'failed' && left > 0; left--) {
+      console.log(`${name}: ${result.why}; it is played again`)
+      const again = await runKit(command, { only: name })
+      result = again.find((one) => one.name === name)
+    }
+    expect(result).toEqual({ name, outcome: 'passed', why: '' })
   })
 })
 
