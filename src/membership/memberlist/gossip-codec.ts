@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto'
 import { getOrMake } from '../../get-or-make.ts'
 import type { Keyring } from './keyring.ts'
 import type { MemberlistNodeOptions } from './node-options.ts'
-import type { Encryption } from './wire/encryption.ts'
+import { NONCE_BYTES, type Encryption } from './wire/encryption.ts'
 import { encodeMessage } from './wire/message-codec.ts'
 import type { Message, StreamMessage, StreamRole } from './wire/messages.ts'
 import {
@@ -17,8 +17,6 @@ import { encodeStream } from './wire/stream-encoder.ts'
 
 /** Nonces made at once: asking for randomness costs more than making a few more bytes of it. */
 const NONCES_PER_FILL = 128
-
-const NONCE_BYTES = 12
 
 /** Turns messages into what goes over the network and back: label, keyring, compression, checksum. */
 export class GossipCodec {

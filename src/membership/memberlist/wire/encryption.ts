@@ -13,7 +13,7 @@ export interface Encryption {
 }
 
 const VERSION_BYTES = 1
-const NONCE_BYTES = 12
+export const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const BLOCK_BYTES = 16
 
