@@ -1,4 +1,5 @@
 import { formatDuration } from '../duration.ts'
+import { isPort } from '../is-within.ts'
 import { LABEL_NAME } from '../kubernetes-names.ts'
 import { isLabelSelector } from '../kubernetes/label-selector.ts'
 import { DEFAULT_HOLD_RESTARTING_MS } from '../membership/kubernetes/kubernetes-options.ts'
@@ -33,7 +34,7 @@ const portChoice: ValueType<string | number> = {
   // A file may hold a number.
   read(given) {
     const text = String(given)
-    if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535) return Number(text)
+    if (isPort(text)) return Number(text)
     if (typeof given === 'string' && LABEL_NAME.test(text) && /[a-z]/.test(text)) return text
     throw new NotAllowed([{ message: portChoice.allowed }])
   },

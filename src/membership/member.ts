@@ -1,6 +1,6 @@
 import { RingmanError } from '../errors.ts'
 import { objectIn } from '../is-object.ts'
-import { isWithin } from '../is-within.ts'
+import { isPort, isWithin } from '../is-within.ts'
 
 /** The four states of the memberlist protocol, in words. */
 export type MemberState = 'alive' | 'suspect' | 'dead' | 'left'
@@ -136,11 +136,6 @@ function parseHandover(text: string): HandoverState | undefined {
   return { phase, number, ...(weight === undefined ? {} : { weight }) }
 }
 
-/** A service port as the ring key takes it: a decimal integer from 1 to 65535. */
-export function isServicePort(value: unknown): value is string {
-  return typeof value === 'string' && /^[1-9]\d{0,4}$/.test(value) && Number(value) <= 65_535
-}
-
 /** A version as people write them, such as `1.2.3-rc.1+4`. */
 function isVersion(value: unknown): value is string {
   return typeof value === 'string' && /^\d[\w.+-]{0,31}$/.test(value)
@@ -212,7 +207,7 @@ export function decodeMetadata(bytes: Uint8Array): MemberMetadata | undefined {
   if (bytes.byteLength > METADATA_LIMIT_BYTES) return undefined
   const { ServicePort, Weight, Zone, Name, Witness, HttpPort, Level, AdminPort, Drained, Handover, Version } =
     objectIn(bytes) ?? {}
-  if (!isServicePort(ServicePort)) return undefined
+  if (typeof ServicePort !== 'string' || !isPort(ServicePort)) return undefined
   const handover = typeof Handover === 'string' ? parseHandover(Handover) : undefined
   return {
     servicePort: ServicePort,

@@ -1,5 +1,6 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
 import { configInvalid } from '../errors.ts'
+import { isPort } from '../is-within.ts'
 
 /** An address to join through, as configured; a missing port means the default port of the gossip. */
 export type Seed =
@@ -104,10 +105,6 @@ export function isUnspecified(address: string): boolean {
 export function faultOfSeedAddress(address: string): string | undefined {
   const family = isIPv6(address) ? 'ipv6' : 'ipv4'
   return NO_HOSTS.find(({ addresses }) => addresses.check(address, family))?.fault
-}
-
-function isPort(text: string): boolean {
-  return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535
 }
 
 /** Networks as CIDR. */

@@ -1,4 +1,5 @@
-import { isPlainText, isServicePort, listedMember, type Member } from '../member.ts'
+import { isWithin } from '../../is-within.ts'
+import { isPlainText, listedMember, type Member } from '../member.ts'
 import { byName } from '../member-set.ts'
 import { STATUS, type SidecarService } from './catalog.ts'
 
@@ -76,7 +77,7 @@ export function membersOf(selection: Selection, before: readonly Member[], nowMs
 function place(service: SidecarService, servicePort: number): { address: string; port: number } | SkipReason {
   const match = service.ports.find((port) => port.servicePort === servicePort)
   if (match === undefined) return 'no-matching-port'
-  if (!isServicePort(String(match.port))) return 'port-out-of-range'
+  if (!isWithin(match.port, 1, 65_535)) return 'port-out-of-range'
   const address = match.ip === '' ? service.hostname : match.ip
   if (address.length > ADDRESS_LIMIT || unusable.test(address) || !isPlainText(address)) {
     return 'address-unusable'

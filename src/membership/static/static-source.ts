@@ -3,7 +3,8 @@ import type { Clock } from '../../clock.ts'
 import { configInvalid } from '../../errors.ts'
 import { silentLogger, type Logger } from '../../logger.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
-import { isServicePort, isWeight, listedMember, type ListedPlace } from '../member.ts'
+import { isPort } from '../../is-within.ts'
+import { isWeight, listedMember, type ListedPlace } from '../member.ts'
 import type { MembershipSource, SourceKind } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
 
@@ -18,7 +19,7 @@ export function parseStaticMember(text: string): ListedPlace {
   const { v6, host, port = '', weight = '1' } = match?.groups ?? {}
   const valid =
     (v6 === undefined ? host !== undefined : isIP(v6) === 6) &&
-    isServicePort(port) &&
+    isPort(port) &&
     /^\d+$/.test(weight) &&
     isWeight(Number(weight))
   if (!valid) {

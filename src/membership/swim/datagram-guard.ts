@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net'
 import { isObject } from '../../is-object.ts'
-import { isWithin } from '../../is-within.ts'
+import { isPort, isWithin } from '../../is-within.ts'
 import { tryDecodeMsgpack, type MsgpackMap } from './msgpack-value.ts'
 import { tryDecodeSwimMeta } from './swim-metadata.ts'
 
@@ -151,7 +151,7 @@ export function isHost(value: unknown): value is string {
   const colon = value.indexOf(':')
   const address = value.slice(0, colon)
   const port = value.slice(colon + 1)
-  return isUnicast(address) && /^[1-9]\d{0,4}$/.test(port) && Number(port) <= 65_535
+  return isUnicast(address) && isPort(port)
 }
 
 /** Whether a text is an IPv4 literal of a single host. */
