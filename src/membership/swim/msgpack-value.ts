@@ -137,10 +137,10 @@ class Reader {
   }
 
   #text(length: number): string {
+    const bytes = this.#take(length)
     try {
-      return utf8.decode(this.#take(length))
+      return utf8.decode(bytes)
     } catch (error) {
-      if (error instanceof Malformed) throw error
       throw new Malformed('not UTF-8', { cause: error })
     }
   }
