@@ -38,9 +38,8 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
 
   switch (facts.state) {
     case 'new':
-      return say('starting', 'Not started')
     case 'starting':
-      return say('starting', 'Starting')
+      return say('starting', 'It has not started yet')
     case 'stopped':
       return say('stopped', 'Stopped')
     case 'left':
