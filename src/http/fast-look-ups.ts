@@ -82,9 +82,8 @@ export class FastLookUps {
         const key = readOnlyKey(query, limits)
         const current = view.get()
         const answer = current.ownerAnswer(ring.manager.getNode(key), ring.nextOwnerOf(key))
-        return current.keepsAnswers
-          ? this.#writeAgain(answer, current.unsure)
-          : this.#write(answer, current.unsure)
+        const { keepsAnswers, unsure } = current
+        return keepsAnswers ? this.#writeAgain(answer, unsure) : this.#write(answer, unsure)
       },
       '/hashring/nodes/get': (query) => {
         const key = firstValue(query, 'key')

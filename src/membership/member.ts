@@ -1,4 +1,5 @@
 import { RingmanError } from '../errors.ts'
+import { getOrMake } from '../get-or-make.ts'
 import { objectIn } from '../is-object.ts'
 import { isPort, isWithin } from '../is-within.ts'
 
@@ -99,16 +100,30 @@ export interface ListedPlace {
   readonly state?: MemberState | undefined
 }
 
-/** The member that a listed place makes. @param stateSinceMs - Milliseconds since the Unix epoch. */
-export function listedMember(place: ListedPlace, stateSinceMs: number): Member {
+/** What members say where one directory lists them: it is the same for all places of one port, weight and zone. */
+export type ListedMetadata = Map<string, Pick<Member, 'meta' | 'metadata'>>
+
+/**
+ * The member that a listed place makes.
+ *
+ * @param stateSinceMs - Milliseconds since the Unix epoch.
+ * @param known - Of other members that are made at the same time; what is not there is added.
+ */
+export function listedMember(
+  place: ListedPlace,
+  stateSinceMs: number,
+  known: ListedMetadata = new Map(),
+): Member {
   const { name, address, port, weight, zone, state = 'alive' } = place
-  const metadata: MemberMetadata = {
-    servicePort: String(port),
-    ...(weight === undefined ? {} : { weight }),
-    ...(zone === undefined ? {} : { zone }),
-  }
-  const meta = encodeMetadata(metadata)
-  return { name, address, port: 0, state, stateSinceMs, meta, metadata, versions: DEFAULT_VERSIONS }
+  const said = getOrMake(known, `${port} ${weight} ${zone ?? ''}`, () => {
+    const metadata: MemberMetadata = {
+      servicePort: String(port),
+      ...(weight === undefined ? {} : { weight }),
+      ...(zone === undefined ? {} : { zone }),
+    }
+    return { meta: encodeMetadata(metadata), metadata }
+  })
+  return { name, address, port: 0, state, stateSinceMs, ...said, versions: DEFAULT_VERSIONS }
 }
 
 /** Largest encoded metadata in bytes: memberlist's limit. */

@@ -8,6 +8,8 @@ import {
   type HandoverState,
   isPlainText,
   isWeight,
+  type ListedMetadata,
+  type ListedPlace,
   listedMember,
   METADATA_LIMIT_BYTES,
 } from '../../src/membership/member.ts'
@@ -52,6 +54,17 @@ test('a listed place makes a member that says what the directory says', () => {
   const other = listedMember({ ...place, weight: 3, zone: 'z', state: 'left' }, 6)
   expect(other).toMatchObject({ state: 'left', metadata: { servicePort: '8000', weight: 3, zone: 'z' } })
   expect(decodeMetadata(other.meta)).toEqual(other.metadata)
+})
+
+test('listed places of one port, weight and zone share what they say', () => {
+  const known: ListedMetadata = new Map()
+  const says = (place: Partial<ListedPlace>) =>
+    listedMember({ name: 'a', address: '10.0.0.1', port: 8000, ...place }, 5, known).metadata
+  expect(says({ name: 'b' })).toBe(says({}))
+  expect(says({ port: 8001 })).toEqual({ servicePort: '8001' })
+  expect(says({ weight: 3 })).toEqual({ servicePort: '8000', weight: 3 })
+  expect(says({ zone: 'z' })).toEqual({ servicePort: '8000', zone: 'z' })
+  expect(says({})).toEqual({ servicePort: '8000' })
 })
 
 test('the fields of all members leave 300 bytes for the zone', () => {

@@ -4,7 +4,7 @@ import { apiErrorKindOf } from '../../kubernetes/api-error.ts'
 import type { LogFields, Logger } from '../../logger.ts'
 import type { SourceHealth } from '../condition.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
-import { listedMember, type Member } from '../member.ts'
+import { listedMember, type ListedMetadata, type Member } from '../member.ts'
 import { byName } from '../member-set.ts'
 import type { MembershipSource } from '../source.ts'
 import { SourceBase } from '../source-base.ts'
@@ -269,11 +269,12 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
     const kept = this.#brake?.look(this.#keeper.places, this.#deps.clock.now()) ?? this.#keeper.places
     if (wasBraked !== this.braked) this.#logBrake()
     const come: Member[] = []
+    const metadata: ListedMetadata = new Map()
     yield* eachInSteps([...kept.values()], (place) => {
       const { name } = place.endpoint
       const before = all.get(name)
       if (before?.place === place) return
-      const member = memberOf(place, before?.member, nowMs)
+      const member = memberOf(place, before?.member, nowMs, metadata)
       all.set(name, { place, member })
       if (member !== before?.member) come.push(member)
     })
@@ -328,8 +329,9 @@ export class KubernetesSource extends SourceBase implements MembershipSource {
 }
 
 /** The member that a place makes; the same object as before if nothing of it changed. */
-function memberOf({ endpoint, state }: Place, before: Member | undefined, nowMs: number): Member {
-  const { name, address, port, zone } = endpoint
+function memberOf(place: Place, before: Member | undefined, nowMs: number, known: ListedMetadata): Member {
+  const { state } = place
+  const { name, address, port, zone } = place.endpoint
   if (
     before !== undefined &&
     before.state === state &&
@@ -340,5 +342,5 @@ function memberOf({ endpoint, state }: Place, before: Member | undefined, nowMs:
     return before
   }
   const stateSinceMs = before?.state === state ? before.stateSinceMs : nowMs
-  return listedMember({ name, address, port, zone, state }, stateSinceMs)
+  return listedMember({ name, address, port, zone, state }, stateSinceMs, known)
 }
