@@ -31,10 +31,10 @@ const WARNING_INTERVAL_MS = 60_000
 const RECHECK_MS = 1000
 
 /** Thousands of members take long to make: for each so many of them, they are made again a millisecond later. */
-const MEMBERS_PER_MS = 20
+const MEMBERS_PER_MS = 10
 
 /** But so many milliseconds later at most. */
-const LONGEST_REST_MS = 250
+const LONGEST_REST_MS = 500
 
 export interface KubernetesSourceDeps extends Omit<Basics, 'random'> {
   readonly openFeed: OpenSliceFeed
