@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -205,6 +206,21 @@ func TestReadySaysWhatWentWrongLast(t *testing.T) {
 	err = client.Ready(ctx)
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "http://127.0.0.1:1/v1/ring: UNREACHABLE: ") {
 		t.Error(err)
+	}
+}
+
+func TestWhatAMemberSaysOfARefusal(t *testing.T) {
+	for body, said := range map[string]string{
+		`{"code":"RING_NOT_FOUND","detail":"there is no HashRing shop/\u001bcache"}`: `it answers with status 404: "there is no HashRing shop/\x1bcache"`,
+		`{"detail":"` + strings.Repeat("a", 1000) + `"}`:                             `status 404: "` + strings.Repeat("a", 300) + `"`,
+		`{"detail":"` + strings.Repeat("a", 5000) + `"}`:                             "it answers with status 404",
+		`{"detail":7}`: "it answers with status 404",
+		"not JSON":     "it answers with status 404",
+	} {
+		err := refused(&http.Response{StatusCode: 404, Body: io.NopCloser(strings.NewReader(body))})
+		if !errors.Is(err, ErrResponseInvalid) || !strings.HasSuffix(err.Error(), said) {
+			t.Error(err)
+		}
 	}
 }
 

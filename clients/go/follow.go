@@ -2,6 +2,7 @@ package ringman
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,8 +26,9 @@ const (
 )
 
 const (
-	maxHeadBytes  = 64 << 10
-	maxErrorBytes = 300
+	maxHeadBytes    = 64 << 10
+	maxProblemBytes = 4 << 10
+	maxErrorBytes   = 300
 )
 
 var entityTag = regexp.MustCompile(`^(W/)?"[!#-~]{1,200}"$`)
@@ -165,7 +167,7 @@ func (f *follower) poll(ctx context.Context, at *url.URL) error {
 		return nil
 	}
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%w: it answers with status %d", ErrResponseInvalid, answer.StatusCode)
+		return refused(answer)
 	}
 	json, err := readAll(answer.Body)
 	if err != nil {
@@ -191,7 +193,7 @@ func (f *follower) watch(ctx context.Context, at *url.URL) (watched bool, err er
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return false, fmt.Errorf("%w: it answers with status %d", ErrResponseInvalid, answer.StatusCode)
+		return false, refused(answer)
 	}
 	if !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/event-stream") {
 		return false, fmt.Errorf("%w: it sends no events", ErrResponseInvalid)
@@ -240,6 +242,17 @@ func (f *follower) ask(life *life, at *url.URL, header http.Header) (*http.Respo
 		return nil, life.failure(err)
 	}
 	return answer, nil
+}
+
+// refused is what an answer of another status than 200 comes to, with what its problem document says, where it has one.
+func refused(answer *http.Response) error {
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	if json.NewDecoder(io.LimitReader(answer.Body, maxProblemBytes)).Decode(&problem) != nil || problem.Detail == "" {
+		return fmt.Errorf("%w: it answers with status %d", ErrResponseInvalid, answer.StatusCode)
+	}
+	return fmt.Errorf("%w: it answers with status %d: %.300q", ErrResponseInvalid, answer.StatusCode, problem.Detail)
 }
 
 // take gives a ring to the client. A member that sends without a pause is read no faster than rings are taken.

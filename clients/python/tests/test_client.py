@@ -137,6 +137,20 @@ class ClientTest(unittest.TestCase):
             with self.assertRaisesRegex(RingmanError, said):
                 asyncio.run(client.aready(0))
 
+    def test_what_a_member_says_of_a_refusal_is_told(self) -> None:
+        bad_bodies = (b"[]", b"{}", b"not JSON", b'{"detail":"' + b"a" * 5000 + b'"}')
+        cases = [(body, "status 404$") for body in bad_bodies]
+        cases.append((b'{"detail":"no HashRing \\u001bshop/cache"}', r"status 404: 'no HashRing \\x1bshop/cache'$"))
+        cases.append((b'{"detail":"' + b"a" * 1000 + b'"}', "status 404: 'a{300}'$"))
+        for body, said in cases:
+            with self.subTest(body[:40]), Member() as member, RingClient(member.url) as client:
+                for _ in range(2):  # The watch, and the poll.
+                    member.answers.put(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                    member.answers.put(None)
+                while client._feed.failure is None:
+                    time.sleep(0.001)
+                self.assertRegex(client._feed.failure, said)
+
     def test_a_ring_file_that_is_a_pipe_is_not_waited_for(self) -> None:
         with tempfile.TemporaryDirectory() as folder, Member() as member:
             pipe = f"{folder}/pipe"

@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import SplitResult
 
@@ -19,6 +20,7 @@ T = TypeVar("T")
 log = logging.getLogger("ringman")
 
 MAX_NODES = 20_000
+_PROBLEM_LIMIT = 4096
 UNSURE = "a member was stopped or cut off, so that its ring may be old; another one is asked"
 _BACKOFF_MIN, _BACKOFF_MAX = 0.25, 15.0
 _POLL_EVERY = 5.0
@@ -126,7 +128,7 @@ class Feed:
                     raise RingmanError("UNSURE", UNSURE)
                 self._confirm()
                 return
-            _check_status(answer)
+            await _check_status(answer, deadline)
             await self._take(await _until(deadline, read_all(answer)), first=True)
             etag = answer.headers.get("etag", "")
             self._etag = etag if _ENTITY_TAG.fullmatch(etag) else None
@@ -138,7 +140,7 @@ class Feed:
         asked = self._members.ask(url, "/watch", {"accept": "text/event-stream"})
         answer = await _until(time.monotonic() + self._timeout, asked)
         try:
-            _check_status(answer)
+            await _check_status(answer, time.monotonic() + self._timeout)
             if not answer.headers.get("content-type", "").startswith("text/event-stream"):
                 raise RingmanError("RESPONSE_INVALID", "it sends no events")
             parser = EventParser()
@@ -221,9 +223,17 @@ def _read_node(given: object) -> Node:
     return Node(ring_key, weight, name, address, port, zone)
 
 
-def _check_status(answer: Answer) -> None:
-    if answer.status != 200:
-        raise RingmanError("RESPONSE_INVALID", f"it answers with status {answer.status}")
+async def _check_status(answer: Answer, deadline: float) -> None:
+    """Raises what another status than 200 comes to, with what the answer's problem document says, where it has one."""
+    if answer.status == 200:
+        return
+    said = ""
+    with suppress(Exception):  # Whatever is wrong with the document, the status is told.
+        if int(answer.headers["content-length"]) <= _PROBLEM_LIMIT:
+            problem = parse_json(await _until(deadline, read_all(answer)))
+            if isinstance(problem, dict):
+                said = f": {str(problem['detail'])[:300]!r}"
+    raise RingmanError("RESPONSE_INVALID", f"it answers with status {answer.status}{said}")
 
 
 async def _until(deadline: float, work: Awaitable[T]) -> T:
