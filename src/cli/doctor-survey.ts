@@ -22,9 +22,21 @@ const record: Shape<Readonly<Record<string, unknown>>> = (value, place) => ({
 })
 
 const report = object({
-  ...{ name: text, version: text, node: text, timeMs: number, uptimeMs: number },
-  ...{ source: text, condition: text, ok: flag, message: text, ready: flag, failing: list(text, 100) },
-  ...{ digest: text, nodes: number, ringKey: text, settings: record },
+  name: text,
+  version: text,
+  node: text,
+  timeMs: number,
+  uptimeMs: number,
+  source: text,
+  condition: text,
+  ok: flag,
+  message: text,
+  ready: flag,
+  failing: list(text, 100),
+  digest: text,
+  nodes: number,
+  ringKey: text,
+  settings: record,
   gossip: orNull(
     object(
       {
@@ -51,8 +63,14 @@ const report = object({
   members: list(
     object(
       {
-        ...{ name: text, address: text, port: number, state: text },
-        ...{ httpPort: orNull(number), adminPort: orNull(number), level: number, drained: flag },
+        name: text,
+        address: text,
+        port: number,
+        state: text,
+        httpPort: orNull(number),
+        adminPort: orNull(number),
+        level: number,
+        drained: flag,
       },
       { weight: orNull(number) },
     ),

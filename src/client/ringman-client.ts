@@ -1,4 +1,4 @@
-import { isRingmanError, RingmanError } from '../errors.ts'
+import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
 import { traceHeaders } from '../tracing.ts'
 import {
   membersAnswer,
@@ -32,9 +32,15 @@ export interface PlannedChange {
 }
 
 /** Codes after which another member may still have an answer. */
-const TRY_NEXT: ReadonlySet<string> = new Set([
-  ...['INTERNAL', 'MANAGER_NOT_RUNNING', 'OVERLOADED', 'RESPONSE_INVALID'],
-  ...['RING_EMPTY', 'TIMEOUT', 'TOO_MANY_WATCHERS', 'UNREACHABLE'],
+const TRY_NEXT: ReadonlySet<ErrorCode> = new Set([
+  'INTERNAL',
+  'MANAGER_NOT_RUNNING',
+  'OVERLOADED',
+  'RESPONSE_INVALID',
+  'RING_EMPTY',
+  'TIMEOUT',
+  'TOO_MANY_WATCHERS',
+  'UNREACHABLE',
 ])
 
 /**

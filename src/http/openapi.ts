@@ -136,8 +136,12 @@ function pathsOf(limits: HttpLimits): Paths {
           '200': jsonResponse('The nodes, and the owners of each key.', ref('BatchAnswer')),
           ...problemResponses([
             ...BODY_PROBLEMS,
-            ...(['KEY_EMPTY', 'KEY_INVALID', 'KEY_TOO_LONG'] as const),
-            ...(['N_OUT_OF_RANGE', 'PARAMETER_INVALID', ...RING_PROBLEMS] as const),
+            'KEY_EMPTY',
+            'KEY_INVALID',
+            'KEY_TOO_LONG',
+            'N_OUT_OF_RANGE',
+            'PARAMETER_INVALID',
+            ...RING_PROBLEMS,
           ]),
         },
       },
@@ -271,8 +275,11 @@ type ProblemCode = keyof typeof ERROR_STATUSES
 
 const KEY_PROBLEMS = ['KEY_EMPTY', 'KEY_INVALID', 'KEY_MISSING', 'KEY_REPEATED', 'KEY_TOO_LONG'] as const
 export const BODY_PROBLEMS = [
-  ...(['BODY_INVALID', 'BODY_TOO_LARGE', 'CONTENT_TYPE_UNSUPPORTED', 'OVERLOADED'] as const),
-]
+  'BODY_INVALID',
+  'BODY_TOO_LARGE',
+  'CONTENT_TYPE_UNSUPPORTED',
+  'OVERLOADED',
+] as const
 const RING_PROBLEMS = ['MANAGER_NOT_RUNNING', 'RING_EMPTY'] as const
 
 const ETAG = { ETag: { description: 'Names this state of the ring.', schema: { type: 'string' } } }

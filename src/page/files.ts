@@ -26,7 +26,10 @@ const MODULES = !IS_CHECKOUT
       ...['hash-ring', 'key-hash', 'md5', 'moved', 'node', 'point-list', 'point-merge', 'point-table'].map(
         (name) => `ring/${name}.ts`,
       ),
-      ...['ring/slices.ts', 'ring/steps.ts', 'membership/condition.ts', 'errors.ts'],
+      'ring/slices.ts',
+      'ring/steps.ts',
+      'membership/condition.ts',
+      'errors.ts',
     ]
 
 const STYLE = 'page/page.css'
