@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises'
 /** Largest file of keys, labels or a token, in bytes; sensible ones are far smaller. */
 const MAX_BYTES = 64 * 1024
 /** Largest configuration file, in bytes: it may list thousands of members. */
-export const MAX_CONFIG_BYTES = 1024 * 1024
+export const MAX_CONFIG_BYTES = 4 * 1024 * 1024
 
 /** Opened in the usual way, a pipe that nobody writes to would hold whoever opens it, for ever. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK

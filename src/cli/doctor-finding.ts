@@ -69,6 +69,7 @@ export interface Finding {
   readonly runbook?: string | undefined
 }
 
+/** The finding of this code, with its runbook. */
 export function finding(
   code: FindingCode,
   severity: Severity,

@@ -28,8 +28,9 @@ export interface RingClientOptions extends MemberOptions {
   readonly onProblem?: (error: RingmanError) => void
 }
 
-/** The options that are this client's alone; the compiler sees that none is missing. */
 const NEVER_STALE = 'whenStale throw needs staleAfterMs: without it no copy is stale'
+
+/** The options that are this client's alone; the compiler sees that none is missing. */
 const OWN_OPTIONS = { staleAfterMs: true, whenStale: true, ringFile: true, onProblem: true } satisfies Record<
   Exclude<keyof RingClientOptions, keyof MemberOptions>,
   true

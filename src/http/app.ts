@@ -37,7 +37,7 @@ const NO_RINGS = 'this member keeps no rings of HashRings; one with --hash-rings
 
 /** For whoever asks the look-up port for what the admin port has. */
 const AT_ADMIN_PORT = 'this is the look-up port; the admin port, --admin-port, may have it'
-const ADMIN_PATH = /^\/(livez|readyz|metrics|v1\/admin\/.*)$/
+const ADMIN_PATH = /^\/(livez|readyz|metrics|v1\/(admin\/.*|report|reach))$/
 
 /** A Koa application that logs what its middleware throws, instead of printing it. */
 export function createBareApp(logger: Logger): Koa {

@@ -85,10 +85,9 @@ export class RingMetrics {
    */
   write(format: ExpositionFormat, labels?: Readonly<Record<string, string>>): Promise<MetricsText> {
     if (labels !== undefined) return this.#write(format, labels)
-    const writing = getOrMake(this.#writing, format, () =>
+    return getOrMake(this.#writing, format, () =>
       this.#write(format).finally(() => this.#writing.delete(format)),
     )
-    return writing
   }
 
   async #write(format: ExpositionFormat, labels?: Readonly<Record<string, string>>): Promise<MetricsText> {

@@ -239,7 +239,7 @@ describe('values', () => {
     ['is a folder', () => directory, 'it is no plain file'],
     ['has no end', () => '/dev/zero', 'it is no plain file'],
     ['is a pipe that nobody writes to', pipe, 'it is no plain file'],
-    ['is longer than any', () => file(`#${'x'.repeat(2 ** 20)}`), 'longer than the 1048576 bytes'],
+    ['is longer than any', () => file(`#${'x'.repeat(2 ** 22)}`), 'longer than the 4194304 bytes'],
   ])('a file that %s is refused, and the refusal says so', (_, make, said) => {
     expect(() => load({ config: make() })).toThrow(said)
   })

@@ -233,7 +233,7 @@ describe('errors', () => {
     await expectProblem(ask(target), code)
   })
 
-  test.each(['/metrics', '/readyz', '/livez', '/v1/admin/drain'])(
+  test.each(['/metrics', '/readyz', '/livez', '/v1/admin/drain', '/v1/report', '/v1/reach'])(
     'GET %s names the admin port, which has it',
     async (path) => {
       const { body } = await ask(path)

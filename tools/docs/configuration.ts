@@ -11,7 +11,7 @@ is made from their table (\`src/config/\`).
   behind the flag below, unless a file cannot hold the setting.
 - **Which one counts**: flags before variables before the file before defaults.
 - **The file** is YAML, or JSON where its name ends in \`.json\`: one flat mapping. \`--config\` or \`RINGMAN_CONFIG\`
-  names it.
+  names it. It is a plain file of at most 4 MiB, no pipe.
 - **Nothing is guessed**: unknown flags, unknown \`RINGMAN_…\` variables, unknown keys of the file and bad values are
   refused at start, all of them in one message; settings that contradict each other are told once every value is good.
   The exit code is then 2. A bad value is refused even where a stronger

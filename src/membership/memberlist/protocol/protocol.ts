@@ -402,7 +402,7 @@ export class Protocol {
   #answerStream(stream: number, ping: Ping): void {
     const { leaving, pending, self } = this.#core
     if (leaving || pending.has(ping.seqNo) || (ping.node !== '' && ping.node !== self.name)) {
-      this.#core.refuse('not-for-us', { meant: ping.node.slice(0, 255) })
+      if (!pending.has(ping.seqNo)) this.#core.refuse('not-for-us', { meant: ping.node.slice(0, 255) })
       this.#core.emit({ kind: 'refuse-stream', stream, reason: 'not-for-us' })
       return
     }
