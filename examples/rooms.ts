@@ -156,7 +156,7 @@ const lastOf = (talk?: Talk) => talk?.messages.at(-1)?.at ?? 0
 /** The same of one that may have died, and taken its rooms with it. */
 async function fetchRest(ranges: MovedStretches, from: RingNode | undefined): Promise<void> {
   if (from === undefined) return
-  await fetchTalks(ranges, from, AbortSignal.timeout(2000)).catch((error: unknown) => {
+  await fetchTalks(ranges, from, AbortSignal.timeout(5000)).catch((error: unknown) => {
     console.error(`no rooms from ${from.ringKey}: ${String(error)}`)
   })
 }

@@ -88,10 +88,14 @@ export async function runAttack(
   const honest = new HonestClients(members)
   const heldMs: number[] = []
   let run: Run
-  do {
-    run = await runOnce(cluster, attack, meanwhile)
-    heldMs.push(run.heldMs)
-  } while (run.heldMs >= HOLD_LIMIT_MS && heldMs.length < MOST_RUNS)
+  try {
+    do {
+      run = await runOnce(cluster, attack, meanwhile)
+      heldMs.push(run.heldMs)
+    } while (run.heldMs >= HOLD_LIMIT_MS && heldMs.length < MOST_RUNS)
+  } finally {
+    await honest.stop()
+  }
   if (heldMs.length > 1) console.log(`${attack} held a loop for ${heldMs.map(Math.ceil).join(', then ')} ms`)
   const outcome: Outcome = {
     attack,

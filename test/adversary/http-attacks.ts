@@ -178,7 +178,7 @@ export const HTTP_ATTACKS: Readonly<Record<string, Attack>> = {
       const sockets = await openMany(target, 900, () => (opened++ % 2 === 0 ? pages : others))
       for (const socket of sockets) socket.resetAndDestroy()
     }
-    return `${opened} connections with 16 status pages or questions of agreement each, reset after 0.2 s`
+    return `${opened} connections with 16 status pages or questions of agreement each, reset at once`
   },
 
   'cookies-without-end': async ([target]) => {

@@ -58,12 +58,12 @@ test('doctor finds nothing wrong, then UDP that is blocked, and TCP that is bloc
   await expect.poll(doctor, PATIENCE).toEqual([])
 
   await lab.setTraffic({ ...CLEAR, closed: [closed('udp', 0, 2), closed('udp', 2, 0)] })
-  const udp = await doctor()
-  expect(udp[0]).toMatchObject({ code: 'UDP_BLOCKED', members: ['m0', 'm2'] })
+  const first = async () => (await doctor())[0]
+  await expect.poll(first, PATIENCE).toMatchObject({ code: 'UDP_BLOCKED', members: ['m0', 'm2'] })
 
   await lab.setTraffic({ ...CLEAR, closed: [closed('tcp', 1, 2)] })
-  const tcp = (await doctor()).find(({ code }) => code === 'TCP_BLOCKED')
-  expect(tcp).toMatchObject({
+  const tcp = async () => (await doctor()).find(({ code }) => code === 'TCP_BLOCKED')
+  await expect.poll(tcp, PATIENCE).toMatchObject({
     members: ['m1', 'm2'],
     summary: 'From "m1" to "m2": UDP arrives there and TCP does not, in this direction only.',
   })

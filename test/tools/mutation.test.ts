@@ -11,7 +11,7 @@ import { Switch } from '../../tools/mutation/switch.ts'
 test.each([
   ['--help', 0, /^ {2}npm run test:mutation -- --sample 300/m],
   ['--sampel=3', 2, /^option sampel: there is no such option; did you mean sample\?$/m],
-])('the command takes %s', (argument, status, said) => {
+])('the command answers %s', (argument, status, said) => {
   const done = spawnSync(process.execPath, ['tools/mutation/run.ts', argument], { encoding: 'utf8' })
   expect([done.status, `${done.stdout}${done.stderr}`]).toEqual([status, expect.stringMatching(said)])
 })

@@ -6,9 +6,9 @@ import { everybodyShows, metaOf, NEWS_MS, NOTICE_MS, startMixed } from './mixed-
 import { OurMember } from './our-member.ts'
 
 /** Between two probes of a Go member, which are over by then: Go takes time in which the whole machine stood still for a silence. */
-const PROBE_INTERVAL_MS = 2000
+const PROBE_INTERVAL_MS = 3000
 /** Several rounds in which each Go member probes the one without UDP. */
-const QUIET_MS = 8 * PROBE_INTERVAL_MS
+const QUIET_MS = 6 * PROBE_INTERVAL_MS
 
 beforeAll(async () => {
   await buildGoProgram('memberlist-peer')

@@ -433,8 +433,13 @@ describe('one process at two addresses', () => {
     await clock.until(() => alive(first.node) === 'a b' && alive(victim.node) === 'a b')
     const { port } = placeOf(victim.node)
     const claim = encodeMessage({
-      ...{ kind: 'alive', incarnation: 9, node: 'b', address: Uint8Array.of(127, 0, 0, 1), port },
-      ...{ meta: new Uint8Array(0), vsn: Uint8Array.of(1, 5, 2, 0, 0, 0) },
+      kind: 'alive',
+      incarnation: 9,
+      node: 'b',
+      address: Uint8Array.of(127, 0, 0, 1),
+      port,
+      meta: new Uint8Array(0),
+      vsn: Uint8Array.of(1, 5, 2, 0, 0, 0),
     })
     const socket = createSocket('udp4')
     onTestFinished(() => void socket.close())

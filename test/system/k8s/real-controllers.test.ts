@@ -127,7 +127,8 @@ describe('the source kubernetes behind the real controllers', () => {
     const old = first?.status.podIP ?? ''
     kubelet.hold()
     await server.ask('DELETE', `/api/v1/namespaces/${NAMESPACE}/pods/web-0`)
-    await server.until('web-0 to leave', async () => !names(await ring.nodes()).includes('web-0'))
+    const hasLeft = async () => !names(await ring.nodes()).includes('web-0')
+    await server.until('web-0 to leave', hasLeft, HOLD_RESTARTING_MS - 1000)
     // It was terminating, serving still: as in a cluster during its grace.
     const still = (await kubelet.pods()).find(({ status }) => status.podIP === old)
     expect(still?.metadata.deletionTimestamp).toBeDefined()

@@ -91,7 +91,7 @@ function expectNoFailures(sinceMs = 0): void {
   expect(failures.splice(0).filter(({ startedMs }) => startedMs > sinceMs)).toEqual([])
 }
 
-/** Of `performance.now`, once the proxies know that the connections are gone. */
+/** Of `performance.now`, once the proxies know that the connections are gone, also where the machine stood still meanwhile. */
 async function afterKill(): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, 500))
   return performance.now()

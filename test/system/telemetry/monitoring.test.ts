@@ -15,6 +15,8 @@ import { PrometheusServer } from './cluster/prometheus-server.ts'
  * A real Prometheus scrapes real members while they are rolled, killed, frozen and misconfigured. It scrapes every
  * second instead of every 30, and all durations of the rules are shortened alike: a second is half a minute.
  */
+/** A busy machine misses a scrape now and then. */
+const PATIENCE = { timeout: 60_000, interval: 500 }
 const TIMES_AS_OFTEN = 30
 /** What Prometheus calls a series current for, 5 minutes, in this scale. */
 const LOOK_BACK_SECONDS = 10
@@ -110,7 +112,8 @@ describe('a ring of five under look-ups', () => {
     })
     // Long enough for any other to come.
     await wait(8_000)
-    expect(await firingNow()).toEqual(expected)
+    // Where a busy machine missed a scrape, one is pending again for a moment.
+    await expect.poll(firingNow, PATIENCE).toEqual(expected)
     expect(await everFired()).toEqual(expected)
   })
 
@@ -128,14 +131,17 @@ describe('a ring of five under look-ups', () => {
     ['ring', renderRingPage()],
     ['pod', renderPodPage()],
   ] as const)('gives values to every variable and annotation of the page of the %s', async (_, page) => {
-    const choices: Record<string, string[]> = {}
-    for (const { name, type, definition = '' } of page.templating.list ?? []) {
-      if (type !== VariableType.Query) continue
-      const [, selector = '', label = ''] = /^label_values\((.*), (\w+)\)$/.exec(definition) ?? []
-      const series = await prometheus.query(`group by (${label}) (${fillIn(selector, VARIABLES)})`)
-      choices[name] = series.map(({ labels }) => labels[label] ?? '').toSorted()
+    const choices = async () => {
+      const found: Record<string, string[]> = {}
+      for (const { name, type, definition = '' } of page.templating.list ?? []) {
+        if (type !== VariableType.Query) continue
+        const [, selector = '', label = ''] = /^label_values\((.*), (\w+)\)$/.exec(definition) ?? []
+        const series = await prometheus.query(`group by (${label}) (${fillIn(selector, VARIABLES)})`)
+        found[name] = series.map(({ labels }) => labels[label] ?? '').toSorted()
+      }
+      return found
     }
-    expect(choices).toEqual({
+    await expect.poll(choices, PATIENCE).toEqual({
       namespace: [NAMESPACE],
       release: [RELEASE],
       // Those that answer: the killed and the frozen one do not.
@@ -148,17 +154,30 @@ describe('a ring of five under look-ups', () => {
   })
 
   test('shows on the page what is wrong', async () => {
-    const answers = await ask(renderRingPage(), VARIABLES)
-    const last = (panel: string) =>
-      answers.find((answer) => answer.panel === panel)?.series[0]?.values.at(-1)?.[1]
-    expect(last('Different rings')).toBe(2)
-    expect(last('Closed groups')).toBe(2)
-    expect(last('Members on the ring')).toBe(3)
-    expect(last('Ready pods')).toBe(3)
-    expect(last('Alerts that fire')).toBeGreaterThanOrEqual(5)
-    const drops = answers.find(({ panel }) => panel === 'Dropped by key or label')?.series ?? []
-    const dropped = drops.filter(({ values }) => values.some(([, value]) => value > 0))
-    expect(dropped.map(({ labels }) => labels)).toEqual([{ reason: 'label-differs' }])
+    const shown = async () => {
+      const answers = await ask(renderRingPage(), VARIABLES)
+      const last = (panel: string) =>
+        answers.find((answer) => answer.panel === panel)?.series[0]?.values.at(-1)?.[1]
+      const drops = answers.find(({ panel }) => panel === 'Dropped by key or label')?.series ?? []
+      return {
+        rings: last('Different rings'),
+        groups: last('Closed groups'),
+        members: last('Members on the ring'),
+        ready: last('Ready pods'),
+        fires: (last('Alerts that fire') ?? 0) >= 5,
+        dropped: drops
+          .filter(({ values }) => values.some(([, value]) => value > 0))
+          .map(({ labels }) => labels),
+      }
+    }
+    await expect.poll(shown, PATIENCE).toEqual({
+      rings: 2,
+      groups: 2,
+      members: 3,
+      ready: 3,
+      fires: true,
+      dropped: [{ reason: 'label-differs' }],
+    })
   })
 
   test('falls silent when all is cured', async () => {
