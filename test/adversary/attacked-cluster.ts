@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { imageEnv } from '../../lab/image-env.ts'
 import type { Held } from '../../lab/loop-meter.ts'
-import { TestProcess } from '../support/child-process.ts'
+import { GOSSIP_PORT, HTTP_PORTS, TestProcess } from '../support/child-process.ts'
 import { chartMemoryLimit, compile, MemoryLimit } from './memory-limit.ts'
 
 const HELD_LOOP = resolve(import.meta.dirname, '../support/held-loop.ts')
@@ -37,12 +37,7 @@ export class LimitedMember implements AsyncDisposable, Addresses {
         name,
         '--log-format',
         'json',
-        '--http-host',
-        '127.0.0.1',
-        '--http-port',
-        '0',
-        '--admin-port',
-        '0',
+        ...HTTP_PORTS,
         ...args,
       ],
       { ipc: true, prefix: this.memory.prefix, env: imageEnv() },
@@ -130,16 +125,7 @@ export class AttackedCluster implements AsyncDisposable {
     const seeds = this.members
       .filter(({ isRunning }) => isRunning)
       .map((one) => `127.0.0.1:${one.gossipPort}`)
-    const gossip = [
-      '--source',
-      'memberlist',
-      '--bind',
-      '127.0.0.1',
-      '--gossip-port',
-      '0',
-      '--ring-key',
-      'name',
-    ]
+    const gossip = ['--source', 'memberlist', ...GOSSIP_PORT, '--ring-key', 'name']
     const join = ['--service-port', String(servicePort), '--seeds', seeds.join(',')]
     return new LimitedMember(name, this.#program, [...gossip, ...join, ...this.#args, ...more])
   }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { GOSSIP, ringman, STATIC, type TestProcess } from '../support/child-process.ts'
+import { GOSSIP, HTTP_PORTS, ringman, STATIC, type TestProcess } from '../support/child-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
@@ -54,12 +54,7 @@ describe('ringman proxy', { shuffle: false }, () => {
         String(servicePort),
         '--name',
         name,
-        '--http-host',
-        '127.0.0.1',
-        '--http-port',
-        '0',
-        '--admin-port',
-        '0',
+        ...HTTP_PORTS,
         '--drain',
         '0',
         ...GOSSIP,

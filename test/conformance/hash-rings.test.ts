@@ -7,6 +7,7 @@ import { systemClock } from '../../src/clock.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { nodeView, ringAnswer } from '../../src/client/answers.ts'
 import { PHASES, sliceOf, type SlicePod } from '../membership/kubernetes/slice-fixtures.ts'
+import { GOSSIP } from '../support/child-process.ts'
 import { COLLECTIONS, FakeKubernetesApi } from '../support/fake-kubernetes-api.ts'
 import { FakeKubernetesServer } from '../support/fake-kubernetes-server.ts'
 import { RingProcess } from '../system/k8s/ring-process.ts'
@@ -25,12 +26,7 @@ async function serve(name: string, kubeconfig: string, seeds: readonly string[])
     name,
     '--log-format',
     'json',
-    '--bind',
-    '127.0.0.1',
-    '--gossip-port',
-    '0',
-    '--preset',
-    'local',
+    ...GOSSIP,
     '--seeds',
     seeds.join(','),
   ])

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { get } from 'node:http'
-import { TestProcess } from '../support/child-process.ts'
+import { GOSSIP_PORT, HTTP_PORTS, TestProcess } from '../support/child-process.ts'
 
 /** A `ringman serve` process under attack: what it holds, and whether it still does its work. */
 export class LiveMember implements AsyncDisposable {
@@ -23,16 +23,8 @@ export class LiveMember implements AsyncDisposable {
       'serve',
       '--source',
       source,
-      '--bind',
-      '127.0.0.1',
-      '--gossip-port',
-      '0',
-      '--http-host',
-      '127.0.0.1',
-      '--http-port',
-      '0',
-      '--admin-port',
-      '0',
+      ...GOSSIP_PORT,
+      ...HTTP_PORTS,
       '--name',
       'target',
       '--log-format',

@@ -7,7 +7,7 @@ import { loadServeConfig } from '../../src/config/load.ts'
 import { serveRing } from '../http/running-ring.ts'
 import { ChartPod } from '../support/chart-pod.ts'
 import { at, only, parseManifest, type KubernetesObject } from '../support/chart.ts'
-import { TestProcess } from '../support/child-process.ts'
+import { GOSSIP, TestProcess } from '../support/child-process.ts'
 import { COLLECTIONS, FakeKubernetesApi } from '../support/fake-kubernetes-api.ts'
 import { FakeKubernetesServer } from '../support/fake-kubernetes-server.ts'
 import { fakeMember } from '../support/fake-source.ts'
@@ -191,12 +191,7 @@ describe('the programs of the examples', () => {
       '--hash-rings',
       '--kubernetes-kubeconfig',
       server.kubeconfig({ token: 't' }),
-      '--preset',
-      'local',
-      '--bind',
-      '127.0.0.1',
-      '--gossip-port',
-      '0',
+      ...GOSSIP,
       '--min-members',
       '1',
     ])

@@ -163,14 +163,19 @@ export function ringman(
 /** Flags of two members that are listed. */
 export const STATIC = ['--source', 'static', '--static-members', '10.0.0.1:8000,10.0.0.2:8000']
 
+/** Flags for a free port of gossip on loopback. */
+export const GOSSIP_PORT = ['--bind', '127.0.0.1', '--gossip-port', '0']
+
 /** Flags of a member that gossips on loopback. */
-export const GOSSIP = ['--bind', '127.0.0.1', '--gossip-port', '0', '--preset', 'local']
+export const GOSSIP = [...GOSSIP_PORT, '--preset', 'local']
+
+/** Flags for free ports of HTTP on loopback. */
+export const HTTP_PORTS = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0']
 
 /** The command `serve` on free ports of loopback, without a drain; flags count over these. */
 export function serve(
   args: readonly string[],
   options?: ConstructorParameters<typeof TestProcess>[1],
 ): TestProcess {
-  const ports = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0']
-  return ringman(['serve', ...ports, '--drain', '0', ...args], options)
+  return ringman(['serve', ...HTTP_PORTS, '--drain', '0', ...args], options)
 }

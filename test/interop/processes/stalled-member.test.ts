@@ -1,26 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
-import { ringman, type TestProcess } from '../../support/child-process.ts'
+import { GOSSIP, serve, type TestProcess } from '../../support/child-process.ts'
 
 const running: TestProcess[] = []
 
 async function start(name: string, servicePort: number, seeds: readonly string[]) {
-  const member = ringman([
-    'serve',
-    '--bind',
-    '127.0.0.1',
-    '--gossip-port',
-    '0',
-    '--preset',
-    'local',
-    '--drain',
-    '0',
-    '--http-host',
-    '127.0.0.1',
-    '--http-port',
-    '0',
-    '--admin-port',
-    '0',
+  const member = serve([
+    ...GOSSIP,
     '--unsure-after',
     '1500ms',
     '--name',
@@ -31,10 +17,7 @@ async function start(name: string, servicePort: number, seeds: readonly string[]
     seeds.join(','),
   ])
   running.push(member)
-  const { http, gossip } = (await member.event('ready')) as {
-    http: { url: string }
-    gossip: { host: string; port: number }
-  }
+  const { http, gossip } = await member.ready()
   return { member, url: http.url, gossip: `${gossip.host}:${gossip.port}` }
 }
 

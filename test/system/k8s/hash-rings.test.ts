@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HASH_RING_GROUP, HASH_RINGS, parseHashRing } from '../../../src/rings/hash-ring-resource.ts'
 import { ApiServer } from '../../support/api-server.ts'
-import { serve } from '../../support/child-process.ts'
+import { GOSSIP_PORT, serve } from '../../support/child-process.ts'
 import { askApi } from '../../support/kubernetes-api.ts'
 import { PublishedSlices } from './published-slices.ts'
 import { CHART } from './rendered-objects.ts'
@@ -149,10 +149,7 @@ describe('HashRings at a real API server', () => {
       'memberlist',
       '--name',
       name,
-      '--bind',
-      '127.0.0.1',
-      '--gossip-port',
-      '0',
+      ...GOSSIP_PORT,
       '--ring-key',
       'name',
       '--kubernetes-kubeconfig',

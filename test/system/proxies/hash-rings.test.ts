@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { PHASES, sliceOf } from '../../membership/kubernetes/slice-fixtures.ts'
-import { TestProcess } from '../../support/child-process.ts'
+import { GOSSIP, TestProcess } from '../../support/child-process.ts'
 import { COLLECTIONS, FakeKubernetesApi } from '../../support/fake-kubernetes-api.ts'
 import { FakeKubernetesServer } from '../../support/fake-kubernetes-server.ts'
 import { freePort } from '../../support/free-port.ts'
@@ -57,12 +57,7 @@ test('requests go to the owners by the ring of a HashRing, while its pods are re
     apiServer.kubeconfig({ token: 't' }),
     '--name',
     'ringman-0',
-    '--bind',
-    '127.0.0.1',
-    '--gossip-port',
-    '0',
-    '--preset',
-    'local',
+    ...GOSSIP,
     '--route-key',
     ROUTE_KEY,
     '--log-format',
