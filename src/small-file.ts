@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 
 /** Largest file of keys, labels or a token, in bytes; sensible ones are far smaller. */
 const MAX_BYTES = 64 * 1024
@@ -15,8 +15,7 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
  * @throws {Error} why it cannot be read.
  */
 export async function readSmallFile(path: string, maxBytes = MAX_BYTES): Promise<string> {
-  await using file = await open(path, FLAGS).catch(inWords)
-  checkKind(await file.stat())
+  await using file = await openPlainFile(path).catch(inWords)
   const bytes = Buffer.alloc(maxBytes + 1)
   let size = 0
   for (let more = 1; more > 0; size += more)
@@ -35,6 +34,18 @@ export function readSmallFileSync(path: string, maxBytes = MAX_BYTES): string {
     return textOf(bytes, size, maxBytes)
   } finally {
     closeSync(file)
+  }
+}
+
+/** Opens a file that was named. @throws {Error} what the system says, or that it is no plain file. */
+export async function openPlainFile(path: string): Promise<FileHandle> {
+  const file = await open(path, FLAGS)
+  try {
+    checkKind(await file.stat())
+    return file
+  } catch (error) {
+    await file.close()
+    throw error
   }
 }
 

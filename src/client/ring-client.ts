@@ -254,14 +254,12 @@ export class RingClient implements AsyncDisposable {
   async #readFile(path: string): Promise<void> {
     const { clock } = this.#members
     try {
-      const { constants, open } = await import('node:fs/promises')
-      // Opened in the usual way, a pipe that nobody writes to would be waited for.
-      await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
-      const stats = await file.stat()
-      if (!stats.isFile()) throw new Error('it is no plain file')
-      if (stats.size > RING_LIMIT) throw new Error(`it is larger than ${RING_LIMIT} bytes`)
+      const { openPlainFile } = await import('../small-file.ts')
+      await using file = await openPlainFile(path)
+      const { size, mtimeMs } = await file.stat()
+      if (size > RING_LIMIT) throw new Error(`it is larger than ${RING_LIMIT} bytes`)
       const answer = ringAnswer(JSON.parse(await file.readFile('utf8')), 'the ring')
-      this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - stats.mtimeMs))
+      this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - mtimeMs))
     } catch (error) {
       // A file that cannot be read: a wrong path, or not written yet. All else is wrong in its content.
       const code = error instanceof Error && 'syscall' in error ? 'CONFIG_INVALID' : 'RESPONSE_INVALID'
