@@ -401,8 +401,9 @@ export class Protocol {
 
   #answerStream(stream: number, ping: Ping): void {
     const { leaving, pending, self } = this.#core
-    if (leaving || pending.has(ping.seqNo) || (ping.node !== '' && ping.node !== self.name)) {
-      if (!pending.has(ping.seqNo)) this.#core.refuse('not-for-us', { meant: ping.node.slice(0, 255) })
+    const isOurs = pending.has(ping.seqNo)
+    if (leaving || isOurs || (ping.node !== '' && ping.node !== self.name)) {
+      if (!isOurs) this.#core.refuse('not-for-us', { meant: ping.node.slice(0, 255) })
       this.#core.emit({ kind: 'refuse-stream', stream, reason: 'not-for-us' })
       return
     }
