@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 
@@ -75,6 +76,7 @@ function checkKind(stats: Stats): void {
 /** Counts what was read: a file may grow after its size was told, and those of `/proc` tell 0. */
 function textOf(bytes: Buffer, size: number, maxBytes: number): string {
   if (size > maxBytes) throw new Error(`it is longer than the ${maxBytes} bytes that are allowed`)
+  if (!isUtf8(bytes.subarray(0, size))) throw new Error('it is not UTF-8')
   // A byte order mark, which some editors write, is no part of the text.
   return bytes.toString('utf8', 0, size).replace(/^\ufeff/, '')
 }

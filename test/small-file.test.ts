@@ -15,11 +15,23 @@ test.skipIf(!existsSync(ENDLESS))(
   },
 )
 
+test('bytes that are no UTF-8 are refused: two files that differ only in them would be the same', async () => {
+  const path = write(Buffer.from('["caf\xe9"]', 'latin1'))
+  await expect(readSmallFile(path)).rejects.toThrow('it is not UTF-8')
+  expect(() => readSmallFileSync(path)).toThrow('it is not UTF-8')
+})
+
 test('a byte order mark is no part of the text', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'small-file-'))
-  onTestFinished(() => rmSync(folder, { recursive: true }))
-  const path = join(folder, 'labels')
-  writeFileSync(path, '\ufeff["prod"]')
+  const path = write('\ufeff["prod"]')
   expect(await readSmallFile(path)).toBe('["prod"]')
   expect(readSmallFileSync(path)).toBe('["prod"]')
 })
+
+/** A file with this content. */
+function write(content: string | Buffer): string {
+  const folder = mkdtempSync(join(tmpdir(), 'small-file-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'labels')
+  writeFileSync(path, content)
+  return path
+}
