@@ -7,6 +7,9 @@ import { requireContainerTools } from '../../support/containers.ts'
 
 const MB = 1e6
 
+/** For one that has a twentieth of a core to start: half a second of processor time takes ten, and four times that on a slow machine. */
+const LITTLE_PATIENCE_MS = 180_000
+
 /** How long members with little of the machine are watched, in milliseconds: some thirty probes each. */
 const WATCHED_MS = 30_000
 
@@ -120,7 +123,7 @@ describe('with little of a processor', () => {
     const plenty = await Promise.all(['a', 'b', 'c'].map((name) => start(name, [])))
     const little = await start('little', ['--cpus', '0.05'])
     const members = [...plenty, little]
-    await untilAgreed(members)
+    await untilAgreed(members, LITTLE_PATIENCE_MS)
     await wait(WATCHED_MS / 2)
     await untilAgreed(members)
     for (const member of members) expect(await removals(member), member.name).toEqual([])
