@@ -40,7 +40,7 @@ import { createParts } from './create-ring.ts'
 import { createHashRings } from './hash-rings.ts'
 import type { ListenAddress, Surroundings } from './create-source.ts'
 import { Operations, type TellMember } from '../service/operations.ts'
-import type { RingService } from '../service/ring-service.ts'
+import { FAREWELL_TIMEOUT_MS, type RingService } from '../service/ring-service.ts'
 
 /** Where the parts of a process listen. */
 export interface ProcessAddresses {
@@ -156,15 +156,12 @@ export function composeProcess(
     ],
   })
   const adminResponder = new Responder({ ledger, port: 'admin', clock, logger })
+  const tell = tellMember(() => guard.readToken(), clock)
   const adminApp = createAdminApp({
     ring: service,
     readiness,
     metrics,
-    operations: new Operations(
-      service,
-      tellMember(() => guard.readToken()),
-      logger,
-    ),
+    operations: new Operations(service, tell, logger),
     guard,
     clock,
     name: config.name,
@@ -340,15 +337,15 @@ export function composeProcess(
   }
 }
 
-/** How long another member may take to do what it is told, in milliseconds. */
-const TELL_TIMEOUT_MS = 3000
+/** How long another member may take to do what it is told, in milliseconds: one that is evicted says farewell first. */
+const TELL_TIMEOUT_MS = FAREWELL_TIMEOUT_MS + 2000
 
 /** Asks by HTTP, with the token that all members share. */
-function tellMember(readToken: () => string | undefined): TellMember {
+function tellMember(readToken: () => string | undefined, clock: Clock): TellMember {
   return async ({ address, metadata }, { action, dryRun, relayed, ...fields }) => {
     const url = `http://${formatHostPort({ address, port: metadata?.adminPort ?? 0 })}`
     const headers = { authorization: `Bearer ${readToken()}`, 'content-type': 'application/json' }
-    const members = new Members({ url, timeoutMs: TELL_TIMEOUT_MS, headers }, { traceHeaders })
+    const members = new Members({ url, timeoutMs: TELL_TIMEOUT_MS, headers, clock }, { traceHeaders })
     const { name, forMs, reason, by } = fields
     await members.json(`${url}/v1/admin/${action}`, {
       body: JSON.stringify({ name, forMs, reason, by, dryRun, relayed }),

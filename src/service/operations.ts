@@ -203,8 +203,10 @@ export class Operations {
         message: `This member leaves the ring; its look-ups name others until it is stopped${control.keyed ? '' : ANY_TIME}`,
         after,
         run: async () => {
-          await this.#ring.evict()
-          return relayed || !control.keyed ? {} : { details: await this.#tellOthers(request) }
+          const left = this.#ring.evict()
+          const details = relayed || !control.keyed ? [] : await this.#tellAll(request)
+          await left
+          return { details }
         },
       }
     }
@@ -238,9 +240,9 @@ export class Operations {
       message,
       after,
       run: async () => {
-        const own = await this.#tellOne(this.#find(name), request)
+        const told = this.#tellAll(request, member)
         control.evict(name, forMs)
-        return { details: [own, ...(await this.#tellOthers(request))] }
+        return { details: await told }
       },
     }
   }
@@ -330,15 +332,16 @@ export class Operations {
     return { movedShare: moved.share, moves: (yield* sumMoves(moved)).slice(0, MOVES_NAMED) }
   }
 
-  /** Has all other living members do the same. */
-  async #tellOthers(request: ActionRequest): Promise<string[]> {
-    const { selfName } = this.#ring.source
-    const others = this.#living.filter(({ name }) => name !== selfName && name !== request.name)
-    return atOnce(AT_ONCE, others, (member) => this.#tellOne(member, request))
+  /** Has all others do the same, `first` before them. */
+  async #tellAll(request: ActionRequest, ...first: readonly Member[]): Promise<string[]> {
+    const { selfName, members } = this.#ring.source
+    const has = ({ name, state }: Member) => name !== selfName && name !== request.name && state !== 'left'
+    return atOnce(AT_ONCE, [...first, ...members.filter(has)], (member) => this.#tellOne(member, request))
   }
 
   async #tellOne(member: Member, request: ActionRequest): Promise<string> {
     const name = quote(member.name)
+    if (member.state === 'dead' && member.name !== request.name) return `${name} is dead, and was not told`
     if (member.metadata?.adminPort === undefined) {
       return `${name} has no admin port: it goes by what it finds itself`
     }
@@ -347,7 +350,7 @@ export class Operations {
       return member.name === request.name ? `${name} left` : `${name} does not take it back either`
     } catch (error) {
       if (!isRingmanError(error)) throw error
-      return `${name} did not do it: ${error.message}`
+      return `${name} ${error.code === 'TIMEOUT' ? 'may not have done it' : 'did not do it'}: ${error.message}`
     }
   }
 }

@@ -28,7 +28,7 @@ import { Ownership } from './ownership.ts'
 import { LOOK_MS, Sureness } from './sureness.ts'
 
 /** How long the farewell to the other members may take, in milliseconds. */
-const FAREWELL_TIMEOUT_MS = 5000
+export const FAREWELL_TIMEOUT_MS = 5000
 
 /** A look that comes later by this much, in milliseconds, means that the process stood still. */
 const STALL_MS = 1000

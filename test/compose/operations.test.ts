@@ -1,10 +1,14 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test, vi } from 'vitest'
 import { systemClock, systemRandom } from '../../src/clock.ts'
+import { RingmanError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { MemberlistNode } from '../../src/membership/memberlist/memberlist-node.ts'
 import { generateKey, parseKeyring } from '../../src/membership/memberlist/keyring.ts'
+import { Operations, type TellMember } from '../../src/service/operations.ts'
+import { FAREWELL_TIMEOUT_MS } from '../../src/service/ring-service.ts'
 import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
+import { TurnClock } from '../support/turn-clock.ts'
 
 async function fiveMembers(settings: Record<string, string | undefined> = {}): Promise<LiveCluster> {
   const cluster = new LiveCluster()
@@ -180,6 +184,71 @@ describe('in a cluster of five with look-ups under way', () => {
     await cluster.agreeOn(6)
     expect(performance.now() - refusedFromMs).toBeGreaterThan(4000)
     expect(await finish()).toEqual([])
+  })
+})
+
+test('a member that says farewell for as long as it may has left', async () => {
+  await using cluster = new LiveCluster()
+  const clock = new TurnClock()
+  for (const name of ['a', 'b', 'c']) await cluster.add(name, {}, clock)
+  await cluster.agreeOn(3)
+  const [a, , c] = cluster.members as [LiveMember, LiveMember, LiveMember]
+  // As where nobody acknowledges it.
+  vi.spyOn(c.process.service, 'evict').mockImplementation(() => clock.advance(FAREWELL_TIMEOUT_MS))
+  const evicted = await cluster.act(a, 'evict', { name: 'c' })
+  expect(evicted.json['details']).toEqual(['"c" left', '"b" does not take it back either'])
+})
+
+describe('whoever is told of an eviction', () => {
+  const asked = {
+    action: 'evict',
+    name: 'b',
+    dryRun: false,
+    relayed: false,
+    by: 'ann',
+    address: '127.0.0.1',
+    reason: '',
+  } as const
+
+  function evict({ process }: LiveMember, name: string, tell: TellMember) {
+    const operations = new Operations(process.service, tell, silentLogger)
+    const request = { ...asked, name }
+    const steps = operations.plan(request)
+    let step = steps.next()
+    while (step.done !== true) step = steps.next()
+    return operations.finish(request, step.value)
+  }
+
+  test.each(['b', 'a'])(
+    'is told at once, %s among them, and is in the answer though it dies meanwhile',
+    async (name) => {
+      await using cluster = new LiveCluster()
+      const [a, , c] = await cluster.addAll('a', 'b', 'c', 'd')
+      const told: string[] = []
+      const { promise: allTold, resolve } = Promise.withResolvers<void>()
+      const answer = await evict(a, name, async (member) => {
+        told.push(member.name)
+        if (told.length === 3) resolve()
+        await allTold
+        await c.process.close(0)
+      })
+      expect(told.toSorted()).toEqual(['b', 'c', 'd'])
+      expect(answer.details).toEqual([
+        name === 'b' ? '"b" left' : '"b" does not take it back either',
+        '"c" does not take it back either',
+        '"d" does not take it back either',
+      ])
+    },
+  )
+
+  test('was not where it is dead: the answer says so', async () => {
+    await using cluster = new LiveCluster()
+    const [a, , c] = await cluster.addAll('a', 'b', 'c')
+    vi.spyOn(c.process.service.source, 'leave').mockResolvedValue()
+    await c.process.close(0)
+    await cluster.agreeOn(2, cluster.members.slice(0, 2))
+    const answer = await evict(a, 'b', () => Promise.resolve())
+    expect(answer.details).toEqual(['"b" left', '"c" is dead, and was not told'])
   })
 })
 
