@@ -241,6 +241,14 @@ describe('whoever is told of an eviction', () => {
     },
   )
 
+  test('may have done it, where it does not answer', async () => {
+    await using cluster = new LiveCluster()
+    const [a] = await cluster.addAll('a', 'b')
+    const slow = new RingmanError('TIMEOUT', 'b did not answer within 7000 ms')
+    const answer = await evict(a, 'b', () => Promise.reject(slow))
+    expect(answer.details).toEqual(['"b" may not have done it: b did not answer within 7000 ms'])
+  })
+
   test('was not where it is dead: the answer says so', async () => {
     await using cluster = new LiveCluster()
     const [a, , c] = await cluster.addAll('a', 'b', 'c')
