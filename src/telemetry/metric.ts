@@ -48,10 +48,3 @@ export function rowsWith(common: Pick<Metric, 'labels' | 'sources' | 'scope'>) {
   return <const Rows extends Readonly<Record<string, Metric>>>(rows: Rows) =>
     Object.fromEntries(Object.entries(rows).map(([id, row]) => [id, { ...common, ...row }])) as Rows
 }
-
-/** A part of the table, with what is to be said of all its metrics. */
-export interface MetricSection {
-  readonly title: string
-  readonly introduction?: string
-  readonly metrics: Readonly<Record<string, Metric>>
-}

@@ -1,4 +1,4 @@
-import type { Metric, MetricSection } from './metric.ts'
+import type { Metric } from './metric.ts'
 import { GOSSIP_METRICS } from './table/gossip-table.ts'
 import { HASH_RING_METRICS } from './table/hash-ring-table.ts'
 import { HTTP_METRICS } from './table/http-table.ts'
@@ -25,27 +25,3 @@ export const METRICS = {
 
 /** The name of a metric in {@link METRICS}. */
 export type MetricId = keyof typeof METRICS
-
-/** The table in the order in which people read it. */
-export const METRIC_SECTIONS: readonly MetricSection[] = [
-  { title: 'Ring', metrics: RING_METRICS },
-  { title: 'Look-ups and HTTP', metrics: HTTP_METRICS },
-  { title: 'Manager', metrics: MANAGER_METRICS },
-  { title: 'Source', metrics: SOURCE_METRICS },
-  { title: 'Seeds and joins', metrics: SEED_METRICS },
-  { title: 'Gossip', metrics: GOSSIP_METRICS },
-  { title: 'Sidecar', metrics: SIDECAR_METRICS },
-  {
-    title: 'Kubernetes',
-    introduction:
-      'What following the Kubernetes API came to: EndpointSlices with the source `kubernetes`; pods beside gossip, where it is checked against them or takes its seeds from them. Without that there are no series.',
-    metrics: KUBERNETES_METRICS,
-  },
-  {
-    title: 'Rings of HashRings',
-    introduction:
-      'Only where the process makes rings of HashRings (`--hash-rings`). Each ring has series of its own, with its namespace and its name as labels; they go with it.',
-    metrics: HASH_RING_METRICS,
-  },
-  { title: 'Process', metrics: PROCESS_METRICS },
-]

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { SOURCE_NAMES } from '../../src/config/member-settings.ts'
-import { documentMetrics } from '../../tools/docs/metrics.ts'
+import { documentMetrics, METRIC_SECTIONS } from '../../tools/docs/metrics.ts'
 import type { Metric } from '../../src/telemetry/metric.ts'
 import { labelNamesOf, labelValuesOf } from '../support/metric-labels.ts'
-import { METRIC_SECTIONS, METRICS } from '../../src/telemetry/metrics.ts'
+import { METRICS } from '../../src/telemetry/metrics.ts'
 
 const table: [string, Metric][] = Object.entries(METRICS)
 

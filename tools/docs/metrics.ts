@@ -1,6 +1,47 @@
-import { kindOf, type Metric, type MetricSection } from '../../src/telemetry/metric.ts'
-import { METRIC_SECTIONS } from '../../src/telemetry/metrics.ts'
+import { kindOf, type Metric } from '../../src/telemetry/metric.ts'
+import { GOSSIP_METRICS } from '../../src/telemetry/table/gossip-table.ts'
+import { HASH_RING_METRICS } from '../../src/telemetry/table/hash-ring-table.ts'
+import { HTTP_METRICS } from '../../src/telemetry/table/http-table.ts'
+import { PROCESS_METRICS } from '../../src/telemetry/table/process-table.ts'
+import { MANAGER_METRICS, RING_METRICS } from '../../src/telemetry/table/ring-table.ts'
+import {
+  KUBERNETES_METRICS,
+  SEED_METRICS,
+  SIDECAR_METRICS,
+  SOURCE_METRICS,
+} from '../../src/telemetry/table/source-table.ts'
 import { DOCUMENT_INTRODUCTION } from './metrics-introduction.ts'
+
+/** A part of the table, with what is to be said of all its metrics. */
+interface MetricSection {
+  readonly title: string
+  readonly introduction?: string
+  readonly metrics: Readonly<Record<string, Metric>>
+}
+
+/** The table in the order in which people read it. */
+export const METRIC_SECTIONS: readonly MetricSection[] = [
+  { title: 'Ring', metrics: RING_METRICS },
+  { title: 'Look-ups and HTTP', metrics: HTTP_METRICS },
+  { title: 'Manager', metrics: MANAGER_METRICS },
+  { title: 'Source', metrics: SOURCE_METRICS },
+  { title: 'Seeds and joins', metrics: SEED_METRICS },
+  { title: 'Gossip', metrics: GOSSIP_METRICS },
+  { title: 'Sidecar', metrics: SIDECAR_METRICS },
+  {
+    title: 'Kubernetes',
+    introduction:
+      'What following the Kubernetes API came to: EndpointSlices with the source `kubernetes`; pods beside gossip, where it is checked against them or takes its seeds from them. Without that there are no series.',
+    metrics: KUBERNETES_METRICS,
+  },
+  {
+    title: 'Rings of HashRings',
+    introduction:
+      'Only where the process makes rings of HashRings (`--hash-rings`). Each ring has series of its own, with its namespace and its name as labels; they go with it.',
+    metrics: HASH_RING_METRICS,
+  },
+  { title: 'Process', metrics: PROCESS_METRICS },
+]
 
 /** Values of labels that are explained already, and at which metric: several metrics have the same ones. */
 type Explained = Map<string, string>
