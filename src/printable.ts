@@ -9,6 +9,12 @@ export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
 }
 
+/** Text of others that is longer than a message shows, measured in UTF-16 units: its beginning, and … in place of the rest. */
+export function shortened(text: string, limit: number): string {
+  // No half of a character stands at the end.
+  return text.length <= limit ? text : `${text.slice(0, limit).replace(/[\ud800-\udbff]$/, '')}…`
+}
+
 /** A value of JSON with every string in it, keys too, made {@link printable}. */
 export function printableValue<T>(value: T): T {
   const walk = (part: unknown): unknown => {

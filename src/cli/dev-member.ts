@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type { Environment } from '../config/environment.ts'
 import { isObject, objectIn } from '../is-object.ts'
+import { shortened } from '../printable.ts'
 import type { ReportedChange } from './dev-agreement.ts'
 
 /** Where a member listens, as its `ready` line says. */
@@ -163,7 +164,7 @@ export function describeEnd({ code, signal, reason }: DevMemberEnd): string {
 function eachLine(stream: Readable | null, take: (line: string) => void): void {
   if (stream === null) return
   createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
-    take(line.length <= LINE_LIMIT ? line : `${line.slice(0, LINE_LIMIT)}…`)
+    take(shortened(line, LINE_LIMIT))
   })
 }
 

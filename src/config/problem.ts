@@ -1,4 +1,5 @@
 import { configInvalid, type RingmanError } from '../errors.ts'
+import { shortened } from '../printable.ts'
 import type { Origin } from './setting.ts'
 import { describeOrigin } from './setting.ts'
 
@@ -24,8 +25,7 @@ export function hideSecrets(text: string): string {
 /** A value as messages show it: without what may be a secret, quoted, on one line, cut to a readable length. */
 export function quoteGiven(value: unknown): string {
   const shown = typeof value === 'string' ? hideSecrets(value) : value
-  const text = JSON.stringify(shown) ?? String(shown)
-  return text.length <= GIVEN_LIMIT ? text : `${text.slice(0, GIVEN_LIMIT)}…`
+  return shortened(JSON.stringify(shown) ?? String(shown), GIVEN_LIMIT)
 }
 
 /**

@@ -1,5 +1,6 @@
 import { RingmanError } from '../errors.ts'
 import { isWithin } from '../is-within.ts'
+import { shortened } from '../printable.ts'
 import type { HttpLimits } from './limits.ts'
 import { parseParameters, tryDecodeText } from './query.ts'
 
@@ -104,8 +105,7 @@ export function checkOwnerCount(n: unknown, { maxOwners }: HttpLimits): number {
 /** What a client sent, as JSON, shortened for a message. */
 export function shorten(value: unknown): string {
   const text = typeof value === 'string' ? value.slice(0, SHOWN_LENGTH + 1) : value
-  const json = JSON.stringify(text) ?? 'nothing'
-  return json.length > SHOWN_LENGTH ? `${json.slice(0, SHOWN_LENGTH)}…` : json
+  return shortened(JSON.stringify(text) ?? 'nothing', SHOWN_LENGTH)
 }
 
 /** Characters of a client's text that a message repeats. */

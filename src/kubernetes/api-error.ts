@@ -1,4 +1,5 @@
 import { type ErrorCode, messageOf, RingmanError } from '../errors.ts'
+import { shortened } from '../printable.ts'
 
 /**
  * What went wrong with a request to the API server:
@@ -67,8 +68,7 @@ export function retryAfterMsOf(error: unknown): number {
 
 /** The server's words on one line, cut to a readable length. */
 export function quoteWords(text: string): string {
-  const line = text.replaceAll(/[\s\p{C}]+/gu, ' ').trim()
-  return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`
+  return shortened(text.replaceAll(/[\s\p{C}]+/gu, ' ').trim(), WORDS_LIMIT)
 }
 
 /** Why a connection failed. */

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ChangeRecord } from '../manager/change-record.ts'
 import { isObject } from '../is-object.ts'
 import { ringKeyOf } from '../membership/placement.ts'
+import { shortened } from '../printable.ts'
 import { maxMean } from '../ring/plan.ts'
 import type { RingService } from '../service/ring-service.ts'
 import type { HashRingEntry } from './hash-ring-controller.ts'
@@ -206,7 +207,7 @@ function condition(type: Condition['type'], holds: boolean, reason: string, mess
 
 /** The API allows 32,768 characters; nobody reads more than a few lines. */
 function sentence(text: string): string {
-  const cut = text.length > 1000 ? `${text.slice(0, 1000)}…` : text
+  const cut = shortened(text, 1000)
   return `${cut.slice(0, 1).toUpperCase()}${cut.slice(1)}`
 }
 

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { printable, printableJson, printableValue } from '../../src/printable.ts'
+import { printable, printableJson, printableValue, shortened } from '../../src/printable.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import type { Member } from '../../src/membership/member.ts'
 import { serveRing } from '../http/running-ring.ts'
@@ -46,6 +46,22 @@ test('what a terminal acts upon is named, and the rest stays', () => {
   expect(printable('rötlich 王 🦊 a\u001b[2J\nb\u202e\ud800')).toBe(
     'rötlich 王 🦊 a\\u{1b}[2J\\u{a}b\\u{202e}\\u{d800}',
   )
+})
+
+test('what is too long is cut between characters, wherever the limit falls', () => {
+  for (const text of ['a'.repeat(5), '🦊🦊🦊', 'a🦊🦊🦊']) {
+    expect(shortened(text, 20)).toBe(text)
+    expect(shortened(text, text.length)).toBe(text)
+    for (const limit of [1, 2, 3, 4]) {
+      const cut = shortened(text, limit)
+      expect(cut.isWellFormed()).toBe(true)
+      expect(cut.length).toBeLessThanOrEqual(limit + 1)
+      expect(cut.endsWith('…')).toBe(true)
+      expect(text.startsWith(cut.slice(0, -1))).toBe(true)
+      // It ends no earlier than it has to.
+      expect(cut.length).toBeGreaterThanOrEqual(limit)
+    }
+  }
 })
 
 test('any text and any value becomes printable, JSON without a change of meaning', () => {

@@ -2,6 +2,7 @@ import type { Tracer } from '@opentelemetry/api'
 import { sleep, systemClock, systemRandom, type Clock, type Random } from '../../clock.ts'
 import { messageOf, RingmanError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { shortened } from '../../printable.ts'
 import { noTracer } from '../../tracing.ts'
 import { healthIn, type SourceHealth } from '../condition.ts'
 import type { MembershipSource } from '../source.ts'
@@ -26,6 +27,8 @@ const RECONNECT_LIMIT_MS = 30_000
 const STALE_AFTER_INTERVALS = 3
 /** Instances that one log line names. */
 const NAMED_LIMIT = 10
+/** Characters of a name that a log line takes. */
+const NAME_SHOWN = 64
 
 export interface SidecarSourceDeps {
   readonly logger: Logger
@@ -338,7 +341,10 @@ export class SidecarSource extends SourceBase implements MembershipSource {
           servicePort: this.#options.servicePort,
           instances: selection.skipped
             .slice(0, NAMED_LIMIT)
-            .map(({ id, hostname, reason }) => `${short(id)} on ${short(hostname)}: ${SKIP_REASONS[reason]}`),
+            .map(
+              ({ id, hostname, reason }) =>
+                `${shortened(id, NAME_SHOWN)} on ${shortened(hostname, NAME_SHOWN)}: ${SKIP_REASONS[reason]}`,
+            ),
           skipped: selection.skipped.length,
         },
         'Skipped instances that have no place on the ring',
@@ -346,9 +352,4 @@ export class SidecarSource extends SourceBase implements MembershipSource {
     }
     return selection
   }
-}
-
-/** Names come from the network: a log line takes so much of one. */
-function short(name: string): string {
-  return name.length > 64 ? `${name.slice(0, 64)}…` : name
 }
