@@ -1,3 +1,4 @@
+import { DEFAULT_VERSIONS } from '../membership/member.ts'
 import type { ProtocolSettings } from '../membership/memberlist/protocol/settings.ts'
 import { settingsWith, type Setting, type ValuesOf } from './setting.ts'
 import {
@@ -49,63 +50,63 @@ const keyringPath: ValueType<string> = {
 const TIMING_SETTINGS = settingsWith({ category: 'Gossip timing', sources: MEMBERLIST })({
   probeIntervalMs: {
     type: duration(10, HOUR_MS),
-    help: 'Interval between probes (lan 1s, wan 5s, local 1s)',
+    help: 'Interval between probes (default: lan 1s, wan 5s, local 1s)',
   },
   probeTimeoutMs: {
     type: duration(1, HOUR_MS),
-    help: 'How long to wait for an answer before asking others to probe (lan 500ms, wan 3s, local 200ms)',
+    help: 'How long to wait for an answer before asking others to probe (default: lan 500ms, wan 3s, local 200ms)',
   },
   indirectChecks: {
     type: integer(0, 100),
-    help: 'How many members to ask for an indirect probe (lan 3, wan 3, local 1)',
+    help: 'How many members to ask for an indirect probe (default: lan 3, wan 3, local 1)',
   },
   suspicionMult: {
     type: integer(1, 100),
-    help: 'A suspect has this x max(1, log10(members)) x probe interval to refute (lan 4, wan 6, local 3)',
+    help: 'A suspect has this x max(1, log10(members)) x probe interval to refute (default: lan 4, wan 6, local 3)',
   },
   suspicionMaxTimeoutMult: {
     type: integer(1, 100),
-    help: 'A suspicion that nobody confirms lasts this many times as long (6)',
+    help: 'A suspicion that nobody confirms lasts this many times as long (default: 6)',
   },
   witnesses: {
     type: choice(['auto', 'always', 'off'] as const),
-    help: 'Whether a silent member is dead once many have looked for it, in 2.5 probe intervals and not the whole suspicion: auto, where no Go member lives; always; off (auto)',
+    help: 'Whether a silent member is dead once many have looked for it, in 2.5 probe intervals and not the whole suspicion: auto, where no Go member lives; always; off (default: auto)',
   },
   retransmitMult: {
     type: integer(1, 100),
-    help: 'Each member sends an update this x ceil(log10(members + 1)) times (lan 4, wan 4, local 2)',
+    help: 'Each member sends an update this x ceil(log10(members + 1)) times (default: lan 4, wan 4, local 2)',
   },
   gossipNodes: {
     type: integer(1, 100),
-    help: 'How many members to gossip to at each interval (lan 3, wan 4, local 3)',
+    help: 'How many members to gossip to at each interval (default: lan 3, wan 4, local 3)',
   },
   gossipIntervalMs: {
     type: duration(5, HOUR_MS),
-    help: 'Interval between rounds of gossip (lan 200ms, wan 500ms, local 100ms)',
+    help: 'Interval between rounds of gossip (default: lan 200ms, wan 500ms, local 100ms)',
   },
   gossipToTheDeadMs: {
     type: duration(0, HOUR_MS),
-    help: 'How long to gossip to dead members, so that they can refute (lan 30s, wan 1m, local 15s)',
+    help: 'How long to gossip to dead members, so that they can refute (default: lan 30s, wan 1m, local 15s)',
   },
   pushPullIntervalMs: {
     type: duration(0, 24 * HOUR_MS),
-    help: 'Interval between push/pulls of the whole state, longer above 32 members; 0 for none (lan 30s, wan 1m, local 15s)',
+    help: 'Interval between push/pulls of the whole state, longer above 32 members; 0 for none (default: lan 30s, wan 1m, local 15s)',
   },
   streamTimeoutMs: {
     type: duration(10, HOUR_MS),
-    help: 'How long a push/pull may take (lan 10s, wan 30s, local 1s)',
+    help: 'How long a push/pull may take (default: lan 10s, wan 30s, local 1s)',
   },
   deadKeptMs: {
     type: duration(0, 24 * HOUR_MS),
-    help: 'How long members stay listed after they died or left (lan 1m, wan 2m, local 30s)',
+    help: 'How long members stay listed after they died or left (default: lan 1m, wan 2m, local 30s)',
   },
   rejoinIntervalMs: {
     type: duration(0, HOUR_MS),
-    help: 'Interval for contacting seeds that are not living members, which merges islands; 0 for none (lan 10s, wan 20s, local 5s)',
+    help: 'Interval for contacting seeds that are not living members, which merges islands; 0 for none (default: lan 10s, wan 20s, local 5s)',
   },
   leaveTimeoutMs: {
     type: duration(0, HOUR_MS),
-    help: 'How long to wait for others to acknowledge a leave (5s)',
+    help: 'How long to wait for others to acknowledge a leave (default: 5s)',
   },
 }) satisfies { readonly [Name in keyof ProtocolSettings]?: Setting<ProtocolSettings[Name]> }
 
@@ -172,14 +173,8 @@ export function protocolSettingsOf(config: GossipConfig): Partial<ProtocolSettin
   )
   const { delegateVersions: versions } = config
   if (versions !== undefined) {
-    set.versions = {
-      pMin: 1,
-      pMax: 5,
-      pCur: 2,
-      dMin: versions.min,
-      dMax: versions.max,
-      dCur: versions.current,
-    }
+    const { min: dMin, max: dMax, current: dCur } = versions
+    set.versions = { ...DEFAULT_VERSIONS, dMin, dMax, dCur }
   }
   return set
 }

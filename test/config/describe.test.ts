@@ -3,8 +3,10 @@ import { describe, expect, test } from 'vitest'
 import { describeConfig, renderConfig } from '../../src/config/describe.ts'
 import { documentConfiguration } from '../../tools/docs/configuration.ts'
 import { loadServeConfig } from '../../src/config/load.ts'
+import { GOSSIP_SETTINGS } from '../../src/config/gossip-settings.ts'
+import { PRESETS, type ProtocolSettings } from '../../src/membership/memberlist/protocol/settings.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
-import { fileKeyOf } from '../../src/config/setting.ts'
+import { fileKeyOf, type Setting } from '../../src/config/setting.ts'
 
 const flags = {
   source: 'static',
@@ -48,6 +50,20 @@ test('describeConfig gives plain values with their origins', () => {
   expect(described['drain']).toEqual({ value: '90s', origin: { kind: 'flag', name: '--drain' } })
   expect(described['advertise']).toEqual({ value: null, origin: { kind: 'default' } })
   expect(JSON.parse(JSON.stringify(described))).toEqual(described)
+})
+
+test('of the timing, the help says what the presets have', () => {
+  const timing = Object.entries<Setting>(GOSSIP_SETTINGS).filter(
+    ([, { category }]) => category === 'Gossip timing',
+  )
+  expect(timing.length).toBeGreaterThan(10)
+  for (const [property, { help, type }] of timing) {
+    const [lan, wan, local] = [PRESETS.lan, PRESETS.wan, PRESETS.local].map((preset) =>
+      type.encode(preset[property as keyof ProtocolSettings]),
+    )
+    const words = lan === wan && wan === local ? `${lan}` : `lan ${lan}, wan ${wan}, local ${local}`
+    expect(help, property).toMatch(new RegExp(`\\(default: ${words}\\)$`))
+  }
 })
 
 describe('docs/configuration.md', () => {

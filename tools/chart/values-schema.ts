@@ -86,7 +86,7 @@ const DURATION_PATTERN = String.raw`^(0+|\d+(\.\d+)?(ms|s|m|h))$|\{\{`
 const SIZE_PATTERN = String.raw`^\d+(B|KiB|MiB)?$|\{\{`
 
 function settingSchema({ type, help, sources }: Setting): Schema {
-  const only = sources === undefined ? '' : ` Only for the source ${sources.join(', ')}.`
+  const only = sources === undefined ? '' : ` Only for the source ${sources.join(' or ')}.`
   const description = `${help}. Allowed: ${type.allowed}.${only}`
   // A key without a value is not set.
   if (type.placeholder === 'DURATION') {

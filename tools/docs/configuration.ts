@@ -77,7 +77,7 @@ function documentSetting(property: string, setting: Setting): string {
   // Some say in their own words what holds without them.
   const without = help.includes('(default') ? '' : `default ${fallback}`
   const only =
-    sources === undefined ? '' : ` Only for the source ${sources.map((one) => `\`${one}\``).join(', ')}.`
+    sources === undefined ? '' : ` Only for the source ${sources.map((one) => `\`${one}\``).join(' or ')}.`
   const inBrackets = [key, without].filter((part) => part !== '').join(', ')
   const brackets = inBrackets === '' ? '' : ` (${inBrackets})`
   return `- **\`${flagOf(property)}\`**${brackets}: ${help}. Allowed: ${type.allowed}.${only}`
