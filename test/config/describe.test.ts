@@ -59,9 +59,9 @@ test('of the timing, the help says what the presets have', () => {
   expect(timing.length).toBeGreaterThan(10)
   for (const [property, { help, type }] of timing) {
     const [lan, wan, local] = [PRESETS.lan, PRESETS.wan, PRESETS.local].map((preset) =>
-      type.encode(preset[property as keyof ProtocolSettings]),
+      String(type.encode(preset[property as keyof ProtocolSettings])),
     )
-    const words = lan === wan && wan === local ? `${lan}` : `lan ${lan}, wan ${wan}, local ${local}`
+    const words = lan === wan && wan === local ? lan : `lan ${lan}, wan ${wan}, local ${local}`
     expect(help, property).toMatch(new RegExp(`\\(default: ${words}\\)$`))
   }
 })
