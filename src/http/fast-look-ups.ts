@@ -7,8 +7,8 @@ import { SMALL_ANSWER_BYTES, type Answer } from './respond.ts'
 import { CurrentView } from './ring-view.ts'
 import type { RouteMeter } from './route.ts'
 
-/** Bytes that are looked at in one go. A head that does not end within them is not plain. */
-const WINDOW_BYTES = 4096
+/** Bytes that are looked at in one go. A head that does not end within them is not plain. No thousand fields fit, which Node refuses. */
+const WINDOW_BYTES = 4000
 
 const LINE_END = ' HTTP/1.1\r\n'
 
@@ -47,11 +47,6 @@ interface FastRoute {
   readonly meter: Pick<RouteMeter, 'answered'> | undefined
 }
 
-/** Counts what is answered, by route. */
-export interface FastMeter {
-  forRoute(path: string): Pick<RouteMeter, 'answered'>
-}
-
 /**
  * The fast path: it answers plain look-ups of a single key from the bytes of a connection, without Node's HTTP parser and
  * Koa, which cost more than all else. A look-up is plain when it is a whole `GET` without a body that no two parsers could read
@@ -72,7 +67,8 @@ export class FastLookUps {
     readonly ring: LookUpRing
     readonly clock: Clock
     readonly limits: HttpLimits
-    readonly meter?: FastMeter
+    /** Counts what is answered, by route. */
+    readonly meter?: { forRoute(path: string): Pick<RouteMeter, 'answered'> }
   }) {
     const { ring, limits, meter } = deps
     this.#clock = deps.clock

@@ -1,5 +1,4 @@
 import { Distribution } from '../../distribution.ts'
-import type { FastMeter } from '../fast-look-ups.ts'
 import type { OtherConnections } from '../port-connections.ts'
 import type { RequestMeter } from '../route.ts'
 
@@ -39,7 +38,7 @@ export class OpenCounts {
 const ROUTES = ['/v1/owner', '/hashring/nodes/get'] as const
 
 /** What one thread counts, in memory of the main one, which outlives it. */
-export class ThreadTally implements FastMeter {
+export class ThreadTally {
   readonly memory: SharedArrayBuffer
   readonly #nowMs: () => number
   readonly #seconds: readonly Distribution[]

@@ -55,7 +55,6 @@ export class ThreadRing implements LookUpRing {
   constructor(current: CurrentCopy, sureness: Sureness) {
     this.#current = current
     this.#sureness = sureness
-    const ring = () => this.#snapshot.ring
     const snapshot = () => this.#snapshot
     this.manager = {
       running: true,
@@ -63,7 +62,7 @@ export class ThreadRing implements LookUpRing {
         return snapshot()
       },
       getNode(key) {
-        const owner = ring().ownerOf(key)
+        const owner = snapshot().ring.ownerOf(key)
         if (owner === undefined) throw new RingmanError('RING_EMPTY', 'no nodes in ring')
         return owner
       },
