@@ -1,10 +1,11 @@
 import nodeModule from 'node:module'
+import { problemOfNode } from '../node-version.ts'
 
 /** Ends a process whose Node.js is too old, before anything is loaded that it does not understand; else has it keep compiled code. */
 export function checkNode(): void {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  if (major < 22 || (major === 22 && minor < 19)) {
-    process.stderr.write(`ringman: Node.js 22.19 or newer is needed, this is ${process.versions.node}\n`)
+  const problem = problemOfNode()
+  if (problem !== undefined) {
+    process.stderr.write(`ringman: ${problem}\n`)
     process.exit(2)
   }
   // Commands start in about half the time when their code is compiled already. The cache lies in the system's folder for

@@ -21,6 +21,7 @@ import { createRoutes } from '../http/routes.ts'
 import { limitFloods } from '../telemetry/flood-limited-logger.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRingManager } from '../manager/hash-ring-manager.ts'
+import { problemOfNode } from '../node-version.ts'
 import type { CreateRingOptions, ForwardOptions, MemberlistRingOptions, Ring, RingHandover } from './ring.ts'
 import { RingService } from '../service/ring-service.ts'
 import { RingMetrics } from '../telemetry/ring-metrics.ts'
@@ -64,10 +65,12 @@ export function createParts(config: MemberConfig, surroundings: Surroundings) {
  * Makes a ring in this process and joins it. Several may live side by side.
  *
  * @returns Resolves when the ring runs and holds this member; it does not wait for others.
- * @throws {RingmanError} `CONFIG_INVALID` with all options that are wrong, or, where none is, with all that contradict each other;
- *   `SOURCE_FAILED`.
+ * @throws {RingmanError} `CONFIG_INVALID` with all options that are wrong, or, where none is, with all that contradict each other, and where Node.js
+ *   is too old; `SOURCE_FAILED`.
  */
 export async function createRing(options: CreateRingOptions): Promise<Ring> {
+  const problem = problemOfNode()
+  if (problem !== undefined) throw configInvalid(problem)
   if (Object(options) !== options) throw configInvalid('createRing needs its options: {} for the defaults')
   const {
     logger: given = silentLogger,

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import Koa from 'koa'
-import { describe, expect, expectTypeOf, test } from 'vitest'
+import { describe, expect, expectTypeOf, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createRing } from '../../src/compose/create-ring.ts'
 import type { MEMBER_SETTINGS, MemberConfig } from '../../src/config/member-settings.ts'
@@ -130,6 +130,18 @@ describe('createRing', () => {
     for (const options of [undefined, null, 'static']) {
       await expect(createRing(options as unknown as CreateRingOptions)).rejects.toMatchObject({
         code: 'CONFIG_INVALID',
+      })
+    }
+  })
+
+  test('a Node.js that is too old is told which is needed', async () => {
+    const { versions } = process
+    onTestFinished(() => void Object.defineProperty(process, 'versions', { value: versions }))
+    for (const node of ['20.20.2', '22.18.0']) {
+      Object.defineProperty(process, 'versions', { value: { ...versions, node } })
+      await expect(createRing(STATIC)).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: `Node.js 22.19 or newer is needed, this is ${node}`,
       })
     }
   })
