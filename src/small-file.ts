@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 
 /** Largest file of keys, labels or a token, in bytes; sensible ones are far smaller. */
 const MAX_BYTES = 64 * 1024
@@ -16,45 +16,35 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
  * @throws {Error} why it cannot be read.
  */
 export async function readSmallFile(path: string, maxBytes = MAX_BYTES): Promise<string> {
-  await using file = await openPlainFile(path).catch(inWords)
+  return (await readDatedFile(path, maxBytes).catch(inWords)).text
+}
+
+/** The same, with the time when it was last changed. @throws {Error} what the system says, or why it cannot be read. */
+export async function readDatedFile(path: string, maxBytes: number) {
+  await using file = await open(path, FLAGS)
+  const about = await file.stat()
+  checkKind(about)
   const bytes = Buffer.alloc(maxBytes + 1)
   let size = 0
   for (let more = 1; more > 0; size += more)
     more = (await file.read(bytes, size, bytes.length - size)).bytesRead
-  return textOf(bytes, size, maxBytes)
+  return { text: textOf(bytes, size, maxBytes), mtimeMs: about.mtimeMs }
 }
 
 /** The same at once. */
 export function readSmallFileSync(path: string, maxBytes = MAX_BYTES): string {
-  const file = openPlainly(path)
+  let file: number | undefined
   try {
+    file = openSync(path, FLAGS)
     checkKind(fstatSync(file))
     const bytes = Buffer.alloc(maxBytes + 1)
     let size = 0
     for (let more = 1; more > 0; size += more) more = readSync(file, bytes, size, bytes.length - size, null)
     return textOf(bytes, size, maxBytes)
-  } finally {
-    closeSync(file)
-  }
-}
-
-/** Opens a file that was named. @throws {Error} what the system says, or that it is no plain file. */
-export async function openPlainFile(path: string): Promise<FileHandle> {
-  const file = await open(path, FLAGS)
-  try {
-    checkKind(await file.stat())
-    return file
-  } catch (error) {
-    await file.close()
-    throw error
-  }
-}
-
-function openPlainly(path: string): number {
-  try {
-    return openSync(path, FLAGS)
   } catch (error) {
     return inWords(error)
+  } finally {
+    if (file !== undefined) closeSync(file)
   }
 }
 

@@ -29,7 +29,7 @@ export interface MemberOptions {
    * `http://ringman.default.svc:8080`; any member answers for all.
    */
   readonly url?: string
-  /** Several; together with `url` that one comes first. */
+  /** Several, in the place of `url`. */
   readonly urls?: readonly string[]
   /** `NAMESPACE/NAME` of the HashRing whose ring is meant. @default the ring of the members themselves */
   readonly ring?: string | undefined
@@ -77,6 +77,8 @@ export interface MembersExtras {
 type Headers = Readonly<Record<string, string>>
 type HeaderSource = Headers | (() => Headers | Promise<Headers>)
 
+const URLS_TWICE = 'url and urls are both given: url is for one alone, urls for several'
+
 /** Largest answer that is read, in bytes. */
 const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -110,12 +112,21 @@ export class Members {
   /** @throws {RingmanError} `CONFIG_INVALID`, all that is wrong in one message. */
   constructor(options: MemberOptions, extras: MembersExtras = {}) {
     const { traceHeaders = () => ({}), names = [] } = extras
-    const { url, urls = [], ring, timeoutMs = 5000, silenceMs = 45_000, headers = {}, tls } = options
-    const isText = typeof (urls as unknown) === 'string'
-    const given = [...(url === undefined ? [] : [url]), ...(isText ? [] : urls)]
+    const {
+      url,
+      urls = url === undefined ? [] : [url],
+      ring,
+      timeoutMs = 5000,
+      silenceMs = 45_000,
+      headers = {},
+      tls,
+    } = options
+    const isList = Array.isArray(urls)
+    const given: readonly string[] = isList ? urls : []
     const problems = [
       ...unknownNames('option', options, [...Object.keys(MEMBER_OPTIONS), ...names]),
-      ...(isText ? ['urls is a list; one alone is given as url'] : []),
+      ...(isList ? [] : ['urls is a list; one alone is given as url']),
+      ...(url === undefined || options.urls === undefined ? [] : [URLS_TWICE]),
       ...(given.length === 0 ? ['a client needs the URL of at least one member'] : []),
       ...given.flatMap((each) => problemOfUrl(each) ?? []),
       ...problemsOfTime('timeoutMs', timeoutMs),
@@ -153,12 +164,9 @@ export class Members {
   async json(url: string, question: Partial<Question> = {}, signal?: AbortSignal): Promise<unknown> {
     return this.#within(url, signal, async (limit) => {
       const answer = await this.#send(url, 'application/json', question, limit)
-      if (answer.status !== 200) throw await problemOf(answer, placeOf(url))
-      return parseJson(
-        await readText(answer, this.#answerLimitBytes, placeOf(url)),
-        placeOf(url),
-        'its answer',
-      )
+      const place = placeOf(url)
+      if (answer.status !== 200) throw await problemOf(answer, place)
+      return parseJson(await readText(answer, this.#answerLimitBytes, place), place, 'its answer')
     })
   }
 
@@ -278,6 +286,12 @@ export function readAnswer<T>(shape: Shape<T>, answer: unknown, url: string): T 
   } catch (error) {
     throw isRingmanError(error) ? notRingman(url, error.message, error) : error
   }
+}
+
+/** The error for a key that is empty, or text that UTF-8 cannot have. */
+export function badKey(key: string | Uint8Array): RingmanError {
+  if (key.length === 0) return new RingmanError('KEY_EMPTY', 'the key is empty')
+  return new RingmanError('KEY_INVALID', 'the key has half a surrogate pair, which no UTF-8 can have')
 }
 
 /** The error for a member that says that it is unsure. */

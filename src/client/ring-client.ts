@@ -7,7 +7,7 @@ import type { MovedStretches } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import { plan, type RingPlan, type RingPlanChange } from '../ring/plan.ts'
 import { nodeView, ringAnswer, type RingAnswer } from './answers.ts'
-import { Members, problemsOfTime, RING_LIMIT, unsure, type MemberOptions } from './members.ts'
+import { badKey, Members, problemsOfTime, RING_LIMIT, unsure, type MemberOptions } from './members.ts'
 import { Newest } from './newest.ts'
 import { RingFeed } from './ring-feed.ts'
 
@@ -254,11 +254,9 @@ export class RingClient implements AsyncDisposable {
   async #readFile(path: string): Promise<void> {
     const { clock } = this.#members
     try {
-      const { openPlainFile } = await import('../small-file.ts')
-      await using file = await openPlainFile(path)
-      const { size, mtimeMs } = await file.stat()
-      if (size > RING_LIMIT) throw new Error(`it is larger than ${RING_LIMIT} bytes`)
-      const answer = ringAnswer(JSON.parse(await file.readFile('utf8')), 'the ring')
+      const { readDatedFile } = await import('../small-file.ts')
+      const { text, mtimeMs } = await readDatedFile(path, RING_LIMIT)
+      const answer = ringAnswer(JSON.parse(text), 'the ring')
       this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - mtimeMs))
     } catch (error) {
       // A file that cannot be read: a wrong path, or not written yet. All else is wrong in its content.
@@ -340,9 +338,4 @@ function makeRing(before: HashRing, answer: RingAnswer): HashRing {
 
 function noNodes(): never {
   throw new RingmanError('RING_EMPTY', 'no nodes in ring')
-}
-
-function badKey(key: string | Uint8Array): RingmanError {
-  if (key.length === 0) return new RingmanError('KEY_EMPTY', 'the key is empty')
-  return new RingmanError('KEY_INVALID', 'the key has half a surrogate pair, which no UTF-8 can have')
 }

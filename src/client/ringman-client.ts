@@ -1,4 +1,4 @@
-import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { isRingmanError, type ErrorCode, type RingmanError } from '../errors.ts'
 import { traceHeaders } from '../tracing.ts'
 import {
   membersAnswer,
@@ -14,7 +14,7 @@ import {
   type RingAnswer,
   type RingsAnswer,
 } from './answers.ts'
-import { Members, readAnswer, type MemberOptions } from './members.ts'
+import { badKey, Members, readAnswer, type MemberOptions } from './members.ts'
 import { Newest } from './newest.ts'
 import { RingFeed } from './ring-feed.ts'
 import type { Shape } from './shape.ts'
@@ -156,8 +156,8 @@ export class RingmanClient {
   }
 }
 
-/** A URL would silently carry another key than one with half a surrogate pair. */
+/** A URL would silently carry another key than one with half a surrogate pair, and of an empty one only a member would tell. */
 function checked(key: string): string {
-  if (key.isWellFormed()) return key
-  throw new RingmanError('KEY_INVALID', 'the key has half a surrogate pair, which no UTF-8 can have')
+  if (key !== '' && key.isWellFormed()) return key
+  throw badKey(key)
 }

@@ -41,7 +41,7 @@ export function fetchTransport(fetch: Fetch): Transport {
     return {
       status: response.status,
       header: (name) => response.headers.get(name) ?? undefined,
-      body: response.body ?? NOTHING,
+      body: response.body ?? new Blob([]).stream(),
       discard() {
         response.body?.cancel().catch(() => {
           // It has failed already, and nobody wants it.
@@ -49,12 +49,6 @@ export function fetchTransport(fetch: Fetch): Transport {
       },
     }
   }
-}
-
-const NOTHING: AsyncIterable<Uint8Array> = {
-  async *[Symbol.asyncIterator]() {
-    // An answer without a body.
-  },
 }
 
 /**

@@ -201,11 +201,10 @@ export class HashRingManager {
    * The owner of a key on the current ring.
    *
    * @param key - Text, hashed as UTF-8, or bytes.
-   * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   * @throws {RingmanError} `KEY_EMPTY`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   getNode(key: string | Uint8Array): RingNode {
-    this.#checkRunning()
-    const owner = this.#snapshot.ring.ownerOf(key)
+    const owner = this.#ringFor(key).ownerOf(key)
     if (owner === undefined) throw new RingmanError('RING_EMPTY', 'no nodes in ring')
     return owner
   }
@@ -214,14 +213,14 @@ export class HashRingManager {
    * The first `n` distinct owners of a key on the current ring, or all nodes where there are fewer.
    *
    * @param n - Integer >= 1.
-   * @throws {RingmanError} `RING_EMPTY`, `MANAGER_NOT_RUNNING`, `N_OUT_OF_RANGE`.
+   * @throws {RingmanError} As {@link getNode}, and `N_OUT_OF_RANGE`.
    */
   getNodes(key: string | Uint8Array, n: number): RingNode[] {
-    this.#checkRunning()
+    const ring = this.#ringFor(key)
     if (!Number.isSafeInteger(n) || n < 1) {
       throw new RingmanError('N_OUT_OF_RANGE', `n must be an integer of at least 1, got ${n}`)
     }
-    const owners = this.#snapshot.ring.ownersOf(key, n)
+    const owners = ring.ownersOf(key, n)
     if (owners.length === 0) throw new RingmanError('RING_EMPTY', 'no nodes in ring')
     return owners
   }
@@ -287,6 +286,12 @@ export class HashRingManager {
    */
   subscribe(listener: (change: RingChange) => void): () => void {
     return this.#listeners.add(listener)
+  }
+
+  #ringFor(key: string | Uint8Array): HashRing {
+    this.#checkRunning()
+    if (key.length === 0) throw new RingmanError('KEY_EMPTY', 'the key is empty')
+    return this.#snapshot.ring
   }
 
   #checkRunning(): void {

@@ -42,7 +42,13 @@ describe('get', () => {
 
   test('takes any key, also one that looks like a flag, and refuses an empty one', async () => {
     expect((await runMain(['get', '--', '--json'], env)).out).toMatch(/^10\./)
-    expect(await runMain(['get', ''], env)).toMatchObject({ code: 2, out: '' })
+    for (const at of [env, { RINGMAN_URL: '127.0.0.1:1' }]) {
+      expect(await runMain(['get', ''], at)).toMatchObject({
+        code: 2,
+        out: '',
+        err: 'ringman: the key is empty\n',
+      })
+    }
   })
 })
 

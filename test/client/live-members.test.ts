@@ -97,7 +97,7 @@ test('a member that is cut off is left for another one before it loses the other
   await using first = await serveRing({ members, maxSilenceMs: 10_000 })
   await using second = await serveRing({ members, maxSilenceMs: 10_000 })
   for (const { source } of [first, second]) source.statisticsNow = { staleMs: 0 }
-  const { client, problems } = follow({ url: urlOf(first), urls: [urlOf(second)], random: () => 0 })
+  const { client, problems } = follow({ urls: [urlOf(first), urlOf(second)], random: () => 0 })
   const sizes: number[] = []
   const reading = (async () => {
     for await (const { ring } of client.changes()) sizes.push(ring.size)

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -20,7 +20,7 @@ function makeClient(options: Partial<RingClientOptions> = {}) {
   const clock = new VirtualClock()
   const problems: ErrorCode[] = []
   const client = new RingClient({
-    url: A,
+    urls: [A],
     fetch: members.fetch,
     clock,
     random: () => 0,
@@ -91,7 +91,7 @@ describe('look-ups', () => {
   })
 
   test('that have no ring say what they wait for, and what went wrong last', async () => {
-    const { client, clock } = makeClient({ urls: [B], ringFile: '/there/is/none' })
+    const { client, clock } = makeClient({ urls: [A, B], ringFile: '/there/is/none' })
     expect(() => client.owner('k')).toThrow('await ready()')
     const over = new AbortController()
     const waiting = client.ready(over.signal).catch((error: unknown) => error)
@@ -133,19 +133,16 @@ describe('look-ups', () => {
 
   test.each<[string, Partial<RingClientOptions>]>([
     ['no URL', { urls: [] }],
-    ['another scheme', { url: 'ftp://a' }],
-    ['no URL at all', { url: 'a:8080' }],
-    ['a password', { url: 'http://u:p@a' }],
-    ['a query', { url: 'http://a/?x' }],
+    ['another scheme', { urls: ['ftp://a'] }],
+    ['no URL at all', { urls: ['a:8080'] }],
+    ['a password', { urls: ['http://u:p@a'] }],
+    ['a query', { urls: ['http://a/?x'] }],
     ['tls beside a fetch', { tls: {} }],
+    ['one URL beside several', { url: A, urls: [B] }],
     ['no time', { timeoutMs: 0 }],
     ['staleness without time', { staleAfterMs: -1 }],
-  ])('refuse %s', (what, options) => {
-    const { url, ...others } = { url: A, ...options }
-    const make = () => makeClient(what === 'no URL' ? others : { url, ...others })
-    if (what === 'no URL') {
-      expect(() => new RingClient({ urls: [] })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
-    } else expect(make).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+  ])('refuse %s', (_, options) => {
+    expect(() => makeClient(options)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
   })
 })
 
@@ -197,7 +194,7 @@ describe('when members are lost', () => {
   })
 
   test('a member that is silent, or never gives a ring, is left; half an event is no sign of life', async () => {
-    const { client, members, clock, problems } = makeClient({ urls: [B], silenceMs: 10_000 })
+    const { client, members, clock, problems } = makeClient({ urls: [A, B], silenceMs: 10_000 })
     members.watched(A, () => ringEvent(nodes('abc')))
     members.watched(B, () => HEARTBEAT)
     members.on(`${B}/v1/ring`, () => new Error('ECONNREFUSED'))
@@ -232,7 +229,7 @@ describe('when members are lost', () => {
     ['values nested deep', `event: ring\ndata: {"nodes":${'['.repeat(1_000_000)}\n\n`, 'RESPONSE_INVALID'],
     ['too long an event', `event: ring\ndata: ${'x'.repeat(16 * 1024 * 1024)}`, 'RESPONSE_INVALID'],
   ])('a ring with %s is not taken, and the next member is asked', async (_, bytes, code) => {
-    const { client, members, clock, problems } = makeClient({ urls: [B] })
+    const { client, members, clock, problems } = makeClient({ urls: [A, B] })
     members.watched(A, () => ringEvent(nodes('abc')))
     members.watched(B, () => ringEvent(nodes('xyz')))
     await client.ready()
@@ -274,7 +271,7 @@ describe('when members are lost', () => {
 
 describe('several URLs that disagree', () => {
   test('it never goes back to an older version of one HashRing, and takes those of another', async () => {
-    const { client, members, clock, problems } = makeClient({ urls: [B] })
+    const { client, members, clock, problems } = makeClient({ urls: [A, B] })
     const event = (given: string, version: number, uid: string) => {
       const ring = JSON.parse(ringBody(nodes(given))) as object
       return `id: 1\nevent: ring\ndata: ${JSON.stringify({ ...ring, version, uid })}\n\n`
@@ -294,7 +291,7 @@ describe('several URLs that disagree', () => {
   })
 
   test('it stays with the member that it follows, and goes to another when that is lost', async () => {
-    const { client, members, clock } = makeClient({ urls: [B] })
+    const { client, members, clock } = makeClient({ urls: [A, B] })
     members.watched(A, () => ringEvent(nodes('abc')))
     members.watched(B, () => ringEvent(nodes('abx')))
     await client.ready()
@@ -309,7 +306,7 @@ describe('several URLs that disagree', () => {
   })
 
   test('a member that knows less than half of the nodes is believed when another one says the same', async () => {
-    const { client, members, clock, problems } = makeClient({ urls: [B] })
+    const { client, members, clock, problems } = makeClient({ urls: [A, B] })
     members.watched(A, () => ringEvent(nodes('abcdef')))
     members.watched(B, () => ringEvent(nodes('b')))
     await client.ready()
@@ -371,7 +368,7 @@ describe('where it may not watch', () => {
   })
 
   test('with one URL dead it polls the other one no more often', async () => {
-    const { client, members, clock } = makeClient({ urls: [B] })
+    const { client, members, clock } = makeClient({ urls: [A, B] })
     members.on(`${B}/v1/ring/watch`, () => problem(503, 'TOO_MANY_WATCHERS'))
     members.on(`${B}/v1/ring`, answer('W/"1"', 'abc'))
     const ready = client.ready()
@@ -390,7 +387,7 @@ describe('where it may not watch', () => {
   })
 
   test('each URL is asked for a watch before it polls', async () => {
-    const { client, members, clock } = makeClient({ urls: [B] })
+    const { client, members, clock } = makeClient({ urls: [A, B] })
     members.on(`${A}/v1/ring/watch`, () => problem(503, 'TOO_MANY_WATCHERS'))
     members.on(`${A}/v1/ring`, answer('W/"1"', 'abc'))
     members.watched(B, () => ringEvent(nodes('abc')))
@@ -533,6 +530,24 @@ describe('a ring file', () => {
     await client.ready()
     const code = content === undefined ? 'CONFIG_INVALID' : 'RESPONSE_INVALID'
     expect([problems, client.ring.size]).toEqual([[code], 4])
+  })
+
+  test('that is larger than it says is not read to its end', async () => {
+    await using ring = await file('')
+    await truncate(ring.path, 16 * 1024 * 1024 + 1)
+    await using handle = await open(ring.path)
+    const about = await handle.stat()
+    const stat = vi.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'stat')
+    onTestFinished(() => stat.mockRestore())
+    stat.mockResolvedValue(Object.assign(about, { size: 0 }))
+    const told: string[] = []
+    const { client, members } = makeClient({
+      ringFile: ring.path,
+      onProblem: ({ message }) => void told.push(message),
+    })
+    members.watched(A, () => ringEvent(nodes('ab')))
+    await client.ready()
+    expect(told).toEqual([expect.stringContaining('it is longer than the 16777216 bytes that are allowed')])
   })
 
   test('that is a pipe or has no end does not stand in the way, either', async () => {

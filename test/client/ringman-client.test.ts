@@ -134,9 +134,12 @@ describe('a request', () => {
     await expect(client.owner('s3cret')).rejects.toThrow(/^(?!.*s3cret)/)
   })
 
-  test('refuses a key that no URL can carry', async () => {
+  test('refuses a key that cannot be, whoever may be asked', async () => {
     const { url, asked } = await fakeServer(json(ownerBody))
-    expect(await codeOf(new RingmanClient({ urls: [url] }).owner('\uD800'))).toBe('KEY_INVALID')
+    const client = new RingmanClient({ urls: [await deadUrl(), url] })
+    expect(await codeOf(client.owner('\uD800'))).toBe('KEY_INVALID')
+    expect(await codeOf(client.owner(''))).toBe('KEY_EMPTY')
+    expect(await codeOf(client.owners('', 2))).toBe('KEY_EMPTY')
     expect(asked).toEqual([])
   })
 
@@ -152,6 +155,7 @@ describe('a request', () => {
     for (const [options, message] of [
       [{ url: new URL(url) }, "a member's URL is given as text (the href of a URL), got object"],
       [{ urls: url }, 'urls is a list; one alone is given as url'],
+      [{ url, urls: [url] }, 'url and urls are both given: url is for one alone, urls for several'],
       [{ url, timeoutMs: '5' }, 'timeoutMs must be a number above 0, got string'],
       [{ url, staleAfterMs: '5' }, 'staleAfterMs must be a number above 0, got string'],
     ] as unknown as [RingClientOptions, string][]) {
