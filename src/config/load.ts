@@ -170,7 +170,8 @@ export function checkMember(
   const isFor = (property: string) => table[property]?.sources?.includes(source) !== false
   for (const [property, { sources = [] }] of Object.entries(table)) {
     if (isFor(property) || (origins[property]?.kind ?? 'default') === 'default') continue
-    report(property, `it is only for the source ${sources.join(' or ')}, and the source is ${source}`)
+    const words = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(sources)
+    report(property, `it is only for the source ${words}, and the source is ${source}`)
   }
   const need = (property: keyof MemberConfig, what: string) => {
     if (member[property] !== undefined) return

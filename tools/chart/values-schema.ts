@@ -86,7 +86,10 @@ const DURATION_PATTERN = String.raw`^(0+|\d+(\.\d+)?(ms|s|m|h))$|\{\{`
 const SIZE_PATTERN = String.raw`^\d+(B|KiB|MiB)?$|\{\{`
 
 function settingSchema({ type, help, sources }: Setting): Schema {
-  const only = sources === undefined ? '' : ` Only for the source ${sources.join(' or ')}.`
+  const only =
+    sources === undefined
+      ? ''
+      : ` Only for the source ${new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(sources)}.`
   const description = `${help}. Allowed: ${type.allowed}.${only}`
   // A key without a value is not set.
   if (type.placeholder === 'DURATION') {

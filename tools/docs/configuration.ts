@@ -1,6 +1,7 @@
 import { CLIENT_SETTINGS } from '../../src/config/client-settings.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
 import { fileKeyOf, flagOf, isSettableIn, type Setting, type SettingTable } from '../../src/config/setting.ts'
+import { listWords } from './metrics.ts'
 
 const INTRODUCTION = `# Configuration
 
@@ -76,8 +77,7 @@ function documentSetting(property: string, setting: Setting): string {
   const key = isSettableIn(setting, 'file') ? `\`${fileKeyOf(property)}\`` : ''
   // Some say in their own words what holds without them.
   const without = help.includes('(default') ? '' : `default ${fallback}`
-  const only =
-    sources === undefined ? '' : ` Only for the source ${sources.map((one) => `\`${one}\``).join(' or ')}.`
+  const only = sources === undefined ? '' : ` Only for the source ${listWords(sources)}.`
   const inBrackets = [key, without].filter((part) => part !== '').join(', ')
   const brackets = inBrackets === '' ? '' : ` (${inBrackets})`
   return `- **\`${flagOf(property)}\`**${brackets}: ${help}. Allowed: ${type.allowed}.${only}`

@@ -103,6 +103,7 @@ function documentLabel(
   return entries.map(([value, meaning]) => `- \`${label}="${value}"\`${meaning === '' ? '' : `: ${meaning}`}`)
 }
 
-function listWords(words: readonly string[]): string {
-  return words.map((word) => `\`${word}\``).join(', ')
+/** Words of programs as one says them: `a`, `b` or `c`. */
+export function listWords(words: readonly string[]): string {
+  return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(words.map((word) => `\`${word}\``))
 }

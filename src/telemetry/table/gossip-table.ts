@@ -64,27 +64,27 @@ export const GOSSIP_METRICS = rowsWith({ sources: ['memberlist', 'swim'] })({
     name: 'ringman_gossip_packets_total',
     labels: DIRECTION,
     meaning: 'Datagrams sent, and datagrams received and taken.',
-    reading: '`sent` that rises while `received` rests: UDP does not come through.',
+    reading: 'If `sent` rises while `received` stands still, UDP does not come through.',
     query: 'sum by (pod, direction) (rate(ringman_gossip_packets_total[5m]))',
   },
   gossipMessages: {
     name: 'ringman_gossip_messages_total',
     labels: { ...MESSAGE_TYPE, ...DIRECTION },
     meaning: 'Messages in datagrams and streams, by type and direction.',
-    reading: 'Types that the protocol of the source does not have stay away.',
+    reading: 'Types that the source’s protocol does not have make no series.',
   },
   gossipMessageBytes: {
     name: 'ringman_gossip_message_bytes_total',
     labels: { ...MESSAGE_TYPE, ...DIRECTION },
     meaning:
-      "Bytes of those messages: of one in a datagram as encoded, before compression and encryption; of one in a stream the stream's.",
+      'Bytes of those messages: in a datagram the encoded size, before compression and encryption; in a stream the size of the stream.',
     sources: MEMBERLIST,
   },
   gossipBytes: {
     name: 'ringman_gossip_bytes_total',
     labels: { transport: { udp: '', tcp: '' }, ...DIRECTION },
     meaning:
-      'Bytes of payload on the sockets of the gossip, by transport and direction; what is dropped counts.',
+      'Bytes of payload on the sockets of the gossip, by transport and direction; what is dropped is counted, too.',
     query: 'sum by (pod, transport, direction) (rate(ringman_gossip_bytes_total[5m]))',
   },
   gossipDrops: {
@@ -112,7 +112,7 @@ export const GOSSIP_METRICS = rowsWith({ sources: ['memberlist', 'swim'] })({
       },
     },
     meaning: 'Probes of other members that ended, by how they were answered.',
-    reading: '`relay` is packet loss; `stream` and neither of the others: UDP is blocked.',
+    reading: 'Many by `relay` mean packet loss; if all are by `stream`, UDP is blocked.',
     query:
       'sum by (pod) (rate(ringman_gossip_probes_total{result="failed"}[5m])) / sum by (pod) (rate(ringman_gossip_probes_total[5m]))',
     sources: MEMBERLIST,
@@ -152,14 +152,14 @@ export const GOSSIP_METRICS = rowsWith({ sources: ['memberlist', 'swim'] })({
   },
   gossipConflicts: {
     name: 'ringman_gossip_conflicts_total',
-    meaning: 'Times that two addresses were found to go by one name.',
+    meaning: 'How often two addresses were found under one name.',
     reading: 'Names must be unique. The log line `conflict.found` or `member.conflicted` has both addresses.',
   },
   gossipHealthScore: {
     name: 'ringman_gossip_health_score',
     meaning: 'What this member thinks of its own health: 0 is well, 7 is as bad as it gets.',
     reading:
-      'Timeouts are multiplied by 1 and the score. Above 0 for long: starved of CPU, or losing packets.',
+      'Timeouts are multiplied by the score plus 1. Above 0 for long: starved of CPU, or losing packets.',
     query: 'max by (namespace, pod) (min_over_time(ringman_gossip_health_score[5m])) > 1',
     sources: MEMBERLIST,
   },
@@ -179,7 +179,7 @@ export const GOSSIP_METRICS = rowsWith({ sources: ['memberlist', 'swim'] })({
   gossipPushPullDuration: {
     name: 'ringman_gossip_push_pull_duration_seconds',
     buckets: PUSH_PULL_BOUNDS_SECONDS,
-    meaning: 'Time from the begin to the end of exchanges that this member began and that were completed.',
+    meaning: 'How long the exchanges took that this member began and that were completed.',
     sources: MEMBERLIST,
   },
   gossipPushPullBytes: {
@@ -194,7 +194,7 @@ export const GOSSIP_METRICS = rowsWith({ sources: ['memberlist', 'swim'] })({
     name: 'ringman_gossip_queue_depth',
     meaning: 'News that waits to be gossiped on.',
     reading:
-      'Falls to 0 within seconds of a change. A queue that stays is more change than the gossip carries.',
+      'Falls to 0 within seconds of a change. If it stays above 0, there is more change than the gossip carries.',
     sources: MEMBERLIST,
   },
   gossipQueueDrops: {

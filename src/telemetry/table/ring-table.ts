@@ -42,7 +42,7 @@ export const RING_METRICS = {
     },
     meaning: 'Checks whether a request for a key belongs here, by what came out.',
     reading:
-      'Right after a change some are behind. `not-mine` is a sender that does not go by the ring it names; `unknown` that lasts is two rings that do not meet.',
+      'Right after a change some are behind. `not-mine` is a sender that does not go by the ring it names. If `unknown` lasts, there are two rings that do not become one.',
     query:
       'sum by (namespace, verdict) (rate(ringman_checks_total[5m])) / ignoring (verdict) group_left sum by (namespace) (rate(ringman_checks_total[5m]))',
   },
@@ -67,7 +67,7 @@ export const RING_METRICS = {
   claims: {
     name: 'ringman_claims',
     meaning: 'Claims on keys that the program holds in this process, and has not released.',
-    reading: 'Only where the library is used. A number that only rises is claims that nobody releases.',
+    reading: 'Only where the library is used. If it only rises, nobody releases the claims.',
   },
   handovers: {
     name: 'ringman_handovers_total',
@@ -75,7 +75,7 @@ export const RING_METRICS = {
     labels: { outcome: HANDOVER_OUTCOMES },
     meaning: "This member's own moves with a hand-over that are over, by what they came to.",
     reading:
-      'More than 0 only where members hand keys over, as the next two. Each start counts as one. `timed-out` is keys that moved cold; `not-possible` is a ring in which some members do not take part.',
+      'It is above 0 only where members hand keys over, as are the next two. Each start counts as one. `timed-out` means that keys moved cold, `not-possible` that some members of the ring do not take part.',
     query: 'sum by (namespace, outcome) (increase(ringman_handovers_total[1h]))',
   },
   handoverWarmUps: {
@@ -97,7 +97,7 @@ export const RING_METRICS = {
     meaning:
       'For how long the oldest move of any member has been under way, as this member sees it; 0 for none.',
     reading:
-      'It ends at the time limit of the member that moves, 20 s by default. More is a member that hangs.',
+      'It ends at the time limit of the member that moves, 20 s by default. If it is higher, a member hangs.',
     query: 'max by (namespace) (ringman_handover_oldest_seconds) > 60',
   },
   ringEpoch: {
@@ -156,7 +156,7 @@ export const MANAGER_METRICS = {
     name: 'ringman_manager_up',
     meaning: "Whether the ring's manager answered a ping within 5 ms at this scrape: 1, else 0.",
     reading:
-      '0 while the process starts and stops. Else its loop is stuck or over, and the ring no longer changes.',
+      '0 while the process starts and stops. At any other time its loop is stuck or over, and the ring no longer changes.',
   },
   managerMailboxDepth: {
     name: 'ringman_manager_mailbox_depth',

@@ -33,7 +33,7 @@ export const SOURCE_METRICS = {
     meaning:
       'Time since the source was last confirmed: gossip heard from another member, Sidecar’s state, or an answer of the Kubernetes API.',
     reading:
-      'Not there for `static`, before the first confirmation, and for gossip while no other member lives. Under gossip it stays below a few seconds: more means that this process is deaf.',
+      'Not there for `static`, before the first confirmation, and for gossip while no other member lives. With gossip it stays below a few seconds; more means that this process hears nobody.',
     query: 'max by (namespace, pod) (ringman_source_staleness_seconds) > 60',
     sources: ['memberlist', 'swim', 'sidecar', 'kubernetes'],
   },
@@ -55,7 +55,7 @@ export const SEED_METRICS = {
     name: 'ringman_seed_addresses',
     meaning: 'Addresses of other processes that the seeds gave when they were resolved last.',
     reading:
-      'About the number of other pods, with a headless Service. 0 with resolved seeds: they lead only to this pod.',
+      'About the number of other pods, with a headless Service. If it is 0 although seeds are resolved, they lead only to this pod.',
     sources: ['memberlist', 'swim'],
   },
   joins: {
@@ -70,7 +70,7 @@ export const SEED_METRICS = {
     },
     meaning: 'Attempts to join through an address of a seed, by result.',
     reading:
-      'Members that live are not contacted again, so that it rests once all seeds are members. `failed` that goes on rising: a seed leads to a dead address, or to another cluster.',
+      'Living members are not contacted again, so it stands still once all seeds are members. If `failed` keeps rising, a seed leads to a dead address, or to another cluster.',
     query: 'sum by (pod) (increase(ringman_joins_total{result="failed"}[10m]))',
     sources: ['memberlist'],
   },
@@ -111,7 +111,7 @@ export const KUBERNETES_METRICS = rowsWith({ sources: ['kubernetes', 'memberlist
   kubernetesLists: {
     name: 'ringman_kubernetes_lists_total',
     meaning: 'Lists of the whole set that the Kubernetes API answered: the first one, and every relist.',
-    reading: 'One every five to ten minutes. More: watches break.',
+    reading: 'One every five to ten minutes. More of them mean that watches break.',
     query: 'sum by (pod) (increase(ringman_kubernetes_lists_total[30m]))',
   },
   kubernetesWatches: {
