@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { LimitedWarnings } from '../limited-warnings.ts'
 import { shuffle } from '../shuffle.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import type { Basics } from '../basics.ts'
@@ -22,9 +23,10 @@ export const DEFAULT_SEED_SETTINGS = {
   targetsPerService: 16,
   /** How long the last answer stands in while the DNS does not answer, in milliseconds. */
   staleMs: 300_000,
-  /** At most one warning per seed and reason within this many milliseconds. */
-  warnEveryMs: 60_000,
 }
+
+/** Of each seed and reason there is at most one warning in this time. */
+const WARNING_MS = 60_000
 
 export type SeedSettings = Readonly<typeof DEFAULT_SEED_SETTINGS>
 
@@ -76,7 +78,6 @@ interface SeedState {
   lastGood: readonly SeedAddress[]
   lastGoodAtMs: number
   failure: string | undefined
-  warnedAtMs: number
   /** The query that has not come back, also after its time is up: there is never a second one beside it. */
   flight: Promise<readonly SeedAddress[]> | undefined
 }
@@ -89,6 +90,7 @@ export class SeedResolver {
   readonly #options: SeedResolverOptions
   readonly #settings: SeedSettings
   readonly #states: readonly SeedState[]
+  readonly #warnings: LimitedWarnings
   readonly #abort = new AbortController()
   #alone = true
   #aloneRounds = 0
@@ -98,13 +100,13 @@ export class SeedResolver {
   constructor(options: SeedResolverOptions) {
     this.#options = options
     this.#settings = { ...DEFAULT_SEED_SETTINGS, ...options.settings }
+    this.#warnings = new LimitedWarnings(options.clock, options.logger, WARNING_MS)
     this.#states = options.seeds.map((seed) => ({
       seed,
       text: formatSeed(seed),
       lastGood: [],
       lastGoodAtMs: 0,
       failure: undefined,
-      warnedAtMs: -Infinity,
       flight: undefined,
     }))
   }
@@ -184,16 +186,13 @@ export class SeedResolver {
     } catch (error) {
       if (this.#abort.signal.aborted) return []
       const reason = dnsCodeOf(error)
-      const nowMs = clock.now()
-      if (reason !== state.failure || nowMs - state.warnedAtMs >= this.#settings.warnEveryMs) {
-        state.warnedAtMs = nowMs
-        logger.warn(
-          { event: 'seed.unresolved', seed: state.text, reason, err: error },
-          'Failed to resolve the seed; it is tried again',
-        )
-      }
+      this.#warnings.warn(
+        { event: 'seed.unresolved', seed: state.text, reason, err: error },
+        'Failed to resolve the seed; it is tried again',
+        `${state.text} ${reason}`,
+      )
       state.failure = reason
-      const stale = isAbsence(error) || nowMs - state.lastGoodAtMs > this.#settings.staleMs
+      const stale = isAbsence(error) || clock.now() - state.lastGoodAtMs > this.#settings.staleMs
       if (stale) state.lastGood = []
       return state.lastGood
     }

@@ -297,7 +297,7 @@ describe('again and again', () => {
   })
 
   test('warnings are rare, and come at once when the reason changes', async () => {
-    const { clock, dns, resolver, logger } = setUp('dns:x', { warnEveryMs: 60_000 })
+    const { clock, dns, resolver, logger } = setUp('dns:x')
     resolver.start()
     await clock.advance(121_000)
     expect(logger.of('seed.unresolved').length).toBeLessThanOrEqual(3)
@@ -305,6 +305,23 @@ describe('again and again', () => {
     dns.names.set('x', 'EREFUSED')
     await clock.advance(6000)
     expect(logger.of('seed.unresolved')).toHaveLength(length + 1)
+    resolver.stop()
+  })
+
+  test('a DNS that goes back and forth warns as rarely: once a minute of each reason', async () => {
+    const { clock, dns, resolver, logger } = setUp('dns:x')
+    resolver.start()
+    for (let round = 0; round < 100; round++) {
+      dns.names.set('x', ['ESERVFAIL', 'EREFUSED', ['10.0.0.7']][round % 3] as Answer<string>)
+      await clock.advance(6000)
+    }
+    const warnings = logger.of('seed.unresolved')
+    for (const reason of ['ESERVFAIL', 'EREFUSED']) {
+      const of = warnings.filter(({ fields }) => fields['reason'] === reason)
+      expect(of.length).toBeGreaterThanOrEqual(8)
+      expect(of.length).toBeLessThanOrEqual(10)
+      expect(of.slice(1).every(({ fields }) => Number(fields['suppressed']) > 0)).toBe(true)
+    }
     resolver.stop()
   })
 
