@@ -1,3 +1,4 @@
+import { RingmanError } from '../errors.ts'
 import { md5Word } from './md5.ts'
 
 /** Longest ASCII key that fits one MD5 block together with its end mark and its length, in characters. */
@@ -18,10 +19,12 @@ const words = new Int32Array(14)
  *
  * @param key - Text, hashed as its UTF-8 bytes (a lone surrogate as those of U+FFFD), or bytes.
  * @returns A signed 32-bit integer, which V8 need not box; `>>> 0` makes it the place on the circle.
+ * @throws {RingmanError} `KEY_INVALID` for a number or anything else, which programs in JavaScript may give.
  */
 // prettier-ignore
 export function hashKey(key: string | Uint8Array): number {
-  if (typeof key !== 'string') return md5Word(key)
+  if (ArrayBuffer.isView(key)) return md5Word(key)
+  if (typeof key !== 'string') throw new RingmanError('KEY_INVALID', `a key is text or bytes, got ${typeof key}`)
   const length = key.length
   if (length > ONE_BLOCK_LENGTH) return md5Word(key)
 

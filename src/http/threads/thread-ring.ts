@@ -38,19 +38,14 @@ export class CurrentCopy {
   }
 }
 
-interface KnownCopy {
-  readonly ring: HashRing
-  readonly after: HashRing
-}
-
 /** The ring as a thread besides the main one has it: copies of it, one of which counts. */
 export class ThreadRing implements LookUpRing {
   readonly manager: LookUpRing['manager']
   readonly #current: CurrentCopy
   readonly #sureness: Sureness
-  readonly #copies = new Map<number, KnownCopy>()
+  readonly #copies = new Map<number, { readonly ring: HashRing; readonly after: HashRing }>()
   #word = -1n
-  #counting: (KnownCopy & { readonly snapshot: RingSnapshot }) | undefined
+  #counting: { readonly snapshot: RingSnapshot; readonly after: HashRing } | undefined
 
   constructor(current: CurrentCopy, sureness: Sureness) {
     this.#current = current
@@ -91,10 +86,10 @@ export class ThreadRing implements LookUpRing {
       const number = Number(word >> 32n)
       const copy = this.#copies.get(number)
       const epoch = Number(BigInt.asUintN(32, word))
-      this.#counting = copy && { ...copy, snapshot: { ring: copy.ring, epoch, changedAtMs: 0 } }
+      this.#counting = copy && { snapshot: { ring: copy.ring, epoch, changedAtMs: 0 }, after: copy.after }
       for (const known of this.#copies.keys()) if (known < number) this.#copies.delete(known)
     }
-    return this.#counting !== undefined && this.#counting.ring.size > 0
+    return this.#counting !== undefined && this.#counting.snapshot.ring.size > 0
   }
 
   nextOwnerOf(key: string | Uint8Array): RingNode | undefined {
