@@ -222,10 +222,7 @@ export class Operations {
     }
     const message = `${quote(name)} is off the ring, and not taken back for ${span}`
     if (relayed) {
-      const run = () => {
-        control.evict(name, forMs)
-        return {}
-      }
+      const run = () => void control.evict(name, forMs)
       // Another member knows that it is there.
       const isUnknown = this.#ring.source.members.every((one) => one.name !== name)
       return isUnknown ? { message: `${quote(name)} is not taken for ${span}`, run } : { message, after, run }

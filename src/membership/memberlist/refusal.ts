@@ -1,3 +1,5 @@
+import { printable } from '../../printable.ts'
+import { OTHER_CLUSTER_NAME } from './protocol/exchanges.ts'
 import type { StreamAnswer } from './stream-client.ts'
 import type { DropReason } from './wire/drop.ts'
 
@@ -18,11 +20,13 @@ export function refusalText(reason: string): string {
 }
 
 /** What is wrong with the peer, to stand behind its address. */
-const CAUSES: Readonly<Record<Misfit, string>> = {
+const CAUSES: Readonly<Record<Misfit | 'cluster-name-differs' | 'evicted', string>> = {
   'label-differs': 'has another label (--label)',
   'not-encrypted': 'requires encryption, and this member has no key (--keyring-file)',
   'cannot-decrypt': 'has no key that fits one of this member (--keyring-file)',
   'encrypted-unexpectedly': 'has no key, and this member encrypts (--keyring-file)',
+  'cluster-name-differs': OTHER_CLUSTER_NAME,
+  evicted: 'does not take it back: an operator evicted this member',
 }
 
 /** The same, where it is this member that cannot read the peer's answer. */
@@ -44,9 +48,8 @@ export async function causeOfRefusal(
 ): Promise<string | undefined> {
   if (answer.outcome === 'answered' && answer.message.kind === 'error') {
     const { text } = answer.message
-    if (text === refusalText('evicted')) return 'does not take it back: an operator evicted this member'
-    const misfit = MISFITS.find((reason) => text === refusalText(reason))
-    return misfit === undefined ? `answered: ${printable(text)}` : CAUSES[misfit]
+    const known = Object.entries(CAUSES).find(([reason]) => text === refusalText(reason))
+    return known?.[1] ?? `answered: ${printable(text.slice(0, 200))}`
   }
   if (answer.outcome !== 'failed') return undefined
   if (answer.dropped !== undefined && isMisfit(answer.dropped)) return CAUSES_OF_ANSWERS[answer.dropped]
@@ -56,9 +59,4 @@ export async function causeOfRefusal(
     return undefined
   }
   return 'closes the connection once it has read a message of this member, most likely for another label (--label) or key (--keyring-file)'
-}
-
-/** A peer's words for logs and terminals: without control and formatting characters, and not too long. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, '\u{fffd}').slice(0, 200)
 }

@@ -64,7 +64,14 @@ describe('a member that the seed refuses', () => {
       { label: 'green', keyring: [key(2)] },
       /another label/,
     ],
-    ['another cluster name', { clusterName: 'one' }, { clusterName: 'two' }, /cluster-name-differs/],
+    [
+      'another cluster name',
+      { clusterName: 'one' },
+      { clusterName: 'two' },
+      /cluster name \(--cluster-name\)/,
+    ],
+    ['no cluster name', { clusterName: 'one' }, {}, /cluster name \(--cluster-name\)/],
+    ['a cluster name that nobody has', {}, { clusterName: 'two' }, /cluster name \(--cluster-name\)/],
   ])('with %s says so, warns and counts it', async (_, own, its, cause) => {
     const seed = await start('seed', undefined, own)
     const { source, logger } = await start('stranger', seed.source.node.gossipPort, its)

@@ -12,6 +12,8 @@ export type ExchangeEnd = (failure: ExchangeFailure | undefined) => void
 
 /** What a connection for a state sends us at the least, with what TCP adds. */
 const CONNECTION_BYTES = 1000
+/** What is wrong with a peer of another cluster name, to stand behind its address. */
+export const OTHER_CLUSTER_NAME = 'has another cluster name (--cluster-name)'
 /** Our own end of an exchange that the shell does not end: this many times its timeout. */
 const OVERDUE = 2
 
@@ -53,7 +55,9 @@ export class Exchanges {
     const refusal = this.#refusal(state, running.join, running.to, true)
     if (refusal !== undefined) {
       this.#core.refuse(refusal.reason, { from: running.to.address, ...refusal.fields })
-      this.#end(running, { outcome: 'rejected', message: `is refused by this member: ${refusal.reason}` })
+      const isOther = refusal.reason === 'cluster-name-differs'
+      const message = isOther ? OTHER_CLUSTER_NAME : `is refused by this member: ${refusal.reason}`
+      this.#end(running, { outcome: 'rejected', message })
       return
     }
     this.#noteAnswer(running.to, state)

@@ -250,9 +250,11 @@ describe('what is refused', () => {
     core.takeEffects()
     exchanges.answered(1, state)
     expect(core.takeEffects()).toMatchObject([line])
-    expect(ends).toEqual([
-      { outcome: 'rejected', message: `is refused by this member: ${String(fields['reason'])}` },
-    ])
+    const message =
+      fields['reason'] === 'cluster-name-differs'
+        ? 'has another cluster name (--cluster-name)'
+        : `is refused by this member: ${String(fields['reason'])}`
+    expect(ends).toEqual([{ outcome: 'rejected', message }])
     expect(taken).toEqual([])
     expect(core.counters).toMatchObject({
       pushPullsFailed: 1,
