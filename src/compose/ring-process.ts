@@ -342,11 +342,10 @@ const TELL_TIMEOUT_MS = FAREWELL_TIMEOUT_MS + 2000
 
 /** Asks by HTTP, with the token that all members share. */
 function tellMember(readToken: () => string | undefined, clock: Clock): TellMember {
-  return async ({ address, metadata }, { action, dryRun, relayed, ...fields }) => {
+  return async ({ address, metadata }, { action, name, forMs, reason, by, dryRun, relayed }) => {
     const url = `http://${formatHostPort({ address, port: metadata?.adminPort ?? 0 })}`
     const headers = { authorization: `Bearer ${readToken()}`, 'content-type': 'application/json' }
     const members = new Members({ url, timeoutMs: TELL_TIMEOUT_MS, headers, clock }, { traceHeaders })
-    const { name, forMs, reason, by } = fields
     await members.json(`${url}/v1/admin/${action}`, {
       body: JSON.stringify({ name, forMs, reason, by, dryRun, relayed }),
     })

@@ -203,10 +203,9 @@ export class Operations {
         message: `This member leaves the ring; its look-ups name others until it is stopped${control.keyed ? '' : ANY_TIME}`,
         after,
         run: async () => {
-          const left = this.#ring.evict()
-          const details = relayed || !control.keyed ? [] : await this.#tellAll(request)
-          await left
-          return { details }
+          const told = relayed || !control.keyed ? [] : this.#tellAll(request)
+          await this.#ring.evict()
+          return { details: await told }
         },
       }
     }
@@ -222,7 +221,10 @@ export class Operations {
     }
     const message = `${quote(name)} is off the ring, and not taken back for ${span}`
     if (relayed) {
-      const run = () => void control.evict(name, forMs)
+      const run = () => {
+        control.evict(name, forMs)
+        return {}
+      }
       // Another member knows that it is there.
       const isUnknown = this.#ring.source.members.every((one) => one.name !== name)
       return isUnknown ? { message: `${quote(name)} is not taken for ${span}`, run } : { message, after, run }
