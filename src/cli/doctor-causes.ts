@@ -1,5 +1,5 @@
 import { getOrMake } from '../get-or-make.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import {
   found,
   list,

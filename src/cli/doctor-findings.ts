@@ -1,5 +1,5 @@
 import { isLiving } from '../membership/member.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import {
   changesUnderWay,
   otherClusterNames,

@@ -4,7 +4,7 @@ import { systemClock } from '../clock.ts'
 import { Members, readAnswer } from '../client/members.ts'
 import { flag, list, number, object, orNull, text, type Shape, type Shaped } from '../client/shape.ts'
 import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import { lookUpPortError } from './look-up-port.ts'
 
 /** Members that are asked at the same time, and in all. */

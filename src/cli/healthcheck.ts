@@ -5,7 +5,7 @@ import { messageOf, RingmanError } from '../errors.ts'
 import { collectBytes } from '../growing-buffer.ts'
 import { objectIn } from '../is-object.ts'
 import { printable } from '../printable.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import type { ExitCode } from './exit-code.ts'
 import type { CommandInput } from './terminal.ts'
 

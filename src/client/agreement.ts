@@ -1,5 +1,5 @@
 import { atOnce } from '../at-once.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import { isRingmanError, type RingmanError } from '../errors.ts'
 import { traceHeaders } from '../tracing.ts'
 import { HashRing } from '../ring/hash-ring.ts'

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { assertNever } from '../errors.ts'
 import { formatKeyPlace, parseKeyPlace, type KeyPlace } from '../http/route-key.ts'
 import type { MemberConfig } from './member-settings.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import { settingsWith } from './setting.ts'
 import { choice, duration, form, list, parsed } from './value-type.ts'
 

@@ -12,7 +12,7 @@ import { configError, quoteGiven, type ConfigProblem } from './problem.ts'
 import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
 import { SERVE_SETTINGS, type ServeConfig } from './serve-settings.ts'
 import { fileKeyOf, flagOf, type Origin, type SettingTable } from './setting.ts'
-import { isUnspecified } from '../seeds/seed.ts'
+import { isUnspecified } from '../addresses.ts'
 import { unknownMessage } from '../unknown-name.ts'
 
 /** What was given on the command line. */

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 import { isRingmanError, RingmanError } from '../errors.ts'
 import { http } from '../node-http.ts'
 import { RequestDeadline } from '../request-deadline.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import { passHeaders } from './forward-headers.ts'
 
 /** Where a request goes on to. */

@@ -1,7 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
 import { configInvalid } from '../errors.ts'
-import { isUnspecified } from '../seeds/seed.ts'
+import { isUnspecified } from '../addresses.ts'
 
 /** What `os.networkInterfaces()` gives. */
 export type NetworkInterfaces = NodeJS.Dict<NetworkInterfaceInfo[]>

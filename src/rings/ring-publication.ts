@@ -3,7 +3,7 @@ import { apiError, apiErrorKindOf } from '../kubernetes/api-error.ts'
 import { isObject } from '../is-object.ts'
 import type { HashRing } from '../ring/hash-ring.ts'
 import type { RingNode } from '../ring/node.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import {
   HASH_RING_GROUP,
   HASH_RING_TYPE,

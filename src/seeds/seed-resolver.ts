@@ -4,7 +4,8 @@ import { shuffle } from '../shuffle.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import type { Basics } from '../basics.ts'
 import { dnsCodeOf, isAbsence, type DnsResolver } from './dns-resolver.ts'
-import { faultOfSeedAddress, formatHostPort, formatSeed, type Seed, type SeedAddress } from './seed.ts'
+import { formatHostPort } from '../addresses.ts'
+import { faultOfSeedAddress, formatSeed, type Seed, type SeedAddress } from './seed.ts'
 
 /** How often seeds are resolved, and how much of an answer counts. */
 export const DEFAULT_SEED_SETTINGS = {

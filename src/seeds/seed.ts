@@ -1,4 +1,5 @@
-import { BlockList, isIPv4, isIPv6 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
+import { blockListOf } from '../addresses.ts'
 import { configInvalid } from '../errors.ts'
 import { isPort } from '../is-within.ts'
 
@@ -91,30 +92,10 @@ export function formatSeed(seed: Seed): string {
   return `${seed.kind === 'dns' ? 'dns:' : ''}${seed.name}${port}`
 }
 
-/** `address:port`, with brackets around an IPv6 address. */
-export function formatHostPort({ address, port }: SeedAddress): string {
-  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
-}
-
-/** Whether an IP literal is `0.0.0.0` or a spelling of `::`. */
-export function isUnspecified(address: string): boolean {
-  return address === '0.0.0.0' || (isIPv6(address) && /^[0:.]+$/.test(address))
-}
-
 /** Why nobody in particular can be joined at an IP literal; undefined where that is possible. */
 export function faultOfSeedAddress(address: string): string | undefined {
   const family = isIPv6(address) ? 'ipv6' : 'ipv4'
   return NO_HOSTS.find(({ addresses }) => addresses.check(address, family))?.fault
-}
-
-/** Networks as CIDR. */
-export function blockListOf(networks: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const network of networks) {
-    const [address = '', bits] = network.split('/')
-    list.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4')
-  }
-  return list
 }
 
 /** Letters, digits, `-` and `_` in labels of 1 to 63; the last label is no number, as that would be an address. */

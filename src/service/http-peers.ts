@@ -1,5 +1,5 @@
 import type { MembershipSource } from '../membership/source.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import { isLiving } from '../membership/member.ts'
 
 /** Another living member, and where it answers look-ups over HTTP; undefined where it does not say. */

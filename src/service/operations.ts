@@ -8,7 +8,7 @@ import { placeMembers, WEIGHT_SPAN } from '../membership/placement.ts'
 import { HashRing } from '../ring/hash-ring.ts'
 import { sumMoves, type RingMove } from '../ring/plan.ts'
 import type { Steps } from '../ring/steps.ts'
-import { formatHostPort } from '../seeds/seed.ts'
+import { formatHostPort } from '../addresses.ts'
 import type { RingService } from './ring-service.ts'
 
 /** What an operator can have a member do. */

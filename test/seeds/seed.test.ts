@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isRingmanError } from '../../src/errors.ts'
-import { formatHostPort, formatSeed, isUnspecified, parseSeed } from '../../src/seeds/seed.ts'
+import { formatHostPort, isUnspecified } from '../../src/addresses.ts'
+import { formatSeed, parseSeed } from '../../src/seeds/seed.ts'
 import { codeOf } from '../support/error-code.ts'
 
 describe('parseSeed', () => {

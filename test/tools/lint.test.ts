@@ -47,6 +47,7 @@ const planted: readonly (readonly [path: string, rule: string, text: string])[] 
   ],
   ['src/client/a.ts', 'no-restricted-imports', `export { default as Koa } from 'koa'`],
   ['src/client/b.ts', 'no-restricted-imports', `export { DEFAULT_HTTP_LIMITS } from '../http/limits.ts'`],
+  ['src/client/c.ts', 'no-restricted-imports', `export { parseSeed } from '../seeds/seed.ts'`],
   ['src/seeds/a.ts', 'no-restricted-imports', `export { trace } from '@opentelemetry/api'`],
   ['src/http/b.ts', 'no-restricted-imports', `export { trace } from '@opentelemetry/api'`],
   ['src/compose/a.ts', 'no-restricted-imports', `export { hrTime } from '@opentelemetry/core'`],

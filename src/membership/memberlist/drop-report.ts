@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts'
 import type { Logger } from '../../logger.ts'
-import { formatHostPort } from '../../seeds/seed.ts'
+import { formatHostPort } from '../../addresses.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import { zeros } from '../../zeros.ts'
 import type { GossipReport } from '../control.ts'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, isIPv6, type Socket } from 'node:net'
 import { RingmanError } from '../../errors.ts'
 import { whyNotListening } from '../../listen-failure.ts'
-import { formatHostPort } from '../../seeds/seed.ts'
+import { formatHostPort } from '../../addresses.ts'
 import { formatAddress, tryParseAddress, type Endpoint } from './protocol/endpoint.ts'
 
 /** How often a free port is sought that is free for both UDP and TCP. */

@@ -1,5 +1,6 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
-import { formatHostPort, type Seed } from '../../seeds/seed.ts'
+import { formatHostPort } from '../../addresses.ts'
+import type { Seed } from '../../seeds/seed.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { MemberlistNode } from './memberlist-node.ts'
 import type { ExchangeFailure, JoinFinishedEffect } from './protocol/effects.ts'

@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Logger } from '../../logger.ts'
-import { formatHostPort } from '../../seeds/seed.ts'
+import { formatHostPort } from '../../addresses.ts'
 import type { MemberView, ProbeFinishedEffect } from './protocol/effects.ts'
 
 /** Probes that only TCP answered, with none between that UDP did, before that is called a finding. */

@@ -6,7 +6,8 @@ import {
   type MemberlistSourceOptions,
 } from '../../../src/membership/memberlist/memberlist-source.ts'
 import type { StreamAnswer } from '../../../src/membership/memberlist/stream-client.ts'
-import { formatHostPort, parseSeed, type Seed } from '../../../src/seeds/seed.ts'
+import { formatHostPort } from '../../../src/addresses.ts'
+import { parseSeed, type Seed } from '../../../src/seeds/seed.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { eventually } from './eventually.ts'
 import type { Shown } from './mixed-member.ts'
