@@ -66,8 +66,10 @@ export default defineConfig({
         test: {
           name: 'adversary',
           include: ['test/adversary/**/*.test.ts'],
-          testTimeout: 300_000,
+          testTimeout: 900_000,
           hookTimeout: 300_000,
+          // What others do at the same time would count as an attack.
+          fileParallelism: false,
         },
       },
       {

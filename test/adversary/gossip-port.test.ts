@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { outcomeTable, runAttack } from './attack-suite.ts'
+import { outcomeTable, runAttack, type Slowness } from './attack-suite.ts'
 import { AttackedCluster } from './attacked-cluster.ts'
 import { GOSSIP_ATTACKS } from './gossip-attacks.ts'
 
@@ -22,7 +22,7 @@ afterAll(async () => {
 })
 
 /** A newcomer joins while the attack runs: it is on everybody's ring in time, and leaves again. */
-async function joinMeanwhile(): Promise<void> {
+async function joinMeanwhile(slowness: Slowness): Promise<void> {
   await new Promise((wake) => setTimeout(wake, 2000))
   await using newcomer = cluster.newMember('newcomer', 8099)
   await newcomer.ready()
@@ -33,7 +33,8 @@ async function joinMeanwhile(): Promise<void> {
       members: [],
     }
     if (members.some(({ name, state }) => name === 'newcomer' && state === 'alive')) break
-    expect(performance.now() - startedMs, 'the newcomer has not joined').toBeLessThan(10_000)
+    const waitedMs = performance.now() - startedMs
+    expect(waitedMs, 'the newcomer has not joined').toBeLessThan(10_000 * slowness.ofClock)
     await new Promise((wake) => setTimeout(wake, 100))
   }
   newcomer.process.signal('SIGTERM')
