@@ -30,11 +30,11 @@ export function printableValue<T>(value: T): T {
 export function printableJson(json: string): string {
   return json.replace(UNPRINTABLE, (character) =>
     // Line ends stand between the tokens; those within strings are escapes already.
-    character === '\n'
-      ? character
-      : Array.from(
-          { length: character.length },
-          (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
-        ).join(''),
+    character === '\n' ? character : character.replace(/[^]/g, unitEscape),
   )
+}
+
+/** A unit of UTF-16 as JSON escapes it, such as `\u001b`. */
+export function unitEscape(unit: string): string {
+  return String.raw`\u` + unit.charCodeAt(0).toString(16).padStart(4, '0')
 }

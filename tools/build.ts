@@ -31,23 +31,44 @@ const shortenContentTypes: Plugin = {
   },
 }
 
-/** Threads are loaded by pino when it writes by one, which no member does. */
-const postponeThreads: Plugin = {
-  name: 'postpone-threads',
+/** What packages load when they are loaded, and members never or seldom need: it is loaded when it is. */
+const POSTPONED = [
+  {
+    // Pino can write by a thread.
+    file: /[\\/]pino[\\/]lib[\\/](tools|transport)\.js$/,
+    edits: [
+      ["const { isMainThread } = require('worker_threads')\n", ''],
+      ['&& isMainThread', "&& require('worker_threads').isMainThread"],
+      ["const ThreadStream = require('thread-stream')\n", ''],
+      ['new ThreadStream(', "new (require('thread-stream'))("],
+    ],
+  },
+  {
+    // A body that Koa gives up may be a file's: the class of those brings `fs.promises` along.
+    file: /[\\/]destroy[\\/]index\.js$/,
+    edits: [
+      ["var ReadStream = require('fs').ReadStream\n", ''],
+      ['instanceof ReadStream', "instanceof require('fs').ReadStream"],
+    ],
+  },
+  {
+    // Whether a flag takes several values: all letters of all languages, to find three dots behind an ASCII name.
+    file: /[\\/]commander[\\/]lib[\\/]option\.js$/,
+    edits: [[String.raw`/\p{ID_Continue}\.\.\.[>\]]$/u`, String.raw`/\w\.\.\.[>\]]$/`]],
+  },
+] as const
+
+const postpone: Plugin[] = POSTPONED.map(({ file, edits }) => ({
+  name: `postpone ${String(file)}`,
   transform: {
-    filter: { id: /[\\/]pino[\\/]lib[\\/](tools|transport)\.js$/ },
+    filter: { id: file },
     handler(code) {
-      return {
-        code: code
-          .replace("const { isMainThread } = require('worker_threads')\n", '')
-          .replace('&& isMainThread', "&& require('worker_threads').isMainThread")
-          .replace("const ThreadStream = require('thread-stream')\n", '')
-          .replace('new ThreadStream(', "new (require('thread-stream'))("),
-        map: null,
-      }
+      const edited = edits.reduce((text, [from, to]) => text.replace(from, to), code)
+      if (edited === code) this.error('there is nothing of what is to be postponed')
+      return { code: edited, map: null }
     },
   },
-}
+}))
 
 const lighten: Plugin = {
   name: 'lighten-chunks',
@@ -72,7 +93,7 @@ const command = await rolldown({
   },
   platform: 'node',
   external: UNBUNDLED,
-  plugins: [shortenContentTypes, postponeThreads, lighten],
+  plugins: [shortenContentTypes, ...postpone, lighten],
   // Koa's deprecations are functions made of text.
   checks: { eval: false },
 })

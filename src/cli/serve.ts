@@ -56,8 +56,7 @@ export async function runServe(input: ServeInput): Promise<ExitCode> {
     context: requested.url === undefined ? undefined : traceFields,
   })
   // Without a listener Node.js opens its debugger, which runs whatever code it is sent.
-  const ignored = { event: 'signal.ignored', signal: 'SIGUSR1' }
-  process.on('SIGUSR1', () => logger.warn(ignored, 'Ignored a signal'))
+  process.on('SIGUSR1', () => logger.warn({ event: 'signal.ignored', signal: 'SIGUSR1' }, 'Ignored a signal'))
   const stopRequest = listenForStop((signal, code) => {
     logger.warn({ event: 'process.ended', signal }, 'Ended at once because of a second signal')
     process.exit(code)

@@ -7,6 +7,7 @@
  * - each byte that is not part of well-formed UTF-8 becomes `\ufffd`;
  * - everything else, DEL included, is written as it is.
  */
+import { unitEscape } from '../printable.ts'
 
 // Printable ASCII and DEL without `"`, `&`, `<`, `>` and `\`.
 // oxlint-disable-next-line no-control-regex
@@ -21,8 +22,9 @@ const SPECIAL =
   /(?:[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|(?!\xe2\x80[\xa8\xa9])[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})+|\xe2\x80[\xa8\xa9]|[\0-\x1f"&<>\\\x80-\xff]/g
 
 const ESCAPES = new Map([
-  ...Array.from({ length: 0x80 }, (_, code) => [String.fromCharCode(code), hexEscape(code)] as const),
-  ...[0x2028, 0x2029].map((code) => [toByteText(String.fromCharCode(code)), hexEscape(code)] as const),
+  ...Array.from({ length: 0x80 }, (_, code) => String.fromCharCode(code))
+    .concat('\u2028', '\u2029')
+    .map((unit) => [toByteText(unit), unitEscape(unit)] as const),
   ['\n', String.raw`\n`],
   ['\r', String.raw`\r`],
   ['\t', String.raw`\t`],
@@ -30,7 +32,7 @@ const ESCAPES = new Map([
   ['\\', '\\\\'],
 ])
 
-const REPLACEMENT = hexEscape(0xfffd)
+const REPLACEMENT = unitEscape('\ufffd')
 
 /** Encodes bytes, given as byte text, as a JSON string in byte text, quotes included. */
 export function goJsonString(bytes: string): string {
@@ -39,10 +41,6 @@ export function goJsonString(bytes: string): string {
 
 function escape(found: string): string {
   return ESCAPES.get(found) ?? (found.length === 1 ? REPLACEMENT : found)
-}
-
-function hexEscape(code: number): string {
-  return String.raw`\u` + code.toString(16).padStart(4, '0')
 }
 
 /** The UTF-8 bytes of a text, as byte text. */

@@ -76,6 +76,5 @@ function offRingCode(
 
 /** A time from a source, which may have got it from another machine; out of range it is the epoch's begin. */
 function toIso(ms: number): string {
-  const date = new Date(ms)
-  return Number.isNaN(date.getTime()) ? new Date(0).toISOString() : date.toISOString()
+  return new Date(Number.isNaN(new Date(ms).getTime()) ? 0 : ms).toISOString()
 }

@@ -3,6 +3,7 @@ import type Koa from 'koa'
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { unitEscape } from '../printable.ts'
 import type { ConnectionLedger, PortName } from './connection-ledger.ts'
 import { problemOf } from './error-body.ts'
 import type { HeldBytes } from './held-bytes.ts'
@@ -34,10 +35,7 @@ export function jsonAnswer(body: string): Answer {
 
 /** JSON with everything beyond ASCII as `\uXXXX`. */
 export function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[\u007f-\uffff]/g,
-    (unit) => String.raw`\u` + unit.charCodeAt(0).toString(16).padStart(4, '0'),
-  )
+  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, unitEscape)
 }
 
 /** How long the rest of a refused body is thrown away before the connection ends, in milliseconds. */

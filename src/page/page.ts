@@ -10,7 +10,6 @@ import type { Route } from '../http/route.ts'
 import type { Page, PageParts } from '../http/routes.ts'
 import { FILE_NAMES, FILES_PATH, fileUrls, readPageFile, type PageFile } from './files.ts'
 import { VIEWS, type LookUp, type PageData, type View } from './view/data.ts'
-import { page } from './view/document.ts'
 
 /** Owners that a look-up on the page shows. */
 const OWNERS_SHOWN = 3
@@ -85,6 +84,8 @@ export function createPage(
       const answers = ringOf(ringName)
       const { turns } = responder.ledger
       const { socket } = ctx.req
+      // Few members show their page, and its order of names has Node.js load 3 MB of languages.
+      const { page } = await import('./view/document.ts')
       const planned = await plan(answers, parameters, socket)
       await turns.begin(socket)
       if (socket.destroyed) return undefined

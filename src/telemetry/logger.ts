@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isatty } from 'node:tty'
-import { pino, stdTimeFunctions, type Logger as PinoLogger } from 'pino'
+import { pino, type Logger as PinoLogger } from 'pino'
 import type * as PinoPretty from 'pino-pretty'
 import { LineLogger, type LogFields, type Logger, type PortLevel } from '../logger.ts'
 import { printable, printableJson, printableValue } from '../printable.ts'
@@ -65,12 +65,20 @@ export function createLogger(options: ProcessLoggerOptions): LeveledLogger {
       // Pino adds the line's own fields to what the mixin gives.
       ...(context === undefined ? {} : { mixin: () => ({ ...context() }) }),
       base: options.member === undefined ? {} : { member: options.member },
-      timestamp: stdTimeFunctions.isoTime,
+      timestamp: () => `,"time":"${isoTime(new Date())}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
     { write: (line: string) => destination.write(render(line)) },
   )
   return new SharedLogger(root, undefined)
+}
+
+/** As `toISOString`, for which V8 asks for the time zone of this machine and loads the names of all zones, 0.9 MB. */
+function isoTime(date: Date): string {
+  const two = (amount: number) => String(amount).padStart(2, '0')
+  const day = `${date.getUTCFullYear()}-${two(date.getUTCMonth() + 1)}-${two(date.getUTCDate())}`
+  const time = `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())}`
+  return `${day}T${time}.${String(date.getUTCMilliseconds()).padStart(3, '0')}Z`
 }
 
 /** Writes through one pino logger, so that its level is that of all children: a child of pino's keeps its own. */
@@ -187,8 +195,7 @@ const STEPS: readonly LogLevel[] = ['info', 'debug', 'trace']
  */
 export function nextLogLevel(current: LogLevel, configured: LogLevel): LogLevel {
   // Levels are listed with the least severe first.
-  const more = STEPS.find((step) => LOG_LEVELS.indexOf(step) < LOG_LEVELS.indexOf(current))
-  return more ?? configured
+  return STEPS.find((step) => LOG_LEVELS.indexOf(step) < LOG_LEVELS.indexOf(current)) ?? configured
 }
 
 /** Goes one level on, and says so in a line that both levels let through, if either lets anything. */

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { RingmanError } from '../../src/errors.ts'
 import { DescriptorWriter, createLogger } from '../../src/telemetry/logger.ts'
 import type { LogFields } from '../../src/logger.ts'
@@ -36,6 +36,21 @@ describe('createLogger', () => {
       msg: 'Changed the ring',
     })
     expect(line['time']).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+  })
+
+  test('writes times as the language does, in each month, hour and millisecond', () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    try {
+      const { lines, destination } = recorder()
+      const logger = createLogger({ level: 'info', format: 'json', destination })
+      for (let ms = Date.UTC(2028, 0, 1); ms < Date.UTC(2029, 0, 2); ms += 3_723_456) {
+        vi.setSystemTime(ms)
+        logger.info({}, 'Told the time')
+        expect((JSON.parse(lines.pop()!) as { time: string }).time).toBe(new Date(ms).toISOString())
+      }
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('leaves out what is less severe than the level', () => {
