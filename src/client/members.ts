@@ -235,10 +235,10 @@ export class Members {
     try {
       return await work(signal === undefined ? timeout.signal : AbortSignal.any([timeout.signal, signal]))
     } catch (error) {
-      if (isRingmanError(error)) throw error
+      // An answer whose end is that of its connection may just look short then.
       signal?.throwIfAborted()
       const place = placeOf(url)
-      if (!timeout.signal.aborted) throw unreachable(place, error)
+      if (!timeout.signal.aborted) throw isRingmanError(error) ? error : unreachable(place, error)
       const message = `${place} did not answer within ${this.timeoutMs} ms`
       throw new RingmanError('TIMEOUT', message, { cause: error })
     } finally {

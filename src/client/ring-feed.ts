@@ -180,7 +180,7 @@ export class RingFeed {
     } finally {
       deadline.end()
     }
-    throw new RingmanError('UNREACHABLE', `${url} ended the watch`)
+    throw deadline.problem ?? new RingmanError('UNREACHABLE', `${url} ended the watch`)
   }
 
   async #take(value: unknown, url: string, first: boolean, signal: AbortSignal): Promise<void> {

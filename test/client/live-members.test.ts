@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer as createHttps, type ServerOptions } from 'node:https'
 import { createServer } from 'node:http'
+import { createServer as createTcpServer } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { seededRandom } from '../../lab/sim/seeded-random.ts'
 import { RingClient, type RingClientOptions } from '../../src/client/ring-client.ts'
@@ -14,7 +15,7 @@ import { freePort } from '../support/free-port.ts'
 import { listening } from '../support/listening.ts'
 import { TcpRelay } from '../support/tcp-relay.ts'
 import { TEST_CERTIFICATE, TEST_CERTIFICATE_KEY } from '../support/test-certificate.ts'
-import { nodes, ringEvent } from './fake-members.ts'
+import { nodes, ringBody, ringEvent } from './fake-members.ts'
 
 function follow(options: RingClientOptions) {
   const problems: ErrorCode[] = []
@@ -141,6 +142,23 @@ test.each<[string, ServerOptions, NonNullable<RingClientOptions['tls']>]>([
   await stranger.client.close()
   await expect(waiting).rejects.toMatchObject({ code: 'RING_UNKNOWN' })
   expect(authorised).toHaveLength(1)
+})
+
+test('a member whose watch gives no ring is polled, also where answers end with the connection alone', async () => {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', (asked) => {
+      const watches = String(asked).startsWith('GET /v1/ring/watch ')
+      socket.write(
+        `HTTP/1.1 200 OK\r\nContent-Type: ${watches ? 'text/event-stream' : 'application/json'}\r\n\r\n`,
+      )
+      if (!watches) socket.end(ringBody(nodes('abc')))
+    })
+  })
+  const url = `http://127.0.0.1:${(await listening(server)).port}`
+  const { client, problems } = follow({ url, timeoutMs: 200 })
+  await client.ready(AbortSignal.timeout(60_000))
+  expect([client.ring.size, problems[0]]).toEqual([3, 'TIMEOUT'])
 })
 
 test('a name with many addresses leads to each of them by chance, and past those that are dead', async () => {

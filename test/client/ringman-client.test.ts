@@ -112,7 +112,11 @@ describe('a request', () => {
   test('takes its time limit for the head and for the body', async () => {
     const silent = await fakeServer(() => {})
     const slow = await fakeServer((_, response) => response.writeHead(200).write('{'))
-    for (const { url } of [silent, slow]) {
+    const endedByClosing = await fakeServer((_, response) => {
+      response.removeHeader('transfer-encoding')
+      response.writeHead(200).write('{')
+    })
+    for (const { url } of [silent, slow, endedByClosing]) {
       expect(await codeOf(new RingmanClient({ urls: [url], timeoutMs: 50 }).owner('k'))).toBe('TIMEOUT')
     }
   })
