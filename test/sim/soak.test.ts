@@ -4,6 +4,7 @@ import { silentLogger } from '../../src/logger.ts'
 import { GossipTransport } from '../../src/membership/memberlist/gossip-transport.ts'
 import { tryParseAddress } from '../../src/membership/memberlist/protocol/endpoint.ts'
 import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
+import { UdpReachability } from '../../src/membership/memberlist/udp-reachability.ts'
 import type { Message, PushPullNode } from '../../src/membership/memberlist/wire/messages.ts'
 import { collectionsOf } from '../../lab/sim/collections.ts'
 import { seededRandom, simSeed } from '../../lab/sim/seeded-random.ts'
@@ -124,4 +125,21 @@ test('3,000 takeovers of one name leave one place noted in the transport', () =>
   expect(machine.changes().length).toBeGreaterThan(5000)
   // The longest of the fixed ones are the bounds of its histograms.
   for (const [path, size] of collectionsOf(transport)) expect(size, path).toBeLessThanOrEqual(20)
+})
+
+test('members that answer over TCP alone, and leave before they do, leave nothing noted', () => {
+  const machine = new Machine()
+  const udp = new UdpReachability(systemClock, silentLogger)
+  for (let n = 2; n < 100; n++) {
+    machine.packet(n, alive(n))
+    const { probe } = machine.runUntil('start-stream-probe')
+    machine.packet(n, { kind: 'dead', incarnation: 1, node: `m${n}`, from: `m${n}` })
+    machine.handle({ kind: 'stream-probe-finished', probe, outcome: 'acked' })
+  }
+  const ended = machine.of('probe-finished')
+  expect(ended.map(({ via, member }) => `${via} ${member.state}`)).toContain('stream left')
+  // As a node does with what the machine tells it.
+  for (const { member } of machine.of('member-changed')) if (member.state === 'left') udp.forget(member.name)
+  for (const effect of ended) udp.add(effect)
+  expect(collectionsOf(udp).get('#streamOnly')).toBe(0)
 })

@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts'
 import { LimitedWarnings } from '../../limited-warnings.ts'
 import type { Logger } from '../../logger.ts'
 import { formatHostPort } from '../../addresses.ts'
+import { isLiving } from '../member.ts'
 import type { MemberView, ProbeFinishedEffect } from './protocol/effects.ts'
 
 /** Probes that only TCP answered, with none between that UDP did, before that is called a finding. */
@@ -24,15 +25,13 @@ export class UdpReachability {
 
   /** Members that answer over TCP alone at present. */
   get blockedCount(): number {
-    let count = 0
-    for (const probes of this.#streamOnly.values()) if (probes >= PROBES_NEEDED) count++
-    return count
+    return [...this.#streamOnly.values()].filter((probes) => probes >= PROBES_NEEDED).length
   }
 
   add({ member, via }: ProbeFinishedEffect): void {
     if (via === 'direct') this.#streamOnly.delete(member.name)
-    // A relay's answer says nothing about UDP between here and there, and no answer says nothing at all.
-    if (via !== 'stream') return
+    // A relay's answer says nothing about UDP from here to there, no answer nothing at all; who is gone is forgotten already.
+    if (via !== 'stream' || !isLiving(member)) return
     const probes = (this.#streamOnly.get(member.name) ?? 0) + 1
     this.#streamOnly.set(member.name, probes)
     if (probes >= PROBES_NEEDED) this.#tell(member, probes)
