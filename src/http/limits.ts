@@ -2,76 +2,57 @@ import type { IncomingMessage } from 'node:http'
 import { configInvalid } from '../errors.ts'
 import { unknownNames } from '../unknown-name.ts'
 
-/** What a client may ask for and hold. Every buffer, list and wait that a client can make grow has its bound here. */
-export interface HttpLimits {
+/** The limits that hold where none are given. */
+export const DEFAULT_HTTP_LIMITS = {
   /** Longest key in bytes of UTF-8 that the `v1` look-ups take. */
-  readonly maxKeyBytes: number
+  maxKeyBytes: 64 * 1024,
   /** Largest `n`, the number of owners asked for per key. */
-  readonly maxOwners: number
+  maxOwners: 1000,
   /** Most keys in one batch look-up. */
-  readonly maxBatchKeys: number
+  maxBatchKeys: 10_000,
   /** Most owners that one batch look-up may ask for in all: keys times `n`, `n` counting at most the ring's size. */
-  readonly maxBatchOwners: number
+  maxBatchOwners: 100_000,
   /** Most nodes that one plan may name. */
-  readonly maxPlannedNodes: number
+  maxPlannedNodes: 100,
   /** Largest request body in bytes. */
-  readonly maxBodyBytes: number
+  maxBodyBytes: 2 * 1024 * 1024,
   /** Bytes of request bodies that may be held at once, over all requests. At least `maxBodyBytes`. */
-  readonly maxHeldBodyBytes: number
+  maxHeldBodyBytes: 32 * 1024 * 1024,
   /** Most ring watches open at once. */
-  readonly maxWatchers: number
+  maxWatchers: 512,
   /** Milliseconds between two heartbeats of a ring watch. */
-  readonly heartbeatMs: number
+  heartbeatMs: 15_000,
   /** Bytes of answers that may wait for their readers, over all connections. */
-  readonly maxWaitingAnswerBytes: number
+  maxWaitingAnswerBytes: 32 * 1024 * 1024,
   /** Milliseconds after which a reader for whom bytes wait is cut off, if it has taken none. */
-  readonly slowReaderMs: number
+  slowReaderMs: 15_000,
   /**
    * Bytes of request heads that may be held at once, over all connections of a port, until their requests are answered; each
    * request counts 4 KiB besides. At least twice `maxHeaderBytes`.
    */
-  readonly maxHeldHeadBytes: number
+  maxHeldHeadBytes: 16 * 1024 * 1024,
   /** Milliseconds from the start of a connection or request until its headers must be there. */
-  readonly headersTimeoutMs: number
+  headersTimeoutMs: 10_000,
   /** Milliseconds from the start of a request until all of it must be there, body included. */
-  readonly requestTimeoutMs: number
+  requestTimeoutMs: 30_000,
   /** Milliseconds that a connection may stay open between two requests. */
-  readonly keepAliveTimeoutMs: number
+  keepAliveTimeoutMs: 65_000,
   /** Milliseconds without a byte in either direction after which a connection in use is ended. */
-  readonly socketTimeoutMs: number
+  socketTimeoutMs: 120_000,
   /**
    * Largest request line and headers together, in bytes. A key of 64 KiB takes up to 192 KiB in a URL, each
    * byte as `%XX`.
    */
-  readonly maxHeaderBytes: number
+  maxHeaderBytes: 256 * 1024,
   /**
    * Most connections at once; when all of them end at once, closing them holds the event loop for some 25 µs each. For a
    * further one the connection that has been idle longest is closed.
    */
-  readonly maxConnections: number
-}
-
-/** The limits that hold where none are given. */
-export const DEFAULT_HTTP_LIMITS: HttpLimits = {
-  maxKeyBytes: 64 * 1024,
-  maxOwners: 1000,
-  maxBatchKeys: 10_000,
-  maxBatchOwners: 100_000,
-  maxPlannedNodes: 100,
-  maxBodyBytes: 2 * 1024 * 1024,
-  maxHeldBodyBytes: 32 * 1024 * 1024,
-  maxWatchers: 512,
-  heartbeatMs: 15_000,
-  maxWaitingAnswerBytes: 32 * 1024 * 1024,
-  slowReaderMs: 15_000,
-  maxHeldHeadBytes: 16 * 1024 * 1024,
-  headersTimeoutMs: 10_000,
-  requestTimeoutMs: 30_000,
-  keepAliveTimeoutMs: 65_000,
-  socketTimeoutMs: 120_000,
-  maxHeaderBytes: 256 * 1024,
   maxConnections: 1024,
 }
+
+/** What a client may ask for and hold. Every buffer, list and wait that a client can make grow has its bound here. */
+export type HttpLimits = Readonly<typeof DEFAULT_HTTP_LIMITS>
 
 /** What the admin port allows: room for probes, scrapers and people, whatever goes on at the look-up port. */
 export const ADMIN_HTTP_LIMITS: HttpLimits = {
