@@ -8,21 +8,17 @@ import type { Drop } from './wire/drop.ts'
 import { NO_LABEL } from './wire/label.ts'
 import { StreamDecoder, type DecodedStream, type StreamReception } from './wire/stream-decoder.ts'
 
-/** Bounds on what peers can make this member hold through connections. */
-export interface StreamServerLimits {
-  /** Connections served at once. A quarter of them is kept for members and seeds. @default 128, as in memberlist */
-  readonly maxConnections: number
-  /** Of these from one address. @default 32 */
-  readonly maxConnectionsPerAddress: number
-  /** Bytes held for all connections together. @default 64 MiB */
-  readonly maxHeldBytes: number
-}
-
-export const DEFAULT_STREAM_SERVER_LIMITS: StreamServerLimits = {
+export const DEFAULT_STREAM_SERVER_LIMITS = {
+  /** Connections served at once, as many as in memberlist. A quarter of them is kept for members and seeds. */
   maxConnections: 128,
+  /** Of these from one address. */
   maxConnectionsPerAddress: 32,
+  /** Bytes held for all connections together. */
   maxHeldBytes: 64 * 1024 * 1024,
 }
+
+/** Bounds on what peers can make this member hold through connections. */
+export type StreamServerLimits = Readonly<typeof DEFAULT_STREAM_SERVER_LIMITS>
 
 /** Time for a refused peer to read why, in milliseconds. */
 const FAREWELL_MS = 1000

@@ -1,27 +1,3 @@
-/** What a peer may make this member hold or do, in one datagram or one stream. Sizes in bytes. */
-export interface WireLimits {
-  /** One datagram as it came off the socket. */
-  readonly maxPacketBytes: number
-  /** Everything that is decompressed out of one datagram, together. */
-  readonly maxPacketExpandedBytes: number
-  /** Messages in one datagram; Go writes 255 at most. */
-  readonly maxPacketMessages: number
-  /** Parts of one datagram that may be refused before the rest of it is dropped too. */
-  readonly maxPacketFaults: number
-  /** Wrappers (compound, compress) around one message of a datagram; Go writes two at most. */
-  readonly maxNesting: number
-  /** One TCP message as it came off the socket, without its label. */
-  readonly maxStreamBytes: number
-  /** A TCP message after decompression. */
-  readonly maxStreamExpandedBytes: number
-  /** Members in one push/pull. */
-  readonly maxNodes: number
-  /** The application's bytes in one push/pull. */
-  readonly maxUserStateBytes: number
-  /** A user message over TCP. */
-  readonly maxUserMessageBytes: number
-}
-
 const MIB = 1024 * 1024
 
 /**
@@ -29,18 +5,31 @@ const MIB = 1024 * 1024
  * members takes about 2 MiB, and several peers may send theirs at once. `maxNodes` is lower than its 1,048,576, because a
  * decoded member takes some 400 bytes of heap.
  */
-export const DEFAULT_LIMITS: WireLimits = {
+export const DEFAULT_LIMITS = {
+  /** One datagram as it came off the socket. */
   maxPacketBytes: 65_535,
+  /** Everything that is decompressed out of one datagram, together. */
   maxPacketExpandedBytes: 65_536,
+  /** Messages in one datagram; Go writes 255 at most. */
   maxPacketMessages: 256,
+  /** Parts of one datagram that may be refused before the rest of it is dropped too. */
   maxPacketFaults: 8,
+  /** Wrappers (compound, compress) around one message of a datagram; Go writes two at most. */
   maxNesting: 4,
+  /** One TCP message as it came off the socket, without its label. */
   maxStreamBytes: 8 * MIB,
+  /** A TCP message after decompression. */
   maxStreamExpandedBytes: 16 * MIB,
+  /** Members in one push/pull. */
   maxNodes: 100_000,
+  /** The application's bytes in one push/pull. */
   maxUserStateBytes: 8 * MIB,
+  /** A user message over TCP. */
   maxUserMessageBytes: 8 * MIB,
 }
+
+/** What a peer may make this member hold or do, in one datagram or one stream. Sizes in bytes. */
+export type WireLimits = Readonly<typeof DEFAULT_LIMITS>
 
 /** Longest metadata of a member, memberlist's `MetaMaxSize`. */
 export const MAX_META_BYTES = 512
