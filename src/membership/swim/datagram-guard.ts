@@ -1,6 +1,7 @@
 import { isIPv4 } from 'node:net'
 import { isObject } from '../../is-object.ts'
 import { isPort, isWithin } from '../../is-within.ts'
+import type { GossipDropReason } from '../statistics.ts'
 import { tryDecodeMsgpack, type MsgpackMap } from './msgpack-value.ts'
 import { tryDecodeSwimMeta } from './swim-metadata.ts'
 
@@ -27,33 +28,32 @@ export type SwimMessage =
   | { readonly kind: 'ping-req'; readonly data: { readonly seq: number; readonly destination: string } }
   | { readonly kind: 'sync' | 'update'; readonly data: UpdateData }
 
-/** Why a datagram was dropped, from its bytes alone. */
-export type MalformedReason =
-  | 'empty'
-  | 'oversized'
-  | 'type-unknown'
-  | 'compound-malformed'
-  | 'compound-nested'
-  | 'body-malformed'
-  | 'seq-invalid'
-  | 'host-invalid'
-  | 'state-invalid'
-  | 'incarnation-invalid'
-  | 'metadata-invalid'
-
-/** Why a datagram, or a message in it, was dropped. */
-export type DatagramFault =
-  | MalformedReason
+/** Why a datagram, or a message in it, was dropped, with the words for it that all sources share. */
+export const DATAGRAM_FAULTS = {
+  empty: 'malformed',
+  oversized: 'too-large',
+  'type-unknown': 'unknown-type',
+  'compound-malformed': 'malformed',
+  'compound-nested': 'nested-too-deep',
+  'body-malformed': 'malformed',
+  'seq-invalid': 'malformed',
+  'host-invalid': 'malformed',
+  'state-invalid': 'malformed',
+  'incarnation-invalid': 'incarnation-out-of-range',
+  'metadata-invalid': 'malformed',
   /** A request to probe a host that is no member. */
-  | 'destination-unknown'
+  'destination-unknown': 'destination-unknown',
   /** More requests that cost an answer than are allowed in the time. */
-  | 'rate-limited'
+  'rate-limited': 'rate-limited',
   /** A member beyond `maxMembers`. */
-  | 'member-limit'
+  'member-limit': 'too-many-members',
   /** A message that claims to come from this process's own address. */
-  | 'self-address'
+  'self-address': 'self-address',
   /** The library failed on it: a fault of ringman. */
-  | 'library-failed'
+  'library-failed': 'library-failed',
+} as const satisfies Record<string, GossipDropReason>
+
+export type DatagramFault = keyof typeof DATAGRAM_FAULTS
 
 export interface GuardLimits {
   readonly maxBytes: number
@@ -76,7 +76,7 @@ export const INCARNATION_AHEAD_MS = 86_400_000
 export function checkDatagram(
   bytes: Uint8Array,
   limits: GuardLimits,
-): { readonly messages: readonly SwimMessage[] } | { readonly reason: MalformedReason } {
+): { readonly messages: readonly SwimMessage[] } | { readonly reason: DatagramFault } {
   if (bytes.byteLength === 0) return { reason: 'empty' }
   if (bytes.byteLength > limits.maxBytes) return { reason: 'oversized' }
   const parts = bytes[0] === MESSAGE_TYPE.compound ? splitCompound(bytes) : [bytes]
@@ -113,7 +113,7 @@ export function splitCompound(bytes: Uint8Array): Uint8Array[] | undefined {
   return offset === bytes.byteLength ? parts : undefined
 }
 
-function checkMessage(bytes: Uint8Array, limits: GuardLimits): SwimMessage | MalformedReason {
+function checkMessage(bytes: Uint8Array, limits: GuardLimits): SwimMessage | DatagramFault {
   const type = bytes[0]
   if (type === MESSAGE_TYPE.compound) return 'compound-nested'
   if (!TYPES.has(type)) return 'type-unknown'
@@ -134,7 +134,7 @@ function checkMessage(bytes: Uint8Array, limits: GuardLimits): SwimMessage | Mal
   return isHost(destination) ? { kind: 'ping-req', data: { seq, destination } } : 'host-invalid'
 }
 
-function checkUpdate(body: MsgpackMap, limits: GuardLimits): UpdateData | MalformedReason {
+function checkUpdate(body: MsgpackMap, limits: GuardLimits): UpdateData | DatagramFault {
   const { host, state, incarnation, meta } = body
   if (!isHost(host)) return 'host-invalid'
   if (state !== LIBRARY_STATE.alive && state !== LIBRARY_STATE.suspect && state !== LIBRARY_STATE.faulty) {

@@ -1,5 +1,11 @@
 import { createTwoWayCount, type GossipDropReason } from '../statistics.ts'
-import { MESSAGE_TYPE, splitCompound, type DatagramFault, type SwimMessage } from './datagram-guard.ts'
+import {
+  DATAGRAM_FAULTS,
+  MESSAGE_TYPE,
+  splitCompound,
+  type DatagramFault,
+  type SwimMessage,
+} from './datagram-guard.ts'
 
 /** What is counted of one process's datagrams. Only ever rising. */
 export class SwimTraffic {
@@ -50,32 +56,12 @@ const NAMES: ReadonlyMap<number, MessageName> = new Map([
   [MESSAGE_TYPE.update, 'update'],
 ])
 
-/** This protocol's reasons in the words that all sources share. */
-const SHARED_REASONS: Readonly<Record<DatagramFault, GossipDropReason>> = {
-  empty: 'malformed',
-  oversized: 'too-large',
-  'type-unknown': 'unknown-type',
-  'compound-malformed': 'malformed',
-  'compound-nested': 'nested-too-deep',
-  'body-malformed': 'malformed',
-  'seq-invalid': 'malformed',
-  'host-invalid': 'malformed',
-  'state-invalid': 'malformed',
-  'incarnation-invalid': 'incarnation-out-of-range',
-  'metadata-invalid': 'malformed',
-  'destination-unknown': 'destination-unknown',
-  'rate-limited': 'rate-limited',
-  'member-limit': 'too-many-members',
-  'self-address': 'self-address',
-  'library-failed': 'library-failed',
-}
-
 /** Drops by shared reason, all of them that there can be. */
 export function sharedDrops(
   drops: ReadonlyMap<DatagramFault, number>,
 ): Partial<Record<GossipDropReason, number>> {
   const shared: Partial<Record<GossipDropReason, number>> = {}
-  for (const [reason, name] of Object.entries(SHARED_REASONS) as [DatagramFault, GossipDropReason][]) {
+  for (const [reason, name] of Object.entries(DATAGRAM_FAULTS) as [DatagramFault, GossipDropReason][]) {
     shared[name] = (shared[name] ?? 0) + (drops.get(reason) ?? 0)
   }
   return shared
