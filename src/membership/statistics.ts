@@ -45,45 +45,52 @@ export interface TwoWayCount {
   received: number
 }
 
-/** Messages of the gossip protocols: memberlist's, and npm `swim`'s `sync` and `update`. */
-export type GossipMessageType =
-  | 'ping'
-  | 'indirect-ping'
-  | 'ack'
-  | 'nack'
-  | 'alive'
-  | 'suspect'
-  | 'dead'
-  | 'user'
-  | 'push-pull'
-  | 'error'
-  | 'sync'
-  | 'update'
+/** Messages of both gossip protocols; `indirect-ping` is `ping-req` in npm `swim`, `sync` and `update` are its own. */
+export const GOSSIP_MESSAGE_TYPES = {
+  ping: '',
+  'indirect-ping': 'Asks a third member to probe.',
+  ack: '',
+  nack: '',
+  alive: '',
+  suspect: '',
+  dead: 'Also says that a member left.',
+  user: "An application's own.",
+  'push-pull': 'A whole state.',
+  error: 'A peer says why it refused.',
+  sync: "A list of members in npm `swim`'s protocol.",
+  update: "News of one member in npm `swim`'s protocol.",
+} as const
 
-/** Why something that came was not taken, over all gossip protocols. */
-export type GossipDropReason =
-  | 'label-differs'
-  | 'cluster-name-differs'
-  | 'not-encrypted'
-  | 'cannot-decrypt'
-  | 'encrypted-unexpectedly'
-  | 'crc-mismatch'
-  | 'malformed'
-  | 'nested-too-deep'
-  | 'too-large'
-  | 'unknown-type'
-  | 'version-incompatible'
-  | 'delegate-refused'
-  | 'too-many-members'
-  | 'incarnation-out-of-range'
-  | 'not-for-us'
-  | 'overloaded'
-  | 'evicted'
-  | 'connections-exhausted'
-  | 'destination-unknown'
-  | 'rate-limited'
-  | 'self-address'
-  | 'library-failed'
+export type GossipMessageType = keyof typeof GOSSIP_MESSAGE_TYPES
+
+/** Why something that came was not taken. For memberlist the words are those of the log's field `reason`. */
+export const GOSSIP_DROP_REASONS = {
+  'label-differs': 'The sender has another label, or one of the two has none. Another cluster sends here.',
+  'cluster-name-differs': 'The sender is of another cluster name.',
+  'not-encrypted': 'It is not encrypted, and this member requires it.',
+  'cannot-decrypt': 'No key of the keyring fits.',
+  'encrypted-unexpectedly': 'It is encrypted, and this member has no key.',
+  'crc-mismatch': 'The checksum is wrong.',
+  malformed: 'It is not a well-formed message.',
+  'nested-too-deep': 'Messages are wrapped into each other too often.',
+  'too-large': 'It is larger, or asks for more, than the limits allow.',
+  'unknown-type': 'The message type is unknown, or does not belong there.',
+  'version-incompatible': 'A member speaks no protocol version that all others understand.',
+  'delegate-refused': "The application's delegate refused it.",
+  'too-many-members': 'More members than the limit: in all, or without keys at one address.',
+  'incarnation-out-of-range': 'An incarnation that no honest member comes to.',
+  'not-for-us':
+    'A ping for a member of another name: the address has a new owner, and the sender has not heard.',
+  overloaded: 'More at once than is allowed.',
+  evicted: 'It is about a member that an operator has evicted for a time.',
+  'connections-exhausted': 'A connection beyond those, or with more in it than, a member may have.',
+  'destination-unknown': 'A request to probe a host that is no member.',
+  'rate-limited': 'More requests that cost an answer than are allowed in the time.',
+  'self-address': "It claims to come from this process's own address.",
+  'library-failed': 'A fault of ringman.',
+} as const
+
+export type GossipDropReason = keyof typeof GOSSIP_DROP_REASONS
 
 /** Upper bounds in seconds for round trips of probes. */
 export const PROBE_BOUNDS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]

@@ -2,59 +2,12 @@ import {
   PROBE_BOUNDS_SECONDS,
   PUSH_PULL_BOUNDS_BYTES,
   PUSH_PULL_BOUNDS_SECONDS,
-  type GossipDropReason,
-  type GossipMessageType,
+  GOSSIP_DROP_REASONS,
+  GOSSIP_MESSAGE_TYPES,
 } from '../../membership/statistics.ts'
 import { rowsWith } from '../metric.ts'
 
 const DIRECTION = { direction: { sent: '', received: '' } } as const
-
-/** Messages of both gossip protocols; `indirect-ping` is `ping-req` in npm `swim`, `sync` and `update` are its own. */
-const MESSAGE_TYPE = {
-  type: {
-    ping: '',
-    'indirect-ping': 'Asks a third member to probe.',
-    ack: '',
-    nack: '',
-    alive: '',
-    suspect: '',
-    dead: 'Also says that a member left.',
-    user: "An application's own.",
-    'push-pull': 'A whole state.',
-    error: 'A peer says why it refused.',
-    sync: "A list of members in npm `swim`'s protocol.",
-    update: "News of one member in npm `swim`'s protocol.",
-  } satisfies Record<GossipMessageType, string>,
-} as const
-
-/** Why something that came was not taken. For memberlist the words are those of the log's field `reason`. */
-const DROP_REASON = {
-  reason: {
-    'label-differs': 'The sender has another label, or one of the two has none. Another cluster sends here.',
-    'cluster-name-differs': 'The sender is of another cluster name.',
-    'not-encrypted': 'It is not encrypted, and this member requires it.',
-    'cannot-decrypt': 'No key of the keyring fits.',
-    'encrypted-unexpectedly': 'It is encrypted, and this member has no key.',
-    'crc-mismatch': 'The checksum is wrong.',
-    malformed: 'It is not a well-formed message.',
-    'nested-too-deep': 'Messages are wrapped into each other too often.',
-    'too-large': 'It is larger, or asks for more, than the limits allow.',
-    'unknown-type': 'The message type is unknown, or does not belong there.',
-    'version-incompatible': 'A member speaks no protocol version that all others understand.',
-    'delegate-refused': "The application's delegate refused it.",
-    'too-many-members': 'More members than the limit: in all, or without keys at one address.',
-    'incarnation-out-of-range': 'An incarnation that no honest member comes to.',
-    'not-for-us':
-      'A ping for a member of another name: the address has a new owner, and the sender has not heard.',
-    overloaded: 'More at once than is allowed.',
-    evicted: 'It is about a member that an operator has evicted for a time.',
-    'connections-exhausted': 'A connection beyond those, or with more in it than, a member may have.',
-    'destination-unknown': 'A request to probe a host that is no member.',
-    'rate-limited': 'More requests that cost an answer than are allowed in the time.',
-    'self-address': "It claims to come from this process's own address.",
-    'library-failed': 'A fault of ringman.',
-  } satisfies Record<GossipDropReason, string>,
-} as const
 
 const MEMBERLIST = ['memberlist'] as const
 
@@ -69,13 +22,13 @@ export const GOSSIP_METRICS = rowsWith({ sources: ['memberlist', 'swim'] })({
   },
   gossipMessages: {
     name: 'ringman_gossip_messages_total',
-    labels: { ...MESSAGE_TYPE, ...DIRECTION },
+    labels: { type: GOSSIP_MESSAGE_TYPES, ...DIRECTION },
     meaning: 'Messages in datagrams and streams, by type and direction.',
     reading: 'Types that the source’s protocol does not have make no series.',
   },
   gossipMessageBytes: {
     name: 'ringman_gossip_message_bytes_total',
-    labels: { ...MESSAGE_TYPE, ...DIRECTION },
+    labels: { type: GOSSIP_MESSAGE_TYPES, ...DIRECTION },
     meaning:
       'Bytes of those messages: in a datagram the encoded size, before compression and encryption; in a stream the size of the stream.',
     sources: MEMBERLIST,
@@ -89,7 +42,7 @@ export const GOSSIP_METRICS = rowsWith({ sources: ['memberlist', 'swim'] })({
   },
   gossipDrops: {
     name: 'ringman_gossip_drops_total',
-    labels: DROP_REASON,
+    labels: { reason: GOSSIP_DROP_REASONS },
     meaning: 'Datagrams, streams and messages that came and were not taken, by reason.',
     reading:
       'By key or label: somebody is misconfigured, or another cluster sends here. `not-for-us` in small numbers is normal after a restart. The log line `gossip.dropped` names the sender.',
