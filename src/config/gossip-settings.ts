@@ -1,4 +1,4 @@
-import { DEFAULT_VERSIONS } from '../membership/member.ts'
+import { DEFAULT_VERSIONS, type ProtocolVersions } from '../membership/member.ts'
 import type { ProtocolSettings } from '../membership/memberlist/protocol/settings.ts'
 import { settingsWith, type Setting, type ValuesOf } from './setting.ts'
 import {
@@ -16,23 +16,17 @@ import {
 const MEMBERLIST = ['memberlist'] as const
 const HOUR_MS = 3_600_000
 
-/** Delegate protocol versions, as memberlist's applications have them. */
-export interface DelegateVersions {
-  readonly min: number
-  readonly max: number
-  readonly current: number
-}
-
-const delegateVersions: ValueType<DelegateVersions> = {
+/** Delegate protocol versions, as memberlist's applications have them, beside those of the protocol itself. */
+const delegateVersions: ValueType<ProtocolVersions> = {
   read(given) {
-    const [, min = 1, max = 0, current = 0] =
+    const [, dMin = 1, dMax = 0, dCur = 0] =
       /^(\d{1,3})-(\d{1,3}):(\d{1,3})$/.exec(String(given))?.map(Number) ?? []
-    if (min <= current && current <= max && max <= 255) return { min, max, current }
+    if (dMin <= dCur && dCur <= dMax && dMax <= 255) return { ...DEFAULT_VERSIONS, dMin, dMax, dCur }
     throw new NotAllowed([{ message: delegateVersions.allowed }])
   },
   placeholder: 'MIN-MAX:CURRENT',
   allowed: 'versions such as 2-5:5, each 0 to 255 and the current one within the others',
-  encode: ({ min, max, current }) => `${min}-${max}:${current}`,
+  encode: ({ dMin, dMax, dCur }) => `${dMin}-${dMax}:${dCur}`,
 }
 
 /** A path, and not a key that somebody took for the value: paths are shown in messages. */
@@ -168,13 +162,9 @@ export type GossipConfig = ValuesOf<typeof GOSSIP_SETTINGS>
 /** What was set of the protocol's settings. */
 export function protocolSettingsOf(config: GossipConfig): Partial<ProtocolSettings> {
   const timing = Object.keys(TIMING_SETTINGS) as (keyof typeof TIMING_SETTINGS)[]
-  const set: { -readonly [Name in keyof ProtocolSettings]?: ProtocolSettings[Name] } = Object.fromEntries(
+  const set: Partial<ProtocolSettings> = Object.fromEntries(
     timing.flatMap((name) => (config[name] === undefined ? [] : [[name, config[name]]])),
   )
   const { delegateVersions: versions } = config
-  if (versions !== undefined) {
-    const { min: dMin, max: dMax, current: dCur } = versions
-    set.versions = { ...DEFAULT_VERSIONS, dMin, dMax, dCur }
-  }
-  return set
+  return versions === undefined ? set : { ...set, versions }
 }
