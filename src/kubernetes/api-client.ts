@@ -105,7 +105,8 @@ export class ApiClient {
       ...(page.next === undefined ? {} : { continue: page.next }),
     }
     return this.#whole(signal, async (limit) => {
-      const { body } = await this.#open(selection, 'list', query, limit)
+      const request = { path: pathOf(selection), query }
+      const { body } = await this.#send(request, { ...selection, verb: 'list' }, limit)
       return parsePage(await collect(body, this.#settings.pageLimitBytes, 'a page of the list'))
     })
   }
@@ -135,7 +136,8 @@ export class ApiClient {
         resourceVersion: from.version,
         timeoutSeconds: String(Math.max(1, Math.ceil(from.timeoutMs / 1000))),
       }
-      const { body } = await this.#open(selection, 'watch', query, deadline.signal)
+      const request = { path: pathOf(selection), query }
+      const { body } = await this.#send(request, { ...selection, verb: 'watch' }, deadline.signal)
       listen()
       yield []
       const splitter = new LineSplitter(lineLimitBytes)
@@ -201,15 +203,6 @@ export class ApiClient {
     } finally {
       deadline.end()
     }
-  }
-
-  #open(
-    selection: ApiSelection,
-    verb: 'list' | 'watch',
-    query: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<ApiAnswer> {
-    return this.#send({ path: pathOf(selection), query }, { ...selection, verb }, signal)
   }
 
   async #send(request: ApiRequest, action: ApiAction, signal: AbortSignal): Promise<ApiAnswer> {
@@ -353,7 +346,6 @@ function errorOf({ code, reason, message }: Readonly<Record<string, unknown>>): 
   const expired = code === 410 || reason === 'Expired' || reason === 'Gone'
   const kind: ApiErrorKind = expired ? 'expired' : code === 429 ? 'throttled' : 'server'
   const words = typeof message === 'string' ? quoteWords(message) : 'no reason given'
-  return apiError(kind, `the watch ended with an error: ${words}`, {
-    ...(typeof code === 'number' ? { status: code } : {}),
-  })
+  const facts = typeof code === 'number' ? { status: code } : {}
+  return apiError(kind, `the watch ended with an error: ${words}`, facts)
 }

@@ -44,15 +44,9 @@ export function apiError(
   message: string,
   options: { readonly cause?: unknown; readonly status?: number; readonly retryAfterMs?: number } = {},
 ): RingmanError {
-  const { cause, status, retryAfterMs } = options
-  return new RingmanError(CODES[kind] ?? 'SOURCE_FAILED', message, {
-    ...(cause === undefined ? {} : { cause }),
-    detail: {
-      kubernetes: kind,
-      ...(status === undefined ? {} : { status }),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    },
-  })
+  const { cause, ...facts } = options
+  const detail = { kubernetes: kind, ...facts }
+  return new RingmanError(CODES[kind] ?? 'SOURCE_FAILED', message, { cause, detail })
 }
 
 /** The kind of an error that {@link apiError} made; undefined for every other. */
