@@ -1,5 +1,6 @@
 import { execFile, spawn, type ChildProcess, type ExecFileException } from 'node:child_process'
 import { promisify } from 'node:util'
+import type { V1PodList } from '@kubernetes/client-node'
 import { atOnce } from '../at-once.ts'
 import { configInvalid, RingmanError } from '../errors.ts'
 import { SUBDOMAIN_NAME } from '../kubernetes-names.ts'
@@ -138,9 +139,9 @@ function argumentsOf({ namespace, flags = [] }: KubectlPlace, args: readonly str
 
 /** @throws {RingmanError} `UNREACHABLE` for what is no list of pods. */
 function readPods(text: string): (ForwardablePod & { readonly release: string })[] {
-  let value: PodList
+  let value: Partial<V1PodList>
   try {
-    value = JSON.parse(text) as PodList
+    value = JSON.parse(text) as Partial<V1PodList>
   } catch (error) {
     throw new RingmanError('UNREACHABLE', 'kubectl printed no JSON', { cause: error })
   }
@@ -154,21 +155,4 @@ function readPods(text: string): (ForwardablePod & { readonly release: string })
     const release = labels[INSTANCE] ?? ''
     return [{ name, release, httpPort: portOf('http', 8080), adminPort: portOf('admin', 8081) }]
   })
-}
-
-/** What is read of `kubectl get pods -o json`. */
-interface PodList {
-  readonly items?: readonly {
-    readonly metadata?: {
-      readonly name?: string
-      readonly deletionTimestamp?: string
-      readonly labels?: Readonly<Record<string, string>>
-    }
-    readonly spec?: {
-      readonly containers?: readonly {
-        readonly ports?: readonly { readonly name?: string; readonly containerPort?: number }[]
-      }[]
-    }
-    readonly status?: { readonly phase?: string }
-  }[]
 }
