@@ -63,7 +63,7 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
     const others = Math.max(0, node.livingCount - 1)
     return say('well', `Gossips with ${others} other member${others === 1 ? '' : 's'}`)
   }
-  const refusing = facts.lastJoin?.reached.length === 0 ? findRefusal(facts.lastJoin) : undefined
+  const refusing = facts.lastJoin?.reached.length === 0 ? facts.lastJoin.failed.find(isRefusal) : undefined
   if (refusing !== undefined) {
     return say('refused', `It is refused: the seed ${formatHostPort(refusing.seed)} ${refusing.message}`)
   }
@@ -72,13 +72,6 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
   const isAsking = facts.lastJoin === undefined && (rounds === 0 || addresses.length > 0)
   const condition = isAsking && facts.uptimeMs < FIRST_NEWS_MS ? 'starting' : 'alone'
   return say(condition, reasonToBeAlone(facts, misfits))
-}
-
-/** A seed that answers and refuses this member. */
-export function findRefusal({
-  failed,
-}: JoinFinishedEffect): JoinFinishedEffect['failed'][number] | undefined {
-  return failed.find(isRefusal)
 }
 
 /** Whether somebody is there who refuses this member, or is refused by it. */

@@ -30,7 +30,7 @@ import { DEFAULT_GOSSIP_PORT, MemberlistNode } from './memberlist-node.ts'
 import { DEFAULT_BIND_HOST, type MemberlistNodeOptions } from './node-options.ts'
 import type { JoinFinishedEffect, MemberView } from './protocol/effects.ts'
 import { sameEndpoint, type Endpoint } from './protocol/endpoint.ts'
-import { describeHealth, findRefusal, isRefusal } from './memberlist-health.ts'
+import { describeHealth, isRefusal } from './memberlist-health.ts'
 import { memberlistStatistics } from './memberlist-statistics.ts'
 
 /** Milliseconds that the time of day must be off by before the times of states follow it. */
@@ -294,7 +294,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
   }
 
   #warnOfRefusal(result: JoinFinishedEffect): void {
-    const refusing = findRefusal(result)
+    const refusing = result.failed.find(isRefusal)
     if (refusing === undefined) return
     const { seed, message } = refusing
     this.#refusalWarnings.warn(
