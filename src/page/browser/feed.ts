@@ -26,12 +26,17 @@ export async function ask<T>(url: string): Promise<T> {
   return answer
 }
 
+interface FeedOptions {
+  readonly wantsRings: boolean
+  /** Called with everything after each change, once everything is known. */
+  readonly changed: (answers: Answers) => void
+  readonly connected: (connection: Connection) => void
+}
+
 /** Follows a ring: its events, and what they do not tell, for as long as somebody looks at the page. */
 export class Feed {
   readonly #root: string
-  readonly #wantsRings: boolean
-  readonly #changed: (answers: Answers) => void
-  readonly #connected: (connection: Connection) => void
+  readonly #options: FeedOptions
   readonly #answers: Partial<Answers> = {}
   #stream: EventSource | undefined
   #timer = 0
@@ -39,22 +44,10 @@ export class Feed {
   #agreementAt = 0
   #busy = false
 
-  /**
-   * @param root - Where the routes of the ring are, such as `v1`.
-   * @param changed - Called with everything after each change, once everything is known.
-   */
-  constructor(
-    root: string,
-    options: {
-      readonly wantsRings: boolean
-      readonly changed: (answers: Answers) => void
-      readonly connected: (connection: Connection) => void
-    },
-  ) {
+  /** @param root - Where the routes of the ring are, such as `v1`. */
+  constructor(root: string, options: FeedOptions) {
     this.#root = root
-    this.#wantsRings = options.wantsRings
-    this.#changed = options.changed
-    this.#connected = options.connected
+    this.#options = options
   }
 
   start(): void {
@@ -76,7 +69,7 @@ export class Feed {
     this.#stream = stream
     stream.addEventListener('ring', ({ data }: MessageEvent<string>) => {
       Object.assign(this.#answers, { ring: JSON.parse(data) as Answers['ring'] })
-      this.#connected('live')
+      this.#options.connected('live')
       this.hurry()
     })
     stream.addEventListener('error', () => {
@@ -104,11 +97,11 @@ export class Feed {
           ask<Answers['members']>(`${this.#root}/members`),
           ask<Answers['changes']>(`${this.#root}/changes`),
           isOpen ? undefined : ask<Answers['ring']>(`${this.#root}/ring`),
-          this.#wantsRings ? ask<NonNullable<Answers['rings']>>('v1/rings') : undefined,
+          this.#options.wantsRings ? ask<NonNullable<Answers['rings']>>('v1/rings') : undefined,
         ])
         Object.assign(this.#answers, { members, changes, rings, ...(ring === undefined ? {} : { ring }) })
         this.#membersAt = nowMs
-        this.#connected(this.#stream?.readyState === EventSource.OPEN ? 'live' : 'polling')
+        this.#options.connected(this.#stream?.readyState === EventSource.OPEN ? 'live' : 'polling')
         this.#tell()
       }
       if (nowMs - this.#agreementAt >= AGREEMENT_MS) {
@@ -119,7 +112,7 @@ export class Feed {
         this.#tell()
       }
     } catch {
-      this.#connected('lost')
+      this.#options.connected('lost')
     } finally {
       this.#busy = false
       this.#look(every)
@@ -129,7 +122,7 @@ export class Feed {
   #tell(): void {
     const { ring, members, changes, agreement, rings } = this.#answers
     if (ring !== undefined && members !== undefined && changes !== undefined) {
-      this.#changed({ ring, members, changes, agreement, rings })
+      this.#options.changed({ ring, members, changes, agreement, rings })
     }
   }
 }
