@@ -99,7 +99,11 @@ export const MEMBER_SETTINGS = {
     help: "Weight of this member's share, relative to the others'",
     ...MEMBERSHIP,
   },
-  zone: { type: word('ZONE', 128), help: "This member's failure domain, told to the others", ...MEMBERSHIP },
+  zone: {
+    type: word('ZONE', 128, 200),
+    help: "This member's failure domain, told to the others",
+    ...MEMBERSHIP,
+  },
   foldWindowMs: {
     type: duration(0, 10_000),
     default: formatDuration(DEFAULT_FOLD_WINDOW_MS),

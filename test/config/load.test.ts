@@ -7,6 +7,7 @@ import { loadCommandConfig, loadServeConfig } from '../../src/config/load.ts'
 import { CLIENT_SETTINGS } from '../../src/config/client-settings.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
 import { encodeValues, fileKeyOf, flagOf, variableOf } from '../../src/config/setting.ts'
+import { encodeMetadata } from '../../src/membership/member.ts'
 import { isRingmanError } from '../../src/errors.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'ringman-config-'))
@@ -46,6 +47,32 @@ function problemKeys(run: () => unknown): readonly string[] | undefined {
     return [...(error.detail['keys'] as readonly string[])].sort()
   }
 }
+
+test('any zone that is allowed leaves room in the metadata for all that a member may come to say', () => {
+  // A quote is one byte, and two in JSON.
+  const zones = [0, 30, 64, 92, 128].flatMap((quotes) =>
+    ['z', 'é', '王'].flatMap((letter) =>
+      Array.from({ length: 129 - quotes }, (_, count) => '"'.repeat(quotes) + letter.repeat(count)),
+    ),
+  )
+  const allowed = zones.filter((zone) => zone !== '' && problemKeys(() => load({ zone })) === undefined)
+  expect(allowed.length).toBeGreaterThan(100)
+  for (const zone of allowed) {
+    const metadata = {
+      servicePort: '65535',
+      weight: 1000,
+      zone,
+      witness: true,
+      httpPort: 65_535,
+      level: 255,
+      adminPort: 65_535,
+      drained: true,
+      handover: { phase: 'weighing', number: 2 ** 32 - 1, weight: 1000 },
+      version: '1'.repeat(32),
+    } as const
+    expect(() => encodeMetadata(metadata), zone).not.toThrow()
+  }
+})
 
 describe('the defaults', () => {
   test('are those that scripts and charts rely on', () => {
@@ -165,6 +192,8 @@ describe('values', () => {
     ['label', 'é'.repeat(127), 'é'.repeat(127)],
     ['label', 'é'.repeat(128), undefined],
     ['label', 'x'.repeat(256), undefined],
+    ['zone', '王'.repeat(66), '王'.repeat(66)],
+    ['zone', '王'.repeat(67), undefined],
     ['drainMs', '5', undefined],
     ['drainMs', '-5s', undefined],
     ['drainMs', '2h', undefined],
@@ -401,7 +430,7 @@ describe('problems', () => {
       ['label', 'labelFile'],
     ],
     ['one port for two servers', { httpPort: '8081' }, ['httpPort']],
-    ['metadata that is too long together', { name: 'é'.repeat(128), zone: 'é'.repeat(128) }, ['name']],
+    ['metadata that is too long together', { name: 'é'.repeat(128), zone: '王'.repeat(66) }, ['name']],
   ])('%s is refused', (_, flags, keys) => {
     expect(problemKeys(() => load(flags as Record<string, string>))).toEqual(keys)
   })
