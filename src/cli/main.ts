@@ -45,5 +45,8 @@ function describe(error: unknown): string {
     // Only a configuration with several problems has several lines; any other line end is of somebody else's making.
     return error.detail['keys'] === undefined ? printable(error.message) : lines(error.message)
   }
+  // Of a member's fault, the stack of this process says nothing.
+  if (isRingmanError(error) && typeof error.detail['url'] === 'string')
+    return printable(`${error.detail['url']}: ${error.message}`)
   return lines(error instanceof Error ? (error.stack ?? error.message) : String(error))
 }

@@ -85,6 +85,19 @@ describe('serve --print-config', () => {
   })
 })
 
+test('a fault of the member that was asked is told with its place, and without the stack of this command', async () => {
+  await using server = createServer((_, response) => {
+    response.writeHead(500, { 'content-type': 'application/problem+json' })
+    response.end(
+      JSON.stringify({ code: 'INTERNAL', detail: 'A fault of ringman itself; its log says more.' }),
+    )
+  })
+  const url = `http://127.0.0.1:${(await listening(server)).port}`
+  const { code, err } = await runMain(['get', 'k', '--url', url])
+  expect(code).toBe(1)
+  expect(err).toBe(`ringman: ${url}/v1/owner: A fault of ringman itself; its log says more.\n`)
+})
+
 describe('exit codes', () => {
   test('3: nobody answers', async () => {
     for (const args of [['get', 'k'], ['nodes'], ['ring'], ['watch'], ['plan', '--leave', 'x']]) {
