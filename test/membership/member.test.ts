@@ -11,6 +11,7 @@ import {
   type ListedMetadata,
   type ListedPlace,
   listedMember,
+  isWord,
   METADATA_LIMIT_BYTES,
 } from '../../src/membership/member.ts'
 
@@ -104,6 +105,9 @@ describe('decodeMetadata', () => {
     ['{"ServicePort":"1","Version":"v1"}', { servicePort: '1' }],
     ['{"ServicePort":"1","Version":1}', { servicePort: '1' }],
     [`{"ServicePort":"1","Version":"1${'0'.repeat(32)}"}`, { servicePort: '1' }],
+    ['{"ServicePort":"1","AdminPort":1}', { servicePort: '1', adminPort: 1 }],
+    ['{"ServicePort":"1","AdminPort":65535}', { servicePort: '1', adminPort: 65_535 }],
+    ['{"ServicePort":"1","AdminPort":65536}', { servicePort: '1' }],
     ['{"ServicePort":"1","HttpPort":65536}', { servicePort: '1' }],
     ['{"ServicePort":"1","HttpPort":"80"}', { servicePort: '1' }],
     ['{"ServicePort":"1","HttpPort":8.5}', { servicePort: '1' }],
@@ -213,4 +217,12 @@ test('text is plain without what changes how the text around it is shown', () =>
   ]) {
     expect(isPlainText(given), JSON.stringify(given)).toBe(false)
   }
+})
+
+test('a word is text of others that can be shown: not empty, within its length, without white space and controls', () => {
+  const words = ['a', 'a/b:c', 'é王🦊']
+  expect(words.filter((word) => isWord(word, 4))).toEqual(['a', 'é王🦊'])
+  expect(words.filter((word) => isWord(word, 5))).toEqual(words)
+  expect(['', 'a b', 'a\n', 'a\u200b', 'a\u202e', '\ud800'].filter((one) => isWord(one, 10))).toEqual([])
+  expect([1, null, undefined, {}, ['a']].filter((value) => isWord(value, 10))).toEqual([])
 })
