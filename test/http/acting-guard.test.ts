@@ -1,10 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import type { IncomingMessage } from 'node:http'
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { ActingGuard } from '../../src/http/acting-guard.ts'
+import { tokenFileWith } from '../support/http-parts.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
@@ -12,8 +11,7 @@ test.each([
   ['fifteen-letters', 1],
   ['sixteen--letters', 0],
 ])('the token %s makes %i warnings at the start, which do not hold it', (token, warnings) => {
-  const tokenFile = join(mkdtempSync(join(tmpdir(), 'ringman-token-')), 'token')
-  writeFileSync(tokenFile, `${token}\n`)
+  const tokenFile = tokenFileWith(token)
   const logger = new RecordingLogger()
   const guard = new ActingGuard({ tokenFile, allowedHosts: [], clock: new VirtualClock(), logger })
   expect(guard.hasToken).toBe(true)
@@ -23,10 +21,9 @@ test.each([
 })
 
 test('the token stays while something else is in the place of its file', async () => {
-  const tokenFile = join(mkdtempSync(join(tmpdir(), 'ringman-token-')), 'token')
+  const tokenFile = tokenFileWith('first')
   const clock = new VirtualClock()
   const logger = new RecordingLogger()
-  writeFileSync(tokenFile, 'first\n')
   const guard = new ActingGuard({ tokenFile, allowedHosts: [], clock, logger })
   const check = (token: string) => {
     const request = { headers: { authorization: `Bearer ${token}` }, socket: {} } as IncomingMessage

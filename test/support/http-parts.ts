@@ -1,7 +1,8 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type Koa from 'koa'
+import { onTestFinished } from 'vitest'
 import { systemClock, type Clock } from '../../src/clock.ts'
 import { ActingGuard } from '../../src/http/acting-guard.ts'
 import { ConnectionLedger } from '../../src/http/connection-ledger.ts'
@@ -10,13 +11,18 @@ import { Responder } from '../../src/http/respond.ts'
 import type { Route } from '../../src/http/route.ts'
 import { silentLogger, type Logger } from '../../src/logger.ts'
 
+/** A file with a token, which goes when the test is over that asks for it. */
+export function tokenFileWith(token: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'ringman-token-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'token')
+  writeFileSync(path, `${token}\n`)
+  return path
+}
+
 /** Lets hosts have a process act that a test names, with a token where there is one. */
 export function guardFor({ token, hosts = [] }: { readonly token?: string; readonly hosts?: string[] } = {}) {
-  let tokenFile: string | undefined
-  if (token !== undefined) {
-    tokenFile = join(mkdtempSync(join(tmpdir(), 'ringman-token-')), 'token')
-    writeFileSync(tokenFile, `${token}\n`)
-  }
+  const tokenFile = token === undefined ? undefined : tokenFileWith(token)
   return new ActingGuard({ tokenFile, allowedHosts: hosts, clock: systemClock, logger: silentLogger })
 }
 
