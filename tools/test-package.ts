@@ -223,7 +223,9 @@ console.log('client', client.owner('key').ringKey, plan(HashRing.of(client.ring.
       types,
       '--types',
       'node',
-      ...['main.ts', 'readers-own.d.ts', ...files],
+      'main.ts',
+      'readers-own.d.ts',
+      ...files,
     )
   })
 } finally {

@@ -28,7 +28,13 @@ const server = await ApiServer.start({ controllers: [] })
 stack.defer(() => server.stop())
 for (const namespace of [HOME, WORK]) await server.createNamespace(namespace)
 const { code, stderr } = await server.helm([
-  ...['install', 'ring', CHART, '--namespace', HOME, '--set', 'rings.enabled=true'],
+  'install',
+  'ring',
+  CHART,
+  '--namespace',
+  HOME,
+  '--set',
+  'rings.enabled=true',
 ])
 if (code !== 0) throw new Error(stderr)
 await server.until(
@@ -71,10 +77,28 @@ const members = await Promise.all(
     const host = hostOf(i)
     return stack.use(
       await RingProcess.start([
-        ...['--source', 'memberlist', '--preset', 'local', '--name', `ringman-${i}`, '--ring-key', 'name'],
-        ...['--bind', host, '--gossip-port', '7946', '--http-host', host, '--min-members', String(MEMBERS)],
-        ...['--seeds', `${hostOf(0)}:7946,${hostOf(1)}:7946`],
-        ...['--hash-rings', 'true', '--kubernetes-kubeconfig', kubeconfig],
+        '--source',
+        'memberlist',
+        '--preset',
+        'local',
+        '--name',
+        `ringman-${i}`,
+        '--ring-key',
+        'name',
+        '--bind',
+        host,
+        '--gossip-port',
+        '7946',
+        '--http-host',
+        host,
+        '--min-members',
+        String(MEMBERS),
+        '--seeds',
+        `${hostOf(0)}:7946,${hostOf(1)}:7946`,
+        '--hash-rings',
+        'true',
+        '--kubernetes-kubeconfig',
+        kubeconfig,
       ]),
     )
   }),

@@ -89,17 +89,21 @@ async function startNode<T>(
 async function startRingman(settings: readonly string[] = [], cores?: Cores) {
   const { pid, told } = await startNode(
     [
-      ...[
-        join(here, '../../src/cli.ts'),
-        'serve',
-        '--drain',
-        '0',
-        '--source',
-        'static',
-        '--static-members',
-        ringKeys,
-      ],
-      ...['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', ...settings],
+      join(here, '../../src/cli.ts'),
+      'serve',
+      '--drain',
+      '0',
+      '--source',
+      'static',
+      '--static-members',
+      ringKeys,
+      '--http-host',
+      '127.0.0.1',
+      '--http-port',
+      '0',
+      '--admin-port',
+      '0',
+      ...settings,
     ],
     (line) => {
       const { event, http, admin } = JSON.parse(line) as Record<string, { readonly url: string } | undefined>

@@ -17,19 +17,24 @@ const batchMs = values.short ? 20_000 : 60_000
 const KEYS_EACH = 1000
 
 const SERVE = [
-  ...[
-    'dist/cli.js',
-    'serve',
-    '--name',
-    'one',
-    '--service-port',
-    '8000',
-    '--bind',
-    '127.0.0.1',
-    '--gossip-port',
-    '0',
-  ],
-  ...['--drain', '0', '--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0'],
+  'dist/cli.js',
+  'serve',
+  '--name',
+  'one',
+  '--service-port',
+  '8000',
+  '--bind',
+  '127.0.0.1',
+  '--gossip-port',
+  '0',
+  '--drain',
+  '0',
+  '--http-host',
+  '127.0.0.1',
+  '--http-port',
+  '0',
+  '--admin-port',
+  '0',
 ]
 /** CommonJS: an `import` of `node:http` takes 13 MB more. */
 const BARE = `

@@ -27,8 +27,16 @@ export class ServeMember {
   constructor(source: GossipSource, servicePort: number, seeds: readonly string[]) {
     this.ringKey = `127.0.0.1:${servicePort}`
     this.process = serve([
-      ...['--source', source, '--name', `m${servicePort}`, '--service-port', String(servicePort)],
-      ...['--bind', '127.0.0.1', '--gossip-port', '0'],
+      '--source',
+      source,
+      '--name',
+      `m${servicePort}`,
+      '--service-port',
+      String(servicePort),
+      '--bind',
+      '127.0.0.1',
+      '--gossip-port',
+      '0',
       ...(seeds.length === 0 ? [] : ['--seeds', seeds.join(',')]),
     ])
   }
