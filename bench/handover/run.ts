@@ -126,7 +126,9 @@ const figures = (await measure('on')).flatMap((phase, place): Figure[] => {
     ...(Object.keys(TEXTS) as (keyof typeof TEXTS)[]).map((figure) => {
       const [goal, isMet] = GOALS[figure] ?? []
       return {
-        ...{ figure: `${name}: ${figure}`, ours: TEXTS[figure](phase), peer: TEXTS[figure](peer) },
+        figure: `${name}: ${figure}`,
+        ours: TEXTS[figure](phase),
+        peer: TEXTS[figure](peer),
         ...(goal === undefined ? {} : { goal, met: isMet?.(phase) === true }),
       }
     }),

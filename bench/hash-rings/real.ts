@@ -62,8 +62,10 @@ for (let ring = 0; ring < RINGS; ring++) {
   await server.ask('POST', SLICES_PATH, { body: sliceBody(ring, ENDPOINTS) })
   await server.ask('POST', HASH_RINGS_PATH, {
     body: {
-      ...{ apiVersion: `${HASH_RING_GROUP}/${HASH_RINGS.version}`, kind: 'HashRing' },
-      ...{ metadata: { name: `r${ring}` }, spec: { service: { name: `r${ring}` } } },
+      apiVersion: `${HASH_RING_GROUP}/${HASH_RINGS.version}`,
+      kind: 'HashRing',
+      metadata: { name: `r${ring}` },
+      spec: { service: { name: `r${ring}` } },
     },
   })
 }

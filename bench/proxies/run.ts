@@ -52,7 +52,9 @@ await using fleet = await Fleet.start(3)
 const { dnsAddress, applicationPort, application } = fleet
 // A member itself: a Service of the test would be one hop more, and a slow one.
 const backends = {
-  ...{ dnsAddress, applicationPort, application },
+  dnsAddress,
+  applicationPort,
+  application,
   lookUps: { host: hostOf(1), port: fleet.httpPort },
 }
 await using asking = await Proxy.start('envoy', backends)
