@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util'
 import type { Environment } from '../config/environment.ts'
 import { configInvalid, isRingmanError } from '../errors.ts'
 import { printable } from '../printable.ts'
@@ -24,19 +25,15 @@ const COMMANDS = {
   weight: ['adminPort', 'named'],
 } as const
 
-/** Flags of the plugin itself, by all their names; the others go to the command. */
+/** Flags of the plugin itself; the others go to the command. */
 const FLAGS = {
-  '-n': 'namespace',
-  '--namespace': 'namespace',
-  '-l': 'selector',
-  '--selector': 'selector',
-  '--release': 'release',
-  '--pod': 'pod',
-  '--context': 'context',
-  '--kubeconfig': 'kubeconfig',
+  namespace: { type: 'string', short: 'n' },
+  selector: { type: 'string', short: 'l' },
+  release: { type: 'string' },
+  pod: { type: 'string' },
+  context: { type: 'string' },
+  kubeconfig: { type: 'string' },
 } as const
-
-type Flag = (typeof FLAGS)[keyof typeof FLAGS]
 
 const HELP = `Usage: kubectl ringman COMMAND [options]
 
@@ -117,27 +114,17 @@ function choose(pods: readonly ForwardablePod[], which: string, rest: readonly s
 }
 
 /** @throws {RingmanError} `CONFIG_INVALID` for a flag without a value. */
-function readFlags(args: readonly string[]): {
-  readonly flags: Partial<Record<Flag, string>>
-  readonly rest: readonly string[]
-} {
-  const flags: Partial<Record<Flag, string>> = {}
-  const rest: string[] = []
-  for (let at = 0; at < args.length; at++) {
-    const argument = args[at] ?? ''
-    if (argument === '--') {
-      rest.push(...args.slice(at))
-      break
-    }
-    const equals = argument.indexOf('=')
-    const flag = equals === -1 ? argument : argument.slice(0, equals)
-    if (!Object.hasOwn(FLAGS, flag)) {
-      rest.push(argument)
-      continue
-    }
-    const value = equals === -1 ? args[++at] : argument.slice(equals + 1)
-    if (value === undefined || value === '') throw configInvalid(`${flag} needs a value`)
-    flags[FLAGS[flag as keyof typeof FLAGS]] = value
+function readFlags(args: readonly string[]) {
+  const flags: Partial<Record<keyof typeof FLAGS, string>> = {}
+  const taken = new Set<number>()
+  for (const token of parseArgs({ args: [...args], options: FLAGS, strict: false, tokens: true }).tokens) {
+    if (token.kind !== 'option' || !Object.hasOwn(FLAGS, token.name)) continue
+    const { name, rawName, index, value = '', inlineValue } = token
+    if (value === '') throw configInvalid(`${rawName} needs a value`)
+    // Of `-n=rings`, too.
+    flags[name as keyof typeof FLAGS] = rawName === `--${name}` ? value : value.replace(/^=/, '')
+    taken.add(index)
+    if (!inlineValue) taken.add(index + 1)
   }
-  return { flags, rest }
+  return { flags, rest: args.filter((_, at) => !taken.has(at)) }
 }

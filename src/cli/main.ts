@@ -21,19 +21,15 @@ export async function main(args: readonly string[], env: Environment, terminal: 
     version: readVersion(),
     finish: (finished) => void (code = finished),
   })
+  const [command, asked = 'help'] = args
+  // Of a command that is not there, commander would print the help of all.
+  const isUnknown = command === 'help' && !program.commands.some((one) => one.name() === asked)
   try {
-    await program.parseAsync(args, { from: 'user' })
+    await program.parseAsync(isUnknown ? [asked] : args, { from: 'user' })
     return code
   } catch (error) {
     // Commander has said what is wrong by itself; it also "throws" after help and version.
-    if (error instanceof CommanderError) {
-      if (error.exitCode === 0) return 0
-      const [command, asked] = args
-      // For this one it prints the help of all.
-      if (command === 'help' && asked !== undefined)
-        terminal.err(`ringman: unknown command ${printable(JSON.stringify(asked))}\n`)
-      return 2
-    }
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     terminal.err(`ringman: ${describe(error)}\n`)
     return exitCodeOf(error)
   }

@@ -15,6 +15,7 @@ import type { Environment } from '../config/environment.ts'
 import { loadCommandConfig } from '../config/load.ts'
 import type { SettingTable, ValuesOf } from '../config/setting.ts'
 import { HEALTHCHECK_SETTINGS, SERVE_SETTINGS } from '../config/serve-settings.ts'
+import { printable } from '../printable.ts'
 import type { Action } from '../service/operations.ts'
 import { withAdvice } from './advice.ts'
 import type { ExitCode } from './exit-code.ts'
@@ -46,7 +47,7 @@ export function createProgram(context: ProgramContext): Command {
       writeErr: terminal.err,
       getOutHelpWidth: () => terminal.columns,
       getErrHelpWidth: () => terminal.columns,
-      outputError: (text, write) => write(inOurWords(text)),
+      outputError: (text, write) => write(inOurWords(text).split('\n').map(printable).join('\n')),
     })
     .configureHelp({ styleTitle: (title) => terminal.style('bold', title), subcommandTerm: commandTerm })
     .showSuggestionAfterError()

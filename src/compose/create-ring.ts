@@ -82,7 +82,7 @@ export async function createRing(options: CreateRingOptions): Promise<Ring> {
   const { values } = loadOptions(
     MEMBER_SETTINGS,
     settings,
-    (resolved) => checkMember(MEMBER_SETTINGS, resolved.values, resolved.origins),
+    (resolved) => checkMember(resolved.values, resolved.origins),
     ['logger', 'tracing', 'handover'],
   )
   const handing = handover === undefined ? undefined : checkHandover(handover, values.source)

@@ -156,6 +156,7 @@ export const DOCTOR_SETTINGS = {
       'the NAMESPACE/RELEASE of a release of the chart, such as rings/ringman',
       /^[a-z0-9][-a-z0-9]{0,62}\/[a-z0-9][-.a-z0-9]{0,62}$/,
     ),
+    excludes: ['url', 'only'],
     help: 'Ask the pods of this release of the chart, through kubectl, in the place of --url',
     ...CONNECTION_FLAG,
   },

@@ -20,7 +20,7 @@ const network = form('NETWORK', 'ADDRESS/BITS, such as 10.0.0.0/8 or fd00::/8', 
   return family === 0 || Number(bits) > (family === 6 ? 128 : 32) ? undefined : text
 })
 
-const forwardSettings = settingsWith({ category: 'Forwarding' })
+const forwardSettings = settingsWith({ category: 'Forwarding', needs: 'upstream' })
 
 /** How a member sends requests to the owners of their keys: what `ring.forward()` and `ringman proxy` share. */
 export const FORWARD_SETTINGS = forwardSettings({

@@ -113,6 +113,7 @@ export const GOSSIP_SETTINGS = {
     },
     labelFile: {
       type: path,
+      excludes: ['label'],
       help: 'File with a JSON array of labels, in place of a label: the first is sent, all are accepted; read again when it changes',
     },
     clusterName: {
@@ -126,11 +127,13 @@ export const GOSSIP_SETTINGS = {
     requireEncryption: {
       type: boolean,
       default: true,
+      needs: 'keyringFile',
       help: 'With keys: drop gossip that is not encrypted; false while you introduce encryption',
     },
     encryptOutgoing: {
       type: boolean,
       default: true,
+      needs: 'keyringFile',
       help: 'With keys: encrypt what is sent; false while you introduce encryption',
     },
     delegateVersions: {

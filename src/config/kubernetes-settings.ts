@@ -49,6 +49,7 @@ export const KUBERNETES_SETTINGS = {
     kubernetesService: { type: resourceName, help: 'Service whose serving endpoints make the ring' },
     kubernetesSelector: {
       type: labelSelector,
+      excludes: ['kubernetesService'],
       help: 'Label selector of EndpointSlices whose serving endpoints make the ring, instead of a Service',
     },
     kubernetesPort: {
@@ -99,16 +100,19 @@ export const HASH_RING_SETTINGS = settingsWith({ category: 'HashRings' })({
     help: 'Make a ring of each HashRing resource, and answer for it under /v1/rings',
   },
   hashRingNamespaces: {
+    needs: 'hashRings',
     type: list(resourceName, { max: 100 }),
     default: '',
     help: 'Namespaces whose HashRings make rings (default: all)',
   },
   hashRingPublish: {
+    needs: 'hashRings',
     type: boolean,
     default: false,
     help: 'Allow HashRings that have their ring written to a ConfigMap',
   },
   hashRingInstallation: {
+    needs: 'hashRings',
     type: installationName,
     default: 'ringman',
     help: 'Name of this installation in the statuses of HashRings; tells apart two that watch the same ones',

@@ -46,11 +46,8 @@ export function loadServeConfig(
   const resolution = resolveSettings(SERVE_SETTINGS, layers)
   // Also where other settings are wrong, so that all is mended in one go.
   if (checkFiles !== undefined) problems.push(...checkFiles(SERVE_SETTINGS, resolution.resolved))
-  const loaded = settle(resolution, problems, (resolved) => {
-    const found = [
-      ...checkMember(SERVE_SETTINGS, resolved.values, resolved.origins),
-      ...checkServe(resolved, needs),
-    ]
+  const loaded = settle(SERVE_SETTINGS, resolution, problems, (resolved) => {
+    const found = [...checkMember(resolved.values, resolved.origins), ...checkServe(resolved, needs)]
     // Who set a variable that is needed must not be told that nothing is set.
     const meant = variables.ignored.filter(({ property }) => found.some(({ key }) => key === property))
     return [
@@ -87,7 +84,7 @@ export function loadCommandConfig<Table extends SettingTable>(
   env: Environment,
 ): Resolved<Table> {
   const { layers, problems } = readLayers(table, flags, env)
-  return settle(resolveSettings(table, layers), problems)
+  return settle(table, resolveSettings(table, layers), problems)
 }
 
 /** What flags, variables and the member's file say, the strongest first, with all that is wrong with them. */
@@ -131,10 +128,10 @@ export function loadOptions<Table extends SettingTable>(
     } else if (value !== undefined) {
       // Only a program can say milliseconds as a number: its option has the unit in its name.
       const inMs = name.endsWith('Ms') && typeof value === 'number'
-      layer.set(name, { value: inMs ? `${value}ms` : value, origin })
+      layer.set(name, { value: inMs ? `${value}ms` : value, written: value, origin })
     }
   }
-  return settle(resolveSettings(table, [layer]), problems, check)
+  return settle(table, resolveSettings(table, [layer]), problems, check)
 }
 
 /** What is wrong with settings that are right by themselves. */
@@ -158,29 +155,37 @@ function placeOf({ address, port }: ListedPlace): string {
   return `${url?.hostname ?? address.toLowerCase()} ${port}`
 }
 
+/** What was set and, as the other settings are, has no effect. */
+function checkEffects(table: SettingTable, { values, origins }: Resolved<SettingTable>): ConfigProblem[] {
+  const { problems, report } = collectProblems(origins)
+  const isSet = (name: string) => origins[name] !== undefined && origins[name].kind !== 'default'
+  const { source } = values
+  for (const [property, { sources, needs, excludes }] of Object.entries(table)) {
+    if (!isSet(property)) continue
+    const other = excludes?.find(isSet)
+    if (sources?.some((one) => one === source) === false) {
+      const words = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(sources)
+      report(property, `it is only for the source ${words}, and the source is ${String(source)}`)
+    } else if (other !== undefined)
+      report(property, `either it or ${other} is allowed, and both are set`, values[property])
+    // `forward()` of the library has settings of a proxy, and no upstream.
+    else if (needs !== undefined && Object.hasOwn(table, needs) && !values[needs])
+      report(property, `it has no effect without ${fileKeyOf(needs)} (${flagOf(needs)})`)
+  }
+  return problems
+}
+
 /** What members' settings must be together. */
-export function checkMember(
-  table: SettingTable,
-  member: MemberConfig,
-  origins: Readonly<Record<string, Origin>>,
-): ConfigProblem[] {
+export function checkMember(member: MemberConfig, origins: Readonly<Record<string, Origin>>) {
   const { problems, report } = collectProblems(origins)
   const { source } = member
   // What is not for the source is refused as such, and nothing else is said of it.
-  const isFor = (property: string) => table[property]?.sources?.includes(source) !== false
-  for (const [property, { sources = [] }] of Object.entries(table)) {
-    if (isFor(property) || (origins[property]?.kind ?? 'default') === 'default') continue
-    const words = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(sources)
-    report(property, `it is only for the source ${words}, and the source is ${source}`)
-  }
+  const isFor = (property: 'kubernetesCheck' | 'seeds') =>
+    SERVE_SETTINGS[property].sources.some((one) => one === source)
   const need = (property: keyof MemberConfig, what: string) => {
     if (member[property] !== undefined) return
     const message = `this source needs ${fileKeyOf(property)} (${flagOf(property)}), ${what}`
     report(property, message, source, 'source')
-  }
-  const allowEither = (one: keyof MemberConfig, other: keyof MemberConfig) => {
-    if (!isFor(one) || member[one] === undefined || member[other] === undefined) return
-    report(one, `either it or ${other} is allowed, and both are set`, member[one])
   }
   if (source === 'static') {
     need('staticMembers', 'the list of members')
@@ -195,11 +200,8 @@ export function checkMember(
   if (source === 'sidecar') {
     need('sidecarService', 'the name of the service')
     need('sidecarServicePort', 'the ServicePort of the service')
-    if (member.sidecarWatch) need('sidecarUrl', "where Sidecar's state is, to watch it")
   }
-  allowEither('labelFile', 'label')
   if (source === 'kubernetes') {
-    allowEither('kubernetesSelector', 'kubernetesService')
     if (member.kubernetesSelector === undefined) {
       const other = `kubernetesSelector (${flagOf('kubernetesSelector')})`
       need('kubernetesService', `the name of a Service, or ${other}`)
@@ -274,15 +276,9 @@ function checkServe(
       )
     }
   }
-  // Threads run the fast path, and need a system that divides the connections among them.
+  // Threads need a system that divides the connections among them.
   if (httpThreads !== 1 && process.platform !== 'linux')
     report('httpThreads', `only 1 is allowed on ${process.platform}; more need Linux`, httpThreads)
-  else if (httpThreads !== 1 && !values.httpFastPath)
-    report(
-      'httpThreads',
-      'only 1 is allowed without httpFastPath, which is all that threads run',
-      httpThreads,
-    )
   for (const property of needs) {
     if (values[property] === undefined)
       report(property, `this command needs ${fileKeyOf(property)} (${flagOf(property)})`)
@@ -310,11 +306,13 @@ function readFlags(table: SettingTable, flags: GivenFlags, problems: ConfigProbl
 
 /** Throws with all problems; values that contradict each other are looked for once each of them is good. */
 function settle<Table extends SettingTable>(
+  table: Table,
   { resolved, problems: found }: ReturnType<typeof resolveSettings<Table>>,
   problems: readonly ConfigProblem[],
   check: (resolved: Resolved<Table>) => readonly ConfigProblem[] = () => [],
 ): Resolved<Table> {
-  const all = [...problems, ...(found.length > 0 ? found : check(resolved))]
+  const contradictions = () => [...checkEffects(table, resolved), ...check(resolved)]
+  const all = [...problems, ...(found.length > 0 ? found : contradictions())]
   if (all.length > 0) throw configError(all)
   return resolved
 }

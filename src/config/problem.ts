@@ -25,7 +25,8 @@ export function hideSecrets(text: string): string {
 /** A value as messages show it: without what may be a secret, quoted, on one line, cut to a readable length. */
 export function quoteGiven(value: unknown): string {
   const shown = typeof value === 'string' ? hideSecrets(value) : value
-  return shortened(JSON.stringify(shown) ?? String(shown), GIVEN_LIMIT)
+  const text = typeof shown === 'number' ? String(shown) : (JSON.stringify(shown) ?? String(shown))
+  return shortened(text, GIVEN_LIMIT)
 }
 
 /**

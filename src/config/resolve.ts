@@ -5,6 +5,8 @@ import { fileKeyOf, type Origin, type Setting, type SettingTable, type ValuesOf 
 /** What one place says about a setting, before it is checked. */
 export interface Given {
   readonly value: unknown
+  /** What stands in messages in place of the value that was made of it. */
+  readonly written?: unknown
   readonly origin: Origin
 }
 
@@ -69,7 +71,7 @@ function problemsOf(
     return {
       key: fileKeyOf(property),
       origin: given.origin,
-      ...(hidden ? {} : { given: quoteGiven(part) }),
+      ...(hidden ? {} : { given: quoteGiven(given.written ?? part) }),
       // What a parser says is a sentence of its own; everything else says what is allowed.
       message: whole && !quotes ? message : `allowed: ${quotes ? setting.type.allowed : message}`,
     }

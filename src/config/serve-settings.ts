@@ -66,6 +66,7 @@ export const SERVE_SETTINGS = {
     httpThreads: {
       type: integer(1, 64),
       default: 1,
+      needs: 'httpFastPath',
       help: 'Threads that answer plain look-ups, each with a processor of its own; more than 1 only on Linux, and with the fast path',
     },
     routeKey: {
@@ -90,6 +91,7 @@ export const SERVE_SETTINGS = {
     },
     keyHeader: {
       type: headerName,
+      needs: 'upstream',
       help: 'Header that has the key of a request to the proxy (default: the places of --route-key)',
     },
   }),

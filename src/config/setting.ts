@@ -16,6 +16,10 @@ export interface Setting<T = unknown> {
   readonly category: string
   /** The sources that it is for; setting it with another one is refused. @default all */
   readonly sources?: readonly SourceKind[] | undefined
+  /** The setting that must be set or on for it to have an effect; setting it without is refused. */
+  readonly needs?: string
+  /** Settings that say the same in another way: setting it and one of them is refused. */
+  readonly excludes?: readonly string[]
   /** Where it can be set. @default all of them */
   readonly places?: readonly Place[]
   /** A second, short flag such as `-n`. */

@@ -15,11 +15,13 @@ export const SIDECAR_SETTINGS = {
     sidecarWatch: {
       type: boolean,
       default: SIDECAR_DEFAULTS.watch,
-      help: "Follow Sidecar's stream of states; needs the URL",
+      needs: 'sidecarUrl',
+      help: "Follow Sidecar's stream of states",
     },
     sidecarRefetchMs: {
       type: duration(0, 24 * 3_600_000),
       default: formatDuration(SIDECAR_DEFAULTS.refetchIntervalMs),
+      needs: 'sidecarUrl',
       help: 'Interval between fetches of the state; 0 to fetch it once',
     },
     sidecarHoldDownMs: {

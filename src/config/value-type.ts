@@ -54,9 +54,10 @@ function check(holds: boolean, allowed: string): asserts holds {
   if (!holds) throw new NotAllowed([{ message: allowed }])
 }
 
-/** The text that was given. */
+/** The text that was given. Who wrote `0123` in YAML sees 123 in the message. */
 function textOf(given: unknown, allowed: string): string {
-  check(typeof given === 'string', allowed)
+  const isBare = typeof given === 'number' || typeof given === 'boolean'
+  check(typeof given === 'string', isBare ? `${allowed}; without quotes it is a ${typeof given}` : allowed)
   return given
 }
 
@@ -103,7 +104,7 @@ export function duration(minMs: number, maxMs: number): ValueType<number> {
   const allowed = `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 500ms, 5s or 2m`
   return {
     read(given) {
-      const ms = given === 0 ? 0 : parseDuration(textOf(given, allowed))
+      const ms = typeof given === 'string' ? parseDuration(given) : given === 0 ? 0 : undefined
       check(ms !== undefined && ms >= minMs && ms <= maxMs, allowed)
       return ms
     },
@@ -128,7 +129,8 @@ export function size(minBytes: number, maxBytes: number): ValueType<number> {
   const allowed = `a size from ${formatSize(minBytes)} to ${formatSize(maxBytes)}, such as 512B, 64KiB or 1MiB`
   return {
     read(given) {
-      const text = typeof given === 'number' ? String(given) : textOf(given, allowed)
+      const text = typeof given === 'number' ? String(given) : given
+      check(typeof text === 'string', allowed)
       const [, amount, unit = 'B'] = /^(\d{1,12})(B|KiB|MiB)?$/.exec(text) ?? []
       const bytes = Number(amount ?? Number.NaN) * UNITS_BYTES[unit as keyof typeof UNITS_BYTES]
       check(bytes >= minBytes && bytes <= maxBytes, allowed)

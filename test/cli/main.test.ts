@@ -23,7 +23,9 @@ describe('wrong usage', () => {
   test.each([
     [[], 'Usage:'],
     [['gte'], 'get'],
-    [['help', 'gte'], 'unknown command "gte"'],
+    [['help', 'gte'], "unknown command 'gte'\n(Did you mean get?)\n"],
+    [['help', '\u{1b}[31m'], "unknown command '\\u{1b}[31m'\n"],
+    [['get', 'a', '--\u{1b}[31m'], "unknown option '--\\u{1b}[31m'\n"],
     [['get'], 'KEY'],
     [['get', 'a', 'b'], 'argument'],
     [['get', 'a', '--ulr', 'x'], '--url'],
@@ -42,6 +44,13 @@ describe('wrong usage', () => {
     [['serve', '--htp-port', '1'], '--http-port'],
     [['serve', 'stray'], 'stray'],
     [['serve', '--json'], '--print-config'],
+    [['serve', '--require-encryption=false'], 'it has no effect without keyringFile (--keyring-file)'],
+    [['serve', '--key-header', 'x-user'], 'it has no effect without upstream (--upstream)'],
+    [['doctor', '--kube', 'a/b', '--only'], '--kube "a/b": either it or only is allowed, and both are set'],
+    [
+      ['doctor', '--kube', 'a/b', '--url', 'c'],
+      '--kube "a/b": either it or url is allowed, and both are set',
+    ],
     [['serve', '--config', '/does/not/exist.yaml'], '/does/not/exist.yaml'],
     [['serve', '--source', 'static', '--print-config'], '--static-members'],
   ])('%j ends with 2 and names the fault', async (args, named) => {

@@ -47,7 +47,7 @@ test('a port with threads of another process is taken', async () => {
 test('threads need the fast path, and with traces on there is one', async () => {
   await using refused = serve([...STATIC, '--http-threads', '2', '--http-fast-path', 'false'])
   expect((await refused.ended).code).not.toBe(0)
-  expect(refused.err).toContain('only 1 is allowed without httpFastPath')
+  expect(refused.err).toContain('it has no effect without httpFastPath (--http-fast-path)')
   await using traced = serve([...STATIC, '--http-threads', '2'], {
     env: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' },
   })

@@ -86,6 +86,12 @@ describe('createRing', () => {
     expect(await (await fetch(`${url}/elsewhere`)).text()).toBe('the program itself')
   })
 
+  test.each([-1, 1e21, 3_600_001, Number.NaN])('shows the time %s as it was given', async (drainMs) => {
+    await expect(createRing({ ...STATIC, drainMs })).rejects.toThrow(
+      `bad configuration: option drainMs ${drainMs}: allowed: a duration from 0s to 1h`,
+    )
+  })
+
   test.each<[string, unknown, readonly string[]]>([
     ['an unknown option', { ...STATIC, sevicePort: 1 }, ['sevicePort']],
     ['an option of the command', { ...STATIC, httpPort: 1 }, ['httpPort']],
@@ -97,6 +103,7 @@ describe('createRing', () => {
     ['a time that is no number', { ...STATIC, foldWindowMs: Number.NaN }, ['foldWindow']],
     ['a bad seed', { source: 'swim', seeds: ['a:b:c'] }, ['seeds']],
     ['no members', { source: 'static' }, ['staticMembers']],
+    ['what has no effect', { requireEncryption: false }, ['requireEncryption']],
     ['what belongs to another source', { ...STATIC, seeds: ['a'] }, ['seeds']],
     ['a source that there is not', { source: 'gossip' }, ['source']],
   ])('refuses %s', async (_, options, keys) => {

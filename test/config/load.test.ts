@@ -329,6 +329,51 @@ describe('problems', () => {
   })
 
   test.each([
+    ['0123', '123', 'number'],
+    ['1.0', '1', 'number'],
+    ['true', 'true', 'boolean'],
+  ])('text that YAML takes for another value says so: %s', (written, shown, kind) => {
+    for (const key of ['name', 'seeds']) {
+      const said = ` ${shown}: allowed: .* without quotes it is a ${kind}$`
+      expect(() =>
+        load({ config: file(key === 'name' ? `name: ${written}` : `seeds: [${written}]`) }),
+      ).toThrow(new RegExp(said))
+    }
+    // These have forms of their own, and quotes do not help.
+    for (const key of ['drain', 'httpThreads', 'source', 'delegateVersions'])
+      expect(() => load({ config: file(`${key}: [${written}]`) })).toThrow(/: allowed: (?!.*quotes)/)
+  })
+
+  test.each([
+    ['requireEncryption', 'false', 'keyringFile', { keyringFile: 'keys' }],
+    ['requireEncryption', 'true', 'keyringFile', { keyringFile: 'keys' }],
+    ['encryptOutgoing', 'false', 'keyringFile', { keyringFile: 'keys' }],
+    ['keyHeader', 'x-user', 'upstream', { upstream: 'a:1', forwardNetworks: '10.0.0.0/8' }],
+    ['forwardNetworks', '10.0.0.0/8', 'upstream', { upstream: 'a:1' }],
+    ['forwardTimeoutMs', '5s', 'upstream', { upstream: 'a:1', forwardNetworks: '10.0.0.0/8' }],
+    ['forwardWhenBehind', 'serve', 'upstream', { upstream: 'a:1', forwardNetworks: '10.0.0.0/8' }],
+    ['forwardWaitMs', '5s', 'upstream', { upstream: 'a:1', forwardNetworks: '10.0.0.0/8' }],
+    ['hashRingNamespaces', 'shop', 'hashRings', { hashRings: 'true' }],
+    ['hashRingPublish', 'false', 'hashRings', { hashRings: 'true' }],
+    ['hashRingInstallation', 'one', 'hashRings', { hashRings: 'true' }],
+    ['sidecarRefetchMs', '5s', 'sidecarUrl', { sidecarUrl: 'http://a' }],
+    ['sidecarWatch', 'true', 'sidecarUrl', { sidecarUrl: 'http://a' }],
+  ])('%s %s is refused without %s, which it needs for any effect', (property, value, needed, others) => {
+    const sidecar = { source: 'sidecar', sidecarService: 'a', sidecarServicePort: '1' }
+    const given = { ...(needed === 'sidecarUrl' ? sidecar : {}), [property]: value }
+    const run = () => load(given)
+    expect(problemKeys(run)).toEqual([fileKeyOf(property)])
+    expect(run).toThrow(`flag ${flagOf(property)}: it has no effect without ${needed} (${flagOf(needed)})`)
+    expect(problemKeys(() => load({ ...given, ...others }))).toBeUndefined()
+    // By whatever way it was given.
+    const env = {
+      ...(needed === 'sidecarUrl' ? { RINGMAN_SOURCE: 'sidecar' } : {}),
+      [variableOf(property)]: value,
+    }
+    expect(problemKeys(() => load({}, env))).toContain(fileKeyOf(property))
+  })
+
+  test.each([
     ['http://127.0.0.1:80', { host: '127.0.0.1', port: 80 }],
     ['http://localhost:80/', { host: 'localhost', port: 80 }],
     ['127.0.0.1:80', { host: '127.0.0.1', port: 80 }],

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { format, resolveConfig } from 'prettier'
 import { withTables } from './readme-tables.ts'
 import { readValues } from './values-document.ts'
-import { schemaOf, settingSources } from './values-schema.ts'
+import { schemaOf, settingRules } from './values-schema.ts'
 
 /** The chart's folder. */
 export const CHART_FOLDER = resolve(import.meta.dirname, '../../helm/ringman')
@@ -16,7 +16,7 @@ export async function generateChartFiles(): Promise<Readonly<Record<string, stri
   const style = await resolveConfig(readmePath)
   return {
     'values.schema.json': `${JSON.stringify(schemaOf(sections), null, 2)}\n`,
-    'files/settings.json': `${JSON.stringify(settingSources(), null, 2)}\n`,
+    'files/settings.json': `${JSON.stringify(settingRules(), null, 2)}\n`,
     'README.md': await format(readme, { ...style, parser: 'markdown' }),
   }
 }

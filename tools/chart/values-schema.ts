@@ -35,13 +35,28 @@ export function schemaOf(sections: readonly ValueSection[]): Schema {
   }
 }
 
-/** The sources that single settings are for, by their keys in a file: what the templates cannot know by themselves. */
-export function settingSources(): { readonly sources: Readonly<Record<string, readonly string[]>> } {
+/**
+ * What the templates cannot know by themselves of single settings, by their keys in a file: the sources that they are for, and the
+ * setting without which they have no effect.
+ */
+export function settingRules(): {
+  readonly sources: Readonly<Record<string, readonly string[]>>
+  readonly needs: Readonly<Record<string, string>>
+} {
   const table: SettingTable = SERVE_SETTINGS
+  const rows = Object.entries(table)
   return {
     sources: Object.fromEntries(
-      Object.entries(table).flatMap(([property, { sources }]) =>
+      rows.flatMap(([property, { sources }]) =>
         sources === undefined ? [] : [[fileKeyOf(property), sources]],
+      ),
+    ),
+    needs: Object.fromEntries(
+      rows.flatMap(([property, { needs }]) =>
+        // One that is on by default is seldom written there.
+        needs === undefined || table[needs]?.default === true
+          ? []
+          : [[fileKeyOf(property), fileKeyOf(needs)]],
       ),
     ),
   }
@@ -85,12 +100,13 @@ function configSchema(): Schema {
 const DURATION_PATTERN = String.raw`^(0+|\d+(\.\d+)?(ms|s|m|h))$|\{\{`
 const SIZE_PATTERN = String.raw`^\d+(B|KiB|MiB)?$|\{\{`
 
-function settingSchema({ type, help, sources }: Setting): Schema {
+function settingSchema({ type, help, sources, needs }: Setting): Schema {
   const only =
     sources === undefined
       ? ''
       : ` Only for the source ${new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(sources)}.`
-  const description = `${help}. Allowed: ${type.allowed}.${only}`
+  const beside = needs === undefined ? '' : ` Only with ${fileKeyOf(needs)}.`
+  const description = `${help}. Allowed: ${type.allowed}.${only}${beside}`
   // A key without a value is not set.
   if (type.placeholder === 'DURATION') {
     const text: Schema = { type: ['string', 'null'], pattern: DURATION_PATTERN }

@@ -16,7 +16,8 @@ is made from their table (\`src/config/\`).
 - **Nothing is guessed**: unknown flags, unknown \`RINGMAN_…\` variables, unknown keys of the file and bad values are
   refused at start, all of them in one message; settings that contradict each other are told once every value is good.
   The exit code is then 2. A bad value is refused even where a stronger
-  place sets another one. A setting for another source than the one chosen is refused too.
+  place sets another one. A setting for another source than the one chosen is refused too, and so is one that has no effect
+  without another one that is not set, or that says the same as another one in another way.
 - **Empty means not set**: an empty variable, and a key of the file without a value.
 - **Durations** have a unit, \`500ms\`, \`1.5s\`, \`2m\`, \`1h\`; only \`0\` may go without.
 - **Lists** are separated by commas; a file may hold a real list. A flag for a list may be repeated.
@@ -70,7 +71,7 @@ function documentTable(table: SettingTable, heading: string): string[] {
 }
 
 function documentSetting(property: string, setting: Setting): string {
-  const { type, help, sources, computedDefault } = setting
+  const { type, help, sources, needs, computedDefault } = setting
   const fallback =
     computedDefault?.words ??
     (setting.default === undefined ? 'none' : setting.default === '' ? 'empty' : `\`${setting.default}\``)
@@ -78,7 +79,8 @@ function documentSetting(property: string, setting: Setting): string {
   // Some say in their own words what holds without them.
   const without = help.includes('(default') ? '' : `default ${fallback}`
   const only = sources === undefined ? '' : ` Only for the source ${listWords(sources)}.`
+  const beside = needs === undefined ? '' : ` Only with \`${flagOf(needs)}\`.`
   const inBrackets = [key, without].filter((part) => part !== '').join(', ')
   const brackets = inBrackets === '' ? '' : ` (${inBrackets})`
-  return `- **\`${flagOf(property)}\`**${brackets}: ${help}. Allowed: ${type.allowed}.${only}`
+  return `- **\`${flagOf(property)}\`**${brackets}: ${help}. Allowed: ${type.allowed}.${only}${beside}`
 }

@@ -17,9 +17,17 @@ is the schema's business.
 {{- $config := include "ringman.givenConfig" . | fromYaml -}}
 {{- $source := include "ringman.source" . -}}
 {{- $replicas := int (include "ringman.replicas" .) -}}
-{{- range $key, $sources := (.Files.Get "files/settings.json" | fromJson).sources }}
+{{- $settings := .Files.Get "files/settings.json" | fromJson -}}
+{{- range $key, $sources := $settings.sources }}
 {{- if and (hasKey $config $key) (not (has $source $sources)) }}
 {{- $problems = append $problems (printf "config.%s is only for the source %s, and the source is %s" $key (join ", " $sources) $source) }}
+{{- end }}
+{{- end }}
+{{- $file := include "ringman.configFile" . | fromYaml -}}
+{{- range $key, $needed := $settings.needs }}
+{{- if and (hasKey $file $key) (not (get $file $needed)) }}
+{{- $name := get (dict "keyringFile" "keyring.enabled" "hashRings" "rings.enabled") $needed | default (printf "config.%s" $needed) }}
+{{- $problems = append $problems (printf "config.%s has no effect without %s" $key $name) }}
 {{- end }}
 {{- end }}
 {{- if eq $source "static" }}

@@ -35,6 +35,11 @@ const CONTRADICTIONS: readonly (readonly [Values, readonly string[]])[] = [
   [{ keyring: { existingSecret: 'a', enabled: false } }, ['keyring.enabled is false']],
   [{ keyring: { existingSecret: 'a' }, config: { source: 'swim' } }, ['cannot encrypt']],
   [{ keyring: { existingSecret: 'a' }, config: { keyringFile: '/k' } }, ['config.keyringFile']],
+  [
+    { keyring: { enabled: false }, config: { requireEncryption: false, keyHeader: 'x-user' } },
+    ['config.requireEncryption has no effect without keyring', 'keyHeader has no effect without config.upst'],
+  ],
+  [{ config: { hashRingInstallation: 'a' } }, ['hashRingInstallation has no effect without rings.enabled']],
   [{ config: { label: 'a/b', labelFile: '/labels.json' } }, ['config.label and config.labelFile']],
   [{ config: { clusterName: 'default', weight: 2 } }, ['no labels', 'hashes addresses', 'ignores weights']],
   [{ config: { minMembers: 4 } }, ['config.minMembers is 4']],
