@@ -5,7 +5,7 @@ import { membersAnswer } from '../client/answers.ts'
 import { Members, readAnswer } from '../client/members.ts'
 import type { AgreeConfig } from '../config/client-settings.ts'
 import { DEFAULT_HTTP_PORT, memberUrl } from '../config/value-type.ts'
-import { assertNever, configInvalid, isRingmanError, RingmanError } from '../errors.ts'
+import { configInvalid, isRingmanError, RingmanError } from '../errors.ts'
 import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
 import { formatHostPort } from '../addresses.ts'
 import { formatSeed, parseSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
@@ -156,26 +156,20 @@ function readUrl(text: string): string {
 }
 
 async function addressesOf(member: Seed, dns: DnsResolver, signal: AbortSignal): Promise<SeedAddress[]> {
-  const at = (port: number) => (address: string) => ({ address, port })
-  switch (member.kind) {
-    case 'address':
-      return [at(member.port ?? DEFAULT_HTTP_PORT)(member.address)]
-    case 'host':
-      return (await dns.lookUp(member.name, signal)).map(at(member.port ?? DEFAULT_HTTP_PORT))
-    case 'dns':
-      return (await dns.addressesOf(member.name, signal)).map(at(member.port ?? DEFAULT_HTTP_PORT))
-    case 'srv': {
-      const found: SeedAddress[] = []
-      for (const { name, port } of await dns.servicesOf(member.name, signal)) {
-        found.push(...(await dns.addressesOf(name.endsWith('.') ? name : `${name}.`, signal)).map(at(port)))
-      }
-      return found
+  if (member.kind === 'pods')
+    throw configInvalid(`${formatSeed(member)} cannot be asked: name the pods by DNS`)
+  if (member.kind === 'srv') {
+    const found: SeedAddress[] = []
+    for (const { name, port } of await dns.servicesOf(member.name, signal)) {
+      const addresses = await dns.addressesOf(name.endsWith('.') ? name : `${name}.`, signal)
+      found.push(...addresses.map((address) => ({ address, port })))
     }
-    case 'pods':
-      throw configInvalid(`${formatSeed(member)} cannot be asked: name the pods by DNS`)
-    default:
-      return assertNever(member)
+    return found
   }
+  const { port = DEFAULT_HTTP_PORT } = member
+  if (member.kind === 'address') return [{ address: member.address, port }]
+  const ask = member.kind === 'host' ? dns.lookUp : dns.addressesOf
+  return (await ask.call(dns, member.name, signal)).map((address) => ({ address, port }))
 }
 
 function jsonOf({ answers, differingKeys, contested }: Agreement, agreed: boolean) {

@@ -17,27 +17,29 @@ export function sameNames(members: readonly SurveyedMember[]): Finding[] {
   const places = new Map<string, Set<string>>()
   const note = (name: string, place: string) => getOrMake(places, name, () => new Set()).add(place)
   for (const { report, url } of members) note(report.name, placeOf(report) ?? url)
-  for (const name of new Set(members.flatMap(({ report }) => report.gossip?.contested ?? []))) {
-    note(name, 'a place')
-    note(name, 'another one')
-  }
+  for (const { name, place } of contestedIn(members)) note(name, place)
   return [...places]
     .filter(([, at]) => at.size > 1)
-    .flatMap(([name, at]) => {
-      const where = at.has('a place') ? '' : `: at ${list([...at], ' and at ')}`
-      return found('NAME_TWICE', 'critical', [name], {
-        summary: `Two processes have the name ${quote(name)}${where}.`,
+    .flatMap(([name, at]) =>
+      found('NAME_TWICE', 'critical', [name], {
+        summary: `Two processes have the name ${quote(name)}: at ${list([...at], ' and at ')}.`,
         meaning:
           'The ring has one place for a name, and each of the two takes itself for the owner of its keys.',
         advice: 'Stop one of them, or give it another --name.',
-      })
-    })
+      }),
+    )
+}
+
+/** Each name that members know to be used twice, with each of its places. */
+export function contestedIn(members: readonly SurveyedMember[]) {
+  const contested = gossipsOf(members).flatMap(({ gossip }) => gossip.contested)
+  return contested.flatMap(({ name, places }) => places.map((place) => ({ name, place })))
 }
 
 export function plainAmongKeyed(members: readonly SurveyedMember[]): Finding[] {
-  const gossiping = members.filter(({ report }) => report.gossip !== null)
-  const plain = gossiping.filter(({ report }) => report.gossip?.keys.length === 0)
-  if (plain.length === 0 || plain.length === gossiping.length) return []
+  const gossiping = gossipsOf(members)
+  const plain = gossiping.filter(({ gossip }) => gossip.keys.length === 0)
+  if (plain.length === gossiping.length) return []
   const names = namesOf(plain)
   return found('PLAIN_AMONG_KEYED', 'critical', names, {
     summary: `${say(names, 'has', 'have')} no keys, and the others encrypt their gossip.`,
@@ -62,14 +64,14 @@ export function otherKeys(members: readonly SurveyedMember[]): Finding[] {
 type Gossip = NonNullable<MemberReport['gossip']>
 type Gossiping = { readonly name: string; readonly gossip: Gossip }
 
-function gossipsOf(members: readonly SurveyedMember[]): Gossiping[] {
+export function gossipsOf(members: readonly SurveyedMember[]): Gossiping[] {
   return members.flatMap(({ report: { name, gossip } }) => (gossip === null ? [] : [{ name, gossip }]))
 }
 
 /** What a member takes of others, the one that it sends itself first. */
 type Accepted = (gossip: Gossip) => readonly string[]
 
-const labelsOf: Accepted = ({ label, otherLabels = [] }) => [label, ...otherLabels]
+const labelsOf: Accepted = ({ label, otherLabels }) => [label, ...otherLabels]
 const keysOf: Accepted = ({ keys }) => keys
 
 /** Members that do not accept what most send, or send what not all of those accept that do. */
@@ -131,9 +133,7 @@ const LABEL_CHANGE = {
   acceptedBy: labelsOf,
   show: orNone,
   accepts: ['does not accept', 'do not accept', 'accept'],
-  sends: (words: readonly string[]) =>
-    words.length > 1 ? `${list(words, ' and ')} are sent` : `all send ${words[0]}`,
-  meaning: 'They are one ring. Until the change is done, members with any of these labels are let in.',
+  send: 'send',
 } as const
 
 const KEY_CHANGE = {
@@ -143,25 +143,24 @@ const KEY_CHANGE = {
   acceptedBy: keysOf,
   show: (id: string) => id,
   accepts: ['does not have', 'do not have', 'have'],
-  sends: (ids: readonly string[]) =>
-    `${ids.length > 1 ? 'some' : 'all'} encrypt with ${list(ids, ' and some with ')}`,
-  meaning: 'They are one ring. Until the change is done, whoever has any of these keys is let in.',
+  send: 'encrypt with',
 } as const
 
 function changeUnderWay(
   all: readonly Gossiping[],
   change: typeof LABEL_CHANGE | typeof KEY_CHANGE,
 ): Finding[] {
-  const { code, what, file, acceptedBy, show, accepts, sends, meaning } = change
+  const { code, what, file, acceptedBy, show, accepts, send } = change
   const changing = all.filter(({ gossip }) => acceptedBy(gossip).length > 1)
   if (changing.length === 0) return []
   const accepted = [...new Set(all.flatMap(({ gossip }) => acceptedBy(gossip)))]
   const sent = [...new Set(all.map(({ gossip }) => acceptedBy(gossip)[0] ?? ''))]
-  const lacking = all
-    .filter(({ gossip }) => accepted.some((one) => !acceptedBy(gossip).includes(one)))
-    .map(({ name }) => name)
+  const lacking = namesOf(
+    all.filter(({ gossip }) => accepted.some((one) => !acceptedBy(gossip).includes(one))),
+  )
   const [doesNot, doNot, doAll] = accepts
   const words = list(accepted.map(show), ' and ')
+  const sends = `${sent.length > 1 ? 'some' : 'all'} ${send} ${list(sent.map(show), ` and some ${send} `)}`
   const ofAll =
     lacking.length > 0 ? `${say(lacking, doesNot, doNot)} all of ${words}` : `all ${doAll} ${words}`
   const advice =
@@ -170,9 +169,11 @@ function changeUnderWay(
       : lacking.length > 0
         ? `Give all members the same ${file}. None may use a ${what} that another does not have in its file.`
         : `If they still use the old ${what}, make the new one the first in every ${file}; otherwise take out the old one.`
-  const names = changing.map(({ name }) => name)
-  const summary = `The ${what} is being changed: ${sends(sent.map(show))}, and ${ofAll}.`
-  return found(code, 'note', names, { summary, meaning, advice })
+  return found(code, 'note', namesOf(changing), {
+    summary: `The ${what} is being changed: ${sends}, and ${ofAll}.`,
+    meaning: `They are one ring. Until the change is done, whoever has any of these ${what}s is let in.`,
+    advice,
+  })
 }
 
 function orNone(word: string): string {

@@ -2,6 +2,8 @@ import { isLiving } from '../membership/member.ts'
 import { formatHostPort } from '../addresses.ts'
 import {
   changesUnderWay,
+  contestedIn,
+  gossipsOf,
   otherClusterNames,
   otherKeys,
   differentLabels,
@@ -15,7 +17,6 @@ import {
   finding,
   found,
   list,
-  mostFrequent,
   namesOf,
   quote,
   RUNBOOKS,
@@ -60,7 +61,7 @@ export function diagnose(survey: Survey): Finding[] {
     ...emptyRing(members),
     ...differentDigests(others),
     ...strangers(members, causes),
-    ...conditions(others),
+    ...conditions(others, causes),
     ...unusableFiles(members),
     ...staleSeeds(survey),
     ...clocks(members),
@@ -154,17 +155,14 @@ function inWords(pairs: readonly Pair[]): string {
 function emptyRing(members: readonly SurveyedMember[]): Finding[] {
   if (members.some(({ report }) => report.nodes > 0)) return []
   const names = namesOf(members.flatMap(({ report }) => [{ name: report.name }, ...livingOf(report)]))
-  return isDrainedAway(members)
-    ? found('RING_EMPTY', 'critical', names, {
-        summary: 'Nobody owns a key: all members are drained.',
-        meaning: 'Look-ups fail with 503 (RING_EMPTY), and no member is ready.',
-        advice: '`ringman return` at the admin port of each that is to own keys brings it back at once.',
-      })
-    : found('RING_EMPTY', 'critical', names, {
-        summary: 'Nobody owns a key: there is no node on the ring.',
-        meaning: 'Look-ups fail with 503 (RING_EMPTY).',
-        advice: '`ringman nodes` says of each member why it is not on the ring.',
-      })
+  const isDrained = isDrainedAway(members)
+  return found('RING_EMPTY', 'critical', names, {
+    summary: `Nobody owns a key: ${isDrained ? 'all members are drained' : 'there is no node on the ring'}.`,
+    meaning: `Look-ups fail with 503 (RING_EMPTY)${isDrained ? ', and no member is ready' : ''}.`,
+    advice: isDrained
+      ? '`ringman return` at the admin port of each that is to own keys brings it back at once.'
+      : '`ringman nodes` says of each member why it is not on the ring.',
+  })
 }
 
 function livingOf({ members }: MemberReport) {
@@ -221,10 +219,12 @@ function strangers(members: readonly SurveyedMember[], causes: readonly Finding[
   })
 }
 
-function conditions(members: readonly SurveyedMember[]): Finding[] {
+function conditions(members: readonly SurveyedMember[], causes: readonly Finding[]): Finding[] {
   return members.flatMap(({ report }): Finding[] => {
     const isDrained = report.members.some(({ name, drained: off }) => name === report.name && off)
-    if (report.ok && (report.ready || isDrained)) return []
+    // Of a name that is used twice all members say so.
+    const isTold = report.condition === 'contested' && causes.some(({ code }) => code === 'NAME_TWICE')
+    if ((report.ok || isTold) && (report.ready || isDrained)) return []
     const code = report.ok ? 'NOT_READY' : 'MEMBER_NOT_WELL'
     return found(code, 'warning', [report.name], {
       summary: `${quote(report.name)} says: ${report.ok ? report.failing.join(' ') : `${report.message}.`}`,
@@ -241,8 +241,8 @@ function conditions(members: readonly SurveyedMember[]): Finding[] {
 }
 
 function unusableFiles(members: readonly SurveyedMember[]): Finding[] {
-  return members.flatMap(({ report: { name, gossip } }) =>
-    (gossip?.unusableFiles ?? []).flatMap(({ what, reason }) =>
+  return members.flatMap(({ report: { name, unusableFiles } }) =>
+    unusableFiles.flatMap(({ what, reason }) =>
       found('FILE_UNUSABLE', 'warning', [name], {
         summary: `${quote(name)} cannot use its ${what} as it is now: ${reason}.`,
         meaning: 'It goes on with what it read before. If it is restarted, it does not come up.',
@@ -253,18 +253,17 @@ function unusableFiles(members: readonly SurveyedMember[]): Finding[] {
 }
 
 function staleSeeds({ members }: Survey): Finding[] {
-  const places = new Set(members.flatMap(({ report }) => livingOf(report).map(formatHostPort)))
-  const seeds = new Set(members.flatMap(({ report }) => report.gossip?.seedAddresses ?? []))
+  const all = gossipsOf(members)
+  const seeds = new Set(all.flatMap(({ gossip }) => gossip.seedAddresses))
+  const living = members.flatMap(({ report }) => livingOf(report).map(formatHostPort))
   // Somebody is there whom nobody that was asked has heard of: the member's condition says why it is refused.
-  const refusing = new Set(members.flatMap(({ report }) => report.gossip?.seedRefusals ?? []))
-  const stale = [...seeds].filter((address) => !places.has(address) && !refusing.has(address))
-  const using = members.filter(({ report }) =>
-    report.gossip?.seedAddresses.some((one) => stale.includes(one)),
-  )
-  const failed = members.flatMap(({ report }) => report.gossip?.seedFailures ?? [])
-  const failures = new Map(failed.map(({ seed, reason }) => [seed, reason]))
-  const unresolved = members.filter(({ report }) => (report.gossip?.seedFailures.length ?? 0) > 0)
-  const reasons = list([...failures].map(([seed, reason]) => `${seed} (${reason})`))
+  const refusing = all.flatMap(({ gossip }) => gossip.seedRefusals)
+  const taken = new Set([...living, ...refusing, ...contestedIn(members).map(({ place }) => place)])
+  const stale = [...seeds].filter((address) => !taken.has(address))
+  const using = all.filter(({ gossip }) => gossip.seedAddresses.some((one) => stale.includes(one)))
+  const unresolved = all.filter(({ gossip }) => gossip.seedFailures.length > 0)
+  const failures = unresolved.flatMap(({ gossip }) => gossip.seedFailures)
+  const reasons = new Map(failures.map(({ seed, reason }) => [seed, `${seed} (${reason})`]))
   return [
     ...found('SEEDS_STALE', 'warning', namesOf(using), {
       summary: `Seeds lead to ${list(stale)}, where no member is.`,
@@ -273,7 +272,7 @@ function staleSeeds({ members }: Survey): Finding[] {
       advice: 'Compare --seeds, and what their names resolve to, with the addresses of the members.',
     }),
     ...found('SEEDS_UNRESOLVED', 'warning', namesOf(unresolved), {
-      summary: `Seeds do not resolve: ${reasons}.`,
+      summary: `Seeds do not resolve: ${list([...reasons.values()])}.`,
       meaning: 'A member that starts now finds nobody by them.',
       advice: 'Look at the names in --seeds, and at the DNS of the members.',
     }),
@@ -298,25 +297,21 @@ function clocks(members: readonly SurveyedMember[]): Finding[] {
 
 function settings(members: readonly SurveyedMember[]): Finding[] {
   const keys = new Set(members.flatMap(({ report }) => Object.keys(report.settings)))
-  const odd = new Map<string, string[]>()
-  for (const key of keys) {
-    if (OWN_SETTINGS.has(key)) continue
+  const differences = [...keys].flatMap((key) => {
     const valueOf = ({ report }: SurveyedMember) => JSON.stringify(report.settings[key]) ?? 'not set'
-    const usual = mostFrequent(members.map(valueOf))
-    for (const member of members) {
-      const value = valueOf(member)
-      if (value === usual) continue
-      const { name } = member.report
-      const difference = `${key} is ${value.slice(0, 80)}, and ${usual.slice(0, 80)} there`
-      odd.set(name, [...(odd.get(name) ?? []), difference])
-    }
-  }
+    const { usual, odd } = unlike(OWN_SETTINGS.has(key) ? [] : members, valueOf)
+    return odd.map((member) => {
+      const said = `${key} is ${valueOf(member).slice(0, 80)}, and ${usual.slice(0, 80)} there`
+      return { name: member.report.name, said }
+    })
+  })
+  const ofEach = Map.groupBy(differences, ({ name }) => name)
   // Members of one kind, such as those that a rollout has not come to, make one finding.
-  const kinds = Map.groupBy(odd, ([, differences]) => list(differences))
-  return [...kinds].flatMap(([differences, alike]) => {
+  const kinds = Map.groupBy(ofEach, ([, all]) => list(all.map(({ said }) => said)))
+  return [...kinds].flatMap(([said, alike]) => {
     const names = alike.map(([name]) => name)
     return found('SETTINGS_DIFFER', 'warning', names, {
-      summary: `${say(names, 'has', 'have')} other settings than most: ${differences}.`,
+      summary: `${say(names, 'has', 'have')} other settings than most: ${said}.`,
       meaning: 'Members with other timings judge each other differently; some settings must be the same.',
       advice:
         'Start all members of a ring with the same configuration; a rollout that stopped half-way leaves such members behind.',

@@ -12,7 +12,6 @@ interface Weighed {
 /** Members that own more or less than the others because of their weight, or than they will after a restart. */
 export function weights(members: readonly SurveyedMember[]): Finding[] {
   const all = members.flatMap(({ report: { name, settings, members: known } }): Weighed[] => {
-    // Members of older versions do not say it.
     const { weight = null, drained = false } = known.find((one) => one.name === name) ?? {}
     return weight === null || drained ? [] : [{ name, weight, configured: Number(settings['weight'] ?? 1) }]
   })

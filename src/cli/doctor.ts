@@ -1,19 +1,22 @@
-import { writeFileSync } from 'node:fs'
-import { holdingClock, sleep } from '../clock.ts'
+import { randomUUID } from 'node:crypto'
+import { existsSync, lstatSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { holdingClock, sleep, type Clock } from '../clock.ts'
 import type { DoctorConfig } from '../config/client-settings.ts'
-import { configInvalid, messageOf } from '../errors.ts'
+import { configInvalid } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { readVersion } from '../telemetry/version.ts'
-import type { Finding } from './doctor-finding.ts'
+import type { Finding, FindingCode } from './doctor-finding.ts'
 import { diagnose } from './doctor-findings.ts'
 import { survey, type Survey } from './doctor-survey.ts'
 import type { ExitCode } from './exit-code.ts'
-import { counted, renderJson, type CommandInput, type Terminal } from './terminal.ts'
+import { counted, renderJson, whyUnwritten, type CommandInput, type Terminal } from './terminal.ts'
 
-/** How long rings that differ may take to become equal, in milliseconds: a change may be under way. */
+/** What is looked at twice, so long apart in milliseconds: a change may be under way, or a member may stand still for a moment. */
+const PASSING: readonly FindingCode[] = ['RINGS_DIFFER', 'NOT_REACHED', 'TCP_BLOCKED', 'UDP_BLOCKED']
 const SETTLE_MS = 2000
 
-type DoctorInput = CommandInput<DoctorConfig>
+/** The clock is for the wait before the second look. */
+type DoctorInput = CommandInput<DoctorConfig> & { readonly clock?: Clock }
 
 /**
  * `ringman doctor`: asks every member that anybody knows, and says what is wrong, the most important first.
@@ -31,22 +34,21 @@ export async function runDoctor(input: DoctorInput): Promise<ExitCode> {
 }
 
 async function examine(
-  { config, terminal, json }: DoctorInput,
+  { config: { bundle, timeoutMs }, terminal, json, clock = holdingClock }: DoctorInput,
   urls: readonly string[],
   follow: boolean,
 ): Promise<ExitCode> {
-  const options = { urls, follow, timeoutMs: config.timeoutMs }
-  let found = await survey(options)
-  let findings = diagnose(found)
-  if (findings.some(({ code }) => code === 'RINGS_DIFFER')) {
-    await sleep(holdingClock, SETTLE_MS)
-    found = await survey(options)
-    findings = diagnose(found)
+  let found = await survey({ urls, follow, timeoutMs })
+  if (diagnose(found).some(({ code }) => PASSING.includes(code))) {
+    await sleep(clock, SETTLE_MS)
+    found = await survey({ urls, follow, timeoutMs })
   }
-  if (config.bundle !== undefined) writeBundle(config.bundle, found, findings)
+  const findings = diagnose(found)
   terminal.out(json ? renderJson(answerOf(found, findings)) : render(found, findings, terminal))
-  if (config.bundle !== undefined)
-    terminal.err(`ringman: wrote ${printable(config.bundle)}: names and addresses, and no secrets\n`)
+  if (bundle !== undefined) {
+    writeBundle(bundle, { ringman: readVersion(), time: new Date().toISOString(), findings, ...found })
+    terminal.err(`ringman: wrote ${printable(bundle)}: names and addresses, and no secrets\n`)
+  }
   return findings.some(({ severity }) => severity !== 'note') ? 6 : 0
 }
 
@@ -61,14 +63,18 @@ function answerOf({ members, silent, mute }: Survey, findings: readonly Finding[
   }
 }
 
-/** @throws {RingmanError} `CONFIG_INVALID`. */
-function writeBundle(path: string, found: Survey, findings: readonly Finding[]): void {
-  const bundle = { ringman: readVersion(), time: new Date().toISOString(), findings, ...found }
+/** Replaces a file, whole or not at all. @throws {RingmanError} `CONFIG_INVALID`. */
+function writeBundle(path: string, bundle: object): void {
+  const part = `${path}.${randomUUID().slice(0, 8)}`
   try {
+    // What is there is never opened: a pipe that nobody reads would hold us for ever.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) throw new Error('it is no plain file')
     // It may hold what its owner shows to nobody by accident.
-    writeFileSync(path, `${JSON.stringify(bundle, undefined, 2)}\n`, { mode: 0o600 })
+    writeFileSync(part, renderJson(bundle), { mode: 0o600, flag: 'wx', flush: true })
+    renameSync(part, path)
   } catch (error) {
-    throw configInvalid(`the bundle ${path} cannot be written: ${messageOf(error)}`, { cause: error })
+    if (existsSync(part)) unlinkSync(part)
+    throw configInvalid(`the bundle ${path} cannot be written: ${whyUnwritten(error)}`, { cause: error })
   }
 }
 

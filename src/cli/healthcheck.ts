@@ -46,10 +46,7 @@ function hostToAsk(host: string): string {
   return host === '::' ? '::1' : host
 }
 
-async function request(
-  url: string,
-  timeoutMs: number,
-): Promise<{ readonly status: number; readonly body: string }> {
+async function request(url: string, timeoutMs: number) {
   const timeout = AbortSignal.timeout(timeoutMs)
   try {
     const ask = nodeTransport({ random: systemRandom })

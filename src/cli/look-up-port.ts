@@ -15,18 +15,14 @@ export async function lookUpPortError(
   timeoutMs: number,
 ): Promise<RingmanError | undefined> {
   if (error.code !== 'NOT_FOUND') return undefined
-  const members = new Members({ url, timeoutMs })
-  const has = async (path: string) => {
-    try {
-      await members.json(`${url}${path}`)
-      return true
-    } catch (other) {
-      if (!isRingmanError(other)) throw other
-      return false
-    }
+  try {
+    // Every admin port has reports.
+    await new Members({ url, timeoutMs }).json(`${url}/v1/report`)
+    return undefined
+  } catch (other) {
+    if (!isRingmanError(other)) throw other
+    if (other.code !== 'NOT_FOUND') return undefined
   }
-  // Both answer questions about members; only the admin port has reports.
-  if ((await has('/v1/report')) || !(await has('/v1/members'))) return undefined
   return new RingmanError(
     'UNREACHABLE',
     `${url} is a look-up port, and this is for the admin port (--admin-port, ${DEFAULT_ADMIN_PORT} unless set)`,

@@ -1,4 +1,5 @@
-import { styleText } from 'node:util'
+import { getSystemErrorMessage, styleText } from 'node:util'
+import { messageOf } from '../errors.ts'
 import { printable, printableJson } from '../printable.ts'
 
 /** Where a command prints. */
@@ -36,8 +37,14 @@ export function processTerminal(): Terminal {
 
 function onOutputError(error: NodeJS.ErrnoException): void {
   if (error.code === 'EPIPE') process.exit(0)
-  process.stderr.write(`ringman: cannot write to standard output: ${error.message}\n`)
+  process.stderr.write(`ringman: cannot write to standard output: ${whyUnwritten(error)}\n`)
   process.exit(1)
+}
+
+/** Why something could not be written, without the codes of the system. */
+export function whyUnwritten(error: unknown): string {
+  const { errno } = error as NodeJS.ErrnoException
+  return errno === undefined ? messageOf(error) : getSystemErrorMessage(errno)
 }
 
 /**

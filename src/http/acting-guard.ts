@@ -53,6 +53,17 @@ export class ActingGuard {
     return this.#options.tokenFile !== undefined
   }
 
+  /** The token file, where it cannot be used as it is now. */
+  get unusableFiles() {
+    const { tokenFile } = this.#options
+    try {
+      if (tokenFile !== undefined) parseToken(readSmallFileSync(tokenFile))
+      return []
+    } catch (error) {
+      return [{ what: `token file ${tokenFile}`, reason: messageOf(error) }]
+    }
+  }
+
   /** The token, for asking another member; undefined where there is no file. @throws {RingmanError} `CONFIG_INVALID`. */
   readToken(): string | undefined {
     const { tokenFile } = this.#options

@@ -14,10 +14,10 @@ import { answerRoute, RouteTable, type Route } from './route.ts'
 import { descriptionRoute } from './routes.ts'
 
 export interface AdminAppDeps extends ReportDeps {
+  readonly guard: ActingGuard
   readonly responder: Responder
   readonly metrics: MetricsWriter
   readonly operations: Operations
-  readonly guard: ActingGuard
   readonly logger: Logger
   readonly limits: HttpLimits
   /** What else there is: the look-ups, with the page that shows them and acts. @default nothing */

@@ -189,6 +189,7 @@ function adminSchemas(): JsonSchema {
       nodes: count,
       ringKey: text,
       settings: { type: 'object', description: 'By the keys of the configuration file; nothing secret.' },
+      unusableFiles: described(list(object({ what: text, reason: text })), 'As they are now.'),
       gossip: {
         ...object({
           address: orNull('string'),
@@ -203,17 +204,13 @@ function adminSchemas(): JsonSchema {
             list(object({ reason: text, from: text, agoMs: count })),
             'The last one for each reason.',
           ),
-          contested: described(list(text), 'Names that two processes have.'),
+          contested: list(object({ name: text, places: list(text) })),
           seedAddresses: list(text),
           seedRefusals: described(
             list(text),
             'Those of them that answer and refuse this member, or are refused by it.',
           ),
           seedFailures: list(object({ seed: text, reason: text })),
-          unusableFiles: described(
-            list(object({ what: text, reason: text })),
-            'Files that it follows and cannot use as they are now.',
-          ),
         }),
         type: ['object', 'null'],
       },

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import type { RingService } from '../service/ring-service.ts'
 import { TokenBucket } from '../token-bucket.ts'
+import type { ActingGuard } from './acting-guard.ts'
 import { readParameters } from './parameters.ts'
 import type { Readiness } from './readiness.ts'
 import { asciiJson, jsonAnswer } from './respond.ts'
@@ -10,11 +11,12 @@ import { isLiving } from '../membership/member.ts'
 
 /** Members that one request has this one ask at most, and all requests in a second. */
 export const MAX_PEERS = 50
-const PEERS = { burst: 200, perSecond: 20 }
+const PEERS = { burst: 400, perSecond: 20 }
 
 export interface ReportDeps {
   readonly ring: RingService
   readonly readiness: Readiness
+  readonly guard: Pick<ActingGuard, 'unusableFiles'>
   readonly clock: Clock
   /** What this process is called, where it is no member. */
   readonly name: string
@@ -28,7 +30,7 @@ export interface ReportDeps {
  * has is told by name, and to nobody at the look-up port.
  */
 export function reportRoutes(deps: ReportDeps): Route[] {
-  const { ring, readiness, clock, version, settings } = deps
+  const { ring, readiness, guard, clock, version, settings } = deps
   const asked = new TokenBucket(PEERS)
 
   const report = async () => {
@@ -51,6 +53,7 @@ export function reportRoutes(deps: ReportDeps): Route[] {
       nodes: manager.snapshot.ring.size,
       ringKey: ringKeyMode,
       settings,
+      unusableFiles: [...(ring.control?.unusableFiles ?? []), ...guard.unusableFiles],
       gossip: ring.control?.report() ?? null,
       members: source.members.map(({ name, address, port, state, metadata }) => ({
         name,

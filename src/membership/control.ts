@@ -19,6 +19,8 @@ export interface MemberControl {
   sendTo(member: Member, payload: Uint8Array, attempt: number): void
   /** Calls `listener` with bytes that came from another member, or from whoever reaches the gossip. */
   onMessage(listener: (payload: Uint8Array) => void): void
+  /** Files that it follows and that cannot be used as they are now: what was read before stays in use. */
+  readonly unusableFiles: readonly { readonly what: string; readonly reason: string }[]
   /** What it knows of its gossip, for whoever looks for faults. */
   report(): GossipReport
   /** By which ways a member answers just now. */
@@ -49,14 +51,12 @@ export interface GossipReport {
   readonly drops: Readonly<Record<string, number>>
   /** The last one for each of the reasons, from `ADDRESS:PORT` as the packet had it. */
   readonly lastDrops: readonly { readonly reason: string; readonly from: string; readonly agoMs: number }[]
-  /** Names that two processes have. */
-  readonly contested: readonly string[]
+  /** Names that two processes have, and where these are, as `ADDRESS:PORT`. */
+  readonly contested: readonly { readonly name: string; readonly places: readonly string[] }[]
   /** Addresses of others to which its seeds lead, as `ADDRESS:PORT`. */
   readonly seedAddresses: readonly string[]
   /** Those of them at which somebody answers and refuses this member, or is refused by it. */
   readonly seedRefusals: readonly string[]
   /** Seeds that do not resolve. */
   readonly seedFailures: readonly { readonly seed: string; readonly reason: string }[]
-  /** Files that it follows and that cannot be used as they are now: what was read before stays in use. */
-  readonly unusableFiles: readonly { readonly what: string; readonly reason: string }[]
 }

@@ -15,22 +15,17 @@ const ROOT = new URL(IS_CHECKOUT ? '../' : '../browser/', import.meta.url)
 
 const SCRIPT = `page/browser/app.${IS_CHECKOUT ? 'ts' : 'js'}`
 
-/** What the script imports, and what that imports: a test holds the list to it. */
-const MODULES = !IS_CHECKOUT
-  ? []
-  : [
-      ...['actions', 'feed', 'morph'].map((name) => `page/browser/${name}.ts`),
-      ...['circle', 'data', 'document', 'html', 'notices', 'plan', 'sections', 'words'].map(
-        (name) => `page/view/${name}.ts`,
-      ),
-      ...['hash-ring', 'key-hash', 'md5', 'moved', 'node', 'point-list', 'point-merge', 'point-table'].map(
-        (name) => `ring/${name}.ts`,
-      ),
-      'ring/slices.ts',
-      'ring/steps.ts',
-      'membership/condition.ts',
-      'errors.ts',
-    ]
+/** What a module imports, and what that imports. */
+function modulesOf(name: string, known = new Set<string>()): Set<string> {
+  const source = readFileSync(new URL(name, ROOT), 'utf8')
+  for (const [, path = ''] of source.matchAll(/^(?:import|export) (?!type)[^']*from '([^']+)'/gm)) {
+    const module = new URL(path, new URL(name, ROOT)).href.slice(ROOT.href.length)
+    if (!known.has(module)) modulesOf(module, known.add(module))
+  }
+  return known
+}
+
+const MODULES = IS_CHECKOUT ? [...modulesOf(SCRIPT)] : []
 
 const STYLE = 'page/page.css'
 const ICON = 'page/icon.svg'

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type Koa from 'koa'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
+import { runDoctor } from '../../src/cli/doctor.ts'
 import { diagnose } from '../../src/cli/doctor-findings.ts'
 import { survey } from '../../src/cli/doctor-survey.ts'
 import type { Readiness } from '../../src/http/readiness.ts'
@@ -12,11 +13,20 @@ import type { Route } from '../../src/http/route.ts'
 import type { Member } from '../../src/membership/member.ts'
 import type { RingService } from '../../src/service/ring-service.ts'
 import { fakeMember } from '../support/fake-source.ts'
+import { HastyClock } from '../support/hasty-clock.ts'
+import { RecordingTerminal } from '../support/recording-terminal.ts'
+
+const DEFAULTS = { bundle: undefined, only: false, kube: undefined, timeoutMs: 10_000 }
 
 const GOSSIP = { label: '', otherLabels: [], clusterName: null, keys: [], requireEncryption: true }
 
 /** The routes for doctor of a member that knows `members`; whom it is made to try is told to `onPair`. */
-function routesOf(member: Member, members: readonly Member[], onPair: (to: string) => void): Route[] {
+function routesOf(
+  member: Member,
+  members: readonly Member[],
+  onPair: (to: string) => void,
+  reach: () => { readonly udp: boolean; readonly tcp: boolean },
+): Route[] {
   const ring = {
     source: { kind: 'memberlist', selfName: member.name, members },
     ringKeyMode: 'name',
@@ -29,13 +39,15 @@ function routesOf(member: Member, members: readonly Member[], onPair: (to: strin
         address: member.address,
         port: member.port,
         drops: {},
+        lastDrops: [],
+        seedRefusals: [],
         contested: [],
         seedAddresses: [],
         seedFailures: [],
       }),
       checkReach: (to: string) => {
         onPair(to)
-        return Promise.resolve({ udp: true, tcp: true })
+        return Promise.resolve(reach())
       },
     },
   } as unknown as RingService
@@ -43,6 +55,7 @@ function routesOf(member: Member, members: readonly Member[], onPair: (to: strin
   return reportRoutes({
     ring,
     readiness,
+    guard: { unusableFiles: [] },
     clock: systemClock,
     name: member.name,
     version: '1',
@@ -51,7 +64,7 @@ function routesOf(member: Member, members: readonly Member[], onPair: (to: strin
 }
 
 /** Admin ports of so many members, each at an address of its own; who is asked for what is recorded. */
-async function adminPorts(count: number) {
+async function adminPorts(count: number, reach = () => ({ udp: true, tcp: true })) {
   const asked: string[] = []
   const pairs: string[] = []
   const byAddress = new Map<string, { readonly name: string; readonly routes: readonly Route[] }>()
@@ -74,7 +87,7 @@ async function adminPorts(count: number) {
     const { name, address } = member
     byAddress.set(address, {
       name,
-      routes: routesOf(member, members, (to) => pairs.push(`${name} to ${to}`)),
+      routes: routesOf(member, members, (to) => pairs.push(`${name} to ${to}`), reach),
     })
   }
   return {
@@ -113,3 +126,27 @@ test.each([
   const reached = found.members.map(({ report, reach = [] }) => `${report.name}: ${reach.length}`)
   expect(reached.sort()).toEqual(names.map((name) => `${name}: ${tried}`).sort())
 })
+
+test.each([
+  ['TCP_BLOCKED', { udp: true, tcp: false }],
+  ['UDP_BLOCKED', { udp: false, tcp: true }],
+  ['NOT_REACHED', { udp: false, tcp: false }],
+])(
+  '%s is told of what a second look shows as well, and not of a member that stood still',
+  async (code, how) => {
+    for (const [looks, codes] of [
+      [1, []],
+      [2, [code]],
+    ] as const) {
+      let asked = 0
+      // Two members ask each other once in each look.
+      await using ports = await adminPorts(2, () => (asked++ < 2 * looks ? how : { udp: true, tcp: true }))
+      const terminal = new RecordingTerminal()
+      const config = { ...DEFAULTS, url: [ports.url] }
+      await runDoctor({ config, terminal, json: true, clock: new HastyClock() })
+      const { findings } = JSON.parse(terminal.printed) as { findings: { code: string }[] }
+      expect(findings.map((finding) => finding.code)).toEqual(codes)
+      expect(asked).toBe(4)
+    }
+  },
+)

@@ -1,6 +1,17 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { diagnose } from '../../src/cli/doctor-findings.ts'
@@ -9,6 +20,7 @@ import { survey, type MemberReport, type Survey } from '../../src/cli/doctor-sur
 import { generateKey, keyId, parseKeyring } from '../../src/membership/memberlist/keyring.ts'
 import { NodeDnsResolver } from '../../src/seeds/dns-resolver.ts'
 import { GOSSIP, serve } from '../support/child-process.ts'
+import { runCommand } from '../support/command.ts'
 import { freePort } from '../support/free-port.ts'
 import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
 import { runMain } from '../support/recording-terminal.ts'
@@ -143,6 +155,17 @@ describe('in a cluster with', () => {
     const twin = await cluster.add('m1')
     const { findings } = await doctor([cluster.members[0]!, cluster.members[1]!, twin])
     expect(findings[0]).toMatchObject({ code: 'NAME_TWICE', severity: 'critical', members: ['m1'] })
+  })
+
+  test('two members of one name, of which one is a seed and not asked', async () => {
+    await using cluster = await healthyCluster()
+    // Of the same ring key, so that the rings are equal.
+    await cluster.add('m1', { servicePort: '8001' })
+    const seeds = cluster.members.map(({ addresses }) => `127.0.0.1:${addresses.gossip?.port}`)
+    await cluster.add('m3', { seeds: seeds.join(',') })
+    const [first] = cluster.members as [LiveMember]
+    await expect.poll(() => first.process.service.control?.report().contested).toMatchObject([{ name: 'm1' }])
+    await expect.poll(async () => (await doctor([first])).codes).toEqual(['NAME_TWICE'])
   })
 
   test('a seed that leads nowhere', async () => {
@@ -395,7 +418,7 @@ test('how far a rotation of the key is', async () => {
   expect(await found()).toEqual(changing(`all encrypt with ${idOf(old)}, and all have ${both}`))
   await give([first], [fresh, old])
   expect(await found()).toEqual(
-    changing(`some encrypt with ${idOf(fresh)} and some with ${idOf(old)}, and all have ${bothNew}`),
+    changing(`some encrypt with ${idOf(fresh)} and some encrypt with ${idOf(old)}, and all have ${bothNew}`),
   )
   await give(rest, [fresh, old])
   expect(await found()).toEqual(changing(`all encrypt with ${idOf(fresh)}, and all have ${bothNew}`))
@@ -504,6 +527,84 @@ test('a bundle holds what was found, for its owner alone, and no secret', async 
   expect(text).not.toContain(readFileSync(cluster.keyringFile, 'utf8').trim())
   expect(text).not.toContain(cluster.token)
   expect(statSync(path).mode & 0o777).toBe(0o600)
+})
+
+test('a bundle replaces a plain file and nothing else, whole or not at all', async () => {
+  await using cluster = await healthyCluster()
+  const folder = `${cluster.folder}/bundles`
+  const path = `${folder}/bundle.json`
+  const args = ['doctor', '--url', cluster.members[0]!.addresses.admin.url, '--bundle']
+  const refused = async (at: string, why: string) => {
+    const { code, out, err } = await runMain([...args, at])
+    // What was found is told none the less.
+    expect([code, out]).toEqual([2, '3 members answered; nothing is wrong\n'])
+    expect(err).toBe(`ringman: the bundle ${at} cannot be written: ${why}\n`)
+  }
+  await refused(path, 'no such file or directory')
+  mkdirSync(folder)
+  await refused(`${cluster.keyringFile}/bundle.json`, 'not a directory')
+  await refused(`${folder}/${'x'.repeat(300)}`, 'name too long')
+  await refused('/dev/full', 'it is no plain file')
+  await refused(folder, 'it is no plain file')
+  // Nobody reads it: who opens it waits for ever.
+  execFileSync('mkfifo', [path])
+  await refused(path, 'it is no plain file')
+  rmSync(path)
+  symlinkSync(cluster.keyringFile, path)
+  await refused(path, 'it is no plain file')
+  rmSync(path)
+
+  writeFileSync(path, 'old')
+  chmodSync(path, 0o644)
+  const { gossip } = cluster.members[0]!.addresses
+  // A limit stands for a full disk.
+  const limited = ['-c', 'ulimit -f 1; exec "$@"', 'sh', process.execPath, 'src/cli.ts', ...args, path]
+  expect(await runCommand('sh', limited, cluster.folder)).toEqual({
+    code: 2,
+    stdout: '3 members answered; nothing is wrong\n',
+    stderr: `ringman: the bundle ${path} cannot be written: file too large\n`,
+  })
+  expect([readdirSync(folder), readFileSync(path, 'utf8')]).toEqual([['bundle.json'], 'old'])
+  expect((await runMain([...args, path])).code).toBe(0)
+  expect(readdirSync(folder)).toEqual(['bundle.json'])
+  expect(readFileSync(path, 'utf8')).toContain(`"port": ${gossip?.port}`)
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+})
+
+test('a token file that became unusable is told of, whatever the source', async () => {
+  await using cluster = await healthyCluster()
+  const tokenFile = `${cluster.folder}/other`
+  writeFileSync(tokenFile, 'open-sesame')
+  await cluster.add('m3', { tokenFile })
+  await cluster.agreeOn(4)
+  const listed = await cluster.add('listed', {
+    ...Object.fromEntries(
+      [
+        'name',
+        'bind',
+        'gossipPort',
+        'servicePort',
+        'preset',
+        'pushPullIntervalMs',
+        'keyringFile',
+        'seeds',
+      ].map((setting) => [setting, undefined]),
+    ),
+    source: 'static',
+    staticMembers: 'a:1',
+    tokenFile,
+  })
+  const unusable = async (members: readonly LiveMember[]) =>
+    (await doctor(members)).findings.filter(({ code }) => code === 'FILE_UNUSABLE')
+  expect(await unusable([cluster.members[0]!, listed])).toEqual([])
+  writeFileSync(tokenFile, '')
+  expect(await unusable(cluster.members.slice(0, 1))).toMatchObject([
+    { members: ['m3'], summary: `"m3" cannot use its token file ${tokenFile} as it is now: it is empty.` },
+  ])
+  expect(await unusable([listed])).toMatchObject([{ severity: 'warning' }])
+  rmSync(tokenFile)
+  const [gone] = await unusable(cluster.members.slice(0, 1))
+  expect(gone?.summary).toContain('as it is now: there is no such file.')
 })
 
 test('without any answer it says so', async () => {

@@ -168,6 +168,12 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     return this.stage === 'running' && this.node.declareDead(name, address)
   }
 
+  get unusableFiles(): MemberControl['unusableFiles'] {
+    return [this.#keyringFile, this.#labelFile].flatMap((file) =>
+      file?.failure === undefined ? [] : [{ what: file.what, reason: file.failure }],
+    )
+  }
+
   get keyed(): boolean {
     const { keyringFile, keyring = [], requireEncryption = true } = this.#options
     return requireEncryption && (keyringFile !== undefined || keyring.length > 0)
@@ -212,10 +218,10 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       requireEncryption,
       drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)),
       lastDrops: this.node.lastDrops,
-      unusableFiles: [this.#keyringFile, this.#labelFile].flatMap((file) =>
-        file?.failure === undefined ? [] : [{ what: file.what, reason: file.failure }],
-      ),
-      contested: this.node.contested().map(({ name }) => name),
+      contested: this.node.contested().map(({ name, endpoint: place, rival = place }) => ({
+        name,
+        places: [place, rival].map(formatHostPort),
+      })),
       seedAddresses: addresses.map(formatHostPort),
       seedRefusals: (this.#lastJoin?.failed ?? []).filter(isRefusal).map(({ seed }) => formatHostPort(seed)),
       seedFailures: failures,
