@@ -159,13 +159,12 @@ function placeOf({ address, port }: ListedPlace): string {
 function checkEffects(table: SettingTable, { values, origins }: Resolved<SettingTable>): ConfigProblem[] {
   const { problems, report } = collectProblems(origins)
   const isSet = (name: string) => origins[name] !== undefined && origins[name].kind !== 'default'
-  const { source } = values
   for (const [property, { sources, needs, excludes }] of Object.entries(table)) {
     if (!isSet(property)) continue
     const other = excludes?.find(isSet)
-    if (sources?.some((one) => one === source) === false) {
+    if (sources?.some((one) => one === values['source']) === false) {
       const words = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(sources)
-      report(property, `it is only for the source ${words}, and the source is ${String(source)}`)
+      report(property, `it is only for the source ${words}, and the source is ${String(values['source'])}`)
     } else if (other !== undefined)
       report(property, `either it or ${other} is allowed, and both are set`, values[property])
     // `forward()` of the library has settings of a proxy, and no upstream.
