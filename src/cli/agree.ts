@@ -168,8 +168,9 @@ async function addressesOf(member: Seed, dns: DnsResolver, signal: AbortSignal):
   }
   const { port = DEFAULT_HTTP_PORT } = member
   if (member.kind === 'address') return [{ address: member.address, port }]
-  const ask = member.kind === 'host' ? dns.lookUp : dns.addressesOf
-  return (await ask.call(dns, member.name, signal)).map((address) => ({ address, port }))
+  const { kind, name } = member
+  const addresses = await (kind === 'host' ? dns.lookUp(name, signal) : dns.addressesOf(name, signal))
+  return addresses.map((address) => ({ address, port }))
 }
 
 function jsonOf({ answers, differingKeys, contested }: Agreement, agreed: boolean) {

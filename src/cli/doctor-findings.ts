@@ -241,8 +241,8 @@ function conditions(members: readonly SurveyedMember[], causes: readonly Finding
 }
 
 function unusableFiles(members: readonly SurveyedMember[]): Finding[] {
-  return members.flatMap(({ report: { name, unusableFiles } }) =>
-    unusableFiles.flatMap(({ what, reason }) =>
+  return members.flatMap(({ report: { name, unusableFiles: files } }) =>
+    files.flatMap(({ what, reason }) =>
       found('FILE_UNUSABLE', 'warning', [name], {
         summary: `${quote(name)} cannot use its ${what} as it is now: ${reason}.`,
         meaning: 'It goes on with what it read before. If it is restarted, it does not come up.',
