@@ -123,7 +123,7 @@ export class RingClient implements AsyncDisposable {
    */
   owner(key: string | Uint8Array): RingNode {
     const ring = this.#answering ?? this.#refuse()
-    if (key.length === 0 || (typeof key === 'string' && !key.isWellFormed())) throw badKey(key)
+    if (key?.length === 0 || (typeof key === 'string' && !key.isWellFormed())) throw badKey(key)
     return ring.ownerOf(key) ?? noNodes()
   }
 
@@ -135,7 +135,7 @@ export class RingClient implements AsyncDisposable {
    */
   owners(key: string | Uint8Array, n: number): RingNode[] {
     const ring = this.#answering ?? this.#refuse()
-    if (key.length === 0 || (typeof key === 'string' && !key.isWellFormed())) throw badKey(key)
+    if (key?.length === 0 || (typeof key === 'string' && !key.isWellFormed())) throw badKey(key)
     if (!Number.isSafeInteger(n) || n < 1) {
       throw new RingmanError('N_OUT_OF_RANGE', `n must be an integer of at least 1, got ${n}`)
     }

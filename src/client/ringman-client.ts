@@ -158,6 +158,6 @@ export class RingmanClient {
 
 /** A URL would silently carry another key than one with half a surrogate pair, and of an empty one only a member would tell. */
 function checked(key: string): string {
-  if (key !== '' && key.isWellFormed()) return key
+  if (typeof key === 'string' && key !== '' && key.isWellFormed()) return key
   throw badKey(key)
 }

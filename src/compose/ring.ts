@@ -27,7 +27,7 @@ export interface Ring extends AsyncDisposable {
    * Whether this member owns the key. Of the sources that do not make this process a member only `kubernetes` can say
    * so: when the owner's name is the option `name`, as it is in a pod of the Service.
    *
-   * @throws {RingmanError} `KEY_EMPTY`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   * @throws {RingmanError} `KEY_EMPTY`, `KEY_INVALID`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   owns(key: string | Uint8Array): boolean
   /**
@@ -54,7 +54,7 @@ export interface Ring extends AsyncDisposable {
    * the owner no more, or cannot know.
    *
    * @throws {RingmanError} `NOT_OWNER`, with the owner's `owner` (ring key), `name`, `address` and `port` in `detail`;
-   *   `UNSURE` while this member cannot know; `KEY_EMPTY`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   *   `UNSURE` while this member cannot know; `KEY_EMPTY`, `KEY_INVALID`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   claim(key: string | Uint8Array): Claim
   /**
@@ -62,7 +62,7 @@ export interface Ring extends AsyncDisposable {
    * is the older one. Counted in `ringman_checks_total`.
    *
    * @param digests - Of the sender's ring; better its last ones, the newest first.
-   * @throws {RingmanError} `KEY_EMPTY`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   * @throws {RingmanError} `KEY_EMPTY`, `KEY_INVALID`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   check(key: string | Uint8Array, digests: string | readonly string[]): OwnershipCheck
   /**

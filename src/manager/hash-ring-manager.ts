@@ -201,7 +201,7 @@ export class HashRingManager {
    * The owner of a key on the current ring.
    *
    * @param key - Text, hashed as UTF-8, or bytes.
-   * @throws {RingmanError} `KEY_EMPTY`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   * @throws {RingmanError} `KEY_EMPTY`, `KEY_INVALID`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   getNode(key: string | Uint8Array): RingNode {
     const owner = this.#ringFor(key).ownerOf(key)
@@ -290,7 +290,7 @@ export class HashRingManager {
 
   #ringFor(key: string | Uint8Array): HashRing {
     this.#checkRunning()
-    if (key.length === 0) throw new RingmanError('KEY_EMPTY', 'the key is empty')
+    if (key?.length === 0) throw new RingmanError('KEY_EMPTY', 'the key is empty')
     return this.#snapshot.ring
   }
 

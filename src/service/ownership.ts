@@ -124,7 +124,7 @@ export class Ownership {
    * Claims a key that this member owns: `docs/ownership.md` says what that promises.
    *
    * @throws {RingmanError} `NOT_OWNER`, with the owner in `detail`; `UNSURE` while this member cannot know;
-   *   `KEY_EMPTY`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   *   `KEY_EMPTY`, `KEY_INVALID`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   claim(key: string | Uint8Array): Claim {
     const { manager, ringKey, unsureBecause } = this.#member
@@ -144,7 +144,7 @@ export class Ownership {
    * What to do with a request for a key that came here: the answer is counted.
    *
    * @param digests - Of the ring by which it was sent; better the last ones that the sender has had, the newest first.
-   * @throws {RingmanError} `KEY_EMPTY`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   * @throws {RingmanError} `KEY_EMPTY`, `KEY_INVALID`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   check(key: string | Uint8Array, digests: string | readonly string[]): OwnershipCheck {
     const { manager, ringKey } = this.#member

@@ -166,7 +166,7 @@ export class RingService implements AsyncDisposable {
   /**
    * Whether this process's own member owns a key.
    *
-   * @throws {RingmanError} `KEY_EMPTY`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
+   * @throws {RingmanError} `KEY_EMPTY`, `KEY_INVALID`, `RING_EMPTY`, `MANAGER_NOT_RUNNING`.
    */
   owns(key: string | Uint8Array): boolean {
     return this.manager.getNode(key).ringKey === this.ownRingKey
