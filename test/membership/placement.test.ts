@@ -46,6 +46,12 @@ test('those alive or suspect with metadata own something', () => {
   ])
 })
 
+test('a member without metadata owns nothing, also where it is the only one', () => {
+  const member = { ...fakeMember('a', '10.0.0.1'), metadata: undefined }
+  expect(placeMembers([member], 'address')).toEqual([])
+  expect(placeMembers([member], 'name')).toEqual([])
+})
+
 test('of two members with one ring key the lower name stands for both', () => {
   const twins = [fakeMember('a', '10.0.0.1'), fakeMember('b', '10.0.0.1', { weight: 5 })]
   expect(placeMembers(twins, 'address').map(({ name, weight }) => [name, weight])).toEqual([['a', 1]])
@@ -83,6 +89,12 @@ describe('members that move', () => {
     expect(placed(members, 'name')).toEqual(['a 1', 'c 1', 'd 3'])
     expect(placed(members, 'name', () => true)).toEqual(['a 1', 'b 1', 'd 5'])
     expect(placed(members, 'name', ({ name }) => name === 'b')).toEqual(['a 1', 'b 1', 'c 1', 'd 3'])
+  })
+
+  test('are asked how far they are, and no others', () => {
+    const asked: string[] = []
+    placed(members, 'name', ({ name }) => asked.push(name) > 0)
+    expect(asked).toEqual(['b', 'c', 'd'])
   })
 
   test('are found anew each time, and those of other members once', () => {

@@ -413,6 +413,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'src/membership/placement.ts',
+    code: 'if (node !== undefined && member.metadata?.handover === undefined) known.set(member, node)',
+    changes: ['node !== undefined → true', '?. → .'],
+    why: 'A member without a node is looked at each time, known or not, and one with a node has metadata.',
+  },
+  {
+    file: 'src/membership/placement.ts',
     code: 'return WEIGHT_SPAN * (weights[(weights.length - 1) >> 1] ?? 1)',
     changes: ['weights[(weights.length - 1) >> 1] ?? 1 → weights[(weights.length - 1) >> 1]', '1 → (1 + 1)'],
     why: 'Without weights there is no node that it could bound.',
