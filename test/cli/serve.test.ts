@@ -93,7 +93,7 @@ describe('serve', () => {
     )
   })
 
-  test('loads neither TLS nor the fetch of Node.js, nor tables of languages and time zones: half of its memory', async () => {
+  test('loads neither TLS nor the fetch of Node.js, nor tables of languages and time zones', async () => {
     // At the end a process of Node.js knows what it has loaded of it. What V8 has loaded of ICU is not known.
     const tell = `
       const told = (use) => (process._rawDebug(use), use)
