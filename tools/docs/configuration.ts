@@ -16,8 +16,8 @@ is made from their table (\`src/config/\`).
 - **Nothing is guessed**: unknown flags, unknown \`RINGMAN_…\` variables, unknown keys of the file and bad values are
   refused at start, all of them in one message; settings that contradict each other are told once every value is good.
   The exit code is then 2. A bad value is refused even where a stronger
-  place sets another one. A setting for another source than the one chosen is refused too, and so is one that has no effect
-  without another one that is not set, or that says the same as another one in another way.
+  place sets another one. Also refused is a setting for another source than the one chosen, one that has no effect
+  because another setting that it needs is not set, and one that excludes another one that is set.
 - **Empty means not set**: an empty variable, and a key of the file without a value.
 - **Durations** have a unit, \`500ms\`, \`1.5s\`, \`2m\`, \`1h\`; only \`0\` may go without.
 - **Lists** are separated by commas; a file may hold a real list. A flag for a list may be repeated.
