@@ -1,5 +1,6 @@
 import { isLiving } from '../membership/member.ts'
 import { formatHostPort } from '../addresses.ts'
+import { shortened } from '../printable.ts'
 import {
   changesUnderWay,
   contestedIn,
@@ -301,7 +302,7 @@ function settings(members: readonly SurveyedMember[]): Finding[] {
     const valueOf = ({ report }: SurveyedMember) => JSON.stringify(report.settings[key]) ?? 'not set'
     const { usual, odd } = unlike(OWN_SETTINGS.has(key) ? [] : members, valueOf)
     return odd.map((member) => {
-      const said = `${key} is ${valueOf(member).slice(0, 80)}, and ${usual.slice(0, 80)} there`
+      const said = `${key} is ${shortened(valueOf(member), 80)}, and ${shortened(usual, 80)} there`
       return { name: member.report.name, said }
     })
   })

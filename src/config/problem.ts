@@ -25,7 +25,10 @@ export function hideSecrets(text: string): string {
 /** A value as messages show it: without what may be a secret, quoted, on one line, cut to a readable length. */
 export function quoteGiven(value: unknown): string {
   const shown = typeof value === 'string' ? hideSecrets(value) : value
-  const text = typeof shown === 'number' ? String(shown) : (JSON.stringify(shown) ?? String(shown))
+  const text =
+    typeof shown === 'number' || typeof shown === 'bigint'
+      ? String(shown)
+      : (JSON.stringify(shown) ?? String(shown))
   return shortened(text, GIVEN_LIMIT)
 }
 

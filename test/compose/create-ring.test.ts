@@ -101,6 +101,7 @@ describe('createRing', () => {
       ['servicePort', 'foldWindow'],
     ],
     ['a time that is no number', { ...STATIC, foldWindowMs: Number.NaN }, ['foldWindow']],
+    ['a time as a large number', { ...STATIC, foldWindowMs: 5n }, ['foldWindow']],
     ['a bad seed', { source: 'swim', seeds: ['a:b:c'] }, ['seeds']],
     ['no members', { source: 'static' }, ['staticMembers']],
     ['what has no effect', { requireEncryption: false }, ['requireEncryption']],

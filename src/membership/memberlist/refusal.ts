@@ -1,4 +1,4 @@
-import { printable } from '../../printable.ts'
+import { printable, shortened } from '../../printable.ts'
 import { OTHER_CLUSTER_NAME } from './protocol/exchanges.ts'
 import type { StreamAnswer } from './stream-client.ts'
 import type { DropReason } from './wire/drop.ts'
@@ -49,7 +49,7 @@ export async function causeOfRefusal(
   if (answer.outcome === 'answered' && answer.message.kind === 'error') {
     const { text } = answer.message
     const known = Object.entries(CAUSES).find(([reason]) => text === refusalText(reason))
-    return known?.[1] ?? `answered: ${printable(text.slice(0, 200))}`
+    return known?.[1] ?? `answered: ${printable(shortened(text, 200))}`
   }
   if (answer.outcome !== 'failed') return undefined
   if (answer.dropped !== undefined && isMisfit(answer.dropped)) return CAUSES_OF_ANSWERS[answer.dropped]
