@@ -31,20 +31,25 @@ const shortenContentTypes: Plugin = {
   },
 }
 
-/** What packages load when they are loaded, and members never or seldom need: it is loaded when it is. */
+/** What packages load at once, and members need seldom or never: with these edits it is loaded when it is needed. */
 const POSTPONED = [
   {
     // Pino can write by a thread.
-    file: /[\\/]pino[\\/]lib[\\/](tools|transport)\.js$/,
+    file: /[\\/]pino[\\/]lib[\\/]tools\.js$/,
     edits: [
       ["const { isMainThread } = require('worker_threads')\n", ''],
       ['&& isMainThread', "&& require('worker_threads').isMainThread"],
+    ],
+  },
+  {
+    file: /[\\/]pino[\\/]lib[\\/]transport\.js$/,
+    edits: [
       ["const ThreadStream = require('thread-stream')\n", ''],
       ['new ThreadStream(', "new (require('thread-stream'))("],
     ],
   },
   {
-    // A body that Koa gives up may be a file's: the class of those brings `fs.promises` along.
+    // Koa asks whether a body that it gives up is that of a file: the class of those brings `fs.promises` along.
     file: /[\\/]destroy[\\/]index\.js$/,
     edits: [
       ["var ReadStream = require('fs').ReadStream\n", ''],
@@ -52,7 +57,7 @@ const POSTPONED = [
     ],
   },
   {
-    // Whether a flag takes several values: all letters of all languages, to find three dots behind an ASCII name.
+    // Commander finds three dots behind the name of a flag's value by the letters of all languages; ours are ASCII.
     file: /[\\/]commander[\\/]lib[\\/]option\.js$/,
     edits: [[String.raw`/\p{ID_Continue}\.\.\.[>\]]$/u`, String.raw`/\w\.\.\.[>\]]$/`]],
   },
@@ -63,8 +68,12 @@ const postpone: Plugin[] = POSTPONED.map(({ file, edits }) => ({
   transform: {
     filter: { id: file },
     handler(code) {
-      const edited = edits.reduce((text, [from, to]) => text.replace(from, to), code)
-      if (edited === code) this.error('there is nothing of what is to be postponed')
+      let edited = code
+      for (const [from, to] of edits) {
+        // Half of the edits would leave code that fails once it runs.
+        if (edited.split(from).length !== 2) this.error(`this is not there exactly once: ${from}`)
+        edited = edited.replace(from, () => to)
+      }
       return { code: edited, map: null }
     },
   },
