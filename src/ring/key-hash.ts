@@ -23,8 +23,11 @@ const words = new Int32Array(14)
  */
 // prettier-ignore
 export function hashKey(key: string | Uint8Array): number {
-  if (ArrayBuffer.isView(key)) return md5Word(key)
-  if (typeof key !== 'string') throw new RingmanError('KEY_INVALID', `a key is text or bytes, got ${typeof key}`)
+  if (typeof key !== 'string') {
+    // Of other views MD5 reads other bytes than they have, or none. By its tag an array of another realm counts, too.
+    if (ArrayBuffer.isView(key) && key[Symbol.toStringTag] === 'Uint8Array') return md5Word(key)
+    throw new RingmanError('KEY_INVALID', `a key is text or a Uint8Array, got ${typeof key}`)
+  }
   const length = key.length
   if (length > ONE_BLOCK_LENGTH) return md5Word(key)
 

@@ -73,7 +73,14 @@ describe('look-ups', () => {
     await vi.waitFor(() => client.owner('k'), 60_000)
     for (const key of ['', new Uint8Array()]) expect(codeOf(() => client.owner(key))).toBe('KEY_EMPTY')
     for (const key of ['\uD800', 'é\uDC00x']) expect(codeOf(() => client.owners(key, 1))).toBe('KEY_INVALID')
-    for (const key of [42, {}, undefined, null] as unknown as string[])
+    for (const key of [
+      42,
+      {},
+      undefined,
+      null,
+      new Uint16Array(1),
+      new DataView(new ArrayBuffer(1)),
+    ] as unknown as string[])
       expect(codeOf(() => client.owner(key))).toBe('KEY_INVALID')
     for (const n of [0, 1.5, -1, NaN, Infinity])
       expect(codeOf(() => client.owners('k', n))).toBe('N_OUT_OF_RANGE')

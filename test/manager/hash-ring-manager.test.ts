@@ -468,7 +468,14 @@ describe('HashRingManager', () => {
     void manager.setNodes([])
     await fold()
     expect(() => manager.getNode('k')).toThrow(coded('RING_EMPTY'))
-    for (const key of [42, {}, undefined, null] as unknown as string[]) {
+    for (const key of [
+      42,
+      {},
+      undefined,
+      null,
+      new Uint16Array(1),
+      new DataView(new ArrayBuffer(1)),
+    ] as unknown as string[]) {
       expect(() => manager.getNode(key)).toThrow(coded('KEY_INVALID'))
       expect(() => manager.getNodes(key, 1)).toThrow(coded('KEY_INVALID'))
     }
