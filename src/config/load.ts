@@ -11,7 +11,7 @@ import type { MemberConfig } from './member-settings.ts'
 import { configError, quoteGiven, type ConfigProblem } from './problem.ts'
 import { resolveSettings, type Given, type Layer, type Resolved } from './resolve.ts'
 import { SERVE_SETTINGS, type ServeConfig } from './serve-settings.ts'
-import { fileKeyOf, flagOf, type Origin, type SettingTable } from './setting.ts'
+import { fileKeyOf, flagOf, listChoice, type Origin, type SettingTable } from './setting.ts'
 import { isUnspecified } from '../addresses.ts'
 import { unknownMessage } from '../unknown-name.ts'
 
@@ -162,8 +162,8 @@ function checkEffects(table: SettingTable, { values, origins }: Resolved<Setting
   for (const [property, { sources, needs, excludes }] of Object.entries(table)) {
     if (!isSet(property)) continue
     const other = excludes?.find(isSet)
-    if (sources?.some((one) => one === values['source']) === false) {
-      const words = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(sources)
+    if (sources !== undefined && !sources.some((one) => one === values['source'])) {
+      const words = listChoice(sources)
       report(property, `it is only for the source ${words}, and the source is ${String(values['source'])}`)
     } else if (other !== undefined)
       report(property, `either it or ${other} is allowed, and both are set`, values[property])

@@ -94,3 +94,8 @@ export function describeOrigin(origin: Origin): string {
   if (origin.kind === 'default') return 'default'
   return origin.kind === 'file' ? `${origin.key} in ${origin.path}` : `${origin.kind} ${origin.name}`
 }
+
+/** Words of a choice as one says them: `a, b or c`. */
+export function listChoice(words: readonly string[]): string {
+  return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(words)
+}

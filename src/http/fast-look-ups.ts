@@ -7,7 +7,7 @@ import { SMALL_ANSWER_BYTES, type Answer } from './respond.ts'
 import { CurrentView } from './ring-view.ts'
 import type { RouteMeter } from './route.ts'
 
-/** Bytes that are looked at in one go. A head that does not end within them is not plain. No thousand fields fit, which Node refuses. */
+/** Bytes that are looked at in one go. A head that does not end within them is not plain. Node takes fewer than a thousand fields: so many do not fit. */
 const WINDOW_BYTES = 4000
 
 const LINE_END = ' HTTP/1.1\r\n'

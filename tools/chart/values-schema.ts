@@ -1,5 +1,11 @@
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
-import { fileKeyOf, isSettableIn, type Setting, type SettingTable } from '../../src/config/setting.ts'
+import {
+  fileKeyOf,
+  isSettableIn,
+  listChoice,
+  type Setting,
+  type SettingTable,
+} from '../../src/config/setting.ts'
 import type { DocumentedValue, ValueSection } from './values-document.ts'
 
 type Schema = Readonly<Record<string, unknown>>
@@ -53,7 +59,7 @@ export function settingRules(): {
     ),
     needs: Object.fromEntries(
       rows.flatMap(([property, { needs }]) =>
-        // One that is on by default is seldom written there.
+        // Of what is on by default the templates cannot see that it is: it is seldom among the values.
         needs === undefined || table[needs]?.default === true
           ? []
           : [[fileKeyOf(property), fileKeyOf(needs)]],
@@ -101,10 +107,7 @@ const DURATION_PATTERN = String.raw`^(0+|\d+(\.\d+)?(ms|s|m|h))$|\{\{`
 const SIZE_PATTERN = String.raw`^\d+(B|KiB|MiB)?$|\{\{`
 
 function settingSchema({ type, help, sources, needs }: Setting): Schema {
-  const only =
-    sources === undefined
-      ? ''
-      : ` Only for the source ${new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(sources)}.`
+  const only = sources === undefined ? '' : ` Only for the source ${listChoice(sources)}.`
   const beside = needs === undefined ? '' : ` Only with ${fileKeyOf(needs)}.`
   const description = `${help}. Allowed: ${type.allowed}.${only}${beside}`
   // A key without a value is not set.

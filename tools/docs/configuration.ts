@@ -1,7 +1,13 @@
 import { CLIENT_SETTINGS } from '../../src/config/client-settings.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
-import { fileKeyOf, flagOf, isSettableIn, type Setting, type SettingTable } from '../../src/config/setting.ts'
-import { listWords } from './metrics.ts'
+import {
+  fileKeyOf,
+  flagOf,
+  isSettableIn,
+  listChoice,
+  type Setting,
+  type SettingTable,
+} from '../../src/config/setting.ts'
 
 const INTRODUCTION = `# Configuration
 
@@ -78,7 +84,8 @@ function documentSetting(property: string, setting: Setting): string {
   const key = isSettableIn(setting, 'file') ? `\`${fileKeyOf(property)}\`` : ''
   // Some say in their own words what holds without them.
   const without = help.includes('(default') ? '' : `default ${fallback}`
-  const only = sources === undefined ? '' : ` Only for the source ${listWords(sources)}.`
+  const only =
+    sources === undefined ? '' : ` Only for the source ${listChoice(sources.map((one) => `\`${one}\``))}.`
   const beside = needs === undefined ? '' : ` Only with \`${flagOf(needs)}\`.`
   const inBrackets = [key, without].filter((part) => part !== '').join(', ')
   const brackets = inBrackets === '' ? '' : ` (${inBrackets})`

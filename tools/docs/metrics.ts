@@ -1,3 +1,4 @@
+import { listChoice } from '../../src/config/setting.ts'
 import { kindOf, type Metric } from '../../src/telemetry/metric.ts'
 import { GOSSIP_METRICS } from '../../src/telemetry/table/gossip-table.ts'
 import { HASH_RING_METRICS } from '../../src/telemetry/table/hash-ring-table.ts'
@@ -103,7 +104,6 @@ function documentLabel(
   return entries.map(([value, meaning]) => `- \`${label}="${value}"\`${meaning === '' ? '' : `: ${meaning}`}`)
 }
 
-/** Words of programs as one says them: `a`, `b` or `c`. */
-export function listWords(words: readonly string[]): string {
-  return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(words.map((word) => `\`${word}\``))
+function listWords(words: readonly string[]): string {
+  return listChoice(words.map((word) => `\`${word}\``))
 }
