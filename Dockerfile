@@ -37,7 +37,7 @@ RUN ["ln", "--symbolic", "/opt/ringman/dist/cli.js", "/usr/local/bin/ringman"]
 # Also where /tmp can be written, no compiled code is kept there to be run by the next process. New objects get 4 MB and not
 # up to 16: nearly nothing of a request lives on, so that it costs no rate (bench/memory). Buffers come from one heap of the C
 # library: of several, what one thread takes and V8's sweeper frees in another piles up, 40 MB and more under batches. Pieces
-# of 32 KiB and more lie outside that heap and are given back at once: V8 compiles in such, which left 4 MB of holes there.
+# of 32 KiB and more lie outside that heap and are given back at once: those that V8's compiler takes left 4 MB of holes in it.
 ENV NODE_ENV=production NODE_DISABLE_COMPILE_CACHE=1 NODE_OPTIONS=--max-semi-space-size=4 MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768
 # Nobody: no name, no home, no files of its own. All of the above belongs to root and is read-only to it.
 USER 65532:65532
