@@ -36,9 +36,30 @@ const CLOCK_MS = 5000
 const LATELY_MS = 30_000
 /** Settings that members may well have different from each other. Of some there are findings of their own. */
 const OWN_SETTINGS: ReadonlySet<string> = new Set([
-  ...['name', 'label', 'labelFile', 'clusterName', 'ringKey', 'keyringFile', 'seeds', 'servicePort'],
-  ...['zone', 'bind', 'gossipPort', 'advertise', 'advertisePort', 'httpHost', 'httpPort', 'adminPort'],
-  ...['weight', 'upstream', 'minMembers', 'logLevel', 'logFormat', 'tokenFile', 'allowedHosts', 'config'],
+  'name',
+  'label',
+  'labelFile',
+  'clusterName',
+  'ringKey',
+  'keyringFile',
+  'seeds',
+  'servicePort',
+  'zone',
+  'bind',
+  'gossipPort',
+  'advertise',
+  'advertisePort',
+  'httpHost',
+  'httpPort',
+  'adminPort',
+  'weight',
+  'upstream',
+  'minMembers',
+  'logLevel',
+  'logFormat',
+  'tokenFile',
+  'allowedHosts',
+  'config',
 ])
 
 /** What is wrong with a ring, the most important first; causes before what follows from them. */

@@ -50,11 +50,12 @@ function memoryOf({ pid }: MemberContainer): { readonly nowMb: number; readonly 
 }
 
 /**
- * The smallest share of a processor, from a twentieth on, with which a member becomes ready within `seconds`. One share for all
- * machines would have a member stand still for seconds where processors are slow, and be rightly taken for dead.
+ * The smallest share of a processor with which a member becomes ready within `seconds`: `least`, or twice, four or eight times that. One
+ * share for all machines would have a member stand still for seconds where processors are slow, and be rightly taken for dead.
  */
-async function smallShare(seconds: number): Promise<string> {
-  for (const share of ['0.05', '0.1', '0.2', '0.4']) {
+async function smallShare(least: number, seconds: number): Promise<string> {
+  for (const times of [1, 2, 4, 8]) {
+    const share = String(least * times)
     const member = await start(`with-${share.replace('.', '-')}`, ['--cpus', share])
     const startedMs = performance.now()
     let isReady = false
@@ -65,7 +66,7 @@ async function smallShare(seconds: number): Promise<string> {
     await member.remove()
     if (isReady) return share
   }
-  throw new Error(`with 0.4 of a processor no member is ready within ${seconds} s`)
+  throw new Error(`with ${least * 8} of a processor no member is ready within ${seconds} s`)
 }
 
 /** What a member took off its ring while it was ready. */
@@ -115,7 +116,7 @@ describe('with little memory', () => {
 
 describe('with little of a processor', () => {
   test('a small share of a core each: they start, agree, and nobody is taken for dead', async () => {
-    const share = await smallShare(15)
+    const share = await smallShare(0.1, 15)
     const startedMs = performance.now()
     const members = await Promise.all(['a', 'b', 'c'].map((name) => start(name, ['--cpus', share])))
     const readyMs = await Promise.all(
@@ -140,7 +141,7 @@ describe('with little of a processor', () => {
   })
 
   test('one that has a small share of a core keeps its place among others with plenty', async () => {
-    const share = await smallShare(40)
+    const share = await smallShare(0.05, 40)
     const plenty = await Promise.all(['a', 'b', 'c'].map((name) => start(name, [])))
     const little = await start('little', ['--cpus', share])
     const members = [...plenty, little]
