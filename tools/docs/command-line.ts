@@ -19,13 +19,17 @@ const INTRODUCTION = `# The command line
 - \`dev\` runs a local cluster, to try things out. It takes free ports, its members take no \`RINGMAN_…\` variables, and
   they end with it, however it ends.
 - \`get\`, \`nodes\`, \`ring\`, \`rings\`, \`watch\` and \`plan\` ask a running member, any one, at \`--url\` or \`RINGMAN_URL\`.
-- \`agree\` asks many members for the same keys and compares. A member that is named by both of its ports counts once.
+- \`agree\` asks many members for the same keys and compares. A member that is named by both of its ports counts once, if its admin
+  port answers look-ups: with \`--token-file\` and the page (\`--page\`, on by default). Without them that port counts as a member
+  that gave no answer. Its \`--timeout\` is for each answer: it asks DNS, then who each member is, then for the keys, of 32 members
+  at a time.
 - \`doctor\`, \`drain\`, \`return\`, \`weight\`, \`evict\`, \`forget\` and \`reload\` go to admin ports: [operating.md](operating.md).
 - \`healthcheck\` asks the member beside it, on this machine, at the admin port of \`RINGMAN_ADMIN_PORT\` or of the
   member's file. The image runs it: [image.md](image.md).
 
 Results go to standard output, errors to standard error, one clear line each; \`--json\` prints the same for scripts.
 In what peers have sent, characters that a terminal would act upon are shown as \`\\u{1b}\`.
+A key on the command line is text: bytes that are no UTF-8 arrive as U+FFFD, which is another key.
 Colours are only used on a terminal, and not with \`NO_COLOR\`.
 
 ## Exit codes
