@@ -380,7 +380,8 @@ export class RingService implements AsyncDisposable {
   #scheduleLook(): void {
     this.sureness.look()
     this.#cancelLook = this.#clock.after(LOOK_MS, () => {
-      this.#look()
+      // One that leaves is off the ring because it said so.
+      if (this.#state === 'running') this.#look()
       if (this.#state === 'running') this.#scheduleLook()
     })
   }

@@ -264,6 +264,16 @@ describe('a process that stood still', () => {
     ])
   })
 
+  test('does not tell so once it leaves', async () => {
+    const { service, logger, clock, holdDead } = await stalling()
+    clock.stall(4000)
+    const left = service.leave()
+    holdDead(1)
+    await clock.advance(10_000)
+    await left
+    expect(logger.of('ring.rejoined')).toEqual([])
+  })
+
   test('is unsure from the first look-up on, and for two seconds, if it is set to be', async () => {
     const { service, clock } = await stalling(3000)
     const told: boolean[] = []
