@@ -7,6 +7,7 @@ import { objectIn } from '../is-object.ts'
 import { printable } from '../printable.ts'
 import { formatHostPort } from '../addresses.ts'
 import type { ExitCode } from './exit-code.ts'
+import { lookUpPortError } from './look-up-port.ts'
 import type { CommandInput } from './terminal.ts'
 
 /** Largest answer that is read, in bytes. */
@@ -25,12 +26,17 @@ export interface HealthcheckInput extends Omit<CommandInput<HealthcheckConfig>, 
  */
 export async function runHealthcheck({ config, terminal, ready }: HealthcheckInput): Promise<ExitCode> {
   const place = formatHostPort({ address: hostToAsk(config.httpHost), port: config.adminPort })
-  const url = `http://${place}${ready ? '/readyz' : '/livez'}`
+  const base = `http://${place}`
+  const url = `${base}${ready ? '/readyz' : '/livez'}`
   const { status, body } = await request(url, config.timeoutMs)
   // The sentence that the admin port says of its health; another program says something else.
   const message = (status === 200 || status === 503) && objectIn(body)?.['message']
   if (typeof message !== 'string') {
-    throw new RingmanError('RESPONSE_INVALID', `what answered at ${url} is not ringman: status ${status}`)
+    const problem = `what answered at ${url} is not ringman: status ${status}`
+    const error = new RingmanError(status === 404 ? 'NOT_FOUND' : 'RESPONSE_INVALID', problem)
+    throw (
+      (await lookUpPortError(error, base, config.timeoutMs)) ?? new RingmanError('RESPONSE_INVALID', problem)
+    )
   }
   if (status === 200) {
     terminal.out(`${printable(message)}\n`)

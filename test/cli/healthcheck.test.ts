@@ -22,13 +22,18 @@ const answering =
 describe('healthcheck', () => {
   test('a member that lives is healthy, and not ready once it leaves', async () => {
     await using member = serve([...STATIC, '--drain', '1h'])
-    const { admin } = await member.ready()
+    const { admin, http } = await member.ready()
     const env = { RINGMAN_ADMIN_PORT: String(admin.port), RINGMAN_SEEDS: 'a,b', RINGMAN_DRAIN: '1h' }
     for (const args of [[], ['--ready'], ['--ready', '--timeout', '10s']]) {
       const { code, out, err } = await runMain(['healthcheck', ...args], env)
       expect([code, err], args.join(' ')).toEqual([0, ''])
       expect(out).toMatch(/^.+\.\n$/)
     }
+    expect(await runMain(['healthcheck', '--admin-port', String(http.port)])).toEqual({
+      code: 3,
+      out: '',
+      err: expect.stringMatching(/^ringman: \S+ is a look-up port, and this is for the admin port/) as string,
+    })
     member.signal('SIGTERM')
     await member.event('ring.left')
     expect(await runMain(['healthcheck'], env)).toMatchObject({ code: 0, err: '' })
