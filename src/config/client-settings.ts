@@ -109,7 +109,7 @@ export const OPERATE_SETTINGS = {
     forMs: {
       type: duration(1000, 7 * 24 * 3_600_000),
       default: '10m',
-      help: 'How long an evicted member is not taken back',
+      help: 'How long an evicted member is not taken back, from 1s to 168h',
     },
     reason: { type: sentence, help: "Why, for the member's log" },
     by: {

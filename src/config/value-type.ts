@@ -101,7 +101,7 @@ export const listenPort: ValueType<number> = integer(0, 65_535, {
  * except 0: seconds and milliseconds are too easily mistaken for each other.
  */
 export function duration(minMs: number, maxMs: number): ValueType<number> {
-  const allowed = `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 500ms, 5s or 2m`
+  const allowed = `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, with its unit: ms, s, m or h`
   return {
     read(given) {
       const ms = typeof given === 'string' ? parseDuration(given) : given === 0 ? 0 : undefined

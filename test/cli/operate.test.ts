@@ -212,6 +212,10 @@ test('what is refused has an exit code and says why', async () => {
     code: 2,
     err: expect.stringMatching(/token is missing or wrong; give .* by --token-file\n$/) as string,
   })
+  expect(await runMain(['evict', 'c', '--for', '10'], env)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('a duration from 1s to 168h, with its unit: ms, s, m or h') as string,
+  })
   expect(await runMain(['drain', '--url', a.addresses.http.url], env)).toMatchObject({
     code: 3,
     err: expect.stringContaining(`${a.addresses.http.url} is a look-up port`) as string,
