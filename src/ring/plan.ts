@@ -99,7 +99,7 @@ function check(ring: HashRing, { leave = [], join = [], reweight = [] }: RingPla
 }
 
 const PROBLEMS = {
-  absent: 'not on the ring, so cannot leave or change weight',
+  absent: 'not on the ring, so cannot leave or change weight (no node has this ring key)',
   present: 'on the ring already, so cannot join',
   repeated: 'named more than once',
   invalid: 'not a ring key, or with a weight that is not a positive integer',

@@ -159,7 +159,7 @@ describe('plan refuses', () => {
   })
 
   test('in a message that names the nodes', () => {
-    expect(() => plan(ring, { leave: ['nobody'] })).toThrow(/^not on the ring[^:]*: "nobody"$/)
+    expect(() => plan(ring, { leave: ['nobody'] })).toThrow(/^not on the ring[^:]* ring key\): "nobody"$/)
   })
 })
 
