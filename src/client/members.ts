@@ -288,13 +288,6 @@ export function readAnswer<T>(shape: Shape<T>, answer: unknown, url: string): T 
   }
 }
 
-/** The error for a key that is empty, text that UTF-8 cannot have, or no text at all, which programs in JavaScript may give. */
-export function badKey(key: string | Uint8Array): RingmanError {
-  if (key?.length === 0) return new RingmanError('KEY_EMPTY', 'the key is empty')
-  if (typeof key !== 'string') return new RingmanError('KEY_INVALID', `a key is text, got ${typeof key}`)
-  return new RingmanError('KEY_INVALID', 'the key has half a surrogate pair, which no UTF-8 can have')
-}
-
 /** The error for a member that says that it is unsure. */
 export function unsure(): RingmanError {
   return new RingmanError(

@@ -3,11 +3,12 @@ import { isRingmanError, messageOf, RingmanError } from '../errors.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRing } from '../ring/hash-ring.ts'
+import { checkKey } from '../ring/key-hash.ts'
 import type { MovedStretches } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import { plan, type RingPlan, type RingPlanChange } from '../ring/plan.ts'
 import { nodeView, ringAnswer, type RingAnswer } from './answers.ts'
-import { badKey, Members, problemsOfTime, RING_LIMIT, unsure, type MemberOptions } from './members.ts'
+import { Members, problemsOfTime, RING_LIMIT, unsure, type MemberOptions } from './members.ts'
 import { Newest } from './newest.ts'
 import { RingFeed } from './ring-feed.ts'
 
@@ -123,7 +124,7 @@ export class RingClient implements AsyncDisposable {
    */
   owner(key: string | Uint8Array): RingNode {
     const ring = this.#answering ?? this.#refuse()
-    if (key?.length === 0 || (typeof key === 'string' && !key.isWellFormed())) throw badKey(key)
+    checkKey(key)
     return ring.ownerOf(key) ?? noNodes()
   }
 
@@ -135,7 +136,7 @@ export class RingClient implements AsyncDisposable {
    */
   owners(key: string | Uint8Array, n: number): RingNode[] {
     const ring = this.#answering ?? this.#refuse()
-    if (key?.length === 0 || (typeof key === 'string' && !key.isWellFormed())) throw badKey(key)
+    checkKey(key)
     if (!Number.isSafeInteger(n) || n < 1) {
       throw new RingmanError('N_OUT_OF_RANGE', `n must be an integer of at least 1, got ${n}`)
     }

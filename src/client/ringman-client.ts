@@ -1,4 +1,5 @@
-import { isRingmanError, type ErrorCode, type RingmanError } from '../errors.ts'
+import { isRingmanError, RingmanError, type ErrorCode } from '../errors.ts'
+import { checkKey } from '../ring/key-hash.ts'
 import { traceHeaders } from '../tracing.ts'
 import {
   membersAnswer,
@@ -14,7 +15,7 @@ import {
   type RingAnswer,
   type RingsAnswer,
 } from './answers.ts'
-import { badKey, Members, readAnswer, type MemberOptions } from './members.ts'
+import { Members, readAnswer, type MemberOptions } from './members.ts'
 import { Newest } from './newest.ts'
 import { RingFeed } from './ring-feed.ts'
 import type { Shape } from './shape.ts'
@@ -158,6 +159,7 @@ export class RingmanClient {
 
 /** A URL would silently carry another key than one with half a surrogate pair, and of an empty one only a member would tell. */
 function checked(key: string): string {
-  if (typeof key === 'string' && key !== '' && key.isWellFormed()) return key
-  throw badKey(key)
+  if (typeof key !== 'string') throw new RingmanError('KEY_INVALID', `a key is text, got ${typeof key}`)
+  checkKey(key)
+  return key
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { HashRing } from '../ring/hash-ring.ts'
+import { checkKey } from '../ring/key-hash.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger, type Logger } from '../logger.ts'
 import { checkNode, type RingNode } from '../ring/node.ts'
@@ -290,7 +291,7 @@ export class HashRingManager {
 
   #ringFor(key: string | Uint8Array): HashRing {
     this.#checkRunning()
-    if (key?.length === 0) throw new RingmanError('KEY_EMPTY', 'the key is empty')
+    checkKey(key)
     return this.#snapshot.ring
   }
 

@@ -11,6 +11,19 @@ const ONE_BLOCK_LENGTH = 55
 const words = new Int32Array(14)
 
 /**
+ * Refuses what has no owner for anyone but a ring by itself, so that a key gets the same answer in a program as over HTTP.
+ * What is neither text nor bytes is left to {@link hashKey}.
+ *
+ * @throws {RingmanError} `KEY_EMPTY`; `KEY_INVALID` for text with half a surrogate pair.
+ */
+export function checkKey(key: string | Uint8Array): void {
+  if (key?.length === 0) throw new RingmanError('KEY_EMPTY', 'the key is empty')
+  if (typeof key === 'string' && !key.isWellFormed()) {
+    throw new RingmanError('KEY_INVALID', 'the key has half a surrogate pair, which no UTF-8 can have')
+  }
+}
+
+/**
  * What a key hashes to: bytes 0 to 3 of its MD5 digest as a little-endian word.
  *
  * It gives what {@link md5Word} gives, sooner where most keys are: ASCII text of one block is read from the

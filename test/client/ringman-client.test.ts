@@ -144,7 +144,7 @@ describe('a request', () => {
     expect(await codeOf(client.owner('\uD800'))).toBe('KEY_INVALID')
     expect(await codeOf(client.owner(''))).toBe('KEY_EMPTY')
     expect(await codeOf(client.owners('', 2))).toBe('KEY_EMPTY')
-    for (const key of [42, undefined, null] as unknown as string[]) {
+    for (const key of [42, undefined, null, Buffer.from('k')] as unknown as string[]) {
       expect(await codeOf(client.owner(key))).toBe('KEY_INVALID')
       expect(await codeOf(client.owners(key, 2))).toBe('KEY_INVALID')
     }

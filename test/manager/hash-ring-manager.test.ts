@@ -475,6 +475,8 @@ describe('HashRingManager', () => {
       null,
       new Uint16Array(1),
       new DataView(new ArrayBuffer(1)),
+      '\ud800',
+      'é\udc00x',
     ] as unknown as string[]) {
       expect(() => manager.getNode(key)).toThrow(coded('KEY_INVALID'))
       expect(() => manager.getNodes(key, 1)).toThrow(coded('KEY_INVALID'))
