@@ -37,6 +37,7 @@ export const RUNBOOKS = {
   KEY_CHANGING: undefined,
   VERSIONS_DIFFER: undefined,
   DRAINED: undefined,
+  EVICTED: undefined,
 } as const satisfies Record<string, string | undefined>
 
 export type FindingCode = keyof typeof RUNBOOKS

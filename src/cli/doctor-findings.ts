@@ -76,12 +76,13 @@ export function diagnose(survey: Survey): Finding[] {
   // What follows for these from the cause is no finding of its own.
   const blamed = new Set(causes.flatMap((cause) => cause.members))
   const others = members.filter(({ report }) => !blamed.has(report.name))
+  const evicted = evictedIn(members)
   const all = [
     ...causes,
     ...silentMembers(survey),
     ...unreached(members, causes),
     ...emptyRing(members),
-    ...differentDigests(others),
+    ...differentDigests(others, evicted),
     ...strangers(members, causes),
     ...conditions(others, causes),
     ...unusableFiles(members),
@@ -92,6 +93,7 @@ export function diagnose(survey: Survey): Finding[] {
     ...changesUnderWay(members, causes),
     ...versions(members),
     ...(isDrainedAway(members) ? [] : drained(members)),
+    ...evictions(evicted),
   ]
   const order: readonly Severity[] = ['critical', 'warning', 'note']
   return order.flatMap((severity) => all.filter((one) => one.severity === severity))
@@ -199,7 +201,20 @@ function isDrainedAway(members: readonly SurveyedMember[]): boolean {
   })
 }
 
-function differentDigests(members: readonly SurveyedMember[]): Finding[] {
+/** By name of who is evicted, the members that refuse it, and for how many milliseconds more each does. */
+type Evicted = ReadonlyMap<string, readonly { readonly by: string; readonly forMs: number }[]>
+
+function evictedIn(members: readonly SurveyedMember[]): Evicted {
+  const refusals = gossipsOf(members).flatMap(({ name: by, gossip }) =>
+    gossip.evicted.map(({ name, forMs }) => ({ name, by, forMs })),
+  )
+  return Map.groupBy(refusals, ({ name }) => name)
+}
+
+function differentDigests(all: readonly SurveyedMember[], evicted: Evicted): Finding[] {
+  // One that has left, or is not taken back, keeps a ring of its own: it says so itself.
+  const hasLeft = ({ condition, name }: MemberReport) => condition === 'draining' || evicted.has(name)
+  const members = all.filter(({ report }) => !hasLeft(report))
   const { odd, usual } = unlike(members, ({ report }) => report.digest)
   const names = namesOf(odd)
   const most = members.find(({ report }) => report.digest === usual)?.report
@@ -359,6 +374,18 @@ function drained(members: readonly SurveyedMember[]): Finding[] {
     summary: `${say(names, 'is', 'are')} drained.`,
     meaning: `Somebody took ${isOne ? 'it' : 'them'} off the ring by hand; the others have ${isOne ? 'its' : 'their'} keys.`,
     advice: `\`ringman return\` at ${isOne ? 'its admin port' : 'the admin port of each'} takes it back.`,
+  })
+}
+
+function evictions(evicted: Evicted): Finding[] {
+  const said = Array.from(evicted, ([name, refusals]) => {
+    const span = spanOf(Math.max(...refusals.map(({ forMs }) => forMs)))
+    return `${quote(name)} is evicted for another ${span}, by ${list(refusals.map(({ by }) => quote(by)))}`
+  })
+  return found('EVICTED', 'note', [...evicted.keys()], {
+    summary: `${list(said, '; ')}.`,
+    meaning: 'Somebody had it leave by hand; those members refuse whoever comes by its name until then.',
+    advice: 'Their logs say who did it, and why (`admin.action`). When the time is over, it can join again.',
   })
 }
 

@@ -53,6 +53,7 @@ const report = object({
       seedAddresses: list(text, MAX_LISTED),
       seedRefusals: list(text, MAX_LISTED),
       seedFailures: list(object({ seed: text, reason: text }), MAX_LISTED),
+      evicted: list(object({ name: text, forMs: number }), MAX_LISTED),
     }),
   ),
   members: list(
@@ -89,7 +90,7 @@ export interface SurveyedMember {
 /** A member that should have answered. */
 export interface SilentMember {
   readonly url: string
-  /** Undefined for a URL that was given. */
+  /** Undefined for a URL that was given and that no member is known to have. */
   readonly name: string | undefined
   readonly error: { readonly code: ErrorCode; readonly message: string }
 }
@@ -116,24 +117,25 @@ export interface SurveyOptions {
  * @throws {RingmanError} `UNREACHABLE` and other codes of the first answer when no member answered.
  */
 export async function survey({ urls, follow, timeoutMs }: SurveyOptions): Promise<Survey> {
-  const seen = new Set(urls)
+  // By URL, who is known to be there.
+  const seen = new Map<string, string | undefined>(urls.map((url) => [url, undefined]))
   const places = new Set<string>()
   const members: SurveyedMember[] = []
-  const silent: SilentMember[] = []
+  const failed: Omit<SilentMember, 'name'>[] = []
   const mute = new Set<string>()
   const unasked: { readonly url: string; readonly name: string }[] = []
-  let next: { readonly url: string; readonly name?: string }[] = urls.map((url) => ({ url }))
+  let next = urls
   while (next.length > 0) {
-    const askOne = async (one: (typeof next)[number]) => ({ ...one, ...(await ask(one.url, timeoutMs)) })
+    const askOne = async (url: string) => ({ url, ...(await ask(url, timeoutMs)) })
     const answers = await atOnce(AT_ONCE, next, askOne)
     for (const answer of answers) {
-      if ('error' in answer) silent.push({ url: answer.url, name: answer.name, error: answer.error })
+      if ('error' in answer) failed.push({ url: answer.url, error: answer.error })
       else {
         members.push({ ...answer, reach: undefined })
         places.add(placeOf(answer.report))
       }
     }
-    next = []
+    const found: string[] = []
     for (const known of answers.flatMap((answer) => ('report' in answer ? answer.report.members : []))) {
       const { name, address, port, adminPort, state } = known
       const place = `${name} ${address} ${port}`
@@ -145,22 +147,23 @@ export async function survey({ urls, follow, timeoutMs }: SurveyOptions): Promis
         continue
       }
       const url = `http://${formatHostPort({ address, port: adminPort })}`
-      if (seen.has(url)) continue
-      seen.add(url)
-      if (follow) next.push({ url, name })
-      else unasked.push({ url, name })
+      const isNew = !seen.has(url)
+      seen.set(url, seen.get(url) ?? name)
+      if (isNew && follow) found.push(url)
+      else if (isNew) unasked.push({ url, name })
     }
+    next = found
   }
   if (members.length === 0) {
-    const { code = 'UNREACHABLE', message = '' } = silent[0]?.error ?? {}
+    const { code = 'UNREACHABLE', message = '' } = failed[0]?.error ?? {}
     throw new RingmanError(code, `no member answered: ${message}`)
   }
   // Where only some are asked, by ways of their own, those that the others know and that did not answer are the silent ones.
   const unanswered = unasked.filter(({ name }) => !members.some(({ report: { name: own } }) => own === name))
-  const [nameless] = silent
-  if (nameless !== undefined && unanswered.length > 0) {
-    silent.splice(0, silent.length, ...unanswered.map((one) => ({ ...one, error: nameless.error })))
-  }
+  const named = failed.map((one) => ({ ...one, name: seen.get(one.url) }))
+  const nameless = named.find(({ name }) => name === undefined)
+  const behind = nameless === undefined ? [] : unanswered.map((one) => ({ ...one, error: nameless.error }))
+  const silent = [...named.filter(({ name }) => name !== undefined || behind.length === 0), ...behind]
   const peers = members.length > ALL_PAIRS ? SAMPLE : ALL_PAIRS
   const reached = await atOnce(AT_ONCE, members, async (member) => ({
     ...member,

@@ -2,7 +2,7 @@ import { isRingmanError, type ErrorCode } from '../errors.ts'
 
 /** What the command's exit codes mean; `docs/cli.md` shows this table. */
 export const EXIT_CODES = {
-  0: 'Done; for `serve` and `dev`: stopped as asked',
+  0: 'Done; for `serve` and `dev`: stopped as asked; for `evict`: the member is off the ring of the one that was asked, and the lines say who else did it',
   1: 'Failed: something went wrong at run time, and standard error or the log says what; for `healthcheck`: the member says that it is not alive, or not ready',
   2: 'Wrong usage: unknown flags, bad values, or a request that the member refused as wrong',
   3: "No member answered: it could not be reached, or did not answer in time; or the URL is not a ringman member's, or names its look-up port where the admin port is needed",

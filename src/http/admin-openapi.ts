@@ -211,6 +211,7 @@ function adminSchemas(): JsonSchema {
             'Those of them that answer and refuse this member, or are refused by it.',
           ),
           seedFailures: list(object({ seed: text, reason: text })),
+          evicted: list(object({ name: text, forMs: count })),
         }),
         type: ['object', 'null'],
       },

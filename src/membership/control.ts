@@ -59,4 +59,6 @@ export interface GossipReport {
   readonly seedRefusals: readonly string[]
   /** Seeds that do not resolve. */
   readonly seedFailures: readonly { readonly seed: string; readonly reason: string }[]
+  /** Whom it does not take because an operator evicted them, and for how many milliseconds more. */
+  readonly evicted: readonly { readonly name: string; readonly forMs: number }[]
 }

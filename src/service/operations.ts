@@ -243,6 +243,11 @@ export class Operations {
         control.evict(name, forMs)
         return { details: await told }
       },
+      look: async () => {
+        const { udp, tcp } = await control.checkReach(name)
+        const silent = `${quote(name)} does not answer now, so it would not leave by itself: the others refuse it`
+        return { details: udp === true || tcp ? [] : [silent] }
+      },
     }
   }
 

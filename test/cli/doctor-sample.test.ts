@@ -44,6 +44,7 @@ function routesOf(
         contested: [],
         seedAddresses: [],
         seedFailures: [],
+        evicted: [],
       }),
       checkReach: (to: string) => {
         onPair(to)

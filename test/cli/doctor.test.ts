@@ -145,6 +145,18 @@ describe('in a cluster with', () => {
     try {
       const { findings } = await doctor([first], '7s')
       expect(findings[0]).toMatchObject({ code: 'MEMBER_SILENT', severity: 'critical', members: ['frozen'] })
+      // The others know who is at the address that is given.
+      const { address, metadata } = first.process.service.source.members.find(
+        ({ name }) => name === 'frozen',
+      )!
+      const url = `http://${address}:${metadata?.adminPort}`
+      for (const only of [[], ['--only']]) {
+        const urls = ['--url', `${first.addresses.admin.url},${url}`, ...only]
+        const { out } = await runMain(['doctor', '--json', '--timeout', '7s', ...urls])
+        const answer = JSON.parse(out) as { findings: Finding[]; silent: unknown[] }
+        expect(answer.silent).toMatchObject([{ name: 'frozen', url }])
+        expect(answer.findings[0]).toMatchObject({ code: 'MEMBER_SILENT', members: ['frozen'] })
+      }
     } finally {
       frozen.signal('SIGCONT')
     }
@@ -353,9 +365,49 @@ test('an evicted member says so, and what to do with it', async () => {
   await cluster.act(first, 'evict', { name: 'm2' })
   await cluster.agreeOn(2)
   const { findings } = await doctor([first, last])
-  expect(findings).toMatchObject([{ code: 'NOT_READY', members: ['m2'] }])
+  expect(findings).toMatchObject([
+    { code: 'NOT_READY', members: ['m2'] },
+    { code: 'EVICTED', members: ['m2'] },
+  ])
   expect(findings[0]?.summary).toContain('This process has left the ring: an operator evicted it')
   expect(findings[0]?.advice).toContain('If it was evicted, stop it')
+})
+
+test('an eviction in force is a note, with those that refuse the member and how long they do', async () => {
+  await using cluster = await healthyCluster()
+  const [first, , last] = cluster.members as [LiveMember, LiveMember, LiveMember]
+  await cluster.act(first, 'evict', { name: 'm2', forMs: 3 * 3_600_000 })
+  const rest = cluster.members.slice(0, 2)
+  await cluster.agreeOn(2, rest)
+  const alone = await doctor([first])
+  expect(alone).toMatchObject({ code: 0, findings: [{ code: 'EVICTED', severity: 'note', members: ['m2'] }] })
+  expect(alone.findings[0]?.summary).toBe('"m2" is evicted for another 3 hours, by "m0", "m1".')
+
+  // Its ring is its own business: what is to be done is said by the eviction.
+  await last.process.close(0)
+  const back = await cluster.add('m2')
+  await expect.poll(() => back.process.service.health().condition, { timeout: 60_000 }).toBe('refused')
+  const { codes, findings } = await doctor([first, back])
+  expect(codes).toEqual(['MEMBER_NOT_WELL', 'EVICTED'])
+  expect(findings[0]?.summary).toContain('an operator evicted this member')
+})
+
+test('a member that left and did not stop keeps its ring, which is compared with none', async () => {
+  await using cluster = await healthyCluster()
+  const [first, , last] = cluster.members as [LiveMember, LiveMember, LiveMember]
+  await cluster.act(last, 'evict', { name: 'm2', forMs: 1, relayed: true })
+  await cluster.agreeOn(2)
+  const urls = [first, last].map(({ addresses }) => addresses.admin.url)
+  const found = await survey({ urls, follow: true, timeoutMs: 60_000 })
+  const codesWhereOldIs = (name: string) => {
+    const aged = ({ report, ...rest }: Survey['members'][number]) => ({
+      ...rest,
+      report: report.name === name ? { ...report, digest: 'old' } : report,
+    })
+    return diagnose({ ...found, members: found.members.map(aged) }).map(({ code }) => code)
+  }
+  expect(codesWhereOldIs('m2')).toEqual(['NOT_READY'])
+  expect(codesWhereOldIs('m1')).toEqual(['RINGS_DIFFER', 'NOT_READY'])
 })
 
 test('seeds that answer and refuse the only member that is asked are not stale', async () => {

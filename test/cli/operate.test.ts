@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runOperate } from '../../src/cli/operate.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
+import { GOSSIP, serve } from '../support/child-process.ts'
 import { HastyClock } from '../support/hasty-clock.ts'
 import { LiveCluster, type LiveMember } from '../support/live-cluster.ts'
 import { RecordingTerminal, runMain } from '../support/recording-terminal.ts'
@@ -185,6 +186,29 @@ describe('told to several members at once', () => {
     const reloaded = await runMain(['reload', '--dry-run', '--url', `${at},${bt}`], env)
     expect(reloaded.err).toBe('')
   })
+})
+
+test('an eviction that is only tried out says whether the member answers', async () => {
+  const at = ['--url', a.addresses.admin.url, '--dry-run', '--timeout', '30s']
+  const well = await runMain(['evict', 'b', ...at], env)
+  expect(well.out).toMatch(/^This would be done: "b" is off the ring/)
+  expect(well.out).not.toContain('does not answer')
+  const seeds = `127.0.0.1:${a.addresses.gossip?.port}`
+  const given = ['--name', 'frozen', '--service-port', '9000', '--keyring-file', cluster.keyringFile]
+  await using frozen = serve([...GOSSIP, ...given, '--seeds', seeds])
+  await frozen.ready()
+  await cluster.agreeOn(3)
+  frozen.signal('SIGSTOP')
+  try {
+    const { code, out } = await runMain(['evict', 'frozen', ...at], env)
+    expect(code).toBe(0)
+    expect(out).toContain(
+      '\n- "frozen" does not answer now, so it would not leave by itself: the others refuse it\n',
+    )
+  } finally {
+    frozen.signal('SIGKILL')
+  }
+  await cluster.agreeOn(2)
 })
 
 test('what is refused has an exit code and says why', async () => {

@@ -204,6 +204,7 @@ test('what members say to operators and to doctor reaches the terminal printable
             contested: [{ name: text, places: [text, `${text}2`] }],
             seedAddresses: [text],
             seedFailures: [{ seed: text, reason: text }],
+            evicted: [{ name: text, forMs: 1000 }],
           },
           unusableFiles: [{ what: text, reason: text }],
           members: [{ ...member, level: 0, drained: true, weight: 1 }],

@@ -139,6 +139,11 @@ export class MemberlistNode {
     return this.#machine?.contested() ?? []
   }
 
+  /** Whom an operator evicted, with the milliseconds for which they are not taken. */
+  evicted(): GossipReport['evicted'] {
+    return this.#machine?.evicted() ?? []
+  }
+
   /** Whether the others list another process of this member's name, and not this one. */
   get isUnlisted(): boolean {
     return this.#machine?.isUnlisted ?? false

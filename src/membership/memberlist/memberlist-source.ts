@@ -225,6 +225,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       seedAddresses: addresses.map(formatHostPort),
       seedRefusals: (this.#lastJoin?.failed ?? []).filter(isRefusal).map(({ seed }) => formatHostPort(seed)),
       seedFailures: failures,
+      evicted: this.node.evicted(),
     }
   }
 

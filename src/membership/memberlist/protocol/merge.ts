@@ -328,6 +328,12 @@ export class Merge {
     if (record !== undefined) this.declareDead(name, record.endpoint.address)
   }
 
+  /** Names of which nobody is taken, and for how many milliseconds more. */
+  evicted(): { readonly name: string; readonly forMs: number }[] {
+    const left = Array.from(this.#evicted, ([name, untilMs]) => ({ name, forMs: untilMs - this.#core.nowMs }))
+    return left.filter(({ forMs }) => forMs > 0)
+  }
+
   /** Whether nobody of this name is taken just now. */
   isEvicted(name: string): boolean {
     return this.#core.nowMs < (this.#evicted.get(name) ?? -Infinity)

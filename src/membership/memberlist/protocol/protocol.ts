@@ -158,6 +158,10 @@ export class Protocol {
     return this.#contests.contested().map(viewOf)
   }
 
+  evicted(): { readonly name: string; readonly forMs: number }[] {
+    return this.#merge.evicted()
+  }
+
   get isUnlisted(): boolean {
     return this.#contests.isUnlisted
   }

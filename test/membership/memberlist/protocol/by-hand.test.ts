@@ -8,7 +8,9 @@ describe('a member that an operator evicts', () => {
     const machine = new Machine().withMembers(3)
     machine.handle({ kind: 'evict', name: 'm3', forMs: MINUTE_MS })
     expect(machine.state(3)).toBe('dead')
+    machine.run(1000)
     machine.packet(3, alive(3, 2))
+    expect(machine.protocol.evicted()).toEqual([{ name: 'm3', forMs: MINUTE_MS - 1000 }])
     machine.handle({
       kind: 'push-pull-received',
       stream: 1,
@@ -17,8 +19,9 @@ describe('a member that an operator evicts', () => {
     })
     expect(machine.state(3)).toBe('dead')
     expect(machine.protocol.counters.refused.evicted).toBe(2)
-    machine.run(MINUTE_MS)
+    machine.run(MINUTE_MS - 1000)
     machine.packet(2, alive(3, 4))
+    expect(machine.protocol.evicted()).toEqual([])
     expect(machine.state(3)).toBe('alive')
   })
 
