@@ -7,7 +7,6 @@ import { objectIn } from '../is-object.ts'
 import { printable } from '../printable.ts'
 import { formatHostPort } from '../addresses.ts'
 import type { ExitCode } from './exit-code.ts'
-import { lookUpPortError } from './look-up-port.ts'
 import type { CommandInput } from './terminal.ts'
 
 /** Largest answer that is read, in bytes. */
@@ -34,6 +33,8 @@ export async function runHealthcheck({ config, terminal, ready }: HealthcheckInp
   if (typeof message !== 'string') {
     const problem = `what answered at ${url} is not ringman: status ${status}`
     const error = new RingmanError(status === 404 ? 'NOT_FOUND' : 'RESPONSE_INVALID', problem)
+    // Containers run this every few seconds, and it is loaded for none of them that is set up well.
+    const { lookUpPortError } = await import('./look-up-port.ts')
     throw (
       (await lookUpPortError(error, base, config.timeoutMs)) ?? new RingmanError('RESPONSE_INVALID', problem)
     )
