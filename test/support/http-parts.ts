@@ -20,9 +20,12 @@ export function tokenFileWith(token: string): string {
   return path
 }
 
-/** Lets hosts have a process act that a test names, with a token where there is one. */
-export function guardFor({ token, hosts = [] }: { readonly token?: string; readonly hosts?: string[] } = {}) {
-  const tokenFile = token === undefined ? undefined : tokenFileWith(token)
+/** Lets hosts have a process act that a test names, with a token where there is one, or a file of it. */
+export function guardFor(
+  given: { readonly token?: string; readonly tokenFile?: string; readonly hosts?: string[] } = {},
+) {
+  const { token, hosts = [] } = given
+  const tokenFile = token === undefined ? given.tokenFile : tokenFileWith(token)
   return new ActingGuard({ tokenFile, allowedHosts: hosts, clock: systemClock, logger: silentLogger })
 }
 

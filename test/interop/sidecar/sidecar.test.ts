@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import Koa from 'koa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
@@ -44,8 +46,12 @@ describe('a ring of the services of a Sidecar', () => {
   let program: SidecarProgram
   let sidecar: RunningSidecar
   let server: Server
+  let folder: string
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'ringman-token-'))
+    const tokenFile = join(folder, 'token')
+    writeFileSync(tokenFile, TOKEN)
     program = new SidecarProgram()
     await Promise.all([...services, other].map((service) => service.start()))
 
@@ -76,7 +82,7 @@ describe('a ring of the services of a Sidecar', () => {
       rings.set(name, { source, manager, ring })
       const app = new Koa()
       app.on('error', (error: unknown) => faults.push(error))
-      app.use(middlewareOf(sidecarUpdate({ updates: source, guard: guardFor({ token: TOKEN }) })))
+      app.use(middlewareOf(sidecarUpdate({ updates: source, guard: guardFor({ tokenFile }) })))
       if (POSTED.includes(name)) handlers.set(name, app.callback())
       return ring
     }
@@ -105,6 +111,7 @@ describe('a ring of the services of a Sidecar', () => {
     await new Promise((resolve) => server.close(resolve))
     await Promise.all([...services, other].map((service) => service.stop()))
     program.dispose()
+    rmSync(folder, { recursive: true })
   })
 
   const keysOf = (name: string) =>
