@@ -24,8 +24,12 @@ is the schema's business.
 {{- end }}
 {{- end }}
 {{- $file := include "ringman.configFile" . | fromYaml -}}
+{{- $variables := list -}}
+{{- range .Values.extraEnv }}{{ $variables = append $variables .name }}{{ end }}
 {{- range $key, $needed := $settings.needs }}
-{{- if and (hasKey $file $key) (not (get $file $needed)) }}
+{{- /* What extraEnvFrom sets cannot be seen here: the pods say it. */}}
+{{- $elsewhere := or $.Values.extraEnvFrom (has (printf "RINGMAN_%s" (snakecase $needed | upper)) $variables) }}
+{{- if and (hasKey $file $key) (not (get $file $needed)) (not $elsewhere) }}
 {{- $name := get (dict "keyringFile" "keyring.enabled" "hashRings" "rings.enabled") $needed | default (printf "config.%s" $needed) }}
 {{- $problems = append $problems (printf "config.%s has no effect without %s" $key $name) }}
 {{- end }}

@@ -138,6 +138,8 @@ describe('values that contradict each other', () => {
       { terminationGracePeriodSeconds: 5, lifecycle: { preStop: { sleep: { seconds: 1 } } } },
       { rings: { enabled: true }, config: { source: 'swim', hashRings: null } },
       { crds: { enabled: false, keep: false } },
+      { config: { keyHeader: 'x-user' }, extraEnv: [{ name: 'RINGMAN_UPSTREAM', value: '127.0.0.1:3000' }] },
+      { config: { keyHeader: 'x-user' }, extraEnvFrom: [{ configMapRef: { name: 'settings' } }] },
       { prometheusRule: { overrides: { Whatever: { enabled: false } } } },
     ]) {
       const { code, stderr } = await tryRender({ values })
