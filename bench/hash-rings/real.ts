@@ -76,33 +76,8 @@ const startedMs = performance.now()
 const members = await Promise.all(
   Array.from({ length: MEMBERS }, async (_, i) => {
     const kubeconfig = await server.writeKubeconfig(`member-${i}`, { token })
-    const host = hostOf(i)
-    return stack.use(
-      await RingProcess.start([
-        '--source',
-        'memberlist',
-        '--preset',
-        'local',
-        '--name',
-        `ringman-${i}`,
-        '--ring-key',
-        'name',
-        '--bind',
-        host,
-        '--gossip-port',
-        '7946',
-        '--http-host',
-        host,
-        '--min-members',
-        String(MEMBERS),
-        '--seeds',
-        `${hostOf(0)}:7946,${hostOf(1)}:7946`,
-        '--hash-rings',
-        'true',
-        '--kubernetes-kubeconfig',
-        kubeconfig,
-      ]),
-    )
+    const given = { seeds: [hostOf(0), hostOf(1)], minMembers: MEMBERS, kubeconfig }
+    return stack.use(await RingProcess.startForHashRings(`ringman-${i}`, hostOf(i), given))
   }),
 )
 const readyMs = performance.now() - startedMs

@@ -16,6 +16,7 @@ import { createInterface } from 'node:readline'
 import { parseArgs, promisify } from 'node:util'
 import { buildGoProgram } from '../../lab/peers/go-program.ts'
 import { MemberProcess } from '../../lab/peers/member-process.ts'
+import { HTTP_PORTS } from '../../test/support/child-process.ts'
 import { readProcessUse } from '../network/process-meter.ts'
 import { printTable, quantile, report, type Figure } from '../table.ts'
 import { KEYS, NODE_COUNT, requestFor, type LoadResult, type MetricsCost } from './load.ts'
@@ -97,12 +98,7 @@ async function startRingman(settings: readonly string[] = [], cores?: Cores) {
       'static',
       '--static-members',
       ringKeys,
-      '--http-host',
-      '127.0.0.1',
-      '--http-port',
-      '0',
-      '--admin-port',
-      '0',
+      ...HTTP_PORTS,
       ...settings,
     ],
     (line) => {

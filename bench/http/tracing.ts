@@ -12,6 +12,7 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs, promisify } from 'node:util'
+import { HTTP_PORTS } from '../../test/support/child-process.ts'
 import { NODE_COUNT, type LoadResult } from './load.ts'
 
 const run = promisify(execFile)
@@ -79,7 +80,7 @@ function cpuMicrosOf(pid: number | undefined): number {
 
 async function measure(name: CaseName): Promise<Sample> {
   const members = Array.from({ length: NODE_COUNT }, (_, i) => `10.0.0.${i + 1}:8000`).join(',')
-  const listen = ['--http-host', '127.0.0.1', '--http-port', '0', '--admin-port', '0', '--drain', '0']
+  const listen = [...HTTP_PORTS, '--drain', '0']
   const source = ['--source', 'static', '--static-members', members]
   const server = spawn(process.execPath, [join(here, '../../src/cli.ts'), 'serve', ...listen, ...source], {
     stdio: ['ignore', 'pipe', 'inherit'],

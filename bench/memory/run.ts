@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { imageEnv } from '../../lab/image-env.ts'
-import { TestProcess } from '../../test/support/child-process.ts'
+import { GOSSIP_PORT, HTTP_PORTS, TestProcess } from '../../test/support/child-process.ts'
 import { quantile, report, type Figure } from '../table.ts'
 import { after, batches, load, LOOK_UPS } from './load.ts'
 
@@ -23,18 +23,10 @@ const SERVE = [
   'one',
   '--service-port',
   '8000',
-  '--bind',
-  '127.0.0.1',
-  '--gossip-port',
-  '0',
+  ...GOSSIP_PORT,
   '--drain',
   '0',
-  '--http-host',
-  '127.0.0.1',
-  '--http-port',
-  '0',
-  '--admin-port',
-  '0',
+  ...HTTP_PORTS,
 ]
 /** CommonJS: an `import` of `node:http` takes 13 MB more. */
 const BARE = `

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { serve, type TestProcess } from '../../test/support/child-process.ts'
+import { GOSSIP_PORT, serve, type TestProcess } from '../../test/support/child-process.ts'
 
 /** Sources that can be measured side by side: those whose members find each other by gossip. */
 export const GOSSIP_SOURCES = ['memberlist', 'swim'] as const
@@ -33,10 +33,7 @@ export class ServeMember {
       `m${servicePort}`,
       '--service-port',
       String(servicePort),
-      '--bind',
-      '127.0.0.1',
-      '--gossip-port',
-      '0',
+      ...GOSSIP_PORT,
       ...(seeds.length === 0 ? [] : ['--seeds', seeds.join(',')]),
     ])
   }

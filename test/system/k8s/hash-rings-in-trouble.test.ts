@@ -59,31 +59,8 @@ describe('a HashRing in trouble', () => {
   async function startMember(i: number): Promise<RingProcess> {
     const url = i === 1 ? `https://${server.host}:${relay.port}` : server.url
     const kubeconfig = await server.writeKubeconfig(`member-${i}`, { token, url })
-    const address = addressOf(i)
-    return RingProcess.start([
-      '--source',
-      'memberlist',
-      '--preset',
-      'local',
-      '--name',
-      `ringman-${i}`,
-      '--ring-key',
-      'name',
-      '--bind',
-      address,
-      '--gossip-port',
-      '7946',
-      '--http-host',
-      address,
-      '--seeds',
-      `${addressOf(0)}:7946,${addressOf(1)}:7946`,
-      '--min-members',
-      '1',
-      '--hash-rings',
-      'true',
-      '--kubernetes-kubeconfig',
-      kubeconfig,
-    ])
+    const seeds = [addressOf(0), addressOf(1)]
+    return RingProcess.startForHashRings(`ringman-${i}`, addressOf(i), { seeds, minMembers: 1, kubeconfig })
   }
 
   beforeAll(async () => {

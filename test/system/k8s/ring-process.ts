@@ -36,6 +36,38 @@ export class RingProcess implements AsyncDisposable {
     }
   }
 
+  /** Starts a member called `name` that gossips on port 7946 of an address of its own and follows HashRings. */
+  static startForHashRings(
+    name: string,
+    host: string,
+    given: { readonly seeds: readonly string[]; readonly minMembers: number; readonly kubeconfig: string },
+  ): Promise<RingProcess> {
+    return RingProcess.start([
+      '--source',
+      'memberlist',
+      '--preset',
+      'local',
+      '--name',
+      name,
+      '--ring-key',
+      'name',
+      '--bind',
+      host,
+      '--gossip-port',
+      '7946',
+      '--http-host',
+      host,
+      '--seeds',
+      given.seeds.map((seed) => `${seed}:7946`).join(','),
+      '--min-members',
+      String(given.minMembers),
+      '--hash-rings',
+      'true',
+      '--kubernetes-kubeconfig',
+      given.kubeconfig,
+    ])
+  }
+
   async nodes(): Promise<ShownNode[]> {
     const { nodes } = (await this.#get('/v1/ring')) as { nodes: ShownNode[] }
     return nodes
