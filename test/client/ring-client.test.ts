@@ -7,6 +7,7 @@ import { RingClient, type RingClientChange, type RingClientOptions } from '../..
 import { RingmanClient, type RingmanClientOptions } from '../../src/client/ringman-client.ts'
 import { type ErrorCode } from '../../src/errors.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
+import { NO_KEYS } from '../support/no-keys.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 import { FakeMembers, nodes, problem, ringBody, ringEvent } from './fake-members.ts'
 import { codeOf } from '../support/error-code.ts'
@@ -73,15 +74,7 @@ describe('look-ups', () => {
     await vi.waitFor(() => client.owner('k'), 60_000)
     for (const key of ['', new Uint8Array()]) expect(codeOf(() => client.owner(key))).toBe('KEY_EMPTY')
     for (const key of ['\uD800', 'é\uDC00x']) expect(codeOf(() => client.owners(key, 1))).toBe('KEY_INVALID')
-    for (const key of [
-      42,
-      {},
-      undefined,
-      null,
-      new Uint16Array(1),
-      new DataView(new ArrayBuffer(1)),
-    ] as unknown as string[])
-      expect(codeOf(() => client.owner(key))).toBe('KEY_INVALID')
+    for (const key of NO_KEYS) expect(codeOf(() => client.owner(key))).toBe('KEY_INVALID')
     for (const n of [0, 1.5, -1, NaN, Infinity])
       expect(codeOf(() => client.owners('k', n))).toBe('N_OUT_OF_RANGE')
   })

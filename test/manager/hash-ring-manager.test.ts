@@ -13,6 +13,7 @@ import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { RingNode } from '../../src/ring/node.ts'
 import { finish, PIECES_PER_STEP, type Steps } from '../../src/ring/steps.ts'
 import { countSteps } from '../support/count-steps.ts'
+import { NO_KEYS } from '../support/no-keys.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { fateOf, settle, VirtualClock } from '../support/virtual-clock.ts'
 
@@ -468,16 +469,7 @@ describe('HashRingManager', () => {
     void manager.setNodes([])
     await fold()
     expect(() => manager.getNode('k')).toThrow(coded('RING_EMPTY'))
-    for (const key of [
-      42,
-      {},
-      undefined,
-      null,
-      new Uint16Array(1),
-      new DataView(new ArrayBuffer(1)),
-      '\ud800',
-      'é\udc00x',
-    ] as unknown as string[]) {
+    for (const key of [...NO_KEYS, '\ud800', 'é\udc00x']) {
       expect(() => manager.getNode(key)).toThrow(coded('KEY_INVALID'))
       expect(() => manager.getNodes(key, 1)).toThrow(coded('KEY_INVALID'))
     }
