@@ -1,3 +1,4 @@
+import { freePort } from '../../test/support/free-port.ts'
 import { buildGoProgram } from './go-program.ts'
 import { MemberProcess } from './member-process.ts'
 import type { MemberSettings, ShownMember } from './member-protocol.ts'
@@ -27,11 +28,12 @@ export class MemberlistPeer implements AsyncDisposable {
 
   static async start(settings: MemberlistPeerSettings): Promise<MemberlistPeer> {
     const command = await buildGoProgram('memberlist-peer')
+    const bindPort = await freePort()
     return new MemberlistPeer(
       await MemberProcess.start({
         command,
         args: [],
-        settings: { bindAddress: '127.0.0.1', bindPort: 0, preset: 'lan', meta: '', ...settings },
+        settings: { bindAddress: '127.0.0.1', bindPort, preset: 'lan', meta: '', ...settings },
       }),
     )
   }

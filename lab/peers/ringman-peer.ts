@@ -1,3 +1,4 @@
+import { freePort } from '../../test/support/free-port.ts'
 import { buildGoProgram } from './go-program.ts'
 import { MemberProcess } from './member-process.ts'
 
@@ -26,7 +27,8 @@ export class RingmanPeer implements AsyncDisposable {
 
   static async start(settings: RingmanPeerSettings): Promise<RingmanPeer> {
     const command = await buildGoProgram('ringman-peer')
-    const onLoopback = { bindAddress: '127.0.0.1', bindPort: 0, httpAddress: '127.0.0.1:0', ...settings }
+    const bindPort = await freePort()
+    const onLoopback = { bindAddress: '127.0.0.1', bindPort, httpAddress: '127.0.0.1:0', ...settings }
     return new RingmanPeer(await MemberProcess.start({ command, args: [], settings: onLoopback }))
   }
 

@@ -22,7 +22,7 @@ async function program(name: string): Promise<Server> {
     socket.on('data', (data: Buffer) => socket.write(data))
     socket.on('error', () => {})
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(await freePort(), '127.0.0.1')
   await once(server, 'listening')
   return server
 }

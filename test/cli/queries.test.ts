@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { serveRing } from '../http/running-ring.ts'
 import { ringman, serve, type TestProcess } from '../support/child-process.ts'
 import { fakeMember } from '../support/fake-source.ts'
+import { freePort } from '../support/free-port.ts'
 import { runMain } from '../support/recording-terminal.ts'
 
 let member: TestProcess
@@ -147,9 +148,9 @@ test('watch prints the ring and ends with Ctrl-C', async () => {
 })
 
 test('watch --node says what the node owns, then what it gains and loses', async () => {
-  const first = serveListed('10.0.0.1:1,10.0.0.2:1')
-  await using _first = first
-  const { url: firstUrl, port } = (await first.ready()).http
+  const onePort = ['--http-port', String(await freePort())]
+  await using first = serveListed('10.0.0.1:1,10.0.0.2:1', ...onePort)
+  const { url: firstUrl } = (await first.ready()).http
   await using watch = ringman(['watch', '--node', '10.0.0.1:1', '--url', firstUrl])
   await using asJson = ringman(['watch', '--node', '10.0.0.2:1', '--json', '--url', firstUrl])
   const line = await watch.until('what it owns', () => watch.outLines.find((each) => each.includes('owns')))
@@ -157,7 +158,7 @@ test('watch --node says what the node owns, then what it gains and loses', async
   await asJson.until('what it owns', () => asJson.events.at(0))
   first.signal('SIGTERM')
   await first.ended
-  await using second = serveListed('10.0.0.1:1', '--http-port', String(port))
+  await using second = serveListed('10.0.0.1:1', ...onePort)
   await second.ready()
   await watch.until('all', () => watch.outLines.find((each) => each.includes('owns 100')))
   const lost = await asJson.until('the loss', () => asJson.events.find(({ ringKey }) => ringKey === null))
@@ -171,14 +172,14 @@ test('watch --node says what the node owns, then what it gains and loses', async
 })
 
 test('watch says which node has another weight', async () => {
-  const first = serveListed('a:1,b:2,c:3')
-  await using _first = first
-  const { url: firstUrl, port } = (await first.ready()).http
+  const onePort = ['--http-port', String(await freePort())]
+  await using first = serveListed('a:1,b:2,c:3', ...onePort)
+  const { url: firstUrl } = (await first.ready()).http
   await using watch = ringman(['watch', '--url', firstUrl])
   await watch.until('the ring', () => watch.outLines.find((line) => line.includes('3 nodes')))
   first.signal('SIGTERM')
   await first.ended
-  await using second = serveListed('a:1=4,b:2,c:3', '--http-port', String(port))
+  await using second = serveListed('a:1=4,b:2,c:3', ...onePort)
   await second.ready()
   const line = await watch.until('the change', () => watch.outLines.at(1))
   expect(line).toMatch(/3 nodes {2}digest [0-9a-f]{16} {2}a:1 weight 1 → 4$/)
@@ -196,16 +197,16 @@ test('get and watch say with brackets where a node with an IPv6 address is', asy
 })
 
 test('watch follows a member that comes back, and reports the break', async () => {
-  const first = serveListed('a:1')
-  await using _first = first
-  const { url: firstUrl, port } = (await first.ready()).http
+  const onePort = ['--http-port', String(await freePort())]
+  await using first = serveListed('a:1', ...onePort)
+  const { url: firstUrl } = (await first.ready()).http
   await using watch = ringman(['watch', '--json', '--url', firstUrl])
   await watch.until('the first ring', () =>
     watch.events.find((ring) => (ring['nodes'] as unknown[]).length === 1),
   )
   first.signal('SIGTERM')
   await first.ended
-  await using second = serveListed('a:1,b:2', '--http-port', String(port))
+  await using second = serveListed('a:1,b:2', ...onePort)
   await second.ready()
   await watch.until('the second ring', () =>
     watch.events.find((ring) => (ring['nodes'] as unknown[]).length === 2),

@@ -8,6 +8,7 @@ import type { Endpoint } from '../../src/membership/memberlist/protocol/endpoint
 import type { ProtocolEvent, StreamProbeOutcome } from '../../src/membership/memberlist/protocol/events.ts'
 import { PRESETS } from '../../src/membership/memberlist/protocol/settings.ts'
 import type { Ack, Message, PushPull, StreamMessage } from '../../src/membership/memberlist/wire/messages.ts'
+import { freePort } from '../support/free-port.ts'
 import { describeGossipNetwork, type Manner, type Post } from './gossip-network-contract.ts'
 
 const EMPTY: PushPull = { join: false, nodes: [], userState: new Uint8Array(0) }
@@ -109,7 +110,7 @@ class SocketPost implements Post {
   }
 
   async open(): Promise<this> {
-    await this.#transport.open('127.0.0.1', 0)
+    await this.#transport.open('127.0.0.1', await freePort())
     return this
   }
 

@@ -27,8 +27,8 @@ describe.each<[string, OpenGossipSocket]>([
     readonly failures: Error[] = []
     socket!: GossipSocket
 
-    async open(port = 0): Promise<this> {
-      this.socket = await open('127.0.0.1', port, {
+    async open(port?: number): Promise<this> {
+      this.socket = await open('127.0.0.1', port ?? (await freePort()), {
         onDatagram: (bytes, from) => this.received.push({ bytes: [...bytes], from }),
         onSendError: (__, host) => this.errors.push(host),
         onFailure: (error) => this.failures.push(error),

@@ -1,5 +1,6 @@
 import type { MembershipSource } from '../../src/membership/source.ts'
 import type { Seed } from '../../src/seeds/seed.ts'
+import { freePort } from '../support/free-port.ts'
 import type { SourceHarness } from './source-contract.ts'
 
 interface GossipSource extends MembershipSource {
@@ -14,7 +15,7 @@ interface GossipSource extends MembershipSource {
  */
 export function gossipingMembers(
   sources: readonly GossipSource[],
-  make: (name: string, seeds: readonly Seed[]) => GossipSource,
+  make: (name: string, seeds: readonly Seed[], gossipPort: number) => GossipSource,
 ) {
   const members = new Map<string, GossipSource>()
   const everyone = () => [...sources, ...members.values()]
@@ -25,7 +26,7 @@ export function gossipingMembers(
           ? []
           : [{ kind: 'address', address: gossipAddress.host, port: gossipAddress.port } as const],
       )
-      const member = make(name, seeds)
+      const member = make(name, seeds, await freePort())
       members.set(name, member)
       await member.start(new AbortController().signal)
     },

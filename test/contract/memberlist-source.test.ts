@@ -22,9 +22,10 @@ for (const [title, options] of variants) {
       const clock = new TurnClock()
       const sources: MemberlistSource[] = []
 
-      const make = (name: string, seeds: readonly Seed[], itsClock: TurnClock) =>
+      const make = (name: string, seeds: readonly Seed[], itsClock: TurnClock, gossipPort = 0) =>
         new MemberlistSource({
           ...LOOPBACK,
+          gossipPort,
           name,
           seeds,
           clock: itsClock,
@@ -36,7 +37,7 @@ for (const [title, options] of variants) {
           sources.push(source)
           return source
         },
-        ...gossipingMembers(sources, (name, seeds) => make(name, seeds, new TurnClock())),
+        ...gossipingMembers(sources, (name, seeds, port) => make(name, seeds, new TurnClock(), port)),
         advance: (ms) => clock.advance(ms),
         openResources: () =>
           clock.pendingTimers + sources.reduce((sum, { node }) => sum + node.openSockets, 0),

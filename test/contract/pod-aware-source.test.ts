@@ -22,11 +22,11 @@ async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness>
   const wrapped: PodAwareSource[] = []
   const members = new Map<string, MemberlistSource>()
 
-  const makeGossip = (name: string, seeds: string, itsClock: TurnClock, pods?: PodWatch) =>
+  const makeGossip = (name: string, seeds: string, itsClock: TurnClock, pods?: PodWatch, gossipPort = 0) =>
     new MemberlistSource({
       ...LOOPBACK,
       name,
-      gossipPort: sources.length + members.size === 0 ? port : 0,
+      gossipPort: sources.length + members.size === 0 ? port : gossipPort,
       seeds: parseSeeds(seeds),
       clock: itsClock,
       ...(pods === undefined ? {} : { pods }),
@@ -53,7 +53,7 @@ async function makeHarness(fault: FakeFault | undefined): Promise<SourceHarness>
       const seeds = [...sources, ...members.values()].flatMap(({ gossipAddress }) =>
         gossipAddress === undefined ? [] : [`${gossipAddress.host}:${gossipAddress.port}`],
       )
-      const member = makeGossip(name, seeds.join(), new TurnClock())
+      const member = makeGossip(name, seeds.join(), new TurnClock(), undefined, await freePort())
       members.set(name, member)
       putPod(name)
       await member.start(new AbortController().signal)

@@ -37,9 +37,10 @@ describeSourceContract(
     }
     const sources: SwimSource[] = []
 
-    const make = (name: string, seeds: readonly Seed[], counted: boolean) => {
+    const make = (name: string, seeds: readonly Seed[], counted: boolean, gossipPort = 0) => {
       const source = new SwimSource({
         ...LOOPBACK,
+        gossipPort,
         name,
         seeds,
         clock: counted ? clock : new TurnClock(),
@@ -48,7 +49,7 @@ describeSourceContract(
       if (counted) sources.push(source)
       return source
     }
-    const harness = gossipingMembers(sources, (name, seeds) => make(name, seeds, false))
+    const harness = gossipingMembers(sources, (name, seeds, port) => make(name, seeds, false, port))
     const stopAll = async () => {
       await harness.close()
       clearImmediate(next)

@@ -98,8 +98,8 @@ export async function serveRing(
   const parts = httpParts({ clock, logger, limits: given })
   const { limits, ledger, connections } = parts
   const app = createApp({ ring, ...parts, ...options.app })
-  const place = threadCount > 0 ? { host: '127.0.0.2', port: await freePort(), sharesPort: true } : {}
-  const server = await openServer(app, { ...parts, ...place })
+  const place = threadCount > 0 ? { host: '127.0.0.2', sharesPort: true } : {}
+  const server = await openServer(app, { ...parts, port: await freePort(), ...place })
   const seesAll = options.app?.extend !== undefined || options.app?.around !== undefined
   if (options.fast ?? !seesAll) {
     connections.fastLookUps = new FastLookUps({ ring, ...parts, ...options.app })

@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import Koa from 'koa'
 import type { HttpLimits } from '../../src/http/limits.ts'
 import { openServer, serve as serveHandlers, type Handlers } from '../../src/http/server.ts'
+import { freePort } from '../support/free-port.ts'
 import { httpParts } from '../support/http-parts.ts'
 import { listening } from '../support/listening.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
@@ -25,7 +26,7 @@ async function serve(middleware: Koa.Middleware, limits: Partial<HttpLimits> = {
   const app = new Koa()
   app.silent = true
   app.use(middleware)
-  const server = await openServer(app, { ...httpParts({ limits }), host })
+  const server = await openServer(app, { ...httpParts({ limits }), host, port: await freePort() })
   onTestFinished(() => server.close(0))
   return server
 }

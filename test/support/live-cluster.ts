@@ -7,6 +7,7 @@ import { composeProcess, type ProcessAddresses, type RingProcess } from '../../s
 import { loadServeConfig } from '../../src/config/load.ts'
 import { generateKey } from '../../src/membership/memberlist/keyring.ts'
 import type { DnsResolver } from '../../src/seeds/dns-resolver.ts'
+import { freePort } from './free-port.ts'
 import { RecordingLogger } from './recording-logger.ts'
 
 /** A member of a {@link LiveCluster}. */
@@ -42,10 +43,10 @@ export class LiveCluster implements AsyncDisposable {
     const given: Record<string, string | undefined> = {
       name,
       httpHost: '127.0.0.1',
-      httpPort: '0',
-      adminPort: '0',
+      httpPort: String(await freePort()),
+      adminPort: String(await freePort()),
       bind: '127.0.0.1',
-      gossipPort: '0',
+      gossipPort: String(await freePort()),
       servicePort: String(8000 + this.members.length),
       preset: 'local',
       pushPullIntervalMs: '1s',

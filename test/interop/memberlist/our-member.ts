@@ -8,6 +8,7 @@ import {
 import type { StreamAnswer } from '../../../src/membership/memberlist/stream-client.ts'
 import { formatHostPort } from '../../../src/addresses.ts'
 import { parseSeed, type Seed } from '../../../src/seeds/seed.ts'
+import { freePort } from '../../support/free-port.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { eventually } from './eventually.ts'
 import type { Shown } from './mixed-member.ts'
@@ -59,7 +60,7 @@ export class OurMember implements AsyncDisposable {
   }
 
   static async start(settings: OurSettings): Promise<OurMember> {
-    const member = OurMember.create(settings)
+    const member = OurMember.create({ gossipPort: await freePort(), ...settings })
     await member.source.start(new AbortController().signal)
     return member
   }

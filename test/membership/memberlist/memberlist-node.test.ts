@@ -10,6 +10,7 @@ import {
 import type { MemberlistNodeOptions } from '../../../src/membership/memberlist/node-options.ts'
 import { encodeMessage } from '../../../src/membership/memberlist/wire/message-codec.ts'
 import type { Endpoint } from '../../../src/membership/memberlist/protocol/endpoint.ts'
+import { freePort } from '../../support/free-port.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { TurnClock } from '../../support/turn-clock.ts'
 
@@ -69,7 +70,8 @@ const alive = (node: MemberlistNode) =>
 
 /** Nodes that know each other, all with these options. */
 async function cluster(names: readonly string[], options: Partial<MemberlistNodeOptions> = {}) {
-  const made = names.map((name) => make({ ...options, name }))
+  const made: ReturnType<typeof make>[] = []
+  for (const name of names) made.push(make({ gossipPort: await freePort(), ...options, name }))
   for (const { node } of made) await start(node)
   for (const { node } of made.slice(1)) node.join([placeOf((made[0] as { node: MemberlistNode }).node)])
   const all = [...names].sort().join(' ')

@@ -19,6 +19,7 @@ async function started(name: string, options: Partial<MemberlistSourceOptions> &
   const { join, ...rest } = options
   const source = new MemberlistSource({
     ...LOOPBACK,
+    gossipPort: await freePort(),
     name,
     clock,
     seeds: parseSeeds(join ?? ''),

@@ -33,7 +33,7 @@ function make(
 const begin = (source: SwimSource) => source.start(new AbortController().signal)
 
 async function started(name: string, options: Parameters<typeof make>[1] = {}): Promise<SwimSource> {
-  const source = make(name, options)
+  const source = make(name, { gossipPort: await freePort(), ...options })
   await begin(source)
   return source
 }
@@ -55,7 +55,10 @@ async function refusalOf(source: SwimSource): Promise<{ readonly code: string; r
 
 describe('start', () => {
   test('takes a free port and lists itself with its metadata', async () => {
-    const source = await started('a', { metadata: { servicePort: '8000', weight: 3, zone: 'z1' } })
+    const source = await started('a', {
+      gossipPort: 0,
+      metadata: { servicePort: '8000', weight: 3, zone: 'z1' },
+    })
     expect(portOf(source)).toBeGreaterThan(0)
     expect(source.members).toHaveLength(1)
     expect(source.members[0]).toMatchObject({

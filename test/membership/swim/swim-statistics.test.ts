@@ -5,6 +5,7 @@ import { SwimSource, type SwimSourceOptions } from '../../../src/membership/swim
 import { sharedDrops } from '../../../src/membership/swim/swim-traffic.ts'
 import type { GossipStatistics } from '../../../src/membership/statistics.ts'
 import { parseSeeds } from '../../support/seeds.ts'
+import { freePort } from '../../support/free-port.ts'
 import { LOOPBACK } from '../../support/loopback.ts'
 
 const PATIENCE = { timeout: 60_000, interval: 5 }
@@ -13,6 +14,7 @@ async function started(name: string, options: Partial<SwimSourceOptions> & { joi
   const { join, ...rest } = options
   const source = new SwimSource({
     ...LOOPBACK,
+    gossipPort: await freePort(),
     name,
     seeds: parseSeeds(join ?? ''),
     settings: {
