@@ -5,12 +5,13 @@ import { membersAnswer } from '../client/answers.ts'
 import { Members, readAnswer } from '../client/members.ts'
 import type { AgreeConfig } from '../config/client-settings.ts'
 import { DEFAULT_HTTP_PORT, memberUrl } from '../config/value-type.ts'
+import { counted } from '../counted.ts'
 import { configInvalid, isRingmanError, RingmanError } from '../errors.ts'
 import { NodeDnsResolver, dnsCodeOf, type DnsResolver } from '../seeds/dns-resolver.ts'
 import { formatHostPort } from '../addresses.ts'
 import { formatSeed, parseSeed, type Seed, type SeedAddress } from '../seeds/seed.ts'
 import { printable } from '../printable.ts'
-import { counted, renderJson, renderTable, type CommandInput } from './terminal.ts'
+import { renderJson, renderTable, type CommandInput } from './terminal.ts'
 
 /** Wait between two tries, in milliseconds. */
 const RETRY_MS = 1000

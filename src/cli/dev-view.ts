@@ -1,6 +1,7 @@
 import { LOG_LEVELS, prettyLine, type LogLevel } from '../telemetry/logger.ts'
 import { describeEnd, type DevMemberAddresses, type DevMemberEnd } from './dev-member.ts'
-import { counted, renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
+import { counted } from '../counted.ts'
+import { renderJson, renderShare, renderTable, type Terminal } from './terminal.ts'
 
 /** What happens to a local cluster, as `--json` prints it. Nodes and members have the names of members. */
 export interface DevEvents {

@@ -28,7 +28,7 @@ import {
 } from './doctor-finding.ts'
 import type { MemberReport, Survey, SurveyedMember } from './doctor-survey.ts'
 import { weights } from './doctor-weights.ts'
-import { counted } from './terminal.ts'
+import { counted } from '../counted.ts'
 
 /** A clock may be off by so much, in milliseconds. */
 const CLOCK_MS = 5000

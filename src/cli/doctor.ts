@@ -9,7 +9,8 @@ import type { Finding, FindingCode } from './doctor-finding.ts'
 import { diagnose } from './doctor-findings.ts'
 import { survey, type Survey } from './doctor-survey.ts'
 import type { ExitCode } from './exit-code.ts'
-import { counted, renderJson, whyUnwritten, type CommandInput, type Terminal } from './terminal.ts'
+import { counted } from '../counted.ts'
+import { renderJson, whyUnwritten, type CommandInput, type Terminal } from './terminal.ts'
 
 /** What is looked at twice, so long apart in milliseconds: a change may be under way, or a member may stand still for a moment. */
 const PASSING: readonly FindingCode[] = ['RINGS_DIFFER', 'NOT_REACHED', 'TCP_BLOCKED', 'UDP_BLOCKED']

@@ -2,13 +2,13 @@ import { placeOf } from '../client/agreement.ts'
 import type { NodeView, RingAnswer } from '../client/answers.ts'
 import { RingmanClient } from '../client/ringman-client.ts'
 import type { ClientConfig, GetConfig, PlanConfig, WatchConfig } from '../config/client-settings.ts'
+import { counted } from '../counted.ts'
 import { RingmanError } from '../errors.ts'
 import { printable, printableValue } from '../printable.ts'
 import { HashRing } from '../ring/hash-ring.ts'
 import { findNode } from '../service/ownership.ts'
 import {
   BAR_WIDTH,
-  counted,
   renderBar,
   renderJson,
   renderMoves,
@@ -250,7 +250,12 @@ function renderNodeEvent(event: ReturnType<typeof nodeEvent>, terminal: Terminal
   const moved = parts.flatMap(([stretches, colour, sign]) =>
     stretches.length === 0
       ? []
-      : [terminal.style(colour, `${sign}${renderShare(sumOf(stretches))} in ${stretches.length} stretches`)],
+      : [
+          terminal.style(
+            colour,
+            `${sign}${renderShare(sumOf(stretches))} in ${counted(stretches.length, 'stretch', 'stretches')}`,
+          ),
+        ],
   )
   const owns = event.ringKey === null ? 'is not on the ring' : `owns ${renderShare(event.share)}`
   return [`${printable(event.node)} ${owns}`, `digest ${printable(event.after)}`, ...moved].join('  ')

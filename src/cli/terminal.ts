@@ -82,11 +82,6 @@ export function renderTable(
     .join('')
 }
 
-/** `1 node`, `5 nodes`. */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
-}
-
 /** A share as a bar of at most `width` characters, drawn to an eighth of a character. */
 export function renderBar(fraction: number, width: number): string {
   const eighths = Math.round(Math.min(1, Math.max(0, fraction)) * width * 8)

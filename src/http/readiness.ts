@@ -1,4 +1,5 @@
 import { sleep, type Clock } from '../clock.ts'
+import { counted } from '../counted.ts'
 import { RingmanError } from '../errors.ts'
 import type { NamedRings } from '../service/named-rings.ts'
 import type { RingService } from '../service/ring-service.ts'
@@ -136,7 +137,7 @@ export class Readiness {
     const areEnough = count >= minMembers
     this.#membersSeen ||= areEnough && !this.#options.ring.isPlacing
     const there = count === 1 ? 'There is' : 'There are'
-    const seen = `${count} of at least ${minMembers} ${minMembers === 1 ? 'member' : 'members'}`
+    const seen = `${count} of at least ${counted(minMembers, 'member')}`
     if (this.#membersSeen) {
       return check(
         'members',

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { sleep } from '../clock.ts'
+import { counted } from '../counted.ts'
 import { RingmanError } from '../errors.ts'
 import type { ApiClient } from '../kubernetes/api-client.ts'
 import { ALL_NAMESPACES } from '../kubernetes/api-resource.ts'
@@ -160,8 +161,11 @@ export class HashRingController implements NamedRings {
     const entries = [...this.#entries.values()]
     const unknown = entries.filter(({ ring, refusal }) => ring === undefined && refusal === undefined).length
     return unknown > 0
-      ? { ok: false, message: `${unknown} of ${entries.length} rings wait for their EndpointSlices${why}` }
-      : { ok: true, message: `All ${entries.length} rings of HashRings can be asked${why}` }
+      ? {
+          ok: false,
+          message: `No EndpointSlices yet for ${unknown} of ${counted(entries.length, 'ring')}${why}`,
+        }
+      : { ok: true, message: `${counted(entries.length, 'ring')} of HashRings can be asked${why}` }
   }
 
   async #run(): Promise<void> {

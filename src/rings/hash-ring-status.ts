@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { counted } from '../counted.ts'
 import type { ChangeRecord } from '../manager/change-record.ts'
 import { isObject } from '../is-object.ts'
 import { ringKeyOf } from '../membership/placement.ts'
@@ -141,11 +142,10 @@ function conditionsOf(
   const { ring, refusal } = entry
   const accepted = acceptedOf(entry)
   const size = ring?.service.manager.snapshot.ring.size ?? 0
-  const nodes = size === 1 ? '1 node' : `${size} nodes`
   return [
     accepted,
     size > 0
-      ? condition('Ready', true, 'RingReady', `The ring has ${nodes}`)
+      ? condition('Ready', true, 'RingReady', `The ring has ${counted(size, 'node')}`)
       : refusal !== undefined
         ? condition('Ready', false, 'NotAccepted', 'The spec makes no ring')
         : condition('Ready', false, 'RingEmpty', 'No endpoint of the Service serves'),

@@ -1,4 +1,5 @@
 import { sleep } from '../clock.ts'
+import { counted } from '../counted.ts'
 import { isRingmanError } from '../errors.ts'
 import type { ApiClient } from '../kubernetes/api-client.ts'
 import { apiErrorKindOf } from '../kubernetes/api-error.ts'
@@ -407,7 +408,7 @@ function sameVersions(a: Iterable<EndpointSlice>, b: Iterable<EndpointSlice>): b
 /** What `kubectl describe` shows of a change. */
 function noteOf(version: number, ring: WorkloadRing, change: ChangeRecord | undefined): string {
   const { ring: held } = ring.service.manager.snapshot
-  const now = `version ${version} has ${held.size === 1 ? '1 node' : `${held.size} nodes`}`
+  const now = `version ${version} has ${counted(held.size, 'node')}`
   if (change === undefined) return `The ring was published: ${now}`
   const { cause, node, count, movedShare } = change
   const who = count === 1 ? node.slice(0, 300) : `${count} nodes`

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { counted, renderBar, renderShare, renderTable } from '../../src/cli/terminal.ts'
+import { renderBar, renderShare, renderTable } from '../../src/cli/terminal.ts'
 
 test.each([
   [0, 10, ''],
@@ -15,10 +15,6 @@ test.each([
 
 test('shares have one decimal', () => {
   expect([0, 1 / 3, 1].map(renderShare)).toEqual(['0.0%', '33.3%', '100.0%'])
-})
-
-test('one of something is not several', () => {
-  expect([0, 1, 2].map((count) => counted(count, 'node'))).toEqual(['0 nodes', '1 node', '2 nodes'])
 })
 
 test('columns are as wide as their widest cell', () => {

@@ -1,4 +1,5 @@
 import type { ListWatchStatus } from '../../kubernetes/list-watch.ts'
+import { counted } from '../../counted.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { EndpointsView } from './endpoints.ts'
 import type { Member } from '../member.ts'
@@ -92,6 +93,6 @@ export function portProblem(
   { portlessCount, otherPorts }: EndpointsView,
   portSetting = '--kubernetes-port',
 ): string {
-  const there = otherPorts.length === 0 ? 'they have none' : `they have ${otherPorts.join(', ')}`
-  return `${portlessCount} endpoints do not have the port that was chosen, or several and none was chosen: ${there}; ${portSetting} takes a name or a number`
+  const ports = otherPorts.length === 0 ? 'none' : otherPorts.join(', ')
+  return `The port that was chosen is missing at ${counted(portlessCount, 'endpoint')}, or there are several and none was chosen (ports: ${ports}); ${portSetting} takes a name or a number`
 }

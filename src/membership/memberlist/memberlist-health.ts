@@ -1,5 +1,6 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
 import { formatHostPort } from '../../addresses.ts'
+import { counted } from '../../counted.ts'
 import type { Seed } from '../../seeds/seed.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { MemberlistNode } from './memberlist-node.ts'
@@ -57,11 +58,13 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
     return say('unreachable', `Nobody reaches it at ${formatHostPort(endpoint)}, ${cause}`)
   }
   if (node.livingCount > 1 && node.udpBlockedCount > 0) {
-    return say('udp-blocked', `UDP is blocked: ${node.udpBlockedCount} members answer over TCP only`)
+    return say(
+      'udp-blocked',
+      `UDP is blocked: only TCP works to ${counted(node.udpBlockedCount, 'other member')}`,
+    )
   }
   if (node.livingCount > 1 || facts.seeds.length === 0) {
-    const others = Math.max(0, node.livingCount - 1)
-    return say('well', `Gossips with ${others} other member${others === 1 ? '' : 's'}`)
+    return say('well', `Gossips with ${counted(Math.max(0, node.livingCount - 1), 'other member')}`)
   }
   const refusing = facts.lastJoin?.reached.length === 0 ? facts.lastJoin.failed.find(isRefusal) : undefined
   if (refusing !== undefined) {

@@ -1,4 +1,5 @@
 import type { SeedStatus } from '../../seeds/seed-resolver.ts'
+import { counted } from '../../counted.ts'
 import { isLiving, type Member } from '../member.ts'
 import { healthIn, type Condition, type SourceHealth } from '../condition.ts'
 import type { ViewedMembers } from './swim-members.ts'
@@ -43,7 +44,7 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
     case 'stopped':
       return say('stopped', 'Stopped')
     case 'left':
-      return say('draining', `Left the cluster of ${others} other members`)
+      return say('draining', `Left the cluster of ${counted(others, 'other member')}`)
     case 'running':
       break
   }
@@ -52,7 +53,7 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
     const hosts = [conflict.winner, ...conflict.losers].join(' and ')
     return say('contested', `Two members have the name "${conflict.name}": ${hosts}; names must be unique`)
   }
-  if (others > 0) return say('well', `Gossips with ${others} other members`)
+  if (others > 0) return say('well', `Gossips with ${counted(others, 'other member')}`)
   if (seedTexts.length === 0) return say('well', 'Alone, and no seeds are configured')
   return say('alone', `Alone: ${reasonOfSolitude(facts)}`)
 }
@@ -71,6 +72,6 @@ function reasonOfSolitude({ seeds, sendErrors, lastSendError, drops }: HealthFac
     return `no seed answers, and datagrams cannot be sent (${lastSendError})`
   }
   const dropped = [...drops.values()].reduce((sum, drops_) => sum + drops_, 0)
-  const hint = dropped > 0 ? `; ${dropped} datagrams that arrived were not of this protocol` : ''
-  return `no seed answers at ${seeds.addresses.length} addresses (is UDP let through?)${hint}`
+  const hint = dropped > 0 ? `; of another protocol: ${counted(dropped, 'datagram')}` : ''
+  return `no seed answers at ${counted(seeds.addresses.length, 'address', 'addresses')} (is UDP let through?)${hint}`
 }

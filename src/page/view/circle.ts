@@ -2,7 +2,8 @@ import type { HashRing } from '../../ring/hash-ring.ts'
 import { hashKey } from '../../ring/key-hash.ts'
 import type { PageData, RingNode } from './data.ts'
 import { html, type Markup, type Value } from './html.ts'
-import { counted, shareText } from './words.ts'
+import { counted } from '../../counted.ts'
+import { shareText } from './words.ts'
 
 /** Who owns a place on the circle, 0 to 2^32 - 1. */
 export type Owners = Pick<HashRing, 'ownerAt'>

@@ -1,6 +1,7 @@
 import { CONDITIONS } from '../../membership/condition.ts'
 import type { PageData } from './data.ts'
-import { counted, durationText, someOf } from './words.ts'
+import { counted } from '../../counted.ts'
+import { durationText, someOf } from './words.ts'
 
 /** Something that whoever looks should know first. */
 export interface Notice {

@@ -2,7 +2,8 @@ import { coloursOf, titleOf } from './circle.ts'
 import type { PageData } from './data.ts'
 import { html, type Markup } from './html.ts'
 import { column, numbers, table } from './sections.ts'
-import { byName, counted, shareText } from './words.ts'
+import { counted } from '../../counted.ts'
+import { byName, shareText } from './words.ts'
 
 /** The form in which nodes are ticked to leave, and others named to join. */
 export function planForm({ ring, ringName }: PageData): Markup {

@@ -2,7 +2,8 @@ import { coloursOf, titleOf } from './circle.ts'
 import type { AgreementAnswer, LookUp, Member, PageData, RingNode } from './data.ts'
 import { html, type Markup, type Value } from './html.ts'
 import { noticesOf } from './notices.ts'
-import { byName, counted, shareText, since } from './words.ts'
+import { counted } from '../../counted.ts'
+import { byName, shareText, since } from './words.ts'
 
 /** What is wrong, or that nothing is. */
 export function noticeList(data: PageData): Markup {

@@ -26,11 +26,6 @@ export function shareText(share: number): string {
   return `${percent === 0 || percent >= 10 ? percent.toFixed(1) : percent.toPrecision(2)} %`
 }
 
-/** `1 node`, `5 nodes`. */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
-}
-
 /** The first few of a list, and how many more there are. */
 export function someOf(names: readonly string[], most = 3): string {
   const shown = names.slice(0, most).join(', ')

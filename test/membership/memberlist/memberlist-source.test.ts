@@ -60,6 +60,14 @@ describe('health', () => {
     )
   })
 
+  test('one other member is not several', () => {
+    const { node, ...rest } = facts(new Machine())
+    const messageOf = (udpBlockedCount: number) =>
+      describeHealth({ ...rest, node: { ...node, livingCount: 2, udpBlockedCount } }).message
+    expect(messageOf(1)).toBe('UDP is blocked: only TCP works to 1 other member')
+    expect(messageOf(0)).toBe('Gossips with 1 other member')
+  })
+
   test('a member that nobody is with waits for the first news of its seeds, for two seconds at most', () => {
     const { node, seedStatus, ...rest } = facts(new Machine())
     const seeds = [{ kind: 'address', address: '10.0.0.9', port: 7946 }] as const

@@ -31,7 +31,12 @@ const health = (fields: Partial<HealthFacts>) =>
 test.each<[string, boolean, RegExp, Partial<HealthFacts>]>([
   ['new', false, /not started/i, { state: 'new' }],
   ['stopped', false, /stopped/i, { state: 'stopped' }],
-  ['with others', true, /1 other/, { members: [self, fakeMember('b', '10.0.0.2', { state: 'suspect' })] }],
+  [
+    'with others',
+    true,
+    /with 1 other member$/,
+    { members: [self, fakeMember('b', '10.0.0.2', { state: 'suspect' })] },
+  ],
   ['left', true, /left/i, { state: 'left' }],
   ['alone without seeds', true, /no seeds/, { seedTexts: [] }],
   ['before the first round', false, /being resolved/, { seeds: resolved({ rounds: 0 }) }],
@@ -42,7 +47,12 @@ test.each<[string, boolean, RegExp, Partial<HealthFacts>]>([
     { seeds: resolved({ failures: [{ seed: 'dns:ring', reason: 'ENOTFOUND' }] }) },
   ],
   ['DNS has only me', false, /only to this process/, { seeds: resolved({ foundSelf: true }) }],
-  ['no seed answers', false, /no seed answers at 1 addresses/, { seeds: resolved({ addresses: [address] }) }],
+  [
+    'no seed answers',
+    false,
+    /no seed answers at 1 address \(/,
+    { seeds: resolved({ addresses: [address] }) },
+  ],
   [
     'the network refuses',
     false,

@@ -347,7 +347,7 @@ describe('seeds', () => {
         dns: { ...nothing, addressesOf: () => Promise.resolve(['127.0.0.1']) },
       }),
     ).toContain('only to this process')
-    expect(await alone({ join: '127.0.0.1:9' })).toContain('no seed answers at 1 addresses')
+    expect(await alone({ join: '127.0.0.1:9' })).toContain('no seed answers at 1 address (')
     expect(
       await alone({ join: 'dns:six', dns: { ...nothing, addressesOf: () => Promise.resolve(['fd00::1']) } }),
     ).toContain('IPv6')
