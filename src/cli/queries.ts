@@ -229,9 +229,8 @@ function changesOf(before: NodeView, after: NodeView): string[] {
 function nodeEvent(before: HashRing, after: HashRing, node: string) {
   const moved = before.movedTo(after)
   const [keyBefore, ringKey] = [findNode(before, node)?.ringKey, findNode(after, node)?.ringKey]
-  // No ring key is empty: such a one finds nothing.
-  const gained = moved.gainedBy(ringKey ?? '', keyBefore)
-  const lost = moved.lostBy(keyBefore ?? '', ringKey)
+  const gained = moved.gainedBy(ringKey, keyBefore)
+  const lost = moved.lostBy(keyBefore, ringKey)
   return {
     node,
     ringKey: ringKey ?? null,

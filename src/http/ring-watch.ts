@@ -45,9 +45,6 @@ const MAX_MOVED = 10_000
 /** Changes of which an event tells; `/v1/changes` has more. */
 const CHANGES_TOLD = 16
 
-/** No node's ring key. */
-const NOBODY = ''
-
 /** How old the encoded event of a ring may be that a new watcher gets, in milliseconds. */
 const EVENT_AGE_MS = 1000
 
@@ -203,7 +200,7 @@ export class RingWatch {
     const ringKey = findNode(snapshot.ring, node)?.ringKey
     const difference = sent && this.#difference(node, sent, ringKey)
     const fields = difference ?? {
-      stretches: [...this.#moved(HashRing.empty).gainedBy(ringKey ?? NOBODY)].map(bounds),
+      stretches: [...this.#moved(HashRing.empty).gainedBy(ringKey)].map(bounds),
     }
     const start = asciiJson({ node, ringKey: ringKey ?? null, ...fields }).slice(0, -1)
     const name = difference === undefined ? 'owned' : 'moved'
@@ -215,8 +212,8 @@ export class RingWatch {
   #difference(node: string, sent: RingSnapshot, ringKey: string | undefined): object | undefined {
     const keyBefore = findNode(sent.ring, node)?.ringKey
     const moved = this.#moved(sent.ring)
-    const gained = moved.gainedBy(ringKey ?? NOBODY, keyBefore)
-    const lost = moved.lostBy(keyBefore ?? NOBODY, ringKey)
+    const gained = moved.gainedBy(ringKey, keyBefore)
+    const lost = moved.lostBy(keyBefore, ringKey)
     if (gained.count + lost.count > MAX_MOVED) return undefined
     const others = new Map<string, RingNode>()
     const keyOf = (other: RingNode | undefined) => {

@@ -141,11 +141,11 @@ export class MovedStretches implements Iterable<Stretch> {
   }
 
   /**
-   * Those that a node got: their `to` is the node with this ring key.
+   * Those that a node got: their `to` is the node with this ring key; none where that is undefined.
    *
    * @param before - Its ring key before the change: what it had under that one it did not get. @default the same
    */
-  gainedBy(ringKey: string, before = ringKey): MovedStretches {
+  gainedBy(ringKey: string | undefined, before = ringKey): MovedStretches {
     const { from, to } = this.#columns
     const place = placeOf(this.#after, ringKey)
     const had = placeOf(this.#before, before)
@@ -153,11 +153,11 @@ export class MovedStretches implements Iterable<Stretch> {
   }
 
   /**
-   * Those that a node lost: their `from` is the node with this ring key.
+   * Those that a node lost: their `from` is the node with this ring key; none where that is undefined.
    *
    * @param after - Its ring key after the change: what it has under that one it did not lose. @default the same
    */
-  lostBy(ringKey: string, after = ringKey): MovedStretches {
+  lostBy(ringKey: string | undefined, after = ringKey): MovedStretches {
     const { from, to } = this.#columns
     const place = placeOf(this.#before, ringKey)
     const has = placeOf(this.#after, after)
@@ -321,7 +321,7 @@ function* findAgain(before: readonly RingNode[], after: readonly RingNode[]): St
 /** Unlike any place, and unlike that of nobody. */
 const GONE = -2
 
-function placeOf(nodes: readonly RingNode[], ringKey: string): number {
+function placeOf(nodes: readonly RingNode[], ringKey: string | undefined): number {
   const place = nodes.findIndex((node) => node.ringKey === ringKey)
   return place < 0 ? GONE : place
 }

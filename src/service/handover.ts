@@ -487,12 +487,12 @@ export class Handover {
     let move = moves.get(mover.name)
     if (move === undefined) {
       const isMover: IsDone = (member) => member.name === mover.name
-      const moverKey = ringKeyOf(mover, this.#deps.ringKeyMode) ?? ''
+      const moverKey = ringKeyOf(mover, this.#deps.ringKeyMode)
       outlook.inTheEnd ??= now.movedTo(this.#ringOf(() => true))
       const isSingle = moves.size < Math.min(MAX_SINGLE_MOVES, MAX_SINGLE_NODES / now.size)
       if (!isSingle && !this.isDone(mover) && mover.name !== this.#deps.selfName) {
         // Of what others do only this member's own gains are asked: there are few.
-        outlook.ownGains ??= outlook.inTheEnd.gainedBy(this.#ownKey ?? '')
+        outlook.ownGains ??= outlook.inTheEnd.gainedBy(this.#ownKey)
         move = [outlook.ownGains.lostBy(moverKey)]
       } else {
         const before = this.#ringOf((member) => !isMover(member) && this.isDone(member))

@@ -94,7 +94,7 @@ export class Ownership {
    */
   owned(node?: string): MovedStretches {
     const { ring } = this.#member.manager.snapshot
-    return HashRing.empty.movedTo(ring).gainedBy(this.#ringKeyOf(ring, node) ?? NOBODY)
+    return HashRing.empty.movedTo(ring).gainedBy(this.#ringKeyOf(ring, node))
   }
 
   /**
@@ -109,8 +109,8 @@ export class Ownership {
     let before = this.#ringKeyOf(manager.snapshot.ring, node)
     return manager.subscribe(({ current, previous, moved, records }) => {
       const after = this.#ringKeyOf(current.ring, node)
-      const gained = moved.gainedBy(after ?? NOBODY, before ?? NOBODY)
-      const lost = moved.lostBy(before ?? NOBODY, after ?? NOBODY)
+      const gained = moved.gainedBy(after, before)
+      const lost = moved.lostBy(before, after)
       const wasOff = records.some((record) => record.cause === 'was-off-ring' && record.node === after)
       before = after
       const [most] = records.toSorted((a, b) => b.movedShare - a.movedShare)
@@ -206,9 +206,6 @@ export function findNode(ring: HashRing, ringKeyOrName: string): RingNode | unde
 
 /** Why a claim was lost, in the `detail.reason` of a `CLAIM_LOST`. */
 export type ClaimLoss = 'moved' | 'was-off-ring' | 'unsure' | 'stopped'
-
-/** No node's ring key. */
-const NOBODY = ''
 
 const VERDICTS = { ahead: 'you-are-behind', behind: 'i-am-behind', unknown: 'unknown' } as const
 
