@@ -1,5 +1,5 @@
 /** Fields that the log of a process writes in each line by itself: `member` is this member's own name. */
-export const OWN_FIELDS = ['level', 'time', 'member', 'msg'] as const
+const OWN_FIELDS = ['level', 'time', 'member', 'msg'] as const
 
 /**
  * Structured fields of a log line. `err` takes an error; `event` names the kind of line for machines; `peer` is another

@@ -1,7 +1,7 @@
 import { flag, index, list, number, object, orNull, text, type Shaped } from './shape.ts'
 
 /** Most nodes of a ring that is taken: making a ring of so many takes some tenths of a second. */
-export const MAX_RING_NODES = 20_000
+const MAX_RING_NODES = 20_000
 
 const required = { ringKey: text, weight: number }
 const optional = { name: text, address: text, port: number, zone: text }

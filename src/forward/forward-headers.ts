@@ -2,11 +2,11 @@ import { DIGESTS_KEPT } from '../manager/ring-order.ts'
 import type { ForwardedBy } from './decision.ts'
 
 /** Headers between members; whoever lets requests in from outside should take them off. */
-export const HOPS = 'ringman-hops'
-export const DIGESTS = 'ringman-digests'
+const HOPS = 'ringman-hops'
+const DIGESTS = 'ringman-digests'
 export const STAND_IN = 'ringman-stand-in'
 /** Milliseconds that are left until the answer must begin. */
-export const TIME_LEFT = 'ringman-time-left'
+const TIME_LEFT = 'ringman-time-left'
 
 /** Digests that go with a request: a member further behind than that is not told so. */
 const SENT_DIGESTS = 16

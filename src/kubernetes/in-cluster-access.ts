@@ -5,7 +5,7 @@ import { apiError, reasonOf } from './api-error.ts'
 import type { ClusterAccess, ClusterConnection } from './api-transport.ts'
 
 /** Where Kubernetes puts a service account into a container. */
-export const SERVICE_ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount'
+const SERVICE_ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount'
 /** A token is good for longer, and is replaced well before its end. */
 const REREAD_AFTER_MS = 60_000
 

@@ -5,13 +5,13 @@ import { adjustCounts, countBefore, sliceShiftFor } from './slices.ts'
 import { NUMBERS_PER_STEP, PIECES_PER_STEP, type Steps } from './steps.ts'
 
 /** Digests per node when all weights are equal. */
-export const DIGESTS_PER_NODE = 40
+const DIGESTS_PER_NODE = 40
 
 /** What of a node decides about its points. */
 export type WeightedKey = Pick<RingNode, 'ringKey' | 'weight'>
 
 /** How many digests each node gets: `floor(40 * nodes * weight / total weight)`; it may come to none. */
-export function digestCounts(nodes: readonly WeightedKey[]): number[] {
+function digestCounts(nodes: readonly WeightedKey[]): number[] {
   const total = nodes.reduce((sum, node) => sum + node.weight, 0)
   return nodes.map((node) => Math.floor((DIGESTS_PER_NODE * nodes.length * node.weight) / total))
 }

@@ -122,7 +122,7 @@ function ringJson(ring: HashRing, version: number): string {
  *
  * @see https://thanos.io/tip/components/receive.md/#hashring-management-and-autoscaling-in-kubernetes
  */
-export function thanosHashrings(name: string, ring: HashRing): string {
+function thanosHashrings(name: string, ring: HashRing): string {
   return `${JSON.stringify([{ hashring: name, endpoints: ring.nodes.map(endpointOf) }], undefined, 1)}\n`
 }
 

@@ -1,8 +1,8 @@
 import type { DocumentedValue, ValueSection } from './values-document.ts'
 
 /** Between these marks of a README the tables are written. */
-export const TABLES_BEGIN = '<!-- values: made from values.yaml by `node tools/chart/generate.ts` -->'
-export const TABLES_END = '<!-- end of values -->'
+const TABLES_BEGIN = '<!-- values: made from values.yaml by `node tools/chart/generate.ts` -->'
+const TABLES_END = '<!-- end of values -->'
 
 /**
  * Puts the tables of all values into a README.

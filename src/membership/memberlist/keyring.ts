@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { configInvalid } from '../../errors.ts'
 
 /** Lengths that a gossip key may have, in bytes: AES-128, AES-192, AES-256. */
-export const KEY_LENGTHS_BYTES: readonly number[] = [16, 24, 32]
+const KEY_LENGTHS_BYTES: readonly number[] = [16, 24, 32]
 
 /** Keys of one keyring: rotation needs two or three, and each one costs a try per foreign packet. */
 export const MAX_KEYS = 16

@@ -4,7 +4,7 @@ import { chooseAdvertisedAddress, type AdvertisedAddressOptions } from '../adver
 import { isUnicast } from './datagram-guard.ts'
 
 /** The IPv4 literal that binds to every address. */
-export const ANY_ADDRESS = '0.0.0.0'
+const ANY_ADDRESS = '0.0.0.0'
 
 /**
  * Checks the address to bind to.

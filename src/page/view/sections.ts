@@ -86,7 +86,7 @@ export function lookUp({ ring, lookUp: found, ringName }: PageData): Markup {
     ${lookUpResult(found, ring.nodes)}`
 }
 
-export function lookUpResult(found: LookUp | undefined, nodes: readonly RingNode[]): Markup {
+function lookUpResult(found: LookUp | undefined, nodes: readonly RingNode[]): Markup {
   const colours = coloursOf(nodes)
   const places = ['owner', 'next', 'after that']
   return html`<div id="found" role="status">

@@ -52,7 +52,7 @@ export interface Evidence {
   isOver: boolean
 }
 
-/** What the machine holds of one member. Only `members.ts` and `merge.ts` write to it, but for the last three. */
+/** What the machine holds of one member. */
 export interface MemberRecord {
   readonly name: string
   endpoint: Endpoint
