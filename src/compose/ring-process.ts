@@ -242,7 +242,7 @@ export function composeProcess(
       },
       { ring: service, clock, logger, tracer: tracer ?? noTracer, limits },
     )
-    // What the program sends and takes has the time and the length that it wants.
+    // The program behind the proxy decides how long its bodies are, and how long they take.
     const unlimited = { maxBodyBytes: Infinity, requestTimeoutMs: 0, socketTimeoutMs: 0 }
     const proxyLimits = { ...limits, ...unlimited, maxConnections }
     return listen((options) => serve(forwarder.before(upstream), options), 'proxy', servicePort, proxyLimits)

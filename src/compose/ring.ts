@@ -91,8 +91,8 @@ export interface Ring extends AsyncDisposable {
    */
   settled(): Promise<boolean>
   /**
-   * Leaves the ring, with a hand-over as soon as those that come after this member are warm, and tells the others; resolves `drainMs` later, when they have heard of it. Meanwhile look-ups go
-   * on and name other members. Stop listening after it, then call `shutdown`.
+   * Leaves the ring, with a hand-over once those that take over are warm, and tells the others; resolves `drainMs` later, when
+   * they have heard of it. Meanwhile look-ups go on and name other members. Stop listening after it, then call `shutdown`.
    */
   leave(): Promise<void>
   /** Leaves the ring, if that was not done, and releases everything; look-ups throw after it. Idempotent. */

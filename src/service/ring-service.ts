@@ -546,7 +546,7 @@ export class RingService implements AsyncDisposable {
     })
     const excess = [added, removed, updated].map(({ length }) => Math.max(0, length - NAMED_LIMIT))
     const unnamed = excess.reduce((sum, count) => sum + count)
-    // Whoever leaves as the last one leaves nothing behind, as it should be.
+    // The last member to leave leaves an empty ring, which is no fault.
     const isEmptied = current.ring.size === 0 && this.#state !== 'leaving'
     context.with(trace.setSpan(context.active(), swap), () => {
       this.#logger[isEmptied ? 'warn' : 'info'](

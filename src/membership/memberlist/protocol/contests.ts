@@ -40,7 +40,7 @@ export class Contests {
   readonly #listings = new Map<MemberRecord, boolean>()
   #asking: Deadline | undefined
   /** Called when a member says, where it is listed, that it is elsewhere. */
-  onElsewhere: (word: Alive) => void = () => {}
+  onElsewhere: (alive: Alive) => void = () => {}
 
   /** @param fetch - Asks a member for its state. */
   constructor(core: Core, fetch: (record: MemberRecord) => void) {
@@ -117,16 +117,16 @@ export class Contests {
     const places = isSelf ? [rival] : [rival, place]
     const answered = new Set(isSelf ? [place] : [])
     let waiting = places.length
-    // Who is suspected in an incarnation that it has left behind says along with its answer what it is now. Our own word makes room
-    // for that, where it has not reached us: it sends us no more than we sent.
+    // A member that is suspected in an old incarnation sends its newest alive message along with its ack. To a place that has not
+    // answered it yet it sends no more bytes than came from there, so that our own alive message makes room for its own.
     const say = [core.fallMessage('suspect', { name, incarnation: 0 }), core.ownAlive()]
     for (const at of places) {
       const isOwn = at === place
       ask(core, { place: at, name, say, repeat: true, stream: true, fill: isOwn }, (payload, said) => {
-        const word = elsewhere(said, name, at)
-        if (payload !== undefined && word === undefined) answered.add(at)
+        const moved = elsewhere(said, name, at)
+        if (payload !== undefined && moved === undefined) answered.add(at)
         if (isOwn && answered.has(at)) noteAnswer(core, record, 'direct')
-        if (isOwn && word !== undefined && this.#byName.get(name) === contest) this.onElsewhere(word)
+        if (isOwn && moved !== undefined && this.#byName.get(name) === contest) this.onElsewhere(moved)
         if (--waiting > 0 || this.#byName.get(name) !== contest) return
         this.#decide(contest, answered.has(place), answered.has(rival))
       })
@@ -186,9 +186,9 @@ export class Contests {
   }
 }
 
-/** What a member says of itself in a packet, if that is that it is not at this place. */
+/** The alive message of a member in a packet of its own, if it says that the member is not at this place. */
 function elsewhere(said: readonly Message[], name: string, place: Endpoint): Alive | undefined {
-  const word = said.find((message): message is Alive => message.kind === 'alive' && message.node === name)
-  const own = word && tryEndpoint(word.address, word.port)
-  return own === undefined || sameEndpoint(own, place) ? undefined : word
+  const alive = said.find((message): message is Alive => message.kind === 'alive' && message.node === name)
+  const own = alive && tryEndpoint(alive.address, alive.port)
+  return own === undefined || sameEndpoint(own, place) ? undefined : alive
 }

@@ -6,7 +6,7 @@ export type QueueOutcome = 'sent' | 'replaced' | 'dropped'
 /** What a queued message is called; a later one of the same topic replaces it. */
 export interface QueueTopic {
   /**
-   * `member`: the newest word on a member; `confirmation`: another's suspicion of it, beside our own; `claim`: a name taken
+   * `member`: the newest message on a member; `confirmation`: another's suspicion of it, beside our own; `claim`: a name taken
    * over from another endpoint; `user`: the application's.
    */
   readonly space: 'member' | 'confirmation' | 'claim' | 'user'

@@ -224,11 +224,11 @@ export class Inquiries {
     const { nowMs } = this.#core
     const said = inquiry.asked.map((witness) => ({
       witness,
-      word: inquiry.witnesses.get(keyOf(witness.endpoint)),
+      answer: inquiry.witnesses.get(keyOf(witness.endpoint)),
     }))
-    if (said.filter(({ word }) => word === 'silent').length < inquiry.needed) return
-    if (said.some(({ word }) => word === 'heard') || this.#hasHeard(record.endpoint)) return
-    const isMute = said.some(({ witness, word }) => word === 'asked' && witness.state === 'alive')
+    if (said.filter(({ answer }) => answer === 'silent').length < inquiry.needed) return
+    if (said.some(({ answer }) => answer === 'heard') || this.#hasHeard(record.endpoint)) return
+    const isMute = said.some(({ witness, answer }) => answer === 'asked' && witness.state === 'alive')
     const notBeforeMs = isMute ? inquiry.sinceMs + quietMs(this.#core.settings) : inquiry.notBeforeMs
     if (nowMs + ROUNDING_MS < notBeforeMs) return
     this.#end(record, inquiry)

@@ -90,7 +90,7 @@ export class Merge {
     this.#listener = listener
   }
 
-  /** Takes word that a member is alive. @param origin - Where the message is from. */
+  /** Takes a message that a member is alive. @param origin - Where the message is from. */
   alive(message: Alive, origin?: Origin): void {
     const endpoint = this.#checkAlive(message)
     if (endpoint === undefined) return
@@ -230,7 +230,7 @@ export class Merge {
     return this.#core.settings.keyed && (origin?.by !== 'packet' || !sameEndpoint(origin.from, endpoint))
   }
 
-  /** Takes word that a member is suspected. */
+  /** Takes a message that a member is suspected. */
   suspect(message: Suspect): void {
     if (!this.#isOurs(message)) return
     if (message.node === this.#core.self.name) {
@@ -263,7 +263,7 @@ export class Merge {
     })
   }
 
-  /** Takes word that a member is dead, or, from itself, that it left. */
+  /** Takes a message that a member is dead, or, from itself, that it left. */
   dead(message: Dead): void {
     if (!this.#isOurs(message)) return
     if (message.node === this.#core.self.name) {
@@ -278,7 +278,7 @@ export class Merge {
       this.suspect({ ...message, kind: 'suspect' })
       return
     }
-    // A member of memberlist before 0.1.6, and of the Nitro fork, leaves without saying whose word it is.
+    // A member of memberlist before 0.1.6, and of the Nitro fork, leaves without naming itself as the sender.
     const state = message.from === message.node || message.from === '' ? 'left' : 'dead'
     // Of a dead or left member, what it said itself weighs more in the same incarnation.
     const isOld = state === record.state || (state === 'dead' && message.incarnation === record.incarnation)
@@ -498,7 +498,7 @@ export class Merge {
 
   /**
    * A place was taken over after a message that its member had left or died, and that member answers there and says that it
-   * lives: the word was wrong, or forged.
+   * lives: that message was wrong, or forged.
    */
   #giveBack(record: MemberRecord, message: Alive, endpoint: Endpoint): void {
     const rival = record.endpoint

@@ -119,7 +119,7 @@ export class Protocol {
     this.#leave = new Leave(core, this.#contests, () => this.#pushPullRounds.hasten())
     const gossip = new GossipRounds(core)
     core.onQueued = () => gossip.wake()
-    this.#contests.onElsewhere = (word) => this.#merge.alive(word, { by: 'itself' })
+    this.#contests.onElsewhere = (alive) => this.#merge.alive(alive, { by: 'itself' })
   }
 
   /**
@@ -311,7 +311,7 @@ export class Protocol {
     const core = this.#core
     core.contacts.received(from, sizeBytes, core.nowMs)
     const self = core.self
-    // Who pings us with word that we refuted before has missed that: we say it again.
+    // A peer that pings us with a suspicion that we have refuted has missed the refutation: we send it again.
     const missedUs = messages.some(
       (message) =>
         (message.kind === 'suspect' || message.kind === 'dead') &&

@@ -79,7 +79,7 @@ export class PushPullRounds {
     })
   }
 
-  /** A living seed, in a ring without keys: there only a seed's word is taken for members that have not answered us. */
+  /** A living seed, in a ring without keys: there only a seed is believed about members that have not answered us. */
   #seed(): MemberRecord | undefined {
     const { members, random, seeds, settings } = this.#core
     if (settings.keyed) return undefined

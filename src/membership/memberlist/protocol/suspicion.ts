@@ -225,7 +225,7 @@ export class Suspicions {
         const { evidence } = suspicion
         if (evidence === undefined) return
         evidence.nacked = true
-        // The relays' word may come after the wait is over.
+        // The relays' nacks may come after the wait is over.
         if (evidence.isOver) this.#weigh(record, suspicion, evidence)
       },
     })
