@@ -157,7 +157,7 @@ export class RingmanClient {
   }
 }
 
-/** A URL would silently carry another key than one with half a surrogate pair, and of an empty one only a member would tell. */
+/** A URL would silently carry another key in the place of one with half a surrogate pair; an empty key needs no request. */
 function checked(key: string): string {
   if (typeof key !== 'string') throw new RingmanError('KEY_INVALID', `a key is text, got ${typeof key}`)
   checkKey(key)

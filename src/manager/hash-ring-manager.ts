@@ -51,7 +51,7 @@ export interface HashRingManagerOptions {
   readonly logger?: Logger
 }
 
-/** Those who answer from copies of the ring, and are to have the next one at the moment at which it becomes the current one. */
+/** Parts that answer from copies of the ring, and must have the next one in the moment in which it becomes the current one. */
 export interface RingCopies {
   /** @returns Resolves when the copies have the ring, in a bounded time; it never rejects. */
   prepare(ring: HashRing): Promise<void>

@@ -19,8 +19,8 @@ const OWNER = `${HASH_RING_GROUP}/hash-ring`
 const VERSION = `${HASH_RING_GROUP}/version`
 
 /**
- * Makes the ConfigMap of a HashRing say what its ring is. One that is there and belongs to somebody else is left as it is,
- * and a newer ring in it too. It is read by patches that change nothing, so that no right to read ConfigMaps is needed.
+ * Writes the ring of a HashRing to its ConfigMap. A ConfigMap that belongs to somebody else is left as it is, and so is a
+ * newer ring in it. It is read by patches that change nothing, so that no right to read ConfigMaps is needed.
  *
  * @returns False for a ring that is better not written.
  * @throws {RingmanError} See `ApiErrorKind`; `conflict` when somebody wrote it meanwhile.

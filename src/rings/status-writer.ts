@@ -53,7 +53,7 @@ const AT_A_TIME = 8
 /** Pods are asked for their rings this often while something is new, and while nothing is, in milliseconds. */
 const ASK_SOON_MS = 1000
 const ASK_SELDOM_MS = 15_000
-/** A ConfigMap that could not be written is tried again after this, and one that was is looked at again, in milliseconds. */
+/** How long after a failed write of a ConfigMap it is tried again, and after a good one looked at again, in milliseconds. */
 const PUBLISH_AGAIN_MS = 10_000
 const PUBLISH_CHECK_MS = 300_000
 /** A status that another installation writes may be behind for as long, in milliseconds. */

@@ -541,7 +541,7 @@ export class Handover {
     return this.#self && ringKeyOf(this.#self, this.#deps.ringKeyMode)
   }
 
-  /** Whether this process's ring still has what a member owns that knows nobody. Its loss is told before anything is fetched. */
+  /** Whether this member is still on the ring from when it knew nobody else. That loss is told before anything is fetched. */
   get #mustLetGo(): boolean {
     const isOn = (ring: HashRing) => ring.get(this.#ownKey ?? '') !== undefined
     return this.#own?.phase === 'pending' && isOn(this.#deps.ring()) && !isOn(this.#look().now)

@@ -21,7 +21,7 @@ export interface HealthFacts {
   readonly uptimeMs: number
 }
 
-/** So long, in milliseconds, whoever has seeds waits for the first news of them before it counts as alone. */
+/** How long a member that has seeds waits for the first news of them before it counts as alone, in milliseconds. */
 const FIRST_NEWS_MS = 2000
 
 /** What the source has to say about its own health: above all, why it is alone. */

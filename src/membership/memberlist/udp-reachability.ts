@@ -30,7 +30,7 @@ export class UdpReachability {
 
   add({ member, via }: ProbeFinishedEffect): void {
     if (via === 'direct') this.#streamOnly.delete(member.name)
-    // A relay's answer says nothing about UDP from here to there, no answer nothing at all; who is gone is forgotten already.
+    // A relay's answer says nothing about UDP from here to there, and silence says nothing at all. The dead are forgotten already.
     if (via !== 'stream' || !isLiving(member)) return
     const probes = (this.#streamOnly.get(member.name) ?? 0) + 1
     this.#streamOnly.set(member.name, probes)

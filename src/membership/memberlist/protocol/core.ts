@@ -147,15 +147,15 @@ export class Core {
     }
   }
 
-  /** Whether somebody has answered us there, or nobody can forge who is there: only then it gets gossip. */
+  /** Whether somebody has answered us there, or keys prevent forgery. Only such a place gets gossip. */
   isReached(place: Endpoint): boolean {
     return this.settings.keyed || this.contacts.isReached(place, this.nowMs)
   }
 
   /**
-   * Sends one packet, unless its receiver has had enough for one that never answered (see `Contacts.spend`). What room is
-   * left is filled with what waits to be said, if it is one that answered and `fill` is not false. That does not count as
-   * saying it: it may be a ping to who is silent, or the tenth nack to the same member.
+   * Sends one packet, unless its receiver never answered and has had enough (see `Contacts.spend`). Where the receiver has
+   * answered, and `fill` is not false, news fills the room that is left. That does not count as sending the news: the packet
+   * may be a ping to a silent member, or the tenth nack to the same one.
    */
   send(to: Endpoint, messages: readonly Message[], fill = true, purpose: Purpose = 'answer'): void {
     let room = this.settings.packetBudgetBytes - COMPOUND_HEADER_BYTES
@@ -191,7 +191,7 @@ export class Core {
   }
 
   #look(roomBytes: number, maxCount: number): Message[] {
-    // What the application says goes to as many members as it is to, which is counted.
+    // The application's messages go to a number of members that is counted, and what fills a packet is not.
     const news = this.queue.look(roomBytes, maxCount).filter(({ kind }) => kind !== 'user')
     return this.#withBroadcasts(news, roomBytes, maxCount)
   }

@@ -43,6 +43,6 @@ export interface Dependencies {
    * @default nobody does
    */
   readonly isWitness?: ((meta: Uint8Array) => boolean) | undefined
-  /** The empty table of members, where a simulation of very many brings one that shares what they hold alike. */
+  /** An empty table of members: a simulation of very many brings one in which they share what is the same. @default an own one */
   readonly members?: MemberTable
 }

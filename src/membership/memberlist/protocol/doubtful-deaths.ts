@@ -11,7 +11,7 @@ export function previousOf(core: Core, record: MemberRecord): MemberRecord['prev
   return record.previous
 }
 
-/** Whether this is news of what a name was before another endpoint took it over, in incarnations above those of the new one. */
+/** Whether this is news of the place where a name was before it was taken over, whose incarnations are above those of the new one. */
 export function isStale(core: Core, record: MemberRecord, message: Suspect | Dead): boolean {
   const { incarnation } = record
   const previous = previousOf(core, record)
@@ -24,9 +24,9 @@ export function isStale(core: Core, record: MemberRecord, message: Suspect | Dea
 }
 
 /**
- * Whether news of a death is still that of what a name was before another endpoint took it over: it goes round for a
- * while, and both may have come as far as the same incarnation. Nobody suspects the new one long enough yet; if it
- * dies so soon all the same, we find that ourselves.
+ * Whether news of a death may still be about the place where a name was before it was taken over: such news goes round for a
+ * while, and both places may have reached the same incarnation. Nobody can have suspected the new place for long enough yet;
+ * if it does die so soon, we find that ourselves.
  */
 export function isLate(core: Core, record: MemberRecord, { incarnation, from }: Dead): boolean {
   const { previous } = record

@@ -7,10 +7,10 @@ import type { MemberRecord } from './members.ts'
 const FIRST_WAIT = 0.1
 
 /**
- * Gossip: while something waits to be said, each `gossipIntervalMs` a packet of it to each of `gossipNodes` living members, suspects
- * among them, which must hear of it to refute, and to one that has recently fallen, for the same reason. That one comes on top: after
- * many have gone, a rolling update say, the living would miss news if the dead and left had their share of it. The first message
- * goes nearly at once.
+ * Gossip: while there is news, each `gossipIntervalMs` a packet of it goes to each of `gossipNodes` living members, suspects among
+ * them, since they must hear of it to refute. For the same reason one more goes to a member that has recently fallen: if the dead and
+ * left were among the others, the living would miss news after many have gone, as in a rolling update. The first message goes nearly
+ * at once.
  */
 export class GossipRounds {
   readonly #core: Core

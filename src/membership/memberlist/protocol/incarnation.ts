@@ -29,8 +29,8 @@ export function raiseTo(member: Rising, incarnation: number, nowMs: number, scal
 }
 
 /**
- * Whether what is said of a member is nothing that anybody but itself is believed: an incarnation above what it may rise to
- * now, or far below the one known.
+ * Whether only the member itself is believed to have this incarnation: it is above what the member may rise to now, or far
+ * below the one known.
  */
 export function isBeyond(member: Rising, incarnation: number, nowMs: number): boolean {
   const rise = incarnation - member.incarnation

@@ -81,8 +81,8 @@ export class Inquiries {
 
   /**
    * A probe of ours, begun at `probedMs`, found a suspect silent: others are asked, unless we look for it for somebody else.
-   * In a mass failure many find the same member silent at once: who has heard that another does, leaves the question to it,
-   * and asks only if the suspect could be dead by then and is not.
+   * In a mass failure many find the same member silent at once: one that hears of another's suspicion leaves the question to
+   * it, and asks only if the suspect is not dead by the time it could be.
    */
   begin(record: MemberRecord, probedMs: number): void {
     const core = this.#core

@@ -6,8 +6,8 @@ import type { Core } from './core.ts'
 const ACKS_WANTED = 3
 
 /**
- * The graceful leave: news of our own death, gossiped as all news is, and besides pressed on random members with
- * pings until enough of them have acked a packet that carried it.
+ * The graceful leave: news of our own death, gossiped as all news is, and also sent with pings to random members until
+ * enough of them have acked a packet that carried it.
  */
 export class Leave {
   readonly #core: Core

@@ -298,7 +298,7 @@ export class MemberTable {
   }
 
   /**
-   * Up to `count` different living others to reach `record` in our stead: such as are alive, at other addresses if there are
+   * Up to `count` different living others to reach `record` in our stead: alive ones, at other addresses if there are
    * any, because what silenced it may have silenced its neighbours.
    */
   relaysFor(record: MemberRecord, count: number): MemberRecord[] {

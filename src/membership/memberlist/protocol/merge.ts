@@ -147,8 +147,8 @@ export class Merge {
   }
 
   /**
-   * Another name is said to be where `other` is listed. It is asked for first; if it answers, `other` is asked: one that
-   * is silent then has made room. If both answer, whoever is there answers for every name, and one is enough.
+   * Another name is said to be where `other` is listed. That name is asked for first; if it answers, `other` is asked for, and
+   * makes room if it is silent. If both answer, one process answers for every name, and one entry is enough.
    */
   #contend(message: Alive, place: Endpoint, other: MemberRecord): void {
     const core = this.#core
@@ -222,8 +222,8 @@ export class Merge {
   }
 
   /**
-   * Whether news of a dead member that it lives is believed without asking it: from a peer that we asked, and in a ring
-   * with keys from any peer but the member itself, because that one has asked. So one member asks, and not all of them.
+   * Whether a dead member is believed to live without being asked: if a seed that we asked says so, and in a ring with keys
+   * if any peer does but the member itself, because that peer has asked. So one member asks, and not all of them.
    */
   #isBelieved(endpoint: Endpoint, origin: Origin | undefined): boolean {
     if (origin?.by === 'asked' && origin.seed) return true
@@ -406,8 +406,8 @@ export class Merge {
   }
 
   /**
-   * Who makes room when there are as many members as there may be: one that has fallen, or, for one that has answered us,
-   * one from which we never had an answer.
+   * Which member makes room for a new one when there are as many as there may be: one that has fallen, or, where the new one
+   * has answered us, one that never has.
    */
   #expendable({ node }: Alive, endpoint: Endpoint): MemberRecord | undefined {
     const { contacts, members } = this.#core
@@ -520,7 +520,7 @@ export class Merge {
     record.incarnation = 0
     record.risen = 0
     this.#apply(record, message)
-    // Beside the news of the death, not in its place: who has not heard that yet would hold this for a conflict.
+    // Beside the news of the death, not in its place: a member that has not heard that yet would take this for a conflict.
     core.queueMessage(message, { space: 'claim', name: record.name })
     core.tell('joined', record)
     core.log('info', 'A name came back from another address', {

@@ -320,7 +320,7 @@ export class Protocol {
     )
     // Facts first, so that an answer to a ping of this packet already carries what we say to them.
     for (const message of messages) this.#learn(message, from, messages)
-    // No member puts two questions of a kind into one packet; who does wants one packet to bring forth many.
+    // No member puts two questions of a kind into one packet: a sender that does wants many answers to one packet.
     for (const kind of ['ping', 'indirect-ping'] as const) {
       const [question, ...more] = messages.filter((message) => message.kind === kind)
       if (question?.kind === 'ping') this.#answer(question, from, missedUs)

@@ -1,7 +1,7 @@
 /** A rotation is never longer than twice those that stayed and this many. */
 const SLACK = 64
 
-/** Everybody in turn, in a random order: any run of as many as there are misses nobody. Who joins comes in at a random place. */
+/** All items in turn, in a random order: any run of as many as there are misses none. A new one comes in at a random place. */
 export class Rotation<T> {
   readonly #stays: (item: T) => boolean
   readonly #random: () => number

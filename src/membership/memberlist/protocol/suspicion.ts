@@ -91,7 +91,7 @@ export class Suspicions {
     }
   }
 
-  /** Notes what speaks against a suspect besides its silence; of one that is not suspected it says nothing. */
+  /** Notes what speaks against a suspect besides its silence; against a member that is not suspected it counts for nothing. */
   addEvidence(record: MemberRecord, kind: Evidence['kind']): void {
     const { suspicion } = record
     const { settings, nowMs, awareness } = this.#core
