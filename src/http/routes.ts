@@ -109,10 +109,10 @@ export function createRoutes(deps: RoutesDeps): Koa.Middleware {
 
   return (ctx, next) => {
     const startedAtMs = meter === undefined ? 0 : clock.now()
-    if (ring.unsure) ctx.set('Ringman-Unsure', 'true')
     const { path, query } = splitTarget(ctx.req.url ?? '')
     const found = table.find(path) ?? named?.find(path) ?? findPage(ctx, path)
     if (found === undefined) return next()
+    if (ring.unsure) ctx.set('Ringman-Unsure', 'true')
     ctx['_matchedRoute'] = found.template
     const answer = () => {
       const running = answerRoute(responder, ctx, found, query)

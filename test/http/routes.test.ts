@@ -6,6 +6,7 @@ import { createRoutes, type RoutesDeps } from '../../src/http/routes.ts'
 import { openServer } from '../../src/http/server.ts'
 import { exchange, get, request } from './raw-client.ts'
 import { makeRing } from './running-ring.ts'
+import { TurnClock } from '../support/turn-clock.ts'
 
 /** The routes amid other middleware of a Koa application that is not ours. */
 async function mount(around: Koa.Middleware, after: Koa.Middleware, more: Partial<RoutesDeps> = {}) {
@@ -36,6 +37,19 @@ describe('createRoutes in another application', () => {
     for (const path of ['/', '/v1', '/v1/other', '/hashring', '/hashring/other', '/livez']) {
       expect((await exchange(port, get(path))).body).toBe(`mine: ${path}`)
     }
+  })
+
+  test('says of its own answers that they are unsure, and of no others', async () => {
+    const { ring, source } = makeRing({ maxSilenceMs: 1000, clock: new TurnClock() })
+    onTestFinished(() => ring.stop())
+    await ring.start()
+    source.statisticsNow = { staleMs: 10_000 }
+    await expect.poll(() => ring.unsure).toBe(true)
+    const port = await mount(through, through, { ring })
+    const said = ['/v1/owner?key=a', '/v1/owner', '/other'].map(async (path) => {
+      return (await exchange(port, get(path))).headers.get('ringman-unsure')
+    })
+    expect(await Promise.all(said)).toEqual(['true', 'true', undefined])
   })
 
   test('answers its own errors itself', async () => {
