@@ -221,9 +221,7 @@ export function composeProcess(
       logger,
     })
     servers.push(server)
-    if (name === 'lookup') {
-      lookUpPort = { server, connections, limits: portLimits }
-    }
+    if (name === 'lookup') lookUpPort = { server, connections, limits: portLimits }
     if (closing !== undefined) {
       await server.close(0)
       throw new RingmanError('LISTEN_FAILED', 'the process was closed while it started')

@@ -130,12 +130,11 @@ export class Readiness {
   }
 
   #checkMembers(): ReadinessCheck {
-    const living = this.#options.ring.source.members.filter(isLiving)
-    const count = living.length
-    const { minMembers } = this.#options
+    const { minMembers, ring } = this.#options
+    const count = ring.source.members.filter(isLiving).length
     // A change of members waits for others before it comes onto the ring.
     const areEnough = count >= minMembers
-    this.#membersSeen ||= areEnough && !this.#options.ring.isPlacing
+    this.#membersSeen ||= areEnough && !ring.isPlacing
     const there = count === 1 ? 'There is' : 'There are'
     const seen = `${count} of at least ${counted(minMembers, 'member')}`
     if (this.#membersSeen) {

@@ -350,13 +350,9 @@ function changesAfter(manager: HashRingManager, epoch: number) {
     .slice(0, CHANGES_TOLD)
     .filter((change) => change.epoch > epoch)
     .flatMap(({ epoch: at, records }) =>
-      records.map(({ timeMs, cause, node, count, movedShare }) => ({
-        epoch: at,
-        timeMs,
-        cause,
-        node,
-        count,
-        movedShare,
-      })),
+      records.map((record) => {
+        const { digests: _, ...told } = record
+        return { epoch: at, ...told }
+      }),
     )
 }

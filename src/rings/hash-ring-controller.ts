@@ -160,12 +160,10 @@ export class HashRingController implements NamedRings {
     }
     const entries = [...this.#entries.values()]
     const unknown = entries.filter(({ ring, refusal }) => ring === undefined && refusal === undefined).length
+    const rings = counted(entries.length, 'ring')
     return unknown > 0
-      ? {
-          ok: false,
-          message: `No EndpointSlices yet for ${unknown} of ${counted(entries.length, 'ring')}${why}`,
-        }
-      : { ok: true, message: `${counted(entries.length, 'ring')} of HashRings can be asked${why}` }
+      ? { ok: false, message: `No EndpointSlices yet for ${unknown} of ${rings}${why}` }
+      : { ok: true, message: `${rings} of HashRings can be asked${why}` }
   }
 
   async #run(): Promise<void> {

@@ -92,8 +92,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
     const encodeOwn = () => this.#encodeOwn()
     this.#options = options
     // What is too large is so by now, in every state of a hand-over.
-    if (this.#own.handover !== undefined) this.#encodeOwn({ handover: LONGEST_HANDOVER })
-    encodeOwn()
+    this.#encodeOwn(this.#own.handover && { handover: LONGEST_HANDOVER })
     this.selfName = name
     this.#refusalWarnings = new LimitedWarnings(clock, logger, REFUSAL_WARNING_MS)
     this.node = new MemberlistNode(
