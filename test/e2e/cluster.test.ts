@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { afterAll, expect, test, vi } from 'vitest'
 import { GOSSIP, serve, type TestProcess } from '../support/child-process.ts'
+import { freePort } from '../support/free-port.ts'
 
 /** Three processes as somebody starts them by hand; then one is killed, one stopped, both started again. */
 
@@ -31,6 +32,9 @@ async function start(
       '--source',
       source,
       ...GOSSIP,
+      // Nobody else is to gossip where one was killed.
+      '--gossip-port',
+      String(await freePort()),
       '--drain',
       '6s',
       '--name',

@@ -1,6 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import type { Socket } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import type { Stretch } from '../../src/ring/moved.ts'
 import { fakeMember } from '../support/fake-source.ts'
@@ -189,12 +190,16 @@ describe('GET /v1/ring/watch', () => {
   })
 
   test('cuts one for whom bytes wait and who takes none', async () => {
-    await using served = await serveRing({ members: MANY, limits: { slowReaderMs: 200 } })
+    // Time goes on as the quick one reads: where the process stands still, nobody is slow.
+    let nowMs = 0
+    const clock = { ...systemClock, now: () => nowMs }
+    await using served = await serveRing({ members: MANY, clock, limits: { slowReaderMs: 200 } })
     const deaf = await openDeaf(served)
     const quick = await Watch.open(served)
     for (let change = 1; served.ledger.counts().closed['slow-reader'] === 0; change++) {
       served.source.set(MANY.slice(change % 100))
       await quick.gets(change + 1)
+      nowMs += 20
     }
     await closed(deaf)
     expect(quick.socket.closed).toBe(false)

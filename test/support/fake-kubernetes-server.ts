@@ -44,12 +44,12 @@ export class FakeKubernetesServer implements AsyncDisposable {
 
   static async open(
     api: FakeKubernetesApi,
-    options: { readonly scheme?: 'https' | 'http'; readonly prefix?: string; readonly port?: number } = {},
+    options: { readonly scheme?: 'https' | 'http'; readonly prefix?: string } = {},
   ): Promise<FakeKubernetesServer> {
     const server = new FakeKubernetesServer(api, options.scheme ?? 'https', options.prefix ?? '')
     await new Promise<void>((resolve, reject) => {
       server.#server.once('error', reject)
-      server.#server.listen(options.port ?? 0, '127.0.0.1', resolve)
+      server.#server.listen(0, '127.0.0.1', resolve)
     })
     server.#port = (server.#server.address() as AddressInfo).port
     return server

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { gunzipSync } from 'node:zlib'
+import { freePort } from './free-port.ts'
 import { decodeJsonSpans, decodeProtobufSpans, type ReceivedSpan } from './otlp-spans.ts'
 
 /** How a receiver behaves: takes spans, refuses them, says nothing, or takes its time over each answer. */
@@ -36,8 +37,9 @@ export class OtlpReceiver implements AsyncDisposable {
   /** Listens on a free loopback port. */
   static async open(): Promise<OtlpReceiver> {
     const receiver = new OtlpReceiver()
+    const port = await freePort()
     await new Promise<void>((resolve) => {
-      receiver.#server.listen(0, '127.0.0.1', resolve)
+      receiver.#server.listen(port, '127.0.0.1', resolve)
     })
     return receiver
   }

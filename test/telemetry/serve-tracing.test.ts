@@ -153,9 +153,8 @@ describe('serve with an endpoint', () => {
       ({ name, attributes }) => name === 'ring.swap' && attributes['ringman.ring.nodes'] === 2,
     )
     expect(swap.traceId).toBe(CALLER.split('-')[1])
-    expect(receiver.spans.find(({ spanId }) => spanId === swap.parentSpanId)?.name).toBe(
-      'POST /hashring/update',
-    )
+    const parent = await receiver.span(({ spanId }) => spanId === swap.parentSpanId)
+    expect(parent.name).toBe('POST /hashring/update')
     expect(await member.event('ring.changed', ({ nodes }) => nodes === 2)).toMatchObject({
       trace_id: swap.traceId,
       span_id: swap.spanId,

@@ -8,6 +8,7 @@ import {
   MemberlistSource,
   type MemberlistSourceOptions,
 } from '../../../src/membership/memberlist/memberlist-source.ts'
+import { freePort } from '../../support/free-port.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { TurnClock } from '../../support/turn-clock.ts'
 import { LOOPBACK } from '../../support/loopback.ts'
@@ -133,13 +134,14 @@ async function serve(treat: (socket: Socket) => void): Promise<number> {
     socket.on('error', () => {})
     treat(socket)
   })
-  server.listen(0, '127.0.0.1')
+  const port = await freePort()
+  server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   stops.push(() => {
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  return (server.address() as { port: number }).port
+  return port
 }
 
 describe('a seed that closes without a word', () => {
