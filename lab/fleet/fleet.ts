@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { TestProcess } from '../../test/support/child-process.ts'
+import { freePort } from '../../test/support/free-port.ts'
 
 /** How long an instance may take to start, to leave, or to have the ring that it should, in milliseconds. */
 const PATIENCE_MS = 60_000
@@ -56,7 +57,11 @@ export class Fleet implements AsyncDisposable {
   async start(port?: number): Promise<Instance> {
     const seeds = this.living.map(({ gossip }) => gossip).join(',')
     const process = new TestProcess([this.#script], {
-      env: { ...this.#env, PORT: String(port ?? 0), ...(seeds === '' ? {} : { SEEDS: seeds }) },
+      env: {
+        ...this.#env,
+        PORT: String(port ?? (await freePort())),
+        ...(seeds === '' ? {} : { SEEDS: seeds }),
+      },
     })
     this.#processes.push(process)
     const ports = await process.until(

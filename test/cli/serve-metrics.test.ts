@@ -4,6 +4,7 @@ import { METRICS } from '../../src/telemetry/metrics.ts'
 import { dial, get } from '../http/raw-client.ts'
 import { GOSSIP, serve, type TestProcess } from '../support/child-process.ts'
 import { parseExposition, type ParsedMetric } from '../support/exposition.ts'
+import { freePort } from '../support/free-port.ts'
 
 const member = (name: string, servicePort: number, more: readonly string[] = [], env = {}) =>
   serve([...GOSSIP, '--name', name, '--service-port', String(servicePort), ...more], { env })
@@ -96,7 +97,9 @@ describe('the metrics of ringman serve', () => {
   })
 
   test('answer or refuse cleanly while the process ends, and do not keep it', async () => {
-    await using one = member('one', 8001, ['--drain', '300ms'])
+    // Nobody else answers where it did.
+    const adminPort = String(await freePort())
+    await using one = member('one', 8001, ['--drain', '300ms', '--admin-port', adminPort])
     const { admin } = await ready(one)
     const outcomes: string[] = []
     const over = new AbortController()
