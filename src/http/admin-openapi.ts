@@ -62,7 +62,7 @@ const PEER_COUNT = { type: 'integer', minimum: 1, maximum: MAX_PEERS, default: M
 
 function adminPaths(): Paths {
   return {
-    '/livez': probe('Live', 'Whether restarting the process would not help', 'LiveAnswer'),
+    '/livez': probe('Live', 'Whether the process works; if not, it has to be restarted', 'LiveAnswer'),
     '/readyz': probe('Ready', 'Whether it is ready for look-ups, with the reasons', 'ReadyAnswer'),
     '/metrics': reading('Metrics', {
       summary: "Metrics in Prometheus's text format, or in OpenMetrics by `Accept`",

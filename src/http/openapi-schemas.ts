@@ -32,7 +32,7 @@ const epoch: JsonSchema = described(
 )
 const unsure: JsonSchema = described(
   flag,
-  'True, and only there, while the member that answers was stopped or cut off: its ring may be old.',
+  'True while the ring may be old, because the member that answers was stopped or cut off; else left out.',
 )
 const ringVersion: JsonSchema = {
   type: 'integer',
@@ -204,7 +204,7 @@ export function apiSchemas(limits: HttpLimits): JsonSchema {
       version: described(orNull('string'), "Of the member's ringman."),
       handover: described(
         word(['pending', 'releasing', 'weighing']),
-        'What it is in the middle of, where it hands keys over; left out while it is nothing.',
+        'The phase of its hand-over; left out while there is none.',
       ),
       onRing: flag,
       offRingReason: { oneOf: [{ type: 'null' }, ref('OffRingReason')] },

@@ -83,7 +83,7 @@ export const GOSSIP_DROP_REASONS = {
     'A ping for a member of another name: the address has a new owner, and the sender has not heard.',
   overloaded: 'More at once than is allowed.',
   evicted: 'It is about a member that an operator has evicted for a time.',
-  'connections-exhausted': 'A connection beyond those, or with more in it than, a member may have.',
+  'connections-exhausted': 'One connection too many, or more in one connection than is allowed.',
   'destination-unknown': 'A request to probe a host that is no member.',
   'rate-limited': 'More requests that cost an answer than are allowed in the time.',
   'self-address': "It claims to come from this process's own address.",

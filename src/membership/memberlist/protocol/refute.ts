@@ -104,7 +104,7 @@ export class SelfDefence {
     core.logLimited(
       'warn',
       'self.outbid',
-      'Somebody says an incarnation of this member that is far above its own; if Go members took it, this member needs another name to be taken by them',
+      'Somebody sends an incarnation of this member far above its own; Go members that believed it take this member only under another name',
       { event: 'self.outbid', incarnation, own: core.self.incarnation },
     )
   }
