@@ -187,6 +187,77 @@ describe('in a cluster of five with look-ups under way', () => {
   })
 })
 
+describe('while a member is evicted', () => {
+  const hour = 3_600_000
+
+  /** Three members, of which each knows that `e` is evicted. */
+  async function withEvicted(cluster: LiveCluster) {
+    const [a, b, c, e] = await cluster.addAll('a', 'b', 'c', 'e')
+    await cluster.act(a, 'evict', { name: 'e', forMs: hour })
+    await cluster.agreeOn(3)
+    await stop(cluster, e)
+    return { a, b, c }
+  }
+
+  async function stop(cluster: LiveCluster, member: LiveMember) {
+    await member.process.close(0)
+    cluster.members.splice(cluster.members.indexOf(member), 1)
+  }
+
+  /** Starts a member anew; what it serves keeps its port. */
+  const start = (cluster: LiveCluster, name: string, settings: Record<string, string> = {}) =>
+    cluster.add(name, { servicePort: String(8000 + 'abced'.indexOf(name)), ...settings })
+
+  const through = ({ addresses }: LiveMember) => ({ seeds: `127.0.0.1:${addresses.gossip!.port}` })
+  const evictedAt = ({ process }: LiveMember) => process.service.control!.report().evicted
+
+  test('one that starts, or starts again, does not take it either', async () => {
+    await using cluster = new LiveCluster()
+    const { a, b } = await withEvicted(cluster)
+    await stop(cluster, b)
+    for (const name of ['b', 'd']) {
+      const newcomer = await start(cluster, name)
+      await expect.poll(() => evictedAt(newcomer)).toEqual([{ name: 'e', forMs: expect.any(Number) }])
+      expect(newcomer.logger.of('eviction.learned')).toMatchObject([
+        { level: 'info', fields: { peer: 'e', from: '127.0.0.1' } },
+      ])
+    }
+    await cluster.agreeOn(4)
+    const ours = [...cluster.members]
+    const again = await start(cluster, 'e', through(ours.at(-1)!))
+    await expect.poll(() => again.process.service.health().condition).toBe('refused')
+    await cluster.agreeOn(4, ours)
+    expect(a.process.service.source.members.find(({ name }) => name === 'e')?.state).not.toBe('alive')
+  })
+
+  test('it stays so when all have been started again, one after the other, and not for longer', async () => {
+    await using cluster = new LiveCluster()
+    const { a, b, c } = await withEvicted(cluster)
+    const leftAtFirstMs = Math.max(...[a, b, c].map((member) => evictedAt(member)[0]!.forMs))
+    for (const member of [a, b, c]) {
+      await stop(cluster, member)
+      await start(cluster, member.name)
+      await cluster.agreeOn(3)
+    }
+    for (const member of cluster.members) {
+      await expect.poll(() => evictedAt(member)).toEqual([{ name: 'e', forMs: expect.any(Number) }])
+      // Only what a state takes on its way is added, by each member that passes it on.
+      expect(evictedAt(member)[0]!.forMs).toBeLessThanOrEqual(leftAtFirstMs)
+    }
+  })
+
+  test('one that could not be told hears of it when states are exchanged', async () => {
+    await using cluster = new LiveCluster()
+    const [a] = await cluster.addAll('a', 'b', 'e')
+    writeFileSync(`${cluster.folder}/other`, 'another-token\n')
+    const untold = await cluster.add('untold', { tokenFile: `${cluster.folder}/other` })
+    await cluster.agreeOn(4)
+    const { json } = await cluster.act(a, 'evict', { name: 'e', forMs: hour })
+    expect(json['details']).toContain('"untold" did not do it: the token is missing or wrong')
+    await expect.poll(() => evictedAt(untold), { timeout: 30_000 }).toMatchObject([{ name: 'e' }])
+  })
+})
+
 test('a member that says farewell for as long as it may has left', async () => {
   await using cluster = new LiveCluster()
   const clock = new TurnClock()

@@ -90,6 +90,20 @@ describe('what protects the gossip', () => {
     expect((await go[0]!.members()).map(({ name }) => name)).toEqual(names)
   })
 
+  test('Go members read the state of one of ours that tells who is evicted, and ours learn it from ours', async () => {
+    await using stack = new AsyncDisposableStack()
+    const keys = [generateKey()]
+    const own = asOurs({ keys })
+    const { ours, all, names } = await startMixed(stack, { each: 1, go: { keys }, ours: own })
+    ours[0]!.source.evict('gone', 60_000)
+    const join = [ours[0]!.gossipAddress]
+    const late = { name: 'g-late', preset: 'local', meta: metaOf(9004), keys, join } as const
+    const go = stack.use(await MemberlistPeer.start(late))
+    const our = stack.use(await OurMember.start({ name: 'r-late', servicePort: 9005, join, ...own }))
+    await everybodyShows([...all, go, our], [...names, 'g-late', 'r-late'], NEWS_MS)
+    await our.until('the eviction', () => our.source.report().evicted[0]?.name === 'gone', NEWS_MS)
+  })
+
   test('keys are rotated by add, use, remove, across both kinds, and nobody is lost', async () => {
     await using stack = new AsyncDisposableStack()
     const directory = await mkdtemp(resolve(tmpdir(), 'ringman-keys-'))

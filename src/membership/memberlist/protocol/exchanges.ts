@@ -28,11 +28,11 @@ interface Running {
 /** Push/pulls: sending and taking whole states, begun by us or by peers. */
 export class Exchanges {
   readonly #core: Core
-  readonly #merge: Pick<Merge, 'state' | 'isEvicted'>
+  readonly #merge: Pick<Merge, 'state' | 'isEvicted' | 'evicted' | 'learnEvicted'>
   readonly #running = new Map<number, Running>()
   #nextId = 0
 
-  constructor(core: Core, merge: Pick<Merge, 'state' | 'isEvicted'>) {
+  constructor(core: Core, merge: Pick<Merge, 'state' | 'isEvicted' | 'evicted' | 'learnEvicted'>) {
     this.#core = core
     this.#merge = merge
   }
@@ -61,6 +61,8 @@ export class Exchanges {
       return
     }
     this.#noteAnswer(running.to, state)
+    // Only what we asked for, with a key: a recorded state that is sent to us again must evict nobody.
+    if (this.#core.settings.keyed) this.#merge.learnEvicted(state.evicted ?? [], running.to)
     const { counters } = this.#core
     counters.pushPullsCompleted++
     if (running.join) counters.joinsCompleted++
@@ -118,7 +120,9 @@ export class Exchanges {
     }
     core.counters.pushPullsAnswered++
     this.#creditPeer(from, state)
-    core.emit({ kind: 'answer-push-pull', stream, state: core.localState(false) })
+    const evicted = core.settings.keyed ? this.#merge.evicted() : []
+    const told = evicted.length === 0 ? {} : { evicted }
+    core.emit({ kind: 'answer-push-pull', stream, state: { ...core.localState(false), ...told } })
     this.#take(state, state.join, undefined, () => {})
   }
 

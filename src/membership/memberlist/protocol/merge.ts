@@ -1,6 +1,7 @@
 import { TokenBucket } from '../../../token-bucket.ts'
 import { isLiving, isPlainText, METADATA_LIMIT_BYTES } from '../../member.ts'
-import type { Alive, Dead, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
+import { MAX_EVICTED } from '../wire/limits.ts'
+import type { Alive, Dead, EvictedMember, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
 import { sameBytes } from '../wire/text.ts'
 import { ask } from './ask.ts'
 import type { Contests } from './contests.ts'
@@ -27,8 +28,6 @@ const FETCHES = { burst: 16, perSecond: 10 }
 const PER_ADDRESS_LIMIT = 64
 /** A claim on a name counts so long. */
 const CLAIM_MS = 60_000
-/** Evicted members at most; the oldest make room. */
-const EVICTED_LIMIT = 1024
 /** Members of a state that are taken in one go, and how long until the next ones are. */
 const STATE_SLICE = 512
 const STATE_SLICE_MS = 1
@@ -321,16 +320,32 @@ export class Merge {
     this.#evicted.delete(name)
     this.#evicted.set(name, nowMs + forMs)
     for (const oldest of this.#evicted.keys()) {
-      if (this.#evicted.size <= EVICTED_LIMIT) break
+      if (this.#evicted.size <= MAX_EVICTED) break
       this.#evicted.delete(oldest)
     }
     const record = members.get(name)
     if (record !== undefined) this.declareDead(name, record.endpoint.address)
   }
 
-  /** Names of which nobody is taken, and for how many milliseconds more. */
-  evicted(): { readonly name: string; readonly forMs: number }[] {
-    const left = Array.from(this.#evicted, ([name, untilMs]) => ({ name, forMs: untilMs - this.#core.nowMs }))
+  /**
+   * Evicts whom a peer that we asked says to be evicted. A name counts once: what an operator said here is not undone, and
+   * an eviction that members tell each other comes to its end.
+   */
+  learnEvicted(evicted: readonly EvictedMember[], from: Endpoint): void {
+    for (const { name, forMs } of evicted) {
+      if (this.#evicted.size >= MAX_EVICTED) return
+      const isKnown = this.#evicted.has(name) || name === this.#core.self.name
+      if (isKnown || name.length > NAME_LIMIT || !isPlainText(name)) continue
+      this.evict(name, forMs)
+      const fields = { event: 'eviction.learned', peer: name, forMs, from: from.address }
+      this.#core.logLimited('info', 'eviction.learned', 'Learned from another member who is evicted', fields)
+    }
+  }
+
+  /** Names of which nobody is taken, and for how many whole milliseconds more. */
+  evicted(): EvictedMember[] {
+    const leftMs = (untilMs: number) => Math.floor(untilMs - this.#core.nowMs)
+    const left = Array.from(this.#evicted, ([name, untilMs]) => ({ name, forMs: leftMs(untilMs) }))
     return left.filter(({ forMs }) => forMs > 0)
   }
 

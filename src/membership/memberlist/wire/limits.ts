@@ -37,6 +37,9 @@ export const MAX_META_BYTES = 512
 /** Longest member or cluster name that is read. Go has no limit; a name must fit a datagram to be gossiped. */
 export const MAX_NAME_BYTES = 1024
 
+/** Evicted members that a member holds, and that are read from one push/pull. */
+export const MAX_EVICTED = 1024
+
 /** Longest label: its length is one byte. */
 export const MAX_LABEL_BYTES = 255
 

@@ -196,8 +196,8 @@ function sourceFields(source: PingSource | undefined) {
   }
 }
 
-/** A field that every Go version writes. */
-export function required(value: number | undefined, field: string): number {
+/** A field that has to be there. */
+export function required<T>(value: T | undefined, field: string): T {
   if (value === undefined) throw malformed('a field is missing', { field })
   return value
 }

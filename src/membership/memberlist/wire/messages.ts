@@ -107,6 +107,13 @@ export interface PushPull {
   /** Bytes for the application's delegate. */
   readonly userState: Uint8Array
   readonly clusterName?: string
+  /** Who is evicted, and for how many milliseconds more: ours alone, Go passes it over. Never empty. */
+  readonly evicted?: readonly EvictedMember[]
+}
+
+export interface EvictedMember {
+  readonly name: string
+  readonly forMs: number
 }
 
 export interface PushPullNode {

@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS, MAX_META_BYTES, MAX_NAME_BYTES, type WireLimits } from './limits.ts'
+import { DEFAULT_LIMITS, MAX_EVICTED, MAX_META_BYTES, MAX_NAME_BYTES, type WireLimits } from './limits.ts'
 import { malformed, overLimit, unsendable } from './drop.ts'
 import {
   checkedAddress,
@@ -11,14 +11,23 @@ import {
   nilIfEmpty,
   required,
 } from './message-codec.ts'
-import { type PushPull, type PushPullNode, MESSAGE_TYPE } from './messages.ts'
+import { type EvictedMember, type PushPull, type PushPullNode, MESSAGE_TYPE } from './messages.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { MsgpackScanner } from './msgpack-scanner.ts'
 import { MsgpackWriter } from './msgpack-writer.ts'
 import { decodeRecord, encodeRecord, defineSchema } from './record.ts'
 import { tryDecodeText } from './text.ts'
 
-const HEADER = defineSchema({ ClusterName: 'text', Join: 'boolean', Nodes: 'u32', UserStateLen: 'u32' })
+const HEADER = defineSchema({
+  ClusterName: 'text',
+  Evicted: 'bytes',
+  Join: 'boolean',
+  Nodes: 'u32',
+  UserStateLen: 'u32',
+})
+
+/** In `Evicted` one stands behind the other. */
+const EVICTED = defineSchema({ ForMs: 'u32', Name: 'text' })
 
 /** `Name` is read as bytes, so that one member with a strange name does not spoil the whole exchange. */
 const NODE = defineSchema({
@@ -41,6 +50,7 @@ export function encodePushPull(pushPull: PushPull): Uint8Array {
   writer.writeByte(MESSAGE_TYPE.pushPull)
   encodeRecord(writer, HEADER, {
     ClusterName: checkedClusterName(pushPull.clusterName),
+    Evicted: pushPull.evicted && encodeEvicted(pushPull.evicted),
     Join: pushPull.join,
     Nodes: pushPull.nodes.length,
     UserStateLen: pushPull.userState.length,
@@ -61,6 +71,12 @@ export function encodePushPull(pushPull: PushPull): Uint8Array {
   return writer.finish()
 }
 
+function encodeEvicted(evicted: readonly EvictedMember[]): Uint8Array {
+  const writer = new MsgpackWriter()
+  for (const { name, forMs } of evicted) encodeRecord(writer, EVICTED, { ForMs: forMs, Name: name })
+  return writer.finish()
+}
+
 /**
  * Decodes a push/pull while its bytes arrive. Nothing in the bytes tells where it ends but its own counts, so
  * that these are followed, member by member; no room is made for what has not arrived.
@@ -72,8 +88,7 @@ export class PushPullDecoder {
   #scanner: MsgpackScanner
   /** Where the value that is being scanned starts. */
   #start: number
-  #header:
-    { join: boolean; nodes: number; userStateBytes: number; clusterName: string | undefined } | undefined
+  #header: { nodes: number; userStateBytes: number; rest: Omit<PushPull, 'nodes' | 'userState'> } | undefined
   #nodesSeen = 0
 
   /**
@@ -111,13 +126,7 @@ export class PushPullDecoder {
     }
     const end = this.#start + header.userStateBytes
     if (available < end) return undefined
-    const { join, clusterName } = header
-    return {
-      join,
-      nodes: this.#nodes,
-      userState: bytes.slice(this.#start, end),
-      ...(clusterName === undefined ? {} : { clusterName }),
-    }
+    return { ...header.rest, nodes: this.#nodes, userState: bytes.slice(this.#start, end) }
   }
 
   #readHeader(bytes: Uint8Array, end: number): void {
@@ -132,13 +141,30 @@ export class PushPullDecoder {
     if (this.#start + nodes + userStateBytes > this.#maxEnd) {
       throw malformed('a push/pull claims more than there can be', { nodes, userStateBytes })
     }
-    this.#header = { join: record.Join ?? false, nodes, userStateBytes, clusterName: record.ClusterName }
+    const { Join: join = false, ClusterName: clusterName, Evicted } = record
+    const rest = {
+      join,
+      ...(clusterName === undefined ? {} : { clusterName }),
+      ...(Evicted === undefined ? {} : { evicted: decodeEvicted(Evicted) }),
+    }
+    this.#header = { nodes, userStateBytes, rest }
   }
 
   #startValue(start: number): void {
     this.#start = start
     this.#scanner = new MsgpackScanner(start, this.#maxEnd)
   }
+}
+
+function decodeEvicted(bytes: Uint8Array): EvictedMember[] {
+  const reader = new MsgpackReader(bytes)
+  const evicted: EvictedMember[] = []
+  while (reader.offset < bytes.length) {
+    if (evicted.length === MAX_EVICTED) throw overLimit('MAX_EVICTED', MAX_EVICTED)
+    const { Name, ForMs } = decodeRecord(reader, EVICTED)
+    evicted.push({ name: required(Name, 'Evicted.Name'), forMs: required(ForMs, 'Evicted.ForMs') })
+  }
+  return evicted
 }
 
 /** One member, or undefined for one that cannot be used. Throws only when the bytes are not such a map. */

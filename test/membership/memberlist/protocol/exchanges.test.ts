@@ -15,11 +15,16 @@ function exchanging(settings: Partial<ProtocolSettings> = {}, delegate: Delegate
   const { core } = bench
   const taken: { state: PushPull; origin: Origin | undefined; end: () => void }[] = []
   const evicted = new Set<string>()
+  const learned: string[] = []
   const exchanges = new Exchanges(core, {
     state: (state, origin, end) => {
       taken.push({ state, origin, end })
     },
     isEvicted: (name) => evicted.has(name),
+    evicted: () => Array.from(evicted, (name) => ({ name, forMs: 5000 })),
+    learnEvicted: (others, from) => {
+      learned.push(...others.map(({ name }) => `${name} by ${from.address}, after ${taken.length}`))
+    },
   })
   const ends: (ExchangeFailure | undefined)[] = []
   const start = (n = 2, join = false) => {
@@ -30,7 +35,7 @@ function exchanging(settings: Partial<ProtocolSettings> = {}, delegate: Delegate
   const at = (ms: number) => {
     bench.run(ms - bench.nowMs)
   }
-  return { core, exchanges, taken, evicted, ends, start, at }
+  return { core, exchanges, taken, evicted, learned, ends, start, at }
 }
 
 const stateOf = (nodes: PushPullNode[], over: Partial<PushPull> = {}): PushPull => ({
@@ -362,5 +367,56 @@ describe('what is refused', () => {
     expect(seen).toEqual([
       [[view(2, 'alive', 4), view(3, 'suspect'), view(4, 'dead'), view(5, 'left')], true],
     ])
+  })
+})
+
+describe('who is evicted', () => {
+  const evicted = [{ name: 'm4', forMs: 1000 }]
+  const telling = stateOf([node(2)], { evicted })
+
+  test.each([true, false])(
+    'is told in the answer to a peer where there are keys, and only there (keyed: %s)',
+    (keyed) => {
+      const { core, exchanges, evicted: ours, start } = exchanging({ keyed })
+      ours.add('m3')
+      exchanges.received(8, endpointOf(2), stateOf([node(2)]))
+      start()
+      const [answer, ask] = core.takeEffects().filter(({ kind }) => kind.endsWith('push-pull'))
+      expect(answer).toHaveProperty('state.nodes')
+      if (keyed) expect(answer).toHaveProperty('state.evicted', [{ name: 'm3', forMs: 5000 }])
+      else expect(answer).not.toHaveProperty('state.evicted')
+      expect(ask).not.toHaveProperty('state.evicted')
+    },
+  )
+
+  test('is left out where it is nobody, as members without evictions write it', () => {
+    const { core, exchanges } = exchanging({ keyed: true })
+    exchanges.received(8, endpointOf(2), stateOf([node(2)]))
+    expect(core.takeEffects()[0]).not.toHaveProperty('state.evicted')
+  })
+
+  test.each([true, false])('is learned from an answer before its members are taken (join: %s)', (join) => {
+    const { exchanges, learned, start } = exchanging({ keyed: true })
+    start(2, join)
+    exchanges.answered(1, telling)
+    expect(learned).toEqual(['m4 by 10.0.0.2, after 0'])
+  })
+
+  test('is not learned from a state that nobody asked for, which may be a recording', () => {
+    const { exchanges, learned, taken } = exchanging({ keyed: true })
+    exchanges.received(8, endpointOf(2), telling)
+    exchanges.answered(1, telling)
+    expect([taken.length, learned]).toEqual([1, []])
+  })
+
+  test('is not learned in a ring without keys, nor from a peer that is refused', () => {
+    const open = exchanging()
+    open.start()
+    open.exchanges.answered(1, telling)
+    expect([open.taken.length, open.learned]).toEqual([1, []])
+    const other = exchanging({ keyed: true, clusterName: 'ours' })
+    other.start()
+    other.exchanges.answered(1, { ...telling, clusterName: 'theirs' })
+    expect([other.taken.length, other.learned]).toEqual([0, []])
   })
 })

@@ -1019,6 +1019,51 @@ describe('the evicted', () => {
     m.merge.evict('last', 5000)
     expect([0, 1, 2].map((i) => m.merge.isEvicted(`e${i}`))).toEqual([true, false, true])
   })
+
+  test('are learned from others, for as long as it is said, and those that live here fall', () => {
+    const m = new Merging().alive(alive(2)).clear()
+    m.merge.learnEvicted(
+      [
+        { name: 'm2', forMs: 5000 },
+        { name: 'm3', forMs: 7000 },
+      ],
+      endpointOf(4),
+    )
+    expect([m.seen(2), m.alive(alive(3)).seen(3)]).toEqual(['dead 1 at 2:7946', 'unknown'])
+    expect(m.of('log')).toContainEqual(
+      expect.objectContaining({
+        level: 'info',
+        fields: { event: 'eviction.learned', peer: 'm2', forMs: 5000, from: '10.0.0.4' },
+      }),
+    )
+    m.at(1000 + 5000)
+    expect([m.merge.isEvicted('m2'), m.merge.isEvicted('m3')]).toEqual([false, true])
+  })
+
+  test('are not learned again: what an operator said here counts, and what is over is over', () => {
+    const m = new Merging()
+    m.merge.evict('m2', 1000)
+    const hour = [{ name: 'm2', forMs: 3_600_000 }]
+    m.merge.learnEvicted(hour, endpointOf(4))
+    expect(m.merge.evicted()).toEqual([{ name: 'm2', forMs: 1000 }])
+    m.at(2000).merge.learnEvicted(hour, endpointOf(4))
+    expect(m.merge.evicted()).toEqual([])
+    m.merge.evict('m2', 500)
+    expect(m.merge.evicted()).toEqual([{ name: 'm2', forMs: 500 }])
+  })
+
+  test('are learned within bounds: no room is made, and no name is taken that a member cannot have', () => {
+    const m = new Merging()
+    const forMs = 5000
+    const strange = ['m1', 'x'.repeat(256), 'a\u001b[2J'].map((name) => ({ name, forMs }))
+    m.merge.learnEvicted([...strange, { name: 'long', forMs }], endpointOf(4))
+    expect(m.merge.evicted()).toEqual([{ name: 'long', forMs }])
+    const many = Array.from({ length: 2000 }, (_, i) => ({ name: `e${i}`, forMs }))
+    m.merge.learnEvicted(many, endpointOf(4))
+    expect(['long', 'e1022', 'e1023'].map((name) => m.merge.isEvicted(name))).toEqual([true, true, false])
+    m.merge.evict('last', forMs)
+    expect(m.merge.isEvicted('last')).toBe(true)
+  })
 })
 
 describe('a state', () => {

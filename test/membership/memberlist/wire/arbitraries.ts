@@ -76,6 +76,7 @@ export const anyPushPull: fc.Arbitrary<PushPull> = fc.record(
       { maxLength: 12 },
     ),
     userState: payload,
+    evicted: fc.array(fc.record({ name: nameOrEmpty, forMs: u32 }), { minLength: 1, maxLength: 4 }),
     ...clusterName,
   },
   { requiredKeys: ['join', 'nodes', 'userState'] },

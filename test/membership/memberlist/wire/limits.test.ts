@@ -134,7 +134,8 @@ describe('a message that lacks a field says which', () => {
 
 describe('a push/pull', () => {
   const nodes = [{ ...node, meta: zeros(2) }, node]
-  const bytes = encodePushPull({ join: false, nodes, userState: zeros(3) })
+  const evicted = [{ name: 'b', forMs: 5 }]
+  const bytes = encodePushPull({ join: false, nodes, userState: zeros(3), evicted })
 
   test('keeps no view into the bytes', () => {
     const result = new PushPullDecoder(1, bytes.length).advance(bytes, bytes.length)

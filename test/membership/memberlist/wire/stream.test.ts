@@ -306,6 +306,29 @@ describe('push/pull', () => {
     expect(reasonOf(new StreamDecoder(reception).push(bytes))).toBe(expected)
   })
 
+  test('so many evicted members as a member holds are read, and no more', () => {
+    const evicted = Array.from({ length: 1024 }, (_, i) => ({ name: `e${i}`, forMs: 2 ** 32 - 1 - i }))
+    const fits = pushPull({ nodes: [node], evicted })
+    expect(decodeAll(encodeStream(fits, encoding))).toMatchObject({ ok: true, message: fits })
+    const more = pushPull({ evicted: [...evicted, { name: 'e', forMs: 1 }] })
+    expect(reasonOf(decodeAll(encodeStream(more, encoding)))).toBe('too-large')
+  })
+
+  test.each([
+    ['that is no map', '01'],
+    ['that is cut off', '82a5466f724d7305'],
+    ['without a name', '81a5466f724d7305'],
+    ['without a time', '81a44e616d65a161'],
+    ['for less than no time', '82a5466f724d73ffa44e616d65a161'],
+    ['whose name is not UTF-8', '82a5466f724d7305a44e616d65a1ff'],
+  ])('an evicted member %s', (_, hex) => {
+    const length = (0xa0 + hex.length / 2).toString(16)
+    const bytes = fromHex(
+      `0684a745766963746564${length}${hex}a44a6f696ec2a54e6f64657300ac5573657253746174654c656e00`,
+    )
+    expect(reasonOf(new StreamDecoder(reception).push(bytes))).toBe('malformed')
+  })
+
   test('a limit that is lower is kept', () => {
     const limits = { ...DEFAULT_LIMITS, maxNodes: 2, maxUserStateBytes: 3, maxStreamBytes: 1000 }
     const nodes = [node, node, node]
