@@ -18,28 +18,28 @@ export function jsonExcess(
 ): string | undefined {
   let depth = 0
   let values = 0
-  let inString = false
   for (let i = 0; i < json.length; i++) {
-    const unit = typeof json === 'string' ? json.charCodeAt(i) : json[i]
-    if (inString) {
-      if (unit === BACKSLASH) i++
-      else if (unit === QUOTE) inString = false
-      continue
-    }
+    const unit = unitAt(json, i)
     if (unit === QUOTE) {
-      inString = true
+      // A loop of its own: nearly all of a batch is within strings.
+      for (i++; i < json.length; i++) {
+        const inner = unitAt(json, i)
+        if (inner === QUOTE) break
+        if (inner === BACKSLASH) i++
+      }
     } else if (unit === OPEN_LIST || unit === OPEN_OBJECT) {
       depth++
       values++
-    } else if (unit === CLOSE_LIST || unit === CLOSE_OBJECT) {
-      depth--
-    } else if (unit === COMMA) {
-      values++
-    }
+    } else if (unit === CLOSE_LIST || unit === CLOSE_OBJECT) depth--
+    else if (unit === COMMA) values++
     if (values > maxValues) return `has too many values; at most ${maxValues} are allowed`
     if (depth > maxDepth) return `is nested too deep; ${maxDepth} levels are allowed`
   }
   return undefined
+}
+
+function unitAt(json: string | Uint8Array, at: number): number | undefined {
+  return typeof json === 'string' ? json.charCodeAt(at) : json[at]
 }
 
 const QUOTE = 0x22

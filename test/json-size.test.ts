@@ -12,6 +12,8 @@ describe.each<[string, (json: string) => string | Uint8Array]>([
     ['one deeper', '[[[[', /too deep/],
     ['brackets and commas within strings', String.raw`["[{,,,,,,[[[[\"[[[[\\","é,"]`, undefined],
     ['a string that ends in a backslash before brackets', String.raw`["\\",[[[1]]]]`, /too deep/],
+    ['a string without an end', '["[[[[,,,,,,', undefined],
+    ['a string that ends in a backslash, without an end', '["[[[[,,,,,,\\', undefined],
     ['nothing', '', undefined],
   ])('%s', (_what, json, wanted) => {
     const excess = jsonExcess(make(json), { maxValues: 5, maxDepth: 3 })
