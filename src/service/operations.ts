@@ -347,7 +347,7 @@ export class Operations {
     const name = quote(member.name)
     if (member.state === 'dead' && member.name !== request.name) return `${name} is dead, and was not told`
     if (member.metadata?.adminPort === undefined) {
-      return `${name} has no admin port: it goes by what it finds itself`
+      return `${name} has no admin port, and was not told`
     }
     try {
       await this.#tell(member, { ...request, relayed: true })
