@@ -339,6 +339,16 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'tries each URL once before its waits grow',
+    async run(client) {
+      await using server = await ScriptedServer.start(nodes('abc'))
+      // Nobody listens there.
+      const dead = Array.from({ length: 20 }, () => 'http://127.0.0.1:1')
+      await client.follow([...dead, server])
+      await client.has(nodes('abc'))
+    },
+  },
+  {
     name: 'comes back when a watch ends, and keeps its copy while nobody is there',
     async run(client) {
       await using server = await ScriptedServer.start(nodes('abc'))

@@ -106,12 +106,12 @@ func (f *follower) run(ctx context.Context) {
 			failures = 0
 		}
 		// Until each URL has been asked for a watch, the next one is not kept waiting.
-		wait := min(longWait, firstWait<<failures)
+		wait := min(longWait, firstWait<<max(0, failures-(count-1)))
 		if polled && refusals >= count {
 			wait = pollEvery
 		}
 		if !polled {
-			failures = min(failures+1, 10)
+			failures = min(failures+1, count+10)
 		}
 		if !sleep(ctx, wait/2+rand.N(wait/2)) {
 			return

@@ -6,7 +6,10 @@ import { TokenBucket } from '../token-bucket.ts'
 import { ringAnswer, type RingAnswer } from './answers.ts'
 import { notRingman, parseJson, readAnswer, RING_LIMIT, unreachable, type Members } from './members.ts'
 
-/** First and longest wait between two connections, in milliseconds. A connection that lasted the longest one begins again. */
+/**
+ * First and longest wait between two connections, in milliseconds. It grows once each URL was tried; a connection that lasted the longest
+ * one begins again.
+ */
 const BACKOFF_MIN_MS = 250
 const BACKOFF_MAX_MS = 15_000
 
@@ -85,10 +88,11 @@ export class RingFeed {
       refusals = this.#watched ? 0 : refusals + 1
       sincePoll = polled ? 0 : sincePoll + 1
       if (polled || clock.now() - startedMs >= BACKOFF_MAX_MS) failures = 0
-      const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** failures)
+      const doubled = Math.max(0, failures - (urls.length - 1))
+      const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** doubled)
       // Until each URL has been asked for a watch, the next one is not kept waiting.
       const waitMs = polled && refusals >= urls.length ? POLL_MS : backoffMs
-      if (!polled) failures = Math.min(failures + 1, 10)
+      if (!polled) failures = Math.min(failures + 1, urls.length + 10)
       await sleep(clock, waitMs * (0.5 + random() / 2), signal)
     }
   }

@@ -173,6 +173,24 @@ describe('when members are lost', () => {
     expect(client.ageMs).toBeLessThan(15_000)
   })
 
+  test('waits grow only once each URL was tried', async () => {
+    const dead = Array.from({ length: 20 }, (_, at) => `http://dead-${at}`)
+    const { client, members, clock } = makeClient({ urls: [...dead, A] })
+    members.watched(A, () => ringEvent(nodes('abc')))
+    const ready = client.ready()
+    await clock.advance(20 * 125)
+    await ready
+    await clock.advance(15_000)
+    members.gone(A)
+    members.watch.end()
+    await clock.advance(21 * 125)
+    expect(new Set(members.asked.slice(-21)).size).toBe(21)
+    const asked = members.asked.length
+    // The waits of 250, 500 and 1,000 ms follow.
+    await clock.advance(1750)
+    expect(members.asked).toHaveLength(asked + 3)
+  })
+
   test('waits grow for connections that do not last, and not for those that do', async () => {
     const { client, members, clock } = makeClient()
     members.watched(A, () => ringEvent(nodes('abc')))

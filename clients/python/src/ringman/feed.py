@@ -80,11 +80,12 @@ class Feed:
             if polled or now - started >= _BACKOFF_MAX:
                 failures = 0
             # Until each URL has been asked for a watch, the next one is not kept waiting.
-            wait = min(_BACKOFF_MAX, _BACKOFF_MIN * 2**failures)
+            doubled = max(0, failures - (len(urls) - 1))
+            wait = min(_BACKOFF_MAX, _BACKOFF_MIN * 2**doubled)
             if polled and refusals >= len(urls):
                 wait = _POLL_EVERY
             if not polled:
-                failures = min(failures + 1, 10)
+                failures = min(failures + 1, len(urls) + 10)
             await asyncio.sleep(wait * random.uniform(0.5, 1))
 
     async def _follow(self, url: SplitResult, may_watch: bool) -> bool:
