@@ -39,6 +39,7 @@ export const FORWARD_SETTINGS = forwardSettings({
     help: 'What to do with a request that another member sent here by a newer ring, or one that cannot be compared: wait for the own ring, or serve it at once',
   },
   forwardWaitMs: {
+    excludes: ['forwardWhenBehind'],
     type: duration(0, 60_000),
     default: '2s',
     help: 'How long to wait for the own ring; then the request is refused with 421',
@@ -57,7 +58,7 @@ export const FORWARD_OPTIONS = {
   networks: FORWARD_SETTINGS.forwardNetworks,
   timeoutMs: FORWARD_SETTINGS.forwardTimeoutMs,
   whenBehind: FORWARD_SETTINGS.forwardWhenBehind,
-  waitMs: FORWARD_SETTINGS.forwardWaitMs,
+  waitMs: { ...FORWARD_SETTINGS.forwardWaitMs, excludes: ['whenBehind'] },
 } as const
 
 /**

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { isDeepStrictEqual } from 'node:util'
 import { leadsToThisMachine } from '../membership/advertised-address.ts'
 import { encodeMetadata, type ListedPlace } from '../membership/member.ts'
 import { isRingmanError } from '../errors.ts'
@@ -158,15 +159,21 @@ function placeOf({ address, port }: ListedPlace): string {
 /** What was set and, as the other settings are, has no effect. */
 function checkEffects(table: SettingTable, { values, origins }: Resolved<SettingTable>): ConfigProblem[] {
   const { problems, report } = collectProblems(origins)
-  const isSet = (name: string) => origins[name] !== undefined && origins[name].kind !== 'default'
-  for (const [property, { sources, needs, excludes }] of Object.entries(table)) {
+  // What is set to its default (templates write those out) would change nothing anyway.
+  const isSet = (name: string) => {
+    const setting = table[name]
+    if (setting === undefined || origins[name]?.kind === 'default') return false
+    const { default: value, type } = setting
+    return value === undefined || !isDeepStrictEqual(values[name], type.read(value))
+  }
+  for (const [property, { type, sources, needs, excludes }] of Object.entries(table)) {
     if (!isSet(property)) continue
     const other = excludes?.find(isSet)
     if (sources !== undefined && !sources.some((one) => one === values['source'])) {
       const words = listChoice(sources)
       report(property, `it is only for the source ${words}, and the source is ${String(values['source'])}`)
     } else if (other !== undefined)
-      report(property, `either it or ${other} is allowed, and both are set`, values[property])
+      report(property, `either it or ${other} is allowed, and both are set`, type.encode(values[property]))
     // `forward()` of the library has settings of a proxy, and no upstream.
     else if (needs !== undefined && Object.hasOwn(table, needs) && !values[needs])
       report(property, `it has no effect without ${fileKeyOf(needs)} (${flagOf(needs)})`)

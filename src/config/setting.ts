@@ -14,11 +14,11 @@ export interface Setting<T = unknown> {
   /** One sentence, without full stop. */
   readonly help: string
   readonly category: string
-  /** The sources that it is for; setting it with another one is refused. @default all */
+  /** The sources that it is for; another value than the default is refused with another one. @default all */
   readonly sources?: readonly SourceKind[] | undefined
-  /** The setting that must be set or on for it to have an effect; setting it without is refused. */
+  /** The setting that must be set or on for it to have an effect; another value than the default is refused without. */
   readonly needs?: string
-  /** Settings that say the same in another way: setting it and one of them is refused. */
+  /** Settings beside which it has no effect: setting it and one of them, each to another value than its default, is refused. */
   readonly excludes?: readonly string[]
   /** Where it can be set. @default all of them */
   readonly places?: readonly Place[]

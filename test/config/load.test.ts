@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { loadCommandConfig, loadServeConfig } from '../../src/config/load.ts'
+import { loadCommandConfig, loadOptions, loadServeConfig } from '../../src/config/load.ts'
 import { CLIENT_SETTINGS } from '../../src/config/client-settings.ts'
+import { FORWARD_OPTIONS } from '../../src/config/forward-settings.ts'
 import { SERVE_SETTINGS } from '../../src/config/serve-settings.ts'
 import { encodeValues, fileKeyOf, flagOf, variableOf } from '../../src/config/setting.ts'
 import { encodeMetadata } from '../../src/membership/member.ts'
@@ -348,7 +349,6 @@ describe('problems', () => {
 
   test.each([
     ['requireEncryption', 'false', 'keyringFile', { keyringFile: 'keys' }],
-    ['requireEncryption', 'true', 'keyringFile', { keyringFile: 'keys' }],
     ['encryptOutgoing', 'false', 'keyringFile', { keyringFile: 'keys' }],
     ['keyHeader', 'x-user', 'upstream', { upstream: 'a:1', forwardNetworks: '10.0.0.0/8' }],
     ['forwardNetworks', '10.0.0.0/8', 'upstream', { upstream: 'a:1' }],
@@ -356,7 +356,7 @@ describe('problems', () => {
     ['forwardWhenBehind', 'serve', 'upstream', { upstream: 'a:1', forwardNetworks: '10.0.0.0/8' }],
     ['forwardWaitMs', '5s', 'upstream', { upstream: 'a:1', forwardNetworks: '10.0.0.0/8' }],
     ['hashRingNamespaces', 'shop', 'hashRings', { hashRings: 'true' }],
-    ['hashRingPublish', 'false', 'hashRings', { hashRings: 'true' }],
+    ['hashRingPublish', 'true', 'hashRings', { hashRings: 'true' }],
     ['hashRingInstallation', 'one', 'hashRings', { hashRings: 'true' }],
     ['sidecarRefetchMs', '5s', 'sidecarUrl', { sidecarUrl: 'http://a' }],
     ['sidecarWatch', 'true', 'sidecarUrl', { sidecarUrl: 'http://a' }],
@@ -373,6 +373,49 @@ describe('problems', () => {
       [variableOf(property)]: value,
     }
     expect(problemKeys(() => load({}, env))).toContain(fileKeyOf(property))
+  })
+
+  const SOURCES = {
+    memberlist: {},
+    swim: {},
+    sidecar: { sidecarService: 'a', sidecarServicePort: '1' },
+    kubernetes: { kubernetesService: 'a' },
+    static: { staticMembers: 'a:1' },
+  }
+
+  test.each(Object.entries(SOURCES))(
+    'every default may be written out with the source %s',
+    (source, needed) => {
+      const { values } = load({ source, ...needed })
+      const text = JSON.stringify(encodeValues(SERVE_SETTINGS, values))
+      expect(load({ config: file(text) }).values).toEqual({ ...values, config: expect.anything() })
+    },
+  )
+
+  test('a default may be written out in other words, and beside what it has no effect with', () => {
+    for (const given of [
+      { sidecarRefetchMs: '30000ms', source: 'swim' },
+      { hashRingNamespaces: '' },
+      { httpThreads: '1', httpFastPath: 'false' },
+      { forwardWaitMs: '2000ms', forwardWhenBehind: 'serve', upstream: 'a:1', forwardNetworks: '10.0.0.0/8' },
+      { forwardWaitMs: '5s', forwardWhenBehind: 'wait', upstream: 'a:1', forwardNetworks: '10.0.0.0/8' },
+    ])
+      expect(
+        problemKeys(() => load(given)),
+        JSON.stringify(given),
+      ).toBeUndefined()
+  })
+
+  test('who is served at once waits for no time', () => {
+    const given = { forwardWaitMs: '5s', upstream: 'a:1', forwardNetworks: '10.0.0.0/8' }
+    expect(() => load({ ...given, forwardWhenBehind: 'serve' })).toThrow(
+      'flag --forward-wait "5s": either it or forwardWhenBehind is allowed, and both are set',
+    )
+    const options = { whenBehind: 'serve', waitMs: 5000 }
+    expect(problemKeys(() => loadOptions(FORWARD_OPTIONS, options))).toEqual(['wait'])
+    expect(
+      problemKeys(() => loadOptions(FORWARD_OPTIONS, { ...options, whenBehind: 'wait' })),
+    ).toBeUndefined()
   })
 
   test.each([

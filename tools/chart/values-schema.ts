@@ -42,12 +42,13 @@ export function schemaOf(sections: readonly ValueSection[]): Schema {
 }
 
 /**
- * What the templates cannot know by themselves of single settings, by their keys in a file: the sources that they are for, and the
- * setting without which they have no effect.
+ * What the templates cannot know by themselves of single settings, by their keys in a file: the sources that they are for, the
+ * setting without which they have no effect, and the default, which may stand anywhere.
  */
 export function settingRules(): {
   readonly sources: Readonly<Record<string, readonly string[]>>
   readonly needs: Readonly<Record<string, string>>
+  readonly defaults: Readonly<Record<string, string | number | boolean>>
 } {
   const table: SettingTable = SERVE_SETTINGS
   const rows = Object.entries(table)
@@ -63,6 +64,11 @@ export function settingRules(): {
         needs === undefined || table[needs]?.default === true
           ? []
           : [[fileKeyOf(property), fileKeyOf(needs)]],
+      ),
+    ),
+    defaults: Object.fromEntries(
+      rows.flatMap(([property, { default: value }]) =>
+        value === undefined ? [] : [[fileKeyOf(property), value]],
       ),
     ),
   }

@@ -19,7 +19,7 @@ is the schema's business.
 {{- $replicas := int (include "ringman.replicas" .) -}}
 {{- $settings := .Files.Get "files/settings.json" | fromJson -}}
 {{- range $key, $sources := $settings.sources }}
-{{- if and (hasKey $config $key) (not (has $source $sources)) }}
+{{- if and (hasKey $config $key) (not (has $source $sources)) (ne (get $config $key | toString) (get $settings.defaults $key | toString)) }}
 {{- $problems = append $problems (printf "config.%s is only for the source %s, and the source is %s" $key (join ", " $sources) $source) }}
 {{- end }}
 {{- end }}
@@ -29,7 +29,7 @@ is the schema's business.
 {{- range $key, $needed := $settings.needs }}
 {{- /* What extraEnvFrom sets cannot be seen here: the pods say it. */}}
 {{- $elsewhere := or $.Values.extraEnvFrom (has (printf "RINGMAN_%s" (snakecase $needed | upper)) $variables) }}
-{{- if and (hasKey $file $key) (not (get $file $needed)) (not $elsewhere) }}
+{{- if and (hasKey $file $key) (not (get $file $needed)) (not $elsewhere) (ne (get $file $key | toString) (get $settings.defaults $key | toString)) }}
 {{- $name := get (dict "keyringFile" "keyring.enabled" "hashRings" "rings.enabled") $needed | default (printf "config.%s" $needed) }}
 {{- $problems = append $problems (printf "config.%s has no effect without %s" $key $name) }}
 {{- end }}
@@ -96,8 +96,9 @@ is the schema's business.
 {{- define "ringman.validate.rings" -}}
 {{- $problems := list -}}
 {{- $config := include "ringman.givenConfig" . | fromYaml -}}
+{{- $defaults := (.Files.Get "files/settings.json" | fromJson).defaults -}}
 {{- range $key, $value := dict "hashRings" "rings.enabled" "hashRingNamespaces" "rings.namespaces" "hashRingPublish" "rings.publish" }}
-{{- if hasKey $config $key }}
+{{- if and (hasKey $config $key) (or $.Values.rings.enabled (ne (get $config $key | toString) (get $defaults $key | toString))) }}
 {{- $problems = append $problems (printf "config.%s is for %s to set, which makes the rights as well" $key $value) }}
 {{- end }}
 {{- end }}

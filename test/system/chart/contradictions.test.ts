@@ -138,6 +138,11 @@ describe('values that contradict each other', () => {
       { terminationGracePeriodSeconds: 5, lifecycle: { preStop: { sleep: { seconds: 1 } } } },
       { rings: { enabled: true }, config: { source: 'swim', hashRings: null } },
       { crds: { enabled: false, keep: false } },
+      // Defaults that are written out.
+      { config: { hashRings: false, hashRingPublish: false, hashRingNamespaces: '', sidecarWatch: false } },
+      { config: { source: 'swim', requireEncryption: true, maxPacket: '1400B', tcpOnly: false } },
+      { config: { source: 'static', staticMembers: 'a:1', servicePort: 8000, weight: 1, seeds: '' } },
+      { keyring: { enabled: false }, config: { encryptOutgoing: true, forwardTimeout: '30s' } },
       { config: { keyHeader: 'x-user' }, extraEnv: [{ name: 'RINGMAN_UPSTREAM', value: '127.0.0.1:3000' }] },
       { config: { keyHeader: 'x-user' }, extraEnvFrom: [{ configMapRef: { name: 'settings' } }] },
       { prometheusRule: { overrides: { Whatever: { enabled: false } } } },
