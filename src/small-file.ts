@@ -16,12 +16,12 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
  * @throws {Error} why it cannot be read.
  */
 export async function readSmallFile(path: string, maxBytes = MAX_BYTES): Promise<string> {
-  return (await readDatedFile(path, maxBytes).catch(inWords)).text
+  return (await readDatedFile(path, maxBytes)).text
 }
 
-/** The same, with the time when it was last changed. @throws {Error} what the system says, or why it cannot be read. */
+/** The same, with the time when it was last changed. */
 export async function readDatedFile(path: string, maxBytes: number) {
-  await using file = await open(path, FLAGS)
+  await using file = await open(path, FLAGS).catch(inWords)
   const about = await file.stat()
   checkKind(about)
   const bytes = Buffer.alloc(maxBytes + 1)

@@ -124,7 +124,7 @@ export async function runPlan({ config, terminal, json }: CommandInput<PlanConfi
   }
   const weightless = config.weight.find((entry) => !entry.includes('='))
   if (weightless !== undefined)
-    throw new RingmanError('PLAN_INVALID', `--weight takes NODE=WEIGHT, got ${weightless}`)
+    throw new RingmanError('PLAN_INVALID', `--weight takes NODE=WEIGHT, got ${JSON.stringify(weightless)}`)
   const client = clientOf(config)
   const { nodes } = await client.ring()
   const ringKeyOf = (given: string) =>

@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../clock.ts'
-import { isRingmanError, messageOf, RingmanError } from '../errors.ts'
+import { isRingmanError, messageOf, RingmanError, type ErrorCode } from '../errors.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRing } from '../ring/hash-ring.ts'
@@ -138,7 +138,10 @@ export class RingClient implements AsyncDisposable {
     const ring = this.#answering ?? this.#refuse()
     checkKey(key)
     if (!Number.isSafeInteger(n) || n < 1) {
-      throw new RingmanError('N_OUT_OF_RANGE', `n must be an integer of at least 1, got ${n}`)
+      throw new RingmanError(
+        'N_OUT_OF_RANGE',
+        `n must be an integer of at least 1, got ${typeof n === 'number' ? n : typeof n}`,
+      )
     }
     const found = ring.ownersOf(key, n)
     return found.length > 0 ? found : noNodes()
@@ -254,15 +257,16 @@ export class RingClient implements AsyncDisposable {
 
   async #readFile(path: string): Promise<void> {
     const { clock } = this.#members
+    // Until it has been read, which a wrong path prevents.
+    let code: ErrorCode = 'CONFIG_INVALID'
     try {
       const { readDatedFile } = await import('../small-file.ts')
       const { text, mtimeMs } = await readDatedFile(path, RING_LIMIT)
+      code = 'RESPONSE_INVALID'
       const answer = ringAnswer(JSON.parse(text), 'the ring')
       this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - mtimeMs))
     } catch (error) {
-      // A file that cannot be read: a wrong path, or not written yet. All else is wrong in its content.
-      const code = error instanceof Error && 'syscall' in error ? 'CONFIG_INVALID' : 'RESPONSE_INVALID'
-      const why = messageOf(error)
+      const why = `${messageOf(error)}; allowed is a plain file with the JSON of GET /v1/ring`
       this.#fail(new RingmanError(code, `the ring file ${path} was not taken: ${why}`, { cause: error }))
     }
   }

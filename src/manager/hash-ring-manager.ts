@@ -219,7 +219,10 @@ export class HashRingManager {
   getNodes(key: string | Uint8Array, n: number): RingNode[] {
     const ring = this.#ringFor(key)
     if (!Number.isSafeInteger(n) || n < 1) {
-      throw new RingmanError('N_OUT_OF_RANGE', `n must be an integer of at least 1, got ${n}`)
+      throw new RingmanError(
+        'N_OUT_OF_RANGE',
+        `n must be an integer of at least 1, got ${typeof n === 'number' ? n : typeof n}`,
+      )
     }
     const owners = ring.ownersOf(key, n)
     if (owners.length === 0) throw new RingmanError('RING_EMPTY', 'no nodes in ring')

@@ -40,11 +40,12 @@ export function checkNode(node: RingNode): void {
       `a ring key must be well-formed text, not empty and without line feeds, got ${JSON.stringify(node.ringKey)}`,
     )
   }
-  if (!isNodeWeight(node.weight)) {
+  const { weight } = node
+  if (!isNodeWeight(weight)) {
     throw new RingmanError(
       'NODE_INVALID',
-      `the weight of a node must be a positive integer, got ${node.weight}`,
-      { detail: { weight: node.weight } },
+      `the weight of a node must be a positive integer, got ${typeof weight === 'number' ? weight : typeof weight}`,
+      { detail: { weight } },
     )
   }
 }

@@ -115,7 +115,7 @@ test('plan says that nobody would be left, and what --weight takes', async () =>
   expect(await runMain(['plan', '--weight', 'node2'], env)).toEqual({
     code: 2,
     out: '',
-    err: 'ringman: --weight takes NODE=WEIGHT, got node2\n',
+    err: 'ringman: --weight takes NODE=WEIGHT, got "node2"\n',
   })
 })
 

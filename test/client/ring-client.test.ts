@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RingClient, type RingClientChange, type RingClientOptions } from '../../src/client/ring-client.ts'
 import { RingmanClient, type RingmanClientOptions } from '../../src/client/ringman-client.ts'
-import { type ErrorCode } from '../../src/errors.ts'
+import type { ErrorCode, RingmanError } from '../../src/errors.ts'
 import { HashRing } from '../../src/ring/hash-ring.ts'
 import { NO_KEYS } from '../support/no-keys.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
@@ -77,6 +77,7 @@ describe('look-ups', () => {
     for (const key of NO_KEYS) expect(codeOf(() => client.owner(key))).toBe('KEY_INVALID')
     for (const n of [0, 1.5, -1, NaN, Infinity])
       expect(codeOf(() => client.owners('k', n))).toBe('N_OUT_OF_RANGE')
+    expect(() => client.owners('k', '1' as unknown as number)).toThrow(/at least 1, got string$/)
   })
 
   test('ready ends with its signal, and when the client is closed', async () => {
@@ -537,19 +538,29 @@ describe('a ring file', () => {
   })
 
   test.each([
-    ['is not there', undefined],
-    ['is no JSON', 'nodes: []'],
-    ['is no ring', '{}'],
-    ['has another digest', ringBody(nodes('abc'), '0123456789abcdef')],
-    ['is too large', ' '.repeat(16 * 1024 * 1024 + 1)],
-  ])('that %s is told, and does not stand in the way', async (_, content) => {
+    ['is not there', undefined, 'CONFIG_INVALID', 'there is no such file'],
+    [
+      'is too large',
+      ' '.repeat(16 * 1024 * 1024 + 1),
+      'CONFIG_INVALID',
+      'it is longer than the 16777216 bytes',
+    ],
+    ['is no JSON', 'nodes: []', 'RESPONSE_INVALID', 'JSON'],
+    ['is no ring', '{}', 'RESPONSE_INVALID', 'is not a list'],
+    ['has another digest', ringBody(nodes('abc'), '0123456789abcdef'), 'RESPONSE_INVALID', 'digest'],
+  ])('that %s is told, and does not stand in the way', async (_, content, code, why) => {
     await using ring = await file(content ?? '')
     const path = content === undefined ? `${ring.path}.not` : ring.path
-    const { client, members, problems } = makeClient({ ringFile: path })
+    const told: RingmanError[] = []
+    const { client, members } = makeClient({ ringFile: path, onProblem: (error) => void told.push(error) })
     members.watched(A, () => ringEvent(nodes('abcd')))
     await client.ready()
-    const code = content === undefined ? 'CONFIG_INVALID' : 'RESPONSE_INVALID'
-    expect([problems, client.ring.size]).toEqual([[code], 4])
+    expect([told.map((error) => error.code), client.ring.size]).toEqual([[code], 4])
+    expect(told[0]?.message).toMatch(
+      new RegExp(
+        `^the ring file ${path} was not taken: .*${why}.*; allowed is a plain file with the JSON of`,
+      ),
+    )
   })
 
   test('that is larger than it says is not read to its end', async () => {
@@ -578,7 +589,7 @@ describe('a ring file', () => {
       const { client, members, problems } = makeClient({ ringFile })
       members.watched(A, () => ringEvent(nodes('abcd')))
       await client.ready()
-      expect([problems, client.ring.size]).toEqual([['RESPONSE_INVALID'], 4])
+      expect([problems, client.ring.size]).toEqual([['CONFIG_INVALID'], 4])
     }
   })
 })

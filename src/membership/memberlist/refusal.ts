@@ -1,5 +1,6 @@
 import { printable, shortened } from '../../printable.ts'
-import { OTHER_CLUSTER_NAME } from './protocol/exchanges.ts'
+import { OTHER_CLUSTER_NAME, OTHER_VERSIONS } from './protocol/exchanges.ts'
+import type { Refusal } from './protocol/counters.ts'
 import type { StreamAnswer } from './stream-client.ts'
 import type { DropReason } from './wire/drop.ts'
 
@@ -20,14 +21,17 @@ export function refusalText(reason: string): string {
 }
 
 /** What is wrong with the peer, to stand behind its address. */
-const CAUSES: Readonly<Record<Misfit | 'cluster-name-differs' | 'evicted', string>> = {
+const CAUSES = {
   'label-differs': 'has another label (--label)',
   'not-encrypted': 'requires encryption, and this member has no key (--keyring-file)',
   'cannot-decrypt': 'has no key that fits one of this member (--keyring-file)',
   'encrypted-unexpectedly': 'has no key, and this member encrypts (--keyring-file)',
   'cluster-name-differs': OTHER_CLUSTER_NAME,
   evicted: 'does not take it back: an operator evicted this member',
-}
+  'version-incompatible': OTHER_VERSIONS,
+  'too-many-members': 'allows fewer members than this one lists',
+  'delegate-refused': 'does not take it: its application refuses this member',
+} satisfies Partial<Record<Misfit | Refusal, string>>
 
 /** The same, where it is this member that cannot read the peer's answer. */
 const CAUSES_OF_ANSWERS: Readonly<Record<Misfit, string>> = {

@@ -8,6 +8,7 @@ import {
   MemberlistSource,
   type MemberlistSourceOptions,
 } from '../../../src/membership/memberlist/memberlist-source.ts'
+import { causeOfRefusal } from '../../../src/membership/memberlist/refusal.ts'
 import { freePort } from '../../support/free-port.ts'
 import { RecordingLogger } from '../../support/recording-logger.ts'
 import { TurnClock } from '../../support/turn-clock.ts'
@@ -86,6 +87,16 @@ describe('a member that the seed refuses', () => {
     expect(source.statistics().joins?.failed).toBe(0)
     // The one that refuses has nobody it ought to follow.
     expect(seed.source.health().condition).toBe('well')
+  })
+
+  test.each([
+    ['refused: version-incompatible', 'speaks no version of the protocol that this member speaks'],
+    ['refused: too-many-members', 'allows fewer members than this one lists'],
+    ['refused: delegate-refused', 'does not take it: its application refuses this member'],
+    ['no idea', 'answered: no idea'],
+  ])('by the answer %j is told why in words', async (text, cause) => {
+    const answer = { outcome: 'answered', message: { kind: 'error', text }, sizeBytes: 0 } as const
+    expect(await causeOfRefusal(answer, () => Promise.resolve(false))).toBe(cause)
   })
 
   test('does not become ready, until the others are like it', async () => {

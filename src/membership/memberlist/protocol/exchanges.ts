@@ -14,6 +14,15 @@ export type ExchangeEnd = (failure: ExchangeFailure | undefined) => void
 const CONNECTION_BYTES = 1000
 /** What is wrong with a peer of another cluster name, to stand behind its address. */
 export const OTHER_CLUSTER_NAME = 'has another cluster name (--cluster-name)'
+export const OTHER_VERSIONS = 'speaks no version of the protocol that this member speaks'
+
+/** Why an answer is refused, to stand behind the address of the peer. */
+const CAUSES: Partial<Record<Refusal, string>> = {
+  'cluster-name-differs': OTHER_CLUSTER_NAME,
+  'version-incompatible': OTHER_VERSIONS,
+  'too-many-members': 'lists more members than this one allows',
+  'delegate-refused': 'is refused by the application of this member',
+}
 /** Our own end of an exchange that the shell does not end: this many times its timeout. */
 const OVERDUE = 2
 
@@ -55,9 +64,7 @@ export class Exchanges {
     const refusal = this.#refusal(state, running.join, running.to, true)
     if (refusal !== undefined) {
       this.#core.refuse(refusal.reason, { from: running.to.address, ...refusal.fields })
-      const isOther = refusal.reason === 'cluster-name-differs'
-      const message = isOther ? OTHER_CLUSTER_NAME : `is refused by this member: ${refusal.reason}`
-      this.#end(running, { outcome: 'rejected', message })
+      this.#end(running, { outcome: 'rejected', message: CAUSES[refusal.reason] ?? refusal.reason })
       return
     }
     this.#noteAnswer(running.to, state)

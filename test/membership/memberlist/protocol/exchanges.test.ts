@@ -255,10 +255,12 @@ describe('what is refused', () => {
     core.takeEffects()
     exchanges.answered(1, state)
     expect(core.takeEffects()).toMatchObject([line])
-    const message =
-      fields['reason'] === 'cluster-name-differs'
-        ? 'has another cluster name (--cluster-name)'
-        : `is refused by this member: ${String(fields['reason'])}`
+    const message = {
+      'cluster-name-differs': 'has another cluster name (--cluster-name)',
+      'too-many-members': 'lists more members than this one allows',
+      'version-incompatible': 'speaks no version of the protocol that this member speaks',
+      'delegate-refused': 'is refused by the application of this member',
+    }[String(fields['reason'])]
     expect(ends).toEqual([{ outcome: 'rejected', message }])
     expect(taken).toEqual([])
     expect(core.counters).toMatchObject({
