@@ -283,7 +283,7 @@ function unusableFiles(members: readonly SurveyedMember[]): Finding[] {
       found('FILE_UNUSABLE', 'warning', [name], {
         summary: `${quote(name)} cannot use its ${what} as it is now: ${reason}.`,
         meaning: 'It goes on with what it read before. If it is restarted, it does not come up.',
-        advice: 'Mend the file; it is read again within 5 s, and at once by `ringman reload`.',
+        advice: 'Mend the file; it is read again within 5 s, without a restart.',
       }),
     ),
   )

@@ -120,6 +120,8 @@ function readFlags(args: readonly string[]) {
   for (const token of parseArgs({ args: [...args], options: FLAGS, strict: false, tokens: true }).tokens) {
     if (token.kind !== 'option' || !Object.hasOwn(FLAGS, token.name)) continue
     const { name, rawName, index, value = '', inlineValue } = token
+    // A letter within `-ojson` is none of these flags: the command says what it does not know.
+    if (args[index]?.startsWith(rawName) !== true) continue
     if (value === '') throw configInvalid(`${rawName} needs a value`)
     // Of `-n=rings`, too.
     flags[name as keyof typeof FLAGS] = rawName === `--${name}` ? value : value.replace(/^=/, '')

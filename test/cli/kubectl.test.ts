@@ -128,6 +128,8 @@ describe('says what is wrong', () => {
     [['serve'], 'there is no command "serve" here'],
     [['get', 'k', '--url', 'x'], 'leave out --url'],
     [['get', 'k', '-n'], '-n needs a value'],
+    [['nodes', '-ojson', '-nrings'], "unknown option '-ojson'"],
+    [['nodes', '-ojson'], "unknown option '-ojson'"],
   ])('%j', async (args, message) => {
     const { code, err } = await plugin(...args)
     expect(err).toContain(message)
@@ -135,7 +137,7 @@ describe('says what is wrong', () => {
   })
 
   test('what kubectl says, for terminals', async () => {
-    expect(await plugin('get', 'k', '-n', 'nobody')).toMatchObject({
+    expect(await plugin('get', 'k', '-nnobody')).toMatchObject({
       code: 3,
       err: expect.stringContaining('kubectl failed: Error: namespaces "nobody" is forbidden') as string,
     })
