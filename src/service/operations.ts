@@ -199,6 +199,8 @@ export class Operations {
     const span = formatDuration(forMs)
     if (name === selfName) {
       if (this.#ring.state === 'leaving') return { message: 'This member has left already' }
+      // Who was told by another member goes: that one has taken it off the ring.
+      if (!relayed) this.#checkOthers()
       return {
         message: `This member leaves the ring; its look-ups name others until it is stopped${control.keyed ? '' : ANY_TIME}`,
         after,
@@ -262,10 +264,18 @@ export class Operations {
         `Go members, and those of older versions, do not know of draining and would go on sending keys here: ${list(unaware)}; stop this process instead, which leaves the ring`,
       )
     }
-    const others = this.#living.some(({ name, metadata }) => name !== own?.name && metadata?.drained !== true)
-    if (!others) throw refused('no other member is on the ring, and without this one it would be empty')
+    this.#checkOthers()
     const message = 'This member is off the ring, gossips on and answers look-ups; it is not ready'
     return this.#adjust(message, () => this.#ring.drain(), { drained: true })
+  }
+
+  /** @throws {RingmanError} `ACTION_REFUSED` where the ring would be empty without this member. */
+  #checkOthers(): void {
+    const remains = this.#living.some(
+      ({ name, metadata }) => name !== this.#ring.source.selfName && metadata?.drained !== true,
+    )
+    if (!remains && !this.#ring.drained)
+      throw refused('no other member is on the ring, and without this one it would be empty')
   }
 
   #return(): Prepared {

@@ -404,10 +404,16 @@ test('what would be done by halves is refused', async () => {
   await using cluster = new LiveCluster()
   const open = { keyringFile: undefined }
   const a = await cluster.add('a', open)
-  expect(await cluster.act(a, 'drain')).toMatchObject({
-    status: 409,
-    json: { detail: expect.stringContaining('it would be empty') },
-  })
+  for (const [action, body] of [
+    ['drain', {}],
+    ['evict', { name: 'a' }],
+    ['evict', { name: 'a', dryRun: true }],
+  ] as const)
+    expect(await cluster.act(a, action, body)).toMatchObject({
+      status: 409,
+      json: { detail: expect.stringContaining('it would be empty') },
+    })
+  expect(a.process.service.state).toBe('running')
   const b = await cluster.add('b', open)
   await cluster.agreeOn(2)
   expect(await cluster.act(a, 'evict', { name: 'b' })).toMatchObject({
