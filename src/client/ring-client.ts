@@ -1,9 +1,9 @@
 import { systemClock, type Clock } from '../clock.ts'
-import { isRingmanError, messageOf, RingmanError, type ErrorCode } from '../errors.ts'
+import { isRingmanError, messageOf, RingmanError } from '../errors.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger } from '../logger.ts'
 import { HashRing } from '../ring/hash-ring.ts'
-import { checkKey } from '../ring/key-hash.ts'
+import { checkCount, checkKey } from '../ring/key-hash.ts'
 import type { MovedStretches } from '../ring/moved.ts'
 import type { RingNode } from '../ring/node.ts'
 import { plan, type RingPlan, type RingPlanChange } from '../ring/plan.ts'
@@ -137,12 +137,7 @@ export class RingClient implements AsyncDisposable {
   owners(key: string | Uint8Array, n: number): RingNode[] {
     const ring = this.#answering ?? this.#refuse()
     checkKey(key)
-    if (!Number.isSafeInteger(n) || n < 1) {
-      throw new RingmanError(
-        'N_OUT_OF_RANGE',
-        `n must be an integer of at least 1, got ${typeof n === 'number' ? n : typeof n}`,
-      )
-    }
+    checkCount(n)
     const found = ring.ownersOf(key, n)
     return found.length > 0 ? found : noNodes()
   }
@@ -257,15 +252,14 @@ export class RingClient implements AsyncDisposable {
 
   async #readFile(path: string): Promise<void> {
     const { clock } = this.#members
-    // Until it has been read, which a wrong path prevents.
-    let code: ErrorCode = 'CONFIG_INVALID'
     try {
       const { readDatedFile } = await import('../small-file.ts')
       const { text, mtimeMs } = await readDatedFile(path, RING_LIMIT)
-      code = 'RESPONSE_INVALID'
       const answer = ringAnswer(JSON.parse(text), 'the ring')
       this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - mtimeMs))
     } catch (error) {
+      const code =
+        error instanceof SyntaxError || isRingmanError(error) ? 'RESPONSE_INVALID' : 'CONFIG_INVALID'
       const why = `${messageOf(error)}; allowed is a plain file with the JSON of GET /v1/ring`
       this.#fail(new RingmanError(code, `the ring file ${path} was not taken: ${why}`, { cause: error }))
     }

@@ -6,10 +6,7 @@ import { TokenBucket } from '../token-bucket.ts'
 import { ringAnswer, type RingAnswer } from './answers.ts'
 import { notRingman, parseJson, readAnswer, RING_LIMIT, unreachable, type Members } from './members.ts'
 
-/**
- * First and longest wait between two connections, in milliseconds. It grows once each URL was tried; a connection that lasted the longest
- * one begins again.
- */
+/** First wait between two connections, until each URL was tried, and longest, in milliseconds. A connection that lasted that begins again. */
 const BACKOFF_MIN_MS = 250
 const BACKOFF_MAX_MS = 15_000
 
@@ -92,7 +89,7 @@ export class RingFeed {
       const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** doubled)
       // Until each URL has been asked for a watch, the next one is not kept waiting.
       const waitMs = polled && refusals >= urls.length ? POLL_MS : backoffMs
-      if (!polled) failures = Math.min(failures + 1, urls.length + 10)
+      if (!polled) failures += 1
       await sleep(clock, waitMs * (0.5 + random() / 2), signal)
     }
   }

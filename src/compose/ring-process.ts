@@ -7,6 +7,7 @@ import { SERVE_SETTINGS, type ServeConfig } from '../config/serve-settings.ts'
 import { encodeValues, flagOf } from '../config/setting.ts'
 import { RingmanError } from '../errors.ts'
 import { Forwarder } from '../forward/forwarder.ts'
+import { tokenOf } from '../http/acting-guard.ts'
 import { createAdminApp } from '../http/admin-app.ts'
 import { createApp } from '../http/app.ts'
 import { ConnectionLedger, type PortName } from '../http/connection-ledger.ts'
@@ -156,7 +157,7 @@ export function composeProcess(
     ],
   })
   const adminResponder = new Responder({ ledger, port: 'admin', clock, logger })
-  const tell = tellMember(() => guard.readToken(), clock)
+  const tell = tellMember(config.tokenFile, clock)
   const adminApp = createAdminApp({
     ring: service,
     readiness,
@@ -339,10 +340,11 @@ export function composeProcess(
 const TELL_TIMEOUT_MS = FAREWELL_TIMEOUT_MS + 2000
 
 /** Asks by HTTP, with the token that all members share. */
-function tellMember(readToken: () => string | undefined, clock: Clock): TellMember {
+function tellMember(tokenFile: string | undefined, clock: Clock): TellMember {
   return async ({ address, metadata }, { action, name, forMs, reason, by, dryRun, relayed }) => {
     const url = `http://${formatHostPort({ address, port: metadata?.adminPort ?? 0 })}`
-    const headers = { authorization: `Bearer ${readToken()}`, 'content-type': 'application/json' }
+    const token = tokenFile === undefined ? '' : tokenOf(tokenFile)
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
     const members = new Members({ url, timeoutMs: TELL_TIMEOUT_MS, headers, clock }, { traceHeaders })
     await members.json(`${url}/v1/admin/${action}`, {
       body: JSON.stringify({ name, forMs, reason, by, dryRun, relayed }),

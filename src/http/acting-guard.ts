@@ -64,12 +64,6 @@ export class ActingGuard {
     }
   }
 
-  /** The token, for asking another member; undefined where there is no file. @throws {RingmanError} `CONFIG_INVALID`. */
-  readToken(): string | undefined {
-    const { tokenFile } = this.#options
-    return tokenFile === undefined ? undefined : tokenOf(tokenFile)
-  }
-
   /**
    * Checks where a request comes from, not its token.
    *

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { RingmanError } from '../errors.ts'
 import { HashRing } from '../ring/hash-ring.ts'
-import { checkKey } from '../ring/key-hash.ts'
+import { checkCount, checkKey } from '../ring/key-hash.ts'
 import { Listeners } from '../listeners.ts'
 import { silentLogger, type Logger } from '../logger.ts'
 import { checkNode, type RingNode } from '../ring/node.ts'
@@ -218,12 +218,7 @@ export class HashRingManager {
    */
   getNodes(key: string | Uint8Array, n: number): RingNode[] {
     const ring = this.#ringFor(key)
-    if (!Number.isSafeInteger(n) || n < 1) {
-      throw new RingmanError(
-        'N_OUT_OF_RANGE',
-        `n must be an integer of at least 1, got ${typeof n === 'number' ? n : typeof n}`,
-      )
-    }
+    checkCount(n)
     const owners = ring.ownersOf(key, n)
     if (owners.length === 0) throw new RingmanError('RING_EMPTY', 'no nodes in ring')
     return owners

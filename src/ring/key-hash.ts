@@ -23,6 +23,13 @@ export function checkKey(key: string | Uint8Array): void {
   }
 }
 
+/** Refuses a number of owners that is no integer of at least 1. @throws {RingmanError} `N_OUT_OF_RANGE`. */
+export function checkCount(n: number): void {
+  if (Number.isSafeInteger(n) && n >= 1) return
+  const given = typeof n === 'number' ? n : typeof n
+  throw new RingmanError('N_OUT_OF_RANGE', `n must be an integer of at least 1, got ${given}`)
+}
+
 /**
  * What a key hashes to: bytes 0 to 3 of its MD5 digest as a little-endian word.
  *

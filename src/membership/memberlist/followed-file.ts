@@ -16,8 +16,6 @@ export interface FollowedFileOptions<T> {
   readonly onChange: (content: T) => void
   /** Called when the file has become unusable, and why; not again for the same reason. */
   readonly onRefused: (reason: string) => void
-  /** @default FILE_POLL_MS */
-  readonly pollMs?: number | undefined
 }
 
 /**
@@ -102,7 +100,7 @@ export class FollowedFile<T> {
   #schedule(): void {
     if (this.#stopped) return
     this.#cancelTimer?.()
-    this.#cancelTimer = this.#options.clock.after(this.#options.pollMs ?? FILE_POLL_MS, () => {
+    this.#cancelTimer = this.#options.clock.after(FILE_POLL_MS, () => {
       void this.#poll()
     })
   }

@@ -50,8 +50,6 @@ export interface MemberlistSourceOptions extends Omit<MemberlistNodeOptions, 'me
   readonly keyringFile?: string | undefined
   /** A file of labels, followed while the source runs; see `parseLabels`. In place of `label`. */
   readonly labelFile?: string | undefined
-  /** How often the two files are looked at, in milliseconds. @default 5000 */
-  readonly filePollMs?: number | undefined
   /** @default the DNS of this machine */
   readonly dns?: DnsResolver
   /** Knows the pods that `pods:` seeds mean. */
@@ -137,8 +135,7 @@ export class MemberlistSource extends SourceBase implements MembershipSource, Me
       path: string | undefined,
       open: (options: GossipFileOptions<T>) => FollowedFile<T>,
       onChange: (content: T) => void,
-    ) =>
-      path === undefined ? undefined : open({ path, clock, logger, onChange, pollMs: options.filePollMs })
+    ) => (path === undefined ? undefined : open({ path, clock, logger, onChange }))
     this.#keyringFile = follow(options.keyringFile, followKeyring, (keyring) => this.node.setKeyring(keyring))
     this.#labelFile = follow(options.labelFile, followLabels, (labels) => this.node.setLabels(labels))
   }

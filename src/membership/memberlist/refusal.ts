@@ -1,6 +1,5 @@
 import { printable, shortened } from '../../printable.ts'
-import { OTHER_CLUSTER_NAME, OTHER_VERSIONS } from './protocol/exchanges.ts'
-import type { Refusal } from './protocol/counters.ts'
+import { MISMATCHES } from './protocol/exchanges.ts'
 import type { StreamAnswer } from './stream-client.ts'
 import type { DropReason } from './wire/drop.ts'
 
@@ -26,12 +25,8 @@ const CAUSES = {
   'not-encrypted': 'requires encryption, and this member has no key (--keyring-file)',
   'cannot-decrypt': 'has no key that fits one of this member (--keyring-file)',
   'encrypted-unexpectedly': 'has no key, and this member encrypts (--keyring-file)',
-  'cluster-name-differs': OTHER_CLUSTER_NAME,
-  evicted: 'does not take it back: an operator evicted this member',
-  'version-incompatible': OTHER_VERSIONS,
-  'too-many-members': 'allows fewer members than this one lists',
-  'delegate-refused': 'does not take it: its application refuses this member',
-} satisfies Partial<Record<Misfit | Refusal, string>>
+  ...MISMATCHES,
+}
 
 /** The same, where it is this member that cannot read the peer's answer. */
 const CAUSES_OF_ANSWERS: Readonly<Record<Misfit, string>> = {

@@ -115,15 +115,16 @@ describe('what protects the gossip', () => {
     const probes = { probeIntervalMs: 3000 }
     const cluster = await startMixed(stack, {
       go: { keys: [oldKey], timing: probes },
-      ours: { keyringFile, filePollMs: 50, settings: { ...FAR_REACHING, ...probes, probeTimeoutMs: 2000 } },
+      ours: { keyringFile, settings: { ...FAR_REACHING, ...probes, probeTimeoutMs: 2000 } },
     })
     const { go, ours, all, names } = cluster
     const rewrite = async (...keys: string[]) => {
       await writeFile(keyringFile, `# gossip keys\n${keys.join('\n')}\n`)
       const wanted = keys.map((key) => Buffer.from(key, 'base64').toString('hex')).join()
-      const has = ({ source }: OurMember) =>
-        source.node.keyring.map((key) => Buffer.from(key).toString('hex')).join() === wanted
-      for (const our of ours) await our.until('the keyring', () => has(our), NEWS_MS)
+      for (const { source } of ours) {
+        await source.reload(false)
+        expect(source.node.keyring.map((key) => Buffer.from(key).toString('hex')).join()).toBe(wanted)
+      }
     }
 
     // Between the steps, and in the midst of each, when half of the members have taken it.
@@ -170,13 +171,15 @@ describe('what protects the gossip', () => {
     await writeFile(labelFile, '["blue"]')
     const cluster = await startMixed(stack, {
       go: { label: 'blue', keys: [key] },
-      ours: { labelFile, filePollMs: 50, keyring: parseKeyring(key), settings: FAR_REACHING },
+      ours: { labelFile, keyring: parseKeyring(key), settings: FAR_REACHING },
     })
     const { go, ours } = cluster
     const rewrite = async (...labels: string[]) => {
       await writeFile(labelFile, JSON.stringify(labels))
-      const has = ({ source }: OurMember) => source.node.labels.join() === labels.join()
-      for (const our of ours) await our.until('the labels', () => has(our), NEWS_MS)
+      for (const { source } of ours) {
+        await source.reload(false)
+        expect(source.node.labels).toEqual(labels)
+      }
     }
     await rewrite('blue', 'green')
     await exchangeMessages(cluster)

@@ -91,8 +91,14 @@ describe('a member that the seed refuses', () => {
 
   test.each([
     ['refused: version-incompatible', 'speaks no version of the protocol that this member speaks'],
-    ['refused: too-many-members', 'allows fewer members than this one lists'],
-    ['refused: delegate-refused', 'does not take it: its application refuses this member'],
+    [
+      'refused: too-many-members',
+      'and this member do not come together: that would be more members than are allowed',
+    ],
+    [
+      'refused: delegate-refused',
+      'and this member do not come together: the application of one of them refuses',
+    ],
     ['no idea', 'answered: no idea'],
   ])('by the answer %j is told why in words', async (text, cause) => {
     const answer = { outcome: 'answered', message: { kind: 'error', text }, sizeBytes: 0 } as const

@@ -12,17 +12,15 @@ export type ExchangeEnd = (failure: ExchangeFailure | undefined) => void
 
 /** What a connection for a state sends us at the least, with what TCP adds. */
 const CONNECTION_BYTES = 1000
-/** What is wrong with a peer of another cluster name, to stand behind its address. */
-export const OTHER_CLUSTER_NAME = 'has another cluster name (--cluster-name)'
-export const OTHER_VERSIONS = 'speaks no version of the protocol that this member speaks'
-
-/** Why an answer is refused, to stand behind the address of the peer. */
-const CAUSES: Partial<Record<Refusal, string>> = {
-  'cluster-name-differs': OTHER_CLUSTER_NAME,
-  'version-incompatible': OTHER_VERSIONS,
-  'too-many-members': 'lists more members than this one allows',
-  'delegate-refused': 'is refused by the application of this member',
-}
+/** Why a member and its peer do not take each other's state, whichever of them refuses: to stand behind the address of the peer. */
+export const MISMATCHES = {
+  'cluster-name-differs': 'has another cluster name (--cluster-name)',
+  'version-incompatible': 'speaks no version of the protocol that this member speaks',
+  'too-many-members': 'and this member do not come together: that would be more members than are allowed',
+  'delegate-refused': 'and this member do not come together: the application of one of them refuses',
+  evicted: 'does not take it back: an operator evicted this member',
+} satisfies Partial<Record<Refusal, string>>
+type Mismatch = keyof typeof MISMATCHES
 /** Our own end of an exchange that the shell does not end: this many times its timeout. */
 const OVERDUE = 2
 
@@ -64,7 +62,7 @@ export class Exchanges {
     const refusal = this.#refusal(state, running.join, running.to, true)
     if (refusal !== undefined) {
       this.#core.refuse(refusal.reason, { from: running.to.address, ...refusal.fields })
-      this.#end(running, { outcome: 'rejected', message: CAUSES[refusal.reason] ?? refusal.reason })
+      this.#end(running, { outcome: 'rejected', message: MISMATCHES[refusal.reason] })
       return
     }
     this.#noteAnswer(running.to, state)
@@ -146,7 +144,7 @@ export class Exchanges {
     join: boolean,
     peer: Endpoint,
     asked: boolean,
-  ): { readonly reason: Refusal; readonly fields: Readonly<Record<string, string | number>> } | undefined {
+  ): { readonly reason: Mismatch; readonly fields: Readonly<Record<string, string | number>> } | undefined {
     const core = this.#core
     if (!core.isOurCluster(state)) {
       const theirs = (state.clusterName ?? '').slice(0, 64)

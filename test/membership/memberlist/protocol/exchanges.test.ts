@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Delegate } from '../../../../src/membership/memberlist/protocol/dependencies.ts'
 import type { ExchangeFailure } from '../../../../src/membership/memberlist/protocol/effects.ts'
-import { Exchanges } from '../../../../src/membership/memberlist/protocol/exchanges.ts'
+import { Exchanges, MISMATCHES } from '../../../../src/membership/memberlist/protocol/exchanges.ts'
 import type { Origin } from '../../../../src/membership/memberlist/protocol/merge.ts'
 import type { ProtocolSettings } from '../../../../src/membership/memberlist/protocol/settings.ts'
 import type { PushPull, PushPullNode } from '../../../../src/membership/memberlist/wire/messages.ts'
@@ -255,12 +255,7 @@ describe('what is refused', () => {
     core.takeEffects()
     exchanges.answered(1, state)
     expect(core.takeEffects()).toMatchObject([line])
-    const message = {
-      'cluster-name-differs': 'has another cluster name (--cluster-name)',
-      'too-many-members': 'lists more members than this one allows',
-      'version-incompatible': 'speaks no version of the protocol that this member speaks',
-      'delegate-refused': 'is refused by the application of this member',
-    }[String(fields['reason'])]
+    const message = MISMATCHES[fields['reason'] as keyof typeof MISMATCHES]
     expect(ends).toEqual([{ outcome: 'rejected', message }])
     expect(taken).toEqual([])
     expect(core.counters).toMatchObject({
