@@ -11,16 +11,12 @@ export const MAX_CONFIG_BYTES = 4 * 1024 * 1024
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
 
 /**
- * Reads a file that was named, whatever became of it: at most so many bytes, and nothing but a plain file.
+ * Reads a file that was named, whatever became of it: at most so many bytes, and nothing but a plain file. `mtimeMs` is when it was last
+ * changed.
  *
  * @throws {Error} why it cannot be read.
  */
-export async function readSmallFile(path: string, maxBytes = MAX_BYTES): Promise<string> {
-  return (await readDatedFile(path, maxBytes)).text
-}
-
-/** The same, with the time when it was last changed. */
-export async function readDatedFile(path: string, maxBytes: number) {
+export async function readSmallFile(path: string, maxBytes = MAX_BYTES) {
   await using file = await open(path, FLAGS).catch(inWords)
   const about = await file.stat()
   checkKind(about)
@@ -31,7 +27,7 @@ export async function readDatedFile(path: string, maxBytes: number) {
   return { text: textOf(bytes, size, maxBytes), mtimeMs: about.mtimeMs }
 }
 
-/** The same at once. */
+/** The text of such a file, at once. */
 export function readSmallFileSync(path: string, maxBytes = MAX_BYTES): string {
   let file: number | undefined
   try {

@@ -23,7 +23,7 @@ test('bytes that are no UTF-8 are refused: two files that differ only in them wo
 
 test('a byte order mark is no part of the text', async () => {
   const path = write('\ufeff["prod"]')
-  expect(await readSmallFile(path)).toBe('["prod"]')
+  expect(await readSmallFile(path)).toMatchObject({ text: '["prod"]' })
   expect(readSmallFileSync(path)).toBe('["prod"]')
 })
 

@@ -253,8 +253,8 @@ export class RingClient implements AsyncDisposable {
   async #readFile(path: string): Promise<void> {
     const { clock } = this.#members
     try {
-      const { readDatedFile } = await import('../small-file.ts')
-      const { text, mtimeMs } = await readDatedFile(path, RING_LIMIT)
+      const { readSmallFile } = await import('../small-file.ts')
+      const { text, mtimeMs } = await readSmallFile(path, RING_LIMIT)
       const answer = ringAnswer(JSON.parse(text), 'the ring')
       this.#set(makeRing(HashRing.empty, answer), clock.now() - Math.max(0, clock.wallNow() - mtimeMs))
     } catch (error) {

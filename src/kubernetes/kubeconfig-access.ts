@@ -67,7 +67,7 @@ async function importClient() {
 async function load(path: string): Promise<() => Promise<ClusterConnection>> {
   const [{ KubeConfig }, { parse }] = await Promise.all([importClient(), import('yaml')])
   const config = new KubeConfig()
-  const text = await readSmallFile(path, MAX_CONFIG_BYTES)
+  const { text } = await readSmallFile(path, MAX_CONFIG_BYTES)
   config.loadFromString(text)
   config.makePathsAbsolute(dirname(path))
   const cluster = config.getCurrentCluster()
@@ -98,7 +98,8 @@ async function load(path: string): Promise<() => Promise<ClusterConnection>> {
     const { headers: given, ...rest } = options
     const headers = headersOf(given)
     if (tokenFile !== undefined) {
-      const token = (await readSmallFile(resolve(dirname(path), tokenFile))).trim()
+      const { text: line } = await readSmallFile(resolve(dirname(path), tokenFile))
+      const token = line.trim()
       if (token === '') throw new Error(`its tokenFile ${tokenFile} is empty`)
       headers['authorization'] = `Bearer ${token}`
     }

@@ -49,7 +49,7 @@ export class FollowedFile<T> {
     const { path, parse } = this.#options
     let content: T
     try {
-      const text = await readSmallFile(path)
+      const { text } = await readSmallFile(path)
       content = parse(text)
       this.#current = { text, content }
     } catch (error) {
@@ -79,7 +79,7 @@ export class FollowedFile<T> {
   async reload(dryRun = false): Promise<{ readonly content: T; readonly isNew: boolean }> {
     const { path, parse, onChange, onRefused } = this.#options
     try {
-      const text = await readSmallFile(path)
+      const { text } = await readSmallFile(path)
       const current = this.#current
       const isNew = current?.text !== text
       const content = current?.text === text ? current.content : parse(text)
