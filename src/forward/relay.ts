@@ -61,7 +61,7 @@ export async function relayRequest(
   const body = lazyBody(req)
   try {
     const answer = await agent.request({
-      origin: originOf(target),
+      origin: `http://${formatHostPort({ address: target.host, port: target.port })}`,
       path: req.url ?? '/',
       method: req.method ?? 'GET',
       headers: passHeaders(req.rawHeaders, target.headers),
@@ -189,8 +189,4 @@ function unreachable(target: Target, cause: unknown): RingmanError {
 
 function nameOf({ called, host, port }: Target): string {
   return called ?? `${host}:${port}`
-}
-
-function originOf({ host, port }: Target): string {
-  return `http://${formatHostPort({ address: host, port })}`
 }

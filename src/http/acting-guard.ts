@@ -74,7 +74,7 @@ export class ActingGuard {
     const { origin, 'sec-fetch-site': site, host = '' } = headers
     const isOwn = site === undefined || site === 'same-origin' || site === 'none'
     const isAllowed = pages
-      ? isOwn && (origin === undefined || hostOfOrigin(origin) === host.toLowerCase())
+      ? isOwn && (origin === undefined || URL.parse(origin)?.host === host.toLowerCase())
       : origin === undefined && site === undefined
     if (!isAllowed) this.#forbid('requests of web pages are not taken', socket.remoteAddress)
     if (!this.#isOwnHost(host)) {
@@ -166,10 +166,6 @@ function tokenIn(header: string, basic: boolean): string | undefined {
   if (!basic || scheme.toLowerCase() !== 'basic') return undefined
   const pair = Buffer.from(credentials, 'base64').toString('utf8')
   return pair.slice(pair.indexOf(':') + 1)
-}
-
-function hostOfOrigin(origin: string): string | undefined {
-  return URL.canParse(origin) ? new URL(origin).host : undefined
 }
 
 function digestOf(secret: string): Buffer {

@@ -40,12 +40,11 @@ export function checkNode(node: RingNode): void {
       `a ring key must be well-formed text, not empty and without line feeds, got ${JSON.stringify(node.ringKey)}`,
     )
   }
-  const { weight } = node
-  if (!isNodeWeight(weight)) {
+  if (!isNodeWeight(node.weight)) {
     throw new RingmanError(
       'NODE_INVALID',
-      `the weight of a node must be a positive integer, got ${typeof weight === 'number' ? weight : typeof weight}`,
-      { detail: { weight } },
+      `the weight of a node must be a positive integer, got ${typeof node.weight === 'number' ? node.weight : typeof node.weight}`,
+      { detail: { weight: node.weight } },
     )
   }
 }

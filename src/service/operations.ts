@@ -271,10 +271,9 @@ export class Operations {
 
   /** @throws {RingmanError} `ACTION_REFUSED` where the ring would be empty without this member. */
   #checkOthers(): void {
-    const remains = this.#living.some(
-      ({ name, metadata }) => name !== this.#ring.source.selfName && metadata?.drained !== true,
-    )
-    if (!remains && !this.#ring.drained)
+    const { drained, source } = this.#ring
+    const others = this.#living.filter(({ name }) => name !== source.selfName)
+    if (!drained && others.every(({ metadata }) => metadata?.drained === true))
       throw refused('no other member is on the ring, and without this one it would be empty')
   }
 
