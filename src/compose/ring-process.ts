@@ -157,12 +157,11 @@ export function composeProcess(
     ],
   })
   const adminResponder = new Responder({ ledger, port: 'admin', clock, logger })
-  const tell = tellMember(config.tokenFile, clock)
   const adminApp = createAdminApp({
     ring: service,
     readiness,
     metrics,
-    operations: new Operations(service, tell, logger),
+    operations: new Operations(service, tellMember(config.tokenFile, clock), logger),
     guard,
     clock,
     name: config.name,

@@ -98,8 +98,7 @@ async function load(path: string): Promise<() => Promise<ClusterConnection>> {
     const { headers: given, ...rest } = options
     const headers = headersOf(given)
     if (tokenFile !== undefined) {
-      const { text: line } = await readSmallFile(resolve(dirname(path), tokenFile))
-      const token = line.trim()
+      const token = (await readSmallFile(resolve(dirname(path), tokenFile))).text.trim()
       if (token === '') throw new Error(`its tokenFile ${tokenFile} is empty`)
       headers['authorization'] = `Bearer ${token}`
     }
