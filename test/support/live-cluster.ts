@@ -79,14 +79,22 @@ export class LiveCluster implements AsyncDisposable {
     return added as unknown as { readonly [At in keyof Names]: LiveMember }
   }
 
-  /** Waits until all members, or those named, have rings of so many nodes with one digest. */
+  /**
+   * Waits until all members, or those named, have rings of so many nodes with one digest, and have been asked whether they are
+   * ready, as probes and `serve` do: a later change does not make one unready that has seen enough members.
+   */
   async agreeOn(nodes: number, members: readonly LiveMember[] = this.members): Promise<void> {
     await vi.waitFor(
-      () => {
+      async () => {
         const rings = members.map(({ process }) => process.service.manager.snapshot.ring)
         const seen = rings.map(({ size, digest }) => `${size} ${digest}`)
         if (new Set(seen).size !== 1 || rings[0]?.size !== nodes) {
           throw new Error(`the rings are ${seen.join(', ')}`)
+        }
+        for (const { name, process } of members) {
+          const { checks } = await process.readiness.evaluate()
+          const enough = checks.find((check) => check.name === 'members')
+          if (enough?.ok === false) throw new Error(`${name} says: ${enough.message}`)
         }
       },
       { timeout: 60_000, interval: 20 },
