@@ -1,5 +1,6 @@
 import { hostname, userInfo } from 'node:os'
 import { RING_NAME } from '../kubernetes-names.ts'
+import { MAX_EVICTION_MS } from '../membership/member.ts'
 import { settingsWith, type SettingTable, type ValuesOf } from './setting.ts'
 import {
   adminUrl,
@@ -107,7 +108,7 @@ export type AgreeConfig = ValuesOf<typeof AGREE_SETTINGS>
 export const OPERATE_SETTINGS = {
   ...settingsWith({ category: 'Action', places: ['flag'] })({
     forMs: {
-      type: duration(1000, 7 * 24 * 3_600_000),
+      type: duration(1000, MAX_EVICTION_MS),
       default: '10m',
       help: 'How long an evicted member is not taken back, from 1s to 168h',
     },

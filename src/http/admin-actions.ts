@@ -2,7 +2,7 @@ import type Koa from 'koa'
 import { RingmanError } from '../errors.ts'
 import { isObject } from '../is-object.ts'
 import { isWithin } from '../is-within.ts'
-import { isPlainText, isWeight, WEIGHT_LIMIT } from '../membership/member.ts'
+import { isPlainText, isWeight, MAX_EVICTION_MS, WEIGHT_LIMIT } from '../membership/member.ts'
 import { ACTIONS, type Action, type ActionRequest, type Operations } from '../service/operations.ts'
 import type { ActingGuard } from './acting-guard.ts'
 import { checkContentType, readJson } from './body.ts'
@@ -16,7 +16,6 @@ const BODY_LIMIT_BYTES = 16 * 1024
 const JSON_LIMITS = { maxValues: 32, maxDepth: 2 }
 /** Characters of a name, and of the texts for the log. */
 export const TEXT_LIMIT = 256
-export const MAX_EVICTION_MS = 7 * 24 * 3_600_000
 
 /** The fields that an action takes, besides those that all take. */
 export const FIELDS: Readonly<Record<Action, readonly string[]>> = {

@@ -1,7 +1,7 @@
 import { CONDITIONS } from '../membership/condition.ts'
-import { WEIGHT_LIMIT } from '../membership/member.ts'
+import { MAX_EVICTION_MS, WEIGHT_LIMIT } from '../membership/member.ts'
 import { ACTIONS, DEFAULT_EVICTION_MS, type Action } from '../service/operations.ts'
-import { FIELDS, MAX_EVICTION_MS, TEXT_LIMIT } from './admin-actions.ts'
+import { FIELDS, TEXT_LIMIT } from './admin-actions.ts'
 import type { HttpLimits } from './limits.ts'
 import {
   apiSchemas,

@@ -132,6 +132,9 @@ export const METADATA_LIMIT_BYTES = 512
 /** Largest weight that metadata may carry. */
 export const WEIGHT_LIMIT = 1000
 
+/** Longest that a member may be evicted for, in milliseconds: a week. */
+export const MAX_EVICTION_MS = 7 * 24 * 3_600_000
+
 const PHASE_LETTERS = { o: 'owning', p: 'pending', r: 'releasing', w: 'weighing' } as const
 
 /** Such as `p123`, or `w123:20` with the weight that is to come. */

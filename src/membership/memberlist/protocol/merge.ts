@@ -1,5 +1,5 @@
 import { TokenBucket } from '../../../token-bucket.ts'
-import { isLiving, isPlainText, METADATA_LIMIT_BYTES } from '../../member.ts'
+import { isLiving, isPlainText, MAX_EVICTION_MS, METADATA_LIMIT_BYTES } from '../../member.ts'
 import { MAX_EVICTED } from '../wire/limits.ts'
 import type { Alive, Dead, EvictedMember, PushPull, PushPullNode, Suspect } from '../wire/messages.ts'
 import { sameBytes } from '../wire/text.ts'
@@ -328,14 +328,15 @@ export class Merge {
   }
 
   /**
-   * Evicts whom a peer that we asked says to be evicted. A name counts once: what an operator said here is not undone, and
-   * an eviction that members tell each other comes to its end.
+   * Evicts whom a peer that we asked says to be evicted, for no longer than an operator may. A name counts once: what an
+   * operator said here is not undone, and an eviction that members tell each other comes to its end.
    */
   learnEvicted(evicted: readonly EvictedMember[], from: Endpoint): void {
-    for (const { name, forMs } of evicted) {
+    for (const { name, forMs: saidMs } of evicted) {
       if (this.#evicted.size >= MAX_EVICTED) return
       const isKnown = this.#evicted.has(name) || name === this.#core.self.name
       if (isKnown || name.length > NAME_LIMIT || !isPlainText(name)) continue
+      const forMs = Math.min(saidMs, MAX_EVICTION_MS)
       this.evict(name, forMs)
       const fields = { event: 'eviction.learned', peer: name, forMs, from: from.address }
       this.#core.logLimited('info', 'eviction.learned', 'Learned from another member who is evicted', fields)

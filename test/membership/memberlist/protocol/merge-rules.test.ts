@@ -1064,6 +1064,20 @@ describe('the evicted', () => {
     m.merge.evict('last', forMs)
     expect(m.merge.isEvicted('last')).toBe(true)
   })
+
+  test('are learned for no longer than an operator may evict', () => {
+    const m = new Merging()
+    const week = 7 * 24 * 3_600_000
+    m.merge.learnEvicted(
+      [
+        { name: 'm2', forMs: 2 ** 32 - 1 },
+        { name: 'm3', forMs: week },
+      ],
+      endpointOf(4),
+    )
+    expect(m.merge.evicted().map(({ forMs }) => forMs)).toEqual([week, week])
+    expect(m.of('log')[0]).toMatchObject({ fields: { peer: 'm2', forMs: week } })
+  })
 })
 
 describe('a state', () => {
