@@ -60,10 +60,7 @@ export function settingRules(): {
     ),
     needs: Object.fromEntries(
       rows.flatMap(([property, { needs }]) =>
-        // Of what is on by default the templates cannot see that it is: it is seldom among the values.
-        needs === undefined || table[needs]?.default === true
-          ? []
-          : [[fileKeyOf(property), fileKeyOf(needs)]],
+        needs === undefined ? [] : [[fileKeyOf(property), fileKeyOf(needs)]],
       ),
     ),
     defaults: Object.fromEntries(

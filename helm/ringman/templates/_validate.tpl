@@ -29,7 +29,7 @@ is the schema's business.
 {{- range $key, $needed := $settings.needs }}
 {{- /* What extraEnvFrom sets cannot be seen here: the pods say it. */}}
 {{- $elsewhere := or $.Values.extraEnvFrom (has (printf "RINGMAN_%s" (snakecase $needed | upper)) $variables) }}
-{{- if and (hasKey $file $key) (not (get $file $needed)) (not $elsewhere) (ne (get $file $key | toString) (get $settings.defaults $key | toString)) }}
+{{- if and (hasKey $file $key) (not (dig $needed (get $settings.defaults $needed) $file)) (not $elsewhere) (ne (get $file $key | toString) (get $settings.defaults $key | toString)) }}
 {{- $name := get (dict "keyringFile" "keyring.enabled" "hashRings" "rings.enabled") $needed | default (printf "config.%s" $needed) }}
 {{- $problems = append $problems (printf "config.%s has no effect without %s" $key $name) }}
 {{- end }}

@@ -79,6 +79,7 @@ const CONTRADICTIONS: readonly (readonly [Values, readonly string[]])[] = [
   ],
   [{ metrics: { serviceMonitor: { enabled: true } } }, ['metrics.serviceMonitor is enabled, and the Netw']],
   [{ sidecars: [{ name: 'app', image: 'x' }] }, ['networkPolicy.egress.extra']],
+  [{ config: { httpThreads: 2, httpFastPath: false } }, ['without config.httpFastPath']],
   [{ tracing: { enabled: true } }, ['without tracing.endpoint']],
   [{ rings: { namespaces: ['shop'], publish: true } }, ['rings.namespaces is set', 'rings.publish is set']],
   [
@@ -143,6 +144,8 @@ describe('values that contradict each other', () => {
       { config: { source: 'swim', requireEncryption: true, maxPacket: '1400B', tcpOnly: false } },
       { config: { source: 'static', staticMembers: 'a:1', servicePort: 8000, weight: 1, seeds: '' } },
       { keyring: { enabled: false }, config: { encryptOutgoing: true, forwardTimeout: '30s' } },
+      { config: { httpThreads: 2 } },
+      { config: { httpThreads: 1, httpFastPath: false } },
       { config: { keyHeader: 'x-user' }, extraEnv: [{ name: 'RINGMAN_UPSTREAM', value: '127.0.0.1:3000' }] },
       { config: { keyHeader: 'x-user' }, extraEnvFrom: [{ configMapRef: { name: 'settings' } }] },
       { prometheusRule: { overrides: { Whatever: { enabled: false } } } },
