@@ -385,7 +385,8 @@ function evictions(evicted: Evicted): Finding[] {
   return found('EVICTED', 'note', [...evicted.keys()], {
     summary: `${list(said, '; ')}.`,
     meaning: 'Somebody had it leave by hand; those members refuse whoever comes by its name until then.',
-    advice: 'Their logs say who did it, and why (`admin.action`). When the time is over, it can join again.',
+    advice:
+      'Their logs say who did it, and why (`admin.action`), or which member they learned it from (`eviction.learned`). When the time is over, it can join again.',
   })
 }
 

@@ -382,6 +382,7 @@ test('an eviction in force is a note, with those that refuse the member and how 
   const alone = await doctor([first])
   expect(alone).toMatchObject({ code: 0, findings: [{ code: 'EVICTED', severity: 'note', members: ['m2'] }] })
   expect(alone.findings[0]?.summary).toBe('"m2" is evicted for another 3 hours, by "m0", "m1".')
+  expect(alone.findings[0]?.advice).toContain('or which member they learned it from (`eviction.learned`)')
 
   // Its ring is its own business: what is to be done is said by the eviction.
   await last.process.close(0)
