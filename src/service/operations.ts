@@ -237,6 +237,7 @@ export class Operations {
         `${quote(name)} is a Go member, or one of an older version, which cannot be evicted: it would go on saying that it lives, and members like it would believe it; stop its process`,
       )
     }
+    this.#checkOthers(name)
     return {
       message,
       after,
@@ -269,12 +270,11 @@ export class Operations {
     return this.#adjust(message, () => this.#ring.drain(), { drained: true })
   }
 
-  /** @throws {RingmanError} `ACTION_REFUSED` where the ring would be empty without this member. */
-  #checkOthers(): void {
-    const { drained, source } = this.#ring
-    const others = this.#living.filter(({ name }) => name !== source.selfName)
-    if (!drained && others.every(({ metadata }) => metadata?.drained === true))
-      throw refused('no other member is on the ring, and without this one it would be empty')
+  /** @throws {RingmanError} `ACTION_REFUSED` where the ring would be empty without this member, or the one of this name. */
+  #checkOthers(leaving = this.#ring.source.selfName): void {
+    const placed = this.#living.filter(({ metadata }) => metadata?.drained !== true)
+    if (placed.length > 0 && placed.every(({ name }) => name === leaving))
+      throw refused(`no other member is on the ring, and without ${quote(leaving ?? '')} it would be empty`)
   }
 
   #return(): Prepared {

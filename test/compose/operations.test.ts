@@ -433,6 +433,20 @@ test('what would be done by halves is refused', async () => {
   expect(await cluster.act(b, 'return')).toMatchObject({ status: 409 })
 })
 
+test('the only member on the ring is not evicted by one that is drained, and a drained one is', async () => {
+  await using cluster = new LiveCluster()
+  const [a, b] = await cluster.addAll('a', 'b')
+  await cluster.agreeOn(2)
+  expect(await cluster.act(b, 'drain')).toMatchObject({ status: 200 })
+  await cluster.agreeOn(1)
+  expect(await cluster.act(b, 'evict', { name: 'a' })).toMatchObject({
+    status: 409,
+    json: { detail: 'no other member is on the ring, and without "a" it would be empty' },
+  })
+  expect(await cluster.act(a, 'evict', { name: 'b', dryRun: true })).toMatchObject({ status: 200 })
+  expect(await cluster.act(b, 'evict', { name: 'b', dryRun: true })).toMatchObject({ status: 200 })
+})
+
 test('Go members cannot be evicted, and keep others from draining and weights', async () => {
   await using cluster = new LiveCluster()
   const a = await cluster.add('a')
