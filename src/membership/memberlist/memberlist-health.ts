@@ -11,8 +11,9 @@ import type { DropReason } from './wire/drop.ts'
 export interface HealthFacts {
   readonly node: Pick<
     MemberlistNode,
-    'livingCount' | 'healthScore' | 'drops' | 'udpBlockedCount' | 'contested' | 'isUnlisted' | 'unreachedAt'
-  >
+    'livingCount' | 'healthScore' | 'drops' | 'udpBlockedCount' | 'contested'
+  > &
+    Pick<MemberlistNode, 'isEvicted' | 'isUnlisted' | 'unreachedAt'>
   readonly seeds: readonly Seed[]
   readonly seedStatus: SeedStatus
   readonly lastJoin: JoinFinishedEffect | undefined
@@ -43,6 +44,7 @@ export function describeHealth(facts: HealthFacts): SourceHealth {
   const say = (condition: Condition, message: string) => healthIn(condition, message, detail)
   if (facts.state === 'stopped') return say('stopped', 'It was stopped')
   if (facts.state !== 'running') return say('starting', 'It has not started yet')
+  if (node.isEvicted) return say('draining', 'The others do not take it: an operator evicted it')
   const [contested] = node.contested()
   if (contested?.rival !== undefined) {
     const [here, there] = [contested.endpoint, contested.rival].map((place) => formatHostPort(place))

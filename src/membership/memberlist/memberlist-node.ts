@@ -144,6 +144,11 @@ export class MemberlistNode {
     return this.#machine?.evicted() ?? []
   }
 
+  /** Whether this member itself is evicted, as the member that answered last says. */
+  get isEvicted(): boolean {
+    return this.#machine?.isEvicted ?? false
+  }
+
   /** Whether the others list another process of this member's name, and not this one. */
   get isUnlisted(): boolean {
     return this.#machine?.isUnlisted ?? false

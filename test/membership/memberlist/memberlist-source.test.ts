@@ -36,6 +36,7 @@ describe('health', () => {
       udpBlockedCount: 1,
       drops: {} as HealthFacts['node']['drops'],
       contested: () => machine.protocol.contested(),
+      isEvicted: machine.protocol.isEvicted,
       isUnlisted: machine.protocol.isUnlisted,
       unreachedAt: undefined,
     },
@@ -44,6 +45,14 @@ describe('health', () => {
     lastJoin: undefined,
     state: 'running',
     uptimeMs: 0,
+  })
+
+  test('a member that hears that it is evicted takes no work, whom it lists notwithstanding', () => {
+    const { node, ...rest } = facts(new Machine())
+    expect(describeHealth({ ...rest, node: { ...node, isEvicted: true } })).toMatchObject({
+      condition: 'draining',
+      message: 'The others do not take it: an operator evicted it',
+    })
   })
 
   test('a member that nobody reaches names its address, and whether it is one of its own', () => {

@@ -64,6 +64,8 @@ export class Core {
   calledDead: { readonly firstMs: number; readonly lastMs: number } | undefined
   /** The highest incarnation of this member that others held for dead. */
   #heldDeadUpTo = -Infinity
+  /** Until when this member itself is evicted, as the member that answered last says; on the machine's own time. */
+  evictedUntilMs = -Infinity
   /** Where this member joins through, itself left out. */
   seeds: readonly Endpoint[] = []
   /** When somebody answered us last; on the machine's own time. */

@@ -4,7 +4,7 @@ import type { Refusal } from './counters.ts'
 import type { Deadline } from './deadlines.ts'
 import type { ExchangeFailure, MemberView } from './effects.ts'
 import { type Endpoint, formatAddress, sameEndpoint } from './endpoint.ts'
-import { understandEachOther, versionsOf } from './members.ts'
+import { type MemberRecord, understandEachOther, versionsOf } from './members.ts'
 import type { Merge, Origin } from './merge.ts'
 
 /** How an exchange that we began ended: undefined when the peer's state was merged, else why not. */
@@ -46,6 +46,11 @@ export class Exchanges {
 
   start(to: Endpoint, join: boolean, end: ExchangeEnd): void {
     const core = this.#core
+    const isEvicted = ({ name, endpoint }: MemberRecord) =>
+      sameEndpoint(endpoint, to) && this.#merge.isEvicted(name)
+    // It would take the members of our state for its ring.
+    if (core.members.fallen.some(isEvicted))
+      return end({ outcome: 'failed', message: 'an operator evicted the member there' })
     const exchange = ++this.#nextId
     const timeoutMs = core.settings.streamTimeoutMs
     core.counters.pushPullsStarted++
@@ -152,6 +157,12 @@ export class Exchanges {
     }
     if (state.nodes.length > core.settings.maxMembers) {
       return { reason: 'too-many-members', fields: { members: state.nodes.length } }
+    }
+    // One that has left follows the others on, for its look-ups.
+    if (asked && core.settings.keyed && !core.leaving) {
+      const own = state.evicted?.find(({ name }) => name === core.self.name)
+      core.evictedUntilMs = core.nowMs + (own?.forMs ?? -Infinity)
+      if (own !== undefined) return { reason: 'evicted', fields: { peer: own.name } }
     }
     const newcomer = join && !asked ? onlyLiving(state.nodes) : undefined
     if (newcomer !== undefined && this.#merge.isEvicted(newcomer.name)) {

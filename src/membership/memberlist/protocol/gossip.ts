@@ -2,6 +2,7 @@ import { isLiving } from '../../member.ts'
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 import type { MemberRecord } from './members.ts'
+import type { Merge } from './merge.ts'
 
 /** The first message of news waits this part of the interval at most, so that what comes together goes together. */
 const FIRST_WAIT = 0.1
@@ -9,16 +10,18 @@ const FIRST_WAIT = 0.1
 /**
  * Gossip: while there is news, each `gossipIntervalMs` a packet of it goes to each of `gossipNodes` living members, suspects among
  * them, since they must hear of it to refute. For the same reason one more goes to a member that has recently fallen: if the dead and
- * left were among the others, the living would miss news after many have gone, as in a rolling update. The first message goes nearly
- * at once.
+ * left were among the others, the living would miss news after many have gone, as in a rolling update. One that is evicted is told
+ * nothing: started again, it would take the others that it hears of for its ring. The first message goes nearly at once.
  */
 export class GossipRounds {
   readonly #core: Core
+  readonly #merge: Pick<Merge, 'isEvicted'>
   #scheduled = false
   #lastMs = -Infinity
 
-  constructor(core: Core) {
+  constructor(core: Core, merge: Pick<Merge, 'isEvicted'>) {
     this.#core = core
+    this.#merge = merge
   }
 
   /** Sees to it that what waits is said. */
@@ -38,7 +41,9 @@ export class GossipRounds {
     const { settings, clockMs } = core
     this.#lastMs = core.nowMs
     const isToldFallen = (record: MemberRecord) =>
-      !isLiving(record) && clockMs - record.sinceMs < settings.gossipToTheDeadMs
+      !isLiving(record) &&
+      clockMs - record.sinceMs < settings.gossipToTheDeadMs &&
+      !this.#merge.isEvicted(record.name)
     let targets = core.members.nextToTell(settings.gossipNodes, isLiving)
     if (targets.length === 0) targets = core.members.nextToTell(settings.gossipNodes, isToldFallen)
     else {

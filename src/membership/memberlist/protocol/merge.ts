@@ -48,6 +48,8 @@ export interface MergeListener {
   readonly contests: Contests
   /** Another member died or left. */
   fell(record: MemberRecord): void
+  /** A member is not to be looked for any more. */
+  letGo(name: string): void
   /** A member is to be asked for its state. */
   fetch(record: MemberRecord, end: () => void): void
   /** A member is suspect from now on. */
@@ -325,6 +327,8 @@ export class Merge {
     }
     const record = members.get(name)
     if (record !== undefined) this.declareDead(name, record.endpoint.address)
+    // It would take our questions for a sign that it is one of us.
+    this.#listener.letGo(name)
   }
 
   /**

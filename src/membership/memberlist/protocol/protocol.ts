@@ -85,6 +85,7 @@ export class Protocol {
         // Those that had answered too lately to be in doubt when it was first silent.
         if (record.state === 'dead') this.#prober.probeNeighbours(record)
       },
+      letGo: (name) => this.#reconnect.letGo(name),
       suspected: () => {
         this.#prober.suspected()
         this.#inquiries.suspected()
@@ -117,7 +118,7 @@ export class Protocol {
     this.#rejoin = new Rejoin(core, this.#exchanges)
     this.#reconnect = new Reconnect(core, this.#exchanges)
     this.#leave = new Leave(core, this.#contests, () => this.#pushPullRounds.hasten())
-    const gossip = new GossipRounds(core)
+    const gossip = new GossipRounds(core, this.#merge)
     core.onQueued = () => gossip.wake()
     this.#contests.onElsewhere = (alive) => this.#merge.alive(alive, { by: 'itself' })
   }
@@ -160,6 +161,10 @@ export class Protocol {
 
   evicted(): { readonly name: string; readonly forMs: number }[] {
     return this.#merge.evicted()
+  }
+
+  get isEvicted(): boolean {
+    return this.#core.nowMs < this.#core.evictedUntilMs
   }
 
   get isUnlisted(): boolean {
@@ -241,8 +246,6 @@ export class Protocol {
         return
       case 'evict':
         this.#merge.evict(event.name, event.forMs)
-        // It would take our questions for a sign that it is one of us.
-        this.#reconnect.letGo(event.name)
         return
       case 'pod-unready':
         this.#podUnready(event.name, event.address)

@@ -25,6 +25,29 @@ describe('a member that an operator evicts', () => {
     expect(machine.state(3)).toBe('alive')
   })
 
+  test('is told of nobody, and is not looked for where another member said that it is evicted', () => {
+    const machine = new Machine().withMembers(4)
+    machine.handle({ kind: 'join', seeds: [endpointOf(9)] })
+    const { exchange } = machine.of('start-push-pull').at(-1)!
+    machine.handle({ kind: 'evict', name: 'm4', forMs: 2 * MINUTE_MS })
+    machine.handle({
+      kind: 'push-pull-answered',
+      exchange,
+      state: {
+        join: false,
+        nodes: [node(9)],
+        userState: new Uint8Array(0),
+        evicted: [{ name: 'm3', forMs: 2 * MINUTE_MS }],
+      },
+    })
+    expect([machine.state(3), machine.state(4)]).toEqual(['dead', 'dead'])
+    machine.clear()
+    machine.run(MINUTE_MS)
+    expect(
+      machine.of('send-packet').filter(({ to }) => ['10.0.0.3', '10.0.0.4'].includes(to.address)),
+    ).toEqual([])
+  })
+
   test('is not looked for, and is told when it asks for the state to join', () => {
     const machine = new Machine({ deadKeptMs: 1000 }).withMembers(3)
     machine.handle({ kind: 'evict', name: 'm3', forMs: MINUTE_MS })

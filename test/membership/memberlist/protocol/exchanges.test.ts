@@ -35,7 +35,7 @@ function exchanging(settings: Partial<ProtocolSettings> = {}, delegate: Delegate
   const at = (ms: number) => {
     bench.run(ms - bench.nowMs)
   }
-  return { core, exchanges, taken, evicted, learned, ends, start, at }
+  return { bench, core, exchanges, taken, evicted, learned, ends, start, at }
 }
 
 const stateOf = (nodes: PushPullNode[], over: Partial<PushPull> = {}): PushPull => ({
@@ -46,6 +46,18 @@ const stateOf = (nodes: PushPullNode[], over: Partial<PushPull> = {}): PushPull 
 })
 
 describe('an exchange that we begin', () => {
+  test.each([true, false])('is not begun where one is that was evicted (join: %s)', (join) => {
+    const { core, evicted, ends, start, bench } = exchanging()
+    core.members.setState(bench.member(2), 'left', core.clockMs)
+    evicted.add('m2')
+    start(2, join)
+    expect(ends).toEqual([{ outcome: 'failed', message: 'an operator evicted the member there' }])
+    expect(core.takeEffects().filter(({ kind }) => kind === 'start-push-pull')).toEqual([])
+    evicted.clear()
+    start(2, join)
+    expect(core.takeEffects()).toMatchObject([{ kind: 'start-push-pull', to: endpointOf(2) }])
+  })
+
   test.each([true, false])('sends our state, and ends when that of the peer is merged (join: %s)', (join) => {
     const { core, exchanges, taken, ends, start } = exchanging()
     start(2, join)
@@ -297,6 +309,34 @@ describe('what is refused', () => {
     exchanges.answered(1, state)
     expect(taken.length).toBe(isRefused ? 1 : 2)
   })
+
+  test.each([true, false])(
+    'is the member that asked, where the answer says that it is evicted (join: %s)',
+    (join) => {
+      const { core, exchanges, taken, ends, start } = exchanging({ keyed: true })
+      start(2, join)
+      exchanges.answered(1, stateOf([node(2), node(3)], { evicted: [{ name: 'm1', forMs: 5000 }] }))
+      expect([taken, ends]).toEqual([
+        [],
+        [{ outcome: 'rejected', message: 'does not take it back: an operator evicted this member' }],
+      ])
+      expect(core.evictedUntilMs).toBe(core.nowMs + 5000)
+      start(3, join)
+      exchanges.answered(2, stateOf([node(3)]))
+      expect([taken.length, core.evictedUntilMs]).toEqual([1, -Infinity])
+    },
+  )
+
+  test.each([false, true])(
+    'is not the member that asked, where anybody could say so, or it has left (%s)',
+    (leaving) => {
+      const { core, exchanges, taken, start } = exchanging({ keyed: leaving })
+      core.leaving = leaving
+      start(2)
+      exchanges.answered(1, stateOf([node(2)], { evicted: [{ name: 'm1', forMs: 5000 }] }))
+      expect([taken.length, core.evictedUntilMs]).toEqual([1, -Infinity])
+    },
+  )
 
   test('is a long name of one that was evicted, cut', () => {
     const { core, exchanges, evicted } = exchanging()

@@ -10,7 +10,7 @@ import { alive, endpointOf } from './machine.ts'
 function gossiping(settings: Partial<ProtocolSettings> = {}) {
   const bench = new CoreBench(settings)
   const { core } = bench
-  const gossip = new GossipRounds(core)
+  const gossip = new GossipRounds(core, { isEvicted: () => false })
   core.onQueued = () => {
     gossip.wake()
   }

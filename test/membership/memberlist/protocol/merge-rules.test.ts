@@ -46,6 +46,7 @@ class Merging extends CoreBench {
     this.merge = new Merge(core, suspicions, new SelfDefence(core, contests), {
       contests,
       fell: ({ name }) => told.push(`${name} fell`),
+      letGo: (name) => told.push(`${name} let go`),
       fetch: (record, end) => fetches.push({ record, end }),
       suspected: () => told.push('suspected'),
       listed: () => told.push('listed'),
