@@ -1,3 +1,4 @@
+import { MAX_EVICTION_MS } from '../../member.ts'
 import type { PushPull, PushPullNode } from '../wire/messages.ts'
 import { STATE_NUMBERS, type Core } from './core.ts'
 import type { Refusal } from './counters.ts'
@@ -48,8 +49,8 @@ export class Exchanges {
     const core = this.#core
     const isEvicted = ({ name, endpoint }: MemberRecord) =>
       sameEndpoint(endpoint, to) && this.#merge.isEvicted(name)
-    // It would take the members of our state for its ring.
-    if (core.members.fallen.some(isEvicted))
+    // It would take the members of our state for its ring. A member of another name may have its place by now.
+    if (core.members.livingAt(to) === undefined && core.members.fallen.some(isEvicted))
       return end({ outcome: 'failed', message: 'an operator evicted the member there' })
     const exchange = ++this.#nextId
     const timeoutMs = core.settings.streamTimeoutMs
@@ -161,7 +162,7 @@ export class Exchanges {
     // One that has left follows the others on, for its look-ups.
     if (asked && core.settings.keyed && !core.leaving) {
       const own = state.evicted?.find(({ name }) => name === core.self.name)
-      core.evictedUntilMs = core.nowMs + (own?.forMs ?? -Infinity)
+      core.evictedUntilMs = core.nowMs + Math.min(own?.forMs ?? -Infinity, MAX_EVICTION_MS)
       if (own !== undefined) return { reason: 'evicted', fields: { peer: own.name } }
     }
     const newcomer = join && !asked ? onlyLiving(state.nodes) : undefined

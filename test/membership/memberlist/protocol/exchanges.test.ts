@@ -58,6 +58,15 @@ describe('an exchange that we begin', () => {
     expect(core.takeEffects()).toMatchObject([{ kind: 'start-push-pull', to: endpointOf(2) }])
   })
 
+  test('is begun with a member that took the place of one that was evicted', () => {
+    const { core, evicted, ends, start, bench } = exchanging({ keyed: true })
+    core.members.setState(bench.member(2), 'left', core.clockMs)
+    bench.member(5, { host: 2 })
+    evicted.add('m2')
+    start(2)
+    expect([ends, core.takeEffects()]).toMatchObject([[], [{ kind: 'start-push-pull', to: endpointOf(2) }]])
+  })
+
   test.each([true, false])('sends our state, and ends when that of the peer is merged (join: %s)', (join) => {
     const { core, exchanges, taken, ends, start } = exchanging()
     start(2, join)
@@ -326,6 +335,13 @@ describe('what is refused', () => {
       expect([taken.length, core.evictedUntilMs]).toEqual([1, -Infinity])
     },
   )
+
+  test('is the member that asked for no longer than an operator may say', () => {
+    const { core, exchanges, start } = exchanging({ keyed: true })
+    start()
+    exchanges.answered(1, stateOf([node(2)], { evicted: [{ name: 'm1', forMs: 2 ** 32 - 1 }] }))
+    expect(core.evictedUntilMs).toBe(core.nowMs + 7 * 24 * 3_600_000)
+  })
 
   test.each([false, true])(
     'is not the member that asked, where anybody could say so, or it has left (%s)',
