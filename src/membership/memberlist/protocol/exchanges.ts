@@ -47,8 +47,7 @@ export class Exchanges {
 
   start(to: Endpoint, join: boolean, end: ExchangeEnd): void {
     const core = this.#core
-    const isEvicted = ({ name, endpoint }: MemberRecord) =>
-      sameEndpoint(endpoint, to) && this.#merge.isEvicted(name)
+    const isEvicted = (one: MemberRecord) => sameEndpoint(one.endpoint, to) && this.#merge.isEvicted(one.name)
     // It would take the members of our state for its ring. A member of another name may have its place by now.
     if (core.members.livingAt(to) === undefined && core.members.fallen.some(isEvicted))
       return end({ outcome: 'failed', message: 'an operator evicted the member there' })

@@ -215,6 +215,7 @@ export class Protocol {
         this.#answerStream(event.stream, event.ping)
         return
       case 'push-pull-received':
+        if (core.livingCount === 1) this.#pushPullRounds.hasten()
         this.#exchanges.received(event.stream, event.from, event.state)
         return
       case 'push-pull-answered':

@@ -36,7 +36,7 @@ export class PushPullRounds {
     if (settings.pushPullIntervalMs > 0) this.#schedule(random() * this.#intervalMs())
   }
 
-  /** The next round is now: after a time in which news may have passed us by, or as the first after leaving. */
+  /** The next round is now: when news may have passed us by, after leaving, and when one that was alone hears of others, who may have evicted it. */
   hasten(): void {
     if (this.#core.settings.pushPullIntervalMs > 0) this.#schedule(0)
   }

@@ -25,6 +25,21 @@ describe('a member that an operator evicts', () => {
     expect(machine.state(3)).toBe('alive')
   })
 
+  test('asks at once for a state when it was alone and is sent one, and so hears that it is evicted', () => {
+    const machine = new Machine()
+    const join = { kind: 'push-pull-received', stream: 1, from: endpointOf(2) } as const
+    machine.handle({ ...join, state: { join: true, nodes: [node(2)], userState: new Uint8Array(0) } })
+    machine.run(1)
+    const asked = machine.of('start-push-pull')
+    expect(asked).toMatchObject([{ to: endpointOf(2), state: { join: false } }])
+    const state = { join: false, nodes: [node(2)], userState: new Uint8Array(0) }
+    const evicted = [{ name: 'm1', forMs: MINUTE_MS }]
+    machine.handle({ kind: 'push-pull-answered', exchange: asked[0]!.exchange, state: { ...state, evicted } })
+    expect(machine.protocol.isEvicted).toBe(true)
+    machine.run(MINUTE_MS + 2000)
+    expect(machine.protocol.isEvicted).toBe(false)
+  })
+
   test('is told of nobody, and is not looked for where another member said that it is evicted', () => {
     const machine = new Machine().withMembers(4)
     machine.handle({ kind: 'join', seeds: [endpointOf(9)] })
