@@ -151,6 +151,29 @@ describe('a push/pull', () => {
     const decoder = (maxEnd: number) => new PushPullDecoder(1, maxEnd)
     // Each member takes a byte at least.
     expect(decoder(head + 2 + 3).advance(bytes, head)).toBeUndefined()
-    expect(thrownCode(() => decoder(head + 2 + 3 - 1).advance(bytes, head))).toBe('WIRE_MALFORMED')
+    const claimed = () => decoder(head + 2 + 3 - 1).advance(bytes, head)
+    expect(thrownCode(claimed)).toBe('WIRE_MALFORMED')
+    expect(thrownDetail(claimed)).toEqual({ nodes: 2, userStateBytes: 3 })
+  })
+
+  test.each([
+    ['maxNodes', { nodes: [node, node] }],
+    ['maxUserStateBytes', { userState: zeros(2) }],
+    ['MAX_EVICTED', { evicted: Array.from({ length: 1025 }, () => ({ name: 'e', forMs: 1 })) }],
+  ])('that is beyond %s says so', (limit, changes) => {
+    const sent = encodePushPull({ join: false, nodes: [], userState: zeros(0), ...changes })
+    const decoder = new PushPullDecoder(1, sent.length, { maxNodes: 1, maxUserStateBytes: 1 })
+    expect(thrownDetail(() => decoder.advance(sent, sent.length))).toMatchObject({ limit })
+  })
+
+  test.each([
+    ['push/pull.Nodes', '80'],
+    ['Evicted.Name', '82a54e6f64657300a745766963746564a881a5466f724d7305'],
+    ['Evicted.ForMs', '82a54e6f64657300a745766963746564a881a44e616d65a161'],
+  ])('without its %s says so', (field, hex) => {
+    const sent = Uint8Array.of(6, ...Buffer.from(hex, 'hex'))
+    expect(thrownDetail(() => new PushPullDecoder(1, sent.length).advance(sent, sent.length))).toMatchObject({
+      field,
+    })
   })
 })

@@ -366,13 +366,31 @@ describe('push/pull', () => {
       goodNode.replace('a44d657461c0', 'a44d657461da0201' + '61'.repeat(513)),
       goodNode.replace('a5537461746500', 'a5537461746504'),
       goodNode.replace('a356736ea6010502000000', 'a356736ea50105020000'),
+      '82a44e616d65a161a356736ea6010502000000',
+      '82a44e616d65a161a441646472a47f000001',
       '80',
     ]
     expect(new Set(bad).has(goodNode)).toBe(false)
-    const bytes = concat(header('0a', '02'), ...[goodNode, ...bad, goodNode].map(fromHex), utf8('us'))
+    const bytes = concat(header('0c', '02'), ...[goodNode, ...bad, goodNode].map(fromHex), utf8('us'))
     expect(decodeAll(bytes)).toEqual({
       ok: true,
       message: pushPull({ nodes: [node, node], userState: utf8('us') }),
+      label: new Uint8Array(0),
+    })
+  })
+
+  test('the longest name and the most metadata are taken', () => {
+    const longest = { ...node, name: 'n'.repeat(1024), meta: new Uint8Array(512) }
+    const message = pushPull({ nodes: [longest] })
+    expect(decodeAll(encodeStream(message, encoding))).toMatchObject({ ok: true, message })
+  })
+
+  test('what is left out is zero, and of versions six are read', () => {
+    const bare = '83a44e616d65a161a441646472a47f000001a356736ea701050200000009'
+    const result = decodeAll(fromHex(`0681a54e6f64657301${bare}`))
+    expect(result).toStrictEqual({
+      ok: true,
+      message: pushPull({ nodes: [{ ...node, port: 0, incarnation: 0 }] }),
       label: new Uint8Array(0),
     })
   })
