@@ -119,12 +119,13 @@ export class Load {
     const { fleet, path, check } = this.#options
     for (let left = RESENDS; ; left--) {
       const { ringKey } = fleet.rotation[this.#turn++ % fleet.rotation.length] ?? { ringKey: 'nobody' }
-      const { patienceMs } = this
       try {
-        this.answers.push(check(key, await this.#get(`http://${ringKey}${path}${key}`, patienceMs || 30_000)))
+        const body = await this.#get(`http://${ringKey}${path}${key}`, this.patienceMs || 30_000)
+        this.answers.push(check(key, body))
         return
       } catch (error) {
-        if (error instanceof WrongAnswer || patienceMs === 0 || left === 0) {
+        // Whether it may ask another one is what counts now: it may have been under way when that was allowed.
+        if (error instanceof WrongAnswer || this.patienceMs === 0 || left === 0) {
           this.failures.push(`${key} at ${ringKey}: ${String(error)}`)
           return
         }
