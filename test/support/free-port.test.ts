@@ -8,9 +8,9 @@ import { freePort } from './free-port.ts'
 /** More than one process gives before it begins again. */
 const MANY = 300
 
-async function many(take = freePort): Promise<Set<number>> {
+async function many(): Promise<Set<number>> {
   const ports = new Set<number>()
-  for (let i = 0; i < MANY; i++) ports.add(await take())
+  for (let i = 0; i < MANY; i++) ports.add(await freePort())
   return ports
 }
 

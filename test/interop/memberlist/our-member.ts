@@ -60,14 +60,14 @@ export class OurMember implements AsyncDisposable {
   }
 
   static async start(settings: OurSettings): Promise<OurMember> {
-    const member = OurMember.create({ gossipPort: await freePort(), ...settings })
+    const member = await OurMember.create(settings)
     await member.source.start(new AbortController().signal)
     return member
   }
 
   /** A member whose source somebody else starts. */
-  static create(settings: OurSettings): OurMember {
-    const member = new OurMember(settings)
+  static async create(settings: OurSettings): Promise<OurMember> {
+    const member = new OurMember({ gossipPort: await freePort(), ...settings })
     let known = new Map<string, string>()
     member.source.subscribe((members) => {
       for (const { name, state } of members) {

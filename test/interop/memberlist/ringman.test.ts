@@ -2,7 +2,6 @@ import { Agent, request } from 'node:http'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { createApp } from '../../../src/http/app.ts'
-import { freePort } from '../../support/free-port.ts'
 import { httpParts } from '../../support/http-parts.ts'
 import { openServer } from '../../../src/http/server.ts'
 import { silentLogger } from '../../../src/logger.ts'
@@ -38,7 +37,7 @@ class OurRing implements AsyncDisposable {
   }
 
   static async start(settings: OurSettings): Promise<OurRing> {
-    const member = OurMember.create({ gossipPort: await freePort(), ...settings })
+    const member = await OurMember.create(settings)
     const ring = new RingService({
       source: member.source,
       manager: new HashRingManager({ clock: systemClock, foldWindowMs: 10 }),
