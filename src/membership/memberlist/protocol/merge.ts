@@ -321,10 +321,8 @@ export class Merge {
     if (name === self.name) return
     this.#evicted.delete(name)
     this.#evicted.set(name, nowMs + forMs)
-    for (const oldest of this.#evicted.keys()) {
-      if (this.#evicted.size <= MAX_EVICTED) break
-      this.#evicted.delete(oldest)
-    }
+    const [oldest] = this.#evicted.keys()
+    if (this.#evicted.size > MAX_EVICTED && oldest !== undefined) this.#evicted.delete(oldest)
     const record = members.get(name)
     if (record !== undefined) this.declareDead(name, record.endpoint.address)
     // It would take our questions for a sign that it is one of us.
