@@ -146,7 +146,7 @@ export class MemberlistNode {
 
   /** Whether this member itself is evicted, as the member that answered last says. */
   get isEvicted(): boolean {
-    return this.#machine?.isEvicted ?? false
+    return this.#machine?.isEvicted(this.options.clock.now()) ?? false
   }
 
   /** Whether the others list another process of this member's name, and not this one. */

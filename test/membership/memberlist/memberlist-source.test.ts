@@ -36,7 +36,7 @@ describe('health', () => {
       udpBlockedCount: 1,
       drops: {} as HealthFacts['node']['drops'],
       contested: () => machine.protocol.contested(),
-      isEvicted: machine.protocol.isEvicted,
+      isEvicted: machine.protocol.isEvicted(machine.nowMs),
       isUnlisted: machine.protocol.isUnlisted,
       unreachedAt: undefined,
     },

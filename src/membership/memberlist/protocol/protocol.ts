@@ -163,8 +163,9 @@ export class Protocol {
     return this.#merge.evicted()
   }
 
-  get isEvicted(): boolean {
-    return this.#core.nowMs < this.#core.evictedUntilMs
+  /** @param nowMs - On the clock of `handle`: its eviction ends in time, also where nothing falls due then. */
+  isEvicted(nowMs: number): boolean {
+    return nowMs - this.#lostMs < this.#core.evictedUntilMs
   }
 
   get isUnlisted(): boolean {
