@@ -216,7 +216,7 @@ export class Protocol {
         this.#answerStream(event.stream, event.ping)
         return
       case 'push-pull-received':
-        if (core.livingCount === 1) this.#pushPullRounds.hasten()
+        if (core.livingCount === 1) this.#pushPullRounds.catchUp(0)
         this.#exchanges.received(event.stream, event.from, event.state)
         return
       case 'push-pull-answered':

@@ -36,12 +36,12 @@ export class PushPullRounds {
     if (settings.pushPullIntervalMs > 0) this.#schedule(random() * this.#intervalMs())
   }
 
-  /** The next round is now: when news may have passed us by, after leaving, and when one that was alone hears of others, who may have evicted it. */
+  /** The next round is now, and the others follow from there: when news may have passed us by, and after leaving. */
   hasten(): void {
     if (this.#core.settings.pushPullIntervalMs > 0) this.#schedule(0)
   }
 
-  /** News of members had to be left out, as there were too many at once: a state comes besides the rounds. */
+  /** A state comes besides the rounds: too much news came at once, or one that was alone hears of others, who may have evicted it. */
   catchUp(afterMs = CATCH_UP_MS): void {
     const { deadlines, nowMs, settings } = this.#core
     if (settings.pushPullIntervalMs <= 0 || (this.#catchUp?.atMs ?? Infinity) <= nowMs + afterMs) return

@@ -42,6 +42,15 @@ describe('a member that an operator evicts', () => {
     expect(machine.protocol.isEvicted(machine.nowMs)).toBe(false)
   })
 
+  test('keeps its random rounds when it asks so, or all that start together would ask together ever after', () => {
+    const machine = new Machine({}, {}, () => 0.5)
+    const join = { kind: 'push-pull-received', stream: 1, from: endpointOf(2) } as const
+    machine.handle({ ...join, state: { join: true, nodes: [node(2)], userState: new Uint8Array(0) } })
+    machine.answering.add(2)
+    machine.run(MINUTE_MS)
+    expect(machine.times('start-push-pull')).toEqual([1000, 16_000, 46_000])
+  })
+
   test('is told of nobody, and is not looked for where another member said that it is evicted', () => {
     const machine = new Machine().withMembers(4)
     machine.handle({ kind: 'join', seeds: [endpointOf(9)] })
