@@ -90,13 +90,9 @@ export class Readiness {
     const { manager } = this.#options.ring
     if (!manager.running) return check('manager', false, 'The ring manager is not running.')
     const startedMs = this.#options.clock.now()
-    return (await manager.ping())
-      ? check('manager', true, 'The ring manager answers.')
-      : check(
-          'manager',
-          false,
-          `The ring manager did not answer a ping within ${Math.round(this.#options.clock.now() - startedMs)} ms.`,
-        )
+    if (await manager.ping()) return check('manager', true, 'The ring manager answers.')
+    const waitedMs = Math.round(this.#options.clock.now() - startedMs)
+    return check('manager', false, `The ring manager did not answer a ping within ${waitedMs} ms.`)
   }
 
   /** The standing condition decides; one that only casts doubt on the members is repeated, without failing for it. */
@@ -120,13 +116,9 @@ export class Readiness {
     const node = ownRingKey === undefined ? undefined : manager.snapshot.ring.get(ownRingKey)
     const shown = JSON.stringify(selfName)
     if (node === undefined) return check('self', false, `This member, ${shown}, is not on the ring.`)
-    return check(
-      'self',
-      true,
-      node.name === undefined || node.name === selfName
-        ? `This member, ${shown}, is on the ring.`
-        : `This member, ${shown}, is on the ring as ${JSON.stringify(node.name)}, which has the same ring key.`,
-    )
+    const isOwn = node.name === undefined || node.name === selfName
+    const as = isOwn ? '' : ` as ${JSON.stringify(node.name)}, which has the same ring key`
+    return check('self', true, `This member, ${shown}, is on the ring${as}.`)
   }
 
   #checkMembers(): ReadinessCheck {
