@@ -48,11 +48,18 @@ export async function liveUntilStopped(member: LivingMember, options: MemberLife
       await member.close(0)
       return 0
     }
-    const settled = member.readiness.settled(over.signal).then(() => {
-      if (over.signal.aborted) return stopRequest
-      logger.info({ event: 'ready', ...first, ...options.readyFields }, 'Became ready')
-      return stopRequest
-    })
+    const settled = member.readiness.settled(over.signal).then(
+      () => {
+        if (!over.signal.aborted)
+          logger.info({ event: 'ready', ...first, ...options.readyFields }, 'Became ready')
+        return stopRequest
+      },
+      (error: unknown) => {
+        // An operator evicted it before it was ready: it answers until it is stopped, as any member that is evicted.
+        if (isRingmanError(error) && error.code === 'MANAGER_NOT_RUNNING') return stopRequest
+        throw error
+      },
+    )
     const died = member.service.done.then(() => 'the end of the ring')
     const reason = await Promise.race([stopRequest, died, settled])
     over.abort()

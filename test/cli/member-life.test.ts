@@ -26,7 +26,7 @@ function begin(behaviour: Partial<Record<'start' | 'leave' | 'close', () => Prom
   }
   const done = Promise.withResolvers<void>()
   const stop = Promise.withResolvers<string>()
-  const state = { ready: true }
+  const state = { ready: true, left: false }
   const act = async (name: 'start' | 'leave' | 'close', words: string) => {
     note(words)
     await behaviour[name]?.()
@@ -41,7 +41,10 @@ function begin(behaviour: Partial<Record<'start' | 'leave' | 'close', () => Prom
     },
     readiness: {
       settled: async (signal) => {
-        while (!state.ready && !signal.aborted) await sleep(clock, 50, signal)
+        while (!state.ready && !signal.aborted) {
+          if (state.left) throw new RingmanError('MANAGER_NOT_RUNNING', 'the ring was left')
+          await sleep(clock, 50, signal)
+        }
       },
     },
     start: async () => {
@@ -108,6 +111,19 @@ describe('a life', () => {
     expect(await life).toBe(0)
     expect(log.some((line) => /\d ready$/.test(line))).toBe(false)
     expect(log).toContain('5100 close(1000)')
+  })
+
+  test('that an operator evicts before it is ready goes on until it is stopped', async () => {
+    const { clock, log, state, stop, life } = begin()
+    state.ready = false
+    await clock.advance(100)
+    state.left = true
+    await clock.advance(1000)
+    expect(log).toEqual(['0 start()'])
+    stop.resolve('SIGTERM')
+    await clock.advance(10_000)
+    expect(await life).toBe(0)
+    expect(log.at(-1)).toBe('6100 shutdown.finished')
   })
 
   test('that is stopped while it starts closes at once', async () => {
