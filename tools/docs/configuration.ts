@@ -29,7 +29,8 @@ is made from their table (\`src/config/\`).
 - **Durations** have a unit, \`500ms\`, \`1.5s\`, \`2m\`, \`1h\`; only \`0\` may go without.
 - **Lists** are separated by commas; a file may hold a real list. A flag for a list may be repeated.
 - \`ringman serve --print-config\` prints every value and where it came from, as YAML that can be used as a file; with
-  \`--json\` as JSON. It starts nothing.
+  \`--json\` as JSON for programs, which is no such file. It starts nothing. The file has the \`name\` of the machine that printed it: take that out
+  where several members use it.
 
 \`\`\`yaml
 # /etc/ringman.yaml
