@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { configInvalid, type RingmanError } from '../errors.ts'
 import { shortened } from '../printable.ts'
 import type { Origin } from './setting.ts'
@@ -25,11 +26,17 @@ export function hideSecrets(text: string): string {
 /** A value as messages show it: without what may be a secret, quoted, on one line, cut to a readable length. */
 export function quoteGiven(value: unknown): string {
   const shown = typeof value === 'string' ? hideSecrets(value) : value
-  const text =
-    typeof shown === 'number' || typeof shown === 'bigint'
-      ? String(shown)
-      : (JSON.stringify(shown) ?? String(shown))
-  return shortened(text, GIVEN_LIMIT)
+  const isNumber = typeof shown === 'number' || typeof shown === 'bigint'
+  return shortened(isNumber ? String(shown) : written(shown), GIVEN_LIMIT)
+}
+
+/** As JSON, but for what is none: a list of a file may have itself in it, or thousands of lists in each other. */
+function written(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value)
+  } catch {
+    return inspect(value, { breakLength: Infinity, compact: true })
+  }
 }
 
 /**

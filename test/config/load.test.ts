@@ -265,6 +265,20 @@ describe('values', () => {
   })
 
   test.each([
+    ['has itself in it', 'seeds: &a [*a]', 'yaml', '[ [Circular *1] ]'],
+    [
+      'has thousands of lists in each other',
+      `{"seeds": ${'['.repeat(200_000)}${']'.repeat(200_000)}}`,
+      'json',
+      '[Array]',
+    ],
+  ])('a list that %s is refused as any that is wrong', (_, text, extension, shown) => {
+    const loading = () => load({ config: file(text, extension) })
+    expect(problemKeys(loading)).toEqual(['seeds'])
+    expect(loading).toThrow(shown)
+  })
+
+  test.each([
     ['is not there', () => join(directory, 'none.yaml'), 'there is no such file'],
     ['is a folder', () => directory, 'it is no plain file'],
     ['has no end', () => '/dev/zero', 'it is no plain file'],
