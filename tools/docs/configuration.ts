@@ -23,8 +23,8 @@ is made from their table (\`src/config/\`).
   refused at start, all of them in one message; settings that contradict each other are told once every value is good.
   The exit code is then 2. A bad value is refused even where a stronger
   place sets another one. Also refused is a setting for another source than the one chosen, one that has no effect
-  because another setting that it needs is not set, and one that excludes another one that is set. A default may be written out
-  anywhere.
+  because another setting that it needs is not set, and one that excludes another one that is set. A default of the tables below
+  may be written out anywhere.
 - **Empty means not set**: an empty variable, and a key of the file without a value.
 - **Durations** have a unit, \`500ms\`, \`1.5s\`, \`2m\`, \`1h\`; only \`0\` may go without.
 - **Lists** are separated by commas; a file may hold a real list. A flag for a list may be repeated.
